@@ -1,0 +1,1 @@
+"""Text embeddings on Amazon SageMaker: client, model server and a local AWS to run them on."""

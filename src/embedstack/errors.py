@@ -1,0 +1,168 @@
+"""Every error that embedstack raises.
+
+    EmbedStackError
+    ├── ConfigurationError            a setting, a file or a tool is missing or wrong
+    ├── InputError                    the caller's text cannot be embedded as it is
+    │   ├── TextTooLong               more tokens than the model reads, and truncation is off
+    │   └── PayloadTooLarge           more bytes or items than one request may carry
+    ├── EndpointError                 the endpoint did not answer with vectors
+    │   ├── EndpointNotFound          no endpoint of that name in this account and region
+    │   ├── EndpointAsleep            scaled to zero; it wakes in minutes
+    │   ├── Throttled                 too many requests at once
+    │   ├── ModelFailed               the container answered with an error
+    │   └── EndpointUnavailable       the service or the network failed
+    ├── IntegrityError                vectors came back, but not the right ones
+    │   ├── DimensionMismatch
+    │   ├── NonFiniteVector
+    │   └── CountMismatch
+    ├── CircuitOpen                   calls are held back after repeated failures
+    ├── BudgetExceeded                the configured spending limit is reached
+    └── StoreError                    a vector store refused or lost a write
+
+Each message names the input and the remedy. Texts and vectors are never part of a message.
+"""
+
+from typing import ClassVar
+
+__all__ = [
+    "BudgetExceeded",
+    "CircuitOpen",
+    "ConfigurationError",
+    "CountMismatch",
+    "DimensionMismatch",
+    "EmbedStackError",
+    "EndpointAsleep",
+    "EndpointError",
+    "EndpointNotFound",
+    "EndpointUnavailable",
+    "InputError",
+    "IntegrityError",
+    "ModelFailed",
+    "NonFiniteVector",
+    "PayloadTooLarge",
+    "StoreError",
+    "TextTooLong",
+    "Throttled",
+]
+
+
+class EmbedStackError(Exception):
+    """The root of the tree.
+
+    Attributes:
+        retryable: Whether the same call may succeed later without a change.
+        request_id: The service's request id, for a support case; None where there was no request.
+        index: Position of the failing text in the caller's list; None where the error concerns no one text.
+    """
+
+    retryable: bool
+    retryable_by_default: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        retryable: bool | None = None,
+        request_id: str | None = None,
+        index: int | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.retryable = self.retryable_by_default if retryable is None else retryable
+        self.request_id = request_id
+        self.index = index
+
+    def __str__(self) -> str:
+        message = super().__str__()
+        return f"{message} [request {self.request_id}]" if self.request_id else message
+
+
+class ConfigurationError(EmbedStackError):
+    """A setting, a file or a tool is missing or wrong."""
+
+
+class InputError(EmbedStackError):
+    """The caller's text cannot be embedded as it is."""
+
+
+class TextTooLong(InputError):
+    """A text has more tokens than the model reads, and truncation is off."""
+
+
+class PayloadTooLarge(InputError):
+    """A request carries more bytes or items than its receiver accepts."""
+
+
+class EndpointError(EmbedStackError):
+    """The endpoint did not answer with vectors."""
+
+
+class EndpointNotFound(EndpointError):
+    """No endpoint of that name is in service in this account and region."""
+
+
+class EndpointAsleep(EndpointError):
+    """The endpoint is scaled to zero; it wakes in minutes."""
+
+    retryable_by_default = True
+
+
+class Throttled(EndpointError):
+    """More requests at once than the endpoint takes."""
+
+    retryable_by_default = True
+
+
+class ModelFailed(EndpointError):
+    """The container answered with an error.
+
+    Attributes:
+        original_status: The container's own HTTP status; None where it gave none.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        original_status: int | None = None,
+        retryable: bool | None = None,
+        request_id: str | None = None,
+        index: int | None = None,
+    ) -> None:
+        super().__init__(message, retryable=retryable, request_id=request_id, index=index)
+        self.original_status = original_status
+
+
+class EndpointUnavailable(EndpointError):
+    """The service or the network failed."""
+
+    retryable_by_default = True
+
+
+class IntegrityError(EmbedStackError):
+    """Vectors came back, but not the right ones."""
+
+
+class DimensionMismatch(IntegrityError):
+    """A vector has another length than the model's."""
+
+
+class NonFiniteVector(IntegrityError):
+    """A vector holds NaN or infinity."""
+
+
+class CountMismatch(IntegrityError):
+    """The number of vectors differs from the number of texts."""
+
+
+class CircuitOpen(EmbedStackError):
+    """Calls are held back after repeated failures."""
+
+    retryable_by_default = True
+
+
+class BudgetExceeded(EmbedStackError):
+    """The configured spending limit is reached."""
+
+
+class StoreError(EmbedStackError):
+    """A vector store refused or lost a write."""
