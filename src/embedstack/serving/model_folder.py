@@ -114,7 +114,9 @@ def _read_modules(path: Path) -> _Modules:
             case "Normalize":
                 normalize = True
             case _:
-                raise ConfigurationError(f"{path}: the module {kind} is not served; only Transformer, Pooling, Normalize.")
+                raise ConfigurationError(
+                    f"{path}: the module {kind} is not served; only Transformer, Pooling, Normalize."
+                )
     if pooling is None:
         raise ConfigurationError(f"{path}: modules.json names no Pooling module, so a text would have no one vector.")
     return _Modules(pooling, normalize)

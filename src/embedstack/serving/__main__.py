@@ -1,0 +1,31 @@
+"""``python -m embedstack.serving MODEL_FOLDER``: the model server, as a container starts it."""
+
+import argparse
+import logging
+import sys
+from pathlib import Path
+
+from embedstack.serving.encoder import Encoder
+from embedstack.serving.protocol import EmbedProtocol
+from embedstack.serving.server import ModelServer
+
+
+def main() -> int:
+    """Serve a model folder until told to stop."""
+    parser = argparse.ArgumentParser(prog="python -m embedstack.serving", description=__doc__)
+    parser.add_argument("model", type=Path, help="sentence-transformers model folder")
+    parser.add_argument("--model-id", help="the name to report; the folder's own otherwise")
+    parser.add_argument("--precision", choices=["auto", "bf16", "fp32"], default="auto")
+    parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0 inside a container")
+    parser.add_argument("--port", type=int, default=8080, help="SageMaker's containers listen on 8080")
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+
+    def load() -> Encoder:
+        return Encoder.load(arguments.model, model_id=arguments.model_id, precision=arguments.precision)
+
+    return ModelServer(load, EmbedProtocol()).run(arguments.host, arguments.port)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
