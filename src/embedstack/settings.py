@@ -1,0 +1,65 @@
+"""Configuration: an explicit argument beats the environment, which beats ``.env``, which beats the default."""
+
+from typing import Any
+
+from pydantic import AliasChoices, Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from embedstack.errors import ConfigurationError
+
+__all__ = ["Settings", "load_settings"]
+
+
+class Settings(BaseSettings):
+    """The settings that the client and the scripts read; ``.env.example`` explains each.
+
+    Attributes:
+        aws_region: Region of the endpoint; None leaves it to the AWS configuration files.
+        aws_account_id: Account that the endpoint is expected in; None checks nothing.
+        aws_endpoint_url: Where AWS is; None is AWS itself.
+        sagemaker_endpoint: Name of the endpoint.
+        sagemaker_batch_size: Texts per request at most. 32 is what Text Embeddings Inference accepts.
+    """
+
+    # An empty assignment such as the ones in .env.example means "not set".
+    model_config = SettingsConfigDict(
+        env_file=".env", env_file_encoding="utf-8", env_ignore_empty=True, extra="ignore", populate_by_name=True
+    )
+
+    aws_region: str | None = Field(
+        default=None, validation_alias=AliasChoices("aws_region", "default_aws_region", "aws_default_region")
+    )
+    aws_account_id: str | None = Field(default=None, pattern=r"^\d{12}$")
+    aws_endpoint_url: str | None = None
+    sagemaker_endpoint: str | None = Field(
+        default=None, validation_alias=AliasChoices("sagemaker_endpoint", "sagemaker_endpoint_name")
+    )
+    sagemaker_batch_size: int = Field(default=32, ge=1)
+
+    def required_endpoint(self) -> str:
+        """The endpoint's name.
+
+        Raises:
+            ConfigurationError: None is set.
+        """
+        if self.sagemaker_endpoint is None:
+            raise ConfigurationError(
+                "No endpoint is named: set SAGEMAKER_ENDPOINT in the environment or in .env "
+                "(`terraform output -raw dotenv` prints the line), or pass its name."
+            )
+        return self.sagemaker_endpoint
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Read the settings; an override that is None counts as not given.
+
+    Raises:
+        ConfigurationError: A value is not of its type or out of its range; the message names the variable.
+    """
+    try:
+        return Settings(**{name: value for name, value in overrides.items() if value is not None})
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(str(part) for part in problem['loc']).upper()}: {problem['msg']}" for problem in error.errors()
+        )
+        raise ConfigurationError(f"A setting cannot be used. {problems}.") from None
