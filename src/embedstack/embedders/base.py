@@ -121,7 +121,13 @@ class Embedder(ABC):
             if not isinstance(text, str) or not text:
                 what = "empty" if text == "" else f"a {type(text).__name__}, not a string"
                 raise InputError(f"Text {index} is {what}; leave it out or give it content.", index=index)
-            needed = self.request_bytes(text)
+            try:
+                needed = self.request_bytes(text)
+            except UnicodeEncodeError as error:
+                raise InputError(
+                    f"Text {index} holds a lone surrogate at {error.start}, which is no character; decode it anew.",
+                    index=index,
+                ) from None
             if needed > room:
                 raise PayloadTooLarge(
                     f"Text {index} takes {needed:,} bytes; one request carries {room:,}. Split it.",

@@ -101,8 +101,8 @@ class SageMakerEmbedder(Embedder):
 
 
 def _json_bytes(value: Any) -> bytes:
-    # A lone surrogate is no Unicode text; JSON's escape for it would be refused by the tokenizer further on.
-    return json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")
+    # Not ASCII with escapes: these would swell a Chinese text to twice its size.
+    return json.dumps(value, ensure_ascii=False).encode("utf-8")
 
 
 def _vectors(answer: Any) -> "NDArray[np.float32]":
@@ -113,7 +113,7 @@ def _vectors(answer: Any) -> "NDArray[np.float32]":
         vectors = np.asarray(answer, np.float32)
     except (TypeError, ValueError):
         raise DimensionMismatch(
-            "The endpoint answered rows of different lengths or kinds: " + _POOLING_REMEDY
+            "The endpoint answered rows of unlike shape: " + _POOLING_REMEDY
         ) from None
     if vectors.ndim != 2:
         raise DimensionMismatch(f"The endpoint answered {vectors.ndim} levels of lists: " + _POOLING_REMEDY)
