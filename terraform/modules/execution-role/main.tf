@@ -1,0 +1,114 @@
+data "aws_caller_identity" "current" {}
+
+data "aws_partition" "current" {}
+
+data "aws_region" "current" {}
+
+locals {
+  _account   = data.aws_caller_identity.current.account_id
+  _partition = data.aws_partition.current.partition
+  _region    = data.aws_region.current.id
+
+  _artifact = try(regex("^s3://(?P<bucket>[^/]+)/(?P<key>.+)$", var.artifact), { bucket = "", key = "" })
+  _image = try(
+    regex("^(?P<account>\\d{12})\\.dkr\\.ecr(?:-fips)?\\.(?P<region>[a-z0-9-]+)\\.[^/]+/(?P<repository>[^:@]+)", var.image_uri),
+    { account = "", region = "", repository = "" },
+  )
+  _log_group_arn = "arn:${local._partition}:logs:${local._region}:${local._account}:log-group:/aws/sagemaker/Endpoints/${var.endpoint_name}"
+
+  # Composed rather than read back: a plan then shows every name that depends on it, and a role that
+  # somebody deleted by hand is put back without replacing the model.
+  arn = "arn:${local._partition}:iam::${local._account}:role/${var.name}"
+
+  _statements = concat(
+    [
+      {
+        Sid    = "PullImage"
+        Effect = "Allow"
+        Action = [
+          "ecr:BatchCheckLayerAvailability",
+          "ecr:BatchGetImage",
+          "ecr:GetDownloadUrlForLayer",
+        ]
+        Resource = "arn:${local._partition}:ecr:${local._image.region}:${local._image.account}:repository/${local._image.repository}"
+      },
+      {
+        # The token is for the registry as a whole: IAM knows no resource for this action.
+        Sid      = "AuthenticateToRegistry"
+        Effect   = "Allow"
+        Action   = "ecr:GetAuthorizationToken"
+        Resource = "*"
+      },
+      {
+        Sid    = "WriteLogs"
+        Effect = "Allow"
+        Action = [
+          "logs:CreateLogGroup",
+          "logs:CreateLogStream",
+          "logs:DescribeLogStreams",
+          "logs:PutLogEvents",
+        ]
+        Resource = [local._log_group_arn, "${local._log_group_arn}:*"]
+      },
+      {
+        # CloudWatch scopes this action by namespace only, not by resource.
+        Sid       = "PublishMetrics"
+        Effect    = "Allow"
+        Action    = "cloudwatch:PutMetricData"
+        Resource  = "*"
+        Condition = { StringEquals = { "cloudwatch:namespace" = "/aws/sagemaker/Endpoints" } }
+      },
+    ],
+    [
+      for statement in [
+        {
+          Sid      = "ReadArtifact"
+          Effect   = "Allow"
+          Action   = "s3:GetObject"
+          Resource = "arn:${local._partition}:s3:::${local._artifact.bucket}/${local._artifact.key}"
+        },
+        {
+          Sid       = "FindArtifact"
+          Effect    = "Allow"
+          Action    = "s3:ListBucket"
+          Resource  = "arn:${local._partition}:s3:::${local._artifact.bucket}"
+          Condition = { StringEquals = { "s3:prefix" = local._artifact.key } }
+        },
+      ] : statement if var.artifact != null
+    ],
+  )
+}
+
+resource "aws_iam_role" "embeddings" {
+  name                 = var.name
+  description          = "Assumed by SageMaker to run the endpoint ${var.endpoint_name}"
+  permissions_boundary = var.permissions_boundary
+  tags                 = var.tags
+
+  assume_role_policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [
+      {
+        Sid       = "AllowSageMaker"
+        Effect    = "Allow"
+        Principal = { Service = "sagemaker.amazonaws.com" }
+        Action    = "sts:AssumeRole"
+        # This is the whole form that AWS documents for inference: the ARN ends in ":*", never in one
+        # model or endpoint, and holds the account, which makes aws:SourceAccount redundant.
+        Condition = {
+          ArnLike = { "aws:SourceArn" = "arn:${local._partition}:sagemaker:${local._region}:${local._account}:*" }
+        }
+      },
+    ]
+  })
+}
+
+resource "aws_iam_role_policy" "embeddings" {
+  name = "serve-${var.endpoint_name}"
+  role = aws_iam_role.embeddings.name
+
+  policy = jsonencode({
+    Version   = "2012-10-17"
+    Statement = local._statements
+  })
+}

@@ -1,0 +1,146 @@
+data "aws_ecr_image" "own" {
+  count = var.model.image != null && var.model.size_gb == null ? 1 : 0
+
+  registry_id     = try(local._own_image.account, null)
+  repository_name = try(local._own_image.repository, null)
+  image_digest    = try(local._own_image.digest, null)
+  # With a digest the tag is decoration, and ECR would demand that both agree.
+  image_tag = try(local._own_image.digest == null ? local._own_image.tag : null, null)
+}
+
+data "aws_region" "current" {}
+
+data "aws_s3_object" "artifact" {
+  count = var.model.artifact != null && var.model.size_gb == null ? 1 : 0
+
+  bucket = local._artifact.bucket
+  key    = local._artifact.key
+}
+
+# The registry's account differs per region and per container: the provider knows the table.
+data "aws_sagemaker_prebuilt_ecr_image" "container" {
+  count = var.model.image == null ? 1 : 0
+
+  repository_name = local._container.repository
+  image_tag       = coalesce(var.model.image_tag, local._container.tag)
+}
+
+locals {
+  _artifact = try(regex("^s3://(?P<bucket>[^/]+)/(?P<key>.+)$", var.model.artifact), { bucket = null, key = null })
+
+  # Tags are pinned: an image that moves under a running system changes vectors without a plan.
+  _containers = {
+    huggingface = {
+      repository = "huggingface-pytorch-inference"
+      tag        = "2.6.0-transformers4.51.3-cpu-py312-ubuntu22.04"
+    }
+    tei = {
+      repository = "tei-cpu"
+      tag        = "2.0.1-tei1.8.2-cpu-py310-ubuntu22.04"
+    }
+  }
+  _container = lookup(local._containers, local.container, local._containers.tei)
+
+  _own_image = try(
+    regex(
+      "^(?P<account>\\d{12})\\.dkr\\.ecr(?:-fips)?\\.(?P<region>[a-z0-9-]+)\\.[^/]+/(?P<repository>[^:@]+)(?::(?P<tag>[^@]+))?(?:@(?P<digest>sha256:[0-9a-f]{64}))?$",
+      var.model.image,
+    ),
+    null,
+  )
+
+  # Each model server worker loads its own copy of the model: one fits, two may not.
+  _toolkit_environment = { SAGEMAKER_MODEL_SERVER_WORKERS = "1" }
+  _hub_environment = merge(
+    {
+      HF_MODEL_ID = var.model.hub_id
+      HF_TASK     = var.model.task
+    },
+    var.model.revision == null ? {} : { HF_MODEL_REVISION = var.model.revision },
+    # Serverless containers cannot write to most of their image's file system. /opt/ml/model is free
+    # because a model from the Hub mounts nothing there.
+    local.container == "tei" ? { HUGGINGFACE_HUB_CACHE = "/opt/ml/model" } : local._toolkit_environment,
+  )
+
+  # HF_TOKEN alone serves both containers: TEI refuses to start when HF_API_TOKEN is set beside it, and
+  # in the other container HF_API_TOKEN makes the toolkit log in, which writes to the home folder.
+  _secret_environment = {
+    for key in nonsensitive(var.hub_token == null) || var.model.hub_id == null ? [] : ["HF_TOKEN"] : key => var.hub_token
+  }
+
+  container = (
+    var.model.image != null ? "custom" :
+    var.model.artifact != null ? "huggingface" :
+    coalesce(var.model.container, "tei")
+  )
+  environment = merge(
+    var.model.image != null ? {} : var.model.artifact != null ? local._toolkit_environment : local._hub_environment,
+    var.model.environment,
+  )
+  image_uri = coalesce(var.model.image, one(data.aws_sagemaker_prebuilt_ecr_image.container[*].registry_path))
+
+  artifact_size_gb = (
+    var.model.image != null ? null :
+    var.model.size_gb != null ? var.model.size_gb :
+    try(one(data.aws_s3_object.artifact[*].content_length) / pow(1024, 3), null)
+  )
+  image_size_gb = (
+    var.model.image == null ? null :
+    var.model.size_gb != null ? var.model.size_gb :
+    try(one(data.aws_ecr_image.own[*].image_size_in_bytes) / pow(1024, 3), null)
+  )
+
+  # Everything that replaces the model is hashed, or the new one would collide with the old one's name.
+  # The digest and the ETag are in it too: new content under an old tag or key is a new model.
+  _content = {
+    artifact           = var.model.artifact
+    artifact_etag      = one(data.aws_s3_object.artifact[*].etag)
+    environment        = merge(local.environment, local._secret_environment)
+    execution_role_arn = module.execution_role.arn
+    image              = local.image_uri
+    image_digest       = one(data.aws_ecr_image.own[*].image_digest)
+  }
+  # Eight digits of a hash over all of this tell nothing about the token.
+  name = "${var.name}-${substr(nonsensitive(sha256(jsonencode(local._content))), 0, 8)}"
+}
+
+module "execution_role" {
+  source = "../execution-role"
+
+  artifact             = var.model.artifact
+  endpoint_name        = var.endpoint_name
+  image_uri            = local.image_uri
+  name                 = coalesce(var.role_name, "${var.name}-role")
+  permissions_boundary = var.permissions_boundary
+  tags                 = var.tags
+}
+
+resource "aws_sagemaker_model" "embeddings" {
+  #checkov:skip=CKV_AWS_370:Serverless inference refuses network isolation, and a model from the Hub is downloaded when its container starts
+  name               = local.name
+  execution_role_arn = module.execution_role.arn
+  tags               = var.tags
+
+  primary_container {
+    environment    = merge(local.environment, local._secret_environment)
+    image          = local.image_uri
+    model_data_url = var.model.artifact
+  }
+
+  lifecycle {
+    create_before_destroy = true
+
+    precondition {
+      condition     = length(local.environment) + length(local._secret_environment) <= 100
+      error_message = "${var.name}: model.environment makes ${length(local.environment) + length(local._secret_environment)} variables with those that the container needs, and SageMaker takes 100."
+    }
+    precondition {
+      condition     = length(join("", concat(keys(local.environment), values(local.environment)))) + nonsensitive(length(join("", concat(keys(local._secret_environment), values(local._secret_environment))))) <= 32768
+      error_message = "${var.name}: model.environment is over 32 KB, names and values together, which SageMaker refuses. Put what is long into the artifact or the image."
+    }
+    precondition {
+      condition     = try(local._own_image.region, data.aws_region.current.id) == data.aws_region.current.id
+      error_message = "${var.name}: model.image is in ${try(local._own_image.region, "another region")}, the endpoint in ${data.aws_region.current.id}. SageMaker pulls from its own region only: replicate the repository and name the copy."
+    }
+  }
+}

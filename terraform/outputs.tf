@@ -1,0 +1,69 @@
+output "dotenv" {
+  description = "Settings for clients: terraform output -raw dotenv > .env. SAGEMAKER_ENDPOINT is the endpoint with the key embedding, else the first by key."
+  value       = <<-EOT
+    AWS_REGION=${data.aws_region.current.id}
+    DEFAULT_AWS_REGION=${data.aws_region.current.id}
+    AWS_ACCOUNT_ID=${data.aws_caller_identity.current.account_id}
+    SAGEMAKER_ENDPOINT=${module.serverless_endpoint[local._primary].name}
+  EOT
+}
+
+output "endpoint_arns" {
+  description = "ARNs of the endpoints by key."
+  value       = { for key, endpoint in module.serverless_endpoint : key => endpoint.arn }
+}
+
+output "endpoint_names" {
+  description = "Names of the endpoints by key."
+  value       = { for key, endpoint in module.serverless_endpoint : key => endpoint.name }
+}
+
+output "endpoints" {
+  description = "What was asked for, endpoint by endpoint, for a check after apply to compare with what DescribeEndpoint, DescribeEndpointConfig and DescribeModel answer."
+  value = {
+    for key, endpoint in module.serverless_endpoint : key => {
+      arn                     = endpoint.arn
+      artifact                = module.model[key].artifact
+      config_name             = endpoint.config_name
+      container               = module.model[key].container
+      environment             = module.model[key].environment
+      hub_id                  = module.model[key].hub_id
+      image_uri               = module.model[key].image_uri
+      log_group_name          = endpoint.log_group_name
+      max_concurrency         = local.endpoints[key].serverless.max_concurrency
+      memory_mb               = local.endpoints[key].serverless.memory_mb
+      model_arn               = module.model[key].arn
+      model_name              = module.model[key].name
+      name                    = endpoint.name
+      provisioned_concurrency = local.endpoints[key].serverless.provisioned_concurrency
+      revision                = local.endpoints[key].model.revision
+      role_arn                = module.model[key].role_arn
+      variant                 = endpoint.variant
+    }
+  }
+}
+
+output "invoke_policy_json" {
+  description = "IAM policy that lets an application invoke these endpoints and nothing else; attach it to the application's role."
+  value = jsonencode({
+    Version = "2012-10-17"
+    Statement = [
+      {
+        Sid      = "InvokeEmbeddingEndpoints"
+        Effect   = "Allow"
+        Action   = "sagemaker:InvokeEndpoint"
+        Resource = [for endpoint in module.serverless_endpoint : endpoint.arn]
+      },
+    ]
+  })
+}
+
+output "model_names" {
+  description = "Names of the models by key."
+  value       = { for key, model in module.model : key => model.name }
+}
+
+output "role_arns" {
+  description = "ARNs of the endpoints' execution roles by key."
+  value       = { for key, model in module.model : key => model.role_arn }
+}

@@ -1,0 +1,16 @@
+# The address of the services is no concern of this configuration: the provider reads AWS_ENDPOINT_URL
+# itself, so that the same root runs against AWS and against a local stand-in.
+provider "aws" {
+  region = var.aws_region
+
+  default_tags {
+    tags = merge(
+      {
+        Environment = var.environment
+        ManagedBy   = "terraform"
+        Project     = var.name
+      },
+      var.tags,
+    )
+  }
+}

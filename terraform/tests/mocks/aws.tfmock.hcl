@@ -1,0 +1,68 @@
+# What a mocked provider answers where a random string would break a plan, or could not be asserted on.
+
+mock_data "aws_caller_identity" {
+  defaults = {
+    account_id = "123456789012"
+    arn        = "arn:aws:iam::123456789012:user/tester"
+    user_id    = "AIDATESTER"
+  }
+}
+
+mock_data "aws_ecr_image" {
+  defaults = {
+    image_digest        = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+    image_size_in_bytes = 1073741824
+  }
+}
+
+mock_data "aws_partition" {
+  defaults = {
+    dns_suffix = "amazonaws.com"
+    partition  = "aws"
+  }
+}
+
+mock_data "aws_region" {
+  defaults = {
+    id   = "us-east-1"
+    name = "us-east-1"
+  }
+}
+
+mock_data "aws_s3_object" {
+  defaults = {
+    content_length = 91226112
+    etag           = "9b2cf535f27731c974343645a3985328"
+  }
+}
+
+mock_data "aws_sagemaker_prebuilt_ecr_image" {
+  defaults = {
+    registry_id   = "683313688378"
+    registry_path = "683313688378.dkr.ecr.us-east-1.amazonaws.com/tei-cpu:2.0.1-tei1.8.2-cpu-py310-ubuntu22.04"
+  }
+}
+
+mock_resource "aws_iam_role" {
+  defaults = {
+    arn = "arn:aws:iam::123456789012:role/mocked"
+  }
+}
+
+mock_resource "aws_sagemaker_endpoint" {
+  defaults = {
+    arn = "arn:aws:sagemaker:us-east-1:123456789012:endpoint/mocked"
+  }
+}
+
+mock_resource "aws_sagemaker_endpoint_configuration" {
+  defaults = {
+    arn = "arn:aws:sagemaker:us-east-1:123456789012:endpoint-config/mocked"
+  }
+}
+
+mock_resource "aws_sagemaker_model" {
+  defaults = {
+    arn = "arn:aws:sagemaker:us-east-1:123456789012:model/mocked"
+  }
+}

@@ -1,0 +1,198 @@
+# Names: what they are, what changes them and what does not.
+
+mock_provider "aws" {
+  source          = "./tests/mocks"
+  override_during = plan
+}
+
+variables {
+  name = "alex"
+  endpoints = {
+    embedding = {
+      model      = { hub_id = "sentence-transformers/all-MiniLM-L6-v2" }
+      serverless = { memory_mb = 2048, max_concurrency = 10 }
+    }
+  }
+}
+
+run "derived_from_name_and_key" {
+  command = plan
+
+  assert {
+    condition     = output.endpoint_names == { embedding = "alex-embedding-endpoint" }
+    error_message = "The endpoint must be called <name>-<key>-endpoint."
+  }
+  assert {
+    condition     = can(regex("^alex-embedding-model-[0-9a-f]{8}$", output.model_names["embedding"]))
+    error_message = "The model must be called <name>-<key>-model-<hash>."
+  }
+  assert {
+    condition     = can(regex("^alex-embedding-config-[0-9a-f]{8}$", output.endpoints["embedding"].config_name))
+    error_message = "The configuration must be called <name>-<key>-config-<hash>."
+  }
+  assert {
+    condition     = output.role_arns == { embedding = "arn:aws:iam::123456789012:role/alex-embedding-role" }
+    error_message = "The role must be called <name>-<key>-role."
+  }
+  assert {
+    condition     = output.endpoints["embedding"].log_group_name == "/aws/sagemaker/Endpoints/alex-embedding-endpoint"
+    error_message = "The log group must be the one that SageMaker writes to."
+  }
+}
+
+run "endpoint_name_overrides_the_endpoint_alone" {
+  command = plan
+
+  variables {
+    endpoints = {
+      embedding = {
+        endpoint_name = "pbl-development-dev-embeddings"
+        model         = { hub_id = "sentence-transformers/all-MiniLM-L6-v2" }
+        serverless    = {}
+      }
+    }
+  }
+
+  assert {
+    condition     = output.endpoint_names["embedding"] == "pbl-development-dev-embeddings"
+    error_message = "endpoint_name must be the endpoint's name."
+  }
+  assert {
+    condition     = output.endpoints["embedding"].log_group_name == "/aws/sagemaker/Endpoints/pbl-development-dev-embeddings"
+    error_message = "The log group must follow the endpoint's name."
+  }
+  assert {
+    condition     = startswith(output.model_names["embedding"], "alex-embedding-model-")
+    error_message = "The other names must stay."
+  }
+}
+
+run "baseline" {
+  command = plan
+}
+
+run "tags_change_no_name" {
+  command = plan
+
+  variables {
+    environment = "prod"
+    tags        = { CostCenter = "research" }
+  }
+
+  assert {
+    condition     = output.endpoints["embedding"].model_name == run.baseline.endpoints["embedding"].model_name
+    error_message = "Tags must not change the model's name, or it would be replaced."
+  }
+  assert {
+    condition     = output.endpoints["embedding"].config_name == run.baseline.endpoints["embedding"].config_name
+    error_message = "Tags must not change the configuration's name, or the endpoint would be updated."
+  }
+}
+
+run "log_retention_changes_no_name" {
+  command = plan
+
+  variables {
+    endpoints = {
+      embedding = {
+        log_retention_days = 90
+        model              = { hub_id = "sentence-transformers/all-MiniLM-L6-v2" }
+        serverless         = { memory_mb = 2048, max_concurrency = 10 }
+      }
+    }
+  }
+
+  assert {
+    condition     = output.endpoints["embedding"].config_name == run.baseline.endpoints["embedding"].config_name
+    error_message = "Log retention must not change the configuration's name."
+  }
+}
+
+run "memory_changes_the_configuration_alone" {
+  command = plan
+
+  variables {
+    endpoints = {
+      embedding = {
+        model      = { hub_id = "sentence-transformers/all-MiniLM-L6-v2" }
+        serverless = { memory_mb = 3072, max_concurrency = 10 }
+      }
+    }
+  }
+
+  assert {
+    condition     = output.endpoints["embedding"].config_name != run.baseline.endpoints["embedding"].config_name
+    error_message = "Another memory size must make another configuration."
+  }
+  assert {
+    condition     = output.endpoints["embedding"].model_name == run.baseline.endpoints["embedding"].model_name
+    error_message = "Another memory size must leave the model."
+  }
+  assert {
+    condition     = output.endpoints["embedding"].name == run.baseline.endpoints["embedding"].name
+    error_message = "The endpoint must stay, to be updated in place."
+  }
+}
+
+run "container_environment_changes_model_and_configuration" {
+  command = plan
+
+  variables {
+    endpoints = {
+      embedding = {
+        model = {
+          hub_id      = "sentence-transformers/all-MiniLM-L6-v2"
+          environment = { MAX_BATCH_TOKENS = "8192" }
+        }
+        serverless = { memory_mb = 2048, max_concurrency = 10 }
+      }
+    }
+  }
+
+  assert {
+    condition     = output.endpoints["embedding"].model_name != run.baseline.endpoints["embedding"].model_name
+    error_message = "Another environment must make another model."
+  }
+  assert {
+    condition     = output.endpoints["embedding"].config_name != run.baseline.endpoints["embedding"].config_name
+    error_message = "Another model must make another configuration, or the endpoint would never see it."
+  }
+}
+
+run "revision_changes_the_model" {
+  command = plan
+
+  variables {
+    endpoints = {
+      embedding = {
+        model = {
+          hub_id   = "sentence-transformers/all-MiniLM-L6-v2"
+          revision = "c9745ed1d9f207416be6d2e6f8de32d1f16199bf"
+        }
+        serverless = { memory_mb = 2048, max_concurrency = 10 }
+      }
+    }
+  }
+
+  assert {
+    condition     = output.endpoints["embedding"].model_name != run.baseline.endpoints["embedding"].model_name
+    error_message = "Another revision must make another model."
+  }
+}
+
+run "token_changes_the_model" {
+  command = plan
+
+  variables {
+    hub_token = "hf_0123456789"
+  }
+
+  assert {
+    condition     = output.endpoints["embedding"].model_name != run.baseline.endpoints["embedding"].model_name
+    error_message = "A new token must reach the container by a new model."
+  }
+  assert {
+    condition     = !strcontains(jsonencode(output.endpoints), "hf_0123456789")
+    error_message = "Outputs must not hold the token."
+  }
+}
