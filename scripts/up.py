@@ -1,0 +1,75 @@
+"""``make up``: start the local AWS, deploy terraform/ on it, and validate the endpoint."""
+
+import os
+import sys
+import time
+
+import click
+from rich.console import Console
+from rich.panel import Panel
+from rich.table import Table
+
+import localaws
+import test_endpoint
+from command_line import STATE, TERRAFORM, exit_on_error
+from embedstack.localaws import daemon
+from embedstack.localaws.config import LocalAwsConfig
+from embedstack.terraform import TerraformRoot
+from embedstack.validation import Report
+
+_VARIABLES = TERRAFORM / "environments" / "local.tfvars"
+
+
+@click.command()
+@exit_on_error
+def main() -> None:
+    """Deploy a real embedding endpoint on this machine and check its vectors."""
+    console = Console(highlight=False)
+    started = time.perf_counter()
+    console.print("[bold]1/3[/] Starting the local AWS")
+    running = daemon.start(LocalAwsConfig.from_environment(), STATE)
+    os.environ.update(localaws.environment(running))
+    console.print(f"  {running.endpoint_url}  [dim]process {running.pid}, log {_short(str(running.log))}[/]")
+    console.print("[bold]2/3[/] Deploying terraform/ on it")
+    _deploy(console)
+    console.print("[bold]3/3[/] Validating the endpoint")
+    report = test_endpoint.run(console)
+    console.print(_summary(report, running.endpoint_url, time.perf_counter() - started))
+    sys.exit(0 if report.passed else 1)
+
+
+def _deploy(console: Console) -> None:
+    root = TerraformRoot(TERRAFORM, _VARIABLES)
+    root.init()
+    plan = root.plan(STATE / "terraform.tfplan")
+    console.print(f"  {plan.summary}")
+    if plan.has_changes:
+        root.apply(plan)
+    os.environ.update(SAGEMAKER_ENDPOINT=root.outputs()["endpoint_names"]["embedding"])
+
+
+def _summary(report: Report, url: str, seconds: float) -> Panel:
+    figures = {check.name: check.figure for check in report.checks}
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="bold")
+    table.add_row("Endpoint", f"{report.endpoint}  at {url}")
+    table.add_row("Model", f"{report.model_id}, {report.dimensions} dimensions")
+    table.add_row("Latency", figures.get("latency p50", "not measured"))
+    table.add_row("Throughput", figures.get("throughput", "not measured"))
+    table.add_row("Checks", f"{report.count('passed')} of {len(report.checks)} passed")
+    table.add_row("", "")
+    table.add_row("Try next", 'make invoke TEXT="Hello, world"')
+    table.add_row("", 'eval "$(make env)"   then any AWS tool:')
+    table.add_row("", f"aws sagemaker describe-endpoint --endpoint-name {report.endpoint}")
+    table.add_row("", "make test-endpoint · make plan · make down")
+    colour = "green" if report.passed else "red"
+    title = f"{'Ready' if report.passed else 'Not right'} after {seconds:.0f} s"
+    return Panel(table, title=title, border_style=colour, expand=False)
+
+
+def _short(path: str) -> str:
+    return os.path.relpath(path)
+
+
+if __name__ == "__main__":
+    main()
