@@ -1,0 +1,92 @@
+"""Every limit and every duration of the local AWS, in one place, defaulting to AWS's own figures."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+_MIB = 1024 * 1024
+
+
+def _default_models_dir() -> Path:
+    return Path("models")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalAwsConfig:
+    """Settings of one local AWS. Durations are seconds, sizes are bytes.
+
+    Sources of the figures: SageMaker developer guide, "Deploy models with Amazon SageMaker Serverless Inference"
+    (4 MB, 60 s, 180 s start), "Custom Inference Code with Hosting Services" (25 MB, 2 s ping, 30 s from SIGTERM to
+    SIGKILL), and the ContainerStartupHealthCheckTimeoutInSeconds default (4 minutes).
+
+    Attributes:
+        port: TCP port on 127.0.0.1; 0 lets the system choose.
+        account_id: The account every caller is taken for.
+        region: The default region handed to clients; all regions work.
+        models_dir: Folder with Hugging Face Hub models as ``<org>/<name>/``.
+        state_dir: Folder for pid files and unpacked artefacts; None makes a temporary one.
+        serverless_payload_bytes: Largest request and response of a serverless variant.
+        instance_payload_bytes: Largest request and response of an instance-based variant.
+        invocation_timeout: How long a container may take to answer one invocation.
+        serverless_start_timeout: From launch to a good ``GET /ping`` for serverless variants, download included.
+        instance_start_timeout: The same for instance-based variants.
+        ping_timeout: How long one ``GET /ping`` may take.
+        ping_interval: Pause between two pings while a container starts.
+        idle_seconds: A serverless container without a request for this long is stopped. AWS does not publish its
+            own figure; five minutes is what users observe.
+        stop_grace: From SIGTERM to SIGKILL.
+        drain_timeout: How long a replaced deployment may finish its requests.
+        restart_backoff: Pause before a container that failed to start is started again; doubles up to
+            ``restart_backoff_limit``.
+        restart_backoff_limit: Longest pause between two starts.
+        artefact_bytes: Largest unpacked model artefact (a serverless endpoint has 5 GB of disk).
+        log_events_per_stream: Container log lines kept per stream; older ones are dropped.
+    """
+
+    port: int = 4580
+    account_id: str = "123456789012"
+    region: str = "us-east-1"
+    models_dir: Path = field(default_factory=_default_models_dir)
+    state_dir: Path | None = None
+    serverless_payload_bytes: int = 4 * _MIB
+    instance_payload_bytes: int = 25 * _MIB
+    invocation_timeout: float = 60.0
+    serverless_start_timeout: float = 180.0
+    instance_start_timeout: float = 240.0
+    ping_timeout: float = 2.0
+    ping_interval: float = 0.05
+    idle_seconds: float = 300.0
+    stop_grace: float = 30.0
+    drain_timeout: float = 60.0
+    restart_backoff: float = 1.0
+    restart_backoff_limit: float = 30.0
+    artefact_bytes: int = 5 * 1024 * _MIB
+    log_events_per_stream: int = 10_000
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Self:
+        """Read LOCALAWS_PORT, LOCALAWS_IDLE_SECONDS, AWS_REGION (or AWS_DEFAULT_REGION) and EMBEDSTACK_MODELS_DIR.
+
+        Raises:
+            ValueError: A number is not a number.
+        """
+        default = cls()
+        return cls(
+            port=int(environ.get("LOCALAWS_PORT") or default.port),
+            idle_seconds=float(environ.get("LOCALAWS_IDLE_SECONDS") or default.idle_seconds),
+            region=environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION") or default.region,
+            models_dir=Path(environ.get("EMBEDSTACK_MODELS_DIR") or default.models_dir).absolute(),
+        )
+
+    def client_environment(self, port: int) -> dict[str, str]:
+        """Environment variables that point any AWS SDK, the AWS CLI and Terraform at this local AWS."""
+        return {
+            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
+            "AWS_ACCESS_KEY_ID": "local",
+            "AWS_SECRET_ACCESS_KEY": "local",
+            "AWS_REGION": self.region,
+            "AWS_DEFAULT_REGION": self.region,
+            "AWS_ACCOUNT_ID": self.account_id,
+        }

@@ -1,0 +1,5 @@
+"""What can go wrong with the local AWS itself, as opposed to errors it answers with in AWS's name."""
+
+
+class LocalAwsError(Exception):
+    """The local AWS could not be started, found or stopped; the message says why and what to do about it."""

@@ -1,0 +1,232 @@
+"""InvokeEndpoint: to the endpoint's container and back, within the service's limits and with its errors."""
+
+import json
+import time
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+from urllib.parse import unquote
+
+from moto.sagemaker.models import sagemaker_backends
+from moto.sagemakerruntime.responses import SageMakerRuntimeResponse
+
+from embedstack.localaws.container_process import ContainerGone, InvocationTimeout
+from embedstack.localaws.deployments import Deployment, UnknownVariant
+from embedstack.localaws.endpoints import Endpoint
+from embedstack.localaws.logs import console_link, log_group_arn
+from embedstack.localaws.variants import Variant, VariantFailed, VariantRetired, VariantThrottled
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from embedstack.localaws.container_process import ContainerResponse
+    from embedstack.localaws.endpoint_host import EndpointHost
+    from embedstack.localaws.variants import Lease
+
+#: Headers that SageMaker hands through to the container, and the one that it hands back.
+_FORWARDED = ("Content-Type", "Accept", "X-Amzn-SageMaker-Custom-Attributes", "X-Amzn-SageMaker-Inference-Id")
+_CUSTOM_ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
+_TARGET_VARIANT = "X-Amzn-SageMaker-Target-Variant"
+#: Request headers of features that the local AWS does not have.
+_UNSUPPORTED = {
+    "X-Amzn-SageMaker-Inference-Component": "InvokeEndpoint of an inference component",
+    "X-Amzn-SageMaker-Target-Container-Hostname": "InvokeEndpoint of a multi-container endpoint",
+    "X-Amzn-SageMaker-Enable-Explanations": "InvokeEndpoint with explanations",
+    "X-Amzn-SageMaker-Session-Id": "InvokeEndpoint with a session",
+}
+#: How often a request is sent again because the container was gone before it got it, or the deployment was replaced.
+_MAX_ATTEMPTS = 5
+
+_Answer = tuple[int, dict[str, str], bytes]
+
+
+class InvocationError(Exception):
+    """An error answer of the service.
+
+    Attributes:
+        status: HTTP status.
+        code: AWS's error code.
+        members: The JSON body.
+    """
+
+    def __init__(self, status: int, code: str, members: dict[str, Any]) -> None:
+        super().__init__(code)
+        self.status = status
+        self.code = code
+        self.members = members
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """An answered request: the response, which variant gave it, and where the time went (seconds)."""
+
+    variant: Variant
+    response: "ContainerResponse"
+
+
+class SageMakerRuntime(SageMakerRuntimeResponse):  # type: ignore[misc]  # moto is untyped
+    """Answers InvokeEndpoint; everything else of the runtime API is refused by name."""
+
+    host: ClassVar["EndpointHost"]
+
+    def _dispatch(self, request: Any, full_url: str | None = None, headers: Any = None) -> _Answer:
+        """Answer one HTTP request.
+
+        moto's own dispatch decodes bodies, parses them as forms and inspects the class on every call; an invocation
+        needs none of it, and is what the latency of an endpoint is measured by.
+        """
+        del headers
+        if not request.path.endswith("/invocations"):
+            raise NotImplementedError(f"the sagemaker-runtime operation at {request.path}")
+        for header, feature in _UNSUPPORTED.items():
+            if header in request.headers:
+                raise NotImplementedError(feature)
+        began = time.perf_counter()
+        request_id = str(uuid.uuid4())
+        region = self.get_region_from_url(request, full_url or request.raw_url)
+        name = unquote(request.path.split("/")[2])
+        try:
+            status, answer_headers, body = self._invoke(region, name, request, request_id, began)
+        except InvocationError as error:
+            status = error.status
+            answer_headers = {"Content-Type": "application/json", "x-amzn-errortype": error.code}
+            body = json.dumps(error.members).encode()
+        return status, {**answer_headers, "x-amzn-RequestId": request_id}, body
+
+    def _invoke(self, region: str, name: str, request: Any, request_id: str, began: float) -> _Answer:
+        body = request.get_data(cache=False)
+        forwarded = {header: request.headers[header] for header in _FORWARDED if header in request.headers}
+        account_id = self.host.config.account_id
+        for _ in range(_MAX_ATTEMPTS):
+            endpoint = sagemaker_backends[account_id][region].endpoints.get(name)
+            deployment = endpoint.deployment if isinstance(endpoint, Endpoint) else None
+            if deployment is None:
+                message = f"Endpoint {name} of account {account_id} not found."
+                raise InvocationError(400, "ValidationError", {"message": message})
+            variant = _choose(deployment, request.headers.get(_TARGET_VARIANT), name)
+            if "X-Amzn-SageMaker-Target-Model" in request.headers:
+                message = f"Endpoint {name} is not a multi-model endpoint and does not support target model header."
+                raise InvocationError(400, "ValidationError", {"message": message})
+            self._check_size(variant, len(body), request_id)
+            try:
+                return self._send(variant, body, forwarded, began)
+            except VariantRetired:
+                continue  # the endpoint was updated between looking it up and using it
+            except ContainerGone as gone:
+                if gone.request_sent:
+                    raise _process_exited(variant) from gone
+        raise _process_exited(variant)
+
+    def _send(self, variant: Variant, body: bytes, headers: "Mapping[str, str]", began: float) -> _Answer:
+        """Send one request to the variant, and record it in CloudWatch.
+
+        Raises:
+            InvocationError: The service's answer is an error.
+            VariantRetired: Nothing was sent: the variant takes no more requests.
+            ContainerGone: The container went away; nothing was recorded if the request was not sent.
+        """
+        identity = variant.spec.identity
+        try:
+            with variant.lease() as lease:
+                sent = time.perf_counter()
+                try:
+                    response = lease.container.invoke(body, headers, self._payload_limit(variant))
+                except InvocationTimeout as error:
+                    self._record(variant, lease, began, sent, status=0)
+                    raise _model_error(variant, 0, _timeout_message(variant)) from error
+                except ContainerGone as error:
+                    if error.request_sent:
+                        self._record(variant, lease, began, sent, status=0)
+                    raise
+                self._record(variant, lease, began, sent, response.status)
+        except VariantThrottled as error:
+            # SageMaker leaves the message of this one empty.
+            raise InvocationError(400, "ThrottlingException", {"message": None}) from error
+        except VariantFailed as error:
+            self.host.metrics.record(identity, [("Invocations", 1), *_error_samples(0)])
+            raise _model_error(variant, 0, str(error)) from error
+        return _answer(variant, response, self._payload_limit(variant))
+
+    def _record(self, variant: Variant, lease: "Lease", began: float, sent: float, status: int) -> None:
+        """Record one invocation; latencies in microseconds, as SageMaker's metrics are."""
+        now = time.perf_counter()
+        samples = [
+            ("Invocations", 1.0),
+            ("ModelLatency", (now - sent) * 1e6),
+            ("OverheadLatency", (sent - began) * 1e6),
+            *_error_samples(status),
+        ]
+        if variant.spec.max_concurrency:
+            samples.append(
+                ("ServerlessConcurrentExecutionsUtilization", lease.in_flight / variant.spec.max_concurrency)
+            )
+        if lease.setup_seconds is not None and variant.spec.serverless:
+            samples.append(("ModelSetupTime", lease.setup_seconds * 1e6))
+        self.host.metrics.record(variant.spec.identity, samples)
+
+    def _payload_limit(self, variant: Variant) -> int:
+        config = self.host.config
+        return config.serverless_payload_bytes if variant.spec.serverless else config.instance_payload_bytes
+
+    def _check_size(self, variant: Variant, size: int, request_id: str) -> None:
+        if size > self._payload_limit(variant):
+            raise InvocationError(400, "ValidationError", {"message": f"Request {request_id} has oversize body."})
+
+
+def _choose(deployment: Deployment, target: str | None, endpoint: str) -> Variant:
+    try:
+        return deployment.choose(target)
+    except UnknownVariant as error:
+        message = f"Variant {target} of endpoint {endpoint} not found."
+        raise InvocationError(400, "ValidationError", {"message": message}) from error
+
+
+def _answer(variant: Variant, response: "ContainerResponse", limit: int) -> _Answer:
+    if response.body is None:
+        raise _model_error(variant, 0, f"The response of the model is larger than {limit} bytes.")
+    if not 200 <= response.status < 300:
+        raise _model_error(variant, response.status, response.body.decode("utf-8", errors="replace"))
+    headers = {
+        "Content-Type": response.headers.get("Content-Type", "application/octet-stream"),
+        "x-Amzn-Invoked-Production-Variant": variant.spec.identity.variant,
+    }
+    if _CUSTOM_ATTRIBUTES in response.headers:
+        headers[_CUSTOM_ATTRIBUTES] = response.headers[_CUSTOM_ATTRIBUTES]
+    return 200, headers, response.body
+
+
+def _model_error(variant: Variant, status: int, original: str, container: str | None = None) -> InvocationError:
+    """ModelError: the container answered with an error (its status), or not at all (0)."""
+    blame = "client" if 400 <= status < 500 else "server"
+    identity = variant.spec.identity
+    name = container or variant.spec.container.hostname
+    members = {
+        "ErrorCode": "CLIENT_ERROR_FROM_MODEL" if blame == "client" else "INTERNAL_FAILURE_FROM_MODEL",
+        "LogStreamArn": log_group_arn(identity),
+        "Message": f'Received {blame} error ({status}) from {name} with message "{original}". {console_link(identity)}',
+        "OriginalMessage": original,
+        "OriginalStatusCode": status,
+    }
+    return InvocationError(424, "ModelError", members)
+
+
+def _process_exited(variant: Variant) -> InvocationError:
+    return _model_error(
+        variant, 0, "An error occurred while handling request as the model process exited.", container="model"
+    )
+
+
+def _timeout_message(variant: Variant) -> str:
+    return (
+        f"Your invocation timed out while waiting for a response from container {variant.spec.container.hostname}. "
+        "Review the latency metrics for each container in Amazon CloudWatch, resolve the issue, and try again."
+    )
+
+
+def _error_samples(status: int) -> list[tuple[str, float]]:
+    """SageMaker sends 0 for a good response too, so that the average is the rate; status 0 is no response at all."""
+    return [
+        ("Invocation4XXErrors", float(400 <= status < 500)),
+        ("Invocation5XXErrors", float(status == 0 or status >= 500)),
+        ("InvocationModelErrors", float(not 200 <= status < 300)),
+    ]

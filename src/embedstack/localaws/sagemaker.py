@@ -1,0 +1,227 @@
+"""SageMaker's control plane for models, endpoint configurations and endpoints, over moto's."""
+
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
+
+from moto.core.responses import ActionResult, EmptyResult
+from moto.core.utils import get_service_model
+from moto.sagemaker.exceptions import AWSValidationException
+from moto.sagemaker.responses import SageMakerResponse
+
+from embedstack.localaws.artefacts import artefact_exists
+from embedstack.localaws.constraints import check_request
+from embedstack.localaws.endpoints import (
+    Endpoint,
+    EndpointFailedError,
+    EndpointInProgressError,
+    EndpointSettings,
+)
+from embedstack.localaws.images import ContainerDefinition
+from embedstack.localaws.metrics import VariantId
+from embedstack.localaws.records import EndpointConfigRecord, ModelRecord
+from embedstack.localaws.variant_rules import check_config
+from embedstack.localaws.variants import VariantSpec
+
+if TYPE_CHECKING:
+    from embedstack.localaws.endpoint_host import EndpointHost
+
+
+class SageMaker(SageMakerResponse):  # type: ignore[misc]  # moto is untyped
+    """Answers the actions whose behaviour moto lacks; the rest is moto's."""
+
+    host: ClassVar["EndpointHost"]
+
+    def create_model(self) -> ActionResult:
+        """CreateModel; the artefact must be in S3 already, as on AWS."""
+        request = self._checked_request()
+        models, arn = self.sagemaker_backend._models, self._arn("model", request["ModelName"])  # noqa: SLF001 - moto has no other way in
+        if request["ModelName"] in models:
+            _refuse(f'Cannot create already existing model "{arn}".')
+        record = ModelRecord(arn, request)
+        if not record.containers:
+            _refuse("Either PrimaryContainer or Containers must be specified.")
+        for container in record.containers:
+            url = container.get("ModelDataUrl")
+            if url and not artefact_exists(url, self.current_account):
+                _refuse(f"Could not find model data at {url}.")
+        models[record.model_name] = record
+        return ActionResult({"ModelArn": arn})
+
+    def describe_model(self) -> ActionResult:
+        """DescribeModel."""
+        return ActionResult(self._model(self._checked_request()["ModelName"]).response_object)
+
+    def list_models(self) -> ActionResult:
+        """ListModels, with its filters, order and pages."""
+        request = self._checked_request()
+        records = [
+            record
+            for record in self.sagemaker_backend._models.values()  # noqa: SLF001 - moto has no other way in
+            if (request.get("NameContains") or "").lower() in record.model_name.lower()
+            and _is_within(record.creation_time, request.get("CreationTimeAfter"), request.get("CreationTimeBefore"))
+        ]
+        key = "model_name" if request.get("SortBy") == "Name" else "creation_time"
+        records.sort(key=lambda record: getattr(record, key), reverse=request.get("SortOrder") != "Ascending")
+        first, size = int(request.get("NextToken") or 0), request.get("MaxResults") or 100
+        page = {"Models": [record.summary() for record in records[first : first + size]]}
+        if first + size < len(records):
+            return ActionResult({**page, "NextToken": str(first + size)})
+        return ActionResult(page)
+
+    def delete_model(self) -> ActionResult:
+        """DeleteModel; endpoints that run the model go on."""
+        record = self._model(self._checked_request()["ModelName"])
+        del self.sagemaker_backend._models[record.model_name]  # noqa: SLF001 - moto has no other way in
+        return EmptyResult()
+
+    def create_endpoint_config(self) -> ActionResult:
+        """CreateEndpointConfig."""
+        request = self._checked_request()
+        name, arn = request["EndpointConfigName"], self._arn("endpoint-config", request["EndpointConfigName"])
+        configs = self.sagemaker_backend.endpoint_configs
+        if name in configs:
+            _refuse(f'Cannot create already existing endpoint configuration "{arn}".')
+        models = {}
+        for variant in request["ProductionVariants"]:
+            if not variant.get("ModelName"):
+                raise NotImplementedError("CreateEndpointConfig for inference components (a variant without ModelName)")
+            models[variant["ModelName"]] = self._model(variant["ModelName"])
+        reason = check_config(request, models)
+        if reason is not None:
+            _refuse(reason)
+        configs[name] = EndpointConfigRecord(arn, request)
+        return ActionResult({"EndpointConfigArn": arn})
+
+    def describe_endpoint_config(self) -> ActionResult:
+        """DescribeEndpointConfig."""
+        return ActionResult(self._config(self._checked_request()["EndpointConfigName"]).response_object)
+
+    def delete_endpoint_config(self) -> ActionResult:
+        """DeleteEndpointConfig; endpoints that use the configuration go on."""
+        record = self._config(self._checked_request()["EndpointConfigName"])
+        del self.sagemaker_backend.endpoint_configs[record.endpoint_config_name]
+        return EmptyResult()
+
+    def create_endpoint(self) -> ActionResult:
+        """CreateEndpoint: answers at once, the endpoint comes up in the background."""
+        request = self._checked_request()
+        name, arn = request["EndpointName"], self._arn("endpoint", request["EndpointName"])
+        endpoints = self.sagemaker_backend.endpoints
+        # CreateEndpoint's reference: the name is unique in account and region, and case-insensitive.
+        if any(existing.lower() == name.lower() for existing in endpoints):
+            _refuse(f'Cannot create already existing endpoint "{arn}".')
+        settings = self._settings(name, self._config(request["EndpointConfigName"]))
+        endpoints[name] = self.host.create(name, arn, list(request.get("Tags") or []), settings)
+        return ActionResult({"EndpointArn": arn})
+
+    def describe_endpoint(self) -> ActionResult:
+        """DescribeEndpoint."""
+        return ActionResult(self._endpoint(self._checked_request()["EndpointName"]).response_object)
+
+    def update_endpoint(self) -> ActionResult:
+        """UpdateEndpoint: blue/green to another configuration, in the background."""
+        request = self._checked_request()
+        endpoint = self._endpoint(request["EndpointName"])
+        settings = self._settings(endpoint.endpoint_name, self._config(request["EndpointConfigName"]))
+        was_serverless, becomes_serverless = endpoint.settings.is_serverless, settings.is_serverless
+        if becomes_serverless and not was_serverless:
+            _refuse(f'Cannot update instance-based endpoint "{endpoint.arn}" to a serverless configuration.')
+        deployment = request.get("DeploymentConfig")
+        try:
+            self.host.update(endpoint, settings, deployment)
+        except EndpointInProgressError:
+            _refuse(f'Cannot update in-progress endpoint "{endpoint.arn}".')
+        except EndpointFailedError:
+            _refuse(f'Cannot update failed endpoint "{endpoint.arn}": it can only be deleted.')
+        return ActionResult({"EndpointArn": endpoint.arn})
+
+    def update_endpoint_weights_and_capacities(self) -> NoReturn:
+        """Not simulated: moto would leave the endpoint Updating for ever."""
+        raise NotImplementedError("UpdateEndpointWeightsAndCapacities")
+
+    def delete_endpoint(self) -> ActionResult:
+        """DeleteEndpoint: Deleting until nothing of the endpoint runs, then gone."""
+        endpoint = self._endpoint(self._checked_request()["EndpointName"])
+        endpoints = self.sagemaker_backend.endpoints
+        try:
+            self.host.delete(endpoint, lambda: endpoints.pop(endpoint.endpoint_name, None))
+        except EndpointInProgressError:
+            _refuse(f'Cannot update in-progress endpoint "{endpoint.arn}".')
+        return EmptyResult()
+
+    def add_tags(self) -> ActionResult:
+        """AddTags: moto appends, AWS replaces the value of a key that is there."""
+        request = self._checked_request()
+        resource = self._tagged_resource(request["ResourceArn"])
+        merged = {tag["Key"]: tag["Value"] for tag in [*resource.tags, *request["Tags"]]}
+        resource.tags = [{"Key": key, "Value": value} for key, value in merged.items()]
+        return ActionResult({"Tags": resource.tags})
+
+    def list_tags(self) -> ActionResult:
+        """ListTags."""
+        self._tagged_resource(self._checked_request()["ResourceArn"])
+        return super().list_tags()
+
+    def delete_tags(self) -> ActionResult:
+        """DeleteTags."""
+        self._tagged_resource(self._checked_request()["ResourceArn"])
+        return super().delete_tags()
+
+    def _checked_request(self) -> dict[str, Any]:
+        """The request's parameters, checked against the API's model.
+
+        Raises:
+            AWSValidationException: They break it.
+        """
+        operation = get_service_model("sagemaker").operation_model(self._get_action())
+        message = check_request(operation.input_shape, self.params)
+        if message is not None:
+            _refuse(message)
+        return dict(self.params)
+
+    def _settings(self, endpoint: str, config: EndpointConfigRecord) -> EndpointSettings:
+        """Resolve a configuration to what a deployment needs.
+
+        Raises:
+            AWSValidationException: A model of it was deleted.
+            NotImplementedError: It asks for something that the local AWS does not do.
+        """
+        for feature in ("AsyncInferenceConfig", "ShadowProductionVariants"):
+            if config.request.get(feature):
+                raise NotImplementedError(f"CreateEndpoint with {feature}")
+        specs = []
+        for variant in config.production_variants:
+            model = self._model(variant["ModelName"])
+            if len(model.containers) > 1:
+                raise NotImplementedError("CreateEndpoint for an inference pipeline (more than one container)")
+            if (variant.get("InitialInstanceCount") or 1) > 1:
+                raise NotImplementedError("CreateEndpoint with more than one instance")
+            identity = VariantId(self.current_account, self.region, endpoint, variant["VariantName"])
+            specs.append(VariantSpec(identity, ContainerDefinition.from_request(model.containers[0]), variant))
+        return EndpointSettings(config.endpoint_config_name, tuple(specs), config.request.get("DataCaptureConfig"))
+
+    def _model(self, name: str) -> ModelRecord:
+        record: ModelRecord | None = self.sagemaker_backend._models.get(name)  # noqa: SLF001 - moto has no other way in
+        return record or _refuse(f'Could not find model "{self._arn("model", name)}".')
+
+    def _config(self, name: str) -> EndpointConfigRecord:
+        record: EndpointConfigRecord | None = self.sagemaker_backend.endpoint_configs.get(name)
+        return record or _refuse(f'Could not find endpoint configuration "{self._arn("endpoint-config", name)}".')
+
+    def _endpoint(self, name: str) -> Endpoint:
+        endpoint: Endpoint | None = self.sagemaker_backend.endpoints.get(name)
+        return endpoint or _refuse(f'Could not find endpoint "{self._arn("endpoint", name)}".')
+
+    def _tagged_resource(self, arn: str) -> Any:
+        resource = self.sagemaker_backend._get_resource_from_arn(arn)  # noqa: SLF001 - moto has no other way in
+        return resource or _refuse(f'Could not find resource "{arn}".')
+
+    def _arn(self, kind: str, name: str) -> str:
+        return f"arn:{self.partition}:sagemaker:{self.region}:{self.current_account}:{kind}/{name}"
+
+
+def _refuse(message: str) -> NoReturn:
+    raise AWSValidationException(message)
+
+
+def _is_within(moment: Any, after: Any, before: Any) -> bool:
+    return (after is None or moment > after) and (before is None or moment < before)

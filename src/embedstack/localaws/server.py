@@ -1,0 +1,181 @@
+"""A local AWS inside this process: HTTP server, endpoints and their containers, started and stopped together."""
+
+import contextlib
+import dataclasses
+import errno
+import os
+import shutil
+import subprocess
+import tempfile
+import threading
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from moto.moto_api._internal.models import moto_api_backend
+from moto.moto_server.werkzeug_app import MotoRequestHandler
+from werkzeug.serving import BaseWSGIServer, make_server
+
+from embedstack.localaws.app import LocalAwsApplication, version
+from embedstack.localaws.config import LocalAwsConfig
+from embedstack.localaws.endpoint_host import EndpointHost
+from embedstack.localaws.errors import LocalAwsError
+from embedstack.localaws.metrics import MetricRecorder
+from embedstack.localaws.pidfiles import PidFiles
+
+__all__ = ["LocalAws"]
+
+
+class LocalAws:
+    """AWS in this process, for as long as the context lasts. One at a time: moto keeps its state per process.
+
+    >>> with LocalAws(LocalAwsConfig(port=0)) as aws:
+    ...     client = boto3.client("sagemaker", endpoint_url=aws.url, region_name="us-east-1")
+    """
+
+    _running = threading.Lock()
+
+    def __init__(self, config: LocalAwsConfig | None = None) -> None:
+        """Prepare; nothing runs before ``start`` or the ``with`` statement."""
+        self.config = config or LocalAwsConfig()
+        self._temporary: Path | None = None
+        self._server: BaseWSGIServer | None = None
+        self._host: EndpointHost | None = None
+        self._pids: PidFiles | None = None
+        self._thread: threading.Thread | None = None
+
+    @property
+    def port(self) -> int:
+        """The TCP port it listens on."""
+        if self._server is None:
+            raise LocalAwsError("The local AWS is not running.")
+        return self._server.server_port
+
+    @property
+    def url(self) -> str:
+        """What AWS_ENDPOINT_URL has to be."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def environment(self) -> dict[str, str]:
+        """Environment variables that point SDKs, CLI and Terraform at it."""
+        return self.config.client_environment(self.port)
+
+    def start(self) -> Self:
+        """Open the port and serve in the background.
+
+        Raises:
+            LocalAwsError: One runs in this process already, or the port is taken.
+        """
+        if not self._running.acquire(blocking=False):
+            raise LocalAwsError("A local AWS is running in this process already; moto's state is one per process.")
+        try:
+            self._start()
+        except BaseException:
+            self._close()
+            self._running.release()
+            raise
+        return self
+
+    def serve_forever(self) -> None:
+        """Wait until ``stop`` is called from another thread."""
+        if self._thread is not None:
+            self._thread.join()
+
+    def stop(self) -> None:
+        """Stop answering, stop every container, forget everything."""
+        if self._server is None:
+            return
+        self._close()
+        self._running.release()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _start(self) -> None:
+        state_dir = self.config.state_dir
+        if state_dir is None:
+            state_dir = self._temporary = Path(tempfile.mkdtemp(prefix="localaws-"))
+        config = dataclasses.replace(self.config, state_dir=state_dir)
+        shutil.rmtree(state_dir / "models", ignore_errors=True)
+        self._pids = PidFiles(state_dir / "containers")
+        self._pids.reap(config.stop_grace)
+        self._host = EndpointHost(config, state_dir, self._pids, MetricRecorder())
+        application = LocalAwsApplication(self._host, self._describe)
+        try:
+            self._server = make_server(
+                "127.0.0.1", config.port, application, threaded=True, request_handler=_RequestHandler
+            )
+        except SystemExit as error:  # werkzeug's way to say that the port is taken
+            raise port_taken(config.port) from error
+        self._thread = threading.Thread(target=self._server.serve_forever, name="localaws-http", daemon=True)
+        self._thread.start()
+
+    def _close(self) -> None:
+        if self._server is not None:
+            self._server.shutdown()
+        if self._host is not None:
+            self._host.close()
+            self._host = None
+        if self._server is not None:
+            self._server.server_close()
+            self._server = None
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+        if self._pids is not None:
+            self._pids.reap(grace=0)
+            self._pids = None
+        moto_api_backend.reset()
+        if self._temporary is not None:
+            shutil.rmtree(self._temporary, ignore_errors=True)
+            self._temporary = None
+
+    def _describe(self) -> dict[str, Any]:
+        return {"status": "ok", "version": version(), "pid": os.getpid(), "port": self.port}
+
+
+class _RequestHandler(MotoRequestHandler):  # type: ignore[misc]  # moto is untyped
+    """Quiet: one line per request says nothing that CloudWatch does not, and an invocation should not pay for it."""
+
+    #: Kept-alive connections of clients must not keep the process from stopping.
+    daemon_threads = True
+    disable_nagle_algorithm = True
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        """Log nothing."""
+
+
+def port_taken(port: int) -> LocalAwsError:
+    """The error for a port that someone else listens on, naming who where the system tells."""
+    holder = _holder_of(port)
+    who = f" by {holder}" if holder else ""
+    return LocalAwsError(
+        f"Port {port} on 127.0.0.1 is taken{who}. Stop that program, or choose another port: LOCALAWS_PORT={port + 1}."
+    )
+
+
+def is_disk_full(error: OSError) -> bool:
+    """Whether an error says that no more can be written."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+def _holder_of(port: int) -> str | None:
+    """``name (pid 123)`` of the process that listens on the port, by lsof or ss; None where neither tells."""
+    for command in (
+        ["lsof", "-nP", f"-iTCP:{port}", "-sTCP:LISTEN", "-Fpc"],
+        ["ss", "-Hltnp", f"sport = :{port}"],
+    ):
+        with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+            output = subprocess.run(command, capture_output=True, text=True, check=False, timeout=2).stdout
+            if command[0] == "lsof" and output:
+                fields = {line[0]: line[1:] for line in output.splitlines() if line}
+                return f"{fields.get('c', 'a process')} (pid {fields.get('p', '?')})"
+            if 'users:(("' in output:
+                name, _, rest = output.partition('users:(("')[2].partition('"')
+                return f"{name} (pid {rest.partition('pid=')[2].partition(',')[0]})"
+    return None
