@@ -186,7 +186,7 @@ def _parse_object(body: bytes) -> dict[str, Any]:
         raise RequestError(400, "malformed_json", f"The body is not JSON: {error}.") from None
     if not isinstance(payload, dict):
         raise RequestError(
-            400, "malformed_request", f'The body is a JSON {_kind(payload)}; send an object: {{"inputs": "a text"}}.'
+            400, "malformed_request", f'The body is JSON, but {_kind(payload)}; send an object: {{"inputs": "a text"}}.'
         )
     return payload
 
@@ -195,7 +195,7 @@ def _inputs(payload: dict[str, Any]) -> tuple[str, ...]:
     inputs = payload.get("inputs")
     texts = [inputs] if isinstance(inputs, str) else inputs
     if not isinstance(texts, list) or not texts:
-        what = "missing" if inputs is None else "an empty list" if inputs == [] else f"a {_kind(inputs)}"
+        what = "missing" if inputs is None else "an empty list" if inputs == [] else _kind(inputs)
         raise RequestError(
             400, "malformed_request", f"`inputs` is {what}; it must be a string or a non-empty list of strings."
         )
@@ -204,7 +204,7 @@ def _inputs(payload: dict[str, Any]) -> tuple[str, ...]:
     for index, text in enumerate(texts):
         if not isinstance(text, str):
             raise RequestError(
-                400, "malformed_request", f"`inputs[{index}]` is a {_kind(text)}; it must be a string.", index=index
+                400, "malformed_request", f"`inputs[{index}]` is {_kind(text)}; it must be a string.", index=index
             )
     return tuple(texts)
 
@@ -224,14 +224,21 @@ def _member(document: dict[str, Any], name: str, kind: type, default: Any) -> An
         return default
     # bool is an int in Python; it is not in JSON.
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-        raise RequestError(400, "malformed_request", f"`{name}` is a {_kind(value)}; it must be a {_JSON_KINDS[kind]}.")
+        raise RequestError(400, "malformed_request", f"`{name}` is {_kind(value)}; it must be {_JSON_KINDS[kind]}.")
     return value
 
 
 _JSON_KINDS: dict[type, str] = {
-    bool: "boolean", dict: "object", float: "number", int: "number", list: "list", str: "string", type(None): "null",
-}  # fmt: skip
+    bool: "a boolean",
+    dict: "an object",
+    float: "a number",
+    int: "a number",
+    list: "a list",
+    str: "a string",
+    type(None): "null",
+}
 
 
 def _kind(value: Any) -> str:
+    """What a JSON value is, with its article."""
     return _JSON_KINDS[type(value)]

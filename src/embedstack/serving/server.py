@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import signal
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -100,6 +101,9 @@ class ModelServer:
             server.should_exit = failed.is_set()
 
         threading.Thread(target=load, name="load-model", daemon=True).start()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            # uvicorn raises a signal once more when it has shut down; that one must not change the exit status.
+            signal.signal(number, lambda *_: None)
         server.run()
         return int(failed.is_set())
 
