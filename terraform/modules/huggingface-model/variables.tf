@@ -11,7 +11,7 @@ variable "hub_token" {
   sensitive   = true
 
   validation {
-    condition     = var.hub_token == null || can(regex("^\\S{1,1024}$", var.hub_token))
+    condition     = var.hub_token == null || can(regex("^\\S+$", var.hub_token))
     error_message = "hub_token must be a Hugging Face token without spaces; leave it out (null) for public models."
   }
 }
@@ -74,8 +74,8 @@ variable "model" {
     error_message = "${var.name}: model.size_gb must be over 0, in GB; leave it out to have the size looked up."
   }
   validation {
-    condition     = alltrue([for key, value in var.model.environment : can(regex("^[a-zA-Z_][a-zA-Z0-9_]{0,1023}$", key)) && length(value) <= 1024])
-    error_message = "${var.name}: model.environment takes names of letters, digits and underscores, and names and values of up to 1024 characters. Not so: ${join(", ", [for key, value in var.model.environment : key if !can(regex("^[a-zA-Z_][a-zA-Z0-9_]{0,1023}$", key)) || length(value) > 1024])}."
+    condition     = alltrue([for key, value in var.model.environment : can(regex("^[a-zA-Z_][a-zA-Z0-9_]*$", key)) && max(length(key), length(value)) <= 1024])
+    error_message = "${var.name}: model.environment takes names of letters, digits and underscores, and names and values of up to 1024 characters. Not so: ${join(", ", [for key, value in var.model.environment : key if !can(regex("^[a-zA-Z_][a-zA-Z0-9_]*$", key)) || max(length(key), length(value)) > 1024])}."
   }
   validation {
     condition     = var.model.image != null || length(setintersection(keys(var.model.environment), ["HF_MODEL_ID", "HF_MODEL_REVISION", "HF_TASK"])) == 0

@@ -1,0 +1,194 @@
+# The execution role, statement by statement.
+
+mock_provider "aws" {
+  source          = "./tests/mocks"
+  override_during = plan
+}
+
+variables {
+  endpoint_name = "alex-embedding-endpoint"
+  image_uri     = "683313688378.dkr.ecr.us-east-1.amazonaws.com/tei-cpu:2.0.1-tei1.8.2-cpu-py310-ubuntu22.04"
+  name          = "alex-embedding-role"
+}
+
+run "for_a_hub_model" {
+  command = plan
+  module { source = "./modules/execution-role" }
+
+  assert {
+    condition = jsondecode(aws_iam_role.embeddings.assume_role_policy) == {
+      Version = "2012-10-17"
+      Statement = [
+        {
+          Sid       = "AllowSageMaker"
+          Effect    = "Allow"
+          Principal = { Service = "sagemaker.amazonaws.com" }
+          Action    = "sts:AssumeRole"
+          Condition = { ArnLike = { "aws:SourceArn" = "arn:aws:sagemaker:us-east-1:123456789012:*" } }
+        },
+      ]
+    }
+    error_message = "SageMaker alone may assume the role, for this account and region."
+  }
+  assert {
+    condition = jsondecode(aws_iam_role_policy.embeddings.policy) == {
+      Version = "2012-10-17"
+      Statement = [
+        {
+          Sid      = "PullImage"
+          Effect   = "Allow"
+          Action   = ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
+          Resource = "arn:aws:ecr:us-east-1:683313688378:repository/tei-cpu"
+        },
+        {
+          Sid      = "AuthenticateToRegistry"
+          Effect   = "Allow"
+          Action   = "ecr:GetAuthorizationToken"
+          Resource = "*"
+        },
+        {
+          Sid    = "WriteLogs"
+          Effect = "Allow"
+          Action = ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"]
+          Resource = [
+            "arn:aws:logs:us-east-1:123456789012:log-group:/aws/sagemaker/Endpoints/alex-embedding-endpoint",
+            "arn:aws:logs:us-east-1:123456789012:log-group:/aws/sagemaker/Endpoints/alex-embedding-endpoint:*",
+          ]
+        },
+        {
+          Sid       = "PublishMetrics"
+          Effect    = "Allow"
+          Action    = "cloudwatch:PutMetricData"
+          Resource  = "*"
+          Condition = { StringEquals = { "cloudwatch:namespace" = "/aws/sagemaker/Endpoints" } }
+        },
+      ]
+    }
+    error_message = "The role must have these four statements and no other."
+  }
+  assert {
+    condition     = output.arn == "arn:aws:iam::123456789012:role/alex-embedding-role"
+    error_message = "The ARN must be known in the plan."
+  }
+  assert {
+    condition     = aws_iam_role.embeddings.permissions_boundary == null
+    error_message = "There must be no boundary unless one is given."
+  }
+}
+
+run "for_an_artifact" {
+  command = plan
+  module { source = "./modules/execution-role" }
+
+  variables {
+    artifact             = "s3://my-models/minilm/model.tar.gz"
+    permissions_boundary = "arn:aws:iam::123456789012:policy/team-boundary"
+  }
+
+  assert {
+    condition     = [for statement in jsondecode(output.policy_json).Statement : statement.Sid] == ["PullImage", "AuthenticateToRegistry", "WriteLogs", "PublishMetrics", "ReadArtifact", "FindArtifact"]
+    error_message = "An artifact must add two statements."
+  }
+  assert {
+    condition = jsondecode(output.policy_json).Statement[4] == {
+      Sid      = "ReadArtifact"
+      Effect   = "Allow"
+      Action   = "s3:GetObject"
+      Resource = "arn:aws:s3:::my-models/minilm/model.tar.gz"
+    }
+    error_message = "The role may read the artifact and no other object."
+  }
+  assert {
+    condition = jsondecode(output.policy_json).Statement[5] == {
+      Sid       = "FindArtifact"
+      Effect    = "Allow"
+      Action    = "s3:ListBucket"
+      Resource  = "arn:aws:s3:::my-models"
+      Condition = { StringEquals = { "s3:prefix" = "minilm/model.tar.gz" } }
+    }
+    error_message = "The role may list the artifact's key and no other."
+  }
+  assert {
+    condition     = aws_iam_role.embeddings.permissions_boundary == "arn:aws:iam::123456789012:policy/team-boundary"
+    error_message = "The boundary must be put on the role."
+  }
+}
+
+run "for_an_image_by_digest" {
+  command = plan
+  module { source = "./modules/execution-role" }
+
+  variables {
+    image_uri = "123456789012.dkr.ecr.us-east-1.amazonaws.com/team/embedstack@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+  }
+
+  assert {
+    condition     = jsondecode(output.policy_json).Statement[0].Resource == "arn:aws:ecr:us-east-1:123456789012:repository/team/embedstack"
+    error_message = "The repository's name may have slashes, and ends before the digest."
+  }
+}
+
+run "in_another_partition" {
+  command = plan
+  module { source = "./modules/execution-role" }
+
+  variables {
+    artifact  = "s3://my-models/model.tar.gz"
+    image_uri = "727897471807.dkr.ecr.cn-north-1.amazonaws.com.cn/huggingface-pytorch-inference:2.6.0-transformers4.51.3-cpu-py312-ubuntu22.04"
+  }
+
+  override_data {
+    target          = data.aws_partition.current
+    override_during = plan
+    values          = { partition = "aws-cn" }
+  }
+
+  assert {
+    condition     = !strcontains(output.policy_json, "arn:aws:") && strcontains(output.policy_json, "arn:aws-cn:ecr:cn-north-1:727897471807:repository/huggingface-pytorch-inference")
+    error_message = "ARNs must be of the provider's partition."
+  }
+}
+
+run "artifact_that_is_a_bucket" {
+  command = plan
+  module { source = "./modules/execution-role" }
+
+  variables {
+    artifact = "s3://my-models"
+  }
+
+  expect_failures = [var.artifact]
+}
+
+run "image_outside_ecr" {
+  command = plan
+  module { source = "./modules/execution-role" }
+
+  variables {
+    image_uri = "docker.io/team/embedstack:1.2.0"
+  }
+
+  expect_failures = [var.image_uri]
+}
+
+run "name_too_long" {
+  command = plan
+  module { source = "./modules/execution-role" }
+
+  variables {
+    name = "abcdefghijklmnopqrstuvwxyz-abcdefghijklmnopqrstuvwxyz-abcdefghijk"
+  }
+
+  expect_failures = [var.name]
+}
+
+run "boundary_by_name" {
+  command = plan
+  module { source = "./modules/execution-role" }
+
+  variables {
+    permissions_boundary = "team-boundary"
+  }
+
+  expect_failures = [var.permissions_boundary]
+}

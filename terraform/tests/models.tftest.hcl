@@ -1,0 +1,252 @@
+# The four kinds of model, and what each becomes.
+
+mock_provider "aws" {
+  source          = "./tests/mocks"
+  override_during = plan
+}
+
+variables {
+  endpoint_name = "alex-embedding-endpoint"
+  name          = "alex-embedding-model"
+}
+
+run "hub_model_runs_in_tei" {
+  command = plan
+  module { source = "./modules/huggingface-model" }
+
+  variables {
+    model = { hub_id = "sentence-transformers/all-MiniLM-L6-v2" }
+  }
+
+  assert {
+    condition     = output.container == "tei" && data.aws_sagemaker_prebuilt_ecr_image.container[0].repository_name == "tei-cpu"
+    error_message = "A Hub model must run in TEI for CPUs."
+  }
+  assert {
+    condition     = data.aws_sagemaker_prebuilt_ecr_image.container[0].image_tag == "2.0.1-tei1.8.2-cpu-py310-ubuntu22.04"
+    error_message = "TEI must be pinned."
+  }
+  assert {
+    condition = aws_sagemaker_model.embeddings.primary_container[0].environment == tomap({
+      HF_MODEL_ID           = "sentence-transformers/all-MiniLM-L6-v2"
+      HF_TASK               = "feature-extraction"
+      HUGGINGFACE_HUB_CACHE = "/opt/ml/model"
+    })
+    error_message = "TEI must be given the model, the task and a cache that it can write to."
+  }
+  assert {
+    condition     = aws_sagemaker_model.embeddings.primary_container[0].model_data_url == null
+    error_message = "A Hub model has no artifact."
+  }
+  assert {
+    condition     = output.hub_id == "sentence-transformers/all-MiniLM-L6-v2" && output.artifact_size_gb == null && output.image_size_gb == null
+    error_message = "Nothing is known of a Hub model's size."
+  }
+}
+
+run "hub_model_is_configurable" {
+  command = plan
+  module { source = "./modules/huggingface-model" }
+
+  variables {
+    hub_token = "hf_0123456789"
+    model = {
+      hub_id      = "BAAI/bge-m3"
+      environment = { HUGGINGFACE_HUB_CACHE = "/tmp", MAX_BATCH_TOKENS = "8192" }
+      image_tag   = "2.0.1-tei1.9.3-cpu-py310-ubuntu24.04"
+      revision    = "refs/pr/2"
+      size_gb     = 2.3
+      task        = "sentence-similarity"
+    }
+  }
+
+  assert {
+    condition = nonsensitive(aws_sagemaker_model.embeddings.primary_container[0].environment) == tomap({
+      HF_MODEL_ID           = "BAAI/bge-m3"
+      HF_MODEL_REVISION     = "refs/pr/2"
+      HF_TASK               = "sentence-similarity"
+      HF_TOKEN              = "hf_0123456789"
+      HUGGINGFACE_HUB_CACHE = "/tmp"
+      MAX_BATCH_TOKENS      = "8192"
+    })
+    error_message = "Revision, task, token and further variables must reach the container."
+  }
+  assert {
+    condition     = !contains(keys(output.environment), "HF_TOKEN")
+    error_message = "The environment handed on must not hold the token."
+  }
+  assert {
+    condition     = data.aws_sagemaker_prebuilt_ecr_image.container[0].image_tag == "2.0.1-tei1.9.3-cpu-py310-ubuntu24.04"
+    error_message = "image_tag must pick the release."
+  }
+  assert {
+    condition     = output.artifact_size_gb == 2.3
+    error_message = "size_gb must be taken as the size of the model's files."
+  }
+}
+
+run "hub_model_in_the_huggingface_container" {
+  command = plan
+  module { source = "./modules/huggingface-model" }
+
+  variables {
+    model = { hub_id = "sentence-transformers/all-MiniLM-L6-v2", container = "huggingface" }
+  }
+
+  assert {
+    condition     = output.container == "huggingface" && data.aws_sagemaker_prebuilt_ecr_image.container[0].repository_name == "huggingface-pytorch-inference"
+    error_message = "It must run in the HuggingFace container."
+  }
+  assert {
+    condition     = data.aws_sagemaker_prebuilt_ecr_image.container[0].image_tag == "2.6.0-transformers4.51.3-cpu-py312-ubuntu22.04"
+    error_message = "The HuggingFace container must be pinned."
+  }
+  assert {
+    condition = aws_sagemaker_model.embeddings.primary_container[0].environment == tomap({
+      HF_MODEL_ID                    = "sentence-transformers/all-MiniLM-L6-v2"
+      HF_TASK                        = "feature-extraction"
+      SAGEMAKER_MODEL_SERVER_WORKERS = "1"
+    })
+    error_message = "The toolkit must be given the model, the task and one worker."
+  }
+}
+
+run "artifact_runs_in_the_huggingface_container" {
+  command = plan
+  module { source = "./modules/huggingface-model" }
+
+  variables {
+    hub_token = "hf_0123456789"
+    model     = { artifact = "s3://my-models/minilm/model.tar.gz" }
+  }
+
+  assert {
+    condition     = output.container == "huggingface" && data.aws_sagemaker_prebuilt_ecr_image.container[0].repository_name == "huggingface-pytorch-inference"
+    error_message = "An artifact must run in the HuggingFace container."
+  }
+  assert {
+    condition     = aws_sagemaker_model.embeddings.primary_container[0].model_data_url == "s3://my-models/minilm/model.tar.gz"
+    error_message = "The artifact must be the model's data."
+  }
+  assert {
+    condition     = nonsensitive(aws_sagemaker_model.embeddings.primary_container[0].environment) == tomap({ SAGEMAKER_MODEL_SERVER_WORKERS = "1" })
+    error_message = "HF_MODEL_ID would make the container ignore the artifact's handler, and a token is of no use to it."
+  }
+  assert {
+    condition     = data.aws_s3_object.artifact[0].bucket == "my-models" && data.aws_s3_object.artifact[0].key == "minilm/model.tar.gz"
+    error_message = "The artifact must be looked up."
+  }
+  assert {
+    condition     = format("%.3f", output.artifact_size_gb) == "0.085"
+    error_message = "The artifact's size must be the one that S3 tells."
+  }
+}
+
+run "new_content_under_the_same_key_is_a_new_model" {
+  command = plan
+  module { source = "./modules/huggingface-model" }
+
+  variables {
+    model = { artifact = "s3://my-models/minilm/model.tar.gz" }
+  }
+
+  override_data {
+    target          = data.aws_s3_object.artifact
+    override_during = plan
+    values          = { content_length = 91226112, etag = "another" }
+  }
+
+  assert {
+    condition     = output.name != run.artifact_runs_in_the_huggingface_container.name
+    error_message = "The artifact's ETag must be part of the hash."
+  }
+}
+
+run "artifact_of_given_size_is_not_looked_up" {
+  command = plan
+  module { source = "./modules/huggingface-model" }
+
+  variables {
+    model = { artifact = "s3://my-models/minilm/model.tar.gz", size_gb = 0.2 }
+  }
+
+  assert {
+    condition     = length(data.aws_s3_object.artifact) == 0 && output.artifact_size_gb == 0.2
+    error_message = "size_gb must take the place of the look-up."
+  }
+}
+
+run "own_image" {
+  command = plan
+  module { source = "./modules/huggingface-model" }
+
+  variables {
+    model = {
+      environment = { LOG_LEVEL = "info" }
+      image       = "123456789012.dkr.ecr.us-east-1.amazonaws.com/team/embedstack:1.2.0"
+    }
+  }
+
+  assert {
+    condition     = output.container == "custom" && output.image_uri == "123456789012.dkr.ecr.us-east-1.amazonaws.com/team/embedstack:1.2.0"
+    error_message = "An image of one's own must be run as it is."
+  }
+  assert {
+    condition     = aws_sagemaker_model.embeddings.primary_container[0].environment == tomap({ LOG_LEVEL = "info" })
+    error_message = "An image of one's own must be given its own variables only."
+  }
+  assert {
+    condition = (
+      data.aws_ecr_image.own[0].registry_id == "123456789012" && data.aws_ecr_image.own[0].repository_name == "team/embedstack" &&
+      data.aws_ecr_image.own[0].image_tag == "1.2.0"
+    )
+    error_message = "The image must be looked up."
+  }
+  assert {
+    condition     = output.image_size_gb == 1 && output.artifact_size_gb == null
+    error_message = "The image's size must be the one that ECR tells."
+  }
+}
+
+run "own_image_by_digest" {
+  command = plan
+  module { source = "./modules/huggingface-model" }
+
+  variables {
+    model = { image = "123456789012.dkr.ecr.us-east-1.amazonaws.com/embedstack@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef" }
+  }
+
+  assert {
+    condition     = data.aws_ecr_image.own[0].image_tag == null && data.aws_ecr_image.own[0].repository_name == "embedstack"
+    error_message = "The image must be looked up by its digest."
+  }
+}
+
+run "own_image_of_given_size_is_not_looked_up" {
+  command = plan
+  module { source = "./modules/huggingface-model" }
+
+  variables {
+    model = { image = "123456789012.dkr.ecr.us-east-1.amazonaws.com/embedstack:1.2.0", size_gb = 3.5 }
+  }
+
+  assert {
+    condition     = length(data.aws_ecr_image.own) == 0 && output.image_size_gb == 3.5
+    error_message = "size_gb must take the place of the look-up."
+  }
+}
+
+run "model_runs_under_its_own_role" {
+  command = plan
+  module { source = "./modules/huggingface-model" }
+
+  variables {
+    model     = { hub_id = "sentence-transformers/all-MiniLM-L6-v2" }
+    role_name = "alex-embedding-role"
+  }
+
+  assert {
+    condition     = aws_sagemaker_model.embeddings.execution_role_arn == "arn:aws:iam::123456789012:role/alex-embedding-role"
+    error_message = "The model must run under the role made for it."
+  }
+}

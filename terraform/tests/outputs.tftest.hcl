@@ -1,0 +1,125 @@
+# What the root hands to the applications and checks around it.
+
+mock_provider "aws" {
+  source          = "./tests/mocks"
+  override_during = plan
+
+  override_resource {
+    target = module.serverless_endpoint["archive"].aws_sagemaker_endpoint.embeddings
+    values = { arn = "arn:aws:sagemaker:us-east-1:123456789012:endpoint/alex-archive-endpoint" }
+  }
+  override_resource {
+    target = module.serverless_endpoint["embedding"].aws_sagemaker_endpoint.embeddings
+    values = { arn = "arn:aws:sagemaker:us-east-1:123456789012:endpoint/alex-embedding-endpoint" }
+  }
+}
+
+variables {
+  name = "alex"
+  endpoints = {
+    archive = {
+      model      = { artifact = "s3://my-models/bge/model.tar.gz" }
+      serverless = { memory_mb = 6144, max_concurrency = 5, provisioned_concurrency = 1 }
+    }
+    embedding = {
+      model      = { hub_id = "sentence-transformers/all-MiniLM-L6-v2", revision = "main" }
+      serverless = {}
+    }
+  }
+}
+
+run "two_endpoints" {
+  command = plan
+
+  assert {
+    condition = output.endpoint_arns == {
+      archive   = "arn:aws:sagemaker:us-east-1:123456789012:endpoint/alex-archive-endpoint"
+      embedding = "arn:aws:sagemaker:us-east-1:123456789012:endpoint/alex-embedding-endpoint"
+    }
+    error_message = "The endpoints' ARNs must be told by key."
+  }
+  assert {
+    condition = jsondecode(output.invoke_policy_json) == {
+      Version = "2012-10-17"
+      Statement = [
+        {
+          Sid    = "InvokeEmbeddingEndpoints"
+          Effect = "Allow"
+          Action = "sagemaker:InvokeEndpoint"
+          Resource = [
+            "arn:aws:sagemaker:us-east-1:123456789012:endpoint/alex-archive-endpoint",
+            "arn:aws:sagemaker:us-east-1:123456789012:endpoint/alex-embedding-endpoint",
+          ]
+        },
+      ]
+    }
+    error_message = "The policy must allow to invoke these endpoints and nothing else."
+  }
+  assert {
+    condition = output.dotenv == join("\n", [
+      "AWS_REGION=us-east-1",
+      "DEFAULT_AWS_REGION=us-east-1",
+      "AWS_ACCOUNT_ID=123456789012",
+      "SAGEMAKER_ENDPOINT=alex-embedding-endpoint",
+      "",
+    ])
+    error_message = ".env must name the endpoint with the key embedding."
+  }
+  assert {
+    condition = jsonencode(output.endpoints["embedding"]) == jsonencode({
+      arn                     = "arn:aws:sagemaker:us-east-1:123456789012:endpoint/alex-embedding-endpoint"
+      artifact                = null
+      config_name             = output.endpoints["embedding"].config_name
+      container               = "tei"
+      environment             = output.endpoints["embedding"].environment
+      hub_id                  = "sentence-transformers/all-MiniLM-L6-v2"
+      image_uri               = "683313688378.dkr.ecr.us-east-1.amazonaws.com/tei-cpu:2.0.1-tei1.8.2-cpu-py310-ubuntu22.04"
+      log_group_name          = "/aws/sagemaker/Endpoints/alex-embedding-endpoint"
+      max_concurrency         = 10
+      memory_mb               = 2048
+      model_arn               = "arn:aws:sagemaker:us-east-1:123456789012:model/mocked"
+      model_name              = output.model_names["embedding"]
+      name                    = "alex-embedding-endpoint"
+      provisioned_concurrency = null
+      revision                = "main"
+      role_arn                = "arn:aws:iam::123456789012:role/alex-embedding-role"
+      variant                 = "AllTraffic"
+    })
+    error_message = "The endpoint's description must be complete."
+  }
+  assert {
+    condition     = output.endpoints["embedding"].environment["HF_MODEL_REVISION"] == "main"
+    error_message = "The container's environment must be told."
+  }
+  assert {
+    condition     = output.endpoints["archive"].container == "huggingface" && output.endpoints["archive"].artifact == "s3://my-models/bge/model.tar.gz"
+    error_message = "An artifact must be told as such."
+  }
+  assert {
+    condition     = output.endpoints["archive"].memory_mb == 6144 && output.endpoints["archive"].provisioned_concurrency == 1
+    error_message = "The size must be the endpoint's own."
+  }
+  assert {
+    condition = output.role_arns == {
+      archive   = "arn:aws:iam::123456789012:role/alex-archive-role"
+      embedding = "arn:aws:iam::123456789012:role/alex-embedding-role"
+    }
+    error_message = "Every endpoint must have its own role."
+  }
+}
+
+run "dotenv_names_the_first_endpoint_without_the_key_embedding" {
+  command = plan
+
+  variables {
+    endpoints = {
+      search  = { model = { hub_id = "a/b" }, serverless = {} }
+      archive = { model = { hub_id = "a/b" }, serverless = {} }
+    }
+  }
+
+  assert {
+    condition     = strcontains(output.dotenv, "SAGEMAKER_ENDPOINT=alex-archive-endpoint\n")
+    error_message = ".env must name the first endpoint by key."
+  }
+}

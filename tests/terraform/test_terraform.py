@@ -1,0 +1,103 @@
+"""The Terraform code's own checks: format, validity, its tests against a mocked provider, and the READMEs' examples."""
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from embedstack.terraform import plugin_dir
+
+SOURCE = Path(__file__).parents[2] / "terraform"
+MODULES = sorted(path.name for path in (SOURCE / "modules").iterdir())
+TESTS = sorted(path.name for path in (SOURCE / "tests").glob("*.tftest.hcl"))
+HCL_BLOCK = re.compile(r"^```hcl\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+pytestmark = pytest.mark.skipif(shutil.which("terraform") is None, reason="terraform is not installed")
+
+
+def terraform(folder: Path, *arguments: str) -> str:
+    """Run terraform in a folder as it would run for somebody without an account, and return what it says."""
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "TF_VAR_", "TF_WORKSPACE"))
+    }
+    done = subprocess.run(
+        ["terraform", *arguments, "-no-color"],
+        cwd=folder,
+        env=environment | {"AWS_EC2_METADATA_DISABLED": "true", "TF_DATA_DIR": str(folder / ".terraform")},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+def init(folder: Path) -> None:
+    mirror = plugin_dir()
+    mirror_option = [f"-plugin-dir={mirror}"] if mirror else []
+    terraform(folder, "init", "-backend=false", "-input=false", "-lockfile=readonly", *mirror_option)
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An initialised copy of the root module, so that nothing is written into the tree."""
+    folder = tmp_path_factory.mktemp("terraform") / "root"
+    shutil.copytree(SOURCE, folder, ignore=shutil.ignore_patterns(".terraform", "*.tfstate*", "terraform.tfvars"))
+    init(folder)
+    return folder
+
+
+def test_is_formatted() -> None:
+    terraform(SOURCE, "fmt", "-check", "-diff", "-recursive")
+
+
+def test_is_valid(root: Path) -> None:
+    assert "The configuration is valid" in terraform(root, "validate")
+
+
+@pytest.mark.parametrize("file", TESTS)
+def test_passes_its_own_tests(root: Path, file: str) -> None:
+    assert ", 0 failed." in terraform(root, "test", f"-filter=tests/{file}")
+
+
+@pytest.mark.parametrize("name", [".", *(f"modules/{module}" for module in MODULES)])
+def test_requires_the_same_versions_everywhere(name: str) -> None:
+    assert (SOURCE / name / "versions.tf").read_text() == (SOURCE / "versions.tf").read_text()
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_readme_shows_short_examples_of_the_module(module: str) -> None:
+    readme = (SOURCE / "modules" / module / "README.md").read_text()
+    blocks = HCL_BLOCK.findall(readme)
+    assert blocks, "a module's README shows how to use it"
+    assert readme.count("\n## ") == len(blocks), "one heading, one example"
+    for block in blocks:
+        assert f'source = "./modules/{module}"' in block
+        assert len(block.splitlines()) <= 15
+
+
+def test_readme_examples_are_valid(tmp_path: Path) -> None:
+    """All examples together in one root module, as their references to each other imply."""
+    shutil.copytree(SOURCE / "modules", tmp_path / "modules")
+    shutil.copy(SOURCE / "versions.tf", tmp_path)
+    shutil.copy(SOURCE / ".terraform.lock.hcl", tmp_path)
+    for module in MODULES:
+        blocks = HCL_BLOCK.findall((SOURCE / "modules" / module / "README.md").read_text())
+        (tmp_path / f"{module}.tf").write_text("\n".join(blocks))
+    init(tmp_path)
+    assert "The configuration is valid" in terraform(tmp_path, "validate")
+    terraform(tmp_path, "fmt", "-check")
+
+
+def test_environments_differ_from_the_example_in_nothing_but_the_stage() -> None:
+    """What runs on one machine is what runs on AWS."""
+
+    def settings(name: str) -> list[str]:
+        lines = (SOURCE / "environments" / name).read_text().splitlines()
+        return [line for line in lines if line.strip() and not line.startswith(("#", "environment"))]
+
+    assert settings("local.tfvars") == settings("serverless-minilm.tfvars")
