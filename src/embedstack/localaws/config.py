@@ -10,7 +10,7 @@ _MIB = 1024 * 1024
 
 
 def _default_models_dir() -> Path:
-    return Path("models")
+    return Path("models").absolute()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,7 @@ import dataclasses
 import errno
 import os
 import shutil
+import socket
 import subprocess
 import tempfile
 import threading
@@ -49,7 +50,7 @@ class LocalAws:
         """The TCP port it listens on."""
         if self._server is None:
             raise LocalAwsError("The local AWS is not running.")
-        return self._server.server_port
+        return self._server.port
 
     @property
     def url(self) -> str:
@@ -76,11 +77,6 @@ class LocalAws:
             raise
         return self
 
-    def serve_forever(self) -> None:
-        """Wait until ``stop`` is called from another thread."""
-        if self._thread is not None:
-            self._thread.join()
-
     def stop(self) -> None:
         """Stop answering, stop every container, forget everything."""
         if self._server is None:
@@ -106,13 +102,18 @@ class LocalAws:
         self._pids.reap(config.stop_grace)
         self._host = EndpointHost(config, state_dir, self._pids, MetricRecorder())
         application = LocalAwsApplication(self._host, self._describe)
-        try:
+        with _listen(config.port) as listener:
             self._server = make_server(
-                "127.0.0.1", config.port, application, threaded=True, request_handler=_RequestHandler
+                "127.0.0.1",
+                listener.getsockname()[1],
+                application,
+                threaded=True,
+                request_handler=_RequestHandler,
+                fd=listener.fileno(),
             )
-        except SystemExit as error:  # werkzeug's way to say that the port is taken
-            raise port_taken(config.port) from error
-        self._thread = threading.Thread(target=self._server.serve_forever, name="localaws-http", daemon=True)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, name="localaws-http", daemon=True
+        )
         self._thread.start()
 
     def _close(self) -> None:
@@ -150,18 +151,22 @@ class _RequestHandler(MotoRequestHandler):  # type: ignore[misc]  # moto is unty
         """Log nothing."""
 
 
-def port_taken(port: int) -> LocalAwsError:
-    """The error for a port that someone else listens on, naming who where the system tells."""
+def _listen(port: int) -> socket.socket:
+    """Open the port.
+
+    Raises:
+        LocalAwsError: Someone else listens on it; the message names who, where the system tells.
+    """
+    try:
+        return socket.create_server(("127.0.0.1", port), backlog=1024)
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise LocalAwsError(f"Port {port} on 127.0.0.1 cannot be opened: {error.strerror}.") from error
     holder = _holder_of(port)
     who = f" by {holder}" if holder else ""
-    return LocalAwsError(
+    raise LocalAwsError(
         f"Port {port} on 127.0.0.1 is taken{who}. Stop that program, or choose another port: LOCALAWS_PORT={port + 1}."
     )
-
-
-def is_disk_full(error: OSError) -> bool:
-    """Whether an error says that no more can be written."""
-    return error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def _holder_of(port: int) -> str | None:

@@ -1,0 +1,89 @@
+"""``python -m embedstack.localaws``: the local AWS in the foreground, until SIGTERM or Ctrl-C."""
+
+import argparse
+import dataclasses
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+from embedstack.localaws.config import LocalAwsConfig
+from embedstack.localaws.errors import LocalAwsError
+from embedstack.localaws.pidfiles import ProcessIdentity
+from embedstack.localaws.server import LocalAws
+from embedstack.localaws.state_file import is_disk_full, remove_state, write_state
+
+_logger = logging.getLogger("embedstack.localaws")
+
+
+def main() -> int:
+    """Run until told to stop; returns the exit status."""
+    options = _parse_options()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    config = dataclasses.replace(_config(options), state_dir=options.state_dir)
+    told_to_stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: told_to_stop.set())
+    aws = LocalAws(config)
+    try:
+        options.state_dir.mkdir(parents=True, exist_ok=True)
+        aws.start()
+        write_state(options.state_dir, _state(aws))
+    except (LocalAwsError, OSError) as error:
+        aws.stop()
+        message = str(error)
+        if isinstance(error, OSError) and is_disk_full(error):
+            message = f"The disk is full: {options.state_dir} cannot be written. Make room and start again."
+        _logger.error(message)  # noqa: TRY400 - the message says all there is
+        _report(options.report_fd, {"error": message})
+        return 1
+    _logger.info("listening on %s", aws.url)
+    _report(options.report_fd, {"port": aws.port})
+    told_to_stop.wait()
+    _logger.info("stopping")
+    aws.stop()
+    remove_state(options.state_dir, os.getpid())
+    return 0
+
+
+def _parse_options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m embedstack.localaws", description=__doc__)
+    parser.add_argument("--state-dir", type=Path, default=Path(".local"), help="where pid files and artefacts go")
+    parser.add_argument("--port", type=int, help="TCP port on 127.0.0.1 (LOCALAWS_PORT, 4580)")
+    parser.add_argument("--settings", type=json.loads, help=argparse.SUPPRESS)
+    parser.add_argument("--report-fd", type=int, help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+def _config(options: argparse.Namespace) -> LocalAwsConfig:
+    if options.settings is None:
+        config = LocalAwsConfig.from_environment()
+        return config if options.port is None else dataclasses.replace(config, port=options.port)
+    settings: dict[str, Any] = options.settings
+    return LocalAwsConfig(**{**settings, "models_dir": Path(settings["models_dir"])})
+
+
+def _state(aws: LocalAws) -> dict[str, Any]:
+    identity = ProcessIdentity.of(os.getpid())
+    return {
+        "pid": os.getpid(),
+        "started": identity.started if identity else "",
+        "port": aws.port,
+        "region": aws.config.region,
+        "account_id": aws.config.account_id,
+    }
+
+
+def _report(descriptor: int | None, report: dict[str, Any]) -> None:
+    """Tell whoever started this process in the background how it went."""
+    if descriptor is not None:
+        os.write(descriptor, json.dumps(report).encode())
+        os.close(descriptor)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
