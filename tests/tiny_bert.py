@@ -115,4 +115,4 @@ def hidden_states(tensors: Tensors, text: str) -> Array:
         x = layer_norm(linear(attended, f"{prefix}attention.output.dense") + x, f"{prefix}attention.output.LayerNorm")
         inner = gelu(linear(x, f"{prefix}intermediate.dense"))
         x = layer_norm(linear(inner, f"{prefix}output.dense") + x, f"{prefix}output.LayerNorm")
-    return x
+    return np.asarray(x)

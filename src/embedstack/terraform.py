@@ -8,6 +8,7 @@ import json
 import os
 import re
 import socket
+import sys
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,7 +47,7 @@ class Plan:
 
     @property
     def summary(self) -> str:
-        """Terraform's own closing line, such as ``Plan: 6 to add, 0 to change, 0 to destroy.``"""
+        """Terraform's own closing line, such as ``Plan: 6 to add, 0 to change, 0 to destroy``."""
         lines = re.findall(r"^(?:Plan:|No changes\.).*$", self.text, re.MULTILINE)
         return lines[-1] if lines else "Only outputs change."
 
@@ -121,7 +122,7 @@ class TerraformRoot:
         Raises:
             TerraformFailed: AWS refused a change; what was done until then is in the state.
         """
-        self._run("apply", str(plan.file.resolve()), capture_output=False, input=False)
+        self._run("apply", str(plan.file.resolve()), capture_output=False, input=False, no_color=_no_color())
 
     def destroy(self) -> None:
         """Destroy everything in the state without asking, and show Terraform's progress.
@@ -129,12 +130,18 @@ class TerraformRoot:
         Raises:
             TerraformFailed: AWS refused a change.
         """
-        self._run("apply -destroy", capture_output=False, auto_approve=python_terraform.IsFlagged, **self._options())
+        self._run(
+            "apply -destroy",
+            capture_output=False,
+            auto_approve=python_terraform.IsFlagged,
+            no_color=_no_color(),
+            **self._options(),
+        )
 
     def resources(self) -> list[str]:
         """Addresses of the resources in the state, without data sources."""
         addresses = self._run("state list").splitlines() if self._has_state() else []
-        return [address for address in addresses if "data." not in address]
+        return [address for address in addresses if not re.search(r"(^|\.)data\.", address)]
 
     def outputs(self) -> dict[str, Any]:
         """The outputs' values by name; empty before the first apply.
@@ -196,6 +203,11 @@ def _registry_answers() -> bool:
     except OSError:
         # Behind a proxy the name need not resolve here; Terraform will know how to get out.
         return "HTTPS_PROXY" in os.environ or "https_proxy" in os.environ
+
+
+def _no_color() -> Any:
+    """The flag against colours where a log and not a person reads what Terraform prints."""
+    return None if sys.stdout.isatty() else python_terraform.IsFlagged
 
 
 def _numbers(version: str) -> tuple[int, ...]:

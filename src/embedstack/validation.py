@@ -26,6 +26,7 @@ Status = Literal["passed", "failed", "skipped"]
 _MIN_COSINE = {"fp32": 0.9999, "reduced": 0.999}
 _UNIT_NORM_TOLERANCE = 1e-3
 _SAME_COSINE = 0.999999
+_ORDER_TOLERANCE = 1e-3
 _BATCH = 32
 _LATENCY_SAMPLES = 30
 
@@ -226,8 +227,9 @@ class _Run:
 
     def _order(self) -> _Finding:
         backwards = self._embedder.embed(self._texts[::-1])[::-1]
-        nearest = (backwards @ self._golden_answer().T).argmax(axis=1)
-        moved = int((nearest != np.arange(len(self._texts))).sum())
+        cosines = backwards @ self._golden_answer().T
+        # Texts that differ only in what the tokenizer ignores share one vector, so the nearest row may be another's.
+        moved = int((cosines.diagonal() < cosines.max(axis=1) - _ORDER_TOLERANCE).sum())
         return _finding(moved == 0, f"{moved} of {len(self._texts)} rows moved when sent backwards", "0")
 
     def _meaning(self) -> _Finding:

@@ -1,0 +1,125 @@
+"""Splitting, order, concurrency and the checks on every vector, over a backend whose faults are chosen."""
+
+import threading
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from embedstack.embedders import Embedder, Limits
+from embedstack.errors import (
+    CountMismatch,
+    DimensionMismatch,
+    InputError,
+    NonFiniteVector,
+    PayloadTooLarge,
+    Throttled,
+)
+from embedstack.models import ModelInfo
+
+MODEL = ModelInfo("test/angle", dimensions=2, max_tokens=100, pooling="mean")
+
+
+class AngleEmbedder(Embedder):
+    """Embeds a text as the angle of its number, so that a row tells which text it is of."""
+
+    def __init__(self, limits=None, spoil=lambda vectors: vectors):
+        super().__init__(MODEL, limits or Limits())
+        self.requests = []
+        self.spoil = spoil
+        self.busy = self.most_busy = 0
+        self._lock = threading.Lock()
+
+    def embed_batch(self, texts, kind):
+        with self._lock:
+            self.requests.append(list(texts))
+            self.busy += 1
+            self.most_busy = max(self.most_busy, self.busy)
+        time.sleep(0.001)
+        with self._lock:
+            self.busy -= 1
+        angles = np.array([float(len(text)) for text in texts])
+        return self.spoil(np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32))
+
+
+def expected(texts):
+    angles = np.array([float(len(text)) for text in texts])
+    return np.stack([np.cos(angles), np.sin(angles)], axis=1)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    texts=st.lists(st.text(st.characters(codec="utf-8"), min_size=1, max_size=20), max_size=40),
+    items=st.integers(1, 7),
+    size=st.integers(80, 200),
+    concurrency=st.integers(1, 4),
+)
+def test_any_split_gives_every_text_its_row_in_order(texts, items, size, concurrency):
+    embedder = AngleEmbedder(Limits(max_items=items, max_bytes=size, concurrency=concurrency))
+    np.testing.assert_allclose(embedder.embed(texts), expected(texts).reshape(-1, 2), atol=1e-6)
+    assert all(len(request) <= items for request in embedder.requests)
+    assert all(sum(len(text.encode()) for text in request) <= size for request in embedder.requests)
+    assert sum(map(len, embedder.requests)) == len(texts)
+    assert embedder.most_busy <= concurrency
+    assert embedder.stats().texts == len(texts)
+
+
+def test_no_texts_give_no_vectors():
+    assert AngleEmbedder().embed([]).shape == (0, 2)
+
+
+def test_query_and_documents():
+    embedder = AngleEmbedder()
+    assert embedder.embed_query("abc").shape == (2,)
+    assert embedder.embed_documents(["a", "b"]).shape == (2, 2)
+
+
+@pytest.mark.parametrize(
+    ("texts", "error", "message", "index"),
+    [
+        (["a", ""], InputError, "Text 1 is empty", 1),
+        (["a", None], InputError, "Text 1 is a NoneType", 1),
+        (["a", float("nan")], InputError, "Text 1 is a float", 1),
+        (["a", "b\ud800"], InputError, "Text 1 holds a lone surrogate at 1", 1),
+        (["a", "x" * 101], PayloadTooLarge, "Text 1 takes 101 bytes; one request carries 100", 1),
+        ("one text", InputError, "takes a list of texts", None),
+    ],
+)
+def test_bad_texts_are_refused_before_anything_is_sent(texts, error, message, index):
+    embedder = AngleEmbedder(Limits(max_bytes=100))
+    with pytest.raises(error, match=message) as caught:
+        embedder.embed(texts)
+    assert caught.value.index == index
+    assert embedder.requests == []
+
+
+def _with_nan(vectors):
+    vectors[-1, 0] = np.nan
+    return vectors
+
+
+@pytest.mark.parametrize(
+    ("spoil", "error", "message"),
+    [
+        (lambda vectors: vectors[:-1], CountMismatch, "2 texts came back as 1 vectors"),
+        (lambda vectors: vectors[:, :1], DimensionMismatch, "1 dimensions; test/angle has 2"),
+        (_with_nan, NonFiniteVector, "text 1 holds NaN"),
+        (lambda vectors: vectors * 2, NonFiniteVector, "text 0 has not the unit length"),
+    ],
+)
+def test_a_vector_is_right_or_it_is_an_error(spoil, error, message):
+    with pytest.raises(error, match=message):
+        AngleEmbedder(Limits(max_items=2), spoil).embed(["a", "b"])
+
+
+def test_a_failing_request_ends_the_call_without_sending_the_rest():
+    class Overloaded(AngleEmbedder):
+        def embed_batch(self, texts, kind):
+            super().embed_batch(texts, kind)
+            raise Throttled("too many")
+
+    embedder = Overloaded(Limits(max_items=1, concurrency=2))
+    with pytest.raises(Throttled):
+        embedder.embed(["a"] * 200)
+    assert len(embedder.requests) < 200

@@ -1,0 +1,71 @@
+"""Imports go down only, and what the modules export is what they say."""
+
+import ast
+import importlib
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[2] / "src" / "embedstack"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+# From the ground up; a room may import from its own floor and from those below.
+FLOORS = [
+    {"errors", "settings", "models", "golden"},
+    {"aws"},
+    {"embedders", "stores"},
+    {"resilience", "cache"},
+    {"documents", "generation", "costs", "deployment", "validation", "validation_reports", "terraform"},
+    {"api"},
+]
+APART = {"serving": {"errors", "models", "golden"}, "localaws": {"serving", "errors", "models"}}
+
+
+def room(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imported_rooms(path: Path) -> set[str]:
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+    return {name.split(".")[1] for name in names if name.startswith("embedstack.")}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_go_down_only(path):
+    own = room(path)
+    if own == "__init__":
+        return
+    if own in APART:
+        allowed = APART[own]
+    else:
+        floor = next(index for index, rooms in enumerate(FLOORS) if own in rooms)
+        allowed = set().union(*FLOORS[: floor + 1])
+    assert imported_rooms(path) - {own} <= allowed
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if "__all__" in path.read_text(encoding="utf-8")], ids=str)
+def test_all_lists_what_is_there_and_sorted(path):
+    name = ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")
+    module = importlib.import_module(name)
+    assert sorted(module.__all__) == list(module.__all__)
+    assert all(hasattr(module, exported) for exported in module.__all__)
+
+
+def test_every_error_of_the_tree_is_exported_and_in_its_docstring():
+    errors = importlib.import_module("embedstack.errors")
+    classes = [
+        name for name, value in vars(errors).items()
+        if isinstance(value, type) and issubclass(value, errors.EmbedStackError)
+    ]  # fmt: skip
+    assert sorted(classes) == list(errors.__all__)
+    assert all(name in str(errors.__doc__) for name in classes)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_a_file_is_one_room(path):
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 310

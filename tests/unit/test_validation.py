@@ -1,0 +1,168 @@
+"""Each check can fail: an endpoint that is wrong in one way fails the check for that way."""
+
+import itertools
+import json
+import time
+from dataclasses import replace
+from xml.etree import ElementTree as ET
+
+import numpy as np
+import pytest
+
+from embedstack.deployment import Deployment
+from embedstack.embedders import Embedder, Limits
+from embedstack.errors import Throttled
+from embedstack.golden import golden_texts
+from embedstack.models import known_model
+from embedstack.serving.encoder import Encoder
+from embedstack.validation import Targets, validate
+from embedstack.validation_reports import to_json, to_junit
+from tests.conftest import MINILM
+
+DEPLOYMENT = Deployment(
+    endpoint="e", status="InService", failure_reason=None, config="c-1", model_name="m",
+    image="x/tei-cpu:1", environment={"HF_MODEL_ID": MINILM},
+)  # fmt: skip
+PATIENT = Targets(p50_ms=60_000, p95_ms=60_000, texts_per_minute=1)
+
+
+class SpoiltEmbedder(Embedder):
+    """The real model, with a fault of choice in every answer."""
+
+    def __init__(self, encoder, spoil):
+        super().__init__(known_model(MINILM), Limits())
+        self._encoder = encoder
+        self._spoil = spoil
+
+    def embed_batch(self, texts, kind):
+        return self._spoil(self._encoder.encode(texts).vectors, texts)
+
+
+@pytest.fixture(scope="module")
+def encoder(minilm_folder):
+    return Encoder.load(minilm_folder, precision="fp32")
+
+
+@pytest.fixture
+def run(encoder):
+    def run(spoil=lambda vectors, texts: vectors, deployment=DEPLOYMENT, targets=PATIENT, intended_config=None):
+        return validate(SpoiltEmbedder(encoder, spoil), deployment, targets=targets, intended_config=intended_config)
+
+    return run
+
+
+def failed(report):
+    return {check.name for check in report.checks if check.status == "failed"}
+
+
+def test_a_right_endpoint_passes_every_check(run):
+    report = run(intended_config="c-1")
+    assert report.passed
+    assert {check.status for check in report.checks} == {"passed"}
+    assert report.cold_start_seconds > 0
+
+
+RANDOM = np.random.default_rng(0)
+
+
+def _noise(vectors, texts):
+    noisy = vectors + RANDOM.normal(0, 0.01, vectors.shape).astype(np.float32)
+    return noisy / np.linalg.norm(noisy, axis=1, keepdims=True)
+
+
+def _by_batch_size(vectors, texts):
+    return vectors if len(texts) == 1 else np.roll(vectors, 1, axis=1)
+
+
+def _sorted_by_length(vectors, texts):
+    return vectors[np.argsort([len(text) for text in texts])]
+
+
+def _nan_in_long(vectors, texts):
+    vectors[[len(text) > 2000 for text in texts], 0] = np.nan
+    return vectors
+
+
+@pytest.mark.parametrize(
+    ("spoil", "expected"),
+    [
+        (lambda vectors, texts: vectors[:, :100], {"first call"}),
+        (lambda vectors, texts: vectors * 1.005, {"unit norm"}),
+        (_noise, {"determinism", "batch invariance", "golden vectors"}),
+        (_by_batch_size, {"batch invariance", "golden vectors"}),
+        (_sorted_by_length, {"order", "golden vectors"}),
+        (_nan_in_long, {"finite values"}),
+        (lambda vectors, texts: np.roll(vectors, 1, axis=1), {"golden vectors"}),
+        (lambda vectors, texts: np.tile(vectors[:1], (len(texts), 1)), {"meaning", "golden vectors"}),
+    ],
+    ids=["dimension", "norm", "noise", "batch", "order", "nan", "golden", "one vector for all"],
+)
+def test_a_wrong_endpoint_fails_the_check_for_its_fault(run, spoil, expected):
+    report = run(spoil)
+    assert not report.passed
+    assert expected <= failed(report)
+
+
+def test_slow_endpoints_fail_the_speed_checks(run):
+    def slow(vectors, texts):
+        time.sleep(0.02)
+        return vectors
+
+    assert failed(run(slow, targets=Targets(10, 10, 1e9))) == {"latency p50", "latency p95", "throughput"}
+
+
+def test_a_silent_rollback_is_seen(run):
+    report = run(intended_config="c-2")
+    assert failed(report) == {"configuration"}
+    assert next(check for check in report.checks if check.name == "configuration").target == "c-2"
+
+
+def test_an_endpoint_that_is_not_in_service_is_not_invoked(run):
+    def invoked(vectors, texts):
+        raise AssertionError
+
+    report = run(invoked, replace(DEPLOYMENT, status="Failed", failure_reason="no such model"))
+    assert [(check.name, check.status) for check in report.checks] == [("status", "failed")]
+    assert "no such model" in report.checks[0].figure
+
+
+def test_an_error_in_one_check_is_its_finding_and_the_others_run(run):
+    calls = itertools.count()
+
+    def throttled_once(vectors, texts):
+        if next(calls) == 1:
+            raise Throttled("too many at once")
+        return vectors
+
+    report = run(throttled_once)
+    assert [check.figure for check in report.checks if check.status == "failed"] == ["too many at once"]
+    assert report.checks[-1].name == "throughput"
+
+
+@pytest.mark.parametrize(
+    ("image", "environment", "precision"),
+    [
+        ("x/tei:1-gpu-y", {}, "reduced"),
+        ("x/tei-cpu:1-cpu-y", {}, "fp32"),
+        ("x/tei:1-gpu-y", {"DTYPE": "float32"}, "fp32"),
+    ],
+)
+def test_precision_to_expect(image, environment, precision):
+    assert replace(DEPLOYMENT, image=image, environment=environment).precision == precision
+
+
+def test_reports_for_machines(run):
+    report = run(intended_config="c-2")
+    document = json.loads(to_json(report))
+    assert document["passed"] is False
+    assert [check["name"] for check in document["checks"]] == [check.name for check in report.checks]
+    suite = ET.fromstring(to_junit(report))
+    assert (suite.get("tests"), suite.get("failures")) == (str(len(report.checks)), "1")
+    assert [case.get("name") for case in suite if case.find("failure") is not None] == ["configuration"]
+
+
+def test_golden_texts_are_varied():
+    texts = golden_texts()
+    assert len(set(texts)) == len(texts) >= 60
+    assert min(map(len, texts)) == 1
+    assert max(map(len, texts)) > 2000
