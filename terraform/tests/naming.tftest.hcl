@@ -5,6 +5,19 @@ mock_provider "aws" {
   override_during = plan
 }
 
+# Held still, so that names can be compared.
+override_resource {
+  target          = module.model["embedding"].terraform_data.deployment
+  override_during = plan
+  values          = { id = "11111111-2222-3333-4444-555555555555" }
+}
+
+override_resource {
+  target          = module.serverless_endpoint["embedding"].terraform_data.deployment
+  override_during = plan
+  values          = { id = "11111111-2222-3333-4444-555555555555" }
+}
+
 variables {
   name = "alex"
   endpoints = {
@@ -194,5 +207,20 @@ run "token_changes_the_model" {
   assert {
     condition     = !strcontains(jsonencode(output.endpoints), "hf_0123456789")
     error_message = "Outputs must not hold the token."
+  }
+}
+
+run "way_back_after_a_rolled_back_deployment_is_a_new_name" {
+  command = plan
+
+  override_resource {
+    target          = module.model["embedding"].terraform_data.deployment
+    override_during = plan
+    values          = { id = "22222222-3333-4444-5555-666666666666" }
+  }
+
+  assert {
+    condition     = output.endpoints["embedding"].model_name != run.baseline.endpoints["embedding"].model_name
+    error_message = "The same settings deployed once more must not take the name of a model that may still exist."
   }
 }

@@ -14,6 +14,31 @@ mock_provider "aws" {
   }
 }
 
+# Held still, so that names can be compared.
+override_resource {
+  target          = module.model["archive"].terraform_data.deployment
+  override_during = plan
+  values          = { id = "11111111-2222-3333-4444-555555555555" }
+}
+
+override_resource {
+  target          = module.serverless_endpoint["archive"].terraform_data.deployment
+  override_during = plan
+  values          = { id = "11111111-2222-3333-4444-555555555555" }
+}
+
+override_resource {
+  target          = module.model["embedding"].terraform_data.deployment
+  override_during = plan
+  values          = { id = "11111111-2222-3333-4444-555555555555" }
+}
+
+override_resource {
+  target          = module.serverless_endpoint["embedding"].terraform_data.deployment
+  override_during = plan
+  values          = { id = "11111111-2222-3333-4444-555555555555" }
+}
+
 variables {
   name = "alex"
   endpoints = {
@@ -86,6 +111,10 @@ run "two_endpoints" {
       variant                 = "AllTraffic"
     })
     error_message = "The endpoint's description must be complete."
+  }
+  assert {
+    condition     = startswith(output.model_names["embedding"], "alex-embedding-model-") && startswith(output.endpoints["embedding"].config_name, "alex-embedding-config-")
+    error_message = "The names must be those of the model and configuration."
   }
   assert {
     condition     = output.endpoints["embedding"].environment["HF_MODEL_REVISION"] == "main"

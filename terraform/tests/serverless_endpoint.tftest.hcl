@@ -5,6 +5,13 @@ mock_provider "aws" {
   override_during = plan
 }
 
+# Held still, so that names can be compared.
+override_resource {
+  target          = terraform_data.deployment
+  override_during = plan
+  values          = { id = "11111111-2222-3333-4444-555555555555" }
+}
+
 variables {
   model = { name = "alex-embedding-model-0a1b2c3d" }
   name  = "alex-embedding-endpoint"

@@ -90,8 +90,8 @@ locals {
     try(one(data.aws_ecr_image.own[*].image_size_in_bytes) / pow(1024, 3), null)
   )
 
-  # Everything that replaces the model is hashed, or the new one would collide with the old one's name.
-  # The digest and the ETag are in it too: new content under an old tag or key is a new model.
+  # Everything that replaces the model is in here, or the new one would collide with the old one's name.
+  # So are the digest and the ETag: new content under an old tag or key is a new model.
   _content = {
     artifact           = var.model.artifact
     artifact_etag      = one(data.aws_s3_object.artifact[*].etag)
@@ -100,8 +100,16 @@ locals {
     image              = local.image_uri
     image_digest       = one(data.aws_ecr_image.own[*].image_digest)
   }
-  # Eight digits of a hash over all of this tell nothing about the token.
-  name = "${var.name}-${substr(nonsensitive(sha256(jsonencode(local._content))), 0, 8)}"
+  # What is taken from a hash over all of this tells nothing about the token.
+  _content_hash = nonsensitive(sha256(jsonencode(local._content)))
+
+  name = "${var.name}-${substr(sha256("${local._content_hash} ${terraform_data.deployment.id}"), 0, 8)}"
+}
+
+# Makes the way back to former settings a new name too: after a deployment that SageMaker rolled back, the
+# former model is still in use, and its name taken.
+resource "terraform_data" "deployment" {
+  triggers_replace = local._content_hash
 }
 
 module "execution_role" {

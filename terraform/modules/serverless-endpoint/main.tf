@@ -4,8 +4,16 @@ locals {
     serverless   = var.serverless
     variant_name = local.variant
   }
-  config_name = "${coalesce(var.config_name, var.name)}-${substr(sha256(jsonencode(local._content)), 0, 8)}"
+  _content_hash = sha256(jsonencode(local._content))
+
+  config_name = "${coalesce(var.config_name, var.name)}-${substr(sha256("${local._content_hash} ${terraform_data.deployment.id}"), 0, 8)}"
   variant     = "AllTraffic"
+}
+
+# Makes the way back to former settings a new name too: after a deployment that SageMaker rolled back, the
+# former configuration is still in use, and its name taken.
+resource "terraform_data" "deployment" {
+  triggers_replace = local._content_hash
 }
 
 # SageMaker would create the group on the first log line, without retention and beyond the reach of destroy.
