@@ -23,7 +23,7 @@ else
   DEPLOY_OPTIONS := $(if $(VARS),--var-file $(VARS))
 endif
 
-.PHONY: help up down env plan apply destroy invoke test-endpoint test lint fmt clean golden constraints
+.PHONY: help up down env plan apply adopt destroy invoke test-endpoint test lint fmt clean golden constraints
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ plan: $(INSTALLED) ## Show what an apply would change; VARS=file.tfvars chooses 
 
 apply: $(INSTALLED) ## Plan, show it, and apply exactly that
 	@$(ON_TARGET) $(PY) scripts/deploy.py apply $(DEPLOY_OPTIONS)
+
+adopt: $(INSTALLED) ## Import what exists but is not in the state, as after a killed apply
+	@$(ON_TARGET) $(PY) scripts/deploy.py adopt $(filter-out --yes,$(DEPLOY_OPTIONS))
 
 destroy: $(INSTALLED) ## Destroy everything that was applied
 	@$(ON_TARGET) $(PY) scripts/deploy.py destroy $(DEPLOY_OPTIONS)

@@ -51,6 +51,16 @@ def apply(var_file: Path | None, yes: bool) -> None:
 
 @main.command()
 @_var_file
+@exit_on_error
+def adopt(var_file: Path | None) -> None:
+    """Import what exists but is not in the state, as after an apply that was killed."""
+    root = TerraformRoot(TERRAFORM, var_file)
+    adopted = root.adopt(_plan(root))
+    click.echo("\n".join(f"adopted {address}" for address in adopted) or "Nothing to adopt.")
+
+
+@main.command()
+@_var_file
 @_yes
 @exit_on_error
 def destroy(var_file: Path | None, yes: bool) -> None:

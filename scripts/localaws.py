@@ -29,7 +29,7 @@ def main() -> None:
 def start() -> None:
     """Start it in the background, or find the one that runs."""
     running = daemon.start(LocalAwsConfig.from_environment(), STATE)
-    click.echo(f"The local AWS runs at {running.endpoint_url}, process {running.pid}; its log: {running.log}")
+    click.echo(f"The local AWS runs at {running.url}, process {running.pid}; its log: {running.log_file}")
 
 
 @main.command()
@@ -44,7 +44,7 @@ def stop() -> None:
 def status() -> None:
     """Say whether it runs; exits with 1 when it does not."""
     running = daemon.find(STATE)
-    click.echo(f"running at {running.endpoint_url}, process {running.pid}" if running else "not running: make up")
+    click.echo(f"running at {running.url}, process {running.pid}" if running else "not running: make up")
     sys.exit(0 if running else 1)
 
 

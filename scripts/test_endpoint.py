@@ -74,7 +74,7 @@ def run(
     console.print(f"[bold]{deployment.endpoint}[/] serves {model.model_id}")
 
     def show(check: Check) -> None:
-        target = f"  [dim]{check.target}[/]" if check.target else ""
+        target = f"  [dim]{check.target}[/]" if check.target not in ("", check.figure) else ""
         console.print(f"  {_MARKS[check.status]} {check.name:<16} {check.figure}{target}", soft_wrap=True)
 
     report = validate(

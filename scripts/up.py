@@ -1,6 +1,7 @@
 """``make up``: start the local AWS, deploy terraform/ on it, and validate the endpoint."""
 
 import os
+import re
 import sys
 import time
 
@@ -17,6 +18,7 @@ from embedstack.localaws.config import LocalAwsConfig
 from embedstack.terraform import TerraformRoot
 from embedstack.validation import Report
 
+_COMPLETED = re.compile(r"^(\S+): (?:Creation|Modifications|Destruction) complete after (\w+)", re.MULTILINE)
 _VARIABLES = TERRAFORM / "environments" / "local.tfvars"
 
 
@@ -29,12 +31,12 @@ def main() -> None:
     console.print("[bold]1/3[/] Starting the local AWS")
     running = daemon.start(LocalAwsConfig.from_environment(), STATE)
     os.environ.update(localaws.environment(running))
-    console.print(f"  {running.endpoint_url}  [dim]process {running.pid}, log {_short(str(running.log))}[/]")
+    console.print(f"  {running.url}  [dim]process {running.pid}, log {_short(str(running.log_file))}[/]")
     console.print("[bold]2/3[/] Deploying terraform/ on it")
     _deploy(console)
     console.print("[bold]3/3[/] Validating the endpoint")
     report = test_endpoint.run(console)
-    console.print(_summary(report, running.endpoint_url, time.perf_counter() - started))
+    console.print(_summary(report, running.url, time.perf_counter() - started))
     sys.exit(0 if report.passed else 1)
 
 
@@ -44,7 +46,8 @@ def _deploy(console: Console) -> None:
     plan = root.plan(STATE / "terraform.tfplan")
     console.print(f"  {plan.summary}")
     if plan.has_changes:
-        root.apply(plan)
+        for address, seconds in _COMPLETED.findall(root.apply(plan, show_progress=False)):
+            console.print(f"  [green]✓[/] {address.rpartition('].')[2]}  [dim]{seconds}[/]")
     os.environ.update(SAGEMAKER_ENDPOINT=root.outputs()["endpoint_names"]["embedding"])
 
 

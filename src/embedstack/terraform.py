@@ -4,6 +4,7 @@ python-terraform is from 2019: its ``apply`` waits for an approval that cannot b
 that Terraform has dropped, and both add empty variable files. Only its generic ``cmd`` is used, and only here.
 """
 
+import contextlib
 import json
 import os
 import re
@@ -116,13 +117,38 @@ class TerraformRoot:
         )
         return Plan(file, self._returncode == _CHANGES, output)
 
-    def apply(self, plan: Plan) -> None:
-        """Do what a saved plan says, and show Terraform's progress.
+    def apply(self, plan: Plan, *, show_progress: bool = True) -> str:
+        """Do what a saved plan says.
+
+        Args:
+            plan: The plan.
+            show_progress: Let Terraform print as it goes, rather than return what it printed.
 
         Raises:
             TerraformFailed: AWS refused a change; what was done until then is in the state.
         """
-        self._run("apply", str(plan.file.resolve()), capture_output=False, input=False, no_color=_no_color())
+        return self._run(
+            "apply", str(plan.file.resolve()), capture_output=not show_progress, input=False, no_color=_no_color()
+        )
+
+    def adopt(self, plan: Plan) -> list[str]:
+        """Import into the state what a plan would create but what is there already, as after a killed apply.
+
+        Returns:
+            The addresses of what was imported.
+
+        Raises:
+            TerraformFailed: The plan cannot be read.
+        """
+        document = json.loads(self._run("show", str(plan.file.resolve()), json=python_terraform.IsFlagged))
+        adopted = []
+        for change in document.get("resource_changes", []):
+            import_id = _import_id(change["type"], change["change"]["after"] or {})
+            if change["change"]["actions"] == ["create"] and import_id:
+                with contextlib.suppress(TerraformFailed):  # it is not there, so the next apply will create it
+                    self._run("import", change["address"], import_id, **self._options())
+                    adopted.append(change["address"])
+        return adopted
 
     def destroy(self) -> None:
         """Destroy everything in the state without asking, and show Terraform's progress.
@@ -171,6 +197,13 @@ class TerraformRoot:
             said = f":\n{_plain(error or output or '')}" if output is not None else "; what it said stands above."
             raise TerraformFailed(f"`terraform {command}` in {self.folder} failed{said}")
         return _plain(output or "")
+
+
+def _import_id(kind: str, attributes: dict[str, Any]) -> str | None:
+    """What `terraform import` wants to know of a planned resource; None where its name is not known yet."""
+    parts = {"aws_iam_role_policy": ("role", "name")}.get(kind, ("name",))
+    values = [str(attributes[part]) for part in parts if attributes.get(part)]
+    return ":".join(values) if len(values) == len(parts) else None
 
 
 def plugin_dir() -> Path | None:

@@ -1,0 +1,74 @@
+"""A stack of one's own for each module: a local AWS on a free port, and a copy of the Terraform root."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+
+from embedstack.localaws import daemon
+from embedstack.localaws.config import LocalAwsConfig
+from embedstack.terraform import TerraformRoot
+
+REPOSITORY = Path(__file__).parents[2]
+VARIABLES = REPOSITORY / "terraform" / "environments" / "local.tfvars"
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A running local AWS, its environment variables, and a root module that is not yet initialised."""
+
+    running: daemon.RunningLocalAws
+    environment: dict[str, str]
+    folder: Path
+
+    def root(self, variables: str = "") -> TerraformRoot:
+        """The root with the local environment's variables, or with others in their place."""
+        file = self.folder / "test.tfvars"
+        file.write_text(variables or VARIABLES.read_text())
+        return TerraformRoot(self.folder, file)
+
+    def client(self, service: str) -> Any:
+        session: Any = boto3.Session(region_name="us-east-1")
+        return session.client(service)
+
+    def apply(self, variables: str = "") -> TerraformRoot:
+        root = self.root(variables)
+        root.init()
+        root.apply(root.plan(self.folder / "plan"), show_progress=False)
+        return root
+
+    def is_up_to_date(self, root: TerraformRoot) -> bool:
+        return not root.plan(self.folder / "plan").has_changes
+
+
+@contextmanager
+def running_stack(folder: Path) -> Iterator[Stack]:
+    """Start a stack in a folder, and leave nothing of it behind."""
+    state = folder / "state"
+    running = daemon.start(LocalAwsConfig(port=0), state)
+    environment = {**running.environment(), "TF_WORKSPACE": "test", "AWS_PAGER": ""}
+    before = dict(os.environ)
+    os.environ.update(environment)
+    try:
+        root = folder / "terraform"
+        shutil.copytree(
+            REPOSITORY / "terraform", root, ignore=shutil.ignore_patterns(".terraform", "*.tfstate*", "tests")
+        )
+        yield Stack(running, environment, root)
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+        daemon.stop(state)
+
+
+@pytest.fixture
+def stack(tmp_path: Path) -> Iterator[Stack]:
+    """A stack for one test."""
+    with running_stack(tmp_path) as stack:
+        yield stack

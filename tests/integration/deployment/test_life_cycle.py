@@ -1,0 +1,155 @@
+"""The same Terraform as on AWS: apply, empty plan, change under load, empty plan, destroy, nothing left."""
+
+import os
+import signal
+import subprocess
+import threading
+import time
+
+import numpy as np
+
+from embedstack.embedders import Limits, SageMakerEmbedder
+from embedstack.errors import EmbedStackError
+from embedstack.models import known_model
+from tests.conftest import MINILM
+from tests.integration.conftest import VARIABLES
+
+ENDPOINT = "alex-embedding-endpoint"
+
+
+def _deployed(stack):
+    sagemaker = stack.client("sagemaker")
+    endpoint = sagemaker.describe_endpoint(EndpointName=ENDPOINT)
+    config = sagemaker.describe_endpoint_config(EndpointConfigName=endpoint["EndpointConfigName"])
+    (variant,) = config["ProductionVariants"]
+    model = sagemaker.describe_model(ModelName=variant["ModelName"])
+    return endpoint, variant["ServerlessConfig"], model["PrimaryContainer"]["Environment"]
+
+
+def _destroy(stack, root):
+    """Destroy, and wait out the deletion: the provider takes an endpoint that is Deleting for gone."""
+    root.destroy()
+    deadline = time.monotonic() + 30
+    while stack.client("sagemaker").list_endpoints()["Endpoints"] and time.monotonic() < deadline:
+        time.sleep(0.1)
+
+
+def _left_overs(stack):
+    sagemaker = stack.client("sagemaker")
+    return [
+        *sagemaker.list_endpoints()["Endpoints"],
+        *sagemaker.list_endpoint_configs()["EndpointConfigs"],
+        *sagemaker.list_models()["Models"],
+        *[role for role in stack.client("iam").list_roles()["Roles"] if "alex" in role["RoleName"]],
+        *stack.client("logs").describe_log_groups()["logGroups"],
+    ]
+
+
+class Load:
+    """Calls the endpoint from several threads for as long as the block lasts."""
+
+    def __init__(self):
+        self._embedder = SageMakerEmbedder(known_model(MINILM), endpoint=ENDPOINT, limits=Limits(concurrency=4))
+        self._done = threading.Event()
+        self._threads = [threading.Thread(target=self._run) for _ in range(4)]
+        self.vectors: list[np.ndarray] = []
+        self.errors: list[EmbedStackError] = []
+
+    def _run(self):
+        while not self._done.is_set():
+            try:
+                self.vectors.append(self._embedder.embed(["under load"])[0])
+            except EmbedStackError as error:
+                self.errors.append(error)
+
+    def __enter__(self):
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._done.set()
+        for thread in self._threads:
+            thread.join(60)
+            assert not thread.is_alive(), "a request hangs"
+
+
+def test_apply_change_under_load_destroy(stack):
+    root = stack.apply()
+    assert stack.is_up_to_date(root)
+    endpoint, serverless, environment = _deployed(stack)
+    assert endpoint["EndpointStatus"] == "InService"
+    assert serverless == {"MemorySizeInMB": 2048, "MaxConcurrency": 10}
+    assert {"HF_MODEL_ID": MINILM, "HF_TASK": "feature-extraction"}.items() <= environment.items()
+
+    larger = VARIABLES.read_text().replace("memory_mb = 2048", "memory_mb = 4096")
+    with Load() as load:
+        stack.apply(larger)
+        resized, serverless, _ = _deployed(stack)
+        time.sleep(0.5)
+    assert load.errors == []
+    assert len(load.vectors) > 20
+    assert np.ptp(load.vectors, axis=0).max() < 1e-2
+    assert resized["EndpointConfigName"] != endpoint["EndpointConfigName"]
+    assert resized["EndpointArn"] == endpoint["EndpointArn"]
+    assert serverless["MemorySizeInMB"] == 4096
+    assert stack.is_up_to_date(stack.root(larger))
+
+    renamed = larger.replace('all-MiniLM-L6-v2" }', 'all-MiniLM-L6-v2", environment = { LOG_LEVEL = "debug" } }')
+    assert renamed != larger
+    root = stack.apply(renamed)
+    changed, _, environment = _deployed(stack)
+    assert environment["LOG_LEVEL"] == "debug"
+    assert changed["EndpointConfigName"] != resized["EndpointConfigName"]
+    assert stack.is_up_to_date(root)
+
+    _destroy(stack, root)
+    assert _left_overs(stack) == []
+
+
+def test_a_killed_apply_is_adopted_and_finished(stack):
+    root = stack.root()
+    root.init()
+    plan = root.plan(stack.folder / "plan")
+    process = subprocess.Popen(["terraform", "apply", "plan"], cwd=stack.folder, stdout=subprocess.DEVNULL)
+    sagemaker = stack.client("sagemaker")
+    deadline = time.monotonic() + 60
+    while not sagemaker.list_endpoints()["Endpoints"] and time.monotonic() < deadline:
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert sagemaker.list_endpoints()["Endpoints"], "the apply ended before it could be killed"
+
+    again = root.plan(stack.folder / "plan")
+    adopted = root.adopt(again)
+    assert any(address.endswith("aws_sagemaker_endpoint.embeddings") for address in adopted)
+    root.apply(root.plan(stack.folder / "plan"), show_progress=False)
+    assert stack.is_up_to_date(root)
+    assert len(sagemaker.list_endpoints()["Endpoints"]) == 1
+    assert _deployed(stack)[0]["EndpointStatus"] == "InService"
+    assert plan.file == again.file
+    _destroy(stack, root)
+    assert _left_overs(stack) == []
+
+
+def test_a_model_server_killed_under_load_comes_back(stack):
+    stack.apply()
+    with Load() as load:
+        for _ in range(3):
+            time.sleep(0.7)
+            for pid in _model_servers(stack):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(3)
+        answered = len(load.vectors)
+        time.sleep(1)
+        assert len(load.vectors) > answered, "no answers after the last kill"
+    assert all(error.retryable for error in load.errors), load.errors
+    assert np.ptp(load.vectors, axis=0).max() < 1e-2
+
+
+def _model_servers(stack):
+    """Processes of the stack's containers: the children of its local AWS."""
+    listing = subprocess.run(
+        ["ps", "--ppid", str(stack.running.pid), "-o", "pid="], capture_output=True, text=True, check=False
+    )
+    return [int(pid) for pid in listing.stdout.split()]
