@@ -1,0 +1,185 @@
+"""What the README tells a person to type: the real AWS CLI, boto3, and the operators' scripts."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import boto3
+import numpy as np
+import pytest
+
+from embedstack.embedders import Limits, SageMakerEmbedder
+from embedstack.errors import EndpointNotFound, InputError, PayloadTooLarge, TextTooLong
+from embedstack.golden import golden_texts, golden_vectors
+from embedstack.models import known_model
+from embedstack.settings import load_settings
+from tests.conftest import MINILM
+from tests.integration.conftest import REPOSITORY, running_stack
+
+ENDPOINT = "alex-embedding-endpoint"
+AWS = Path(sys.executable).with_name("aws")
+
+
+@pytest.fixture(scope="module")
+def deployed(tmp_path_factory):
+    with running_stack(tmp_path_factory.mktemp("stack")) as stack:
+        root = stack.apply()
+        yield stack, root.outputs()
+
+
+@pytest.fixture
+def run(deployed):
+    stack, _ = deployed
+
+    def run(*command, status=0, stdin=None, **variables):
+        done = subprocess.run(
+            [str(part) for part in command], cwd=REPOSITORY, input=stdin, capture_output=True, text=True, check=False,
+            timeout=120, env={**os.environ, **stack.environment, **variables},
+        )  # fmt: skip
+        assert done.returncode == status, done.stdout + done.stderr
+        return done.stdout if status == 0 else done.stdout + done.stderr
+
+    return run
+
+
+@pytest.fixture
+def script(run):
+    def script(name, *arguments, **options):
+        return run(sys.executable, REPOSITORY / "scripts" / f"{name}.py", *arguments, **options)
+
+    return script
+
+
+def test_cli_describes_the_endpoint(run):
+    answer = json.loads(
+        run(AWS, "sagemaker", "describe-endpoint", "--endpoint-name", ENDPOINT, "--region", "us-east-1")
+    )
+    assert answer["EndpointStatus"] == "InService"
+
+
+def test_cli_shows_the_model_environment(run, deployed):
+    name = deployed[1]["model_names"]["embedding"]
+    query = "PrimaryContainer.Environment"
+    answer = json.loads(run(AWS, "sagemaker", "describe-model", "--model-name", name, "--query", query))
+    assert {"HF_MODEL_ID": MINILM, "HF_TASK": "feature-extraction"}.items() <= answer.items()
+
+
+def test_cli_invokes_with_the_sample(run, tmp_path):
+    invoke = [
+        AWS, "sagemaker-runtime", "invoke-endpoint", "--endpoint-name", ENDPOINT,
+        "--content-type", "application/json", "--body", "fileb://vectorize_me.json", "--output", "json",
+    ]  # fmt: skip
+    printed = run(*invoke, "/dev/stdout")
+    vectors, end = json.JSONDecoder().raw_decode(printed)
+    assert np.asarray(vectors).shape == (1, 384)
+    assert json.loads(printed[end:])["InvokedProductionVariant"]
+    run(*invoke, tmp_path / "output.json")
+    assert json.loads((tmp_path / "output.json").read_text()) == vectors
+
+
+def test_cli_shows_the_container_log(run):
+    group = f"/aws/sagemaker/Endpoints/{ENDPOINT}"
+    events = json.loads(run(AWS, "logs", "filter-log-events", "--log-group-name", group))["events"]
+    assert any(MINILM in event["message"] for event in events)
+
+
+def test_plain_boto3(deployed):
+    runtime = boto3.client("sagemaker-runtime", region_name="us-east-1")
+    body = json.dumps({"inputs": "Your text here"})
+    response = runtime.invoke_endpoint(EndpointName=ENDPOINT, ContentType="application/json", Body=body)
+    assert np.asarray(json.loads(response["Body"].read())).shape == (1, 384)
+
+
+def test_the_client_gives_the_golden_vectors_in_order(deployed):
+    embedder = SageMakerEmbedder(known_model(MINILM), endpoint=ENDPOINT, truncate=True)
+    vectors = embedder.embed(golden_texts() * 3)
+    expected = np.tile(np.asarray(golden_vectors(MINILM)), (3, 1))
+    assert (vectors * expected).sum(axis=1).min() >= 0.9999
+
+
+def test_bad_input_has_an_error_of_its_own(deployed):
+    embedder = SageMakerEmbedder(known_model(MINILM), endpoint=ENDPOINT)
+    with pytest.raises(InputError, match="cannot be empty"):
+        embedder.invoke({"inputs": []})
+    with pytest.raises(InputError):
+        embedder.invoke({"inputs": 3})
+    with pytest.raises((InputError, TextTooLong), match="256"):
+        embedder.embed(["word " * 400])
+    with pytest.raises(PayloadTooLarge, match="batch size 33"):
+        SageMakerEmbedder(known_model(MINILM), endpoint=ENDPOINT, limits=Limits(max_items=33)).embed(["a"] * 33)
+    with pytest.raises(PayloadTooLarge, match="limit"):
+        embedder.invoke({"inputs": "x" * 2_100_000})
+    with pytest.raises(PayloadTooLarge, match="payload limit"):
+        embedder.invoke({"inputs": "x" * 4_300_000})
+
+
+def test_unknown_endpoint_and_wrong_region(deployed):
+    with pytest.raises(EndpointNotFound, match="'nope' is in service in region us-east-1"):
+        SageMakerEmbedder(known_model(MINILM), endpoint="nope").embed(["a"])
+    elsewhere = load_settings(aws_region="eu-west-1")
+    with pytest.raises(EndpointNotFound, match="in region eu-west-1"):
+        SageMakerEmbedder(known_model(MINILM), endpoint=ENDPOINT, settings=elsewhere).embed(["a"])
+
+
+def test_test_endpoint_passes_and_reports(script, tmp_path):
+    junit = tmp_path / "report.xml"
+    slow = ["--p50-ms", "5000", "--p95-ms", "9000", "--texts-per-minute", "10"]
+    report = json.loads(script("test_endpoint", ENDPOINT, "--json", "-", "--junit", junit, *slow))
+    assert report["passed"], report
+    assert report["endpoint"] == ENDPOINT
+    assert ET.parse(junit).getroot().get("failures") == "0"
+
+
+def test_test_endpoint_fails_with_status_1(script):
+    printed = script("test_endpoint", ENDPOINT, "--p50-ms", "0.001", status=1)
+    assert "latency p50" in printed
+    assert "1 failed" in printed
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variables", "message"),
+    [
+        (["nope"], {}, "No endpoint 'nope' is in service"),
+        ([ENDPOINT, "--region", "eu-west-1"], {}, "in region eu-west-1"),
+        ([ENDPOINT], {"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}, "is the local AWS running? `make up`"),
+        ([ENDPOINT, "--model", "no/such"], {}, "Nothing is recorded of the model 'no/such'"),
+        ([ENDPOINT], {"SAGEMAKER_BATCH_SIZE": "many"}, "SAGEMAKER_BATCH_SIZE"),
+        ([], {}, "set SAGEMAKER_ENDPOINT"),
+    ],
+)
+def test_what_cannot_be_asked_is_status_2_and_a_sentence(script, arguments, variables, message):
+    printed = script("test_endpoint", *arguments, status=2, **variables)
+    assert message in printed
+    assert "Traceback" not in printed
+
+
+def test_invoke_takes_text_file_and_stdin(script, tmp_path):
+    text = "Text embeddings turn meaning into geometry."
+    sample = script("invoke", "--file", "vectorize_me.json", "--json", SAGEMAKER_ENDPOINT=ENDPOINT)
+    (tmp_path / "plain.txt").write_text(text)
+    for arguments, stdin in [((text,), None), (("--file", tmp_path / "plain.txt"), None), (("-",), text)]:
+        assert script("invoke", *arguments, "--json", "--endpoint", ENDPOINT, stdin=stdin) == sample
+    assert script("invoke", text, "--endpoint", ENDPOINT).startswith("384 dimensions: [+0.0")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([""], "Text 0 is empty"),
+        (["word " * 400], "256"),
+        (["--file", "pyproject.toml", "text"], "either a TEXT"),
+        (["--file", "tests/fixtures/not_inputs.json"], '"inputs"'),
+    ],
+)
+def test_invoke_refuses_with_a_sentence(script, arguments, message):
+    printed = script("invoke", *arguments, "--endpoint", ENDPOINT, status=2)
+    assert message in printed
+    assert "Traceback" not in printed
+
+
+@pytest.mark.parametrize("name", ["invoke", "test_endpoint", "deploy", "localaws"])
+def test_help_has_examples(script, name):
+    assert "Examples:" in script(name, "--help")
