@@ -7,7 +7,6 @@ import logging
 import os
 import signal
 import sys
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +24,10 @@ def main() -> int:
     options = _parse_options()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     config = dataclasses.replace(_config(options), state_dir=options.state_dir)
-    told_to_stop = threading.Event()
+    # A pipe and not an Event: a signal that arrives while the main thread is inside Event.wait would deadlock in set.
+    stop_requests, request_stop = os.pipe()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: told_to_stop.set())
+        signal.signal(number, lambda *_: os.write(request_stop, b"\0"))
     aws = LocalAws(config)
     try:
         options.state_dir.mkdir(parents=True, exist_ok=True)
@@ -43,7 +43,7 @@ def main() -> int:
         return 1
     _logger.info("listening on %s", aws.url)
     _report(options.report_fd, {"port": aws.port})
-    told_to_stop.wait()
+    os.read(stop_requests, 1)
     _logger.info("stopping")
     aws.stop()
     remove_state(options.state_dir, os.getpid())

@@ -77,6 +77,14 @@ class LocalAws:
             raise
         return self
 
+    @property
+    def state_dir(self) -> Path:
+        """Where pid files and unpacked artefacts are."""
+        state_dir = self.config.state_dir or self._temporary
+        if state_dir is None:
+            raise LocalAwsError("The local AWS is not running.")
+        return state_dir
+
     def stop(self) -> None:
         """Stop answering, stop every container, forget everything."""
         if self._server is None:
@@ -143,8 +151,6 @@ class LocalAws:
 class _RequestHandler(MotoRequestHandler):  # type: ignore[misc]  # moto is untyped
     """Quiet: one line per request says nothing that CloudWatch does not, and an invocation should not pay for it."""
 
-    #: Kept-alive connections of clients must not keep the process from stopping.
-    daemon_threads = True
     disable_nagle_algorithm = True
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
