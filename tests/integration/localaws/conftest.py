@@ -1,0 +1,42 @@
+"""A real local AWS over HTTP, with real model servers and the real all-MiniLM-L6-v2 weights."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from embedstack.localaws import LocalAwsConfig
+from embedstack.localaws.server import LocalAws
+from tests.integration.localaws.harness import MINILM, TEI, Aws
+
+
+@pytest.fixture(scope="module")
+def config() -> LocalAwsConfig:
+    """A module overrides this for other limits."""
+    return LocalAwsConfig(port=0, stop_grace=5)
+
+
+@pytest.fixture(scope="module")
+def aws(config: LocalAwsConfig) -> Iterator[Aws]:
+    with LocalAws(config) as server:
+        yield Aws(server)
+
+
+@pytest.fixture
+def deploy(aws: Aws, request: pytest.FixtureRequest) -> Iterator[Callable[..., dict[str, Any]]]:
+    """Deploys a serverless endpoint under a name, waits until it settled, and deletes it after the test."""
+    with contextlib.ExitStack() as stack:
+
+        def deploy(name: str, image: str = TEI, *, serverless: dict[str, int] | None = None, **model: Any) -> Any:
+            if not model:
+                model = {"HF_MODEL_ID": MINILM}
+            aws.create_model(name, image, **model)
+            stack.callback(aws.sagemaker.delete_model, ModelName=name)
+            aws.create_config(name, name, **(serverless or {}))
+            stack.callback(aws.sagemaker.delete_endpoint_config, EndpointConfigName=name)
+            aws.sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=name)
+            stack.callback(aws.delete_endpoint, name)
+            return aws.settled(name)
+
+        yield deploy

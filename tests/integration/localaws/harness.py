@@ -1,0 +1,183 @@
+"""Drives a local AWS as its users do: over HTTP, with real clients, and with load from several threads."""
+
+import contextlib
+import json
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+from botocore.model import ListShape, MapShape, Shape, StructureShape
+from botocore.validate import ParamValidator
+
+from embedstack.localaws.server import LocalAws
+
+TEI = "683313688378.dkr.ecr.us-east-1.amazonaws.com/tei-cpu:2.0.1-tei1.8.2-cpu-py310-ubuntu22.04"
+TEI_GPU = "683313688378.dkr.ecr.us-east-1.amazonaws.com/tei:2.0.1-tei1.8.2-gpu-py310-cu122-ubuntu22.04"
+HUGGINGFACE = (
+    "763104351884.dkr.ecr.us-east-1.amazonaws.com/huggingface-pytorch-inference:"
+    "2.6.0-transformers4.51.3-cpu-py312-ubuntu22.04"
+)
+OWN_IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/embeddings:1"
+MINILM = "sentence-transformers/all-MiniLM-L6-v2"
+ROLE = "arn:aws:iam::123456789012:role/sagemaker"
+_SETTLED = ("InService", "Failed")
+
+
+class Aws:
+    """A running local AWS with one client per service; every answer of SageMaker's is held against its API model."""
+
+    def __init__(self, server: LocalAws) -> None:
+        self.server = server
+        self.sagemaker = self.client("sagemaker")
+        self.runtime = self.client("sagemaker-runtime", max_pool_connections=50)
+        self.logs = self.client("logs")
+        self.cloudwatch = self.client("cloudwatch")
+        self.s3 = self.client("s3")
+
+    def client(self, service: str, region: str = "us-east-1", **config: Any) -> Any:
+        retries = Config(retries={"total_max_attempts": 1, "mode": "standard"}, **config)
+        client = boto3.client(  # type: ignore[call-overload]
+            service,
+            endpoint_url=self.server.url,
+            region_name=region,
+            aws_access_key_id="local",
+            aws_secret_access_key="local",  # noqa: S106 - any will do
+            config=retries,
+        )
+        if service == "sagemaker":
+            client.meta.events.register("after-call.sagemaker", _check_answer)
+        return client
+
+    def create_model(self, name: str, image: str = TEI, *, url: str | None = None, **environment: str) -> None:
+        container: dict[str, Any] = {"Image": image, "Environment": environment}
+        if url:
+            container["ModelDataUrl"] = url
+        self.sagemaker.create_model(ModelName=name, ExecutionRoleArn=ROLE, PrimaryContainer=container)
+
+    def create_config(self, name: str, model: str, **serverless: int) -> None:
+        config = {"MemorySizeInMB": 2048, "MaxConcurrency": 20, **serverless}
+        variant = {"VariantName": "AllTraffic", "ModelName": model, "ServerlessConfig": config}
+        self.sagemaker.create_endpoint_config(EndpointConfigName=name, ProductionVariants=[variant])
+
+    def settled(self, name: str, timeout: float = 30) -> dict[str, Any]:
+        """DescribeEndpoint, once the endpoint is InService or Failed."""
+        deadline = time.monotonic() + timeout
+        while time.monotonic() < deadline:
+            description: dict[str, Any] = self.sagemaker.describe_endpoint(EndpointName=name)
+            if description["EndpointStatus"] in _SETTLED:
+                return description
+            time.sleep(0.02)
+        pytest.fail(f"{name} did not settle")
+
+    def invoke(self, name: str, inputs: Any = "a text", **options: Any) -> Any:
+        return json.loads(self.invoke_raw(name, json.dumps({"inputs": inputs, **options}).encode())["Body"])
+
+    def invoke_raw(self, name: str, body: bytes, **options: Any) -> dict[str, Any]:
+        """InvokeEndpoint, with the body read already."""
+        answer = self.runtime.invoke_endpoint(
+            EndpointName=name, Body=body, **{"ContentType": "application/json", **options}
+        )
+        with answer["Body"] as stream:
+            return {**answer, "Body": stream.read()}
+
+    def delete_endpoint(self, name: str) -> None:
+        with contextlib.suppress(self.sagemaker.exceptions.ClientError):
+            self.settled(name)
+            self.sagemaker.delete_endpoint(EndpointName=name)
+            while True:
+                self.sagemaker.describe_endpoint(EndpointName=name)
+                time.sleep(0.02)
+
+    def pids(self) -> list[int]:
+        """Pids of the containers that run, by their pid files."""
+        containers = self.server.state_dir / "containers"
+        return sorted(int(path.stem) for path in containers.glob("*.json"))
+
+
+@contextlib.contextmanager
+def stalled(pid: int) -> Iterator[None]:
+    """A container that does not answer: its process stands still for as long as the context lasts."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
+
+
+@dataclass
+class Load:
+    """Requests from several threads for as long as the context lasts."""
+
+    invoke: Callable[[], Any]
+    threads: int = 4
+    answers: int = 0
+    errors: list[Exception] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._stop = threading.Event()
+        self._lock = threading.Lock()
+        self._workers = [threading.Thread(target=self._work) for _ in range(self.threads)]
+
+    def __enter__(self) -> "Load":
+        for worker in self._workers:
+            worker.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        for worker in self._workers:
+            worker.join()
+
+    def wait_for(self, answers: int, timeout: float = 20) -> None:
+        """Until that many more requests were answered."""
+        target, deadline = self.answers + answers, time.monotonic() + timeout
+        while self.answers < target:
+            assert time.monotonic() < deadline, f"only {self.answers} of {target} answers; errors: {self.errors[-3:]}"
+            time.sleep(0.01)
+
+    def _work(self) -> None:
+        while not self._stop.is_set():
+            try:
+                self.invoke()
+            except Exception as error:  # noqa: BLE001 - what it is, is for the test to say
+                with self._lock:
+                    self.errors.append(error)
+            else:
+                with self._lock:
+                    self.answers += 1
+
+
+def _check_answer(http_response: Any, model: Any, **_: Any) -> None:
+    """Hold an answer against its output shape: known members only, right types, required ones present."""
+    if http_response.status_code != 200 or model.output_shape is None:
+        return
+    answer = json.loads(http_response.content or b"{}")
+    unknown = list(_unknown_members(model.output_shape, answer, model.name))
+    assert not unknown, f"{model.name} answers members that the API does not have: {unknown}"
+
+
+def _unknown_members(shape: Shape, value: Any, path: str) -> Iterator[str]:
+    if isinstance(shape, StructureShape):
+        yield from (f"{path}.{name}" for name in value if name not in shape.members)
+        yield from (f"{path}.{name} is missing" for name in shape.required_members if name not in value)
+        for name, member in shape.members.items():
+            if name in value:
+                yield from _unknown_members(member, value[name], f"{path}.{name}")
+    elif isinstance(shape, ListShape):
+        for item in value:
+            yield from _unknown_members(shape.member, item, path)
+    elif isinstance(shape, MapShape):
+        for item in value.values():
+            yield from _unknown_members(shape.value, item, path)
+    elif shape.type_name != "timestamp":
+        report = ParamValidator().validate(value, shape)
+        if report.has_errors():
+            yield f"{path}: {report.generate_report()}"

@@ -1,0 +1,151 @@
+"""Metrics and logs of endpoints, as CloudWatch shows them."""
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from embedstack.localaws import LocalAwsConfig
+from tests.integration.localaws.harness import Aws, stalled
+
+Deploy = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def config() -> LocalAwsConfig:
+    return LocalAwsConfig(port=0, idle_seconds=0.5, stop_grace=5)
+
+
+def statistics(aws: Aws, endpoint: str, metric: str) -> dict[str, Any]:
+    now = datetime.now(UTC)
+    points = aws.cloudwatch.get_metric_statistics(
+        Namespace="AWS/SageMaker",
+        MetricName=metric,
+        Dimensions=[{"Name": "EndpointName", "Value": endpoint}, {"Name": "VariantName", "Value": "AllTraffic"}],
+        StartTime=now - timedelta(minutes=10),
+        EndTime=now + timedelta(minutes=1),
+        Period=3600,
+        Statistics=["Sum", "Average", "Maximum", "Minimum", "SampleCount"],
+    )["Datapoints"]
+    return dict(points[0]) if points else {}
+
+
+def test_invocations_are_measured(aws: Aws, deploy: Deploy) -> None:
+    deploy("measured", serverless={"MaxConcurrency": 4})
+    for _ in range(5):
+        aws.invoke("measured")
+    with pytest.raises(ClientError):
+        aws.invoke("measured", [])
+
+    assert statistics(aws, "measured", "Invocations")["Sum"] == 6
+    assert statistics(aws, "measured", "Invocation4XXErrors")["Sum"] == 1
+    assert statistics(aws, "measured", "Invocation4XXErrors")["SampleCount"] == 6
+    assert statistics(aws, "measured", "Invocation5XXErrors")["Sum"] == 0
+    assert statistics(aws, "measured", "InvocationModelErrors")["Sum"] == 1
+    latency = statistics(aws, "measured", "ModelLatency")
+    assert latency["Unit"] == "Microseconds"
+    assert 200 < latency["Minimum"] <= latency["Average"] <= latency["Maximum"] < 10_000_000
+    assert statistics(aws, "measured", "OverheadLatency")["SampleCount"] == 6
+    assert statistics(aws, "measured", "ServerlessConcurrentExecutionsUtilization")["Maximum"] == 0.25
+    assert statistics(aws, "measured", "ModelSetupTime") == {}
+
+
+def test_cold_start_is_setup_time_and_overhead(aws: Aws, deploy: Deploy) -> None:
+    deploy("cold")
+    while aws.pids():
+        time.sleep(0.05)
+    aws.invoke("cold")
+
+    setup = statistics(aws, "cold", "ModelSetupTime")
+    assert setup["SampleCount"] == 1
+    assert setup["Sum"] > 100_000
+    assert statistics(aws, "cold", "OverheadLatency")["Maximum"] >= setup["Sum"]
+    assert statistics(aws, "cold", "ModelLatency")["Maximum"] < setup["Sum"]
+
+
+def test_metrics_come_by_get_metric_data_too(aws: Aws, deploy: Deploy) -> None:
+    deploy("queried")
+    aws.invoke("queried")
+    dimensions = [{"Name": "EndpointName", "Value": "queried"}, {"Name": "VariantName", "Value": "AllTraffic"}]
+    metric = {"Namespace": "AWS/SageMaker", "MetricName": "Invocations", "Dimensions": dimensions}
+    now = datetime.now(UTC)
+    (result,) = aws.cloudwatch.get_metric_data(
+        MetricDataQueries=[{"Id": "m", "MetricStat": {"Metric": metric, "Period": 60, "Stat": "Sum"}}],
+        StartTime=now - timedelta(minutes=5),
+        EndTime=now + timedelta(minutes=1),
+    )["MetricDataResults"]
+    assert sum(result["Values"]) == 1
+    names = aws.cloudwatch.list_metrics(Namespace="AWS/SageMaker", Dimensions=dimensions)["Metrics"]
+    assert {"ModelLatency", "Invocations"} <= {metric["MetricName"] for metric in names}
+
+
+def test_memory_of_metrics_does_not_grow_with_requests(aws: Aws, deploy: Deploy) -> None:
+    from moto.cloudwatch.models import cloudwatch_backends  # noqa: PLC0415
+
+    deploy("bounded")
+    aws.invoke("bounded")
+    data = cloudwatch_backends["123456789012"]["us-east-1"].metric_data
+    before = len(data)
+    for _ in range(50):
+        aws.invoke("bounded")
+    # A new minute may have begun: one statistic set per metric and minute.
+    assert len(data) <= before + 8
+
+
+def test_crash_counts_as_a_model_error(aws: Aws, deploy: Deploy) -> None:
+    deploy("killed", serverless={"ProvisionedConcurrency": 1})
+    (pid,) = aws.pids()
+    with ThreadPoolExecutor(1) as pool, stalled(pid):
+        pending = pool.submit(aws.invoke, "killed")
+        time.sleep(0.3)
+        os.kill(pid, signal.SIGKILL)
+        with pytest.raises(ClientError, match="model process exited"):
+            pending.result()
+    assert statistics(aws, "killed", "Invocations")["Sum"] == 1
+    assert statistics(aws, "killed", "Invocation5XXErrors")["Sum"] == 1
+    assert statistics(aws, "killed", "InvocationModelErrors")["Sum"] == 1
+
+
+def test_what_containers_print_is_logged(aws: Aws, deploy: Deploy) -> None:
+    deploy("logged")
+    with pytest.raises(ClientError):
+        aws.invoke("logged", ["secret words"] * 33)
+    group = "/aws/sagemaker/Endpoints/logged"
+    while len(events := aws.logs.filter_log_events(logGroupName=group)["events"]) < 2:
+        time.sleep(0.05)
+
+    messages = [event["message"] for event in events]
+    assert any("384 dimensions" in message for message in messages)
+    assert any("413" in message for message in messages)
+    assert not any("secret" in message for message in messages)
+    stream = events[0]["logStreamName"]
+    assert stream.startswith("AllTraffic/")
+    assert aws.logs.get_log_events(logGroupName=group, logStreamName=stream)["events"]
+
+
+def test_deleted_log_group_stays_deleted(aws: Aws, deploy: Deploy) -> None:
+    deploy("quiet")
+    aws.invoke("quiet")
+    aws.delete_endpoint("quiet")
+    group = "/aws/sagemaker/Endpoints/quiet"
+    assert aws.logs.describe_log_groups(logGroupNamePrefix=group)["logGroups"], "AWS leaves it, so do we"
+
+    aws.logs.delete_log_group(logGroupName=group)
+    time.sleep(0.5)
+    assert aws.logs.describe_log_groups(logGroupNamePrefix=group)["logGroups"] == []
+
+
+def test_group_made_by_terraform_is_used(aws: Aws, deploy: Deploy) -> None:
+    group = "/aws/sagemaker/Endpoints/made"
+    aws.logs.create_log_group(logGroupName=group)
+    aws.logs.put_retention_policy(logGroupName=group, retentionInDays=7)
+    deploy("made")
+    (described,) = aws.logs.describe_log_groups(logGroupNamePrefix=group)["logGroups"]
+    assert described["retentionInDays"] == 7
+    assert aws.logs.filter_log_events(logGroupName=group)["events"]

@@ -1,0 +1,46 @@
+"""Local AWSes with limits of their own: each test runs one."""
+
+import time
+from pathlib import Path
+
+from embedstack.localaws import LocalAwsConfig
+from embedstack.localaws.server import LocalAws
+from tests.integration.localaws.harness import MINILM, Aws
+
+
+def test_model_on_the_machine_is_found_by_hub_id(tmp_path: Path) -> None:
+    (tmp_path / "models" / "org" / "broken").mkdir(parents=True)
+    (tmp_path / "models" / "org" / "broken" / "config.json").write_text("{}")
+    with LocalAws(LocalAwsConfig(port=0, models_dir=tmp_path / "models", stop_grace=5)) as server:
+        aws = Aws(server)
+        aws.create_model("m", HF_MODEL_ID="org/broken")
+        aws.create_config("m", "m")
+        aws.sagemaker.create_endpoint(EndpointName="m", EndpointConfigName="m")
+        description = aws.settled("m")
+
+    assert description["EndpointStatus"] == "Failed"
+    assert "as the model process exited" in description["FailureReason"]
+    assert "has no modules.json" in description["FailureReason"]
+
+
+def test_start_that_takes_too_long_fails() -> None:
+    with LocalAws(LocalAwsConfig(port=0, serverless_start_timeout=0.1, stop_grace=5)) as server:
+        aws = Aws(server)
+        aws.create_model("slow", HF_MODEL_ID=MINILM)
+        aws.create_config("slow", "slow")
+        aws.sagemaker.create_endpoint(EndpointName="slow", EndpointConfigName="slow")
+        description = aws.settled("slow")
+        assert aws.pids() == []
+
+    assert description["EndpointStatus"] == "Failed"
+    assert "stand up your model within the allotted 0.1 second timeout" in description["FailureReason"]
+
+
+def test_stopping_ends_starting_endpoints_at_once() -> None:
+    with LocalAws(LocalAwsConfig(port=0, stop_grace=5)) as server:
+        aws = Aws(server)
+        aws.create_model("m", HF_MODEL_ID=MINILM)
+        aws.create_config("m", "m")
+        aws.sagemaker.create_endpoint(EndpointName="m", EndpointConfigName="m")
+        began = time.monotonic()
+    assert time.monotonic() - began < 5
