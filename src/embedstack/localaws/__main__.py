@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from embedstack.localaws.config import LocalAwsConfig
+from embedstack.localaws.config import ACCOUNT_ID, LocalAwsConfig
 from embedstack.localaws.errors import LocalAwsError
 from embedstack.localaws.pidfiles import ProcessIdentity
 from embedstack.localaws.server import LocalAws
@@ -24,10 +24,7 @@ def main() -> int:
     options = _parse_options()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     config = dataclasses.replace(_config(options), state_dir=options.state_dir)
-    # A pipe and not an Event: a signal that arrives while the main thread is inside Event.wait would deadlock in set.
-    stop_requests, request_stop = os.pipe()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: os.write(request_stop, b"\0"))
+    stop_requests = _watch_stop_signals()
     aws = LocalAws(config)
     try:
         options.state_dir.mkdir(parents=True, exist_ok=True)
@@ -48,6 +45,20 @@ def main() -> int:
     aws.stop()
     remove_state(options.state_dir, os.getpid())
     return 0
+
+
+def _watch_stop_signals() -> int:
+    """A file descriptor that becomes readable with SIGTERM or SIGINT.
+
+    The system may deliver a signal to any thread. Python runs its handler in the main thread, but does not wake it from
+    a wait; the wakeup descriptor does, whichever thread was interrupted.
+    """
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    signal.set_wakeup_fd(writing)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)
+    return reading
 
 
 def _parse_options() -> argparse.Namespace:
@@ -74,7 +85,7 @@ def _state(aws: LocalAws) -> dict[str, Any]:
         "started": identity.started if identity else "",
         "port": aws.port,
         "region": aws.config.region,
-        "account_id": aws.config.account_id,
+        "account_id": ACCOUNT_ID,
     }
 
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
+#: The account that moto takes every caller for, unless the caller assumed a role in another one.
+ACCOUNT_ID = "123456789012"
 _MIB = 1024 * 1024
 
 
@@ -23,7 +25,6 @@ class LocalAwsConfig:
 
     Attributes:
         port: TCP port on 127.0.0.1; 0 lets the system choose.
-        account_id: The account every caller is taken for.
         region: The default region handed to clients; all regions work.
         models_dir: Folder with Hugging Face Hub models as ``<org>/<name>/``.
         state_dir: Folder for pid files and unpacked artefacts; None makes a temporary one.
@@ -46,7 +47,6 @@ class LocalAwsConfig:
     """
 
     port: int = 4580
-    account_id: str = "123456789012"
     region: str = "us-east-1"
     models_dir: Path = field(default_factory=_default_models_dir)
     state_dir: Path | None = None
@@ -88,5 +88,5 @@ class LocalAwsConfig:
             "AWS_SECRET_ACCESS_KEY": "local",
             "AWS_REGION": self.region,
             "AWS_DEFAULT_REGION": self.region,
-            "AWS_ACCOUNT_ID": self.account_id,
+            "AWS_ACCOUNT_ID": ACCOUNT_ID,
         }

@@ -63,7 +63,7 @@ class RunningLocalAws:
 
     def environment(self) -> dict[str, str]:
         """Environment variables that point SDKs, CLI and Terraform at it."""
-        return LocalAwsConfig(region=self.region, account_id=self.account_id).client_environment(self.port)
+        return LocalAwsConfig(region=self.region).client_environment(self.port)
 
     @classmethod
     def _from_state(cls, state: dict[str, Any], state_dir: Path) -> Self:
@@ -170,6 +170,8 @@ def _spawn(config: LocalAwsConfig, state_dir: Path, timeout: float) -> RunningLo
     finally:
         os.close(reading)
     if report is None or "error" in report:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=1)
         what = "did not come up in time" if process.poll() is None else "exited before it was up"
         process.kill()
         process.wait()

@@ -83,6 +83,8 @@ class SageMakerRuntime(SageMakerRuntimeResponse):  # type: ignore[misc]  # moto 
                 raise NotImplementedError(feature)
         began = time.perf_counter()
         request_id = str(uuid.uuid4())
+        self.headers = request.headers
+        self.querystring: dict[str, list[str]] = {}
         region = self.get_region_from_url(request, full_url or request.raw_url)
         name = unquote(request.path.split("/")[2])
         try:
@@ -96,7 +98,7 @@ class SageMakerRuntime(SageMakerRuntimeResponse):  # type: ignore[misc]  # moto 
     def _invoke(self, region: str, name: str, request: Any, request_id: str, began: float) -> _Answer:
         body = request.get_data(cache=False)
         forwarded = {header: request.headers[header] for header in _FORWARDED if header in request.headers}
-        account_id = self.host.config.account_id
+        account_id = self.get_current_account()
         for _ in range(_MAX_ATTEMPTS):
             endpoint = sagemaker_backends[account_id][region].endpoints.get(name)
             deployment = endpoint.deployment if isinstance(endpoint, Endpoint) else None
