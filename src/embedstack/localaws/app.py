@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from flask import Flask
+from moto.cloudwatch.responses import CloudWatchResponse
 from moto.core.config import default_user_config
 from moto.core.utils import convert_to_flask_response
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
@@ -13,6 +14,7 @@ from moto.sagemaker.responses import SageMakerResponse
 from moto.sagemakerruntime.responses import SageMakerRuntimeResponse
 from werkzeug.exceptions import NotFound
 
+from embedstack.localaws.cloudwatch import CloudWatch
 from embedstack.localaws.error_answers import protect
 from embedstack.localaws.health import HEALTH_PATH
 from embedstack.localaws.invocations import SageMakerRuntime
@@ -40,7 +42,8 @@ class LocalAwsApplication(DomainDispatcherApplication):  # type: ignore[misc]  #
             describe: What the health check answers.
         """
         # Classes are what moto routes to; a subclass per application carries its host without any global.
-        self._replacements = {
+        self._replacements: dict[Any, Any] = {
+            CloudWatchResponse: CloudWatch,
             SageMakerResponse: type("SageMaker", (SageMaker,), {"host": host}),
             SageMakerRuntimeResponse: type("SageMakerRuntime", (SageMakerRuntime,), {"host": host}),
         }

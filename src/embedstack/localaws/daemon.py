@@ -156,16 +156,22 @@ def _clear_remains(state_dir: Path) -> None:
 
 def _spawn(config: LocalAwsConfig, state_dir: Path, timeout: float) -> RunningLocalAws:
     settings = {name: str(value) if isinstance(value, Path) else value for name, value in asdict(config).items()}
+    log = _open_log(state_dir)
     reading, writing = os.pipe()
     try:
-        with _open_log(state_dir) as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "embedstack.localaws", f"--state-dir={state_dir.absolute()}",
-                 f"--settings={json.dumps(settings)}", f"--report-fd={writing}"],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, pass_fds=(writing,),
-            )  # fmt: skip
-        _started.append(process)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "embedstack.localaws", f"--state-dir={state_dir.absolute()}",
+             f"--settings={json.dumps(settings)}", f"--report-fd={writing}"],
+            stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, pass_fds=(writing,),
+        )  # fmt: skip
+    except OSError as error:
+        os.close(reading)
+        raise LocalAwsError(f"The local AWS cannot be started: {error}.") from error
+    finally:
+        os.close(log)
         os.close(writing)
+    _started.append(process)
+    try:
         report = _read_report(reading, timeout)
     finally:
         os.close(reading)
@@ -203,19 +209,15 @@ def _read_report(descriptor: int, timeout: float) -> dict[str, Any] | None:
     return report if isinstance(report, dict) else None
 
 
-@contextlib.contextmanager
-def _open_log(state_dir: Path) -> Iterator[int]:
+def _open_log(state_dir: Path) -> int:
     path = state_dir / "localaws.log"
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o644)
-        try:
-            # Written now, so that a full disk is told here and not lost with the child.
-            os.write(descriptor, b"local AWS starting\n")
-            yield descriptor
-        finally:
-            os.close(descriptor)
+        # Written now, so that a full disk is told here and not lost with the child.
+        os.write(descriptor, b"local AWS starting\n")
     except OSError as error:
         raise LocalAwsError(_cannot_write(path, error)) from error
+    return descriptor
 
 
 @contextlib.contextmanager

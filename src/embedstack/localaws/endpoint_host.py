@@ -1,5 +1,6 @@
 """All endpoints of a local AWS: runs their life cycles in the background and looks after what runs."""
 
+import logging
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from embedstack.localaws.config import LocalAwsConfig
     from embedstack.localaws.metrics import MetricRecorder
     from embedstack.localaws.pidfiles import PidFiles
+
+_logger = logging.getLogger(__name__)
 
 
 class EndpointHost:
@@ -98,4 +101,8 @@ class EndpointHost:
             with self._lock:
                 endpoints = list(self._endpoints)
             for endpoint in endpoints:
-                endpoint.tick()
+                try:
+                    endpoint.tick()
+                except Exception:
+                    # The clock goes on for the other endpoints.
+                    _logger.exception("looking after endpoint %s failed", endpoint.endpoint_name)

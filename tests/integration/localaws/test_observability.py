@@ -85,6 +85,17 @@ def test_metrics_come_by_get_metric_data_too(aws: Aws, deploy: Deploy) -> None:
     assert {"ModelLatency", "Invocations"} <= {metric["MetricName"] for metric in names}
 
 
+def test_percentiles_are_refused_and_not_left_out(aws: Aws) -> None:
+    now = datetime.now(UTC)
+    window = {"StartTime": now - timedelta(minutes=5), "EndTime": now}
+    metric = {"Namespace": "AWS/SageMaker", "MetricName": "ModelLatency"}
+    with pytest.raises(ClientError, match="GetMetricStatistics with ExtendedStatistics"):
+        aws.cloudwatch.get_metric_statistics(**metric, **window, Period=60, ExtendedStatistics=["p95"])
+    query = {"Id": "m", "MetricStat": {"Metric": metric, "Period": 60, "Stat": "p95"}}
+    with pytest.raises(ClientError, match="GetMetricData with the statistic p95"):
+        aws.cloudwatch.get_metric_data(MetricDataQueries=[query], **window)
+
+
 def test_memory_of_metrics_does_not_grow_with_requests(aws: Aws, deploy: Deploy) -> None:
     from moto.cloudwatch.models import cloudwatch_backends  # noqa: PLC0415
 
