@@ -57,7 +57,7 @@ test-endpoint: $(INSTALLED) ## Say whether the endpoint gives right vectors, fas
 	@$(ON_TARGET) $(PY) scripts/test_endpoint.py $(ARGS)
 
 test: $(INSTALLED) ## Run all tests, against real parts on this machine
-	@$(PY) -m pytest $(ARGS)
+	@$(PY) -m pytest -n 2 --dist loadscope $(ARGS)
 
 lint: $(INSTALLED) $(CHECKOV)/.installed ## Check style, types and infrastructure
 	@$(VENV)/bin/ruff check .

