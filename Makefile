@@ -16,7 +16,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # environment names. Each destroys or changes nothing on AWS without asking.
 TARGET ?= $(if $(wildcard .local/localaws.json),local,aws)
 ifeq ($(TARGET),local)
-  ON_TARGET := eval "$$($(PY) scripts/localaws.py env)";
+  # Two steps, so that a local AWS that has crashed ends the recipe before anything can reach a real account.
+  ON_TARGET := environment="$$($(PY) scripts/localaws.py env)"; eval "$$environment";
   DEPLOY_OPTIONS := --var-file $(or $(VARS),terraform/environments/local.tfvars) --yes
 else
   ON_TARGET :=

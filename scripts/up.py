@@ -63,7 +63,7 @@ def _summary(report: Report, url: str, seconds: float) -> Panel:
     table.add_row("", "")
     table.add_row("Try next", 'make invoke TEXT="Hello, world"')
     table.add_row("", 'eval "$(make env)"   then any AWS tool:')
-    table.add_row("", f"aws sagemaker describe-endpoint --endpoint-name {report.endpoint}")
+    table.add_row("", "aws sagemaker list-endpoints")
     table.add_row("", "make test-endpoint · make plan · make down")
     colour = "green" if report.passed else "red"
     title = f"{'Ready' if report.passed else 'Not right'} after {seconds:.0f} s"
