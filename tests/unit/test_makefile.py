@@ -1,4 +1,4 @@
-"""make never takes an account for the local AWS: whatever is wrong, nothing is run against AWS that was not asked for."""
+"""make takes no account for the local AWS: whatever is wrong, nothing reaches AWS that was not asked to."""
 
 import os
 import shutil
