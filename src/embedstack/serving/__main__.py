@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import socket
 import sys
 from pathlib import Path
 
@@ -24,7 +25,8 @@ def main() -> int:
     def load() -> Encoder:
         return Encoder.load(arguments.model, model_id=arguments.model_id, precision=arguments.precision)
 
-    return ModelServer(load, EmbedProtocol()).run(arguments.host, arguments.port)
+    with socket.create_server((arguments.host, arguments.port), backlog=1024) as listener:
+        return ModelServer(load, EmbedProtocol()).run(listener)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 """From texts to vectors on this machine's CPU."""
 
+import asyncio
 import logging
 import os
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -13,6 +13,7 @@ import openvino as ov
 from embedstack.errors import ConfigurationError, InputError, NonFiniteVector
 from embedstack.serving.graph import build_graph
 from embedstack.serving.model_folder import ModelFolder
+from embedstack.serving.scheduler import Scheduler
 from embedstack.serving.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ Precision = Literal["bf16", "fp32"]
 # Texts of one batch share its length, so a batch is bounded by its padded size and not by its count. Throughput was
 # best near this size on two cores: larger batches fall out of the cache, smaller ones pay the call more often.
 _TOKENS_PER_BATCH = 512
+# Characters up to which tokenizing takes less time than handing it to another thread would.
+_TOKENIZED_IN_LOOP = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +65,8 @@ class Encoder:
             "INFERENCE_NUM_THREADS": str(self._streams),
         }
         self._compiled = ov.Core().compile_model(build_graph(folder, token_vectors=token_vectors), "CPU", config)
-        self._workers = ThreadPoolExecutor(self._streams, thread_name_prefix="encoder")
         self._request = threading.local()
+        self._scheduler = Scheduler(self._infer, self._streams, _TOKENS_PER_BATCH)
         _logger.info(
             "model %s ready: %d dimensions, %d tokens, %s pooling, %s",
             folder.model_id, folder.dimensions, folder.max_tokens, folder.pooling, precision,
@@ -119,20 +122,27 @@ class Encoder:
             NonFiniteVector: The model computed a NaN or an infinity.
         """
         self._check_dimensions(dimensions)
-        ids = self._tokenize(texts, truncate=truncate, prompt_name=prompt_name)
-        vectors = np.empty((len(ids), self.folder.dimensions), np.float32)
+        pooled = _Pooled(self._tokenize(texts, truncate, prompt_name), self.folder.dimensions)
+        self._scheduler.submit(pooled.ids, pooled.deliver).result()
+        return pooled.embeddings(dimensions, normalize=normalize)
 
-        def infer(rows: "Sequence[int]") -> None:
-            vectors[rows] = self._infer(*self._pad([ids[row] for row in rows]))
+    async def aencode(
+        self,
+        texts: "Sequence[str]",
+        *,
+        normalize: bool = True,
+        truncate: bool = True,
+        dimensions: int | None = None,
+        prompt_name: str | None = None,
+    ) -> Embeddings:
+        """:meth:`encode` without holding up the event loop; rows that have not started are dropped when cancelled."""
+        self._check_dimensions(dimensions)
+        ids = await self._tokenize_off_loop(texts, truncate, prompt_name)
+        pooled = _Pooled(ids, self.folder.dimensions)
+        await asyncio.wrap_future(self._scheduler.submit(ids, pooled.deliver))
+        return pooled.embeddings(dimensions, normalize=normalize)
 
-        list(self._workers.map(infer, _batches([len(tokens) for tokens in ids])))
-        _check_finite(vectors)
-        vectors = vectors[:, :dimensions]
-        if normalize:
-            vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.finfo(np.float32).tiny)
-        return Embeddings(vectors, tuple(map(len, ids)))
-
-    def encode_tokens(self, texts: "Sequence[str]", *, truncate: bool = True) -> "list[Vectors]":
+    async def aencode_tokens(self, texts: "Sequence[str]", *, truncate: bool = True) -> "list[Vectors]":
         """The last hidden state of each text, float32 (tokens, dimensions), special tokens included.
 
         Needs an encoder loaded with ``token_vectors=True``.
@@ -142,22 +152,31 @@ class Encoder:
             InputError: A text is empty.
             NonFiniteVector: The model computed a NaN or an infinity.
         """
-        ids = self._tokenize(texts, truncate=truncate, prompt_name=None)
+        ids = await self._tokenize_off_loop(texts, truncate, None)
         hidden: dict[int, Vectors] = {}
 
-        def infer(rows: "Sequence[int]") -> None:
-            states = self._infer(*self._pad([ids[row] for row in rows]))
-            for row, state in zip(rows, states, strict=True):
-                hidden[row] = state[: len(ids[row])].copy()
+        def deliver(output: "Vectors", position: int, index: int) -> None:
+            hidden[index] = output[position, : len(ids[index])].copy()
 
-        list(self._workers.map(infer, _batches([len(tokens) for tokens in ids])))
+        await asyncio.wrap_future(self._scheduler.submit(ids, deliver))
         ordered = [hidden[row] for row in range(len(ids))]
         for index, state in enumerate(ordered):
             if not np.isfinite(state).all():
                 raise NonFiniteVector(f"The model computed a non-finite token vector for text {index}.", index=index)
         return ordered
 
-    def _tokenize(self, texts: "Sequence[str]", *, truncate: bool, prompt_name: str | None) -> list[list[int]]:
+    def close(self) -> None:
+        """End the worker threads."""
+        self._scheduler.close()
+
+    async def _tokenize_off_loop(
+        self, texts: "Sequence[str]", truncate: bool, prompt_name: str | None
+    ) -> list[list[int]]:
+        if sum(map(len, texts)) <= _TOKENIZED_IN_LOOP:
+            return self._tokenize(texts, truncate, prompt_name)
+        return await asyncio.to_thread(self._tokenize, texts, truncate, prompt_name)
+
+    def _tokenize(self, texts: "Sequence[str]", truncate: bool, prompt_name: str | None) -> list[list[int]]:
         for index, text in enumerate(texts):
             if not text:
                 raise InputError(f"Text {index} is empty; an empty text has no meaning to embed.", index=index)
@@ -186,29 +205,38 @@ class Encoder:
             mask[row, : len(tokens)] = 1
         return padded, mask
 
-    def _infer(self, ids: "NDArray[np.int32]", mask: "NDArray[np.int32]") -> "Vectors":
+    def _infer(self, ids: list[list[int]]) -> "Vectors":
         """Run one batch in the calling worker's own inference request; the result is valid until its next batch."""
         if not hasattr(self._request, "infer"):
             self._request.infer = self._compiled.create_infer_request()
-        self._request.infer.infer({"input_ids": ids, "attention_mask": mask}, share_inputs=True)
+        padded, mask = self._pad(ids)
+        self._request.infer.infer({"input_ids": padded, "attention_mask": mask}, share_inputs=True)
         output: Vectors = self._request.infer.get_output_tensor(0).data
         return output
 
 
-def _batches(lengths: "Sequence[int]") -> list[list[int]]:
-    """Group rows of like length, longest first, so that little of a batch is padding."""
-    batches: list[list[int]] = []
-    width = 0
-    for row in sorted(range(len(lengths)), key=lengths.__getitem__, reverse=True):
-        if not batches or (len(batches[-1]) + 1) * width > _TOKENS_PER_BATCH:
-            batches.append([])
-            width = lengths[row]
-        batches[-1].append(row)
-    return batches
+class _Pooled:
+    """The pooled vectors of one call, filled row by row as batches finish."""
 
+    def __init__(self, ids: list[list[int]], dimensions: int) -> None:
+        self.ids = ids
+        self._vectors = np.empty((len(ids), dimensions), np.float32)
 
-def _check_finite(vectors: "Vectors") -> None:
-    finite = np.isfinite(vectors).all(axis=1)
-    if not finite.all():
-        index = int(np.argmin(finite))
-        raise NonFiniteVector(f"The model computed a non-finite vector for text {index}.", index=index)
+    def deliver(self, output: "Vectors", position: int, index: int) -> None:
+        self._vectors[index] = output[position]
+
+    def embeddings(self, dimensions: int | None, *, normalize: bool) -> Embeddings:
+        """The finished vectors, checked, cut and normalised.
+
+        Raises:
+            NonFiniteVector: One of them holds a NaN or an infinity.
+        """
+        # A sum is finite only if every component is, and one number per row is quicker to look at.
+        finite = np.isfinite(self._vectors.sum(axis=1))
+        if not finite.all():
+            index = int(np.argmin(finite))
+            raise NonFiniteVector(f"The model computed a non-finite vector for text {index}.", index=index)
+        vectors = self._vectors[:, :dimensions]
+        if normalize:
+            vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.finfo(np.float32).tiny)
+        return Embeddings(vectors, tuple(map(len, self.ids)))

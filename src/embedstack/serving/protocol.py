@@ -16,7 +16,7 @@ from embedstack.errors import EmbedStackError, InputError, TextTooLong
 if TYPE_CHECKING:
     from embedstack.serving.encoder import Embeddings, Encoder
 
-__all__ = ["Answer", "EmbedProtocol", "EmbedRequest", "RequestError", "WireProtocol"]
+__all__ = ["Answer", "EmbedProtocol", "EmbedRequest", "Invocation", "RequestError", "WireProtocol"]
 
 JSON = "application/json"
 NPY = "application/x-npy"
@@ -68,14 +68,29 @@ class Answer:
     status: int = 200
 
 
+@dataclass(frozen=True, slots=True)
+class Invocation:
+    """A request to ``/invocations`` before it is understood.
+
+    Attributes:
+        body: The body.
+        accept: The ``Accept`` header; None where there is none.
+        content_type: The ``Content-Type`` header; None where there is none.
+    """
+
+    body: bytes
+    accept: str | None = None
+    content_type: str | None = None
+
+
 class WireProtocol(Protocol):
-    """How a model server speaks. ``answer`` runs in a worker thread."""
+    """How a model server speaks."""
 
     @property
     def payload_limit(self) -> int:
         """Bytes of the largest request."""
 
-    def answer(self, encoder: "Encoder", body: bytes, accept: str | None) -> Answer:
+    async def answer(self, encoder: "Encoder", invocation: Invocation) -> Answer:
         """Answer one request.
 
         Raises:
@@ -135,9 +150,9 @@ class EmbedProtocol:
 
     payload_limit = _PAYLOAD_LIMIT_BYTES
 
-    def answer(self, encoder: "Encoder", body: bytes, accept: str | None) -> Answer:
+    async def answer(self, encoder: "Encoder", invocation: Invocation) -> Answer:
         """Embed the request's inputs; see :class:`WireProtocol`."""
-        request = EmbedRequest.parse(body)
+        request = EmbedRequest.parse(invocation.body)
         if request.pooling not in (None, encoder.folder.pooling):
             raise RequestError(
                 422,
@@ -149,14 +164,14 @@ class EmbedProtocol:
             raise RequestError(
                 422, "unsupported_output", f"The model has no output {', '.join(sorted(unknown))}; it has: dense."
             )
-        embeddings = encoder.encode(
+        embeddings = await encoder.aencode(
             request.inputs,
             normalize=request.normalize,
             truncate=request.truncate,
             dimensions=request.dimensions,
             prompt_name=request.prompt_name,
         )
-        return _render(embeddings, request, accept)
+        return _render(embeddings, request, invocation.accept)
 
     def render_error(self, error: RequestError) -> Answer:
         """``{"error", "error_type", "index"?}``."""

@@ -3,45 +3,45 @@
 import asyncio
 import logging
 import signal
+import socket
+import sys
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import orjson
 import uvicorn
-from starlette.applications import Starlette
-from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
-from starlette.routing import Route
 
 from embedstack.errors import EmbedStackError
-from embedstack.serving.protocol import Answer, RequestError
+from embedstack.serving.protocol import Answer, Invocation, RequestError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable, MutableMapping
 
     from embedstack.serving.encoder import Encoder
     from embedstack.serving.protocol import WireProtocol
+
+    Scope = MutableMapping[str, Any]
+    Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+    Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 __all__ = ["ModelServer"]
 
 _logger = logging.getLogger(__name__)
 
-# Requests that wait for the processor at most; more are answered 429, so that memory stays bounded and a caller
-# learns at once to slow down.
+# What may wait for the processor; more is answered 429, so that memory stays bounded and a caller learns at once to
+# slow down.
 _MAX_PENDING_REQUESTS = 512
-_WORKERS = 8
+_MAX_PENDING_BYTES = 256 * 1024 * 1024
 # SageMaker kills a container 30 s after SIGTERM; what is in flight gets less than that to finish.
 _DRAIN_SECONDS = 25
+# A worker that has finished a batch must not wait out Python's usual 5 ms for the event loop to give way: that is as
+# long as a batch of short texts takes.
+_THREAD_SWITCH_SECONDS = 0.0005
 
 
 class ModelServer:
-    """Loads a model in the background and answers requests once it is there.
-
-    Attributes:
-        app: The ASGI application.
-    """
+    """An ASGI application that loads a model in the background and answers requests once it is there."""
 
     def __init__(self, load: "Callable[[], Encoder]", protocol: "WireProtocol") -> None:
         """Prepare a server.
@@ -53,45 +53,40 @@ class ModelServer:
         self._load = load
         self._protocol = protocol
         self._encoder: Encoder | None = None
-        self._pending = 0
-        self._workers = ThreadPoolExecutor(_WORKERS, thread_name_prefix="invocation")
-        routes = [
-            Route("/ping", self._ping, methods=["GET"]),
-            Route("/invocations", self._invocations, methods=["POST"]),
-        ]
-        self.app = Starlette(routes=routes)
+        self._pending_requests = 0
+        self._pending_bytes = 0
 
-    def load_model(self) -> None:
-        """Load the model; ``/ping`` answers 200 from then on.
-
-        Raises:
-            EmbedStackError: The model cannot be served.
-        """
-        self._encoder = self._load()
-
-    def run(self, host: str, port: int) -> int:
-        """Serve until SIGTERM or SIGINT, then let requests in flight finish.
+    def run(self, listener: socket.socket, keep_alive: int = 75) -> int:
+        """Serve on a bound socket until SIGTERM or SIGINT, then let requests in flight finish.
 
         The port is open while the model loads, so that ``/ping`` can say 503.
+
+        Args:
+            listener: The socket. SageMaker's containers listen on port 8080.
+            keep_alive: Seconds that an unused connection is kept.
 
         Returns:
             The process's exit status: 0, or 1 when the model could not be loaded.
         """
-        config = uvicorn.Config(
-            self.app,
-            host=host,
-            port=port,
-            access_log=False,
-            log_config=None,
-            server_header=False,
-            timeout_graceful_shutdown=_DRAIN_SECONDS,
+        sys.setswitchinterval(_THREAD_SWITCH_SECONDS)
+        server = uvicorn.Server(
+            uvicorn.Config(
+                self,
+                access_log=False,
+                date_header=False,
+                lifespan="off",
+                log_config=None,
+                log_level=logging.WARNING,
+                server_header=False,
+                timeout_graceful_shutdown=_DRAIN_SECONDS,
+                timeout_keep_alive=keep_alive,
+            )
         )
-        server = uvicorn.Server(config)
         failed = threading.Event()
 
         def load() -> None:
             try:
-                self.load_model()
+                self._encoder = self._load()
             except EmbedStackError as error:
                 _logger.error("cannot serve the model: %s", error)  # noqa: TRY400 - the message says all there is
                 failed.set()
@@ -104,12 +99,24 @@ class ModelServer:
         for number in (signal.SIGTERM, signal.SIGINT):
             # uvicorn raises a signal once more when it has shut down; that one must not change the exit status.
             signal.signal(number, lambda *_: None)
-        server.run()
+        server.run(sockets=[listener])
         return int(failed.is_set())
 
-    async def _ping(self, _: Request) -> Response:
+    async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
+        """The ASGI entry point."""
+        match scope["path"], scope["method"]:
+            case "/invocations", "POST":
+                await self._invocations(scope, receive, send)
+            case "/ping", "GET":
+                await _respond(send, *self._ping())
+            case "/invocations" | "/ping", _:
+                await _respond(send, Answer(b"", status=405))
+            case _:
+                await _respond(send, Answer(b"", status=404))
+
+    def _ping(self) -> tuple[Answer, int | None]:
         if self._encoder is None:
-            return Response(status_code=503, headers={"Retry-After": "1"})
+            return Answer(b"", status=503), 1
         folder = self._encoder.folder
         info = {
             "model_id": folder.model_id,
@@ -118,49 +125,103 @@ class ModelServer:
             "pooling": folder.pooling,
             "precision": self._encoder.precision,
         }
-        return Response(orjson.dumps(info), media_type="application/json")
+        return Answer(orjson.dumps(info)), None
 
-    async def _invocations(self, request: Request) -> Response:
+    async def _invocations(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
         started = time.perf_counter()
+        retry_after = None
         try:
-            answer = await self._answer(request)
-            headers = {}
+            answer = await self._answer(scope, receive)
+        except _ClientGoneError:
+            _logger.info("POST /invocations abandoned by the client")
+            return
         except RequestError as error:
-            answer = self._protocol.render_error(error)
-            headers = {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}
-        milliseconds = (time.perf_counter() - started) * 1000
-        _logger.info("POST /invocations %d %d bytes %.1f ms", answer.status, len(answer.body), milliseconds)
-        return Response(answer.body, answer.status, headers, answer.media_type)
+            answer, retry_after = self._protocol.render_error(error), error.retry_after
+        # One line for each good answer would cost more than the server's own work on a short text.
+        level = logging.DEBUG if answer.status == 200 else logging.INFO
+        if _logger.isEnabledFor(level):
+            milliseconds = (time.perf_counter() - started) * 1000
+            _logger.log(level, "POST /invocations %d %d bytes %.1f ms", answer.status, len(answer.body), milliseconds)
+        await _respond(send, answer, retry_after)
 
-    async def _answer(self, request: Request) -> Answer:
+    async def _answer(self, scope: "Scope", receive: "Receive") -> Answer:
         if self._encoder is None:
             raise RequestError(503, "not_ready", "The model is still loading; try again in a second.", retry_after=1)
-        if self._pending >= _MAX_PENDING_REQUESTS:
+        if self._pending_requests >= _MAX_PENDING_REQUESTS or self._pending_bytes >= _MAX_PENDING_BYTES:
             raise RequestError(
-                429, "overloaded", f"{self._pending} requests are waiting; send fewer at once.", retry_after=1
+                429, "overloaded", f"{self._pending_requests} requests are waiting; send fewer at once.", retry_after=1
             )
-        self._pending += 1
+        self._pending_requests += 1
+        size = 0
         try:
-            body = await self._read_body(request)
-            accept = request.headers.get("accept")
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._workers, self._protocol.answer, self._encoder, body, accept)
+            body = await _read_body(receive, self._protocol.payload_limit)
+            size = len(body)
+            self._pending_bytes += size
+            headers = dict(scope["headers"])
+            invocation = Invocation(body, _header(headers, b"accept"), _header(headers, b"content-type"))
+            return await _unless_disconnected(self._protocol.answer(self._encoder, invocation), receive)
         except EmbedStackError as error:
             raise RequestError.from_error(error) from error
         finally:
-            self._pending -= 1
+            self._pending_requests -= 1
+            self._pending_bytes -= size
 
-    async def _read_body(self, request: Request) -> bytes:
-        """The whole body, refused as soon as it is known to be too large."""
-        limit = self._protocol.payload_limit
-        body = bytearray()
-        try:
-            async for chunk in request.stream():
-                body += chunk
-                if len(body) > limit:
-                    raise RequestError(413, "payload_too_large", f"The body is over the limit of {limit} bytes.")
-        except ClientDisconnect:
-            raise RequestError(
-                400, "client_disconnected", "The client went away before its request was whole."
-            ) from None
-        return bytes(body)
+
+class _ClientGoneError(Exception):
+    """The client closed its connection: nobody is there to be answered."""
+
+
+async def _read_body(receive: "Receive", limit: int) -> bytes:
+    """The whole body, refused as soon as it is known to be too large."""
+    message = await receive()
+    body: bytes = message.get("body", b"")
+    if message.get("more_body"):
+        parts = bytearray(body)
+        while message.get("more_body") and len(parts) <= limit:
+            message = await receive()
+            parts += message.get("body", b"")
+        body = bytes(parts)
+    if message["type"] == "http.disconnect":
+        raise _ClientGoneError
+    if len(body) > limit:
+        while message.get("more_body"):  # read on, so that the client can read its answer
+            message = await receive()
+        raise RequestError(413, "payload_too_large", f"The body is over the limit of {limit} bytes.")
+    return body
+
+
+async def _unless_disconnected(answering: "Awaitable[Answer]", receive: "Receive") -> Answer:
+    """The answer; or, when the client goes away first, an end to the work on it."""
+    working = asyncio.current_task()
+    gone = False
+
+    def stop(_: object) -> None:
+        nonlocal gone
+        gone = True
+        working.cancel()
+
+    # After the body there is nothing more to receive but the end of the connection.
+    watching = asyncio.ensure_future(receive())
+    watching.add_done_callback(stop)
+    try:
+        return await answering
+    except asyncio.CancelledError:
+        if gone:
+            raise _ClientGoneError from None
+        raise
+    finally:
+        watching.remove_done_callback(stop)
+        watching.cancel()
+
+
+async def _respond(send: "Send", answer: Answer, retry_after: int | None = None) -> None:
+    headers = [(b"content-type", answer.media_type.encode()), (b"content-length", str(len(answer.body)).encode())]
+    if retry_after is not None:
+        headers.append((b"retry-after", str(retry_after).encode()))
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": answer.body})
+
+
+def _header(headers: dict[bytes, bytes], name: bytes) -> str | None:
+    value = headers.get(name)
+    return None if value is None else value.decode("latin-1")

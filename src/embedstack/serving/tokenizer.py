@@ -45,7 +45,10 @@ class Tokenizer:
             TextTooLong: ``truncate`` is off and a text has more tokens than the model reads; carries its index.
         """
         tokenizer = self._truncating if truncate else self._whole
-        ids = [encoding.ids for encoding in tokenizer.encode_batch_fast(list(texts))]
+        if len(texts) == 1:  # the batch's own threads would cost more than one text does
+            ids = [tokenizer.encode(texts[0]).ids]
+        else:
+            ids = [encoding.ids for encoding in tokenizer.encode_batch_fast(list(texts))]
         for index, tokens in enumerate(ids):
             if len(tokens) > self.max_tokens:
                 raise TextTooLong(
