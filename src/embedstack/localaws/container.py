@@ -12,14 +12,9 @@ import os
 import socket
 import sys
 import threading
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from embedstack.serving.server import ModelServer
 
 #: Longer than a client keeps an unused connection, so that a connection is not closed just as it is used again.
 _KEEP_ALIVE_SECONDS = 3600
-_DRAIN_SECONDS = 25
 
 
 def main() -> int:
@@ -27,52 +22,12 @@ def main() -> int:
     specification = json.loads(_read_line())
     threading.Thread(target=_exit_with_parent, name="lifeline", daemon=True).start()
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stdout)
-    logging.getLogger("embedstack.serving.server").addFilter(_is_noteworthy)
 
     # Imported late: these bring OpenVINO, and the lifeline has to hold from the first moment.
-    from embedstack.localaws.dialects import open_server  # noqa: PLC0415
+    from embedstack.localaws.dialects import model_server  # noqa: PLC0415
 
-    server, app = open_server(specification["dialect"], specification["model_folder"], specification["model_id"])
-    listener = socket.socket(fileno=specification["listener"])
-    return _serve(server, app, listener)
-
-
-def _serve(server: "ModelServer", app: Any, listener: socket.socket) -> int:
-    """Run the server on a socket that is open already, so that no other process can have taken its port."""
-    import uvicorn  # noqa: PLC0415
-
-    from embedstack.errors import EmbedStackError  # noqa: PLC0415
-
-    web = uvicorn.Server(
-        uvicorn.Config(
-            app,
-            access_log=False,
-            log_config=None,
-            log_level=logging.WARNING,
-            server_header=False,
-            timeout_keep_alive=_KEEP_ALIVE_SECONDS,
-            timeout_graceful_shutdown=_DRAIN_SECONDS,
-        )
-    )
-    failed = threading.Event()
-
-    def load() -> None:
-        try:
-            server.load_model()
-        except EmbedStackError as error:
-            print(f"ERROR cannot serve the model: {error}", flush=True)
-            failed.set()
-            web.should_exit = True
-
-    threading.Thread(target=load, name="load-model", daemon=True).start()
-    web.run(sockets=[listener])
-    return int(failed.is_set())
-
-
-def _is_noteworthy(record: logging.LogRecord) -> bool:
-    """Drop the line about each answered invocation: under load they would be all that the log holds."""
-    is_access = isinstance(record.msg, str) and record.msg.startswith("POST /invocations")
-    return not (is_access and isinstance(record.args, tuple) and record.args and record.args[0] == 200)
+    server = model_server(specification["dialect"], specification["model_folder"], specification["model_id"])
+    return server.run(socket.socket(fileno=specification["listener"]), keep_alive=_KEEP_ALIVE_SECONDS)
 
 
 def _read_line() -> bytes:

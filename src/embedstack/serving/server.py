@@ -198,7 +198,8 @@ async def _unless_disconnected(answering: "Awaitable[Answer]", receive: "Receive
     def stop(_: object) -> None:
         nonlocal gone
         gone = True
-        working.cancel()
+        if working is not None:
+            working.cancel()
 
     # After the body there is nothing more to receive but the end of the connection.
     watching = asyncio.ensure_future(receive())

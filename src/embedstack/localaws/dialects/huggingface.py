@@ -13,7 +13,7 @@ import orjson
 from embedstack.errors import EmbedStackError
 from embedstack.serving.encoder import Encoder
 from embedstack.serving.model_folder import ModelFolder
-from embedstack.serving.protocol import Answer, RequestError
+from embedstack.serving.protocol import Answer, Invocation, RequestError
 from embedstack.serving.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
@@ -42,28 +42,17 @@ class HuggingFaceDialect:
         model = dataclasses.replace(model, max_tokens=model.config.max_positions)
         return Encoder(model, "fp32", token_vectors=True)
 
-    def refuse_content_type(self, content_type: str) -> Answer | None:
-        """The toolkit's decoders for text are JSON and CSV; only JSON is played."""
-        kind = content_type.split(";", maxsplit=1)[0].strip().lower()
-        if kind == "application/json":
-            return None
-        message = (
-            f"Content type {kind} is not supported by this framework.\n\n            Please implement input_fn to to "
-            "deserialize the request data or an output_fn to\n            serialize the response. For more "
-            "information, see the SageMaker Python SDK README."
-        )
-        return self.render_error(RequestError(400, "InternalServerException", message))
-
-    def answer(self, encoder: Encoder, body: bytes, accept: str | None) -> Answer:
+    async def answer(self, encoder: Encoder, invocation: Invocation) -> Answer:
         """Token vectors: ``[1][tokens][hidden]`` for a text, ``[texts][1][tokens][hidden]`` for a list.
 
         Raises:
             RequestError: Always 400: the toolkit turns every exception of a handler into it.
         """
-        if accept not in (None, "", "*/*", "application/json"):
-            raise _failure(f"Content type {accept} is not supported by this framework.")
+        _check_content_type(invocation.content_type or "")
+        if invocation.accept not in (None, "", "*/*", "application/json"):
+            raise _failure(f"Content type {invocation.accept} is not supported by this framework.")
         try:
-            request = json.loads(body)
+            request = json.loads(invocation.body)
         except ValueError as error:
             raise _failure(str(error)) from error
         if not isinstance(request, dict):
@@ -78,7 +67,7 @@ class HuggingFaceDialect:
             )
         if not texts:
             return Answer(b"[]")
-        vectors = _encode(encoder, texts, truncate=bool(parameters.get("truncation")))
+        vectors = await _encode(encoder, texts, truncate=bool(parameters.get("truncation")))
         document: Any = [[row] for row in vectors]
         return Answer(orjson.dumps(document[0] if isinstance(inputs, str) else document, option=_OPTIONS))
 
@@ -92,7 +81,18 @@ class HuggingFaceDialect:
 _OPTIONS = orjson.OPT_SERIALIZE_NUMPY
 
 
-def _encode(encoder: Encoder, texts: list[str], *, truncate: bool) -> list[Any]:
+def _check_content_type(content_type: str) -> None:
+    """The toolkit's decoders for text are JSON and CSV; only JSON is played."""
+    kind = content_type.split(";", maxsplit=1)[0].strip().lower()
+    if kind != "application/json":
+        raise _failure(
+            f"Content type {kind} is not supported by this framework.\n\n            Please implement input_fn to to "
+            "deserialize the request data or an output_fn to\n            serialize the response. For more "
+            "information, see the SageMaker Python SDK README."
+        )
+
+
+async def _encode(encoder: Encoder, texts: list[str], *, truncate: bool) -> list[Any]:
     limit = encoder.folder.max_tokens
     # The pipeline takes an empty text for its special tokens; a blank makes the same tokens for our encoder.
     texts = [text or " " for text in texts]
@@ -104,7 +104,7 @@ def _encode(encoder: Encoder, texts: list[str], *, truncate: bool) -> list[Any]:
                     "dimension 1"
                 )
     try:
-        return list(encoder.encode_tokens(texts, truncate=truncate))
+        return list(await encoder.aencode_tokens(texts, truncate=truncate))
     except EmbedStackError as error:
         raise _failure(str(error)) from error
 

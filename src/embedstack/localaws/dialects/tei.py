@@ -12,7 +12,7 @@ import numpy as np
 import orjson
 
 from embedstack.errors import InputError, NonFiniteVector, TextTooLong
-from embedstack.serving.protocol import Answer, RequestError
+from embedstack.serving.protocol import Answer, Invocation, RequestError
 from embedstack.serving.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
@@ -34,21 +34,14 @@ class TeiDialect:
 
     payload_limit = PAYLOAD_LIMIT_BYTES
 
-    def refuse_content_type(self, content_type: str) -> Answer | None:
-        """TEI reads JSON only."""
-        kind = content_type.split(";", maxsplit=1)[0].strip().lower()
-        if kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json")):
-            return None
-        return Answer(b"Expected request with `Content-Type: application/json`", _PLAIN, 415)
-
-    def answer(self, encoder: "Encoder", body: bytes, accept: str | None) -> Answer:
-        """Embed ``inputs``: one row of floats per text.
+    async def answer(self, encoder: "Encoder", invocation: Invocation) -> Answer:
+        """Embed ``inputs``: one row of floats per text, as JSON whatever the client accepts.
 
         Raises:
             RequestError: The request is refused.
         """
-        del accept  # TEI answers JSON whatever the client asked for
-        request = _parse(body)
+        _check_content_type(invocation.content_type or "")
+        request = _parse(invocation.body)
         texts = _texts(request)
         normalize = _option(request, "normalize", bool, default=True)
         truncate = _option(request, "truncate", bool, default=False)
@@ -64,7 +57,7 @@ class TeiDialect:
         try:
             # An empty text is its special tokens to TEI; a blank makes the same tokens for our encoder, which
             # refuses the empty one.
-            embeddings = encoder.encode(
+            embeddings = await encoder.aencode(
                 [text or " " for text in texts],
                 normalize=normalize and dimensions is None,
                 truncate=truncate,
@@ -94,6 +87,12 @@ class TeiDialect:
         if error_type not in _STATUS:
             error_type = "Backend"
         return Answer(orjson.dumps({"error": message, "error_type": error_type}), status=_STATUS[error_type])
+
+
+def _check_content_type(content_type: str) -> None:
+    kind = content_type.split(";", maxsplit=1)[0].strip().lower()
+    if kind != "application/json" and not (kind.startswith("application/") and kind.endswith("+json")):
+        raise RequestError(415, _FRAMEWORK, "Expected request with `Content-Type: application/json`")
 
 
 def _parse(body: bytes) -> dict[str, Any]:

@@ -1,0 +1,195 @@
+"""A ``model.tar.gz`` that the HuggingFace PyTorch container serves with this product's own encoder.
+
+The package brings everything that the container lacks, unpacked under ``code/vendor``, so that nothing is installed
+when a container starts. The same input gives the same file, byte for byte.
+"""
+
+import gzip
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+import zipfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import IO
+
+import embedstack
+from embedstack.errors import ConfigurationError
+from embedstack.serving.manifest import Manifest, Precision, file_sha256
+from embedstack.serving.model_folder import ModelFolder
+
+__all__ = ["MAX_UNPACKED_BYTES", "Package", "make_package"]
+
+# A serverless container has 5 GB of disk, whatever its memory (SageMaker developer guide, "Serverless endpoints").
+MAX_UNPACKED_BYTES = 5_000_000_000
+
+# What the container lacks: it has numpy, tokenizers and safetensors of its own, for transformers.
+_VENDORED = ("openvino", "orjson")
+_VENDORED_ROOMS = ("errors.py", "models.py", "py.typed", "serving")
+# Of OpenVINO only the CPU's part is used; the rest is half of its size.
+_NOT_NEEDED = (
+    "gpu_plugin",
+    "npu_plugin",
+    "_frontend.so",
+    "cache.json",
+    "auto_plugin",
+    "hetero",
+    "auto_batch",
+    "/include/",
+)
+_PLATFORMS = ("manylinux_2_28_x86_64", "manylinux_2_27_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64")
+
+_MODEL_FILES = (
+    "1_Pooling/config.json", "config.json", "config_sentence_transformers.json", "model.safetensors", "modules.json",
+    "sentence_bert_config.json", "tokenizer.json",
+)  # fmt: skip
+
+_INFERENCE = '''"""Served by the HuggingFace container: the handler functions that its toolkit looks for."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent / "vendor"))
+
+from embedstack.serving.sagemaker_handler import model_fn, transform_fn
+
+__all__ = ["model_fn", "transform_fn"]
+'''
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """A finished package.
+
+    Attributes:
+        path: The ``model.tar.gz``.
+        manifest: What it says of itself.
+        packed_bytes: Size of the file.
+        unpacked_bytes: Size on the container's disk.
+    """
+
+    path: Path
+    manifest: Manifest
+    packed_bytes: int
+    unpacked_bytes: int
+
+
+def make_package(
+    folder: Path,
+    target: Path,
+    *,
+    model_id: str,
+    revision: str | None = None,
+    precision: Precision = "auto",
+    python: str = "3.12",
+) -> Package:
+    """Package a sentence-transformers folder.
+
+    Args:
+        folder: The model's folder.
+        target: The ``.tar.gz`` to write.
+        model_id: The model's name on the Hugging Face Hub.
+        revision: The Hub's commit.
+        precision: Arithmetic to compute in.
+        python: Python version of the container that will run it.
+
+    Raises:
+        ConfigurationError: The model cannot be served, a dependency is not to be had for that Python, or the package
+            would not fit into a container.
+    """
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".package-") as staging:
+        root = Path(staging)
+        manifest = _stage_model(folder, root, model_id, revision, precision)
+        manifest.load_encoder().close()  # a package that cannot be loaded is not made
+        _stage_code(root / "code", python)
+        unpacked = sum(path.stat().st_size for path in root.rglob("*") if path.is_file())
+        if unpacked > MAX_UNPACKED_BYTES:
+            raise ConfigurationError(
+                f"The package would take {unpacked / 1e9:.1f} GB of a container's {MAX_UNPACKED_BYTES / 1e9:.0f} GB of "
+                "disk: take a smaller model or a real-time endpoint."
+            )
+        finished = root.with_suffix(".tar.gz")
+        _pack(root, finished)
+        finished.replace(target)
+    return Package(target, manifest, target.stat().st_size, unpacked)
+
+
+def _stage_model(folder: Path, root: Path, model_id: str, revision: str | None, precision: Precision) -> Manifest:
+    model = ModelFolder.read(folder, model_id)
+    for name in _MODEL_FILES:
+        if (folder / name).is_file():
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(folder / name, root / name)
+    manifest = Manifest(
+        folder=root,
+        model_id=model_id,
+        revision=revision,
+        dimensions=model.dimensions,
+        max_tokens=model.max_tokens,
+        pooling=model.pooling,
+        normalize=model.normalize,
+        prompts=model.prompts,
+        precision=precision,
+        sha256={name: file_sha256(root / name) for name in _MODEL_FILES if (root / name).is_file()},
+    )
+    manifest.write()
+    return manifest
+
+
+def _stage_code(code: Path, python: str) -> None:
+    vendor = code / "vendor"
+    own = vendor / "embedstack"
+    own.mkdir(parents=True)
+    source = Path(embedstack.__file__).parent
+    (own / "__init__.py").write_text((source / "__init__.py").read_text(encoding="utf-8"), encoding="utf-8")
+    for room in _VENDORED_ROOMS:
+        if (source / room).is_dir():
+            shutil.copytree(source / room, own / room, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copyfile(source / room, own / room)
+    (code / "inference.py").write_text(_INFERENCE, encoding="utf-8")
+    for wheel in _download(python):
+        with zipfile.ZipFile(wheel) as archive:
+            for name in archive.namelist():
+                if not _is_dropped(name):
+                    archive.extract(name, vendor)
+        wheel.unlink()
+
+
+def _is_dropped(name: str) -> bool:
+    return any(part in name for part in _NOT_NEEDED)
+
+
+def _download(python: str) -> Iterable[Path]:
+    """Wheels of the vendored packages for the container, of the versions that are installed here."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:",
+                   "--implementation=cp", f"--python-version={python}", f"--dest={folder}",
+                   *(f"--platform={platform}" for platform in _PLATFORMS),
+                   *(f"{name}=={version(name)}" for name in _VENDORED)]  # fmt: skip
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise ConfigurationError(f"The wheels for Python {python} are not to be had:\n{done.stderr.strip()}")
+        yield from sorted(Path(folder).iterdir())
+
+
+def _pack(root: Path, target: Path) -> None:
+    """A tar of the folder without anything that differs from one run to the next."""
+    with (
+        target.open("wb") as file,
+        gzip.GzipFile(filename="", fileobj=file, mode="wb", compresslevel=6, mtime=0) as stream,
+        tarfile.open(fileobj=stream, mode="w", format=tarfile.PAX_FORMAT) as archive,
+    ):
+        for path in sorted(path for path in root.rglob("*") if path.is_file()):
+            member = tarfile.TarInfo(path.relative_to(root).as_posix())
+            member.size, member.mode = path.stat().st_size, 0o644
+            with path.open("rb") as content:
+                _add(archive, member, content)
+
+
+def _add(archive: tarfile.TarFile, member: tarfile.TarInfo, content: IO[bytes]) -> None:
+    archive.addfile(member, content)

@@ -1,0 +1,47 @@
+"""The model server's encoder behind the HuggingFace container's handler contract.
+
+A package's ``code/inference.py`` imports ``model_fn`` and ``transform_fn`` from here. The container's own server calls
+``transform_fn`` in one thread per worker; the encoder uses all cores for each call.
+
+Source of the contract: ``handler_service.py`` of the sagemaker-huggingface-inference-toolkit, 2.6.0.
+"""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+from embedstack.errors import EmbedStackError
+from embedstack.serving.encoder import Encoder
+from embedstack.serving.manifest import Manifest
+from embedstack.serving.protocol import Answer, EmbedProtocol, Invocation, RequestError
+
+__all__ = ["model_fn", "transform_fn"]
+
+_protocol = EmbedProtocol()
+
+
+def model_fn(model_dir: str) -> Encoder:
+    """Load the packaged model.
+
+    Raises:
+        ConfigurationError: A file of the package is missing or is not the one that was packaged.
+    """
+    return Manifest.read(Path(model_dir)).load_encoder()
+
+
+def transform_fn(model: Encoder, input_data: bytes | str, content_type: str, accept: str, context: Any) -> bytes:
+    """Answer one request; an error sets its status on ``context`` and is answered as the product's own server does."""
+    body = input_data.encode() if isinstance(input_data, str) else input_data
+    answer = asyncio.run(_answer(model, Invocation(body, accept, content_type)))
+    if answer.status != 200:
+        context.set_response_status(code=answer.status, phrase="", idx=0)
+    return answer.body
+
+
+async def _answer(model: Encoder, invocation: Invocation) -> Answer:
+    try:
+        return await _protocol.answer(model, invocation)
+    except RequestError as error:
+        return _protocol.render_error(error)
+    except EmbedStackError as error:
+        return _protocol.render_error(RequestError.from_error(error))
