@@ -50,7 +50,7 @@ class Embeddings:
 class Encoder:
     """A compiled model. Safe to call from several threads."""
 
-    def __init__(self, folder: ModelFolder, precision: Precision, *, token_vectors: bool = False) -> None:
+    def __init__(self, folder: ModelFolder, precision: Precision) -> None:
         """Build and compile the graph; see :meth:`load`."""
         self.folder = folder
         self.precision = precision
@@ -61,7 +61,7 @@ class Encoder:
             "NUM_STREAMS": str(self._streams),
             "INFERENCE_NUM_THREADS": str(self._streams),
         }
-        self._compiled = ov.Core().compile_model(build_graph(folder, token_vectors=token_vectors), "CPU", config)
+        self._compiled = ov.Core().compile_model(build_graph(folder), "CPU", config)
         self._workers = ThreadPoolExecutor(self._streams, thread_name_prefix="encoder")
         self._request = threading.local()
         _logger.info(
@@ -76,7 +76,6 @@ class Encoder:
         *,
         model_id: str | None = None,
         precision: Literal["auto", "bf16", "fp32"] = "auto",
-        token_vectors: bool = False,
     ) -> "Encoder":
         """Load a sentence-transformers folder.
 
@@ -84,7 +83,6 @@ class Encoder:
             folder: The model's folder.
             model_id: The name to report; the folder's own otherwise.
             precision: ``auto`` takes bfloat16 where the processor multiplies it natively, float32 elsewhere.
-            token_vectors: Compile for :meth:`encode_tokens` instead of :meth:`encode`.
 
         Raises:
             ConfigurationError: The folder cannot be served, or the precision is not to be had on this processor.
@@ -93,7 +91,7 @@ class Encoder:
         if precision == "bf16" and not has_bf16:
             raise ConfigurationError("This processor has no bfloat16 arithmetic; use the precision fp32 or auto.")
         chosen: Precision = "fp32" if precision == "fp32" or not has_bf16 else "bf16"
-        return cls(ModelFolder.read(folder, model_id), chosen, token_vectors=token_vectors)
+        return cls(ModelFolder.read(folder, model_id), chosen)
 
     def encode(
         self,
@@ -123,7 +121,7 @@ class Encoder:
         vectors = np.empty((len(ids), self.folder.dimensions), np.float32)
 
         def infer(rows: "Sequence[int]") -> None:
-            vectors[rows] = self._infer(*self._pad([ids[row] for row in rows]))
+            vectors[rows] = self._infer("pooled", *self._pad([ids[row] for row in rows]))
 
         list(self._workers.map(infer, _batches([len(tokens) for tokens in ids])))
         _check_finite(vectors)
@@ -135,8 +133,6 @@ class Encoder:
     def encode_tokens(self, texts: "Sequence[str]", *, truncate: bool = True) -> "list[Vectors]":
         """The last hidden state of each text, float32 (tokens, dimensions), special tokens included.
 
-        Needs an encoder loaded with ``token_vectors=True``.
-
         Raises:
             TextTooLong: A text is too long and ``truncate`` is off.
             InputError: A text is empty.
@@ -146,7 +142,7 @@ class Encoder:
         hidden: dict[int, Vectors] = {}
 
         def infer(rows: "Sequence[int]") -> None:
-            states = self._infer(*self._pad([ids[row] for row in rows]))
+            states = self._infer("hidden", *self._pad([ids[row] for row in rows]))
             for row, state in zip(rows, states, strict=True):
                 hidden[row] = state[: len(ids[row])].copy()
 
@@ -186,12 +182,12 @@ class Encoder:
             mask[row, : len(tokens)] = 1
         return padded, mask
 
-    def _infer(self, ids: "NDArray[np.int32]", mask: "NDArray[np.int32]") -> "Vectors":
-        """Run one batch in the calling worker's own inference request; the result is valid until its next batch."""
+    def _infer(self, name: str, ids: "NDArray[np.int32]", mask: "NDArray[np.int32]") -> "Vectors":
+        """One output of a batch, run in the calling worker's own inference request and valid until its next batch."""
         if not hasattr(self._request, "infer"):
             self._request.infer = self._compiled.create_infer_request()
         self._request.infer.infer({"input_ids": ids, "attention_mask": mask}, share_inputs=True)
-        output: Vectors = self._request.infer.get_output_tensor(0).data
+        output: Vectors = self._request.infer.get_tensor(name).data
         return output
 
 

@@ -40,7 +40,7 @@ class HuggingFaceDialect:
         """
         model = ModelFolder.read(folder, model_id)
         model = dataclasses.replace(model, max_tokens=model.config.max_positions)
-        return Encoder(model, "fp32", token_vectors=True)
+        return Encoder(model, "fp32")
 
     def refuse_content_type(self, content_type: str) -> Answer | None:
         """The toolkit's decoders for text are JSON and CSV; only JSON is played."""
