@@ -54,7 +54,7 @@ class Encoder:
         """Build and compile the graph; see :meth:`load`."""
         self.folder = folder
         self.precision = precision
-        self._tokenizer = Tokenizer(folder.tokenizer, folder.max_tokens)
+        self._tokenizer = Tokenizer(folder.tokenizer, folder.max_tokens, folder.config.vocabulary_size)
         self._streams = os.cpu_count() or 1
         config = {
             "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
