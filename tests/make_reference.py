@@ -18,7 +18,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from torch.nn import functional
 from transformers import AutoConfig, AutoModel, PreTrainedTokenizerFast
 
-from tests.reference_models import FOLDER, LONGEST, TEXTS, ReferenceModel, random_tensor
+from tests.reference_models import FOLDER, LONGEST, LONGEST_OF_ALL, LONGEST_TEXT, TEXTS, ReferenceModel, random_tensor
 
 BERT_SPECIALS = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
 ROBERTA_SPECIALS = {
@@ -51,6 +51,8 @@ def main() -> None:
         _store_dense(Path(folder))
     with tempfile.TemporaryDirectory() as folder:
         _store_bge_m3(Path(folder))
+    with tempfile.TemporaryDirectory() as folder:
+        _store_long(Path(folder))
     _store_torch_files()
 
 
@@ -114,6 +116,18 @@ def _store_bge_m3(folder: Path) -> None:
     stored.save("bge-m3")
 
 
+@torch.inference_mode()
+def _store_long(folder: Path) -> None:
+    """As many tokens as BGE-M3 reads."""
+    seed, spread = 40, 0.3
+    numbers = {**ARCHITECTURES["xlm-roberta"], "max_position_embeddings": LONGEST_OF_ALL + 2}
+    transformer = _transformer("xlm-roberta", numbers, seed, spread, folder / "encoder", LONGEST_OF_ALL)
+    model = SentenceTransformer(modules=[transformer, Pooling(32, "mean")], device="cpu")
+    model.save(str(folder / "model"))
+    answers = {"mean": model.encode([LONGEST_TEXT], show_progress_bar=False)}
+    _stored(folder / "model", seed, spread, answers).save("long")
+
+
 def _store_torch_files() -> None:
     """State dictionaries as torch writes them, with what a reader may meet."""
     base = torch.from_numpy(random_tensor(0, "base", (6, 4), 1.0))
@@ -139,7 +153,9 @@ def _store_torch_files() -> None:
     torch.save({"epoch": 3, "model": {"whole": base}}, FOLDER / "checkpoint.bin")
 
 
-def _transformer(name: str, numbers: dict[str, Any], seed: int, spread: float, folder: Path) -> Transformer:
+def _transformer(
+    name: str, numbers: dict[str, Any], seed: int, spread: float, folder: Path, longest: int = LONGEST
+) -> Transformer:
     specials = BERT_SPECIALS if name in ("bert", "distilbert", "electra") else ROBERTA_SPECIALS
     tokenizer = _tokenizer(specials)
     config = AutoConfig.for_model(name, vocab_size=len(tokenizer), pad_token_id=tokenizer.pad_token_id, **numbers)
@@ -147,7 +163,7 @@ def _transformer(name: str, numbers: dict[str, Any], seed: int, spread: float, f
     _fill(model, seed, spread)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    return Transformer(str(folder), max_seq_length=LONGEST)
+    return Transformer(str(folder), max_seq_length=longest)
 
 
 def _tokenizer(specials: dict[str, str]) -> PreTrainedTokenizerFast:

@@ -16,6 +16,7 @@ from safetensors.numpy import save_file
 
 FOLDER = Path(__file__).parent / "fixtures" / "reference"
 LONGEST = 140
+LONGEST_OF_ALL = 8192
 TEXTS = [
     "the cat sat on the mat",
     "dog",
@@ -24,6 +25,8 @@ TEXTS = [
     " ".join(["cat sat dog ran far"] * 27),
     " ".join(["the mat on far"] * 5),
 ]
+
+LONGEST_TEXT = " ".join(["the cat sat on far mat"] * 2000)
 
 Array = np.ndarray[Any, Any]
 
