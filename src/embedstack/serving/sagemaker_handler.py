@@ -13,7 +13,8 @@ from typing import Any
 from embedstack.errors import EmbedStackError
 from embedstack.serving.encoder import Encoder
 from embedstack.serving.manifest import Manifest
-from embedstack.serving.protocol import Answer, EmbedProtocol, Invocation, RequestError
+from embedstack.serving.protocol import Answer, EmbedProtocol, Invocation
+from embedstack.serving.requests import RequestError
 
 __all__ = ["model_fn", "transform_fn"]
 

@@ -13,7 +13,8 @@ import orjson
 import uvicorn
 
 from embedstack.errors import EmbedStackError
-from embedstack.serving.protocol import Answer, Invocation, RequestError
+from embedstack.serving.protocol import Answer, Invocation
+from embedstack.serving.requests import RequestError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping

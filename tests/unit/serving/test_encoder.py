@@ -45,7 +45,7 @@ def test_tiny_bert_equals_the_textbook(tmp_path, pooling, normalize):
 
 def test_token_vectors_equal_the_textbook_without_padding(tmp_path):
     tensors = make_tensors(seed=4)
-    encoder = Encoder.load(write_model(tmp_path, tensors), precision="fp32", token_vectors=True)
+    encoder = Encoder.load(write_model(tmp_path, tensors), precision="fp32")
     for found, text in zip(encoder.encode_tokens(TEXTS), TEXTS, strict=True):
         np.testing.assert_allclose(found, hidden_states(tensors, text), atol=2e-5)
 

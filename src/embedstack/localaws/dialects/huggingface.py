@@ -13,7 +13,8 @@ import orjson
 from embedstack.errors import EmbedStackError
 from embedstack.serving.encoder import Encoder
 from embedstack.serving.model_folder import ModelFolder
-from embedstack.serving.protocol import Answer, Invocation, RequestError
+from embedstack.serving.protocol import Answer, Invocation
+from embedstack.serving.requests import RequestError
 from embedstack.serving.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class HuggingFaceDialect:
         """
         model = ModelFolder.read(folder, model_id)
         model = dataclasses.replace(model, max_tokens=model.config.max_positions)
-        return Encoder(model, "fp32", token_vectors=True)
+        return Encoder(model, "fp32")
 
     async def answer(self, encoder: Encoder, invocation: Invocation) -> Answer:
         """Token vectors: ``[1][tokens][hidden]`` for a text, ``[texts][1][tokens][hidden]`` for a list.
@@ -104,7 +105,7 @@ async def _encode(encoder: Encoder, texts: list[str], *, truncate: bool) -> list
                     "dimension 1"
                 )
     try:
-        return list(await encoder.aencode_tokens(texts, truncate=truncate))
+        return (await encoder.aencode(texts, truncate=truncate, hidden=True)).hidden
     except EmbedStackError as error:
         raise _failure(str(error)) from error
 

@@ -12,7 +12,8 @@ import numpy as np
 import orjson
 
 from embedstack.errors import InputError, NonFiniteVector, TextTooLong
-from embedstack.serving.protocol import Answer, Invocation, RequestError
+from embedstack.serving.protocol import Answer, Invocation
+from embedstack.serving.requests import RequestError
 from embedstack.serving.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
@@ -57,23 +58,14 @@ class TeiDialect:
         try:
             # An empty text is its special tokens to TEI; a blank makes the same tokens for our encoder, which
             # refuses the empty one.
-            embeddings = await encoder.aencode(
-                [text or " " for text in texts],
-                normalize=normalize and dimensions is None,
-                truncate=truncate,
-                prompt_name=prompt_name,
-            )
+            encoded = await encoder.aencode([text or " " for text in texts], truncate=truncate, prompt_name=prompt_name)
         except TextTooLong as error:
             raise _too_long(encoder, texts[error.index or 0]) from error
         except NonFiniteVector as error:
             raise _refusal("Backend", "Backend error: the model computed a non-finite value") from error
         except InputError as error:
             raise _refusal("Validation", f"Input validation error: {error}") from error
-        vectors = embeddings.vectors
-        if dimensions is not None:
-            vectors = vectors[:, :dimensions]
-            if normalize:
-                vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+        vectors = encoded.vectors(dimensions, normalize=normalize)
         return Answer(orjson.dumps(np.ascontiguousarray(vectors), option=orjson.OPT_SERIALIZE_NUMPY))
 
     def render_error(self, error: RequestError) -> Answer:
