@@ -35,7 +35,7 @@ class SpoiltEmbedder(Embedder):
         self._spoil = spoil
 
     def embed_batch(self, texts, kind):
-        return self._spoil(self._encoder.encode(texts).vectors, texts)
+        return self._spoil(self._encoder.encode(texts).vectors(), texts)
 
 
 @pytest.fixture(scope="module")

@@ -57,6 +57,14 @@ class ModelServer:
         self._pending_requests = 0
         self._pending_bytes = 0
 
+    def load_model(self) -> None:
+        """Load the model; ``/ping`` answers 200 from then on.
+
+        Raises:
+            EmbedStackError: The model cannot be served.
+        """
+        self._encoder = self._load()
+
     def run(self, listener: socket.socket, keep_alive: int = 75) -> int:
         """Serve on a bound socket until SIGTERM or SIGINT, then let requests in flight finish.
 
@@ -87,7 +95,7 @@ class ModelServer:
 
         def load() -> None:
             try:
-                self._encoder = self._load()
+                self.load_model()
             except EmbedStackError as error:
                 _logger.error("cannot serve the model: %s", error)  # noqa: TRY400 - the message says all there is
                 failed.set()

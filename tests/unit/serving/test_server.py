@@ -207,5 +207,5 @@ def test_the_log_holds_no_text(tmp_path):
         invoke(url, {"inputs": "confidential words", "prompt_name": "none"})
         process.terminate()
         output, _ = process.communicate(timeout=30)
-    assert "POST /invocations 200" in output
+    assert "POST /invocations 422" in output
     assert "confidential" not in output

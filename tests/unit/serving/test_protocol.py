@@ -1,0 +1,122 @@
+"""BGE-M3's outputs, late chunking and reranking, as a request asks for them."""
+
+import asyncio
+import json
+
+import numpy as np
+import pytest
+
+from embedstack.errors import EmbedStackError
+from embedstack.serving.encoder import Encoder
+from embedstack.serving.protocol import EmbedProtocol, Invocation
+from embedstack.serving.requests import RequestError
+from embedstack.serving.token_heads import colbert_score
+from tests.reference_models import TEXTS, ReferenceModel
+from tests.tiny_bert import hidden_states, make_tensors, write_model
+
+EMBEDDED = [TEXTS[0], TEXTS[3]]
+TEXT = "the cat sat on the mat"
+
+
+@pytest.fixture(scope="module")
+def reference():
+    return ReferenceModel.load("bge-m3")
+
+
+@pytest.fixture(scope="module")
+def m3(reference, tmp_path_factory):
+    encoder = Encoder.load(reference.write(tmp_path_factory.mktemp("m3")), precision="fp32")
+    yield encoder
+    encoder.close()
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    encoder = Encoder.load(write_model(tmp_path_factory.mktemp("tiny"), make_tensors(seed=5)), precision="fp32")
+    yield encoder
+    encoder.close()
+
+
+def answer(encoder, **payload):
+    body = json.dumps(payload).encode()
+    return json.loads(asyncio.run(EmbedProtocol().answer(encoder, Invocation(body))).body)
+
+
+def test_the_three_outputs_of_bge_m3(m3, reference):
+    found = answer(m3, inputs=EMBEDDED, outputs=["dense", "sparse", "colbert"])
+    np.testing.assert_allclose(found["dense"], reference.answers["dense"], atol=2e-6)
+    for index in range(len(EMBEDDED)):
+        expected = {int(token): weight for token, weight in reference.answers[f"sparse{index}"]}
+        sparse = {int(token): weight for token, weight in found["sparse"][index].items()}
+        assert sparse == pytest.approx(expected, abs=2e-5)
+        np.testing.assert_allclose(found["colbert"][index], reference.answers[f"colbert{index}"], atol=2e-5)
+    assert found["usage"]["total_tokens"] == sum(len(ids) for ids in m3.encode(EMBEDDED).ids)
+
+
+def test_rerank_orders_by_maxsim(m3):
+    texts = ["dog ran far", TEXT, "on the mat the cat sat"]
+    found = answer(m3, query=TEXT, texts=texts)
+    vectors = [m3.folder.heads.colbert(states) for states in m3.encode([TEXT, *texts], hidden=True).hidden]
+    expected = [colbert_score(vectors[0], vector) for vector in vectors[1:]]
+    assert [entry["index"] for entry in found] == list(np.argsort(expected)[::-1])
+    assert found[0]["index"] == 1
+    assert [entry["score"] for entry in found] == pytest.approx(sorted(expected, reverse=True), abs=1e-6)
+
+
+def test_spans_are_pooled_from_the_whole_text(tiny):
+    cat_sat, mat = [4, 11], [19, 22]
+    found = answer(tiny, inputs=TEXT, spans=[[cat_sat, mat]])
+    states = hidden_states(make_tensors(seed=5), TEXT)  # [CLS] the cat sat on the mat [SEP]
+    expected = np.stack([states[2:4].mean(axis=0), states[6]])
+    expected /= np.linalg.norm(expected, axis=1, keepdims=True)
+    np.testing.assert_allclose(found["spans"][0], expected, atol=2e-5)
+    alone = answer(tiny, inputs="mat")[0]
+    assert np.abs(np.asarray(found["spans"][0][1]) - alone).max() > 0.01, "the context made no difference"
+
+
+def test_spans_count_from_the_text_and_not_from_its_prompt(tiny):
+    with_prompt = answer(tiny, inputs="cat sat", spans=[[[0, 3]]], prompt_name="query")
+    written_out = answer(tiny, inputs="the cat sat", spans=[[[4, 7]]])
+    np.testing.assert_allclose(with_prompt["spans"], written_out["spans"], atol=1e-6)
+
+
+def test_a_span_of_the_whole_text_with_dense_beside_it(tiny):
+    found = answer(tiny, inputs=["cat", TEXT], spans=[[[0, 3]], [[0, len(TEXT)], [0, 3]]], outputs=["dense"])
+    assert np.asarray(found["dense"]).shape == (2, 32)
+    assert [len(vectors) for vectors in found["spans"]] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("payload", "status", "message"),
+    [
+        ({"inputs": "cat", "spans": [[[0, 4]]]}, 400, "0 <= start < end <= 3"),
+        ({"inputs": "cat", "spans": [[[2, 2]]]}, 400, r"\[2, 2\]"),
+        ({"inputs": "cat", "spans": [[]]}, 400, "non-empty list"),
+        ({"inputs": ["cat", "dog"], "spans": [[[0, 3]]]}, 400, "1 lists for 2 inputs"),
+        ({"inputs": "cat  dog", "spans": [[[3, 5]]]}, 422, "no token"),
+        ({"inputs": "cat " * 30, "spans": [[[100, 110]]]}, 422, "beyond the length"),
+        ({"query": "cat", "texts": []}, 400, "`texts` is an empty list"),
+        ({"query": 3, "texts": ["a"]}, 400, "`query` is a number"),
+        ({"query": "cat", "texts": ["dog"]}, 422, "cannot rerank"),
+        ({"inputs": "cat", "outputs": ["colbert"]}, 422, "no output colbert; it has: dense"),
+    ],
+)
+def test_what_cannot_be_answered_is_refused(tiny, payload, status, message):
+    with pytest.raises(RequestError, match=message) as caught:
+        answer(tiny, **payload)
+    assert caught.value.status == status
+
+
+def test_a_cancelled_request_leaves_the_encoder_usable(tiny):
+    async def cancel():
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(tiny.aencode([TEXT] * 5000), 0.05)
+
+    asyncio.run(cancel())
+    assert tiny.encode([TEXT]).tokens == 8
+
+
+def test_an_encoders_error_keeps_its_index(tiny):
+    with pytest.raises(EmbedStackError) as caught:
+        answer(tiny, inputs=["cat", ""])
+    assert caught.value.index == 1
