@@ -148,6 +148,9 @@ def _store_torch_files() -> None:
     for name, matrix in heads.items():
         layer = OrderedDict(weight=matrix.half(), bias=torch.full((len(matrix),), 0.5).half())
         torch.save(layer, FOLDER / f"{name}.pt")
+    bert = AutoModel.from_config(AutoConfig.for_model("bert", vocab_size=12, **ARCHITECTURES["bert"]))
+    _fill(bert, list(ARCHITECTURES).index("bert"), 0.3)
+    torch.save(bert.half().state_dict(), FOLDER / "pytorch_model.bin")
     torch.save({"whole": base}, FOLDER / "before_1_6.bin", _use_new_zipfile_serialization=False)
     torch.save({"whole": base.double()}, FOLDER / "float64.bin")
     torch.save({"epoch": 3, "model": {"whole": base}}, FOLDER / "checkpoint.bin")

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import openvino as ov
 
-from embedstack.serving.graph import build_graph
+from embedstack.serving.graph import INT8_GROUP_SIZE, build_graph
 from embedstack.serving.model_folder import ModelFolder
 from embedstack.serving.tokenizer import Tokenizer
 
@@ -25,7 +25,7 @@ def compute(path: Path, texts: list[str], *, int8: bool = False) -> tuple[Array,
     padding = Tokenizer(folder.tokenizer, folder.max_tokens).pad_id
     padded = np.array([tokens + [padding] * (width - len(tokens)) for tokens in ids], np.int32)
     mask = np.array([[1] * len(tokens) + [0] * (width - len(tokens)) for tokens in ids], np.int32)
-    config = {"INFERENCE_PRECISION_HINT": "f32", "DYNAMIC_QUANTIZATION_GROUP_SIZE": "64" if int8 else "0"}
+    config = {"INFERENCE_PRECISION_HINT": "f32", "DYNAMIC_QUANTIZATION_GROUP_SIZE": str(INT8_GROUP_SIZE if int8 else 0)}
     compiled = ov.Core().compile_model(build_graph(folder, int8=int8), "CPU", config)
     answer = compiled({"input_ids": padded, "attention_mask": mask})
     hidden = answer["hidden"]

@@ -16,8 +16,8 @@ from safetensors.numpy import save_file
 from embedstack.errors import ConfigurationError
 from embedstack.serving.model_folder import ModelFolder
 from embedstack.serving.weights import Weights, weights_file
-from tests.reference_models import FOLDER, ReferenceModel, random_tensor
-from tests.unit.serving.graphs import compute
+from tests.reference_models import FOLDER, TEXTS, ReferenceModel, random_tensor
+from tests.unit.serving.graphs import compute, cosines
 
 BASE = random_tensor(0, "base", (6, 4), 1.0)
 ROUNDING = {"float32": 0, "float16": 2**-11, "bfloat16": 2**-8}
@@ -230,6 +230,17 @@ def test_a_wrong_index_is_refused(tmp_path, content, message):
     index.write_text(content)
     with pytest.raises(ConfigurationError, match=message):
         Weights.open(index)
+
+
+def test_a_model_in_a_torch_file_equals_the_reference(tmp_path):
+    reference = ReferenceModel.load("bert")
+    settings = {"embedding_dimension": 32, "pooling_mode": "mean"}
+    folder = reference.write(tmp_path, pooling=settings)
+    (folder / "model.safetensors").unlink()
+    shutil.copy(FOLDER / "pytorch_model.bin", folder)
+    pooled, _ = compute(folder, TEXTS)
+    # The file holds the reference's weights rounded to float16.
+    assert 0.9999 < cosines(pooled, reference.answers["mean"]).min() < 1
 
 
 def test_safetensors_are_taken_before_torch_files(tmp_path):

@@ -7,14 +7,14 @@ import openvino as ov
 from openvino import opset13 as ops
 
 from embedstack.serving.graph.encoder import encode
-from embedstack.serving.graph.layers import Layers
+from embedstack.serving.graph.layers import INT8_GROUP_SIZE, Layers
 from embedstack.serving.graph.pooling import dense, pool
 from embedstack.serving.weights import Weights
 
 if TYPE_CHECKING:
     from embedstack.serving.model_folder import ModelFolder
 
-__all__ = ["build_graph"]
+__all__ = ["INT8_GROUP_SIZE", "build_graph"]
 
 
 def build_graph(folder: "ModelFolder", *, int8: bool = False) -> ov.Model:
@@ -22,8 +22,8 @@ def build_graph(folder: "ModelFolder", *, int8: bool = False) -> ov.Model:
 
     Args:
         folder: The model.
-        int8: Store the encoder's linear layers as int8 with a scale per output. Compiled with
-            ``DYNAMIC_QUANTIZATION_GROUP_SIZE`` above 0, they also multiply in int8.
+        int8: Store the encoder's linear layers, but for the attention's values, as int8. Compiled with
+            ``DYNAMIC_QUANTIZATION_GROUP_SIZE`` of :data:`INT8_GROUP_SIZE`, they also multiply in int8.
 
     Returns:
         A model with two outputs: ``pooled``, vectors (texts, dimensions), not normalised, and ``hidden``, the last

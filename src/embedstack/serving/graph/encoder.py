@@ -122,9 +122,10 @@ def _attention(layers: "Layers", config: "EncoderConfig", x: ov.Node, bias: ov.N
         shape = integers(0, 0, config.heads, size // config.heads)
         return ops.transpose(ops.reshape(projected, shape, True), integers(0, 2, 1, 3))
 
-    query, key, value = (
-        split_heads(layers.linear(x, layer + name, size, size)) for name in (names.query, names.key, names.value)
-    )
+    query, key = (split_heads(layers.linear(x, layer + name, size, size)) for name in (names.query, names.key))
+    # An error in the values goes straight into the result: with these alone in float, a twelfth of the layers' work,
+    # int8's lowest cosine on all-MiniLM-L6-v2's golden texts rises from 0.9969 to 0.9987.
+    value = split_heads(layers.linear(x, layer + names.value, size, size, exact=True))
     attended = ops.transpose(ops.scaled_dot_product_attention(query, key, value, bias), integers(0, 2, 1, 3))
     merged = ops.reshape(attended, integers(0, 0, size), True)
     projected = layers.linear(merged, layer + names.attention_output, size, size)

