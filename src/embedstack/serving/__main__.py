@@ -16,7 +16,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m embedstack.serving", description=__doc__)
     parser.add_argument("model", type=Path, help="sentence-transformers model folder")
     parser.add_argument("--model-id", help="the name to report; the folder's own otherwise")
-    parser.add_argument("--precision", choices=["auto", "bf16", "fp32"], default="auto")
+    parser.add_argument("--precision", choices=["auto", "bf16", "fp32", "int8"], default="auto")
     parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0 inside a container")
     parser.add_argument("--port", type=int, default=8080, help="SageMaker's containers listen on 8080")
     arguments = parser.parse_args()

@@ -11,7 +11,7 @@ import numpy as np
 import openvino as ov
 
 from embedstack.errors import ConfigurationError, InputError, NonFiniteVector
-from embedstack.serving.graph import build_graph
+from embedstack.serving.graph import INT8_GROUP_SIZE, build_graph
 from embedstack.serving.model_folder import ModelFolder
 from embedstack.serving.scheduler import Scheduler
 from embedstack.serving.tokenizer import Tokenizer
@@ -35,8 +35,6 @@ Precision = Literal["bf16", "fp32", "int8"]
 _TOKENS_PER_BATCH = 512
 # Characters up to which tokenizing takes less time than handing it to another thread would.
 _TOKENIZED_IN_LOOP = 2_000
-# Weights that share one scale when int8 arithmetic quantises its other operand on the fly.
-_INT8_GROUP = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +83,13 @@ class Encoder:
         self.precision = precision
         self._tokenizer = Tokenizer(folder.tokenizer, folder.max_tokens, folder.config.vocabulary_size)
         streams = os.cpu_count() or 1
+        # What int8 leaves in floating point runs in bfloat16 where the processor has it.
+        bf16 = precision == "bf16" or (precision == "int8" and _has_bf16())
         config = {
-            "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
+            "INFERENCE_PRECISION_HINT": "bf16" if bf16 else "f32",
             "NUM_STREAMS": str(streams),
             "INFERENCE_NUM_THREADS": str(streams),
-            **({"DYNAMIC_QUANTIZATION_GROUP_SIZE": str(_INT8_GROUP)} if precision == "int8" else {}),
+            **({"DYNAMIC_QUANTIZATION_GROUP_SIZE": str(INT8_GROUP_SIZE)} if precision == "int8" else {}),
         }
         self._compiled = ov.Core().compile_model(build_graph(folder, int8=precision == "int8"), "CPU", config)
         self._worker = threading.local()
@@ -114,10 +114,9 @@ class Encoder:
         Raises:
             ConfigurationError: The folder cannot be served, or the precision is not to be had on this processor.
         """
-        has_bf16 = "BF16" in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-        if precision == "bf16" and not has_bf16:
+        if precision == "bf16" and not _has_bf16():
             raise ConfigurationError("This processor has no bfloat16 arithmetic; use the precision fp32 or auto.")
-        chosen: Precision = ("bf16" if has_bf16 else "fp32") if precision == "auto" else precision
+        chosen: Precision = ("bf16" if _has_bf16() else "fp32") if precision == "auto" else precision
         return cls(ModelFolder.read(folder, model_id), chosen)
 
     def encode(
@@ -236,6 +235,10 @@ class _Rows:
             index = int(np.argmin(finite))
             raise NonFiniteVector(f"The model computed a non-finite vector for text {index}.", index=index)
         return Encoded(self.ids, self._pooled, self._hidden or [])
+
+
+def _has_bf16() -> bool:
+    return "BF16" in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 def unit_rows(vectors: "Vectors") -> "Vectors":

@@ -13,7 +13,7 @@ __all__ = ["MANIFEST", "Manifest", "Precision"]
 
 MANIFEST = "embedstack.json"
 
-Precision = Literal["auto", "bf16", "fp32"]
+Precision = Literal["auto", "bf16", "fp32", "int8"]
 
 _CHUNK_BYTES = 1024 * 1024
 

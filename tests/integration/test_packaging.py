@@ -1,0 +1,113 @@
+"""A package: the same bytes every time, refused when damaged, and deployed by Terraform as an artefact."""
+
+import hashlib
+import shutil
+import sys
+import tarfile
+
+import numpy as np
+import pytest
+
+from embedstack.embedders import SageMakerEmbedder
+from embedstack.errors import ConfigurationError
+from embedstack.golden import golden_texts, golden_vectors
+from embedstack.models import known_model
+from embedstack.serving import packaging
+from embedstack.serving.manifest import Manifest
+from embedstack.serving.packaging import make_package
+from tests.conftest import MINILM
+from tests.tiny_bert import make_tensors, write_model
+
+PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
+
+ARTIFACT = """
+name = "alex"
+endpoints = {
+  embedding = {
+    model      = { artifact = "s3://models/minilm/model.tar.gz" }
+    serverless = {}
+  }
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def package(minilm_folder, tmp_path_factory):
+    target = tmp_path_factory.mktemp("package") / "model.tar.gz"
+    return make_package(minilm_folder, target, model_id=MINILM, revision="abc", python=PYTHON)
+
+
+@pytest.fixture
+def unpacked(package, tmp_path):
+    with tarfile.open(package.path) as archive:
+        archive.extractall(tmp_path, filter="data")
+    return tmp_path
+
+
+def test_the_manifest_describes_the_model(package, unpacked):
+    manifest = Manifest.read(unpacked)
+    assert (manifest.model_id, manifest.revision, manifest.dimensions) == (MINILM, "abc", 384)
+    assert (manifest.max_tokens, manifest.pooling, manifest.normalize) == (256, "mean", True)
+    assert {"model.safetensors", "tokenizer.json", "1_Pooling/config.json"} <= set(manifest.sha256)
+    assert package.cosine > 0.9999
+    assert package.unpacked_bytes == sum(path.stat().st_size for path in unpacked.rglob("*") if path.is_file())
+
+
+def test_the_same_input_gives_the_same_bytes(package, minilm_folder, tmp_path):
+    again = make_package(minilm_folder, tmp_path / "again.tar.gz", model_id=MINILM, revision="abc", python=PYTHON)
+    digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in (package.path, again.path)]
+    assert digests[0] == digests[1]
+    assert [path.name for path in tmp_path.iterdir()] == ["again.tar.gz"], "something was left behind"
+
+
+def _cut(path):
+    path.write_bytes(path.read_bytes()[:-10])
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda folder: _cut(folder / "model.safetensors"), "model.safetensors .* its checksum differs"),
+        (lambda folder: (folder / "tokenizer.json").unlink(), "tokenizer.json is missing"),
+        (lambda folder: (folder / "embedstack.json").write_text("{}"), "not a package's manifest"),
+        (lambda folder: (folder / "embedstack.json").unlink(), "scripts/package_model.py"),
+    ],
+)
+def test_a_damaged_package_is_refused(unpacked, damage, message):
+    damage(unpacked)
+    with pytest.raises(ConfigurationError, match=message):
+        Manifest.read(unpacked).load_encoder()
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "message"),
+    [("MIN_COSINE", 0.99999999, "0.99999999 is the least"), ("MAX_UNPACKED_BYTES", 1000, "would take .* GB")],
+)
+def test_what_should_not_be_deployed_is_not_packaged(minilm_folder, tmp_path, monkeypatch, setting, value, message):
+    monkeypatch.setattr(packaging, setting, value)
+    with pytest.raises(ConfigurationError, match=message):
+        make_package(minilm_folder, tmp_path / "model.tar.gz", model_id=MINILM, python=PYTHON)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_python_without_wheels_is_refused(tmp_path):
+    (tmp_path / "model").mkdir()
+    folder = write_model(tmp_path / "model", make_tensors())
+    with pytest.raises(ConfigurationError, match=r"wheels for Python 2\.7 are not to be had"):
+        make_package(folder, tmp_path / "model.tar.gz", model_id="test/tiny", python="2.7")
+    shutil.rmtree(folder)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_terraform_deploys_a_package_as_an_artefact(stack, package):
+    s3 = stack.client("s3")
+    s3.create_bucket(Bucket="models")
+    s3.upload_file(str(package.path), "models", "minilm/model.tar.gz")
+    root = stack.apply(ARTIFACT)
+    assert stack.is_up_to_date(root)
+    embedder = SageMakerEmbedder(known_model(MINILM), endpoint="alex-embedding-endpoint", truncate=True)
+    vectors = embedder.embed(golden_texts())
+    assert (vectors * np.asarray(golden_vectors(MINILM))).sum(axis=1).min() >= 0.9999
+    answer = embedder.invoke({"inputs": "late chunking", "spans": [[[0, 4]]], "outputs": ["dense"]})
+    assert np.asarray(answer["spans"]).shape == (1, 1, 384)
+    root.destroy()
