@@ -4,6 +4,7 @@ import asyncio
 import json
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from typing import cast
 
 import uvloop
@@ -25,6 +26,8 @@ class _Client(asyncio.Protocol):
         self._next = first
         self._until = until
         self._load = load
+        self._wanted = self._received = 0
+        self._sent = 0.0
         self.done = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -61,20 +64,21 @@ def run(port: int, bodies: list[list[str]], clients: int, seconds: float) -> Loa
     async def main() -> Load:
         load, started = Load(), time.perf_counter()
         loop = asyncio.get_running_loop()
-        protocols = [
-            (
-                await loop.create_connection(
-                    lambda first=number: _Client(requests, first * 37, started + seconds, load), "127.0.0.1", port
-                )
-            )[1]
-            for number in range(clients)
-        ]
+        protocols = []
+        for number in range(clients):
+            client = _Client(requests, number * 37, started + seconds, load)
+            await loop.create_connection(partial(_identity, client), "127.0.0.1", port)
+            protocols.append(client)
         await asyncio.gather(*(protocol.done for protocol in protocols))
         load.seconds = time.perf_counter() - started
         return load
 
     requests = [_request(json.dumps({"inputs": texts}).encode()) for texts in bodies]
     return uvloop.run(main())
+
+
+def _identity(client: _Client) -> _Client:
+    return client
 
 
 def _request(body: bytes) -> bytes:

@@ -111,14 +111,12 @@ def _offline(folder: Path, workloads: Path, texts: dict[str, list[str]], rounds:
         engine.name: {"first_vector": engine.first_vector, "mix": [], "short": [], "one": []} for engine in engines
     }
     for number in range(rounds + 1):
-        for workload in texts:
+        for workload, inputs in texts.items():
             for engine in engines:
                 measured = engine.measure(workload)
                 if number:  # the first round warms up
-                    value = (
-                        median(measured["each"]) if workload == "one" else len(texts[workload]) / measured["seconds"]
-                    )
-                    found[engine.name][workload].append(value)
+                    rate = len(inputs) / measured["seconds"]
+                    found[engine.name][workload].append(median(measured["each"]) if workload == "one" else rate)
                 found[engine.name]["megabytes"] = measured["megabytes"]
     for engine in engines:
         engine.close()
