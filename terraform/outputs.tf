@@ -1,27 +1,31 @@
+locals {
+  _deployed = merge(module.serverless_endpoint, module.realtime_endpoint)
+}
+
 output "dotenv" {
   description = "Settings for clients: terraform output -raw dotenv > .env. SAGEMAKER_ENDPOINT is the endpoint with the key embedding, else the first by key."
   value       = <<-EOT
     AWS_REGION=${data.aws_region.current.id}
     DEFAULT_AWS_REGION=${data.aws_region.current.id}
     AWS_ACCOUNT_ID=${data.aws_caller_identity.current.account_id}
-    SAGEMAKER_ENDPOINT=${module.serverless_endpoint[local._primary].name}
+    SAGEMAKER_ENDPOINT=${local._deployed[local._primary].name}
   EOT
 }
 
 output "endpoint_arns" {
   description = "ARNs of the endpoints by key."
-  value       = { for key, endpoint in module.serverless_endpoint : key => endpoint.arn }
+  value       = { for key, endpoint in local._deployed : key => endpoint.arn }
 }
 
 output "endpoint_names" {
   description = "Names of the endpoints by key."
-  value       = { for key, endpoint in module.serverless_endpoint : key => endpoint.name }
+  value       = { for key, endpoint in local._deployed : key => endpoint.name }
 }
 
 output "endpoints" {
   description = "What was asked for, endpoint by endpoint, for a check after apply to compare with what DescribeEndpoint, DescribeEndpointConfig and DescribeModel answer."
   value = {
-    for key, endpoint in module.serverless_endpoint : key => {
+    for key, endpoint in local._deployed : key => {
       arn                     = endpoint.arn
       artifact                = module.model[key].artifact
       config_name             = endpoint.config_name
@@ -29,16 +33,20 @@ output "endpoints" {
       environment             = module.model[key].environment
       hub_id                  = module.model[key].hub_id
       image_uri               = module.model[key].image_uri
+      instance_count          = try(local.endpoints[key].realtime.instance_count, null)
+      instance_type           = try(local.endpoints[key].realtime.instance_type, null)
+      kind                    = local.endpoints[key].kind
       log_group_name          = endpoint.log_group_name
-      max_concurrency         = local.endpoints[key].serverless.max_concurrency
-      memory_mb               = local.endpoints[key].serverless.memory_mb
+      max_concurrency         = try(local.endpoints[key].serverless.max_concurrency, null)
+      memory_mb               = try(local.endpoints[key].serverless.memory_mb, null)
       model_arn               = module.model[key].arn
       model_name              = module.model[key].name
       name                    = endpoint.name
-      provisioned_concurrency = local.endpoints[key].serverless.provisioned_concurrency
+      provisioned_concurrency = try(local.endpoints[key].serverless.provisioned_concurrency, null)
       revision                = local.endpoints[key].model.revision
       role_arn                = module.model[key].role_arn
-      variant                 = endpoint.variant
+      variant                 = "AllTraffic"
+      variants                = try(endpoint.variants, {})
     }
   }
 }
@@ -52,7 +60,7 @@ output "invoke_policy_json" {
         Sid      = "InvokeEmbeddingEndpoints"
         Effect   = "Allow"
         Action   = "sagemaker:InvokeEndpoint"
-        Resource = [for endpoint in module.serverless_endpoint : endpoint.arn]
+        Resource = [for endpoint in local._deployed : endpoint.arn]
       },
     ]
   })

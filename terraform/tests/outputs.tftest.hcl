@@ -99,6 +99,9 @@ run "two_endpoints" {
       environment             = output.endpoints["embedding"].environment
       hub_id                  = "sentence-transformers/all-MiniLM-L6-v2"
       image_uri               = "683313688378.dkr.ecr.us-east-1.amazonaws.com/tei-cpu:2.0.1-tei1.8.2-cpu-py310-ubuntu22.04"
+      instance_count          = null
+      instance_type           = null
+      kind                    = "serverless"
       log_group_name          = "/aws/sagemaker/Endpoints/alex-embedding-endpoint"
       max_concurrency         = 10
       memory_mb               = 2048
@@ -109,6 +112,7 @@ run "two_endpoints" {
       revision                = "main"
       role_arn                = "arn:aws:iam::123456789012:role/alex-embedding-role"
       variant                 = "AllTraffic"
+      variants                = {}
     })
     error_message = "The endpoint's description must be complete."
   }

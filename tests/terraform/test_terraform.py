@@ -13,6 +13,7 @@ from embedstack.terraform import plugin_dir
 SOURCE = Path(__file__).parents[2] / "terraform"
 MODULES = sorted(path.name for path in (SOURCE / "modules").iterdir())
 TESTS = sorted(path.name for path in (SOURCE / "tests").glob("*.tftest.hcl"))
+ENVIRONMENTS = sorted(path.name for path in (SOURCE / "environments").glob("*.tfvars"))
 HCL_BLOCK = re.compile(r"^```hcl\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 pytestmark = pytest.mark.skipif(shutil.which("terraform") is None, reason="terraform is not installed")
@@ -36,10 +37,10 @@ def terraform(folder: Path, *arguments: str) -> str:
     return done.stdout
 
 
-def init(folder: Path) -> None:
+def init(folder: Path, *options: str) -> None:
     mirror = plugin_dir()
     mirror_option = [f"-plugin-dir={mirror}"] if mirror else []
-    terraform(folder, "init", "-backend=false", "-input=false", "-lockfile=readonly", *mirror_option)
+    terraform(folder, "init", "-backend=false", "-input=false", "-lockfile=readonly", *mirror_option, *options)
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +63,27 @@ def test_is_valid(root: Path) -> None:
 @pytest.mark.parametrize("file", TESTS)
 def test_passes_its_own_tests(root: Path, file: str) -> None:
     assert ", 0 failed." in terraform(root, "test", f"-filter=tests/{file}")
+
+
+@pytest.fixture(scope="module")
+def root_with_environments(root: Path) -> Path:
+    """The same root, initialised for the test that every environment is planned by."""
+    folder = root.parent / "environments"
+    shutil.copytree(root, folder, ignore=shutil.ignore_patterns(".terraform"))
+    init(folder, "-test-directory=tests/environments")
+    return folder
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_every_environment_can_be_planned(root_with_environments: Path, environment: str) -> None:
+    """By the real provider, which checks what a mocked one does not."""
+    said = terraform(
+        root_with_environments,
+        "test",
+        "-test-directory=tests/environments",
+        f"-var-file=environments/{environment}",
+    )
+    assert "1 passed, 0 failed." in said
 
 
 @pytest.mark.parametrize("name", [".", *(f"modules/{module}" for module in MODULES)])

@@ -43,6 +43,12 @@ mock_data "aws_sagemaker_prebuilt_ecr_image" {
   }
 }
 
+mock_data "aws_subnet" {
+  defaults = {
+    vpc_id = "vpc-0123456789abcdef0"
+  }
+}
+
 mock_resource "aws_iam_role" {
   defaults = {
     arn = "arn:aws:iam::123456789012:role/mocked"
