@@ -1,5 +1,5 @@
 locals {
-  # What scales, by <key>/<variant>.
+  # What scales, by <key>/<variant>. What scales to zero brings its own.
   _scaled = merge([
     for key, endpoint in local.endpoints : {
       for variant, instance_type in merge(
@@ -16,7 +16,7 @@ locals {
         name    = variant == "AllTraffic" ? endpoint.prefix : "${endpoint.prefix}-${variant}"
         variant = variant
       }
-    } if endpoint.autoscaling != null
+    } if endpoint.autoscaling != null && endpoint.kind != "scale_to_zero"
   ]...)
 }
 

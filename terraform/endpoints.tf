@@ -77,3 +77,21 @@ module "realtime_endpoint" {
     },
   )
 }
+
+module "scale_to_zero_endpoint" {
+  source   = "./modules/scale-to-zero-endpoint"
+  for_each = { for key, endpoint in local.endpoints : key => endpoint if endpoint.kind == "scale_to_zero" }
+
+  component_name     = each.value.component_name
+  config_name        = "${each.value.prefix}-config"
+  kms_key_arn        = each.value.kms_key_arn
+  log_retention_days = each.value.log_retention_days
+  model              = module.model[each.key]
+  name               = each.value.name
+  network_isolation  = each.value.network_isolation
+
+  scale_to_zero = merge(each.value.scale_to_zero, {
+    schedules = try(each.value.autoscaling.schedules, {})
+    tracking  = try(each.value.autoscaling.tracking, null)
+  })
+}

@@ -13,10 +13,13 @@ locals {
   endpoints = {
     for key, endpoint in var.endpoints : key => merge(endpoint, {
       # The image follows the instance type. One that does not exist is refused by the endpoint's own module.
-      hardware = try(module.instance_types.types[endpoint.realtime.instance_type].hardware, "") == "gpu" ? "gpu" : "cpu"
-      kind     = one([for kind in ["realtime", "serverless"] : kind if endpoint[kind] != null])
-      name     = coalesce(endpoint.endpoint_name, "${var.name}-${key}-endpoint")
-      prefix   = "${var.name}-${key}"
+      hardware      = try(module.instance_types.types[try(endpoint.realtime.instance_type, endpoint.scale_to_zero.instance_type)].hardware, "") == "gpu" ? "gpu" : "cpu"
+      instance_type = try(endpoint.realtime.instance_type, endpoint.scale_to_zero.instance_type, null)
+      kind          = one([for kind in ["realtime", "scale_to_zero", "serverless"] : kind if endpoint[kind] != null])
+      name          = coalesce(endpoint.endpoint_name, "${var.name}-${key}-endpoint")
+      prefix        = "${var.name}-${key}"
+      # Only a model in an inference component is told of one.
+      component_name = endpoint.scale_to_zero == null ? null : "${var.name}-${key}-component"
 
       # What its role must be allowed to read and write beside the model.
       storage = {
@@ -33,6 +36,7 @@ module "model" {
   source   = "./modules/huggingface-model"
   for_each = local.endpoints
 
+  component_name       = each.value.component_name
   endpoint_name        = each.value.name
   hardware             = each.value.hardware
   hub_token            = var.hub_token

@@ -1,5 +1,5 @@
 locals {
-  _deployed = merge(module.serverless_endpoint, module.realtime_endpoint)
+  _deployed = merge(module.serverless_endpoint, module.realtime_endpoint, module.scale_to_zero_endpoint)
 }
 
 output "dotenv" {
@@ -33,8 +33,9 @@ output "endpoints" {
       environment             = module.model[key].environment
       hub_id                  = module.model[key].hub_id
       image_uri               = module.model[key].image_uri
+      inference_component     = local.endpoints[key].component_name
       instance_count          = try(local.endpoints[key].realtime.instance_count, null)
-      instance_type           = try(local.endpoints[key].realtime.instance_type, null)
+      instance_type           = local.endpoints[key].instance_type
       kind                    = local.endpoints[key].kind
       log_group_name          = endpoint.log_group_name
       max_concurrency         = try(local.endpoints[key].serverless.max_concurrency, null)
@@ -57,10 +58,14 @@ output "invoke_policy_json" {
     Version = "2012-10-17"
     Statement = [
       {
-        Sid      = "InvokeEmbeddingEndpoints"
-        Effect   = "Allow"
-        Action   = "sagemaker:InvokeEndpoint"
-        Resource = [for endpoint in local._deployed : endpoint.arn]
+        Sid    = "InvokeEmbeddingEndpoints"
+        Effect = "Allow"
+        Action = "sagemaker:InvokeEndpoint"
+        # A request to an inference component is allowed on the component and on its endpoint.
+        Resource = concat(
+          [for endpoint in local._deployed : endpoint.arn],
+          [for key, endpoint in module.scale_to_zero_endpoint : replace(endpoint.arn, ":endpoint/${endpoint.name}", ":inference-component/${endpoint.component_name}")],
+        )
       },
     ]
   })

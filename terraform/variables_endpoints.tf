@@ -6,15 +6,17 @@ variable "endpoints" {
       - serverless: memory_mb, max_concurrency and provisioned_concurrency (see modules/serverless-endpoint);
       - realtime: instance_type, instance_count, deployment, async, and further variants that share the traffic by
         weight (see modules/realtime-endpoint); the first variant is called AllTraffic;
+      - scale_to_zero: instance_type and how many copies of the model at most; none runs while nobody asks (see
+        modules/scale-to-zero-endpoint);
     - autoscaling: min, max, and by what: tracking, step or schedules (see modules/autoscaling); min is 1 unless
-      given, and 0 with realtime.async;
+      given, and 0 with realtime.async. scale_to_zero has min and max itself, and takes tracking and schedules;
     - data_capture, kms_key_arn, network_isolation, vpc: where it runs on instances (see the same);
     - endpoint_name: its name, where it shall not be <name>-<key>-endpoint;
     - log_retention_days: how long its logs are kept.
   EOT
   type = map(object({
     autoscaling = optional(object({
-      max = number
+      max = optional(number)
       min = optional(number)
       schedules = optional(map(object({
         max      = optional(number)
@@ -119,6 +121,14 @@ variable "endpoints" {
       volume_gb = optional(number)
       weight    = optional(number, 1)
     }))
+    scale_to_zero = optional(object({
+      cpu_cores         = optional(number, 2)
+      instance_type     = string
+      max               = optional(number, 1)
+      memory_mb         = optional(number, 1024)
+      min               = optional(number, 0)
+      startup_timeout_s = optional(number, 1200)
+    }))
     serverless = optional(object({
       max_concurrency         = optional(number, 10)
       memory_mb               = optional(number, 2048)
@@ -134,7 +144,6 @@ variable "endpoints" {
 
     # Known only to be refused: Terraform drops attributes that a type does not name, without a word.
     instance_type = optional(string)
-    scale_to_zero = optional(object({}))
   }))
   nullable = false
 
@@ -156,12 +165,12 @@ variable "endpoints" {
     error_message = "Two endpoints would have the same name. Names are: ${join(", ", [for key, endpoint in var.endpoints : "${key} = ${coalesce(endpoint.endpoint_name, "${var.name}-${key}-endpoint")}"])}. Change an endpoint_name or a key."
   }
   validation {
-    condition     = alltrue([for endpoint in values(var.endpoints) : length([for kind in ["realtime", "scale_to_zero", "serverless"] : kind if endpoint[kind] != null]) == 1 && endpoint.scale_to_zero == null])
-    error_message = "Every endpoint is of one kind: write exactly one of serverless = {} (no instances, pays per request) and realtime = { instance_type = \"ml.g4dn.xlarge\" } (instances, GPUs). Not so: ${join(", ", [for key, endpoint in var.endpoints : key if length([for kind in ["realtime", "scale_to_zero", "serverless"] : kind if endpoint[kind] != null]) != 1 || endpoint.scale_to_zero != null])}."
+    condition     = alltrue([for endpoint in values(var.endpoints) : length([for kind in ["realtime", "scale_to_zero", "serverless"] : kind if endpoint[kind] != null]) == 1])
+    error_message = "Every endpoint is of one kind: write exactly one of serverless = {} (no instances, paid by request), realtime = { instance_type = \"ml.g4dn.xlarge\" } (instances, paid by the hour) and scale_to_zero = { instance_type = \"ml.g4dn.xlarge\" } (instances while somebody asks). Not so: ${join(", ", [for key, endpoint in var.endpoints : key if length([for kind in ["realtime", "scale_to_zero", "serverless"] : kind if endpoint[kind] != null]) != 1])}."
   }
   validation {
     condition     = alltrue([for endpoint in values(var.endpoints) : endpoint.instance_type == null && endpoint.model.hardware == null])
-    error_message = "Write instance_type inside realtime; whether a GPU image is taken follows from it, so leave out model.hardware. Serverless endpoints have neither instances to choose nor a GPU: set serverless.memory_mb, with which the CPU grows. Not so: ${join(", ", [for key, endpoint in var.endpoints : key if endpoint.instance_type != null || endpoint.model.hardware != null])}."
+    error_message = "Write instance_type inside realtime or scale_to_zero; whether a GPU image is taken follows from it, so leave out model.hardware. Serverless endpoints have neither instances to choose nor a GPU: set serverless.memory_mb, with which the CPU grows. Not so: ${join(", ", [for key, endpoint in var.endpoints : key if endpoint.instance_type != null || endpoint.model.hardware != null])}."
   }
   validation {
     condition     = alltrue([for endpoint in values(var.endpoints) : try(endpoint.serverless.memory_size_in_mb, null) == null])
@@ -193,7 +202,11 @@ variable "endpoints" {
     error_message = "realtime.instance_count, also of variants, must not be under autoscaling.min: every update of an endpoint starts with that many. Raise it, in: ${join(", ", [for key, endpoint in var.endpoints : key if endpoint.realtime != null && endpoint.autoscaling != null])}."
   }
   validation {
-    condition     = alltrue([for endpoint in values(var.endpoints) : endpoint.serverless == null || endpoint.autoscaling == null ? true : endpoint.serverless.provisioned_concurrency == null ? false : endpoint.serverless.provisioned_concurrency >= coalesce(endpoint.autoscaling.min, 1) && endpoint.autoscaling.max <= endpoint.serverless.max_concurrency])
+    condition     = alltrue([for endpoint in values(var.endpoints) : endpoint.serverless == null || endpoint.autoscaling == null ? true : endpoint.serverless.provisioned_concurrency == null ? false : endpoint.serverless.provisioned_concurrency >= coalesce(endpoint.autoscaling.min, 1) && coalesce(endpoint.autoscaling.max, 1) <= endpoint.serverless.max_concurrency])
     error_message = "A serverless endpoint scales with its requests by itself; autoscaling is for its warm containers. Set serverless.provisioned_concurrency, from autoscaling.min up, and autoscaling.max no higher than serverless.max_concurrency, or leave autoscaling out. Concerns: ${join(", ", [for key, endpoint in var.endpoints : key if endpoint.serverless != null && endpoint.autoscaling != null])}."
+  }
+  validation {
+    condition     = alltrue([for endpoint in values(var.endpoints) : endpoint.autoscaling == null ? true : (endpoint.scale_to_zero == null) == (endpoint.autoscaling.max != null) && (endpoint.scale_to_zero == null || endpoint.autoscaling.min == null && endpoint.autoscaling.step == null)])
+    error_message = "autoscaling needs max, except beside scale_to_zero, which has min and max itself and takes no step: it wakes by one of its own. Not so: ${join(", ", [for key, endpoint in var.endpoints : key if endpoint.autoscaling == null ? false : !((endpoint.scale_to_zero == null) == (endpoint.autoscaling.max != null) && (endpoint.scale_to_zero == null || endpoint.autoscaling.min == null && endpoint.autoscaling.step == null))])}."
   }
 }

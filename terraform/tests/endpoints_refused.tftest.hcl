@@ -204,6 +204,26 @@ run "serverless_scaled_over_its_concurrency" {
   expect_failures = [var.endpoints]
 }
 
+run "scaled_without_a_maximum" {
+  command = plan
+
+  variables {
+    endpoints = { embedding = { model = { hub_id = "a/b" }, realtime = { instance_type = "ml.c7i.xlarge" }, autoscaling = { tracking = { value = 600 } } } }
+  }
+
+  expect_failures = [var.endpoints]
+}
+
+run "scaled_to_zero_with_two_maxima" {
+  command = plan
+
+  variables {
+    endpoints = { embedding = { model = { hub_id = "a/b" }, scale_to_zero = { instance_type = "ml.c7i.xlarge" }, autoscaling = { max = 5, tracking = { value = 600 } } } }
+  }
+
+  expect_failures = [var.endpoints]
+}
+
 run "token_level_vectors_cause_a_warning" {
   command = plan
 

@@ -99,6 +99,7 @@ run "two_endpoints" {
       environment             = output.endpoints["embedding"].environment
       hub_id                  = "sentence-transformers/all-MiniLM-L6-v2"
       image_uri               = "683313688378.dkr.ecr.us-east-1.amazonaws.com/tei-cpu:2.0.1-tei1.8.2-cpu-py310-ubuntu22.04"
+      inference_component     = null
       instance_count          = null
       instance_type           = null
       kind                    = "serverless"

@@ -49,6 +49,14 @@ mock_data "aws_subnet" {
   }
 }
 
+mock_resource "aws_cloudformation_stack" {
+  defaults = {
+    outputs = {
+      EndpointArn = "arn:aws:sagemaker:us-east-1:123456789012:endpoint/mocked"
+    }
+  }
+}
+
 mock_resource "aws_iam_role" {
   defaults = {
     arn = "arn:aws:iam::123456789012:role/mocked"
