@@ -44,10 +44,15 @@ module "realtime_endpoint" {
   source   = "./modules/realtime-endpoint"
   for_each = { for key, endpoint in local.endpoints : key => endpoint if endpoint.kind == "realtime" }
 
-  async              = each.value.realtime.async
-  config_name        = "${each.value.prefix}-config"
-  data_capture       = each.value.data_capture
-  deployment         = each.value.realtime.deployment
+  async        = each.value.realtime.async
+  config_name  = "${each.value.prefix}-config"
+  data_capture = each.value.data_capture
+  deployment = each.value.realtime.deployment == null ? null : merge(each.value.realtime.deployment, {
+    rollback_alarms = concat(
+      each.value.realtime.deployment.rollback_alarms,
+      each.value.realtime.deployment.rollback_by_alarms ? module.observability.rollback_alarm_names[each.key] : [],
+    )
+  })
   kms_key_arn        = each.value.kms_key_arn
   log_retention_days = each.value.log_retention_days
   name               = each.value.name

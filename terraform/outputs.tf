@@ -2,6 +2,16 @@ locals {
   _deployed = merge(module.serverless_endpoint, module.realtime_endpoint, module.scale_to_zero_endpoint)
 }
 
+output "alarm_names" {
+  description = "Names of the alarms by <endpoint>/<variant>/<alarm>; empty without alarms."
+  value       = module.observability.alarm_names
+}
+
+output "dashboard_name" {
+  description = "Name of the CloudWatch dashboard; null without one."
+  value       = module.observability.dashboard_name
+}
+
 output "dotenv" {
   description = "Settings for clients: terraform output -raw dotenv > .env. SAGEMAKER_ENDPOINT is the endpoint with the key embedding, else the first by key."
   value       = <<-EOT
@@ -79,4 +89,9 @@ output "model_names" {
 output "role_arns" {
   description = "ARNs of the endpoints' execution roles by key."
   value       = { for key, model in module.model : key => model.role_arn }
+}
+
+output "topic_arn" {
+  description = "ARN of the topic that alarms and costs are told to; null where there is none."
+  value       = module.observability.topic_arn
 }

@@ -5,7 +5,9 @@ variable "endpoints" {
     - exactly one of these kinds:
       - serverless: memory_mb, max_concurrency and provisioned_concurrency (see modules/serverless-endpoint);
       - realtime: instance_type, instance_count, deployment, async, and further variants that share the traffic by
-        weight (see modules/realtime-endpoint); the first variant is called AllTraffic;
+        weight (see modules/realtime-endpoint); the first variant is called AllTraffic; with var.alarms its alarms
+        take part in a rollback, unless deployment.rollback_by_alarms is false, as the repair of an endpoint needs
+        whose alarms are firing;
       - scale_to_zero: instance_type and how many copies of the model at most; none runs while nobody asks (see
         modules/scale-to-zero-endpoint);
     - autoscaling: min, max, and by what: tracking, step or schedules (see modules/autoscaling); min is 1 unless
@@ -88,12 +90,13 @@ variable "endpoints" {
         success_topic_arn = optional(string)
       }))
       deployment = optional(object({
-        bake_s          = optional(number, 300)
-        keep_old_s      = optional(number, 0)
-        percent         = optional(number, 10)
-        rollback_alarms = optional(list(string), [])
-        strategy        = optional(string, "canary")
-        timeout_s       = optional(number, 3600)
+        bake_s             = optional(number, 300)
+        keep_old_s         = optional(number, 0)
+        percent            = optional(number, 10)
+        rollback_alarms    = optional(list(string), [])
+        rollback_by_alarms = optional(bool, true)
+        strategy           = optional(string, "canary")
+        timeout_s          = optional(number, 3600)
       }))
       inference_ami     = optional(string)
       instance_count    = optional(number, 1)

@@ -27,3 +27,7 @@ endpoints = {
     autoscaling = { max = 3, tracking = { requests_per_second = 20 } }
   }
 }
+
+alarms    = {}
+budget    = {}
+dashboard = true

@@ -25,3 +25,8 @@ endpoints = {
     }
   }
 }
+
+alarms    = { latency_p95_ms = 500 }
+budget    = { limit_usd = 600 }
+dashboard = true
+# notifications = { emails = ["team@example.com"] }

@@ -12,3 +12,5 @@ endpoints = {
     autoscaling = { tracking = { requests_per_second = 20 } }
   }
 }
+
+budget = { limit_usd = 220 }

@@ -14,6 +14,11 @@ override_data {
   values = { account_id = "123456789012" }
 }
 
+override_data {
+  target = module.observability.data.aws_caller_identity.current
+  values = { account_id = "123456789012" }
+}
+
 # By the keys that the environments use: an override knows no "all".
 override_data {
   target = module.model["batch"].module.execution_role.data.aws_caller_identity.current

@@ -80,3 +80,15 @@ mock_resource "aws_sagemaker_model" {
     arn = "arn:aws:sagemaker:us-east-1:123456789012:model/mocked"
   }
 }
+
+mock_resource "aws_kms_key" {
+  defaults = {
+    arn = "arn:aws:kms:us-east-1:123456789012:key/mocked"
+  }
+}
+
+mock_resource "aws_sns_topic" {
+  defaults = {
+    arn = "arn:aws:sns:us-east-1:123456789012:mocked"
+  }
+}
