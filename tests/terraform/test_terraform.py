@@ -65,6 +65,18 @@ def test_passes_its_own_tests(root: Path, file: str) -> None:
     assert ", 0 failed." in terraform(root, "test", f"-filter=tests/{file}")
 
 
+def test_bootstrap_is_valid_and_passes_its_own_tests(tmp_path: Path) -> None:
+    folder = tmp_path / "bootstrap"
+    shutil.copytree(SOURCE / "bootstrap", folder, ignore=shutil.ignore_patterns(".terraform", "*.tfstate*"))
+    init(folder)
+    assert "The configuration is valid" in terraform(folder, "validate")
+    assert ", 0 failed." in terraform(folder, "test")
+
+
+def test_bootstrap_locks_the_same_provider() -> None:
+    assert (SOURCE / "bootstrap/.terraform.lock.hcl").read_text() == (SOURCE / ".terraform.lock.hcl").read_text()
+
+
 @pytest.fixture(scope="module")
 def root_with_environments(root: Path) -> Path:
     """The same root, initialised for the test that every environment is planned by."""
@@ -86,7 +98,7 @@ def test_every_environment_can_be_planned(root_with_environments: Path, environm
     assert "1 passed, 0 failed." in said
 
 
-@pytest.mark.parametrize("name", [".", *(f"modules/{module}" for module in MODULES)])
+@pytest.mark.parametrize("name", [".", "bootstrap", *(f"modules/{module}" for module in MODULES)])
 def test_requires_the_same_versions_everywhere(name: str) -> None:
     assert (SOURCE / name / "versions.tf").read_text() == (SOURCE / "versions.tf").read_text()
 
