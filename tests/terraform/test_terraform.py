@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from embedstack.terraform import plugin_dir
+from tests.terraform import module_tables
 
 SOURCE = Path(__file__).parents[2] / "terraform"
 MODULES = sorted(path.name for path in (SOURCE / "modules").iterdir())
@@ -112,6 +113,12 @@ def test_readme_shows_short_examples_of_the_module(module: str) -> None:
     for block in blocks:
         assert f'source = "./modules/{module}"' in block
         assert len(block.splitlines()) <= 15
+
+
+@pytest.mark.parametrize("module", module_tables.modules(), ids=lambda module: module.name)
+def test_readme_tables_are_those_of_the_code(module: Path) -> None:
+    """``python tests/terraform/module_tables.py`` writes them."""
+    assert (module / "README.md").read_text() == module_tables.with_tables(module)
 
 
 def test_readme_examples_are_valid(tmp_path: Path) -> None:
