@@ -36,9 +36,10 @@ run "on_gpus" {
   }
   assert {
     condition = jsondecode(aws_cloudformation_stack.embeddings.template_body).Resources.InferenceComponent == {
-      Type = "AWS::SageMaker::InferenceComponent"
+      Type      = "AWS::SageMaker::InferenceComponent"
+      DependsOn = "Endpoint"
       Properties = {
-        EndpointName           = { "Fn::GetAtt" = ["Endpoint", "EndpointName"] }
+        EndpointName           = "alex-embedding-endpoint"
         InferenceComponentName = "alex-embedding-endpoint-component"
         RuntimeConfig          = { CopyCount = 1 }
         Specification = {
@@ -52,8 +53,8 @@ run "on_gpus" {
     error_message = "A copy of the model must have a GPU, and be deleted before its endpoint."
   }
   assert {
-    condition     = jsondecode(aws_cloudformation_stack.embeddings.template_body).Resources.Endpoint.Properties == { EndpointConfigName = { "Fn::GetAtt" = ["EndpointConfig", "EndpointConfigName"] }, EndpointName = "alex-embedding-endpoint" }
-    error_message = "The endpoint must keep its name."
+    condition     = jsondecode(aws_cloudformation_stack.embeddings.template_body).Resources.Endpoint == { Type = "AWS::SageMaker::Endpoint", DependsOn = "EndpointConfig", Properties = { EndpointConfigName = output.config_name, EndpointName = "alex-embedding-endpoint" } }
+    error_message = "The endpoint must keep its name, and be deleted before its configuration."
   }
   assert {
     condition     = can(regex("^alex-embedding-endpoint-[0-9a-f]{8}$", output.config_name)) && output.component_name == "alex-embedding-endpoint-component"

@@ -80,18 +80,18 @@ resource "aws_cloudformation_stack" "embeddings" {
         Type       = "AWS::SageMaker::EndpointConfig"
         Properties = merge(local._config, { EndpointConfigName = local._config_name })
       }
+      # References would give ARNs, and SageMaker wants names here: so the order is said, not implied.
       Endpoint = {
-        Type = "AWS::SageMaker::Endpoint"
-        Properties = {
-          EndpointConfigName = { "Fn::GetAtt" = ["EndpointConfig", "EndpointConfigName"] }
-          EndpointName       = var.name
-        }
+        Type       = "AWS::SageMaker::Endpoint"
+        DependsOn  = "EndpointConfig"
+        Properties = { EndpointConfigName = local._config_name, EndpointName = var.name }
       }
-      # Deleting an endpoint leaves its components behind: this reference has CloudFormation delete them first.
+      # Deleting an endpoint leaves its components behind: by this order CloudFormation deletes them first.
       InferenceComponent = {
-        Type = "AWS::SageMaker::InferenceComponent"
+        Type      = "AWS::SageMaker::InferenceComponent"
+        DependsOn = "Endpoint"
         Properties = {
-          EndpointName           = { "Fn::GetAtt" = ["Endpoint", "EndpointName"] }
+          EndpointName           = var.name
           InferenceComponentName = local.component_name
           RuntimeConfig          = { CopyCount = max(1, var.scale_to_zero.min) }
           Specification = {
@@ -107,7 +107,6 @@ resource "aws_cloudformation_stack" "embeddings" {
       }
     }
     Outputs = {
-      ConfigName   = { Value = { "Fn::GetAtt" = ["EndpointConfig", "EndpointConfigName"] } }
       ComponentArn = { Value = { Ref = "InferenceComponent" } }
       EndpointArn  = { Value = { Ref = "Endpoint" } }
     }
