@@ -134,3 +134,51 @@ run "in_an_inference_component" {
     error_message = "The role must be allowed to write the component's logs."
   }
 }
+
+run "unknown_hardware" {
+  command = plan
+  module { source = "./modules/huggingface-model" }
+
+  variables {
+    hardware = "tpu"
+    model    = { hub_id = "a/b" }
+  }
+
+  expect_failures = [var.hardware]
+}
+
+run "hub_model_in_isolation" {
+  command = plan
+  module { source = "./modules/huggingface-model" }
+
+  variables {
+    model             = { hub_id = "a/b" }
+    network_isolation = true
+  }
+
+  expect_failures = [var.network_isolation]
+}
+
+run "vpc_without_subnets" {
+  command = plan
+  module { source = "./modules/huggingface-model" }
+
+  variables {
+    model = { hub_id = "a/b" }
+    vpc   = { security_group_ids = ["sg-1"], subnet_ids = [] }
+  }
+
+  expect_failures = [var.vpc]
+}
+
+run "security_group_by_name" {
+  command = plan
+  module { source = "./modules/huggingface-model" }
+
+  variables {
+    model = { hub_id = "a/b" }
+    vpc   = { security_group_ids = ["default"], subnet_ids = ["subnet-1"] }
+  }
+
+  expect_failures = [var.vpc]
+}
