@@ -74,7 +74,7 @@ output "invoke_policy_json" {
         # A request to an inference component is allowed on the component and on its endpoint.
         Resource = concat(
           [for endpoint in local._deployed : endpoint.arn],
-          [for key, endpoint in module.scale_to_zero_endpoint : replace(endpoint.arn, ":endpoint/${endpoint.name}", ":inference-component/${endpoint.component_name}")],
+          [for key, endpoint in module.scale_to_zero_endpoint : "${split(":endpoint/", endpoint.arn)[0]}:inference-component/${endpoint.component_name}"],
         )
       },
     ]

@@ -51,8 +51,7 @@ resource "aws_s3_bucket_lifecycle_configuration" "state" {
       days_after_initiation = 7
     }
     noncurrent_version_expiration {
-      newer_noncurrent_versions = 20
-      noncurrent_days           = 90
+      noncurrent_days = 365
     }
   }
 }

@@ -157,3 +157,26 @@ run "dotenv_names_the_first_endpoint_without_the_key_embedding" {
     error_message = ".env must name the first endpoint by key."
   }
 }
+
+run "endpoint_that_scales_to_zero" {
+  command = plan
+
+  variables {
+    endpoints = {
+      embedding = { model = { artifact = "s3://my-models/bge/model.tar.gz" }, scale_to_zero = { instance_type = "ml.c7i.xlarge", max = 2 } }
+    }
+  }
+
+  assert {
+    condition     = output.endpoints["embedding"].inference_component == "alex-embedding-component" && output.endpoints["embedding"].kind == "scale_to_zero" && output.endpoints["embedding"].instance_type == "ml.c7i.xlarge"
+    error_message = "Callers must be told of the inference component, which they have to name."
+  }
+  assert {
+    condition     = jsondecode(output.invoke_policy_json).Statement[0].Resource == ["arn:aws:sagemaker:us-east-1:123456789012:endpoint/mocked", "arn:aws:sagemaker:us-east-1:123456789012:inference-component/alex-embedding-component"]
+    error_message = "Callers must be allowed to invoke the component, too."
+  }
+  assert {
+    condition     = strcontains(output.dotenv, "SAGEMAKER_ENDPOINT=alex-embedding-endpoint\n")
+    error_message = ".env must name the endpoint."
+  }
+}
