@@ -1,27 +1,41 @@
+locals {
+  _deployed = merge(module.serverless_endpoint, module.realtime_endpoint, module.scale_to_zero_endpoint)
+}
+
+output "alarm_names" {
+  description = "Names of the alarms by <endpoint>/<variant>/<alarm>; empty without alarms."
+  value       = module.observability.alarm_names
+}
+
+output "dashboard_name" {
+  description = "Name of the CloudWatch dashboard; null without one."
+  value       = module.observability.dashboard_name
+}
+
 output "dotenv" {
   description = "Settings for clients: terraform output -raw dotenv > .env. SAGEMAKER_ENDPOINT is the endpoint with the key embedding, else the first by key."
   value       = <<-EOT
     AWS_REGION=${data.aws_region.current.id}
     DEFAULT_AWS_REGION=${data.aws_region.current.id}
     AWS_ACCOUNT_ID=${data.aws_caller_identity.current.account_id}
-    SAGEMAKER_ENDPOINT=${module.serverless_endpoint[local._primary].name}
+    SAGEMAKER_ENDPOINT=${local._deployed[local._primary].name}
   EOT
 }
 
 output "endpoint_arns" {
   description = "ARNs of the endpoints by key."
-  value       = { for key, endpoint in module.serverless_endpoint : key => endpoint.arn }
+  value       = { for key, endpoint in local._deployed : key => endpoint.arn }
 }
 
 output "endpoint_names" {
   description = "Names of the endpoints by key."
-  value       = { for key, endpoint in module.serverless_endpoint : key => endpoint.name }
+  value       = { for key, endpoint in local._deployed : key => endpoint.name }
 }
 
 output "endpoints" {
   description = "What was asked for, endpoint by endpoint, for a check after apply to compare with what DescribeEndpoint, DescribeEndpointConfig and DescribeModel answer."
   value = {
-    for key, endpoint in module.serverless_endpoint : key => {
+    for key, endpoint in local._deployed : key => {
       arn                     = endpoint.arn
       artifact                = module.model[key].artifact
       config_name             = endpoint.config_name
@@ -29,16 +43,21 @@ output "endpoints" {
       environment             = module.model[key].environment
       hub_id                  = module.model[key].hub_id
       image_uri               = module.model[key].image_uri
+      inference_component     = local.endpoints[key].component_name
+      instance_count          = try(local.endpoints[key].realtime.instance_count, null)
+      instance_type           = local.endpoints[key].instance_type
+      kind                    = local.endpoints[key].kind
       log_group_name          = endpoint.log_group_name
-      max_concurrency         = local.endpoints[key].serverless.max_concurrency
-      memory_mb               = local.endpoints[key].serverless.memory_mb
+      max_concurrency         = try(local.endpoints[key].serverless.max_concurrency, null)
+      memory_mb               = try(local.endpoints[key].serverless.memory_mb, null)
       model_arn               = module.model[key].arn
       model_name              = module.model[key].name
       name                    = endpoint.name
-      provisioned_concurrency = local.endpoints[key].serverless.provisioned_concurrency
+      provisioned_concurrency = try(local.endpoints[key].serverless.provisioned_concurrency, null)
       revision                = local.endpoints[key].model.revision
       role_arn                = module.model[key].role_arn
-      variant                 = endpoint.variant
+      variant                 = "AllTraffic"
+      variants                = try(endpoint.variants, {})
     }
   }
 }
@@ -49,10 +68,14 @@ output "invoke_policy_json" {
     Version = "2012-10-17"
     Statement = [
       {
-        Sid      = "InvokeEmbeddingEndpoints"
-        Effect   = "Allow"
-        Action   = "sagemaker:InvokeEndpoint"
-        Resource = [for endpoint in module.serverless_endpoint : endpoint.arn]
+        Sid    = "InvokeEmbeddingEndpoints"
+        Effect = "Allow"
+        Action = "sagemaker:InvokeEndpoint"
+        # A request to an inference component is allowed on the component and on its endpoint.
+        Resource = concat(
+          [for endpoint in local._deployed : endpoint.arn],
+          [for key, endpoint in module.scale_to_zero_endpoint : "${split(":endpoint/", endpoint.arn)[0]}:inference-component/${endpoint.component_name}"],
+        )
       },
     ]
   })
@@ -66,4 +89,9 @@ output "model_names" {
 output "role_arns" {
   description = "ARNs of the endpoints' execution roles by key."
   value       = { for key, model in module.model : key => model.role_arn }
+}
+
+output "topic_arn" {
+  description = "ARN of the topic that alarms and costs are told to; null where there is none."
+  value       = module.observability.topic_arn
 }

@@ -60,7 +60,7 @@ run "for_a_hub_model" {
           Effect    = "Allow"
           Action    = "cloudwatch:PutMetricData"
           Resource  = "*"
-          Condition = { StringEquals = { "cloudwatch:namespace" = "/aws/sagemaker/Endpoints" } }
+          Condition = { StringEquals = { "cloudwatch:namespace" = ["/aws/sagemaker/Endpoints"] } }
         },
       ]
     }
@@ -149,46 +149,119 @@ run "in_another_partition" {
   }
 }
 
-run "artifact_that_is_a_bucket" {
+run "for_asynchronous_inference" {
   command = plan
   module { source = "./modules/execution-role" }
 
   variables {
-    artifact = "s3://my-models"
+    storage = {
+      kms_key_arn = "arn:aws:kms:us-east-1:123456789012:key/0a1b2c3d"
+      read_paths  = ["s3://my-bucket/requests/"]
+      topic_arns  = ["arn:aws:sns:us-east-1:123456789012:failures"]
+      write_paths = ["s3://my-bucket/answers", "s3://another/failures"]
+    }
   }
 
-  expect_failures = [var.artifact]
+  assert {
+    condition = slice(jsondecode(output.policy_json).Statement, 4, 9) == [
+      {
+        Sid      = "ReadRequests"
+        Effect   = "Allow"
+        Action   = "s3:GetObject"
+        Resource = ["arn:aws:s3:::my-bucket/requests/*"]
+      },
+      {
+        Sid      = "WriteAnswers"
+        Effect   = "Allow"
+        Action   = ["s3:AbortMultipartUpload", "s3:PutObject"]
+        Resource = ["arn:aws:s3:::my-bucket/answers/*", "arn:aws:s3:::another/failures/*"]
+      },
+      {
+        Sid      = "TellOfAnswers"
+        Effect   = "Allow"
+        Action   = "sns:Publish"
+        Resource = ["arn:aws:sns:us-east-1:123456789012:failures"]
+      },
+      {
+        Sid      = "UseKey"
+        Effect   = "Allow"
+        Action   = ["kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey"]
+        Resource = "arn:aws:kms:us-east-1:123456789012:key/0a1b2c3d"
+      },
+      {
+        Sid       = "GrantKeyToVolumes"
+        Effect    = "Allow"
+        Action    = "kms:CreateGrant"
+        Resource  = "arn:aws:kms:us-east-1:123456789012:key/0a1b2c3d"
+        Condition = { Bool = { "kms:GrantIsForAWSResource" = "true" } }
+      },
+    ]
+    error_message = "The role may read requests, write answers, tell of them and use the key, and touch nothing else."
+  }
 }
 
-run "image_outside_ecr" {
+run "in_a_vpc" {
   command = plan
   module { source = "./modules/execution-role" }
 
   variables {
-    image_uri = "docker.io/team/embedstack:1.2.0"
+    vpc = { security_group_ids = ["sg-1"], subnet_ids = ["subnet-1", "subnet-2"] }
   }
 
-  expect_failures = [var.image_uri]
+  assert {
+    condition = slice(jsondecode(output.policy_json).Statement, 4, 7) == [
+      {
+        Sid    = "CreateInterfaces"
+        Effect = "Allow"
+        Action = "ec2:CreateNetworkInterface"
+        Resource = [
+          "arn:aws:ec2:us-east-1:123456789012:network-interface/*",
+          "arn:aws:ec2:us-east-1:123456789012:security-group/sg-1",
+          "arn:aws:ec2:us-east-1:123456789012:subnet/subnet-1",
+          "arn:aws:ec2:us-east-1:123456789012:subnet/subnet-2",
+        ]
+      },
+      {
+        Sid      = "ManageInterfaces"
+        Effect   = "Allow"
+        Action   = ["ec2:CreateNetworkInterfacePermission", "ec2:DeleteNetworkInterface", "ec2:DeleteNetworkInterfacePermission"]
+        Resource = "arn:aws:ec2:us-east-1:123456789012:network-interface/*"
+        Condition = {
+          ArnEquals = {
+            "ec2:Subnet" = ["arn:aws:ec2:us-east-1:123456789012:subnet/subnet-1", "arn:aws:ec2:us-east-1:123456789012:subnet/subnet-2"]
+          }
+        }
+      },
+      {
+        Sid      = "LookAtNetwork"
+        Effect   = "Allow"
+        Action   = ["ec2:DescribeDhcpOptions", "ec2:DescribeNetworkInterfaces", "ec2:DescribeSecurityGroups", "ec2:DescribeSubnets", "ec2:DescribeVpcs"]
+        Resource = "*"
+      },
+    ]
+    error_message = "The role may manage interfaces in these subnets, and in no other."
+  }
 }
 
-run "name_too_long" {
+run "for_an_inference_component" {
   command = plan
   module { source = "./modules/execution-role" }
 
   variables {
-    name = "abcdefghijklmnopqrstuvwxyz-abcdefghijklmnopqrstuvwxyz-abcdefghijk"
+    component_name = "alex-embedding-component"
   }
 
-  expect_failures = [var.name]
-}
-
-run "boundary_by_name" {
-  command = plan
-  module { source = "./modules/execution-role" }
-
-  variables {
-    permissions_boundary = "team-boundary"
+  assert {
+    condition = jsondecode(output.policy_json).Statement[2].Resource == [
+      "arn:aws:logs:us-east-1:123456789012:log-group:/aws/sagemaker/Endpoints/alex-embedding-endpoint",
+      "arn:aws:logs:us-east-1:123456789012:log-group:/aws/sagemaker/Endpoints/alex-embedding-endpoint:*",
+      "arn:aws:logs:us-east-1:123456789012:log-group:/aws/sagemaker/InferenceComponents/alex-embedding-component",
+      "arn:aws:logs:us-east-1:123456789012:log-group:/aws/sagemaker/InferenceComponents/alex-embedding-component:*",
+    ]
+    error_message = "The role may write to the component's log group too."
   }
-
-  expect_failures = [var.permissions_boundary]
+  assert {
+    condition     = jsondecode(output.policy_json).Statement[3].Condition == { StringEquals = { "cloudwatch:namespace" = ["/aws/sagemaker/Endpoints", "/aws/sagemaker/InferenceComponents"] } }
+    error_message = "The role may publish the component's metrics too."
+  }
 }

@@ -49,3 +49,40 @@ run "huggingface" {
     error_message = "The HuggingFace container must be pulled from the region's own registry."
   }
 }
+
+run "tei_for_gpus" {
+  command = plan
+  module { source = "./modules/huggingface-model" }
+
+  variables {
+    hardware = "gpu"
+    model    = { hub_id = "BAAI/bge-m3" }
+  }
+
+  assert {
+    condition     = output.image_uri == "492215442770.dkr.ecr.eu-central-1.amazonaws.com/tei:2.0.1-tei1.8.2-gpu-py310-cu122-ubuntu22.04"
+    error_message = "TEI for GPUs must be pulled from the region's own registry."
+  }
+}
+
+run "instance_types" {
+  command = plan
+  module { source = "./modules/instance-types" }
+
+  assert {
+    condition     = [for type in ["ml.g4dn.xlarge", "ml.g5.xlarge", "ml.g6.xlarge", "ml.g6e.xlarge", "ml.p4d.24xlarge", "ml.p5.48xlarge"] : output.types[type].hardware] == ["gpu", "gpu", "gpu", "gpu", "gpu", "gpu"]
+    error_message = "These have GPUs."
+  }
+  assert {
+    condition     = [for type in ["ml.c7i.large", "ml.m7i.large", "ml.c6i.xlarge", "ml.t2.medium", "ml.c7g.large"] : "${output.types[type].hardware} ${output.types[type].architecture}"] == ["cpu x86_64", "cpu x86_64", "cpu x86_64", "cpu x86_64", "cpu arm64"]
+    error_message = "These have none."
+  }
+  assert {
+    condition     = [for type in ["ml.g4dn.xlarge", "ml.g5.xlarge", "ml.m5d.large", "ml.c6gd.large", "ml.c7i.large", "ml.m5.large", "ml.p3.2xlarge"] : output.types[type].local_storage] == [true, true, true, true, false, false, false]
+    error_message = "Disks of the host must be known."
+  }
+  assert {
+    condition     = !contains(keys(output.types), "ml.g4dn.large") && length(output.types) == 277
+    error_message = "There is no ml.g4dn.large."
+  }
+}

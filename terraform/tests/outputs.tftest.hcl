@@ -99,6 +99,10 @@ run "two_endpoints" {
       environment             = output.endpoints["embedding"].environment
       hub_id                  = "sentence-transformers/all-MiniLM-L6-v2"
       image_uri               = "683313688378.dkr.ecr.us-east-1.amazonaws.com/tei-cpu:2.0.1-tei1.8.2-cpu-py310-ubuntu22.04"
+      inference_component     = null
+      instance_count          = null
+      instance_type           = null
+      kind                    = "serverless"
       log_group_name          = "/aws/sagemaker/Endpoints/alex-embedding-endpoint"
       max_concurrency         = 10
       memory_mb               = 2048
@@ -109,6 +113,7 @@ run "two_endpoints" {
       revision                = "main"
       role_arn                = "arn:aws:iam::123456789012:role/alex-embedding-role"
       variant                 = "AllTraffic"
+      variants                = {}
     })
     error_message = "The endpoint's description must be complete."
   }
@@ -150,5 +155,28 @@ run "dotenv_names_the_first_endpoint_without_the_key_embedding" {
   assert {
     condition     = strcontains(output.dotenv, "SAGEMAKER_ENDPOINT=alex-archive-endpoint\n")
     error_message = ".env must name the first endpoint by key."
+  }
+}
+
+run "endpoint_that_scales_to_zero" {
+  command = plan
+
+  variables {
+    endpoints = {
+      embedding = { model = { artifact = "s3://my-models/bge/model.tar.gz" }, scale_to_zero = { instance_type = "ml.c7i.xlarge", max = 2 } }
+    }
+  }
+
+  assert {
+    condition     = output.endpoints["embedding"].inference_component == "alex-embedding-component" && output.endpoints["embedding"].kind == "scale_to_zero" && output.endpoints["embedding"].instance_type == "ml.c7i.xlarge"
+    error_message = "Callers must be told of the inference component, which they have to name."
+  }
+  assert {
+    condition     = jsondecode(output.invoke_policy_json).Statement[0].Resource == ["arn:aws:sagemaker:us-east-1:123456789012:endpoint/mocked", "arn:aws:sagemaker:us-east-1:123456789012:inference-component/alex-embedding-component"]
+    error_message = "Callers must be allowed to invoke the component, too."
+  }
+  assert {
+    condition     = strcontains(output.dotenv, "SAGEMAKER_ENDPOINT=alex-embedding-endpoint\n")
+    error_message = ".env must name the endpoint."
   }
 }

@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 
 from embedstack.terraform import plugin_dir
+from tests.terraform import module_tables
 
 SOURCE = Path(__file__).parents[2] / "terraform"
 MODULES = sorted(path.name for path in (SOURCE / "modules").iterdir())
 TESTS = sorted(path.name for path in (SOURCE / "tests").glob("*.tftest.hcl"))
+ENVIRONMENTS = sorted(path.name for path in (SOURCE / "environments").glob("*.tfvars"))
 HCL_BLOCK = re.compile(r"^```hcl\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 pytestmark = pytest.mark.skipif(shutil.which("terraform") is None, reason="terraform is not installed")
@@ -36,10 +38,10 @@ def terraform(folder: Path, *arguments: str) -> str:
     return done.stdout
 
 
-def init(folder: Path) -> None:
+def init(folder: Path, *options: str) -> None:
     mirror = plugin_dir()
     mirror_option = [f"-plugin-dir={mirror}"] if mirror else []
-    terraform(folder, "init", "-backend=false", "-input=false", "-lockfile=readonly", *mirror_option)
+    terraform(folder, "init", "-backend=false", "-input=false", "-lockfile=readonly", *mirror_option, *options)
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +66,40 @@ def test_passes_its_own_tests(root: Path, file: str) -> None:
     assert ", 0 failed." in terraform(root, "test", f"-filter=tests/{file}")
 
 
-@pytest.mark.parametrize("name", [".", *(f"modules/{module}" for module in MODULES)])
+def test_bootstrap_is_valid_and_passes_its_own_tests(tmp_path: Path) -> None:
+    folder = tmp_path / "bootstrap"
+    shutil.copytree(SOURCE / "bootstrap", folder, ignore=shutil.ignore_patterns(".terraform", "*.tfstate*"))
+    init(folder)
+    assert "The configuration is valid" in terraform(folder, "validate")
+    assert ", 0 failed." in terraform(folder, "test")
+
+
+def test_bootstrap_locks_the_same_provider() -> None:
+    assert (SOURCE / "bootstrap/.terraform.lock.hcl").read_text() == (SOURCE / ".terraform.lock.hcl").read_text()
+
+
+@pytest.fixture(scope="module")
+def root_with_environments(root: Path) -> Path:
+    """The same root, initialised for the test that every environment is planned by."""
+    folder = root.parent / "environments"
+    shutil.copytree(root, folder, ignore=shutil.ignore_patterns(".terraform"))
+    init(folder, "-test-directory=tests/environments")
+    return folder
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_every_environment_can_be_planned(root_with_environments: Path, environment: str) -> None:
+    """By the real provider, which checks what a mocked one does not."""
+    said = terraform(
+        root_with_environments,
+        "test",
+        "-test-directory=tests/environments",
+        f"-var-file=environments/{environment}",
+    )
+    assert "1 passed, 0 failed." in said
+
+
+@pytest.mark.parametrize("name", [".", "bootstrap", *(f"modules/{module}" for module in MODULES)])
 def test_requires_the_same_versions_everywhere(name: str) -> None:
     assert (SOURCE / name / "versions.tf").read_text() == (SOURCE / "versions.tf").read_text()
 
@@ -78,6 +113,12 @@ def test_readme_shows_short_examples_of_the_module(module: str) -> None:
     for block in blocks:
         assert f'source = "./modules/{module}"' in block
         assert len(block.splitlines()) <= 15
+
+
+@pytest.mark.parametrize("module", module_tables.modules(), ids=lambda module: module.name)
+def test_readme_tables_are_those_of_the_code(module: Path) -> None:
+    """``python tests/terraform/module_tables.py`` writes them."""
+    assert (module / "README.md").read_text() == module_tables.with_tables(module)
 
 
 def test_readme_examples_are_valid(tmp_path: Path) -> None:

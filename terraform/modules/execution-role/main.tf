@@ -14,7 +14,12 @@ locals {
     regex("^(?P<account>\\d{12})\\.dkr\\.ecr(?:-fips)?\\.(?P<region>[a-z0-9-]+)\\.[^/]+/(?P<repository>[^:@]+)", var.image_uri),
     { account = "", region = "", repository = "" },
   )
-  _log_group_arn = "arn:${local._partition}:logs:${local._region}:${local._account}:log-group:/aws/sagemaker/Endpoints/${var.endpoint_name}"
+  # Containers of an inference component write to the component's own group, under a name of its own.
+  _log_group_arns = [
+    for group in concat(["Endpoints/${var.endpoint_name}"], formatlist("InferenceComponents/%s", compact([var.component_name]))) :
+    "arn:${local._partition}:logs:${local._region}:${local._account}:log-group:/aws/sagemaker/${group}"
+  ]
+  _metric_namespaces = concat(["/aws/sagemaker/Endpoints"], var.component_name == null ? [] : ["/aws/sagemaker/InferenceComponents"])
 
   # Composed rather than read back: a plan then shows every name that depends on it, and a role that
   # somebody deleted by hand is put back without replacing the model.
@@ -48,7 +53,7 @@ locals {
           "logs:DescribeLogStreams",
           "logs:PutLogEvents",
         ]
-        Resource = [local._log_group_arn, "${local._log_group_arn}:*"]
+        Resource = flatten([for arn in local._log_group_arns : [arn, "${arn}:*"]])
       },
       {
         # CloudWatch scopes this action by namespace only, not by resource.
@@ -56,7 +61,7 @@ locals {
         Effect    = "Allow"
         Action    = "cloudwatch:PutMetricData"
         Resource  = "*"
-        Condition = { StringEquals = { "cloudwatch:namespace" = "/aws/sagemaker/Endpoints" } }
+        Condition = { StringEquals = { "cloudwatch:namespace" = local._metric_namespaces } }
       },
     ],
     [
@@ -76,6 +81,8 @@ locals {
         },
       ] : statement if var.artifact != null
     ],
+    local._storage_statements,
+    local._network_statements,
   )
 }
 

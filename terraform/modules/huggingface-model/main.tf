@@ -31,15 +31,15 @@ locals {
   # Tags are pinned: an image that moves under a running system changes vectors without a plan.
   _containers = {
     huggingface = {
-      repository = "huggingface-pytorch-inference"
-      tag        = "2.6.0-transformers4.51.3-cpu-py312-ubuntu22.04"
+      cpu = { repository = "huggingface-pytorch-inference", tag = "2.6.0-transformers4.51.3-cpu-py312-ubuntu22.04" }
+      gpu = { repository = "huggingface-pytorch-inference", tag = "2.6.0-transformers4.51.3-gpu-py312-cu124-ubuntu22.04" }
     }
     tei = {
-      repository = "tei-cpu"
-      tag        = "2.0.1-tei1.8.2-cpu-py310-ubuntu22.04"
+      cpu = { repository = "tei-cpu", tag = "2.0.1-tei1.8.2-cpu-py310-ubuntu22.04" }
+      gpu = { repository = "tei", tag = "2.0.1-tei1.8.2-gpu-py310-cu122-ubuntu22.04" }
     }
   }
-  _container = lookup(local._containers, local.container, local._containers.tei)
+  _container = lookup(local._containers, local.container, local._containers.tei)[var.hardware]
 
   _own_image = try(
     regex(
@@ -92,14 +92,17 @@ locals {
 
   # Everything that replaces the model is in here, or the new one would collide with the old one's name.
   # So are the digest and the ETag: new content under an old tag or key is a new model.
-  _content = {
+  _content = merge({
     artifact           = var.model.artifact
     artifact_etag      = one(data.aws_s3_object.artifact[*].etag)
     environment        = merge(local.environment, local._secret_environment)
     execution_role_arn = module.execution_role.arn
     image              = local.image_uri
     image_digest       = one(data.aws_ecr_image.own[*].image_digest)
-  }
+    },
+    var.network_isolation ? { network_isolation = true } : {},
+    local.vpc == null ? {} : { vpc = local.vpc },
+  )
   # What is taken from a hash over all of this tells nothing about the token.
   _content_hash = nonsensitive(sha256(jsonencode(local._content)))
 
@@ -116,23 +119,37 @@ module "execution_role" {
   source = "../execution-role"
 
   artifact             = var.model.artifact
+  component_name       = var.component_name
   endpoint_name        = var.endpoint_name
   image_uri            = local.image_uri
   name                 = coalesce(var.role_name, "${var.name}-role")
   permissions_boundary = var.permissions_boundary
+  storage              = var.storage
   tags                 = var.tags
+  vpc                  = local.vpc
 }
 
 resource "aws_sagemaker_model" "embeddings" {
   #checkov:skip=CKV_AWS_370:Serverless inference refuses network isolation, and a model from the Hub is downloaded when its container starts
-  name               = local.name
-  execution_role_arn = module.execution_role.arn
-  tags               = var.tags
+  name                     = local.name
+  enable_network_isolation = var.network_isolation
+  execution_role_arn       = module.execution_role.arn
+  tags                     = var.tags
 
   primary_container {
     environment    = merge(local.environment, local._secret_environment)
     image          = local.image_uri
     model_data_url = var.model.artifact
+  }
+
+  # An inference component's containers take the network of their endpoint, not of their model.
+  dynamic "vpc_config" {
+    for_each = local.vpc != null && var.component_name == null ? [local.vpc] : []
+
+    content {
+      security_group_ids = vpc_config.value.security_group_ids
+      subnets            = vpc_config.value.subnet_ids
+    }
   }
 
   lifecycle {

@@ -23,6 +23,11 @@ output "environment" {
   value       = local.environment
 }
 
+output "hardware" {
+  description = "What the image is for: cpu or gpu."
+  value       = var.hardware
+}
+
 output "hub_id" {
   description = "The model's id on the Hugging Face Hub; null for an artifact or an image."
   value       = var.model.hub_id
@@ -46,4 +51,9 @@ output "name" {
 output "role_arn" {
   description = "ARN of the role that SageMaker assumes to run the model."
   value       = module.execution_role.arn
+}
+
+output "vpc" {
+  description = "Subnets and security groups that the containers are attached to; null without a VPC."
+  value       = local.vpc
 }

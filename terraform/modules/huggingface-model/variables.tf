@@ -1,7 +1,25 @@
+variable "component_name" {
+  description = "Name of the inference component that the model is to run in, where it runs in one."
+  type        = string
+  default     = null
+}
+
 variable "endpoint_name" {
   description = "Name of the endpoint that is to serve the model: the model's role may write to this endpoint's log group only."
   type        = string
   nullable    = false
+}
+
+variable "hardware" {
+  description = "What the model runs on, cpu or gpu: it picks the container's image."
+  type        = string
+  default     = "cpu"
+  nullable    = false
+
+  validation {
+    condition     = contains(["cpu", "gpu"], var.hardware)
+    error_message = "${var.name}: hardware is \"${var.hardware}\" and must be cpu or gpu."
+  }
 }
 
 variable "hub_token" {
@@ -98,6 +116,18 @@ variable "name" {
   }
 }
 
+variable "network_isolation" {
+  description = "Cut the containers off from every network, even from S3: for an artifact or an image that brings its model."
+  type        = bool
+  default     = false
+  nullable    = false
+
+  validation {
+    condition     = !var.network_isolation || var.model.hub_id == null
+    error_message = "${var.name}: a model from the Hub is downloaded when its container starts, which network_isolation forbids. Package it (model.artifact) or put it into an image (model.image), or leave network_isolation out."
+  }
+}
+
 variable "permissions_boundary" {
   description = "ARN of the policy that bounds the execution role, where the organisation demands one."
   type        = string
@@ -110,9 +140,42 @@ variable "role_name" {
   default     = null
 }
 
+variable "storage" {
+  description = "What the endpoint reads and writes beside its model, for its role (see modules/execution-role)."
+  type = object({
+    kms_key_arn = optional(string)
+    read_paths  = optional(list(string), [])
+    topic_arns  = optional(list(string), [])
+    write_paths = optional(list(string), [])
+  })
+  default  = {}
+  nullable = false
+}
+
 variable "tags" {
   description = "Tags for the model and its role, in addition to the provider's default_tags."
   type        = map(string)
   default     = {}
   nullable    = false
+}
+
+variable "vpc" {
+  description = <<-EOT
+    Subnets of the account that the containers are attached to, and their security groups; without any, a group
+    is made that lets HTTPS out and nothing in. Null: SageMaker's own network.
+  EOT
+  type = object({
+    security_group_ids = optional(list(string), [])
+    subnet_ids         = list(string)
+  })
+  default = null
+
+  validation {
+    condition     = var.vpc == null ? true : length(var.vpc.subnet_ids) > 0 && length(var.vpc.subnet_ids) <= 16 && alltrue([for id in var.vpc.subnet_ids : startswith(id, "subnet-")])
+    error_message = "${var.name}: vpc.subnet_ids must have 1 to 16 subnets' ids, such as subnet-0123456789abcdef0, best in two availability zones."
+  }
+  validation {
+    condition     = var.vpc == null ? true : length(var.vpc.security_group_ids) <= 5 && alltrue([for id in var.vpc.security_group_ids : startswith(id, "sg-")])
+    error_message = "${var.name}: vpc.security_group_ids must have up to 5 security groups' ids, such as sg-0123456789abcdef0; leave it out to have one made."
+  }
 }

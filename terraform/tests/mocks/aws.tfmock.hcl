@@ -43,6 +43,20 @@ mock_data "aws_sagemaker_prebuilt_ecr_image" {
   }
 }
 
+mock_data "aws_subnet" {
+  defaults = {
+    vpc_id = "vpc-0123456789abcdef0"
+  }
+}
+
+mock_resource "aws_cloudformation_stack" {
+  defaults = {
+    outputs = {
+      EndpointArn = "arn:aws:sagemaker:us-east-1:123456789012:endpoint/mocked"
+    }
+  }
+}
+
 mock_resource "aws_iam_role" {
   defaults = {
     arn = "arn:aws:iam::123456789012:role/mocked"
@@ -64,5 +78,17 @@ mock_resource "aws_sagemaker_endpoint_configuration" {
 mock_resource "aws_sagemaker_model" {
   defaults = {
     arn = "arn:aws:sagemaker:us-east-1:123456789012:model/mocked"
+  }
+}
+
+mock_resource "aws_kms_key" {
+  defaults = {
+    arn = "arn:aws:kms:us-east-1:123456789012:key/mocked"
+  }
+}
+
+mock_resource "aws_sns_topic" {
+  defaults = {
+    arn = "arn:aws:sns:us-east-1:123456789012:mocked"
   }
 }

@@ -1,0 +1,69 @@
+# GitHub Actions get short-lived credentials by OpenID Connect: no key of AWS is stored at GitHub. Who may assume which
+# role hangs on sub, the token's subject, and is compared as a whole: a pattern would let in other repositories.
+
+locals {
+  _host = "token.actions.githubusercontent.com"
+
+  _provider_arn = var.create_oidc_provider ? aws_iam_openid_connect_provider.github[0].arn : "arn:${local._partition}:iam::${local._account}:oidc-provider/${local._host}"
+
+  _subjects = {
+    # Only a job in the protected environment changes anything.
+    apply = ["repo:${var.repository}:environment:${var.github_environment}"]
+    # Pull requests plan, and the nightly drift check runs on the main branch.
+    plan = ["repo:${var.repository}:pull_request", "repo:${var.repository}:ref:refs/heads/${var.branch}"]
+  }
+}
+
+resource "aws_iam_openid_connect_provider" "github" {
+  count = var.create_oidc_provider ? 1 : 0
+
+  client_id_list = ["sts.amazonaws.com"]
+  url            = "https://${local._host}"
+}
+
+resource "aws_iam_role" "github" {
+  for_each = local._subjects
+
+  name                 = "${var.name}-github-${each.key}"
+  description          = "Assumed by GitHub Actions of ${var.repository} to ${each.key}"
+  max_session_duration = 7200
+  permissions_boundary = aws_iam_policy.boundary.arn
+
+  assume_role_policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [
+      {
+        Sid       = "AllowRepository"
+        Effect    = "Allow"
+        Principal = { Federated = local._provider_arn }
+        Action    = "sts:AssumeRoleWithWebIdentity"
+        Condition = {
+          StringEquals = {
+            "${local._host}:aud" = "sts.amazonaws.com"
+            "${local._host}:sub" = each.value
+          }
+        }
+      },
+    ]
+  })
+}
+
+resource "aws_iam_role_policy" "plan" {
+  name = "plan"
+  role = aws_iam_role.github["plan"].name
+
+  policy = jsonencode({
+    Version   = "2012-10-17"
+    Statement = concat(local._read_statements, local._state_statements)
+  })
+}
+
+resource "aws_iam_role_policy" "apply" {
+  name = "apply"
+  role = aws_iam_role.github["apply"].name
+
+  policy = jsonencode({
+    Version   = "2012-10-17"
+    Statement = concat(local._read_statements, local._state_statements, local._write_statements)
+  })
+}

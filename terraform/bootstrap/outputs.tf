@@ -1,0 +1,31 @@
+output "backend" {
+  description = "The backend for terraform/: terraform -chdir=terraform/bootstrap output -raw backend > terraform/backend.tf"
+  value       = <<-EOT
+    terraform {
+      backend "s3" {
+        bucket       = "${aws_s3_bucket.state.id}"
+        encrypt      = true
+        key          = "${var.name}/terraform.tfstate"
+        region       = "${local._region}"
+        use_lockfile = true
+      }
+    }
+  EOT
+}
+
+output "github_variables" {
+  description = "The repository variables that the workflows read."
+  value = {
+    AWS_APPLY_ROLE_ARN       = aws_iam_role.github["apply"].arn
+    AWS_PLAN_ROLE_ARN        = aws_iam_role.github["plan"].arn
+    AWS_REGION               = local._region
+    PERMISSIONS_BOUNDARY_ARN = aws_iam_policy.boundary.arn
+    STATE_BUCKET             = aws_s3_bucket.state.id
+    STATE_KEY                = "${var.name}/terraform.tfstate"
+  }
+}
+
+output "permissions_boundary" {
+  description = "ARN of the boundary: permissions_boundary of the root, without which the apply role can make no role."
+  value       = aws_iam_policy.boundary.arn
+}

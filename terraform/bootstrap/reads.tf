@@ -1,0 +1,104 @@
+# What a plan reads. Actions that list or describe know no resource in IAM, or are asked about resources whose ids are
+# not known before: these have a star, and change nothing.
+
+locals {
+  _logs  = "arn:${local._partition}:logs:${local._region}:${local._account}:log-group:/aws/sagemaker/*"
+  _roles = "arn:${local._partition}:iam::${local._account}:role/${local._named}"
+  _sm    = "arn:${local._partition}:sagemaker:${local._region}:${local._account}"
+
+  _sagemaker = [for kind in ["endpoint", "endpoint-config", "inference-component", "model"] : "${local._sm}:${kind}/*"]
+
+  _read_statements = concat(length(var.artifact_buckets) == 0 ? [] : [
+    {
+      # The root looks up a package's size and ETag.
+      Sid      = "ReadArtifacts"
+      Effect   = "Allow"
+      Action   = "s3:GetObject"
+      Resource = [for bucket in sort(var.artifact_buckets) : "arn:${local._partition}:s3:::${bucket}/*"]
+    },
+    ], [
+    {
+      Sid      = "ReadSageMaker"
+      Effect   = "Allow"
+      Action   = ["sagemaker:DescribeEndpoint", "sagemaker:DescribeEndpointConfig", "sagemaker:DescribeInferenceComponent", "sagemaker:DescribeModel", "sagemaker:ListTags"]
+      Resource = local._sagemaker
+    },
+    {
+      Sid      = "ReadRoles"
+      Effect   = "Allow"
+      Action   = ["iam:GetRole", "iam:GetRolePolicy", "iam:ListAttachedRolePolicies", "iam:ListInstanceProfilesForRole", "iam:ListRolePolicies", "iam:ListRoleTags"]
+      Resource = local._roles
+    },
+    {
+      Sid      = "ReadLogGroups"
+      Effect   = "Allow"
+      Action   = ["logs:ListTagsForResource", "logs:ListTagsLogGroup"]
+      Resource = local._logs
+    },
+    {
+      Sid      = "ReadStack"
+      Effect   = "Allow"
+      Action   = ["cloudformation:DescribeStackEvents", "cloudformation:DescribeStacks", "cloudformation:GetTemplate"]
+      Resource = "arn:${local._partition}:cloudformation:${local._region}:${local._account}:stack/${local._named}"
+    },
+    {
+      Sid      = "ReadAlarmsAndTopic"
+      Effect   = "Allow"
+      Action   = ["cloudwatch:ListTagsForResource", "sns:GetTopicAttributes", "sns:ListTagsForResource"]
+      Resource = ["arn:${local._partition}:cloudwatch:${local._region}:${local._account}:alarm:${local._named}", "arn:${local._partition}:sns:${local._region}:${local._account}:${local._named}"]
+    },
+    {
+      Sid    = "ReadWhatIamCannotNarrow"
+      Effect = "Allow"
+      Action = [
+        "application-autoscaling:DescribeScalableTargets",
+        "application-autoscaling:DescribeScalingPolicies",
+        "application-autoscaling:DescribeScheduledActions",
+        "application-autoscaling:ListTagsForResource",
+        "budgets:ListTagsForResource",
+        "budgets:ViewBudget",
+        "ce:GetAnomalyMonitors",
+        "ce:GetAnomalySubscriptions",
+        "ce:ListTagsForResource",
+        "cloudwatch:DescribeAlarms",
+        "cloudwatch:GetDashboard",
+        "ec2:DescribeNetworkInterfaces",
+        "ec2:DescribeSecurityGroupRules",
+        "ec2:DescribeSecurityGroups",
+        "ec2:DescribeSubnets",
+        "ecr:DescribeImages",
+        "kms:DescribeKey",
+        "kms:GetKeyPolicy",
+        "kms:GetKeyRotationStatus",
+        "kms:ListResourceTags",
+        "logs:DescribeLogGroups",
+        "sns:GetSubscriptionAttributes",
+        "sts:GetCallerIdentity",
+      ]
+      Resource = "*"
+    },
+  ])
+
+  # A plan reads the state and holds the lock meanwhile; only an apply writes the state.
+  _state_statements = [
+    {
+      Sid       = "FindState"
+      Effect    = "Allow"
+      Action    = "s3:ListBucket"
+      Resource  = aws_s3_bucket.state.arn
+      Condition = { StringLike = { "s3:prefix" = ["${var.name}/*", "env:/*"] } }
+    },
+    {
+      Sid      = "HoldLock"
+      Effect   = "Allow"
+      Action   = ["s3:DeleteObject", "s3:GetObject", "s3:PutObject"]
+      Resource = "${aws_s3_bucket.state.arn}/*.tflock"
+    },
+    {
+      Sid      = "ReadState"
+      Effect   = "Allow"
+      Action   = "s3:GetObject"
+      Resource = "${aws_s3_bucket.state.arn}/${var.name}/*"
+    },
+  ]
+}

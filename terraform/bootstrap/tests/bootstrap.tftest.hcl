@@ -1,0 +1,224 @@
+# The bootstrap: the state's bucket, and who may assume which role to do what.
+
+mock_provider "aws" {
+  override_during = plan
+
+  mock_data "aws_caller_identity" {
+    defaults = { account_id = "123456789012" }
+  }
+  mock_data "aws_partition" {
+    defaults = { partition = "aws" }
+  }
+  mock_data "aws_region" {
+    defaults = { id = "us-east-1" }
+  }
+  mock_resource "aws_iam_openid_connect_provider" {
+    defaults = { arn = "arn:aws:iam::123456789012:oidc-provider/token.actions.githubusercontent.com" }
+  }
+  mock_resource "aws_iam_policy" {
+    defaults = { arn = "arn:aws:iam::123456789012:policy/alex-boundary" }
+  }
+  mock_resource "aws_s3_bucket" {
+    defaults = { arn = "arn:aws:s3:::alex-state-123456789012-us-east-1", id = "alex-state-123456789012-us-east-1" }
+  }
+}
+
+variables {
+  name       = "alex"
+  repository = "example/embeddings"
+}
+
+run "state" {
+  command = plan
+
+  assert {
+    condition     = aws_s3_bucket.state.bucket == "alex-state-123456789012-us-east-1"
+    error_message = "The bucket must be called after project, account and region."
+  }
+  assert {
+    condition     = aws_s3_bucket_versioning.state.versioning_configuration[0].status == "Enabled" && one(aws_s3_bucket_server_side_encryption_configuration.state.rule).apply_server_side_encryption_by_default[0].sse_algorithm == "aws:kms"
+    error_message = "The state must be versioned and encrypted."
+  }
+  assert {
+    condition     = aws_s3_bucket_public_access_block.state.block_public_acls && aws_s3_bucket_public_access_block.state.block_public_policy && aws_s3_bucket_public_access_block.state.ignore_public_acls && aws_s3_bucket_public_access_block.state.restrict_public_buckets
+    error_message = "Nobody else must see the state."
+  }
+  assert {
+    condition = jsondecode(aws_s3_bucket_policy.state.policy).Statement == [{
+      Sid       = "RefusePlainText"
+      Effect    = "Deny"
+      Principal = "*"
+      Action    = "s3:*"
+      Resource  = ["arn:aws:s3:::alex-state-123456789012-us-east-1", "arn:aws:s3:::alex-state-123456789012-us-east-1/*"]
+      Condition = { Bool = { "aws:SecureTransport" = "false" } }
+    }]
+    error_message = "The state must not travel in plain text."
+  }
+  assert {
+    condition     = strcontains(output.backend, "use_lockfile = true") && strcontains(output.backend, "key          = \"alex/terraform.tfstate\"")
+    error_message = "The backend must lock by an object."
+  }
+}
+
+run "who_may_assume_the_roles" {
+  command = plan
+
+  assert {
+    condition = jsondecode(aws_iam_role.github["apply"].assume_role_policy).Statement == [{
+      Sid       = "AllowRepository"
+      Effect    = "Allow"
+      Principal = { Federated = "arn:aws:iam::123456789012:oidc-provider/token.actions.githubusercontent.com" }
+      Action    = "sts:AssumeRoleWithWebIdentity"
+      Condition = {
+        StringEquals = {
+          "token.actions.githubusercontent.com:aud" = "sts.amazonaws.com"
+          "token.actions.githubusercontent.com:sub" = ["repo:example/embeddings:environment:production"]
+        }
+      }
+    }]
+    error_message = "Only a job in the protected environment of this repository may apply."
+  }
+  assert {
+    condition     = jsondecode(aws_iam_role.github["plan"].assume_role_policy).Statement[0].Condition.StringEquals["token.actions.githubusercontent.com:sub"] == ["repo:example/embeddings:pull_request", "repo:example/embeddings:ref:refs/heads/main"]
+    error_message = "Pull requests and the main branch of this repository may plan."
+  }
+  assert {
+    condition     = alltrue([for role in aws_iam_role.github : role.permissions_boundary == "arn:aws:iam::123456789012:policy/alex-boundary"])
+    error_message = "Both roles must be bounded."
+  }
+}
+
+run "what_the_roles_may_do" {
+  command = plan
+
+  assert {
+    condition     = [for statement in jsondecode(aws_iam_role_policy.plan.policy).Statement : statement.Sid] == ["ReadSageMaker", "ReadRoles", "ReadLogGroups", "ReadStack", "ReadAlarmsAndTopic", "ReadWhatIamCannotNarrow", "FindState", "HoldLock", "ReadState"]
+    error_message = "A plan must read, and nothing else."
+  }
+  assert {
+    # The lock is the only thing that a plan writes.
+    condition = alltrue(flatten([
+      for statement in jsondecode(aws_iam_role_policy.plan.policy).Statement : [
+        for action in flatten([statement.Action]) : can(regex(":(Describe|Get|List|View)", action)) || statement.Sid == "HoldLock"
+      ]
+    ]))
+    error_message = "A plan must change nothing."
+  }
+  assert {
+    condition     = jsondecode(aws_iam_role_policy.plan.policy).Statement[7] == { Sid = "HoldLock", Effect = "Allow", Action = ["s3:DeleteObject", "s3:GetObject", "s3:PutObject"], Resource = "arn:aws:s3:::alex-state-123456789012-us-east-1/*.tflock" }
+    error_message = "A plan must be able to lock."
+  }
+  assert {
+    condition     = !strcontains(aws_iam_role_policy.plan.policy, "secretsmanager") && !strcontains(aws_iam_role_policy.plan.policy, "arn:aws:s3:::*")
+    error_message = "A plan must see no data of others."
+  }
+  assert {
+    condition = [for statement in jsondecode(aws_iam_role_policy.apply.policy).Statement : statement if statement.Sid == "MakeBoundedRoles"] == [{
+      Sid       = "MakeBoundedRoles"
+      Effect    = "Allow"
+      Action    = ["iam:CreateRole", "iam:PutRolePermissionsBoundary"]
+      Resource  = "arn:aws:iam::123456789012:role/alex-*"
+      Condition = { StringEquals = { "iam:PermissionsBoundary" = "arn:aws:iam::123456789012:policy/alex-boundary" } }
+    }]
+    error_message = "An apply must make bounded roles only."
+  }
+  assert {
+    condition = [for statement in jsondecode(aws_iam_role_policy.apply.policy).Statement : statement if statement.Sid == "PassRolesToSageMaker"] == [{
+      Sid       = "PassRolesToSageMaker"
+      Effect    = "Allow"
+      Action    = "iam:PassRole"
+      Resource  = "arn:aws:iam::123456789012:role/alex-*"
+      Condition = { StringEquals = { "iam:PassedToService" = "sagemaker.amazonaws.com" } }
+    }]
+    error_message = "Roles may be passed to SageMaker alone."
+  }
+  assert {
+    condition     = [for statement in jsondecode(aws_iam_role_policy.apply.policy).Statement : statement.Resource if statement.Effect == "Deny"] == ["arn:aws:iam::123456789012:role/alex-github-*"]
+    error_message = "An apply must not be able to widen its own access."
+  }
+  assert {
+    condition     = sort([for statement in jsondecode(aws_iam_role_policy.apply.policy).Statement : statement.Sid if statement.Resource == "*" && statement.Effect == "Allow"]) == tolist(["MakeAnomalies", "MakeKeys", "ReadWhatIamCannotNarrow", "Unsubscribe"])
+    error_message = "Only these know no narrower resource."
+  }
+  assert {
+    condition     = [for statement in jsondecode(aws_iam_policy.boundary.policy).Statement : "${statement.Sid} ${statement.Effect}"] == ["StayAmongTheseServices Allow", "LeaveTheBoundaryAlone Deny", "StayInTheProject Deny"]
+    error_message = "The boundary must keep roles among these services, in the project, and off itself."
+  }
+  assert {
+    condition     = !strcontains(aws_iam_policy.boundary.policy, "\"*:*\"") && !contains(flatten([for statement in jsondecode(aws_iam_policy.boundary.policy).Statement : statement.Action]), "*")
+    error_message = "The boundary must not allow everything."
+  }
+}
+
+run "provider_that_is_there_already" {
+  command = plan
+
+  variables {
+    artifact_buckets     = ["my-models"]
+    cost_allocation_tags = ["Project"]
+    create_oidc_provider = false
+  }
+
+  assert {
+    condition     = length(aws_iam_openid_connect_provider.github) == 0 && strcontains(aws_iam_role.github["plan"].assume_role_policy, "arn:aws:iam::123456789012:oidc-provider/token.actions.githubusercontent.com")
+    error_message = "The account's provider must be used."
+  }
+  assert {
+    condition     = aws_ce_cost_allocation_tag.embeddings["Project"].status == "Active"
+    error_message = "The tag must be activated."
+  }
+  assert {
+    condition     = jsondecode(aws_iam_role_policy.plan.policy).Statement[0].Resource == ["arn:aws:s3:::my-models/*"]
+    error_message = "A plan must be able to look up packages."
+  }
+}
+
+run "repository_by_a_pattern" {
+  command = plan
+
+  variables {
+    repository = "example/*"
+  }
+
+  expect_failures = [var.repository]
+}
+
+run "repository_by_its_address" {
+  command = plan
+
+  variables {
+    repository = "https://github.com/example/embeddings"
+  }
+
+  expect_failures = [var.repository]
+}
+
+run "any_branch" {
+  command = plan
+
+  variables {
+    branch = "*"
+  }
+
+  expect_failures = [var.branch]
+}
+
+run "any_environment" {
+  command = plan
+
+  variables {
+    github_environment = "*"
+  }
+
+  expect_failures = [var.github_environment]
+}
+
+run "name_with_capitals" {
+  command = plan
+
+  variables {
+    name = "Alex"
+  }
+
+  expect_failures = [var.name]
+}

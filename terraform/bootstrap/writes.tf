@@ -1,0 +1,163 @@
+# What an apply changes: by name wherever IAM can tell names.
+
+locals {
+  _write_statements = [
+    {
+      Sid      = "WriteState"
+      Effect   = "Allow"
+      Action   = "s3:PutObject"
+      Resource = "${aws_s3_bucket.state.arn}/${var.name}/*"
+    },
+    {
+      Sid    = "ManageSageMaker"
+      Effect = "Allow"
+      Action = [
+        "sagemaker:AddTags",
+        "sagemaker:CreateEndpoint",
+        "sagemaker:CreateEndpointConfig",
+        "sagemaker:CreateInferenceComponent",
+        "sagemaker:CreateModel",
+        "sagemaker:DeleteEndpoint",
+        "sagemaker:DeleteEndpointConfig",
+        "sagemaker:DeleteInferenceComponent",
+        "sagemaker:DeleteModel",
+        "sagemaker:DeleteTags",
+        "sagemaker:InvokeEndpoint",
+        "sagemaker:UpdateEndpoint",
+        "sagemaker:UpdateEndpointWeightsAndCapacities",
+        "sagemaker:UpdateInferenceComponent",
+        "sagemaker:UpdateInferenceComponentRuntimeConfig",
+      ]
+      Resource = [for kind in ["endpoint", "endpoint-config", "inference-component", "model"] : "${local._sm}:${kind}/${local._named}"]
+    },
+    {
+      # A role that is made without the boundary could do anything: so none can be.
+      Sid       = "MakeBoundedRoles"
+      Effect    = "Allow"
+      Action    = ["iam:CreateRole", "iam:PutRolePermissionsBoundary"]
+      Resource  = local._roles
+      Condition = { StringEquals = { "iam:PermissionsBoundary" = local._boundary_arn } }
+    },
+    {
+      Sid       = "ManageBoundedRoles"
+      Effect    = "Allow"
+      Action    = ["iam:DeleteRolePolicy", "iam:PutRolePolicy"]
+      Resource  = local._roles
+      Condition = { StringEquals = { "iam:PermissionsBoundary" = local._boundary_arn } }
+    },
+    {
+      # For these IAM does not tell the boundary, and none of them gives a permission.
+      Sid      = "ManageRoles"
+      Effect   = "Allow"
+      Action   = ["iam:DeleteRole", "iam:TagRole", "iam:UntagRole", "iam:UpdateAssumeRolePolicy", "iam:UpdateRole", "iam:UpdateRoleDescription"]
+      Resource = local._roles
+    },
+    {
+      Sid       = "PassRolesToSageMaker"
+      Effect    = "Allow"
+      Action    = "iam:PassRole"
+      Resource  = local._roles
+      Condition = { StringEquals = { "iam:PassedToService" = "sagemaker.amazonaws.com" } }
+    },
+    {
+      # Roles of this very access must not be able to widen it.
+      Sid      = "LeaveOwnRolesAlone"
+      Effect   = "Deny"
+      Action   = ["iam:DeleteRole", "iam:DeleteRolePolicy", "iam:PutRolePermissionsBoundary", "iam:PutRolePolicy", "iam:UpdateAssumeRolePolicy", "iam:UpdateRole"]
+      Resource = "arn:${local._partition}:iam::${local._account}:role/${var.name}-github-*"
+    },
+    {
+      Sid       = "MakeServicesRoles"
+      Effect    = "Allow"
+      Action    = "iam:CreateServiceLinkedRole"
+      Resource  = "arn:${local._partition}:iam::${local._account}:role/aws-service-role/sagemaker.application-autoscaling.amazonaws.com/AWSServiceRoleForApplicationAutoScaling_SageMakerEndpoint"
+      Condition = { StringEquals = { "iam:AWSServiceName" = "sagemaker.application-autoscaling.amazonaws.com" } }
+    },
+    {
+      Sid      = "ManageLogGroups"
+      Effect   = "Allow"
+      Action   = ["logs:CreateLogGroup", "logs:DeleteLogGroup", "logs:DeleteRetentionPolicy", "logs:PutRetentionPolicy", "logs:TagResource", "logs:UntagResource"]
+      Resource = local._logs
+    },
+    {
+      Sid      = "ManageStack"
+      Effect   = "Allow"
+      Action   = ["cloudformation:CreateStack", "cloudformation:DeleteStack", "cloudformation:TagResource", "cloudformation:UntagResource", "cloudformation:UpdateStack"]
+      Resource = "arn:${local._partition}:cloudformation:${local._region}:${local._account}:stack/${local._named}"
+    },
+    {
+      Sid    = "ManageScaling"
+      Effect = "Allow"
+      Action = [
+        "application-autoscaling:DeleteScalingPolicy",
+        "application-autoscaling:DeleteScheduledAction",
+        "application-autoscaling:DeregisterScalableTarget",
+        "application-autoscaling:PutScalingPolicy",
+        "application-autoscaling:PutScheduledAction",
+        "application-autoscaling:RegisterScalableTarget",
+        "application-autoscaling:TagResource",
+        "application-autoscaling:UntagResource",
+      ]
+      Resource  = "arn:${local._partition}:application-autoscaling:${local._region}:${local._account}:scalable-target/*"
+      Condition = { StringEqualsIfExists = { "application-autoscaling:service-namespace" = "sagemaker" } }
+    },
+    {
+      # Target tracking makes alarms in the name of who puts the policy, and calls them TargetTracking-…
+      Sid    = "ManageAlarmsAndDashboard"
+      Effect = "Allow"
+      Action = ["cloudwatch:DeleteAlarms", "cloudwatch:DeleteDashboards", "cloudwatch:PutCompositeAlarm", "cloudwatch:PutDashboard", "cloudwatch:PutMetricAlarm", "cloudwatch:TagResource", "cloudwatch:UntagResource"]
+      Resource = [
+        "arn:${local._partition}:cloudwatch:${local._region}:${local._account}:alarm:${local._named}",
+        "arn:${local._partition}:cloudwatch:${local._region}:${local._account}:alarm:TargetTracking-*",
+        "arn:${local._partition}:cloudwatch::${local._account}:dashboard/${local._named}",
+      ]
+    },
+    {
+      Sid      = "ManageTopic"
+      Effect   = "Allow"
+      Action   = ["sns:CreateTopic", "sns:DeleteTopic", "sns:SetTopicAttributes", "sns:Subscribe", "sns:TagResource", "sns:UntagResource"]
+      Resource = "arn:${local._partition}:sns:${local._region}:${local._account}:${local._named}"
+    },
+    {
+      # A subscription's ARN ends in an id, and IAM knows the topic alone.
+      Sid      = "Unsubscribe"
+      Effect   = "Allow"
+      Action   = "sns:Unsubscribe"
+      Resource = "*"
+    },
+    {
+      Sid       = "MakeKeys"
+      Effect    = "Allow"
+      Action    = ["kms:CreateKey", "kms:TagResource"]
+      Resource  = "*"
+      Condition = { StringEquals = { "aws:RequestTag/Project" = var.name } }
+    },
+    {
+      # Keys have ids for names; the tag that the provider puts on everything tells whose they are.
+      Sid       = "ManageKeys"
+      Effect    = "Allow"
+      Action    = ["kms:DisableKeyRotation", "kms:EnableKeyRotation", "kms:PutKeyPolicy", "kms:ScheduleKeyDeletion", "kms:TagResource", "kms:UntagResource", "kms:UpdateKeyDescription"]
+      Resource  = "arn:${local._partition}:kms:${local._region}:${local._account}:key/*"
+      Condition = { StringEquals = { "aws:ResourceTag/Project" = var.name } }
+    },
+    {
+      Sid      = "ManageCosts"
+      Effect   = "Allow"
+      Action   = ["budgets:ModifyBudget", "budgets:TagResource", "budgets:UntagResource"]
+      Resource = "arn:${local._partition}:budgets::${local._account}:budget/${local._named}"
+    },
+    {
+      # There is nothing yet that IAM could name.
+      Sid      = "MakeAnomalies"
+      Effect   = "Allow"
+      Action   = ["ce:CreateAnomalyMonitor", "ce:CreateAnomalySubscription"]
+      Resource = "*"
+    },
+    {
+      Sid      = "ManageAnomalies"
+      Effect   = "Allow"
+      Action   = ["ce:DeleteAnomalyMonitor", "ce:DeleteAnomalySubscription", "ce:TagResource", "ce:UntagResource", "ce:UpdateAnomalyMonitor", "ce:UpdateAnomalySubscription"]
+      Resource = ["arn:${local._partition}:ce::${local._account}:anomalymonitor/*", "arn:${local._partition}:ce::${local._account}:anomalysubscription/*"]
+    },
+  ]
+}

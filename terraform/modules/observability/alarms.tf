@@ -1,0 +1,140 @@
+locals {
+  # Alarms of the first group say that callers are hurt: they make an endpoint unhealthy, take part in rollbacks and
+  # are told of once, by the composite alarm. The others are told of one by one.
+  _conditions = var.alarms == null ? {} : {
+    errors = {
+      applies     = true
+      comparison  = "GreaterThanOrEqualToThreshold"
+      datapoints  = 2
+      description = "SageMaker or the container answers with 5XX"
+      hurts       = true
+      metric      = "Invocation5XXErrors"
+      minutes     = 3
+      namespace   = "AWS/SageMaker"
+      statistic   = "Sum"
+      threshold   = var.alarms.errors_per_minute
+    }
+    model-errors = {
+      applies     = true
+      comparison  = "GreaterThanOrEqualToThreshold"
+      datapoints  = 2
+      description = "the model answers with something else than 2XX"
+      hurts       = true
+      metric      = "InvocationModelErrors"
+      minutes     = 3
+      namespace   = "AWS/SageMaker"
+      statistic   = "Sum"
+      threshold   = var.alarms.model_errors_per_minute
+    }
+    latency = {
+      applies     = true
+      comparison  = "GreaterThanThreshold"
+      datapoints  = 3
+      description = "one request in twenty takes the model over ${var.alarms.latency_p95_ms} ms"
+      hurts       = true
+      metric      = "ModelLatency"
+      minutes     = 5
+      namespace   = "AWS/SageMaker"
+      statistic   = "p95"
+      # The metric is in microseconds.
+      threshold = var.alarms.latency_p95_ms * 1000
+    }
+    overhead = {
+      applies     = true
+      comparison  = "GreaterThanThreshold"
+      datapoints  = 5
+      description = "one request in twenty waits for SageMaker over ${var.alarms.overhead_p95_ms} ms: cold starts or queues"
+      hurts       = false
+      metric      = "OverheadLatency"
+      minutes     = 5
+      namespace   = "AWS/SageMaker"
+      statistic   = "p95"
+      threshold   = var.alarms.overhead_p95_ms * 1000
+    }
+    concurrency = {
+      applies     = "serverless"
+      comparison  = "GreaterThanOrEqualToThreshold"
+      datapoints  = 3
+      description = "nearly as many requests at once as max_concurrency allows: more are throttled"
+      hurts       = false
+      metric      = "ServerlessConcurrentExecutionsUtilization"
+      minutes     = 5
+      namespace   = "AWS/SageMaker"
+      statistic   = "Maximum"
+      threshold   = var.alarms.concurrency_utilization
+    }
+    gpu-memory = {
+      applies     = "gpu"
+      comparison  = "GreaterThanThreshold"
+      datapoints  = 5
+      description = "the GPU's memory is nearly full: the next long batch may not fit"
+      hurts       = false
+      metric      = "GPUMemoryUtilization"
+      minutes     = 5
+      namespace   = "/aws/sagemaker/Endpoints"
+      statistic   = "Maximum"
+      threshold   = var.alarms.gpu_memory_percent
+    }
+    silence = {
+      applies     = var.alarms.silence_minutes != null
+      comparison  = "LessThanThreshold"
+      datapoints  = coalesce(var.alarms.silence_minutes, 1)
+      description = "no request for ${coalesce(var.alarms.silence_minutes, 1)} minutes: callers may not get through"
+      hurts       = true
+      metric      = "Invocations"
+      minutes     = coalesce(var.alarms.silence_minutes, 1)
+      namespace   = "AWS/SageMaker"
+      statistic   = "Sum"
+      threshold   = 1
+    }
+  }
+
+  _alarms = merge([
+    for fleet_key, fleet in local._fleets : {
+      for name, condition in local._conditions : "${fleet_key}/${name}" => merge(condition, {
+        dimensions = condition.namespace == "AWS/SageMaker" ? fleet.request_dimensions : fleet.host_dimensions
+        fleet      = fleet
+        name       = "${var.name}-${fleet.name}-${name}"
+      }) if tostring(condition.applies) == "true" || condition.applies == fleet.kind || condition.applies == "gpu" && fleet.has_gpu
+    }
+  ]...)
+}
+
+resource "aws_cloudwatch_metric_alarm" "embeddings" {
+  for_each = local._alarms
+
+  alarm_name          = each.value.name
+  alarm_actions       = each.value.hurts ? [] : [local.topic_arn]
+  alarm_description   = "${var.endpoints[each.value.fleet.key].name}: ${each.value.description}."
+  comparison_operator = each.value.comparison
+  datapoints_to_alarm = each.value.datapoints
+  dimensions          = each.value.dimensions
+  evaluation_periods  = each.value.minutes
+  extended_statistic  = startswith(each.value.statistic, "p") ? each.value.statistic : null
+  metric_name         = each.value.metric
+  namespace           = each.value.namespace
+  ok_actions          = each.value.hurts ? [] : [local.topic_arn]
+  period              = 60
+  statistic           = startswith(each.value.statistic, "p") ? null : each.value.statistic
+  tags                = var.tags
+  threshold           = each.value.threshold
+  # SageMaker writes no zeros: no errors and no latency are missing data, and so is silence.
+  treat_missing_data = each.value.comparison == "LessThanThreshold" ? "breaching" : "notBreaching"
+
+  # A percentile of three requests is noise.
+  evaluate_low_sample_count_percentiles = startswith(each.value.statistic, "p") ? "ignore" : null
+}
+
+resource "aws_cloudwatch_composite_alarm" "unhealthy" {
+  for_each = var.alarms == null ? {} : var.endpoints
+
+  alarm_name        = "${var.name}-${each.key}-unhealthy"
+  alarm_actions     = [local.topic_arn]
+  alarm_description = "${each.value.name} is unhealthy: callers get errors or wait too long. The alarms in its rule say which."
+  alarm_rule        = join(" OR ", [for id, alarm in local._alarms : "ALARM(\"${alarm.name}\")" if alarm.fleet.key == each.key && alarm.hurts])
+  ok_actions        = [local.topic_arn]
+  tags              = var.tags
+
+  # A rule may name only alarms that exist.
+  depends_on = [aws_cloudwatch_metric_alarm.embeddings]
+}

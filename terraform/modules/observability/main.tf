@@ -1,0 +1,29 @@
+data "aws_caller_identity" "current" {}
+
+data "aws_partition" "current" {}
+
+data "aws_region" "current" {}
+
+locals {
+  _account   = data.aws_caller_identity.current.account_id
+  _partition = data.aws_partition.current.partition
+  _region    = data.aws_region.current.id
+
+  # Where a fleet's requests and hosts are measured, by <endpoint>/<variant>. Requests to an inference component are
+  # counted under its own name alone.
+  _fleets = merge([
+    for key, endpoint in var.endpoints : {
+      for variant in endpoint.variants : "${key}/${variant}" => {
+        host_dimensions = { EndpointName = endpoint.name, VariantName = variant }
+        key             = key
+        kind            = endpoint.kind
+        has_gpu         = endpoint.has_gpu
+        name            = variant == "AllTraffic" ? key : "${key}-${variant}"
+        request_dimensions = (
+          endpoint.component_name == null ? { EndpointName = endpoint.name, VariantName = variant } :
+          { InferenceComponentName = endpoint.component_name }
+        )
+      }
+    }
+  ]...)
+}

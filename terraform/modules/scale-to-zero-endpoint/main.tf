@@ -1,0 +1,142 @@
+module "instance_types" {
+  source = "../instance-types"
+}
+
+locals {
+  _types  = module.instance_types.types
+  _is_gpu = try(local._types[var.scale_to_zero.instance_type].hardware, "cpu") == "gpu"
+
+  component_name = coalesce(var.component_name, "${var.name}-component")
+  variant        = "AllTraffic"
+
+  # A host's own disks are encrypted by its hardware, and SageMaker has refused a key beside them.
+  _volume_key = try(local._types[var.scale_to_zero.instance_type].local_storage, false) ? null : var.kms_key_arn
+
+  _config = merge(
+    {
+      ExecutionRoleArn = var.model.role_arn
+      ProductionVariants = [
+        {
+          ContainerStartupHealthCheckTimeoutInSeconds = var.scale_to_zero.startup_timeout_s
+          InitialInstanceCount                        = 1
+          InstanceType                                = var.scale_to_zero.instance_type
+          ManagedInstanceScaling = {
+            MaxInstanceCount = var.scale_to_zero.max
+            MinInstanceCount = var.scale_to_zero.min
+            Status           = "ENABLED"
+          }
+          ModelDataDownloadTimeoutInSeconds = var.scale_to_zero.startup_timeout_s
+          RoutingConfig                     = { RoutingStrategy = "LEAST_OUTSTANDING_REQUESTS" }
+          VariantName                       = local.variant
+        },
+      ]
+    },
+    var.network_isolation ? { EnableNetworkIsolation = true } : {},
+    local._volume_key == null ? {} : { KmsKeyId = local._volume_key },
+    var.model.vpc == null ? {} : {
+      VpcConfig = { SecurityGroupIds = var.model.vpc.security_group_ids, Subnets = var.model.vpc.subnet_ids }
+    },
+  )
+
+  # CloudFormation cannot replace what has a fixed name, and a configuration cannot be changed.
+  _config_name = "${coalesce(var.config_name, var.name)}-${substr(sha256(jsonencode(local._config)), 0, 8)}"
+
+  # An accelerator for each copy, which makes it one copy per instance with a single GPU. On CPUs a copy gets what
+  # is asked for, and a large instance holds several.
+  _resources = merge(
+    { MinMemoryRequiredInMb = var.scale_to_zero.memory_mb },
+    local._is_gpu ? { NumberOfAcceleratorDevicesRequired = 1 } : { NumberOfCpuCoresRequired = var.scale_to_zero.cpu_cores },
+  )
+}
+
+# Containers of an inference component write to the component's own group; the endpoint's stays for the service's notes.
+resource "aws_cloudwatch_log_group" "embeddings" {
+  #checkov:skip=CKV_AWS_158:CloudWatch encrypts logs with its own key, and the containers log no texts
+  #checkov:skip=CKV_AWS_338:Serving logs are for operation; who needs a year sets log_retention_days = 365
+  for_each = toset(["Endpoints/${var.name}", "InferenceComponents/${local.component_name}"])
+
+  name              = "/aws/sagemaker/${each.key}"
+  retention_in_days = var.log_retention_days
+  tags              = var.tags
+}
+
+# An endpoint that goes down to zero instances consists of an inference component on a variant without a model. The
+# provider has neither in version 5; CloudFormation has both. To move to native resources, once the provider's oldest
+# allowed version has them (aws_sagemaker_endpoint_configuration with an execution_role_arn is in 6.21; an inference
+# component is not, as of 2026-11): set DeletionPolicy to Retain and apply, remove this resource with a removed block
+# (destroy = false), write the native ones with the same names, and import them.
+resource "aws_cloudformation_stack" "embeddings" {
+  #checkov:skip=CKV_AWS_124:The apply waits for the stack and shows its events: a topic would tell nobody anything new
+  name = "${var.name}-stack"
+  tags = var.tags
+  # Instances are sought, the image is pulled and the model downloaded, one after another.
+  timeout_in_minutes = 60
+
+  template_body = jsonencode({
+    AWSTemplateFormatVersion = "2010-09-09"
+    Description              = "Embedding endpoint ${var.name}, which scales to zero. Made by Terraform."
+    Resources = {
+      EndpointConfig = {
+        Type       = "AWS::SageMaker::EndpointConfig"
+        Properties = merge(local._config, { EndpointConfigName = local._config_name })
+      }
+      # References would give ARNs, and SageMaker wants names here: so the order is said, not implied.
+      Endpoint = {
+        Type       = "AWS::SageMaker::Endpoint"
+        DependsOn  = "EndpointConfig"
+        Properties = { EndpointConfigName = local._config_name, EndpointName = var.name }
+      }
+      # Deleting an endpoint leaves its components behind: by this order CloudFormation deletes them first.
+      InferenceComponent = {
+        Type      = "AWS::SageMaker::InferenceComponent"
+        DependsOn = "Endpoint"
+        Properties = {
+          EndpointName           = var.name
+          InferenceComponentName = local.component_name
+          RuntimeConfig          = { CopyCount = max(1, var.scale_to_zero.min) }
+          Specification = {
+            ComputeResourceRequirements = local._resources
+            ModelName                   = var.model.name
+            StartupParameters = {
+              ContainerStartupHealthCheckTimeoutInSeconds = var.scale_to_zero.startup_timeout_s
+              ModelDataDownloadTimeoutInSeconds           = var.scale_to_zero.startup_timeout_s
+            }
+          }
+          VariantName = local.variant
+        }
+      }
+    }
+    Outputs = {
+      ComponentArn = { Value = { Ref = "InferenceComponent" } }
+      EndpointArn  = { Value = { Ref = "Endpoint" } }
+    }
+  })
+
+  depends_on = [aws_cloudwatch_log_group.embeddings]
+
+  timeouts {
+    create = "75m"
+    update = "75m"
+    delete = "75m"
+  }
+}
+
+module "autoscaling" {
+  source = "../autoscaling"
+
+  name      = var.name
+  capacity  = { max = var.scale_to_zero.max, min = var.scale_to_zero.min }
+  schedules = var.scale_to_zero.schedules
+  tags      = var.tags
+  tracking  = var.scale_to_zero.tracking
+
+  target = {
+    component_name = local.component_name
+    endpoint_name  = var.name
+    instance_type  = var.scale_to_zero.instance_type
+    kind           = "copies"
+  }
+
+  # Copies are scaled once they are there, and no longer scaled before they are deleted.
+  depends_on = [aws_cloudformation_stack.embeddings]
+}

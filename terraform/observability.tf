@@ -1,0 +1,20 @@
+module "observability" {
+  source = "./modules/observability"
+
+  alarms        = var.alarms
+  budget        = var.budget
+  dashboard     = var.dashboard
+  name          = var.name
+  notifications = var.notifications
+
+  # By name and not by what was deployed: alarms must be there before a deployment that they may take back.
+  endpoints = {
+    for key, endpoint in local.endpoints : key => {
+      component_name = endpoint.component_name
+      has_gpu        = endpoint.hardware == "gpu"
+      kind           = try(endpoint.realtime.async, null) == null ? endpoint.kind : "async"
+      name           = endpoint.name
+      variants       = concat(["AllTraffic"], try(keys(endpoint.realtime.variants), []))
+    }
+  }
+}

@@ -1,0 +1,213 @@
+# Scaling that is refused.
+
+mock_provider "aws" {
+  source          = "./tests/mocks"
+  override_during = plan
+}
+
+variables {
+  capacity = { min = 1, max = 5 }
+  name     = "alex-embedding"
+  target   = { kind = "instances", endpoint_name = "alex-embedding-endpoint" }
+  tracking = { value = 600 }
+}
+
+run "no_instance_at_all" {
+  command = plan
+  module { source = "./modules/autoscaling" }
+
+  variables {
+    capacity = { min = 0, max = 5 }
+  }
+
+  expect_failures = [var.capacity]
+}
+
+run "half_an_instance" {
+  command = plan
+  module { source = "./modules/autoscaling" }
+
+  variables {
+    capacity = { min = 1.5, max = 5 }
+  }
+
+  expect_failures = [var.capacity]
+}
+
+run "least_over_most" {
+  command = plan
+  module { source = "./modules/autoscaling" }
+
+  variables {
+    capacity = { min = 6, max = 5 }
+  }
+
+  expect_failures = [var.capacity]
+}
+
+run "nothing_at_most" {
+  command = plan
+  module { source = "./modules/autoscaling" }
+
+  variables {
+    capacity = { min = 0, max = 0 }
+    target   = { kind = "async", endpoint_name = "e" }
+  }
+
+  expect_failures = [var.capacity]
+}
+
+run "unknown_kind" {
+  command = plan
+  module { source = "./modules/autoscaling" }
+
+  variables {
+    target = { kind = "gpus", endpoint_name = "e" }
+  }
+
+  expect_failures = [var.target]
+}
+
+run "copies_of_no_component" {
+  command = plan
+  module { source = "./modules/autoscaling" }
+
+  variables {
+    target = { kind = "copies", endpoint_name = "e" }
+  }
+
+  expect_failures = [var.target]
+}
+
+run "component_beside_instances" {
+  command = plan
+  module { source = "./modules/autoscaling" }
+
+  variables {
+    target = { kind = "instances", component_name = "c", endpoint_name = "e" }
+  }
+
+  expect_failures = [var.target]
+}
+
+run "name_with_a_space" {
+  command = plan
+  module { source = "./modules/autoscaling" }
+
+  variables {
+    name = "alex embedding"
+  }
+
+  expect_failures = [var.name]
+}
+
+run "nothing_that_scales" {
+  command = plan
+  module { source = "./modules/autoscaling" }
+
+  variables {
+    tracking = null
+  }
+
+  expect_failures = [var.tracking]
+}
+
+run "tracking_of_no_value" {
+  command = plan
+  module { source = "./modules/autoscaling" }
+
+  variables {
+    tracking = {}
+  }
+
+  expect_failures = [var.tracking]
+}
+
+run "two_values" {
+  command = plan
+  module { source = "./modules/autoscaling" }
+
+  variables {
+    tracking = { requests_per_second = 20, value = 600 }
+  }
+
+  expect_failures = [var.tracking]
+}
+
+run "metric_of_another_kind" {
+  command = plan
+  module { source = "./modules/autoscaling" }
+
+  variables {
+    tracking = { metric = "SageMakerInferenceComponentInvocationsPerCopy", value = 5 }
+  }
+
+  expect_failures = [var.tracking]
+}
+
+run "metric_that_does_not_exist" {
+  command = plan
+  module { source = "./modules/autoscaling" }
+
+  variables {
+    tracking = { metric = "ModelInvocations", value = 5 }
+  }
+
+  expect_failures = [var.tracking]
+}
+
+run "two_metrics" {
+  command = plan
+  module { source = "./modules/autoscaling" }
+
+  variables {
+    tracking = { metric = "SageMakerVariantInvocationsPerInstance", custom = { namespace = "n", metric_name = "m" }, value = 5 }
+  }
+
+  expect_failures = [var.tracking]
+}
+
+run "value_of_nothing" {
+  command = plan
+  module { source = "./modules/autoscaling" }
+
+  variables {
+    tracking = { value = 0 }
+  }
+
+  expect_failures = [var.tracking]
+}
+
+run "requests_per_second_of_a_concurrency" {
+  command = plan
+  module { source = "./modules/autoscaling" }
+
+  variables {
+    tracking = { metric = "SageMakerVariantConcurrentRequestsPerModelHighResolution", requests_per_second = 5 }
+  }
+
+  expect_failures = [var.tracking]
+}
+
+run "seventy_times_the_warm_containers" {
+  command = plan
+  module { source = "./modules/autoscaling" }
+
+  variables {
+    target   = { kind = "provisioned_concurrency", endpoint_name = "e" }
+    tracking = { value = 70 }
+  }
+
+  expect_failures = [var.tracking]
+}
+
+run "in_faster_than_out" {
+  command = plan
+  module { source = "./modules/autoscaling" }
+
+  variables {
+    tracking = { requests_per_second = 20, scale_in_cooldown_s = 60 }
+  }
+
+  expect_failures = [var.tracking]
+}

@@ -1,0 +1,237 @@
+# Endpoints that the root refuses.
+
+mock_provider "aws" {
+  source          = "./tests/mocks"
+  override_during = plan
+}
+
+variables {
+  name = "alex"
+  endpoints = {
+    embedding = {
+      model      = { hub_id = "sentence-transformers/all-MiniLM-L6-v2" }
+      serverless = {}
+    }
+  }
+}
+
+run "no_endpoint" {
+  command = plan
+
+  variables {
+    endpoints = {}
+  }
+
+  expect_failures = [var.endpoints]
+}
+
+run "key_with_an_underscore" {
+  command = plan
+
+  variables {
+    endpoints = { my_endpoint = { model = { hub_id = "a/b" }, serverless = {} } }
+  }
+
+  expect_failures = [var.endpoints]
+}
+
+run "key_too_long" {
+  command = plan
+
+  variables {
+    endpoints = { embedding-of-the-very-long-documents-of-our-archive = { model = { hub_id = "a/b" }, serverless = {} } }
+  }
+
+  expect_failures = [var.endpoints]
+}
+
+run "two_endpoints_of_one_name" {
+  command = plan
+
+  variables {
+    endpoints = {
+      embedding = { model = { hub_id = "a/b" }, serverless = {} }
+      search    = { endpoint_name = "Alex-embedding-endpoint", model = { hub_id = "a/b" }, serverless = {} }
+    }
+  }
+
+  expect_failures = [var.endpoints]
+}
+
+run "no_kind" {
+  command = plan
+
+  variables {
+    endpoints = { embedding = { model = { hub_id = "a/b" }, endpoint_name = "x" } }
+  }
+
+  expect_failures = [var.endpoints]
+}
+
+run "two_kinds" {
+  command = plan
+
+  variables {
+    endpoints = { embedding = { model = { hub_id = "a/b" }, serverless = {}, realtime = { instance_type = "ml.c7i.xlarge" } } }
+  }
+
+  expect_failures = [var.endpoints]
+}
+
+run "serverless_with_an_instance" {
+  command = plan
+
+  variables {
+    endpoints = { embedding = { model = { hub_id = "a/b" }, serverless = {}, instance_type = "ml.g4dn.xlarge" } }
+  }
+
+  expect_failures = [var.endpoints]
+}
+
+run "serverless_with_a_gpu" {
+  command = plan
+
+  variables {
+    endpoints = { embedding = { model = { hub_id = "a/b", hardware = "gpu" }, serverless = {} } }
+  }
+
+  expect_failures = [var.endpoints]
+}
+
+run "memory_by_awss_name" {
+  command = plan
+
+  variables {
+    endpoints = { embedding = { model = { hub_id = "a/b" }, serverless = { memory_size_in_mb = 4096 } } }
+  }
+
+  expect_failures = [var.endpoints]
+}
+
+run "serverless_in_a_vpc" {
+  command = plan
+
+  variables {
+    endpoints = { embedding = { model = { hub_id = "a/b" }, serverless = {}, vpc = { subnet_ids = ["subnet-1"], security_group_ids = ["sg-1"] } } }
+  }
+
+  expect_failures = [var.endpoints]
+}
+
+run "serverless_in_isolation" {
+  command = plan
+
+  variables {
+    endpoints = { embedding = { model = { hub_id = "a/b" }, serverless = {}, network_isolation = true } }
+  }
+
+  expect_failures = [var.endpoints]
+}
+
+run "serverless_with_data_capture" {
+  command = plan
+
+  variables {
+    endpoints = { embedding = { model = { hub_id = "a/b" }, serverless = {}, data_capture = { path = "s3://my-bucket/captured" } } }
+  }
+
+  expect_failures = [var.endpoints]
+}
+
+run "serverless_with_a_key" {
+  command = plan
+
+  variables {
+    endpoints = { embedding = { model = { hub_id = "a/b" }, serverless = {}, kms_key_arn = "arn:aws:kms:us-east-1:123456789012:key/0a1b2c3d" } }
+  }
+
+  expect_failures = [var.endpoints]
+}
+
+run "second_variant_of_the_firsts_name" {
+  command = plan
+
+  variables {
+    endpoints = { embedding = { model = { hub_id = "a/b" }, realtime = { instance_type = "ml.c7i.xlarge", variants = { AllTraffic = { model = { hub_id = "a/c" } } } } } }
+  }
+
+  expect_failures = [var.endpoints]
+}
+
+run "fewer_instances_than_the_floor" {
+  command = plan
+
+  variables {
+    endpoints = { embedding = { model = { hub_id = "a/b" }, realtime = { instance_type = "ml.c7i.xlarge" }, autoscaling = { min = 2, max = 5, tracking = { value = 600 } } } }
+  }
+
+  expect_failures = [var.endpoints]
+}
+
+run "variant_of_fewer_instances_than_the_floor" {
+  command = plan
+
+  variables {
+    endpoints = {
+      embedding = {
+        model       = { hub_id = "a/b" }
+        autoscaling = { min = 2, max = 5, tracking = { value = 600 } }
+        realtime    = { instance_count = 2, instance_type = "ml.c7i.xlarge", variants = { candidate = { model = { hub_id = "a/c" } } } }
+      }
+    }
+  }
+
+  expect_failures = [var.endpoints]
+}
+
+run "serverless_scaled_without_warm_containers" {
+  command = plan
+
+  variables {
+    endpoints = { embedding = { model = { hub_id = "a/b" }, serverless = {}, autoscaling = { max = 5, tracking = {} } } }
+  }
+
+  expect_failures = [var.endpoints]
+}
+
+run "serverless_scaled_over_its_concurrency" {
+  command = plan
+
+  variables {
+    endpoints = { embedding = { model = { hub_id = "a/b" }, serverless = { provisioned_concurrency = 1 }, autoscaling = { max = 50, tracking = {} } } }
+  }
+
+  expect_failures = [var.endpoints]
+}
+
+run "scaled_without_a_maximum" {
+  command = plan
+
+  variables {
+    endpoints = { embedding = { model = { hub_id = "a/b" }, realtime = { instance_type = "ml.c7i.xlarge" }, autoscaling = { tracking = { value = 600 } } } }
+  }
+
+  expect_failures = [var.endpoints]
+}
+
+run "scaled_to_zero_with_two_maxima" {
+  command = plan
+
+  variables {
+    endpoints = { embedding = { model = { hub_id = "a/b" }, scale_to_zero = { instance_type = "ml.c7i.xlarge" }, autoscaling = { max = 5, tracking = { value = 600 } } } }
+  }
+
+  expect_failures = [var.endpoints]
+}
+
+run "token_level_vectors_cause_a_warning" {
+  command = plan
+
+  variables {
+    endpoints = {
+      embedding = { model = { hub_id = "a/b", container = "huggingface" }, serverless = {} }
+    }
+  }
+
+  expect_failures = [check.pooled_vectors]
+}

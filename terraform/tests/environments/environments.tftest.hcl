@@ -1,0 +1,57 @@
+# Any environment, planned by the real provider: terraform test -test-directory=tests/environments -var-file=environments/….tfvars
+# Nothing is asked of AWS: what would be, is overridden.
+
+provider "aws" {
+  access_key                  = "test"
+  region                      = "us-east-1"
+  secret_key                  = "test"
+  skip_credentials_validation = true
+  skip_requesting_account_id  = true
+}
+
+override_data {
+  target = data.aws_caller_identity.current
+  values = { account_id = "123456789012" }
+}
+
+override_data {
+  target = module.observability.data.aws_caller_identity.current
+  values = { account_id = "123456789012" }
+}
+
+# By the keys that the environments use: an override knows no "all".
+override_data {
+  target = module.model["batch"].module.execution_role.data.aws_caller_identity.current
+  values = { account_id = "123456789012" }
+}
+
+override_data {
+  target = module.model["embedding"].module.execution_role.data.aws_caller_identity.current
+  values = { account_id = "123456789012" }
+}
+
+override_data {
+  target = module.model["search"].module.execution_role.data.aws_caller_identity.current
+  values = { account_id = "123456789012" }
+}
+
+override_data {
+  target = module.variant_model["search/candidate"].module.execution_role.data.aws_caller_identity.current
+  values = { account_id = "123456789012" }
+}
+
+run "can_be_planned" {
+  command = plan
+
+  assert {
+    condition     = join(",", keys(output.endpoint_names)) == join(",", keys(var.endpoints))
+    error_message = "Every endpoint must be there."
+  }
+  assert {
+    condition = alltrue([
+      for key, endpoint in output.endpoints :
+      endpoint.instance_type == null || strcontains(endpoint.image_uri, can(regex("^ml\\.[gp]", coalesce(endpoint.instance_type, "-"))) ? "-gpu-" : "-cpu-")
+    ])
+    error_message = "GPU instances must run a GPU image, and the others one for CPUs."
+  }
+}
