@@ -1,6 +1,26 @@
 """Where vectors come from."""
 
-from embedstack.embedders.base import Embedder, Kind, Limits
+from embedstack.embedders.base import Embedder, OnError, Progress
+from embedstack.embedders.batching import Limits
+from embedstack.embedders.core import Context, Kind
+from embedstack.embedders.fake import FakeEmbedder
+from embedstack.embedders.outcome import Collected, Failure
 from embedstack.embedders.sagemaker import SageMakerEmbedder
+from embedstack.embedders.usage import Price, Stats
+from embedstack.embedders.wrapper import Wrapper
 
-__all__ = ["Embedder", "Kind", "Limits", "SageMakerEmbedder"]
+__all__ = [
+    "Collected",
+    "Context",
+    "Embedder",
+    "Failure",
+    "FakeEmbedder",
+    "Kind",
+    "Limits",
+    "OnError",
+    "Price",
+    "Progress",
+    "SageMakerEmbedder",
+    "Stats",
+    "Wrapper",
+]

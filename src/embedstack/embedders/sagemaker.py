@@ -8,7 +8,9 @@ import numpy as np
 from botocore.exceptions import BotoCoreError, ClientError
 
 from embedstack.aws import create_client, translate_error
-from embedstack.embedders.base import Embedder, Kind, Limits
+from embedstack.embedders.base import Embedder
+from embedstack.embedders.batching import Limits
+from embedstack.embedders.core import Kind
 from embedstack.errors import DimensionMismatch, IntegrityError, ModelFailed
 from embedstack.settings import Settings, load_settings
 
