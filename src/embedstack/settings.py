@@ -1,5 +1,6 @@
 """Configuration: an explicit argument beats the environment, which beats ``.env``, which beats the default."""
 
+from pathlib import Path
 from typing import Any
 
 from pydantic import AliasChoices, Field, ValidationError
@@ -17,8 +18,14 @@ class Settings(BaseSettings):
         aws_region: Region of the endpoint; None leaves it to the AWS configuration files.
         aws_account_id: Account that the endpoint is expected in; None checks nothing.
         aws_endpoint_url: Where AWS is; None is AWS itself.
+        aws_allowed_regions: Regions that texts may be sent to, separated by commas, ``eu-*`` for all of a geography;
+            empty allows every one.
         sagemaker_endpoint: Name of the endpoint.
         sagemaker_batch_size: Texts per request at most. 32 is what Text Embeddings Inference accepts.
+        st_batch_size: Texts per pass of a model in this process at most.
+        embedstack_models_dir: Folder with models as ``<org>/<name>/``.
+        ollama_host: Where Ollama is.
+        ollama_model: Ollama's name of the model.
     """
 
     # An empty assignment such as the ones in .env.example means "not set".
@@ -31,10 +38,20 @@ class Settings(BaseSettings):
     )
     aws_account_id: str | None = Field(default=None, pattern=r"^\d{12}$")
     aws_endpoint_url: str | None = None
+    aws_allowed_regions: str = ""
     sagemaker_endpoint: str | None = Field(
         default=None, validation_alias=AliasChoices("sagemaker_endpoint", "sagemaker_endpoint_name")
     )
     sagemaker_batch_size: int = Field(default=32, ge=1)
+    st_batch_size: int = Field(default=64, ge=1)
+    embedstack_models_dir: Path = Path("models")
+    ollama_host: str = "http://127.0.0.1:11434"
+    ollama_model: str = "all-minilm"
+
+    @property
+    def allowed_regions(self) -> tuple[str, ...]:
+        """``aws_allowed_regions``, split."""
+        return tuple(pattern.strip() for pattern in self.aws_allowed_regions.split(",") if pattern.strip())
 
     def required_endpoint(self) -> str:
         """The endpoint's name.

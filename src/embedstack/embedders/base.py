@@ -1,6 +1,7 @@
 """The calls that a user makes: embed a list, a query, a stream; each sync and async."""
 
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Generator, Iterable, Sequence
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from embedstack.embedders.core import BatchEmbedder, Context, Kind
@@ -97,8 +98,9 @@ class Embedder(BatchEmbedder):
         if not collect:
             self._batcher(kind, context, collect=False).check(texts)
         assembly = Assembly(len(texts), self.info.dimensions, on_progress)
-        async for part in self._arun(batches, kind, collect=collect):
-            assembly.add(part)
+        async with aclosing(self._arun(batches, kind, collect=collect)) as parts:
+            async for part in parts:
+                assembly.add(part)
         return assembly.collected() if collect else assembly.vectors()
 
     def embed_query(self, text: str, *, context: Context | None = None) -> "Vectors":
@@ -123,12 +125,12 @@ class Embedder(BatchEmbedder):
     def embed_stream(
         self, texts: Iterable[str], kind: Kind = ..., *, context: Context | None = ...,
         on_error: Literal["raise"] = ..., on_progress: Progress | None = ...,
-    ) -> "Iterator[Vectors]": ...  # fmt: skip
+    ) -> "Generator[Vectors]": ...  # fmt: skip
     @overload
     def embed_stream(
         self, texts: Iterable[str], kind: Kind = ..., *, context: Context | None = ...,
         on_error: Literal["collect"], on_progress: Progress | None = ...,
-    ) -> "Iterator[Vectors | EmbedStackError]": ...  # fmt: skip
+    ) -> "Generator[Vectors | EmbedStackError]": ...  # fmt: skip
     def embed_stream(
         self,
         texts: Iterable[str],
@@ -137,7 +139,7 @@ class Embedder(BatchEmbedder):
         context: Context | None = None,
         on_error: OnError = "raise",
         on_progress: Progress | None = None,
-    ) -> "Iterator[Vectors | EmbedStackError]":
+    ) -> "Generator[Vectors | EmbedStackError]":
         """Embed any number of texts in constant memory, reading only so far ahead as keeps the backend busy.
 
         Takes what :meth:`embed` takes.
@@ -159,12 +161,12 @@ class Embedder(BatchEmbedder):
     def aembed_stream(
         self, texts: Iterable[str] | AsyncIterable[str], kind: Kind = ..., *, context: Context | None = ...,
         on_error: Literal["raise"] = ..., on_progress: Progress | None = ...,
-    ) -> "AsyncIterator[Vectors]": ...  # fmt: skip
+    ) -> "AsyncGenerator[Vectors]": ...  # fmt: skip
     @overload
     def aembed_stream(
         self, texts: Iterable[str] | AsyncIterable[str], kind: Kind = ..., *, context: Context | None = ...,
         on_error: Literal["collect"], on_progress: Progress | None = ...,
-    ) -> "AsyncIterator[Vectors | EmbedStackError]": ...  # fmt: skip
+    ) -> "AsyncGenerator[Vectors | EmbedStackError]": ...  # fmt: skip
     async def aembed_stream(
         self,
         texts: Iterable[str] | AsyncIterable[str],
@@ -173,16 +175,17 @@ class Embedder(BatchEmbedder):
         context: Context | None = None,
         on_error: OnError = "raise",
         on_progress: Progress | None = None,
-    ) -> "AsyncIterator[Vectors | EmbedStackError]":
+    ) -> "AsyncGenerator[Vectors | EmbedStackError]":
         """As :meth:`embed_stream`, of an iterable or an async one."""
         collect = on_error == "collect"
         source = texts if isinstance(texts, AsyncIterable) else _aiterate(_checked_stream(texts))
         batches = self._batcher(kind, context, collect=collect).asplit(source)
-        async for part in self._arun(batches, kind, collect=collect):
-            for item in part.items():
-                yield item
-            if on_progress is not None:
-                on_progress(part.first + part.count, None)
+        async with aclosing(self._arun(batches, kind, collect=collect)) as parts:
+            async for part in parts:
+                for item in part.items():
+                    yield item
+                if on_progress is not None:
+                    on_progress(part.first + part.count, None)
 
 
 def _checked_list(texts: Sequence[str]) -> Sequence[str]:

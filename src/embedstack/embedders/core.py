@@ -3,7 +3,7 @@
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
@@ -84,6 +84,9 @@ class BatchEmbedder(ABC):
         """Bytes that the text takes in a request."""
         return len(text.encode("utf-8"))
 
+    def hand_over_retries(self) -> None:  # noqa: B027 - a backend without retries of its own has none to hand over
+        """Send every request once from now on: a wrapper retries. Retries have exactly one owner."""
+
     def count_tokens(self, tokens: int) -> None:
         """For a backend to call in :meth:`embed_batch` with the tokens that the service counted."""
         self._counted.tokens = tokens
@@ -151,7 +154,7 @@ class BatchEmbedder(ABC):
             self._look_ahead,
         )  # fmt: skip
 
-    def _arun(self, batches: AsyncIterator[Batch], kind: Kind, *, collect: bool) -> AsyncIterator[Part]:
+    def _arun(self, batches: AsyncIterator[Batch], kind: Kind, *, collect: bool) -> AsyncGenerator[Part]:
         return arun(
             batches, lambda batch: self.run_batch(batch, kind, collect=collect), self._threads, self._new_call(),
             self._look_ahead,

@@ -6,7 +6,7 @@ only in how they wait.
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from concurrent.futures import CancelledError, Executor, Future
 from itertools import chain
 from typing import TYPE_CHECKING
@@ -73,7 +73,7 @@ async def arun(
     pool: Callable[[], Executor],
     call: "Call",
     look_ahead: int,
-) -> "AsyncIterator[Part]":
+) -> "AsyncGenerator[Part]":
     """As :func:`run`, without blocking the event loop."""
     context = call.context()
     loop = asyncio.get_running_loop()

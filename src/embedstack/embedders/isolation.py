@@ -57,7 +57,7 @@ def embed_isolated(
         except EmbedStackError as error:
             if isinstance(error, PayloadTooLarge):
                 on_too_large()
-            if len(texts) > 1 and _concerns_one_text(error, collect=collect):
+            if len(texts) > 1 and _is_worth_halving(error, collect=collect):
                 middle = (start + stop) // 2
                 solve(start, middle)
                 solve(middle, stop)
@@ -80,9 +80,10 @@ def embed_isolated(
     )
 
 
-def _concerns_one_text(error: EmbedStackError, *, collect: bool) -> bool:
-    # Whoever wants the error raised gains nothing from paying for the neighbours of a wrong vector again.
-    return isinstance(error, _OF_ONE_TEXT) and (collect or not isinstance(error, IntegrityError))
+def _is_worth_halving(error: EmbedStackError, *, collect: bool) -> bool:
+    # Whoever wants the error raised gains nothing from paying again for the neighbours of a text that is known.
+    known = error.index is not None or isinstance(error, IntegrityError)
+    return isinstance(error, _OF_ONE_TEXT) and (collect or not known)
 
 
 def _located(error: EmbedStackError, where: Sequence[int]) -> EmbedStackError:

@@ -43,6 +43,10 @@ class Wrapper(Embedder):
         """One batch, already checked and counted further in."""
         return self.embed_batch(texts, kind)
 
+    def hand_over_retries(self) -> None:
+        """Pass it on."""
+        self.inner.hand_over_retries()
+
     def close(self) -> None:
         """Let go of threads, the wrapped embedder's too."""
         super().close()

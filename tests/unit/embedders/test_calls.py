@@ -14,7 +14,7 @@ from embedstack.embedders.fake import FAKE_MODEL, fake_vector
 from embedstack.embedders.pacing import AdaptiveConcurrency, BatchSizer
 from embedstack.errors import ConfigurationError, InputError, ModelFailed, NonFiniteVector, PayloadTooLarge, Throttled
 from embedstack.models import ModelInfo, known_model
-from tests.unit.embedders.twins import TWINS
+from tests.twins import TWINS
 
 
 @pytest.fixture(params=TWINS, ids=lambda twin: twin.name)
