@@ -89,6 +89,11 @@ class Meter:
         with self._lock:
             self._counts[name] += number
 
+    @property
+    def cost_usd(self) -> float:
+        """US dollars so far."""
+        return self._cost
+
     @staticmethod
     def summarize(meters: "Iterable[Meter]") -> Stats:
         """The sum of several meters, with the percentiles of all their latencies."""
