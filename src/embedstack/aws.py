@@ -22,6 +22,7 @@ from botocore.exceptions import (
     TokenRetrievalError,
 )
 
+from embedstack.confidential import confidential
 from embedstack.errors import (
     ConfigurationError,
     EmbedStackError,
@@ -138,15 +139,16 @@ class AwsClient:
             BotoCoreError: It did not reach AWS.
         """
         client = self._client
-        try:
-            return operation(client)
-        except ClientError as error:
-            if error.response.get("Error", {}).get("Code") not in _EXPIRED:
-                raise
-        with self._lock:
-            if self._client is client:
-                self._client = self._create()
-        return operation(self._client)
+        with confidential():
+            try:
+                return operation(client)
+            except ClientError as error:
+                if error.response.get("Error", {}).get("Code") not in _EXPIRED:
+                    raise
+            with self._lock:
+                if self._client is client:
+                    self._client = self._create()
+            return operation(self._client)
 
     def _create(self) -> Any:
         return create_client(

@@ -61,6 +61,8 @@ class EmbedStackError(Exception):
 
     retryable: bool
     retryable_by_default: ClassVar[bool] = False
+    # The message without a position, so that one that is placed anew does not name two.
+    unplaced: str | None = None
 
     def __init__(
         self,
@@ -80,7 +82,8 @@ class EmbedStackError(Exception):
     def at(self, index: int) -> Self:
         """This error as that of the text at a position: a copy, since a request's error may be of many texts."""
         error = copy.copy(self)
-        error.args = (f"Text {index}: {self.args[0]}",)
+        error.unplaced = self.unplaced or self.args[0]
+        error.args = (f"Text {index}: {error.unplaced}",)
         error.index = index
         return error
 

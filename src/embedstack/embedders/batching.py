@@ -26,12 +26,14 @@ class Limits:
         max_items: Texts per request.
         max_bytes: Bytes per request.
         max_tokens: Estimated tokens per request; None where the backend has no such limit.
+        max_text_bytes: Bytes of one text, where that is less than a request's; None otherwise.
         concurrency: Requests in flight at once.
     """
 
     max_items: int = 32
     max_bytes: int = 2_000_000
     max_tokens: int | None = None
+    max_text_bytes: int | None = None
     concurrency: int = 8
 
 
@@ -79,6 +81,7 @@ class Batcher:
         """
         self._limits = limits
         self._room = limits.max_bytes - envelope_bytes
+        self._text_room = min(self._room, limits.max_text_bytes or self._room)
         self._sizer = sizer
         self._request_bytes = request_bytes
         self._prompt = prompt
@@ -165,9 +168,9 @@ class Batcher:
                 "decode it anew.",
                 index=index,
             ) from None
-        if needed > self._room:
+        if needed > self._text_room:
             raise PayloadTooLarge(
-                f"Text {index} takes {needed:,} bytes; one request carries {self._room:,}. Split it.", index=index
+                f"Text {index} takes {needed:,} bytes; one request carries {self._text_room:,}. Split it.", index=index
             )
         return needed
 

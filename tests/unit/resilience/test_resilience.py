@@ -63,7 +63,7 @@ class Scripted(FakeEmbedder):
 
 
 def state_of(embedder) -> str:
-    return embedder.breaker.state
+    return str(embedder.breaker.state)
 
 
 def retrying(inner, clock, policy=None, **options):
