@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from pydantic import AliasChoices, Field, ValidationError
+from pydantic import AliasChoices, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from embedstack.errors import ConfigurationError
@@ -20,6 +20,21 @@ class Settings(BaseSettings):
         aws_endpoint_url: Where AWS is; None is AWS itself.
         aws_allowed_regions: Regions that texts may be sent to, separated by commas, ``eu-*`` for all of a geography;
             empty allows every one.
+        embedding_backend: Where vectors come from: ``sagemaker``, ``bedrock``, ``ollama``, ``local``, ``fake`` or the
+            name of an entry point.
+        embedding_fallbacks: Backends of the same model that take over, separated by commas.
+        embedding_dimensions: A shorter length that the model was trained to be cut to; None for its own.
+        embedding_truncate: Cut texts that are longer than the model reads instead of refusing them.
+        embedding_concurrency: Requests in flight at once.
+        embedding_deadline_seconds: How long a call may take; None for ever.
+        embedding_requests_per_second: Requests at most; None for any.
+        embedding_texts_per_second: Texts at most; None for any.
+        embedstack_cache_mb: Memory for vectors that are known already; 0 for no cache.
+        embedstack_cache_file: SQLite file behind it; None for none.
+        embedstack_cache_key: 32 bytes in base64 that the file is encrypted with.
+        embedstack_cache_ttl_seconds: How long a vector is kept; None for ever.
+        st_model_name: The model's Hugging Face Hub id, for every backend but Bedrock.
+        bedrock_embedding_model_id: Bedrock's id of the embedding model.
         sagemaker_endpoint: Name of the endpoint.
         sagemaker_batch_size: Texts per request at most. 32 is what Text Embeddings Inference accepts.
         st_batch_size: Texts per pass of a model in this process at most.
@@ -39,6 +54,20 @@ class Settings(BaseSettings):
     aws_account_id: str | None = Field(default=None, pattern=r"^\d{12}$")
     aws_endpoint_url: str | None = None
     aws_allowed_regions: str = ""
+    embedding_backend: str = "sagemaker"
+    embedding_fallbacks: str = ""
+    embedding_dimensions: int | None = Field(default=None, ge=1)
+    embedding_truncate: bool = False
+    embedding_concurrency: int = Field(default=8, ge=1)
+    embedding_deadline_seconds: float | None = Field(default=None, gt=0)
+    embedding_requests_per_second: float | None = Field(default=None, gt=0)
+    embedding_texts_per_second: float | None = Field(default=None, gt=0)
+    embedstack_cache_mb: int = Field(default=256, ge=0)
+    embedstack_cache_file: Path | None = None
+    embedstack_cache_key: SecretStr | None = None
+    embedstack_cache_ttl_seconds: float | None = Field(default=None, gt=0)
+    st_model_name: str = "sentence-transformers/all-MiniLM-L6-v2"
+    bedrock_embedding_model_id: str = "amazon.titan-embed-text-v2:0"
     sagemaker_endpoint: str | None = Field(
         default=None, validation_alias=AliasChoices("sagemaker_endpoint", "sagemaker_endpoint_name")
     )
@@ -51,7 +80,12 @@ class Settings(BaseSettings):
     @property
     def allowed_regions(self) -> tuple[str, ...]:
         """``aws_allowed_regions``, split."""
-        return tuple(pattern.strip() for pattern in self.aws_allowed_regions.split(",") if pattern.strip())
+        return _split(self.aws_allowed_regions)
+
+    @property
+    def fallback_backends(self) -> tuple[str, ...]:
+        """``embedding_fallbacks``, split."""
+        return _split(self.embedding_fallbacks)
 
     def required_endpoint(self) -> str:
         """The endpoint's name.
@@ -65,6 +99,10 @@ class Settings(BaseSettings):
                 "(`terraform output -raw dotenv` prints the line), or pass its name."
             )
         return self.sagemaker_endpoint
+
+
+def _split(value: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in value.split(",") if part.strip())
 
 
 def load_settings(**overrides: Any) -> Settings:
