@@ -64,6 +64,7 @@ def create_client(
     *,
     max_connections: int = 10,
     attempts: int = _ATTEMPTS,
+    read_timeout: float = _READ_TIMEOUT_SECONDS,
     session: boto3.Session | None = None,
 ) -> Any:
     """A boto3 client for the configured region and endpoint.
@@ -73,6 +74,7 @@ def create_client(
         settings: Where AWS is.
         max_connections: Size of the connection pool; as many as there are concurrent calls.
         attempts: How often botocore sends a request; 1 where someone else retries.
+        read_timeout: Seconds without a byte of the answer after which to give up.
         session: A session of the caller's, with its own profile or credentials.
 
     Raises:
@@ -80,7 +82,7 @@ def create_client(
     """
     config = Config(
         connect_timeout=_CONNECT_TIMEOUT_SECONDS,
-        read_timeout=_READ_TIMEOUT_SECONDS,
+        read_timeout=read_timeout,
         max_pool_connections=max_connections,
         retries={"mode": "standard", "total_max_attempts": attempts},
     )
@@ -109,9 +111,16 @@ class AwsClient:
     """
 
     def __init__(
-        self, service: str, settings: "Settings", *, max_connections: int, session: boto3.Session | None = None
+        self,
+        service: str,
+        settings: "Settings",
+        *,
+        max_connections: int,
+        read_timeout: float = _READ_TIMEOUT_SECONDS,
+        session: boto3.Session | None = None,
     ) -> None:
         """Make the client; see :func:`create_client`."""
+        self._read_timeout = read_timeout
         self._service = service
         self._settings = settings
         self._max_connections = max_connections
@@ -152,9 +161,13 @@ class AwsClient:
 
     def _create(self) -> Any:
         return create_client(
-            self._service, self._settings, max_connections=self._max_connections, attempts=self._attempts,
+            self._service,
+            self._settings,
+            max_connections=self._max_connections,
+            attempts=self._attempts,
+            read_timeout=self._read_timeout,
             session=self._session,
-        )  # fmt: skip
+        )
 
 
 def translate_error(error: Exception, *, endpoint: str | None = None, region: str | None = None) -> EmbedStackError:

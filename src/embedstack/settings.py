@@ -35,6 +35,10 @@ class Settings(BaseSettings):
         embedstack_cache_ttl_seconds: How long a vector is kept; None for ever.
         st_model_name: The model's Hugging Face Hub id, for every backend but Bedrock.
         bedrock_embedding_model_id: Bedrock's id of the embedding model.
+        bedrock_model_id: Bedrock's id of the model that generates text, or of an inference profile of it.
+        bedrock_max_tokens: Tokens of an answer at most.
+        bedrock_temperature: Randomness of an answer, 0 to 1; None leaves it to the model.
+        bedrock_timeout: Seconds to wait for an answer.
         sagemaker_endpoint: Name of the endpoint.
         sagemaker_batch_size: Texts per request at most. 32 is what Text Embeddings Inference accepts.
         st_batch_size: Texts per pass of a model in this process at most.
@@ -68,6 +72,10 @@ class Settings(BaseSettings):
     embedstack_cache_ttl_seconds: float | None = Field(default=None, gt=0)
     st_model_name: str = "sentence-transformers/all-MiniLM-L6-v2"
     bedrock_embedding_model_id: str = "amazon.titan-embed-text-v2:0"
+    bedrock_model_id: str | None = None
+    bedrock_max_tokens: int = Field(default=2000, ge=1)
+    bedrock_temperature: float | None = Field(default=None, ge=0, le=1)
+    bedrock_timeout: float = Field(default=30, gt=0)
     sagemaker_endpoint: str | None = Field(
         default=None, validation_alias=AliasChoices("sagemaker_endpoint", "sagemaker_endpoint_name")
     )

@@ -1,4 +1,4 @@
-"""Bedrock's runtime API: embedding models whose vectors are made up, in the shapes and within the limits of the real.
+"""Bedrock's runtime API: Converse, and embedding models whose vectors are made up, within the limits of the real.
 
 No weights of Bedrock's models can be had, so a text's vector is drawn by the text itself: the same text gives the same
 vector, and no two texts alike. Shapes and limits: Amazon Bedrock user guide, "Inference request parameters and response
@@ -15,10 +15,13 @@ from urllib.parse import unquote
 
 import numpy as np
 
+from embedstack.localaws.bedrock_converse import converse, converse_stream
+from embedstack.localaws.bedrock_errors import BedrockError
+
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
 
-__all__ = ["BedrockError", "BedrockRuntime", "is_bedrock"]
+__all__ = ["BedrockRuntime", "is_bedrock"]
 
 _GEOGRAPHY = re.compile(r"^(us|eu|apac|us-gov|global)\.")
 _PATH = re.compile(r"^/model/(?P<model>[^/]+)/(?P<operation>[a-z-]+)$")
@@ -28,20 +31,6 @@ _COHERE_TEXTS = 96
 _STATUSES = {400: "400 Bad Request", 404: "404 Not Found", 501: "501 Not Implemented"}
 
 
-class BedrockError(Exception):
-    """An error answer of the service.
-
-    Attributes:
-        status: HTTP status.
-        code: AWS's error code.
-    """
-
-    def __init__(self, status: int, code: str, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-        self.code = code
-
-
 def is_bedrock(environ: "WSGIEnvironment") -> bool:
     """Whether the request was signed for Bedrock's runtime API."""
     signed = "/bedrock/aws4_request" in environ.get("HTTP_AUTHORIZATION", "")
@@ -49,36 +38,45 @@ def is_bedrock(environ: "WSGIEnvironment") -> bool:
 
 
 class BedrockRuntime:
-    """Answers InvokeModel for Titan's and Cohere's embedding models."""
+    """Answers InvokeModel for Titan's and Cohere's embedding models, Converse and ConverseStream."""
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         """Answer one request."""
         headers = [("Content-Type", "application/json"), ("x-amzn-RequestId", str(uuid.uuid4()))]
         try:
-            answer, tokens = _answer(environ)
-            status = "200 OK"
-            headers.append(("X-Amzn-Bedrock-Input-Token-Count", str(tokens)))
+            body, status = _answer(environ, headers), "200 OK"
         except BedrockError as error:
-            answer, status = {"message": str(error)}, _STATUSES[error.status]
+            body, status = json.dumps({"message": str(error)}).encode(), _STATUSES[error.status]
             headers.append(("x-amzn-errortype", error.code))
-        body = json.dumps(answer).encode()
         start_response(status, [*headers, ("Content-Length", str(len(body)))])
         return [body]
 
 
-def _answer(environ: "WSGIEnvironment") -> tuple[dict[str, Any], int]:
+def _answer(environ: "WSGIEnvironment", headers: list[tuple[str, str]]) -> bytes:
     found = _PATH.match(environ.get("PATH_INFO", ""))
-    if found is None or found["operation"] != "invoke":
-        action = environ.get("PATH_INFO", "")
-        raise BedrockError(
-            501, "NotImplementedException", f"The local AWS does not implement bedrock-runtime: {action}."
-        )
-    model = _GEOGRAPHY.sub("", unquote(found["model"]))
+    model_id = unquote(found["model"]) if found else ""
+    model = _GEOGRAPHY.sub("", model_id)
     content = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
     try:
         request = json.loads(content)
     except ValueError:
         raise _invalid("Malformed input request, please reformat your input and try again.") from None
+    match found["operation"] if found else "":
+        case "invoke":
+            answer, tokens = _embed(model, request)
+            headers.append(("X-Amzn-Bedrock-Input-Token-Count", str(tokens)))
+            return json.dumps(answer).encode()
+        case "converse":
+            return json.dumps(converse(model, request, is_profile=model != model_id)).encode()
+        case "converse-stream":
+            headers[0] = ("Content-Type", "application/vnd.amazon.eventstream")
+            return b"".join(converse_stream(model, request, is_profile=model != model_id))
+        case _:
+            message = f"The local AWS does not implement bedrock-runtime: {environ.get('PATH_INFO', '')}."
+            raise BedrockError(501, "NotImplementedException", message)
+
+
+def _embed(model: str, request: dict[str, Any]) -> tuple[dict[str, Any], int]:
     if model.startswith("amazon.titan-embed-text-v"):
         return _titan(model, request)
     if model.startswith("cohere.embed-"):
