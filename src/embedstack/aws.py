@@ -12,12 +12,16 @@ from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
+    ConnectionClosedError,
     ConnectionError as BotoConnectionError,
     HTTPClientError,
+    IncompleteReadError,
     NoCredentialsError,
     NoRegionError,
     PartialCredentialsError,
     ProfileNotFound,
+    ReadTimeoutError,
+    ResponseStreamingError,
     SSOError,
     TokenRetrievalError,
 )
@@ -192,6 +196,8 @@ def translate_error(error: Exception, *, endpoint: str | None = None, region: st
             )
         case ProfileNotFound():
             return ConfigurationError(f"{error}: `aws configure list-profiles` shows those that exist.")
+        case IncompleteReadError() | ResponseStreamingError() | ReadTimeoutError() | ConnectionClosedError():
+            return EndpointUnavailable(f"AWS broke off the answer: {type(error).__name__}.")
         case BotoConnectionError() | HTTPClientError():
             return EndpointUnavailable(_unreachable(error))
         case _:
