@@ -10,7 +10,7 @@ from embedstack.aws import AwsClient, translate_error
 from embedstack.embedders.base import Embedder
 from embedstack.embedders.batching import Limits
 from embedstack.embedders.sagemaker_answers import JSON, NPY, ClientPooling, read_answer
-from embedstack.errors import EndpointError, InputError
+from embedstack.errors import EndpointError, InputError, ModelFailed
 from embedstack.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -112,7 +112,12 @@ class SageMakerEmbedder(Embedder):
             EmbedStackError: As :meth:`Embedder.embed`.
         """
         content, _ = self._invoke(_json_bytes(body), JSON)
-        return json.loads(content)
+        try:
+            return json.loads(content)
+        except ValueError as error:
+            raise ModelFailed(
+                f"Endpoint {self.endpoint} answered {len(content)} bytes that are not JSON.", retryable=True
+            ) from error
 
     def _request(self, texts: Sequence[str]) -> dict[str, Any]:
         body: dict[str, Any] = {"inputs": list(texts), "normalize": self.info.normalized, "truncate": self.truncate}
@@ -130,8 +135,10 @@ class SageMakerEmbedder(Embedder):
         except (InputError, EndpointError) as error:
             if error.retryable:
                 raise
+            # Where the request itself is at fault this raises too, and says nothing about arrays.
+            answer = self._invoke(body, JSON)
             self._gives_arrays = False
-            return self._invoke(body, JSON)
+            return answer
         self._gives_arrays = content_type.startswith(NPY)
         return content, content_type
 

@@ -5,7 +5,13 @@ import numpy as np
 import pytest
 
 from embedstack.embedders import SageMakerEmbedder
-from embedstack.errors import ConfigurationError, DimensionMismatch, EndpointNotFound, EndpointUnavailable
+from embedstack.errors import (
+    ConfigurationError,
+    DimensionMismatch,
+    EndpointNotFound,
+    EndpointUnavailable,
+    InputError,
+)
 from embedstack.models import known_model
 from embedstack.settings import load_settings
 from tests.conftest import MINILM
@@ -85,3 +91,12 @@ def test_a_region_that_is_not_allowed_is_refused(aws, allowed):
     settings = load_settings(aws_allowed_regions=allowed)
     with pytest.raises(ConfigurationError, match="AWS_REGION is us-east-1"):
         SageMakerEmbedder(known_model(MINILM), endpoint="tei", settings=settings)
+
+
+def test_a_bad_text_does_not_end_the_use_of_arrays(aws):
+    found = embedder(aws, "own")
+    found.embed(["x"])
+    with pytest.raises(InputError):
+        found.embed(["word " * 1000])
+    found.embed(["x"])
+    assert found._gives_arrays
