@@ -17,7 +17,7 @@ FLOORS = [
     {"embedders", "stores"},
     {"resilience", "cache", "cache_memory", "cache_sqlite"},
     {"factory", "documents", "generation", "costs", "deployment", "validation", "validation_reports", "terraform"},
-    {"api"},
+    {"api", "langchain"},
 ]
 # The in-process backend runs the model server's encoder; nothing else of the client does.
 EXCEPTIONS = {"embedders/local.py": {"serving"}}
