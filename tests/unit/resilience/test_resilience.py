@@ -15,10 +15,12 @@ from embedstack.errors import (
     BudgetExceeded,
     CircuitOpen,
     ConfigurationError,
+    CountMismatch,
     DeadlineExceeded,
     EndpointAsleep,
     EndpointUnavailable,
     InputError,
+    ModelFailed,
     NonFiniteVector,
     Throttled,
 )
@@ -324,13 +326,18 @@ def test_deadline_does_not_wait_for_a_request_under_way_in_a_task():
         assert asyncio.run(seconds()) < 0.5
 
 
-def test_the_whole_chain_over_many_faults_loses_nothing(twin, clock):
+@pytest.mark.parametrize(
+    "error",
+    [DOWN, Throttled("many"), ModelFailed("424", retryable=True), NonFiniteVector("NaN"), CountMismatch("one short")],
+    ids=lambda error: type(error).__name__,
+)
+def test_the_whole_chain_over_many_faults_loses_nothing(twin, clock, error):
     lock = threading.Lock()
     counter = iter(range(10**9))
 
     def one_in_ten(_):
         with lock:
-            return DOWN if next(counter) % 10 == 3 else None
+            return error if next(counter) % 10 == 3 else None
 
     texts = [str(number) for number in range(20_000)]
     backend = FakeEmbedder(limits=Limits(max_items=32, concurrency=8), fault=one_in_ten)
