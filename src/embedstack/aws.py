@@ -1,6 +1,10 @@
 """AWS clients from botocore's own chain of credentials, and botocore's errors in the product's words."""
 
-from typing import TYPE_CHECKING, Any
+import json
+import threading
+from collections.abc import Callable
+from fnmatch import fnmatch
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 import boto3
@@ -8,16 +12,21 @@ from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
+    ConnectionClosedError,
     ConnectionError as BotoConnectionError,
     HTTPClientError,
+    IncompleteReadError,
     NoCredentialsError,
     NoRegionError,
     PartialCredentialsError,
     ProfileNotFound,
+    ReadTimeoutError,
+    ResponseStreamingError,
     SSOError,
     TokenRetrievalError,
 )
 
+from embedstack.confidential import confidential
 from embedstack.errors import (
     ConfigurationError,
     EmbedStackError,
@@ -33,11 +42,16 @@ from embedstack.errors import (
 if TYPE_CHECKING:
     from embedstack.settings import Settings
 
-__all__ = ["create_client", "translate_error"]
+_Result = TypeVar("_Result")
+
+__all__ = ["AwsClient", "create_client", "translate_error"]
 
 # SageMaker gives a model 60 s to answer; a client that gives up just before would not learn the outcome.
 _READ_TIMEOUT_SECONDS = 70
 _CONNECT_TIMEOUT_SECONDS = 5
+_ATTEMPTS = 3
+# A container's message is quoted up to here: a careless one repeats its input.
+_QUOTED_CHARACTERS = 300
 
 _EXPIRED = {"ExpiredToken", "ExpiredTokenException", "RequestExpired"}
 _REFUSED = {
@@ -49,7 +63,13 @@ _UNAVAILABLE = {"InternalDependencyException", "InternalFailure", "ModelNotReady
 
 
 def create_client(
-    service: str, settings: "Settings", *, max_connections: int = 10, session: boto3.Session | None = None
+    service: str,
+    settings: "Settings",
+    *,
+    max_connections: int = 10,
+    attempts: int = _ATTEMPTS,
+    read_timeout: float = _READ_TIMEOUT_SECONDS,
+    session: boto3.Session | None = None,
 ) -> Any:
     """A boto3 client for the configured region and endpoint.
 
@@ -57,22 +77,101 @@ def create_client(
         service: boto3's name of the service.
         settings: Where AWS is.
         max_connections: Size of the connection pool; as many as there are concurrent calls.
+        attempts: How often botocore sends a request; 1 where someone else retries.
+        read_timeout: Seconds without a byte of the answer after which to give up.
         session: A session of the caller's, with its own profile or credentials.
 
     Raises:
-        ConfigurationError: No region is set, or the profile does not exist.
+        ConfigurationError: No region is set, it is not an allowed one, or the profile does not exist.
     """
     config = Config(
         connect_timeout=_CONNECT_TIMEOUT_SECONDS,
-        read_timeout=_READ_TIMEOUT_SECONDS,
+        read_timeout=read_timeout,
         max_pool_connections=max_connections,
-        retries={"mode": "standard", "total_max_attempts": 3},
+        retries={"mode": "standard", "total_max_attempts": attempts},
     )
     try:
         session = session or boto3.Session(region_name=settings.aws_region)
-        return session.client(service, endpoint_url=settings.aws_endpoint_url, config=config)  # type: ignore[call-overload]
+        client = session.client(service, endpoint_url=settings.aws_endpoint_url, config=config)  # type: ignore[call-overload]
     except BotoCoreError as error:
         raise translate_error(error) from error
+    _check_region(client.meta.region_name, settings)
+    return client
+
+
+def _check_region(region: str, settings: "Settings") -> None:
+    allowed = settings.allowed_regions
+    if allowed and not any(fnmatch(region, pattern) for pattern in allowed):
+        raise ConfigurationError(
+            f"Texts may be sent to {', '.join(allowed)} (AWS_ALLOWED_REGIONS), and AWS_REGION is {region}."
+        )
+
+
+class AwsClient:
+    """A boto3 client that is made anew when its credentials have expired and may have been rotated.
+
+    botocore refreshes a role's credentials itself; those that a person or a cron job writes to a file or a profile it
+    reads once.
+    """
+
+    def __init__(
+        self,
+        service: str,
+        settings: "Settings",
+        *,
+        max_connections: int,
+        read_timeout: float = _READ_TIMEOUT_SECONDS,
+        session: boto3.Session | None = None,
+    ) -> None:
+        """Make the client; see :func:`create_client`."""
+        self._read_timeout = read_timeout
+        self._service = service
+        self._settings = settings
+        self._max_connections = max_connections
+        self._session = session
+        self._attempts = _ATTEMPTS
+        self._lock = threading.Lock()
+        self._client = self._create()
+
+    @property
+    def region(self) -> str:
+        """The region that is called."""
+        return str(self._client.meta.region_name)
+
+    def hand_over_retries(self) -> None:
+        """Send every request once from now on: someone else retries."""
+        with self._lock:
+            self._attempts = 1
+            self._client = self._create()
+
+    def call(self, operation: Callable[[Any], _Result]) -> _Result:
+        """Run an operation; once more with fresh credentials if it was refused for expired ones.
+
+        Raises:
+            ClientError: AWS refused it.
+            BotoCoreError: It did not reach AWS.
+        """
+        client = self._client
+        with confidential():
+            try:
+                return operation(client)
+            except ClientError as error:
+                if error.response.get("Error", {}).get("Code") not in _EXPIRED:
+                    raise
+            with self._lock:
+                if self._client is client:
+                    self._client = self._create()
+            return operation(self._client)
+
+    def _create(self) -> Any:
+        return create_client(
+            self._service,
+            self._settings,
+            max_connections=self._max_connections,
+            attempts=self._attempts,
+            read_timeout=self._read_timeout,
+            session=self._session,
+        )
 
 
 def translate_error(error: Exception, *, endpoint: str | None = None, region: str | None = None) -> EmbedStackError:
@@ -97,6 +196,8 @@ def translate_error(error: Exception, *, endpoint: str | None = None, region: st
             )
         case ProfileNotFound():
             return ConfigurationError(f"{error}: `aws configure list-profiles` shows those that exist.")
+        case IncompleteReadError() | ResponseStreamingError() | ReadTimeoutError() | ConnectionClosedError():
+            return EndpointUnavailable(f"AWS broke off the answer: {type(error).__name__}.")
         case BotoConnectionError() | HTTPClientError():
             return EndpointUnavailable(_unreachable(error))
         case _:
@@ -145,12 +246,14 @@ def _translate_client_error(error: ClientError, endpoint: str | None, region: st
 
 def _translate_model_error(response: dict[str, Any], request_id: str | None) -> EmbedStackError:
     status = response.get("OriginalStatusCode")
-    said = str(response.get("OriginalMessage") or response.get("Error", {}).get("Message") or "")
+    said, index = _read_container_error(
+        str(response.get("OriginalMessage") or response.get("Error", {}).get("Message") or "")
+    )
     match status:
         case 413:
-            return PayloadTooLarge(f"The container takes no such request: {said}", request_id=request_id)
+            return PayloadTooLarge(f"The container takes no such request: {said}", request_id=request_id, index=index)
         case 400 | 422:
-            return InputError(f"The container refused the request: {said}", request_id=request_id)
+            return InputError(f"The container refused the request: {said}", request_id=request_id, index=index)
         case 429:
             return Throttled(f"The container is overloaded: {said}", request_id=request_id)
         case 503:
@@ -162,3 +265,13 @@ def _translate_model_error(response: dict[str, Any], request_id: str | None) -> 
                 retryable=True,
                 request_id=request_id,
             )
+
+
+def _read_container_error(original: str) -> tuple[str, int | None]:
+    """The sentence and the failing input's index of an error body such as ``{"error", "error_type", "index"}``."""
+    try:
+        document = json.loads(original)
+        said, index = str(document["error"]), document.get("index")
+    except (ValueError, KeyError, TypeError, AttributeError):
+        said, index = original, None
+    return said[:_QUOTED_CHARACTERS], index if isinstance(index, int) else None

@@ -16,19 +16,22 @@
     │   ├── NonFiniteVector
     │   └── CountMismatch
     ├── CircuitOpen                   calls are held back after repeated failures
+    ├── DeadlineExceeded              the time that the caller allowed is up
     ├── BudgetExceeded                the configured spending limit is reached
     └── StoreError                    a vector store refused or lost a write
 
 Each message names the input and the remedy. Texts and vectors are never part of a message.
 """
 
-from typing import ClassVar
+import copy
+from typing import ClassVar, Self
 
 __all__ = [
     "BudgetExceeded",
     "CircuitOpen",
     "ConfigurationError",
     "CountMismatch",
+    "DeadlineExceeded",
     "DimensionMismatch",
     "EmbedStackError",
     "EndpointAsleep",
@@ -53,10 +56,13 @@ class EmbedStackError(Exception):
         retryable: Whether the same call may succeed later without a change.
         request_id: The service's request id, for a support case; None where there was no request.
         index: Position of the failing text in the caller's list; None where the error concerns no one text.
+        retry_after: Seconds after which the service asked to be called again; None where it did not say.
     """
 
     retryable: bool
     retryable_by_default: ClassVar[bool] = False
+    # The message without a position, so that one that is placed anew does not name two.
+    unplaced: str | None = None
 
     def __init__(
         self,
@@ -65,11 +71,21 @@ class EmbedStackError(Exception):
         retryable: bool | None = None,
         request_id: str | None = None,
         index: int | None = None,
+        retry_after: float | None = None,
     ) -> None:
         super().__init__(message)
         self.retryable = self.retryable_by_default if retryable is None else retryable
         self.request_id = request_id
         self.index = index
+        self.retry_after = retry_after
+
+    def at(self, index: int) -> Self:
+        """This error as that of the text at a position: a copy, since a request's error may be of many texts."""
+        error = copy.copy(self)
+        error.unplaced = self.unplaced or self.args[0]
+        error.args = (f"Text {index}: {error.unplaced}",)
+        error.index = index
+        return error
 
     def __str__(self) -> str:
         message = super().__str__()
@@ -158,6 +174,10 @@ class CircuitOpen(EmbedStackError):
     """Calls are held back after repeated failures."""
 
     retryable_by_default = True
+
+
+class DeadlineExceeded(EmbedStackError):
+    """The time that the caller allowed is up."""
 
 
 class BudgetExceeded(EmbedStackError):

@@ -11,14 +11,17 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 # From the ground up; a room may import from its own floor and from those below.
 FLOORS = [
-    {"errors", "settings", "models", "golden"},
+    {"errors", "settings", "models", "golden", "clock", "confidential", "model_files"},
     {"aws"},
+    {"bedrock"},
     {"embedders", "stores"},
-    {"resilience", "cache"},
-    {"documents", "generation", "costs", "deployment", "validation", "validation_reports", "terraform"},
-    {"api"},
+    {"resilience", "cache", "cache_memory", "cache_sqlite"},
+    {"factory", "documents", "generation", "costs", "deployment", "validation", "validation_reports", "terraform"},
+    {"api", "langchain"},
 ]
-APART = {"serving": {"errors", "models", "golden"}, "localaws": {"serving", "errors", "models"}}
+# The in-process backend runs the model server's encoder; nothing else of the client does.
+EXCEPTIONS = {"embedders/local.py": {"serving"}}
+APART = {"serving": {"errors", "models", "golden"}, "localaws": {"serving", "errors", "models", "model_files"}}
 
 
 def room(path: Path) -> str:
@@ -39,12 +42,13 @@ def imported_rooms(path: Path) -> set[str]:
 def test_imports_go_down_only(path):
     own = room(path)
     if own == "__init__":
-        return
+        return  # the package itself names what its users import, wherever that is
     if own in APART:
         allowed = APART[own]
     else:
         floor = next(index for index, rooms in enumerate(FLOORS) if own in rooms)
         allowed = set().union(*FLOORS[: floor + 1])
+    allowed = allowed | EXCEPTIONS.get(str(path.relative_to(PACKAGE)), set())
     assert imported_rooms(path) - {own} <= allowed
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, NoCredentialsError, NoRegionError
 
-from embedstack.aws import create_client, translate_error
+from embedstack.aws import AwsClient, create_client, translate_error
 from embedstack.errors import (
     ConfigurationError,
     EndpointAsleep,
@@ -94,3 +94,39 @@ def test_no_region_is_a_configuration_error(monkeypatch, tmp_path):
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
     with pytest.raises(ConfigurationError, match="No AWS region is set"):
         create_client("sagemaker-runtime", load_settings())
+
+
+def test_rotated_credentials_are_picked_up(monkeypatch, tmp_path):
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID", raising=False)
+    monkeypatch.delenv("AWS_PROFILE", raising=False)
+    file = tmp_path / "credentials"
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(file))
+
+    def rotate(key):
+        file.write_text(f"[default]\naws_access_key_id = {key}\naws_secret_access_key = x\n")
+
+    def operation(client):
+        key = client._request_signer._credentials.access_key
+        if key == "old":
+            rotate("new")
+            raise client_error("ExpiredTokenException", "expired", 403)
+        return key
+
+    rotate("old")
+    client = AwsClient("sagemaker-runtime", load_settings(aws_region="us-east-1"), max_connections=1, session=None)
+    assert client.call(operation) == "new"
+
+
+def test_retries_can_be_handed_over():
+    client = AwsClient("sagemaker-runtime", load_settings(aws_region="us-east-1"), max_connections=1, session=None)
+    assert client._client.meta.config.retries["total_max_attempts"] == 3
+    client.hand_over_retries()
+    assert client._client.meta.config.retries["total_max_attempts"] == 1
+
+
+def test_a_container_names_the_failing_text():
+    original = '{"error": "too long", "error_type": "text_too_long", "index": 2}'
+    error = client_error("ModelError", "x", 424, OriginalStatusCode=422, OriginalMessage=original)
+    found = translate_error(error)
+    assert found.index == 2
+    assert "refused the request: too long" in str(found)

@@ -1,169 +1,205 @@
-"""What every embedding backend has in common: a backend embeds one batch, everything else is here, once."""
+"""The calls that a user makes: embed a list, a query, a stream; each sync and async."""
 
-import threading
-from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Generator, Iterable, Sequence
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any, Literal, overload
 
-import numpy as np
-
-from embedstack.errors import CountMismatch, DimensionMismatch, InputError, NonFiniteVector, PayloadTooLarge
+from embedstack.embedders.core import BatchEmbedder, Context, Kind
+from embedstack.embedders.outcome import Assembly, Collected
+from embedstack.errors import EmbedStackError, InputError
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
-    from embedstack.models import ModelInfo
+    Vectors = NDArray[np.float32]
 
-__all__ = ["Embedder", "Kind", "Limits", "Stats"]
+__all__ = ["Embedder", "OnError", "Progress"]
 
-Kind = Literal["query", "document"]
+OnError = Literal["raise", "collect"]
+#: Called with the texts that are done, and those there are in all (None for a stream).
+Progress = Callable[[int, int | None], None]
 
-# A unit vector that went through bfloat16 or a decimal text is still this close to length 1.
-_NORM_TOLERANCE = 1e-2
 
+class Embedder(BatchEmbedder):
+    """Turns texts into vectors. Safe to call from several threads and tasks.
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What one request of a backend may carry.
-
-    Attributes:
-        max_items: Texts per request.
-        max_bytes: Bytes per request.
-        concurrency: Requests in flight at once.
+    A backend implements ``embed_batch``, which embeds one batch, and nothing else; where its requests are more than
+    the texts' bytes, also ``request_bytes`` and ``envelope_bytes``.
     """
 
-    max_items: int = 32
-    max_bytes: int = 2_000_000
-    concurrency: int = 8
-
-
-@dataclass(frozen=True, slots=True)
-class Stats:
-    """What an embedder has done so far."""
-
-    requests: int = 0
-    texts: int = 0
-
-
-class Embedder(ABC):
-    """Turns texts into vectors. Safe to call from several threads.
-
-    Attributes:
-        info: The model whose vectors these are.
-        limits: What one request may carry.
-    """
-
-    def __init__(self, info: "ModelInfo", limits: Limits) -> None:
-        self.info = info
-        self.limits = limits
-        self._stats = Stats()
-        self._stats_lock = threading.Lock()
-
-    @abstractmethod
-    def embed_batch(self, texts: Sequence[str], kind: Kind) -> "NDArray[np.float32]":
-        """One request: vectors (texts, dimensions) in the order of the texts, as the backend gave them."""
-
-    # Bytes of a request that are not its texts.
-    envelope_bytes: ClassVar[int] = 0
-
-    def request_bytes(self, text: str) -> int:
-        """Bytes that the text takes in a request."""
-        return len(text.encode("utf-8"))
-
-    def embed(self, texts: Sequence[str], kind: Kind = "document") -> "NDArray[np.float32]":
+    @overload
+    def embed(
+        self, texts: Sequence[str], kind: Kind = ..., *, context: Context | None = ...,
+        on_error: Literal["raise"] = ..., on_progress: Progress | None = ...,
+    ) -> "Vectors": ...  # fmt: skip
+    @overload
+    def embed(
+        self, texts: Sequence[str], kind: Kind = ..., *, context: Context | None = ...,
+        on_error: Literal["collect"], on_progress: Progress | None = ...,
+    ) -> Collected: ...  # fmt: skip
+    def embed(
+        self,
+        texts: Sequence[str],
+        kind: Kind = "document",
+        *,
+        context: Context | None = None,
+        on_error: OnError = "raise",
+        on_progress: Progress | None = None,
+    ) -> "Vectors | Collected":
         """Embed texts, split into requests within the backend's limits.
 
         Args:
             texts: The texts, none of them empty. No texts give no vectors.
             kind: Whether the texts are searched for or searched through; some models tell them apart.
+            context: What the texts are about; use the same for documents and for the queries that look for them.
+            on_error: ``collect`` lists the texts that have no vector instead of raising the first one's error.
+            on_progress: Called after each batch.
 
         Returns:
-            float32 (texts, dimensions), in the order of the texts.
+            float32 (texts, dimensions), in the order of the texts; with ``on_error="collect"`` a :class:`Collected`.
 
         Raises:
             InputError: A text is empty, too long or too large; nothing was embedded. Carries its index.
             EndpointError: The backend did not answer with vectors.
             IntegrityError: It did, but not with the right ones.
         """
-        batches = list(self._split(texts))
-        if not batches:
-            return np.empty((0, self.info.dimensions), np.float32)
-        with ThreadPoolExecutor(min(self.limits.concurrency, len(batches))) as pool:
-            futures = [pool.submit(self._embed_checked, texts[start:stop], kind, start) for start, stop in batches]
-            try:
-                return np.concatenate([future.result() for future in futures])
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+        collect = on_error == "collect"
+        batches = self._batcher(kind, context, collect=collect).split(_checked_list(texts))
+        if not collect:
+            self._batcher(kind, context, collect=False).check(texts)
+        assembly = Assembly(len(texts), self.info.dimensions, on_progress)
+        for part in self._run(batches, kind, collect=collect):
+            assembly.add(part)
+        return assembly.collected() if collect else assembly.vectors()
 
-    def embed_query(self, text: str) -> "NDArray[np.float32]":
+    @overload
+    async def aembed(
+        self, texts: Sequence[str], kind: Kind = ..., *, context: Context | None = ...,
+        on_error: Literal["raise"] = ..., on_progress: Progress | None = ...,
+    ) -> "Vectors": ...  # fmt: skip
+    @overload
+    async def aembed(
+        self, texts: Sequence[str], kind: Kind = ..., *, context: Context | None = ...,
+        on_error: Literal["collect"], on_progress: Progress | None = ...,
+    ) -> Collected: ...  # fmt: skip
+    async def aembed(
+        self,
+        texts: Sequence[str],
+        kind: Kind = "document",
+        *,
+        context: Context | None = None,
+        on_error: OnError = "raise",
+        on_progress: Progress | None = None,
+    ) -> "Vectors | Collected":
+        """As :meth:`embed`, without blocking the event loop; cancelling the task sends no further request."""
+        collect = on_error == "collect"
+        batches = self._batcher(kind, context, collect=collect).asplit(_aiterate(_checked_list(texts)))
+        if not collect:
+            self._batcher(kind, context, collect=False).check(texts)
+        assembly = Assembly(len(texts), self.info.dimensions, on_progress)
+        async with aclosing(self._arun(batches, kind, collect=collect)) as parts:
+            async for part in parts:
+                assembly.add(part)
+        return assembly.collected() if collect else assembly.vectors()
+
+    def embed_query(self, text: str, *, context: Context | None = None) -> "Vectors":
         """The vector (dimensions,) of a text to search for; raises as :meth:`embed`."""
-        vector: NDArray[np.float32] = self.embed([text], "query")[0]
+        vector: Vectors = self.embed([text], "query", context=context)[0]
         return vector
 
-    def embed_documents(self, texts: Sequence[str]) -> "NDArray[np.float32]":
+    async def aembed_query(self, text: str, *, context: Context | None = None) -> "Vectors":
+        """As :meth:`embed_query`."""
+        vector: Vectors = (await self.aembed([text], "query", context=context))[0]
+        return vector
+
+    def embed_documents(self, texts: Sequence[str], *, context: Context | None = None) -> "Vectors":
         """The vectors (texts, dimensions) of texts to search through; raises as :meth:`embed`."""
-        return self.embed(texts, "document")
+        return self.embed(texts, "document", context=context)
 
-    def stats(self) -> Stats:
-        """Requests answered and texts embedded since this embedder was made."""
-        return self._stats
+    async def aembed_documents(self, texts: Sequence[str], *, context: Context | None = None) -> "Vectors":
+        """As :meth:`embed_documents`."""
+        return await self.aembed(texts, "document", context=context)
 
-    def _split(self, texts: Sequence[str]) -> Iterator[tuple[int, int]]:
-        """Runs of consecutive texts, each within one request's items and bytes."""
-        if isinstance(texts, str):
-            raise InputError("embed() takes a list of texts; for one text write embed([text]) or embed_query(text).")
-        room = self.limits.max_bytes - self.envelope_bytes
-        start = size = 0
-        for index, text in enumerate(texts):
-            if not isinstance(text, str) or not text:
-                what = "empty" if text == "" else f"a {type(text).__name__}, not a string"
-                raise InputError(f"Text {index} is {what}; leave it out or give it content.", index=index)
-            try:
-                needed = self.request_bytes(text)
-            except UnicodeEncodeError as error:
-                raise InputError(
-                    f"Text {index} holds a lone surrogate at {error.start}, which is no character; decode it anew.",
-                    index=index,
-                ) from None
-            if needed > room:
-                raise PayloadTooLarge(
-                    f"Text {index} takes {needed:,} bytes; one request carries {room:,}. Split it.",
-                    index=index,
-                )
-            if index - start == self.limits.max_items or size + needed > room:
-                yield start, index
-                start, size = index, 0
-            size += needed
-        if start < len(texts):
-            yield start, len(texts)
+    @overload
+    def embed_stream(
+        self, texts: Iterable[str], kind: Kind = ..., *, context: Context | None = ...,
+        on_error: Literal["raise"] = ..., on_progress: Progress | None = ...,
+    ) -> "Generator[Vectors]": ...  # fmt: skip
+    @overload
+    def embed_stream(
+        self, texts: Iterable[str], kind: Kind = ..., *, context: Context | None = ...,
+        on_error: Literal["collect"], on_progress: Progress | None = ...,
+    ) -> "Generator[Vectors | EmbedStackError]": ...  # fmt: skip
+    def embed_stream(
+        self,
+        texts: Iterable[str],
+        kind: Kind = "document",
+        *,
+        context: Context | None = None,
+        on_error: OnError = "raise",
+        on_progress: Progress | None = None,
+    ) -> "Generator[Vectors | EmbedStackError]":
+        """Embed any number of texts in constant memory, reading only so far ahead as keeps the backend busy.
 
-    def _embed_checked(self, texts: Sequence[str], kind: Kind, first: int) -> "NDArray[np.float32]":
-        vectors = self.embed_batch(texts, kind)
-        self._check(vectors, len(texts), first)
-        with self._stats_lock:
-            self._stats = Stats(self._stats.requests + 1, self._stats.texts + len(texts))
-        return vectors
+        Takes what :meth:`embed` takes.
 
-    def _check(self, vectors: "NDArray[np.float32]", count: int, first: int) -> None:
-        """A vector is right or it is an error; ``first`` is the index of the batch's first text."""
-        if len(vectors) != count:
-            raise CountMismatch(f"{count} texts came back as {len(vectors)} vectors; none of them is trusted.")
-        if vectors.shape[1] != self.info.dimensions:
-            raise DimensionMismatch(
-                f"The endpoint gives vectors of {vectors.shape[1]} dimensions; {self.info.model_id} has "
-                f"{self.info.dimensions}. Another model is deployed than the one that was configured."
-            )
-        finite = np.isfinite(vectors).all(axis=1)
-        if not finite.all():
-            index = first + int(np.argmin(finite))
-            raise NonFiniteVector(f"The vector of text {index} holds NaN or infinity.", index=index)
-        if self.info.normalized:
-            off = np.abs(np.linalg.norm(vectors, axis=1) - 1)
-            if off.max() > _NORM_TOLERANCE:
-                index = first + int(np.argmax(off))
-                raise NonFiniteVector(
-                    f"The vector of text {index} has not the unit length it should have.", index=index
-                )
+        Yields:
+            For each text in its order float32 (dimensions,); with ``on_error="collect"`` its error where it has none.
+
+        Raises:
+            EmbedStackError: As :meth:`embed`; the texts before the failing batch have been yielded.
+        """
+        collect = on_error == "collect"
+        batches = self._batcher(kind, context, collect=collect).split(_checked_stream(texts))
+        for part in self._run(batches, kind, collect=collect):
+            yield from part.items()
+            if on_progress is not None:
+                on_progress(part.first + part.count, None)
+
+    @overload
+    def aembed_stream(
+        self, texts: Iterable[str] | AsyncIterable[str], kind: Kind = ..., *, context: Context | None = ...,
+        on_error: Literal["raise"] = ..., on_progress: Progress | None = ...,
+    ) -> "AsyncGenerator[Vectors]": ...  # fmt: skip
+    @overload
+    def aembed_stream(
+        self, texts: Iterable[str] | AsyncIterable[str], kind: Kind = ..., *, context: Context | None = ...,
+        on_error: Literal["collect"], on_progress: Progress | None = ...,
+    ) -> "AsyncGenerator[Vectors | EmbedStackError]": ...  # fmt: skip
+    async def aembed_stream(
+        self,
+        texts: Iterable[str] | AsyncIterable[str],
+        kind: Kind = "document",
+        *,
+        context: Context | None = None,
+        on_error: OnError = "raise",
+        on_progress: Progress | None = None,
+    ) -> "AsyncGenerator[Vectors | EmbedStackError]":
+        """As :meth:`embed_stream`, of an iterable or an async one."""
+        collect = on_error == "collect"
+        source = texts if isinstance(texts, AsyncIterable) else _aiterate(_checked_stream(texts))
+        batches = self._batcher(kind, context, collect=collect).asplit(source)
+        async with aclosing(self._arun(batches, kind, collect=collect)) as parts:
+            async for part in parts:
+                for item in part.items():
+                    yield item
+                if on_progress is not None:
+                    on_progress(part.first + part.count, None)
+
+
+def _checked_list(texts: Sequence[str]) -> Sequence[str]:
+    if isinstance(texts, str):
+        raise InputError("embed() takes a list of texts; for one text write embed([text]) or embed_query(text).")
+    return texts
+
+
+def _checked_stream(texts: Iterable[Any]) -> Iterable[Any]:
+    if isinstance(texts, str):
+        raise InputError("embed_stream() takes texts, not one text, whose characters it would embed one by one.")
+    return texts
+
+
+async def _aiterate(texts: Iterable[Any]) -> AsyncIterator[Any]:
+    for text in texts:
+        yield text

@@ -1,38 +1,39 @@
 """A SageMaker endpoint as an :class:`Embedder`."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from botocore.exceptions import BotoCoreError, ClientError
 
-from embedstack.aws import create_client, translate_error
-from embedstack.embedders.base import Embedder, Kind, Limits
-from embedstack.errors import DimensionMismatch, IntegrityError, ModelFailed
+from embedstack.aws import AwsClient, translate_error
+from embedstack.embedders.base import Embedder
+from embedstack.embedders.batching import Limits
+from embedstack.embedders.sagemaker_answers import JSON, NPY, ClientPooling, read_answer
+from embedstack.errors import EndpointError, InputError, ModelFailed
 from embedstack.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     import boto3
+    import numpy as np
     from numpy.typing import NDArray
 
+    from embedstack.embedders.core import Kind
+    from embedstack.embedders.usage import Price
     from embedstack.models import ModelInfo
 
 __all__ = ["SageMakerEmbedder"]
-
-_POOLING_REMEDY = (
-    "one vector per token, as the HuggingFace container's feature-extraction gives. Deploy the model with the "
-    'default container ("tei"), whose vectors are pooled.'
-)
 
 
 class SageMakerEmbedder(Embedder):
     """Embeds through ``InvokeEndpoint``.
 
-    Speaks what Text Embeddings Inference and the product's own model server understand.
+    Speaks what Text Embeddings Inference, the product's own model server and, with ``client_pooling``, the HuggingFace
+    toolkit understand. Whether the endpoint answers arrays, which are several times faster to read than JSON, is
+    found out once, with the second request.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - by keyword, each its own concern
         self,
         model: "ModelInfo",
         *,
@@ -40,6 +41,11 @@ class SageMakerEmbedder(Embedder):
         settings: Settings | None = None,
         limits: Limits | None = None,
         truncate: bool = False,
+        client_pooling: ClientPooling | None = None,
+        target_variant: str | None = None,
+        inference_component: str | None = None,
+        prompts: Mapping[str, str] | None = None,
+        price: "Price | None" = None,
         session: "boto3.Session | None" = None,
     ) -> None:
         """Prepare a client; nothing is called yet.
@@ -50,31 +56,54 @@ class SageMakerEmbedder(Embedder):
             settings: Configuration; read from the environment otherwise.
             limits: What one request may carry.
             truncate: Cut texts that are longer than the model reads instead of refusing them.
+            client_pooling: ``mean`` pools the token vectors of a HuggingFace container, which are refused otherwise.
+            target_variant: Production variant to call; by their weights otherwise.
+            inference_component: Inference component to call, on an endpoint that has them.
+            prompts: Text put before an input, by kind or context, beside the model's own.
+            price: What the endpoint charges.
             session: A boto3 session of the caller's.
 
         Raises:
-            ConfigurationError: No endpoint or no region is set.
+            ConfigurationError: No endpoint or no region is set, or the region is not an allowed one.
         """
         settings = settings or load_settings()
-        super().__init__(model, limits or Limits(max_items=settings.sagemaker_batch_size))
+        limits = limits or Limits(max_items=settings.sagemaker_batch_size)
+        super().__init__(model, limits, prompts=prompts, price=price)
         self.endpoint = endpoint or settings.required_endpoint()
         self.truncate = truncate
-        self._runtime = create_client(
-            "sagemaker-runtime", settings, max_connections=self.limits.concurrency, session=session
-        )
+        self._client_pooling = client_pooling
+        self._routing = {
+            name: value
+            for name, value in (("TargetVariant", target_variant), ("InferenceComponentName", inference_component))
+            if value is not None
+        }
+        self._client = AwsClient("sagemaker-runtime", settings, max_connections=limits.concurrency, session=session)
+        # None until an endpoint has answered rows once: a HuggingFace container fails when asked for an array.
+        self._gives_arrays: bool | None = None if client_pooling is None else False
+        self._has_answered = False
 
     # The members' names, the options and the brackets of a request.
-    envelope_bytes = 128
+    envelope_bytes = 192
 
     def request_bytes(self, text: str) -> int:
         """Bytes of the text and its comma as JSON."""
         return len(_json_bytes(text)) + 2
 
-    def embed_batch(self, texts: Sequence[str], kind: Kind) -> "NDArray[np.float32]":
+    def hand_over_retries(self) -> None:
+        """Leave retries to a wrapper."""
+        self._client.hand_over_retries()
+
+    def embed_batch(self, texts: Sequence[str], kind: "Kind") -> "NDArray[np.float32]":
         """One ``InvokeEndpoint``; see :meth:`Embedder.embed_batch`."""
-        del kind  # no prompts yet: the models that are known make no difference between query and document
-        body = {"inputs": list(texts), "normalize": self.info.normalized, "truncate": self.truncate}
-        return _vectors(self.invoke(body))
+        del kind  # its prompt is part of the texts
+        body = _json_bytes(self._request(texts))
+        if self._gives_arrays is None and self._has_answered:
+            content, content_type = self._probe_arrays(body)
+        else:
+            content, content_type = self._invoke(body, NPY if self._gives_arrays else JSON)
+        vectors = read_answer(content, content_type, pooling=self._client_pooling, normalized=self.info.normalized)
+        self._has_answered = True
+        return vectors
 
     def invoke(self, body: dict[str, Any]) -> Any:
         """Send a request as it is and return the parsed answer.
@@ -82,16 +111,7 @@ class SageMakerEmbedder(Embedder):
         Raises:
             EmbedStackError: As :meth:`Embedder.embed`.
         """
-        try:
-            response = self._runtime.invoke_endpoint(
-                EndpointName=self.endpoint,
-                ContentType="application/json",
-                Accept="application/json",
-                Body=_json_bytes(body),
-            )
-            content = response["Body"].read()
-        except (BotoCoreError, ClientError) as error:
-            raise translate_error(error, endpoint=self.endpoint, region=self._runtime.meta.region_name) from error
+        content, _ = self._invoke(_json_bytes(body), JSON)
         try:
             return json.loads(content)
         except ValueError as error:
@@ -99,20 +119,42 @@ class SageMakerEmbedder(Embedder):
                 f"Endpoint {self.endpoint} answered {len(content)} bytes that are not JSON.", retryable=True
             ) from error
 
+    def _request(self, texts: Sequence[str]) -> dict[str, Any]:
+        body: dict[str, Any] = {"inputs": list(texts), "normalize": self.info.normalized, "truncate": self.truncate}
+        if self.info.shortened_from is not None:
+            body["dimensions"] = self.info.dimensions
+        if self._client_pooling is not None and self.truncate:
+            # How transformers' pipeline is told; the servers that give pooled vectors read `truncate`.
+            body["parameters"] = {"truncation": True}
+        return body
+
+    def _probe_arrays(self, body: bytes) -> tuple[bytes, str]:
+        """Ask for an array; a server that refuses that is asked again for JSON and never again for an array."""
+        try:
+            content, content_type = self._invoke(body, NPY)
+        except (InputError, EndpointError) as error:
+            if error.retryable:
+                raise
+            # Where the request itself is at fault this raises too, and says nothing about arrays.
+            answer = self._invoke(body, JSON)
+            self._gives_arrays = False
+            return answer
+        self._gives_arrays = content_type.startswith(NPY)
+        return content, content_type
+
+    def _invoke(self, body: bytes, accept: str) -> tuple[bytes, str]:
+        def call(client: Any) -> tuple[bytes, str]:
+            response = client.invoke_endpoint(
+                EndpointName=self.endpoint, ContentType=JSON, Accept=accept, Body=body, **self._routing
+            )
+            return response["Body"].read(), response.get("ContentType", JSON)
+
+        try:
+            return self._client.call(call)
+        except (BotoCoreError, ClientError) as error:
+            raise translate_error(error, endpoint=self.endpoint, region=self._client.region) from error
+
 
 def _json_bytes(value: Any) -> bytes:
     # Not ASCII with escapes: these would swell a Chinese text to twice its size.
     return json.dumps(value, ensure_ascii=False).encode("utf-8")
-
-
-def _vectors(answer: Any) -> "NDArray[np.float32]":
-    """Rows of an answer as float32 (texts, dimensions)."""
-    if not isinstance(answer, list):
-        raise IntegrityError(f"The endpoint answered a {type(answer).__name__}, not a list of vectors.")
-    try:
-        vectors = np.asarray(answer, np.float32)
-    except (TypeError, ValueError):
-        raise DimensionMismatch("The endpoint answered rows of unlike shape: " + _POOLING_REMEDY) from None
-    if vectors.ndim != 2:
-        raise DimensionMismatch(f"The endpoint answered {vectors.ndim} levels of lists: " + _POOLING_REMEDY)
-    return vectors

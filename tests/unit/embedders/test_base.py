@@ -104,8 +104,8 @@ def _with_nan(vectors):
     [
         (lambda vectors: vectors[:-1], CountMismatch, "2 texts came back as 1 vectors"),
         (lambda vectors: vectors[:, :1], DimensionMismatch, "1 dimensions; test/angle has 2"),
-        (_with_nan, NonFiniteVector, "text 1 holds NaN"),
-        (lambda vectors: vectors * 2, NonFiniteVector, "text 0 has not the unit length"),
+        (_with_nan, NonFiniteVector, "Text 1: The vector holds NaN"),
+        (lambda vectors: vectors * 2, NonFiniteVector, "Text 0: The vector has not the unit length"),
     ],
 )
 def test_a_vector_is_right_or_it_is_an_error(spoil, error, message):

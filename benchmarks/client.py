@@ -1,0 +1,230 @@
+"""How much the client costs: against an endpoint with a fixed service time, beside bare boto3.
+
+    python benchmarks/client.py            # everything, about a minute
+    python benchmarks/client.py --stream 1000000
+
+The endpoint is an HTTP server in a process of its own that answers InvokeEndpoint after 50 ms, 8 requests at once,
+with arrays where they are asked for, as the product's own model server does.
+"""
+
+import argparse
+import asyncio
+import functools
+import io
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from multiprocessing import Process, Queue
+from pathlib import Path
+from typing import Any
+
+import boto3
+import numpy as np
+
+from embedstack.cache import Cache, CachedEmbedder, MemoryCache, SqliteCache
+from embedstack.embedders import FakeEmbedder, Limits, SageMakerEmbedder
+from embedstack.embedders.sagemaker_answers import read_answer
+from embedstack.models import known_model
+from embedstack.resilience import CircuitBreakerEmbedder, RetryingEmbedder
+from embedstack.settings import load_settings
+
+MODEL = known_model("sentence-transformers/all-MiniLM-L6-v2")
+SERVICE_SECONDS = 0.05
+SLOTS = 8
+ITEMS = 32
+
+
+def serve(ports: "Queue[int]") -> None:
+    """Answer InvokeEndpoint with rows of one unit vector, in so many slots of so many seconds."""
+
+    async def main() -> None:
+        slots = asyncio.Semaphore(SLOTS)
+        row = json.dumps([1.0] + [0.0] * (MODEL.dimensions - 1)).encode()
+
+        @functools.cache
+        def as_array(rows: int) -> bytes:
+            return npy(np.eye(1, MODEL.dimensions, dtype=np.float32).repeat(rows, axis=0))
+
+        async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            while True:
+                head = await reader.readuntil(b"\r\n\r\n")
+                fields = dict(line.split(b": ", 1) for line in head.lower().split(b"\r\n")[1:] if b": " in line)
+                if b"100-continue" in fields.get(b"expect", b""):
+                    writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+                request = json.loads(await reader.readexactly(int(fields[b"content-length"])))
+                async with slots:
+                    await asyncio.sleep(SERVICE_SECONDS)
+                kind, body = b"application/json", b"[" + b",".join([row] * len(request["inputs"])) + b"]"
+                if fields.get(b"accept") == b"application/x-npy":
+                    kind, body = b"application/x-npy", as_array(len(request["inputs"]))
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: " + kind + b"\r\n")
+                writer.write(b"Content-Length: %d\r\n\r\n" % len(body) + body)
+
+        async def serve_one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            try:
+                await handle(reader, writer)
+            except (asyncio.IncompleteReadError, ConnectionError):
+                writer.close()
+
+        server = await asyncio.start_server(serve_one, "127.0.0.1", 0)
+        ports.put(server.sockets[0].getsockname()[1])
+        await server.serve_forever()
+
+    asyncio.run(main())
+
+
+@contextmanager
+def endpoint() -> Iterator[str]:
+    """The endpoint's address, for as long as the block lasts."""
+    ports: Queue[int] = Queue()
+    process = Process(target=serve, args=(ports,), daemon=True)
+    process.start()
+    try:
+        yield f"http://127.0.0.1:{ports.get(timeout=30)}"
+    finally:
+        process.terminate()
+        process.join()
+
+
+def npy(array: Any) -> bytes:
+    """An array as the model server sends it."""
+    buffer = io.BytesIO()
+    np.save(buffer, array)
+    return buffer.getvalue()
+
+
+def report(what: str, figure: str, target: str) -> None:
+    """Print one line."""
+    print(f"{what:<58} {figure:>16}   {target}")
+
+
+def median_seconds(operation: Callable[[], Any], rounds: int) -> float:
+    """The median duration of an operation."""
+    times = []
+    for _ in range(rounds):
+        started = time.perf_counter()
+        operation()
+        times.append(time.perf_counter() - started)
+    return statistics.median(times)
+
+
+def measure_throughput(url: str, batches: int = 480) -> None:
+    """Texts per second, of what the endpoint can do; some requests more than slots, so that no slot waits for one."""
+    embedder = sagemaker(url, 2 * SLOTS)
+    texts = ["a text of ordinary length"] * ITEMS * batches
+    embedder.embed(texts[: ITEMS * SLOTS])  # opens the connections
+    started = time.perf_counter()
+    embedder.embed(texts)
+    rate = len(texts) / (time.perf_counter() - started)
+    capacity = SLOTS * ITEMS / SERVICE_SECONDS
+    report("embed() of an endpoint's capacity", f"{rate / capacity:.1%}", ">= 95 %")
+    started = time.perf_counter()
+    client = runtime(url)
+    for _ in range(20):
+        invoke(client, texts[:ITEMS])
+    one_by_one = 20 * ITEMS / (time.perf_counter() - started)
+    report("bare boto3, one request after the other", f"{one_by_one / capacity:.1%}", "for comparison")
+
+
+def measure_overhead(url: str) -> None:
+    """A single text by the whole chain, and by bare boto3."""
+    client, embedder = runtime(url), CircuitBreakerEmbedder(RetryingEmbedder(sagemaker(url)))
+    for warm_up in (lambda: invoke(client, ["x"]), lambda: embedder.embed(["x"])):
+        median_seconds(warm_up, 5)
+    bare = median_seconds(lambda: invoke(client, ["x"]), 60)
+    ours = median_seconds(lambda: embedder.embed(["x"]), 60)
+    report("one text: embed() with retry and breaker / invoke_endpoint", f"{ours / bare:.3f} x", "<= 1.15 x")
+    with tempfile.TemporaryDirectory() as folder:
+        caches: dict[str, Cache] = {"memory": MemoryCache(), "a file": SqliteCache(Path(folder) / "cache.db")}
+        for name, cache in caches.items():
+            cached = CachedEmbedder(sagemaker(url), cache)
+            cached.embed(["x"])
+            hit = median_seconds(lambda cached=cached: cached.embed(["x"]), 500)  # type: ignore[misc]
+            report(
+                f"a call / a hit of the cache in {name}", f"{bare / hit:.0f} x", ">= 100 x" if name == "memory" else ""
+            )
+            cached.close()
+
+
+def measure_decoding() -> None:
+    """An answer of 32 texts as JSON and as an array."""
+    rows = np.random.default_rng(0).normal(size=(ITEMS, MODEL.dimensions)).astype(np.float32)
+    as_json = json.dumps(rows.tolist()).encode()
+    seconds = {
+        kind: median_seconds(lambda kind=kind, body=body: read_answer(body, kind, pooling=None, normalized=True), 200)  # type: ignore[misc]
+        for kind, body in (("application/json", as_json), ("application/x-npy", npy(rows)))
+    }
+    ratio = seconds["application/json"] / seconds["application/x-npy"]
+    report("reading JSON / reading an array", f"{ratio:.0f} x", ">= 3 x")
+
+
+def measure_stream(texts: int) -> None:
+    """Peak memory after a tenth of a stream, and after all of it."""
+    embedder = FakeEmbedder(limits=Limits(max_items=64, concurrency=4))
+    early = 0
+    for count, _ in enumerate(embedder.embed_stream(f"text {number}" for number in range(texts))):
+        if count == texts // 10:
+            early = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        if count % 10_000 == 0:
+            embedder.requests.clear()  # the fake's own record
+    late = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    report(f"peak memory after {texts:,} streamed texts / after a tenth", f"{late / early:.2f} x", "flat")
+
+
+def measure_import() -> None:
+    """Importing the library in a new interpreter."""
+    code = "import time; t = time.perf_counter(); import {}; print(time.perf_counter() - t)"
+
+    def seconds(module: str) -> float:
+        runs = [subprocess.run([sys.executable, "-c", code.format(module)], capture_output=True, check=True, text=True)
+                for _ in range(5)]  # fmt: skip
+        return min(float(run.stdout) for run in runs)
+
+    base = seconds("boto3")
+    report("import embedstack / import boto3", f"{seconds('embedstack') / base:.2f} x", "<= 1.3 x")
+    report("import embedstack.factory / import boto3", f"{seconds('embedstack.factory') / base:.2f} x", "")
+
+
+def sagemaker(url: str, concurrency: int = SLOTS) -> SageMakerEmbedder:
+    """The client for the benchmark's endpoint."""
+    settings = load_settings(aws_endpoint_url=url, aws_region="us-east-1")
+    return SageMakerEmbedder(MODEL, endpoint="e", settings=settings, limits=Limits(ITEMS, concurrency=concurrency))
+
+
+def runtime(url: str) -> Any:
+    """A bare boto3 client for the benchmark's endpoint."""
+    return boto3.client("sagemaker-runtime", endpoint_url=url, region_name="us-east-1")
+
+
+def invoke(client: Any, texts: list[str]) -> Any:
+    """What an application without this library writes."""
+    response = client.invoke_endpoint(
+        EndpointName="e", ContentType="application/json", Body=json.dumps({"inputs": texts})
+    )
+    return json.loads(response["Body"].read())
+
+
+def main() -> None:
+    """Run every measurement."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--stream", type=int, default=100_000, help="texts to stream (default: %(default)s)")
+    arguments = parser.parse_args()
+    os.environ.setdefault("AWS_ACCESS_KEY_ID", "benchmark")
+    os.environ.setdefault("AWS_SECRET_ACCESS_KEY", "benchmark")
+    measure_import()
+    measure_decoding()
+    with endpoint() as url:
+        measure_throughput(url)
+        measure_overhead(url)
+    measure_stream(arguments.stream)
+
+
+if __name__ == "__main__":
+    main()

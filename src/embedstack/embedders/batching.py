@@ -1,0 +1,180 @@
+"""From texts to requests: what one request may carry, and which texts go into it."""
+
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from embedstack.embedders.outcome import Failure
+from embedstack.errors import InputError, PayloadTooLarge
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterable
+
+    from embedstack.embedders.pacing import BatchSizer
+
+__all__ = ["Batch", "Batcher", "Limits", "estimate_tokens"]
+
+# Of English text; of Chinese it makes 0.75 tokens a character, since UTF-8 takes 3 bytes for one.
+_BYTES_PER_TOKEN = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one request of a backend may carry.
+
+    Attributes:
+        max_items: Texts per request.
+        max_bytes: Bytes per request.
+        max_tokens: Estimated tokens per request; None where the backend has no such limit.
+        max_text_bytes: Bytes of one text, where that is less than a request's; None otherwise.
+        concurrency: Requests in flight at once.
+    """
+
+    max_items: int = 32
+    max_bytes: int = 2_000_000
+    max_tokens: int | None = None
+    max_text_bytes: int | None = None
+    concurrency: int = 8
+
+
+@dataclass(slots=True)
+class Batch:
+    """Consecutive texts for one request.
+
+    Attributes:
+        first: Position of the first in the caller's texts.
+        count: How many positions it covers.
+        indices: Positions of those to send.
+        texts: The texts to send, with their prompt.
+        refused: Those that cannot be sent.
+    """
+
+    first: int
+    count: int = 0
+    indices: list[int] = field(default_factory=list)
+    texts: list[str] = field(default_factory=list)
+    refused: list[Failure] = field(default_factory=list)
+
+
+class Batcher:
+    """Fills one batch after the other."""
+
+    def __init__(
+        self,
+        limits: Limits,
+        sizer: "BatchSizer",
+        request_bytes: Callable[[str], int],
+        *,
+        envelope_bytes: int,
+        prompt: str,
+        collect: bool,
+    ) -> None:
+        """Start with the first text.
+
+        Args:
+            limits: What one request may carry.
+            sizer: How many texts of a length it should carry.
+            request_bytes: Bytes that a text takes in a request.
+            envelope_bytes: Bytes of a request that are not its texts.
+            prompt: Put before every text.
+            collect: Note a text that cannot be sent, instead of raising its error.
+        """
+        self._limits = limits
+        self._room = limits.max_bytes - envelope_bytes
+        self._text_room = min(self._room, limits.max_text_bytes or self._room)
+        self._sizer = sizer
+        self._request_bytes = request_bytes
+        self._prompt = prompt
+        self._collect = collect
+        self._batch = Batch(0)
+        self._bytes = self._characters = self._tokens = 0
+
+    def split(self, texts: Iterable[Any]) -> Iterator[Batch]:
+        """The texts as batches, each made when it is asked for.
+
+        Raises:
+            InputError: A text cannot be sent; carries its index.
+        """
+        for text in texts:
+            yield from self._add(text)
+        yield from self._finish()
+
+    async def asplit(self, texts: "AsyncIterable[Any]") -> AsyncIterator[Batch]:
+        """As :meth:`split`."""
+        async for text in texts:
+            for batch in self._add(text):
+                yield batch
+        for batch in self._finish():
+            yield batch
+
+    def check(self, texts: Iterable[Any]) -> None:
+        """Look at every text before the first is sent.
+
+        Raises:
+            InputError: One cannot be sent; carries its index.
+        """
+        for index, text in enumerate(texts):
+            self._measure(index, text)
+
+    def _add(self, text: Any) -> Iterator[Batch]:
+        index = self._batch.first + self._batch.count
+        try:
+            needed = self._measure(index, text)
+        except InputError as error:
+            if not self._collect:
+                raise
+            self._batch.refused.append(Failure(index, error))
+            self._batch.count += 1
+            if len(self._batch.refused) >= self._limits.max_items:
+                yield from self._finish()
+            return
+        prompted = self._prompt + text
+        tokens = estimate_tokens(needed)
+        if self._batch.texts and not self._fits(needed, len(prompted), tokens):
+            yield from self._finish()
+        self._batch.indices.append(index)
+        self._batch.texts.append(prompted)
+        self._batch.count += 1
+        self._bytes += needed
+        self._characters += len(prompted)
+        self._tokens += tokens
+
+    def _fits(self, needed: int, characters: int, tokens: int) -> bool:
+        items = len(self._batch.texts) + 1
+        max_tokens = self._limits.max_tokens
+        return (
+            self._bytes + needed <= self._room
+            and items <= self._sizer.items((self._characters + characters) / items)
+            and (max_tokens is None or self._tokens + tokens <= max_tokens)
+        )
+
+    def _finish(self) -> Iterator[Batch]:
+        batch = self._batch
+        self._batch = Batch(batch.first + batch.count)
+        self._bytes = self._characters = self._tokens = 0
+        if batch.count:
+            yield batch
+
+    def _measure(self, index: int, text: Any) -> int:
+        """Bytes that the text takes in a request, with its prompt."""
+        if not isinstance(text, str) or not text:
+            what = "empty" if text == "" else f"a {type(text).__name__}, not a string"
+            raise InputError(f"Text {index} is {what}; leave it out or give it content.", index=index)
+        try:
+            needed = self._request_bytes(self._prompt + text)
+        except UnicodeEncodeError as error:
+            raise InputError(
+                f"Text {index} holds a lone surrogate at {error.start - len(self._prompt)}, which is no character; "
+                "decode it anew.",
+                index=index,
+            ) from None
+        if needed > self._text_room:
+            raise PayloadTooLarge(
+                f"Text {index} takes {needed:,} bytes; one request carries {self._text_room:,}. Split it.", index=index
+            )
+        return needed
+
+
+def estimate_tokens(size: int) -> int:
+    """Tokens that so many bytes of text make, about: the real number is known to the model's tokenizer only."""
+    return size // _BYTES_PER_TOKEN + 1

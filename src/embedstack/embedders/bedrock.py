@@ -1,0 +1,136 @@
+"""Bedrock's embedding models as an :class:`Embedder`: Titan v1 and v2, Cohere v3 and v4."""
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from botocore.exceptions import BotoCoreError, ClientError
+
+from embedstack.aws import AwsClient
+from embedstack.bedrock import base_model_id, check_residency, translate_bedrock_error
+from embedstack.embedders.base import Embedder
+from embedstack.embedders.batching import Limits
+from embedstack.errors import ConfigurationError, DimensionMismatch, IntegrityError, ModelFailed
+from embedstack.models import ModelInfo, known_model
+from embedstack.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    import boto3
+    from numpy.typing import NDArray
+
+    from embedstack.embedders.core import Kind
+    from embedstack.embedders.usage import Price
+
+__all__ = ["BedrockEmbedder"]
+
+_TITAN = "amazon.titan-embed-text"
+_COHERE_V3 = ("cohere.embed-english-v3", "cohere.embed-multilingual-v3")
+_COHERE_V4 = "cohere.embed-v4"
+# https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-embed.html: texts per call of Cohere's models;
+# Titan takes one.
+_COHERE_ITEMS = 96
+_TOKENS_HEADER = "x-amzn-bedrock-input-token-count"
+
+
+class BedrockEmbedder(Embedder):
+    """Embeds through ``InvokeModel``. Models that take one text per call get several calls at once."""
+
+    def __init__(
+        self,
+        model_id: str,
+        *,
+        dimensions: int | None = None,
+        settings: Settings | None = None,
+        concurrency: int = 16,
+        truncate: bool = False,
+        price: "Price | None" = None,
+        session: "boto3.Session | None" = None,
+    ) -> None:
+        """Prepare a client; nothing is called yet.
+
+        Args:
+            model_id: Bedrock's id of the model, or of a cross-region inference profile of it.
+            dimensions: A shorter length that the model was trained to be cut to.
+            settings: Configuration; read from the environment otherwise.
+            concurrency: Requests in flight at once.
+            truncate: Cut texts that are longer than the model reads; Cohere's models only.
+            price: What Bedrock charges for the model.
+            session: A boto3 session of the caller's.
+
+        Raises:
+            ConfigurationError: Nothing is known of the model, it has no such length, cannot truncate, or may compute
+                outside the allowed regions.
+        """
+        settings = settings or load_settings()
+        check_residency(model_id, settings)
+        base = base_model_id(model_id)
+        info: ModelInfo = known_model(base)
+        if not base.startswith((_TITAN, *_COHERE_V3, _COHERE_V4)):
+            raise ConfigurationError(f"{model_id} is no embedding model of Bedrock's: Titan's and Cohere's are.")
+        self._is_titan = base.startswith(_TITAN)
+        if truncate and self._is_titan:
+            raise ConfigurationError(f"{model_id} cannot truncate: split long texts, or use a model of Cohere's.")
+        limits = Limits(1 if self._is_titan else _COHERE_ITEMS, concurrency=concurrency)
+        super().__init__(info.shortened(dimensions or info.dimensions), limits, price=price)
+        self._model_id = model_id
+        self._base = base
+        self._truncate = truncate
+        self._client = AwsClient("bedrock-runtime", settings, max_connections=concurrency, session=session)
+
+    def hand_over_retries(self) -> None:
+        """Leave retries to a wrapper."""
+        self._client.hand_over_retries()
+
+    def embed_batch(self, texts: Sequence[str], kind: "Kind") -> "NDArray[np.float32]":
+        """One ``InvokeModel``; see :meth:`Embedder.embed_batch`."""
+        body = self._titan_body(texts[0]) if self._is_titan else self._cohere_body(texts, kind)
+        answer, headers = self._invoke(body)
+        try:
+            rows = [answer["embedding"]] if self._is_titan else answer["embeddings"]
+            vectors = np.asarray(rows["float"] if isinstance(rows, dict) else rows, np.float32)
+        except (KeyError, TypeError):
+            raise IntegrityError(f"{self._model_id} answered without embeddings.") from None
+        except ValueError:
+            raise DimensionMismatch(f"{self._model_id} answered vectors of unlike length.") from None
+        tokens = answer.get("inputTextTokenCount") or headers.get(_TOKENS_HEADER)
+        if tokens is not None:
+            self.count_tokens(int(tokens))
+        return vectors.reshape(len(vectors), -1)
+
+    def _titan_body(self, text: str) -> dict[str, Any]:
+        body: dict[str, Any] = {"inputText": text}
+        if not self._base.startswith("amazon.titan-embed-text-v1"):
+            body |= {"dimensions": self.info.dimensions, "normalize": self.info.normalized}
+        return body
+
+    def _cohere_body(self, texts: Sequence[str], kind: "Kind") -> dict[str, Any]:
+        is_v4 = self._base.startswith(_COHERE_V4)
+        body: dict[str, Any] = {
+            "texts": list(texts),
+            "input_type": f"search_{kind}",
+            "embedding_types": ["float"],
+            "truncate": ("RIGHT" if is_v4 else "END") if self._truncate else "NONE",
+        }
+        if is_v4:
+            body["output_dimension"] = self.info.dimensions
+        return body
+
+    def _invoke(self, body: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+        content = json.dumps(body, ensure_ascii=False).encode("utf-8")
+
+        def call(client: Any) -> tuple[bytes, dict[str, str]]:
+            response = client.invoke_model(
+                modelId=self._model_id, body=content, contentType="application/json", accept="application/json"
+            )
+            return response["body"].read(), response["ResponseMetadata"].get("HTTPHeaders", {})
+
+        try:
+            answer, headers = self._client.call(call)
+        except (BotoCoreError, ClientError) as error:
+            raise translate_bedrock_error(error, self._model_id, self._client.region) from error
+        try:
+            parsed: dict[str, Any] = json.loads(answer)
+        except ValueError as error:
+            raise ModelFailed(f"Bedrock answered {len(answer)} bytes that are not JSON.", retryable=True) from error
+        return parsed, headers

@@ -1,0 +1,189 @@
+"""What is around every request of a backend, whoever asks: checks, counts, limits, threads."""
+
+import threading
+import time
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
+
+from embedstack.embedders.batching import Batch, Batcher, Limits, estimate_tokens
+from embedstack.embedders.call import Call
+from embedstack.embedders.engine import arun, run
+from embedstack.embedders.integrity import check_vectors
+from embedstack.embedders.isolation import embed_isolated
+from embedstack.embedders.outcome import Assembly, Collected, Part
+from embedstack.embedders.pacing import AdaptiveConcurrency, BatchSizer
+from embedstack.embedders.usage import Meter, Price, Stats
+from embedstack.errors import EmbedStackError, Throttled
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from embedstack.models import ModelInfo
+
+    Vectors = NDArray[np.float32]
+
+__all__ = ["BatchEmbedder", "Context", "Kind"]
+
+Kind = Literal["query", "document"]
+Context = Literal["code", "docs", "business"]
+
+#: What a context puts before a text. The same context belongs to documents and to the queries that look for them.
+CONTEXT_PROMPTS = {"code": "Code: ", "docs": "Documentation: ", "business": "Business Process: "}
+
+
+class BatchEmbedder(ABC):
+    """Embeds batches; the base of :class:`~embedstack.embedders.Embedder`, which is what users see.
+
+    A backend implements :meth:`embed_batch` and, where its requests have an envelope, :meth:`request_bytes`.
+
+    Attributes:
+        info: The model whose vectors these are.
+        limits: What one request may carry.
+        prompts: Text put before an input, by kind or context.
+        sizer: How many texts go into a request.
+        meters: Where requests are counted.
+    """
+
+    # Bytes of a request that are not its texts.
+    envelope_bytes: ClassVar[int] = 0
+
+    def __init__(
+        self,
+        info: "ModelInfo",
+        limits: Limits,
+        *,
+        prompts: Mapping[str, str] | None = None,
+        price: Price | None = None,
+    ) -> None:
+        """Prepare; nothing is called yet.
+
+        Args:
+            info: The model whose vectors these are.
+            limits: What one request may carry.
+            prompts: Text put before an input, by kind or context, beside the model's own.
+            price: What the backend charges.
+        """
+        self.info = info
+        self.limits = limits
+        self.prompts: dict[str, str] = {**CONTEXT_PROMPTS, **info.prompts, **(prompts or {})}
+        self.sizer = BatchSizer(limits.max_items)
+        self.meters: tuple[Meter, ...] = (Meter(price),)
+        self._concurrency = AdaptiveConcurrency(limits.concurrency)
+        self._counted = threading.local()
+        self._pool: ThreadPoolExecutor | None = None
+        self._pool_lock = threading.Lock()
+
+    @abstractmethod
+    def embed_batch(self, texts: Sequence[str], kind: Kind) -> "Vectors":
+        """One request: vectors (texts, dimensions) in the order of the texts, as the backend gave them."""
+
+    def request_bytes(self, text: str) -> int:
+        """Bytes that the text takes in a request."""
+        return len(text.encode("utf-8"))
+
+    def hand_over_retries(self) -> None:  # noqa: B027 - a backend without retries of its own has none to hand over
+        """Send every request once from now on: a wrapper retries. Retries have exactly one owner."""
+
+    def count_tokens(self, tokens: int) -> None:
+        """For a backend to call in :meth:`embed_batch` with the tokens that the service counted."""
+        self._counted.tokens = tokens
+
+    def request(self, texts: Sequence[str], kind: Kind) -> "Vectors":
+        """One request, its vectors checked, counted and within the concurrency that the backend bears.
+
+        Raises:
+            EmbedStackError: As ``embed``; an index is a position in these texts.
+        """
+        meter = self.meters[0]
+        with self._concurrency.slot():
+            Call.current().check()
+            self._counted.tokens = None
+            started = time.perf_counter()
+            try:
+                vectors = self.embed_batch(texts, kind)
+                check_vectors(vectors, self.info, len(texts))
+            except EmbedStackError as error:
+                meter.count("failures")
+                if isinstance(error, Throttled):
+                    meter.count("throttles")
+                raise
+            seconds = time.perf_counter() - started
+        tokens = self._counted.tokens
+        if tokens is None:
+            tokens = sum(min(estimate_tokens(len(text.encode())), self.info.max_tokens) for text in texts)
+        self.sizer.answered(seconds)
+        meter.answered(texts=len(texts), tokens=tokens, seconds=seconds)
+        return vectors
+
+    def run_batch(self, batch: Batch, kind: Kind, *, collect: bool) -> Part:
+        """As many requests as a batch takes; see :func:`embed_isolated`."""
+        return embed_isolated(
+            batch,
+            self.info.dimensions,
+            lambda texts: self.request(texts, kind),
+            collect=collect,
+            on_too_large=self.sizer.too_large,
+        )
+
+    def embed_prepared(self, texts: Sequence[str], kind: Kind) -> Collected:
+        """For a wrapper: embed any number of texts that have their prompt already, and list all failures."""
+        batcher = Batcher(
+            self.limits, self.sizer, self.request_bytes, envelope_bytes=self.envelope_bytes, prompt="", collect=True
+        )
+        assembly = Assembly(len(texts), self.info.dimensions, None)
+        for part in self._run(batcher.split(texts), kind, collect=True):
+            assembly.add(part)
+        return assembly.collected()
+
+    def stats(self) -> Stats:
+        """What was done since this embedder was made."""
+        return Meter.summarize(self.meters)
+
+    def close(self) -> None:
+        """Let go of threads; a request under way is waited for. Calls after this start new ones."""
+        with self._pool_lock:
+            pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.shutdown(cancel_futures=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _new_call(self) -> Call:
+        return Call.current()
+
+    def _run(self, batches: Iterator[Batch], kind: Kind, *, collect: bool) -> Iterator[Part]:
+        return run(
+            batches, lambda batch: self.run_batch(batch, kind, collect=collect), self._threads, self._new_call(),
+            self._look_ahead,
+        )  # fmt: skip
+
+    def _arun(self, batches: AsyncIterator[Batch], kind: Kind, *, collect: bool) -> AsyncGenerator[Part]:
+        return arun(
+            batches, lambda batch: self.run_batch(batch, kind, collect=collect), self._threads, self._new_call(),
+            self._look_ahead,
+        )  # fmt: skip
+
+    @property
+    def _look_ahead(self) -> int:
+        # Twice what is in flight, so that a slow first batch does not idle the others' threads.
+        return 2 * self.limits.concurrency
+
+    def _threads(self) -> ThreadPoolExecutor:
+        with self._pool_lock:
+            if self._pool is None:
+                self._pool = ThreadPoolExecutor(self.limits.concurrency, thread_name_prefix="embed")
+            return self._pool
+
+    def _batcher(self, kind: Kind, context: Context | None, *, collect: bool) -> Batcher:
+        prompt = self.prompts.get(kind, "") + (self.prompts[context] if context else "")
+        return Batcher(
+            self.limits, self.sizer, self.request_bytes,
+            envelope_bytes=self.envelope_bytes, prompt=prompt, collect=collect,
+        )  # fmt: skip

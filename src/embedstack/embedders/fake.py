@@ -1,0 +1,65 @@
+"""An embedder for tests: deterministic, in memory, and as unreliable as a test wants it."""
+
+import hashlib
+import threading
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from embedstack.embedders.base import Embedder
+from embedstack.embedders.batching import Limits
+from embedstack.models import ModelInfo
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from embedstack.embedders.core import Kind
+
+__all__ = ["FAKE_MODEL", "FakeEmbedder"]
+
+FAKE_MODEL = ModelInfo("embedstack/fake", dimensions=8, max_tokens=512, pooling=None)
+
+
+class FakeEmbedder(Embedder):
+    """Gives every text a unit vector of its own, the same in every run and on every machine.
+
+    Attributes:
+        requests: The texts of each request so far.
+    """
+
+    def __init__(
+        self,
+        info: ModelInfo = FAKE_MODEL,
+        *,
+        limits: Limits | None = None,
+        fault: Callable[[Sequence[str]], Exception | None] = lambda _: None,
+    ) -> None:
+        """Prepare.
+
+        Args:
+            info: The model to pretend to be.
+            limits: What one request may carry.
+            fault: The error to raise for a request's texts, or None to answer it.
+        """
+        super().__init__(info, limits or Limits())
+        self.requests: list[list[str]] = []
+        self._fault = fault
+        self._lock = threading.Lock()
+
+    def embed_batch(self, texts: Sequence[str], kind: "Kind") -> "NDArray[np.float32]":
+        """One request; see :meth:`Embedder.embed_batch`."""
+        del kind
+        with self._lock:
+            self.requests.append(list(texts))
+        error = self._fault(texts)
+        if error is not None:
+            raise error
+        return np.stack([fake_vector(text, self.info.dimensions) for text in texts])
+
+
+def fake_vector(text: str, dimensions: int) -> "NDArray[np.float32]":
+    """The unit vector, float32 (dimensions,), of a text."""
+    seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little")
+    vector = np.random.default_rng(seed).normal(size=dimensions)
+    return (vector / np.linalg.norm(vector)).astype(np.float32)

@@ -1,0 +1,110 @@
+"""What an embedder did, and what that cost."""
+
+import threading
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["Meter", "Price", "Stats"]
+
+# Latencies are kept for the last requests only, so that the statistics of a long run stay small.
+_LATENCIES_KEPT = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """What a backend charges, in US dollars; the three parts add up.
+
+    Attributes:
+        per_million_tokens: As Bedrock charges.
+        per_second: Of the time that requests take, as a serverless endpoint charges (GB-seconds times its GB).
+        per_request: For each request.
+    """
+
+    per_million_tokens: float = 0.0
+    per_second: float = 0.0
+    per_request: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """What an embedder has done so far.
+
+    Attributes:
+        requests: Requests that were answered with right vectors.
+        failures: Requests that were not.
+        texts: Texts in the answered requests.
+        tokens: Tokens of these texts: counted by the backend where it says, estimated from their bytes otherwise.
+        cache_hits: Texts whose vector came from a cache.
+        retries: Requests that were sent again.
+        throttles: Requests that were refused because there were too many.
+        latency_p50_ms: Median milliseconds of a request; 0 before the first.
+        latency_p95_ms: 95th percentile of the same.
+        latency_p99_ms: 99th percentile of the same.
+        cost_usd: By the configured price; 0 where none is.
+    """
+
+    requests: int = 0
+    failures: int = 0
+    texts: int = 0
+    tokens: int = 0
+    cache_hits: int = 0
+    retries: int = 0
+    throttles: int = 0
+    latency_p50_ms: float = 0.0
+    latency_p95_ms: float = 0.0
+    latency_p99_ms: float = 0.0
+    cost_usd: float = 0.0
+
+
+class Meter:
+    """Counts for one backend; the wrappers around it count into the same."""
+
+    def __init__(self, price: Price | None = None) -> None:
+        self._price = price or Price()
+        self._lock = threading.Lock()
+        self._latencies: deque[float] = deque(maxlen=_LATENCIES_KEPT)
+        self._counts = dict.fromkeys(
+            ("requests", "failures", "texts", "tokens", "cache_hits", "retries", "throttles"), 0
+        )
+        self._cost = 0.0
+
+    def answered(self, *, texts: int, tokens: int, seconds: float) -> None:
+        """A request was answered with right vectors."""
+        price = self._price
+        with self._lock:
+            self._counts["requests"] += 1
+            self._counts["texts"] += texts
+            self._counts["tokens"] += tokens
+            self._latencies.append(seconds * 1000)
+            self._cost += price.per_request + price.per_second * seconds + price.per_million_tokens * tokens / 1e6
+
+    def count(self, name: str, number: int = 1) -> None:
+        """Add to one of :class:`Stats`' counts."""
+        with self._lock:
+            self._counts[name] += number
+
+    @property
+    def cost_usd(self) -> float:
+        """US dollars so far."""
+        return self._cost
+
+    @staticmethod
+    def summarize(meters: "Iterable[Meter]") -> Stats:
+        """The sum of several meters, with the percentiles of all their latencies."""
+        counts: dict[str, int] = {}
+        latencies: list[float] = []
+        cost = 0.0
+        for meter in meters:
+            with meter._lock:  # noqa: SLF001 - a meter of the same class
+                latencies.extend(meter._latencies)  # noqa: SLF001
+                cost += meter._cost  # noqa: SLF001
+                for name, number in meter._counts.items():  # noqa: SLF001
+                    counts[name] = counts.get(name, 0) + number
+        p50, p95, p99 = (float(found) for found in np.percentile(latencies or [0.0], [50, 95, 99]))
+        return Stats(**counts, latency_p50_ms=p50, latency_p95_ms=p95, latency_p99_ms=p99, cost_usd=cost)

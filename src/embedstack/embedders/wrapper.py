@@ -1,0 +1,53 @@
+"""An embedder around another one, which is what retries, limits and caches are."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from embedstack.embedders.base import Embedder
+from embedstack.embedders.batching import Limits
+from embedstack.embedders.core import Kind
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+__all__ = ["Wrapper"]
+
+
+class Wrapper(Embedder):
+    """Passes on everything; a subclass changes what happens around one batch.
+
+    Splitting, order and the rest happen once, in the outermost wrapper; requests are checked and counted once, in the
+    innermost backend.
+
+    Attributes:
+        inner: The embedder that is wrapped.
+    """
+
+    def __init__(self, inner: Embedder, limits: Limits | None = None) -> None:
+        super().__init__(inner.info, limits or inner.limits, prompts=inner.prompts)
+        self.inner = inner
+        self.sizer = inner.sizer
+        self.meters = inner.meters
+        self.envelope_bytes = inner.envelope_bytes  # type: ignore[misc]  # the inner one's, whatever class it has
+
+    def request_bytes(self, text: str) -> int:
+        """Bytes that the text takes in a request of the wrapped embedder."""
+        return self.inner.request_bytes(text)
+
+    def embed_batch(self, texts: Sequence[str], kind: Kind) -> "NDArray[np.float32]":
+        """One request of the wrapped embedder."""
+        return self.inner.request(texts, kind)
+
+    def request(self, texts: Sequence[str], kind: Kind) -> "NDArray[np.float32]":
+        """One batch, already checked and counted further in."""
+        return self.embed_batch(texts, kind)
+
+    def hand_over_retries(self) -> None:
+        """Pass it on."""
+        self.inner.hand_over_retries()
+
+    def close(self) -> None:
+        """Let go of threads, the wrapped embedder's too."""
+        super().close()
+        self.inner.close()

@@ -1,0 +1,135 @@
+"""An embedder from configuration, with everything that keeps it going around it."""
+
+from collections.abc import Callable
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, Any
+
+from embedstack.cache import Cache, CachedEmbedder, MemoryCache, SqliteCache
+from embedstack.embedders import (
+    BedrockEmbedder,
+    Embedder,
+    FakeEmbedder,
+    Limits,
+    LocalEmbedder,
+    OllamaEmbedder,
+    SageMakerEmbedder,
+)
+from embedstack.errors import ConfigurationError
+from embedstack.models import ModelInfo, known_model
+from embedstack.resilience import (
+    CircuitBreakerEmbedder,
+    DeadlineEmbedder,
+    FallbackEmbedder,
+    RateLimit,
+    RateLimitedEmbedder,
+    Retry,
+    RetryingEmbedder,
+    Waiting,
+)
+from embedstack.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    import boto3
+
+__all__ = ["load_embedder"]
+
+#: Third parties name a backend by an entry point of this group: a function from settings to an embedder.
+ENTRY_POINTS = "embedstack.embedders"
+
+
+def load_embedder(
+    settings: Settings | None = None,
+    *,
+    session: "boto3.Session | None" = None,
+    on_wait: Callable[[Waiting], None] = lambda _: None,
+    **overrides: Any,
+) -> Embedder:
+    """Build an embedder: deadline, cache, fallback, circuit breaker, rate limit, retry, backend.
+
+    Args:
+        settings: Configuration; read from the environment and ``.env`` otherwise.
+        session: A boto3 session of the caller's.
+        on_wait: Called before each wait for another attempt, as when an endpoint has to wake first.
+        overrides: Settings that beat the configured ones, by their names: ``load_embedder(embedding_backend="local")``.
+
+    Returns:
+        The embedder. Close it, or use it in a ``with`` statement, to let go of its threads and files.
+
+    Raises:
+        ConfigurationError: A setting is missing or wrong, or there is no such backend.
+    """
+    settings = settings.model_copy(update=overrides) if settings else load_settings(**overrides)
+    names = [settings.embedding_backend, *settings.fallback_backends]
+    backends = [_keep_going(_load_backend(name, settings, session), settings, on_wait) for name in names]
+    embedder = backends[0] if len(backends) == 1 else FallbackEmbedder(*backends)
+    caches = _load_caches(settings)
+    if caches:
+        embedder = CachedEmbedder(embedder, *caches)
+    if settings.embedding_deadline_seconds is not None:
+        embedder = DeadlineEmbedder(embedder, settings.embedding_deadline_seconds)
+    return embedder
+
+
+def _load_backend(name: str, settings: Settings, session: "boto3.Session | None") -> Embedder:
+    match name:
+        case "sagemaker":
+            limits = Limits(settings.sagemaker_batch_size, concurrency=settings.embedding_concurrency)
+            return SageMakerEmbedder(
+                _model(settings),
+                settings=settings,
+                limits=limits,
+                truncate=settings.embedding_truncate,
+                session=session,
+            )
+        case "bedrock":
+            return BedrockEmbedder(
+                settings.bedrock_embedding_model_id,
+                dimensions=settings.embedding_dimensions,
+                settings=settings,
+                concurrency=settings.embedding_concurrency,
+                truncate=settings.embedding_truncate,
+                session=session,
+            )
+        case "ollama":
+            return OllamaEmbedder(_model(settings), settings=settings, truncate=settings.embedding_truncate)
+        case "local" | "sentence-transformers":
+            return LocalEmbedder(_model(settings), settings=settings, truncate=settings.embedding_truncate)
+        case "fake":
+            return FakeEmbedder()
+        case _:
+            return _load_entry_point(name, settings)
+
+
+def _load_entry_point(name: str, settings: Settings) -> Embedder:
+    found = {point.name: point for point in entry_points(group=ENTRY_POINTS)}
+    if name not in found:
+        known = ", ".join(["sagemaker", "bedrock", "ollama", "local", "fake", *found])
+        raise ConfigurationError(f"EMBEDDING_BACKEND names no backend: {name!r}. There are: {known}.")
+    embedder = found[name].load()(settings)
+    if not isinstance(embedder, Embedder):
+        raise ConfigurationError(f"The entry point {name!r} of {ENTRY_POINTS} gave a {type(embedder).__name__}.")
+    return embedder
+
+
+def _model(settings: Settings) -> ModelInfo:
+    model = known_model(settings.st_model_name)
+    return model.shortened(settings.embedding_dimensions or model.dimensions)
+
+
+def _keep_going(backend: Embedder, settings: Settings, on_wait: Callable[[Waiting], None]) -> Embedder:
+    embedder: Embedder = RetryingEmbedder(backend, Retry(on_wait=on_wait))
+    limit = RateLimit(settings.embedding_requests_per_second, settings.embedding_texts_per_second)
+    if limit != RateLimit():
+        embedder = RateLimitedEmbedder(embedder, limit)
+    return CircuitBreakerEmbedder(embedder)
+
+
+def _load_caches(settings: Settings) -> list[Cache]:
+    caches: list[Cache] = []
+    if settings.embedstack_cache_mb > 0:
+        ttl = settings.embedstack_cache_ttl_seconds
+        caches.append(MemoryCache(max_bytes=settings.embedstack_cache_mb * 1024 * 1024, ttl_seconds=ttl))
+        if settings.embedstack_cache_file is not None:
+            key = settings.embedstack_cache_key.get_secret_value() if settings.embedstack_cache_key else None
+            caches.append(SqliteCache(settings.embedstack_cache_file, ttl_seconds=ttl, key=key))
+    return caches

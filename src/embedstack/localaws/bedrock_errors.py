@@ -1,0 +1,17 @@
+"""The error answers of Bedrock's runtime API."""
+
+__all__ = ["BedrockError"]
+
+
+class BedrockError(Exception):
+    """An error answer of the service.
+
+    Attributes:
+        status: HTTP status.
+        code: AWS's error code.
+    """
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code

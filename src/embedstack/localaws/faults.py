@@ -1,0 +1,176 @@
+"""Faults on demand: a share of a service's requests fails in the ways that AWS, networks and models fail.
+
+``POST /_embedstack/faults`` with ``{"service", "kind", "rate", "seed"}`` sets the fault of a service, and a rate of 0
+ends it. Nothing fails before someone asks for it.
+"""
+
+import io
+import json
+import random
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+__all__ = ["FAULTS_PATH", "FaultInjector"]
+
+FAULTS_PATH = "/_embedstack/faults"
+
+#: Error answers: HTTP status line, AWS's error code, body.
+_ERRORS: dict[str, tuple[str, str, dict[str, Any]]] = {
+    # As SageMaker throttles: without a message.
+    "throttle": ("400 Bad Request", "ThrottlingException", {"message": None}),
+    "model": (
+        "424 Failed Dependency",
+        "ModelError",
+        {"Message": "Received server error (500)", "OriginalStatusCode": 500, "OriginalMessage": "the model failed"},
+    ),
+    "internal": ("500 Internal Server Error", "InternalFailure", {"message": "internal failure"}),
+    "unavailable": ("503 Service Unavailable", "ServiceUnavailable", {"message": "unavailable"}),
+    "dependency": ("530 Dependency Failed", "InternalDependencyException", {"message": "a dependency failed"}),
+}
+_HANG_SECONDS = 0.2
+
+
+@dataclass(slots=True)
+class _Fault:
+    kind: str
+    rate: float
+    random: random.Random
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @classmethod
+    def parse(cls, wanted: dict[str, Any]) -> "_Fault":
+        if wanted["kind"] not in {*_ERRORS, "reset", "hang", *_SPOILERS}:
+            raise ValueError(f"no such kind of fault: {wanted['kind']}")
+        seed = random.Random(wanted.get("seed", 0))  # noqa: S311 - the same faults in every run
+        return cls(wanted["kind"], float(wanted["rate"]), seed)
+
+    def strikes(self) -> bool:
+        with self.lock:
+            return self.random.random() < self.rate
+
+
+class FaultInjector:
+    """Puts faults between an application and its callers."""
+
+    def __init__(self, application: "WSGIApplication") -> None:
+        """Wrap an application; no fault is set."""
+        self._application = application
+        self._faults: dict[str, _Fault] = {}
+
+    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        """Answer a request, or fail it."""
+        if environ.get("PATH_INFO") == FAULTS_PATH:
+            return self._configure(environ, start_response)
+        fault = self._faults.get(_service_of(environ)) if self._faults else None
+        if fault is None or not fault.strikes():
+            return self._application(environ, start_response)
+        if fault.kind in _ERRORS:
+            environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+            status, code, members = _ERRORS[fault.kind]
+            return _send(start_response, status, json.dumps(members).encode(), [("x-amzn-errortype", code)])
+        if fault.kind in ("reset", "hang"):
+            return _break_off(environ, seconds=_HANG_SECONDS if fault.kind == "hang" else 0)
+        return self._spoil(environ, start_response, fault.kind)
+
+    def _configure(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        content = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+        try:
+            wanted = json.loads(content)
+            self._faults[wanted["service"]] = _Fault.parse(wanted)
+        except (ValueError, KeyError, TypeError) as error:
+            return _send(start_response, "400 Bad Request", json.dumps({"error": str(error)}).encode())
+        return _send(start_response, "200 OK", b"{}")
+
+    def _spoil(self, environ: "WSGIEnvironment", start_response: "StartResponse", kind: str) -> Iterable[bytes]:
+        """Answer, and change the answer where it is a good one."""
+        answered: list[tuple[str, list[tuple[str, str]]]] = []
+
+        def hold(status: str, headers: list[tuple[str, str]], *_: Any) -> Callable[[bytes], object]:
+            answered.append((status, headers))
+            return lambda _: None
+
+        body = b"".join(self._application(environ, hold))
+        status, headers = answered[0]
+        content_type = next((value for name, value in headers if name.lower() == "content-type"), "")
+        promised = len(body)
+        if status.startswith("200"):
+            body = _SPOILERS[kind](body, content_type)
+            promised = promised if kind == "truncate" else len(body)
+        kept = [(name, value) for name, value in headers if name.lower() != "content-length"]
+        start_response(status, [*kept, ("Content-Length", str(promised))])
+        return [body]
+
+
+def _service_of(environ: "WSGIEnvironment") -> str:
+    """The service that a request was signed for, by botocore's name."""
+    scope = environ.get("HTTP_AUTHORIZATION", "").partition("Credential=")[2].partition(",")[0].split("/")
+    service = scope[3] if len(scope) > 4 else ""
+    path = environ.get("PATH_INFO", "")
+    if (service == "sagemaker" and path.endswith("/invocations")) or (service == "bedrock" and "/model/" in path):
+        return f"{service}-runtime"
+    return service
+
+
+def _send(
+    start_response: "StartResponse", status: str, body: bytes, headers: Iterable[tuple[str, str]] = ()
+) -> Iterable[bytes]:
+    start_response(status, [("Content-Type", "application/json"), *headers, ("Content-Length", str(len(body)))])
+    return [body]
+
+
+def _break_off(environ: "WSGIEnvironment", seconds: float) -> Iterable[bytes]:
+    time.sleep(seconds)
+    connection: socket.socket = environ["werkzeug.socket"]
+    # Lingering for no time makes its end a reset; closing alone would wait for the server's own reader and writer.
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.shutdown(socket.SHUT_RDWR)
+    raise ConnectionResetError("a fault that was asked for")
+
+
+def _truncate(body: bytes, content_type: str) -> bytes:
+    del content_type
+    return body[: len(body) // 2]
+
+
+def _with_nan(body: bytes, content_type: str) -> bytes:
+    def spoil(rows: list[Any]) -> None:
+        rows[0][0] = float("nan")
+
+    return _change_rows(body, content_type, spoil)
+
+
+def _one_short(body: bytes, content_type: str) -> bytes:
+    return _change_rows(body, content_type, lambda rows: rows.pop())
+
+
+def _change_rows(body: bytes, content_type: str, change: Callable[[list[Any]], object]) -> bytes:
+    if content_type.startswith("application/x-npy"):
+        rows = list(np.load(io.BytesIO(body), allow_pickle=False))
+        width = rows[0].shape[0]
+        change(rows)
+        buffer = io.BytesIO()
+        np.save(buffer, np.stack(rows) if rows else np.empty((0, width), np.float32))
+        return buffer.getvalue()
+    answer = json.loads(body)
+    if isinstance(answer, list):
+        change(answer)
+    elif "embedding" in answer:
+        change([answer["embedding"]])
+    else:
+        found = answer["embeddings"]
+        change(found["float"] if isinstance(found, dict) else found)
+    # A server that computed NaN writes null, which is what JSON has for it.
+    return json.dumps(answer).replace("NaN", "null").encode()
+
+
+_SPOILERS = {"truncate": _truncate, "nan": _with_nan, "count": _one_short}

@@ -1,0 +1,25 @@
+"""What keeps a call going, or stops it in time: wrappers around any embedder, each with a policy usable alone.
+
+From the outside in, as :func:`embedstack.load_embedder` puts them: deadline, cache, fallback, circuit breaker, rate
+limit, retry, backend.
+"""
+
+from embedstack.resilience.breaker import CircuitBreaker, CircuitBreakerEmbedder
+from embedstack.resilience.deadline import DeadlineEmbedder
+from embedstack.resilience.fallback import FallbackEmbedder
+from embedstack.resilience.rate_limit import RateLimit, RateLimitedEmbedder, TokenBucket
+from embedstack.resilience.retry import Retry, RetryingEmbedder, RetryPolicy, Waiting
+
+__all__ = [
+    "CircuitBreaker",
+    "CircuitBreakerEmbedder",
+    "DeadlineEmbedder",
+    "FallbackEmbedder",
+    "RateLimit",
+    "RateLimitedEmbedder",
+    "Retry",
+    "RetryPolicy",
+    "RetryingEmbedder",
+    "TokenBucket",
+    "Waiting",
+]

@@ -1,0 +1,114 @@
+"""After repeated failures leave the service alone for a while, then ask with a single request whether it is back."""
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Literal
+
+from embedstack.clock import Clock, SystemClock
+from embedstack.embedders.wrapper import Wrapper
+from embedstack.errors import CircuitOpen, EmbedStackError, EndpointAsleep, EndpointError, Throttled
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from embedstack.embedders.base import Embedder
+    from embedstack.embedders.core import Kind
+
+__all__ = ["CircuitBreaker", "CircuitBreakerEmbedder"]
+
+State = Literal["closed", "open", "half-open"]
+
+
+class CircuitBreaker:
+    """Counts failures in a row. Shared by threads and tasks."""
+
+    def __init__(self, *, failures: int = 5, seconds: float = 300.0, clock: Clock | None = None) -> None:
+        """Start closed.
+
+        Args:
+            failures: Failures in a row after which it opens.
+            seconds: How long it stays open.
+            clock: What measures that.
+        """
+        self._threshold = failures
+        self._seconds = seconds
+        self._clock = clock or SystemClock()
+        self._failures = 0
+        self._opened: float | None = None
+        self._probing = False
+        self._lock = threading.Lock()
+
+    @property
+    def state(self) -> State:
+        """Whether calls pass (closed), are held back (open), or one may ask how it is (half-open)."""
+        with self._lock:
+            if self._opened is None:
+                return "closed"
+            return "open" if self._seconds_left() > 0 else "half-open"
+
+    @contextmanager
+    def guard(self) -> Iterator[None]:
+        """Let the block run and learn from how it ends; a refused or throttled request is no outage.
+
+        Raises:
+            CircuitOpen: It may not run now; ``retry_after`` says when.
+        """
+        self._enter()
+        try:
+            yield
+        except EmbedStackError as error:
+            if isinstance(error, EndpointError) and not isinstance(error, (EndpointAsleep, Throttled)):
+                self._failed()
+            else:
+                self._succeeded()
+            raise
+        except BaseException:
+            # Cancelled, which says nothing of the service.
+            with self._lock:
+                self._probing = False
+            raise
+        self._succeeded()
+
+    def _enter(self) -> None:
+        with self._lock:
+            if self._opened is None:
+                return
+            left = self._seconds_left()
+            if left > 0 or self._probing:
+                raise CircuitOpen(
+                    f"The last {self._failures} requests failed, so none is sent for {max(left, 0):.0f} s more: "
+                    "look at the endpoint, or wait.",
+                    retry_after=max(left, 0.0),
+                )
+            self._probing = True
+
+    def _succeeded(self) -> None:
+        with self._lock:
+            self._failures = 0
+            self._opened = None
+            self._probing = False
+
+    def _failed(self) -> None:
+        with self._lock:
+            self._failures += 1
+            self._probing = False
+            if self._failures >= self._threshold:
+                self._opened = self._clock.now()
+
+    def _seconds_left(self) -> float:
+        return self._seconds - (self._clock.now() - (self._opened or 0.0))
+
+
+class CircuitBreakerEmbedder(Wrapper):
+    """Holds requests back while the circuit is open."""
+
+    def __init__(self, inner: "Embedder", breaker: CircuitBreaker | None = None) -> None:
+        super().__init__(inner)
+        self.breaker = breaker or CircuitBreaker()
+
+    def embed_batch(self, texts: Sequence[str], kind: "Kind") -> "NDArray[np.float32]":
+        """One request, if the circuit lets it."""
+        with self.breaker.guard():
+            return self.inner.request(texts, kind)

@@ -1,0 +1,43 @@
+"""A call ends in time, with or without vectors."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from embedstack.clock import Clock, SystemClock
+from embedstack.embedders.call import Call
+from embedstack.embedders.wrapper import Wrapper
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from embedstack.embedders.base import Embedder
+    from embedstack.embedders.batching import Batch
+    from embedstack.embedders.core import Kind
+    from embedstack.embedders.outcome import Part
+
+__all__ = ["DeadlineEmbedder"]
+
+
+class DeadlineEmbedder(Wrapper):
+    """Gives every call so many seconds, waits and retries within it included.
+
+    What waits knows the deadline and does not begin a wait that would pass it. A request that is under way when the
+    time is up ends unheard.
+    """
+
+    def __init__(self, inner: "Embedder", seconds: float, *, clock: Clock | None = None) -> None:
+        super().__init__(inner)
+        self._seconds = seconds
+        self._clock = clock or SystemClock()
+
+    def embed_batch(self, texts: Sequence[str], kind: "Kind") -> "NDArray[np.float32]":
+        """One request, in time."""
+        return self._new_call().context().run(self.inner.request, texts, kind)
+
+    def run_batch(self, batch: "Batch", kind: "Kind", *, collect: bool) -> "Part":
+        """As the wrapped embedder does it."""
+        return self.inner.run_batch(batch, kind, collect=collect)
+
+    def _new_call(self) -> Call:
+        return Call.current().until(self._seconds, self._clock)

@@ -1,0 +1,91 @@
+"""Another backend of the same model takes over when the first fails."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from embedstack.embedders.wrapper import Wrapper
+from embedstack.errors import BudgetExceeded, CircuitOpen, ConfigurationError, EndpointError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from embedstack.embedders.base import Embedder
+    from embedstack.embedders.core import Kind
+    from embedstack.models import ModelInfo
+
+__all__ = ["FallbackEmbedder"]
+
+_TAKES_OVER_AFTER = (EndpointError, CircuitOpen, BudgetExceeded)
+
+
+class FallbackEmbedder(Wrapper):
+    """Asks the next embedder when one fails.
+
+    Vectors of two models cannot be compared, and mixing them corrupts an index silently; so a fallback has the same
+    model unless the caller says otherwise.
+    """
+
+    def __init__(self, first: "Embedder", *others: "Embedder", allow_other_model: bool = False) -> None:
+        """Combine embedders.
+
+        Args:
+            first: Asked first.
+            others: Asked in this order when those before have failed.
+            allow_other_model: Accept another model of the same length, for vectors that are never compared with the
+                first's.
+
+        Raises:
+            ConfigurationError: One has another model, revision, length or normalisation than the first.
+        """
+        for other in others:
+            _check_same_space(first.info, other.info, allow_other_model=allow_other_model)
+        chain = (first, *others)
+        limits = dataclasses.replace(
+            first.limits,
+            max_items=min(embedder.limits.max_items for embedder in chain),
+            max_bytes=min(embedder.limits.max_bytes for embedder in chain),
+        )
+        super().__init__(first, limits)
+        self._chain = chain
+        self.meters = tuple(meter for embedder in chain for meter in embedder.meters)
+        self.envelope_bytes = max(embedder.envelope_bytes for embedder in chain)  # type: ignore[misc]  # of all
+
+    def request_bytes(self, text: str) -> int:
+        """Bytes of the text where it takes most."""
+        return max(embedder.request_bytes(text) for embedder in self._chain)
+
+    def embed_batch(self, texts: Sequence[str], kind: "Kind") -> "NDArray[np.float32]":
+        """One request, of the first embedder that answers it."""
+        for embedder in self._chain[:-1]:
+            try:
+                return embedder.request(texts, kind)
+            except _TAKES_OVER_AFTER:
+                continue
+        return self._chain[-1].request(texts, kind)
+
+    def hand_over_retries(self) -> None:
+        """Pass it on to all."""
+        for embedder in self._chain:
+            embedder.hand_over_retries()
+
+    def close(self) -> None:
+        """Let go of threads, those of all embedders."""
+        super().close()
+        for embedder in self._chain[1:]:
+            embedder.close()
+
+
+def _check_same_space(first: "ModelInfo", other: "ModelInfo", *, allow_other_model: bool) -> None:
+    if first.dimensions != other.dimensions or first.normalized != other.normalized:
+        raise ConfigurationError(
+            f"{other.model_id} ({other.dimensions} dimensions) cannot stand in for {first.model_id} "
+            f"({first.dimensions}): their vectors do not fit into one index."
+        )
+    revisions = {first.revision, other.revision} - {None}
+    if (first.model_id != other.model_id or len(revisions) > 1) and not allow_other_model:
+        raise ConfigurationError(
+            f"{other.model_id} cannot stand in for {first.model_id}: vectors of two models or revisions cannot be "
+            "compared. Pass allow_other_model=True if they never are."
+        )

@@ -1,0 +1,101 @@
+"""No more requests, texts or dollars than allowed."""
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from embedstack.clock import Clock, SystemClock
+from embedstack.embedders.call import Call
+from embedstack.embedders.wrapper import Wrapper
+from embedstack.errors import BudgetExceeded
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from embedstack.embedders.base import Embedder
+    from embedstack.embedders.core import Kind
+
+__all__ = ["RateLimit", "RateLimitedEmbedder", "TokenBucket"]
+
+
+class TokenBucket:
+    """Fills at a steady rate up to its size; who takes more than is in it waits for the rest. Shared by threads."""
+
+    def __init__(self, per_second: float, burst: float, *, clock: Clock | None = None) -> None:
+        """Start full.
+
+        Args:
+            per_second: Tokens that are added per second.
+            burst: Tokens that it holds.
+            clock: What measures that.
+        """
+        self._per_second = per_second
+        self._burst = burst
+        self._clock = clock or SystemClock()
+        self._level = burst
+        self._filled = self._clock.now()
+        self._lock = threading.Lock()
+
+    def take(self, tokens: float) -> None:
+        """Take tokens, waiting until they are there; who comes first is served first.
+
+        Raises:
+            DeadlineExceeded: They will not be there before the call's deadline; none are taken.
+        """
+        with self._lock:
+            now = self._clock.now()
+            self._level = min(self._burst, self._level + (now - self._filled) * self._per_second)
+            self._filled = now
+            self._level -= tokens
+            seconds = max(0.0, -self._level / self._per_second)
+        if seconds == 0:
+            return
+        try:
+            Call.current().pause(seconds, self._clock)
+        except BaseException:
+            with self._lock:
+                self._level += tokens
+            raise
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimit:
+    """What is allowed; None allows any.
+
+    Attributes:
+        requests_per_second: Requests.
+        texts_per_second: Texts.
+        budget_usd: US dollars in all, by the backend's price.
+    """
+
+    requests_per_second: float | None = None
+    texts_per_second: float | None = None
+    budget_usd: float | None = None
+
+
+class RateLimitedEmbedder(Wrapper):
+    """Waits until a request is allowed, and refuses it when the budget is spent."""
+
+    def __init__(self, inner: "Embedder", limit: RateLimit, *, clock: Clock | None = None) -> None:
+        super().__init__(inner)
+        self._limit = limit
+        # A second's worth at once, and always at least one request.
+        self._requests, self._texts = (
+            TokenBucket(rate, max(1.0, rate), clock=clock) if rate is not None else None
+            for rate in (limit.requests_per_second, limit.texts_per_second)
+        )
+
+    def embed_batch(self, texts: Sequence[str], kind: "Kind") -> "NDArray[np.float32]":
+        """One request, when it is allowed."""
+        budget = self._limit.budget_usd
+        if budget is not None:
+            spent = sum(meter.cost_usd for meter in self.meters)
+            if spent >= budget:
+                raise BudgetExceeded(f"${spent:.2f} of the budget of ${budget:.2f} are spent: raise it to go on.")
+        if self._requests is not None:
+            self._requests.take(1)
+        if self._texts is not None:
+            self._texts.take(len(texts))
+        return self.inner.request(texts, kind)

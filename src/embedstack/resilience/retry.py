@@ -1,0 +1,166 @@
+"""Send again what failed for a reason that passes: with backoff, full jitter, the server's own hint, and a budget."""
+
+import random
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+import tenacity
+
+from embedstack.clock import Clock, SystemClock
+from embedstack.embedders.call import Call
+from embedstack.embedders.wrapper import Wrapper
+from embedstack.errors import CircuitOpen, CountMismatch, EmbedStackError, EndpointAsleep, NonFiniteVector
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from embedstack.embedders.base import Embedder
+    from embedstack.embedders.core import Kind
+
+__all__ = ["Retry", "RetryPolicy", "RetryingEmbedder", "Waiting"]
+
+_Result = TypeVar("_Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A wait before another attempt, for a callback.
+
+    Attributes:
+        error: Why.
+        seconds: How long.
+        attempt: The attempt that failed, from 1.
+    """
+
+    error: EmbedStackError
+    seconds: float
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """When to try again. Durations are seconds.
+
+    Attributes:
+        attempts: Attempts in all.
+        initial: Longest first wait; doubles with each attempt. The wait itself is drawn between 0 and that
+            ("full jitter", https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/).
+        maximum: Longest wait.
+        asleep_for: How long to wait in all for an endpoint that is scaled to zero; it wakes in minutes.
+        asleep_interval: Wait between two looks at such an endpoint.
+        budget_ratio: Retries per first attempt, over all calls, so that an outage is not answered with a flood.
+        budget_reserve: Retries that are allowed on top of that.
+    """
+
+    attempts: int = 6
+    initial: float = 0.2
+    maximum: float = 20.0
+    asleep_for: float = 900.0
+    asleep_interval: float = 15.0
+    budget_ratio: float = 0.5
+    budget_reserve: int = 50
+
+
+class Retry:
+    """Applies a policy to any operation. Shared by threads."""
+
+    def __init__(
+        self,
+        policy: RetryPolicy | None = None,
+        *,
+        clock: Clock | None = None,
+        on_wait: Callable[[Waiting], None] = lambda _: None,
+        draw: Callable[[], float] = random.random,
+    ) -> None:
+        """Prepare.
+
+        Args:
+            policy: When to try again.
+            clock: What waits.
+            on_wait: Called before each wait, also the long ones for an endpoint that is scaled to zero.
+            draw: Gives the jitter, 0 to 1.
+        """
+        self.policy = policy or RetryPolicy()
+        self._clock = clock or SystemClock()
+        self._on_wait = on_wait
+        self._draw = draw
+        self._allowance = float(self.policy.budget_reserve)
+        self._lock = threading.Lock()
+
+    def call(self, operation: Callable[[], _Result], on_retry: Callable[[], None] = lambda: None) -> _Result:
+        """Run an operation until it succeeds, fails for good, or the policy gives up.
+
+        Raises:
+            EmbedStackError: The operation's last one.
+            DeadlineExceeded: The call's time would be up before the next attempt.
+        """
+        with self._lock:
+            self._allowance = min(self._allowance + self.policy.budget_ratio, 1000 + self.policy.budget_reserve)
+        started = self._clock.now()
+
+        def before_sleep(state: tenacity.RetryCallState) -> None:
+            on_retry()
+            error = _error_of(state)
+            seconds = state.next_action.sleep if state.next_action else 0.0
+            self._on_wait(Waiting(error, seconds, state.attempt_number))
+
+        retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_exception(_passes),
+            stop=lambda state: self._gives_up(state, started),
+            wait=self._wait,
+            sleep=lambda seconds: Call.current().pause(seconds, self._clock),
+            before_sleep=before_sleep,
+            reraise=True,
+        )
+        return retrying(operation)
+
+    def _gives_up(self, state: tenacity.RetryCallState, started: float) -> bool:
+        if isinstance(_error_of(state), EndpointAsleep):
+            return self._clock.now() - started >= self.policy.asleep_for
+        if state.attempt_number >= self.policy.attempts:
+            return True
+        with self._lock:
+            if self._allowance < 1:
+                return True
+            self._allowance -= 1
+        return False
+
+    def _wait(self, state: tenacity.RetryCallState) -> float:
+        error = _error_of(state)
+        if error.retry_after is not None:
+            return error.retry_after
+        if isinstance(error, EndpointAsleep):
+            return self.policy.asleep_interval
+        longest = min(self.policy.maximum, self.policy.initial * 2.0 ** (state.attempt_number - 1))
+        return longest * self._draw()
+
+
+class RetryingEmbedder(Wrapper):
+    """Sends a request again. The wrapped backend's own retries are switched off: they have exactly one owner."""
+
+    def __init__(self, inner: "Embedder", retry: Retry | None = None) -> None:
+        super().__init__(inner)
+        self._retry = retry or Retry()
+        inner.hand_over_retries()
+
+    def embed_batch(self, texts: Sequence[str], kind: "Kind") -> "NDArray[np.float32]":
+        """One request, sent until it is answered."""
+        return self._retry.call(
+            lambda: self.inner.request(texts, kind), on_retry=lambda: self.meters[0].count("retries")
+        )
+
+
+def _passes(error: BaseException) -> bool:
+    # A wrong vector may be the fault of one instance or one moment; an open circuit says itself when to come again.
+    if isinstance(error, (CountMismatch, NonFiniteVector)):
+        return True
+    return isinstance(error, EmbedStackError) and error.retryable and not isinstance(error, CircuitOpen)
+
+
+def _error_of(state: tenacity.RetryCallState) -> EmbedStackError:
+    error = state.outcome.exception() if state.outcome is not None else None
+    assert isinstance(error, EmbedStackError)  # noqa: S101 - _passes lets no other through
+    return error

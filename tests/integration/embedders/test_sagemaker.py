@@ -1,0 +1,102 @@
+"""What only a SageMaker endpoint can do, over HTTP against the local AWS."""
+
+import boto3
+import numpy as np
+import pytest
+
+from embedstack.embedders import SageMakerEmbedder
+from embedstack.errors import (
+    ConfigurationError,
+    DimensionMismatch,
+    EndpointNotFound,
+    EndpointUnavailable,
+    InputError,
+)
+from embedstack.models import known_model
+from embedstack.settings import load_settings
+from tests.conftest import MINILM
+
+
+def embedder(aws, endpoint, **options):
+    return SageMakerEmbedder(known_model(MINILM), endpoint=endpoint, settings=aws.settings, **options)
+
+
+def test_three_containers_agree(aws):
+    texts = ["A cat sleeps on the sofa.", "Snow delayed the train to Naples."]
+    vectors = [
+        embedder(aws, "tei").embed(texts),
+        embedder(aws, "own").embed(texts),
+        embedder(aws, "toolkit", client_pooling="mean").embed(texts),
+    ]
+    for other in vectors[1:]:
+        assert (vectors[0] * other).sum(axis=1).min() > 0.999
+
+
+def test_arrays_are_asked_for_only_where_the_server_gives_them(aws):
+    asked = []
+    for endpoint in ("tei", "own"):
+        found = embedder(aws, endpoint)
+        client = found._client._client
+        client.meta.events.register("provide-client-params.*", lambda params, **_: asked.append(params["Accept"]))
+        rows = [found.embed(["x"]) for _ in range(3)]
+        np.testing.assert_allclose(rows[0], rows[2], atol=5e-3)
+    json, npy = "application/json", "application/x-npy"
+    assert asked == [json, npy, json, json, npy, npy]
+
+
+def test_token_vectors_are_refused_with_the_remedy(aws):
+    with pytest.raises(DimensionMismatch, match='client_pooling="mean"'):
+        embedder(aws, "toolkit").embed(["one", "two words"])
+
+
+def test_truncation_reaches_every_container(aws):
+    long = "word " * 1000
+    for endpoint, options in (("tei", {}), ("own", {}), ("toolkit", {"client_pooling": "mean"})):
+        assert embedder(aws, endpoint, truncate=True, **options).embed([long]).shape == (1, 384)
+
+
+def test_a_variant_is_called_by_its_name(aws):
+    assert embedder(aws, "tei", target_variant="all").embed(["x"]).shape == (1, 384)
+    with pytest.raises(EndpointNotFound):
+        embedder(aws, "tei", target_variant="other").embed(["x"])
+
+
+def test_an_inference_component_is_named_in_the_request(aws):
+    # The local AWS has none and says so, which proves that it was asked for one.
+    with pytest.raises(EndpointUnavailable, match="inference component"):
+        embedder(aws, "tei", inference_component="c").embed(["x"])
+
+
+def test_a_wrong_endpoint_is_named(aws):
+    with pytest.raises(EndpointNotFound, match="'nowhere'"):
+        embedder(aws, "nowhere").embed(["x"])
+
+
+def test_a_wrong_dimension_is_refused(aws):
+    with pytest.raises(DimensionMismatch, match="384 dimensions; BAAI/bge-m3 has 1024"):
+        SageMakerEmbedder(known_model("BAAI/bge-m3"), endpoint="tei", settings=aws.settings).embed(["x"])
+
+
+def test_an_injected_session_is_used(aws):
+    session = boto3.Session("mine", "x", region_name="us-east-1")
+    found = embedder(aws, "tei", session=session)
+    signed = []
+    found._client._client.meta.events.register("before-send.*", lambda request, **_: signed.append(request.headers))
+    found.embed(["x"])
+    assert b"Credential=mine/" in bytes(signed[0]["Authorization"])
+
+
+@pytest.mark.parametrize("allowed", ["eu-*", "eu-west-1,eu-central-1"])
+def test_a_region_that_is_not_allowed_is_refused(aws, allowed):
+    settings = load_settings(aws_allowed_regions=allowed)
+    with pytest.raises(ConfigurationError, match="AWS_REGION is us-east-1"):
+        SageMakerEmbedder(known_model(MINILM), endpoint="tei", settings=settings)
+
+
+def test_a_bad_text_does_not_end_the_use_of_arrays(aws):
+    found = embedder(aws, "own")
+    found.embed(["x"])
+    with pytest.raises(InputError):
+        found.embed(["word " * 1000])
+    found.embed(["x"])
+    assert found._gives_arrays

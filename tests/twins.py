@@ -1,0 +1,45 @@
+"""Calls an embedder by its sync or by its async method, so that one test proves both."""
+
+import asyncio
+
+
+class Sync:
+    """The sync methods."""
+
+    name = "sync"
+
+    def embed(self, embedder, *args, **options):
+        return embedder.embed(*args, **options)
+
+    def embed_query(self, embedder, *args, **options):
+        return embedder.embed_query(*args, **options)
+
+    def embed_documents(self, embedder, *args, **options):
+        return embedder.embed_documents(*args, **options)
+
+    def embed_stream(self, embedder, *args, **options):
+        return list(embedder.embed_stream(*args, **options))
+
+
+class Async:
+    """Their async twins."""
+
+    name = "async"
+
+    def embed(self, embedder, *args, **options):
+        return asyncio.run(embedder.aembed(*args, **options))
+
+    def embed_query(self, embedder, *args, **options):
+        return asyncio.run(embedder.aembed_query(*args, **options))
+
+    def embed_documents(self, embedder, *args, **options):
+        return asyncio.run(embedder.aembed_documents(*args, **options))
+
+    def embed_stream(self, embedder, *args, **options):
+        async def collect():
+            return [item async for item in embedder.aembed_stream(*args, **options)]
+
+        return asyncio.run(collect())
+
+
+TWINS = [Sync(), Async()]

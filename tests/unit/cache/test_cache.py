@@ -1,0 +1,245 @@
+"""Hits, misses, age, size, encryption, several processes, a kill; and that no text is ever on disk."""
+
+import base64
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from embedstack.cache import CachedEmbedder, MemoryCache, SqliteCache
+from embedstack.embedders import FakeEmbedder, Limits
+from embedstack.embedders.fake import FAKE_MODEL, fake_vector
+from embedstack.errors import ConfigurationError, InputError, PayloadTooLarge
+from embedstack.models import ModelInfo
+from tests.twins import TWINS
+
+KEY = base64.b64encode(bytes(range(32))).decode()
+VECTOR = np.arange(8, dtype=np.float32)
+
+
+@pytest.fixture(params=TWINS, ids=lambda twin: twin.name)
+def twin(request):
+    return request.param
+
+
+@pytest.fixture(params=["memory", "sqlite", "encrypted"])
+def make(request, tmp_path):
+    made = []
+
+    def make(**options):
+        if request.param == "memory":
+            cache: MemoryCache | SqliteCache = MemoryCache(**options)
+        else:
+            cache = SqliteCache(tmp_path / "cache.db", key=KEY if request.param == "encrypted" else None, **options)
+        made.append(cache)
+        return cache
+
+    yield make
+    for cache in made:
+        cache.close()
+
+
+def key(number):
+    return number.to_bytes(32, "little")
+
+
+def test_a_text_is_embedded_once(twin, make):
+    backend = FakeEmbedder(limits=Limits(max_items=10, concurrency=4))
+    texts = [str(number % 50) for number in range(200)]
+    with CachedEmbedder(backend, make()) as embedder:
+        first = twin.embed(embedder, texts)
+        again = twin.embed(embedder, texts)
+        streamed = np.stack(twin.embed_stream(embedder, iter(texts)))
+    wanted = np.stack([fake_vector(text, 8) for text in texts])
+    for found in (first, again, streamed):
+        np.testing.assert_array_equal(found, wanted)
+    assert sorted(text for request in backend.requests for text in request) == sorted(set(texts))
+    assert embedder.stats().cache_hits == 150 + 200 + 200
+
+
+def test_kinds_and_contexts_are_kept_apart(twin, make):
+    backend = FakeEmbedder()
+    with CachedEmbedder(backend, make()) as embedder:
+        twin.embed_query(embedder, "x")
+        twin.embed_documents(embedder, ["x"])
+        twin.embed_documents(embedder, ["x"], context="code")
+        twin.embed_query(embedder, "x")
+    assert backend.requests == [["x"], ["x"], ["Code: x"]]
+
+
+def test_models_are_kept_apart(make):
+    cache = make()
+    other = ModelInfo("another", dimensions=8, max_tokens=9, pooling=None)
+    for info in (FAKE_MODEL, other):
+        backend = FakeEmbedder(info)
+        CachedEmbedder(backend, cache).embed(["x"])
+        assert backend.requests == [["x"]]
+
+
+def test_failures_are_listed_and_not_kept(twin, make):
+    bad = {"bad"}
+    backend = FakeEmbedder(
+        limits=Limits(max_items=4), fault=lambda texts: InputError("refused") if bad & set(texts) else None
+    )
+    texts = ["a", "bad", "b", "", "bad", "c"]
+    with CachedEmbedder(backend, make()) as embedder:
+        found = twin.embed(embedder, texts, on_error="collect")
+        assert found.indices.tolist() == [0, 2, 5]
+        assert [failure.index for failure in found.failures] == [1, 3, 4]
+        assert str(found.failures[2].error) == "Text 4: refused"
+        with pytest.raises(InputError, match="Text 1: refused"):
+            twin.embed(embedder, [text for text in texts if text])
+        bad.clear()
+        assert twin.embed(embedder, ["a", "bad"]).shape == (2, 8)
+
+
+def test_a_text_that_no_request_carries_is_refused_before_anything_is_sent(twin, make):
+    backend = FakeEmbedder(limits=Limits(max_bytes=100))
+    with CachedEmbedder(backend, make()) as embedder, pytest.raises(PayloadTooLarge, match="Text 1 takes 101"):
+        twin.embed(embedder, ["a", "x" * 101])
+    assert backend.requests == []
+
+
+def test_a_second_cache_fills_the_first(tmp_path):
+    memory, file = MemoryCache(), SqliteCache(tmp_path / "cache.db")
+    with CachedEmbedder(FakeEmbedder(), file) as writer:
+        writer.embed(["x"])
+    backend = FakeEmbedder()
+    with CachedEmbedder(backend, memory, file) as embedder:
+        embedder.embed(["x"])
+        assert backend.requests == []
+        file.put({})  # opened again after the first embedder closed it
+        assert len(memory._kept) == 1
+
+
+def test_a_vector_ages(make):
+    time_now = [1000.0]
+    cache = make(ttl_seconds=60, now=lambda: time_now[0])
+    cache.put({key(1): VECTOR})
+    time_now[0] += 59
+    np.testing.assert_array_equal(cache.get([key(1)])[key(1)], VECTOR)
+    time_now[0] += 2
+    assert cache.get([key(1)]) == {}
+
+
+def test_memory_drops_what_was_used_least_recently():
+    cache = MemoryCache(max_bytes=3 * VECTOR.nbytes)
+    for number in range(3):
+        cache.put({key(number): VECTOR})
+    cache.get([key(0)])
+    cache.put({key(3): VECTOR})
+    assert set(cache.get([key(number) for number in range(4)])) == {key(0), key(2), key(3)}
+
+
+def test_a_file_drops_the_oldest(tmp_path):
+    moments = iter(range(10**6))
+    cache = SqliteCache(tmp_path / "cache.db", max_bytes=1000 * VECTOR.nbytes, now=lambda: float(next(moments)))
+    for start in range(0, 6000, 500):
+        cache.put({key(number): VECTOR for number in range(start, start + 500)})
+    kept = sorted(int.from_bytes(found, "little") for found in cache.get([key(number) for number in range(6000)]))
+    cache.close()
+    assert len(kept) <= 1000 + 2048
+    assert kept[-1] == 5999
+    assert kept[0] > 0
+
+
+@pytest.mark.parametrize("secret", [None, KEY])
+def test_no_text_is_on_disk_and_only_its_owner_reads_it(tmp_path, secret):
+    text = "the patient's name is Confidential"
+    with CachedEmbedder(FakeEmbedder(), SqliteCache(tmp_path / "cache.db", key=secret)) as embedder:
+        embedder.embed([text])
+    content = b"".join(path.read_bytes() for path in tmp_path.iterdir())
+    assert b"Confidential" not in content
+    assert (fake_vector(text, 8).tobytes() in content) is (secret is None)
+    assert (tmp_path / "cache.db").stat().st_mode & 0o077 == 0
+
+
+def test_another_key_finds_nothing_and_damage_is_a_miss(tmp_path):
+    cache = SqliteCache(tmp_path / "cache.db", key=KEY)
+    cache.put({key(1): VECTOR, key(2): VECTOR + 1})
+    other = SqliteCache(tmp_path / "cache.db", key=base64.b64encode(bytes(32)).decode())
+    assert other.get([key(1)]) == {}
+    other.close()
+    names = [name for (name,) in cache._connection.execute("SELECT name FROM vectors")]
+    cache._connection.execute("UPDATE vectors SET vector = (SELECT vector FROM vectors WHERE name = ?)", (names[0],))
+    assert len(cache.get([key(1), key(2)])) == 1, "a row that was swapped is not believed"
+    cache.close()
+
+
+@pytest.mark.parametrize("blob", [b"", b"123", bytes(4), np.full(8, np.nan, np.float32).tobytes()])
+def test_a_damaged_file_gives_no_wrong_vector(tmp_path, blob):
+    file = SqliteCache(tmp_path / "cache.db")
+    with CachedEmbedder(FakeEmbedder(), file) as embedder:
+        embedder.embed(["x"])
+        with file._connection as transaction:
+            transaction.execute("UPDATE vectors SET vector = ?", (blob,))
+        np.testing.assert_array_equal(embedder.embed(["x"])[0], fake_vector("x", 8))
+
+
+@pytest.mark.parametrize("bad", ["short", base64.b64encode(b"x" * 16).decode(), "%%%"])
+def test_a_bad_key_is_refused(tmp_path, bad):
+    with pytest.raises(ConfigurationError, match="openssl rand -base64 32"):
+        SqliteCache(tmp_path / "cache.db", key=bad)
+
+
+def test_a_file_that_is_no_cache_is_refused(tmp_path):
+    (tmp_path / "cache.db").write_text("something else, long enough to be taken for a header" * 50)
+    with pytest.raises(ConfigurationError, match="cannot be opened"):
+        SqliteCache(tmp_path / "cache.db")
+
+
+def test_threads_share_a_cache(make):
+    cache = make()
+
+    def work(first):
+        for number in range(first, first + 50):
+            cache.put({key(number): VECTOR + number})
+            np.testing.assert_array_equal(cache.get([key(number)])[key(number)], VECTOR + number)
+
+    threads = [threading.Thread(target=work, args=(first,)) for first in range(0, 200, 25)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(cache.get([key(number) for number in range(225)])) == 225
+
+
+_WRITER = """
+import sys, numpy as np
+from pathlib import Path
+from embedstack.cache import SqliteCache
+cache = SqliteCache(Path(sys.argv[1]))
+number = int(sys.argv[2])
+print("ready", flush=True)
+while True:
+    keys = [value.to_bytes(32, "little") for value in range(number, number + 100)]
+    cache.put({key: np.full(8, float(int.from_bytes(key, "little")), np.float32) for key in keys})
+    number += 100
+"""
+
+
+def test_processes_share_a_file_that_survives_their_kill(tmp_path):
+    file = tmp_path / "cache.db"
+    writers = [
+        subprocess.Popen([sys.executable, "-c", _WRITER, file, str(first)], stdout=subprocess.PIPE)
+        for first in (0, 1_000_000)
+    ]
+    for writer in writers:
+        assert writer.stdout is not None
+        writer.stdout.readline()
+    time.sleep(0.3)
+    for writer in writers:
+        os.kill(writer.pid, signal.SIGKILL)
+        writer.communicate()
+    cache = SqliteCache(file)
+    rows = list(cache._connection.execute("SELECT name, vector FROM vectors"))
+    cache.close()
+    assert len(rows) >= 200
+    assert len(rows) % 100 == 0, "a write is whole or not there"
+    for name, vector in rows:
+        assert (np.frombuffer(vector, np.float32) == int.from_bytes(name, "little")).all()

@@ -1,0 +1,150 @@
+"""Each setting has its effect, and the layers are in their order."""
+
+import base64
+import logging
+from importlib.metadata import EntryPoint
+
+import numpy as np
+import pytest
+
+import embedstack
+from embedstack import factory, load_embedder
+from embedstack.cache import CachedEmbedder
+from embedstack.embedders import (
+    BedrockEmbedder,
+    FakeEmbedder,
+    LocalEmbedder,
+    OllamaEmbedder,
+    SageMakerEmbedder,
+    Wrapper,
+)
+from embedstack.embedders.fake import fake_vector
+from embedstack.errors import ConfigurationError
+from embedstack.resilience import (
+    CircuitBreakerEmbedder,
+    DeadlineEmbedder,
+    FallbackEmbedder,
+    RateLimitedEmbedder,
+    RetryingEmbedder,
+)
+from embedstack.settings import load_settings
+
+
+@pytest.fixture(autouse=True)
+def _empty_environment(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+
+
+def layers(embedder):
+    found = [type(embedder)]
+    while isinstance(embedder, Wrapper):
+        embedder = embedder.inner
+        found.append(type(embedder))
+    return found
+
+
+def test_the_layers_are_in_their_order(tmp_path):
+    with load_embedder(
+        embedding_backend="fake",
+        embedding_fallbacks="fake",
+        embedding_deadline_seconds=10,
+        embedding_texts_per_second=1e6,
+        embedstack_cache_file=tmp_path / "cache.db",
+    ) as embedder:
+        assert layers(embedder) == [
+            DeadlineEmbedder, CachedEmbedder, FallbackEmbedder, CircuitBreakerEmbedder, RateLimitedEmbedder,
+            RetryingEmbedder, FakeEmbedder,
+        ]  # fmt: skip
+        texts = [str(number % 10) for number in range(100)]
+        np.testing.assert_array_equal(embedder.embed(texts), [fake_vector(text, 8) for text in texts])
+        assert embedder.stats().cache_hits == 90
+
+
+@pytest.mark.parametrize(
+    ("backend", "kind"),
+    [
+        ("sagemaker", SageMakerEmbedder),
+        ("bedrock", BedrockEmbedder),
+        ("ollama", OllamaEmbedder),
+        ("local", LocalEmbedder),
+        ("sentence-transformers", LocalEmbedder),
+        ("fake", FakeEmbedder),
+    ],
+)
+def test_the_backend_is_chosen_by_the_environment(monkeypatch, backend, kind):
+    monkeypatch.setenv("EMBEDDING_BACKEND", backend)
+    monkeypatch.setenv("SAGEMAKER_ENDPOINT", "e")
+    with load_embedder(embedstack_cache_mb=0) as embedder:
+        assert layers(embedder) == [CircuitBreakerEmbedder, RetryingEmbedder, kind]
+
+
+def test_settings_reach_the_backend(monkeypatch):
+    monkeypatch.setenv("EMBEDDING_BACKEND", "bedrock")
+    monkeypatch.setenv("EMBEDDING_DIMENSIONS", "256")
+    monkeypatch.setenv("EMBEDDING_CONCURRENCY", "3")
+    with load_embedder() as embedder:
+        assert embedder.info.dimensions == 256
+    with load_embedder(load_settings(), embedstack_cache_mb=0) as embedder:
+        assert embedder.limits.concurrency == 3
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"embedding_backend": "nonsense"}, "names no backend: 'nonsense'. There are: sagemaker"),
+        ({"embedding_backend": "sagemaker"}, "set SAGEMAKER_ENDPOINT"),
+        ({"embedding_backend": "local", "embedding_dimensions": 128}, "384 dimensions, not 128"),
+        ({"embedding_backend": "local", "st_model_name": "a/b"}, "Nothing is recorded of the model 'a/b'"),
+        ({"embedding_backend": "local", "st_model_name": "BAAI/bge-m3"}, "is not on this machine"),
+        ({"embedding_backend": "fake", "embedding_fallbacks": "bedrock"}, "cannot stand in for embedstack/fake"),
+    ],
+)
+def test_what_cannot_work_is_refused_at_once(monkeypatch, settings, message):
+    monkeypatch.delenv("SAGEMAKER_ENDPOINT", raising=False)
+    with pytest.raises(ConfigurationError, match=message):
+        load_embedder(**settings)
+
+
+def test_third_parties_add_backends(monkeypatch):
+    point = EntryPoint("theirs", "embedstack.embedders:FakeEmbedder", factory.ENTRY_POINTS)
+    monkeypatch.setattr(EntryPoint, "load", lambda self: lambda settings: FakeEmbedder())
+    monkeypatch.setattr(factory, "entry_points", lambda group: [point] if group == "embedstack.embedders" else [])
+    with load_embedder(embedding_backend="theirs", embedstack_cache_mb=0) as embedder:
+        assert layers(embedder)[-1] is FakeEmbedder
+
+
+def test_an_entry_point_that_gives_something_else_is_refused(monkeypatch):
+    point = EntryPoint("theirs", "builtins:repr", factory.ENTRY_POINTS)
+    monkeypatch.setattr(factory, "entry_points", lambda group: [point])
+    with pytest.raises(ConfigurationError, match="gave a str"):
+        load_embedder(embedding_backend="theirs")
+
+
+def test_a_key_is_not_shown():
+    key = base64.b64encode(bytes(32)).decode()
+    assert key not in repr(load_settings(embedstack_cache_key=key))
+
+
+def test_the_package_names_what_it_exports():
+    assert all(hasattr(embedstack, name) for name in embedstack.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        embedstack.nonsense  # noqa: B018 - the access is what is tested
+
+
+def test_no_text_vector_or_key_is_ever_logged(caplog, tmp_path, monkeypatch):
+    text = "my secret is Rumpelstiltskin"
+    key = base64.b64encode(b"K" * 32).decode()
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "topsecretkey")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "someone")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    caplog.set_level(logging.DEBUG, logger="embedstack")
+    with load_embedder(
+        embedding_backend="local", embedstack_cache_file=tmp_path / "cache.db", embedstack_cache_key=key
+    ) as embedder:
+        vector = embedder.embed_query(text)
+        embedder.embed([text, "", "word " * 1000], on_error="collect")
+    logged = "\n".join(f"{record.getMessage()} {record.args} {record.exc_info}" for record in caplog.records)
+    assert caplog.records, "something is logged, so that there is something to look at"
+    for secret in ("Rumpelstiltskin", key, "topsecretkey", *(f"{component:.4f}" for component in vector[:5])):
+        assert secret not in logged
