@@ -14,8 +14,8 @@ from moto.sagemaker.responses import SageMakerResponse
 from moto.sagemakerruntime.responses import SageMakerRuntimeResponse
 from werkzeug.exceptions import NotFound
 
-from embedstack.localaws.cloudwatch import CloudWatch
 from embedstack.localaws.bedrock import BedrockRuntime, is_bedrock
+from embedstack.localaws.cloudwatch import CloudWatch
 from embedstack.localaws.error_answers import protect
 from embedstack.localaws.health import HEALTH_PATH
 from embedstack.localaws.invocations import SageMakerRuntime
