@@ -41,7 +41,7 @@ def huggingface_toolkit(folder: Path) -> Embed:
     """The stock handler of SageMaker's HuggingFace container; its token vectors are pooled here, outside the clock."""
     from sagemaker_huggingface_inference_toolkit.transformers_utils import get_pipeline  # noqa: PLC0415
 
-    pipeline = get_pipeline(task="feature-extraction", model_dir=folder, device=-1)
+    pipeline = get_pipeline(task="feature-extraction", model_dir=str(folder), device=-1)
     return lambda texts: [pipeline(text, truncation=True, max_length=256) for text in texts]
 
 

@@ -85,7 +85,7 @@ def main() -> None:
     if spec is None or spec.origin is None:
         sys.exit("The weights are not installed: make up installs them.")
     folder = Path(spec.origin).parent / "model"
-    texts = {"mix": mixed_texts(150), "short": short_texts(400), "one": short_texts(40)}
+    texts = {"mix": mixed_texts(160), "short": short_texts(400), "one": short_texts(40)}
     with tempfile.TemporaryDirectory() as scratch:
         workloads = Path(scratch) / "workloads.json"
         workloads.write_text(json.dumps(texts))
@@ -132,7 +132,7 @@ def _http(folder: Path, texts: dict[str, list[str]], rounds: int) -> dict[str, A
     found: dict[str, Any] = {"mix": [], "short": [], "one": []}
     try:
         _wait(port)
-        batches = [texts["mix"][start : start + 32] for start in range(0, 192, 32)]
+        batches = [texts["mix"][start : start + 32] for start in range(0, len(texts["mix"]) - 31, 32)]
         single = [[text] for text in texts["short"]]
         http_load.run(port, single, 64, 2)
         for _ in range(rounds):
