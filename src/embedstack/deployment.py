@@ -69,14 +69,20 @@ def describe_deployment(endpoint: str, settings: "Settings") -> Deployment:
 
     Raises:
         EndpointNotFound: There is no such endpoint in this account and region.
-        ConfigurationError: No region or credentials, or they do not allow to ask.
+        ConfigurationError: No region or credentials, or they do not allow to ask; or the endpoint serves inference
+            components.
         EndpointUnavailable: AWS cannot be reached.
     """
     client = create_client("sagemaker", settings)
     try:
         found = client.describe_endpoint(EndpointName=endpoint)
         config = client.describe_endpoint_config(EndpointConfigName=found["EndpointConfigName"])
-        model_name = config["ProductionVariants"][0]["ModelName"]
+        model_name = config["ProductionVariants"][0].get("ModelName")
+        if model_name is None:
+            raise ConfigurationError(
+                f"{endpoint} serves inference components, whose models are not its configuration's: it cannot be "
+                "validated as one endpoint yet."
+            )
         container = client.describe_model(ModelName=model_name)["PrimaryContainer"]
     except (BotoCoreError, ClientError) as error:
         raise translate_error(error, endpoint=endpoint, region=client.meta.region_name) from error
