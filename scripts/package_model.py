@@ -6,7 +6,7 @@ from typing import get_args
 import click
 
 from command_line import exit_on_error
-from embedstack.serving.manifest import Precision
+from embedstack.serving.encoder import PrecisionSetting
 from embedstack.serving.packaging import fetch_from_hub, make_package
 
 _EXAMPLES = """\b
@@ -22,11 +22,11 @@ Examples:
 @click.argument("target", type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--folder", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Its files, if at hand.")
 @click.option("--revision", help="The Hub's commit; what it is, when --folder is given.")
-@click.option("--precision", type=click.Choice(get_args(Precision)), default="auto", show_default=True)
+@click.option("--precision", type=click.Choice(get_args(PrecisionSetting)), default="auto", show_default=True)
 @click.option("--python", default="3.12", show_default=True, help="Python of the container.")
 @exit_on_error
 def main(
-    model_id: str, target: Path, folder: Path | None, revision: str | None, precision: Precision, python: str
+    model_id: str, target: Path, folder: Path | None, revision: str | None, precision: PrecisionSetting, python: str
 ) -> None:
     """Write the package of MODEL_ID, a sentence-transformers model on the Hugging Face Hub, to TARGET."""
     if folder is None:

@@ -5,8 +5,9 @@ import logging
 import socket
 import sys
 from pathlib import Path
+from typing import get_args
 
-from embedstack.serving.encoder import Encoder
+from embedstack.serving.encoder import Encoder, PrecisionSetting
 from embedstack.serving.protocol import EmbedProtocol
 from embedstack.serving.server import ModelServer
 
@@ -16,7 +17,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m embedstack.serving", description=__doc__)
     parser.add_argument("model", type=Path, help="sentence-transformers model folder")
     parser.add_argument("--model-id", help="the name to report; the folder's own otherwise")
-    parser.add_argument("--precision", choices=["auto", "bf16", "fp32", "int8"], default="auto")
+    parser.add_argument("--precision", choices=get_args(PrecisionSetting), default="auto")
     parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0 inside a container")
     parser.add_argument("--port", type=int, default=8080, help="SageMaker's containers listen on 8080")
     arguments = parser.parse_args()

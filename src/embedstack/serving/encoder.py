@@ -24,11 +24,13 @@ if TYPE_CHECKING:
 
     Vectors = NDArray[np.float32]
 
-__all__ = ["Encoded", "Encoder", "Precision"]
+__all__ = ["Encoded", "Encoder", "Precision", "PrecisionSetting"]
 
 _logger = logging.getLogger(__name__)
 
 Precision = Literal["bf16", "fp32", "int8"]
+# What may be asked for; "auto" becomes one of the above by the processor.
+PrecisionSetting = Literal["auto", "bf16", "fp32", "int8"]
 
 # Texts of one batch share its length, so a batch is bounded by its padded size and not by its count. Throughput was
 # best near this size on two cores: larger batches fall out of the cache, smaller ones pay the call more often.
@@ -100,9 +102,7 @@ class Encoder:
         )  # fmt: skip
 
     @classmethod
-    def load(
-        cls, folder: "Path", *, model_id: str | None = None, precision: Literal["auto", "bf16", "fp32", "int8"] = "auto"
-    ) -> "Encoder":
+    def load(cls, folder: "Path", *, model_id: str | None = None, precision: PrecisionSetting = "auto") -> "Encoder":
         """Load a sentence-transformers folder.
 
         Args:

@@ -4,16 +4,14 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import get_args
 
 from embedstack.errors import ConfigurationError
-from embedstack.serving.encoder import Encoder
+from embedstack.serving.encoder import Encoder, PrecisionSetting
 
-__all__ = ["MANIFEST", "Manifest", "Precision"]
+__all__ = ["MANIFEST", "Manifest", "file_sha256"]
 
 MANIFEST = "embedstack.json"
-
-Precision = Literal["auto", "bf16", "fp32", "int8"]
 
 _CHUNK_BYTES = 1024 * 1024
 
@@ -43,7 +41,7 @@ class Manifest:
     pooling: str
     normalize: bool
     prompts: dict[str, str]
-    precision: Precision
+    precision: PrecisionSetting
     sha256: dict[str, str]
 
     @classmethod
@@ -60,9 +58,9 @@ class Manifest:
             raise ConfigurationError(
                 f"{path} is not a package's manifest ({error}); make the package with scripts/package_model.py."
             ) from error
-        if manifest.precision not in get_args(Precision):
+        if manifest.precision not in get_args(PrecisionSetting):
             raise ConfigurationError(
-                f"{path}: the precision {manifest.precision!r} is not one of {get_args(Precision)}."
+                f"{path}: the precision {manifest.precision!r} is not one of {get_args(PrecisionSetting)}."
             )
         return manifest
 

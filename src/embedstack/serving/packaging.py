@@ -23,7 +23,8 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntry
 import embedstack
 from embedstack.errors import ConfigurationError
 from embedstack.golden import golden_texts, golden_vectors
-from embedstack.serving.manifest import Manifest, Precision, file_sha256
+from embedstack.serving.encoder import PrecisionSetting
+from embedstack.serving.manifest import Manifest, file_sha256
 from embedstack.serving.model_folder import ModelFolder
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ def make_package(
     *,
     model_id: str,
     revision: str | None = None,
-    precision: Precision = "auto",
+    precision: PrecisionSetting = "auto",
     python: str = "3.12",
 ) -> Package:
     """Package a sentence-transformers folder.
@@ -151,7 +152,9 @@ def fetch_from_hub(model_id: str, revision: str | None) -> tuple[Path, str]:
     return folder, folder.name  # the Hub's cache names the folder by the commit
 
 
-def _stage_model(folder: Path, root: Path, model_id: str, revision: str | None, precision: Precision) -> Manifest:
+def _stage_model(
+    folder: Path, root: Path, model_id: str, revision: str | None, precision: PrecisionSetting
+) -> Manifest:
     model = ModelFolder.read(folder, model_id)
     patterns = (*_MODEL_FILES, _WEIGHTS[model.weights.suffix == ".bin"])
     names = sorted({path.relative_to(folder) for pattern in patterns for path in folder.glob(pattern)})
