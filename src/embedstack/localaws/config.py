@@ -43,6 +43,8 @@ class LocalAwsConfig:
             ``restart_backoff_limit``.
         restart_backoff_limit: Longest pause between two starts.
         artefact_bytes: Largest unpacked model artefact (a serverless endpoint has 5 GB of disk).
+        clock_speed: How fast the time of metrics, alarms, schedules and cooldowns runs, as a multiple of the
+            machine's.
         log_events_per_stream: Container log lines kept per stream; older ones are dropped.
     """
 
@@ -63,11 +65,15 @@ class LocalAwsConfig:
     restart_backoff: float = 1.0
     restart_backoff_limit: float = 30.0
     artefact_bytes: int = 5 * 1024 * _MIB
+    clock_speed: float = 1.0
     log_events_per_stream: int = 10_000
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Self:
-        """Read LOCALAWS_PORT, LOCALAWS_IDLE_SECONDS, AWS_REGION (or AWS_DEFAULT_REGION) and EMBEDSTACK_MODELS_DIR.
+        """Read the environment.
+
+        LOCALAWS_PORT, LOCALAWS_IDLE_SECONDS, LOCALAWS_CLOCK_SPEED, AWS_REGION (or AWS_DEFAULT_REGION) and
+        EMBEDSTACK_MODELS_DIR.
 
         Raises:
             ValueError: A number is not a number.
@@ -76,6 +82,7 @@ class LocalAwsConfig:
         return cls(
             port=int(environ.get("LOCALAWS_PORT") or default.port),
             idle_seconds=float(environ.get("LOCALAWS_IDLE_SECONDS") or default.idle_seconds),
+            clock_speed=float(environ.get("LOCALAWS_CLOCK_SPEED") or default.clock_speed),
             region=environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION") or default.region,
             models_dir=Path(environ.get("EMBEDSTACK_MODELS_DIR") or default.models_dir).absolute(),
         )

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from embedstack.localaws.config import LocalAwsConfig
     from embedstack.localaws.metrics import MetricRecorder
     from embedstack.localaws.pidfiles import PidFiles
+    from embedstack.localaws.simulated_time import SimulatedTime
 
 _logger = logging.getLogger(__name__)
 
@@ -24,11 +25,17 @@ class EndpointHost:
     _TICK_SECONDS = 0.25
 
     def __init__(
-        self, config: "LocalAwsConfig", state_dir: "Path", pids: "PidFiles", metrics: "MetricRecorder"
+        self,
+        config: "LocalAwsConfig",
+        state_dir: "Path",
+        pids: "PidFiles",
+        metrics: "MetricRecorder",
+        time: "SimulatedTime",
     ) -> None:
         """Prepare a host without endpoints and start its clock."""
         self.config = config
         self.metrics = metrics
+        self.time = time
         self._state_dir = state_dir
         self._pids = pids
         self._endpoints: set[Endpoint] = set()

@@ -2,13 +2,15 @@
 
 import threading
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from datetime import datetime
+from typing import TYPE_CHECKING, Protocol
 
 from moto.cloudwatch.models import MetricAggregatedDatum, cloudwatch_backends
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from embedstack.localaws.simulated_time import SimulatedTime
 
 NAMESPACE = "AWS/SageMaker"
 #: Metrics that are not plain counts, with CloudWatch's unit.
@@ -20,6 +22,22 @@ UNITS = {
 }
 
 
+class MetricSource(Protocol):
+    """Something that has metrics; hashable."""
+
+    @property
+    def account_id(self) -> str:
+        """Whose."""
+
+    @property
+    def region(self) -> str:
+        """Where."""
+
+    @property
+    def dimensions(self) -> tuple[tuple[str, str], ...]:
+        """CloudWatch's dimensions, as pairs of name and value."""
+
+
 @dataclass(frozen=True, slots=True)
 class VariantId:
     """Which production variant a metric, a log line or a process belongs to."""
@@ -29,45 +47,52 @@ class VariantId:
     endpoint: str
     variant: str
 
+    @property
+    def dimensions(self) -> tuple[tuple[str, str], ...]:
+        """The dimensions of a variant's metrics."""
+        return (("EndpointName", self.endpoint), ("VariantName", self.variant))
+
 
 class MetricRecorder:
-    """Adds samples to one statistic set per metric, variant and minute.
+    """Adds samples to one statistic set per metric, source and minute.
 
     SageMaker publishes at one-minute granularity. The statistic set of the running minute is already in moto's
     backend and is updated in place, so a sample can be read the moment it was recorded, a request costs a few additions
     under a lock, and memory grows with minutes, not with requests.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, time: "SimulatedTime") -> None:
+        """Prepare a recorder whose samples are stamped with this time."""
+        self._time = time
         self._lock = threading.Lock()
-        self._open: dict[tuple[VariantId, str], MetricAggregatedDatum] = {}
+        self._open: dict[tuple[MetricSource, str], MetricAggregatedDatum] = {}
 
-    def record(self, variant: VariantId, samples: "Iterable[tuple[str, float]]") -> None:
-        """Add one sample to each named metric of the variant.
+    def record(self, source: MetricSource, samples: "Iterable[tuple[str, float]]") -> None:
+        """Add one sample to each named metric of the source.
 
         Args:
-            variant: Whose metrics.
+            source: Whose metrics.
             samples: Pairs of metric name and value; latencies in microseconds, utilisation as a fraction.
         """
-        minute = datetime.now(UTC).replace(second=0, microsecond=0, tzinfo=None)
+        minute = self._time.now().replace(second=0, microsecond=0, tzinfo=None)
         with self._lock:
             for name, value in samples:
-                datum = self._open.get((variant, name))
+                datum = self._open.get((source, name))
                 if datum is None or datum.timestamp != minute:
-                    datum = self._open[variant, name] = self._new_minute(variant, name, minute, value)
+                    datum = self._open[source, name] = self._new_minute(source, name, minute, value)
                 datum.min = min(datum.min, value)
                 datum.max = max(datum.max, value)
                 datum.sample_count += 1
                 datum.sum += value
 
-    def forget(self, variant: VariantId) -> None:
-        """Stop tracking a deleted endpoint's variant; what CloudWatch holds stays, as on AWS."""
+    def forget(self, source: MetricSource) -> None:
+        """Stop tracking what was deleted; what CloudWatch holds of it stays, as on AWS."""
         with self._lock:
-            for key in [key for key in self._open if key[0] == variant]:
+            for key in [key for key in self._open if key[0] == source]:
                 del self._open[key]
 
     @staticmethod
-    def _new_minute(variant: VariantId, name: str, minute: datetime, value: float) -> MetricAggregatedDatum:
+    def _new_minute(source: MetricSource, name: str, minute: datetime, value: float) -> MetricAggregatedDatum:
         datum = MetricAggregatedDatum(
             namespace=NAMESPACE,
             name=name,
@@ -75,12 +100,9 @@ class MetricRecorder:
             max_stat=value,
             sample_count=0,
             sum_stat=0.0,
-            dimensions=[
-                {"Name": "EndpointName", "Value": variant.endpoint},
-                {"Name": "VariantName", "Value": variant.variant},
-            ],
+            dimensions=[{"Name": key, "Value": content} for key, content in source.dimensions],
             timestamp=minute,
             unit=UNITS.get(name, "None"),
         )
-        cloudwatch_backends[variant.account_id][variant.region].metric_data.append(datum)
+        cloudwatch_backends[source.account_id][source.region].metric_data.append(datum)
         return datum

@@ -24,6 +24,7 @@ from embedstack.localaws.errors import LocalAwsError
 from embedstack.localaws.faults import FaultInjector
 from embedstack.localaws.metrics import MetricRecorder
 from embedstack.localaws.pidfiles import PidFiles
+from embedstack.localaws.simulated_time import SimulatedTime, TimeControl
 
 __all__ = ["LocalAws"]
 
@@ -109,8 +110,9 @@ class LocalAws:
         shutil.rmtree(state_dir / "models", ignore_errors=True)
         self._pids = PidFiles(state_dir / "containers")
         self._pids.reap(config.stop_grace)
-        self._host = EndpointHost(config, state_dir, self._pids, MetricRecorder())
-        application = FaultInjector(LocalAwsApplication(self._host, self._describe))
+        simulated = SimulatedTime(config.clock_speed)
+        self._host = EndpointHost(config, state_dir, self._pids, MetricRecorder(simulated), simulated)
+        application = TimeControl(FaultInjector(LocalAwsApplication(self._host, self._describe)), simulated)
         with _listen(config.port) as listener:
             self._server = make_server(
                 "127.0.0.1",
