@@ -69,5 +69,5 @@ def test_an_account_is_never_changed_without_asking(make, tmp_path, arguments):
 
 def test_help_lists_every_target(make):
     listing = subprocess.run(["make", "help"], cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout
-    for target in ("up", "down", "env", "plan", "apply", "check", "destroy", "invoke", "test-endpoint", "test", "lint", "clean"):
+    for target in ("up", "down", "env", "plan", "apply", "check", "destroy", "invoke", "test-endpoint", "test", "lint"):
         assert f"\x1b[1m{target} " in listing
