@@ -2,12 +2,14 @@
 
 import random
 import shutil
-import threading
 import uuid
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from embedstack.localaws.variants import Variant, VariantFailed, VariantSpec
+from embedstack.localaws.model_container import ContainerFailed
+from embedstack.localaws.threads import at_the_same_time
+from embedstack.localaws.variants import Variant
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 
     from embedstack.localaws.config import LocalAwsConfig
     from embedstack.localaws.pidfiles import PidFiles
+    from embedstack.localaws.variants import VariantSpec
 
 
 class UnknownVariant(Exception):
@@ -37,32 +40,24 @@ class Deployment:
         self.created = datetime.now(UTC).replace(tzinfo=None)
         self._work_dir = state_dir / "models" / uuid.uuid4().hex
         self.variants = [Variant(spec, config, pids, self._work_dir) for spec in specs]
-        self.weights = {
-            spec.identity.variant: float(spec.production_variant.get("InitialVariantWeight", 1.0)) for spec in specs
-        }
 
     def start(self) -> None:
         """Start all variants at the same time.
 
         Raises:
-            VariantFailed: One did not come up; the caller retires the deployment.
+            ContainerFailed: One did not come up; the caller retires the deployment.
         """
-        failures: list[Exception] = []
+        failures: list[ContainerFailed] = []
 
         def start(variant: Variant) -> None:
             try:
-                variant.start()
-            except Exception as error:  # noqa: BLE001 - handed to the caller, whatever it is
+                variant.fleet.start()
+            except ContainerFailed as error:
                 failures.append(error)
 
-        threads = [threading.Thread(target=start, args=(variant,), name="start-variant") for variant in self.variants]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        at_the_same_time([partial(start, variant) for variant in self.variants])
         if failures:
-            first = failures[0]
-            raise first if isinstance(first, VariantFailed) else VariantFailed(f"Internal failure: {first!r}")
+            raise failures[0]
 
     def choose(self, target: str | None) -> Variant:
         """The variant for one request: the named one, or one drawn by weight.
@@ -72,44 +67,39 @@ class Deployment:
         """
         if target is not None:
             for variant in self.variants:
-                if variant.spec.identity.variant == target:
+                if variant.name == target:
                     return variant
             raise UnknownVariant(target)
         if len(self.variants) == 1:
             return self.variants[0]
-        return random.choices(self.variants, [self.weights[v.spec.identity.variant] for v in self.variants])[0]  # noqa: S311 - traffic, no secret
+        return random.choices(self.variants, [variant.weight for variant in self.variants])[0]  # noqa: S311 - traffic, no secret
 
     def retire(self, drain_timeout: float) -> None:
         """Drain and stop all variants at the same time, and remove what they unpacked."""
-        threads = [
-            threading.Thread(target=variant.retire, args=(drain_timeout,), name="retire-variant")
-            for variant in self.variants
-        ]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        at_the_same_time([partial(variant.fleet.retire, drain_timeout) for variant in self.variants])
         shutil.rmtree(self._work_dir, ignore_errors=True)
 
     def describe(self) -> list[dict[str, Any]]:
         """The deployment as DescribeEndpoint's ProductionVariants."""
-        return [self._describe_variant(variant.spec) for variant in self.variants]
+        return [self._describe_variant(variant) for variant in self.variants]
 
-    def _describe_variant(self, spec: VariantSpec) -> dict[str, Any]:
-        image = spec.container.image
-        weight = self.weights[spec.identity.variant]
+    def _describe_variant(self, variant: Variant) -> dict[str, Any]:
+        image = variant.spec.container.image
         summary: dict[str, Any] = {
-            "VariantName": spec.identity.variant,
+            "VariantName": variant.name,
             "DeployedImages": [{"SpecifiedImage": image, "ResolvedImage": image, "ResolutionTime": self.created}],
-            "CurrentWeight": weight,
-            "DesiredWeight": weight,
+            "CurrentWeight": variant.weight,
+            "DesiredWeight": variant.weight,
         }
-        if spec.serverless:
+        if variant.serverless:
             return {
                 **summary,
                 "CurrentInstanceCount": 0,
-                "CurrentServerlessConfig": spec.serverless,
-                "DesiredServerlessConfig": spec.serverless,
+                "CurrentServerlessConfig": variant.serverless,
+                "DesiredServerlessConfig": variant.serverless,
             }
-        count = spec.production_variant.get("InitialInstanceCount", 1)
-        return {**summary, "CurrentInstanceCount": count, "DesiredInstanceCount": count}
+        return {
+            **summary,
+            "CurrentInstanceCount": variant.fleet.current,
+            "DesiredInstanceCount": variant.fleet.desired,
+        }

@@ -50,13 +50,13 @@ class EndpointHost:
         endpoint = Endpoint(name, arn, tags, settings, self._new_deployment, self.config.drain_timeout)
         with self._lock:
             self._endpoints.add(endpoint)
-        self._run(endpoint.run_creation)
+        self.run(endpoint.run_creation)
         return endpoint
 
     def update(self, endpoint: Endpoint, settings: EndpointSettings, deployment_config: dict[str, Any] | None) -> None:
         """Move an endpoint to other settings; see :meth:`Endpoint.begin_update` for what it raises."""
         endpoint.begin_update(deployment_config)
-        self._run(lambda: endpoint.run_update(settings))
+        self.run(lambda: endpoint.run_update(settings))
 
     def delete(self, endpoint: Endpoint, forget: "Callable[[], None]") -> None:
         """Take an endpoint down; ``forget`` is called once nothing of it runs and all of its log is written.
@@ -74,7 +74,7 @@ class EndpointHost:
                 self._endpoints.discard(endpoint)
             forget()
 
-        self._run(delete)
+        self.run(delete)
 
     def close(self) -> None:
         """Stop every container and every thread."""
@@ -90,7 +90,9 @@ class EndpointHost:
     def _new_deployment(self, settings: EndpointSettings) -> Deployment:
         return Deployment(settings.config_name, settings.specs, self.config, self._pids, self._state_dir)
 
-    def _run(self, operation: "Callable[[], None]") -> None:
+    def run(self, operation: "Callable[[], None]") -> None:
+        """Run a long operation in a thread of the host's own; ``close`` waits for it."""
+
         def run() -> None:
             try:
                 operation()

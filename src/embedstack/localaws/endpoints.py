@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from moto.sagemaker.models import FakeEndpoint
 
-from embedstack.localaws.variants import VariantFailed
+from embedstack.localaws.model_container import ContainerFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -92,7 +92,7 @@ class Endpoint(FakeEndpoint):  # type: ignore[misc]  # moto is untyped
         deployment = self._pending = self._deploy(self.settings)
         try:
             self._start(deployment)
-        except VariantFailed as error:
+        except ContainerFailed as error:
             self._settle("Failed", reason=str(error))
         else:
             self._current = deployment
@@ -122,7 +122,7 @@ class Endpoint(FakeEndpoint):  # type: ignore[misc]  # moto is untyped
         deployment = self._pending = self._deploy(settings)
         try:
             self._start(deployment)
-        except VariantFailed as error:
+        except ContainerFailed as error:
             self._settle("InService", reason=str(error))
             return
         retired, self._current = self._current, deployment
@@ -160,7 +160,7 @@ class Endpoint(FakeEndpoint):  # type: ignore[misc]  # moto is untyped
         deployment = self.deployment
         if deployment is not None:
             for variant in deployment.variants:
-                variant.tick()
+                variant.fleet.tick()
 
     @property
     def production_variants(self) -> list[dict[str, Any]]:
@@ -203,10 +203,10 @@ class Endpoint(FakeEndpoint):  # type: ignore[misc]  # moto is untyped
 
     def _start(self, deployment: "Deployment") -> None:
         if self._stopped.is_set():
-            raise VariantFailed("The local AWS is stopping.")
+            raise ContainerFailed("The local AWS is stopping.")
         try:
             deployment.start()
-        except VariantFailed:
+        except ContainerFailed:
             deployment.retire(0)
             raise
 

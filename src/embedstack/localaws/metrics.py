@@ -52,6 +52,16 @@ class VariantId:
         """The dimensions of a variant's metrics."""
         return (("EndpointName", self.endpoint), ("VariantName", self.variant))
 
+    @property
+    def log_group(self) -> str:
+        """The log group SageMaker gives an endpoint."""
+        return f"/aws/sagemaker/Endpoints/{self.endpoint}"
+
+    @property
+    def log_stream_prefix(self) -> str:
+        """SageMaker's log streams are named by variant, then by container."""
+        return self.variant
+
 
 class MetricRecorder:
     """Adds samples to one statistic set per metric, source and minute.

@@ -193,8 +193,6 @@ class SageMaker(SageMakerResponse):  # type: ignore[misc]  # moto is untyped
             model = self._model(variant["ModelName"])
             if len(model.containers) > 1:
                 raise NotImplementedError("CreateEndpoint for an inference pipeline (more than one container)")
-            if (variant.get("InitialInstanceCount") or 1) > 1:
-                raise NotImplementedError("CreateEndpoint with more than one instance")
             identity = VariantId(self.current_account, self.region, endpoint, variant["VariantName"])
             specs.append(VariantSpec(identity, ContainerDefinition.from_request(model.containers[0]), variant))
         return EndpointSettings(config.endpoint_config_name, tuple(specs), config.request.get("DataCaptureConfig"))
