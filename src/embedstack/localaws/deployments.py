@@ -34,12 +34,23 @@ class Deployment:
         config: "LocalAwsConfig",
         pids: "PidFiles",
         state_dir: "Path",
+        *,
+        empty: bool = False,
     ) -> None:
-        """Prepare the deployment; nothing runs yet."""
+        """Prepare the deployment; nothing runs yet.
+
+        Args:
+            config_name: Name of its endpoint configuration.
+            specs: Its variants.
+            config: Limits and durations.
+            pids: Where processes are recorded.
+            state_dir: Where artefacts are unpacked.
+            empty: Whether it begins without instances.
+        """
         self.config_name = config_name
         self.created = datetime.now(UTC).replace(tzinfo=None)
         self._work_dir = state_dir / "models" / uuid.uuid4().hex
-        self.variants = [Variant(spec, config, pids, self._work_dir) for spec in specs]
+        self.variants = [Variant(spec, config, pids, self._work_dir, empty=empty) for spec in specs]
 
     def start(self) -> None:
         """Start all variants at the same time.
@@ -59,6 +70,10 @@ class Deployment:
         if failures:
             raise failures[0]
 
+    def find(self, name: str) -> Variant | None:
+        """The variant of this name, if there is one."""
+        return next((variant for variant in self.variants if variant.name == name), None)
+
     def choose(self, target: str | None) -> Variant:
         """The variant for one request: the named one, or one drawn by weight.
 
@@ -66,10 +81,10 @@ class Deployment:
             UnknownVariant: There is none of that name.
         """
         if target is not None:
-            for variant in self.variants:
-                if variant.name == target:
-                    return variant
-            raise UnknownVariant(target)
+            variant = self.find(target)
+            if variant is None:
+                raise UnknownVariant(target)
+            return variant
         if len(self.variants) == 1:
             return self.variants[0]
         return random.choices(self.variants, [variant.weight for variant in self.variants])[0]  # noqa: S311 - traffic, no secret
@@ -83,13 +98,18 @@ class Deployment:
         """The deployment as DescribeEndpoint's ProductionVariants."""
         return [self._describe_variant(variant) for variant in self.variants]
 
-    def _describe_variant(self, variant: Variant) -> dict[str, Any]:
+    def deployed_images(self, variant: Variant) -> list[dict[str, Any]]:
+        """As the API's DeployedImages."""
         image = variant.spec.container.image
+        return [{"SpecifiedImage": image, "ResolvedImage": image, "ResolutionTime": self.created}]
+
+    def _describe_variant(self, variant: Variant) -> dict[str, Any]:
         summary: dict[str, Any] = {
             "VariantName": variant.name,
-            "DeployedImages": [{"SpecifiedImage": image, "ResolvedImage": image, "ResolutionTime": self.created}],
+            "DeployedImages": self.deployed_images(variant),
             "CurrentWeight": variant.weight,
             "DesiredWeight": variant.weight,
+            **variant.described_settings(),
         }
         if variant.serverless:
             return {
@@ -98,6 +118,8 @@ class Deployment:
                 "CurrentServerlessConfig": variant.serverless,
                 "DesiredServerlessConfig": variant.serverless,
             }
+        if variant.stage is not None:
+            summary["VariantStatus"] = variant.stage.describe()
         return {
             **summary,
             "CurrentInstanceCount": variant.fleet.current,

@@ -116,6 +116,11 @@ class Fleet:
         return self._in_flight
 
     @property
+    def loads(self) -> list[int]:
+        """Requests in flight in each container."""
+        return [member.in_flight for member in list(self._members)]
+
+    @property
     def pids(self) -> list[int]:
         """Process ids of the containers that run."""
         return [member.pid for member in list(self._members) if member.pid is not None]
@@ -127,6 +132,10 @@ class Fleet:
             ContainerFailed: One did not come up; the message says why, and the caller retires the fleet.
         """
         _start_all(self._members)
+
+    def announce(self, size: int) -> None:
+        """Say what :meth:`scale` will be asked for, before the thread that does it gets to it."""
+        self._desired = size
 
     def scale(self, size: int) -> None:
         """Start more containers, or drain and stop those with the fewest requests. Blocks until that is done.

@@ -94,7 +94,7 @@ class SageMakerRuntime(SageMakerRuntimeResponse):  # type: ignore[misc]  # moto 
         account_id = self.get_current_account()
         for _ in range(_MAX_ATTEMPTS):
             endpoint = sagemaker_backends[account_id][region].endpoints.get(name)
-            deployment = endpoint.deployment if isinstance(endpoint, Endpoint) else None
+            deployment = endpoint.route() if isinstance(endpoint, Endpoint) else None
             if deployment is None:
                 message = f"Endpoint {name} of account {account_id} not found."
                 raise InvocationError(400, "ValidationError", {"message": message})
@@ -150,10 +150,8 @@ class SageMakerRuntime(SageMakerRuntimeResponse):  # type: ignore[misc]  # moto 
             ("ModelLatency", (now - sent) * 1e6),
             ("OverheadLatency", (sent - began) * 1e6),
             *_error_samples(status),
+            *_capacity_samples(variant, lease),
         ]
-        if variant.serverless:
-            limit = variant.serverless["MaxConcurrency"]
-            samples.append(("ServerlessConcurrentExecutionsUtilization", lease.in_flight / limit))
         if lease.setup_seconds is not None and variant.spec.serverless:
             samples.append(("ModelSetupTime", lease.setup_seconds * 1e6))
         self.host.metrics.record(variant.spec.identity, samples)
@@ -215,6 +213,27 @@ def _timeout_message(variant: "Variant") -> str:
         f"Your invocation timed out while waiting for a response from container {variant.spec.container.hostname}. "
         "Review the latency metrics for each container in Amazon CloudWatch, resolve the issue, and try again."
     )
+
+
+def _capacity_samples(variant: "Variant", lease: "Lease") -> list[tuple[str, float]]:
+    """How much of the variant's capacity a request found in use, by the metrics that capacity is scaled by.
+
+    Source: "Amazon SageMaker AI metrics in Amazon CloudWatch" and "Monitoring a serverless endpoint" in the
+    developer guide. InvocationsPerInstance is 1 / instances for each request, so that its sum is what it says.
+    """
+    if variant.serverless is None:
+        return [("InvocationsPerInstance", 1 / lease.size)]
+    samples = [("ServerlessConcurrentExecutionsUtilization", lease.in_flight / variant.serverless["MaxConcurrency"])]
+    provisioned = variant.serverless.get("ProvisionedConcurrency")
+    if provisioned:
+        spilled = lease.in_flight > provisioned
+        samples += [
+            ("ServerlessProvisionedConcurrencyExecutions", float(min(lease.in_flight, provisioned))),
+            ("ServerlessProvisionedConcurrencyUtilization", min(1.0, lease.in_flight / provisioned)),
+            ("ServerlessProvisionedConcurrencyInvocations", float(not spilled)),
+            ("ServerlessProvisionedConcurrencySpilloverInvocations", float(spilled)),
+        ]
+    return samples
 
 
 def _error_samples(status: int) -> list[tuple[str, float]]:

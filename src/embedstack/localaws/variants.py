@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from embedstack.localaws.container_process import ContainerStartError
     from embedstack.localaws.metrics import VariantId
     from embedstack.localaws.pidfiles import PidFiles
+    from embedstack.localaws.stages import Stage
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +93,18 @@ class Variant:
         fleet: The instances behind it; for a serverless variant the one container that runs on demand.
         serverless: The ServerlessConfig now in force; None for an instance-based variant.
         weight: Its share of the traffic, relative to the other variants'.
+        stage: The change of capacity that it is going through, or None.
     """
 
-    def __init__(self, spec: VariantSpec, config: "LocalAwsConfig", pids: "PidFiles", work_dir: Path) -> None:
+    def __init__(
+        self,
+        spec: VariantSpec,
+        config: "LocalAwsConfig",
+        pids: "PidFiles",
+        work_dir: Path,
+        *,
+        empty: bool = False,
+    ) -> None:
         """Prepare a variant; nothing runs yet.
 
         Args:
@@ -102,13 +112,14 @@ class Variant:
             config: Limits and durations.
             pids: Where its processes are recorded.
             work_dir: Where an artefact is unpacked.
+            empty: Whether its fleet begins without instances.
         """
         self.spec = spec
         self.serverless = spec.serverless
         self.weight = spec.weight
-        self.fleet = Fleet(
-            spec.launch_template(config), config, pids, work_dir, size=1 if spec.serverless else spec.instances
-        )
+        self.stage: Stage | None = None
+        size = 1 if spec.serverless else spec.instances
+        self.fleet = Fleet(spec.launch_template(config), config, pids, work_dir, size=0 if empty else size)
         self.fleet.least_outstanding = spec.routes_by_load
         self._apply_serverless()
 
@@ -116,6 +127,11 @@ class Variant:
     def name(self) -> str:
         """The variant's name, unique in its endpoint."""
         return self.spec.identity.variant
+
+    def described_settings(self) -> dict[str, Any]:
+        """The settings that DescribeEndpoint repeats from the endpoint configuration."""
+        members = ("RoutingConfig", "ManagedInstanceScaling")
+        return {name: self.spec.production_variant[name] for name in members if self.spec.production_variant.get(name)}
 
     def change_serverless(self, changes: dict[str, int]) -> None:
         """Put another MaxConcurrency or ProvisionedConcurrency into force, at once."""
