@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from embedstack.localaws.config import LocalAwsConfig
+    from embedstack.localaws.data_capture import DataCapture
     from embedstack.localaws.pidfiles import PidFiles
     from embedstack.localaws.variants import VariantSpec
 
@@ -36,6 +37,7 @@ class Deployment:
         state_dir: "Path",
         *,
         empty: bool = False,
+        capture: "DataCapture | None" = None,
     ) -> None:
         """Prepare the deployment; nothing runs yet.
 
@@ -46,8 +48,10 @@ class Deployment:
             pids: Where processes are recorded.
             state_dir: Where artefacts are unpacked.
             empty: Whether it begins without instances.
+            capture: Where requests and answers are recorded; None for nowhere.
         """
         self.config_name = config_name
+        self.capture = capture
         self.created = datetime.now(UTC).replace(tzinfo=None)
         self._work_dir = state_dir / "models" / uuid.uuid4().hex
         self.variants = [Variant(spec, config, pids, self._work_dir, empty=empty) for spec in specs]
@@ -89,9 +93,18 @@ class Deployment:
             return self.variants[0]
         return random.choices(self.variants, [variant.weight for variant in self.variants])[0]  # noqa: S311 - traffic, no secret
 
+    def tick(self) -> None:
+        """Let the variants look after their containers, and write what was captured."""
+        for variant in self.variants:
+            variant.fleet.tick()
+        if self.capture is not None:
+            self.capture.tick()
+
     def retire(self, drain_timeout: float) -> None:
         """Drain and stop all variants at the same time, and remove what they unpacked."""
         at_the_same_time([partial(variant.fleet.retire, drain_timeout) for variant in self.variants])
+        if self.capture is not None:
+            self.capture.close()
         shutil.rmtree(self._work_dir, ignore_errors=True)
 
     def describe(self) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from moto.sagemaker.models import sagemaker_backends
 
 from embedstack.localaws.capacity import check_changes
+from embedstack.localaws.data_capture import DataCapture
 from embedstack.localaws.deployments import Deployment
 from embedstack.localaws.endpoints import Endpoint, EndpointFailedError, EndpointInProgressError, EndpointSettings
 from embedstack.localaws.scalable import CapacityRefused, ScalableResource
@@ -158,7 +159,12 @@ class EndpointHost:
             thread.join()
 
     def _new_deployment(self, settings: EndpointSettings, *, empty: bool = False) -> Deployment:
-        return Deployment(settings.config_name, settings.specs, self.config, self._pids, self._state_dir, empty=empty)
+        capture = (
+            DataCapture(settings.data_capture, self.time) if settings.data_capture and settings.captures_data else None
+        )
+        return Deployment(
+            settings.config_name, settings.specs, self.config, self._pids, self._state_dir, empty=empty, capture=capture
+        )
 
     def _find_variant(self, account_id: str, region: str, resource_id: str) -> "tuple[Endpoint, Variant] | None":
         """The variant that ``endpoint/<name>/variant/<name>`` names."""

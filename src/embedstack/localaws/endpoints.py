@@ -50,6 +50,11 @@ class EndpointSettings:
     scales_to_zero: bool = False
 
     @property
+    def captures_data(self) -> bool:
+        """Whether requests and answers are recorded; by the API reference a DataCaptureConfig enables it by default."""
+        return bool(self.data_capture) and (self.data_capture or {}).get("EnableCapture") is not False
+
+    @property
     def is_serverless(self) -> bool:
         """Whether its variants are serverless; SageMaker does not mix the two kinds."""
         return any(spec.serverless for spec in self.specs)
@@ -168,11 +173,11 @@ class Endpoint(FakeEndpoint):  # type: ignore[misc]  # moto is untyped
             EndpointInProgressError: Another operation has not finished.
             EndpointFailedError: The endpoint has failed.
         """
-        self._begin("Updating")
         deployment = self.traffic.current
         if deployment is None:
-            raise EndpointFailedError
-        change = CapacityChange(changes, deployment)
+            raise EndpointInProgressError if self.in_progress else EndpointFailedError
+        self._begin("Updating")
+        change = CapacityChange(changes, self.traffic.current or deployment)
         change.apply_at_once(_now())
         return change
 
@@ -213,8 +218,8 @@ class Endpoint(FakeEndpoint):  # type: ignore[misc]  # moto is untyped
         if not self.invocable:
             return
         for deployment in (self.traffic.current, self.traffic.pending):
-            for variant in deployment.variants if deployment is not None else ():
-                variant.fleet.tick()
+            if deployment is not None:
+                deployment.tick()
 
     @property
     def production_variants(self) -> list[dict[str, Any]]:
@@ -238,8 +243,8 @@ class Endpoint(FakeEndpoint):  # type: ignore[misc]  # moto is untyped
         }
         if self.settings.data_capture:
             answer["DataCaptureConfig"] = {
-                "EnableCapture": self.settings.data_capture.get("EnableCapture", False),
-                "CaptureStatus": "Stopped",
+                "EnableCapture": self.settings.captures_data,
+                "CaptureStatus": "Started" if self.settings.captures_data else "Stopped",
                 "CurrentSamplingPercentage": self.settings.data_capture["InitialSamplingPercentage"],
                 "DestinationS3Uri": self.settings.data_capture["DestinationS3Uri"],
                 "KmsKeyId": self.settings.data_capture.get("KmsKeyId", ""),

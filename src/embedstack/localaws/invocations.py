@@ -10,6 +10,7 @@ from moto.sagemaker.models import sagemaker_backends
 from moto.sagemakerruntime.responses import SageMakerRuntimeResponse
 
 from embedstack.localaws.container_process import ContainerGone, InvocationTimeout
+from embedstack.localaws.data_capture import CapturedRequest
 from embedstack.localaws.deployments import Deployment, UnknownVariant
 from embedstack.localaws.endpoints import Endpoint
 from embedstack.localaws.fleet import FleetRetired, FleetThrottled
@@ -104,12 +105,16 @@ class SageMakerRuntime(SageMakerRuntimeResponse):  # type: ignore[misc]  # moto 
                 raise InvocationError(400, "ValidationError", {"message": message})
             self._check_size(variant, len(body), request_id)
             try:
-                return self._send(variant, body, forwarded, began)
+                status, headers, answer = self._send(variant, body, forwarded, began)
             except FleetRetired:
                 continue  # the endpoint was updated between looking it up and using it
             except ContainerGone as gone:
                 if gone.request_sent:
                     raise _process_exited(variant) from gone
+            else:
+                if deployment.capture is not None:
+                    deployment.capture.record(_captured(variant, forwarded, body, headers, answer))
+                return status, headers, answer
         raise _process_exited(variant)
 
     def _send(self, variant: "Variant", body: bytes, headers: "Mapping[str, str]", began: float) -> _Answer:
@@ -171,6 +176,20 @@ def _choose(deployment: Deployment, target: str | None, endpoint: str) -> "Varia
     except UnknownVariant as error:
         message = f"Variant {target} of endpoint {endpoint} not found."
         raise InvocationError(400, "ValidationError", {"message": message}) from error
+
+
+def _captured(
+    variant: "Variant", headers: "Mapping[str, str]", body: bytes, answer_headers: "Mapping[str, str]", answer: bytes
+) -> CapturedRequest:
+    return CapturedRequest(
+        variant.spec.identity,
+        headers.get("Content-Type", "application/octet-stream"),
+        body,
+        answer_headers["Content-Type"],
+        answer,
+        headers.get("X-Amzn-SageMaker-Inference-Id"),
+        headers.get(_CUSTOM_ATTRIBUTES),
+    )
 
 
 def _answer(variant: "Variant", response: "ContainerResponse", limit: int) -> _Answer:
