@@ -15,7 +15,7 @@ from moto.sagemakerruntime.responses import SageMakerRuntimeResponse
 from werkzeug.exceptions import NotFound
 
 from embedstack.localaws.bedrock import BedrockRuntime, is_bedrock
-from embedstack.localaws.cloudwatch import CloudWatch
+from embedstack.localaws.cloudwatch.alarm_service import CloudWatch
 from embedstack.localaws.error_answers import protect
 from embedstack.localaws.health import HEALTH_PATH
 from embedstack.localaws.invocations import SageMakerRuntime
@@ -24,6 +24,7 @@ from embedstack.localaws.sagemaker import SageMaker
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
 
+    from embedstack.localaws.cloudwatch.monitoring import Monitoring
     from embedstack.localaws.endpoint_host import EndpointHost
 
 __all__ = ["LocalAwsApplication"]
@@ -35,16 +36,17 @@ _ROUTED_BY_PATH = frozenset({"sagemakerruntime"})
 class LocalAwsApplication(DomainDispatcherApplication):  # type: ignore[misc]  # moto is untyped
     """Dispatches a request to the service that it was signed for."""
 
-    def __init__(self, host: "EndpointHost", describe: Callable[[], dict[str, Any]]) -> None:
+    def __init__(self, host: "EndpointHost", monitoring: "Monitoring", describe: Callable[[], dict[str, Any]]) -> None:
         """Build the application.
 
         Args:
             host: The endpoints behind SageMaker.
+            monitoring: The metrics and alarms behind CloudWatch.
             describe: What the health check answers.
         """
         # Classes are what moto routes to; a subclass per application carries its host without any global.
         self._replacements: dict[Any, Any] = {
-            CloudWatchResponse: CloudWatch,
+            CloudWatchResponse: type("CloudWatch", (CloudWatch,), {"monitoring": monitoring}),
             SageMakerResponse: type("SageMaker", (SageMaker,), {"host": host}),
             SageMakerRuntimeResponse: type("SageMakerRuntime", (SageMakerRuntime,), {"host": host}),
         }
