@@ -12,8 +12,8 @@ COMPARISONS: dict[str, tuple[Callable[[float, float], bool], str]] = {
     "LessThanThreshold": (operator.lt, "less than"),
     "LessThanOrEqualToThreshold": (operator.le, "less than or equal to"),
 }
-#: How many periods more than it evaluates an alarm looks at, for datapoints that stand in for missing ones. The user
-#: guide's one example is a range of 5 for 3 evaluation periods ("Configuring how CloudWatch alarms treat missing data").
+#: How many periods more than it evaluates an alarm looks at, for datapoints that stand in for missing ones. The one
+#: example in the user guide is a range of 5 for 3 ("Configuring how CloudWatch alarms treat missing data").
 EXTRA_PERIODS = 2
 
 _TREATED = {"breaching": "Breaching", "notBreaching": "NonBreaching", "missing": "Missing", "ignore": "Ignored"}

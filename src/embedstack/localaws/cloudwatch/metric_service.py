@@ -59,7 +59,7 @@ class CloudWatchMetrics(CloudWatchResponse):  # type: ignore[misc]  # moto is un
         plain, extended = self._get_param("Statistics", []), self._get_param("ExtendedStatistics", [])
         if not plain and not extended:
             raise InvalidParameterCombination("Must specify either Statistics or ExtendedStatistics")
-        start, end = _utc(self._get_param("StartTime")), _utc(self._get_param("EndTime"))
+        start, end = utc(self._get_param("StartTime")), utc(self._get_param("EndTime"))
         if start >= end:
             raise InvalidParameterValue("The parameter StartTime must be less than the parameter EndTime.")
         period = int(self._get_param("Period"))
@@ -88,7 +88,7 @@ class CloudWatchMetrics(CloudWatchResponse):  # type: ignore[misc]  # moto is un
     def get_metric_data(self) -> ActionResult:
         """GetMetricData: metrics and metric math."""
         params = self._get_params()
-        start, end = _utc(params["StartTime"]), _utc(params["EndTime"])
+        start, end = utc(params["StartTime"]), utc(params["EndTime"])
         if start > end:
             raise ValidationError("The parameter EndTime must be greater than StartTime.")
         if start == end:
@@ -119,7 +119,7 @@ class CloudWatchMetrics(CloudWatchResponse):  # type: ignore[misc]  # moto is un
         metric = self._metric(namespace, datum["MetricName"], datum.get("Dimensions", []))
         resolution = min(int(datum.get("StorageResolution") or STANDARD_RESOLUTION), STANDARD_RESOLUTION)
         series = self.monitoring.metrics.series(metric, datum.get("Unit") or "None", resolution)
-        moment = _utc(datum.get("Timestamp") or now).timestamp()
+        moment = utc(datum.get("Timestamp") or now).timestamp()
         with self.monitoring.metrics.lock:
             _add(series.period(moment), datum)
 
@@ -175,9 +175,9 @@ def _check_timestamp(timestamp: datetime | None, now: datetime, number: int) -> 
     if timestamp is None:
         return
     must = f"The parameter MetricData.member.{number}.Timestamp must specify a time"
-    if _utc(timestamp) < now - timedelta(days=14):
+    if utc(timestamp) < now - timedelta(days=14):
         raise InvalidParameterValue(f"{must} within the past two weeks.")
-    if _utc(timestamp) > now + timedelta(hours=2):
+    if utc(timestamp) > now + timedelta(hours=2):
         raise InvalidParameterValue(f"{must} no more than two hours in the future.")
 
 
@@ -198,6 +198,6 @@ def _rounded_down(moment: datetime, seconds: int) -> datetime:
     return datetime.fromtimestamp(int(moment.timestamp()) // seconds * seconds, UTC)
 
 
-def _utc(moment: datetime) -> datetime:
+def utc(moment: datetime) -> datetime:
     """Moto reads timestamps as UTC and drops the zone."""
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
