@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from flask import Flask
+from moto.budgets.responses import BudgetsResponse
+from moto.ce.responses import CostExplorerResponse
 from moto.cloudwatch.responses import CloudWatchResponse
 from moto.core.config import default_user_config
 from moto.core.utils import convert_to_flask_response
@@ -15,7 +17,9 @@ from moto.sagemakerruntime.responses import SageMakerRuntimeResponse
 from werkzeug.exceptions import NotFound
 
 from embedstack.localaws.bedrock import BedrockRuntime, is_bedrock
+from embedstack.localaws.budgets import Budgets
 from embedstack.localaws.cloudwatch.alarm_service import CloudWatch
+from embedstack.localaws.cost_anomalies import CostAnomalies
 from embedstack.localaws.error_answers import protect
 from embedstack.localaws.health import HEALTH_PATH
 from embedstack.localaws.invocations import SageMakerRuntime
@@ -46,7 +50,9 @@ class LocalAwsApplication(DomainDispatcherApplication):  # type: ignore[misc]  #
         """
         # Classes are what moto routes to; a subclass per application carries its host without any global.
         self._replacements: dict[Any, Any] = {
+            BudgetsResponse: Budgets,
             CloudWatchResponse: type("CloudWatch", (CloudWatch,), {"monitoring": monitoring}),
+            CostExplorerResponse: CostAnomalies,
             SageMakerResponse: type("SageMaker", (SageMaker,), {"host": host}),
             SageMakerRuntimeResponse: type("SageMakerRuntime", (SageMakerRuntime,), {"host": host}),
         }
