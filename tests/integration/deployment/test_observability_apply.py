@@ -6,6 +6,7 @@ import signal
 import time
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
@@ -100,7 +101,7 @@ def _state(stack, name):
 
 def _told_of_an_alarm(stack, queue):
     """The first message of an alarm that went off; that all is well is told, too, when an alarm is made."""
-    alarms = []
+    alarms: list[dict[str, Any]] = []
 
     def told():
         messages = stack.client("sqs").receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages", [])
