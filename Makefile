@@ -25,7 +25,7 @@ else
   DEPLOY_OPTIONS := $(if $(VARS),--var-file $(VARS))
 endif
 
-.PHONY: help up down env plan apply adopt destroy invoke test-endpoint package test test-reference lint fmt clean golden reference constraints
+.PHONY: help up down env plan apply check adopt destroy invoke test-endpoint package test test-reference lint fmt clean golden reference constraints
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,8 +42,11 @@ env: $(INSTALLED) ## Shell commands that point AWS tools at the local AWS: eval 
 plan: $(INSTALLED) ## Show what an apply would change; VARS=file.tfvars chooses the variables
 	@$(ON_TARGET) $(PY) scripts/deploy.py plan $(filter-out --yes,$(DEPLOY_OPTIONS))
 
-apply: $(INSTALLED) ## Plan, show it, and apply exactly that
+apply: $(INSTALLED) ## Plan, show it, apply exactly that, and see that it is what runs
 	@$(ON_TARGET) $(PY) scripts/deploy.py apply $(DEPLOY_OPTIONS)
+
+check: $(INSTALLED) ## Compare what runs with what was applied, and send each endpoint a request
+	@$(ON_TARGET) $(PY) scripts/deploy.py check
 
 adopt: $(INSTALLED) ## Import what exists but is not in the state, as after a killed apply
 	@$(ON_TARGET) $(PY) scripts/deploy.py adopt $(filter-out --yes,$(DEPLOY_OPTIONS))

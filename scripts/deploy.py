@@ -1,10 +1,13 @@
 """Plan, apply and destroy the Terraform root, with the provider from the registry or from a mirror on this machine."""
 
+import sys
 from pathlib import Path
 
 import click
 
 from command_line import STATE, TERRAFORM, exit_on_error
+from embedstack.rollout import check_rollout
+from embedstack.settings import load_settings
 from embedstack.terraform import Plan, TerraformRoot
 
 _EXAMPLES = """\b
@@ -12,6 +15,8 @@ Examples:
   python scripts/deploy.py plan --var-file terraform/environments/serverless-minilm.tfvars
   python scripts/deploy.py apply --yes
 """
+
+_MARKS = {"passed": ("✓", "green"), "failed": ("✗", "red"), "skipped": ("-", "yellow")}
 
 _var_file = click.option(
     "--var-file",
@@ -39,7 +44,7 @@ def plan(var_file: Path | None) -> None:
 @_yes
 @exit_on_error
 def apply(var_file: Path | None, yes: bool) -> None:
-    """Plan, show the plan, and apply exactly that."""
+    """Plan, show the plan, apply exactly that, and see whether it is what runs now."""
     root = TerraformRoot(TERRAFORM, var_file)
     made = _plan(root)
     click.echo(made.text)
@@ -47,6 +52,17 @@ def apply(var_file: Path | None, yes: bool) -> None:
         if not yes:
             click.confirm("\nApply this plan?", abort=True)
         root.apply(made)
+    sys.exit(0 if _check(root) else 1)
+
+
+@main.command()
+@exit_on_error
+def check() -> None:
+    """Compare what runs with what was applied, and send each endpoint one request.
+
+    Exits with 1 when they differ.
+    """
+    sys.exit(0 if _check(TerraformRoot(TERRAFORM)) else 1)
 
 
 @main.command()
@@ -70,6 +86,20 @@ def destroy(var_file: Path | None, yes: bool) -> None:
     if not yes:
         click.confirm(f"Destroy {', '.join(root.resources()) or 'nothing: the state is empty'}?", abort=True)
     root.destroy()
+
+
+def _check(root: TerraformRoot) -> bool:
+    """Print what SageMaker runs of each endpoint; whether all of it is what was applied."""
+    settings = load_settings()
+    good = True
+    for intended in root.outputs().get("endpoints", {}).values():
+        click.secho(intended["name"], bold=True)
+        for finding in check_rollout(intended, settings):
+            good &= finding.status != "failed"
+            mark, colour = _MARKS[finding.status]
+            wanted = f"  (wanted: {finding.target})" if finding.status == "failed" else ""
+            click.echo(f"  {click.style(mark, fg=colour)} {finding.name:<13} {finding.figure}{wanted}")
+    return good
 
 
 def _plan(root: TerraformRoot) -> Plan:

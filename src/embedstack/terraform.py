@@ -141,9 +141,10 @@ class TerraformRoot:
             TerraformFailed: The plan cannot be read.
         """
         document = json.loads(self._run("show", str(plan.file.resolve()), json=python_terraform.IsFlagged))
+        account_id = _account_id(document)
         adopted = []
         for change in document.get("resource_changes", []):
-            import_id = _import_id(change["type"], change["change"]["after"] or {})
+            import_id = _import_id(change["type"], {"account_id": account_id, **(change["change"]["after"] or {})})
             if change["change"]["actions"] == ["create"] and import_id:
                 with contextlib.suppress(TerraformFailed):  # it is not there, so the next apply will create it
                     self._run("import", change["address"], import_id, **self._options())
@@ -199,11 +200,32 @@ class TerraformRoot:
         return _plain(output or "")
 
 
+#: What AWS refuses to create a second time, and the attributes that `terraform import` wants of it, joined by colons.
+#: The rest is not here: AWS takes a second creation for an update (alarms, dashboards, scaling policies, topics).
+_IMPORTED_BY = {
+    "aws_budgets_budget": ("account_id", "name"),
+    "aws_cloudformation_stack": ("name",),
+    "aws_cloudwatch_log_group": ("name",),
+    "aws_iam_role": ("name",),
+    "aws_iam_role_policy": ("role", "name"),
+    "aws_sagemaker_endpoint": ("name",),
+    "aws_sagemaker_endpoint_configuration": ("name",),
+    "aws_sagemaker_model": ("name",),
+}
+
+
 def _import_id(kind: str, attributes: dict[str, Any]) -> str | None:
-    """What `terraform import` wants to know of a planned resource; None where its name is not known yet."""
-    parts = {"aws_iam_role_policy": ("role", "name")}.get(kind, ("name",))
+    """What `terraform import` wants to know of a planned resource; None where it need not or cannot be imported."""
+    parts = _IMPORTED_BY.get(kind, ())
     values = [str(attributes[part]) for part in parts if attributes.get(part)]
-    return ":".join(values) if len(values) == len(parts) else None
+    return ":".join(values) if values and len(values) == len(parts) else None
+
+
+def _account_id(plan: dict[str, Any]) -> str | None:
+    """The account that a plan was made for, where the configuration asks who it is."""
+    resources = plan.get("prior_state", {}).get("values", {}).get("root_module", {}).get("resources", [])
+    found = (each["values"].get("account_id") for each in resources if each["type"] == "aws_caller_identity")
+    return next(found, None)
 
 
 def plugin_dir() -> Path | None:

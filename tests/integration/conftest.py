@@ -48,10 +48,10 @@ class Stack:
 
 
 @contextmanager
-def running_stack(folder: Path) -> Iterator[Stack]:
+def running_stack(folder: Path, config: LocalAwsConfig | None = None) -> Iterator[Stack]:
     """Start a stack in a folder, and leave nothing of it behind."""
     state = folder / "state"
-    running = daemon.start(LocalAwsConfig(port=0), state)
+    running = daemon.start(config or LocalAwsConfig(port=0), state)
     environment = {**running.environment(), "TF_WORKSPACE": "test", "AWS_PAGER": ""}
     before = dict(os.environ)
     os.environ.update(environment)

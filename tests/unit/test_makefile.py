@@ -38,7 +38,7 @@ def make(tmp_path):
     return make
 
 
-@pytest.mark.parametrize("target", ["plan", "apply", "adopt", "destroy", "invoke", "test-endpoint"])
+@pytest.mark.parametrize("target", ["plan", "apply", "check", "adopt", "destroy", "invoke", "test-endpoint"])
 def test_a_crashed_local_aws_ends_the_command(make, tmp_path, target):
     (tmp_path / ".local").mkdir()
     (tmp_path / ".local" / "localaws.json").touch()
@@ -69,5 +69,5 @@ def test_an_account_is_never_changed_without_asking(make, tmp_path, arguments):
 
 def test_help_lists_every_target(make):
     listing = subprocess.run(["make", "help"], cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout
-    for target in ("up", "down", "env", "plan", "apply", "destroy", "invoke", "test-endpoint", "test", "lint", "clean"):
+    for target in ("up", "down", "env", "plan", "apply", "check", "destroy", "invoke", "test-endpoint", "test", "lint"):
         assert f"\x1b[1m{target} " in listing
