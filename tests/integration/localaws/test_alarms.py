@@ -1,9 +1,13 @@
 """Alarms over HTTP: put, evaluated by simulated time, told of by SNS, and described."""
 
+import contextlib
 import json
+import socket
+import threading
 import urllib.request
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -85,6 +89,41 @@ def test_alarm_tells_a_queue_and_is_over_again(aws: Aws, advance: Callable[[floa
         "Alarm updated from ALARM to OK",
         "Alarm updated from INSUFFICIENT_DATA to ALARM",
     ]
+
+
+def test_web_hook_is_told_and_a_dead_one_holds_up_nobody(aws: Aws) -> None:
+    told: list[dict[str, Any]] = []
+
+    class Hook(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            told.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
+            """Stay quiet."""
+
+    sns = aws.client("sns")
+    topic = sns.create_topic(Name="hooks")["TopicArn"]
+    with ThreadingHTTPServer(("127.0.0.1", 0), Hook) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}).start()
+        with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as unused:
+            dead = unused.getsockname()[1]
+        for port in (dead, server.server_port):
+            sns.subscribe(TopicArn=topic, Protocol="http", Endpoint=f"http://127.0.0.1:{port}/")
+        aws.cloudwatch.put_metric_alarm(AlarmName="hooked", AlarmActions=[topic], **ERRORS)
+        aws.cloudwatch.set_alarm_state(AlarmName="hooked", StateValue="ALARM", StateReason="a drill")
+        server.shutdown()
+    (message,) = [json.loads(body["Message"]) for body in told if body["Type"] == "Notification"]
+    assert (message["AlarmName"], message["NewStateReason"]) == ("hooked", "a drill")
+
+
+def test_topic_with_the_key_that_aws_manages_is_not_told(aws: Aws) -> None:
+    topic = aws.client("sns").create_topic(Name="locked", Attributes={"KmsMasterKeyId": "alias/aws/sns"})["TopicArn"]
+    aws.cloudwatch.put_metric_alarm(AlarmName="unheard", AlarmActions=[topic], **ERRORS)
+    aws.cloudwatch.set_alarm_state(AlarmName="unheard", StateValue="ALARM", StateReason="a drill")
+    (item,) = aws.cloudwatch.describe_alarm_history(AlarmName="unheard", HistoryItemType="Action")["AlarmHistoryItems"]
+    assert "encryption key" in item["HistorySummary"]
 
 
 def test_state_is_set_until_the_next_evaluation(aws: Aws, advance: Callable[[float], datetime]) -> None:

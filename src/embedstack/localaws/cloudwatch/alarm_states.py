@@ -3,7 +3,7 @@
 import json
 import threading
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from moto.cloudwatch.models import cloudwatch_backends
@@ -254,7 +254,7 @@ def children_of(composite: Any) -> list[str]:
 def alarms_in(account_id: str, region: str) -> list[PlacedAlarm]:
     """Every alarm of an account and region."""
     alarms = list(cloudwatch_backends[account_id][region].alarms.values())
-    return [PlacedAlarm(account_id, region, alarm) for alarm in alarms]
+    return [PlacedAlarm(account_id, region, _adopted(alarm)) for alarm in alarms]
 
 
 def all_alarms() -> Iterator[PlacedAlarm]:
@@ -270,6 +270,16 @@ def actions_for(alarm: Any, state: str) -> list[str]:
         return []
     of_state = {"OK": alarm.ok_actions, "ALARM": alarm.alarm_actions}
     return list(of_state.get(state, alarm.insufficient_data_actions))
+
+
+def _adopted(alarm: Any) -> Any:
+    """The alarm; one that moto made by itself (for CloudFormation) begins as all others do."""
+    if alarm.state_updated_timestamp.tzinfo is None:
+        for member in ("configuration_updated_timestamp", "state_updated_timestamp"):
+            setattr(alarm, member, getattr(alarm, member).replace(tzinfo=UTC))
+        alarm.state_transitioned_timestamp = alarm.state_updated_timestamp
+        alarm.state_value = "INSUFFICIENT_DATA"
+    return alarm
 
 
 def _since(alarm: Any) -> datetime:

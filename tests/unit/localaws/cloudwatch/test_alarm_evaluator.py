@@ -147,6 +147,28 @@ def test_a_deleted_alarm_is_not_evaluated(world: World) -> None:
     assert (entry.kind, entry.summary) == ("ConfigurationUpdate", 'Alarm "busy" deleted')
 
 
+def test_an_alarm_that_moto_made_by_itself_is_evaluated(world: World) -> None:
+    backend = cloudwatch_backends[ACCOUNT][REGION]
+    made = world.put()
+    alarm = backend.put_metric_alarm(
+        "made",
+        "AWS/SageMaker",
+        "Invocations",
+        "LessThanThreshold",
+        1,
+        60,
+        5.0,
+        "Sum",
+        "",
+        [],
+        [],
+        treat_missing_data="breaching",
+    )
+    assert alarm is not made
+    world.minute()
+    assert alarm.state_value == "ALARM"
+
+
 def test_a_handler_that_fails_stops_nothing(world: World) -> None:
     def fail(_: AlarmAction) -> None:
         raise ValueError("no capacity")
