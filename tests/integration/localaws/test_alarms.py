@@ -232,6 +232,21 @@ def test_alarms_are_described_by_kind_name_and_page(aws: Aws) -> None:
     assert not aws.cloudwatch.describe_alarms(AlarmTypes=["CompositeAlarm"], AlarmNamePrefix="page-")["CompositeAlarms"]
 
 
+def test_alarms_of_a_metric_are_those_of_all_its_dimensions(aws: Aws) -> None:
+    metric = {"Namespace": "Shop", "MetricName": "Orders"}
+    eu = [{"Name": "Region", "Value": "eu"}]
+    aws.cloudwatch.put_metric_alarm(AlarmName="all-orders", **ERRORS | metric)
+    aws.cloudwatch.put_metric_alarm(AlarmName="eu-orders", **ERRORS | metric, Dimensions=eu)
+
+    def names(**wanted: Any) -> list[str]:
+        alarms = aws.cloudwatch.describe_alarms_for_metric(**metric, **wanted)["MetricAlarms"]
+        return [alarm["AlarmName"] for alarm in alarms]
+
+    assert names() == ["all-orders"]
+    assert names(Dimensions=eu, Statistic="Sum", Period=60) == ["eu-orders"]
+    assert names(Dimensions=eu, Statistic="Average") == []
+
+
 def test_data_is_found_by_the_local_time(aws: Aws, advance: Callable[[float], datetime]) -> None:
     now = advance(7 * 3600)
     aws.cloudwatch.put_metric_data(Namespace="Shop", MetricData=[{"MetricName": "Later", "Value": 1}])

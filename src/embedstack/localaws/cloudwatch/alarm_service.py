@@ -16,6 +16,13 @@ _STATES = ("OK", "ALARM", "INSUFFICIENT_DATA")
 _COMPOSITE_OPTIONS = ("ActionsSuppressor", "ActionsSuppressorWaitPeriod", "ActionsSuppressorExtensionPeriod")
 _METRIC_OPTIONS = ("EvaluationWindow", "WarmUpConfiguration", "EvaluationCriteria", "EvaluationInterval")
 _PAGE = 100
+#: By member of DescribeAlarmsForMetric, moto's name for it.
+_ALARM_OPTIONS = {
+    "ExtendedStatistic": "extended_statistic",
+    "Period": "period",
+    "Statistic": "statistic",
+    "Unit": "unit",
+}
 
 
 class CloudWatch(CloudWatchMetrics):
@@ -94,6 +101,20 @@ class CloudWatch(CloudWatchMetrics):
                 "NextToken": token,
             }
         )
+
+    def describe_alarms_for_metric(self) -> ActionResult:
+        """DescribeAlarmsForMetric: the alarms of exactly this metric; those of metric math are left out, as on AWS."""
+        request = self._get_params()
+        wanted = {(item["Name"], item["Value"]) for item in request.get("Dimensions", [])}
+        options = [(request.get(member), name) for member, name in _ALARM_OPTIONS.items() if request.get(member)]
+        found = [
+            alarm
+            for alarm in self.cloudwatch_backend.alarms.values()
+            if (alarm.metric_name, alarm.namespace) == (request["MetricName"], request["Namespace"])
+            and {(dimension.name, dimension.value) for dimension in alarm.dimensions} == wanted
+            and all(getattr(alarm, name) == value for value, name in options)
+        ]
+        return ActionResult({"MetricAlarms": found})
 
     def describe_alarm_history(self) -> ActionResult:
         """DescribeAlarmHistory: of metric alarms alone, unless composite ones are asked for."""
