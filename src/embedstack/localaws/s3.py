@@ -30,7 +30,8 @@ class S3(S3Response):  # type: ignore[misc]  # moto is untyped
 
     def serialized(self, action_result: ActionResult) -> Any:
         """An answer; that of GetBucketLifecycleConfiguration with the numbers of old versions."""
-        if self.data.get("Action") == "GetBucketLifecycleConfiguration":
+        # An error comes this way, too.
+        if self.data.get("Action") == "GetBucketLifecycleConfiguration" and isinstance(action_result.result, dict):
             rules = self.backend.get_bucket_lifecycle(self.bucket_name)
             for rule, described in zip(rules, action_result.result["Rules"], strict=True):
                 number = vars(rule).get("newer_noncurrent_versions")

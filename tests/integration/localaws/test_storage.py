@@ -11,6 +11,8 @@ from tests.integration.localaws.harness import Aws
 
 def test_lifecycle_keeps_how_many_old_versions_stay(aws: Aws) -> None:
     aws.s3.create_bucket(Bucket="versions")
+    with pytest.raises(ClientError, match="NoSuchLifecycleConfiguration"):
+        aws.s3.get_bucket_lifecycle_configuration(Bucket="versions")
     expiration = {"NoncurrentDays": 30, "NewerNoncurrentVersions": 5}
     rules: list[dict[str, Any]] = [
         {"ID": "old", "Status": "Enabled", "Filter": {"Prefix": ""}, "NoncurrentVersionExpiration": expiration},
