@@ -16,7 +16,17 @@ FLOORS = [
     {"bedrock"},
     {"embedders", "stores"},
     {"resilience", "cache", "cache_memory", "cache_sqlite"},
-    {"factory", "documents", "generation", "costs", "deployment", "validation", "validation_reports", "terraform"},
+    {
+        "factory",
+        "documents",
+        "generation",
+        "costs",
+        "deployment",
+        "validation",
+        "validation_reports",
+        "rollout",
+        "terraform",
+    },
     {"api", "langchain"},
 ]
 # The in-process backend runs the model server's encoder; nothing else of the client does.

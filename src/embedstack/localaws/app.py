@@ -6,24 +6,31 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from flask import Flask
+from moto.budgets.responses import BudgetsResponse
+from moto.ce.responses import CostExplorerResponse
 from moto.cloudwatch.responses import CloudWatchResponse
 from moto.core.config import default_user_config
 from moto.core.utils import convert_to_flask_response
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from moto.s3.responses import S3Response
 from moto.sagemaker.responses import SageMakerResponse
 from moto.sagemakerruntime.responses import SageMakerRuntimeResponse
 from werkzeug.exceptions import NotFound
 
 from embedstack.localaws.bedrock import BedrockRuntime, is_bedrock
-from embedstack.localaws.cloudwatch import CloudWatch
+from embedstack.localaws.budgets import Budgets
+from embedstack.localaws.cloudwatch.alarm_service import CloudWatch
+from embedstack.localaws.cost_anomalies import CostAnomalies
 from embedstack.localaws.error_answers import protect
 from embedstack.localaws.health import HEALTH_PATH
 from embedstack.localaws.invocations import SageMakerRuntime
+from embedstack.localaws.s3 import S3
 from embedstack.localaws.sagemaker import SageMaker
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
 
+    from embedstack.localaws.cloudwatch.monitoring import Monitoring
     from embedstack.localaws.endpoint_host import EndpointHost
 
 __all__ = ["LocalAwsApplication"]
@@ -35,16 +42,20 @@ _ROUTED_BY_PATH = frozenset({"sagemakerruntime"})
 class LocalAwsApplication(DomainDispatcherApplication):  # type: ignore[misc]  # moto is untyped
     """Dispatches a request to the service that it was signed for."""
 
-    def __init__(self, host: "EndpointHost", describe: Callable[[], dict[str, Any]]) -> None:
+    def __init__(self, host: "EndpointHost", monitoring: "Monitoring", describe: Callable[[], dict[str, Any]]) -> None:
         """Build the application.
 
         Args:
             host: The endpoints behind SageMaker.
+            monitoring: The metrics and alarms behind CloudWatch.
             describe: What the health check answers.
         """
         # Classes are what moto routes to; a subclass per application carries its host without any global.
         self._replacements: dict[Any, Any] = {
-            CloudWatchResponse: CloudWatch,
+            BudgetsResponse: Budgets,
+            CloudWatchResponse: type("CloudWatch", (CloudWatch,), {"monitoring": monitoring}),
+            CostExplorerResponse: CostAnomalies,
+            S3Response: S3,
             SageMakerResponse: type("SageMaker", (SageMaker,), {"host": host}),
             SageMakerRuntimeResponse: type("SageMakerRuntime", (SageMakerRuntime,), {"host": host}),
         }

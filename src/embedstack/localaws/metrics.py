@@ -1,11 +1,9 @@
-"""SageMaker's endpoint metrics, recorded into moto's CloudWatch."""
+"""SageMaker's endpoint metrics, recorded into CloudWatch."""
 
-import threading
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
-from moto.cloudwatch.models import MetricAggregatedDatum, cloudwatch_backends
+from embedstack.localaws.cloudwatch.metric_store import STANDARD_RESOLUTION, MetricId, MetricStore, Series
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -64,55 +62,55 @@ class VariantId:
 
 
 class MetricRecorder:
-    """Adds samples to one statistic set per metric, source and minute.
+    """Adds samples to the running period of each metric.
 
-    SageMaker publishes at one-minute granularity. The statistic set of the running minute is already in moto's
-    backend and is updated in place, so a sample can be read the moment it was recorded, a request costs a few additions
-    under a lock, and memory grows with minutes, not with requests.
+    A sample can be read the moment it was recorded, a request costs a few additions under a lock, and memory grows with
+    minutes, not with requests.
     """
 
-    def __init__(self, time: "SimulatedTime") -> None:
-        """Prepare a recorder whose samples are stamped with this time."""
-        self._time = time
-        self._lock = threading.Lock()
-        self._open: dict[tuple[MetricSource, str], MetricAggregatedDatum] = {}
+    def __init__(self, time: "SimulatedTime", store: MetricStore) -> None:
+        """Prepare a recorder.
 
-    def record(self, source: MetricSource, samples: "Iterable[tuple[str, float]]") -> None:
+        Args:
+            time: What samples are stamped with.
+            store: Where they go.
+        """
+        self._time = time
+        self._store = store
+        self._series: dict[tuple[MetricSource, str, str], Series] = {}
+
+    def record(
+        self,
+        source: MetricSource,
+        samples: "Iterable[tuple[str, float]]",
+        *,
+        namespace: str = NAMESPACE,
+        resolution: int = STANDARD_RESOLUTION,
+    ) -> None:
         """Add one sample to each named metric of the source.
 
         Args:
             source: Whose metrics.
             samples: Pairs of metric name and value; latencies in microseconds, utilisation as a fraction.
+            namespace: CloudWatch's namespace, such as ``/aws/sagemaker/Endpoints``.
+            resolution: Seconds of a period: 60, or 10 for SageMaker's metrics of high resolution. The first sample
+                of a metric decides.
         """
-        minute = self._time.now().replace(second=0, microsecond=0, tzinfo=None)
-        with self._lock:
-            for name, value in samples:
-                datum = self._open.get((source, name))
-                if datum is None or datum.timestamp != minute:
-                    datum = self._open[source, name] = self._new_minute(source, name, minute, value)
-                datum.min = min(datum.min, value)
-                datum.max = max(datum.max, value)
-                datum.sample_count += 1
-                datum.sum += value
+        now = self._time.now().timestamp()
+        taken = [(self._series_of(source, namespace, name, resolution), value) for name, value in samples]
+        with self._store.lock:
+            for series, value in taken:
+                series.period(now).add(value)
 
     def forget(self, source: MetricSource) -> None:
         """Stop tracking what was deleted; what CloudWatch holds of it stays, as on AWS."""
-        with self._lock:
-            for key in [key for key in self._open if key[0] == source]:
-                del self._open[key]
+        for key in [key for key in list(self._series) if key[0] == source]:
+            self._series.pop(key, None)
 
-    @staticmethod
-    def _new_minute(source: MetricSource, name: str, minute: datetime, value: float) -> MetricAggregatedDatum:
-        datum = MetricAggregatedDatum(
-            namespace=NAMESPACE,
-            name=name,
-            min_stat=value,
-            max_stat=value,
-            sample_count=0,
-            sum_stat=0.0,
-            dimensions=[{"Name": key, "Value": content} for key, content in source.dimensions],
-            timestamp=minute,
-            unit=UNITS.get(name, "None"),
-        )
-        cloudwatch_backends[source.account_id][source.region].metric_data.append(datum)
-        return datum
+    def _series_of(self, source: MetricSource, namespace: str, name: str, resolution: int) -> Series:
+        series = self._series.get((source, namespace, name))
+        if series is None:
+            metric = MetricId.of(source.account_id, source.region, namespace, name, source.dimensions)
+            series = self._store.series(metric, UNITS.get(name, "None"), resolution)
+            self._series[source, namespace, name] = series
+        return series

@@ -18,6 +18,7 @@ from moto.moto_server.werkzeug_app import MotoRequestHandler
 from werkzeug.serving import BaseWSGIServer, make_server
 
 from embedstack.localaws.app import LocalAwsApplication, version
+from embedstack.localaws.cloudwatch.monitoring import Monitoring
 from embedstack.localaws.config import LocalAwsConfig
 from embedstack.localaws.endpoint_host import EndpointHost
 from embedstack.localaws.errors import LocalAwsError
@@ -44,6 +45,7 @@ class LocalAws:
         self._temporary: Path | None = None
         self._server: BaseWSGIServer | None = None
         self._host: EndpointHost | None = None
+        self._monitoring: Monitoring | None = None
         self._pids: PidFiles | None = None
         self._thread: threading.Thread | None = None
 
@@ -118,8 +120,12 @@ class LocalAws:
         self._pids = PidFiles(state_dir / "containers")
         self._pids.reap(config.stop_grace)
         simulated = SimulatedTime(config.clock_speed)
-        self._host = EndpointHost(config, state_dir, self._pids, MetricRecorder(simulated), simulated)
-        application = TimeControl(FaultInjector(LocalAwsApplication(self._host, self._describe)), simulated)
+        monitoring = self._monitoring = Monitoring(simulated)
+        recorder = MetricRecorder(simulated, monitoring.metrics)
+        self._host = EndpointHost(config, state_dir, self._pids, recorder, simulated)
+        services = LocalAwsApplication(self._host, monitoring, self._describe)
+        application = TimeControl(FaultInjector(services), simulated)
+        monitoring.alarms.start()
         with _listen(config.port) as listener:
             self._server = make_server(
                 "127.0.0.1",
@@ -137,6 +143,9 @@ class LocalAws:
     def _close(self) -> None:
         if self._server is not None:
             self._server.shutdown()
+        if self._monitoring is not None:
+            self._monitoring.alarms.close()
+            self._monitoring = None
         if self._host is not None:
             self._host.close()
             self._host = None

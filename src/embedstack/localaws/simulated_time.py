@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-__all__ = ["TIME_PATH", "SimulatedTime", "TimeControl"]
+__all__ = ["SimulatedTime", "TimeControl"]
 
 TIME_PATH = "/_embedstack/time"
 

@@ -85,28 +85,37 @@ def test_metrics_come_by_get_metric_data_too(aws: Aws, deploy: Deploy) -> None:
     assert {"ModelLatency", "Invocations"} <= {metric["MetricName"] for metric in names}
 
 
-def test_percentiles_are_refused_and_not_left_out(aws: Aws) -> None:
+def test_percentiles_are_known(aws: Aws, deploy: Deploy) -> None:
+    deploy("percentiles")
+    for _ in range(20):
+        aws.invoke("percentiles")
+    now = datetime.now(UTC)
+    window = {"StartTime": now - timedelta(minutes=5), "EndTime": now + timedelta(minutes=1)}
+    dimensions = [{"Name": "EndpointName", "Value": "percentiles"}, {"Name": "VariantName", "Value": "AllTraffic"}]
+    metric = {"Namespace": "AWS/SageMaker", "MetricName": "ModelLatency", "Dimensions": dimensions}
+    (point,) = aws.cloudwatch.get_metric_statistics(
+        **metric, **window, Period=3600, Statistics=["Minimum", "Maximum"], ExtendedStatistics=["p0", "p50", "p99.9"]
+    )["Datapoints"]
+    percentiles = point["ExtendedStatistics"]
+    assert point["Minimum"] == percentiles["p0"] <= percentiles["p50"] <= percentiles["p99.9"] == point["Maximum"]
+
+    query = {"Id": "m", "MetricStat": {"Metric": metric, "Period": 60, "Stat": "SampleCount"}, "ReturnData": False}
+    (result,) = aws.cloudwatch.get_metric_data(
+        MetricDataQueries=[query, {"Id": "thousands", "Expression": "m / 1000"}], **window
+    )["MetricDataResults"]
+    assert sum(result["Values"]) == pytest.approx(20 / 1000)
+
+
+def test_what_is_not_computed_is_refused_and_not_left_out(aws: Aws) -> None:
     now = datetime.now(UTC)
     window = {"StartTime": now - timedelta(minutes=5), "EndTime": now}
     metric = {"Namespace": "AWS/SageMaker", "MetricName": "ModelLatency"}
-    with pytest.raises(ClientError, match="GetMetricStatistics with ExtendedStatistics"):
-        aws.cloudwatch.get_metric_statistics(**metric, **window, Period=60, ExtendedStatistics=["p95"])
-    query = {"Id": "m", "MetricStat": {"Metric": metric, "Period": 60, "Stat": "p95"}}
-    with pytest.raises(ClientError, match="GetMetricData with the statistic p95"):
+    query: dict[str, Any] = {"Id": "m", "MetricStat": {"Metric": metric, "Period": 60, "Stat": "tm95"}}
+    with pytest.raises(ClientError, match="the statistic tm95"):
         aws.cloudwatch.get_metric_data(MetricDataQueries=[query], **window)
-
-
-def test_memory_of_metrics_does_not_grow_with_requests(aws: Aws, deploy: Deploy) -> None:
-    from moto.cloudwatch.models import cloudwatch_backends  # noqa: PLC0415
-
-    deploy("bounded")
-    aws.invoke("bounded")
-    data = cloudwatch_backends["123456789012"]["us-east-1"].metric_data
-    before = len(data)
-    for _ in range(50):
-        aws.invoke("bounded")
-    # A new minute may have begun: one statistic set per metric and minute.
-    assert len(data) <= before + 8
+    query["MetricStat"]["Stat"] = "Sum"
+    with pytest.raises(ClientError, match="the metric math function RATE"):
+        aws.cloudwatch.get_metric_data(MetricDataQueries=[query, {"Id": "r", "Expression": "RATE(m)"}], **window)
 
 
 def test_crash_counts_as_a_model_error(aws: Aws, deploy: Deploy) -> None:

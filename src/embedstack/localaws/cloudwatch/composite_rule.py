@@ -1,0 +1,139 @@
+"""The rule of a composite alarm: ``ALARM("a") AND NOT (OK(b) OR TRUE)``.
+
+The grammar is in the API reference of PutCompositeAlarm: functions ``ALARM``, ``OK`` and ``INSUFFICIENT_DATA`` of an
+alarm's name or ARN, the constants ``TRUE`` and ``FALSE``, and ``AND``, ``OR``, ``NOT`` with parentheses.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+
+#: Elements that a rule may have.
+MAX_ELEMENTS = 500
+#: Characters that a rule may have.
+MAX_LENGTH = 10240
+
+_STATES = ("ALARM", "OK", "INSUFFICIENT_DATA")
+_TOKEN = re.compile(
+    r"""\s*(?:(?P<function>ALARM|OK|INSUFFICIENT_DATA)\s*\(\s*(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<bare>[^()"\s]+))\s*\)
+    |(?P<word>AND|OR|NOT|TRUE|FALSE)\b|(?P<bracket>[()]))""",
+    re.VERBOSE,
+)
+
+#: Tells the state of an alarm by its name or ARN.
+StateOf = Callable[[str], str]
+_Node = Callable[[StateOf], bool]
+
+
+class RuleError(ValueError):
+    """The rule does not parse."""
+
+
+@dataclass(frozen=True, slots=True)
+class CompositeRule:
+    """A rule that parsed."""
+
+    children: tuple[str, ...]
+    """Names or ARNs of the alarms in it, each once."""
+    holds: _Node
+    """Whether the rule holds, by its children's states."""
+
+
+@lru_cache(maxsize=256)
+def parse_rule(text: str) -> CompositeRule:
+    """Read a rule.
+
+    Raises:
+        RuleError: It does not parse.
+    """
+    return _Parser(text).rule()
+
+
+def name_of(reference: str) -> str:
+    """An alarm's name, by its name or ARN."""
+    return reference.split(":", 6)[6] if reference.startswith("arn:") else reference
+
+
+class _Parser:
+    """NOT binds strongest, then AND, then OR."""
+
+    def __init__(self, text: str) -> None:
+        self._tokens = _tokens(text)
+        self._at = 0
+        self._children: dict[str, None] = {}
+
+    def rule(self) -> CompositeRule:
+        node = self._or()
+        if self._at < len(self._tokens):
+            raise _error()
+        return CompositeRule(tuple(self._children), node)
+
+    def _or(self) -> _Node:
+        nodes = [self._and()]
+        while self._next_is("OR"):
+            nodes.append(self._and())
+        return nodes[0] if len(nodes) == 1 else lambda state_of: any(node(state_of) for node in nodes)
+
+    def _and(self) -> _Node:
+        nodes = [self._not()]
+        while self._next_is("AND"):
+            nodes.append(self._not())
+        return nodes[0] if len(nodes) == 1 else lambda state_of: all(node(state_of) for node in nodes)
+
+    def _not(self) -> _Node:
+        if self._next_is("NOT"):
+            node = self._not()
+            return lambda state_of: not node(state_of)
+        if self._next_is("("):
+            node = self._or()
+            if not self._next_is(")"):
+                raise _error()
+            return node
+        if self._next_is("TRUE"):
+            return lambda _: True
+        if self._next_is("FALSE"):
+            return lambda _: False
+        return self._state()
+
+    def _state(self) -> _Node:
+        if self._at == len(self._tokens):
+            raise _error()
+        function, name = self._tokens[self._at]
+        if function not in _STATES:
+            raise _error()
+        self._at += 1
+        self._children[name] = None
+        return lambda state_of: state_of(name) == function
+
+    def _next_is(self, word: str) -> bool:
+        if self._at < len(self._tokens) and self._tokens[self._at] == (word, ""):
+            self._at += 1
+            return True
+        return False
+
+
+def _tokens(text: str) -> list[tuple[str, str]]:
+    """Pairs of a word and, of a function, the alarm that it is of."""
+    if text != text.strip():
+        raise RuleError("AlarmRule must not contain leading or trailing whitespace or be null")
+    tokens, at = [], 0
+    while at < len(text):
+        match = _TOKEN.match(text, at)
+        if match is None:
+            raise _error()
+        if match["function"]:
+            name = match["bare"] or re.sub(r"\\(.)", r"\1", match["quoted"])
+            if not name:
+                raise _error()
+            tokens.append((match["function"], name))
+        else:
+            tokens.append((match["word"] or match["bracket"], ""))
+        at = match.end()
+    if not tokens or len(tokens) > MAX_ELEMENTS or len(text) > MAX_LENGTH:
+        raise _error()
+    return tokens
+
+
+def _error() -> RuleError:
+    return RuleError("AlarmRule is invalid")

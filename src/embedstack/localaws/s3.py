@@ -1,0 +1,62 @@
+"""S3, with two things that moto leaves out of what it is told."""
+
+import json
+from functools import partial
+from typing import Any
+
+import xmltodict
+from moto.core.responses import ActionResult
+from moto.iam.access_control import IAMPolicy, PermissionResult
+from moto.s3.responses import S3Response
+
+_KEPT = "NewerNoncurrentVersions"
+
+
+class S3(S3Response):  # type: ignore[misc]  # moto is untyped
+    """Keeps a lifecycle's number of old versions, and applies a bucket policy that demands TLS as AWS does over TLS.
+
+    moto denies by such a statement whatever the transport is, because it does not read conditions. Requests to the
+    local AWS never leave the machine and count as encrypted.
+    """
+
+    def _bucket_response_put(self, request: Any, bucket_name: str, querystring: dict[str, Any]) -> Any:
+        answer = super()._bucket_response_put(request, bucket_name, querystring)
+        if "lifecycle" in querystring:
+            self._keep_numbers(bucket_name)
+        elif "policy" in querystring:
+            bucket = self.backend.get_bucket(bucket_name)
+            bucket.get_permission = partial(_permission, bucket)
+        return answer
+
+    def serialized(self, action_result: ActionResult) -> Any:
+        """An answer; that of GetBucketLifecycleConfiguration with the numbers of old versions."""
+        # An error comes this way, too.
+        if self.data.get("Action") == "GetBucketLifecycleConfiguration" and isinstance(action_result.result, dict):
+            rules = self.backend.get_bucket_lifecycle(self.bucket_name)
+            for rule, described in zip(rules, action_result.result["Rules"], strict=True):
+                number = vars(rule).get("newer_noncurrent_versions")
+                if number is not None:
+                    described["NoncurrentVersionExpiration"][_KEPT] = number
+        return super().serialized(action_result)
+
+    def _keep_numbers(self, bucket_name: str) -> None:
+        asked = xmltodict.parse(self.body, force_list=("Rule",))["LifecycleConfiguration"].get("Rule", [])
+        rules = self.backend.get_bucket_lifecycle(bucket_name) or []
+        for rule, wanted in zip(rules, asked, strict=True):
+            vars(rule)["newer_noncurrent_versions"] = (wanted.get("NoncurrentVersionExpiration") or {}).get(_KEPT)
+
+
+def _permission(bucket: Any, action: str, resource: str) -> Any:
+    """Moto's ``FakeBucket.get_permission``, without the statements that refuse plain HTTP."""
+    if bucket.policy is None:
+        return PermissionResult.NEUTRAL
+    policy = json.loads(bucket.policy)
+    statements = policy["Statement"]
+    listed = statements if isinstance(statements, list) else [statements]
+    policy["Statement"] = [statement for statement in listed if not _refuses_plain_http(statement)]
+    return IAMPolicy(json.dumps(policy)).is_action_permitted(action, resource)
+
+
+def _refuses_plain_http(statement: dict[str, Any]) -> bool:
+    transport = statement.get("Condition", {}).get("Bool", {}).get("aws:SecureTransport")
+    return statement.get("Effect") == "Deny" and str(transport).lower() == "false"

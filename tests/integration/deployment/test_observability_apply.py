@@ -1,0 +1,134 @@
+"""What watches an endpoint, applied as on AWS: alarms that go off on real errors, dashboard, budget and anomalies."""
+
+import json
+import os
+import signal
+import time
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+ENDPOINT = "alex-embedding-endpoint"
+QUEUE_ARN = "arn:aws:sqs:us-east-1:123456789012:operators"
+VARIABLES = f"""
+name        = "alex"
+environment = "local"
+endpoints = {{
+  embedding = {{
+    model      = {{ hub_id = "sentence-transformers/all-MiniLM-L6-v2" }}
+    serverless = {{ memory_mb = 2048, max_concurrency = 10 }}
+  }}
+}}
+alarms    = {{ silence_minutes = 30 }}
+budget    = {{ limit_usd = 50 }}
+dashboard = true
+notifications = {{
+  emails        = ["team@example.com"]
+  subscriptions = {{ operators = {{ protocol = "sqs", endpoint = "{QUEUE_ARN}" }} }}
+}}
+"""
+CHANGES = {
+    "silence_minutes = 30": "silence_minutes = 20, errors_per_minute = 2",
+    "limit_usd = 50": "limit_usd = 60, percentages = [50, 100], anomaly_usd = 20",
+    '["team@example.com"]': '["team@example.com", "boss@example.com"]',
+}
+
+
+def test_apply_alarm_change_destroy(stack):
+    queue = stack.client("sqs").create_queue(QueueName="operators")["QueueUrl"]
+    root = stack.apply(VARIABLES)
+    assert stack.is_up_to_date(root)
+    assert _state(stack, "alex-embedding-unhealthy") == "OK"
+
+    for _ in range(2):
+        _crash_one_request(stack)
+        _pass_a_minute(stack)
+    _wait_until(lambda: _state(stack, "alex-embedding-unhealthy") == "ALARM")
+    assert _state(stack, "alex-embedding-errors") == "ALARM"
+    told = _told_of_an_alarm(stack, queue)
+    assert told["AlarmName"] == "alex-embedding-unhealthy"
+    assert {child["Arn"].rpartition(":")[2] for child in told["TriggeringChildren"]} <= {
+        "alex-embedding-errors",
+        "alex-embedding-model-errors",
+    }
+
+    changed = VARIABLES
+    for before, after in CHANGES.items():
+        assert before in changed
+        changed = changed.replace(before, after)
+    root = stack.apply(changed)
+    assert stack.is_up_to_date(root)
+    budget = stack.client("budgets").describe_budget(AccountId="123456789012", BudgetName="alex-monthly")["Budget"]
+    assert float(budget["BudgetLimit"]["Amount"]) == 60
+
+    root.destroy()
+    _wait_until(lambda: not stack.client("sagemaker").list_endpoints()["Endpoints"])
+    assert _left_overs(stack) == []
+
+
+def _crash_one_request(stack):
+    """Kill the container while it answers: an error of the service's, as the caller and the metrics see it."""
+    runtime = stack.client("sagemaker-runtime")
+    body = json.dumps({"inputs": "a text"}).encode()
+
+    def invoke():
+        return runtime.invoke_endpoint(EndpointName=ENDPOINT, Body=body, ContentType="application/json")
+
+    invoke()
+    (record,) = (stack.folder.parent / "state" / "containers").glob("*.json")
+    os.kill(int(record.stem), signal.SIGSTOP)
+    with ThreadPoolExecutor(1) as pool:
+        pending = pool.submit(invoke)
+        time.sleep(0.3)
+        os.kill(int(record.stem), signal.SIGKILL)
+        with pytest.raises(ClientError, match="ModelError"):
+            pending.result()
+
+
+def _pass_a_minute(stack):
+    url = f"{stack.environment['AWS_ENDPOINT_URL']}/_embedstack/time"
+    urllib.request.urlopen(url, json.dumps({"advance": 60}).encode()).close()
+
+
+def _state(stack, name):
+    answer = stack.client("cloudwatch").describe_alarms(AlarmNames=[name], AlarmTypes=["MetricAlarm", "CompositeAlarm"])
+    (alarm,) = answer["MetricAlarms"] + answer["CompositeAlarms"]
+    return alarm["StateValue"]
+
+
+def _told_of_an_alarm(stack, queue):
+    """The first message of an alarm that went off; that all is well is told, too, when an alarm is made."""
+    alarms: list[dict[str, Any]] = []
+
+    def told():
+        messages = stack.client("sqs").receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages", [])
+        bodies = [json.loads(json.loads(message["Body"])["Message"]) for message in messages]
+        alarms.extend(body for body in bodies if body["NewStateValue"] == "ALARM")
+        return alarms
+
+    _wait_until(told)
+    return alarms[0]
+
+
+def _left_overs(stack):
+    cloudwatch, costs = stack.client("cloudwatch"), stack.client("ce")
+    alarms = cloudwatch.describe_alarms(AlarmTypes=["MetricAlarm", "CompositeAlarm"])
+    return [
+        *alarms["MetricAlarms"],
+        *alarms["CompositeAlarms"],
+        *cloudwatch.list_dashboards()["DashboardEntries"],
+        *stack.client("budgets").describe_budgets(AccountId="123456789012")["Budgets"],
+        *costs.get_anomaly_monitors()["AnomalyMonitors"],
+        *costs.get_anomaly_subscriptions()["AnomalySubscriptions"],
+        *stack.client("sns").list_topics()["Topics"],
+    ]
+
+
+def _wait_until(condition):
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
