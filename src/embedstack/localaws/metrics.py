@@ -17,6 +17,8 @@ UNITS = {
     "OverheadLatency": "Microseconds",
     "ModelSetupTime": "Microseconds",
     "ServerlessConcurrentExecutionsUtilization": "Percent",
+    "CPUUtilization": "Percent",
+    "MemoryUtilization": "Percent",
 }
 
 

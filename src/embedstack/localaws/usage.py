@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from embedstack.localaws.process_usage import ProcessUsage
 from embedstack.localaws.scalable_variants import variant_resource
 
 if TYPE_CHECKING:
@@ -18,6 +19,8 @@ __all__ = ["UsageMetrics"]
 #: CloudWatch" and "Auto scaling policy overview" in the developer guide).
 _CONCURRENCY_SECONDS = 10
 _MINUTE = 60
+#: Where the metrics of the hosts are.
+_HOST_NAMESPACE = "/aws/sagemaker/Endpoints"
 
 
 class UsageMetrics:
@@ -27,7 +30,8 @@ class UsageMetrics:
         """Prepare for endpoints that come later."""
         self._metrics = metrics
         self._time = time
-        self._next_concurrency = self._next_minute = 0.0
+        self._processes = ProcessUsage()
+        self._last: dict[int, int] = {}
 
     def tick(self, endpoints: "Iterable[Endpoint]", is_scalable_target: "Callable[[str, str, str], bool]") -> None:
         """Record what is due.
@@ -36,22 +40,42 @@ class UsageMetrics:
             endpoints: Those that exist.
             is_scalable_target: Whether Application Auto Scaling looks after a resource, by account, region and id.
         """
-        now = self._time.seconds()
-        concurrency, minute = now >= self._next_concurrency, now >= self._next_minute
-        if not concurrency and not minute:
-            return
-        if concurrency:
-            self._next_concurrency = now + _CONCURRENCY_SECONDS
-        if minute:
-            self._next_minute = now + _MINUTE
-        for endpoint in endpoints:
-            deployment = endpoint.traffic.current if endpoint.invocable else None
-            for variant in deployment.variants if deployment is not None else ():
-                if concurrency and variant.serverless is None:
-                    samples = [("ConcurrentRequestsPerModel", float(load)) for load in variant.fleet.loads]
-                    self._metrics.record(variant.spec.identity, samples)
-                if minute and self._is_autoscaled(variant, is_scalable_target):
+        variants = [
+            variant
+            for endpoint in endpoints
+            if endpoint.invocable and endpoint.traffic.current is not None
+            for variant in endpoint.traffic.current.variants
+        ]
+        if self._is_due(_CONCURRENCY_SECONDS):
+            for variant in variants:
+                self._record_concurrency(variant)
+        if self._is_due(_MINUTE):
+            for variant in variants:
+                self._record_hosts(variant)
+                if self._is_autoscaled(variant, is_scalable_target):
                     self._record_silence(variant)
+            self._processes.keep_only({pid for variant in variants for pid in variant.fleet.pids})
+
+    def _is_due(self, period: int) -> bool:
+        """Whether another period of so many seconds began: one sample falls into each, however the clock ticks."""
+        index = int(self._time.now().timestamp() // period)
+        began, self._last[period] = self._last.get(period) != index, index
+        return began
+
+    def _record_concurrency(self, variant: "Variant") -> None:
+        if variant.serverless is None:
+            samples = [("ConcurrentRequestsPerModel", float(load)) for load in variant.fleet.loads]
+            self._metrics.record(variant.spec.identity, samples, resolution=_CONCURRENCY_SECONDS)
+
+    def _record_hosts(self, variant: "Variant") -> None:
+        """What each instance uses of this machine; for a serverless variant SageMaker publishes the memory only."""
+        for pid in variant.fleet.pids:
+            usage = self._processes.measure(pid)
+            if usage is None:
+                continue
+            samples = [("CPUUtilization", usage[0]), ("MemoryUtilization", usage[1])]
+            published = samples[1:] if variant.serverless is not None else samples
+            self._metrics.record(variant.spec.identity, published, namespace=_HOST_NAMESPACE)
 
     @staticmethod
     def _is_autoscaled(variant: "Variant", is_scalable_target: "Callable[[str, str, str], bool]") -> bool:

@@ -31,14 +31,14 @@ def scale(aws: Aws, name: str, instances: int) -> None:
     aws.sagemaker.update_endpoint_weights_and_capacities(EndpointName=name, DesiredWeightsAndCapacities=[change])
 
 
-def metric(aws: Aws, name: str, metric_name: str) -> dict[str, Any]:
+def metric(aws: Aws, name: str, metric_name: str, namespace: str = "AWS/SageMaker") -> dict[str, Any]:
     now = datetime.now(UTC)
     points = aws.cloudwatch.get_metric_statistics(
-        Namespace="AWS/SageMaker",
+        Namespace=namespace,
         MetricName=metric_name,
         Dimensions=[{"Name": "EndpointName", "Value": name}, {"Name": "VariantName", "Value": "AllTraffic"}],
         StartTime=now - timedelta(minutes=10),
-        EndTime=now + timedelta(minutes=1),
+        EndTime=now + timedelta(minutes=5),
         Period=3600,
         Statistics=["Sum", "Maximum", "SampleCount"],
     )["Datapoints"]
@@ -61,6 +61,12 @@ def test_three_instances_share_requests_by_load(aws: Aws, deploy_instances: Depl
         for _ in range(10):
             assert len(aws.invoke("shared")[0]) == 384
         assert load_of(aws, "shared", *pids[:2]) == 2
+    # Every instance reports once a minute: how many reports there are is how many instances there are.
+    aws.advance(60)
+    hosts = "/aws/sagemaker/Endpoints"
+    wait_until(lambda: metric(aws, "shared", "MemoryUtilization", hosts).get("SampleCount", 1) % 3 == 0)
+    assert 0 < metric(aws, "shared", "MemoryUtilization", hosts)["Maximum"] < 100
+    assert metric(aws, "shared", "CPUUtilization", hosts)["Maximum"] > 0
     invocations = metric(aws, "shared", "Invocations")["Sum"]
     assert metric(aws, "shared", "InvocationsPerInstance")["Sum"] == pytest.approx(invocations / 3)
 
