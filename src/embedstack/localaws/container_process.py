@@ -173,6 +173,8 @@ class ContainerProcess:
         except ReadTimeoutError as error:
             raise InvocationTimeout from error
         except NewConnectionError as error:
+            # A process that was killed refuses connections shortly before it is seen to be dead.
+            self._outlives_its_connection()
             raise ContainerGone(request_sent=False) from error
         except HTTPError as error:
             raise ContainerGone(request_sent=not self._outlives_its_connection()) from error

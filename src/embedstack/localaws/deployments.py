@@ -2,19 +2,23 @@
 
 import random
 import shutil
-import threading
 import uuid
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from embedstack.localaws.variants import Variant, VariantFailed, VariantSpec
+from embedstack.localaws.model_container import ContainerFailed
+from embedstack.localaws.threads import at_the_same_time
+from embedstack.localaws.variants import Variant
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from embedstack.localaws.config import LocalAwsConfig
+    from embedstack.localaws.data_capture import DataCapture
     from embedstack.localaws.pidfiles import PidFiles
+    from embedstack.localaws.variants import VariantSpec
 
 
 class UnknownVariant(Exception):
@@ -31,38 +35,48 @@ class Deployment:
         config: "LocalAwsConfig",
         pids: "PidFiles",
         state_dir: "Path",
+        *,
+        empty: bool = False,
+        capture: "DataCapture | None" = None,
     ) -> None:
-        """Prepare the deployment; nothing runs yet."""
+        """Prepare the deployment; nothing runs yet.
+
+        Args:
+            config_name: Name of its endpoint configuration.
+            specs: Its variants.
+            config: Limits and durations.
+            pids: Where processes are recorded.
+            state_dir: Where artefacts are unpacked.
+            empty: Whether it begins without instances.
+            capture: Where requests and answers are recorded; None for nowhere.
+        """
         self.config_name = config_name
+        self.capture = capture
         self.created = datetime.now(UTC).replace(tzinfo=None)
         self._work_dir = state_dir / "models" / uuid.uuid4().hex
-        self.variants = [Variant(spec, config, pids, self._work_dir) for spec in specs]
-        self.weights = {
-            spec.identity.variant: float(spec.production_variant.get("InitialVariantWeight", 1.0)) for spec in specs
-        }
+        self.variants = [Variant(spec, config, pids, self._work_dir, empty=empty) for spec in specs]
 
     def start(self) -> None:
         """Start all variants at the same time.
 
         Raises:
-            VariantFailed: One did not come up; the caller retires the deployment.
+            ContainerFailed: One did not come up; the caller retires the deployment.
         """
-        failures: list[Exception] = []
+        failures: list[ContainerFailed] = []
 
         def start(variant: Variant) -> None:
             try:
-                variant.start()
-            except Exception as error:  # noqa: BLE001 - handed to the caller, whatever it is
+                variant.fleet.start()
+            except ContainerFailed as error:
                 failures.append(error)
 
-        threads = [threading.Thread(target=start, args=(variant,), name="start-variant") for variant in self.variants]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        at_the_same_time([partial(start, variant) for variant in self.variants])
         if failures:
-            first = failures[0]
-            raise first if isinstance(first, VariantFailed) else VariantFailed(f"Internal failure: {first!r}")
+            raise failures[0]
+
+    def find(self, name: str) -> Variant | None:
+        """The variant of this name, if there is one."""
+        return next((variant for variant in self.variants if variant.name == name), None)
 
     def choose(self, target: str | None) -> Variant:
         """The variant for one request: the named one, or one drawn by weight.
@@ -71,45 +85,56 @@ class Deployment:
             UnknownVariant: There is none of that name.
         """
         if target is not None:
-            for variant in self.variants:
-                if variant.spec.identity.variant == target:
-                    return variant
-            raise UnknownVariant(target)
+            variant = self.find(target)
+            if variant is None:
+                raise UnknownVariant(target)
+            return variant
         if len(self.variants) == 1:
             return self.variants[0]
-        return random.choices(self.variants, [self.weights[v.spec.identity.variant] for v in self.variants])[0]  # noqa: S311 - traffic, no secret
+        return random.choices(self.variants, [variant.weight for variant in self.variants])[0]  # noqa: S311 - traffic, no secret
+
+    def tick(self) -> None:
+        """Let the variants look after their containers, and write what was captured."""
+        for variant in self.variants:
+            variant.fleet.tick()
+        if self.capture is not None:
+            self.capture.tick()
 
     def retire(self, drain_timeout: float) -> None:
         """Drain and stop all variants at the same time, and remove what they unpacked."""
-        threads = [
-            threading.Thread(target=variant.retire, args=(drain_timeout,), name="retire-variant")
-            for variant in self.variants
-        ]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        at_the_same_time([partial(variant.fleet.retire, drain_timeout) for variant in self.variants])
+        if self.capture is not None:
+            self.capture.close()
         shutil.rmtree(self._work_dir, ignore_errors=True)
 
     def describe(self) -> list[dict[str, Any]]:
         """The deployment as DescribeEndpoint's ProductionVariants."""
-        return [self._describe_variant(variant.spec) for variant in self.variants]
+        return [self._describe_variant(variant) for variant in self.variants]
 
-    def _describe_variant(self, spec: VariantSpec) -> dict[str, Any]:
-        image = spec.container.image
-        weight = self.weights[spec.identity.variant]
+    def deployed_images(self, variant: Variant) -> list[dict[str, Any]]:
+        """As the API's DeployedImages."""
+        image = variant.spec.container.image
+        return [{"SpecifiedImage": image, "ResolvedImage": image, "ResolutionTime": self.created}]
+
+    def _describe_variant(self, variant: Variant) -> dict[str, Any]:
         summary: dict[str, Any] = {
-            "VariantName": spec.identity.variant,
-            "DeployedImages": [{"SpecifiedImage": image, "ResolvedImage": image, "ResolutionTime": self.created}],
-            "CurrentWeight": weight,
-            "DesiredWeight": weight,
+            "VariantName": variant.name,
+            "DeployedImages": self.deployed_images(variant),
+            "CurrentWeight": variant.weight,
+            "DesiredWeight": variant.weight,
+            **variant.described_settings(),
         }
-        if spec.serverless:
+        if variant.serverless:
             return {
                 **summary,
                 "CurrentInstanceCount": 0,
-                "CurrentServerlessConfig": spec.serverless,
-                "DesiredServerlessConfig": spec.serverless,
+                "CurrentServerlessConfig": variant.serverless,
+                "DesiredServerlessConfig": variant.serverless,
             }
-        count = spec.production_variant.get("InitialInstanceCount", 1)
-        return {**summary, "CurrentInstanceCount": count, "DesiredInstanceCount": count}
+        if variant.stage is not None:
+            summary["VariantStatus"] = variant.stage.describe()
+        return {
+            **summary,
+            "CurrentInstanceCount": variant.fleet.current,
+            "DesiredInstanceCount": variant.fleet.desired,
+        }

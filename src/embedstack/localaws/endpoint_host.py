@@ -1,22 +1,43 @@
 """All endpoints of a local AWS: runs their life cycles in the background and looks after what runs."""
 
 import logging
+import re
 import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from moto.sagemaker.models import sagemaker_backends
+
+from embedstack.localaws.capacity import check_changes
+from embedstack.localaws.data_capture import DataCapture
 from embedstack.localaws.deployments import Deployment
-from embedstack.localaws.endpoints import Endpoint, EndpointSettings
+from embedstack.localaws.endpoints import Endpoint, EndpointFailedError, EndpointInProgressError, EndpointSettings
+from embedstack.localaws.scalable import CapacityRefused, ScalableResource
+from embedstack.localaws.scalable_variants import (
+    INSTANCE_COUNT,
+    PROVISIONED_CONCURRENCY,
+    InstanceCount,
+    ProvisionedConcurrency,
+)
+from embedstack.localaws.usage import UsageMetrics
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Sequence
     from pathlib import Path
 
+    from embedstack.localaws.capacity import VariantChange
     from embedstack.localaws.config import LocalAwsConfig
     from embedstack.localaws.metrics import MetricRecorder
     from embedstack.localaws.pidfiles import PidFiles
     from embedstack.localaws.simulated_time import SimulatedTime
+    from embedstack.localaws.variants import Variant
 
 _logger = logging.getLogger(__name__)
+
+#: Finds a scalable resource by account, region and resource id.
+ScalableFinder = Callable[[str, str, str], ScalableResource | None]
+
+_VARIANT_RESOURCE = re.compile(r"endpoint/([^/]+)/variant/([^/]+)")
 
 
 class EndpointHost:
@@ -42,23 +63,73 @@ class EndpointHost:
         self._threads: set[threading.Thread] = set()
         self._lock = threading.Lock()
         self._closed = threading.Event()
+        self._scalable_dimensions: dict[str, ScalableFinder] = {
+            INSTANCE_COUNT: self._find_instances,
+            PROVISIONED_CONCURRENCY: self._find_concurrency,
+        }
+        #: Whether a resource id is registered with Application Auto Scaling, by account and region.
+        self.is_scalable_target: Callable[[str, str, str], bool] = lambda _account_id, _region, _resource_id: False
+        self._usage = UsageMetrics(metrics, time)
         self._clock = threading.Thread(target=self._run_clock, name="endpoint-clock", daemon=True)
         self._clock.start()
 
-    def create(self, name: str, arn: str, tags: list[dict[str, str]], settings: EndpointSettings) -> Endpoint:
-        """Make an endpoint and start bringing it up."""
-        endpoint = Endpoint(name, arn, tags, settings, self._new_deployment, self.config.drain_timeout)
+    def endpoint(self, account_id: str, region: str, name: str) -> Endpoint | None:
+        """The endpoint of this name, if there is one."""
+        endpoint = sagemaker_backends[account_id][region].endpoints.get(name)
+        return endpoint if isinstance(endpoint, Endpoint) else None
+
+    def create(
+        self,
+        name: str,
+        arn: str,
+        tags: list[dict[str, str]],
+        settings: EndpointSettings,
+        deployment_config: dict[str, Any] | None = None,
+    ) -> Endpoint:
+        """Make an endpoint and start bringing it up; the DeploymentConfig is kept for later updates."""
+        endpoint = Endpoint(
+            name, arn, tags, settings, self._new_deployment, self.config.drain_timeout, self.time, deployment_config
+        )
         with self._lock:
             self._endpoints.add(endpoint)
-        self._run(endpoint.run_creation)
+        self.run(endpoint.run_creation)
         return endpoint
 
     def update(self, endpoint: Endpoint, settings: EndpointSettings, deployment_config: dict[str, Any] | None) -> None:
         """Move an endpoint to other settings; see :meth:`Endpoint.begin_update` for what it raises."""
         endpoint.begin_update(deployment_config)
-        self._run(lambda: endpoint.run_update(settings))
+        self.run(lambda: endpoint.run_update(settings))
 
-    def delete(self, endpoint: Endpoint, forget: "Callable[[], None]") -> None:
+    def change_capacity(self, endpoint: Endpoint, changes: "Sequence[VariantChange]") -> None:
+        """Change weights and capacities of an endpoint's variants.
+
+        Raises:
+            CapacityRefused: An operation has not finished, or the changes make no sense; in SageMaker's words.
+        """
+        deployment = endpoint.traffic.current
+        if deployment is not None:
+            reason = check_changes(changes, deployment, scales_to_zero=endpoint.settings.scales_to_zero)
+            if reason is not None:
+                raise CapacityRefused(reason)
+        try:
+            change = endpoint.begin_capacity_change(changes)
+        except EndpointInProgressError as error:
+            raise CapacityRefused(f'Cannot update in-progress endpoint "{endpoint.arn}".') from error
+        except EndpointFailedError as error:
+            message = f'Cannot update failed endpoint "{endpoint.arn}": it can only be deleted.'
+            raise CapacityRefused(message) from error
+        self.run(lambda: endpoint.run_capacity_change(change))
+
+    def scalable(self, account_id: str, region: str, resource_id: str, dimension: str) -> ScalableResource | None:
+        """What Application Auto Scaling knows by this resource id and dimension, or None if there is no such thing."""
+        find = self._scalable_dimensions.get(dimension)
+        return find(account_id, region, resource_id) if find is not None else None
+
+    def add_scalable_dimension(self, dimension: str, find: ScalableFinder) -> None:
+        """Let :meth:`scalable` find resources of another dimension."""
+        self._scalable_dimensions[dimension] = find
+
+    def delete(self, endpoint: Endpoint, forget: Callable[[], None]) -> None:
         """Take an endpoint down; ``forget`` is called once nothing of it runs and all of its log is written.
 
         Raises:
@@ -74,7 +145,7 @@ class EndpointHost:
                 self._endpoints.discard(endpoint)
             forget()
 
-        self._run(delete)
+        self.run(delete)
 
     def close(self) -> None:
         """Stop every container and every thread."""
@@ -87,10 +158,38 @@ class EndpointHost:
         for thread in (*stopping, *threads, self._clock):
             thread.join()
 
-    def _new_deployment(self, settings: EndpointSettings) -> Deployment:
-        return Deployment(settings.config_name, settings.specs, self.config, self._pids, self._state_dir)
+    def _new_deployment(self, settings: EndpointSettings, *, empty: bool = False) -> Deployment:
+        capture = (
+            DataCapture(settings.data_capture, self.time) if settings.data_capture and settings.captures_data else None
+        )
+        return Deployment(
+            settings.config_name, settings.specs, self.config, self._pids, self._state_dir, empty=empty, capture=capture
+        )
 
-    def _run(self, operation: "Callable[[], None]") -> None:
+    def _find_variant(self, account_id: str, region: str, resource_id: str) -> "tuple[Endpoint, Variant] | None":
+        """The variant that ``endpoint/<name>/variant/<name>`` names."""
+        match = _VARIANT_RESOURCE.fullmatch(resource_id)
+        endpoint = self.endpoint(account_id, region, match[1]) if match else None
+        if match is None or endpoint is None or endpoint.traffic.current is None:
+            return None
+        variant = endpoint.traffic.current.find(match[2])
+        return (endpoint, variant) if variant is not None else None
+
+    def _find_instances(self, account_id: str, region: str, resource_id: str) -> ScalableResource | None:
+        endpoint, variant = self._find_variant(account_id, region, resource_id) or (None, None)
+        if endpoint is None or variant is None or variant.serverless is not None:
+            return None
+        return InstanceCount(endpoint, variant.name, self.change_capacity)
+
+    def _find_concurrency(self, account_id: str, region: str, resource_id: str) -> ScalableResource | None:
+        endpoint, variant = self._find_variant(account_id, region, resource_id) or (None, None)
+        if endpoint is None or variant is None or variant.serverless is None:
+            return None
+        return ProvisionedConcurrency(endpoint, variant.name, self.change_capacity)
+
+    def run(self, operation: Callable[[], None]) -> None:
+        """Run a long operation in a thread of the host's own; ``close`` waits for it."""
+
         def run() -> None:
             try:
                 operation()
@@ -113,3 +212,7 @@ class EndpointHost:
                 except Exception:
                     # The clock goes on for the other endpoints.
                     _logger.exception("looking after endpoint %s failed", endpoint.endpoint_name)
+            try:
+                self._usage.tick(endpoints, self.is_scalable_target)
+            except Exception:
+                _logger.exception("recording usage failed")

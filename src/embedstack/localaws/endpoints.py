@@ -3,19 +3,26 @@
 import threading
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from moto.sagemaker.models import FakeEndpoint
 
-from embedstack.localaws.variants import VariantFailed
+from embedstack.localaws.capacity import CapacityChange
+from embedstack.localaws.deployment_policy import DeploymentPolicy
+from embedstack.localaws.model_container import ContainerFailed
+from embedstack.localaws.rollout import RolledBack, Rollout, RolloutStopped, Surroundings
+from embedstack.localaws.traffic import Traffic
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Sequence
 
+    from embedstack.localaws.capacity import VariantChange
     from embedstack.localaws.deployments import Deployment
+    from embedstack.localaws.simulated_time import SimulatedTime
     from embedstack.localaws.variants import VariantSpec
 
 _IN_PROGRESS = frozenset({"Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting"})
+_INVOCABLE = frozenset({"InService", "Updating", "RollingBack", "UpdateRollbackFailed"})
 
 
 class EndpointInProgressError(Exception):
@@ -34,11 +41,18 @@ class EndpointSettings:
         config_name: Name of the endpoint configuration.
         specs: Its production variants.
         data_capture: Its DataCaptureConfig, or None.
+        scales_to_zero: Whether a variant may have no instance, as with asynchronous inference.
     """
 
     config_name: str
     specs: "tuple[VariantSpec, ...]"
     data_capture: dict[str, Any] | None = None
+    scales_to_zero: bool = False
+
+    @property
+    def captures_data(self) -> bool:
+        """Whether requests and answers are recorded; by the API reference a DataCaptureConfig enables it by default."""
+        return bool(self.data_capture) and (self.data_capture or {}).get("EnableCapture") is not False
 
     @property
     def is_serverless(self) -> bool:
@@ -46,11 +60,19 @@ class EndpointSettings:
         return any(spec.serverless for spec in self.specs)
 
 
+class DeploymentFactory(Protocol):
+    """Makes deployments; nothing of them runs yet."""
+
+    def __call__(self, settings: EndpointSettings, *, empty: bool = False) -> "Deployment":
+        """One for these settings, with all its instances or, for a rolling update, with none."""
+
+
 class Endpoint(FakeEndpoint):  # type: ignore[misc]  # moto is untyped
     """One endpoint. moto lists and tags it; the deployments behind it are ours.
 
     Creating → InService | Failed; InService → Updating → InService (rolled back when the new deployment does not
-    come up); any settled state → Deleting → gone.
+    hold up); InService → Updating [→ RollingBack] → InService for changes of capacity; any settled state → Deleting →
+    gone. That RollingBack is about capacity only is what the API reference of DescribeEndpoint says.
     """
 
     def __init__(
@@ -59,8 +81,10 @@ class Endpoint(FakeEndpoint):  # type: ignore[misc]  # moto is untyped
         arn: str,
         tags: list[dict[str, str]],
         settings: EndpointSettings,
-        deploy: "Callable[[EndpointSettings], Deployment]",
+        deploy: DeploymentFactory,
         drain_timeout: float,
+        time: "SimulatedTime",
+        deployment_config: dict[str, Any] | None = None,
     ) -> None:
         """Describe a new endpoint in state Creating; ``run_creation`` brings it up.
 
@@ -73,64 +97,101 @@ class Endpoint(FakeEndpoint):  # type: ignore[misc]  # moto is untyped
         self.endpoint_status = "Creating"
         self.failure_reason: str | None = None
         self.creation_time = self.last_modified_time = _now()
-        self.last_deployment_config: dict[str, Any] | None = None
+        self.last_deployment_config = deployment_config
         self.settings = settings
+        self.traffic = Traffic()
         self._deploy = deploy
         self._drain_timeout = drain_timeout
+        self._time = time
         self._lock = threading.Lock()
         self._stopped = threading.Event()
-        self._current: Deployment | None = None
-        self._pending: Deployment | None = None
+        self._rollout: Rollout | None = None
 
     @property
-    def deployment(self) -> "Deployment | None":
-        """What takes requests now; None unless the endpoint can be invoked."""
-        return self._current if self.endpoint_status in ("InService", "Updating", "RollingBack") else None
+    def in_progress(self) -> bool:
+        """Whether an operation has not finished."""
+        return self.endpoint_status in _IN_PROGRESS
+
+    @property
+    def invocable(self) -> bool:
+        """Whether it takes requests."""
+        return self.endpoint_status in _INVOCABLE
+
+    def route(self) -> "Deployment | None":
+        """The deployment for one request; None unless the endpoint can be invoked."""
+        return self.traffic.route() if self.invocable else None
 
     def run_creation(self) -> None:
         """Bring the endpoint up: InService, or Failed with its reason. Blocks until decided."""
-        deployment = self._pending = self._deploy(self.settings)
+        deployment = self._deploy(self.settings)
+        self._rollout = self._new_rollout(deployment, DeploymentPolicy({}))
+        self.traffic.prepare(deployment)
         try:
-            self._start(deployment)
-        except VariantFailed as error:
+            self._rollout.run()
+        except RolledBack as error:
             self._settle("Failed", reason=str(error))
         else:
-            self._current = deployment
             self._settle("InService")
 
     def begin_update(self, deployment_config: dict[str, Any] | None) -> None:
-        """Enter Updating.
+        """Enter Updating, by this DeploymentConfig.
 
         Raises:
             EndpointInProgressError: Another operation has not finished.
             EndpointFailedError: The endpoint has failed.
         """
-        with self._lock:
-            self._require_settled()
-            if self.endpoint_status == "Failed":
-                raise EndpointFailedError
-            self.endpoint_status = "Updating"
-            self.last_modified_time = _now()
-            self.last_deployment_config = deployment_config or self.last_deployment_config
+        self._begin("Updating")
+        self.last_deployment_config = deployment_config
 
     def run_update(self, settings: EndpointSettings) -> None:
-        """Blue/green: start the new deployment beside the old, switch, drain the old. Blocks until decided.
+        """Start the new deployment beside the old, shift traffic, drain the old. Blocks until decided.
 
         The old deployment keeps taking requests until the new one passed its health check, and goes on with the old
-        configuration if it never does, as SageMaker rolls back.
+        configuration if it never does, or if an alarm fires, as SageMaker rolls back.
         """
-        deployment = self._pending = self._deploy(settings)
+        policy = DeploymentPolicy(self.last_deployment_config or {})
+        deployment = self._deploy(settings, empty=policy.rolling is not None)
+        self._rollout = self._new_rollout(deployment, policy)
+        self.traffic.prepare(deployment)
         try:
-            self._start(deployment)
-        except VariantFailed as error:
-            self._settle("InService", reason=str(error))
+            retired = self._rollout.run()
+        except RolledBack as error:
+            self._settle("InService" if error.complete else "UpdateRollbackFailed", reason=str(error))
             return
-        retired, self._current = self._current, deployment
+        except RolloutStopped:
+            return
         self.settings = settings
         self.endpoint_config_name = settings.config_name
         if retired is not None:
             retired.retire(self._drain_timeout)
         self._settle("InService")
+
+    def begin_capacity_change(self, changes: "Sequence[VariantChange]") -> CapacityChange:
+        """Enter Updating; weights and concurrency are in force at once.
+
+        Raises:
+            EndpointInProgressError: Another operation has not finished.
+            EndpointFailedError: The endpoint has failed.
+        """
+        deployment = self.traffic.current
+        if deployment is None:
+            raise EndpointInProgressError if self.in_progress else EndpointFailedError
+        self._begin("Updating")
+        change = CapacityChange(changes, self.traffic.current or deployment)
+        change.apply_at_once(_now())
+        return change
+
+    def run_capacity_change(self, change: CapacityChange) -> None:
+        """Reach the instance counts, or go back to what was. Blocks until decided."""
+        reason = None
+        try:
+            change.scale()
+        except ContainerFailed as error:
+            reason = str(error)
+            self.endpoint_status = "RollingBack"
+            change.roll_back()
+        change.finish()
+        self._settle("InService", reason=reason)
 
     def begin_deletion(self) -> None:
         """Enter Deleting; from here on the endpoint cannot be invoked.
@@ -138,34 +199,33 @@ class Endpoint(FakeEndpoint):  # type: ignore[misc]  # moto is untyped
         Raises:
             EndpointInProgressError: Another operation has not finished.
         """
-        with self._lock:
-            self._require_settled()
-            self.endpoint_status = "Deleting"
-            self.last_modified_time = _now()
+        self._begin("Deleting")
 
     def run_deletion(self) -> None:
         """Drain and stop what runs. Blocks until nothing does."""
-        if self._current is not None:
-            self._current.retire(self._drain_timeout)
+        if self.traffic.current is not None:
+            self.traffic.current.retire(self._drain_timeout)
 
     def stop(self) -> None:
         """Stop everything at once, whatever state the endpoint is in: the local AWS goes down."""
         self._stopped.set()
-        for deployment in {self._current, self._pending} - {None}:
+        for deployment in (self.traffic.current, self.traffic.pending):
             if deployment is not None:
                 deployment.retire(0)
 
     def tick(self) -> None:
         """Let the variants look after their containers."""
-        deployment = self.deployment
-        if deployment is not None:
-            for variant in deployment.variants:
-                variant.tick()
+        if not self.invocable:
+            return
+        for deployment in (self.traffic.current, self.traffic.pending):
+            if deployment is not None:
+                deployment.tick()
 
     @property
     def production_variants(self) -> list[dict[str, Any]]:
         """What moto and DescribeEndpoint know as ProductionVariants."""
-        return self._current.describe() if self._current is not None else []
+        deployment = self.traffic.current
+        return deployment.describe() if deployment is not None else []
 
     @property
     def response_object(self) -> dict[str, Any]:
@@ -183,40 +243,41 @@ class Endpoint(FakeEndpoint):  # type: ignore[misc]  # moto is untyped
         }
         if self.settings.data_capture:
             answer["DataCaptureConfig"] = {
-                "EnableCapture": self.settings.data_capture.get("EnableCapture", False),
-                "CaptureStatus": "Stopped",
+                "EnableCapture": self.settings.captures_data,
+                "CaptureStatus": "Started" if self.settings.captures_data else "Stopped",
                 "CurrentSamplingPercentage": self.settings.data_capture["InitialSamplingPercentage"],
                 "DestinationS3Uri": self.settings.data_capture["DestinationS3Uri"],
                 "KmsKeyId": self.settings.data_capture.get("KmsKeyId", ""),
             }
-        pending = self._pending
-        if pending is not None and self.endpoint_status in ("Creating", "Updating"):
+        pending, rollout = self.traffic.pending, self._rollout
+        if pending is not None and rollout is not None and self.in_progress:
             answer["PendingDeploymentSummary"] = {
                 "EndpointConfigName": pending.config_name,
-                "ProductionVariants": [
-                    {"VariantName": variant["VariantName"], "DeployedImages": variant["DeployedImages"]}
-                    for variant in pending.describe()
-                ],
+                "ProductionVariants": rollout.describe(),
                 "StartTime": pending.created,
             }
         return {key: value for key, value in answer.items() if value is not None}
 
-    def _start(self, deployment: "Deployment") -> None:
-        if self._stopped.is_set():
-            raise VariantFailed("The local AWS is stopping.")
-        try:
-            deployment.start()
-        except VariantFailed:
-            deployment.retire(0)
-            raise
+    def _new_rollout(self, deployment: "Deployment", policy: DeploymentPolicy) -> Rollout:
+        identity = self.settings.specs[0].identity
+        surroundings = Surroundings(
+            identity.account_id, identity.region, self._time, self._stopped, self._drain_timeout
+        )
+        return Rollout(self.traffic, deployment, policy, surroundings)
 
-    def _require_settled(self) -> None:
-        if self.endpoint_status in _IN_PROGRESS:
-            raise EndpointInProgressError
+    def _begin(self, status: str) -> None:
+        """Enter an operation; raises EndpointInProgressError and EndpointFailedError."""
+        with self._lock:
+            if self.in_progress:
+                raise EndpointInProgressError
+            if self.endpoint_status == "Failed" and status != "Deleting":
+                raise EndpointFailedError
+            self.endpoint_status = status
+            self.last_modified_time = _now()
 
     def _settle(self, status: str, reason: str | None = None) -> None:
         with self._lock:
-            self._pending = None
+            self._rollout = None
             self.failure_reason = reason
             self.last_modified_time = _now()
             self.endpoint_status = status

@@ -3,7 +3,6 @@
 import json
 import time
 import uuid
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import unquote
 
@@ -11,17 +10,20 @@ from moto.sagemaker.models import sagemaker_backends
 from moto.sagemakerruntime.responses import SageMakerRuntimeResponse
 
 from embedstack.localaws.container_process import ContainerGone, InvocationTimeout
+from embedstack.localaws.data_capture import CapturedRequest
 from embedstack.localaws.deployments import Deployment, UnknownVariant
 from embedstack.localaws.endpoints import Endpoint
+from embedstack.localaws.fleet import FleetRetired, FleetThrottled
 from embedstack.localaws.logs import console_link, log_group_arn
-from embedstack.localaws.variants import Variant, VariantFailed, VariantRetired, VariantThrottled
+from embedstack.localaws.model_container import ContainerFailed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from embedstack.localaws.container_process import ContainerResponse
     from embedstack.localaws.endpoint_host import EndpointHost
-    from embedstack.localaws.variants import Lease
+    from embedstack.localaws.fleet import Lease
+    from embedstack.localaws.variants import Variant
 
 #: Headers that SageMaker hands through to the container, and the one that it hands back.
 _FORWARDED = ("Content-Type", "Accept", "X-Amzn-SageMaker-Custom-Attributes", "X-Amzn-SageMaker-Inference-Id")
@@ -54,14 +56,6 @@ class InvocationError(Exception):
         self.status = status
         self.code = code
         self.members = members
-
-
-@dataclass(frozen=True, slots=True)
-class _Outcome:
-    """An answered request: the response, which variant gave it, and where the time went (seconds)."""
-
-    variant: Variant
-    response: "ContainerResponse"
 
 
 class SageMakerRuntime(SageMakerRuntimeResponse):  # type: ignore[misc]  # moto is untyped
@@ -101,7 +95,7 @@ class SageMakerRuntime(SageMakerRuntimeResponse):  # type: ignore[misc]  # moto 
         account_id = self.get_current_account()
         for _ in range(_MAX_ATTEMPTS):
             endpoint = sagemaker_backends[account_id][region].endpoints.get(name)
-            deployment = endpoint.deployment if isinstance(endpoint, Endpoint) else None
+            deployment = endpoint.route() if isinstance(endpoint, Endpoint) else None
             if deployment is None:
                 message = f"Endpoint {name} of account {account_id} not found."
                 raise InvocationError(400, "ValidationError", {"message": message})
@@ -111,25 +105,29 @@ class SageMakerRuntime(SageMakerRuntimeResponse):  # type: ignore[misc]  # moto 
                 raise InvocationError(400, "ValidationError", {"message": message})
             self._check_size(variant, len(body), request_id)
             try:
-                return self._send(variant, body, forwarded, began)
-            except VariantRetired:
+                status, headers, answer = self._send(variant, body, forwarded, began)
+            except FleetRetired:
                 continue  # the endpoint was updated between looking it up and using it
             except ContainerGone as gone:
                 if gone.request_sent:
                     raise _process_exited(variant) from gone
+            else:
+                if deployment.capture is not None:
+                    deployment.capture.record(_captured(variant, forwarded, body, headers, answer))
+                return status, headers, answer
         raise _process_exited(variant)
 
-    def _send(self, variant: Variant, body: bytes, headers: "Mapping[str, str]", began: float) -> _Answer:
+    def _send(self, variant: "Variant", body: bytes, headers: "Mapping[str, str]", began: float) -> _Answer:
         """Send one request to the variant, and record it in CloudWatch.
 
         Raises:
             InvocationError: The service's answer is an error.
-            VariantRetired: Nothing was sent: the variant takes no more requests.
+            FleetRetired: Nothing was sent: the variant takes no more requests.
             ContainerGone: The container went away; nothing was recorded if the request was not sent.
         """
         identity = variant.spec.identity
         try:
-            with variant.lease() as lease:
+            with variant.fleet.lease() as lease:
                 sent = time.perf_counter()
                 try:
                     response = lease.container.invoke(body, headers, self._payload_limit(variant))
@@ -141,15 +139,15 @@ class SageMakerRuntime(SageMakerRuntimeResponse):  # type: ignore[misc]  # moto 
                         self._record(variant, lease, began, sent, status=0)
                     raise
                 self._record(variant, lease, began, sent, response.status)
-        except VariantThrottled as error:
+        except FleetThrottled as error:
             # SageMaker leaves the message of this one empty.
             raise InvocationError(400, "ThrottlingException", {"message": None}) from error
-        except VariantFailed as error:
+        except ContainerFailed as error:
             self.host.metrics.record(identity, [("Invocations", 1), *_error_samples(0)])
             raise _model_error(variant, 0, str(error)) from error
         return _answer(variant, response, self._payload_limit(variant))
 
-    def _record(self, variant: Variant, lease: "Lease", began: float, sent: float, status: int) -> None:
+    def _record(self, variant: "Variant", lease: "Lease", began: float, sent: float, status: int) -> None:
         """Record one invocation; latencies in microseconds, as SageMaker's metrics are."""
         now = time.perf_counter()
         samples = [
@@ -157,25 +155,22 @@ class SageMakerRuntime(SageMakerRuntimeResponse):  # type: ignore[misc]  # moto 
             ("ModelLatency", (now - sent) * 1e6),
             ("OverheadLatency", (sent - began) * 1e6),
             *_error_samples(status),
+            *_capacity_samples(variant, lease),
         ]
-        if variant.spec.max_concurrency:
-            samples.append(
-                ("ServerlessConcurrentExecutionsUtilization", lease.in_flight / variant.spec.max_concurrency)
-            )
         if lease.setup_seconds is not None and variant.spec.serverless:
             samples.append(("ModelSetupTime", lease.setup_seconds * 1e6))
         self.host.metrics.record(variant.spec.identity, samples)
 
-    def _payload_limit(self, variant: Variant) -> int:
+    def _payload_limit(self, variant: "Variant") -> int:
         config = self.host.config
         return config.serverless_payload_bytes if variant.spec.serverless else config.instance_payload_bytes
 
-    def _check_size(self, variant: Variant, size: int, request_id: str) -> None:
+    def _check_size(self, variant: "Variant", size: int, request_id: str) -> None:
         if size > self._payload_limit(variant):
             raise InvocationError(400, "ValidationError", {"message": f"Request {request_id} has oversize body."})
 
 
-def _choose(deployment: Deployment, target: str | None, endpoint: str) -> Variant:
+def _choose(deployment: Deployment, target: str | None, endpoint: str) -> "Variant":
     try:
         return deployment.choose(target)
     except UnknownVariant as error:
@@ -183,7 +178,21 @@ def _choose(deployment: Deployment, target: str | None, endpoint: str) -> Varian
         raise InvocationError(400, "ValidationError", {"message": message}) from error
 
 
-def _answer(variant: Variant, response: "ContainerResponse", limit: int) -> _Answer:
+def _captured(
+    variant: "Variant", headers: "Mapping[str, str]", body: bytes, answer_headers: "Mapping[str, str]", answer: bytes
+) -> CapturedRequest:
+    return CapturedRequest(
+        variant.spec.identity,
+        headers.get("Content-Type", "application/octet-stream"),
+        body,
+        answer_headers["Content-Type"],
+        answer,
+        headers.get("X-Amzn-SageMaker-Inference-Id"),
+        headers.get(_CUSTOM_ATTRIBUTES),
+    )
+
+
+def _answer(variant: "Variant", response: "ContainerResponse", limit: int) -> _Answer:
     if response.body is None:
         raise _model_error(variant, 0, f"The response of the model is larger than {limit} bytes.")
     if not 200 <= response.status < 300:
@@ -197,7 +206,7 @@ def _answer(variant: Variant, response: "ContainerResponse", limit: int) -> _Ans
     return 200, headers, response.body
 
 
-def _model_error(variant: Variant, status: int, original: str, container: str | None = None) -> InvocationError:
+def _model_error(variant: "Variant", status: int, original: str, container: str | None = None) -> InvocationError:
     """ModelError: the container answered with an error (its status), or not at all (0)."""
     blame = "client" if 400 <= status < 500 else "server"
     identity = variant.spec.identity
@@ -212,17 +221,38 @@ def _model_error(variant: Variant, status: int, original: str, container: str | 
     return InvocationError(424, "ModelError", members)
 
 
-def _process_exited(variant: Variant) -> InvocationError:
+def _process_exited(variant: "Variant") -> InvocationError:
     return _model_error(
         variant, 0, "An error occurred while handling request as the model process exited.", container="model"
     )
 
 
-def _timeout_message(variant: Variant) -> str:
+def _timeout_message(variant: "Variant") -> str:
     return (
         f"Your invocation timed out while waiting for a response from container {variant.spec.container.hostname}. "
         "Review the latency metrics for each container in Amazon CloudWatch, resolve the issue, and try again."
     )
+
+
+def _capacity_samples(variant: "Variant", lease: "Lease") -> list[tuple[str, float]]:
+    """How much of the variant's capacity a request found in use, by the metrics that capacity is scaled by.
+
+    Source: "Amazon SageMaker AI metrics in Amazon CloudWatch" and "Monitoring a serverless endpoint" in the
+    developer guide. InvocationsPerInstance is 1 / instances for each request, so that its sum is what it says.
+    """
+    if variant.serverless is None:
+        return [("InvocationsPerInstance", 1 / lease.size)]
+    samples = [("ServerlessConcurrentExecutionsUtilization", lease.in_flight / variant.serverless["MaxConcurrency"])]
+    provisioned = variant.serverless.get("ProvisionedConcurrency")
+    if provisioned:
+        spilled = lease.in_flight > provisioned
+        samples += [
+            ("ServerlessProvisionedConcurrencyExecutions", float(min(lease.in_flight, provisioned))),
+            ("ServerlessProvisionedConcurrencyUtilization", min(1.0, lease.in_flight / provisioned)),
+            ("ServerlessProvisionedConcurrencyInvocations", float(not spilled)),
+            ("ServerlessProvisionedConcurrencySpilloverInvocations", float(spilled)),
+        ]
+    return samples
 
 
 def _error_samples(status: int) -> list[tuple[str, float]]:

@@ -3,29 +3,40 @@
 import threading
 import time
 import uuid
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from moto.logs.models import logs_backends
 
-if TYPE_CHECKING:
-    from embedstack.localaws.metrics import VariantId
+
+class LogSource(Protocol):
+    """Something whose containers print."""
+
+    @property
+    def account_id(self) -> str:
+        """Whose."""
+
+    @property
+    def region(self) -> str:
+        """Where."""
+
+    @property
+    def log_group(self) -> str:
+        """The log group that SageMaker gives it."""
+
+    @property
+    def log_stream_prefix(self) -> str:
+        """What the name of each container's log stream begins with."""
 
 
-def log_group_name(endpoint: str) -> str:
-    """The log group SageMaker gives an endpoint."""
-    return f"/aws/sagemaker/Endpoints/{endpoint}"
+def log_group_arn(source: LogSource) -> str:
+    """ARN of the log group, as a ModelError reports it."""
+    return f"arn:aws:logs:{source.region}:{source.account_id}:log-group:{source.log_group}"
 
 
-def log_group_arn(variant: "VariantId") -> str:
-    """ARN of the endpoint's log group, as a ModelError reports it."""
-    return f"arn:aws:logs:{variant.region}:{variant.account_id}:log-group:{log_group_name(variant.endpoint)}"
-
-
-def console_link(variant: "VariantId") -> str:
+def console_link(source: LogSource) -> str:
     """The sentence about where the logs are, with which SageMaker ends its error messages."""
-    url = f"https://{variant.region}.console.aws.amazon.com/cloudwatch/home?region={variant.region}"
-    group = log_group_name(variant.endpoint)
-    return f"See {url}#logEventViewer:group={group} in account {variant.account_id} for more information."
+    url = f"https://{source.region}.console.aws.amazon.com/cloudwatch/home?region={source.region}"
+    return f"See {url}#logEventViewer:group={source.log_group} in account {source.account_id} for more information."
 
 
 class ContainerLog:
@@ -34,18 +45,18 @@ class ContainerLog:
     #: moto's log streams are not safe for concurrent writers.
     _lock = threading.Lock()
 
-    def __init__(self, variant: "VariantId", kept_events: int) -> None:
-        self._variant = variant
+    def __init__(self, source: LogSource, kept_events: int) -> None:
+        self._source = source
         self._kept_events = kept_events
-        self._group = log_group_name(variant.endpoint)
-        self._stream = f"{variant.variant}/{uuid.uuid4().hex}"
+        self._group = source.log_group
+        self._stream = f"{source.log_stream_prefix}/{uuid.uuid4().hex}"
 
     def write(self, line: str) -> None:
         """Add one line, stamped now. An empty line is dropped, because CloudWatch refuses empty events."""
         if not line.strip():
             return
         with self._lock:
-            backend = logs_backends[self._variant.account_id][self._variant.region]
+            backend = logs_backends[self._source.account_id][self._source.region]
             backend.ensure_log_group(self._group)
             streams = backend.groups[self._group].streams
             if self._stream not in streams:

@@ -17,6 +17,8 @@ UNITS = {
     "OverheadLatency": "Microseconds",
     "ModelSetupTime": "Microseconds",
     "ServerlessConcurrentExecutionsUtilization": "Percent",
+    "CPUUtilization": "Percent",
+    "MemoryUtilization": "Percent",
 }
 
 
@@ -49,6 +51,16 @@ class VariantId:
     def dimensions(self) -> tuple[tuple[str, str], ...]:
         """The dimensions of a variant's metrics."""
         return (("EndpointName", self.endpoint), ("VariantName", self.variant))
+
+    @property
+    def log_group(self) -> str:
+        """The log group SageMaker gives an endpoint."""
+        return f"/aws/sagemaker/Endpoints/{self.endpoint}"
+
+    @property
+    def log_stream_prefix(self) -> str:
+        """SageMaker's log streams are named by variant, then by container."""
+        return self.variant
 
 
 class MetricRecorder:

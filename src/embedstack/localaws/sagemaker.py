@@ -1,5 +1,6 @@
 """SageMaker's control plane for models, endpoint configurations and endpoints, over moto's."""
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from moto.core.responses import ActionResult, EmptyResult
@@ -7,8 +8,11 @@ from moto.core.utils import get_service_model
 from moto.sagemaker.exceptions import AWSValidationException
 from moto.sagemaker.responses import SageMakerResponse
 
+from embedstack.localaws import rollback_alarms
 from embedstack.localaws.artefacts import artefact_exists
+from embedstack.localaws.capacity import VariantChange
 from embedstack.localaws.constraints import check_request
+from embedstack.localaws.deployment_policy import DeploymentPolicy, check_deployment_config
 from embedstack.localaws.endpoints import (
     Endpoint,
     EndpointFailedError,
@@ -18,6 +22,9 @@ from embedstack.localaws.endpoints import (
 from embedstack.localaws.images import ContainerDefinition
 from embedstack.localaws.metrics import VariantId
 from embedstack.localaws.records import EndpointConfigRecord, ModelRecord
+from embedstack.localaws.scalable import CapacityRefused
+from embedstack.localaws.scalable_variants import variant_resource
+from embedstack.localaws.update_rules import autoscaled_variants_changed, retain_properties
 from embedstack.localaws.variant_rules import check_config
 from embedstack.localaws.variants import VariantSpec
 
@@ -110,7 +117,10 @@ class SageMaker(SageMakerResponse):  # type: ignore[misc]  # moto is untyped
         if any(existing.lower() == name.lower() for existing in endpoints):
             _refuse(f'Cannot create already existing endpoint "{arn}".')
         settings = self._settings(name, self._config(request["EndpointConfigName"]))
-        endpoints[name] = self.host.create(name, arn, list(request.get("Tags") or []), settings)
+        deployment_config = request.get("DeploymentConfig")
+        self._check_deployment_config(deployment_config, settings)
+        tags = list(request.get("Tags") or [])
+        endpoints[name] = self.host.create(name, arn, tags, settings, deployment_config)
         return ActionResult({"EndpointArn": arn})
 
     def describe_endpoint(self) -> ActionResult:
@@ -125,18 +135,36 @@ class SageMaker(SageMakerResponse):  # type: ignore[misc]  # moto is untyped
         was_serverless, becomes_serverless = endpoint.settings.is_serverless, settings.is_serverless
         if becomes_serverless and not was_serverless:
             _refuse(f'Cannot update instance-based endpoint "{endpoint.arn}" to a serverless configuration.')
-        deployment = request.get("DeploymentConfig")
+        reason = autoscaled_variants_changed(endpoint.settings, settings, partial(self._is_autoscaled, endpoint))
+        if reason is not None:
+            _refuse(reason)
+        if request.get("RetainAllVariantProperties"):
+            listed = request.get("ExcludeRetainedVariantProperties") or []
+            excluded = {kept["VariantPropertyType"] for kept in listed}
+            settings = retain_properties(settings, endpoint.traffic.current, excluded)
+        deployment_config = request.get("DeploymentConfig")
+        if deployment_config is None and request.get("RetainDeploymentConfig"):
+            deployment_config = endpoint.last_deployment_config
+        self._check_deployment_config(deployment_config, settings)
+        self._check_alarms(deployment_config)
         try:
-            self.host.update(endpoint, settings, deployment)
+            self.host.update(endpoint, settings, deployment_config)
         except EndpointInProgressError:
             _refuse(f'Cannot update in-progress endpoint "{endpoint.arn}".')
         except EndpointFailedError:
             _refuse(f'Cannot update failed endpoint "{endpoint.arn}": it can only be deleted.')
         return ActionResult({"EndpointArn": endpoint.arn})
 
-    def update_endpoint_weights_and_capacities(self) -> NoReturn:
-        """Not simulated: moto would leave the endpoint Updating for ever."""
-        raise NotImplementedError("UpdateEndpointWeightsAndCapacities")
+    def update_endpoint_weights_and_capacities(self) -> ActionResult:
+        """UpdateEndpointWeightsAndCapacities: weights at once, instances in the background."""
+        request = self._checked_request()
+        endpoint = self._endpoint(request["EndpointName"])
+        changes = [VariantChange.from_request(change) for change in request["DesiredWeightsAndCapacities"]]
+        try:
+            self.host.change_capacity(endpoint, changes)
+        except CapacityRefused as error:
+            _refuse(str(error))
+        return ActionResult({"EndpointArn": endpoint.arn})
 
     def delete_endpoint(self) -> ActionResult:
         """DeleteEndpoint: Deleting until nothing of the endpoint runs, then gone."""
@@ -193,11 +221,25 @@ class SageMaker(SageMakerResponse):  # type: ignore[misc]  # moto is untyped
             model = self._model(variant["ModelName"])
             if len(model.containers) > 1:
                 raise NotImplementedError("CreateEndpoint for an inference pipeline (more than one container)")
-            if (variant.get("InitialInstanceCount") or 1) > 1:
-                raise NotImplementedError("CreateEndpoint with more than one instance")
             identity = VariantId(self.current_account, self.region, endpoint, variant["VariantName"])
             specs.append(VariantSpec(identity, ContainerDefinition.from_request(model.containers[0]), variant))
         return EndpointSettings(config.endpoint_config_name, tuple(specs), config.request.get("DataCaptureConfig"))
+
+    def _is_autoscaled(self, endpoint: Endpoint, variant: str) -> bool:
+        resource = variant_resource(endpoint.endpoint_name, variant)
+        return self.host.is_scalable_target(self.current_account, self.region, resource)
+
+    def _check_deployment_config(self, config: dict[str, Any] | None, settings: EndpointSettings) -> None:
+        reason = check_deployment_config(config or {}, settings)
+        if reason is not None:
+            _refuse(reason)
+
+    def _check_alarms(self, config: dict[str, Any] | None) -> None:
+        missing = rollback_alarms.first_missing(
+            self.current_account, self.region, DeploymentPolicy(config or {}).alarms
+        )
+        if missing is not None:
+            _refuse(f'Could not find CloudWatch alarm "{missing}" of the auto-rollback configuration.')
 
     def _model(self, name: str) -> ModelRecord:
         record: ModelRecord | None = self.sagemaker_backend._models.get(name)  # noqa: SLF001 - moto has no other way in

@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-__all__ = ["ScalableResource"]
+__all__ = ["CapacityRefused", "ScalableResource"]
 
 
 class ScalableResource(Protocol):

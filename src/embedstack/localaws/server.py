@@ -82,6 +82,13 @@ class LocalAws:
         return self
 
     @property
+    def host(self) -> EndpointHost:
+        """The endpoints behind SageMaker."""
+        if self._host is None:
+            raise LocalAwsError("The local AWS is not running.")
+        return self._host
+
+    @property
     def state_dir(self) -> Path:
         """Where pid files and unpacked artefacts are."""
         state_dir = self.config.state_dir or self._temporary

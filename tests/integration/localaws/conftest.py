@@ -40,3 +40,20 @@ def deploy(aws: Aws, request: pytest.FixtureRequest) -> Iterator[Callable[..., d
             return aws.settled(name)
 
         yield deploy
+
+
+@pytest.fixture
+def deploy_instances(aws: Aws) -> Iterator[Callable[..., dict[str, Any]]]:
+    """Deploys all-MiniLM on instances under a name, waits until it settled, and deletes it after the test."""
+    with contextlib.ExitStack() as stack:
+
+        def deploy(name: str, instances: int, **variant: Any) -> Any:
+            aws.create_model(name, HF_MODEL_ID=MINILM)
+            stack.callback(aws.sagemaker.delete_model, ModelName=name)
+            aws.create_instance_config(name, name, instances, **variant)
+            stack.callback(aws.sagemaker.delete_endpoint_config, EndpointConfigName=name)
+            aws.sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=name)
+            stack.callback(aws.delete_endpoint, name)
+            return aws.settled(name)
+
+        yield deploy

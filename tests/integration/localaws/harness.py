@@ -12,6 +12,7 @@ from typing import Any
 
 import boto3
 import pytest
+import urllib3
 from botocore.config import Config
 from botocore.model import ListShape, MapShape, Shape, StructureShape
 from botocore.validate import ParamValidator
@@ -66,6 +67,18 @@ class Aws:
         variant = {"VariantName": "AllTraffic", "ModelName": model, "ServerlessConfig": config}
         self.sagemaker.create_endpoint_config(EndpointConfigName=name, ProductionVariants=[variant])
 
+    def create_instance_config(self, name: str, model: str, instances: int, **variant: Any) -> None:
+        """An endpoint configuration of one variant on so many instances, which takes turns by load."""
+        production_variant = {
+            "VariantName": "AllTraffic",
+            "ModelName": model,
+            "InstanceType": "ml.c6i.large",
+            "InitialInstanceCount": instances,
+            "RoutingConfig": {"RoutingStrategy": "LEAST_OUTSTANDING_REQUESTS"},
+            **variant,
+        }
+        self.sagemaker.create_endpoint_config(EndpointConfigName=name, ProductionVariants=[production_variant])
+
     def settled(self, name: str, timeout: float = 30) -> dict[str, Any]:
         """DescribeEndpoint, once the endpoint is InService or Failed."""
         deadline = time.monotonic() + timeout
@@ -94,6 +107,16 @@ class Aws:
             while True:
                 self.sagemaker.describe_endpoint(EndpointName=name)
                 time.sleep(0.02)
+
+    def variant(self, name: str) -> dict[str, Any]:
+        """The endpoint's first production variant, as DescribeEndpoint has it now."""
+        variant: dict[str, Any] = self.sagemaker.describe_endpoint(EndpointName=name)["ProductionVariants"][0]
+        return variant
+
+    def advance(self, seconds: float) -> None:
+        """Let the local AWS's time pass at once."""
+        body = json.dumps({"advance": seconds}).encode()
+        assert urllib3.request("POST", f"{self.server.url}/_embedstack/time", body=body).status == 200
 
     def pids(self) -> list[int]:
         """Pids of the containers that run, by their pid files."""

@@ -35,15 +35,8 @@ from tests.integration.localaws.harness import Aws
             "sagemaker-runtime: the sagemaker-runtime operation at /endpoints/x/async-invocations",
         ),
         ("translate", lambda client: client.list_languages(), r"service translate\.us-east-1\.amazonaws\.com"),
-        (
-            "sagemaker",
-            lambda client: client.update_endpoint_weights_and_capacities(
-                EndpointName="x", DesiredWeightsAndCapacities=[{"VariantName": "v", "DesiredWeight": 1}]
-            ),
-            "sagemaker: UpdateEndpointWeightsAndCapacities",
-        ),
     ],
-    ids=["json", "logs", "query", "sts", "cloudwatch", "stream", "async", "service", "ours"],
+    ids=["json", "logs", "query", "sts", "cloudwatch", "stream", "async", "service"],
 )
 def test_what_is_not_implemented_is_named_and_not_retried(
     aws: Aws, service: str, call: Callable[[Any], Any], names: str

@@ -239,15 +239,6 @@ def test_instance_based_variants_share_traffic(aws: Aws) -> None:
     aws.delete_endpoint("instances")
 
 
-def test_more_than_one_instance_is_refused_by_name(aws: Aws) -> None:
-    aws.create_model("scaled", HF_MODEL_ID=MINILM)
-    variant = {"VariantName": "v", "ModelName": "scaled", "InstanceType": "ml.c6i.large", "InitialInstanceCount": 2}
-    aws.sagemaker.create_endpoint_config(EndpointConfigName="scaled", ProductionVariants=[variant])
-    with pytest.raises(ClientError, match="CreateEndpoint with more than one instance") as caught:
-        aws.sagemaker.create_endpoint(EndpointName="scaled", EndpointConfigName="scaled")
-    assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 501
-
-
 def test_one_local_aws_per_process(aws: Aws) -> None:
     with pytest.raises(LocalAwsError, match="running in this process already"):
         LocalAws(LocalAwsConfig(port=0)).start()

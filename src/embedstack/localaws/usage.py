@@ -1,0 +1,96 @@
+"""Metrics that do not come with a request: how busy each instance is, and that nothing came at all."""
+
+from typing import TYPE_CHECKING
+
+from embedstack.localaws.process_usage import ProcessUsage
+from embedstack.localaws.scalable_variants import variant_resource
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from embedstack.localaws.endpoints import Endpoint
+    from embedstack.localaws.metrics import MetricRecorder
+    from embedstack.localaws.simulated_time import SimulatedTime
+    from embedstack.localaws.variants import Variant
+
+__all__ = ["UsageMetrics"]
+
+#: ConcurrentRequestsPerModel comes every ten seconds, others every minute ("Amazon SageMaker AI metrics in Amazon
+#: CloudWatch" and "Auto scaling policy overview" in the developer guide).
+_CONCURRENCY_SECONDS = 10
+_MINUTE = 60
+#: Where the metrics of the hosts are.
+_HOST_NAMESPACE = "/aws/sagemaker/Endpoints"
+
+
+class UsageMetrics:
+    """Records them by the local AWS's own time, when the host's clock ticks."""
+
+    def __init__(self, metrics: "MetricRecorder", time: "SimulatedTime") -> None:
+        """Prepare for endpoints that come later."""
+        self._metrics = metrics
+        self._time = time
+        self._processes = ProcessUsage()
+        self._last: dict[int, int] = {}
+
+    def tick(self, endpoints: "Iterable[Endpoint]", is_scalable_target: "Callable[[str, str, str], bool]") -> None:
+        """Record what is due.
+
+        Args:
+            endpoints: Those that exist.
+            is_scalable_target: Whether Application Auto Scaling looks after a resource, by account, region and id.
+        """
+        variants = [
+            variant
+            for endpoint in endpoints
+            if endpoint.invocable and endpoint.traffic.current is not None
+            for variant in endpoint.traffic.current.variants
+        ]
+        if self._is_due(_CONCURRENCY_SECONDS):
+            for variant in variants:
+                self._record_concurrency(variant)
+        if self._is_due(_MINUTE):
+            for variant in variants:
+                self._record_hosts(variant)
+                if self._is_autoscaled(variant, is_scalable_target):
+                    self._record_silence(variant)
+            self._processes.keep_only({pid for variant in variants for pid in variant.fleet.pids})
+
+    def _is_due(self, period: int) -> bool:
+        """Whether another period of so many seconds began: one sample falls into each, however the clock ticks."""
+        index = int(self._time.now().timestamp() // period)
+        began, self._last[period] = self._last.get(period) != index, index
+        return began
+
+    def _record_concurrency(self, variant: "Variant") -> None:
+        if variant.serverless is None:
+            samples = [("ConcurrentRequestsPerModel", float(load)) for load in variant.fleet.loads]
+            self._metrics.record(variant.spec.identity, samples, resolution=_CONCURRENCY_SECONDS)
+
+    def _record_hosts(self, variant: "Variant") -> None:
+        """What each instance uses of this machine; for a serverless variant SageMaker publishes the memory only."""
+        for pid in variant.fleet.pids:
+            usage = self._processes.measure(pid)
+            if usage is None:
+                continue
+            samples = [("CPUUtilization", usage[0]), ("MemoryUtilization", usage[1])]
+            published = samples[1:] if variant.serverless is not None else samples
+            self._metrics.record(variant.spec.identity, published, namespace=_HOST_NAMESPACE)
+
+    @staticmethod
+    def _is_autoscaled(variant: "Variant", is_scalable_target: "Callable[[str, str, str], bool]") -> bool:
+        identity = variant.spec.identity
+        resource = variant_resource(identity.endpoint, identity.variant)
+        return is_scalable_target(identity.account_id, identity.region, resource)
+
+    def _record_silence(self, variant: "Variant") -> None:
+        """A variant that is scaled automatically has its metric at zero when there is no traffic.
+
+        Source: developer guide, "Automatic scaling of SageMaker AI models": for a variant without traffic SageMaker
+        emits metrics with a value of zero, so that it scales in to its minimum.
+        """
+        metric = "InvocationsPerInstance"
+        if variant.serverless is not None:
+            metric = "ServerlessProvisionedConcurrencyUtilization"
+        if variant.fleet.in_flight == 0:
+            self._metrics.record(variant.spec.identity, [(metric, 0.0)])

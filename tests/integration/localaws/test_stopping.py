@@ -1,0 +1,34 @@
+"""Stopping the local AWS in the middle of something leaves no process, thread or file."""
+
+import threading
+
+from embedstack.localaws import LocalAwsConfig
+from embedstack.localaws.server import LocalAws
+from tests.integration.localaws.harness import MINILM, Aws, wait_until
+
+
+def test_stopped_in_the_middle_of_scaling_and_of_a_deployment() -> None:
+    with LocalAws(LocalAwsConfig(port=0, stop_grace=5)) as server:
+        aws = Aws(server)
+        aws.create_model("m", HF_MODEL_ID=MINILM)
+        aws.create_instance_config("m", "m", 1)
+        for name in ("scaling", "baking"):
+            aws.sagemaker.create_endpoint(EndpointName=name, EndpointConfigName="m")
+        for name in ("scaling", "baking"):
+            aws.settled(name)
+        routing = {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": 0}
+        policy = {"TrafficRoutingConfiguration": routing, "TerminationWaitInSeconds": 3600}
+        aws.sagemaker.update_endpoint(
+            EndpointName="baking", EndpointConfigName="m", DeploymentConfig={"BlueGreenUpdatePolicy": policy}
+        )
+        wait_until(lambda: len(aws.pids()) == 3)
+        aws.sagemaker.update_endpoint_weights_and_capacities(
+            EndpointName="scaling",
+            DesiredWeightsAndCapacities=[{"VariantName": "AllTraffic", "DesiredInstanceCount": 2}],
+        )
+        wait_until(lambda: len(aws.pids()) == 4)
+        state_dir = server.state_dir
+
+    assert not state_dir.exists()
+    names = [thread.name for thread in threading.enumerate()]
+    assert not {"endpoint-operation", "endpoint-clock", "at-the-same-time"} & set(names)
