@@ -1,47 +1,20 @@
 """The Terraform code's own checks: format, validity, its tests against a mocked provider, and the READMEs' examples."""
 
-import os
 import re
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 
-from embedstack.terraform import plugin_dir
 from tests.terraform import module_tables
+from tests.terraform.running import SOURCE, init, terraform
 
-SOURCE = Path(__file__).parents[2] / "terraform"
 MODULES = sorted(path.name for path in (SOURCE / "modules").iterdir())
 TESTS = sorted(path.name for path in (SOURCE / "tests").glob("*.tftest.hcl"))
 ENVIRONMENTS = sorted(path.name for path in (SOURCE / "environments").glob("*.tfvars"))
 HCL_BLOCK = re.compile(r"^```hcl\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 pytestmark = pytest.mark.skipif(shutil.which("terraform") is None, reason="terraform is not installed")
-
-
-def terraform(folder: Path, *arguments: str) -> str:
-    """Run terraform in a folder as it would run for somebody without an account, and return what it says."""
-    environment = {
-        name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "TF_VAR_", "TF_WORKSPACE"))
-    }
-    done = subprocess.run(
-        ["terraform", *arguments, "-no-color"],
-        cwd=folder,
-        env=environment | {"AWS_EC2_METADATA_DISABLED": "true", "TF_DATA_DIR": str(folder / ".terraform")},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout
-    return done.stdout
-
-
-def init(folder: Path, *options: str) -> None:
-    mirror = plugin_dir()
-    mirror_option = [f"-plugin-dir={mirror}"] if mirror else []
-    terraform(folder, "init", "-backend=false", "-input=false", "-lockfile=readonly", *mirror_option, *options)
 
 
 @pytest.fixture(scope="module")
