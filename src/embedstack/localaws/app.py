@@ -11,7 +11,6 @@ from moto.ce.responses import CostExplorerResponse
 from moto.cloudwatch.responses import CloudWatchResponse
 from moto.core.config import default_user_config
 from moto.core.utils import convert_to_flask_response
-from moto.logs.responses import LogsResponse
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from moto.s3.responses import S3Response
 from moto.sagemaker.responses import SageMakerResponse
@@ -25,7 +24,7 @@ from embedstack.localaws.cost_anomalies import CostAnomalies
 from embedstack.localaws.error_answers import protect
 from embedstack.localaws.health import HEALTH_PATH
 from embedstack.localaws.invocations import SageMakerRuntime
-from embedstack.localaws.log_answers import Logs
+from embedstack.localaws.null_members import answer_without_nulls
 from embedstack.localaws.s3 import S3
 from embedstack.localaws.sagemaker import SageMaker
 
@@ -57,7 +56,6 @@ class LocalAwsApplication(DomainDispatcherApplication):  # type: ignore[misc]  #
             BudgetsResponse: Budgets,
             CloudWatchResponse: type("CloudWatch", (CloudWatch,), {"monitoring": monitoring}),
             CostExplorerResponse: CostAnomalies,
-            LogsResponse: Logs,
             S3Response: S3,
             SageMakerResponse: type("SageMaker", (SageMaker,), {"host": host}),
             SageMakerRuntimeResponse: type("SageMakerRuntime", (SageMakerRuntime,), {"host": host}),
@@ -79,8 +77,7 @@ class LocalAwsApplication(DomainDispatcherApplication):  # type: ignore[misc]  #
             return NotFound()(environ, start_response)
         if is_bedrock(environ):
             return self._bedrock(environ, start_response)
-        answer: Iterable[bytes] = super().__call__(environ, _without_cors(start_response))
-        return answer
+        return answer_without_nulls(super().__call__, environ, _without_cors(start_response))
 
     def infer_service_region_host(self, environ: "WSGIEnvironment", path: str) -> str | None:
         """Moto's rule, with every path of the SageMaker runtime API, not only those ending in ``invocations``."""

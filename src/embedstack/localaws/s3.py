@@ -1,4 +1,4 @@
-"""S3, with two things that moto leaves out of what it is told."""
+"""S3, with two things that moto leaves out of what it is told, and one that it answers wrongly."""
 
 import json
 from functools import partial
@@ -18,6 +18,16 @@ class S3(S3Response):  # type: ignore[misc]  # moto is untyped
     moto denies by such a statement whatever the transport is, because it does not read conditions. Requests to the
     local AWS never leave the machine and count as encrypted.
     """
+
+    def _bucket_response(self, request: Any, full_url: str) -> Any:
+        # Who pays for requests: moto would list the bucket.
+        if request.method == "GET" and "requestPayment" in self._get_querystring(request, full_url):
+            self.backend.head_bucket(self.parse_bucket_name_from_url(request, full_url))
+            return (
+                '<RequestPaymentConfiguration xmlns="http://s3.amazonaws.com/doc/2006-03-01/">'
+                "<Payer>BucketOwner</Payer></RequestPaymentConfiguration>"
+            )
+        return super()._bucket_response(request, full_url)
 
     def _bucket_response_put(self, request: Any, bucket_name: str, querystring: dict[str, Any]) -> Any:
         answer = super()._bucket_response_put(request, bucket_name, querystring)

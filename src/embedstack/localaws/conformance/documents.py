@@ -120,7 +120,8 @@ def _check_names(shape: StructureShape, members: dict[str, Shape], found: Any, p
         yield f"{path}.{name} is no member of {shape.name}"
     for name in shape.required_members:
         member = shape.members[name]
-        if "location" not in member.serialization and _wire_name(name, member) not in found:
+        travels_elsewhere = "location" in member.serialization or member.serialization.get("xmlAttribute")
+        if not travels_elsewhere and _wire_name(name, member) not in found:
             yield f"{path}.{name} is required and missing"
     if getattr(shape, "is_tagged_union", False) and len(set(found) & members.keys()) != 1:
         yield f"{path} is a union of {', '.join(members)} and has {len(set(found))} of them"

@@ -34,7 +34,7 @@ def check_value(shape: Shape, value: Any, path: str, timestamp_format: str) -> I
         yield from _check_blob(value, path)
     elif not isinstance(value, _python_types(kind)) or (kind != "boolean" and isinstance(value, bool)):
         if not (kind in _FLOATS and value in _NO_NUMBERS):
-            yield f"{path} is a {kind}, not {value!r}"
+            yield f"{path} is of type {kind}, not {value!r}"
     else:
         yield from _check_constraints(shape, value, path)
 
@@ -48,12 +48,12 @@ def check_text(shape: Shape, text: str, path: str, timestamp_format: str) -> Ite
         yield from _check_timestamp(float(text) if number else text, written_as, path)
     elif kind == "boolean":
         if text not in ("true", "false"):
-            yield f"{path} is a boolean, not {text!r}"
+            yield f"{path} is of type boolean, not {text!r}"
     elif kind in _INTEGERS or kind in _FLOATS:
         try:
             yield from _check_constraints(shape, int(text) if kind in _INTEGERS else float(text), path)
         except ValueError:
-            yield f"{path} is a {kind}, not {text!r}"
+            yield f"{path} is of type {kind}, not {text!r}"
     else:
         yield from check_value(shape, text, path, timestamp_format)
 
