@@ -49,6 +49,16 @@ def test_policies_of_the_bootstrap_say_what_iam_knows(applied_bootstrap: Applied
     assert {name: iam_policies.mistakes(policy, name) for name, policy in found.items()} == {key: [] for key in found}
 
 
+def test_deployments_roll_back_by_alarms_that_there_are(applied_root: Applied) -> None:
+    """CloudWatch takes any name: one of no alarm would be found out by the first bad deployment."""
+    alarms = {values.get("alarm_name") for values in applied_root.resources.values()}
+    endpoint = applied_root.resources['module.realtime_endpoint["search"].aws_sagemaker_endpoint.embeddings']
+    (rollback,) = endpoint["deployment_config"][0]["auto_rollback_configuration"]
+    named = {alarm["alarm_name"] for alarm in rollback["alarms"]}
+    assert {"alex-search-errors", "alex-search-candidate-errors"} <= named
+    assert named <= alarms
+
+
 @pytest.mark.parametrize(
     ("statement", "mistake"),
     [

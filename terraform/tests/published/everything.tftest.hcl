@@ -68,7 +68,11 @@ variables {
     search = {
       data_capture = { path = "s3://my-captures/search" }
       model        = { hub_id = "BAAI/bge-m3" }
-      realtime     = { instance_type = "ml.g4dn.xlarge" }
+      realtime = {
+        deployment    = {}
+        instance_type = "ml.g4dn.xlarge"
+        variants      = { candidate = { instance_type = "ml.c7i.xlarge", model = { hub_id = "BAAI/bge-small-en-v1.5" } } }
+      }
     }
   }
 }
