@@ -32,6 +32,8 @@ _OF_SERVICES: dict[str, frozenset[str]] = {
     # Answered by the real service for every request that breaks its rules ("An error occurred (ValidationException)
     # when calling the CreateEndpoint operation"), and declared by no operation of its model.
     "sagemaker": frozenset({"ValidationException"}),
+    # "An error occurred (ValidationException) when calling the GetCostAndUsage operation", in users' reports.
+    "ce": frozenset({"ValidationException"}),
     # The same, in front of the model; CreateLogGroup and others declare InvalidParameterException only.
     "logs": frozenset({"ValidationException"}),
     # Amazon S3 API reference, "List of error codes": the model declares next to none of them.
