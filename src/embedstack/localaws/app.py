@@ -24,6 +24,7 @@ from embedstack.localaws.cost_anomalies import CostAnomalies
 from embedstack.localaws.error_answers import protect
 from embedstack.localaws.health import HEALTH_PATH
 from embedstack.localaws.invocations import SageMakerRuntime
+from embedstack.localaws.null_members import answer_without_nulls
 from embedstack.localaws.s3 import S3
 from embedstack.localaws.sagemaker import SageMaker
 
@@ -76,8 +77,7 @@ class LocalAwsApplication(DomainDispatcherApplication):  # type: ignore[misc]  #
             return NotFound()(environ, start_response)
         if is_bedrock(environ):
             return self._bedrock(environ, start_response)
-        answer: Iterable[bytes] = super().__call__(environ, _without_cors(start_response))
-        return answer
+        return answer_without_nulls(super().__call__, environ, _without_cors(start_response))
 
     def infer_service_region_host(self, environ: "WSGIEnvironment", path: str) -> str | None:
         """Moto's rule, with every path of the SageMaker runtime API, not only those ending in ``invocations``."""

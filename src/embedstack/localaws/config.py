@@ -46,6 +46,8 @@ class LocalAwsConfig:
         clock_speed: How fast the time of metrics, alarms, schedules and cooldowns runs, as a multiple of the
             machine's.
         log_events_per_stream: Container log lines kept per stream; older ones are dropped.
+        check_answers: Hold every answer against the service's model, and answer an error where it breaks it: for
+            tests of the local AWS, whose every process LOCALAWS_CHECK_ANSWERS=1 asks for it.
     """
 
     port: int = 4580
@@ -67,6 +69,7 @@ class LocalAwsConfig:
     artefact_bytes: int = 5 * 1024 * _MIB
     clock_speed: float = 1.0
     log_events_per_stream: int = 10_000
+    check_answers: bool = field(default_factory=lambda: os.environ.get("LOCALAWS_CHECK_ANSWERS") == "1")
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Self:

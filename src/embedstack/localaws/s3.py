@@ -1,4 +1,4 @@
-"""S3, with two things that moto leaves out of what it is told."""
+"""S3, with two things that moto leaves out of what it is told, and two that it answers wrongly."""
 
 import json
 from functools import partial
@@ -18,6 +18,19 @@ class S3(S3Response):  # type: ignore[misc]  # moto is untyped
     moto denies by such a statement whatever the transport is, because it does not read conditions. Requests to the
     local AWS never leave the machine and count as encrypted.
     """
+
+    def _bucket_response(self, request: Any, full_url: str) -> Any:
+        # Who pays for requests: moto would list the bucket.
+        if request.method == "GET" and "requestPayment" in self._get_querystring(request, full_url):
+            self.backend.head_bucket(self.parse_bucket_name_from_url(request, full_url))
+            return (
+                '<RequestPaymentConfiguration xmlns="http://s3.amazonaws.com/doc/2006-03-01/">'
+                "<Payer>BucketOwner</Payer></RequestPaymentConfiguration>"
+            )
+        return _worded(request, super()._bucket_response(request, full_url))
+
+    def _key_response(self, request: Any, full_url: str) -> Any:
+        return _worded(request, super()._key_response(request, full_url))
 
     def _bucket_response_put(self, request: Any, bucket_name: str, querystring: dict[str, Any]) -> Any:
         answer = super()._bucket_response_put(request, bucket_name, querystring)
@@ -44,6 +57,14 @@ class S3(S3Response):  # type: ignore[misc]  # moto is untyped
         rules = self.backend.get_bucket_lifecycle(bucket_name) or []
         for rule, wanted in zip(rules, asked, strict=True):
             vars(rule)["newer_noncurrent_versions"] = (wanted.get("NoncurrentVersionExpiration") or {}).get(_KEPT)
+
+
+def _worded(request: Any, answer: Any) -> Any:
+    """An answer; a denial with AWS's words, where moto has none."""
+    if answer != (403, {}, "") or request.method == "HEAD":
+        return answer
+    document = "<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
+    return 403, {"Content-Type": "application/xml"}, document
 
 
 def _permission(bucket: Any, action: str, resource: str) -> Any:

@@ -11,7 +11,7 @@ import tempfile
 import threading
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from moto.moto_api._internal.models import moto_api_backend
 from moto.moto_server.werkzeug_app import MotoRequestHandler
@@ -20,12 +20,16 @@ from werkzeug.serving import BaseWSGIServer, make_server
 from embedstack.localaws.app import LocalAwsApplication, version
 from embedstack.localaws.cloudwatch.monitoring import Monitoring
 from embedstack.localaws.config import LocalAwsConfig
+from embedstack.localaws.conformance import AnswerCheck
 from embedstack.localaws.endpoint_host import EndpointHost
 from embedstack.localaws.errors import LocalAwsError
 from embedstack.localaws.faults import FaultInjector
 from embedstack.localaws.metrics import MetricRecorder
 from embedstack.localaws.pidfiles import PidFiles
 from embedstack.localaws.simulated_time import SimulatedTime, TimeControl
+
+if TYPE_CHECKING:
+    from wsgiref.types import WSGIApplication
 
 __all__ = ["LocalAws"]
 
@@ -123,7 +127,9 @@ class LocalAws:
         monitoring = self._monitoring = Monitoring(simulated)
         recorder = MetricRecorder(simulated, monitoring.metrics)
         self._host = EndpointHost(config, state_dir, self._pids, recorder, simulated)
-        services = LocalAwsApplication(self._host, monitoring, self._describe)
+        services: WSGIApplication = LocalAwsApplication(self._host, monitoring, self._describe)
+        if config.check_answers:
+            services = AnswerCheck(services)
         application = TimeControl(FaultInjector(services), simulated)
         monitoring.alarms.start()
         with _listen(config.port) as listener:

@@ -92,7 +92,7 @@ run "what_the_roles_may_do" {
   command = plan
 
   assert {
-    condition     = [for statement in jsondecode(aws_iam_role_policy.plan.policy).Statement : statement.Sid] == ["ReadSageMaker", "ReadRoles", "ReadLogGroups", "ReadStack", "ReadAlarmsAndTopic", "ReadWhatIamCannotNarrow", "FindState", "HoldLock", "ReadState"]
+    condition     = [for statement in jsondecode(aws_iam_role_policy.plan.policy).Statement : statement.Sid] == ["ReadSageMaker", "ReadRoles", "ReadLogGroups", "ReadStack", "ReadObservability", "ReadCosts", "ReadKeysImagesAndScaling", "ReadWhatIamCannotNarrow", "FindState", "HoldLock", "ReadState"]
     error_message = "A plan must read, and nothing else."
   }
   assert {
@@ -105,7 +105,7 @@ run "what_the_roles_may_do" {
     error_message = "A plan must change nothing."
   }
   assert {
-    condition     = jsondecode(aws_iam_role_policy.plan.policy).Statement[7] == { Sid = "HoldLock", Effect = "Allow", Action = ["s3:DeleteObject", "s3:GetObject", "s3:PutObject"], Resource = "arn:aws:s3:::alex-state-123456789012-us-east-1/*.tflock" }
+    condition     = [for statement in jsondecode(aws_iam_role_policy.plan.policy).Statement : statement if statement.Sid == "HoldLock"] == [{ Sid = "HoldLock", Effect = "Allow", Action = ["s3:DeleteObject", "s3:GetObject", "s3:PutObject"], Resource = "arn:aws:s3:::alex-state-123456789012-us-east-1/*.tflock" }]
     error_message = "A plan must be able to lock."
   }
   assert {

@@ -23,23 +23,19 @@ data "aws_sagemaker_prebuilt_ecr_image" "container" {
 
   repository_name = local._container.repository
   image_tag       = coalesce(var.model.image_tag, local._container.tag)
+
+  lifecycle {
+    precondition {
+      condition     = contains(module.container_images.regions, data.aws_region.current.id)
+      error_message = "${var.name}: AWS publishes no ${local._container.repository} image in ${data.aws_region.current.id}, but in ${join(", ", module.container_images.regions)}. Deploy in one of these, or copy the image to ECR in your region and write model.image."
+    }
+  }
 }
 
 locals {
   _artifact = try(regex("^s3://(?P<bucket>[^/]+)/(?P<key>.+)$", var.model.artifact), { bucket = null, key = null })
 
-  # Tags are pinned: an image that moves under a running system changes vectors without a plan.
-  _containers = {
-    huggingface = {
-      cpu = { repository = "huggingface-pytorch-inference", tag = "2.6.0-transformers4.51.3-cpu-py312-ubuntu22.04" }
-      gpu = { repository = "huggingface-pytorch-inference", tag = "2.6.0-transformers4.51.3-gpu-py312-cu124-ubuntu22.04" }
-    }
-    tei = {
-      cpu = { repository = "tei-cpu", tag = "2.0.1-tei1.8.2-cpu-py310-ubuntu22.04" }
-      gpu = { repository = "tei", tag = "2.0.1-tei1.8.2-gpu-py310-cu122-ubuntu22.04" }
-    }
-  }
-  _container = lookup(local._containers, local.container, local._containers.tei)[var.hardware]
+  _container = lookup(module.container_images.images, local.container, module.container_images.images.tei)[var.hardware]
 
   _own_image = try(
     regex(
@@ -113,6 +109,10 @@ locals {
 # former model is still in use, and its name taken.
 resource "terraform_data" "deployment" {
   triggers_replace = local._content_hash
+}
+
+module "container_images" {
+  source = "../container-images"
 }
 
 module "execution_role" {

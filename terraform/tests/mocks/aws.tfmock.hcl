@@ -92,3 +92,15 @@ mock_resource "aws_sns_topic" {
     arn = "arn:aws:sns:us-east-1:123456789012:mocked"
   }
 }
+
+mock_resource "aws_appautoscaling_policy" {
+  defaults = {
+    arn = "arn:aws:autoscaling:us-east-1:123456789012:scalingPolicy:0a1b2c3d-0000-4000-8000-000000000000:resource/sagemaker/mocked:policyName/mocked"
+  }
+}
+
+mock_resource "aws_ce_anomaly_monitor" {
+  defaults = {
+    arn = "arn:aws:ce::123456789012:anomalymonitor/0a1b2c3d-0000-4000-8000-000000000000"
+  }
+}

@@ -14,8 +14,6 @@ import boto3
 import pytest
 import urllib3
 from botocore.config import Config
-from botocore.model import ListShape, MapShape, Shape, StructureShape
-from botocore.validate import ParamValidator
 
 from embedstack.localaws.server import LocalAws
 
@@ -32,7 +30,7 @@ _SETTLED = ("InService", "Failed")
 
 
 class Aws:
-    """A running local AWS with one client per service; every answer of SageMaker's is held against its API model."""
+    """A running local AWS with one client per service; it holds its answers against the services' models itself."""
 
     def __init__(self, server: LocalAws) -> None:
         self.server = server
@@ -44,7 +42,7 @@ class Aws:
 
     def client(self, service: str, region: str = "us-east-1", attempts: int = 1, **config: Any) -> Any:
         retries = Config(retries={"total_max_attempts": attempts, "mode": "standard"}, **config)
-        client = boto3.client(  # type: ignore[call-overload]
+        return boto3.client(  # type: ignore[call-overload]
             service,
             endpoint_url=self.server.url,
             region_name=region,
@@ -52,9 +50,6 @@ class Aws:
             aws_secret_access_key="local",  # noqa: S106 - any will do
             config=retries,
         )
-        if service == "sagemaker":
-            client.meta.events.register("after-call.sagemaker", _check_answer)
-        return client
 
     def create_model(self, name: str, image: str = TEI, *, url: str | None = None, **environment: str) -> None:
         container: dict[str, Any] = {"Image": image, "Environment": environment}
@@ -183,31 +178,3 @@ class Load:
             else:
                 with self._lock:
                     self.answers += 1
-
-
-def _check_answer(http_response: Any, model: Any, **_: Any) -> None:
-    """Hold an answer against its output shape: known members only, right types, required ones present."""
-    if http_response.status_code != 200 or model.output_shape is None:
-        return
-    answer = json.loads(http_response.content or b"{}")
-    unknown = list(_unknown_members(model.output_shape, answer, model.name))
-    assert not unknown, f"{model.name} answers members that the API does not have: {unknown}"
-
-
-def _unknown_members(shape: Shape, value: Any, path: str) -> Iterator[str]:
-    if isinstance(shape, StructureShape):
-        yield from (f"{path}.{name}" for name in value if name not in shape.members)
-        yield from (f"{path}.{name} is missing" for name in shape.required_members if name not in value)
-        for name, member in shape.members.items():
-            if name in value:
-                yield from _unknown_members(member, value[name], f"{path}.{name}")
-    elif isinstance(shape, ListShape):
-        for item in value:
-            yield from _unknown_members(shape.member, item, path)
-    elif isinstance(shape, MapShape):
-        for item in value.values():
-            yield from _unknown_members(shape.value, item, path)
-    elif shape.type_name != "timestamp":
-        report = ParamValidator().validate(value, shape)
-        if report.has_errors():
-            yield f"{path}: {report.generate_report()}"

@@ -1,0 +1,75 @@
+"""Error codes that services answer although the operation's model does not declare them."""
+
+__all__ = ["is_undeclared_code"]
+
+#: AWS's "Common errors", in the API reference of every service; the older protocols' names beside the newer.
+_COMMON = frozenset(
+    {
+        "AccessDenied",
+        "AccessDeniedException",
+        "ExpiredTokenException",
+        "IncompleteSignature",
+        "InternalFailure",
+        "InvalidAction",
+        "InvalidClientTokenId",
+        "InvalidParameterCombination",
+        "InvalidParameterValue",
+        "MalformedQueryString",
+        "MissingAction",
+        "MissingAuthenticationToken",
+        "MissingParameter",
+        "OptInRequired",
+        "RequestExpired",
+        "ServiceUnavailable",
+        "Throttling",
+        "ThrottlingException",
+        "UnrecognizedClientException",
+        "ValidationError",
+    }
+)
+#: By service, with where it is known from.
+_OF_SERVICES: dict[str, frozenset[str]] = {
+    # Answered by the real service for every request that breaks its rules ("An error occurred (ValidationException)
+    # when calling the CreateEndpoint operation"), and declared by no operation of its model.
+    "sagemaker": frozenset({"ValidationException"}),
+    # "An error occurred (ValidationException) when calling the GetCostAndUsage operation", in users' reports.
+    "ce": frozenset({"ValidationException"}),
+    # The same, in front of the model; CreateLogGroup and others declare InvalidParameterException only.
+    "logs": frozenset({"ValidationException"}),
+    # Amazon S3 API reference, "List of error codes": the model declares next to none of them.
+    "s3": frozenset(
+        {
+            "BucketAlreadyExists",
+            "BucketAlreadyOwnedByYou",
+            "BucketNotEmpty",
+            "EntityTooLarge",
+            "IllegalLocationConstraintException",
+            "InvalidArgument",
+            "InvalidBucketName",
+            "InvalidPart",
+            "InvalidRange",
+            "InvalidRequest",
+            "MalformedXML",
+            "MethodNotAllowed",
+            "NoSuchBucket",
+            "NoSuchBucketPolicy",
+            "NoSuchCORSConfiguration",
+            "NoSuchKey",
+            "NoSuchLifecycleConfiguration",
+            "NoSuchPublicAccessBlockConfiguration",
+            "NoSuchTagSet",
+            "NoSuchUpload",
+            "NoSuchWebsiteConfiguration",
+            "ObjectLockConfigurationNotFoundError",
+            "OwnershipControlsNotFoundError",
+            "PreconditionFailed",
+            "ReplicationConfigurationNotFoundError",
+            "ServerSideEncryptionConfigurationNotFoundError",
+        }
+    ),
+}
+
+
+def is_undeclared_code(service: str, code: str) -> bool:
+    """Whether a service is known to answer an error code that its operations do not declare."""
+    return code in _COMMON or code in _OF_SERVICES.get(service, ())

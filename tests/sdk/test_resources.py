@@ -1,0 +1,72 @@
+"""The SageMaker SDK's resource classes, unmodified, on the local AWS."""
+
+import json
+import os
+from pathlib import Path
+
+import boto3
+import numpy as np
+import pytest
+from botocore.exceptions import ClientError
+
+IMAGE = "683313688378.dkr.ecr.us-east-1.amazonaws.com/tei-cpu:2.0.1-tei1.8.2-cpu-py310-ubuntu22.04"
+MODEL = "sentence-transformers/all-MiniLM-L6-v2"
+
+
+@pytest.fixture(scope="module")
+def resources(local_aws):
+    """Model, configuration and endpoint, made by the SDK and deleted by it."""
+    # The SDK makes its clients when it is first used, and they read AWS_ENDPOINT_URL then.
+    from sagemaker.core import resources, shapes  # noqa: PLC0415
+
+    model = resources.Model.create(
+        model_name="sdk",
+        execution_role_arn="arn:aws:iam::123456789012:role/sdk",
+        primary_container=shapes.ContainerDefinition(image=IMAGE, environment={"HF_MODEL_ID": MODEL}),
+    )
+    # On an instance: this SDK writes MemorySizeInMb for MemorySizeInMB, and so cannot make a serverless configuration.
+    variant = shapes.ProductionVariant(
+        variant_name="AllTraffic", model_name="sdk", instance_type="ml.c5.xlarge", initial_instance_count=1
+    )
+    config = resources.EndpointConfig.create(endpoint_config_name="sdk", production_variants=[variant])
+    endpoint = resources.Endpoint.create(endpoint_name="sdk", endpoint_config_name="sdk")
+    endpoint.wait_for_status("InService", poll=1, timeout=60)
+    yield resources
+    endpoint.delete()
+    endpoint.wait_for_delete(poll=1, timeout=60)
+    config.delete()
+    model.delete()
+    assert [found.endpoint_name for found in resources.Endpoint.get_all()] == []
+
+
+def test_resources_are_read_as_they_were_made(resources):
+    assert resources.Model.get("sdk").primary_container.image == IMAGE
+    (variant,) = resources.EndpointConfig.get("sdk").production_variants
+    assert (variant.instance_type, variant.initial_instance_count) == ("ml.c5.xlarge", 1)
+    endpoint = resources.Endpoint.get("sdk")
+    assert (endpoint.endpoint_status, endpoint.endpoint_config_name) == ("InService", "sdk")
+    assert endpoint.endpoint_arn == "arn:aws:sagemaker:us-east-1:123456789012:endpoint/sdk"
+
+
+def test_serverless_configurations_are_read(resources):
+    serverless = {"MemorySizeInMB": 2048, "MaxConcurrency": 5}
+    variant = {"VariantName": "AllTraffic", "ModelName": "sdk", "ServerlessConfig": serverless}
+    boto3.client("sagemaker").create_endpoint_config(EndpointConfigName="serverless", ProductionVariants=[variant])
+    config = resources.EndpointConfig.get("serverless")
+    assert config.production_variants[0].serverless_config.max_concurrency == 5
+    config.delete()
+
+
+def test_vectors_are_the_golden_ones(resources):
+    texts = json.loads(Path(os.environ["EMBEDSTACK_GOLDEN_TEXTS"]).read_text(encoding="utf-8"))[:8]
+    golden = np.load(os.environ["EMBEDSTACK_GOLDEN_VECTORS"])[:8]
+    body = json.dumps({"inputs": texts, "truncate": True})
+    answer = resources.Endpoint.get("sdk").invoke(body=body, content_type="application/json")
+    assert (answer.content_type, answer.invoked_production_variant) == ("application/json", "AllTraffic")
+    vectors = np.asarray(json.loads(answer.body.read()))
+    assert (vectors * golden).sum(axis=1).min() >= 0.9999
+
+
+def test_what_is_not_there_is_the_service_s_own_error(resources):
+    with pytest.raises(ClientError, match=r'Could not find endpoint "arn:aws:sagemaker:.+:endpoint/none"'):
+        resources.Endpoint.get("none")

@@ -1,0 +1,85 @@
+"""What the Terraform code writes for AWS to read, against what AWS publishes: CloudFormation's schemas, IAM's words."""
+
+from typing import Any
+
+import pytest
+from cfnlint.api import lint
+from cfnlint.config import ManualArgs
+
+from tests.terraform import iam_policies
+from tests.terraform.running import Applied
+
+#: Schemas differ by region; these are where the examples deploy.
+REGIONS = ["us-east-1", "eu-central-1"]
+
+
+def complaints(template: str) -> list[str]:
+    """What cfn-lint says of a template, hints included."""
+    return [str(match) for match in lint(template, config=ManualArgs(regions=REGIONS, include_checks=["I"]))]
+
+
+def templates(applied: Applied) -> dict[str, str]:
+    return {
+        address: values["template_body"] for address, values in applied.resources.items() if "template_body" in values
+    }
+
+
+def test_stacks_keep_to_the_schemas_of_cloudformation(applied_root: Applied) -> None:
+    found = templates(applied_root)
+    assert len(found) >= 4, "on GPUs, on CPUs, with a key, in a VPC"
+    assert {address: complaints(template) for address, template in found.items()} == {key: [] for key in found}
+
+
+def test_a_property_that_does_not_exist_is_found(applied_root: Applied) -> None:
+    template = next(iter(templates(applied_root).values()))
+    assert "MinMemoryRequiredInMB" in str(
+        complaints(template.replace("MinMemoryRequiredInMb", "MinMemoryRequiredInMB"))
+    )
+
+
+def test_policies_of_the_root_say_what_iam_knows(applied_root: Applied) -> None:
+    found = iam_policies.policies(applied_root)
+    assert {"invoke_policy_json", "module.observability.aws_sns_topic_policy.embeddings[0].policy"} <= found.keys()
+    assert {name: iam_policies.mistakes(policy, name) for name, policy in found.items()} == {key: [] for key in found}
+
+
+def test_policies_of_the_bootstrap_say_what_iam_knows(applied_bootstrap: Applied) -> None:
+    found = iam_policies.policies(applied_bootstrap)
+    assert {"aws_iam_role_policy.apply.policy", "aws_iam_policy.boundary.policy"} <= found.keys()
+    assert {name: iam_policies.mistakes(policy, name) for name, policy in found.items()} == {key: [] for key in found}
+
+
+def test_deployments_roll_back_by_alarms_that_there_are(applied_root: Applied) -> None:
+    """CloudWatch takes any name: one of no alarm would be found out by the first bad deployment."""
+    alarms = {values.get("alarm_name") for values in applied_root.resources.values()}
+    endpoint = applied_root.resources['module.realtime_endpoint["search"].aws_sagemaker_endpoint.embeddings']
+    (rollback,) = endpoint["deployment_config"][0]["auto_rollback_configuration"]
+    named = {alarm["alarm_name"] for alarm in rollback["alarms"]}
+    assert {"alex-search-errors", "alex-search-candidate-errors"} <= named
+    assert named <= alarms
+
+
+@pytest.mark.parametrize(
+    ("statement", "mistake"),
+    [
+        ({"Action": "sagemaker:InvokeEndpoints"}, "is no action"),
+        ({"Action": "sagemaker:Invoke*Endpoints"}, "is no action"),
+        ({"Resource": "arn:aws:sagemaker:us-east-1:123456789012:model/alex"}, "fits none of"),
+        ({"Resource": "*"}, "can be narrowed to"),
+        ({"Action": "ecr:GetAuthorizationToken"}, "knows no resource"),
+        ({"Condition": {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}}}, "is no condition key of"),
+        ({"Condition": {"StringEquals": {"aws:SourceAcount": "123456789012"}}}, "is no condition key of"),
+        ({"Condition": {"StringIs": {"aws:SourceAccount": "123456789012"}}}, "is no operator"),
+        ({"Resouce": "*"}, "is no element"),
+    ],
+)
+def test_mistakes_are_found(statement: dict[str, Any], mistake: str) -> None:
+    right = {
+        "Sid": "Invoke",
+        "Effect": "Allow",
+        "Action": "sagemaker:InvokeEndpoint",
+        "Resource": "arn:aws:sagemaker:us-east-1:123456789012:endpoint/alex",
+    }
+    assert iam_policies.mistakes({"Version": "2012-10-17", "Statement": [right]}, "a policy") == []
+    (found, *_) = iam_policies.mistakes({"Version": "2012-10-17", "Statement": [right | statement]}, "a policy")
+    assert mistake in found
