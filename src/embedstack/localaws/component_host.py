@@ -28,9 +28,10 @@ COPY_COUNT = "sagemaker:inference-component:DesiredCopyCount"
 
 _logger = logging.getLogger(__name__)
 
-#: Simulated seconds between two samples of ConcurrentRequestsPerCopy (Application Auto Scaling user guide: the
-#: high-resolution metrics of SageMaker are emitted every 10 seconds).
-_SAMPLE_SECONDS = 10.0
+#: Simulated seconds between two samples: ConcurrentRequestsPerCopy comes every ten seconds, others every minute ("Auto
+#: scaling policy overview" in the developer guide).
+_CONCURRENCY_SECONDS = 10.0
+_MINUTE = 60.0
 
 
 class ComponentHost:
@@ -63,7 +64,7 @@ class ComponentHost:
         self._run = run
         self._lock = threading.Lock()
         self._components: dict[tuple[str, str, str], InferenceComponent] = {}
-        self._next_sample = 0.0
+        self._next_concurrency = self._next_minute = 0.0
 
     def create(
         self,
@@ -143,28 +144,41 @@ class ComponentHost:
             components = list(self._components.values())
         at_the_same_time([component.stop for component in components])
 
-    def tick(self) -> None:
-        """Let the copies look after themselves, and record their load. Called every so often."""
+    def tick(self, is_scalable_target: "Callable[[str, str, str], bool]") -> None:
+        """Let the copies look after themselves, and record their load. Called every so often.
+
+        Args:
+            is_scalable_target: Whether Application Auto Scaling looks after a resource, by account, region and id.
+        """
         with self._lock:
             components = list(self._components.values())
-        sample = self._time.seconds() >= self._next_sample
-        if sample:
-            self._next_sample = self._time.seconds() + _SAMPLE_SECONDS
+        now = self._time.seconds()
+        concurrency, minute = now >= self._next_concurrency, now >= self._next_minute
+        self._next_concurrency = now + _CONCURRENCY_SECONDS if concurrency else self._next_concurrency
+        self._next_minute = now + _MINUTE if minute else self._next_minute
         for component in components:
             try:
                 component.tick()
-                if sample:
-                    self._record_load(component)
+                if concurrency:
+                    self._record_concurrency(component)
+                if minute:
+                    self._record_silence(component, is_scalable_target)
             except Exception:
                 # The clock goes on for the other components.
                 _logger.exception("looking after inference component %s failed", component.name)
 
-    def _record_load(self, component: InferenceComponent) -> None:
-        """Record the load per copy; also none at all, by which idle copies are scaled in."""
-        fleet = component.fleet
-        if fleet is not None and fleet.current:
-            samples = [("ConcurrentRequestsPerCopy", fleet.in_flight / fleet.current), ("InvocationsPerCopy", 0.0)]
-            self._metrics.record(component.spec.identity, samples)
+    def _record_concurrency(self, component: InferenceComponent) -> None:
+        loads = component.fleet.loads if component.fleet is not None else []
+        self._metrics.record(component.spec.identity, [("ConcurrentRequestsPerCopy", float(load)) for load in loads])
+
+    def _record_silence(
+        self, component: InferenceComponent, is_scalable_target: "Callable[[str, str, str], bool]"
+    ) -> None:
+        """What is scaled automatically has its metric at zero when nothing comes, so that it scales in."""
+        identity, fleet = component.spec.identity, component.fleet
+        silent = fleet is not None and fleet.current > 0 and fleet.in_flight == 0
+        if silent and is_scalable_target(identity.account_id, identity.region, f"inference-component/{identity.name}"):
+            self._metrics.record(identity, [("InvocationsPerCopy", 0.0)])
 
 
 class ComponentCopies:

@@ -230,7 +230,7 @@ class EndpointHost:
         while not self._closed.wait(self._TICK_SECONDS):
             with self._lock:
                 endpoints = list(self._endpoints)
-            self.components.tick()
+            self.components.tick(self.is_scalable_target)
             for endpoint in endpoints:
                 try:
                     endpoint.tick()

@@ -260,7 +260,7 @@ def _capacity_samples(variant: "_Target", lease: "Lease") -> list[tuple[str, flo
     developer guide. InvocationsPerInstance is 1 / instances for each request, so that its sum is what it says.
     """
     if isinstance(variant, Copies):
-        return [("InvocationsPerCopy", 1 / lease.size), ("ConcurrentRequestsPerCopy", lease.in_flight / lease.size)]
+        return [("InvocationsPerCopy", 1 / lease.size)]
     if variant.serverless is None:
         return [("InvocationsPerInstance", 1 / lease.size)]
     samples = [("ServerlessConcurrentExecutionsUtilization", lease.in_flight / variant.serverless["MaxConcurrency"])]

@@ -172,6 +172,9 @@ def test_a_stack_of_an_endpoint_lives(stacks):
 
     deleted = stacks.delete("life")
     assert deleted["StackStatus"] == "DELETE_COMPLETE"
+    listed = stacks.client.list_stacks()["StackSummaries"]
+    statuses = {found["StackId"]: (found["StackName"], found["StackStatus"]) for found in listed}
+    assert statuses[deleted["StackId"]] == ("life", "DELETE_COMPLETE")
     events = stacks.events(deleted["StackId"])
     assert [name for name, status in events if status == "DELETE_COMPLETE"][-4:] == [
         "InferenceComponent", "Endpoint", "EndpointConfig", "life",

@@ -12,6 +12,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from embedstack.localaws import LocalAwsConfig
+from embedstack.localaws.component_host import COPY_COUNT
 from tests.integration.localaws.harness import MINILM, ROLE, TEI, TEI_GPU, Aws, Load, wait_until
 
 ENDPOINT = "components"
@@ -321,10 +322,11 @@ def test_an_endpoint_leaves_its_components_behind(aws):
 def test_auto_scaling_moves_the_copies(components):
     components.create("scalable", 0)
     host = components.aws.server._host
-    resource = host.components.scalable("123456789012", "us-east-1", "inference-component/scalable")
+    mine = ("123456789012", "us-east-1")
+    resource = host.scalable(*mine, "inference-component/scalable", COPY_COUNT)
     assert (resource.current, resource.desired, resource.changing) == (0, 0, False)
     resource.scale(1)
     wait_until(lambda: not resource.changing)
     assert (resource.current, resource.desired) == (1, 1)
-    assert host.components.scalable("123456789012", "us-east-1", "inference-component/nobody") is None
+    assert host.scalable(*mine, "inference-component/nobody", COPY_COUNT) is None
     components.delete("scalable")

@@ -148,6 +148,16 @@ class BackgroundStack(Stack):  # type: ignore[misc]  # moto is untyped
         self.deletion_time: datetime | None = None
 
     @property
+    def stack_name(self) -> str:
+        """Its name, as ListStacks calls it."""
+        return str(self.name)
+
+    @property
+    def stack_status(self) -> str:
+        """Its status, as ListStacks calls it."""
+        return str(self.status)
+
+    @property
     def outputs(self) -> list[dict[str, Any]] | None:
         """The outputs, once everything that they refer to is there."""
         if not self.status.endswith("_COMPLETE") or self.status in ("ROLLBACK_COMPLETE", "DELETE_COMPLETE"):
