@@ -84,7 +84,7 @@ class InferenceComponent:
     @property
     def current(self) -> int:
         """How many copies run."""
-        return self._fleet.current if self._fleet is not None else 0
+        return self._fleet.current if self._fleet is not None and not self._launcher.is_stopped else 0
 
     def run_creation(self) -> None:
         """Place and start the copies: InService, or Failed with its reason. Blocks until decided."""
@@ -146,12 +146,11 @@ class InferenceComponent:
 
     def abandon(self) -> None:
         """Lose the copies, because the endpoint goes; SageMaker leaves the component itself behind."""
-        fleet, self._fleet = self._fleet, None
-        self._launcher.retire(fleet)
+        self._launcher.stop(f'Endpoint "{self.endpoint_arn}" was deleted.', drain=True)
 
     def stop(self) -> None:
         """Stop everything at once, whatever state the component is in: the local AWS goes down."""
-        self._launcher.stop()
+        self._launcher.stop("The local AWS is stopping.", drain=False)
 
     def tick(self) -> None:
         """Let the copies look after themselves."""

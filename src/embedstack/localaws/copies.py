@@ -35,14 +35,19 @@ class CopyLauncher:
         self._pids = pids
         self._state_dir = state_dir
         self._lock = threading.Lock()
-        self._stopped = False
+        self._stopped_for: str | None = None
         self._fleets: dict[Fleet, Path] = {}
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether nothing runs or will run any more."""
+        return self._stopped_for is not None
 
     def launch(self, spec: "ComponentSpec", copies: int, *, least_outstanding: bool) -> Fleet:
         """Start copies and wait for their health checks.
 
         Raises:
-            ContainerFailed: One did not come up, or the local AWS stops.
+            ContainerFailed: One did not come up, or no more are started.
         """
         work_dir = self._state_dir / "models" / uuid.uuid4().hex
         fleet = Fleet(
@@ -54,8 +59,8 @@ class CopyLauncher:
             least_outstanding=least_outstanding,
         )
         with self._lock:
-            if self._stopped:
-                raise ContainerFailed("The local AWS is stopping.")
+            if self._stopped_for is not None:
+                raise ContainerFailed(self._stopped_for)
             self._fleets[fleet] = work_dir
         try:
             fleet.start()
@@ -69,12 +74,18 @@ class CopyLauncher:
         if fleet is not None:
             self._retire(fleet, self._config.drain_timeout)
 
-    def stop(self) -> None:
-        """Stop every fleet at once, and start no more."""
+    def stop(self, reason: str, *, drain: bool) -> None:
+        """Stop every fleet, and start no more.
+
+        Args:
+            reason: What a start fails with from now on.
+            drain: Whether requests in flight are finished.
+        """
         with self._lock:
-            self._stopped = True
+            self._stopped_for = reason
             fleets = list(self._fleets)
-        at_the_same_time([partial(self._retire, fleet, 0) for fleet in fleets])
+        timeout = self._config.drain_timeout if drain else 0
+        at_the_same_time([partial(self._retire, fleet, timeout) for fleet in fleets])
 
     def _retire(self, fleet: Fleet, drain_timeout: float) -> None:
         fleet.retire(drain_timeout)

@@ -129,12 +129,13 @@ class SageMaker(InferenceComponentActions):
         was_serverless, becomes_serverless = endpoint.settings.is_serverless, settings.is_serverless
         if becomes_serverless and not was_serverless:
             _refuse(f'Cannot update instance-based endpoint "{endpoint.arn}" to a serverless configuration.')
-        if bool(endpoint.settings.pools) != bool(settings.pools):
-            _refuse(f'Cannot update endpoint "{endpoint.arn}" from models to inference components, or back.')
+        reason = self._components_in_the_way(endpoint, settings)
+        if reason is not None:
+            _refuse(reason)
         reason = autoscaled_variants_changed(endpoint.settings, settings, partial(self._is_autoscaled, endpoint))
         if reason is not None:
             _refuse(reason)
-        if request.get("RetainAllVariantProperties"):
+        if request.get("RetainAllVariantProperties") and not settings.pools:
             listed = request.get("ExcludeRetainedVariantProperties") or []
             excluded = {kept["VariantPropertyType"] for kept in listed}
             settings = retain_properties(settings, endpoint.traffic.current, excluded)
@@ -214,15 +215,29 @@ class SageMaker(InferenceComponentActions):
                 raise NotImplementedError("CreateEndpoint for an inference pipeline (more than one container)")
             specs.append(VariantSpec(identity, ContainerDefinition.from_request(model.containers[0]), variant))
         data_capture = config.request.get("DataCaptureConfig")
-        if pools and data_capture:
-            raise NotImplementedError("CreateEndpoint with DataCaptureConfig for inference components")
+        for feature in ("AsyncInferenceConfig", "DataCaptureConfig"):
+            if pools and config.request.get(feature):
+                raise NotImplementedError(f"CreateEndpoint with {feature} for inference components")
         return EndpointSettings(config.endpoint_config_name, tuple(specs), data_capture, pools=tuple(pools))
+
+    def _components_in_the_way(self, endpoint: Endpoint, settings: EndpointSettings) -> str | None:
+        """Why inference components keep an endpoint from becoming what a configuration says; None if they do not."""
+        if bool(endpoint.settings.pools) != bool(settings.pools):
+            return f'Cannot update endpoint "{endpoint.arn}" from models to inference components, or back.'
+        hosted = self.host.components.on_endpoint(self.current_account, self.region, endpoint.endpoint_name)
+        kept = {pool.identity.variant for pool in settings.pools}
+        lost = sorted({component.spec.identity.variant for component in hosted} - kept)
+        if lost:
+            return f'Cannot remove production variant "{lost[0]}" of endpoint "{endpoint.arn}": it hosts components.'
+        return None
 
     def _is_autoscaled(self, endpoint: Endpoint, variant: str) -> bool:
         resource = variant_resource(endpoint.endpoint_name, variant)
         return self.host.is_scalable_target(self.current_account, self.region, resource)
 
     def _check_deployment_config(self, config: dict[str, Any] | None, settings: EndpointSettings) -> None:
+        if config and settings.pools:
+            raise NotImplementedError("an endpoint of inference components with a DeploymentConfig")
         reason = check_deployment_config(config or {}, settings)
         if reason is not None:
             _refuse(reason)

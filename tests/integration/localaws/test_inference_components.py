@@ -297,6 +297,20 @@ def test_a_larger_configuration_keeps_the_copies(components):
     components.delete("kept")
 
 
+def test_a_configuration_must_keep_what_components_run_on(components):
+    components.create("hosted", 0)
+    sagemaker = components.sagemaker
+    sagemaker.create_endpoint_config(
+        EndpointConfigName="other", ExecutionRoleArn=ROLE, ProductionVariants=[{**VARIANT, "VariantName": "Other"}]
+    )
+    own = {"VariantName": "AllTraffic", "ModelName": "minilm", "InstanceType": "ml.m5.large", "InitialInstanceCount": 1}
+    sagemaker.create_endpoint_config(EndpointConfigName="own-model", ProductionVariants=[own])
+    for config, message in (("other", "Cannot remove production variant"), ("own-model", "from models to inference")):
+        with pytest.raises(ClientError, match=message):
+            sagemaker.update_endpoint(EndpointName=ENDPOINT, EndpointConfigName=config)
+    components.delete("hosted")
+
+
 def test_an_endpoint_leaves_its_components_behind(aws):
     aws.sagemaker.create_endpoint_config(
         EndpointConfigName="short-lived", ExecutionRoleArn=ROLE, ProductionVariants=[VARIANT]
@@ -304,19 +318,23 @@ def test_an_endpoint_leaves_its_components_behind(aws):
     aws.create_model("orphaned", TEI, HF_MODEL_ID=MINILM)
     aws.sagemaker.create_endpoint(EndpointName="short-lived", EndpointConfigName="short-lived")
     aws.settled("short-lived")
-    aws.sagemaker.create_inference_component(
-        InferenceComponentName="orphan",
-        EndpointName="short-lived",
-        VariantName="AllTraffic",
-        Specification={"ModelName": "orphaned", "ComputeResourceRequirements": ONE_CORE},
-        RuntimeConfig={"CopyCount": 1},
-    )
     components = Components(aws)
-    components.settled("orphan")
+    for name in ("orphan", "unborn"):
+        aws.sagemaker.create_inference_component(
+            InferenceComponentName=name,
+            EndpointName="short-lived",
+            VariantName="AllTraffic",
+            Specification={"ModelName": "orphaned", "ComputeResourceRequirements": ONE_CORE},
+            RuntimeConfig={"CopyCount": 1},
+        )
+        if name == "orphan":
+            components.settled(name)
     aws.delete_endpoint("short-lived")
+    components.settled("unborn")
     assert aws.pids() == []
-    assert components.describe("orphan")["RuntimeConfig"]["CurrentCopyCount"] == 0
-    components.delete("orphan")
+    for name in ("orphan", "unborn"):
+        assert components.describe(name)["RuntimeConfig"]["CurrentCopyCount"] == 0
+        components.delete(name)
 
 
 def test_auto_scaling_moves_the_copies(components):
