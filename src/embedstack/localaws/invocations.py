@@ -17,6 +17,7 @@ from embedstack.localaws.deployments import Deployment, UnknownVariant
 from embedstack.localaws.endpoints import Endpoint
 from embedstack.localaws.fleet import FleetRetired, FleetThrottled, NoCapacity
 from embedstack.localaws.invocation_errors import InvocationError
+from embedstack.localaws.invocation_metrics import capacity_samples, error_samples
 from embedstack.localaws.logs import console_link, log_group_arn
 from embedstack.localaws.model_container import ContainerFailed
 
@@ -150,7 +151,7 @@ class SageMakerRuntime(SageMakerRuntimeResponse):  # type: ignore[misc]  # moto 
                 raise
             raise no_capacity(self.host, variant.spec) from error
         except ContainerFailed as error:
-            self._record_samples(variant, [("Invocations", 1), *_error_samples(0)])
+            self._record_samples(variant, [("Invocations", 1), *error_samples(0)])
             raise _model_error(variant, 0, str(error)) from error
         return _answer(variant, response, self._payload_limit(variant))
 
@@ -161,12 +162,12 @@ class SageMakerRuntime(SageMakerRuntimeResponse):  # type: ignore[misc]  # moto 
             ("Invocations", 1.0),
             ("ModelLatency", (now - sent) * 1e6),
             ("OverheadLatency", (sent - began) * 1e6),
-            *_error_samples(status),
+            *error_samples(status),
         ]
         if lease.setup_seconds is not None and variant.spec.serverless:
             samples.append(("ModelSetupTime", lease.setup_seconds * 1e6))
         self._record_samples(variant, samples)
-        self.host.metrics.record(variant.spec.identity, _capacity_samples(variant, lease))
+        self.host.metrics.record(variant.spec.identity, capacity_samples(variant, lease))
 
     def _record_samples(self, variant: "_Target", samples: list[tuple[str, float]]) -> None:
         """Record in the variant's name, and in the component's where there is one."""
@@ -251,35 +252,3 @@ def _timeout_message(variant: "_Target") -> str:
         f"Your invocation timed out while waiting for a response from container {variant.spec.container.hostname}. "
         "Review the latency metrics for each container in Amazon CloudWatch, resolve the issue, and try again."
     )
-
-
-def _capacity_samples(variant: "_Target", lease: "Lease") -> list[tuple[str, float]]:
-    """How much of the capacity a request found in use, by the metrics that capacity is scaled by.
-
-    Source: "Amazon SageMaker AI metrics in Amazon CloudWatch" and "Monitoring a serverless endpoint" in the
-    developer guide. InvocationsPerInstance is 1 / instances for each request, so that its sum is what it says.
-    """
-    if isinstance(variant, Copies):
-        return [("InvocationsPerCopy", 1 / lease.size)]
-    if variant.serverless is None:
-        return [("InvocationsPerInstance", 1 / lease.size)]
-    samples = [("ServerlessConcurrentExecutionsUtilization", lease.in_flight / variant.serverless["MaxConcurrency"])]
-    provisioned = variant.serverless.get("ProvisionedConcurrency")
-    if provisioned:
-        spilled = lease.in_flight > provisioned
-        samples += [
-            ("ServerlessProvisionedConcurrencyExecutions", float(min(lease.in_flight, provisioned))),
-            ("ServerlessProvisionedConcurrencyUtilization", min(1.0, lease.in_flight / provisioned)),
-            ("ServerlessProvisionedConcurrencyInvocations", float(not spilled)),
-            ("ServerlessProvisionedConcurrencySpilloverInvocations", float(spilled)),
-        ]
-    return samples
-
-
-def _error_samples(status: int) -> list[tuple[str, float]]:
-    """SageMaker sends 0 for a good response too, so that the average is the rate; status 0 is no response at all."""
-    return [
-        ("Invocation4XXErrors", float(400 <= status < 500)),
-        ("Invocation5XXErrors", float(status == 0 or status >= 500)),
-        ("InvocationModelErrors", float(not 200 <= status < 300)),
-    ]
