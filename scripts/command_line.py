@@ -44,18 +44,18 @@ def applied_endpoints() -> dict[str, dict[str, Any]]:
     return endpoints
 
 
-def primary_endpoint() -> str | None:
-    """The endpoint that the root module's ``dotenv`` names: the key ``embedding``, else the first."""
+def primary_endpoint() -> dict[str, Any]:
+    """The endpoint that the root module's ``dotenv`` names: the key ``embedding``, else the first; else nothing."""
     endpoints = applied_endpoints()
-    if not endpoints:
-        return None
-    name: str = endpoints["embedding" if "embedding" in endpoints else min(endpoints)]["name"]
-    return name
+    return endpoints["embedding" if "embedding" in endpoints else min(endpoints)] if endpoints else {}
 
 
-def endpoint_settings(endpoint: str | None, region: str | None) -> Settings:
-    """The settings, with the endpoint that was named, else the configured one, else the one Terraform applied."""
-    settings = load_settings(aws_region=region, sagemaker_endpoint=endpoint)
-    if settings.sagemaker_endpoint is None:
-        settings = load_settings(aws_region=region, sagemaker_endpoint=primary_endpoint())
-    return settings
+def endpoint_settings(endpoint: str | None, region: str | None, component: str | None = None) -> Settings:
+    """The settings, with the endpoint that was named, else the configured one, else the one Terraform applied.
+
+    The configured inference component counts for the configured endpoint only, not for another that was named.
+    """
+    settings = load_settings(aws_region=region)
+    name = endpoint or settings.sagemaker_endpoint or primary_endpoint().get("name")
+    component = component or settings.component_of(name)
+    return settings.model_copy(update={"sagemaker_endpoint": name, "sagemaker_inference_component": component})

@@ -31,6 +31,7 @@ Examples:
 )  # fmt: skip
 @click.option("--endpoint", help="Its name; SAGEMAKER_ENDPOINT or what Terraform applied otherwise.")
 @click.option("--region", help="AWS region; that of the environment otherwise.")
+@click.option("--component", help="Inference component, on an endpoint with several of them.")
 @click.option("--model", "model_id", help="The model it should serve; what its container says otherwise.")
 @click.option("--truncate", is_flag=True, help="Cut a text that is longer than the model reads.")
 @click.option("--json", "as_json", is_flag=True, help="Print the vectors as JSON, a list of lists.")
@@ -40,16 +41,25 @@ def main(
     file: Path | None,
     endpoint: str | None,
     region: str | None,
+    component: str | None,
     model_id: str | None,
     truncate: bool,
     as_json: bool,
 ) -> None:
     """Embed TEXT, a file, or standard input (TEXT is -), and show the vector."""
     texts = _read(text, file)
-    settings = endpoint_settings(endpoint, region)
+    settings = endpoint_settings(endpoint, region, component)
     name = settings.required_endpoint()
-    model = known_model(model_id) if model_id else describe_deployment(name, settings).model()
-    vectors = SageMakerEmbedder(model, endpoint=name, settings=settings, truncate=truncate).embed(texts)
+    component = settings.sagemaker_inference_component
+    if model_id:
+        model = known_model(model_id)
+    else:
+        deployment = describe_deployment(name, settings)
+        model, component = deployment.model(), deployment.component
+    embedder = SageMakerEmbedder(
+        model, endpoint=name, inference_component=component, settings=settings, truncate=truncate
+    )
+    vectors = embedder.embed(texts)
     if as_json:
         click.echo(json.dumps(vectors.tolist()))
         return

@@ -68,7 +68,12 @@ def environment(running: daemon.RunningLocalAws) -> dict[str, str]:
     return {
         **running.environment(),
         "TF_WORKSPACE": "local",
-        **({"SAGEMAKER_ENDPOINT": endpoint} if endpoint else {}),
+        **({"SAGEMAKER_ENDPOINT": endpoint["name"]} if endpoint else {}),
+        **(
+            {"SAGEMAKER_INFERENCE_COMPONENT": endpoint["inference_component"]}
+            if endpoint.get("inference_component")
+            else {}
+        ),
     }
 
 

@@ -26,6 +26,7 @@ Examples:
 @click.command(epilog=_EXAMPLES)
 @click.argument("endpoint", required=False)
 @click.option("--region", help="AWS region; the environment's otherwise.")
+@click.option("--component", help="Inference component, on an endpoint with several of them.")
 @click.option("--model", "model_id", help="The model it should serve; what its container says otherwise.")
 @click.option("--p50-ms", type=float, default=Targets.p50_ms, show_default=True, help="Median of a one-text call.")
 @click.option("--p95-ms", type=float, default=Targets.p95_ms, show_default=True, help="95th percentile of the same.")
@@ -36,12 +37,11 @@ Examples:
 def main(
     endpoint: str | None,
     region: str | None,
+    component: str | None,
     model_id: str | None,
-    p50_ms: float,
-    p95_ms: float,
-    texts_per_minute: float,
     json_file: Path | None,
     junit_file: Path | None,
+    **targets: float,
 ) -> None:
     """Check ENDPOINT's state, vectors and speed.
 
@@ -50,7 +50,7 @@ def main(
     Exits with 1 when a check fails, with 2 when the endpoint could not be asked.
     """
     console = Console(stderr=json_file == Path("-"), highlight=False)
-    report = run(console, endpoint, region, model_id, Targets(p50_ms, p95_ms, texts_per_minute))
+    report = run(console, endpoint, region, model_id, Targets(**targets), component=component)
     if json_file == Path("-"):
         click.echo(to_json(report))
     elif json_file:
@@ -66,9 +66,11 @@ def run(
     region: str | None = None,
     model_id: str | None = None,
     targets: Targets | None = None,
+    *,
+    component: str | None = None,
 ) -> Report:
     """Validate an endpoint and print each finding as it comes."""
-    settings = endpoint_settings(endpoint, region)
+    settings = endpoint_settings(endpoint, region, component)
     deployment = describe_deployment(settings.required_endpoint(), settings)
     model = known_model(model_id) if model_id else deployment.model()
     console.print(f"[bold]{deployment.endpoint}[/] serves {model.model_id}")
@@ -78,7 +80,13 @@ def run(
         console.print(f"  {_MARKS[check.status]} {check.name:<16} {check.figure}{target}", soft_wrap=True)
 
     report = validate(
-        SageMakerEmbedder(model, endpoint=deployment.endpoint, settings=settings, truncate=True),
+        SageMakerEmbedder(
+            model,
+            endpoint=deployment.endpoint,
+            inference_component=deployment.component,
+            settings=settings,
+            truncate=True,
+        ),
         deployment,
         targets=targets,
         intended_config=_intended_config(deployment.endpoint),

@@ -14,12 +14,17 @@ output "dashboard_name" {
 
 output "dotenv" {
   description = "Settings for clients: terraform output -raw dotenv > .env. SAGEMAKER_ENDPOINT is the endpoint with the key embedding, else the first by key."
-  value       = <<-EOT
-    AWS_REGION=${data.aws_region.current.id}
-    DEFAULT_AWS_REGION=${data.aws_region.current.id}
-    AWS_ACCOUNT_ID=${data.aws_caller_identity.current.account_id}
-    SAGEMAKER_ENDPOINT=${local._deployed[local._primary].name}
-  EOT
+  value = join("", [
+    for line in concat(
+      [
+        "AWS_REGION=${data.aws_region.current.id}",
+        "DEFAULT_AWS_REGION=${data.aws_region.current.id}",
+        "AWS_ACCOUNT_ID=${data.aws_caller_identity.current.account_id}",
+        "SAGEMAKER_ENDPOINT=${local._deployed[local._primary].name}",
+      ],
+      [for name in [local.endpoints[local._primary].component_name] : "SAGEMAKER_INFERENCE_COMPONENT=${name}" if name != null],
+    ) : "${line}\n"
+  ])
 }
 
 output "endpoint_arns" {

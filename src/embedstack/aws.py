@@ -232,6 +232,8 @@ def _translate_client_error(error: ClientError, endpoint: str | None, region: st
     if "has no capacity" in message:
         return EndpointAsleep(f"Endpoint {endpoint} is scaled to zero and wakes in some minutes.",
                               request_id=request_id)  # fmt: skip
+    if "Inference Component" in message:
+        return _translate_component_error(message, endpoint, request_id)
     if "oversize body" in message:
         return PayloadTooLarge("The request is over the endpoint's payload limit: send fewer texts at once.",
                                request_id=request_id)  # fmt: skip
@@ -242,6 +244,18 @@ def _translate_client_error(error: ClientError, endpoint: str | None, region: st
             request_id=request_id,
         )
     return EndpointUnavailable(f"SageMaker answered {code}: {message}", retryable=False, request_id=request_id)
+
+
+def _translate_component_error(message: str, endpoint: str | None, request_id: str | None) -> EmbedStackError:
+    if "header is required" in message:
+        remedy = "serves inference components: name one, for example by SAGEMAKER_INFERENCE_COMPONENT."
+    elif "header is not allowed" in message:
+        remedy = "has no inference components: unset SAGEMAKER_INFERENCE_COMPONENT, or call another endpoint."
+    elif "not found" in message:
+        remedy = f"has no such inference component: `aws sagemaker list-inference-components` shows them. ({message})"
+    else:
+        remedy = f"refuses the inference component: {message}"
+    return ConfigurationError(f"Endpoint {endpoint} {remedy}", request_id=request_id)
 
 
 def _translate_model_error(response: dict[str, Any], request_id: str | None) -> EmbedStackError:

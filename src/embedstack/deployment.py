@@ -1,7 +1,7 @@
 """What SageMaker says of a deployed endpoint: its status, its configuration and the model behind it."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -27,6 +27,7 @@ class Deployment:
         model_name: Name of its SageMaker model.
         image: Container image of that model.
         environment: Environment of the container.
+        component: Inference component that requests have to name; None on an endpoint without them.
     """
 
     endpoint: str
@@ -36,6 +37,7 @@ class Deployment:
     model_name: str
     image: str
     environment: dict[str, str]
+    component: str | None = None
 
     @property
     def model_id(self) -> str | None:
@@ -64,13 +66,19 @@ class Deployment:
         return known_model(self.model_id)
 
 
-def describe_deployment(endpoint: str, settings: "Settings") -> Deployment:
+def describe_deployment(endpoint: str, settings: "Settings", component: str | None = None) -> Deployment:
     """Ask SageMaker about an endpoint, its configuration and its model.
+
+    Args:
+        endpoint: Its name.
+        settings: Region and credentials, and the configured inference component.
+        component: Inference component to ask about, on an endpoint that has them; the configured one otherwise, or
+            the only one that the endpoint has.
 
     Raises:
         EndpointNotFound: There is no such endpoint in this account and region.
-        ConfigurationError: No region or credentials, or they do not allow to ask; or the endpoint serves inference
-            components.
+        ConfigurationError: No region or credentials, or they do not allow to ask; or the endpoint's inference
+            component cannot be told.
         EndpointUnavailable: AWS cannot be reached.
     """
     client = create_client("sagemaker", settings)
@@ -79,10 +87,8 @@ def describe_deployment(endpoint: str, settings: "Settings") -> Deployment:
         config = client.describe_endpoint_config(EndpointConfigName=found["EndpointConfigName"])
         model_name = config["ProductionVariants"][0].get("ModelName")
         if model_name is None:
-            raise ConfigurationError(
-                f"{endpoint} serves inference components, whose models are not its configuration's: it cannot be "
-                "validated as one endpoint yet."
-            )
+            name = component or settings.component_of(endpoint) or _only_component(client, endpoint)
+            return _describe_component(client, name, found)
         container = client.describe_model(ModelName=model_name)["PrimaryContainer"]
     except (BotoCoreError, ClientError) as error:
         raise translate_error(error, endpoint=endpoint, region=client.meta.region_name) from error
@@ -94,4 +100,46 @@ def describe_deployment(endpoint: str, settings: "Settings") -> Deployment:
         model_name=model_name,
         image=container.get("Image", ""),
         environment=container.get("Environment", {}),
+    )
+
+
+def _only_component(client: Any, endpoint: str) -> str:
+    """The name of the endpoint's inference component.
+
+    Raises:
+        ConfigurationError: It has none, or several.
+    """
+    answer = client.list_inference_components(EndpointNameEquals=endpoint)
+    names = sorted(found["InferenceComponentName"] for found in answer["InferenceComponents"])
+    if not names:
+        raise ConfigurationError(f"{endpoint} has no inference component yet, and so nothing that it could answer by.")
+    if len(names) > 1:
+        raise ConfigurationError(
+            f"{endpoint} has several inference components: name one, by --component or "
+            f"SAGEMAKER_INFERENCE_COMPONENT. There are {', '.join(names)}."
+        )
+    return str(names[0])
+
+
+def _describe_component(client: Any, name: str, endpoint: dict[str, Any]) -> Deployment:
+    """An inference component's deployment; its status counts, once its endpoint is in service."""
+    found = client.describe_inference_component(InferenceComponentName=name)
+    specification = found["Specification"]
+    model_name = specification.get("ModelName")
+    if model_name:
+        container = client.describe_model(ModelName=model_name)["PrimaryContainer"]
+        image = container.get("Image", "")
+    else:
+        container = specification["Container"]
+        image = container.get("DeployedImage", {}).get("SpecifiedImage", "")
+    shown = endpoint if endpoint["EndpointStatus"] != "InService" else found
+    return Deployment(
+        endpoint=endpoint["EndpointName"],
+        status=shown.get("EndpointStatus") or shown["InferenceComponentStatus"],
+        failure_reason=shown.get("FailureReason"),
+        config=endpoint["EndpointConfigName"],
+        model_name=model_name or name,
+        image=image,
+        environment=container.get("Environment", {}),
+        component=name,
     )

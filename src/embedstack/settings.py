@@ -40,6 +40,8 @@ class Settings(BaseSettings):
         bedrock_temperature: Randomness of an answer, 0 to 1; None leaves it to the model.
         bedrock_timeout: Seconds to wait for an answer.
         sagemaker_endpoint: Name of the endpoint.
+        sagemaker_inference_component: The inference component to call, on an endpoint that has them; that is one
+            which scales to zero.
         sagemaker_batch_size: Texts per request at most. 32 is what Text Embeddings Inference accepts.
         st_batch_size: Texts per pass of a model in this process at most.
         embedstack_models_dir: Folder with models as ``<org>/<name>/``.
@@ -79,6 +81,7 @@ class Settings(BaseSettings):
     sagemaker_endpoint: str | None = Field(
         default=None, validation_alias=AliasChoices("sagemaker_endpoint", "sagemaker_endpoint_name")
     )
+    sagemaker_inference_component: str | None = None
     sagemaker_batch_size: int = Field(default=32, ge=1)
     st_batch_size: int = Field(default=64, ge=1)
     embedstack_models_dir: Path = Path("models")
@@ -94,6 +97,14 @@ class Settings(BaseSettings):
     def fallback_backends(self) -> tuple[str, ...]:
         """``embedding_fallbacks``, split."""
         return _split(self.embedding_fallbacks)
+
+    def component_of(self, endpoint: str | None) -> str | None:
+        """The configured inference component, for calls to an endpoint; None where it belongs to another.
+
+        Args:
+            endpoint: The endpoint that is called; None for the configured one.
+        """
+        return self.sagemaker_inference_component if endpoint in (None, self.sagemaker_endpoint) else None
 
     def required_endpoint(self) -> str:
         """The endpoint's name.

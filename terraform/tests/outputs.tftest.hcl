@@ -176,7 +176,7 @@ run "endpoint_that_scales_to_zero" {
     error_message = "Callers must be allowed to invoke the component, too."
   }
   assert {
-    condition     = strcontains(output.dotenv, "SAGEMAKER_ENDPOINT=alex-embedding-endpoint\n")
-    error_message = ".env must name the endpoint."
+    condition     = strcontains(output.dotenv, "SAGEMAKER_ENDPOINT=alex-embedding-endpoint\nSAGEMAKER_INFERENCE_COMPONENT=alex-embedding-component\n")
+    error_message = ".env must name the endpoint and its inference component."
   }
 }

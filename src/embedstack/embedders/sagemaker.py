@@ -58,7 +58,8 @@ class SageMakerEmbedder(Embedder):
             truncate: Cut texts that are longer than the model reads instead of refusing them.
             client_pooling: ``mean`` pools the token vectors of a HuggingFace container, which are refused otherwise.
             target_variant: Production variant to call; by their weights otherwise.
-            inference_component: Inference component to call, on an endpoint that has them.
+            inference_component: Inference component to call, on an endpoint that has them; the configured one
+                otherwise, on the configured endpoint.
             prompts: Text put before an input, by kind or context, beside the model's own.
             price: What the endpoint charges.
             session: A boto3 session of the caller's.
@@ -72,6 +73,7 @@ class SageMakerEmbedder(Embedder):
         self.endpoint = endpoint or settings.required_endpoint()
         self.truncate = truncate
         self._client_pooling = client_pooling
+        inference_component = inference_component or settings.component_of(endpoint)
         self._routing = {
             name: value
             for name, value in (("TargetVariant", target_variant), ("InferenceComponentName", inference_component))

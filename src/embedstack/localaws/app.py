@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from flask import Flask
 from moto.budgets.responses import BudgetsResponse
 from moto.ce.responses import CostExplorerResponse
+from moto.cloudformation.responses import CloudFormationResponse
 from moto.cloudwatch.responses import CloudWatchResponse
 from moto.core.config import default_user_config
 from moto.core.utils import convert_to_flask_response
@@ -19,6 +20,7 @@ from werkzeug.exceptions import NotFound
 
 from embedstack.localaws.bedrock import BedrockRuntime, is_bedrock
 from embedstack.localaws.budgets import Budgets
+from embedstack.localaws.cloudformation.responses import CloudFormation
 from embedstack.localaws.cloudwatch.alarm_service import CloudWatch
 from embedstack.localaws.cost_anomalies import CostAnomalies
 from embedstack.localaws.error_answers import protect
@@ -52,12 +54,16 @@ class LocalAwsApplication(DomainDispatcherApplication):  # type: ignore[misc]  #
             describe: What the health check answers.
         """
         # Classes are what moto routes to; a subclass per application carries its host without any global.
+        control_plane = type("SageMaker", (SageMaker,), {"host": host})
         self._replacements: dict[Any, Any] = {
+            CloudFormationResponse: type(
+                "CloudFormation", (CloudFormation,), {"host": host, "control_plane": control_plane}
+            ),
             BudgetsResponse: Budgets,
             CloudWatchResponse: type("CloudWatch", (CloudWatch,), {"monitoring": monitoring}),
             CostExplorerResponse: CostAnomalies,
             S3Response: S3,
-            SageMakerResponse: type("SageMaker", (SageMaker,), {"host": host}),
+            SageMakerResponse: control_plane,
             SageMakerRuntimeResponse: type("SageMakerRuntime", (SageMakerRuntime,), {"host": host}),
         }
         self._describe = describe

@@ -4,11 +4,14 @@ import logging
 import re
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from moto.sagemaker.models import sagemaker_backends
 
 from embedstack.localaws.capacity import check_changes
+from embedstack.localaws.component_endpoints import ComponentEndpoint
+from embedstack.localaws.component_host import COPY_COUNT, ComponentHost
 from embedstack.localaws.data_capture import DataCapture
 from embedstack.localaws.deployments import Deployment
 from embedstack.localaws.endpoints import Endpoint, EndpointFailedError, EndpointInProgressError, EndpointSettings
@@ -62,10 +65,12 @@ class EndpointHost:
         self._endpoints: set[Endpoint] = set()
         self._threads: set[threading.Thread] = set()
         self._lock = threading.Lock()
+        self.components = ComponentHost(config, state_dir, pids, metrics, time, self.run)
         self._closed = threading.Event()
         self._scalable_dimensions: dict[str, ScalableFinder] = {
             INSTANCE_COUNT: self._find_instances,
             PROVISIONED_CONCURRENCY: self._find_concurrency,
+            COPY_COUNT: self.components.scalable,
         }
         #: Whether a resource id is registered with Application Auto Scaling, by account and region.
         self.is_scalable_target: Callable[[str, str, str], bool] = lambda _account_id, _region, _resource_id: False
@@ -87,9 +92,7 @@ class EndpointHost:
         deployment_config: dict[str, Any] | None = None,
     ) -> Endpoint:
         """Make an endpoint and start bringing it up; the DeploymentConfig is kept for later updates."""
-        endpoint = Endpoint(
-            name, arn, tags, settings, self._new_deployment, self.config.drain_timeout, self.time, deployment_config
-        )
+        endpoint = self._new_endpoint(name, arn, tags, settings, deployment_config)
         with self._lock:
             self._endpoints.add(endpoint)
         self.run(endpoint.run_creation)
@@ -139,13 +142,18 @@ class EndpointHost:
 
         def delete() -> None:
             endpoint.run_deletion()
-            for spec in endpoint.settings.specs:
-                self.metrics.forget(spec.identity)
+            for identity in endpoint.settings.variants:
+                self.metrics.forget(identity)
             with self._lock:
                 self._endpoints.discard(endpoint)
             forget()
 
         self.run(delete)
+
+    @property
+    def closed(self) -> bool:
+        """Whether the local AWS goes down."""
+        return self._closed.is_set()
 
     def close(self) -> None:
         """Stop every container and every thread."""
@@ -153,10 +161,26 @@ class EndpointHost:
         with self._lock:
             endpoints, threads = set(self._endpoints), set(self._threads)
         stopping = [threading.Thread(target=endpoint.stop, name="stop-endpoint") for endpoint in endpoints]
+        stopping.append(threading.Thread(target=self.components.stop, name="stop-components"))
         for thread in stopping:
             thread.start()
         for thread in (*stopping, *threads, self._clock):
             thread.join()
+
+    def _new_endpoint(
+        self,
+        name: str,
+        arn: str,
+        tags: list[dict[str, str]],
+        settings: EndpointSettings,
+        deployment_config: dict[str, Any] | None,
+    ) -> Endpoint:
+        if settings.pools:
+            hosted_by = settings.pools[0].identity
+            abandon = partial(self.components.abandon, hosted_by.account_id, hosted_by.region, name)
+            return ComponentEndpoint(name, arn, tags, settings, self.time, deployment_config, abandon)
+        drain_timeout = self.config.drain_timeout
+        return Endpoint(name, arn, tags, settings, self._new_deployment, drain_timeout, self.time, deployment_config)
 
     def _new_deployment(self, settings: EndpointSettings, *, empty: bool = False) -> Deployment:
         capture = (
@@ -206,6 +230,7 @@ class EndpointHost:
         while not self._closed.wait(self._TICK_SECONDS):
             with self._lock:
                 endpoints = list(self._endpoints)
+            self.components.tick(self.is_scalable_target)
             for endpoint in endpoints:
                 try:
                     endpoint.tick()

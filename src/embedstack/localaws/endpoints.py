@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from embedstack.localaws.capacity import VariantChange
     from embedstack.localaws.deployments import Deployment
+    from embedstack.localaws.instance_pools import PoolSpec
+    from embedstack.localaws.metrics import VariantId
     from embedstack.localaws.simulated_time import SimulatedTime
     from embedstack.localaws.variants import VariantSpec
 
@@ -41,6 +43,7 @@ class EndpointSettings:
         config_name: Name of the endpoint configuration.
         specs: Its production variants.
         data_capture: Its DataCaptureConfig, or None.
+        pools: Its production variants without a model, which inference components are placed on.
         scales_to_zero: Whether a variant may have no instance, as with asynchronous inference.
     """
 
@@ -48,6 +51,12 @@ class EndpointSettings:
     specs: "tuple[VariantSpec, ...]"
     data_capture: dict[str, Any] | None = None
     scales_to_zero: bool = False
+    pools: "tuple[PoolSpec, ...]" = ()
+
+    @property
+    def variants(self) -> "list[VariantId]":
+        """Its variants, whatever kind they are."""
+        return [*(spec.identity for spec in self.specs), *(pool.identity for pool in self.pools)]
 
     @property
     def captures_data(self) -> bool:

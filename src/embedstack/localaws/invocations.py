@@ -9,11 +9,15 @@ from urllib.parse import unquote
 from moto.sagemaker.models import sagemaker_backends
 from moto.sagemakerruntime.responses import SageMakerRuntimeResponse
 
+from embedstack.localaws.component_invocations import COMPONENT_HEADER, Copies, find_copies, no_capacity
+from embedstack.localaws.component_specs import ComponentId
 from embedstack.localaws.container_process import ContainerGone, InvocationTimeout
 from embedstack.localaws.data_capture import CapturedRequest
 from embedstack.localaws.deployments import Deployment, UnknownVariant
 from embedstack.localaws.endpoints import Endpoint
-from embedstack.localaws.fleet import FleetRetired, FleetThrottled
+from embedstack.localaws.fleet import FleetRetired, FleetThrottled, NoCapacity
+from embedstack.localaws.invocation_errors import InvocationError
+from embedstack.localaws.invocation_metrics import capacity_samples, error_samples
 from embedstack.localaws.logs import console_link, log_group_arn
 from embedstack.localaws.model_container import ContainerFailed
 
@@ -21,9 +25,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from embedstack.localaws.container_process import ContainerResponse
+    from embedstack.localaws.data_capture import DataCapture
     from embedstack.localaws.endpoint_host import EndpointHost
     from embedstack.localaws.fleet import Lease
     from embedstack.localaws.variants import Variant
+
+    #: What answers a request.
+    _Target = Variant | Copies
 
 #: Headers that SageMaker hands through to the container, and the one that it hands back.
 _FORWARDED = ("Content-Type", "Accept", "X-Amzn-SageMaker-Custom-Attributes", "X-Amzn-SageMaker-Inference-Id")
@@ -31,7 +39,6 @@ _CUSTOM_ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
 _TARGET_VARIANT = "X-Amzn-SageMaker-Target-Variant"
 #: Request headers of features that the local AWS does not have.
 _UNSUPPORTED = {
-    "X-Amzn-SageMaker-Inference-Component": "InvokeEndpoint of an inference component",
     "X-Amzn-SageMaker-Target-Container-Hostname": "InvokeEndpoint of a multi-container endpoint",
     "X-Amzn-SageMaker-Enable-Explanations": "InvokeEndpoint with explanations",
     "X-Amzn-SageMaker-Session-Id": "InvokeEndpoint with a session",
@@ -40,22 +47,6 @@ _UNSUPPORTED = {
 _MAX_ATTEMPTS = 5
 
 _Answer = tuple[int, dict[str, str], bytes]
-
-
-class InvocationError(Exception):
-    """An error answer of the service.
-
-    Attributes:
-        status: HTTP status.
-        code: AWS's error code.
-        members: The JSON body.
-    """
-
-    def __init__(self, status: int, code: str, members: dict[str, Any]) -> None:
-        super().__init__(code)
-        self.status = status
-        self.code = code
-        self.members = members
 
 
 class SageMakerRuntime(SageMakerRuntimeResponse):  # type: ignore[misc]  # moto is untyped
@@ -94,12 +85,7 @@ class SageMakerRuntime(SageMakerRuntimeResponse):  # type: ignore[misc]  # moto 
         forwarded = {header: request.headers[header] for header in _FORWARDED if header in request.headers}
         account_id = self.get_current_account()
         for _ in range(_MAX_ATTEMPTS):
-            endpoint = sagemaker_backends[account_id][region].endpoints.get(name)
-            deployment = endpoint.route() if isinstance(endpoint, Endpoint) else None
-            if deployment is None:
-                message = f"Endpoint {name} of account {account_id} not found."
-                raise InvocationError(400, "ValidationError", {"message": message})
-            variant = _choose(deployment, request.headers.get(_TARGET_VARIANT), name)
+            variant, capture = self._target(account_id, region, name, request.headers)
             if "X-Amzn-SageMaker-Target-Model" in request.headers:
                 message = f"Endpoint {name} is not a multi-model endpoint and does not support target model header."
                 raise InvocationError(400, "ValidationError", {"message": message})
@@ -112,12 +98,31 @@ class SageMakerRuntime(SageMakerRuntimeResponse):  # type: ignore[misc]  # moto 
                 if gone.request_sent:
                     raise _process_exited(variant) from gone
             else:
-                if deployment.capture is not None:
-                    deployment.capture.record(_captured(variant, forwarded, body, headers, answer))
+                if capture is not None and not isinstance(variant, Copies):
+                    capture.record(_captured(variant, forwarded, body, headers, answer))
                 return status, headers, answer
         raise _process_exited(variant)
 
-    def _send(self, variant: "Variant", body: bytes, headers: "Mapping[str, str]", began: float) -> _Answer:
+    def _target(
+        self, account_id: str, region: str, name: str, headers: "Mapping[str, str]"
+    ) -> "tuple[_Target, DataCapture | None]":
+        """What answers a request, a variant or an inference component's copies; and what keeps the answer, if anything.
+
+        Raises:
+            InvocationError: There is no such endpoint, variant or component, or it has no capacity.
+        """
+        endpoint = sagemaker_backends[account_id][region].endpoints.get(name)
+        if not isinstance(endpoint, Endpoint) or not endpoint.invocable:
+            raise _not_found(name, account_id)
+        copies = find_copies(self.host, account_id, region, endpoint, headers.get(COMPONENT_HEADER))
+        if copies is not None:
+            return copies, None
+        deployment = endpoint.route()
+        if deployment is None:  # the endpoint was deleted just now
+            raise _not_found(name, account_id)
+        return _choose(deployment, headers.get(_TARGET_VARIANT), name), deployment.capture
+
+    def _send(self, variant: "_Target", body: bytes, headers: "Mapping[str, str]", began: float) -> _Answer:
         """Send one request to the variant, and record it in CloudWatch.
 
         Raises:
@@ -125,7 +130,6 @@ class SageMakerRuntime(SageMakerRuntimeResponse):  # type: ignore[misc]  # moto 
             FleetRetired: Nothing was sent: the variant takes no more requests.
             ContainerGone: The container went away; nothing was recorded if the request was not sent.
         """
-        identity = variant.spec.identity
         try:
             with variant.fleet.lease() as lease:
                 sent = time.perf_counter()
@@ -142,32 +146,48 @@ class SageMakerRuntime(SageMakerRuntimeResponse):  # type: ignore[misc]  # moto 
         except FleetThrottled as error:
             # SageMaker leaves the message of this one empty.
             raise InvocationError(400, "ThrottlingException", {"message": None}) from error
+        except NoCapacity as error:
+            if not isinstance(variant, Copies):
+                raise
+            raise no_capacity(self.host, variant.spec) from error
         except ContainerFailed as error:
-            self.host.metrics.record(identity, [("Invocations", 1), *_error_samples(0)])
+            self._record_samples(variant, [("Invocations", 1), *error_samples(0)])
             raise _model_error(variant, 0, str(error)) from error
         return _answer(variant, response, self._payload_limit(variant))
 
-    def _record(self, variant: "Variant", lease: "Lease", began: float, sent: float, status: int) -> None:
+    def _record(self, variant: "_Target", lease: "Lease", began: float, sent: float, status: int) -> None:
         """Record one invocation; latencies in microseconds, as SageMaker's metrics are."""
         now = time.perf_counter()
         samples = [
             ("Invocations", 1.0),
             ("ModelLatency", (now - sent) * 1e6),
             ("OverheadLatency", (sent - began) * 1e6),
-            *_error_samples(status),
-            *_capacity_samples(variant, lease),
+            *error_samples(status),
         ]
         if lease.setup_seconds is not None and variant.spec.serverless:
             samples.append(("ModelSetupTime", lease.setup_seconds * 1e6))
-        self.host.metrics.record(variant.spec.identity, samples)
+        self._record_samples(variant, samples)
+        self.host.metrics.record(variant.spec.identity, capacity_samples(variant, lease))
 
-    def _payload_limit(self, variant: "Variant") -> int:
+    def _record_samples(self, variant: "_Target", samples: list[tuple[str, float]]) -> None:
+        """Record in the variant's name, and in the component's where there is one."""
+        identity = variant.spec.identity
+        if isinstance(identity, ComponentId):
+            self.host.metrics.record(identity.hosted_by, samples)
+        self.host.metrics.record(identity, samples)
+
+    def _payload_limit(self, variant: "_Target") -> int:
         config = self.host.config
         return config.serverless_payload_bytes if variant.spec.serverless else config.instance_payload_bytes
 
-    def _check_size(self, variant: "Variant", size: int, request_id: str) -> None:
+    def _check_size(self, variant: "_Target", size: int, request_id: str) -> None:
         if size > self._payload_limit(variant):
             raise InvocationError(400, "ValidationError", {"message": f"Request {request_id} has oversize body."})
+
+
+def _not_found(endpoint: str, account_id: str) -> InvocationError:
+    message = f"Endpoint {endpoint} of account {account_id} not found."
+    return InvocationError(400, "ValidationError", {"message": message})
 
 
 def _choose(deployment: Deployment, target: str | None, endpoint: str) -> "Variant":
@@ -192,7 +212,7 @@ def _captured(
     )
 
 
-def _answer(variant: "Variant", response: "ContainerResponse", limit: int) -> _Answer:
+def _answer(variant: "_Target", response: "ContainerResponse", limit: int) -> _Answer:
     if response.body is None:
         raise _model_error(variant, 0, f"The response of the model is larger than {limit} bytes.")
     if not 200 <= response.status < 300:
@@ -206,7 +226,7 @@ def _answer(variant: "Variant", response: "ContainerResponse", limit: int) -> _A
     return 200, headers, response.body
 
 
-def _model_error(variant: "Variant", status: int, original: str, container: str | None = None) -> InvocationError:
+def _model_error(variant: "_Target", status: int, original: str, container: str | None = None) -> InvocationError:
     """ModelError: the container answered with an error (its status), or not at all (0)."""
     blame = "client" if 400 <= status < 500 else "server"
     identity = variant.spec.identity
@@ -221,44 +241,14 @@ def _model_error(variant: "Variant", status: int, original: str, container: str 
     return InvocationError(424, "ModelError", members)
 
 
-def _process_exited(variant: "Variant") -> InvocationError:
+def _process_exited(variant: "_Target") -> InvocationError:
     return _model_error(
         variant, 0, "An error occurred while handling request as the model process exited.", container="model"
     )
 
 
-def _timeout_message(variant: "Variant") -> str:
+def _timeout_message(variant: "_Target") -> str:
     return (
         f"Your invocation timed out while waiting for a response from container {variant.spec.container.hostname}. "
         "Review the latency metrics for each container in Amazon CloudWatch, resolve the issue, and try again."
     )
-
-
-def _capacity_samples(variant: "Variant", lease: "Lease") -> list[tuple[str, float]]:
-    """How much of the variant's capacity a request found in use, by the metrics that capacity is scaled by.
-
-    Source: "Amazon SageMaker AI metrics in Amazon CloudWatch" and "Monitoring a serverless endpoint" in the
-    developer guide. InvocationsPerInstance is 1 / instances for each request, so that its sum is what it says.
-    """
-    if variant.serverless is None:
-        return [("InvocationsPerInstance", 1 / lease.size)]
-    samples = [("ServerlessConcurrentExecutionsUtilization", lease.in_flight / variant.serverless["MaxConcurrency"])]
-    provisioned = variant.serverless.get("ProvisionedConcurrency")
-    if provisioned:
-        spilled = lease.in_flight > provisioned
-        samples += [
-            ("ServerlessProvisionedConcurrencyExecutions", float(min(lease.in_flight, provisioned))),
-            ("ServerlessProvisionedConcurrencyUtilization", min(1.0, lease.in_flight / provisioned)),
-            ("ServerlessProvisionedConcurrencyInvocations", float(not spilled)),
-            ("ServerlessProvisionedConcurrencySpilloverInvocations", float(spilled)),
-        ]
-    return samples
-
-
-def _error_samples(status: int) -> list[tuple[str, float]]:
-    """SageMaker sends 0 for a good response too, so that the average is the rate; status 0 is no response at all."""
-    return [
-        ("Invocation4XXErrors", float(400 <= status < 500)),
-        ("Invocation5XXErrors", float(status == 0 or status >= 500)),
-        ("InvocationModelErrors", float(not 200 <= status < 300)),
-    ]

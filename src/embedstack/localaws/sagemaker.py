@@ -1,17 +1,15 @@
 """SageMaker's control plane for models, endpoint configurations and endpoints, over moto's."""
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
+from typing import Any
 
 from moto.core.responses import ActionResult, EmptyResult
-from moto.core.utils import get_service_model
-from moto.sagemaker.exceptions import AWSValidationException
-from moto.sagemaker.responses import SageMakerResponse
 
 from embedstack.localaws import rollback_alarms
 from embedstack.localaws.artefacts import artefact_exists
 from embedstack.localaws.capacity import VariantChange
-from embedstack.localaws.constraints import check_request
+from embedstack.localaws.component_endpoints import ComponentEndpoint
+from embedstack.localaws.control_plane import refuse as _refuse
 from embedstack.localaws.deployment_policy import DeploymentPolicy, check_deployment_config
 from embedstack.localaws.endpoints import (
     Endpoint,
@@ -20,6 +18,8 @@ from embedstack.localaws.endpoints import (
     EndpointSettings,
 )
 from embedstack.localaws.images import ContainerDefinition
+from embedstack.localaws.inference_components import InferenceComponentActions
+from embedstack.localaws.instance_pools import PoolSpec
 from embedstack.localaws.metrics import VariantId
 from embedstack.localaws.records import EndpointConfigRecord, ModelRecord
 from embedstack.localaws.scalable import CapacityRefused
@@ -28,14 +28,9 @@ from embedstack.localaws.update_rules import autoscaled_variants_changed, retain
 from embedstack.localaws.variant_rules import check_config
 from embedstack.localaws.variants import VariantSpec
 
-if TYPE_CHECKING:
-    from embedstack.localaws.endpoint_host import EndpointHost
 
-
-class SageMaker(SageMakerResponse):  # type: ignore[misc]  # moto is untyped
+class SageMaker(InferenceComponentActions):
     """Answers the actions whose behaviour moto lacks; the rest is moto's."""
-
-    host: ClassVar["EndpointHost"]
 
     def create_model(self) -> ActionResult:
         """CreateModel; the artefact must be in S3 already, as on AWS."""
@@ -89,9 +84,8 @@ class SageMaker(SageMakerResponse):  # type: ignore[misc]  # moto is untyped
             _refuse(f'Cannot create already existing endpoint configuration "{arn}".')
         models = {}
         for variant in request["ProductionVariants"]:
-            if not variant.get("ModelName"):
-                raise NotImplementedError("CreateEndpointConfig for inference components (a variant without ModelName)")
-            models[variant["ModelName"]] = self._model(variant["ModelName"])
+            if variant.get("ModelName"):
+                models[variant["ModelName"]] = self._model(variant["ModelName"])
         reason = check_config(request, models)
         if reason is not None:
             _refuse(reason)
@@ -135,10 +129,13 @@ class SageMaker(SageMakerResponse):  # type: ignore[misc]  # moto is untyped
         was_serverless, becomes_serverless = endpoint.settings.is_serverless, settings.is_serverless
         if becomes_serverless and not was_serverless:
             _refuse(f'Cannot update instance-based endpoint "{endpoint.arn}" to a serverless configuration.')
+        reason = self._components_in_the_way(endpoint, settings)
+        if reason is not None:
+            _refuse(reason)
         reason = autoscaled_variants_changed(endpoint.settings, settings, partial(self._is_autoscaled, endpoint))
         if reason is not None:
             _refuse(reason)
-        if request.get("RetainAllVariantProperties"):
+        if request.get("RetainAllVariantProperties") and not settings.pools:
             listed = request.get("ExcludeRetainedVariantProperties") or []
             excluded = {kept["VariantPropertyType"] for kept in listed}
             settings = retain_properties(settings, endpoint.traffic.current, excluded)
@@ -159,6 +156,8 @@ class SageMaker(SageMakerResponse):  # type: ignore[misc]  # moto is untyped
         """UpdateEndpointWeightsAndCapacities: weights at once, instances in the background."""
         request = self._checked_request()
         endpoint = self._endpoint(request["EndpointName"])
+        if isinstance(endpoint, ComponentEndpoint):
+            raise NotImplementedError("UpdateEndpointWeightsAndCapacities of an endpoint of inference components")
         changes = [VariantChange.from_request(change) for change in request["DesiredWeightsAndCapacities"]]
         try:
             self.host.change_capacity(endpoint, changes)
@@ -186,25 +185,14 @@ class SageMaker(SageMakerResponse):  # type: ignore[misc]  # moto is untyped
 
     def list_tags(self) -> ActionResult:
         """ListTags."""
-        self._tagged_resource(self._checked_request()["ResourceArn"])
-        return super().list_tags()
+        return ActionResult({"Tags": self._tagged_resource(self._checked_request()["ResourceArn"]).tags})
 
     def delete_tags(self) -> ActionResult:
         """DeleteTags."""
-        self._tagged_resource(self._checked_request()["ResourceArn"])
-        return super().delete_tags()
-
-    def _checked_request(self) -> dict[str, Any]:
-        """The request's parameters, checked against the API's model.
-
-        Raises:
-            AWSValidationException: They break it.
-        """
-        operation = get_service_model("sagemaker").operation_model(self._get_action())
-        message = check_request(operation.input_shape, self.params)
-        if message is not None:
-            _refuse(message)
-        return dict(self.params)
+        request = self._checked_request()
+        resource = self._tagged_resource(request["ResourceArn"])
+        resource.tags = [tag for tag in resource.tags if tag["Key"] not in request["TagKeys"]]
+        return EmptyResult()
 
     def _settings(self, endpoint: str, config: EndpointConfigRecord) -> EndpointSettings:
         """Resolve a configuration to what a deployment needs.
@@ -216,20 +204,40 @@ class SageMaker(SageMakerResponse):  # type: ignore[misc]  # moto is untyped
         for feature in ("AsyncInferenceConfig", "ShadowProductionVariants"):
             if config.request.get(feature):
                 raise NotImplementedError(f"CreateEndpoint with {feature}")
-        specs = []
+        specs, pools = [], []
         for variant in config.production_variants:
+            identity = VariantId(self.current_account, self.region, endpoint, variant["VariantName"])
+            if not variant.get("ModelName"):
+                pools.append(PoolSpec(identity, variant))
+                continue
             model = self._model(variant["ModelName"])
             if len(model.containers) > 1:
                 raise NotImplementedError("CreateEndpoint for an inference pipeline (more than one container)")
-            identity = VariantId(self.current_account, self.region, endpoint, variant["VariantName"])
             specs.append(VariantSpec(identity, ContainerDefinition.from_request(model.containers[0]), variant))
-        return EndpointSettings(config.endpoint_config_name, tuple(specs), config.request.get("DataCaptureConfig"))
+        data_capture = config.request.get("DataCaptureConfig")
+        for feature in ("AsyncInferenceConfig", "DataCaptureConfig"):
+            if pools and config.request.get(feature):
+                raise NotImplementedError(f"CreateEndpoint with {feature} for inference components")
+        return EndpointSettings(config.endpoint_config_name, tuple(specs), data_capture, pools=tuple(pools))
+
+    def _components_in_the_way(self, endpoint: Endpoint, settings: EndpointSettings) -> str | None:
+        """Why inference components keep an endpoint from becoming what a configuration says; None if they do not."""
+        if bool(endpoint.settings.pools) != bool(settings.pools):
+            return f'Cannot update endpoint "{endpoint.arn}" from models to inference components, or back.'
+        hosted = self.host.components.on_endpoint(self.current_account, self.region, endpoint.endpoint_name)
+        kept = {pool.identity.variant for pool in settings.pools}
+        lost = sorted({component.spec.identity.variant for component in hosted} - kept)
+        if lost:
+            return f'Cannot remove production variant "{lost[0]}" of endpoint "{endpoint.arn}": it hosts components.'
+        return None
 
     def _is_autoscaled(self, endpoint: Endpoint, variant: str) -> bool:
         resource = variant_resource(endpoint.endpoint_name, variant)
         return self.host.is_scalable_target(self.current_account, self.region, resource)
 
     def _check_deployment_config(self, config: dict[str, Any] | None, settings: EndpointSettings) -> None:
+        if config and settings.pools:
+            raise NotImplementedError("an endpoint of inference components with a DeploymentConfig")
         reason = check_deployment_config(config or {}, settings)
         if reason is not None:
             _refuse(reason)
@@ -240,29 +248,6 @@ class SageMaker(SageMakerResponse):  # type: ignore[misc]  # moto is untyped
         )
         if missing is not None:
             _refuse(f'Could not find CloudWatch alarm "{missing}" of the auto-rollback configuration.')
-
-    def _model(self, name: str) -> ModelRecord:
-        record: ModelRecord | None = self.sagemaker_backend._models.get(name)  # noqa: SLF001 - moto has no other way in
-        return record or _refuse(f'Could not find model "{self._arn("model", name)}".')
-
-    def _config(self, name: str) -> EndpointConfigRecord:
-        record: EndpointConfigRecord | None = self.sagemaker_backend.endpoint_configs.get(name)
-        return record or _refuse(f'Could not find endpoint configuration "{self._arn("endpoint-config", name)}".')
-
-    def _endpoint(self, name: str) -> Endpoint:
-        endpoint: Endpoint | None = self.sagemaker_backend.endpoints.get(name)
-        return endpoint or _refuse(f'Could not find endpoint "{self._arn("endpoint", name)}".')
-
-    def _tagged_resource(self, arn: str) -> Any:
-        resource = self.sagemaker_backend._get_resource_from_arn(arn)  # noqa: SLF001 - moto has no other way in
-        return resource or _refuse(f'Could not find resource "{arn}".')
-
-    def _arn(self, kind: str, name: str) -> str:
-        return f"arn:{self.partition}:sagemaker:{self.region}:{self.current_account}:{kind}/{name}"
-
-
-def _refuse(message: str) -> NoReturn:
-    raise AWSValidationException(message)
 
 
 def _is_within(moment: Any, after: Any, before: Any) -> bool:

@@ -22,7 +22,7 @@ def check_config(request: "Mapping[str, Any]", models: "Mapping[str, ModelRecord
     if duplicates:
         return f'The variant name "{duplicates[0]}" was non-unique within the request.'
     for index, variant in enumerate(variants, start=1):
-        reason = _check_variant(variant, f"productionVariants.{index}.member")
+        reason = _check_variant(variant, f"productionVariants.{index}.member") or _check_hosting(variant, request)
         if reason is None and variant.get("ServerlessConfig"):
             reason = _check_serverless(variant, request, models[variant["ModelName"]])
         if reason is not None:
@@ -58,6 +58,26 @@ def _check_variant(variant: "Mapping[str, Any]", path: str) -> str | None:
         return (
             f"ProvisionedConcurrency {provisioned} of production variant {name} must be less than or equal to its "
             f"MaxConcurrency {serverless['MaxConcurrency']}."
+        )
+    return None
+
+
+def _check_hosting(variant: "Mapping[str, Any]", request: "Mapping[str, Any]") -> str | None:
+    """What tells a variant for inference components (without a model) from one with a model."""
+    name, scaling = variant["VariantName"], variant.get("ManagedInstanceScaling") or {}
+    if variant.get("ModelName"):
+        return "ManagedInstanceScaling is only supported for inference component endpoints" if scaling else None
+    if variant.get("ServerlessConfig"):
+        return f"Serverless production variant {name} must have a ModelName."
+    if any(other.get("ModelName") for other in request["ProductionVariants"]):
+        return "ModelName must be specified for all production variants, or for none of them."
+    if not request.get("ExecutionRoleArn"):
+        return f"ExecutionRoleArn must be specified, because production variant {name} has no ModelName."
+    low, high = scaling.get("MinInstanceCount"), scaling.get("MaxInstanceCount")
+    if low is not None and high is not None and low > high:
+        return (
+            f"MinInstanceCount {low} of production variant {name} must be less than or equal to its "
+            f"MaxInstanceCount {high}."
         )
     return None
 

@@ -9,7 +9,6 @@ from embedstack.errors import (
     ConfigurationError,
     DimensionMismatch,
     EndpointNotFound,
-    EndpointUnavailable,
     InputError,
 )
 from embedstack.models import known_model
@@ -62,8 +61,8 @@ def test_a_variant_is_called_by_its_name(aws):
 
 
 def test_an_inference_component_is_named_in_the_request(aws):
-    # The local AWS has none and says so, which proves that it was asked for one.
-    with pytest.raises(EndpointUnavailable, match="inference component"):
+    # The endpoint has none and says so, which proves that it was asked for one.
+    with pytest.raises(ConfigurationError, match="has no inference components"):
         embedder(aws, "tei", inference_component="c").embed(["x"])
 
 

@@ -1,0 +1,69 @@
+"""A template's properties as SageMaker's API takes them: JSON templates may write numbers and booleans as strings."""
+
+from typing import Any
+
+from botocore.model import ListShape, MapShape, Shape, StructureShape
+
+__all__ = ["InvalidProperty", "typed"]
+
+
+class InvalidProperty(Exception):
+    """A property that the resource type does not have, or a value of the wrong type."""
+
+
+def typed(shape: Shape, value: Any, path: str) -> Any:
+    """A value in the type that its shape wants.
+
+    Args:
+        shape: The API's shape.
+        value: The template's value, with its functions resolved.
+        path: Where it is, for the message.
+
+    Raises:
+        InvalidProperty: It has a member that the shape does not have, or is of another type.
+    """
+    if isinstance(shape, StructureShape):
+        if not isinstance(value, dict):
+            raise _mistyped(path, "JSONObject", value)
+        for name in value:
+            if name not in shape.members:
+                raise InvalidProperty(f"{path}: extraneous key [{name}] is not permitted")
+        return {name: typed(shape.members[name], item, f"{path}/{name}") for name, item in value.items()}
+    if isinstance(shape, ListShape):
+        if not isinstance(value, list):
+            raise _mistyped(path, "JSONArray", value)
+        return [typed(shape.member, item, f"{path}/{index}") for index, item in enumerate(value)]
+    if isinstance(shape, MapShape):
+        if not isinstance(value, dict):
+            raise _mistyped(path, "JSONObject", value)
+        return {key: typed(shape.value, item, f"{path}/{key}") for key, item in value.items()}
+    return _scalar(shape, value, path)
+
+
+def _scalar(shape: Shape, value: Any, path: str) -> Any:
+    if isinstance(value, dict | list):
+        raise _mistyped(path, shape.type_name.capitalize(), value)
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    try:
+        match shape.type_name:
+            case "integer" | "long":
+                return int(text)
+            case "float" | "double":
+                return float(text)
+            case "boolean":
+                return {"true": True, "false": False}[text.lower()]
+            case _:
+                return text
+    except (ValueError, KeyError):
+        raise _mistyped(path, shape.type_name.capitalize(), value) from None
+
+
+def _mistyped(path: str, wanted: str, value: Any) -> InvalidProperty:
+    match value:
+        case dict():
+            found = "JSONObject"
+        case list():
+            found = "JSONArray"
+        case _:
+            found = "String" if isinstance(value, str) else type(value).__name__.capitalize()
+    return InvalidProperty(f"{path}: expected type: {wanted}, found: {found}")

@@ -1,0 +1,222 @@
+"""All inference components of a local AWS: runs their life cycles in the background and looks after their copies."""
+
+import logging
+import threading
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from embedstack.localaws.components import ComponentInProgressError, InferenceComponent
+from embedstack.localaws.copies import CopyLauncher
+from embedstack.localaws.scalable import CapacityRefused
+from embedstack.localaws.threads import at_the_same_time
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from embedstack.localaws.component_specs import ComponentSpec
+    from embedstack.localaws.config import LocalAwsConfig
+    from embedstack.localaws.instance_pools import InstancePool
+    from embedstack.localaws.metrics import MetricRecorder
+    from embedstack.localaws.pidfiles import PidFiles
+    from embedstack.localaws.simulated_time import SimulatedTime
+
+__all__ = ["COPY_COUNT", "ComponentCopies", "ComponentHost"]
+
+#: Application Auto Scaling's dimension of a component's copies.
+COPY_COUNT = "sagemaker:inference-component:DesiredCopyCount"
+
+_logger = logging.getLogger(__name__)
+
+#: Simulated seconds between two samples: ConcurrentRequestsPerCopy comes every ten seconds, others every minute ("Auto
+#: scaling policy overview" in the developer guide).
+_CONCURRENCY_SECONDS = 10.0
+_MINUTE = 60.0
+
+
+class ComponentHost:
+    """Owns every inference component from creation to deletion."""
+
+    def __init__(
+        self,
+        config: "LocalAwsConfig",
+        state_dir: "Path",
+        pids: "PidFiles",
+        metrics: "MetricRecorder",
+        time: "SimulatedTime",
+        run: "Callable[[Callable[[], None]], None]",
+    ) -> None:
+        """Prepare a host without components.
+
+        Args:
+            config: Limits and durations.
+            state_dir: Where artefacts are unpacked.
+            pids: Where processes are recorded.
+            metrics: Where the copies' load is recorded.
+            time: The local AWS's time.
+            run: Runs a long operation in the background.
+        """
+        self._config = config
+        self._state_dir = state_dir
+        self._pids = pids
+        self._metrics = metrics
+        self._time = time
+        self._run = run
+        self._lock = threading.Lock()
+        self._components: dict[tuple[str, str, str], InferenceComponent] = {}
+        self._next_concurrency = self._next_minute = 0.0
+
+    def create(
+        self,
+        arn: str,
+        endpoint_arn: str,
+        tags: list[dict[str, str]],
+        spec: "ComponentSpec",
+        copies: int,
+        pool: "InstancePool",
+    ) -> InferenceComponent:
+        """Make a component and start bringing it up."""
+        launcher = CopyLauncher(self._config, self._pids, self._state_dir)
+        component = InferenceComponent(arn, endpoint_arn, tags, spec, copies, pool, launcher)
+        with self._lock:
+            self._components[_key(component)] = component
+        self._run(component.run_creation)
+        return component
+
+    def update(
+        self,
+        component: InferenceComponent,
+        *,
+        spec: "ComponentSpec | None" = None,
+        copies: int | None = None,
+        deployment_config: dict[str, Any] | None = None,
+    ) -> None:
+        """Give a component another specification or number of copies.
+
+        Raises:
+            ComponentInProgressError: Another operation has not finished.
+        """
+        component.begin_update(copies, deployment_config)
+        self._run(partial(component.run_update, spec))
+
+    def delete(self, component: InferenceComponent) -> None:
+        """Take a component down; it can be described until nothing of it runs.
+
+        Raises:
+            ComponentInProgressError: Another operation has not finished.
+        """
+        component.begin_deletion()
+
+        def delete() -> None:
+            component.run_deletion()
+            self._metrics.forget(component.spec.identity)
+            with self._lock:
+                self._components.pop(_key(component), None)
+
+        self._run(delete)
+
+    def find(self, account_id: str, region: str, name: str) -> InferenceComponent | None:
+        """The component of that name, if there is one."""
+        return self._components.get((account_id, region, name))
+
+    def all_in(self, account_id: str, region: str) -> list[InferenceComponent]:
+        """Every component of an account in a region."""
+        with self._lock:
+            return [found for key, found in self._components.items() if key[:2] == (account_id, region)]
+
+    def on_endpoint(self, account_id: str, region: str, endpoint: str) -> list[InferenceComponent]:
+        """The components of one endpoint."""
+        return [found for found in self.all_in(account_id, region) if found.spec.identity.endpoint == endpoint]
+
+    def abandon(self, account_id: str, region: str, endpoint: str) -> None:
+        """Stop the copies on an endpoint that goes."""
+        at_the_same_time([found.abandon for found in self.on_endpoint(account_id, region, endpoint)])
+
+    def scalable(self, account_id: str, region: str, resource_id: str) -> "ComponentCopies | None":
+        """What Application Auto Scaling knows as ``inference-component/<name>``; None where there is none."""
+        kind, _, name = resource_id.partition("/")
+        component = self.find(account_id, region, name) if kind == "inference-component" else None
+        return None if component is None else ComponentCopies(self, component)
+
+    def stop(self) -> None:
+        """Stop every copy at once."""
+        with self._lock:
+            components = list(self._components.values())
+        at_the_same_time([component.stop for component in components])
+
+    def tick(self, is_scalable_target: "Callable[[str, str, str], bool]") -> None:
+        """Let the copies look after themselves, and record their load. Called every so often.
+
+        Args:
+            is_scalable_target: Whether Application Auto Scaling looks after a resource, by account, region and id.
+        """
+        with self._lock:
+            components = list(self._components.values())
+        now = self._time.seconds()
+        concurrency, minute = now >= self._next_concurrency, now >= self._next_minute
+        self._next_concurrency = now + _CONCURRENCY_SECONDS if concurrency else self._next_concurrency
+        self._next_minute = now + _MINUTE if minute else self._next_minute
+        for component in components:
+            try:
+                component.tick()
+                if concurrency:
+                    self._record_concurrency(component)
+                if minute:
+                    self._record_silence(component, is_scalable_target)
+            except Exception:
+                # The clock goes on for the other components.
+                _logger.exception("looking after inference component %s failed", component.name)
+
+    def _record_concurrency(self, component: InferenceComponent) -> None:
+        loads = component.fleet.loads if component.fleet is not None else []
+        self._metrics.record(component.spec.identity, [("ConcurrentRequestsPerCopy", float(load)) for load in loads])
+
+    def _record_silence(
+        self, component: InferenceComponent, is_scalable_target: "Callable[[str, str, str], bool]"
+    ) -> None:
+        """What is scaled automatically has its metric at zero when nothing comes, so that it scales in."""
+        identity, fleet = component.spec.identity, component.fleet
+        silent = fleet is not None and fleet.current > 0 and fleet.in_flight == 0
+        if silent and is_scalable_target(identity.account_id, identity.region, f"inference-component/{identity.name}"):
+            self._metrics.record(identity, [("InvocationsPerCopy", 0.0)])
+
+
+class ComponentCopies:
+    """A component's copies, as Application Auto Scaling moves them."""
+
+    def __init__(self, host: ComponentHost, component: InferenceComponent) -> None:
+        """Offer a component."""
+        self._host = host
+        self._component = component
+
+    @property
+    def current(self) -> int:
+        """How many copies run."""
+        return self._component.current
+
+    @property
+    def desired(self) -> int:
+        """How many copies shall run."""
+        return self._component.desired
+
+    @property
+    def changing(self) -> bool:
+        """Whether a change has not finished."""
+        return self._component.status not in ("InService", "Failed")
+
+    def scale(self, desired: int) -> None:
+        """Ask for another number of copies; returns at once.
+
+        Raises:
+            CapacityRefused: Another operation on the component has not finished.
+        """
+        try:
+            self._host.update(self._component, copies=desired)
+        except ComponentInProgressError as error:
+            message = f'Cannot update in-progress inference component "{self._component.arn}".'
+            raise CapacityRefused(message) from error
+
+
+def _key(component: InferenceComponent) -> tuple[str, str, str]:
+    identity = component.spec.identity
+    return identity.account_id, identity.region, identity.name
