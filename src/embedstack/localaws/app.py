@@ -31,6 +31,7 @@ from embedstack.localaws.sagemaker import SageMaker
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
 
+    from embedstack.localaws.async_inference.service import AsyncInference
     from embedstack.localaws.cloudwatch.monitoring import Monitoring
     from embedstack.localaws.endpoint_host import EndpointHost
 
@@ -43,12 +44,19 @@ _ROUTED_BY_PATH = frozenset({"sagemakerruntime"})
 class LocalAwsApplication(DomainDispatcherApplication):  # type: ignore[misc]  # moto is untyped
     """Dispatches a request to the service that it was signed for."""
 
-    def __init__(self, host: "EndpointHost", monitoring: "Monitoring", describe: Callable[[], dict[str, Any]]) -> None:
+    def __init__(
+        self,
+        host: "EndpointHost",
+        monitoring: "Monitoring",
+        async_inference: "AsyncInference",
+        describe: Callable[[], dict[str, Any]],
+    ) -> None:
         """Build the application.
 
         Args:
             host: The endpoints behind SageMaker.
             monitoring: The metrics and alarms behind CloudWatch.
+            async_inference: The queues behind InvokeEndpointAsync.
             describe: What the health check answers.
         """
         # Classes are what moto routes to; a subclass per application carries its host without any global.
@@ -58,7 +66,9 @@ class LocalAwsApplication(DomainDispatcherApplication):  # type: ignore[misc]  #
             CostExplorerResponse: CostAnomalies,
             S3Response: S3,
             SageMakerResponse: type("SageMaker", (SageMaker,), {"host": host}),
-            SageMakerRuntimeResponse: type("SageMakerRuntime", (SageMakerRuntime,), {"host": host}),
+            SageMakerRuntimeResponse: type(
+                "SageMakerRuntime", (SageMakerRuntime,), {"host": host, "async_inference": async_inference}
+            ),
         }
         self._describe = describe
         self._bedrock = BedrockRuntime()

@@ -147,6 +147,11 @@ class EndpointHost:
 
         self.run(delete)
 
+    def endpoints(self) -> list[Endpoint]:
+        """Every endpoint there is."""
+        with self._lock:
+            return list(self._endpoints)
+
     def close(self) -> None:
         """Stop every container and every thread."""
         self._closed.set()

@@ -10,6 +10,7 @@ from moto.sagemaker.responses import SageMakerResponse
 
 from embedstack.localaws import rollback_alarms
 from embedstack.localaws.artefacts import artefact_exists
+from embedstack.localaws.async_inference.requests import AsyncSettings
 from embedstack.localaws.capacity import VariantChange
 from embedstack.localaws.constraints import check_request
 from embedstack.localaws.deployment_policy import DeploymentPolicy, check_deployment_config
@@ -213,9 +214,8 @@ class SageMaker(SageMakerResponse):  # type: ignore[misc]  # moto is untyped
             AWSValidationException: A model of it was deleted.
             NotImplementedError: It asks for something that the local AWS does not do.
         """
-        for feature in ("AsyncInferenceConfig", "ShadowProductionVariants"):
-            if config.request.get(feature):
-                raise NotImplementedError(f"CreateEndpoint with {feature}")
+        if config.request.get("ShadowProductionVariants"):
+            raise NotImplementedError("CreateEndpoint with ShadowProductionVariants")
         specs = []
         for variant in config.production_variants:
             model = self._model(variant["ModelName"])
@@ -223,7 +223,12 @@ class SageMaker(SageMakerResponse):  # type: ignore[misc]  # moto is untyped
                 raise NotImplementedError("CreateEndpoint for an inference pipeline (more than one container)")
             identity = VariantId(self.current_account, self.region, endpoint, variant["VariantName"])
             specs.append(VariantSpec(identity, ContainerDefinition.from_request(model.containers[0]), variant))
-        return EndpointSettings(config.endpoint_config_name, tuple(specs), config.request.get("DataCaptureConfig"))
+        return EndpointSettings(
+            config.endpoint_config_name,
+            tuple(specs),
+            config.request.get("DataCaptureConfig"),
+            async_inference=AsyncSettings.from_request(config.request.get("AsyncInferenceConfig")),
+        )
 
     def _is_autoscaled(self, endpoint: Endpoint, variant: str) -> bool:
         resource = variant_resource(endpoint.endpoint_name, variant)
