@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from flask import Flask
+from moto.applicationautoscaling.responses import ApplicationAutoScalingResponse
 from moto.budgets.responses import BudgetsResponse
 from moto.ce.responses import CostExplorerResponse
 from moto.cloudwatch.responses import CloudWatchResponse
@@ -17,6 +18,7 @@ from moto.sagemaker.responses import SageMakerResponse
 from moto.sagemakerruntime.responses import SageMakerRuntimeResponse
 from werkzeug.exceptions import NotFound
 
+from embedstack.localaws.autoscaling.responses import ApplicationAutoScaling
 from embedstack.localaws.bedrock import BedrockRuntime, is_bedrock
 from embedstack.localaws.budgets import Budgets
 from embedstack.localaws.cloudwatch.alarm_service import CloudWatch
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
 
     from embedstack.localaws.async_inference.service import AsyncInference
+    from embedstack.localaws.autoscaling.service import AutoScaling
     from embedstack.localaws.cloudwatch.monitoring import Monitoring
     from embedstack.localaws.endpoint_host import EndpointHost
 
@@ -48,6 +51,7 @@ class LocalAwsApplication(DomainDispatcherApplication):  # type: ignore[misc]  #
         self,
         host: "EndpointHost",
         monitoring: "Monitoring",
+        auto_scaling: "AutoScaling",
         async_inference: "AsyncInference",
         describe: Callable[[], dict[str, Any]],
     ) -> None:
@@ -56,11 +60,15 @@ class LocalAwsApplication(DomainDispatcherApplication):  # type: ignore[misc]  #
         Args:
             host: The endpoints behind SageMaker.
             monitoring: The metrics and alarms behind CloudWatch.
+            auto_scaling: The targets behind Application Auto Scaling.
             async_inference: The queues behind InvokeEndpointAsync.
             describe: What the health check answers.
         """
         # Classes are what moto routes to; a subclass per application carries its host without any global.
         self._replacements: dict[Any, Any] = {
+            ApplicationAutoScalingResponse: type(
+                "ApplicationAutoScaling", (ApplicationAutoScaling,), {"auto_scaling": auto_scaling}
+            ),
             BudgetsResponse: Budgets,
             CloudWatchResponse: type("CloudWatch", (CloudWatch,), {"monitoring": monitoring}),
             CostExplorerResponse: CostAnomalies,
