@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from flask import Flask
+from moto.applicationautoscaling.responses import ApplicationAutoScalingResponse
 from moto.budgets.responses import BudgetsResponse
 from moto.ce.responses import CostExplorerResponse
 from moto.cloudformation.responses import CloudFormationResponse
@@ -18,6 +19,7 @@ from moto.sagemaker.responses import SageMakerResponse
 from moto.sagemakerruntime.responses import SageMakerRuntimeResponse
 from werkzeug.exceptions import NotFound
 
+from embedstack.localaws.autoscaling.responses import ApplicationAutoScaling
 from embedstack.localaws.bedrock import BedrockRuntime, is_bedrock
 from embedstack.localaws.budgets import Budgets
 from embedstack.localaws.cloudformation.responses import CloudFormation
@@ -33,6 +35,8 @@ from embedstack.localaws.sagemaker import SageMaker
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
 
+    from embedstack.localaws.async_inference.service import AsyncInference
+    from embedstack.localaws.autoscaling.service import AutoScaling
     from embedstack.localaws.cloudwatch.monitoring import Monitoring
     from embedstack.localaws.endpoint_host import EndpointHost
 
@@ -45,17 +49,29 @@ _ROUTED_BY_PATH = frozenset({"sagemakerruntime"})
 class LocalAwsApplication(DomainDispatcherApplication):  # type: ignore[misc]  # moto is untyped
     """Dispatches a request to the service that it was signed for."""
 
-    def __init__(self, host: "EndpointHost", monitoring: "Monitoring", describe: Callable[[], dict[str, Any]]) -> None:
+    def __init__(
+        self,
+        host: "EndpointHost",
+        monitoring: "Monitoring",
+        auto_scaling: "AutoScaling",
+        async_inference: "AsyncInference",
+        describe: Callable[[], dict[str, Any]],
+    ) -> None:
         """Build the application.
 
         Args:
             host: The endpoints behind SageMaker.
             monitoring: The metrics and alarms behind CloudWatch.
+            auto_scaling: The targets behind Application Auto Scaling.
+            async_inference: The queues behind InvokeEndpointAsync.
             describe: What the health check answers.
         """
         # Classes are what moto routes to; a subclass per application carries its host without any global.
         control_plane = type("SageMaker", (SageMaker,), {"host": host})
         self._replacements: dict[Any, Any] = {
+            ApplicationAutoScalingResponse: type(
+                "ApplicationAutoScaling", (ApplicationAutoScaling,), {"auto_scaling": auto_scaling}
+            ),
             CloudFormationResponse: type(
                 "CloudFormation", (CloudFormation,), {"host": host, "control_plane": control_plane}
             ),
@@ -64,7 +80,9 @@ class LocalAwsApplication(DomainDispatcherApplication):  # type: ignore[misc]  #
             CostExplorerResponse: CostAnomalies,
             S3Response: S3,
             SageMakerResponse: control_plane,
-            SageMakerRuntimeResponse: type("SageMakerRuntime", (SageMakerRuntime,), {"host": host}),
+            SageMakerRuntimeResponse: type(
+                "SageMakerRuntime", (SageMakerRuntime,), {"host": host, "async_inference": async_inference}
+            ),
         }
         self._describe = describe
         self._bedrock = BedrockRuntime()

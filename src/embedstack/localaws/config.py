@@ -21,7 +21,7 @@ class LocalAwsConfig:
 
     Sources of the figures: SageMaker developer guide, "Deploy models with Amazon SageMaker Serverless Inference"
     (4 MB, 60 s, 180 s start), "Custom Inference Code with Hosting Services" (25 MB, 2 s ping, 30 s from SIGTERM to
-    SIGKILL), and the ContainerStartupHealthCheckTimeoutInSeconds default (4 minutes).
+    SIGKILL), "Asynchronous inference" (1 GB), and the ContainerStartupHealthCheckTimeoutInSeconds default (4 minutes).
 
     Attributes:
         port: TCP port on 127.0.0.1; 0 lets the system choose.
@@ -30,6 +30,7 @@ class LocalAwsConfig:
         state_dir: Folder for pid files and unpacked artefacts; None makes a temporary one.
         serverless_payload_bytes: Largest request and response of a serverless variant.
         instance_payload_bytes: Largest request and response of an instance-based variant.
+        async_payload_bytes: Largest request and response of an asynchronous endpoint.
         invocation_timeout: How long a container may take to answer one invocation.
         serverless_start_timeout: From launch to a good ``GET /ping`` for serverless variants, download included.
         instance_start_timeout: The same for instance-based variants.
@@ -56,6 +57,7 @@ class LocalAwsConfig:
     state_dir: Path | None = None
     serverless_payload_bytes: int = 4 * _MIB
     instance_payload_bytes: int = 25 * _MIB
+    async_payload_bytes: int = 1024 * _MIB
     invocation_timeout: float = 60.0
     serverless_start_timeout: float = 180.0
     instance_start_timeout: float = 240.0

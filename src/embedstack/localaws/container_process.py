@@ -145,22 +145,25 @@ class ContainerProcess:
         """The last lines that the container printed, in one string."""
         return " | ".join(self._tail)
 
-    def invoke(self, body: bytes, headers: "Mapping[str, str]", limit: int) -> ContainerResponse:
+    def invoke(
+        self, body: bytes, headers: "Mapping[str, str]", limit: int, *, timeout: float | None = None
+    ) -> ContainerResponse:
         """``POST /invocations``.
 
         Args:
             body: Request body.
             headers: Request headers.
             limit: Largest response in bytes.
+            timeout: Seconds to answer in; None for the ``invocation_timeout``.
 
         Raises:
             ContainerGone: The process ended before it answered.
-            InvocationTimeout: It did not answer within ``invocation_timeout``.
+            InvocationTimeout: It did not answer in time.
         """
-        timeout = urllib3.Timeout(connect=self._config.ping_timeout, total=self._config.invocation_timeout)
+        total = urllib3.Timeout(connect=self._config.ping_timeout, total=timeout or self._config.invocation_timeout)
         try:
             response = self._pool.request(
-                "POST", "/invocations", body=body, headers=headers, timeout=timeout, preload_content=False
+                "POST", "/invocations", body=body, headers=headers, timeout=total, preload_content=False
             )
             try:
                 content = response.read(limit + 1)

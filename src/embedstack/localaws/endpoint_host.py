@@ -155,6 +155,11 @@ class EndpointHost:
         """Whether the local AWS goes down."""
         return self._closed.is_set()
 
+    def endpoints(self) -> list[Endpoint]:
+        """Every endpoint there is."""
+        with self._lock:
+            return list(self._endpoints)
+
     def close(self) -> None:
         """Stop every container and every thread."""
         self._closed.set()

@@ -16,6 +16,7 @@ from embedstack.localaws.traffic import Traffic
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from embedstack.localaws.async_inference.requests import AsyncSettings
     from embedstack.localaws.capacity import VariantChange
     from embedstack.localaws.deployments import Deployment
     from embedstack.localaws.instance_pools import PoolSpec
@@ -44,19 +45,24 @@ class EndpointSettings:
         specs: Its production variants.
         data_capture: Its DataCaptureConfig, or None.
         pools: Its production variants without a model, which inference components are placed on.
-        scales_to_zero: Whether a variant may have no instance, as with asynchronous inference.
+        async_inference: Its AsyncInferenceConfig, or None: then the endpoint answers at once.
     """
 
     config_name: str
     specs: "tuple[VariantSpec, ...]"
     data_capture: dict[str, Any] | None = None
-    scales_to_zero: bool = False
     pools: "tuple[PoolSpec, ...]" = ()
+    async_inference: "AsyncSettings | None" = None
 
     @property
     def variants(self) -> "list[VariantId]":
         """Its variants, whatever kind they are."""
         return [*(spec.identity for spec in self.specs), *(pool.identity for pool in self.pools)]
+
+    @property
+    def scales_to_zero(self) -> bool:
+        """Whether a variant may have no instance."""
+        return self.async_inference is not None
 
     @property
     def captures_data(self) -> bool:
@@ -258,6 +264,8 @@ class Endpoint(FakeEndpoint):  # type: ignore[misc]  # moto is untyped
                 "DestinationS3Uri": self.settings.data_capture["DestinationS3Uri"],
                 "KmsKeyId": self.settings.data_capture.get("KmsKeyId", ""),
             }
+        if self.settings.async_inference is not None:
+            answer["AsyncInferenceConfig"] = self.settings.async_inference.request
         pending, rollout = self.traffic.pending, self._rollout
         if pending is not None and rollout is not None and self.in_progress:
             answer["PendingDeploymentSummary"] = {

@@ -9,6 +9,7 @@ from urllib.parse import unquote
 from moto.sagemaker.models import sagemaker_backends
 from moto.sagemakerruntime.responses import SageMakerRuntimeResponse
 
+from embedstack.localaws.async_inference.invocations import RequestRefused
 from embedstack.localaws.component_invocations import COMPONENT_HEADER, Copies, find_copies, no_capacity
 from embedstack.localaws.component_specs import ComponentId
 from embedstack.localaws.container_process import ContainerGone, InvocationTimeout
@@ -24,6 +25,7 @@ from embedstack.localaws.model_container import ContainerFailed
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from embedstack.localaws.async_inference.service import AsyncInference
     from embedstack.localaws.container_process import ContainerResponse
     from embedstack.localaws.data_capture import DataCapture
     from embedstack.localaws.endpoint_host import EndpointHost
@@ -50,9 +52,10 @@ _Answer = tuple[int, dict[str, str], bytes]
 
 
 class SageMakerRuntime(SageMakerRuntimeResponse):  # type: ignore[misc]  # moto is untyped
-    """Answers InvokeEndpoint; everything else of the runtime API is refused by name."""
+    """Answers InvokeEndpoint and InvokeEndpointAsync; everything else of the runtime API is refused by name."""
 
     host: ClassVar["EndpointHost"]
+    async_inference: ClassVar["AsyncInference"]
 
     def _dispatch(self, request: Any, full_url: str | None = None, headers: Any = None) -> _Answer:
         """Answer one HTTP request.
@@ -61,7 +64,8 @@ class SageMakerRuntime(SageMakerRuntimeResponse):  # type: ignore[misc]  # moto 
         needs none of it, and is what the latency of an endpoint is measured by.
         """
         del headers
-        if not request.path.endswith("/invocations"):
+        queued = request.path.endswith("/async-invocations")
+        if not queued and not request.path.endswith("/invocations"):
             raise NotImplementedError(f"the sagemaker-runtime operation at {request.path}")
         for header, feature in _UNSUPPORTED.items():
             if header in request.headers:
@@ -73,12 +77,26 @@ class SageMakerRuntime(SageMakerRuntimeResponse):  # type: ignore[misc]  # moto 
         region = self.get_region_from_url(request, full_url or request.raw_url)
         name = unquote(request.path.split("/")[2])
         try:
-            status, answer_headers, body = self._invoke(region, name, request, request_id, began)
+            if queued:
+                status, answer_headers, body = self._enqueue(region, name, request)
+            else:
+                status, answer_headers, body = self._invoke(region, name, request, request_id, began)
         except InvocationError as error:
             status = error.status
             answer_headers = {"Content-Type": "application/json", "x-amzn-errortype": error.code}
             body = json.dumps(error.members).encode()
         return status, {**answer_headers, "x-amzn-RequestId": request_id}, body
+
+    def _enqueue(self, region: str, name: str, request: Any) -> _Answer:
+        """InvokeEndpointAsync: answered before anything of the request has happened."""
+        account_id = self.get_current_account()
+        endpoint = sagemaker_backends[account_id][region].endpoints.get(name)
+        if not isinstance(endpoint, Endpoint) or not endpoint.invocable:
+            raise _not_found(name, account_id)
+        try:
+            return self.async_inference.invoke(endpoint, request.headers, request.get_data(cache=False))
+        except RequestRefused as error:
+            raise InvocationError(400, "ValidationError", {"message": str(error)}) from error
 
     def _invoke(self, region: str, name: str, request: Any, request_id: str, began: float) -> _Answer:
         body = request.get_data(cache=False)
@@ -114,6 +132,10 @@ class SageMakerRuntime(SageMakerRuntimeResponse):  # type: ignore[misc]  # moto 
         endpoint = sagemaker_backends[account_id][region].endpoints.get(name)
         if not isinstance(endpoint, Endpoint) or not endpoint.invocable:
             raise _not_found(name, account_id)
+        if endpoint.settings.async_inference is not None:
+            # "The endpoint can only receive asynchronous invocations" (developer guide, "Asynchronous inference").
+            message = f"Endpoint {name} has an AsyncInferenceConfig and can only receive asynchronous invocations."
+            raise InvocationError(400, "ValidationError", {"message": message})
         copies = find_copies(self.host, account_id, region, endpoint, headers.get(COMPONENT_HEADER))
         if copies is not None:
             return copies, None

@@ -7,6 +7,7 @@ from embedstack.localaws.cloudwatch.metric_store import STANDARD_RESOLUTION, Met
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from datetime import datetime
 
     from embedstack.localaws.simulated_time import SimulatedTime
 
@@ -19,6 +20,19 @@ UNITS = {
     "ServerlessConcurrentExecutionsUtilization": "Percent",
     "CPUUtilization": "Percent",
     "MemoryUtilization": "Percent",
+    "ApproximateBacklogSize": "Count",
+    "ApproximateBacklogSizePerInstance": "Count",
+    "ApproximateAgeOfOldestRequest": "Seconds",
+    "RequestDownloadFailures": "Count",
+    "ResponseUploadFailures": "Count",
+    "NotificationFailures": "Count",
+    "RequestDownloadLatency": "Microseconds",
+    "ResponseUploadLatency": "Microseconds",
+    "ExpiredRequests": "Count",
+    "InvocationFailures": "Count",
+    "InvocationsProcessed": "Count",
+    "TimeInBacklog": "Microseconds",
+    "TotalProcessingTime": "Milliseconds",
 }
 
 
@@ -63,6 +77,20 @@ class VariantId:
         return self.variant
 
 
+@dataclass(frozen=True, slots=True)
+class EndpointId:
+    """Which endpoint a metric belongs to that is not about one of its variants."""
+
+    account_id: str
+    region: str
+    endpoint: str
+
+    @property
+    def dimensions(self) -> tuple[tuple[str, str], ...]:
+        """The dimension of an endpoint's own metrics."""
+        return (("EndpointName", self.endpoint),)
+
+
 class MetricRecorder:
     """Adds samples to the running period of each metric.
 
@@ -88,6 +116,7 @@ class MetricRecorder:
         *,
         namespace: str = NAMESPACE,
         resolution: int = STANDARD_RESOLUTION,
+        at: "datetime | None" = None,
     ) -> None:
         """Add one sample to each named metric of the source.
 
@@ -97,8 +126,9 @@ class MetricRecorder:
             namespace: CloudWatch's namespace, such as ``/aws/sagemaker/Endpoints``.
             resolution: Seconds of a period: 60, or 10 for SageMaker's metrics of high resolution. The first sample
                 of a metric decides.
+            at: The moment it was like that; None for now.
         """
-        now = self._time.now().timestamp()
+        now = (at or self._time.now()).timestamp()
         taken = [(self._series_of(source, namespace, name, resolution), value) for name, value in samples]
         with self._store.lock:
             for series, value in taken:

@@ -7,6 +7,7 @@ from moto.core.responses import ActionResult, EmptyResult
 
 from embedstack.localaws import rollback_alarms
 from embedstack.localaws.artefacts import artefact_exists
+from embedstack.localaws.async_inference.requests import AsyncSettings
 from embedstack.localaws.capacity import VariantChange
 from embedstack.localaws.component_endpoints import ComponentEndpoint
 from embedstack.localaws.control_plane import refuse as _refuse
@@ -201,9 +202,8 @@ class SageMaker(InferenceComponentActions):
             AWSValidationException: A model of it was deleted.
             NotImplementedError: It asks for something that the local AWS does not do.
         """
-        for feature in ("AsyncInferenceConfig", "ShadowProductionVariants"):
-            if config.request.get(feature):
-                raise NotImplementedError(f"CreateEndpoint with {feature}")
+        if config.request.get("ShadowProductionVariants"):
+            raise NotImplementedError("CreateEndpoint with ShadowProductionVariants")
         specs, pools = [], []
         for variant in config.production_variants:
             identity = VariantId(self.current_account, self.region, endpoint, variant["VariantName"])
@@ -218,7 +218,13 @@ class SageMaker(InferenceComponentActions):
         for feature in ("AsyncInferenceConfig", "DataCaptureConfig"):
             if pools and config.request.get(feature):
                 raise NotImplementedError(f"CreateEndpoint with {feature} for inference components")
-        return EndpointSettings(config.endpoint_config_name, tuple(specs), data_capture, pools=tuple(pools))
+        return EndpointSettings(
+            config.endpoint_config_name,
+            tuple(specs),
+            data_capture,
+            pools=tuple(pools),
+            async_inference=AsyncSettings.from_request(config.request.get("AsyncInferenceConfig")),
+        )
 
     def _components_in_the_way(self, endpoint: Endpoint, settings: EndpointSettings) -> str | None:
         """Why inference components keep an endpoint from becoming what a configuration says; None if they do not."""

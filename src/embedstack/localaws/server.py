@@ -18,6 +18,8 @@ from moto.moto_server.werkzeug_app import MotoRequestHandler
 from werkzeug.serving import BaseWSGIServer, make_server
 
 from embedstack.localaws.app import LocalAwsApplication, version
+from embedstack.localaws.async_inference.service import AsyncInference
+from embedstack.localaws.autoscaling.service import AutoScaling
 from embedstack.localaws.cloudwatch.monitoring import Monitoring
 from embedstack.localaws.config import LocalAwsConfig
 from embedstack.localaws.conformance import AnswerCheck
@@ -50,6 +52,8 @@ class LocalAws:
         self._server: BaseWSGIServer | None = None
         self._host: EndpointHost | None = None
         self._monitoring: Monitoring | None = None
+        self._auto_scaling: AutoScaling | None = None
+        self._async_inference: AsyncInference | None = None
         self._pids: PidFiles | None = None
         self._thread: threading.Thread | None = None
 
@@ -127,11 +131,17 @@ class LocalAws:
         monitoring = self._monitoring = Monitoring(simulated)
         recorder = MetricRecorder(simulated, monitoring.metrics)
         self._host = EndpointHost(config, state_dir, self._pids, recorder, simulated)
-        services: WSGIApplication = LocalAwsApplication(self._host, monitoring, self._describe)
+        scaling = self._auto_scaling = AutoScaling(self._host.scalable, monitoring)
+        self._host.is_scalable_target = scaling.is_target
+        queues = self._async_inference = AsyncInference(self._host)
+        monitoring.alarms.on_minute(queues.sample)
+        services: WSGIApplication = LocalAwsApplication(self._host, monitoring, scaling, queues, self._describe)
         if config.check_answers:
             services = AnswerCheck(services)
         application = TimeControl(FaultInjector(services), simulated)
         monitoring.alarms.start()
+        scaling.start()
+        queues.start()
         with _listen(config.port) as listener:
             self._server = make_server(
                 "127.0.0.1",
@@ -152,6 +162,12 @@ class LocalAws:
         if self._monitoring is not None:
             self._monitoring.alarms.close()
             self._monitoring = None
+        if self._auto_scaling is not None:
+            self._auto_scaling.close()
+            self._auto_scaling = None
+        if self._async_inference is not None:
+            self._async_inference.close()
+            self._async_inference = None
         if self._host is not None:
             self._host.close()
             self._host = None

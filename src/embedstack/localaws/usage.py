@@ -40,19 +40,21 @@ class UsageMetrics:
             endpoints: Those that exist.
             is_scalable_target: Whether Application Auto Scaling looks after a resource, by account, region and id.
         """
-        variants = [
-            variant
+        running = [
+            (endpoint, variant)
             for endpoint in endpoints
             if endpoint.invocable and endpoint.traffic.current is not None
             for variant in endpoint.traffic.current.variants
         ]
+        variants = [variant for _, variant in running]
         if self._is_due(_CONCURRENCY_SECONDS):
             for variant in variants:
                 self._record_concurrency(variant)
         if self._is_due(_MINUTE):
-            for variant in variants:
+            for endpoint, variant in running:
                 self._record_hosts(variant)
-                if self._is_autoscaled(variant, is_scalable_target):
+                # An asynchronous endpoint has no such metrics: its queue is what it is scaled by.
+                if endpoint.settings.async_inference is None and self._is_autoscaled(variant, is_scalable_target):
                     self._record_silence(variant)
             self._processes.keep_only({pid for variant in variants for pid in variant.fleet.pids})
 

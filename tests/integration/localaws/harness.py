@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import boto3
@@ -112,6 +113,11 @@ class Aws:
         """Let the local AWS's time pass at once."""
         body = json.dumps({"advance": seconds}).encode()
         assert urllib3.request("POST", f"{self.server.url}/_embedstack/time", body=body).status == 200
+
+    def now(self) -> datetime:
+        """The local AWS's time."""
+        answer = urllib3.request("GET", f"{self.server.url}/_embedstack/time")
+        return datetime.fromisoformat(answer.json()["now"])
 
     def pids(self) -> list[int]:
         """Pids of the containers that run, by their pid files."""

@@ -29,14 +29,9 @@ from tests.integration.localaws.harness import Aws
             lambda client: client.invoke_endpoint_with_response_stream(EndpointName="x", Body=b""),
             "sagemaker-runtime: POST /endpoints/x/invocations-response-stream",
         ),
-        (
-            "sagemaker-runtime",
-            lambda client: client.invoke_endpoint_async(EndpointName="x", InputLocation="s3://a/b"),
-            "sagemaker-runtime: the sagemaker-runtime operation at /endpoints/x/async-invocations",
-        ),
         ("translate", lambda client: client.list_languages(), r"service translate\.us-east-1\.amazonaws\.com"),
     ],
-    ids=["json", "logs", "query", "sts", "cloudwatch", "stream", "async", "service"],
+    ids=["json", "logs", "query", "sts", "cloudwatch", "stream", "service"],
 )
 def test_what_is_not_implemented_is_named_and_not_retried(
     aws: Aws, service: str, call: Callable[[Any], Any], names: str

@@ -3,6 +3,7 @@
 import json
 import logging
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -39,9 +40,17 @@ class AlarmEvaluator(AlarmStates):
         super().__init__(time)
         self._readings = AlarmReadings(store)
         self._turn = threading.Lock()
+        self._samplers: list[Callable[[datetime], None]] = []
         self._next = _tick_after(time.now())
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
+
+    def on_minute(self, sample: Callable[[datetime], None]) -> None:
+        """Call ``sample`` with each full minute before its alarms are evaluated, also of those that time skips.
+
+        It records what is measured by the minute and not by request: a minute that time was moved over has data too.
+        """
+        self._samplers.append(sample)
 
     def start(self) -> None:
         """Evaluate in the background until :meth:`close`."""
@@ -75,6 +84,12 @@ class AlarmEvaluator(AlarmStates):
 
     def _evaluate_at(self, moment: datetime) -> None:
         full_minute = moment.second == 0
+        for sample in self._samplers if full_minute else ():
+            try:
+                sample(moment)
+            except Exception:
+                # Other metrics and the alarms do not depend on this one.
+                _logger.exception("sampling metrics failed")
         for placed in all_alarms():
             alarm = placed.alarm
             if alarm.rule is None and (full_minute or period_of(alarm) < _MINUTE):

@@ -20,7 +20,7 @@ class PublishRefusedError(RuntimeError):
     """The topic took no message."""
 
 
-def publish(topic_arn: str, message: str, subject: str) -> None:
+def publish(topic_arn: str, message: str, subject: str | None) -> None:
     """Publish a message.
 
     Raises:
@@ -45,7 +45,7 @@ def publish(topic_arn: str, message: str, subject: str) -> None:
     topic.sent_notifications.append((message_id, message, subject, None, None))
 
 
-def _deliver(subscription: Any, message: str, message_id: str, subject: str) -> None:
+def _deliver(subscription: Any, message: str, message_id: str, subject: str | None) -> None:
     if subscription.protocol in ("http", "https"):
         headers = {"Content-Type": "text/plain; charset=UTF-8", "x-amz-sns-message-type": "Notification"}
         data = subscription.get_post_data(message, message_id, subject)

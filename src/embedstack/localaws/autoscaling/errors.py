@@ -1,0 +1,40 @@
+"""The service's errors, in its own shapes and words."""
+
+from moto.core.exceptions import JsonRESTError
+
+__all__ = ["InvalidNextToken", "ObjectNotFound", "ResourceNotFound", "TooManyTags", "ValidationFailed"]
+
+
+class ValidationFailed(JsonRESTError):  # type: ignore[misc]  # moto is untyped
+    """ValidationException."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("ValidationException", message)
+
+
+class ObjectNotFound(JsonRESTError):  # type: ignore[misc]  # moto is untyped
+    """ObjectNotFoundException: no such target, policy or scheduled action."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("ObjectNotFoundException", message)
+
+
+class InvalidNextToken(JsonRESTError):  # type: ignore[misc]  # moto is untyped
+    """InvalidNextTokenException."""
+
+    def __init__(self) -> None:
+        super().__init__("InvalidNextTokenException", "The specified next token is not valid.")
+
+
+class ResourceNotFound(JsonRESTError):  # type: ignore[misc]  # moto is untyped
+    """ResourceNotFoundException of the tagging operations."""
+
+    def __init__(self, arn: str) -> None:
+        super().__init__("ResourceNotFoundException", f"The specified resource doesn't exist: {arn}")
+
+
+class TooManyTags(JsonRESTError):  # type: ignore[misc]  # moto is untyped
+    """TooManyTagsException."""
+
+    def __init__(self, arn: str) -> None:
+        super().__init__("TooManyTagsException", f"Too many tags on {arn}: a scalable target has up to 50.")

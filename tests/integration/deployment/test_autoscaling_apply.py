@@ -1,0 +1,117 @@
+"""What scales, applied as on AWS: instances by load, steps and hours, and a queue that wakes its endpoint."""
+
+import json
+import time
+import urllib.request
+
+REALTIME = "alex-embedding-endpoint"
+QUEUE = "alex-batch-endpoint"
+VARIABLES = """
+name        = "alex"
+environment = "local"
+endpoints = {
+  embedding = {
+    model    = { hub_id = "sentence-transformers/all-MiniLM-L6-v2" }
+    realtime = { instance_type = "ml.c6i.xlarge", deployment = { strategy = "all_at_once" } }
+    autoscaling = {
+      min      = 1
+      max      = 2
+      tracking = { requests_per_second = 20 }
+      step = {
+        metric_name = "ConcurrentRequestsPerModel"
+        threshold   = 8
+        steps       = [{ change = 1, lower = 0 }]
+      }
+      schedules = {
+        evening = { schedule = "cron(0 20 ? * MON-FRI *)", timezone = "Europe/Berlin", min = 1, max = 1 }
+        refresh = { schedule = "rate(1 day)", max = 2 }
+      }
+    }
+  }
+  batch = {
+    model = { hub_id = "sentence-transformers/all-MiniLM-L6-v2" }
+    realtime = {
+      instance_type = "ml.c6i.xlarge"
+      async         = { input_path = "s3://batches/in", output_path = "s3://batches/out" }
+    }
+    autoscaling = { max = 2, tracking = {} }
+  }
+}
+"""
+#: Inputs that change in place, and ones for which the target is registered anew.
+CHANGES = {
+    "requests_per_second = 20": "requests_per_second = 30, scale_in_cooldown_s = 600",
+    "threshold   = 8": "threshold   = 6",
+    "cron(0 20 ? * MON-FRI *)": "cron(30 20 ? * MON-FRI *)",
+    "autoscaling = { max = 2, tracking = {} }": "autoscaling = { max = 3, tracking = { value = 2 } }",
+}
+
+
+def test_apply_queue_change_destroy(stack):
+    stack.client("s3").create_bucket(Bucket="batches")
+    root = stack.apply(VARIABLES)
+    assert _targets(stack) == {
+        f"endpoint/{REALTIME}/variant/AllTraffic": (1, 2),
+        f"endpoint/{QUEUE}/variant/AllTraffic": (0, 2),
+    }
+
+    _pass_minutes(stack, 16)
+    _wait_until(lambda: _instances(stack, QUEUE) == 0)
+    # What autoscaling moved is not taken for a change that somebody made by hand.
+    assert stack.is_up_to_date(root)
+    called = stack.client("sagemaker-runtime").invoke_endpoint_async(
+        EndpointName=QUEUE, Body=b'{"inputs": "a text"}', ContentType="application/json"
+    )
+    _pass_minutes(stack, 1)
+    assert len(_answer(stack, called["OutputLocation"])[0]) == 384
+    assert _instances(stack, QUEUE) == 1
+
+    changed = VARIABLES
+    for before, after in CHANGES.items():
+        assert before in changed
+        changed = changed.replace(before, after)
+    root = stack.apply(changed)
+    assert stack.is_up_to_date(root)
+    assert _targets(stack)[f"endpoint/{QUEUE}/variant/AllTraffic"] == (0, 3)
+    policies = stack.client("application-autoscaling").describe_scaling_policies(ServiceNamespace="sagemaker")
+    values = {
+        policy["PolicyName"]: policy["TargetTrackingScalingPolicyConfiguration"]["TargetValue"]
+        for policy in policies["ScalingPolicies"]
+        if policy["PolicyType"] == "TargetTrackingScaling"
+    }
+    assert values == {"alex-embedding-tracking": 30 * 0.5 * 60, "alex-batch-tracking": 2}
+
+    root.destroy()
+    _wait_until(lambda: not stack.client("sagemaker").list_endpoints()["Endpoints"])
+    assert _targets(stack) == {}
+    assert stack.client("cloudwatch").describe_alarms()["MetricAlarms"] == []
+
+
+def _targets(stack):
+    scaling = stack.client("application-autoscaling")
+    targets = scaling.describe_scalable_targets(ServiceNamespace="sagemaker")["ScalableTargets"]
+    return {target["ResourceId"]: (target["MinCapacity"], target["MaxCapacity"]) for target in targets}
+
+
+def _instances(stack, endpoint):
+    (variant,) = stack.client("sagemaker").describe_endpoint(EndpointName=endpoint)["ProductionVariants"]
+    return variant["CurrentInstanceCount"]
+
+
+def _answer(stack, location):
+    bucket, _, key = location.removeprefix("s3://").partition("/")
+    s3 = stack.client("s3")
+    _wait_until(lambda: s3.list_objects_v2(Bucket=bucket, Prefix=key)["KeyCount"])
+    return json.loads(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
+
+
+def _pass_minutes(stack, minutes):
+    url = f"{stack.environment['AWS_ENDPOINT_URL']}/_embedstack/time"
+    urllib.request.urlopen(url, json.dumps({"advance": 60 * minutes}).encode()).close()
+
+
+def _wait_until(condition, timeout=60):
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
