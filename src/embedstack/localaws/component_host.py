@@ -30,8 +30,7 @@ _logger = logging.getLogger(__name__)
 
 #: Simulated seconds between two samples: ConcurrentRequestsPerCopy comes every ten seconds, others every minute ("Auto
 #: scaling policy overview" in the developer guide).
-_CONCURRENCY_SECONDS = 10.0
-_MINUTE = 60.0
+_CONCURRENCY_SECONDS = 10
 
 
 class ComponentHost:
@@ -64,7 +63,7 @@ class ComponentHost:
         self._run = run
         self._lock = threading.Lock()
         self._components: dict[tuple[str, str, str], InferenceComponent] = {}
-        self._next_concurrency = self._next_minute = 0.0
+        self._next_concurrency = 0.0
 
     def create(
         self,
@@ -144,41 +143,26 @@ class ComponentHost:
             components = list(self._components.values())
         at_the_same_time([component.stop for component in components])
 
-    def tick(self, is_scalable_target: "Callable[[str, str, str], bool]") -> None:
-        """Let the copies look after themselves, and record their load. Called every so often.
-
-        Args:
-            is_scalable_target: Whether Application Auto Scaling looks after a resource, by account, region and id.
-        """
+    def tick(self) -> None:
+        """Let the copies look after themselves, and record their load. Called every so often."""
         with self._lock:
             components = list(self._components.values())
         now = self._time.seconds()
-        concurrency, minute = now >= self._next_concurrency, now >= self._next_minute
-        self._next_concurrency = now + _CONCURRENCY_SECONDS if concurrency else self._next_concurrency
-        self._next_minute = now + _MINUTE if minute else self._next_minute
+        is_due = now >= self._next_concurrency
+        self._next_concurrency = now + _CONCURRENCY_SECONDS if is_due else self._next_concurrency
         for component in components:
             try:
                 component.tick()
-                if concurrency:
+                if is_due:
                     self._record_concurrency(component)
-                if minute:
-                    self._record_silence(component, is_scalable_target)
             except Exception:
                 # The clock goes on for the other components.
                 _logger.exception("looking after inference component %s failed", component.name)
 
     def _record_concurrency(self, component: InferenceComponent) -> None:
         loads = component.fleet.loads if component.fleet is not None else []
-        self._metrics.record(component.spec.identity, [("ConcurrentRequestsPerCopy", float(load)) for load in loads])
-
-    def _record_silence(
-        self, component: InferenceComponent, is_scalable_target: "Callable[[str, str, str], bool]"
-    ) -> None:
-        """What is scaled automatically has its metric at zero when nothing comes, so that it scales in."""
-        identity, fleet = component.spec.identity, component.fleet
-        silent = fleet is not None and fleet.current > 0 and fleet.in_flight == 0
-        if silent and is_scalable_target(identity.account_id, identity.region, f"inference-component/{identity.name}"):
-            self._metrics.record(identity, [("InvocationsPerCopy", 0.0)])
+        samples = [("ConcurrentRequestsPerCopy", float(load)) for load in loads]
+        self._metrics.record(component.spec.identity, samples, resolution=_CONCURRENCY_SECONDS)
 
 
 class ComponentCopies:

@@ -235,7 +235,7 @@ class EndpointHost:
         while not self._closed.wait(self._TICK_SECONDS):
             with self._lock:
                 endpoints = list(self._endpoints)
-            self.components.tick(self.is_scalable_target)
+            self.components.tick()
             for endpoint in endpoints:
                 try:
                     endpoint.tick()
@@ -243,6 +243,6 @@ class EndpointHost:
                     # The clock goes on for the other endpoints.
                     _logger.exception("looking after endpoint %s failed", endpoint.endpoint_name)
             try:
-                self._usage.tick(endpoints, self.is_scalable_target)
+                self._usage.tick(endpoints)
             except Exception:
                 _logger.exception("recording usage failed")

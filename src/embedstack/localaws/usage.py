@@ -1,12 +1,11 @@
-"""Metrics that do not come with a request: how busy each instance is, and that nothing came at all."""
+"""Metrics that do not come with a request: how busy each instance is."""
 
 from typing import TYPE_CHECKING
 
 from embedstack.localaws.process_usage import ProcessUsage
-from embedstack.localaws.scalable_variants import variant_resource
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     from embedstack.localaws.endpoints import Endpoint
     from embedstack.localaws.metrics import MetricRecorder
@@ -33,29 +32,24 @@ class UsageMetrics:
         self._processes = ProcessUsage()
         self._last: dict[int, int] = {}
 
-    def tick(self, endpoints: "Iterable[Endpoint]", is_scalable_target: "Callable[[str, str, str], bool]") -> None:
+    def tick(self, endpoints: "Iterable[Endpoint]") -> None:
         """Record what is due.
 
         Args:
             endpoints: Those that exist.
-            is_scalable_target: Whether Application Auto Scaling looks after a resource, by account, region and id.
         """
-        running = [
-            (endpoint, variant)
+        variants = [
+            variant
             for endpoint in endpoints
             if endpoint.invocable and endpoint.traffic.current is not None
             for variant in endpoint.traffic.current.variants
         ]
-        variants = [variant for _, variant in running]
         if self._is_due(_CONCURRENCY_SECONDS):
             for variant in variants:
                 self._record_concurrency(variant)
         if self._is_due(_MINUTE):
-            for endpoint, variant in running:
+            for variant in variants:
                 self._record_hosts(variant)
-                # An asynchronous endpoint has no such metrics: its queue is what it is scaled by.
-                if endpoint.settings.async_inference is None and self._is_autoscaled(variant, is_scalable_target):
-                    self._record_silence(variant)
             self._processes.keep_only({pid for variant in variants for pid in variant.fleet.pids})
 
     def _is_due(self, period: int) -> bool:
@@ -78,21 +72,3 @@ class UsageMetrics:
             samples = [("CPUUtilization", usage[0]), ("MemoryUtilization", usage[1])]
             published = samples[1:] if variant.serverless is not None else samples
             self._metrics.record(variant.spec.identity, published, namespace=_HOST_NAMESPACE)
-
-    @staticmethod
-    def _is_autoscaled(variant: "Variant", is_scalable_target: "Callable[[str, str, str], bool]") -> bool:
-        identity = variant.spec.identity
-        resource = variant_resource(identity.endpoint, identity.variant)
-        return is_scalable_target(identity.account_id, identity.region, resource)
-
-    def _record_silence(self, variant: "Variant") -> None:
-        """A variant that is scaled automatically has its metric at zero when there is no traffic.
-
-        Source: developer guide, "Automatic scaling of SageMaker AI models": for a variant without traffic SageMaker
-        emits metrics with a value of zero, so that it scales in to its minimum.
-        """
-        metric = "InvocationsPerInstance"
-        if variant.serverless is not None:
-            metric = "ServerlessProvisionedConcurrencyUtilization"
-        if variant.fleet.in_flight == 0:
-            self._metrics.record(variant.spec.identity, [(metric, 0.0)])
