@@ -27,6 +27,7 @@ class Settings(BaseSettings):
         embedding_truncate: Cut texts that are longer than the model reads instead of refusing them.
         embedding_concurrency: Requests in flight at once.
         embedding_deadline_seconds: How long a call may take; None for ever.
+        embedding_timeout_seconds: How long to wait for a byte of one request's answer; None for the backend's default.
         embedding_requests_per_second: Requests at most; None for any.
         embedding_texts_per_second: Texts at most; None for any.
         embedstack_cache_mb: Memory for vectors that are known already; 0 for no cache.
@@ -64,6 +65,7 @@ class Settings(BaseSettings):
     embedding_truncate: bool = False
     embedding_concurrency: int = Field(default=8, ge=1)
     embedding_deadline_seconds: float | None = Field(default=None, gt=0)
+    embedding_timeout_seconds: float | None = Field(default=None, gt=0)
     embedding_requests_per_second: float | None = Field(default=None, gt=0)
     embedding_texts_per_second: float | None = Field(default=None, gt=0)
     embedstack_cache_mb: int = Field(default=256, ge=0)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from embedstack.embedders.base import Embedder
 from embedstack.embedders.batching import Limits
-from embedstack.errors import ConfigurationError
+from embedstack.errors import ConfigurationError, ModelFailed
 from embedstack.model_files import find_model_folder
 from embedstack.settings import Settings, load_settings
 
@@ -67,7 +67,11 @@ class LocalEmbedder(Embedder):
         encoder = self._load()
         shortened = self.info.dimensions if self.info.shortened_from else None
         encoder.check_dimensions(shortened)
-        encoded = encoder.encode(texts, truncate=self._truncate)
+        try:
+            encoded = encoder.encode(texts, truncate=self._truncate)
+        except RuntimeError as error:
+            # What the engine raises, as when there is no memory left for the batch.
+            raise ModelFailed(f"The model failed in this process: {error}", retryable=True) from error
         self.count_tokens(encoded.tokens)
         return encoded.vectors(shortened, normalize=self.info.normalized)
 

@@ -69,7 +69,9 @@ class OllamaEmbedder(Embedder):
             maxsize=self.limits.concurrency,
             block=True,
             retries=False,
-            timeout=urllib3.Timeout(connect=_CONNECT_TIMEOUT_SECONDS, read=_READ_TIMEOUT_SECONDS),
+            timeout=urllib3.Timeout(
+                connect=_CONNECT_TIMEOUT_SECONDS, read=settings.embedding_timeout_seconds or _READ_TIMEOUT_SECONDS
+            ),
         )
 
     def request_bytes(self, text: str) -> int:

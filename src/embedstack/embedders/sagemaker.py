@@ -77,7 +77,13 @@ class SageMakerEmbedder(Embedder):
             for name, value in (("TargetVariant", target_variant), ("InferenceComponentName", inference_component))
             if value is not None
         }
-        self._client = AwsClient("sagemaker-runtime", settings, max_connections=limits.concurrency, session=session)
+        self._client = AwsClient(
+            "sagemaker-runtime",
+            settings,
+            max_connections=limits.concurrency,
+            read_timeout=settings.embedding_timeout_seconds,
+            session=session,
+        )
         # None until an endpoint has answered rows once: a HuggingFace container fails when asked for an array.
         self._gives_arrays: bool | None = None if client_pooling is None else False
         self._has_answered = False
