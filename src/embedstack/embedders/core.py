@@ -12,7 +12,7 @@ from embedstack.embedders.call import Call
 from embedstack.embedders.engine import arun, run
 from embedstack.embedders.integrity import check_vectors
 from embedstack.embedders.isolation import embed_isolated
-from embedstack.embedders.outcome import Assembly, Collected, Part
+from embedstack.embedders.outcome import Part
 from embedstack.embedders.pacing import AdaptiveConcurrency, BatchSizer
 from embedstack.embedders.usage import Meter, Price, Stats
 from embedstack.errors import EmbedStackError, Throttled
@@ -128,15 +128,16 @@ class BatchEmbedder(ABC):
             on_too_large=self.sizer.too_large,
         )
 
-    def embed_prepared(self, texts: Sequence[str], kind: Kind) -> Collected:
-        """For a wrapper: embed any number of texts that have their prompt already, and list all failures."""
+    def run_prepared(self, texts: Sequence[str], kind: Kind) -> Iterator[Part]:
+        """For a wrapper: embed any number of texts that have their prompt already, and list all failures.
+
+        Yields:
+            What came of each batch, as soon as it has come, in the order of the texts.
+        """
         batcher = Batcher(
             self.limits, self.sizer, self.request_bytes, envelope_bytes=self.envelope_bytes, prompt="", collect=True
         )
-        assembly = Assembly(len(texts), self.info.dimensions, None)
-        for part in self._run(batcher.split(texts), kind, collect=True):
-            assembly.add(part)
-        return assembly.collected()
+        return self._run(batcher.split(texts), kind, collect=True)
 
     def stats(self) -> Stats:
         """What was done since this embedder was made."""
