@@ -4,7 +4,7 @@ from collections.abc import Callable
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
-from embedstack.cache import Cache, CachedEmbedder, MemoryCache, SqliteCache
+from embedstack.cache import Cache, CachedEmbedder, KmsKey, MemoryCache, SqliteCache
 from embedstack.embedders import (
     BedrockEmbedder,
     Embedder,
@@ -62,7 +62,7 @@ def load_embedder(
     names = [settings.embedding_backend, *settings.fallback_backends]
     backends = [_keep_going(_load_backend(name, settings, session), settings, on_wait) for name in names]
     embedder = backends[0] if len(backends) == 1 else FallbackEmbedder(*backends)
-    caches = _load_caches(settings)
+    caches = _load_caches(settings, session)
     if caches:
         embedder = CachedEmbedder(embedder, *caches)
     if settings.embedding_deadline_seconds is not None:
@@ -124,12 +124,21 @@ def _keep_going(backend: Embedder, settings: Settings, on_wait: Callable[[Waitin
     return CircuitBreakerEmbedder(embedder)
 
 
-def _load_caches(settings: Settings) -> list[Cache]:
-    caches: list[Cache] = []
-    if settings.embedstack_cache_mb > 0:
-        ttl = settings.embedstack_cache_ttl_seconds
-        caches.append(MemoryCache(max_bytes=settings.embedstack_cache_mb * 1024 * 1024, ttl_seconds=ttl))
-        if settings.embedstack_cache_file is not None:
-            key = settings.embedstack_cache_key.get_secret_value() if settings.embedstack_cache_key else None
-            caches.append(SqliteCache(settings.embedstack_cache_file, ttl_seconds=ttl, key=key))
-    return caches
+def _load_caches(settings: Settings, session: "boto3.Session | None") -> list[Cache]:
+    if settings.embedstack_cache_mb == 0:
+        return []
+    ttl = settings.embedstack_cache_ttl_seconds
+    memory = MemoryCache(max_bytes=settings.embedstack_cache_mb * 1024 * 1024, ttl_seconds=ttl)
+    if settings.embedstack_cache_file is None:
+        return [memory]
+    key = _cache_key(settings, session)
+    return [memory, SqliteCache(settings.embedstack_cache_file, ttl_seconds=ttl, key=key)]
+
+
+def _cache_key(settings: Settings, session: "boto3.Session | None") -> str | KmsKey | None:
+    given, wrapped = settings.embedstack_cache_key, settings.embedstack_cache_kms_key
+    if given is not None and wrapped is not None:
+        raise ConfigurationError("Set EMBEDSTACK_CACHE_KEY or EMBEDSTACK_CACHE_KMS_KEY, not both.")
+    if wrapped is not None:
+        return KmsKey(wrapped, settings, session=session)
+    return given.get_secret_value() if given is not None else None

@@ -33,6 +33,7 @@ class Settings(BaseSettings):
         embedstack_cache_mb: Memory for vectors that are known already; 0 for no cache.
         embedstack_cache_file: SQLite file behind it; None for none.
         embedstack_cache_key: 32 bytes in base64 that the file is encrypted with.
+        embedstack_cache_kms_key: Id, ARN or alias of a KMS key that wraps the file's own key, in place of the former.
         embedstack_cache_ttl_seconds: How long a vector is kept; None for ever.
         st_model_name: The model's Hugging Face Hub id, for every backend but Bedrock.
         bedrock_embedding_model_id: Bedrock's id of the embedding model.
@@ -71,6 +72,7 @@ class Settings(BaseSettings):
     embedstack_cache_mb: int = Field(default=256, ge=0)
     embedstack_cache_file: Path | None = None
     embedstack_cache_key: SecretStr | None = None
+    embedstack_cache_kms_key: str | None = None
     embedstack_cache_ttl_seconds: float | None = Field(default=None, gt=0)
     st_model_name: str = "sentence-transformers/all-MiniLM-L6-v2"
     bedrock_embedding_model_id: str = "amazon.titan-embed-text-v2:0"

@@ -21,7 +21,7 @@ import numpy as np
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-__all__ = ["BY_SERVICE", "FAULTS_PATH", "ErrorAnswers", "FaultInjector"]
+__all__ = ["BY_SERVICE", "FAULTS_PATH", "FaultInjector"]
 
 FAULTS_PATH = "/_embedstack/faults"
 
