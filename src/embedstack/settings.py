@@ -1,7 +1,7 @@
 """Configuration: an explicit argument beats the environment, which beats ``.env``, which beats the default."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -38,6 +38,8 @@ class Settings(BaseSettings):
         st_model_name: The model's Hugging Face Hub id, for every backend but Bedrock.
         bedrock_embedding_model_id: Bedrock's id of the embedding model.
         bedrock_model_id: Bedrock's id of the model that generates text, or of an inference profile of it.
+        bedrock_api_format: How to speak to it: ``converse``, or ``claude``, ``llama3`` or ``llama2`` for a model that
+            Converse does not take.
         bedrock_max_tokens: Tokens of an answer at most.
         bedrock_temperature: Randomness of an answer, 0 to 1; None leaves it to the model.
         bedrock_timeout: Seconds to wait for an answer.
@@ -77,6 +79,7 @@ class Settings(BaseSettings):
     st_model_name: str = "sentence-transformers/all-MiniLM-L6-v2"
     bedrock_embedding_model_id: str = "amazon.titan-embed-text-v2:0"
     bedrock_model_id: str | None = None
+    bedrock_api_format: Literal["converse", "claude", "llama3", "llama2"] = "converse"
     bedrock_max_tokens: int = Field(default=2000, ge=1)
     bedrock_temperature: float | None = Field(default=None, ge=0, le=1)
     bedrock_timeout: float = Field(default=30, gt=0)
