@@ -26,7 +26,7 @@ from embedstack.resilience import (
     RetryingEmbedder,
     Waiting,
 )
-from embedstack.settings import Settings, load_settings
+from embedstack.settings import Settings, change_settings, load_settings
 
 if TYPE_CHECKING:
     import boto3
@@ -47,18 +47,19 @@ def load_embedder(
     """Build an embedder: deadline, cache, fallback, circuit breaker, rate limit, retry, backend.
 
     Args:
-        settings: Configuration; read from the environment and ``.env`` otherwise.
+        settings: Configuration; read from the environment, ``.env`` and EMBEDSTACK_CONFIG's file otherwise.
         session: A boto3 session of the caller's.
         on_wait: Called before each wait for another attempt, as when an endpoint has to wake first.
-        overrides: Settings that beat the configured ones, by their names: ``load_embedder(embedding_backend="local")``.
+        overrides: Settings that beat the configured ones, by their names: ``load_embedder(embedding_backend="local")``,
+            ``load_embedder(embedstack_config="embeddings.yaml")``.
 
     Returns:
         The embedder. Close it, or use it in a ``with`` statement, to let go of its threads and files.
 
     Raises:
-        ConfigurationError: A setting is missing or wrong, or there is no such backend.
+        ConfigurationError: A setting is missing, wrong or not known, or there is no such backend.
     """
-    settings = settings.model_copy(update=overrides) if settings else load_settings(**overrides)
+    settings = change_settings(settings, **overrides) if settings else load_settings(**overrides)
     names = [settings.embedding_backend, *settings.fallback_backends]
     backends = [_keep_going(_load_backend(name, settings, session), settings, on_wait) for name in names]
     embedder = backends[0] if len(backends) == 1 else FallbackEmbedder(*backends)

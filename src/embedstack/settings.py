@@ -1,20 +1,29 @@
-"""Configuration: an explicit argument beats the environment, which beats ``.env``, which beats the default."""
+"""Configuration: an explicit argument beats the environment, which beats ``.env``, which beats a YAML file.
 
+What none of them gives has its default.
+"""
+
+from collections.abc import Collection
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from embedstack.errors import ConfigurationError
+from embedstack.settings_file import check_names, read_settings_file
 
-__all__ = ["Settings", "load_settings"]
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
+__all__ = ["Settings", "change_settings", "load_settings"]
 
 
 class Settings(BaseSettings):
     """The settings that the client and the scripts read; ``.env.example`` explains each.
 
     Attributes:
+        embedstack_config: YAML file with settings by these names; None for none.
         aws_region: Region of the endpoint; None leaves it to the AWS configuration files.
         aws_account_id: Account that the endpoint is expected in; None checks nothing.
         aws_endpoint_url: Where AWS is; None is AWS itself.
@@ -56,6 +65,7 @@ class Settings(BaseSettings):
         env_file=".env", env_file_encoding="utf-8", env_ignore_empty=True, extra="ignore", populate_by_name=True
     )
 
+    embedstack_config: Path | None = None
     aws_region: str | None = Field(
         default=None, validation_alias=AliasChoices("aws_region", "default_aws_region", "aws_default_region")
     )
@@ -124,12 +134,39 @@ def load_settings(**overrides: Any) -> Settings:
     """Read the settings; an override that is None counts as not given.
 
     Raises:
-        ConfigurationError: A value is not of its type or out of its range; the message names the variable.
+        ConfigurationError: There is no such setting, or a value is not of its type or out of its range; the message
+            names the variable.
     """
+    check_names(overrides, Settings.model_fields, "An argument")
+    given = {name: value for name, value in overrides.items() if value is not None}
+    settings = _validated(given)
+    if settings.embedstack_config is None:
+        return settings
+    file = settings.embedstack_config
+    values = read_settings_file(file, Settings.model_fields)
+    missing = {name: value for name, value in values.items() if name not in settings.model_fields_set}
+    return _validated({**missing, **given}, file=file, of_file=missing)
+
+
+def change_settings(settings: Settings, **overrides: Any) -> Settings:
+    """The same settings but for these, whatever the environment says.
+
+    Raises:
+        ConfigurationError: As :func:`load_settings`.
+    """
+    check_names(overrides, Settings.model_fields, "An argument")
+    return _validated({**settings.model_dump(), **overrides})
+
+
+def _validated(values: dict[str, Any], *, file: Path | None = None, of_file: Collection[str] = ()) -> Settings:
     try:
-        return Settings(**{name: value for name, value in overrides.items() if value is not None})
+        return Settings(**values)
     except ValidationError as error:
-        problems = "; ".join(
-            f"{'.'.join(str(part) for part in problem['loc']).upper()}: {problem['msg']}" for problem in error.errors()
-        )
+        problems = "; ".join(_describe(problem, file, of_file) for problem in error.errors())
         raise ConfigurationError(f"A setting cannot be used. {problems}.") from None
+
+
+def _describe(problem: "ErrorDetails", file: Path | None, of_file: Collection[str]) -> str:
+    name = ".".join(str(part) for part in problem["loc"])
+    where = f" (in {file})" if name in of_file else ""
+    return f"{name.upper()}{where}: {problem['msg']}"

@@ -15,7 +15,7 @@ from embedstack.bedrock import check_residency, translate_bedrock_error
 from embedstack.confidential import confidential
 from embedstack.errors import ConfigurationError, EndpointUnavailable, TextTooLong
 from embedstack.generation.records import GenerationPrice, GenerationStats, Message, Reply, Sampling
-from embedstack.generation.wire import WIRES, ApiFormat, Conversation, Usage
+from embedstack.generation.wire import ApiFormat, Conversation, Usage, wire_for
 from embedstack.resilience import CircuitBreaker, Retry
 from embedstack.settings import Settings, load_settings
 
@@ -72,7 +72,7 @@ class Generator:
             )
         check_residency(chosen, settings)
         self.model_id = chosen
-        self._wire = WIRES[api_format or settings.bedrock_api_format]
+        self._wire = wire_for(api_format or settings.bedrock_api_format)
         self._settings = settings
         self._context_tokens = context_tokens
         self._overflow = overflow

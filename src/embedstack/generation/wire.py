@@ -12,7 +12,7 @@ from typing import Any, Literal, Protocol
 from embedstack.errors import ConfigurationError, InputError, ModelFailed
 from embedstack.generation.records import Message, Sampling
 
-__all__ = ["WIRES", "Answer", "ApiFormat", "Conversation", "Usage", "Wire"]
+__all__ = ["Answer", "ApiFormat", "Conversation", "Usage", "Wire", "wire_for"]
 
 ApiFormat = Literal["converse", "claude", "llama3", "llama2"]
 
@@ -227,10 +227,14 @@ def _parse(content: bytes) -> dict[str, Any]:
     return parsed
 
 
-#: By the name of the format.
-WIRES: Mapping[ApiFormat, Wire] = {
+_WIRES: Mapping[ApiFormat, Wire] = {
     "converse": ConverseWire(),
     "claude": ClaudeWire(),
     "llama3": LlamaWire(3),
     "llama2": LlamaWire(2),
 }
+
+
+def wire_for(api_format: ApiFormat) -> Wire:
+    """What speaks a format."""
+    return _WIRES[api_format]
