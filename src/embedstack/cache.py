@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from embedstack.cache_keys import KmsKey
 from embedstack.cache_memory import MemoryCache
 from embedstack.cache_sqlite import SqliteCache
 from embedstack.embedders.batching import Batch, Limits
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 
     Vector = NDArray[np.float32]
 
-__all__ = ["Cache", "CachedEmbedder", "KmsKey", "MemoryCache", "SqliteCache"]
+__all__ = ["Cache", "CachedEmbedder", "MemoryCache", "SqliteCache"]
 
 # Texts that are looked up together; the missing ones are embedded together, each once.
 _WINDOW = 4096

@@ -48,7 +48,7 @@ class SqliteCache:
             path: The file.
             max_bytes: Of all vectors together, about; the oldest go first.
             ttl_seconds: How long a vector is good for; None for ever.
-            key: 32 bytes in base64, or a :class:`~embedstack.cache_keys.KmsKey`. Vectors are encrypted with it
+            key: 32 bytes in base64, or a :class:`~embedstack.cache_kms.KmsKey`. Vectors are encrypted with it
                 (AES-256-GCM), and the hashes they are found by depend on it, so that nobody can find out from the file
                 whether it has a certain text.
             now: Seconds since the epoch.

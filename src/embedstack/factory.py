@@ -4,16 +4,8 @@ from collections.abc import Callable
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
-from embedstack.cache import Cache, CachedEmbedder, KmsKey, MemoryCache, SqliteCache
-from embedstack.embedders import (
-    BedrockEmbedder,
-    Embedder,
-    FakeEmbedder,
-    Limits,
-    LocalEmbedder,
-    OllamaEmbedder,
-    SageMakerEmbedder,
-)
+from embedstack.cache import Cache, CachedEmbedder, MemoryCache, SqliteCache
+from embedstack.embedders import Embedder, Limits
 from embedstack.errors import ConfigurationError
 from embedstack.models import ModelInfo, known_model
 from embedstack.resilience import (
@@ -30,6 +22,8 @@ from embedstack.settings import Settings, change_settings, load_settings
 
 if TYPE_CHECKING:
     import boto3
+
+    from embedstack.cache_kms import KmsKey
 
 __all__ = ["load_embedder"]
 
@@ -71,9 +65,12 @@ def load_embedder(
     return embedder
 
 
+# ruff: noqa: PLC0415 - a backend is imported with its first use: boto3 alone takes as long as all the rest
 def _load_backend(name: str, settings: Settings, session: "boto3.Session | None") -> Embedder:
     match name:
         case "sagemaker":
+            from embedstack.embedders.sagemaker import SageMakerEmbedder
+
             limits = Limits(settings.sagemaker_batch_size, concurrency=settings.embedding_concurrency)
             return SageMakerEmbedder(
                 _model(settings),
@@ -83,6 +80,8 @@ def _load_backend(name: str, settings: Settings, session: "boto3.Session | None"
                 session=session,
             )
         case "bedrock":
+            from embedstack.embedders.bedrock import BedrockEmbedder
+
             return BedrockEmbedder(
                 settings.bedrock_embedding_model_id,
                 dimensions=settings.embedding_dimensions,
@@ -92,10 +91,16 @@ def _load_backend(name: str, settings: Settings, session: "boto3.Session | None"
                 session=session,
             )
         case "ollama":
+            from embedstack.embedders.ollama import OllamaEmbedder
+
             return OllamaEmbedder(_model(settings), settings=settings, truncate=settings.embedding_truncate)
         case "local" | "sentence-transformers":
+            from embedstack.embedders.local import LocalEmbedder
+
             return LocalEmbedder(_model(settings), settings=settings, truncate=settings.embedding_truncate)
         case "fake":
+            from embedstack.embedders.fake import FakeEmbedder
+
             return FakeEmbedder()
         case _:
             return _load_entry_point(name, settings)
@@ -136,10 +141,12 @@ def _load_caches(settings: Settings, session: "boto3.Session | None") -> list[Ca
     return [memory, SqliteCache(settings.embedstack_cache_file, ttl_seconds=ttl, key=key)]
 
 
-def _cache_key(settings: Settings, session: "boto3.Session | None") -> str | KmsKey | None:
+def _cache_key(settings: Settings, session: "boto3.Session | None") -> "str | KmsKey | None":
     given, wrapped = settings.embedstack_cache_key, settings.embedstack_cache_kms_key
     if given is not None and wrapped is not None:
         raise ConfigurationError("Set EMBEDSTACK_CACHE_KEY or EMBEDSTACK_CACHE_KMS_KEY, not both.")
     if wrapped is not None:
+        from embedstack.cache_kms import KmsKey
+
         return KmsKey(wrapped, settings, session=session)
     return given.get_secret_value() if given is not None else None

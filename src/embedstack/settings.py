@@ -76,7 +76,7 @@ class Settings(BaseSettings):
     embedding_fallbacks: str = ""
     embedding_dimensions: int | None = Field(default=None, ge=1)
     embedding_truncate: bool = False
-    embedding_concurrency: int = Field(default=8, ge=1)
+    embedding_concurrency: int = Field(default=16, ge=1)
     embedding_deadline_seconds: float | None = Field(default=None, gt=0)
     embedding_timeout_seconds: float | None = Field(default=None, gt=0)
     embedding_requests_per_second: float | None = Field(default=None, gt=0)

@@ -135,6 +135,7 @@ class BedrockEmbedder(Embedder):
             answer, headers = self._client.call(call)
         except (BotoCoreError, ClientError) as error:
             raise translate_bedrock_error(error, self._model_id, self._client.region) from error
+        self.received()
         try:
             parsed: dict[str, Any] = json.loads(answer)
         except ValueError as error:

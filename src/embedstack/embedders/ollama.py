@@ -112,6 +112,7 @@ class OllamaEmbedder(Embedder):
             raise EndpointUnavailable(f"Ollama at {self._url} broke off: {type(error).__name__}.") from None
         if response.status != 200:
             self._refuse(response.status, response.data, response.headers.get("Retry-After"))
+        self.received()
         try:
             answer: dict[str, Any] = json.loads(response.data)
         except ValueError:

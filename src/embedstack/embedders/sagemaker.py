@@ -107,6 +107,7 @@ class SageMakerEmbedder(Embedder):
             content, content_type = self._probe_arrays(body)
         else:
             content, content_type = self._invoke(body, NPY if self._gives_arrays else JSON)
+        self.received()
         vectors = read_answer(content, content_type, pooling=self._client_pooling, normalized=self.info.normalized)
         self._has_answered = True
         return vectors

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from embedstack import load_embedder
-from embedstack.cache import KmsKey, SqliteCache
+from embedstack.cache import SqliteCache
+from embedstack.cache_kms import KmsKey
 from embedstack.embedders.fake import fake_vector
 from embedstack.errors import ConfigurationError
 from embedstack.settings import load_settings
