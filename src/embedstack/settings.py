@@ -54,6 +54,7 @@ class Settings(BaseSettings):
         bedrock_timeout: Seconds to wait for an answer.
         sagemaker_endpoint: Name of the endpoint.
         sagemaker_batch_size: Texts per request at most. 32 is what Text Embeddings Inference accepts.
+        st_device: Torch device of a model in this process; ``cpu`` is this product's own computation.
         st_batch_size: Texts per pass of a model in this process at most.
         embedstack_models_dir: Folder with models as ``<org>/<name>/``.
         ollama_host: Where Ollama is.
@@ -97,6 +98,7 @@ class Settings(BaseSettings):
         default=None, validation_alias=AliasChoices("sagemaker_endpoint", "sagemaker_endpoint_name")
     )
     sagemaker_batch_size: int = Field(default=32, ge=1)
+    st_device: str = "cpu"
     st_batch_size: int = Field(default=64, ge=1)
     embedstack_models_dir: Path = Path("models")
     ollama_host: str = "http://127.0.0.1:11434"
