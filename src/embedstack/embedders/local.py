@@ -45,8 +45,8 @@ class LocalEmbedder(Embedder):
         Args:
             model: The model.
             folder: Its sentence-transformers folder; looked for in EMBEDSTACK_MODELS_DIR otherwise.
-            device: A torch device such as ``cuda``, where sentence-transformers computes; ST_DEVICE otherwise. ``cpu``, the
-                default, is this product's own computation, ``cpu:0`` is torch's on the processor.
+            device: A torch device such as ``cuda``, where sentence-transformers computes; ST_DEVICE otherwise. ``cpu``,
+                the default, is this product's own computation, ``cpu:0`` is torch's on the processor.
             settings: Configuration; read from the environment otherwise.
             truncate: Cut texts that are longer than the model reads instead of refusing them.
 
