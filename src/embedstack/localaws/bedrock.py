@@ -72,6 +72,7 @@ def _answer(environ: "WSGIEnvironment", headers: list[tuple[str, str]]) -> bytes
             return json.dumps(answer).encode()
         case "invoke-with-response-stream" if is_text_model(model):
             headers[0] = ("Content-Type", "application/vnd.amazon.eventstream")
+            headers.append(("X-Amzn-Bedrock-Content-Type", "application/json"))  # of the chunks
             return b"".join(generate_stream(model, request, is_profile=model != model_id))
         case "converse":
             return json.dumps(converse(model, request, is_profile=model != model_id)).encode()
