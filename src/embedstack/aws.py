@@ -120,11 +120,11 @@ class AwsClient:
         settings: "Settings",
         *,
         max_connections: int,
-        read_timeout: float = _READ_TIMEOUT_SECONDS,
+        read_timeout: float | None = None,
         session: boto3.Session | None = None,
     ) -> None:
         """Make the client; see :func:`create_client`."""
-        self._read_timeout = read_timeout
+        self._read_timeout = read_timeout or _READ_TIMEOUT_SECONDS
         self._service = service
         self._settings = settings
         self._max_connections = max_connections

@@ -1,6 +1,6 @@
 """Bedrock's model ids, where a request for one may be computed, and its errors in the product's words."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
@@ -75,17 +75,18 @@ def translate_bedrock_error(error: Exception, model_id: str, region: str) -> Emb
             "geography's.",
             request_id=request_id,
         )
-    if "too many input tokens" in said or "too long" in said:
+    if code == "ValidationException" and ("too many input tokens" in said or "too long" in said):
         return TextTooLong(f"Bedrock refused the text: {message}", request_id=request_id)
     if code == "ValidationException":
         return InputError(f"Bedrock refused the request: {message}", request_id=request_id)
-    if code == "ServiceQuotaExceededException":
-        return Throttled("The account's Bedrock quota is used up: ask for more in Service Quotas.",
-                         request_id=request_id)  # fmt: skip
+    if code in ("ThrottlingException", "ServiceQuotaExceededException"):
+        return Throttled("Bedrock takes no more requests or tokens a minute from this account: send fewer, or ask for "
+                         "more in Service Quotas.", request_id=request_id)  # fmt: skip
     if code == "ModelErrorException":
-        return ModelFailed(f"The model failed: {message}", original_status=status, retryable=True,
+        original: Any = error.response.get("originalStatusCode")
+        return ModelFailed(f"The model failed: {message}", original_status=original, retryable=True,
                            request_id=request_id)  # fmt: skip
-    if code in ("ModelTimeoutException", "ModelNotReadyException", "ServiceUnavailableException"):
+    if code in ("ModelTimeoutException", "ModelNotReadyException", "ServiceUnavailableException") or status >= 500:
         return EndpointUnavailable(f"Bedrock answered {code}: {message}", request_id=request_id)
     return translate_error(error, endpoint=model_id, region=region)
 

@@ -79,14 +79,14 @@ class CachedEmbedder(Wrapper):
         missing = {key: text for key, text in zip(keys, batch.texts, strict=True) if key not in vectors}
         self.meters[0].count("cache_hits", len(keys) - len(missing))
         errors: dict[bytes, EmbedStackError] = {}
-        if missing:
-            wanted = list(missing)
-            fresh = self.inner.embed_prepared(list(missing.values()), kind)
-            new = {wanted[index]: vector for index, vector in zip(fresh.indices, fresh.vectors, strict=True)}
-            for cache in self._caches:
+        wanted = list(missing)
+        for part in self.inner.run_prepared(list(missing.values()), kind):
+            new = {wanted[index]: vector for index, vector in zip(part.indices, part.vectors, strict=True)}
+            # At once, so that whoever is killed loses no more than what was under way.
+            for cache in self._caches if new else ():
                 cache.put(new)
             vectors |= new
-            errors = {wanted[failure.index]: failure.error for failure in fresh.failures}
+            errors |= {wanted[failure.index]: failure.error for failure in part.failures}
         failed = [(index, errors[key]) for index, key in zip(batch.indices, keys, strict=True) if key in errors]
         if failed and not collect:
             index, error = failed[0]

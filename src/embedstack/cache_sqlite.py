@@ -1,7 +1,5 @@
 """A cache in a SQLite file: shared by processes, whole after a kill, encrypted where a key is given."""
 
-import base64
-import binascii
 import hashlib
 import hmac
 import os
@@ -15,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from embedstack.cache_keys import CacheKey, GivenKey, NoKey
 from embedstack.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 
 __all__ = ["SqliteCache"]
 
-_KEY_BYTES = 32
 _NONCE_BYTES = 12
 # SQLite's default for the number of parameters of a statement, in versions before 3.32.
 _PARAMETERS = 900
@@ -41,7 +39,7 @@ class SqliteCache:
         *,
         max_bytes: int = 4 * 1024**3,
         ttl_seconds: float | None = None,
-        key: str | None = None,
+        key: str | CacheKey | None = None,
         now: Callable[[], float] = time.time,
     ) -> None:
         """Open or make the file, readable to its owner only.
@@ -50,23 +48,30 @@ class SqliteCache:
             path: The file.
             max_bytes: Of all vectors together, about; the oldest go first.
             ttl_seconds: How long a vector is good for; None for ever.
-            key: 32 bytes in base64. Vectors are encrypted with it (AES-256-GCM), and the hashes they are found by
-                depend on it, so that nobody can find out from the file whether it has a certain text.
+            key: 32 bytes in base64, or a :class:`~embedstack.cache_kms.KmsKey`. Vectors are encrypted with it
+                (AES-256-GCM), and the hashes they are found by depend on it, so that nobody can find out from the file
+                whether it has a certain text.
             now: Seconds since the epoch.
 
         Raises:
-            ConfigurationError: The file cannot be opened, or the key is none.
+            ConfigurationError: The file cannot be opened, the key is none, or not the one the file was made with.
+            EndpointUnavailable: The key is from KMS, and KMS did not answer.
         """
         self._path = path
         self._max_bytes = max_bytes
         self._ttl = ttl_seconds
-        self._secret = _read_key(key) if key else None
-        self._cipher = _cipher(self._secret) if self._secret else None
         self._now = now
         self._lock = threading.Lock()
         self._rows_until_check = 0
         self._pid = os.getpid()
+        source = key if not isinstance(key, str) else GivenKey(key)
         self._connection = self._open()
+        try:
+            self._secret = self._unlock(source or NoKey())
+            self._cipher = _cipher(self._secret) if self._secret else None
+        except BaseException:
+            self._connection.close()
+            raise
 
     def get(self, keys: Sequence[bytes]) -> "dict[bytes, Vector]":
         """Those that are there, not too old and, with a key, not tampered with."""
@@ -123,11 +128,28 @@ class SqliteCache:
             connection.execute(
                 "CREATE TABLE IF NOT EXISTS vectors (name BLOB PRIMARY KEY, vector BLOB NOT NULL, made REAL NOT NULL)"
             )
+            connection.execute("CREATE TABLE IF NOT EXISTS metadata (name TEXT PRIMARY KEY, value BLOB NOT NULL)")
             connection.execute("CREATE INDEX IF NOT EXISTS vectors_by_age ON vectors (made)")
             connection.commit()
         except (OSError, sqlite3.Error) as error:
             raise ConfigurationError(f"The cache {self._path} cannot be opened: {error}.") from error
         return connection
+
+    def _unlock(self, source: CacheKey) -> bytes | None:
+        kept = self._kept_key()
+        secret, to_keep = source.unlock(self._path, kept)
+        if kept is None:
+            with self._connection as transaction:
+                transaction.execute("INSERT OR IGNORE INTO metadata (name, value) VALUES ('key', ?)", (to_keep,))
+            kept = self._kept_key()
+            if kept != to_keep:
+                # Another process was first with a key of its own.
+                secret, _ = source.unlock(self._path, kept)
+        return secret
+
+    def _kept_key(self) -> bytes | None:
+        row = self._connection.execute("SELECT value FROM metadata WHERE name = 'key'").fetchone()
+        return row[0] if row else None
 
     def _drop_oldest(self, transaction: sqlite3.Connection) -> None:
         if self._ttl is not None:
@@ -159,18 +181,6 @@ class SqliteCache:
             return bytes(self._cipher.decrypt(blob[:_NONCE_BYTES], blob[_NONCE_BYTES:], name))
         except (InvalidTag, ValueError):
             return None
-
-
-def _read_key(key: str) -> bytes:
-    try:
-        secret = base64.b64decode(key, validate=True)
-    except (binascii.Error, ValueError):
-        secret = b""
-    if len(secret) != _KEY_BYTES:
-        raise ConfigurationError(
-            "The cache's key is not 32 bytes in base64: `openssl rand -base64 32` makes one for EMBEDSTACK_CACHE_KEY."
-        )
-    return secret
 
 
 def _cipher(secret: bytes) -> Any:

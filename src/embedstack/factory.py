@@ -5,15 +5,7 @@ from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
 from embedstack.cache import Cache, CachedEmbedder, MemoryCache, SqliteCache
-from embedstack.embedders import (
-    BedrockEmbedder,
-    Embedder,
-    FakeEmbedder,
-    Limits,
-    LocalEmbedder,
-    OllamaEmbedder,
-    SageMakerEmbedder,
-)
+from embedstack.embedders import Embedder, Limits
 from embedstack.errors import ConfigurationError
 from embedstack.models import ModelInfo, known_model
 from embedstack.resilience import (
@@ -26,10 +18,12 @@ from embedstack.resilience import (
     RetryingEmbedder,
     Waiting,
 )
-from embedstack.settings import Settings, load_settings
+from embedstack.settings import Settings, change_settings, load_settings
 
 if TYPE_CHECKING:
     import boto3
+
+    from embedstack.cache_kms import KmsKey
 
 __all__ = ["load_embedder"]
 
@@ -47,22 +41,23 @@ def load_embedder(
     """Build an embedder: deadline, cache, fallback, circuit breaker, rate limit, retry, backend.
 
     Args:
-        settings: Configuration; read from the environment and ``.env`` otherwise.
+        settings: Configuration; read from the environment, ``.env`` and EMBEDSTACK_CONFIG's file otherwise.
         session: A boto3 session of the caller's.
         on_wait: Called before each wait for another attempt, as when an endpoint has to wake first.
-        overrides: Settings that beat the configured ones, by their names: ``load_embedder(embedding_backend="local")``.
+        overrides: Settings that beat the configured ones, by their names: ``load_embedder(embedding_backend="local")``,
+            ``load_embedder(embedstack_config="embeddings.yaml")``.
 
     Returns:
         The embedder. Close it, or use it in a ``with`` statement, to let go of its threads and files.
 
     Raises:
-        ConfigurationError: A setting is missing or wrong, or there is no such backend.
+        ConfigurationError: A setting is missing, wrong or not known, or there is no such backend.
     """
-    settings = settings.model_copy(update=overrides) if settings else load_settings(**overrides)
+    settings = change_settings(settings, **overrides) if settings else load_settings(**overrides)
     names = [settings.embedding_backend, *settings.fallback_backends]
     backends = [_keep_going(_load_backend(name, settings, session), settings, on_wait) for name in names]
     embedder = backends[0] if len(backends) == 1 else FallbackEmbedder(*backends)
-    caches = _load_caches(settings)
+    caches = _load_caches(settings, session)
     if caches:
         embedder = CachedEmbedder(embedder, *caches)
     if settings.embedding_deadline_seconds is not None:
@@ -70,9 +65,12 @@ def load_embedder(
     return embedder
 
 
+# ruff: noqa: PLC0415 - a backend is imported with its first use: boto3 alone takes as long as all the rest
 def _load_backend(name: str, settings: Settings, session: "boto3.Session | None") -> Embedder:
     match name:
         case "sagemaker":
+            from embedstack.embedders.sagemaker import SageMakerEmbedder
+
             limits = Limits(settings.sagemaker_batch_size, concurrency=settings.embedding_concurrency)
             return SageMakerEmbedder(
                 _model(settings),
@@ -82,6 +80,8 @@ def _load_backend(name: str, settings: Settings, session: "boto3.Session | None"
                 session=session,
             )
         case "bedrock":
+            from embedstack.embedders.bedrock import BedrockEmbedder
+
             return BedrockEmbedder(
                 settings.bedrock_embedding_model_id,
                 dimensions=settings.embedding_dimensions,
@@ -91,10 +91,16 @@ def _load_backend(name: str, settings: Settings, session: "boto3.Session | None"
                 session=session,
             )
         case "ollama":
+            from embedstack.embedders.ollama import OllamaEmbedder
+
             return OllamaEmbedder(_model(settings), settings=settings, truncate=settings.embedding_truncate)
         case "local" | "sentence-transformers":
+            from embedstack.embedders.local import LocalEmbedder
+
             return LocalEmbedder(_model(settings), settings=settings, truncate=settings.embedding_truncate)
         case "fake":
+            from embedstack.embedders.fake import FakeEmbedder
+
             return FakeEmbedder()
         case _:
             return _load_entry_point(name, settings)
@@ -124,12 +130,23 @@ def _keep_going(backend: Embedder, settings: Settings, on_wait: Callable[[Waitin
     return CircuitBreakerEmbedder(embedder)
 
 
-def _load_caches(settings: Settings) -> list[Cache]:
-    caches: list[Cache] = []
-    if settings.embedstack_cache_mb > 0:
-        ttl = settings.embedstack_cache_ttl_seconds
-        caches.append(MemoryCache(max_bytes=settings.embedstack_cache_mb * 1024 * 1024, ttl_seconds=ttl))
-        if settings.embedstack_cache_file is not None:
-            key = settings.embedstack_cache_key.get_secret_value() if settings.embedstack_cache_key else None
-            caches.append(SqliteCache(settings.embedstack_cache_file, ttl_seconds=ttl, key=key))
-    return caches
+def _load_caches(settings: Settings, session: "boto3.Session | None") -> list[Cache]:
+    if settings.embedstack_cache_mb == 0:
+        return []
+    ttl = settings.embedstack_cache_ttl_seconds
+    memory = MemoryCache(max_bytes=settings.embedstack_cache_mb * 1024 * 1024, ttl_seconds=ttl)
+    if settings.embedstack_cache_file is None:
+        return [memory]
+    key = _cache_key(settings, session)
+    return [memory, SqliteCache(settings.embedstack_cache_file, ttl_seconds=ttl, key=key)]
+
+
+def _cache_key(settings: Settings, session: "boto3.Session | None") -> "str | KmsKey | None":
+    given, wrapped = settings.embedstack_cache_key, settings.embedstack_cache_kms_key
+    if given is not None and wrapped is not None:
+        raise ConfigurationError("Set EMBEDSTACK_CACHE_KEY or EMBEDSTACK_CACHE_KMS_KEY, not both.")
+    if wrapped is not None:
+        from embedstack.cache_kms import KmsKey
+
+        return KmsKey(wrapped, settings, session=session)
+    return given.get_secret_value() if given is not None else None

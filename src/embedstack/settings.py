@@ -1,20 +1,29 @@
-"""Configuration: an explicit argument beats the environment, which beats ``.env``, which beats the default."""
+"""Configuration: an explicit argument beats the environment, which beats ``.env``, which beats a YAML file.
 
+What none of them gives has its default.
+"""
+
+from collections.abc import Collection
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from embedstack.errors import ConfigurationError
+from embedstack.settings_file import check_names, read_settings_file
 
-__all__ = ["Settings", "load_settings"]
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
+__all__ = ["Settings", "change_settings", "load_settings"]
 
 
 class Settings(BaseSettings):
     """The settings that the client and the scripts read; ``.env.example`` explains each.
 
     Attributes:
+        embedstack_config: YAML file with settings by these names; None for none.
         aws_region: Region of the endpoint; None leaves it to the AWS configuration files.
         aws_account_id: Account that the endpoint is expected in; None checks nothing.
         aws_endpoint_url: Where AWS is; None is AWS itself.
@@ -27,15 +36,19 @@ class Settings(BaseSettings):
         embedding_truncate: Cut texts that are longer than the model reads instead of refusing them.
         embedding_concurrency: Requests in flight at once.
         embedding_deadline_seconds: How long a call may take; None for ever.
+        embedding_timeout_seconds: How long to wait for a byte of one request's answer; None for the backend's default.
         embedding_requests_per_second: Requests at most; None for any.
         embedding_texts_per_second: Texts at most; None for any.
         embedstack_cache_mb: Memory for vectors that are known already; 0 for no cache.
         embedstack_cache_file: SQLite file behind it; None for none.
         embedstack_cache_key: 32 bytes in base64 that the file is encrypted with.
+        embedstack_cache_kms_key: Id, ARN or alias of a KMS key that wraps the file's own key, in place of the former.
         embedstack_cache_ttl_seconds: How long a vector is kept; None for ever.
         st_model_name: The model's Hugging Face Hub id, for every backend but Bedrock.
         bedrock_embedding_model_id: Bedrock's id of the embedding model.
         bedrock_model_id: Bedrock's id of the model that generates text, or of an inference profile of it.
+        bedrock_api_format: How to speak to it: ``converse``, or ``claude``, ``llama3`` or ``llama2`` for a model that
+            Converse does not take.
         bedrock_max_tokens: Tokens of an answer at most.
         bedrock_temperature: Randomness of an answer, 0 to 1; None leaves it to the model.
         bedrock_timeout: Seconds to wait for an answer.
@@ -43,6 +56,7 @@ class Settings(BaseSettings):
         sagemaker_inference_component: The inference component to call, on an endpoint that has them; that is one
             which scales to zero.
         sagemaker_batch_size: Texts per request at most. 32 is what Text Embeddings Inference accepts.
+        st_device: Torch device of a model in this process; ``cpu`` is this product's own computation.
         st_batch_size: Texts per pass of a model in this process at most.
         embedstack_models_dir: Folder with models as ``<org>/<name>/``.
         ollama_host: Where Ollama is.
@@ -54,6 +68,7 @@ class Settings(BaseSettings):
         env_file=".env", env_file_encoding="utf-8", env_ignore_empty=True, extra="ignore", populate_by_name=True
     )
 
+    embedstack_config: Path | None = None
     aws_region: str | None = Field(
         default=None, validation_alias=AliasChoices("aws_region", "default_aws_region", "aws_default_region")
     )
@@ -64,17 +79,20 @@ class Settings(BaseSettings):
     embedding_fallbacks: str = ""
     embedding_dimensions: int | None = Field(default=None, ge=1)
     embedding_truncate: bool = False
-    embedding_concurrency: int = Field(default=8, ge=1)
+    embedding_concurrency: int = Field(default=16, ge=1)
     embedding_deadline_seconds: float | None = Field(default=None, gt=0)
+    embedding_timeout_seconds: float | None = Field(default=None, gt=0)
     embedding_requests_per_second: float | None = Field(default=None, gt=0)
     embedding_texts_per_second: float | None = Field(default=None, gt=0)
     embedstack_cache_mb: int = Field(default=256, ge=0)
     embedstack_cache_file: Path | None = None
     embedstack_cache_key: SecretStr | None = None
+    embedstack_cache_kms_key: str | None = None
     embedstack_cache_ttl_seconds: float | None = Field(default=None, gt=0)
     st_model_name: str = "sentence-transformers/all-MiniLM-L6-v2"
     bedrock_embedding_model_id: str = "amazon.titan-embed-text-v2:0"
     bedrock_model_id: str | None = None
+    bedrock_api_format: Literal["converse", "claude", "llama3", "llama2"] = "converse"
     bedrock_max_tokens: int = Field(default=2000, ge=1)
     bedrock_temperature: float | None = Field(default=None, ge=0, le=1)
     bedrock_timeout: float = Field(default=30, gt=0)
@@ -83,6 +101,7 @@ class Settings(BaseSettings):
     )
     sagemaker_inference_component: str | None = None
     sagemaker_batch_size: int = Field(default=32, ge=1)
+    st_device: str = "cpu"
     st_batch_size: int = Field(default=64, ge=1)
     embedstack_models_dir: Path = Path("models")
     ollama_host: str = "http://127.0.0.1:11434"
@@ -128,12 +147,39 @@ def load_settings(**overrides: Any) -> Settings:
     """Read the settings; an override that is None counts as not given.
 
     Raises:
-        ConfigurationError: A value is not of its type or out of its range; the message names the variable.
+        ConfigurationError: There is no such setting, or a value is not of its type or out of its range; the message
+            names the variable.
     """
+    check_names(overrides, Settings.model_fields, "An argument")
+    given = {name: value for name, value in overrides.items() if value is not None}
+    settings = _validated(given)
+    if settings.embedstack_config is None:
+        return settings
+    file = settings.embedstack_config
+    values = read_settings_file(file, Settings.model_fields)
+    missing = {name: value for name, value in values.items() if name not in settings.model_fields_set}
+    return _validated({**missing, **given}, file=file, of_file=missing)
+
+
+def change_settings(settings: Settings, **overrides: Any) -> Settings:
+    """The same settings but for these, whatever the environment says.
+
+    Raises:
+        ConfigurationError: As :func:`load_settings`.
+    """
+    check_names(overrides, Settings.model_fields, "An argument")
+    return _validated({**settings.model_dump(), **overrides})
+
+
+def _validated(values: dict[str, Any], *, file: Path | None = None, of_file: Collection[str] = ()) -> Settings:
     try:
-        return Settings(**{name: value for name, value in overrides.items() if value is not None})
+        return Settings(**values)
     except ValidationError as error:
-        problems = "; ".join(
-            f"{'.'.join(str(part) for part in problem['loc']).upper()}: {problem['msg']}" for problem in error.errors()
-        )
+        problems = "; ".join(_describe(problem, file, of_file) for problem in error.errors())
         raise ConfigurationError(f"A setting cannot be used. {problems}.") from None
+
+
+def _describe(problem: "ErrorDetails", file: Path | None, of_file: Collection[str]) -> str:
+    name = ".".join(str(part) for part in problem["loc"])
+    where = f" (in {file})" if name in of_file else ""
+    return f"{name.upper()}{where}: {problem['msg']}"

@@ -106,6 +106,20 @@ def test_what_cannot_work_is_refused_at_once(monkeypatch, settings, message):
         load_embedder(**settings)
 
 
+def test_overrides_are_held_to_what_settings_allow(tmp_path):
+    settings = load_settings(embedding_backend="fake")
+    for given in (settings, None):
+        with pytest.raises(ConfigurationError, match="EMBEDDING_CONCURRENCY"):
+            load_embedder(given, embedding_backend="fake", embedding_concurrency=0)
+        with pytest.raises(ConfigurationError, match="Did you mean embedding_backend"):
+            load_embedder(given, embeddings_backend="fake")
+    with load_embedder(settings, embedstack_cache_mb="0") as embedder:
+        assert layers(embedder) == [CircuitBreakerEmbedder, RetryingEmbedder, FakeEmbedder]
+    (tmp_path / "e.yaml").write_text("embedding_backend: fake\nembedstack_cache_mb: 0")
+    with load_embedder(embedstack_config=tmp_path / "e.yaml") as embedder:
+        assert layers(embedder) == [CircuitBreakerEmbedder, RetryingEmbedder, FakeEmbedder]
+
+
 def test_third_parties_add_backends(monkeypatch):
     point = EntryPoint("theirs", "embedstack.embedders:FakeEmbedder", factory.ENTRY_POINTS)
     monkeypatch.setattr(EntryPoint, "load", lambda self: lambda settings: FakeEmbedder())

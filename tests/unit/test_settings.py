@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from embedstack.errors import ConfigurationError
-from embedstack.settings import Settings, load_settings
+from embedstack.settings import Settings, change_settings, load_settings
 
 EXAMPLE = Path(__file__).parents[2] / ".env.example"
 
@@ -67,3 +67,85 @@ def test_the_example_is_a_valid_file_that_names_every_setting(tmp_path):
     (tmp_path / ".env").write_text(EXAMPLE.read_text())
     load_settings()
     assert all(field.upper() in EXAMPLE.read_text() for field in Settings.model_fields)
+
+
+@pytest.fixture
+def file(tmp_path, monkeypatch):
+    path = tmp_path / "embeddings.yaml"
+    monkeypatch.setenv("EMBEDSTACK_CONFIG", str(path))
+    return path
+
+
+def test_a_file_is_beaten_by_everything_else(file, tmp_path, monkeypatch):
+    file.write_text("""
+        embedding_backend: bedrock
+        SAGEMAKER_BATCH_SIZE: 7
+        embedding_concurrency: 3
+        embedding_truncate: true
+        aws_allowed_regions: [eu-west-1, eu-central-1]
+        aws_account_id: 012345670123
+        sagemaker_endpoint:
+        embedding_dimensions: null
+    """)
+    settings = load_settings(embedding_backend="fake")
+    assert settings.embedding_backend == "fake"
+    assert settings.sagemaker_batch_size == 7
+    assert settings.embedding_truncate
+    assert settings.allowed_regions == ("eu-west-1", "eu-central-1")
+    assert settings.aws_account_id == "012345670123"
+    assert settings.sagemaker_endpoint is None
+    assert settings.embedding_dimensions is None
+    (tmp_path / ".env").write_text("SAGEMAKER_BATCH_SIZE=8\n")
+    assert load_settings().sagemaker_batch_size == 8
+    monkeypatch.setenv("EMBEDDING_CONCURRENCY", "4")
+    assert load_settings().embedding_concurrency == 4
+
+
+def test_a_file_may_be_an_argument(file, monkeypatch):
+    monkeypatch.delenv("EMBEDSTACK_CONFIG")
+    file.write_text("embedding_backend: fake")
+    assert load_settings().embedding_backend == "sagemaker"
+    assert load_settings(embedstack_config=file).embedding_backend == "fake"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("embeding_backend: fake", r"embeddings.yaml: there is no setting embeding_backend. Did you mean embedding_b"),
+        ("qqq: 1", r"there is no setting qqq. .env.example lists them"),
+        ("sagemaker_batch_size: many", r"SAGEMAKER_BATCH_SIZE .in .*embeddings.yaml.: Input should be a valid integer"),
+        ("embedding_backend: {name: fake}", "embedding_backend takes one value, not a dict"),
+        ("- embedding_backend", "is not a file of settings"),
+        ("a: [", "is not YAML"),
+        (None, "which cannot be read"),
+    ],
+)
+def test_a_file_that_cannot_be_meant_is_refused(file, content, message):
+    if content is not None:
+        file.write_text(content)
+    with pytest.raises(ConfigurationError, match=message):
+        load_settings()
+
+
+def test_an_empty_file_sets_nothing(file):
+    file.write_text("# nothing yet")
+    assert load_settings().embedding_backend == "sagemaker"
+
+
+def test_an_argument_that_is_no_setting_is_refused(monkeypatch):
+    with pytest.raises(ConfigurationError, match=r"no setting embedding_bakend. Did you mean embedding_backend"):
+        load_settings(embedding_bakend="fake")
+
+
+def test_settings_are_changed_whatever_the_environment_says(monkeypatch):
+    settings = load_settings(sagemaker_batch_size=5, aws_region="eu-west-1")
+    monkeypatch.setenv("SAGEMAKER_BATCH_SIZE", "16")
+    monkeypatch.setenv("DEFAULT_AWS_REGION", "us-east-1")
+    monkeypatch.setenv("SAGEMAKER_ENDPOINT_NAME", "e")
+    changed = change_settings(settings, embedding_concurrency=2)
+    assert (changed.sagemaker_batch_size, changed.embedding_concurrency) == (5, 2)
+    assert (changed.aws_region, changed.sagemaker_endpoint) == ("eu-west-1", None)
+    with pytest.raises(ConfigurationError, match="EMBEDDING_CONCURRENCY"):
+        change_settings(settings, embedding_concurrency=0)
+    with pytest.raises(ConfigurationError, match="Did you mean embedding_concurrency"):
+        change_settings(settings, embeding_concurrency=1)

@@ -34,7 +34,7 @@ class Limits:
     max_bytes: int = 2_000_000
     max_tokens: int | None = None
     max_text_bytes: int | None = None
-    concurrency: int = 8
+    concurrency: int = 16
 
 
 @dataclass(slots=True)

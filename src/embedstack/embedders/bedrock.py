@@ -76,7 +76,13 @@ class BedrockEmbedder(Embedder):
         self._model_id = model_id
         self._base = base
         self._truncate = truncate
-        self._client = AwsClient("bedrock-runtime", settings, max_connections=concurrency, session=session)
+        self._client = AwsClient(
+            "bedrock-runtime",
+            settings,
+            max_connections=concurrency,
+            read_timeout=settings.embedding_timeout_seconds,
+            session=session,
+        )
 
     def hand_over_retries(self) -> None:
         """Leave retries to a wrapper."""
@@ -129,6 +135,7 @@ class BedrockEmbedder(Embedder):
             answer, headers = self._client.call(call)
         except (BotoCoreError, ClientError) as error:
             raise translate_bedrock_error(error, self._model_id, self._client.region) from error
+        self.received()
         try:
             parsed: dict[str, Any] = json.loads(answer)
         except ValueError as error:

@@ -12,7 +12,7 @@ from embedstack.embedders.call import Call
 from embedstack.embedders.engine import arun, run
 from embedstack.embedders.integrity import check_vectors
 from embedstack.embedders.isolation import embed_isolated
-from embedstack.embedders.outcome import Assembly, Collected, Part
+from embedstack.embedders.outcome import Part
 from embedstack.embedders.pacing import AdaptiveConcurrency, BatchSizer
 from embedstack.embedders.usage import Meter, Price, Stats
 from embedstack.errors import EmbedStackError, Throttled
@@ -32,6 +32,9 @@ Context = Literal["code", "docs", "business"]
 
 #: What a context puts before a text. The same context belongs to documents and to the queries that look for them.
 CONTEXT_PROMPTS = {"code": "Code: ", "docs": "Documentation: ", "business": "Business Process: "}
+
+# Threads beyond the requests in flight, which read answers and prepare the next requests.
+_READERS = 2
 
 
 class BatchEmbedder(ABC):
@@ -91,6 +94,13 @@ class BatchEmbedder(ABC):
         """For a backend to call in :meth:`embed_batch` with the tokens that the service counted."""
         self._counted.tokens = tokens
 
+    def received(self) -> None:
+        """For a backend to call in :meth:`embed_batch` with the answer in hand: the next request may go out meanwhile.
+
+        Reading 32 vectors of JSON takes milliseconds, for which the service would have nothing to do.
+        """
+        self._counted.slot.free()
+
     def request(self, texts: Sequence[str], kind: Kind) -> "Vectors":
         """One request, its vectors checked, counted and within the concurrency that the backend bears.
 
@@ -98,7 +108,7 @@ class BatchEmbedder(ABC):
             EmbedStackError: As ``embed``; an index is a position in these texts.
         """
         meter = self.meters[0]
-        with self._concurrency.slot():
+        with self._concurrency.slot() as self._counted.slot:
             Call.current().check()
             self._counted.tokens = None
             started = time.perf_counter()
@@ -128,15 +138,16 @@ class BatchEmbedder(ABC):
             on_too_large=self.sizer.too_large,
         )
 
-    def embed_prepared(self, texts: Sequence[str], kind: Kind) -> Collected:
-        """For a wrapper: embed any number of texts that have their prompt already, and list all failures."""
+    def run_prepared(self, texts: Sequence[str], kind: Kind) -> Iterator[Part]:
+        """For a wrapper: embed any number of texts that have their prompt already, and list all failures.
+
+        Yields:
+            What came of each batch, as soon as it has come, in the order of the texts.
+        """
         batcher = Batcher(
             self.limits, self.sizer, self.request_bytes, envelope_bytes=self.envelope_bytes, prompt="", collect=True
         )
-        assembly = Assembly(len(texts), self.info.dimensions, None)
-        for part in self._run(batcher.split(texts), kind, collect=True):
-            assembly.add(part)
-        return assembly.collected()
+        return self._run(batcher.split(texts), kind, collect=True)
 
     def stats(self) -> Stats:
         """What was done since this embedder was made."""
@@ -173,12 +184,13 @@ class BatchEmbedder(ABC):
     @property
     def _look_ahead(self) -> int:
         # Twice what is in flight, so that a slow first batch does not idle the others' threads.
-        return 2 * self.limits.concurrency
+        return 2 * (self.limits.concurrency + _READERS)
 
     def _threads(self) -> ThreadPoolExecutor:
         with self._pool_lock:
             if self._pool is None:
-                self._pool = ThreadPoolExecutor(self.limits.concurrency, thread_name_prefix="embed")
+                threads = self.limits.concurrency + _READERS
+                self._pool = ThreadPoolExecutor(threads, thread_name_prefix="embed")
             return self._pool
 
     def _batcher(self, kind: Kind, context: Context | None, *, collect: bool) -> Batcher:

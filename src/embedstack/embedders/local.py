@@ -1,13 +1,16 @@
-"""A model in this process, by the model server's own encoder. Needs the extra ``embedstack[serving]``."""
+"""A model in this process, by the model server's own encoder. Needs the extra ``embedstack[serving]``.
+
+With ``embedstack[torch]`` also on a GPU, and of architectures that the encoder does not compute itself.
+"""
 
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from embedstack.embedders.base import Embedder
 from embedstack.embedders.batching import Limits
-from embedstack.errors import ConfigurationError
+from embedstack.errors import ConfigurationError, ModelFailed
 from embedstack.model_files import find_model_folder
 from embedstack.settings import Settings, load_settings
 
@@ -26,13 +29,14 @@ _MAX_BYTES = 64 * 1024 * 1024
 
 
 class LocalEmbedder(Embedder):
-    """Embeds on this machine's CPU. The model is loaded with the first text and shared by all threads."""
+    """Embeds on this machine. The model is loaded with the first text and shared by all threads."""
 
     def __init__(
         self,
         model: "ModelInfo",
         *,
         folder: Path | None = None,
+        device: str | None = None,
         settings: Settings | None = None,
         truncate: bool = False,
     ) -> None:
@@ -41,6 +45,8 @@ class LocalEmbedder(Embedder):
         Args:
             model: The model.
             folder: Its sentence-transformers folder; looked for in EMBEDSTACK_MODELS_DIR otherwise.
+            device: A torch device such as ``cuda``, where sentence-transformers computes; ST_DEVICE otherwise. ``cpu``,
+                the default, is this product's own computation, ``cpu:0`` is torch's on the processor.
             settings: Configuration; read from the environment otherwise.
             truncate: Cut texts that are longer than the model reads instead of refusing them.
 
@@ -57,6 +63,8 @@ class LocalEmbedder(Embedder):
                 f"{settings.embedstack_models_dir / model.model_id}, or set EMBEDSTACK_MODELS_DIR."
             )
         self._folder = found
+        self._device = device or settings.st_device
+        self._batch_size = settings.st_batch_size
         self._truncate = truncate
         self._encoder: Encoder | None = None
         self._loading = threading.Lock()
@@ -67,7 +75,11 @@ class LocalEmbedder(Embedder):
         encoder = self._load()
         shortened = self.info.dimensions if self.info.shortened_from else None
         encoder.check_dimensions(shortened)
-        encoded = encoder.encode(texts, truncate=self._truncate)
+        try:
+            encoded = encoder.encode(texts, truncate=self._truncate)
+        except RuntimeError as error:
+            # What the engine raises, as when there is no memory left for the batch.
+            raise ModelFailed(f"The model failed in this process: {error}", retryable=True) from error
         self.count_tokens(encoded.tokens)
         return encoded.vectors(shortened, normalize=self.info.normalized)
 
@@ -80,5 +92,8 @@ class LocalEmbedder(Embedder):
                     raise ConfigurationError(
                         "Embedding in this process needs more packages: pip install 'embedstack[serving]'."
                     ) from error
-                self._encoder = Encoder.load(self._folder, model_id=self.info.model_id)
+                options: dict[str, Any] = {"model_id": self.info.model_id}
+                if self._device != "cpu":
+                    options |= {"device": self._device, "batch_size": self._batch_size}
+                self._encoder = Encoder.load(self._folder, **options)
             return self._encoder

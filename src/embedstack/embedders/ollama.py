@@ -69,7 +69,9 @@ class OllamaEmbedder(Embedder):
             maxsize=self.limits.concurrency,
             block=True,
             retries=False,
-            timeout=urllib3.Timeout(connect=_CONNECT_TIMEOUT_SECONDS, read=_READ_TIMEOUT_SECONDS),
+            timeout=urllib3.Timeout(
+                connect=_CONNECT_TIMEOUT_SECONDS, read=settings.embedding_timeout_seconds or _READ_TIMEOUT_SECONDS
+            ),
         )
 
     def request_bytes(self, text: str) -> int:
@@ -110,6 +112,7 @@ class OllamaEmbedder(Embedder):
             raise EndpointUnavailable(f"Ollama at {self._url} broke off: {type(error).__name__}.") from None
         if response.status != 200:
             self._refuse(response.status, response.data, response.headers.get("Retry-After"))
+        self.received()
         try:
             answer: dict[str, Any] = json.loads(response.data)
         except ValueError:

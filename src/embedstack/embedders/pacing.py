@@ -2,13 +2,16 @@
 
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from embedstack.embedders.call import Call
 from embedstack.errors import Throttled
 
-__all__ = ["AdaptiveConcurrency", "BatchSizer"]
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+__all__ = ["AdaptiveConcurrency", "BatchSizer", "Slot"]
 
 # Mean characters of the texts → texts per request to start with: short texts in larger requests.
 _STARTS = ((100, 64), (300, 32))
@@ -50,12 +53,17 @@ class AdaptiveConcurrency:
     """Requests in flight at once: one more after as many good answers, half as many after a throttled one.
 
     Additive increase, multiplicative decrease, as TCP does it (Chiu and Jain, 1989,
-    https://doi.org/10.1016/0169-7552(89)90019-6).
+    https://doi.org/10.1016/0169-7552(89)90019-6). An endpoint with a fixed number of places throttles whoever asks for
+    one more, again and again; so a single throttled answer among good ones takes back the last step only, and the
+    next step is tried after many more good answers.
     """
 
     def __init__(self, maximum: int) -> None:
         self._maximum = float(maximum)
         self._limit = float(maximum)
+        # Where the last step was one too many: beyond it the limit grows slowly.
+        self._ceiling = float(maximum)
+        self._good_answers = 0
         self._in_flight = 0
         self._last_cut = float("-inf")
         self._changed = threading.Condition()
@@ -66,43 +74,80 @@ class AdaptiveConcurrency:
         return int(self._limit)
 
     @contextmanager
-    def slot(self) -> Iterator[None]:
+    def slot(self) -> "Iterator[Slot]":
         """Hold one of the places; waits for a free one, and learns from how the block ends.
+
+        Yields:
+            The place, which the block may free before it ends.
 
         Raises:
             CancelledError: Nobody waits for the call any more.
             DeadlineExceeded: The call's time was up before a place was free.
         """
-        self._acquire()
-        started = time.monotonic()
+        slot = Slot(self._release, self._acquire())
         try:
-            yield
+            yield slot
         except Throttled:
-            self._release(started, throttled=True)
+            slot.free(throttled=True)
             raise
         except BaseException:
-            self._release(started, throttled=None)
+            slot.free(throttled=None)
             raise
-        self._release(started, throttled=False)
+        slot.free(throttled=False)
 
-    def _acquire(self) -> None:
+    def _acquire(self) -> int:
+        """Wait for a place; the requests that are in flight with this one."""
         with self._changed:
-            if self._in_flight < self.limit:
-                self._in_flight += 1
-                return
-            call = Call.current()
-            while self._in_flight >= self.limit:
-                call.check()
-                self._changed.wait(_CANCELLATION_POLL_SECONDS)
+            if self._in_flight >= self.limit:
+                call = Call.current()
+                while self._in_flight >= self.limit:
+                    call.check()
+                    self._changed.wait(_CANCELLATION_POLL_SECONDS)
             self._in_flight += 1
+            return self._in_flight
 
-    def _release(self, started: float, *, throttled: bool | None) -> None:
+    def _release(self, slot: "Slot", throttled: bool | None) -> None:
         with self._changed:
             self._in_flight -= 1
             # Requests that were under way together are throttled together: that is one signal, not many.
-            if throttled and started > self._last_cut:
-                self._limit = max(1.0, self._limit / 2)
-                self._last_cut = time.monotonic()
+            if throttled and slot.started > self._last_cut:
+                self._cut(slot.in_flight)
             elif throttled is False:
-                self._limit = min(self._maximum, self._limit + 1 / self._limit)
+                self._good_answers += 1
+                step = 1 / self._limit
+                self._limit = min(self._maximum, self._limit + (step if self._limit < self._ceiling else step * step))
             self._changed.notify_all()
+
+    def _cut(self, in_flight: int) -> None:
+        if self._good_answers >= self._limit / 2:
+            self._limit = self._ceiling = float(max(1, min(in_flight, self.limit) - 1))
+        else:
+            self._ceiling = self._maximum
+            self._limit = max(1.0, self._limit / 2)
+        self._good_answers = 0
+        self._last_cut = time.monotonic()
+
+
+class Slot:
+    """A place that a request holds while it is under way.
+
+    Attributes:
+        started: When it was taken, on the monotonic clock.
+        in_flight: Requests that were under way then, this one included.
+    """
+
+    def __init__(self, release: "Callable[[Slot, bool | None], None]", in_flight: int) -> None:
+        self._release = release
+        self._held = True
+        self.started = time.monotonic()
+        self.in_flight = in_flight
+
+    def free(self, *, throttled: bool | None = False) -> None:
+        """Let the next request go out; the first call counts.
+
+        Args:
+            throttled: How the request ended; None where that says nothing of the endpoint's load.
+        """
+        if self._held:
+            self._held = False
+            self._release(self, throttled)

@@ -79,7 +79,13 @@ class SageMakerEmbedder(Embedder):
             for name, value in (("TargetVariant", target_variant), ("InferenceComponentName", inference_component))
             if value is not None
         }
-        self._client = AwsClient("sagemaker-runtime", settings, max_connections=limits.concurrency, session=session)
+        self._client = AwsClient(
+            "sagemaker-runtime",
+            settings,
+            max_connections=limits.concurrency,
+            read_timeout=settings.embedding_timeout_seconds,
+            session=session,
+        )
         # None until an endpoint has answered rows once: a HuggingFace container fails when asked for an array.
         self._gives_arrays: bool | None = None if client_pooling is None else False
         self._has_answered = False
@@ -103,6 +109,7 @@ class SageMakerEmbedder(Embedder):
             content, content_type = self._probe_arrays(body)
         else:
             content, content_type = self._invoke(body, NPY if self._gives_arrays else JSON)
+        self.received()
         vectors = read_answer(content, content_type, pooling=self._client_pooling, normalized=self.info.normalized)
         self._has_answered = True
         return vectors

@@ -13,6 +13,7 @@ from moto.cloudformation.responses import CloudFormationResponse
 from moto.cloudwatch.responses import CloudWatchResponse
 from moto.core.config import default_user_config
 from moto.core.utils import convert_to_flask_response
+from moto.kms.responses import KmsResponse
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from moto.s3.responses import S3Response
 from moto.sagemaker.responses import SageMakerResponse
@@ -28,6 +29,7 @@ from embedstack.localaws.cost_anomalies import CostAnomalies
 from embedstack.localaws.error_answers import protect
 from embedstack.localaws.health import HEALTH_PATH
 from embedstack.localaws.invocations import SageMakerRuntime
+from embedstack.localaws.kms import Kms
 from embedstack.localaws.null_members import answer_without_nulls
 from embedstack.localaws.s3 import S3
 from embedstack.localaws.sagemaker import SageMaker
@@ -78,6 +80,7 @@ class LocalAwsApplication(DomainDispatcherApplication):  # type: ignore[misc]  #
             BudgetsResponse: Budgets,
             CloudWatchResponse: type("CloudWatch", (CloudWatch,), {"monitoring": monitoring}),
             CostExplorerResponse: CostAnomalies,
+            KmsResponse: Kms,
             S3Response: S3,
             SageMakerResponse: control_plane,
             SageMakerRuntimeResponse: type(

@@ -1,4 +1,4 @@
-"""Bedrock's runtime API: Converse, and embedding models whose vectors are made up, within the limits of the real.
+"""Bedrock's runtime API: text models, and embedding models whose vectors are made up, within the limits of the real.
 
 No weights of Bedrock's models can be had, so a text's vector is drawn by the text itself: the same text gives the same
 vector, and no two texts alike. Shapes and limits: Amazon Bedrock user guide, "Inference request parameters and response
@@ -15,6 +15,7 @@ from urllib.parse import unquote
 
 import numpy as np
 
+from embedstack.localaws.bedrock_bodies import generate, generate_stream, is_text_model
 from embedstack.localaws.bedrock_converse import converse, converse_stream
 from embedstack.localaws.bedrock_errors import BedrockError
 
@@ -38,7 +39,7 @@ def is_bedrock(environ: "WSGIEnvironment") -> bool:
 
 
 class BedrockRuntime:
-    """Answers InvokeModel for Titan's and Cohere's embedding models, Converse and ConverseStream."""
+    """Answers InvokeModel for Titan's, Cohere's, Claude's and Llama's formats, Converse, and both in parts."""
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         """Answer one request."""
@@ -63,9 +64,16 @@ def _answer(environ: "WSGIEnvironment", headers: list[tuple[str, str]]) -> bytes
         raise _invalid("Malformed input request, please reformat your input and try again.") from None
     match found["operation"] if found else "":
         case "invoke":
-            answer, tokens = _embed(model, request)
+            is_profile = model != model_id
+            answer, tokens = (
+                generate(model, request, is_profile=is_profile) if is_text_model(model) else _embed(model, request)
+            )
             headers.append(("X-Amzn-Bedrock-Input-Token-Count", str(tokens)))
             return json.dumps(answer).encode()
+        case "invoke-with-response-stream" if is_text_model(model):
+            headers[0] = ("Content-Type", "application/vnd.amazon.eventstream")
+            headers.append(("X-Amzn-Bedrock-Content-Type", "application/json"))  # of the chunks
+            return b"".join(generate_stream(model, request, is_profile=model != model_id))
         case "converse":
             return json.dumps(converse(model, request, is_profile=model != model_id)).encode()
         case "converse-stream":

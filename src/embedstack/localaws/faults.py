@@ -1,17 +1,18 @@
 """Faults on demand: a share of a service's requests fails in the ways that AWS, networks and models fail.
 
-``POST /_embedstack/faults`` with ``{"service", "kind", "rate", "seed"}`` sets the fault of a service, and a rate of 0
-ends it. Nothing fails before someone asks for it.
+``POST /_embedstack/faults`` with ``{"service", "kind", "rate", "seed", "seconds"}`` sets the fault of a service, and a
+rate of 0 ends it. ``seconds`` is how long a ``hang`` lasts at most: longer than the client's patience, it ends when the
+client gives up. Nothing fails before someone asks for it.
 """
 
 import io
 import json
 import random
+import select
 import socket
 import struct
 import threading
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -20,12 +21,14 @@ import numpy as np
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-__all__ = ["FAULTS_PATH", "FaultInjector"]
+__all__ = ["BY_SERVICE", "FAULTS_PATH", "FaultInjector"]
 
 FAULTS_PATH = "/_embedstack/faults"
 
 #: Error answers: HTTP status line, AWS's error code, body.
-_ERRORS: dict[str, tuple[str, str, dict[str, Any]]] = {
+ErrorAnswers = Mapping[str, tuple[str, str, dict[str, Any]]]
+
+_SAGEMAKER: ErrorAnswers = {
     # As SageMaker throttles: without a message.
     "throttle": ("400 Bad Request", "ThrottlingException", {"message": None}),
     "model": (
@@ -33,10 +36,31 @@ _ERRORS: dict[str, tuple[str, str, dict[str, Any]]] = {
         "ModelError",
         {"Message": "Received server error (500)", "OriginalStatusCode": 500, "OriginalMessage": "the model failed"},
     ),
+    "not-ready": ("429 Too Many Requests", "ModelNotReadyException", {"Message": "the model is not ready"}),
     "internal": ("500 Internal Server Error", "InternalFailure", {"message": "internal failure"}),
     "unavailable": ("503 Service Unavailable", "ServiceUnavailable", {"message": "unavailable"}),
     "dependency": ("530 Dependency Failed", "InternalDependencyException", {"message": "a dependency failed"}),
 }
+# Statuses and members by the service model "bedrock-runtime" of botocore.
+_BEDROCK: ErrorAnswers = {
+    "throttle": (
+        "429 Too Many Requests",
+        "ThrottlingException",
+        {"message": "Too many requests, please wait before trying again."},
+    ),
+    "model": (
+        "424 Failed Dependency",
+        "ModelErrorException",
+        {"message": "the model failed", "originalStatusCode": 500, "resourceName": "model"},
+    ),
+    "not-ready": ("429 Too Many Requests", "ModelNotReadyException", {"message": "the model is not ready"}),
+    "timeout": ("408 Request Timeout", "ModelTimeoutException", {"message": "the model took too long"}),
+    "internal": ("500 Internal Server Error", "InternalServerException", {"message": "internal failure"}),
+    "unavailable": ("503 Service Unavailable", "ServiceUnavailableException", {"message": "unavailable"}),
+}
+#: Error answers of the services that have others than SageMaker.
+BY_SERVICE: Mapping[str, ErrorAnswers] = {"bedrock-runtime": _BEDROCK}
+_BROKEN_OFF = frozenset({"reset", "hang"})
 _HANG_SECONDS = 0.2
 
 
@@ -45,14 +69,15 @@ class _Fault:
     kind: str
     rate: float
     random: random.Random
+    seconds: float
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     @classmethod
-    def parse(cls, wanted: dict[str, Any]) -> "_Fault":
-        if wanted["kind"] not in {*_ERRORS, "reset", "hang", *_SPOILERS}:
-            raise ValueError(f"no such kind of fault: {wanted['kind']}")
+    def parse(cls, wanted: dict[str, Any], errors: ErrorAnswers) -> "_Fault":
+        if wanted["kind"] not in {*errors, *_BROKEN_OFF, *_SPOILERS}:
+            raise ValueError(f"{wanted['service']} has no such kind of fault: {wanted['kind']}")
         seed = random.Random(wanted.get("seed", 0))  # noqa: S311 - the same faults in every run
-        return cls(wanted["kind"], float(wanted["rate"]), seed)
+        return cls(wanted["kind"], float(wanted["rate"]), seed, float(wanted.get("seconds", _HANG_SECONDS)))
 
     def strikes(self) -> bool:
         with self.lock:
@@ -62,31 +87,42 @@ class _Fault:
 class FaultInjector:
     """Puts faults between an application and its callers."""
 
-    def __init__(self, application: "WSGIApplication") -> None:
-        """Wrap an application; no fault is set."""
+    def __init__(self, application: "WSGIApplication", errors: Mapping[str, ErrorAnswers] = BY_SERVICE) -> None:
+        """Wrap an application; no fault is set.
+
+        Args:
+            application: Answers the requests that do not fail.
+            errors: Error answers by service, where they are others than SageMaker's.
+        """
         self._application = application
+        self._errors = errors
         self._faults: dict[str, _Fault] = {}
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         """Answer a request, or fail it."""
         if environ.get("PATH_INFO") == FAULTS_PATH:
             return self._configure(environ, start_response)
-        fault = self._faults.get(_service_of(environ)) if self._faults else None
+        service = _service_of(environ) if self._faults else ""
+        fault = self._faults.get(service)
         if fault is None or not fault.strikes():
             return self._application(environ, start_response)
-        if fault.kind in _ERRORS:
-            environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
-            status, code, members = _ERRORS[fault.kind]
-            return _send(start_response, status, json.dumps(members).encode(), [("x-amzn-errortype", code)])
-        if fault.kind in ("reset", "hang"):
-            return _break_off(environ, seconds=_HANG_SECONDS if fault.kind == "hang" else 0)
-        return self._spoil(environ, start_response, fault.kind)
+        if fault.kind in _SPOILERS:
+            return self._spoil(environ, start_response, fault.kind)
+        environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+        if fault.kind in _BROKEN_OFF:
+            return _break_off(environ, seconds=fault.seconds if fault.kind == "hang" else 0)
+        status, code, members = self._errors_of(service)[fault.kind]
+        return _send(start_response, status, json.dumps(members).encode(), [("x-amzn-errortype", code)])
+
+    def _errors_of(self, service: str) -> ErrorAnswers:
+        return self._errors.get(service, _SAGEMAKER)
 
     def _configure(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         content = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         try:
             wanted = json.loads(content)
-            self._faults[wanted["service"]] = _Fault.parse(wanted)
+            service = wanted["service"]
+            self._faults[service] = _Fault.parse(wanted, self._errors_of(service))
         except (ValueError, KeyError, TypeError) as error:
             return _send(start_response, "400 Bad Request", json.dumps({"error": str(error)}).encode())
         return _send(start_response, "200 OK", b"{}")
@@ -129,8 +165,9 @@ def _send(
 
 
 def _break_off(environ: "WSGIEnvironment", seconds: float) -> Iterable[bytes]:
-    time.sleep(seconds)
     connection: socket.socket = environ["werkzeug.socket"]
+    # Readable is a connection that its client has closed: nobody waits any longer.
+    select.select([connection], [], [], seconds)
     # Lingering for no time makes its end a reset; closing alone would wait for the server's own reader and writer.
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     connection.shutdown(socket.SHUT_RDWR)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import boto3
 import pytest
@@ -26,9 +27,10 @@ _IMAGES = {
 
 @dataclass(frozen=True)
 class Aws:
-    """A running local AWS with an endpoint per kind of container."""
+    """A running local AWS with an endpoint per kind of container, and the folder of its state."""
 
     settings: Settings
+    state: Path
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +42,7 @@ def aws(tmp_path_factory) -> Iterator[Aws]:
             patch.setenv(name, value)
         try:
             _deploy(boto3.client("sagemaker"))
-            yield Aws(load_settings())
+            yield Aws(load_settings(), state)
         finally:
             daemon.stop(state)
 

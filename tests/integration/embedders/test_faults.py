@@ -1,17 +1,19 @@
-"""Every fault over HTTP: each text comes back once, in its place, right; or it is listed with its reason."""
+"""Every fault of the local AWS: each text comes back once, in its place, right; or it is listed with its reason."""
 
 import json
+import urllib.error
 import urllib.request
-from contextlib import contextmanager
 
 import numpy as np
 import pytest
 
 from embedstack.embedders import BedrockEmbedder, Limits, SageMakerEmbedder
 from embedstack.errors import EmbedStackError
+from embedstack.localaws.faults import FAULTS_PATH
 from embedstack.models import known_model
 from embedstack.resilience import Retry, RetryingEmbedder, RetryPolicy
 from tests.conftest import MINILM
+from tests.integration.embedders.stand_in import faults
 from tests.twins import TWINS
 
 TEXTS = [f"text number {number}" for number in range(300)]
@@ -22,22 +24,7 @@ BACKENDS = {
     ),
     "bedrock-runtime": lambda aws: BedrockEmbedder("cohere.embed-english-v3", settings=aws.settings, concurrency=4),
 }
-FAULTS = [
-    "throttle", "model", "internal", "unavailable", "dependency", "reset", "hang", "truncate", "nan", "count",
-]  # fmt: skip
-
-
-@contextmanager
-def faults(aws, service, kind, rate):
-    def ask(share):
-        body = json.dumps({"service": service, "kind": kind, "rate": share, "seed": 4}).encode()
-        urllib.request.urlopen(f"{aws.settings.aws_endpoint_url}/_embedstack/faults", body).close()
-
-    ask(rate)
-    try:
-        yield
-    finally:
-        ask(0)
+FAULTS = ["throttle", "model", "not-ready", "internal", "unavailable", "reset", "hang", "truncate", "nan", "count"]
 
 
 @pytest.fixture(scope="module")
@@ -52,10 +39,13 @@ def wanted(aws):
 @pytest.mark.parametrize("twin", TWINS, ids=lambda twin: twin.name)
 @pytest.mark.parametrize("kind", FAULTS)
 @pytest.mark.parametrize("service", BACKENDS)
-def test_nothing_is_lost_when_one_request_in_ten_fails(aws, wanted, service, kind, twin):
+def test_nothing_is_lost_when_requests_fail(aws, wanted, service, kind, twin):
     retry = Retry(RetryPolicy(initial=0.01))
     rate = 0.1 if service == "sagemaker-runtime" else 0.4  # fewer requests, since each takes more texts
-    with RetryingEmbedder(BACKENDS[service](aws), retry) as embedder, faults(aws, service, kind, rate):
+    with (
+        RetryingEmbedder(BACKENDS[service](aws), retry) as embedder,
+        faults(aws.settings.aws_endpoint_url, service, kind, rate),
+    ):
         found = twin.embed(embedder, TEXTS, on_error="collect")
         assert embedder.stats().failures > 0, "there was a fault to survive"
     assert found.failures == ()
@@ -65,7 +55,7 @@ def test_nothing_is_lost_when_one_request_in_ten_fails(aws, wanted, service, kin
 @pytest.mark.parametrize("kind", FAULTS)
 def test_without_retries_every_loss_is_listed(aws, wanted, kind):
     service = "sagemaker-runtime"
-    with BACKENDS[service](aws) as embedder, faults(aws, service, kind, 0.3):
+    with BACKENDS[service](aws) as embedder, faults(aws.settings.aws_endpoint_url, service, kind, 0.3):
         embedder.hand_over_retries()
         found = embedder.embed(TEXTS, on_error="collect")
     lost = [failure.index for failure in found.failures]
@@ -74,3 +64,20 @@ def test_without_retries_every_loss_is_listed(aws, wanted, kind):
     assert all(isinstance(failure.error, EmbedStackError) and failure.error.index == failure.index
                for failure in found.failures)  # fmt: skip
     np.testing.assert_allclose(found.vectors, wanted[service][found.indices], atol=5e-3)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "said"),
+    [
+        ({"service": "bedrock-runtime", "kind": "dependency", "rate": 1}, "bedrock-runtime has no such kind of fault"),
+        ({"service": "sagemaker-runtime", "kind": "timeout", "rate": 1}, "sagemaker-runtime has no such kind of fault"),
+        ({"service": "sagemaker-runtime", "kind": "model", "rate": "x"}, "could not convert"),
+    ],
+)
+def test_a_fault_that_is_not_to_be_had_is_refused(aws, wanted, said):
+    request = urllib.request.Request(aws.settings.aws_endpoint_url + FAULTS_PATH, json.dumps(wanted).encode())
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.urlopen(request)
+    with caught.value as answer:
+        assert answer.code == 400
+        assert said in answer.read().decode()

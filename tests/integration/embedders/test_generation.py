@@ -1,12 +1,16 @@
 """Converse over HTTP against the local AWS."""
 
 import asyncio
+import contextlib
+import logging
 
 import pytest
 
-from embedstack.errors import ConfigurationError, InputError, TextTooLong
+from embedstack.errors import ConfigurationError, EmbedStackError, EndpointUnavailable, InputError, TextTooLong
 from embedstack.generation import GenerationPrice, Generator, Message, Sampling
+from embedstack.resilience import Retry, RetryPolicy
 from embedstack.settings import load_settings
+from tests.integration.embedders.stand_in import faults
 
 CLAUDE = "anthropic.claude-3-5-haiku-20241022-v1:0"
 
@@ -28,6 +32,83 @@ def test_a_stream_gives_the_same_answer_in_parts(aws):
     assert len(parts) > 3
     assert "".join(parts) == generator.generate("how are you today").text
     assert generator.stats().replies == 2
+
+
+FORMATS = [
+    ("converse", CLAUDE), ("claude", CLAUDE), ("llama3", "us.meta.llama3-3-70b-instruct-v1:0"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("api_format", "model"), FORMATS)
+def test_every_format_says_the_same(aws, api_format, model):
+    generator = Generator(model, settings=aws.settings, api_format=api_format)
+    conversation = [Message("user", "one"), Message("assistant", "two"), Message("user", "three four")]
+    reply = generator.generate(conversation, system="be kind")
+    assert (reply.text, reply.stop_reason) == ("You said: three four", "end_turn")
+    assert (reply.input_tokens, reply.output_tokens) == (6, 4)
+    assert "".join(generator.stream(conversation, system="be kind")) == reply.text
+    stats = generator.stats()
+    assert (stats.replies, stats.input_tokens, stats.output_tokens) == (2, 12, 8)
+    short = generator.generate("one two three", sampling=Sampling(max_tokens=3, temperature=0.1, top_p=0.5))
+    assert (short.text, short.stop_reason) == ("You said: one", "max_tokens")
+
+
+def test_the_settings_choose_the_format(aws):
+    with pytest.raises(InputError, match="anthropic_version"):
+        Generator(CLAUDE, settings=load_settings(bedrock_api_format="llama2")).generate("x")
+    with pytest.raises(ConfigurationError, match="no stop sequences"):
+        Generator(FORMATS[2][1], settings=aws.settings, api_format="llama3").generate(
+            "x", sampling=Sampling(stop=("a",))
+        )
+
+
+def test_llamas_second_version_takes_its_own_prompt(aws):
+    generator = Generator(FORMATS[2][1], settings=aws.settings, api_format="llama2")
+    conversation = [Message("user", "one"), Message("assistant", "two"), Message("user", "three")]
+    assert generator.generate(conversation, system="be kind").text == (
+        "You said: <s>[INST] <<SYS>> be kind <</SYS>> one [/INST] two </s><s>[INST] three [/INST]"
+    )
+    with pytest.raises(InputError, match="must start with a user message"):
+        generator.generate([Message("assistant", "x")])
+
+
+def test_an_async_stream_is_the_same_and_may_be_left(aws):
+    generator = Generator(CLAUDE, settings=aws.settings)
+
+    async def collect():
+        return [part async for part in generator.astream("how are you today")]
+
+    async def leave():
+        async with contextlib.aclosing(generator.astream("how are you today")) as parts:
+            return await anext(parts)
+
+    assert asyncio.run(collect()) == list(generator.stream("how are you today"))
+    assert asyncio.run(leave()) == "You"
+
+
+@pytest.mark.parametrize(("api_format", "model"), FORMATS)
+def test_an_answer_that_is_cut_off_is_not_taken_for_a_whole_one(aws, api_format, model):
+    generator = Generator(model, settings=aws.settings, api_format=api_format, retry=Retry(RetryPolicy(attempts=1)))
+    with (
+        faults(aws.settings.aws_endpoint_url, "bedrock-runtime", "truncate", 1),
+        pytest.raises(EndpointUnavailable, match="broke off"),
+    ):
+        list(generator.stream("how are you today"))
+
+
+@pytest.mark.parametrize(("api_format", "model"), FORMATS)
+def test_nothing_that_is_said_is_logged(aws, caplog, api_format, model):
+    caplog.set_level(logging.DEBUG)
+    generator = Generator(model, settings=aws.settings, api_format=api_format)
+    generator.generate("Rumpelstiltskin", system="Rapunzel")
+    list(generator.stream("Rumpelstiltskin", system="Rapunzel"))
+    with pytest.raises(EmbedStackError) as caught:
+        generator.generate([Message("assistant", "Rumpelstiltskin")])
+    assert caplog.records, "something is logged, so that there is something to look at"
+    logged = "\n".join(logging.Formatter("%(name)s %(message)s").format(record) for record in caplog.records)
+    for secret in ("Rumpelstiltskin", "Rapunzel", "You said"):
+        assert secret not in logged
+        assert secret not in str(caught.value)
 
 
 def test_sampling_reaches_the_model(aws):

@@ -159,16 +159,32 @@ def test_no_text_is_on_disk_and_only_its_owner_reads_it(tmp_path, secret):
     assert (tmp_path / "cache.db").stat().st_mode & 0o077 == 0
 
 
-def test_another_key_finds_nothing_and_damage_is_a_miss(tmp_path):
+def test_a_row_that_was_swapped_is_not_believed(tmp_path):
     cache = SqliteCache(tmp_path / "cache.db", key=KEY)
     cache.put({key(1): VECTOR, key(2): VECTOR + 1})
-    other = SqliteCache(tmp_path / "cache.db", key=base64.b64encode(bytes(32)).decode())
-    assert other.get([key(1)]) == {}
-    other.close()
     names = [name for (name,) in cache._connection.execute("SELECT name FROM vectors")]
     cache._connection.execute("UPDATE vectors SET vector = (SELECT vector FROM vectors WHERE name = ?)", (names[0],))
-    assert len(cache.get([key(1), key(2)])) == 1, "a row that was swapped is not believed"
+    assert len(cache.get([key(1), key(2)])) == 1
     cache.close()
+
+
+@pytest.mark.parametrize(
+    ("made", "opened", "message"),
+    [
+        (KEY, base64.b64encode(bytes(32)).decode(), "encrypted with another key: set EMBEDSTACK_CACHE_KEY"),
+        (KEY, None, "encrypted with another key: set EMBEDSTACK_CACHE_KEY"),
+        (None, KEY, "is not encrypted: unset the key"),
+    ],
+)
+def test_another_key_is_refused(tmp_path, made, opened, message):
+    cache = SqliteCache(tmp_path / "cache.db", key=made)
+    cache.put({key(1): VECTOR})
+    cache.close()
+    with pytest.raises(ConfigurationError, match=message):
+        SqliteCache(tmp_path / "cache.db", key=opened)
+    again = SqliteCache(tmp_path / "cache.db", key=made)
+    np.testing.assert_array_equal(again.get([key(1)])[key(1)], VECTOR)
+    again.close()
 
 
 @pytest.mark.parametrize("blob", [b"", b"123", bytes(4), np.full(8, np.nan, np.float32).tobytes()])

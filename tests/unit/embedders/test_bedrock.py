@@ -63,7 +63,7 @@ def test_what_a_model_cannot_do_is_refused_at_once(model, options, message):
         ("ThrottlingException", "Too many requests", Throttled, ""),
         ("ServiceQuotaExceededException", "quota", Throttled, "Service Quotas"),
         ("ModelErrorException", "x", ModelFailed, "x"),
-        ("ModelTimeoutException", "x", EndpointUnavailable, "x"),
+        ("ModelTimeoutException", "the model took too long", EndpointUnavailable, "too long"),
         ("ModelNotReadyException", "x", EndpointUnavailable, "x"),
     ],
 )

@@ -1,6 +1,7 @@
 """Every call by both twins: isolation of bad texts, streams, prompts, progress, cancellation, statistics."""
 
 import asyncio
+import contextlib
 import itertools
 import threading
 import time
@@ -10,9 +11,18 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from embedstack.embedders import Embedder, FakeEmbedder, Limits, Price
+from embedstack.embedders.call import Call
 from embedstack.embedders.fake import FAKE_MODEL, fake_vector
 from embedstack.embedders.pacing import AdaptiveConcurrency, BatchSizer
-from embedstack.errors import ConfigurationError, InputError, ModelFailed, NonFiniteVector, PayloadTooLarge, Throttled
+from embedstack.errors import (
+    ConfigurationError,
+    DeadlineExceeded,
+    InputError,
+    ModelFailed,
+    NonFiniteVector,
+    PayloadTooLarge,
+    Throttled,
+)
 from embedstack.models import ModelInfo, known_model
 from tests.twins import TWINS
 
@@ -136,7 +146,7 @@ def test_a_stream_reads_no_further_ahead_than_it_must(twin):
 
             first = asyncio.run(take_one())
     np.testing.assert_array_equal(first, expected(["0"])[0])
-    assert read <= 4 * (2 * 2 + 1) + 1
+    assert read <= 4 * (2 * (2 + 2) + 1) + 1  # two more threads than requests in flight read answers
 
 
 def test_progress_ends_at_the_total(twin):
@@ -260,6 +270,36 @@ def test_throttling_halves_the_concurrency_and_good_answers_restore_it():
         with pace.slot():
             pass
     assert pace.limit == 8
+
+
+def test_an_endpoint_with_fixed_places_is_kept_busy():
+    # One that throttles the ninth request at once, asked by someone who would send sixteen.
+    pace = AdaptiveConcurrency(16)
+    limits, throttled = [], 0
+    for _ in range(200):
+        count = pace.limit
+        limits.append(count)
+        with contextlib.ExitStack() as under_way:
+            slots = [under_way.enter_context(pace.slot()) for _ in range(count)]
+            for slot in slots[:8]:
+                slot.free()
+            for slot in slots[8:]:
+                throttled += 1
+                slot.free(throttled=True)
+    assert min(limits) == 8
+    assert sum(limits) / len(limits) < 9
+    assert throttled < 8 + 200 / 4
+
+
+def test_a_request_that_was_answered_makes_room_while_it_is_read():
+    pace = AdaptiveConcurrency(1)
+    with pace.slot() as first:
+        first.free()
+        with pace.slot():
+            pass
+        first.free()  # once only
+    with pace.slot(), pytest.raises(DeadlineExceeded):
+        Call(deadline=0).context().run(lambda: pace.slot().__enter__())
 
 
 def test_requests_of_several_calls_share_the_concurrency():

@@ -1,24 +1,28 @@
-"""Text from Bedrock's models, by Converse, which speaks to all of them alike."""
+"""The calls that a user makes: an answer at once or in parts, each sync and async."""
 
 import asyncio
+import contextlib
+import dataclasses
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Callable, Generator as Yielding, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from embedstack.aws import AwsClient
 from embedstack.bedrock import check_residency, translate_bedrock_error
-from embedstack.errors import ConfigurationError, TextTooLong
+from embedstack.confidential import confidential
+from embedstack.errors import ConfigurationError, EndpointUnavailable, TextTooLong
+from embedstack.generation.records import GenerationPrice, GenerationStats, Message, Reply, Sampling
+from embedstack.generation.wire import ApiFormat, Conversation, Usage, wire_for
 from embedstack.resilience import CircuitBreaker, Retry
 from embedstack.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     import boto3
 
-__all__ = ["GenerationPrice", "GenerationStats", "Generator", "Message", "Reply", "Sampling"]
+__all__ = ["Generator"]
 
 _Result = TypeVar("_Result")
 
@@ -27,83 +31,17 @@ _BYTES_PER_TOKEN = 4
 _CONNECTIONS = 10
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
-    """One turn of a conversation."""
-
-    role: Literal["user", "assistant"]
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Sampling:
-    """How an answer is drawn; None leaves it to the configuration, or to the model.
-
-    Attributes:
-        max_tokens: Tokens of the answer at most.
-        temperature: Randomness, 0 to 1.
-        top_p: Draw from the likeliest words whose probabilities add up to this.
-        stop: Texts at which the answer ends.
-    """
-
-    max_tokens: int | None = None
-    temperature: float | None = None
-    top_p: float | None = None
-    stop: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class GenerationPrice:
-    """US dollars per million tokens."""
-
-    input: float = 0.0
-    output: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """An answer.
-
-    Attributes:
-        text: The answer.
-        stop_reason: Why it ended: ``end_turn``, ``max_tokens``, ``stop_sequence``, …
-        input_tokens: Tokens of what was asked, as Bedrock counted them.
-        output_tokens: Tokens of the answer.
-        dropped_messages: Oldest messages that were left out because the context window was full.
-        seconds: How long it took.
-        cost_usd: By the configured price.
-    """
-
-    text: str
-    stop_reason: str
-    input_tokens: int
-    output_tokens: int
-    dropped_messages: int
-    seconds: float
-    cost_usd: float
-
-
-@dataclass(frozen=True, slots=True)
-class GenerationStats:
-    """What was generated so far, streams included."""
-
-    replies: int = 0
-    retries: int = 0
-    input_tokens: int = 0
-    output_tokens: int = 0
-    cost_usd: float = 0.0
-
-
 class Generator:
     """Generates text with one model. Safe to call from several threads and tasks."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - by keyword, each its own concern
         self,
         model_id: str | None = None,
         *,
         settings: Settings | None = None,
         context_tokens: int | None = None,
         overflow: Literal["refuse", "trim"] = "refuse",
+        api_format: ApiFormat | None = None,
         price: GenerationPrice | None = None,
         retry: Retry | None = None,
         breaker: CircuitBreaker | None = None,
@@ -116,6 +54,8 @@ class Generator:
             settings: Configuration; read from the environment otherwise.
             context_tokens: Tokens that question and answer may have together; None leaves it to Bedrock to refuse.
             overflow: What to do with a longer conversation: refuse it, or leave out its oldest messages.
+            api_format: How to speak to the model; BEDROCK_API_FORMAT otherwise. Anything but ``converse`` is for models
+                that Converse does not take, such as imported ones without a chat template.
             price: What Bedrock charges.
             retry: When to try again.
             breaker: When to leave the model alone.
@@ -132,6 +72,7 @@ class Generator:
             )
         check_residency(chosen, settings)
         self.model_id = chosen
+        self._wire = wire_for(api_format or settings.bedrock_api_format)
         self._settings = settings
         self._context_tokens = context_tokens
         self._overflow = overflow
@@ -163,16 +104,15 @@ class Generator:
             EndpointError: Bedrock did not answer.
             CircuitOpen: It did not answer the last times either.
         """
-        request, dropped = self._request(prompt, system, sampling or Sampling())
+        conversation, dropped = self._conversation(prompt, system, sampling or Sampling())
         started = time.perf_counter()
-        answer = self._call(lambda client: client.converse(**request))
-        text = "".join(block.get("text", "") for block in answer["output"]["message"]["content"])
-        cost = self._count(answer["usage"])
+        answer = self._call(lambda client: self._wire.send(client, self.model_id, conversation))
+        cost = self._count(answer.usage)
         return Reply(
-            text,
-            answer["stopReason"],
-            answer["usage"]["inputTokens"],
-            answer["usage"]["outputTokens"],
+            answer.text,
+            answer.stop_reason,
+            answer.usage.input_tokens,
+            answer.usage.output_tokens,
             dropped,
             time.perf_counter() - started,
             cost,
@@ -186,21 +126,36 @@ class Generator:
 
     def stream(
         self, prompt: str | Sequence[Message], *, system: str | None = None, sampling: Sampling | None = None
-    ) -> Iterator[str]:
+    ) -> Yielding[str]:
         """The answer in parts, as they come; takes and raises what :meth:`generate` does.
 
         An answer that breaks off raises: it is not begun anew, since its first parts are out.
         """
-        request, _ = self._request(prompt, system, sampling or Sampling())
-        answer = self._call(lambda client: client.converse_stream(**request))
+        conversation, _ = self._conversation(prompt, system, sampling or Sampling())
+        parts = self._call(lambda client: self._wire.stream(client, self.model_id, conversation))
+        complete = False
+        while (part := self._next(parts)) is not None:
+            if isinstance(part, Usage):
+                complete = True
+                self._count(part)
+            elif part:
+                yield part
+        if not complete:
+            # botocore takes a connection that is closed early for the end of the answer; Bedrock ends with the usage.
+            raise EndpointUnavailable("Bedrock broke off the answer: it is not complete. Ask again.")
+
+    async def astream(
+        self, prompt: str | Sequence[Message], *, system: str | None = None, sampling: Sampling | None = None
+    ) -> AsyncGenerator[str]:
+        """As :meth:`stream`, without blocking the event loop."""
+        parts = self.stream(prompt, system=system, sampling=sampling)
         try:
-            for event in answer["stream"]:
-                if "contentBlockDelta" in event:
-                    yield event["contentBlockDelta"]["delta"].get("text", "")
-                elif "metadata" in event:
-                    self._count(event["metadata"]["usage"])
-        except (BotoCoreError, ClientError) as error:
-            raise translate_bedrock_error(error, self.model_id, self._client.region) from error
+            while (part := await asyncio.to_thread(next, parts, None)) is not None:
+                yield part
+        finally:
+            # A thread that waits for a part of a cancelled task cannot be interrupted; it ends with that part.
+            with contextlib.suppress(ValueError):
+                parts.close()
 
     def stats(self) -> GenerationStats:
         """What was generated since this object was made."""
@@ -216,27 +171,23 @@ class Generator:
         with self._breaker.guard():
             return self._retry.call(attempt, on_retry=self._count_retry)
 
-    def _request(
+    def _next(self, parts: Yielding[str | Usage]) -> str | Usage | None:
+        try:
+            # botocore logs the parts as it parses them.
+            with confidential():
+                return next(parts, None)
+        except (BotoCoreError, ClientError) as error:
+            raise translate_bedrock_error(error, self.model_id, self._client.region) from error
+
+    def _conversation(
         self, prompt: str | Sequence[Message], system: str | None, sampling: Sampling
-    ) -> tuple[dict[str, Any], int]:
+    ) -> tuple[Conversation, int]:
         messages = [Message("user", prompt)] if isinstance(prompt, str) else list(prompt)
         max_tokens = sampling.max_tokens or self._settings.bedrock_max_tokens
-        kept = self._fit(messages, system, max_tokens)
         temperature = sampling.temperature if sampling.temperature is not None else self._settings.bedrock_temperature
-        options = {
-            "maxTokens": max_tokens,
-            "temperature": temperature,
-            "topP": sampling.top_p,
-            "stopSequences": list(sampling.stop) or None,
-        }
-        request: dict[str, Any] = {
-            "modelId": self.model_id,
-            "messages": [{"role": message.role, "content": [{"text": message.text}]} for message in kept],
-            "inferenceConfig": {name: value for name, value in options.items() if value is not None},
-        }
-        if system is not None:
-            request["system"] = [{"text": system}]
-        return request, len(messages) - len(kept)
+        kept = self._fit(messages, system, max_tokens)
+        drawn = dataclasses.replace(sampling, max_tokens=max_tokens, temperature=temperature)
+        return Conversation(tuple(kept), system, drawn), len(messages) - len(kept)
 
     def _fit(self, messages: list[Message], system: str | None, max_tokens: int) -> list[Message]:
         if self._context_tokens is None:
@@ -254,23 +205,22 @@ class Generator:
             kept = kept[2:]
         return kept
 
-    def _count(self, usage: dict[str, int]) -> float:
-        given, answered = usage["inputTokens"], usage["outputTokens"]
-        cost = (given * self._price.input + answered * self._price.output) / 1e6
+    def _count(self, usage: Usage) -> float:
+        cost = (usage.input_tokens * self._price.input + usage.output_tokens * self._price.output) / 1e6
         with self._lock:
             old = self._stats
-            self._stats = GenerationStats(
-                old.replies + 1, old.retries, old.input_tokens + given, old.output_tokens + answered,
-                old.cost_usd + cost,
-            )  # fmt: skip
+            self._stats = dataclasses.replace(
+                old,
+                replies=old.replies + 1,
+                input_tokens=old.input_tokens + usage.input_tokens,
+                output_tokens=old.output_tokens + usage.output_tokens,
+                cost_usd=old.cost_usd + cost,
+            )
         return cost
 
     def _count_retry(self) -> None:
         with self._lock:
-            old = self._stats
-            self._stats = GenerationStats(
-                old.replies, old.retries + 1, old.input_tokens, old.output_tokens, old.cost_usd
-            )
+            self._stats = dataclasses.replace(self._stats, retries=self._stats.retries + 1)
 
 
 def _estimate_tokens(text: str) -> int:

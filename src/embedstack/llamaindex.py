@@ -1,0 +1,63 @@
+"""An embedder as LlamaIndex's ``BaseEmbedding``. Needs the extra ``embedstack[llamaindex]``."""
+
+from typing import TYPE_CHECKING, Any
+
+from llama_index.core.base.embeddings.base import BaseEmbedding
+from pydantic import PrivateAttr
+
+from embedstack.factory import load_embedder
+
+if TYPE_CHECKING:
+    from embedstack.embedders import Embedder
+
+__all__ = ["EmbedStackEmbedding"]
+
+# The most that LlamaIndex allows: the embedder makes its own requests of them, several at once.
+_BATCH_SIZE = 2048
+
+
+class EmbedStackEmbedding(BaseEmbedding):  # type: ignore[misc]  # an extra that is not installed where types are checked
+    """Takes any embedder; the one that the settings describe otherwise.
+
+    Queries are embedded as queries and texts as documents, sync and async alike.
+    """
+
+    _embedder: "Embedder" = PrivateAttr()
+
+    def __init__(self, embedder: "Embedder | None" = None, **options: Any) -> None:
+        """Wrap an embedder.
+
+        Args:
+            embedder: Embeds.
+            options: ``BaseEmbedding``'s own, such as ``callback_manager``.
+        """
+        chosen = embedder or load_embedder()
+        super().__init__(**{"model_name": chosen.info.model_id, "embed_batch_size": _BATCH_SIZE, **options})
+        self._embedder = chosen
+
+    @classmethod
+    def class_name(cls) -> str:
+        """LlamaIndex's name of it."""
+        return "EmbedStackEmbedding"
+
+    def _get_query_embedding(self, query: str) -> list[float]:
+        vector: list[float] = self._embedder.embed_query(query).tolist()
+        return vector
+
+    async def _aget_query_embedding(self, query: str) -> list[float]:
+        vector: list[float] = (await self._embedder.aembed_query(query)).tolist()
+        return vector
+
+    def _get_text_embedding(self, text: str) -> list[float]:
+        return self._get_text_embeddings([text])[0]
+
+    async def _aget_text_embedding(self, text: str) -> list[float]:
+        return (await self._aget_text_embeddings([text]))[0]
+
+    def _get_text_embeddings(self, texts: list[str]) -> list[list[float]]:
+        vectors: list[list[float]] = self._embedder.embed_documents(texts).tolist()
+        return vectors
+
+    async def _aget_text_embeddings(self, texts: list[str]) -> list[list[float]]:
+        vectors: list[list[float]] = (await self._embedder.aembed_documents(texts)).tolist()
+        return vectors

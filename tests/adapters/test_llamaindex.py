@@ -1,0 +1,69 @@
+"""What LlamaIndex asks of a BaseEmbedding; it has no standard tests of its own."""
+
+import numpy as np
+import pytest
+from llama_index.core import Document, VectorStoreIndex
+from llama_index.core.base.embeddings.base import BaseEmbedding
+from llama_index.core.ingestion import IngestionPipeline
+from llama_index.core.node_parser import SentenceSplitter
+
+import embedstack.llamaindex
+from embedstack.embedders import FakeEmbedder
+from embedstack.embedders.fake import fake_vector
+from embedstack.llamaindex import EmbedStackEmbedding
+from embedstack.models import ModelInfo
+
+MODEL = ModelInfo("m", dimensions=8, max_tokens=9, pooling="mean", prompts={"query": "q: ", "document": "d: "})
+
+
+@pytest.fixture
+def backend():
+    with FakeEmbedder(MODEL) as embedder:
+        yield embedder
+
+
+@pytest.fixture
+def model(backend):
+    return EmbedStackEmbedding(backend)
+
+
+def test_it_is_a_base_embedding_of_plain_floats(model):
+    assert embedstack.llamaindex.__all__ == ["EmbedStackEmbedding"]
+    assert isinstance(model, BaseEmbedding)
+    assert (model.model_name, model.class_name()) == ("m", "EmbedStackEmbedding")
+    query = model.get_query_embedding("foo")
+    assert len(query) == 8
+    assert all(type(component) is float for component in query)
+
+
+def test_queries_and_texts_reach_the_model_unchanged_and_by_their_kind(model, backend):
+    model.get_query_embedding("two\nlines")
+    model.get_text_embedding("two\nlines")
+    assert backend.requests == [["q: two\nlines"], ["d: two\nlines"]]
+
+
+def test_a_batch_is_split_by_the_embedder_and_not_before(model, backend):
+    texts = [f"text {number}" for number in range(100)]
+    vectors = model.get_text_embedding_batch(texts)
+    np.testing.assert_allclose(vectors, [fake_vector(f"d: {text}", 8) for text in texts], rtol=1e-6)
+    assert max(map(len, backend.requests)) == backend.limits.max_items
+
+
+async def test_async_is_the_same_as_sync(model):
+    texts = ["foo", "bar", "baz"]
+    assert await model.aget_query_embedding("foo") == model.get_query_embedding("foo")
+    assert await model.aget_text_embedding("foo") == model.get_text_embedding("foo")
+    assert await model.aget_text_embedding_batch(texts) == model.get_text_embedding_batch(texts)
+
+
+def test_the_settings_choose_the_embedder(monkeypatch):
+    monkeypatch.setenv("EMBEDDING_BACKEND", "fake")
+    assert len(EmbedStackEmbedding(embed_batch_size=3).get_text_embedding("foo")) == 8
+
+
+def test_an_index_of_llamaindexs_finds_with_it():
+    model = EmbedStackEmbedding(FakeEmbedder())
+    documents = [Document(text=text) for text in ("one", "two", "three")]
+    nodes = IngestionPipeline(transformations=[SentenceSplitter(), model]).run(documents=documents)
+    index = VectorStoreIndex(nodes, embed_model=model)
+    assert index.as_retriever(similarity_top_k=1).retrieve("two")[0].text == "two"

@@ -1,0 +1,193 @@
+"""Every fault for every backend, 20,000 texts where a request carries many, one request in ten failing.
+
+The servers are stand-ins that cost little; :mod:`test_faults` asks the local AWS itself the same, of fewer texts.
+"""
+
+import dataclasses
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from embedstack.embedders import BedrockEmbedder, Embedder, Limits, LocalEmbedder, OllamaEmbedder, SageMakerEmbedder
+from embedstack.errors import EmbedStackError, EndpointUnavailable
+from embedstack.models import ModelInfo
+from embedstack.resilience import Retry, RetryingEmbedder, RetryPolicy
+from embedstack.settings import Settings, load_settings
+from tests.integration.embedders.stand_in import DIMENSIONS, OLLAMA_ERRORS, faults, stand_in
+from tests.tiny_bert import HIDDEN, POSITIONS, WORDS, write_model
+from tests.twins import TWINS
+
+MODEL = ModelInfo("stand-in", DIMENSIONS, 512, "mean")
+LIMITS = Limits(max_items=64, concurrency=4)
+BROKEN = ["reset", "hang", "truncate", "nan", "count"]
+SAGEMAKER = ["throttle", "model", "not-ready", "internal", "unavailable", "dependency", *BROKEN]
+BEDROCK = ["throttle", "model", "not-ready", "timeout", "internal", "unavailable", *BROKEN]
+# Its answer is one vector, which cannot be one short.
+TITAN = [kind for kind in BEDROCK if kind != "count"]
+OLLAMA = [*OLLAMA_ERRORS, *BROKEN]
+
+
+@dataclasses.dataclass(frozen=True)
+class Backend:
+    """How to make it, the service that its faults are asked of, the kinds it has, and texts per kind."""
+
+    make: Callable[[Settings], Embedder]
+    service: str
+    kinds: list[str]
+    texts: int
+
+
+def bedrock(model, dimensions=None):
+    return lambda settings: BedrockEmbedder(model, dimensions=dimensions, settings=settings, concurrency=4)
+
+
+BACKENDS = {
+    "sagemaker, arrays": Backend(
+        lambda settings: SageMakerEmbedder(MODEL, endpoint="own", settings=settings, limits=LIMITS),
+        "sagemaker-runtime", SAGEMAKER, 20_000,
+    ),
+    "sagemaker, TEI": Backend(
+        lambda settings: SageMakerEmbedder(MODEL, endpoint="tei", settings=settings, limits=LIMITS),
+        "sagemaker-runtime", SAGEMAKER, 2_000,
+    ),
+    "bedrock, Cohere v4": Backend(bedrock("cohere.embed-v4:0", 256), "bedrock-runtime", BEDROCK, 5_000),
+    # A request per text, so fewer of them.
+    "bedrock, Titan v2": Backend(bedrock("amazon.titan-embed-text-v2:0", 256), "bedrock-runtime", TITAN, 400),
+    "bedrock, Titan v1": Backend(bedrock("amazon.titan-embed-text-v1"), "bedrock-runtime", TITAN, 100),
+    "ollama": Backend(
+        lambda settings: OllamaEmbedder(MODEL, settings=settings, limits=LIMITS), "", OLLAMA, 20_000
+    ),
+}  # fmt: skip
+CASES = [(name, kind) for name, backend in BACKENDS.items() for kind in backend.kinds]
+
+
+@pytest.fixture(scope="module")
+def url():
+    with pytest.MonkeyPatch.context() as patch, stand_in() as found:
+        patch.setenv("AWS_ACCESS_KEY_ID", "test")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+        yield found
+
+
+@pytest.fixture(scope="module")
+def make(url):
+    def make(name, **options):
+        return BACKENDS[name].make(
+            load_settings(aws_region="us-east-1", aws_endpoint_url=url, ollama_host=url, **options)
+        )
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def wanted(make):
+    """What the backends answer without faults, each asked once."""
+    known = {}
+
+    def vectors(name):
+        if name not in known:
+            with make(name) as embedder:
+                known[name] = embedder.embed(texts_of(name))
+        return known[name]
+
+    return vectors
+
+
+def texts_of(name):
+    return [f"text number {number}" for number in range(BACKENDS[name].texts)]
+
+
+def patient(embedder):
+    return RetryingEmbedder(embedder, Retry(RetryPolicy(initial=0.002)))
+
+
+@pytest.mark.parametrize(("name", "kind"), CASES)
+def test_every_text_comes_back_once_in_its_place_and_right(url, make, wanted, name, kind):
+    # Both twins meet every kind, over the backends.
+    twin = TWINS[CASES.index((name, kind)) % 2]
+    expected = wanted(name)
+    with patient(make(name)) as embedder, faults(url, BACKENDS[name].service, kind, 0.1, seconds=0.02):
+        found = twin.embed(embedder, texts_of(name), on_error="collect")
+        assert embedder.stats().failures > 0, "there was a fault to survive"
+    assert found.failures == ()
+    np.testing.assert_array_equal(found.vectors, expected)
+
+
+@pytest.mark.parametrize(("name", "kind"), [case for case in CASES if "TEI" not in case[0] and "Titan" not in case[0]])
+def test_without_retries_what_is_lost_is_listed_with_its_reason(url, make, wanted, name, kind):
+    texts = texts_of(name)[:1_000]
+    expected = wanted(name)
+    with make(name) as embedder, faults(url, BACKENDS[name].service, kind, 0.1, seconds=0.02):
+        embedder.hand_over_retries()
+        found = TWINS[0].embed(embedder, texts, on_error="collect")
+    lost = [failure.index for failure in found.failures]
+    assert sorted([*found.indices.tolist(), *lost]) == list(range(len(texts)))
+    assert all(isinstance(failure.error, EmbedStackError) and failure.error.index == failure.index
+               for failure in found.failures)  # fmt: skip
+    np.testing.assert_array_equal(found.vectors, expected[found.indices])
+
+
+@pytest.mark.parametrize("name", ["sagemaker, arrays", "bedrock, Cohere v4", "ollama"])
+def test_a_server_that_never_answers_is_given_up(url, make, wanted, name):
+    texts = texts_of(name)[:1_000]
+    with patient(make(name, embedding_timeout_seconds=0.5)) as embedder:
+        with faults(url, BACKENDS[name].service, "hang", 0.2, seconds=60):
+            found = embedder.embed(texts, on_error="collect")
+            assert embedder.stats().failures > 0
+        with faults(url, BACKENDS[name].service, "hang", 1, seconds=60):
+            hand_over = make(name, embedding_timeout_seconds=0.1)
+            hand_over.hand_over_retries()
+            with hand_over, pytest.raises(EndpointUnavailable):
+                hand_over.embed(texts[:2])
+    assert found.failures == ()
+    np.testing.assert_array_equal(found.vectors, wanted(name)[: len(texts)])
+
+
+class FaultyEncoder:
+    """A real encoder, one of whose passes in ten goes wrong."""
+
+    def __init__(self, encoder, kind):
+        self._encoder = encoder
+        self._kind = kind
+        self._passes = itertools.count(1)
+        self.check_dimensions = encoder.check_dimensions
+
+    def encode(self, texts, **options):
+        encoded = self._encoder.encode(texts, **options)
+        if next(self._passes) % 10:
+            return encoded
+        match self._kind:
+            case "memory":
+                raise RuntimeError("Failed to allocate 4096 bytes of memory")
+            case "nan":
+                pooled = encoded.pooled.copy()
+                pooled[-1, 3] = np.nan
+            case _:
+                pooled = encoded.pooled[1:]
+        return dataclasses.replace(encoded, pooled=pooled)
+
+
+def faulty(encoder, kind) -> Any:
+    return FaultyEncoder(encoder, kind)
+
+
+@pytest.mark.parametrize("twin", TWINS, ids=lambda twin: twin.name)
+@pytest.mark.parametrize("kind", ["memory", "nan", "count"])
+def test_a_model_in_this_process_that_fails_loses_nothing_either(tmp_path, kind, twin):
+    folder = write_model(tmp_path)
+    model = ModelInfo("tiny", HIDDEN, POSITIONS, "mean")
+    words = WORDS[4:]
+    texts = [
+        " ".join(words[number // len(words) ** place % len(words)] for place in range(5)) for number in range(20_000)
+    ]
+    local = LocalEmbedder(model, folder=folder, settings=load_settings(st_batch_size=64))
+    with patient(local) as embedder:
+        expected = embedder.embed(texts)
+        local._encoder = faulty(local._encoder, kind)
+        found = twin.embed(embedder, texts, on_error="collect")
+        assert embedder.stats().failures > 0
+    assert found.failures == ()
+    np.testing.assert_allclose(found.vectors, expected, atol=5e-3)

@@ -1,0 +1,125 @@
+"""A model process or a client that is killed in the middle: nothing wrong is kept, and the next run completes."""
+
+import base64
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+
+from embedstack.cache import CachedEmbedder, SqliteCache
+from embedstack.embedders import Limits, SageMakerEmbedder
+from embedstack.models import ModelInfo, known_model
+from embedstack.resilience import Retry, RetryingEmbedder, RetryPolicy
+from embedstack.settings import load_settings
+from tests.conftest import MINILM
+from tests.integration.embedders.stand_in import DIMENSIONS, stand_in
+from tests.twins import TWINS
+
+TEXTS = [f"text number {number}" for number in range(200)]
+KEY = base64.b64encode(bytes(range(32))).decode()
+
+
+def cached(embedder, file, key=None):
+    return CachedEmbedder(embedder, SqliteCache(file, key=key))
+
+
+class Killing(SageMakerEmbedder):
+    """Kills the endpoint's model process before its fifth request, while others are under way."""
+
+    def __init__(self, aws):
+        super().__init__(
+            known_model(MINILM), endpoint="own", settings=aws.settings, limits=Limits(max_items=8, concurrency=4)
+        )
+        self._containers = aws.state / "containers"
+        self._lock = threading.Lock()
+        self._sent = 0
+
+    def embed_batch(self, texts, kind):
+        with self._lock:
+            self._sent += 1
+            if self._sent == 5:
+                for file in self._containers.glob("*.json"):
+                    # The file of one that was killed before stays until the local AWS notices.
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(int(file.stem), signal.SIGKILL)
+        return super().embed_batch(texts, kind)
+
+
+@pytest.fixture(scope="module")
+def wanted(aws):
+    with SageMakerEmbedder(known_model(MINILM), endpoint="own", settings=aws.settings) as embedder:
+        return embedder.embed(TEXTS)
+
+
+@pytest.mark.parametrize("twin", TWINS, ids=lambda twin: twin.name)
+def test_a_killed_endpoint_is_survived(aws, wanted, tmp_path, twin):
+    with cached(RetryingEmbedder(Killing(aws), Retry(RetryPolicy(initial=0.05))), tmp_path / "cache.db") as embedder:
+        vectors = twin.embed(embedder, TEXTS)
+        assert embedder.stats().failures > 0
+    np.testing.assert_allclose(vectors, wanted, atol=5e-3)
+
+
+@pytest.mark.parametrize("twin", TWINS, ids=lambda twin: twin.name)
+def test_what_a_killed_endpoint_did_not_answer_is_listed_and_not_cached(aws, wanted, tmp_path, twin):
+    killing = Killing(aws)
+    killing.hand_over_retries()
+    with cached(killing, tmp_path / "cache.db") as embedder:
+        found = twin.embed(embedder, TEXTS, on_error="collect")
+    lost = [failure.index for failure in found.failures]
+    assert lost
+    assert sorted([*found.indices.tolist(), *lost]) == list(range(len(TEXTS)))
+    np.testing.assert_allclose(found.vectors, wanted[found.indices], atol=5e-3)
+
+    again = SageMakerEmbedder(known_model(MINILM), endpoint="own", settings=aws.settings)
+    with cached(again, tmp_path / "cache.db") as embedder:
+        np.testing.assert_allclose(twin.embed(embedder, TEXTS), wanted, atol=5e-3)
+        assert embedder.stats().texts == len(lost), "only what was lost is embedded again"
+
+
+MANY = 20_000
+_CLIENT = f"""
+import sys
+from pathlib import Path
+from embedstack.cache import CachedEmbedder, SqliteCache
+from embedstack.embedders import SageMakerEmbedder
+from embedstack.models import ModelInfo
+from embedstack.settings import load_settings
+file, url, key = sys.argv[1:]
+settings = load_settings(aws_region="us-east-1", aws_endpoint_url=url)
+backend = SageMakerEmbedder(ModelInfo("stand-in", {DIMENSIONS}, 512, "mean"), endpoint="own", settings=settings)
+embedder = CachedEmbedder(backend, SqliteCache(Path(file), key=key or None))
+for number, _ in enumerate(embedder.embed_stream(str(number) for number in range({MANY}))):
+    if number % 1000 == 0:
+        print(number, flush=True)
+"""
+
+
+@pytest.mark.parametrize("key", [None, KEY], ids=["plain", "encrypted"])
+def test_a_client_that_is_killed_in_a_stream_leaves_only_right_vectors(tmp_path, monkeypatch, key):
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    file = tmp_path / "cache.db"
+    texts = [str(number) for number in range(MANY)]
+    with stand_in() as url:
+        command = [sys.executable, "-c", _CLIENT, file, url, key or ""]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as client:
+            assert client.stdout is not None
+            assert client.stdout.readline() == "0\n"
+            client.kill()
+        assert client.returncode == -signal.SIGKILL
+
+        settings = load_settings(aws_region="us-east-1", aws_endpoint_url=url)
+        backend = SageMakerEmbedder(ModelInfo("stand-in", DIMENSIONS, 512, "mean"), endpoint="own", settings=settings)
+        with backend, cached(backend, file, key) as embedder:
+            wanted = backend.embed(texts)
+            before = backend.stats().texts
+            found = np.stack(list(embedder.embed_stream(iter(texts))))
+            stats = embedder.stats()
+    np.testing.assert_array_equal(found, wanted)
+    assert 0 < stats.cache_hits < MANY
+    assert stats.texts - before == MANY - stats.cache_hits, "the second run embeds only what the first did not keep"

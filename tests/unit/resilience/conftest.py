@@ -1,0 +1,16 @@
+"""By both twins, on a clock that only moves when someone waits."""
+
+import pytest
+
+from embedstack.clock import ManualClock
+from tests.twins import TWINS
+
+
+@pytest.fixture(params=TWINS, ids=lambda twin: twin.name)
+def twin(request):
+    return request.param
+
+
+@pytest.fixture
+def clock():
+    return ManualClock()

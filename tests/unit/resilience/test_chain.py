@@ -1,0 +1,37 @@
+"""All wrappers together, over twenty thousand texts."""
+
+import threading
+
+import numpy as np
+import pytest
+
+from embedstack.embedders import FakeEmbedder, Limits
+from embedstack.embedders.fake import fake_vector
+from embedstack.errors import CountMismatch, ModelFailed, NonFiniteVector, Throttled
+from embedstack.resilience import CircuitBreakerEmbedder, RateLimit, RateLimitedEmbedder
+from tests.unit.resilience.scripted import DOWN, retrying
+
+
+@pytest.mark.parametrize(
+    "error",
+    [DOWN, Throttled("many"), ModelFailed("424", retryable=True), NonFiniteVector("NaN"), CountMismatch("one short")],
+    ids=lambda error: type(error).__name__,
+)
+def test_the_whole_chain_over_many_faults_loses_nothing(twin, clock, error):
+    lock = threading.Lock()
+    counter = iter(range(10**9))
+
+    def one_in_ten(_):
+        with lock:
+            return error if next(counter) % 10 == 3 else None
+
+    texts = [str(number) for number in range(20_000)]
+    backend = FakeEmbedder(limits=Limits(max_items=32, concurrency=8), fault=one_in_ten)
+    chain = CircuitBreakerEmbedder(
+        RateLimitedEmbedder(retrying(backend, clock), RateLimit(texts_per_second=1e9), clock=clock)
+    )
+    with chain:
+        found = twin.embed(chain, texts, on_error="collect")
+    assert found.failures == ()
+    np.testing.assert_array_equal(found.vectors[::997], [fake_vector(text, 8) for text in texts[::997]])
+    assert chain.stats().texts == len(texts)
