@@ -60,8 +60,7 @@ def find_copies(
             "Inference Component Name header is required for endpoints to which you plan to deploy inference "
             "components. Please include Inference Component Name header or consider using SageMaker models."
         )
-        members = {"ErrorCode": "INFERENCE_COMPONENT_NAME_MISSING", "Message": message}
-        raise InvocationError(400, "ValidationError", members)
+        raise _invalid(message)
     component = host.components.find(account_id, region, name)
     if component is None or component.spec.identity.endpoint != endpoint.endpoint_name:
         raise _invalid(f"Inference Component {name} of account {account_id} not found.")

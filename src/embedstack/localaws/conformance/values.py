@@ -10,6 +10,8 @@ from typing import Any
 
 from botocore.model import Shape, StringShape
 
+from embedstack.localaws.conformance.known_deviations import undeclared_values
+
 __all__ = ["check_text", "check_value"]
 
 _INTEGERS = ("integer", "long", "short", "byte", "bigInteger")
@@ -68,7 +70,7 @@ def _python_types(kind: str) -> tuple[type, ...]:
 
 def _check_constraints(shape: Shape, value: Any, path: str) -> Iterator[str]:
     """Enums, and the least that a length or number may be. The most grows with the service, and patterns are Java's."""
-    if isinstance(shape, StringShape) and shape.enum and value not in shape.enum:
+    if isinstance(shape, StringShape) and shape.enum and value not in {*shape.enum, *undeclared_values(shape.name)}:
         yield f"{path} is one of {', '.join(shape.enum)}, not {value!r}"
     least = shape.metadata.get("min")
     if least is not None and (len(value) if isinstance(value, str) else value) < least:
