@@ -24,7 +24,7 @@ Precision = Literal["bf16", "fp32", "int8"]
 # best near this size on two cores: larger batches fall out of the cache, smaller ones pay the call more often.
 _TOKENS_PER_BATCH = 512
 # OpenVINO prepares every node anew when a batch's shape is not the one before it. For a text alone that takes as long
-# as some more tokens do, so short texts are padded to a few lengths; 16 is also the height of a processor's matrix tile.
+# as some more tokens do, so short texts are padded to a few lengths; 16 is also the height of a matrix tile.
 _WIDTH_STEP = 16
 _LARGEST_ROUNDED_WIDTH = 64
 # A second set of compiled weights is worth its memory up to here: larger models take so long for a text that sharing
