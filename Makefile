@@ -69,7 +69,7 @@ package: $(INSTALLED) ## Package all-MiniLM-L6-v2 as .local/model.tar.gz; ARGS="
 	@mkdir -p .local
 	@$(PY) scripts/package_model.py $(or $(ARGS),sentence-transformers/all-MiniLM-L6-v2 .local/model.tar.gz --folder "$$($(MINILM))")
 
-test-reference: $(INSTALLED) $(TOOLKIT)/.installed $(SDK)/.installed ## Test against the HuggingFace container's real handler and the SageMaker SDK
+test-reference: $(INSTALLED) $(TOOLKIT)/.installed $(SDK)/.installed $(REFERENCE)/.installed ## Test against the HuggingFace container's real handler, the SageMaker SDK and torch
 	@mkdir -p .local
 	@$(PY) scripts/package_model.py sentence-transformers/all-MiniLM-L6-v2 .local/toolkit.tar.gz \
 		--folder "$$($(MINILM))" --python "$$($(PY) -c 'import sys; print("%d.%d" % sys.version_info[:2])')"
@@ -78,6 +78,7 @@ test-reference: $(INSTALLED) $(TOOLKIT)/.installed $(SDK)/.installed ## Test aga
 	@$(GOLDEN) EMBEDSTACK_PYTHON="$$PWD/$(PY)" \
 		EMBEDSTACK_PLUGIN_DIR="$$($(PY) -c 'from embedstack.terraform import plugin_dir; print(plugin_dir() or "")')" \
 		$(SDK)/bin/python -m pytest --config-file tests/sdk/pytest.ini tests/sdk
+	@$(REFERENCE)/bin/python -m pytest --config-file tests/reference/pytest.ini tests/reference
 
 lint: $(INSTALLED) $(CHECKOV)/.installed ## Check style, types and infrastructure
 	@$(VENV)/bin/ruff check .

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from embedstack.errors import ConfigurationError, InputError, NonFiniteVector
-from embedstack.serving.engine import Engine, Outputs, Precision, has_bf16
+from embedstack.serving.architectures import ArchitectureNotServed
+from embedstack.serving.engine import Engine, OpenVinoEngine, Outputs, Precision, has_bf16
 from embedstack.serving.model_folder import ModelFolder
 from embedstack.serving.scheduler import Scheduler
 from embedstack.serving.tokenizer import Tokenizer
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+    from embedstack.serving.served_model import ServedModel
 
     Vectors = NDArray[np.float32]
 
@@ -61,28 +64,36 @@ class Encoded:
 
 
 class Encoder:
-    """A compiled model. Safe to call from several threads and tasks, which share its batches.
+    """A model that is ready. Safe to call from several threads and tasks, which share its batches.
 
     Attributes:
         folder: The model's description.
         precision: The arithmetic that it computes in.
     """
 
-    def __init__(self, folder: ModelFolder, precision: Precision) -> None:
-        """Build and compile the graph; see :meth:`load`."""
-        self.folder = folder
-        self.precision = precision
-        self._tokenizer = Tokenizer(folder.tokenizer, folder.max_tokens, folder.config.vocabulary_size)
+    def __init__(self, model: "ServedModel", tokenizer: Tokenizer, engine: Engine) -> None:
+        """Put a model together; see :meth:`load`."""
+        self.folder = model
+        self.precision = engine.precision
+        self._tokenizer = tokenizer
+        self._engine = engine
         self._wakeups: Wakeups | None = None
-        self._engine = Engine(folder, precision, self._tokenizer.pad_id)
-        self._scheduler = Scheduler(self._infer, self._engine.workers, self._engine.tokens_per_batch)
+        self._scheduler = Scheduler(self._run, engine.workers, engine.tokens_per_batch)
         _logger.info(
             "model %s ready: %d dimensions, %d tokens, %s pooling, %s",
-            folder.model_id, folder.dimensions, folder.max_tokens, folder.pooling, precision,
+            model.model_id, model.dimensions, model.max_tokens, model.pooling, engine.precision,
         )  # fmt: skip
 
     @classmethod
-    def load(cls, folder: "Path", *, model_id: str | None = None, precision: PrecisionSetting = "auto") -> "Encoder":
+    def load(
+        cls,
+        folder: "Path",
+        *,
+        model_id: str | None = None,
+        precision: PrecisionSetting = "auto",
+        device: str | None = None,
+        batch_size: int = 32,
+    ) -> "Encoder":
         """Load a sentence-transformers folder.
 
         Args:
@@ -90,14 +101,59 @@ class Encoder:
             model_id: The name to report; the folder's own otherwise.
             precision: ``auto`` takes bfloat16 where the processor multiplies it natively, float32 elsewhere. ``int8``
                 stores and multiplies the weights in eight bits: less memory, and vectors that are a little off.
+            device: A torch device such as ``cuda``: the model runs there, by sentence-transformers. None and ``cpu``
+                mean this product's own computation on the processor, for every architecture that it has.
+            batch_size: Texts of 256 tokens in one of sentence-transformers' batches; ours need no such limit.
 
         Raises:
-            ConfigurationError: The folder cannot be served, or the precision is not to be had on this processor.
+            ConfigurationError: The folder cannot be served, the precision is not to be had on this processor, or
+                sentence-transformers is needed and not installed.
+        """
+        if device not in (None, "cpu"):
+            return cls._of_torch(folder, model_id, precision, device, batch_size)
+        try:
+            model = ModelFolder.read(folder, model_id)
+        except ArchitectureNotServed as error:
+            return cls._of_torch(folder, model_id, precision, device, batch_size, error)
+        return cls.of_folder(model, precision)
+
+    @classmethod
+    def of_folder(cls, model: ModelFolder, precision: PrecisionSetting) -> "Encoder":
+        """Compile a folder that is read already; see :meth:`load`.
+
+        Raises:
+            ConfigurationError: The weights or the tokenizer cannot be read, or the precision is not to be had.
         """
         if precision == "bf16" and not has_bf16():
             raise ConfigurationError("This processor has no bfloat16 arithmetic; use the precision fp32 or auto.")
         chosen: Precision = ("bf16" if has_bf16() else "fp32") if precision == "auto" else precision
-        return cls(ModelFolder.read(folder, model_id), chosen)
+        tokenizer = Tokenizer(model.tokenizer, model.max_tokens, model.config.vocabulary_size)
+        return cls(model, tokenizer, OpenVinoEngine(model, chosen, tokenizer.pad_id))
+
+    @classmethod
+    def _of_torch(
+        cls,
+        folder: "Path",
+        model_id: str | None,
+        precision: PrecisionSetting,
+        device: str | None,
+        batch_size: int,
+        refusal: ArchitectureNotServed | None = None,
+    ) -> "Encoder":
+        try:
+            from embedstack.serving.sentence_transformers_engine import (  # noqa: PLC0415 - heavy, and an extra
+                SentenceTransformersEngine,
+                SentenceTransformersModel,
+            )
+        except ImportError as error:
+            why = refusal or f"{folder} cannot run on {device} without sentence-transformers."
+            raise ConfigurationError(
+                f"{why} sentence-transformers serves it where it is installed: pip install 'embedstack[torch]'."
+            ) from error
+        chosen: Precision = "fp32" if precision == "auto" else precision
+        model = SentenceTransformersModel.read(folder, model_id, device=device, precision=chosen)
+        tokenizer = Tokenizer(model.tokenizer, model.max_tokens)
+        return cls(model, tokenizer, SentenceTransformersEngine(model, chosen, tokenizer.pad_id, batch_size=batch_size))
 
     def encode(
         self, texts: "Sequence[str]", *, truncate: bool = True, prompt_name: str | None = None, hidden: bool = False
@@ -187,7 +243,7 @@ class Encoder:
         prompt = self.prompt(prompt_name)
         return self._tokenizer.encode([prompt + text for text in texts] if prompt else texts, truncate=truncate)
 
-    def _infer(self, ids: list[list[int]], alone: bool) -> Outputs:
+    def _run(self, ids: list[list[int]], alone: bool) -> Outputs:
         return self._engine.run_alone(ids[0]) if alone and len(ids) == 1 else self._engine.run(ids)
 
 

@@ -1,8 +1,8 @@
-"""Running a model on the processor: batches for throughput, and one text at a time for latency."""
+"""What computes batches of tokens: :class:`Engine`, and its implementation by OpenVINO on the processor."""
 
 import os
 import threading
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 import numpy as np
 import openvino as ov
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     Vectors = NDArray[np.float32]
 
-__all__ = ["Engine", "Outputs", "Precision", "has_bf16"]
+__all__ = ["Engine", "OpenVinoEngine", "Outputs", "Precision", "has_bf16", "padded"]
 
 Precision = Literal["bf16", "fp32", "int8"]
 
@@ -39,14 +39,38 @@ class Outputs(NamedTuple):
     hidden: "Vectors"
 
 
-class Engine:
-    """A compiled graph. Safe to call from several threads; each has inference requests of its own.
+class Engine(Protocol):
+    """Computes batches. Safe to call from several threads."""
 
-    Attributes:
-        precision: The arithmetic that it computes in.
-        workers: Batches that it computes at once without one slowing down another.
-        tokens_per_batch: Padded size of the batches that it is fastest with.
-    """
+    @property
+    def precision(self) -> Precision:
+        """The arithmetic that it computes in."""
+
+    @property
+    def workers(self) -> int:
+        """Batches that it computes at once without one slowing down another."""
+
+    @property
+    def tokens_per_batch(self) -> int:
+        """Padded size of the batches that it is fastest with."""
+
+    def run(self, ids: list[list[int]]) -> Outputs:
+        """Compute a batch, as one of several at once.
+
+        Args:
+            ids: Tokens of each text, none of them empty.
+        """
+
+    def run_alone(self, ids: list[int]) -> Outputs:
+        """Compute one text as fast as can be, while nothing else runs.
+
+        Args:
+            ids: The text's tokens, at least one.
+        """
+
+
+class OpenVinoEngine:
+    """A graph compiled for the processor; see :class:`Engine`. Each thread has inference requests of its own."""
 
     def __init__(self, folder: "ModelFolder", precision: Precision, pad_id: int) -> None:
         """Build and compile the graph.
@@ -71,19 +95,11 @@ class Engine:
         self._requests = threading.local()
 
     def run(self, ids: list[list[int]]) -> Outputs:
-        """Compute a batch on one of the processor's cores.
-
-        Args:
-            ids: Tokens of each text, none of them empty.
-        """
+        """Compute a batch on one core."""
         return self._infer(self._request("batch", self._compiled), ids, max(map(len, ids)))
 
     def run_alone(self, ids: list[int]) -> Outputs:
-        """Compute one text on all cores, while nothing else runs.
-
-        Args:
-            ids: The text's tokens, at least one.
-        """
+        """Compute one text on all cores."""
         width = len(ids)
         if width <= _LARGEST_ROUNDED_WIDTH:
             width = min(-(-width // _WIDTH_STEP) * _WIDTH_STEP, self._max_tokens)
@@ -98,13 +114,19 @@ class Engine:
             return request
 
     def _infer(self, request: ov.InferRequest, ids: list[list[int]], width: int) -> Outputs:
-        padded = np.full((len(ids), width), self._pad_id, np.int32)
-        mask = np.zeros((len(ids), width), np.int32)
-        for row, tokens in enumerate(ids):
-            padded[row, : len(tokens)] = tokens
-            mask[row, : len(tokens)] = 1
-        request.infer({"input_ids": padded, "attention_mask": mask}, share_inputs=True, share_outputs=True)
+        tokens, mask = padded(ids, width, self._pad_id)
+        request.infer({"input_ids": tokens, "attention_mask": mask}, share_inputs=True, share_outputs=True)
         return Outputs(request.get_tensor("pooled").data, request.get_tensor("hidden").data)
+
+
+def padded(ids: list[list[int]], width: int, pad_id: int) -> "tuple[NDArray[np.int32], NDArray[np.int32]]":
+    """Rows of one width, and their mask: 1 for a token, 0 for padding; both int32 (texts, width)."""
+    tokens = np.full((len(ids), width), pad_id, np.int32)
+    mask = np.zeros((len(ids), width), np.int32)
+    for row, text in enumerate(ids):
+        tokens[row, : len(text)] = text
+        mask[row, : len(text)] = 1
+    return tokens, mask
 
 
 def has_bf16() -> bool:
