@@ -150,3 +150,12 @@ def test_a_damaged_folder_is_refused_with_the_reason(tmp_path, damage, message):
     damage(write_model(tmp_path))
     with pytest.raises(ConfigurationError, match=message):
         Encoder.load(tmp_path)
+
+
+def test_widths_are_rounded_to_few_and_never_over_the_models_limit(tiny, minilm):
+    # tiny reads 16 tokens and minilm 256: neither meets a shape that it has no positions for.
+    for encoder in (tiny, minilm):
+        limit = encoder.folder.max_tokens
+        texts = [" ".join(["cat"] * length) for length in range(1, limit + 2, 7)]
+        alone = np.concatenate([encoder.encode([text]).pooled for text in texts])
+        np.testing.assert_allclose(encoder.encode(texts).pooled, alone, atol=2e-5)

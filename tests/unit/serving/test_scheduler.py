@@ -100,6 +100,16 @@ def test_unlike_lengths_do_not_share_a_batch(held):
     assert sorted(sorted(map(len, batch)) for batch in model.batches[1:]) == [[4, 5], [16]]
 
 
+def test_batches_are_of_few_sizes_and_begin_with_the_oldest(held):
+    model, scheduler = held
+    calls = [Call(scheduler, [[number]]) for number in range(1, 48)]
+    model.open.set()
+    for call in calls:
+        call.check()
+    assert [len(batch) for batch in model.batches[1:]] == [40, 7]
+    assert sorted(row[0] for row in model.batches[1]) == list(range(1, 41))
+
+
 def test_the_oldest_row_leads_the_next_batch(held):
     model, scheduler = held
     waiting = Call(scheduler, [[1] * 30])
