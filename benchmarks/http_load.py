@@ -62,12 +62,14 @@ class _Client(asyncio.Protocol):
     def _send(self) -> None:
         self._wanted = self._received = 0
         self._buffer.clear()
-        for self._number, request in self._requests:
-            self._sent = time.perf_counter()
-            self._transport.write(request)
+        request = next(self._requests, None)
+        if request is None:
+            self.done.set_result(None)
+            self._transport.close()
             return
-        self.done.set_result(None)
-        self._transport.close()
+        self._number = request[0]
+        self._sent = time.perf_counter()
+        self._transport.write(request[1])
 
 
 def run(port: int, bodies: list[list[str]], clients: int, seconds: float) -> Load:

@@ -23,9 +23,9 @@ Precision = Literal["bf16", "fp32", "int8"]
 # Texts of one batch share its length, so a batch is bounded by its padded size and not by its count. Throughput was
 # best near this size on two cores: larger batches fall out of the cache, smaller ones pay the call more often.
 _TOKENS_PER_BATCH = 512
-# For every new shape of a batch OpenVINO compiles kernels, which takes milliseconds and about a megabyte, and for a shape
-# that is not the one before it prepares every node anew. So widths are rounded up to a few: (largest width, step).
-# Where a step is wide, so is the text: the padding costs about 4 %.
+# For every new shape of a batch OpenVINO compiles kernels, which takes milliseconds and about a megabyte, and for a
+# shape that is not the one before it prepares every node anew. So widths are rounded up to a few, by steps: (largest
+# width, step). Where a step is wide, so is the text: the padding costs about 4 %.
 _WIDTH_STEPS = ((16, 2), (64, 4), (128, 8))
 _LARGEST_WIDTH_STEP = 16
 # A text alone has no batch to fill, and 16 is also the height of a matrix tile.
