@@ -5,12 +5,12 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Server", "serving"]
+__all__ = ["Server", "serving", "wait_until_ready"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,18 +41,19 @@ def serving(folder: Path, *options: str) -> Iterator[Server]:
     command = [sys.executable, "-m", "embedstack.serving", str(folder), "--port", str(port), *options]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        _wait(process, port)
+        wait_until_ready(port, lambda: process.poll() is None)
         yield Server(port, process.pid)
     finally:
         process.terminate()
         process.wait()
 
 
-def _wait(process: "subprocess.Popen[bytes]", port: int) -> None:
-    while process.poll() is None:
+def wait_until_ready(port: int, is_running: Callable[[], bool]) -> None:
+    """Wait for ``/ping`` to say 200; end this program when the server has ended."""
+    while is_running():
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{port}/ping"):
                 return
         except OSError:
             time.sleep(0.05)
-    sys.exit(f"The model server ended with status {process.returncode}.")
+    sys.exit("The model server ended before it was ready.")
