@@ -186,8 +186,7 @@ class ModelServer:
 
 def _limit_heaps() -> None:
     """Have threads share heaps, where the C library is glibc."""
-    library = ctypes.CDLL(None) if sys.platform == "linux" else None
-    if hasattr(library, "mallopt"):
+    if sys.platform == "linux" and hasattr(library := ctypes.CDLL(None), "mallopt"):
         library.mallopt(_M_ARENA_MAX, _HEAPS)
 
 
