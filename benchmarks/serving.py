@@ -3,19 +3,17 @@
 All engines take turns in one run, so that a machine that slows down slows all of them; ratios are medians over the
 rounds of each engine's time against sentence-transformers' fp32 in the same round.
 
-usage: .venv/bin/python benchmarks/serving.py [--rounds 7] [--json FILE]
-Peers run where their environment is there: .venv-reference (make golden), .venv-toolkit (make test-reference).
+usage: .venv/bin/python benchmarks/serving.py [--rounds 7] [--json FILE] [--plot FILE.svg]
+Peers run where their environment is there: `make peers` makes them all.
 """
 
 import argparse
 import json
 import os
-import socket
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -24,6 +22,8 @@ import http_load
 import numpy as np
 import openvino as ov
 from openvino import opset13 as ops
+from server_process import serving
+from serving_plot import plot
 from workloads import mixed_texts, short_texts
 
 from embedstack.model_files import find_model_folder
@@ -39,8 +39,10 @@ ENVIRONMENTS = {
     BASELINE: ROOT / ".venv-reference/bin/python",
     "sentence-transformers bf16": ROOT / ".venv-reference/bin/python",
     "HuggingFace toolkit": ROOT / ".venv-toolkit/bin/python",
+    "infinity": ROOT / ".venv-infinity/bin/python",
     "fastembed": ROOT / ".venv-fastembed/bin/python",
 }
+CLIENTS = (1, 2, 4, 8, 16, 32, 64)
 
 
 class Engine:
@@ -79,7 +81,8 @@ def main() -> None:
     """Measure, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--json", type=Path, help="write every figure there")
+    parser.add_argument("--plot", type=Path, help="draw throughput and latency under load there, as SVG")
     arguments = parser.parse_args()
     folder = find_model_folder("sentence-transformers/all-MiniLM-L6-v2", ROOT / "models")
     if folder is None:
@@ -94,6 +97,8 @@ def main() -> None:
     _print(results)
     if arguments.json:
         arguments.json.write_text(json.dumps(results, indent=1))
+    if arguments.plot:
+        arguments.plot.write_text(plot(results, BASELINE), encoding="utf-8")
 
 
 def _offline(folder: Path, workloads: Path, texts: dict[str, list[str]], rounds: int) -> dict[str, Any]:
@@ -123,36 +128,26 @@ def _offline(folder: Path, workloads: Path, texts: dict[str, list[str]], rounds:
 
 
 def _http(folder: Path, texts: dict[str, list[str]], rounds: int) -> dict[str, Any]:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port = listener.getsockname()[1]
-    command = [sys.executable, "-m", "embedstack.serving", str(folder), "--port", str(port)]
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    found: dict[str, Any] = {"mix": [], "short": [], "one": []}
-    try:
-        _wait(port)
-        batches = [texts["mix"][start : start + 32] for start in range(0, len(texts["mix"]) - 31, 32)]
-        single = [[text] for text in texts["short"]]
-        http_load.run(port, single, 64, 2)
+    found: dict[str, Any] = {"mix": [], "short": [], "one": [], "latency": {}}
+    batches = [texts["mix"][start : start + 32] for start in range(0, len(texts["mix"]) - 31, 32)]
+    single = [[text] for text in texts["short"]]
+    with serving(folder) as server:
+        http_load.run(server.port, single, 64, 2)
+        http_load.run(server.port, batches, 4, 2)
         for _ in range(rounds):
-            load = http_load.run(port, batches, 4, 3)
+            load = http_load.run(server.port, batches, 4, 3)
             found["mix"].append(len(load.latencies) * 32 / load.seconds)
-            load = http_load.run(port, single, 64, 3)
+            load = http_load.run(server.port, single, 64, 3)
             found["short"].append(len(load.latencies) / load.seconds)
-            found["one"].append(median(http_load.run(port, single, 1, 1).latencies))
-    finally:
-        server.terminate()
-        server.wait()
+            found["one"].append(median(http_load.run(server.port, single, 1, 1).latencies))
+        for clients in CLIENTS:
+            load = http_load.run(server.port, single, clients, 3)
+            found["latency"][clients] = {
+                "requests": len(load.latencies) / load.seconds,
+                **{f"p{part}": float(np.percentile(load.latencies, part)) for part in (50, 95, 99)},
+            }
+        found["megabytes"] = server.megabytes
     return found
-
-
-def _wait(port: int) -> None:
-    while True:
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/ping"):
-                return
-        except OSError:
-            time.sleep(0.05)
 
 
 def _roofline(folder: Path, texts: dict[str, list[str]]) -> dict[str, float]:
@@ -185,7 +180,8 @@ def _roofline(folder: Path, texts: dict[str, list[str]]) -> dict[str, float]:
 
 def _print(results: dict[str, Any]) -> None:
     offline, http, roofline = results["offline"], results["http"], results["roofline"]
-    print("| Engine | mix texts/s | to ST fp32 | short texts/s | one short text, p50 | first vector | memory |")
+    print("| Engine | docstrings, texts/s | to the baseline | short texts/s | one short text, p50 "
+          "| start to first vector | peak memory |")  # fmt: skip
     print("|---|---|---|---|---|---|---|")
     baseline = offline.get(BASELINE)
     for name, found in offline.items():
@@ -202,7 +198,14 @@ def _print(results: dict[str, Any]) -> None:
           f"{median(http['mix']) / median(ours['mix']):.0%} of offline")  # fmt: skip
     print(f"HTTP, 64 clients of one short text: {_range(http['short'])} requests/s, "
           f"{median(http['short']) / median(ours['short']):.0%} of offline")  # fmt: skip
-    print(f"HTTP, 1 client of one short text: p50 {median(http['one']) * 1000:.1f} ms")
+    print(f"HTTP, 1 client of one short text: p50 {median(http['one']) * 1000:.1f} ms; "
+          f"the server's memory after all: {http['megabytes']:.0f} MB")  # fmt: skip
+    if baseline:
+        print(f"One short text, offline: {median(np.divide(ours['one'], baseline['one'])):.2f} of the baseline's time")
+    print("\n| Clients | requests/s | p50 | p95 | p99 |\n|---|---|---|---|---|")
+    for clients, load in http["latency"].items():
+        times = " | ".join(f"{load[part] * 1000:.1f} ms" for part in ("p50", "p95", "p99"))
+        print(f"| {clients} | {load['requests']:.0f} | {times} |")
 
 
 def _range(values: list[float]) -> str:

@@ -13,9 +13,13 @@ from embedstack.errors import ConfigurationError
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["ACTIVATIONS", "EncoderConfig", "LayerNames"]
+__all__ = ["ACTIVATIONS", "ArchitectureNotServed", "EncoderConfig", "LayerNames"]
 
 ACTIVATIONS = ("gelu", "gelu_new", "gelu_pytorch_tanh", "relu")
+
+
+class ArchitectureNotServed(ConfigurationError):
+    """The model is of a kind that this product does not compute itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,13 +133,13 @@ class EncoderConfig:
             config: Its content.
 
         Raises:
-            ConfigurationError: The architecture, or a variant of it that the file asks for, is not served, or a number
-                is missing or impossible.
+            ArchitectureNotServed: The architecture, or a variant of it that the file asks for, is not served.
+            ConfigurationError: A number is missing or impossible.
         """
         name = config.get("model_type")
         architecture = _ARCHITECTURES.get(str(name))
         if architecture is None:
-            raise ConfigurationError(
+            raise ArchitectureNotServed(
                 f"{path}: the architecture {name!r} is not served; served are {', '.join(sorted(_ARCHITECTURES))}."
             )
         numbers = _Numbers(path, config, dict(architecture.aliases))
@@ -176,9 +180,9 @@ class _Numbers:
         """Refuse what would change the computation without changing a tensor's name or shape."""
         positions = self.config.get("position_embedding_type") or "absolute"
         if positions != "absolute":
-            raise ConfigurationError(f"{self.path}: {positions} positions are not served, only absolute ones.")
+            raise ArchitectureNotServed(f"{self.path}: {positions} positions are not served, only absolute ones.")
         if self.config.get("is_decoder"):
-            raise ConfigurationError(f"{self.path}: the model is a decoder; only encoders are served.")
+            raise ArchitectureNotServed(f"{self.path}: the model is a decoder; only encoders are served.")
 
     def positive(self, name: str) -> int:
         value = self._get(name)

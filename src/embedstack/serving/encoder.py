@@ -2,19 +2,19 @@
 
 import asyncio
 import logging
-import os
-import threading
+import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-import openvino as ov
 
 from embedstack.errors import ConfigurationError, InputError, NonFiniteVector
-from embedstack.serving.graph import INT8_GROUP_SIZE, build_graph
+from embedstack.serving.architectures import ArchitectureNotServed
+from embedstack.serving.engine import Engine, OpenVinoEngine, Outputs, Precision, has_bf16
 from embedstack.serving.model_folder import ModelFolder
 from embedstack.serving.scheduler import Scheduler
 from embedstack.serving.tokenizer import Tokenizer
+from embedstack.serving.wakeups import Wakeups
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,19 +22,18 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from embedstack.serving.served_model import ServedModel
+
     Vectors = NDArray[np.float32]
 
 __all__ = ["Encoded", "Encoder", "Precision", "PrecisionSetting"]
 
 _logger = logging.getLogger(__name__)
 
-Precision = Literal["bf16", "fp32", "int8"]
-# What may be asked for; "auto" becomes one of the above by the processor.
+# What may be asked for; "auto" becomes one of the others by the processor.
 PrecisionSetting = Literal["auto", "bf16", "fp32", "int8"]
 
-# Texts of one batch share its length, so a batch is bounded by its padded size and not by its count. Throughput was
-# best near this size on two cores: larger batches fall out of the cache, smaller ones pay the call more often.
-_TOKENS_PER_BATCH = 512
+_TINY = np.finfo(np.float32).tiny
 # Characters up to which tokenizing takes less time than handing it to another thread would.
 _TOKENIZED_IN_LOOP = 2_000
 
@@ -64,45 +63,37 @@ class Encoded:
         return unit_rows(vectors) if normalize else vectors
 
 
-class _Outputs(NamedTuple):
-    """The tensors of one batch, valid until their worker's next."""
-
-    pooled: "Vectors"
-    hidden: "Vectors"
-
-
 class Encoder:
-    """A compiled model. Safe to call from several threads and tasks, which share its batches.
+    """A model that is ready. Safe to call from several threads and tasks, which share its batches.
 
     Attributes:
         folder: The model's description.
         precision: The arithmetic that it computes in.
     """
 
-    def __init__(self, folder: ModelFolder, precision: Precision) -> None:
-        """Build and compile the graph; see :meth:`load`."""
-        self.folder = folder
-        self.precision = precision
-        self._tokenizer = Tokenizer(folder.tokenizer, folder.max_tokens, folder.config.vocabulary_size)
-        streams = os.cpu_count() or 1
-        # What int8 leaves in floating point runs in bfloat16 where the processor has it.
-        bf16 = precision == "bf16" or (precision == "int8" and _has_bf16())
-        config = {
-            "INFERENCE_PRECISION_HINT": "bf16" if bf16 else "f32",
-            "NUM_STREAMS": str(streams),
-            "INFERENCE_NUM_THREADS": str(streams),
-            **({"DYNAMIC_QUANTIZATION_GROUP_SIZE": str(INT8_GROUP_SIZE)} if precision == "int8" else {}),
-        }
-        self._compiled = ov.Core().compile_model(build_graph(folder, int8=precision == "int8"), "CPU", config)
-        self._worker = threading.local()
-        self._scheduler = Scheduler(self._infer, streams, _TOKENS_PER_BATCH)
+    def __init__(self, model: "ServedModel", tokenizer: Tokenizer, engine: Engine) -> None:
+        """Put a model together; see :meth:`load`."""
+        self.folder = model
+        self.precision = engine.precision
+        self._tokenizer = tokenizer
+        self._engine = engine
+        self._wakeups: Wakeups | None = None
+        self._scheduler = Scheduler(self._run, engine.workers, engine.tokens_per_batch)
         _logger.info(
             "model %s ready: %d dimensions, %d tokens, %s pooling, %s",
-            folder.model_id, folder.dimensions, folder.max_tokens, folder.pooling, precision,
+            model.model_id, model.dimensions, model.max_tokens, model.pooling, engine.precision,
         )  # fmt: skip
 
     @classmethod
-    def load(cls, folder: "Path", *, model_id: str | None = None, precision: PrecisionSetting = "auto") -> "Encoder":
+    def load(
+        cls,
+        folder: "Path",
+        *,
+        model_id: str | None = None,
+        precision: PrecisionSetting = "auto",
+        device: str | None = None,
+        batch_size: int = 32,
+    ) -> "Encoder":
         """Load a sentence-transformers folder.
 
         Args:
@@ -110,14 +101,59 @@ class Encoder:
             model_id: The name to report; the folder's own otherwise.
             precision: ``auto`` takes bfloat16 where the processor multiplies it natively, float32 elsewhere. ``int8``
                 stores and multiplies the weights in eight bits: less memory, and vectors that are a little off.
+            device: A torch device such as ``cuda``: the model runs there, by sentence-transformers. None and ``cpu``
+                mean this product's own computation on the processor, for every architecture that it has.
+            batch_size: Texts of 256 tokens in one of sentence-transformers' batches; ours need no such limit.
 
         Raises:
-            ConfigurationError: The folder cannot be served, or the precision is not to be had on this processor.
+            ConfigurationError: The folder cannot be served, the precision is not to be had on this processor, or
+                sentence-transformers is needed and not installed.
         """
-        if precision == "bf16" and not _has_bf16():
+        if device not in (None, "cpu"):
+            return cls._of_torch(folder, model_id, precision, device, batch_size)
+        try:
+            model = ModelFolder.read(folder, model_id)
+        except ArchitectureNotServed as error:
+            return cls._of_torch(folder, model_id, precision, device, batch_size, error)
+        return cls.of_folder(model, precision)
+
+    @classmethod
+    def of_folder(cls, model: ModelFolder, precision: PrecisionSetting) -> "Encoder":
+        """Compile a folder that is read already; see :meth:`load`.
+
+        Raises:
+            ConfigurationError: The weights or the tokenizer cannot be read, or the precision is not to be had.
+        """
+        if precision == "bf16" and not has_bf16():
             raise ConfigurationError("This processor has no bfloat16 arithmetic; use the precision fp32 or auto.")
-        chosen: Precision = ("bf16" if _has_bf16() else "fp32") if precision == "auto" else precision
-        return cls(ModelFolder.read(folder, model_id), chosen)
+        chosen: Precision = ("bf16" if has_bf16() else "fp32") if precision == "auto" else precision
+        tokenizer = Tokenizer(model.tokenizer, model.max_tokens, model.config.vocabulary_size)
+        return cls(model, tokenizer, OpenVinoEngine(model, chosen, tokenizer.pad_id))
+
+    @classmethod
+    def _of_torch(
+        cls,
+        folder: "Path",
+        model_id: str | None,
+        precision: PrecisionSetting,
+        device: str | None,
+        batch_size: int,
+        refusal: ArchitectureNotServed | None = None,
+    ) -> "Encoder":
+        try:
+            from embedstack.serving.sentence_transformers_engine import (  # noqa: PLC0415 - heavy, and an extra
+                SentenceTransformersEngine,
+                SentenceTransformersModel,
+            )
+        except ImportError as error:
+            why = refusal or f"{folder} cannot run on {device} without sentence-transformers."
+            raise ConfigurationError(
+                f"{why} sentence-transformers serves it where it is installed: pip install 'embedstack[torch]'."
+            ) from error
+        chosen: Precision = "fp32" if precision == "auto" else precision
+        model = SentenceTransformersModel.read(folder, model_id, device=device, precision=chosen)
+        tokenizer = Tokenizer(model.tokenizer, model.max_tokens)
+        return cls(model, tokenizer, SentenceTransformersEngine(model, chosen, tokenizer.pad_id, batch_size=batch_size))
 
     def encode(
         self, texts: "Sequence[str]", *, truncate: bool = True, prompt_name: str | None = None, hidden: bool = False
@@ -136,7 +172,14 @@ class Encoder:
             NonFiniteVector: The model computed a NaN or an infinity.
         """
         rows = _Rows(self._tokenize(texts, truncate, prompt_name), self.folder.dimensions, hidden=hidden)
-        self._scheduler.submit(rows.ids, rows.deliver).result()
+        if len(rows.ids) == 1 and self._scheduler.claim():
+            # Nobody else is there: no other thread needs to be woken for it.
+            try:
+                rows.deliver(self._engine.run_alone(rows.ids[0]), 0, 0)
+            finally:
+                self._scheduler.release()
+        else:
+            self._scheduler.submit(rows.ids, rows.deliver).result()
         return rows.encoded()
 
     async def aencode(
@@ -148,7 +191,8 @@ class Encoder:
         else:
             ids = await asyncio.to_thread(self._tokenize, texts, truncate, prompt_name)
         rows = _Rows(ids, self.folder.dimensions, hidden=hidden)
-        await asyncio.wrap_future(self._scheduler.submit(ids, rows.deliver))
+        future = self._scheduler.submit(ids, rows.deliver)
+        await self._wakeups_of(asyncio.get_running_loop()).wait(future)
         return rows.encoded()
 
     def prompt(self, name: str | None) -> str:
@@ -185,6 +229,13 @@ class Encoder:
         """End the worker threads."""
         self._scheduler.close()
 
+    def _wakeups_of(self, loop: asyncio.AbstractEventLoop) -> Wakeups:
+        wakeups = self._wakeups
+        if wakeups is None or wakeups.loop is not loop:
+            # A loop that comes in between keeps its own: whoever waits in it holds on to it.
+            wakeups = self._wakeups = Wakeups(loop)
+        return wakeups
+
     def _tokenize(self, texts: "Sequence[str]", truncate: bool, prompt_name: str | None) -> list[list[int]]:
         for index, text in enumerate(texts):
             if not text:
@@ -192,19 +243,8 @@ class Encoder:
         prompt = self.prompt(prompt_name)
         return self._tokenizer.encode([prompt + text for text in texts] if prompt else texts, truncate=truncate)
 
-    def _infer(self, ids: list[list[int]]) -> _Outputs:
-        """Run one batch in the calling worker's own inference request."""
-        width = max(map(len, ids))
-        padded = np.full((len(ids), width), self._tokenizer.pad_id, np.int32)
-        mask = np.zeros((len(ids), width), np.int32)
-        for row, tokens in enumerate(ids):
-            padded[row, : len(tokens)] = tokens
-            mask[row, : len(tokens)] = 1
-        if not hasattr(self._worker, "request"):
-            self._worker.request = self._compiled.create_infer_request()
-        request = self._worker.request
-        request.infer({"input_ids": padded, "attention_mask": mask}, share_inputs=True)
-        return _Outputs(request.get_tensor("pooled").data, request.get_tensor("hidden").data)
+    def _run(self, ids: list[list[int]], alone: bool) -> Outputs:
+        return self._engine.run_alone(ids[0]) if alone and len(ids) == 1 else self._engine.run(ids)
 
 
 class _Rows:
@@ -215,7 +255,7 @@ class _Rows:
         self._pooled = np.empty((len(ids), dimensions), np.float32)
         self._hidden: list[Vectors] | None = [self._pooled] * len(ids) if hidden else None
 
-    def deliver(self, outputs: _Outputs, position: int, index: int) -> None:
+    def deliver(self, outputs: Outputs, position: int, index: int) -> None:
         """Copy a row out of a batch."""
         self._pooled[index] = outputs.pooled[position]
         if self._hidden is not None:
@@ -227,22 +267,22 @@ class _Rows:
         Raises:
             NonFiniteVector: One of them holds a NaN or an infinity.
         """
-        # A sum is finite only if every component is, and one number per row is quicker to look at.
-        finite = np.isfinite(self._pooled.sum(axis=1))
-        for index, states in enumerate(self._hidden or ()):
-            finite[index] &= bool(np.isfinite(states.sum()))
-        if not finite.all():
-            index = int(np.argmin(finite))
-            raise NonFiniteVector(f"The model computed a non-finite vector for text {index}.", index=index)
+        # A sum is finite only if every number is, and one number is quicker to look at.
+        if not math.isfinite(self._pooled.sum()) or not all(
+            math.isfinite(states.sum()) for states in self._hidden or ()
+        ):
+            self._refuse_non_finite()
         return Encoded(self.ids, self._pooled, self._hidden or [])
 
-
-def _has_bf16() -> bool:
-    return "BF16" in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    def _refuse_non_finite(self) -> None:
+        for index, pooled in enumerate(self._pooled):
+            numbers = (pooled, self._hidden[index]) if self._hidden else (pooled,)
+            if not all(np.isfinite(array).all() for array in numbers):
+                raise NonFiniteVector(f"The model computed a non-finite vector for text {index}.", index=index)
 
 
 def unit_rows(vectors: "Vectors") -> "Vectors":
     """Rows scaled to length 1; a row of zeros stays one."""
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    scaled: Vectors = vectors / np.maximum(lengths, np.finfo(np.float32).tiny)
+    lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))  # a third of what linalg.norm takes for one row
+    scaled: Vectors = vectors / np.maximum(lengths, _TINY)[:, np.newaxis]
     return scaled

@@ -4,6 +4,7 @@
 Text Embeddings Inference's ``/embed``, so that a client of either is a client of both.
 """
 
+import base64
 import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -90,7 +91,8 @@ class EmbedProtocol:
                     hidden=needs_hidden,
                 )
                 if request.outputs is None and request.spans is None:
-                    return _rows(encoded.vectors(request.dimensions, normalize=request.normalize), invocation.accept)
+                    vectors = encoded.vectors(request.dimensions, normalize=request.normalize)
+                    return _rows(vectors, invocation.accept, as_base64=request.base64)
                 return _json(_document(encoder, request, encoded))
 
     def render_error(self, error: RequestError) -> Answer:
@@ -126,20 +128,20 @@ def _document(encoder: "Encoder", request: EmbedRequest, encoded: "Encoded") -> 
     for output in request.outputs or ():
         if output == "dense":
             vectors = encoded.vectors(request.dimensions, normalize=request.normalize)
-            document[output] = np.ascontiguousarray(vectors)
+            document[output] = _listed(vectors, as_base64=request.base64)
+        elif heads is not None and output == "colbert":
+            document[output] = [_listed(heads.colbert(hidden), as_base64=request.base64) for hidden in encoded.hidden]
         elif heads is not None:
-            document[output] = [
-                _token_output(heads, output, *row) for row in zip(encoded.hidden, encoded.ids, strict=True)
-            ]
+            document[output] = [_sparse(heads, *row) for row in zip(encoded.hidden, encoded.ids, strict=True)]
     if request.spans is not None:
-        document["spans"] = span_vectors(encoder, request, encoded)
+        document["spans"] = [
+            _listed(vectors, as_base64=request.base64) for vectors in span_vectors(encoder, request, encoded)
+        ]
     document["usage"] = {"prompt_tokens": encoded.tokens, "total_tokens": encoded.tokens}
     return document
 
 
-def _token_output(heads: TokenHeads, output: str, hidden: Any, ids: list[int]) -> Any:
-    if output == "colbert":
-        return np.ascontiguousarray(heads.colbert(hidden))
+def _sparse(heads: TokenHeads, hidden: Any, ids: list[int]) -> dict[str, float]:
     return {str(token): weight for token, weight in heads.sparse(hidden, ids).items()}
 
 
@@ -155,13 +157,19 @@ async def _rerank(encoder: "Encoder", request: RerankRequest) -> Answer:
     return _json(sorted(scores, key=lambda entry: -entry["score"]))
 
 
-def _rows(vectors: Any, accept: str | None) -> Answer:
-    vectors = np.ascontiguousarray(vectors)
+def _rows(vectors: Any, accept: str | None, *, as_base64: bool) -> Answer:
     if accept is not None and accept.split(";", 1)[0].strip().lower() == NPY:
         buffer = io.BytesIO()
-        np.save(buffer, vectors, allow_pickle=False)
+        np.save(buffer, np.ascontiguousarray(vectors), allow_pickle=False)
         return Answer(buffer.getvalue(), NPY)
-    return _json(vectors)
+    return _json(_listed(vectors, as_base64=as_base64))
+
+
+def _listed(vectors: Any, *, as_base64: bool) -> Any:
+    """Vectors as they stand in a JSON answer: lists of numbers, or strings that hold them."""
+    if as_base64:
+        return [base64.b64encode(row).decode() for row in np.ascontiguousarray(vectors, "<f4")]
+    return np.ascontiguousarray(vectors)
 
 
 def _json(document: Any) -> Answer:

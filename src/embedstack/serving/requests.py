@@ -10,6 +10,8 @@ from embedstack.errors import EmbedStackError, InputError, TextTooLong
 __all__ = ["EmbedRequest", "RequestError", "RerankRequest", "parse_request"]
 
 _MAX_INPUTS = 2048
+# OpenAI's name and values, so that its clients can ask for the shorter answer as they do there.
+_ENCODING_FORMATS = ("float", "base64")
 
 
 class RequestError(Exception):
@@ -61,6 +63,7 @@ class EmbedRequest:
         prompt_name: The model's prompt to put before every input, or None.
         outputs: Kinds of output, or None for plain rows.
         spans: Parts of each input, from code point to code point, to pool apart from each other; or None.
+        base64: Answer each vector as base64 of its little-endian float32 numbers, as OpenAI's API does.
     """
 
     inputs: tuple[str, ...]
@@ -71,6 +74,7 @@ class EmbedRequest:
     prompt_name: str | None = None
     outputs: tuple[str, ...] | None = None
     spans: tuple[tuple[Span, ...], ...] | None = None
+    base64: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +117,7 @@ def parse_request(body: bytes) -> EmbedRequest | RerankRequest:
         prompt_name=_member(options, "prompt_name", str, None),
         outputs=_outputs(payload),
         spans=_spans(payload, inputs),
+        base64=_encoding_format(payload) == "base64",
     )
 
 
@@ -147,6 +152,13 @@ def _outputs(payload: dict[str, Any]) -> tuple[str, ...] | None:
     if not outputs or not all(isinstance(output, str) for output in outputs):
         raise _malformed('`outputs` must be a non-empty list of names such as ["dense"].')
     return tuple(outputs)
+
+
+def _encoding_format(payload: dict[str, Any]) -> str:
+    value = _member(payload, "encoding_format", str, _ENCODING_FORMATS[0])
+    if value not in _ENCODING_FORMATS:
+        raise _malformed(f"`encoding_format` is {value!r}; it must be one of {', '.join(_ENCODING_FORMATS)}.")
+    return str(value)
 
 
 def _spans(payload: dict[str, Any], inputs: tuple[str, ...]) -> tuple[tuple[Span, ...], ...] | None:

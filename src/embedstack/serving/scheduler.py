@@ -49,11 +49,12 @@ def _order(row: "_Row[OutputT]") -> tuple[int, int]:
 class Scheduler(Generic[OutputT]):
     """Runs rows in batches on a fixed number of worker threads. Safe to call from several threads."""
 
-    def __init__(self, run: Callable[[list[TokenIds]], OutputT], workers: int, tokens_per_batch: int) -> None:
+    def __init__(self, run: Callable[[list[TokenIds], bool], OutputT], workers: int, tokens_per_batch: int) -> None:
         """Start the workers.
 
         Args:
-            run: Runs one batch. Called in a worker; what it returns need only hold until its next call there.
+            run: Runs one batch; told whether it is alone, with nothing else running or waiting. Called in a worker;
+                what it returns need only hold until its next call there.
             workers: Batches at once.
             tokens_per_batch: Largest padded size of a batch: its rows times its longest row.
         """
@@ -63,6 +64,8 @@ class Scheduler(Generic[OutputT]):
         self._work = threading.Condition()
         self._by_length: list[_Row[OutputT]] = []  # sorted by _order
         self._by_age: deque[_Row[OutputT]] = deque()  # rows that were taken out of turn are still in it
+        self._running = 0  # batches
+        self._quiet = True  # whether the newest rows found the processor idle
         self._closed = False
         self._threads = [
             threading.Thread(target=self._worker, name=f"encoder-{number}", daemon=True) for number in range(workers)
@@ -89,11 +92,32 @@ class Scheduler(Generic[OutputT]):
             return future
         rows.sort(key=_order, reverse=True)
         with self._work:
+            self._quiet = self._is_idle()
             self._by_age.extend(rows)
             self._by_length.extend(rows)
             self._by_length.sort(key=_order)
-            self._work.notify(len(self._threads))
+            self._work.notify(min(len(rows), len(self._threads)))
         return future
+
+    def claim(self) -> bool:
+        """Take the idle processor for work that a caller does in its own thread.
+
+        Returns:
+            Whether it was idle; if so, :meth:`release` must follow.
+        """
+        with self._work:
+            if not self._is_idle():
+                return False
+            self._running = 1
+            return True
+
+    def release(self) -> None:
+        """End what :meth:`claim` began."""
+        with self._work:
+            self._running -= 1
+
+    def _is_idle(self) -> bool:
+        return not self._running and not self._by_age
 
     def close(self) -> None:
         """End the workers after the batches that they are at."""
@@ -104,25 +128,28 @@ class Scheduler(Generic[OutputT]):
             thread.join()
 
     def _worker(self) -> None:
-        while batch := self._next_batch():
+        while taken := self._next_batch():
+            batch, alone = taken
             try:
-                output = self._run([row.ids for row in batch])
+                output = self._run([row.ids for row in batch], alone)
                 for position, row in enumerate(batch):
                     row.job.deliver(output, position, row.index)
             except BaseException as error:  # noqa: BLE001 - whatever it is, its callers must learn of it
+                self.release()
                 for row in batch:
                     _fail(row.job, error)
             else:
                 self._finish(batch)
 
-    def _next_batch(self) -> "list[_Row[OutputT]]":
-        """Wait for rows; an empty batch means that the scheduler is closed."""
+    def _next_batch(self) -> "tuple[list[_Row[OutputT]], bool] | None":
+        """Wait for rows, and say whether they are alone; None when the scheduler is closed."""
         with self._work:
             while not self._closed:
                 if batch := self._take():
-                    return batch
+                    self._running += 1
+                    return batch, self._quiet and self._running == 1 and not self._by_length
                 self._work.wait()
-            return []
+            return None
 
     def _take(self) -> "list[_Row[OutputT]]":
         """The oldest row and the rows next to it in length, within the padded size."""
@@ -135,7 +162,11 @@ class Scheduler(Generic[OutputT]):
         oldest = self._by_age.popleft()
         first = bisect_left(self._by_length, _order(oldest), key=_order)
         last = self._extend_to_longer(first)
+        place = first
         first = self._extend_to_shorter(first, last)
+        rows = _rounded_down(last + 1 - first)
+        first = max(first, place + 1 - rows)
+        last = first + rows - 1
         batch = self._by_length[first : last + 1]
         del self._by_length[first : last + 1]
         for row in batch:
@@ -162,6 +193,7 @@ class Scheduler(Generic[OutputT]):
     def _finish(self, batch: "list[_Row[OutputT]]") -> None:
         done = []
         with self._work:
+            self._running -= 1
             for row in batch:
                 row.job.unfinished -= 1
                 if row.job.unfinished == 0:
@@ -169,6 +201,15 @@ class Scheduler(Generic[OutputT]):
         for future in done:
             if not future.cancelled():
                 future.set_result(None)
+
+
+def _rounded_down(rows: int) -> int:
+    """The largest number up to this with three leading bits and zeros behind: 8, 10, 12, 14, 16, 20, 24, 28, 32, 40.
+
+    An engine compiles itself for every size of a batch, so it should meet few of them; the rest wait for the next.
+    """
+    unit = 1 << max(rows.bit_length() - 3, 0)
+    return rows // unit * unit
 
 
 def _fail(job: "_Job[OutputT]", error: BaseException) -> None:

@@ -1,5 +1,6 @@
 """Vectors equal the reference: the textbook on a tiny BERT, sentence-transformers on the real model."""
 
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -135,7 +136,10 @@ def _with_wrong_shape(folder: Path) -> None:
         (_writing("model.safetensors", b"not weights"), "not a readable safetensors file"),
         (_writing("tokenizer.json", b'{"version": "1.0"'), "not a readable tokenizer"),
         (_writing("config.json", b"{"), "cannot be read as JSON"),
-        (_writing("config.json", b'{"model_type": "gpt2"}'), "architecture 'gpt2' is not served"),
+        (
+            _writing("config.json", b'{"model_type": "gpt2"}'),
+            "architecture 'gpt2' is not served; served are bert, .*embedstack.torch",
+        ),
         (_writing("modules.json", b'[{"type": "x.Transformer"}]'), "names no Pooling module"),
         (_writing("modules.json", b'[{"type": "x.Dense", "path": ""}]'), "module Dense is not served"),
         (_writing("1_Pooling/config.json", b'{"pooling_mode_lasttoken": true}'), "pooling .* is not served"),
@@ -143,7 +147,23 @@ def _with_wrong_shape(folder: Path) -> None:
         (_with_wrong_shape, "embeddings.LayerNorm.weight has shape"),
     ],
 )
-def test_a_damaged_folder_is_refused_with_the_reason(tmp_path, damage, message):
+def test_a_damaged_folder_is_refused_with_the_reason(tmp_path, monkeypatch, damage, message):
+    monkeypatch.setitem(sys.modules, "torch", None)  # as if it were not installed, where it is
     damage(write_model(tmp_path))
     with pytest.raises(ConfigurationError, match=message):
         Encoder.load(tmp_path)
+
+
+def test_a_gpu_needs_the_extra(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(ConfigurationError, match=r"cannot run on cuda .* pip install 'embedstack\[torch\]'"):
+        Encoder.load(write_model(tmp_path), device="cuda")
+
+
+def test_widths_are_rounded_to_few_and_never_over_the_models_limit(tiny, minilm):
+    # tiny reads 16 tokens and minilm 256: neither meets a shape that it has no positions for.
+    for encoder in (tiny, minilm):
+        limit = encoder.folder.max_tokens
+        texts = [" ".join(["cat"] * length) for length in range(1, limit + 2, 23 if limit > 100 else 3)]
+        alone = np.concatenate([encoder.encode([text]).pooled for text in texts])
+        np.testing.assert_allclose(encoder.encode(texts).pooled, alone, atol=2e-5)

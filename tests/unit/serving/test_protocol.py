@@ -1,6 +1,8 @@
 """BGE-M3's outputs, late chunking and reranking, as a request asks for them."""
 
 import asyncio
+import base64
+import io
 import json
 
 import numpy as np
@@ -80,6 +82,32 @@ def test_spans_count_from_the_text_and_not_from_its_prompt(tiny):
     np.testing.assert_allclose(with_prompt["spans"], written_out["spans"], atol=1e-6)
 
 
+def decoded(vectors):
+    return np.stack([np.frombuffer(base64.b64decode(vector, validate=True), "<f4") for vector in vectors])
+
+
+def test_base64_holds_the_numbers_of_every_vector(m3):
+    for payload in ({"inputs": EMBEDDED}, {"inputs": EMBEDDED, "normalize": False}):
+        np.testing.assert_array_equal(
+            decoded(answer(m3, **payload, encoding_format="base64")),
+            np.asarray(answer(m3, **payload, encoding_format="float"), np.float32),
+        )
+    wanted = {"inputs": EMBEDDED, "outputs": ["dense", "sparse", "colbert"], "spans": [[[0, 3]], [[0, 3], [4, 7]]]}
+    found, expected = answer(m3, **wanted, encoding_format="base64"), answer(m3, **wanted)
+    np.testing.assert_array_equal(decoded(found["dense"]), np.asarray(expected["dense"], np.float32))
+    for index in range(len(EMBEDDED)):
+        for output in ("colbert", "spans"):
+            numbers = np.asarray(expected[output][index], np.float32)
+            np.testing.assert_array_equal(decoded(found[output][index]), numbers)
+    assert found["sparse"] == expected["sparse"]
+
+
+def test_an_array_is_asked_for_by_the_header_whatever_the_format(tiny):
+    invocation = Invocation(b'{"inputs": "cat", "encoding_format": "base64"}', accept="application/x-npy")
+    found = asyncio.run(EmbedProtocol().answer(tiny, invocation))
+    assert np.load(io.BytesIO(found.body)).shape == (1, 32)
+
+
 def test_a_span_of_the_whole_text_with_dense_beside_it(tiny):
     found = answer(tiny, inputs=["cat", TEXT], spans=[[[0, 3]], [[0, len(TEXT)], [0, 3]]], outputs=["dense"])
     assert np.asarray(found["dense"]).shape == (2, 32)
@@ -95,6 +123,8 @@ def test_a_span_of_the_whole_text_with_dense_beside_it(tiny):
         ({"inputs": ["cat", "dog"], "spans": [[[0, 3]]]}, 400, "1 lists for 2 inputs"),
         ({"inputs": "cat  dog", "spans": [[[3, 5]]]}, 422, "no token"),
         ({"inputs": "cat " * 30, "spans": [[[100, 110]]]}, 422, "beyond the length"),
+        ({"inputs": "cat", "encoding_format": "hex"}, 400, "'hex'; it must be one of float, base64"),
+        ({"inputs": "cat", "encoding_format": 64}, 400, "`encoding_format` is a number"),
         ({"query": "cat", "texts": []}, 400, "`texts` is an empty list"),
         ({"query": 3, "texts": ["a"]}, 400, "`query` is a number"),
         ({"query": "cat", "texts": ["dog"]}, 422, "cannot rerank"),

@@ -14,12 +14,14 @@ class Model:
 
     def __init__(self):
         self.batches: list[list[list[int]]] = []
+        self.alone: list[bool] = []
         self.open = threading.Event()
         self.open.set()
         self.entered = threading.Semaphore(0)
 
-    def run(self, ids):
+    def run(self, ids, alone):
         self.batches.append(ids)
+        self.alone.append(alone)
         self.entered.release()
         assert self.open.wait(30)
         if any(tokens[0] < 0 for tokens in ids):
@@ -98,6 +100,16 @@ def test_unlike_lengths_do_not_share_a_batch(held):
     assert sorted(sorted(map(len, batch)) for batch in model.batches[1:]) == [[4, 5], [16]]
 
 
+def test_batches_are_of_few_sizes_and_begin_with_the_oldest(held):
+    model, scheduler = held
+    calls = [Call(scheduler, [[number]]) for number in range(1, 48)]
+    model.open.set()
+    for call in calls:
+        call.check()
+    assert [len(batch) for batch in model.batches[1:]] == [40, 7]
+    assert sorted(row[0] for row in model.batches[1]) == list(range(1, 41))
+
+
 def test_the_oldest_row_leads_the_next_batch(held):
     model, scheduler = held
     waiting = Call(scheduler, [[1] * 30])
@@ -143,3 +155,40 @@ def test_close_ends_the_workers():
     assert threading.active_count() == before + 2
     scheduler.close()
     assert threading.active_count() == before
+
+
+def test_an_idle_processor_is_claimed_by_one(held):
+    model, scheduler = held
+    assert not scheduler.claim()
+    model.open.set()
+    scheduler.close()
+    assert scheduler.claim()
+    assert not scheduler.claim()
+    scheduler.release()
+    assert scheduler.claim()
+    scheduler.release()
+
+
+def test_a_row_is_alone_only_while_callers_take_turns():
+    model = Model()
+    scheduler = Scheduler(model.run, workers=2, tokens_per_batch=64)
+    for number in (1, 2):
+        Call(scheduler, [[number]]).check()
+    assert model.alone == [True, True]
+    model.open.clear()
+    both = [Call(scheduler, [[3] * 3]), Call(scheduler, [[4] * 30])]  # too unlike for one batch
+    for _ in range(4):
+        assert model.entered.acquire(timeout=30)
+    assert not all(model.alone[2:])
+    model.open.set()
+    for call in both:
+        call.check()
+    scheduler.close()
+
+
+def test_a_failed_batch_leaves_the_processor_idle():
+    scheduler = Scheduler(Model().run, workers=1, tokens_per_batch=64)
+    with pytest.raises(ValueError, match="cannot be computed"):
+        Call(scheduler, [[-1]]).future.result(30)
+    scheduler.close()
+    assert scheduler.claim()

@@ -41,7 +41,7 @@ class HuggingFaceDialect:
         """
         model = ModelFolder.read(folder, model_id)
         model = dataclasses.replace(model, max_tokens=model.config.max_positions)
-        return Encoder(model, "fp32")
+        return Encoder.of_folder(model, "fp32")
 
     async def answer(self, encoder: Encoder, invocation: Invocation) -> Answer:
         """Token vectors: ``[1][tokens][hidden]`` for a text, ``[texts][1][tokens][hidden]`` for a list.
