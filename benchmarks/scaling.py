@@ -1,0 +1,293 @@
+"""Endpoints that scale, under real load on the local AWS: how many run, and what callers notice of it.
+
+Two endpoints of terraform/ are deployed: one on one to three instances, and one on none to two copies. The local AWS's
+time runs faster than the machine's (--speed), so that minutes of metrics, alarms and cooldowns pass in seconds;
+requests and model servers are real and run at the machine's own speed.
+
+usage: .venv/bin/python benchmarks/scaling.py [--speed 60] [--plot FILE.svg] [--json FILE]
+"""
+
+import argparse
+import json
+import os
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from pathlib import Path
+from statistics import median, quantiles
+from typing import Any
+
+import boto3
+import urllib3
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from embedstack.localaws import daemon
+from embedstack.localaws.config import LocalAwsConfig
+from embedstack.localaws.simulated_time import TIME_PATH
+from embedstack.terraform import TerraformRoot
+
+ROOT = Path(__file__).resolve().parents[1]
+CALLERS = 6
+VARIABLES = """
+name        = "alex"
+environment = "scaling"
+endpoints = {
+  busy = {
+    model       = { hub_id = "sentence-transformers/all-MiniLM-L6-v2" }
+    realtime    = { instance_type = "ml.c7i.xlarge" }
+    autoscaling = { min = 1, max = 3, tracking = { value = 12, scale_in_cooldown_s = 300, scale_out_cooldown_s = 60 } }
+  }
+  sleepy = {
+    model         = { hub_id = "sentence-transformers/all-MiniLM-L6-v2" }
+    scale_to_zero = { instance_type = "ml.c7i.xlarge", min = 0, max = 2 }
+    autoscaling   = { tracking = { value = 60 } }
+  }
+}
+"""
+#: Simulated minutes and requests per simulated minute.
+BUSY_PHASES = [(5, 6), (15, 34), (40, 6)]
+SLEEPY_PHASES = [(3, 12), (35, 0), (25, 12)]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request: when it was sent (simulated minutes), how long it took (real milliseconds), how it ended."""
+
+    minute: float
+    milliseconds: float
+    outcome: str
+
+
+@dataclass(slots=True)
+class Recording:
+    """What was seen of one endpoint.
+
+    Attributes:
+        title: What it shows.
+        capacity: Simulated minute, what runs and what is wanted.
+        requests: The requests, as they ended.
+    """
+
+    title: str
+    capacity: list[tuple[float, int, int]] = field(default_factory=list)
+    requests: list[Request] = field(default_factory=list)
+
+
+class SimulatedClock:
+    """The local AWS's time, from outside."""
+
+    def __init__(self, url: str) -> None:
+        told = urllib3.request("GET", url + TIME_PATH).json()
+        self.speed: float = told["speed"]
+        self._start = datetime.fromisoformat(told["now"])
+        self._began = time.monotonic()
+
+    def minutes(self) -> float:
+        """Simulated minutes since this object was made."""
+        return (time.monotonic() - self._began) * self.speed / 60
+
+
+def main() -> None:
+    """Run both scenarios, print what was seen, and draw it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--speed", type=float, default=60, help="simulated seconds per second (60)")
+    parser.add_argument("--plot", type=Path, help="draw instances and latency over time, as SVG or PNG")
+    parser.add_argument("--json", type=Path, help="write every sample")
+    options = parser.parse_args()
+    with deployed(options.speed) as (outputs, url):
+        recordings = [
+            run_busy(outputs["endpoints"]["busy"], SimulatedClock(url)),
+            run_sleepy(outputs["endpoints"]["sleepy"], SimulatedClock(url)),
+        ]
+    for recording in recordings:
+        report(recording)
+    if options.json:
+        options.json.write_text(json.dumps([asdict(recording) for recording in recordings]))
+    if options.plot:
+        plot(recordings, options.plot, options.speed)
+
+
+@contextmanager
+def deployed(speed: float) -> Iterator[tuple[dict[str, Any], str]]:
+    """The endpoints, applied to a local AWS of their own; everything is gone afterwards."""
+    folder = Path(tempfile.mkdtemp(prefix="scaling-"))
+    before = dict(os.environ)
+    running = daemon.start(LocalAwsConfig(port=0, clock_speed=speed), folder / "state")
+    try:
+        os.environ.update(running.environment(), TF_WORKSPACE="scaling")
+        ignored = shutil.ignore_patterns(".terraform", "*.tfstate*", "tests")
+        root_folder = shutil.copytree(ROOT / "terraform", folder / "terraform", ignore=ignored)
+        variables = folder / "scaling.tfvars"
+        variables.write_text(VARIABLES)
+        root = TerraformRoot(root_folder, variables)
+        root.init()
+        root.apply(root.plan(folder / "plan"), show_progress=False)
+        yield root.outputs(), running.url
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+        daemon.stop(folder / "state")
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def run_busy(endpoint: dict[str, Any], clock: SimulatedClock) -> Recording:
+    """A wave of traffic on one to three instances."""
+    sagemaker = client("sagemaker")
+
+    def capacity() -> tuple[int, int]:
+        (variant,) = sagemaker.describe_endpoint(EndpointName=endpoint["name"])["ProductionVariants"]
+        return variant["CurrentInstanceCount"], variant["DesiredInstanceCount"]
+
+    return record("One to three instances", BUSY_PHASES, endpoint, clock, capacity)
+
+
+def run_sleepy(endpoint: dict[str, Any], clock: SimulatedClock) -> Recording:
+    """Traffic, a pause, and traffic again, on none to two copies."""
+    sagemaker = client("sagemaker")
+
+    def capacity() -> tuple[int, int]:
+        name = endpoint["inference_component"]
+        counts = sagemaker.describe_inference_component(InferenceComponentName=name)["RuntimeConfig"]
+        return counts["CurrentCopyCount"], counts["DesiredCopyCount"]
+
+    return record("None to two copies", SLEEPY_PHASES, endpoint, clock, capacity)
+
+
+def record(
+    title: str,
+    phases: Sequence[tuple[float, float]],
+    endpoint: dict[str, Any],
+    clock: SimulatedClock,
+    capacity: Callable[[], tuple[int, int]],
+) -> Recording:
+    """Send what the phases say, and watch the capacity meanwhile."""
+    recording, done, due = Recording(title), threading.Event(), _Schedule(phases)
+    callers = [
+        threading.Thread(target=call, args=(endpoint, clock, due, recording, done), daemon=True) for _ in range(CALLERS)
+    ]
+    for caller in callers:
+        caller.start()
+    try:
+        while (minute := clock.minutes()) < due.end:
+            recording.capacity.append((minute, *capacity()))
+            time.sleep(0.2)
+    finally:
+        done.set()
+        for caller in callers:
+            caller.join()
+    return recording
+
+
+class _Schedule:
+    """When requests are due, handed out to whoever asks next."""
+
+    def __init__(self, phases: Sequence[tuple[float, float]]) -> None:
+        self.end = sum(minutes for minutes, _ in phases)
+        self._due = self._moments(phases)
+        self._lock = threading.Lock()
+
+    def take(self) -> float | None:
+        with self._lock:
+            return next(self._due, None)
+
+    @staticmethod
+    def _moments(phases: Sequence[tuple[float, float]]) -> Iterator[float]:
+        start = 0.0
+        for minutes, rate in phases:
+            yield from (start + index / rate for index in range(int(minutes * rate)))
+            start += minutes
+
+
+def call(
+    endpoint: dict[str, Any], clock: SimulatedClock, due: _Schedule, recording: Recording, done: threading.Event
+) -> None:
+    """Send requests as they fall due, each once: what fails is what a caller sees."""
+    runtime = client("sagemaker-runtime")
+    component = endpoint["inference_component"]
+    request = {
+        "EndpointName": endpoint["name"],
+        "Body": b'{"inputs": "under load"}',
+        "ContentType": "application/json",
+        **({"InferenceComponentName": component} if component else {}),
+    }
+    while (moment := due.take()) is not None:
+        while (wait := (moment - clock.minutes()) * 60 / clock.speed) > 0:
+            if done.wait(min(wait, 0.5)):
+                return
+        began = time.perf_counter()
+        try:
+            runtime.invoke_endpoint(**request)["Body"].read()
+            outcome = "answered"
+        except ClientError as error:
+            outcome = "no capacity" if "capacity" in str(error) else error.response["Error"]["Code"]
+        recording.requests.append(Request(moment, (time.perf_counter() - began) * 1000, outcome))
+
+
+def client(service: str) -> Any:
+    """A boto3 client that sends every request once."""
+    config = Config(retries={"total_max_attempts": 1}, max_pool_connections=CALLERS)
+    session: Any = boto3.Session()
+    return session.client(service, config=config)
+
+
+def report(recording: Recording) -> None:
+    """Print the changes of capacity and the latencies."""
+    print(f"\n{recording.title}")
+    last = None
+    for minute, current, desired in recording.capacity:
+        if (current, desired) != last:
+            print(f"  minute {minute:5.1f}: {current} run, {desired} wanted")
+            last = (current, desired)
+    outcomes = sorted({request.outcome for request in recording.requests})
+    for outcome in outcomes:
+        times = [request.milliseconds for request in recording.requests if request.outcome == outcome]
+        p95 = quantiles(times, n=20)[-1] if len(times) > 1 else times[0]
+        print(f"  {len(times):5} {outcome}: median {median(times):.1f} ms, p95 {p95:.1f} ms")
+
+
+def plot(recordings: list[Recording], file: Path, speed: float) -> None:
+    """Draw capacity and latency of each recording, one above the other."""
+    import matplotlib as mpl  # noqa: PLC0415 - only drawing needs it
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt  # noqa: PLC0415
+
+    figure, axes = plt.subplots(2, len(recordings), figsize=(11, 5), sharex="col", squeeze=False)
+    for column, recording in enumerate(recordings):
+        above, below = axes[:, column]
+        minutes, current, desired = zip(*recording.capacity, strict=True)
+        above.step(minutes, desired, where="post", color="#d4a72c", linewidth=1, label="wanted")
+        above.step(minutes, current, where="post", color="#0969da", linewidth=2, label="running")
+        above.set_title(recording.title)
+        above.set_ylim(-0.2, max(desired) + 0.6)
+        above.yaxis.get_major_locator().set_params(integer=True)
+        answered = [request for request in recording.requests if request.outcome == "answered"]
+        failed = [request for request in recording.requests if request.outcome != "answered"]
+        below.scatter(
+            [request.minute for request in answered], [request.milliseconds for request in answered],
+            s=5, color="#4ac26b", label="answered",
+        )  # fmt: skip
+        if failed:
+            below.scatter(
+                [request.minute for request in failed], [request.milliseconds for request in failed],
+                s=12, marker="x", color="#cf222e", label="no capacity",
+            )  # fmt: skip
+        below.set_yscale("log")
+        below.set_xlabel(f"simulated minutes (each {60 / speed:g} s)")
+        for axis in (above, below):
+            axis.legend(loc="upper right", frameon=False, fontsize=8)
+            axis.grid(alpha=0.3)
+    axes[0, 0].set_ylabel("capacity")
+    axes[1, 0].set_ylabel("latency, ms")
+    figure.tight_layout()
+    figure.savefig(file)
+
+
+if __name__ == "__main__":
+    main()

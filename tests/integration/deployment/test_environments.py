@@ -1,0 +1,218 @@
+"""Every environment of terraform/environments: applied, changed in every input that can be updated, destroyed.
+
+Most of an apply is the provider waiting for the service, so all environments go through it at the same time, on one
+local AWS whose clock runs fast enough for a canary's five minutes of baking.
+"""
+
+import re
+import shutil
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from embedstack.localaws.config import ACCOUNT_ID, LocalAwsConfig
+from embedstack.rollout import check_rollout
+from embedstack.settings import load_settings
+from embedstack.terraform import TerraformRoot
+from embedstack.validation import Check
+from tests.integration.conftest import REPOSITORY, Stack, running_stack
+from tests.reference_models import ReferenceModel
+
+ENVIRONMENTS = REPOSITORY / "terraform" / "environments"
+SCALED = {"ServiceNamespace": "sagemaker"}
+ALARM_TYPES = ["MetricAlarm", "CompositeAlarm"]
+
+#: What is changed in each environment: pairs of what its file says and what it says then, and what is added.
+CHANGES: dict[str, tuple[dict[str, str], str]] = {
+    "serverless-minilm": (
+        {
+            "memory_mb = 2048, max_concurrency = 10": "memory_mb = 4096, max_concurrency = 20",
+            'MiniLM-L6-v2" }': 'MiniLM-L6-v2", environment = { LOG_LEVEL = "debug" } }\n    log_retention_days = 7',
+        },
+        """
+        alarms        = { concurrency_utilization = 0.7, silence_minutes = 60 }
+        budget        = { limit_usd = 50, percentages = [90], anomaly_usd = 5 }
+        dashboard     = true
+        notifications = { emails = ["team@example.com"] }
+        tags          = { CostCenter = "search" }
+        """,
+    ),
+    "realtime-bge-m3": (
+        {
+            "ml.g4dn.xlarge": "ml.g5.xlarge",
+            "startup_timeout_s = 1200": "startup_timeout_s = 1500",
+            'strategy = "canary", percent = 10, bake_s = 300': 'strategy = "linear", percent = 50, bake_s = 60',
+            "max = 5\n": "max = 4\n",
+            "requests_per_second = 20": "requests_per_second = 30",
+            "cron(0 20 ": "cron(0 21 ",
+            "Europe/Berlin": "Europe/Rome",
+            "latency_p95_ms = 500": "latency_p95_ms = 400, gpu_memory_percent = 80",
+            "limit_usd = 600": "limit_usd = 700, percentages = [50, 100]",
+            "dashboard = true": "dashboard = false",
+        },
+        'notifications = { emails = ["team@example.com"] }',
+    ),
+    "scale-to-zero-bge-m3": (
+        {
+            'instance_type = "ml.g4dn.xlarge", min = 0, max = 5': 'instance_type = "ml.g5.xlarge", min = 0, max = 3',
+            "requests_per_second = 20": "requests_per_second = 10",
+            "limit_usd = 220": "limit_usd = 100",
+        },
+        "alarms = {}",
+    ),
+    "batch-async": (
+        {
+            "concurrency  = 4": "concurrency  = 2",
+            "batch/answers": "batch/results",
+            "min = 0, max = 4, tracking = { value = 5 }": "min = 0, max = 3, tracking = { value = 9 }",
+        },
+        "alarms = {}",
+    ),
+    "multi": (
+        {
+            "max_concurrency = 10": "max_concurrency = 5",
+            "weight        = 9": "weight        = 3",
+            "requests_per_second = 20": "requests_per_second = 40",
+            "alarms    = {}": "alarms    = { errors_per_minute = 5 }",
+            "budget    = {}": "budget    = { limit_usd = 300 }",
+        },
+        "",
+    ),
+}
+
+
+@dataclass
+class Life:
+    """What became of one environment.
+
+    Attributes:
+        settled: Whether the plan was empty after each apply.
+        findings: What the look at the running endpoints found, after each apply.
+        left: Resources that were still in the state after the destroy.
+    """
+
+    settled: list[bool] = field(default_factory=list)
+    findings: list[list[Check]] = field(default_factory=list)
+    left: list[str] = field(default_factory=list)
+
+
+def project(environment: str) -> str:
+    return f"it-{environment}"
+
+
+def variables(environment: str) -> str:
+    """The file as it is, but for the project's name: all of them live in one account here."""
+    text, renamed = re.subn(
+        r'(?m)^(name +)= ".*"$', rf'\1= "{project(environment)}"', (ENVIRONMENTS / f"{environment}.tfvars").read_text()
+    )
+    assert renamed == 1
+    return text
+
+
+def changed(environment: str) -> str:
+    text = variables(environment)
+    replacements, added = CHANGES[environment]
+    for old, new in replacements.items():
+        assert old in text, f"{environment} no longer says {old}"
+        text = text.replace(old, new)
+    return f"{text}\n{added}\n"
+
+
+def live(stack: Stack, environment: str) -> Life:
+    """Apply, change, destroy."""
+    folder = shutil.copytree(stack.folder, stack.folder.parent / environment)
+    file, plan, result = folder / "test.tfvars", folder / "plan", Life()
+    root = TerraformRoot(folder, file)
+    for text in (variables(environment), changed(environment)):
+        file.write_text(text)
+        if not result.settled:
+            root.init()
+        root.apply(root.plan(plan), show_progress=False)
+        result.settled.append(not root.plan(plan).has_changes)
+        outputs = root.outputs()["endpoints"].values()
+        result.findings.append([check for each in outputs for check in check_rollout(each, load_settings())])
+    root.destroy()
+    result.left = root.resources()
+    return result
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    folder = tmp_path_factory.mktemp("environments")
+    models = folder / "models"
+    for hub_id, architecture in {"BAAI/bge-m3": "bge-m3", "BAAI/bge-large-en-v1.5": "bert"}.items():
+        ReferenceModel.load(architecture).write(models / hub_id)
+    config = LocalAwsConfig(port=0, models_dir=models, clock_speed=120)
+    with running_stack(folder, config) as stack:
+        stack.client("s3").create_bucket(Bucket="alex-embeddings")
+        yield stack
+
+
+@pytest.fixture(scope="module")
+def lives(stack: Stack) -> dict[str, Life]:
+    with ThreadPoolExecutor(len(CHANGES)) as pool:
+        running = {environment: pool.submit(live, stack, environment) for environment in CHANGES}
+    return {environment: each.result() for environment, each in running.items()}
+
+
+def test_every_environment_is_tried() -> None:
+    assert {*CHANGES, "local"} == {path.stem for path in ENVIRONMENTS.glob("*.tfvars")}
+
+
+@pytest.mark.parametrize("environment", CHANGES)
+def test_a_second_plan_is_empty(lives: dict[str, Life], environment: str) -> None:
+    assert lives[environment].settled == [True, True]
+
+
+@pytest.mark.parametrize("environment", CHANGES)
+def test_what_runs_is_what_was_applied_and_answers(lives: dict[str, Life], environment: str) -> None:
+    for findings in lives[environment].findings:
+        assert findings
+        assert [check for check in findings if check.status == "failed"] == []
+
+
+@pytest.mark.parametrize("environment", CHANGES)
+def test_destroy_leaves_nothing(stack: Stack, lives: dict[str, Life], environment: str) -> None:
+    assert lives[environment].left == []
+    deadline = time.monotonic() + 60
+    while (left := left_overs(stack, project(environment))) and time.monotonic() < deadline:
+        time.sleep(0.2)  # the provider takes an endpoint that is Deleting for gone
+    assert left == []
+
+
+def left_overs(stack: Stack, prefix: str) -> list[str]:
+    """Names, in any service, of what belongs to a project."""
+    found = (name for lists in LISTS for name in _names(stack, *lists))
+    return [name for name in found if prefix in name]
+
+
+#: Service, operation, its arguments, its lists, and what each thing in them is known by.
+LISTS: list[tuple[str, str, dict[str, Any], tuple[str, ...], str]] = [
+    ("sagemaker", "list_endpoints", {}, ("Endpoints",), "EndpointName"),
+    ("sagemaker", "list_endpoint_configs", {}, ("EndpointConfigs",), "EndpointConfigName"),
+    ("sagemaker", "list_models", {}, ("Models",), "ModelName"),
+    ("sagemaker", "list_inference_components", {}, ("InferenceComponents",), "InferenceComponentName"),
+    ("application-autoscaling", "describe_scalable_targets", SCALED, ("ScalableTargets",), "ResourceId"),
+    ("application-autoscaling", "describe_scaling_policies", SCALED, ("ScalingPolicies",), "PolicyName"),
+    ("application-autoscaling", "describe_scheduled_actions", SCALED, ("ScheduledActions",), "ScheduledActionName"),
+    ("cloudwatch", "describe_alarms", {"AlarmTypes": ALARM_TYPES}, ("MetricAlarms", "CompositeAlarms"), "AlarmName"),
+    ("cloudwatch", "list_dashboards", {}, ("DashboardEntries",), "DashboardName"),
+    ("logs", "describe_log_groups", {}, ("logGroups",), "logGroupName"),
+    ("iam", "list_roles", {}, ("Roles",), "RoleName"),
+    ("sns", "list_topics", {}, ("Topics",), "TopicArn"),
+    ("budgets", "describe_budgets", {"AccountId": ACCOUNT_ID}, ("Budgets",), "BudgetName"),
+    ("ce", "get_anomaly_monitors", {}, ("AnomalyMonitors",), "MonitorName"),
+    ("ce", "get_anomaly_subscriptions", {}, ("AnomalySubscriptions",), "SubscriptionName"),
+    ("cloudformation", "describe_stacks", {}, ("Stacks",), "StackName"),
+]
+
+
+def _names(
+    stack: Stack, service: str, operation: str, arguments: dict[str, Any], lists: tuple[str, ...], name: str
+) -> list[str]:
+    answer = getattr(stack.client(service), operation)(**arguments)
+    return [each[name] for key in lists for each in answer.get(key, [])]

@@ -1,0 +1,137 @@
+"""An endpoint that scales to zero, by the same Terraform as on AWS: stack, inference component, auto scaling."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.request
+
+import pytest
+
+from embedstack.deployment import describe_deployment
+from embedstack.embedders import SageMakerEmbedder
+from embedstack.errors import ConfigurationError, EndpointAsleep
+from embedstack.models import known_model
+from embedstack.rollout import check_rollout
+from embedstack.settings import load_settings
+from tests.conftest import MINILM
+from tests.integration.conftest import REPOSITORY
+
+ENDPOINT = "alex-embedding-endpoint"
+COMPONENT = "alex-embedding-component"
+VARIABLES = f"""
+name        = "alex"
+environment = "test"
+
+endpoints = {{
+  embedding = {{
+    model         = {{ hub_id = "{MINILM}" }}
+    scale_to_zero = {{ instance_type = "ml.c6i.xlarge", min = 0, max = 2 }}
+    autoscaling   = {{ tracking = {{ requests_per_second = 20 }} }}
+  }}
+}}
+"""
+
+
+def _component(stack):
+    return stack.client("sagemaker").describe_inference_component(InferenceComponentName=COMPONENT)
+
+
+def _advance(stack, seconds):
+    """Let the local AWS's time pass."""
+    request = urllib.request.Request(
+        f"{stack.environment['AWS_ENDPOINT_URL']}/_embedstack/time", json.dumps({"advance": seconds}).encode()
+    )
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        assert answer.status == 200
+
+
+def _wait_for_copies(stack, copies):
+    """Until auto scaling has moved the component, by a minute at a time."""
+    for _ in range(20):
+        deadline = time.monotonic() + 0.5
+        while time.monotonic() < deadline:
+            found = _component(stack)
+            if (
+                found["InferenceComponentStatus"] == "InService"
+                and found["RuntimeConfig"]["CurrentCopyCount"] == copies
+            ):
+                return
+            time.sleep(0.05)
+        _advance(stack, 60)
+    raise AssertionError(_component(stack))
+
+
+def _script(stack, name, *arguments):
+    done = subprocess.run(
+        [sys.executable, REPOSITORY / "scripts" / f"{name}.py", *arguments],
+        cwd=stack.folder, capture_output=True, text=True, check=False, timeout=120, env=os.environ,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def _left_overs(stack):
+    sagemaker = stack.client("sagemaker")
+    stacks = stack.client("cloudformation").list_stacks()["StackSummaries"]
+    return [
+        *sagemaker.list_endpoints()["Endpoints"],
+        *sagemaker.list_endpoint_configs()["EndpointConfigs"],
+        *sagemaker.list_inference_components()["InferenceComponents"],
+        *sagemaker.list_models()["Models"],
+        *[found["StackName"] for found in stacks if found["StackStatus"] != "DELETE_COMPLETE"],
+        *stack.client("application-autoscaling").describe_scalable_targets(ServiceNamespace="sagemaker")[
+            "ScalableTargets"
+        ],
+        *stack.client("cloudwatch").describe_alarms()["MetricAlarms"],
+        *stack.client("logs").describe_log_groups()["logGroups"],
+    ]
+
+
+def test_apply_call_change_destroy(stack, monkeypatch):
+    root = stack.apply(VARIABLES)
+    assert stack.is_up_to_date(root)
+    outputs = root.outputs()
+    lines = dict(line.split("=", 1) for line in outputs["dotenv"].splitlines())
+    assert (lines["SAGEMAKER_ENDPOINT"], lines["SAGEMAKER_INFERENCE_COMPONENT"]) == (ENDPOINT, COMPONENT)
+    checks = check_rollout(outputs["endpoints"]["embedding"], load_settings())
+    assert {check.status for check in checks} == {"passed"}, checks
+
+    # The commands find the endpoint's only component; the library has to be told, and says how.
+    deployment = describe_deployment(ENDPOINT, load_settings())
+    assert (deployment.component, deployment.status, deployment.model_id) == (COMPONENT, "InService", MINILM)
+    assert "384 dimensions" in _script(stack, "invoke", "--endpoint", ENDPOINT, "a text")
+    with pytest.raises(ConfigurationError, match="SAGEMAKER_INFERENCE_COMPONENT"):
+        SageMakerEmbedder(known_model(MINILM), endpoint=ENDPOINT).embed(["a text"])
+    for name, value in lines.items():
+        monkeypatch.setenv(name, value)
+    embedder = SageMakerEmbedder(known_model(MINILM))
+    vectors = embedder.embed(["a text"])
+    lenient = ["--p50-ms", "60000", "--p95-ms", "60000", "--texts-per-minute", "1"]
+    report = json.loads(_script(stack, "test_endpoint", "--json", "-", *lenient))
+    assert report["passed"], report
+
+    # More instances make another configuration, another environment another model: both go in in place.
+    changed = VARIABLES.replace("max = 2", "max = 3").replace(
+        f'"{MINILM}" }}', f'"{MINILM}", environment = {{ LOG_LEVEL = "debug" }} }}'
+    )
+    arn, before = _component(stack)["InferenceComponentArn"], deployment
+    root = stack.apply(changed)
+    after = describe_deployment(ENDPOINT, load_settings())
+    assert after.environment["LOG_LEVEL"] == "debug"
+    assert after.config != before.config
+    assert _component(stack)["InferenceComponentArn"] == arn
+    assert abs(embedder.embed(["a text"]) - vectors).max() < 1e-5
+    assert stack.is_up_to_date(root)
+
+    # Nobody asks, and nothing runs; somebody asks, and a copy comes up.
+    _wait_for_copies(stack, 0)
+    with pytest.raises(EndpointAsleep):
+        embedder.embed(["nobody is there"])
+    assert stack.is_up_to_date(root)
+    _wait_for_copies(stack, 1)
+    assert abs(embedder.embed(["a text"]) - vectors).max() < 1e-5
+
+    root.destroy()
+    assert _left_overs(stack) == []
