@@ -96,6 +96,8 @@ class ComponentSpec:
                 f"The {self.container.hostname} container for inference component {self.identity.name} did not pass "
                 "the ping health check. Please check CloudWatch logs for this inference component."
             ),
+            # On an instance without GPUs a copy that reserves one is not placed.
+            has_gpu=self.need.accelerators > 0,
         )
 
     def describe(self, deployed: Any) -> dict[str, Any]:

@@ -90,13 +90,18 @@ class ModelSource:
     artefact_url: str | None = None
 
 
-def model_source(container: ContainerDefinition, models_dir: Path) -> ModelSource:
+def model_source(container: ContainerDefinition, models_dir: Path, *, has_gpu: bool = False) -> ModelSource:
     """Find the model that the container would load.
+
+    Args:
+        container: What would run.
+        models_dir: Folder with Hugging Face Hub models as ``<org>/<name>/``.
+        has_gpu: Whether it would find a GPU where it runs.
 
     Raises:
         LaunchError: The container would exit at start, or its model is not on this machine.
     """
-    if container.needs_gpu:
+    if container.needs_gpu and not has_gpu:
         raise LaunchError(
             f"image {container.image} is built for GPUs and finds none: use its CPU image "
             "(for Text Embeddings Inference the repository tei-cpu)."

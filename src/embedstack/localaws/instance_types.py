@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-__all__ = ["Resources", "resources_of"]
+__all__ = ["Resources", "has_gpu", "resources_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,3 +76,8 @@ def resources_of(instance_type: str) -> Resources:
     accelerators = _ACCELERATORS.get(name, _ACCELERATORS.get(family, 0))
     part = _SCHEDULABLE_WITH_ACCELERATORS if accelerators else _SCHEDULABLE_WITHOUT
     return Resources(cpus, gib * 1024 * part, accelerators)
+
+
+def has_gpu(instance_type: str) -> bool:
+    """Whether instances of a type have NVIDIA GPUs: the families g and p have."""
+    return resources_of(instance_type).accelerators > 0 and instance_type.removeprefix("ml.")[0] in "gp"

@@ -26,6 +26,7 @@ class LaunchTemplate:
         label: For the process list, such as ``endpoint/variant``.
         start_timeout: Seconds from launch to a good ``GET /ping``.
         failure_reason: SageMaker's sentence about a container that did not come up.
+        has_gpu: Whether it runs on an instance with GPUs. Here the processor stands in for them.
     """
 
     container: ContainerDefinition
@@ -33,6 +34,7 @@ class LaunchTemplate:
     label: str
     start_timeout: float
     failure_reason: Callable[[ContainerStartError], str]
+    has_gpu: bool
 
     def plan(self, config: "LocalAwsConfig", work_dir: Path) -> LaunchPlan:
         """Find the model, unpacking its artefact into ``work_dir`` if it has one.
@@ -40,7 +42,7 @@ class LaunchTemplate:
         Raises:
             LaunchError: The container would exit at start; the message says why.
         """
-        source = model_source(self.container, config.models_dir)
+        source = model_source(self.container, config.models_dir, has_gpu=self.has_gpu)
         folder = source.folder
         if source.artefact_url is not None:
             folder = unpack_artefact(source.artefact_url, self.log.account_id, work_dir, config.artefact_bytes)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from embedstack.localaws.fleet import Fleet
 from embedstack.localaws.images import ContainerDefinition
+from embedstack.localaws.instance_types import has_gpu
 from embedstack.localaws.launch_template import LaunchTemplate
 from embedstack.localaws.logs import console_link
 
@@ -64,6 +65,7 @@ class VariantSpec:
             label=f"{self.identity.endpoint}/{self.identity.variant}",
             start_timeout=timeout,
             failure_reason=lambda error: self._failure_reason(error, timeout),
+            has_gpu=not self.serverless and has_gpu(self.production_variant["InstanceType"]),
         )
 
     def _failure_reason(self, error: "ContainerStartError", timeout: float) -> str:

@@ -8,7 +8,7 @@ import re
 import shutil
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -153,10 +153,10 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 
 @pytest.fixture(scope="module")
-def lives(stack: Stack) -> dict[str, Life]:
+def lives(stack: Stack) -> dict[str, Future[Life]]:
+    """By environment; one that failed raises for who asks for its result."""
     with ThreadPoolExecutor(len(CHANGES)) as pool:
-        running = {environment: pool.submit(live, stack, environment) for environment in CHANGES}
-    return {environment: each.result() for environment, each in running.items()}
+        return {environment: pool.submit(live, stack, environment) for environment in CHANGES}
 
 
 def test_every_environment_is_tried() -> None:
@@ -164,20 +164,20 @@ def test_every_environment_is_tried() -> None:
 
 
 @pytest.mark.parametrize("environment", CHANGES)
-def test_a_second_plan_is_empty(lives: dict[str, Life], environment: str) -> None:
-    assert lives[environment].settled == [True, True]
+def test_a_second_plan_is_empty(lives: dict[str, Future[Life]], environment: str) -> None:
+    assert lives[environment].result().settled == [True, True]
 
 
 @pytest.mark.parametrize("environment", CHANGES)
-def test_what_runs_is_what_was_applied_and_answers(lives: dict[str, Life], environment: str) -> None:
-    for findings in lives[environment].findings:
+def test_what_runs_is_what_was_applied_and_answers(lives: dict[str, Future[Life]], environment: str) -> None:
+    for findings in lives[environment].result().findings:
         assert findings
         assert [check for check in findings if check.status == "failed"] == []
 
 
 @pytest.mark.parametrize("environment", CHANGES)
-def test_destroy_leaves_nothing(stack: Stack, lives: dict[str, Life], environment: str) -> None:
-    assert lives[environment].left == []
+def test_destroy_leaves_nothing(stack: Stack, lives: dict[str, Future[Life]], environment: str) -> None:
+    assert lives[environment].result().left == []
     deadline = time.monotonic() + 60
     while (left := left_overs(stack, project(environment))) and time.monotonic() < deadline:
         time.sleep(0.2)  # the provider takes an endpoint that is Deleting for gone

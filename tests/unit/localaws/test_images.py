@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from embedstack.localaws.images import ContainerDefinition, LaunchError, model_source
+from embedstack.localaws.instance_types import has_gpu
 
 TEI = "683313688378.dkr.ecr.us-east-1.amazonaws.com/tei-cpu:2.0.1-tei1.8.2-cpu-py310-ubuntu22.04"
 TEI_GPU = "683313688378.dkr.ecr.us-east-1.amazonaws.com/tei:2.0.1-tei1.8.2-gpu-py310-cu122-ubuntu22.04"
@@ -82,3 +83,18 @@ def test_container_that_would_not_start(tmp_path: Path, definition: ContainerDef
 def test_what_is_not_played_is_named(definition: dict[str, object], feature: str) -> None:
     with pytest.raises(NotImplementedError, match=feature):
         ContainerDefinition.from_request(definition)
+
+
+def test_a_gpu_image_runs_where_there_is_a_gpu(tmp_path):
+    definition = container(TEI_GPU, HF_MODEL_ID=MINILM)
+    with pytest.raises(LaunchError, match="built for GPUs"):
+        model_source(definition, tmp_path)
+    assert model_source(definition, tmp_path, has_gpu=True).folder is not None
+
+
+@pytest.mark.parametrize(
+    ("instance_type", "expected"),
+    [("ml.g4dn.xlarge", True), ("ml.p5.48xlarge", True), ("ml.c7i.xlarge", False), ("ml.inf2.xlarge", False)],
+)
+def test_knows_which_instances_have_gpus(instance_type, expected):
+    assert has_gpu(instance_type) is expected
