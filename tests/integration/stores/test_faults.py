@@ -106,25 +106,25 @@ def test_many_put_the_same_records_in_different_orders(pgvector):
     assert sum(result.updated for result in results) == 11 * 300
 
 
+def read_until(done, store, name):
+    """Open what there is, and never find another model's vectors or an empty collection; the dimensions that were."""
+    dimensions = set()
+    while not done.is_set():
+        info = store.describe(name)
+        try:
+            opened = store.open(info, create=False)
+        except CollectionMismatch:
+            continue  # switched since it was described
+        assert len(opened.search(unit_vectors(1, info.dimensions)[0])) == 10
+        dimensions.add(info.dimensions)
+    return dimensions
+
+
 def test_a_switch_under_readers_and_writers(pgvector):
     name, first, second = "switched", collection("switched"), collection("switched", 16)
     narrow, wide = records(260), {record.text: record for record in records(260, 16)}
     pgvector.open(first).upsert(narrow[:100])
     done = threading.Event()
-
-    def read():
-        """Opens what there is, and never finds another model's vectors or an empty collection."""
-        dimensions = set()
-        while not done.is_set():
-            info = pgvector.describe(name)
-            try:
-                opened = pgvector.open(info, create=False)
-            except CollectionMismatch:
-                continue  # switched since it was described
-            hits = opened.search(unit_vectors(1, info.dimensions)[0])
-            assert len(hits) == 10
-            dimensions.add(info.dimensions)
-        return dimensions
 
     def write():
         """Writes with the model that the collection has; what was acknowledged has to stay."""
@@ -145,7 +145,7 @@ def test_a_switch_under_readers_and_writers(pgvector):
         return np.stack([wide[text].vector for text in texts])
 
     with ThreadPoolExecutor(3) as pool:
-        reading = [pool.submit(read) for _ in range(2)]
+        reading = [pool.submit(read_until, done, pgvector, name) for _ in range(2)]
         writing = pool.submit(write)
         try:
             while pgvector.open(first).count() < 160:
