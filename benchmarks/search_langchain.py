@@ -19,14 +19,14 @@ from langchain_postgres import PGVector
 class Unused(Embeddings):
     """The vectors are there already."""
 
-    def embed_documents(self, texts):
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
         raise NotImplementedError
 
-    def embed_query(self, text):
+    def embed_query(self, text: str) -> list[float]:
         raise NotImplementedError
 
 
-def main():
+def main() -> None:
     url, folder = sys.argv[1], Path(sys.argv[2])
     rows = json.loads((folder / "rows.json").read_text())
     vectors = np.load(folder / "vectors.npy").tolist()
