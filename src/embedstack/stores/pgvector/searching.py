@@ -52,7 +52,7 @@ class Query:
     threshold: float | None = None
     text: str | None = None
     sparse: Mapping[int, float] | None = None
-    ef_search: int = 100
+    ef_search: int = 64
 
 
 def search_rows(connection: Connection, generation: Generation, query: Query) -> Sequence[tuple[Any, ...]]:

@@ -27,7 +27,7 @@ class PgVectorStore:
         schema: str = "embedstack",
         max_connections: int = 8,
         patience: float = 30.0,
-        ef_search: int = 100,
+        ef_search: int = 64,
     ) -> None:
         """Connect, and bring the schema up to date.
 
