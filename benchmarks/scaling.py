@@ -26,6 +26,7 @@ import boto3
 import urllib3
 from botocore.config import Config
 from botocore.exceptions import ClientError
+from scaling_plot import plot
 
 from embedstack.localaws import daemon
 from embedstack.localaws.config import LocalAwsConfig
@@ -97,7 +98,7 @@ def main() -> None:
     """Run both scenarios, print what was seen, and draw it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--speed", type=float, default=60, help="simulated seconds per second (60)")
-    parser.add_argument("--plot", type=Path, help="draw instances and latency over time, as SVG or PNG")
+    parser.add_argument("--plot", type=Path, help="draw capacity and latency over time, as SVG")
     parser.add_argument("--json", type=Path, help="write every sample")
     options = parser.parse_args()
     with deployed(options.speed) as (outputs, url):
@@ -110,7 +111,7 @@ def main() -> None:
     if options.json:
         options.json.write_text(json.dumps([asdict(recording) for recording in recordings]))
     if options.plot:
-        plot(recordings, options.plot, options.speed)
+        options.plot.write_text(plot(recordings, options.speed))
 
 
 @contextmanager
@@ -249,44 +250,6 @@ def report(recording: Recording) -> None:
         times = [request.milliseconds for request in recording.requests if request.outcome == outcome]
         p95 = quantiles(times, n=20)[-1] if len(times) > 1 else times[0]
         print(f"  {len(times):5} {outcome}: median {median(times):.1f} ms, p95 {p95:.1f} ms")
-
-
-def plot(recordings: list[Recording], file: Path, speed: float) -> None:
-    """Draw capacity and latency of each recording, one above the other."""
-    import matplotlib as mpl  # noqa: PLC0415 - only drawing needs it
-
-    mpl.use("Agg")
-    from matplotlib import pyplot as plt  # noqa: PLC0415
-
-    figure, axes = plt.subplots(2, len(recordings), figsize=(11, 5), sharex="col", squeeze=False)
-    for column, recording in enumerate(recordings):
-        above, below = axes[:, column]
-        minutes, current, desired = zip(*recording.capacity, strict=True)
-        above.step(minutes, desired, where="post", color="#d4a72c", linewidth=1, label="wanted")
-        above.step(minutes, current, where="post", color="#0969da", linewidth=2, label="running")
-        above.set_title(recording.title)
-        above.set_ylim(-0.2, max(desired) + 0.6)
-        above.yaxis.get_major_locator().set_params(integer=True)
-        answered = [request for request in recording.requests if request.outcome == "answered"]
-        failed = [request for request in recording.requests if request.outcome != "answered"]
-        below.scatter(
-            [request.minute for request in answered], [request.milliseconds for request in answered],
-            s=5, color="#4ac26b", label="answered",
-        )  # fmt: skip
-        if failed:
-            below.scatter(
-                [request.minute for request in failed], [request.milliseconds for request in failed],
-                s=12, marker="x", color="#cf222e", label="no capacity",
-            )  # fmt: skip
-        below.set_yscale("log")
-        below.set_xlabel(f"simulated minutes (each {60 / speed:g} s)")
-        for axis in (above, below):
-            axis.legend(loc="upper right", frameon=False, fontsize=8)
-            axis.grid(alpha=0.3)
-    axes[0, 0].set_ylabel("capacity")
-    axes[1, 0].set_ylabel("latency, ms")
-    figure.tight_layout()
-    figure.savefig(file)
 
 
 if __name__ == "__main__":

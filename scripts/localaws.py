@@ -11,6 +11,7 @@ from command_line import ROOT, STATE, exit_on_error, primary_endpoint
 from embedstack.errors import ConfigurationError
 from embedstack.localaws import daemon
 from embedstack.localaws.config import LocalAwsConfig
+from embedstack.stores import embedded_postgres
 
 _EXAMPLES = """\b
 Examples:
@@ -35,7 +36,9 @@ def start() -> None:
 @main.command()
 @exit_on_error
 def stop() -> None:
-    """Stop it and every model server; what was deployed on it is gone."""
+    """Stop it, every model server and Postgres; what was deployed on it is gone, what Postgres holds stays."""
+    if embedded_postgres.stop(STATE / "postgres"):
+        click.echo("Postgres is stopped; its data stays in .local/postgres.")
     click.echo("The local AWS is stopped." if daemon.stop(STATE) else "The local AWS was not running.")
 
 

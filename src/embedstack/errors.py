@@ -19,6 +19,13 @@
     ├── DeadlineExceeded              the time that the caller allowed is up
     ├── BudgetExceeded                the configured spending limit is reached
     └── StoreError                    a vector store refused or lost a write
+        ├── CollectionMismatch        a collection was opened for other vectors than it holds
+        ├── CollectionNotFound        no collection of that name
+        ├── CollectionReplaced        another collection has taken the name since this one was opened
+        ├── FilterRefused             a filter that is not one
+        ├── RecordRefused             a record that the store cannot hold
+        ├── ReplacementIncomplete     records are missing in what would take the collection's place
+        └── StoreUnavailable          the store did not answer in time
 
 Each message names the input and the remedy. Texts and vectors are never part of a message.
 """
@@ -29,6 +36,9 @@ from typing import ClassVar, Self
 __all__ = [
     "BudgetExceeded",
     "CircuitOpen",
+    "CollectionMismatch",
+    "CollectionNotFound",
+    "CollectionReplaced",
     "ConfigurationError",
     "CountMismatch",
     "DeadlineExceeded",
@@ -38,12 +48,16 @@ __all__ = [
     "EndpointError",
     "EndpointNotFound",
     "EndpointUnavailable",
+    "FilterRefused",
     "InputError",
     "IntegrityError",
     "ModelFailed",
     "NonFiniteVector",
     "PayloadTooLarge",
+    "RecordRefused",
+    "ReplacementIncomplete",
     "StoreError",
+    "StoreUnavailable",
     "TextTooLong",
     "Throttled",
 ]
@@ -186,3 +200,35 @@ class BudgetExceeded(EmbedStackError):
 
 class StoreError(EmbedStackError):
     """A vector store refused or lost a write."""
+
+
+class CollectionMismatch(StoreError):
+    """A collection was opened for vectors of another model, dimension or context than it holds."""
+
+
+class CollectionNotFound(StoreError):
+    """The store has no collection of that name."""
+
+
+class CollectionReplaced(StoreError):
+    """Another collection has taken the name since this one was opened; its vectors may be another model's."""
+
+
+class FilterRefused(StoreError):
+    """A filter is not in the language that the stores understand."""
+
+
+class RecordRefused(StoreError):
+    """A record cannot be held by the store as it is."""
+
+
+class ReplacementIncomplete(StoreError):
+    """Records are missing in what would take the collection's place; copying them makes the switch possible."""
+
+    retryable_by_default = True
+
+
+class StoreUnavailable(StoreError):
+    """The store did not answer in time, or the connection to it broke again and again."""
+
+    retryable_by_default = True

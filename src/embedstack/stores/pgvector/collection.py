@@ -1,0 +1,192 @@
+"""One collection in Postgres."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from psycopg import sql
+
+from embedstack.errors import ConfigurationError, FilterRefused
+from embedstack.stores.base import Mode
+from embedstack.stores.collection_info import CollectionInfo
+from embedstack.stores.filters import Filter, parse_filter
+from embedstack.stores.pgvector.conditions import conditions_sql
+from embedstack.stores.pgvector.database import Connection, Database
+from embedstack.stores.pgvector.generations import Generation, lock_writable
+from embedstack.stores.pgvector.indexing import build_indexes
+from embedstack.stores.pgvector.loading import Row, copy_rows, to_row
+from embedstack.stores.pgvector.searching import Query, search_rows
+from embedstack.stores.records import Hit, Record, Stored, check_record, check_vector
+
+if TYPE_CHECKING:
+    from embedstack.stores.records import Vector
+
+__all__ = ["PgVectorCollection"]
+
+_BATCH = 2000
+_NO_VECTOR = np.empty(0, np.float32)
+
+
+class PgVectorCollection:
+    """A :class:`~embedstack.stores.base.Collection` in a table of its own."""
+
+    def __init__(self, database: Database, generation: Generation, *, ef_search: int) -> None:
+        """For :class:`PgVectorStore` to call.
+
+        Args:
+            database: Where it is.
+            generation: Which table, and what its vectors are.
+            ef_search: Candidates that an approximate search looks at.
+        """
+        self.generation = generation
+        self._database = database
+        self._ef_search = ef_search
+
+    @property
+    def info(self) -> CollectionInfo:
+        """What its vectors are."""
+        return self.generation.info
+
+    def upsert(self, records: Iterable[Record]) -> Stored:
+        """Put records, each by its id; see :meth:`Collection.upsert`."""
+        stored = Stored()
+        source = iter(records)
+        while rows := self._rows(islice(source, _BATCH)):
+            stored = stored.plus(self._database.run(partial(self._put, rows)))
+        return stored
+
+    def replace(self, where: Filter, records: Iterable[Record]) -> Stored:
+        """Put records and delete what else the filter finds, in one transaction; see :meth:`Collection.replace`."""
+        condition, parameters = self._condition(where)
+        rows = self._rows(records)
+        delete = sql.SQL("DELETE FROM {} WHERE {} AND id <> ALL(%s)").format(self.generation.table, condition)
+
+        def work(connection: Connection) -> Stored:
+            stored = self._put(rows, connection)
+            connection.execute(delete, (*parameters, [row[0] for row in rows]))
+            return stored
+
+        return self._database.run(work)
+
+    def unchanged(self, hashes: Mapping[str, bytes]) -> set[str]:
+        """Which of these are stored with that very content hash already; see :meth:`Collection.unchanged`."""
+        query = sql.SQL("SELECT id FROM {} JOIN unnest(%s::text[], %s::bytea[]) AS asked (id, content_hash) "
+                        "USING (id, content_hash)").format(self.generation.table)  # fmt: skip
+        return {row[0] for row in self._fetch(query, [list(hashes), list(hashes.values())])}
+
+    def search(
+        self,
+        vector: "Vector | Sequence[float]",
+        k: int = 10,
+        *,
+        filter: Filter | None = None,  # noqa: A002 - the field's word for it
+        threshold: float | None = None,
+        mode: Mode = "approximate",
+        text: str | None = None,
+        sparse: Mapping[int, float] | None = None,
+    ) -> list[Hit]:
+        """The records nearest to a vector, the nearest first; see :meth:`Collection.search`."""
+        self._require_mode(k, mode, text, sparse)
+        query = Query(
+            check_vector(vector, self.info, "the query"), k, mode,
+            conditions=parse_filter(filter), threshold=threshold, ef_search=self._ef_search,
+            text=text.replace("\0", " ") if text else None, sparse=sparse,
+        )  # fmt: skip
+        rows = self._database.run_outside_transaction(
+            lambda connection: search_rows(connection, self.generation, query)
+        )
+        return [Hit(_record((*row[:5], _NO_VECTOR)), score=row[6], similarity=row[5]) for row in rows]
+
+    def get(self, ids: Iterable[str]) -> dict[str, Record]:
+        """The records that are there, by id, with their vectors."""
+        query = sql.SQL("SELECT {} FROM {} WHERE id = ANY(%s)").format(self._columns, self.generation.table)
+        return {row[0]: self._whole_record(row) for row in self._fetch(query, [list(ids)])}
+
+    def scan(self) -> Iterator[Record]:
+        """All records, in the order of their ids; each batch as it is when it is read."""
+        query = sql.SQL("SELECT {} FROM {} WHERE id > %s ORDER BY id LIMIT %s").format(
+            self._columns, self.generation.table
+        )
+        last = ""
+        while rows := self._fetch(query, [last, _BATCH]):
+            yield from map(self._whole_record, rows)
+            last = rows[-1][0]
+
+    def delete(self, ids: Iterable[str]) -> int:
+        """Delete records; how many were there."""
+        return self._delete(sql.SQL("id = ANY(%s)"), [list(ids)])
+
+    def delete_where(self, where: Filter) -> int:
+        """Delete what a filter finds, which must not be empty; how many there were."""
+        return self._delete(*self._condition(where))
+
+    def count(self, where: Filter | None = None) -> int:
+        """How many records there are, or how many a filter finds."""
+        condition, parameters = conditions_sql(parse_filter(where))
+        query = sql.SQL("SELECT count(*) FROM {} WHERE {}").format(self.generation.table, condition)
+        return int(self._fetch(query, parameters)[0][0])
+
+    def optimize(self, *, live: bool = True) -> None:
+        """Build the indexes that are not there yet; see :meth:`Collection.optimize`."""
+        self._database.run_outside_transaction(lambda connection: build_indexes(connection, self.generation, live=live))
+
+    def _rows(self, records: Iterable[Record]) -> list[Row]:
+        # By id, so that the last of two with the same one holds.
+        rows = {record.id: to_row(record, check_record(record, self.info), self.generation) for record in records}
+        return list(rows.values())
+
+    def _put(self, rows: Sequence[Row], connection: Connection) -> Stored:
+        lock_writable(connection, self.generation)
+        return copy_rows(connection, self.generation, rows)
+
+    def _delete(self, condition: sql.Composable, parameters: list[Any]) -> int:
+        query = sql.SQL("DELETE FROM {} WHERE {}").format(self.generation.table, condition)
+
+        def work(connection: Connection) -> int:
+            lock_writable(connection, self.generation)
+            return connection.execute(query, parameters).rowcount
+
+        return self._database.run(work)
+
+    def _fetch(self, query: sql.Composed, parameters: list[Any]) -> list[tuple[Any, ...]]:
+        return self._database.run(lambda connection: connection.execute(query, parameters, binary=True).fetchall())
+
+    @staticmethod
+    def _condition(where: Filter) -> tuple[sql.Composable, list[Any]]:
+        conditions = parse_filter(where)
+        if not conditions:
+            raise FilterRefused("A filter without a condition would delete every record: drop the collection instead.")
+        return conditions_sql(conditions)
+
+    @property
+    def _columns(self) -> sql.Composable:
+        names = ["id", "content_hash", "body", "context", "metadata", "embedding"]
+        if self.info.sparse_dimensions is not None:
+            names.append("sparse")
+        return sql.SQL(", ").join(map(sql.Identifier, names))
+
+    def _whole_record(self, row: tuple[Any, ...]) -> Record:
+        vector = np.asarray(row[5].to_numpy(), np.float32)
+        sparse = row[6] if len(row) > 6 else None
+        return _record(
+            (*row[:5], vector), dict(zip(sparse.indices(), sparse.values(), strict=True)) if sparse else None
+        )
+
+    def _require_mode(self, k: int, mode: Mode, text: str | None, sparse: Mapping[int, float] | None) -> None:
+        if k < 1:
+            raise ConfigurationError(f"A search for {k} hits finds nothing: ask for one at least.")
+        if mode not in ("approximate", "exact", "hybrid"):
+            raise ConfigurationError(f"There is no mode {mode!r}; there are approximate, exact and hybrid.")
+        if (mode == "hybrid") != (text is not None or sparse is not None):
+            raise ConfigurationError("A hybrid search needs the query's text or sparse vector; no other takes them.")
+        if text is not None and self.info.text_search is None:
+            raise ConfigurationError(f"The collection {self.info.name} was made without a text search configuration.")
+        if sparse is not None and self.info.sparse_dimensions is None:
+            raise ConfigurationError(f"The collection {self.info.name} was made without sparse vectors.")
+
+
+def _record(row: tuple[Any, ...], sparse: Mapping[int, float] | None = None) -> Record:
+    identity, content_hash, text, context, metadata, vector = row
+    return Record(identity, text, vector, metadata, context, bytes(content_hash), sparse)

@@ -1,0 +1,154 @@
+"""Connections to Postgres: pooled, in transactions that are run again when they fail for a reason that passes."""
+
+import re
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import psycopg
+import psycopg_pool
+import tenacity
+from pgvector.psycopg import register_vector
+from psycopg import errors as pg
+
+from embedstack.errors import CollectionReplaced, ConfigurationError, StoreError, StoreUnavailable
+from embedstack.stores.pgvector.migrate import migrate
+
+__all__ = ["Connection", "Database"]
+
+Connection = psycopg.Connection[Any]
+_Result = TypeVar("_Result")
+
+# What passes: lost connections and restarts (class 08, 57P01 to 57P03), and what Postgres asks to be tried again.
+_PASSING = (
+    pg.AdminShutdown, pg.CrashShutdown, pg.CannotConnectNow, pg.SerializationFailure, pg.DeadlockDetected,
+    pg.TooManyConnections, psycopg_pool.PoolTimeout,
+)  # fmt: skip
+_CONNECT_SECONDS = 5
+_POOL_SECONDS = 1.0
+# Why a server refuses a connection for good. libpq hands on no code here, only what the server says.
+_REFUSED = re.compile(
+    r"password authentication failed.*|no password supplied|(?:database|role) \"[^\"]*\" does not exist|"
+    r"no pg_hba\.conf entry.*|role .* is not permitted to log in|permission denied for database.*"
+)
+
+
+class Database:
+    """A pool of connections to one database, whose schema is up to date."""
+
+    def __init__(
+        self, url: str, *, schema: str = "embedstack", max_connections: int = 8, patience: float = 30.0
+    ) -> None:
+        """Connect, and bring the schema up to date.
+
+        Args:
+            url: ``postgresql://…``.
+            schema: Where the tables are.
+            max_connections: Connections at most.
+            patience: Seconds for which a call is tried again while the server is away.
+
+        Raises:
+            ConfigurationError: The address is none, the server refuses this user, or it has no pgvector.
+            StoreUnavailable: The server does not answer.
+        """
+        self.schema = schema
+        self._patience = patience
+        try:
+            psycopg.conninfo.conninfo_to_dict(url)
+        except psycopg.ProgrammingError:
+            raise ConfigurationError(
+                "DATABASE_URL is not an address of Postgres: postgresql://user:password@host:5432/database."
+            ) from None
+        self._retried(lambda: self._migrate(url))
+        self._pool = psycopg_pool.ConnectionPool(
+            url, open=True, min_size=1, max_size=max_connections,
+            kwargs={"autocommit": True, "connect_timeout": _CONNECT_SECONDS},
+            configure=register_vector,
+            # Short, since who waits for a connection to a server that was away is not told when it is back; a call
+            # asks again for as long as its patience lasts.
+            timeout=_POOL_SECONDS,
+            reconnect_timeout=_POOL_SECONDS,
+        )  # fmt: skip
+
+    def run(self, work: Callable[[Connection], _Result]) -> _Result:
+        """Do something in one transaction; it is done again, whole, when it failed for a reason that passes.
+
+        Since the connection can break after a commit and before its answer, the work must be such that doing it twice
+        is doing it once.
+
+        Raises:
+            StoreUnavailable: It failed for as long as the patience lasts.
+            CollectionReplaced: The collection's table is gone.
+            StoreError: Postgres refused it.
+        """
+
+        def attempt() -> _Result:
+            with self._pool.connection() as connection, connection.transaction():
+                return work(connection)
+
+        return self._retried(attempt)
+
+    def run_outside_transaction(self, work: Callable[[Connection], _Result]) -> _Result:
+        """The same without a transaction, for what Postgres runs outside of one only."""
+
+        def attempt() -> _Result:
+            with self._pool.connection() as connection:
+                return work(connection)
+
+        return self._retried(attempt)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._pool.close()
+
+    def _migrate(self, url: str) -> None:
+        with psycopg.connect(url, autocommit=True, connect_timeout=_CONNECT_SECONDS) as connection:
+            migrate(connection, self.schema)
+
+    def _retried(self, attempt: Callable[[], _Result]) -> _Result:
+        retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_exception(_passes),
+            wait=tenacity.wait_random_exponential(multiplier=0.05, max=2),
+            stop=tenacity.stop_after_delay(self._patience),
+            before_sleep=self._forget_broken_connections,
+            reraise=True,
+        )
+        try:
+            return retrying(attempt)
+        except (psycopg.Error, psycopg_pool.PoolTimeout) as error:
+            # Not chained where Postgres refused: its error may quote the row, which a traceback would print.
+            raise _translated(error, self._patience) from (error if _passes(error) else None)
+
+    def _forget_broken_connections(self, state: tenacity.RetryCallState) -> None:
+        # When one connection broke, its neighbours most likely did: each would cost an attempt.
+        error = state.outcome.exception() if state.outcome else None
+        pool = getattr(self, "_pool", None)
+        if pool is not None and not isinstance(error, (pg.SerializationFailure, pg.DeadlockDetected)):
+            pool.check()
+
+
+def _passes(error: BaseException) -> bool:
+    if isinstance(error, _PASSING):
+        return True
+    if _REFUSED.search(str(error)):
+        return False
+    # A broken connection is an OperationalError without a code; one with a code came from a server that is there.
+    return isinstance(error, psycopg.OperationalError) and (error.sqlstate is None or error.sqlstate.startswith("08"))
+
+
+def _translated(error: "psycopg.Error | psycopg_pool.PoolTimeout", patience: float) -> StoreError | ConfigurationError:
+    """The error in this package's tree. Postgres' own message may quote a row, its primary part names none."""
+    if isinstance(error, psycopg.OperationalError) and (refused := _REFUSED.search(str(error))):
+        return ConfigurationError(f"Postgres refuses the connection: {refused[0]}. See DATABASE_URL.")
+    if _passes(error):
+        return StoreUnavailable(
+            f"Postgres did not do what it was asked within {patience:g} seconds ({type(error).__name__}): see that it "
+            "runs and that DATABASE_URL names it, then try again."
+        )
+    if isinstance(error, pg.UndefinedTable):
+        return CollectionReplaced("The collection was dropped or replaced since it was opened: open it again.")
+    return StoreError(f"Postgres refused: {_primary(error)} ({getattr(error, 'sqlstate', None)}).")
+
+
+def _primary(error: Exception) -> str:
+    primary = error.diag.message_primary if isinstance(error, psycopg.Error) else None
+    return primary or type(error).__name__

@@ -1,0 +1,260 @@
+"""Collections in Postgres."""
+
+from typing import Any, Self
+
+from psycopg import sql
+from psycopg.rows import scalar_row
+
+from embedstack.errors import CollectionNotFound, ConfigurationError, ReplacementIncomplete, StoreError
+from embedstack.stores.base import Collection
+from embedstack.stores.collection_info import CollectionInfo
+from embedstack.stores.pgvector.collection import PgVectorCollection
+from embedstack.stores.pgvector.database import Connection, Database
+from embedstack.stores.pgvector.generations import Generation, State, find_generation, insert_generation
+
+__all__ = ["PgVectorStore"]
+
+_MAX_DIMENSIONS = 4000
+
+
+class PgVectorStore:
+    """A :class:`~embedstack.stores.base.VectorStore` on Postgres with pgvector."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        schema: str = "embedstack",
+        max_connections: int = 8,
+        patience: float = 30.0,
+        ef_search: int = 64,
+    ) -> None:
+        """Connect, and bring the schema up to date.
+
+        Args:
+            url: ``postgresql://…``.
+            schema: Where the tables are; made where it is not there.
+            max_connections: Connections at most.
+            patience: Seconds for which a call is tried again while the server is away.
+            ef_search: Candidates that an approximate search looks at: more is slower and finds more.
+
+        Raises:
+            ConfigurationError: The address is none, the server refuses this user, or it has no pgvector.
+            StoreUnavailable: The server does not answer.
+        """
+        self._schema = schema
+        self._ef_search = ef_search
+        self._database = Database(url, schema=schema, max_connections=max_connections, patience=patience)
+
+    def open(self, info: CollectionInfo, *, create: bool = True) -> PgVectorCollection:
+        """Open a collection; see :meth:`VectorStore.open`."""
+
+        def work(connection: Connection) -> Generation:
+            if create:
+                _require_room(info)
+                connection.execute(
+                    sql.SQL("INSERT INTO {} (name) VALUES (%s) ON CONFLICT DO NOTHING").format(self._collections),
+                    (info.name,),
+                )
+                self._lock(connection, info.name)
+            found = find_generation(connection, self._schema, info.name, "active")
+            if found is None and not create:
+                raise _not_found(info.name)
+            return self._checked(found, info) if found else self._make(connection, info, "active")
+
+        return self._opened(self._database.run(work))
+
+    def describe(self, name: str) -> CollectionInfo:
+        """What a collection's vectors are; see :meth:`VectorStore.describe`."""
+        found = self._database.run(lambda connection: find_generation(connection, self._schema, name, "active"))
+        if found is None:
+            raise _not_found(name)
+        return found.info
+
+    def collections(self) -> list[CollectionInfo]:
+        """All collections, by name."""
+        query = sql.SQL("SELECT name FROM {} ORDER BY name").format(self._collections)
+
+        def work(connection: Connection) -> list[Generation | None]:
+            names = [row[0] for row in connection.execute(query).fetchall()]
+            return [find_generation(connection, self._schema, name, "active") for name in names]
+
+        return [found.info for found in self._database.run(work) if found]
+
+    def open_replacement(self, info: CollectionInfo) -> PgVectorCollection:
+        """Open what is to take a collection's place; see :meth:`VectorStore.open_replacement`."""
+        _require_room(info)
+
+        def work(connection: Connection) -> Generation:
+            self._lock(connection, info.name)
+            found = find_generation(connection, self._schema, info.name, "building")
+            return self._checked(found, info) if found else self._make(connection, info, "building")
+
+        return self._opened(self._database.run(work))
+
+    def outstanding(self, replacement: Collection) -> list[str]:
+        """Ids of the records that differ; see :meth:`VectorStore.outstanding`."""
+        new = _generation(replacement)
+
+        def work(connection: Connection) -> list[str]:
+            old = find_generation(connection, self._schema, new.info.name, "active")
+            if old is None or old.id == new.id:
+                return []
+            with connection.cursor(row_factory=scalar_row) as cursor:
+                return cursor.execute(_differing(sql.SQL("id"), old, new)).fetchall()
+
+        return self._database.run(work)
+
+    def switch(self, replacement: Collection, *, complete: bool = True) -> None:
+        """Let a replacement take its collection's place; see :meth:`VectorStore.switch`."""
+        new = _generation(replacement)
+
+        def work(connection: Connection) -> None:
+            self._lock(connection, new.info.name)
+            # Waits for writers, and holds off new ones: see lock_writable.
+            states = connection.execute(
+                sql.SQL("SELECT id, state FROM {} WHERE collection = %s AND state <> 'replaced' FOR UPDATE").format(
+                    self._generations
+                ),
+                (new.info.name,),
+            ).fetchall()
+            state = dict(states).get(new.id)
+            if state == "active":
+                return  # an earlier attempt's commit went through, its answer did not
+            if state is None:
+                raise CollectionNotFound(f"The replacement of {new.info.name} was dropped: begin another.")
+            old = find_generation(connection, self._schema, new.info.name, "active")
+            if old is not None and complete:
+                _require_complete(connection, old, new)
+            change = sql.SQL("UPDATE {} SET state = %s, switched_at = now() WHERE id = %s").format(self._generations)
+            if old is not None:
+                connection.execute(change, ("replaced", old.id))
+            connection.execute(change, ("active", new.id))
+
+        self._database.run(work)
+
+    def drop(self, name: str) -> None:
+        """Delete a collection with all that it holds; nothing happens where there is none."""
+
+        def work(connection: Connection) -> None:
+            self._lock(connection, name, required=False)
+            self._drop_generations(connection, name, ["building", "active", "replaced"])
+            connection.execute(sql.SQL("DELETE FROM {} WHERE name = %s").format(self._collections), (name,))
+
+        self._database.run(work)
+
+    def drop_replaced(self, name: str) -> int:
+        """Delete what no collection's name points to any more; see :meth:`VectorStore.drop_replaced`."""
+
+        def work(connection: Connection) -> int:
+            self._lock(connection, name)
+            return self._drop_generations(connection, name, ["building", "replaced"])
+
+        return self._database.run(work)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._database.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def _collections(self) -> sql.Identifier:
+        return sql.Identifier(self._schema, "collections")
+
+    @property
+    def _generations(self) -> sql.Identifier:
+        return sql.Identifier(self._schema, "generations")
+
+    def _opened(self, generation: Generation) -> PgVectorCollection:
+        return PgVectorCollection(self._database, generation, ef_search=self._ef_search)
+
+    @staticmethod
+    def _checked(found: Generation, wanted: CollectionInfo) -> Generation:
+        found.info.require(wanted)
+        return found
+
+    def _lock(self, connection: Connection, name: str, *, required: bool = True) -> None:
+        """One transaction at a time makes, switches or drops generations of a collection."""
+        row = connection.execute(
+            sql.SQL("SELECT 1 FROM {} WHERE name = %s FOR UPDATE").format(self._collections), (name,)
+        ).fetchone()
+        if row is None and required:
+            raise _not_found(name)
+
+    def _make(self, connection: Connection, info: CollectionInfo, state: State) -> Generation:
+        generation = insert_generation(connection, self._schema, info, state)
+        optional: list[sql.Composable] = []
+        if info.sparse_dimensions is not None:
+            optional.append(sql.SQL("sparse sparsevec({})").format(sql.Literal(info.sparse_dimensions)))
+        if info.text_search is not None:
+            # A tsvector holds at most 1 MB (Postgres' documentation, 12.11), and a character has at most 4 bytes.
+            optional.append(
+                sql.SQL("words tsvector GENERATED ALWAYS AS (to_tsvector({}, left(body, 200000))) STORED").format(
+                    sql.Literal(info.text_search)
+                )
+            )
+        connection.execute(
+            sql.SQL(
+                'CREATE TABLE {} (id text COLLATE "C" PRIMARY KEY, content_hash bytea NOT NULL, body text NOT NULL, '
+                "context text, metadata jsonb NOT NULL, embedding {}({}) NOT NULL{})"
+            ).format(
+                generation.table, sql.SQL(generation.vector_type), sql.Literal(info.dimensions),
+                sql.SQL("").join(sql.SQL(", {}").format(column) for column in optional),
+            )
+        )  # fmt: skip
+        # In the row where it fits: an exact search reads every vector, and would fetch each from elsewhere otherwise.
+        connection.execute(sql.SQL("ALTER TABLE {} ALTER COLUMN embedding SET STORAGE MAIN").format(generation.table))
+        return generation
+
+    def _drop_generations(self, connection: Connection, name: str, states: list[str]) -> int:
+        with connection.cursor(row_factory=scalar_row) as cursor:
+            ids: list[Any] = cursor.execute(
+                sql.SQL("DELETE FROM {} WHERE collection = %s AND state = ANY(%s) RETURNING id").format(
+                    self._generations
+                ),
+                (name, states),
+            ).fetchall()
+        for number in ids:
+            table = sql.Identifier(self._schema, f"records_{number}")
+            connection.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(table))
+        return len(ids)
+
+
+def _require_room(info: CollectionInfo) -> None:
+    if info.dimensions > _MAX_DIMENSIONS:
+        raise ConfigurationError(
+            f"pgvector's index takes vectors of up to {_MAX_DIMENSIONS} dimensions; {info.model_id} gives "
+            f"{info.dimensions}. Set EMBEDDING_DIMENSIONS, where the model can be shortened."
+        )
+
+
+def _generation(collection: Collection) -> Generation:
+    if not isinstance(collection, PgVectorCollection):
+        raise StoreError("Only a replacement that this store opened can take a collection's place.")
+    return collection.generation
+
+
+def _differing(wanted: sql.SQL, old: Generation, new: Generation) -> sql.Composed:
+    return sql.SQL(
+        "SELECT {} FROM {} AS old FULL JOIN {} AS new USING (id) "
+        "WHERE (old.content_hash, old.metadata) IS DISTINCT FROM (new.content_hash, new.metadata)"
+    ).format(wanted, old.table, new.table)
+
+
+def _require_complete(connection: Connection, old: Generation, new: Generation) -> None:
+    row = connection.execute(_differing(sql.SQL("count(*)"), old, new)).fetchone()
+    missing = row[0] if row else 0
+    if missing:
+        raise ReplacementIncomplete(
+            f"{missing} records of the collection {old.info.name} are not in its replacement as they are: copy them, "
+            "then switch."
+        )
+
+
+def _not_found(name: str) -> CollectionNotFound:
+    return CollectionNotFound(f"There is no collection {name!r} in this database.")

@@ -1,0 +1,29 @@
+"""What docs/stores.md shows runs."""
+
+import re
+from pathlib import Path
+
+from embedstack.embedders import FakeEmbedder
+from embedstack.models import known_model
+from embedstack.stores import load_store
+
+DOCUMENT = Path(__file__).parents[3] / "docs" / "stores.md"
+
+
+def test_the_examples_run(database_url, monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("EMBEDDING_BACKEND", "fake")
+    monkeypatch.setenv("DATABASE_URL", database_url)
+    opening, searching, reembedding = re.findall(
+        r"```python\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL
+    )
+    names: dict[str, object] = {}
+    exec(opening, names)  # noqa: S102 - the product's own document
+    assert sorted(line.split()[1] for line in capsys.readouterr().out.splitlines()) == ["note-0:", "note-1:"]
+    with load_store() as store, FakeEmbedder(known_model("BAAI/bge-m3")) as new:
+        names |= {"store": store, "new_embedder": new}
+        exec(reembedding, names)  # noqa: S102
+        notes = store.open(store.describe("notes"))
+        assert (notes.info.dimensions, notes.count()) == (1024, 2)
+        where = eval(searching, {})  # noqa: S307
+        assert notes.count(where) == 0

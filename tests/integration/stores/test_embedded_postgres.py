@@ -1,0 +1,66 @@
+"""A Postgres of one's own: any process starts, finds and stops it."""
+
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import psycopg
+import pytest
+
+from embedstack.errors import ConfigurationError
+from embedstack.stores import embedded_postgres, load_store
+from tests.integration.stores.samples import collection, records
+
+
+def start_elsewhere(folder):
+    program = (
+        "import sys; from pathlib import Path; from embedstack.stores import embedded_postgres; "
+        "print(embedded_postgres.start(Path(sys.argv[1])).pid)"
+    )
+    done = subprocess.run([sys.executable, "-c", program, str(folder)], capture_output=True, text=True, check=True)
+    return int(done.stdout)
+
+
+def test_processes_that_start_it_at_once_find_one_server_that_outlives_them(tmp_path):
+    # A path with everything that a shell and a URL take for something else, too long for a socket.
+    folder = tmp_path / 'it\'s a "path" with 100% of what needs quoting & more ? #' / ("deep" * 20) / "data"
+    try:
+        with ThreadPoolExecutor(2) as pool:
+            pids = set(pool.map(start_elsewhere, [folder, folder]))
+        running = embedded_postgres.find(folder)
+        assert running is not None
+        assert pids == {running.pid}
+        settings = {"vector_store": "postgres", "embedstack_postgres_dir": folder, "database_url": None}
+        with load_store(**settings) as store:
+            store.open(collection("kept")).upsert(records(3))
+        assert embedded_postgres.stop(folder)
+        assert embedded_postgres.find(folder) is None
+        assert not embedded_postgres._socket_folder(folder).exists()
+        with load_store(**settings) as store:
+            assert store.open(collection("kept")).count() == 3
+    finally:
+        embedded_postgres.stop(folder)
+
+
+def test_nobody_else_can_connect(postgres):
+    with psycopg.connect(postgres.url) as connection:
+        assert connection.execute("SHOW listen_addresses").fetchone() == ("",)
+        row = connection.execute("SHOW unix_socket_directories").fetchone()
+        version = connection.execute(
+            "SELECT default_version FROM pg_available_extensions WHERE name = 'vector'"
+        ).fetchone()
+    assert row == (str(postgres.folder),)
+    assert postgres.folder.stat().st_mode & 0o077 == 0
+    assert version is not None
+    assert tuple(int(part) for part in version[0].split(".")[:2]) >= (0, 8)
+
+
+def test_a_folder_that_holds_something_else_is_left_alone(tmp_path):
+    folder = tmp_path / "data"
+    folder.mkdir()
+    (folder / "letter.txt").write_text("Dear Sir")
+    with pytest.raises(ConfigurationError, match="not empty"):
+        embedded_postgres.start(folder)
+    assert (folder / "letter.txt").read_text() == "Dear Sir"
+    assert embedded_postgres.find(folder) is None
+    assert not embedded_postgres.stop(folder)

@@ -1,0 +1,240 @@
+"""What Postgres does beside what every store does."""
+
+import dataclasses
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import psycopg
+import pytest
+from psycopg import sql
+
+from embedstack.errors import ConfigurationError, RecordRefused, StoreError
+from embedstack.stores import CollectionInfo, Record
+from embedstack.stores.pgvector import PgVectorStore
+from tests.integration.stores.samples import MODEL, collection, records, unit_vectors
+
+COUNT, DIMENSIONS = 3000, 64
+
+
+@pytest.fixture(scope="module")
+def indexed(pgvector):
+    """A few thousand records with their indexes."""
+    opened = pgvector.open(collection("indexed", DIMENSIONS))
+    vectors = unit_vectors(COUNT, DIMENSIONS)
+    opened.upsert(
+        Record(f"r{index:05}", f"text {index}", vector, {"number": index, "thousandth": index % 1000 == 7})
+        for index, vector in enumerate(vectors)
+    )
+    opened.optimize()
+    return opened
+
+
+def indexes(url, table):
+    with psycopg.connect(url) as connection:
+        rows = connection.execute("SELECT indexdef FROM pg_indexes WHERE tablename = %s", (table,)).fetchall()
+    return [row[0] for row in rows]
+
+
+def test_the_index_finds_what_comparing_everything_finds(indexed, database_url):
+    assert any("USING hnsw (embedding vector_cosine_ops)" in made
+               for made in indexes(database_url, f"records_{indexed.generation.id}"))  # fmt: skip
+    same = total = 0
+    for query in unit_vectors(60, DIMENSIONS, seed=1):
+        exact = {hit.record.id for hit in indexed.search(query, mode="exact")}
+        found = {hit.record.id for hit in indexed.search(query)}
+        assert len(exact) == len(found) == 10
+        same, total = same + len(exact & found), total + len(exact)
+    assert same / total >= 0.98
+
+
+@pytest.mark.parametrize("where", [{"number": {"$lt": 40}}, {"number": {"$gte": 1500}}, {"number": {"$gt": 2989}}])
+def test_a_filtered_search_gives_as_many_as_are_asked_for(indexed, where):
+    for query in unit_vectors(10, DIMENSIONS, seed=2):
+        exact = indexed.search(query, filter=where, mode="exact")
+        found = indexed.search(query, filter=where)
+        assert len(found) == 10
+        assert len({hit.record.id for hit in exact} & {hit.record.id for hit in found}) >= 9
+        assert [hit.similarity for hit in found] == sorted((hit.similarity for hit in found), reverse=True)
+
+
+def test_a_filter_that_leaves_few_records_gives_them_all(indexed):
+    hits = indexed.search(unit_vectors(1, DIMENSIONS)[0], filter={"thousandth": True})
+    assert {hit.record.id for hit in hits} == {"r00007", "r01007", "r02007"}
+
+
+def test_more_hits_than_the_index_looks_at(indexed):
+    assert len(indexed.search(unit_vectors(1, DIMENSIONS)[0], k=1500)) == 1500
+
+
+def test_the_index_can_be_built_while_others_write_and_twice_at_once(pgvector, database_url):
+    opened = pgvector.open(collection("live"))
+    opened.upsert(records(200))
+    done = threading.Event()
+
+    def write():
+        written = 0
+        while not done.is_set():
+            opened.upsert(records(20, prefix=f"w{written}-"))
+            written += 20
+        return written
+
+    with ThreadPoolExecutor(3) as pool:
+        writing = pool.submit(write)
+        building = [pool.submit(opened.optimize) for _ in range(2)]
+        for one in building:
+            one.result(60)
+        done.set()
+        written = writing.result(60)
+    assert opened.count() == 200 + written
+    assert len(indexes(database_url, f"records_{opened.generation.id}")) == 5
+
+
+def test_an_index_that_was_interrupted_is_built_again(pgvector, database_url):
+    opened = pgvector.open(collection("interrupted"))
+    opened.upsert(records(10))
+    opened.optimize()
+    index = f"records_{opened.generation.id}_embedding"
+    with psycopg.connect(database_url) as connection:
+        connection.execute(
+            "UPDATE pg_index SET indisvalid = false WHERE indexrelid = %s::regclass", (f"embedstack.{index}",)
+        )
+    opened.optimize()
+    with psycopg.connect(database_url) as connection:
+        row = connection.execute(
+            "SELECT indisvalid FROM pg_index WHERE indexrelid = %s::regclass", (f"embedstack.{index}",)
+        ).fetchone()
+    assert row == (True,)
+
+
+def test_hybrid_search_finds_by_words_what_the_vector_does_not(pgvector):
+    opened = pgvector.open(collection("hybrid", text_search="english"))
+    batch = records(60)
+    odd_one = dataclasses.replace(batch[17], text="The flux capacitor's torque wrenches", content_hash=b"")
+    opened.upsert([*batch[:17], odd_one, *batch[18:]])
+    query = -odd_one.vector
+    assert odd_one.id not in {hit.record.id for hit in opened.search(query)}
+    hits = opened.search(query, mode="hybrid", text="Which wrench fits a capacitor?")
+    assert odd_one.id in {hit.record.id for hit in hits[:2]}
+    assert len(hits) == 10
+    # First by words, and the last of those ranked by vector or beyond: 1 / (60 + rank), summed.
+    found = next(hit for hit in hits if hit.record.id == odd_one.id)
+    assert 1 / 61 <= found.score < 2 / 61
+    assert found.similarity == pytest.approx(-1, abs=1e-5)
+    first = opened.search(query, k=1)[0].record.id
+    assert next(hit.score for hit in hits if hit.record.id == first) == pytest.approx(1 / 61)
+    above = opened.search(query, mode="hybrid", text="wrench", threshold=0.0)
+    assert odd_one.id not in {hit.record.id for hit in above}
+    for words in ("", "the of", "'\\ & | ! <-> :*", "a\0b"):
+        assert len(opened.search(query, mode="hybrid", text=words or " ")) == 10
+    assert all(
+        hit.record.metadata["parity"] == "odd"
+        for hit in opened.search(query, mode="hybrid", text="text 4", filter={"parity": "odd"})
+    )
+
+
+def test_hybrid_search_takes_sparse_vectors(pgvector):
+    opened = pgvector.open(collection("sparse", sparse_dimensions=250_002, text_search=None))
+    batch = [dataclasses.replace(record, sparse={7 + i: 0.5, 250_001: 0.1}) for i, record in enumerate(records(30))]
+    assert opened.upsert([*batch, *records(5, prefix="none")]).inserted == 35
+    opened.optimize()
+    assert opened.get([batch[3].id])[batch[3].id].sparse == pytest.approx({10: 0.5, 250_001: 0.1})
+    hits = opened.search(-batch[11].vector, k=3, mode="hybrid", sparse={18: 1.0})
+    assert batch[11].id in {hit.record.id for hit in hits}
+    with pytest.raises(ConfigurationError, match="text search"):
+        opened.search(batch[0].vector, mode="hybrid", text="words")
+    with pytest.raises(ConfigurationError, match="hybrid"):
+        opened.search(batch[0].vector, sparse={18: 1.0})
+    with pytest.raises(RecordRefused, match="250001"):
+        opened.upsert([dataclasses.replace(batch[0], sparse={250_002: 1.0})])
+
+
+def test_long_vectors_are_kept_as_float16_and_longer_ones_refused(pgvector):
+    opened = pgvector.open(collection("long", 3072))
+    batch = records(5, 3072)
+    opened.upsert(batch)
+    opened.optimize()
+    hits = opened.search(batch[2].vector, k=1)
+    assert (hits[0].record.id, hits[0].similarity) == (batch[2].id, pytest.approx(1, abs=1e-3))
+    np.testing.assert_allclose(opened.get([batch[2].id])[batch[2].id].vector, batch[2].vector, atol=1e-3)
+    with pytest.raises(ConfigurationError, match="4000"):
+        pgvector.open(collection("longer", 4001))
+
+
+def test_euclidean_distance(pgvector):
+    opened = pgvector.open(collection("euclidean", distance="euclidean"))
+    batch = [dataclasses.replace(record, vector=record.vector * (index + 1)) for index, record in enumerate(records(9))]
+    opened.upsert(batch)
+    opened.optimize()
+    query = np.zeros(8, np.float32)
+    hits = opened.search(query, k=9)
+    assert [hit.record.id for hit in hits] == [record.id for record in batch]
+    assert hits[2].similarity == pytest.approx(-3, abs=1e-4)
+
+
+@pytest.mark.parametrize("name", ['x"; DROP SCHEMA embedstack CASCADE; --', "ab", "UPPER", "a" * 64, "-ab", "a_b"])
+def test_a_name_is_never_part_of_a_statement(name):
+    with pytest.raises(ConfigurationError, match="cannot be a collection's name"):
+        collection(name)
+    with pytest.raises(ConfigurationError, match="text search"):
+        collection("good", text_search=name + "'")
+
+
+def test_an_unknown_text_search_configuration_is_refused_and_leaves_nothing(pgvector):
+    with pytest.raises(StoreError, match="klingon"):
+        pgvector.open(collection("klingon", text_search="klingon"))
+    assert "klingon" not in {info.name for info in pgvector.collections()}
+
+
+def test_many_open_a_new_database_and_a_new_collection_at_once(postgres):
+    with psycopg.connect(postgres.url, autocommit=True) as connection:
+        connection.execute("DROP DATABASE IF EXISTS crowd")
+        connection.execute("CREATE DATABASE crowd")
+    url = postgres.database_url("crowd")
+
+    def first(number):
+        with PgVectorStore(url, schema='odd "schema"') as store:
+            opened = store.open(collection("crowded"))
+            return opened.generation.id, opened.upsert(records(10)).inserted
+
+    with ThreadPoolExecutor(4) as pool:
+        results = list(pool.map(first, range(4)))
+    assert len({number for number, _ in results}) == 1
+    assert sum(inserted for _, inserted in results) == 10
+    with psycopg.connect(url) as connection:
+        assert connection.execute('SELECT count(*) FROM "odd ""schema""".migrations').fetchone() == (1,)
+
+
+def test_a_schema_of_a_newer_release_is_refused(postgres, pgvector, database_url):
+    with PgVectorStore(database_url, schema="newer"):
+        pass
+    with psycopg.connect(database_url) as connection:
+        connection.execute("INSERT INTO newer.migrations (number, name) VALUES (9999, 'later')")
+    with pytest.raises(ConfigurationError, match=r"newer embedstack \(migration 9999\)"):
+        PgVectorStore(database_url, schema="newer")
+
+
+@pytest.mark.parametrize(
+    ("url", "said"), [("not an address", "DATABASE_URL"), ("postgresql://embedstack@/absent?host={host}", "absent")]
+)
+def test_a_database_that_is_none_is_refused_at_once(postgres, url, said):
+    host = postgres.url.partition("host=")[2]
+    with pytest.raises(ConfigurationError, match=said):
+        PgVectorStore(url.format(host=host))
+
+
+def test_texts_and_vectors_are_in_no_message_and_no_log(pgvector, caplog):
+    caplog.set_level("DEBUG")
+    opened = pgvector.open(CollectionInfo("quiet", MODEL, 8))
+    secret = Record("id", "a secret text", np.full(8, 0.123456, np.float32), {"owner": "a secret name"})
+    opened.upsert([secret])
+    with psycopg.connect(pgvector._database._pool.conninfo) as connection:
+        connection.execute(
+            sql.SQL("ALTER TABLE {} ADD CHECK (body <> 'another secret text')").format(opened.generation.table)
+        )
+    with pytest.raises(StoreError, match="check constraint") as raised:
+        opened.upsert([dataclasses.replace(secret, id="other", text="another secret text")])
+    assert raised.value.__cause__ is None
+    said = f"{raised.value}{caplog.text}"
+    assert "secret" not in said
+    assert "0.123" not in said
