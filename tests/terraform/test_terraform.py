@@ -11,7 +11,6 @@ from tests.terraform.running import SOURCE, init, terraform
 
 MODULES = sorted(path.name for path in (SOURCE / "modules").iterdir())
 TESTS = sorted(path.name for path in (SOURCE / "tests").glob("*.tftest.hcl"))
-ENVIRONMENTS = sorted(path.name for path in (SOURCE / "environments").glob("*.tfvars"))
 HCL_BLOCK = re.compile(r"^```hcl\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 pytestmark = pytest.mark.skipif(shutil.which("terraform") is None, reason="terraform is not installed")
@@ -51,27 +50,6 @@ def test_bootstrap_locks_the_same_provider() -> None:
     assert (SOURCE / "bootstrap/.terraform.lock.hcl").read_text() == (SOURCE / ".terraform.lock.hcl").read_text()
 
 
-@pytest.fixture(scope="module")
-def root_with_environments(root: Path) -> Path:
-    """The same root, initialised for the test that every environment is planned by."""
-    folder = root.parent / "environments"
-    shutil.copytree(root, folder, ignore=shutil.ignore_patterns(".terraform"))
-    init(folder, "-test-directory=tests/environments")
-    return folder
-
-
-@pytest.mark.parametrize("environment", ENVIRONMENTS)
-def test_every_environment_can_be_planned(root_with_environments: Path, environment: str) -> None:
-    """By the real provider, which checks what a mocked one does not."""
-    said = terraform(
-        root_with_environments,
-        "test",
-        "-test-directory=tests/environments",
-        f"-var-file=environments/{environment}",
-    )
-    assert "1 passed, 0 failed." in said
-
-
 @pytest.mark.parametrize("name", [".", "bootstrap", *(f"modules/{module}" for module in MODULES)])
 def test_requires_the_same_versions_everywhere(name: str) -> None:
     assert (SOURCE / name / "versions.tf").read_text() == (SOURCE / "versions.tf").read_text()
@@ -107,6 +85,15 @@ def test_readme_examples_can_be_planned(tmp_path: Path) -> None:
     init(tmp_path)
     terraform(tmp_path, "fmt", "-check")
     assert "1 passed, 0 failed." in terraform(tmp_path, "test")
+
+
+@pytest.fixture(scope="module")
+def root_with_environments(root: Path) -> Path:
+    """The same root, initialised for the test that whatever variables are planned by."""
+    folder = root.parent / "environments"
+    shutil.copytree(root, folder, ignore=shutil.ignore_patterns(".terraform"))
+    init(folder, "-test-directory=tests/environments")
+    return folder
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/infrastructure.md"])

@@ -1,4 +1,4 @@
-"""What watches an endpoint, applied as on AWS: alarms that go off on real errors, dashboard, budget and anomalies."""
+"""What watches an endpoint, applied as on AWS: alarms that go off on real errors, and tell who subscribed."""
 
 import json
 import os
@@ -22,25 +22,17 @@ endpoints = {{
     serverless = {{ memory_mb = 2048, max_concurrency = 10 }}
   }}
 }}
-alarms    = {{ silence_minutes = 30 }}
-budget    = {{ limit_usd = 50 }}
-dashboard = true
+alarms = {{ silence_minutes = 30 }}
 notifications = {{
   emails        = ["team@example.com"]
   subscriptions = {{ operators = {{ protocol = "sqs", endpoint = "{QUEUE_ARN}" }} }}
 }}
 """
-CHANGES = {
-    "silence_minutes = 30": "silence_minutes = 20, errors_per_minute = 2",
-    "limit_usd = 50": "limit_usd = 60, percentages = [50, 100], anomaly_usd = 20",
-    '["team@example.com"]': '["team@example.com", "boss@example.com"]',
-}
 
 
-def test_apply_alarm_change_destroy(stack):
+def test_real_errors_raise_the_alarm_and_tell_the_queue(stack):
     queue = stack.client("sqs").create_queue(QueueName="operators")["QueueUrl"]
-    root = stack.apply(VARIABLES)
-    assert stack.is_up_to_date(root)
+    stack.apply(VARIABLES)
     assert _state(stack, "alex-embedding-unhealthy") == "OK"
 
     for _ in range(2):
@@ -54,19 +46,6 @@ def test_apply_alarm_change_destroy(stack):
         "alex-embedding-errors",
         "alex-embedding-model-errors",
     }
-
-    changed = VARIABLES
-    for before, after in CHANGES.items():
-        assert before in changed
-        changed = changed.replace(before, after)
-    root = stack.apply(changed)
-    assert stack.is_up_to_date(root)
-    budget = stack.client("budgets").describe_budget(AccountId="123456789012", BudgetName="alex-monthly")["Budget"]
-    assert float(budget["BudgetLimit"]["Amount"]) == 60
-
-    root.destroy()
-    _wait_until(lambda: not stack.client("sagemaker").list_endpoints()["Endpoints"])
-    assert _left_overs(stack) == []
 
 
 def _crash_one_request(stack):
@@ -111,20 +90,6 @@ def _told_of_an_alarm(stack, queue):
 
     _wait_until(told)
     return alarms[0]
-
-
-def _left_overs(stack):
-    cloudwatch, costs = stack.client("cloudwatch"), stack.client("ce")
-    alarms = cloudwatch.describe_alarms(AlarmTypes=["MetricAlarm", "CompositeAlarm"])
-    return [
-        *alarms["MetricAlarms"],
-        *alarms["CompositeAlarms"],
-        *cloudwatch.list_dashboards()["DashboardEntries"],
-        *stack.client("budgets").describe_budgets(AccountId="123456789012")["Budgets"],
-        *costs.get_anomaly_monitors()["AnomalyMonitors"],
-        *costs.get_anomaly_subscriptions()["AnomalySubscriptions"],
-        *stack.client("sns").list_topics()["Topics"],
-    ]
 
 
 def _wait_until(condition):
