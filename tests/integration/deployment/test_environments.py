@@ -1,14 +1,13 @@
 """Every environment of terraform/environments: applied, changed in every input that can be updated, destroyed.
 
-Most of an apply is the provider waiting for the service, so all environments go through it at the same time, on one
-local AWS whose clock runs fast enough for a canary's five minutes of baking.
+An apply is mostly Terraform starting its provider and waiting for the service, so one configuration holds all of them,
+on a local AWS whose clock runs fast enough for a canary that bakes for five minutes.
 """
 
 import re
 import shutil
 import time
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +22,7 @@ from tests.integration.conftest import REPOSITORY, Stack, running_stack
 from tests.reference_models import ReferenceModel
 
 ENVIRONMENTS = REPOSITORY / "terraform" / "environments"
+pytestmark = pytest.mark.timeout(900)
 SCALED = {"ServiceNamespace": "sagemaker"}
 ALARM_TYPES = ["MetricAlarm", "CompositeAlarm"]
 
@@ -87,16 +87,16 @@ CHANGES: dict[str, tuple[dict[str, str], str]] = {
 
 @dataclass
 class Life:
-    """What became of one environment.
+    """What became of the environments.
 
     Attributes:
         settled: Whether the plan was empty after each apply.
-        findings: What the look at the running endpoints found, after each apply.
+        findings: What the look at the running endpoints found after each apply, by environment.
         left: Resources that were still in the state after the destroy.
     """
 
     settled: list[bool] = field(default_factory=list)
-    findings: list[list[Check]] = field(default_factory=list)
+    findings: list[dict[str, list[Check]]] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
 
 
@@ -122,22 +122,36 @@ def changed(environment: str) -> str:
     return f"{text}\n{added}\n"
 
 
-def live(stack: Stack, environment: str) -> Life:
+def configuration(texts: dict[str, str]) -> str:
+    """One root that calls the product's own for each environment: the syntax of variables is that of arguments."""
+    modules = [f'module "{name}" {{\n  source = "./root"\n{text}\n}}' for name, text in texts.items()]
+    outputs = [f'output "{name}" {{\n  value = module.{name}.endpoints\n}}' for name in texts]
+    return "\n".join([*modules, *outputs])
+
+
+@pytest.fixture(scope="module")
+def life(stack: Stack) -> Life:
     """Apply, change, destroy."""
-    folder = shutil.copytree(stack.folder, stack.folder.parent / environment)
-    file, plan, result = folder / "test.tfvars", folder / "plan", Life()
-    root = TerraformRoot(folder, file)
-    for text in (variables(environment), changed(environment)):
-        file.write_text(text)
+    folder, result = stack.folder.parent / "all", Life()
+    shutil.copytree(stack.folder, folder / "root")
+    for name in ("versions.tf", ".terraform.lock.hcl"):
+        shutil.copy(stack.folder / name, folder)
+    root, plan = TerraformRoot(folder), folder / "plan"
+    for text_of in (variables, changed):
+        (folder / "main.tf").write_text(configuration({environment: text_of(environment) for environment in CHANGES}))
         if not result.settled:
             root.init()
         root.apply(root.plan(plan), show_progress=False)
         result.settled.append(not root.plan(plan).has_changes)
-        outputs = root.outputs()["endpoints"].values()
-        result.findings.append([check for each in outputs for check in check_rollout(each, load_settings())])
+        outputs = root.outputs()
+        result.findings.append({name: looked_at(outputs[name]) for name in CHANGES})
     root.destroy()
     result.left = root.resources()
     return result
+
+
+def looked_at(endpoints: dict[str, Any]) -> list[Check]:
+    return [check for each in endpoints.values() for check in check_rollout(each, load_settings())]
 
 
 @pytest.fixture(scope="module")
@@ -146,40 +160,31 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     models = folder / "models"
     for hub_id, architecture in {"BAAI/bge-m3": "bge-m3", "BAAI/bge-large-en-v1.5": "bert"}.items():
         ReferenceModel.load(architecture).write(models / hub_id)
-    config = LocalAwsConfig(port=0, models_dir=models, clock_speed=120)
+    config = LocalAwsConfig(port=0, models_dir=models, clock_speed=60)
     with running_stack(folder, config) as stack:
         stack.client("s3").create_bucket(Bucket="alex-embeddings")
         yield stack
-
-
-@pytest.fixture(scope="module")
-def lives(stack: Stack) -> dict[str, Future[Life]]:
-    """By environment; one that failed raises for who asks for its result."""
-    with ThreadPoolExecutor(len(CHANGES)) as pool:
-        return {environment: pool.submit(live, stack, environment) for environment in CHANGES}
 
 
 def test_every_environment_is_tried() -> None:
     assert {*CHANGES, "local"} == {path.stem for path in ENVIRONMENTS.glob("*.tfvars")}
 
 
-@pytest.mark.parametrize("environment", CHANGES)
-def test_a_second_plan_is_empty(lives: dict[str, Future[Life]], environment: str) -> None:
-    assert lives[environment].result().settled == [True, True]
+def test_a_second_plan_is_empty(life: Life) -> None:
+    assert life.settled == [True, True]
 
 
 @pytest.mark.parametrize("environment", CHANGES)
-def test_what_runs_is_what_was_applied_and_answers(lives: dict[str, Future[Life]], environment: str) -> None:
-    for findings in lives[environment].result().findings:
-        assert findings
-        assert [check for check in findings if check.status == "failed"] == []
+def test_what_runs_is_what_was_applied_and_answers(life: Life, environment: str) -> None:
+    for findings in life.findings:
+        assert findings[environment]
+        assert [check for check in findings[environment] if check.status == "failed"] == []
 
 
-@pytest.mark.parametrize("environment", CHANGES)
-def test_destroy_leaves_nothing(stack: Stack, lives: dict[str, Future[Life]], environment: str) -> None:
-    assert lives[environment].result().left == []
+def test_destroy_leaves_nothing(stack: Stack, life: Life) -> None:
+    assert life.left == []
     deadline = time.monotonic() + 60
-    while (left := left_overs(stack, project(environment))) and time.monotonic() < deadline:
+    while (left := left_overs(stack, "it-")) and time.monotonic() < deadline:
         time.sleep(0.2)  # the provider takes an endpoint that is Deleting for gone
     assert left == []
 
