@@ -29,14 +29,15 @@ def main() -> None:
     console = Console(highlight=False)
     started = time.perf_counter()
     console.print("[bold]1/3[/] Starting the local AWS")
-    running = daemon.start(LocalAwsConfig.from_environment(), STATE)
+    config = LocalAwsConfig.from_environment()
+    running = daemon.start(config, STATE)
     os.environ.update(localaws.environment(running))
     console.print(f"  {running.url}  [dim]process {running.pid}, log {_short(str(running.log_file))}[/]")
     console.print("[bold]2/3[/] Deploying terraform/ on it")
     _deploy(console)
     console.print("[bold]3/3[/] Validating the endpoint")
     report = test_endpoint.run(console)
-    console.print(_summary(report, running.url, time.perf_counter() - started))
+    console.print(_summary(report, running.url, time.perf_counter() - started, config.clock_speed))
     sys.exit(0 if report.passed else 1)
 
 
@@ -51,7 +52,7 @@ def _deploy(console: Console) -> None:
     os.environ.update(SAGEMAKER_ENDPOINT=root.outputs()["endpoint_names"]["embedding"])
 
 
-def _summary(report: Report, url: str, seconds: float) -> Panel:
+def _summary(report: Report, url: str, seconds: float, clock_speed: float) -> Panel:
     figures = {check.name: check.figure for check in report.checks}
     table = Table.grid(padding=(0, 2))
     table.add_column(style="bold")
@@ -60,6 +61,8 @@ def _summary(report: Report, url: str, seconds: float) -> Panel:
     table.add_row("Latency", figures.get("latency p50", "not measured"))
     table.add_row("Throughput", figures.get("throughput", "not measured"))
     table.add_row("Checks", f"{report.count('passed')} of {len(report.checks)} passed")
+    if clock_speed != 1:
+        table.add_row("Time", f"alarms and autoscaling go {clock_speed:g} times as fast as real time")
     table.add_row("", "")
     table.add_row("Try next", 'make invoke TEXT="Hello, world"')
     table.add_row("", 'eval "$(make env)"   then any AWS tool:')
