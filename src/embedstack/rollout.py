@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 __all__ = ["check_rollout"]
 
 _TEXT = "One request after an apply, to see an answer."
-#: A container that was not asked for long starts first, and a model of several gigabytes takes minutes.
-_READ_TIMEOUT_SECONDS = 70
 
 
 def check_rollout(intended: Mapping[str, Any], settings: "Settings") -> Iterator[Check]:
@@ -93,7 +91,7 @@ def _invocation(
         return Check("request", "skipped", "asleep: no copy runs, and a request would wake one")
     target = {"InferenceComponentName": component["InferenceComponentName"]} if component else {}
     name = endpoint["EndpointName"]
-    runtime = create_client("sagemaker-runtime", settings, read_timeout=_READ_TIMEOUT_SECONDS)
+    runtime = create_client("sagemaker-runtime", settings)
     body = json.dumps({"inputs": [_TEXT]})
     try:
         answer = runtime.invoke_endpoint(EndpointName=name, ContentType="application/json", Body=body, **target)

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from embedstack.localaws.instance_pools import InstancePool
     from embedstack.localaws.metrics import MetricRecorder
     from embedstack.localaws.pidfiles import PidFiles
-    from embedstack.localaws.simulated_time import SimulatedTime
 
 __all__ = ["COPY_COUNT", "ComponentCopies", "ComponentHost"]
 
@@ -27,10 +26,6 @@ __all__ = ["COPY_COUNT", "ComponentCopies", "ComponentHost"]
 COPY_COUNT = "sagemaker:inference-component:DesiredCopyCount"
 
 _logger = logging.getLogger(__name__)
-
-#: Simulated seconds between two samples: ConcurrentRequestsPerCopy comes every ten seconds, others every minute ("Auto
-#: scaling policy overview" in the developer guide).
-_CONCURRENCY_SECONDS = 10
 
 
 class ComponentHost:
@@ -42,7 +37,6 @@ class ComponentHost:
         state_dir: "Path",
         pids: "PidFiles",
         metrics: "MetricRecorder",
-        time: "SimulatedTime",
         run: "Callable[[Callable[[], None]], None]",
     ) -> None:
         """Prepare a host without components.
@@ -51,19 +45,16 @@ class ComponentHost:
             config: Limits and durations.
             state_dir: Where artefacts are unpacked.
             pids: Where processes are recorded.
-            metrics: Where the copies' load is recorded.
-            time: The local AWS's time.
+            metrics: Where the copies' load is recorded, until they are gone.
             run: Runs a long operation in the background.
         """
         self._config = config
         self._state_dir = state_dir
         self._pids = pids
         self._metrics = metrics
-        self._time = time
         self._run = run
         self._lock = threading.Lock()
         self._components: dict[tuple[str, str, str], InferenceComponent] = {}
-        self._next_concurrency = 0.0
 
     def create(
         self,
@@ -118,6 +109,11 @@ class ComponentHost:
         """The component of that name, if there is one."""
         return self._components.get((account_id, region, name))
 
+    def all(self) -> list[InferenceComponent]:
+        """Every component there is."""
+        with self._lock:
+            return list(self._components.values())
+
     def all_in(self, account_id: str, region: str) -> list[InferenceComponent]:
         """Every component of an account in a region."""
         with self._lock:
@@ -139,30 +135,16 @@ class ComponentHost:
 
     def stop(self) -> None:
         """Stop every copy at once."""
-        with self._lock:
-            components = list(self._components.values())
-        at_the_same_time([component.stop for component in components])
+        at_the_same_time([component.stop for component in self.all()])
 
     def tick(self) -> None:
-        """Let the copies look after themselves, and record their load. Called every so often."""
-        with self._lock:
-            components = list(self._components.values())
-        now = self._time.seconds()
-        is_due = now >= self._next_concurrency
-        self._next_concurrency = now + _CONCURRENCY_SECONDS if is_due else self._next_concurrency
-        for component in components:
+        """Let the copies look after themselves. Called every so often."""
+        for component in self.all():
             try:
                 component.tick()
-                if is_due:
-                    self._record_concurrency(component)
             except Exception:
-                # The clock goes on for the other components.
+                # The others are looked after all the same.
                 _logger.exception("looking after inference component %s failed", component.name)
-
-    def _record_concurrency(self, component: InferenceComponent) -> None:
-        loads = component.fleet.loads if component.fleet is not None else []
-        samples = [("ConcurrentRequestsPerCopy", float(load)) for load in loads]
-        self._metrics.record(component.spec.identity, samples, resolution=_CONCURRENCY_SECONDS)
 
 
 class ComponentCopies:

@@ -1,11 +1,11 @@
 """Inference components: what DescribeInferenceComponent shows of them, and the life cycle behind it."""
 
 import threading
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from embedstack.localaws.instance_pools import NotEnoughResources
 from embedstack.localaws.model_container import ContainerFailed
+from embedstack.localaws.timestamps import utc_now
 
 if TYPE_CHECKING:
     from embedstack.localaws.component_specs import ComponentSpec
@@ -63,7 +63,7 @@ class InferenceComponent:
         self.desired = copies
         self.status = "Creating"
         self.failure_reason: str | None = None
-        self.creation_time = self.last_modified_time = _now()
+        self.creation_time = self.last_modified_time = utc_now()
         self.last_deployment_config: dict[str, Any] | None = None
         self._pool = pool
         self._launcher = launcher
@@ -107,7 +107,7 @@ class InferenceComponent:
             self._require_settled()
             self.status = "Updating"
             self.desired = self.desired if copies is None else copies
-            self.last_modified_time = _now()
+            self.last_modified_time = utc_now()
             self.last_deployment_config = deployment_config or self.last_deployment_config
 
     def run_update(self, spec: "ComponentSpec | None") -> None:
@@ -136,7 +136,7 @@ class InferenceComponent:
         with self._lock:
             self._require_settled()
             self.status = "Deleting"
-            self.last_modified_time = _now()
+            self.last_modified_time = utc_now()
 
     def run_deletion(self) -> None:
         """Drain and stop the copies, and give up their room. Blocks until nothing runs."""
@@ -209,7 +209,7 @@ class InferenceComponent:
 
     def _new_fleet(self, spec: "ComponentSpec", copies: int) -> "Fleet":
         fleet = self._launcher.launch(spec, copies, least_outstanding=self._pool.spec.routes_by_load)
-        self._deployed = _now()
+        self._deployed = utc_now()
         return fleet
 
     def _require_settled(self) -> None:
@@ -219,9 +219,5 @@ class InferenceComponent:
     def _settle(self, status: str, reason: str | None = None) -> None:
         with self._lock:
             self.failure_reason = reason
-            self.last_modified_time = _now()
+            self.last_modified_time = utc_now()
             self.status = status
-
-
-def _now() -> datetime:
-    return datetime.now(UTC).replace(tzinfo=None)

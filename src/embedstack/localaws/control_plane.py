@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
+from moto.core.responses import ActionResult
 from moto.core.utils import get_service_model
 from moto.sagemaker.exceptions import AWSValidationException
 from moto.sagemaker.responses import SageMakerResponse
@@ -10,11 +11,13 @@ from embedstack.localaws.constraints import check_request
 from embedstack.localaws.endpoints import Endpoint
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from embedstack.localaws.components import InferenceComponent
     from embedstack.localaws.endpoint_host import EndpointHost
     from embedstack.localaws.records import EndpointConfigRecord, ModelRecord
 
-__all__ = ["ControlPlane", "refuse"]
+__all__ = ["ControlPlane", "one_page", "refuse"]
 
 
 class ControlPlane(SageMakerResponse):  # type: ignore[misc]  # moto is untyped
@@ -59,6 +62,24 @@ class ControlPlane(SageMakerResponse):  # type: ignore[misc]  # moto is untyped
 
     def _arn(self, kind: str, name: str) -> str:
         return f"arn:{self.partition}:sagemaker:{self.region}:{self.current_account}:{kind}/{name}"
+
+
+def one_page(name: str, found: "list[Any]", request: "Mapping[str, Any]", *, sorted_by: str, size: int) -> ActionResult:
+    """A List call's answer: the page that was asked for, in the order that was asked for.
+
+    Args:
+        name: The answer's member.
+        found: What there is, each with a ``summary``.
+        request: The call's parameters.
+        sorted_by: Attribute to sort by.
+        size: Length of a page where the call names none.
+    """
+    found.sort(key=lambda each: getattr(each, sorted_by), reverse=request.get("SortOrder") != "Ascending")
+    first, size = int(request.get("NextToken") or 0), request.get("MaxResults") or size
+    page = {name: [each.summary() for each in found[first : first + size]]}
+    if first + size < len(found):
+        return ActionResult({**page, "NextToken": str(first + size)})
+    return ActionResult(page)
 
 
 def refuse(message: str) -> NoReturn:

@@ -3,12 +3,12 @@
 import random
 import shutil
 import uuid
-from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from embedstack.localaws.model_container import ContainerFailed
 from embedstack.localaws.threads import at_the_same_time
+from embedstack.localaws.timestamps import utc_now
 from embedstack.localaws.variants import Variant
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class Deployment:
         """
         self.config_name = config_name
         self.capture = capture
-        self.created = datetime.now(UTC).replace(tzinfo=None)
+        self.created = utc_now()
         self._work_dir = state_dir / "models" / uuid.uuid4().hex
         self.variants = [Variant(spec, config, pids, self._work_dir, empty=empty) for spec in specs]
 

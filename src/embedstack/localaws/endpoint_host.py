@@ -22,6 +22,7 @@ from embedstack.localaws.scalable_variants import (
     InstanceCount,
     ProvisionedConcurrency,
 )
+from embedstack.localaws.threads import Ticker
 from embedstack.localaws.usage import UsageMetrics
 
 if TYPE_CHECKING:
@@ -65,8 +66,7 @@ class EndpointHost:
         self._endpoints: set[Endpoint] = set()
         self._threads: set[threading.Thread] = set()
         self._lock = threading.Lock()
-        self.components = ComponentHost(config, state_dir, pids, metrics, time, self.run)
-        self._closed = threading.Event()
+        self.components = ComponentHost(config, state_dir, pids, metrics, self.run)
         self._scalable_dimensions: dict[str, ScalableFinder] = {
             INSTANCE_COUNT: self._find_instances,
             PROVISIONED_CONCURRENCY: self._find_concurrency,
@@ -75,7 +75,7 @@ class EndpointHost:
         #: Whether a resource id is registered with Application Auto Scaling, by account and region.
         self.is_scalable_target: Callable[[str, str, str], bool] = lambda _account_id, _region, _resource_id: False
         self._usage = UsageMetrics(metrics, time)
-        self._clock = threading.Thread(target=self._run_clock, name="endpoint-clock", daemon=True)
+        self._clock = Ticker("endpoint-clock", self._TICK_SECONDS, self._tick)
         self._clock.start()
 
     def endpoint(self, account_id: str, region: str, name: str) -> Endpoint | None:
@@ -128,10 +128,6 @@ class EndpointHost:
         find = self._scalable_dimensions.get(dimension)
         return find(account_id, region, resource_id) if find is not None else None
 
-    def add_scalable_dimension(self, dimension: str, find: ScalableFinder) -> None:
-        """Let :meth:`scalable` find resources of another dimension."""
-        self._scalable_dimensions[dimension] = find
-
     def delete(self, endpoint: Endpoint, forget: Callable[[], None]) -> None:
         """Take an endpoint down; ``forget`` is called once nothing of it runs and all of its log is written.
 
@@ -153,7 +149,7 @@ class EndpointHost:
     @property
     def closed(self) -> bool:
         """Whether the local AWS goes down."""
-        return self._closed.is_set()
+        return self._clock.closed
 
     def endpoints(self) -> list[Endpoint]:
         """Every endpoint there is."""
@@ -162,15 +158,16 @@ class EndpointHost:
 
     def close(self) -> None:
         """Stop every container and every thread."""
-        self._closed.set()
+        self._clock.close(wait=False)
         with self._lock:
             endpoints, threads = set(self._endpoints), set(self._threads)
         stopping = [threading.Thread(target=endpoint.stop, name="stop-endpoint") for endpoint in endpoints]
         stopping.append(threading.Thread(target=self.components.stop, name="stop-components"))
         for thread in stopping:
             thread.start()
-        for thread in (*stopping, *threads, self._clock):
+        for thread in (*stopping, *threads):
             thread.join()
+        self._clock.close()
 
     def _new_endpoint(
         self,
@@ -231,18 +228,13 @@ class EndpointHost:
             self._threads.add(thread)
         thread.start()
 
-    def _run_clock(self) -> None:
-        while not self._closed.wait(self._TICK_SECONDS):
-            with self._lock:
-                endpoints = list(self._endpoints)
-            self.components.tick()
-            for endpoint in endpoints:
-                try:
-                    endpoint.tick()
-                except Exception:
-                    # The clock goes on for the other endpoints.
-                    _logger.exception("looking after endpoint %s failed", endpoint.endpoint_name)
+    def _tick(self) -> None:
+        endpoints = self.endpoints()
+        self.components.tick()
+        for endpoint in endpoints:
             try:
-                self._usage.tick(endpoints)
+                endpoint.tick()
             except Exception:
-                _logger.exception("recording usage failed")
+                # The others are looked after all the same.
+                _logger.exception("looking after endpoint %s failed", endpoint.endpoint_name)
+        self._usage.tick(endpoints, self.components.all())

@@ -2,7 +2,6 @@
 
 import threading
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 from moto.sagemaker.models import FakeEndpoint
@@ -11,6 +10,7 @@ from embedstack.localaws.capacity import CapacityChange
 from embedstack.localaws.deployment_policy import DeploymentPolicy
 from embedstack.localaws.model_container import ContainerFailed
 from embedstack.localaws.rollout import RolledBack, Rollout, RolloutStopped, Surroundings
+from embedstack.localaws.timestamps import utc_now
 from embedstack.localaws.traffic import Traffic
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ class Endpoint(FakeEndpoint):  # type: ignore[misc]  # moto is untyped
         self.endpoint_config_name = settings.config_name
         self.endpoint_status = "Creating"
         self.failure_reason: str | None = None
-        self.creation_time = self.last_modified_time = _now()
+        self.creation_time = self.last_modified_time = utc_now()
         self.last_deployment_config = deployment_config
         self.settings = settings
         self.traffic = Traffic()
@@ -193,7 +193,7 @@ class Endpoint(FakeEndpoint):  # type: ignore[misc]  # moto is untyped
             raise EndpointInProgressError if self.in_progress else EndpointFailedError
         self._begin("Updating")
         change = CapacityChange(changes, self.traffic.current or deployment)
-        change.apply_at_once(_now())
+        change.apply_at_once(utc_now())
         return change
 
     def run_capacity_change(self, change: CapacityChange) -> None:
@@ -290,15 +290,11 @@ class Endpoint(FakeEndpoint):  # type: ignore[misc]  # moto is untyped
             if self.endpoint_status == "Failed" and status != "Deleting":
                 raise EndpointFailedError
             self.endpoint_status = status
-            self.last_modified_time = _now()
+            self.last_modified_time = utc_now()
 
     def _settle(self, status: str, reason: str | None = None) -> None:
         with self._lock:
             self._rollout = None
             self.failure_reason = reason
-            self.last_modified_time = _now()
+            self.last_modified_time = utc_now()
             self.endpoint_status = status
-
-
-def _now() -> datetime:
-    return datetime.now(UTC).replace(tzinfo=None)

@@ -8,7 +8,7 @@ from embedstack.localaws.artefacts import artefact_exists
 from embedstack.localaws.component_endpoints import ComponentEndpoint
 from embedstack.localaws.component_specs import ComponentId, ComponentSpec
 from embedstack.localaws.components import ComponentInProgressError, InferenceComponent
-from embedstack.localaws.control_plane import ControlPlane, refuse
+from embedstack.localaws.control_plane import ControlPlane, one_page, refuse
 from embedstack.localaws.images import ContainerDefinition
 from embedstack.localaws.metrics import VariantId
 
@@ -58,12 +58,7 @@ class InferenceComponentActions(ControlPlane):
             if _matches(component, request)
         ]
         key = _SORT_KEYS[request.get("SortBy") or "CreationTime"]
-        found.sort(key=lambda component: getattr(component, key), reverse=request.get("SortOrder") != "Ascending")
-        first, size = int(request.get("NextToken") or 0), request.get("MaxResults") or 10
-        page = {"InferenceComponents": [component.summary() for component in found[first : first + size]]}
-        if first + size < len(found):
-            return ActionResult({**page, "NextToken": str(first + size)})
-        return ActionResult(page)
+        return one_page("InferenceComponents", found, request, sorted_by=key, size=10)
 
     def update_inference_component(self) -> ActionResult:
         """UpdateInferenceComponent: another specification, another number of copies, or both."""

@@ -1,7 +1,9 @@
 """The instances of a variant without a model, and which copies of inference components run on them."""
 
+import contextlib
 import threading
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -97,14 +99,9 @@ class InstancePool:
         Raises:
             NotEnoughResources: Not all of them fit; nothing has changed.
         """
-        with self._lock:
-            before = [_Instance(instance.free, Counter(instance.copies)) for instance in self._instances]
-            try:
-                for _ in range(copies):
-                    self._place_one(component, need)
-            except NotEnoughResources:
-                self._instances = before
-                raise
+        with self._lock, self._kept_if_too_small():
+            for _ in range(copies):
+                self._place_one(component, need)
             self._needs[component] = need
 
     def release(self, component: str, copies: int | None = None) -> None:
@@ -119,15 +116,10 @@ class InstancePool:
         Raises:
             NotEnoughResources: They do not fit; nothing has changed.
         """
-        with self._lock:
-            before = [_Instance(instance.free, Counter(instance.copies)) for instance in self._instances]
+        with self._lock, self._kept_if_too_small():
             self._release(component, None)
-            try:
-                for _ in range(copies):
-                    self._place_one(component, need)
-            except NotEnoughResources:
-                self._instances = before
-                raise
+            for _ in range(copies):
+                self._place_one(component, need)
             self._needs[component] = need
             self._trim()
 
@@ -150,6 +142,16 @@ class InstancePool:
                 raise
             while len(self._instances) < spec.bounds[0]:
                 self._instances.append(self._new_instance())
+
+    @contextlib.contextmanager
+    def _kept_if_too_small(self) -> Iterator[None]:
+        """The instances with their copies are as they were if something does not fit."""
+        before = [_Instance(instance.free, Counter(instance.copies)) for instance in self._instances]
+        try:
+            yield
+        except NotEnoughResources:
+            self._instances = before
+            raise
 
     def _place_one(self, component: str, need: Resources) -> None:
         for instance in self._instances:

@@ -1,9 +1,10 @@
 """SageMaker models and endpoint configurations: kept as they were asked for, described as AWS describes them."""
 
-from datetime import UTC, datetime
 from typing import Any
 
 from moto.sagemaker.models import FakeEndpointConfig, Model
+
+from embedstack.localaws.timestamps import utc_now
 
 __all__ = ["EndpointConfigRecord", "ModelRecord"]
 
@@ -30,7 +31,7 @@ class ModelRecord(Model):  # type: ignore[misc]  # moto is untyped
         self.model_name = request["ModelName"]
         self.arn = arn
         self.tags = list(request.get("Tags") or [])
-        self.creation_time = datetime.now(UTC).replace(tzinfo=None)
+        self.creation_time = utc_now()
         self.request = request
 
     @property
@@ -68,7 +69,7 @@ class EndpointConfigRecord(FakeEndpointConfig):  # type: ignore[misc]  # moto is
         self.arn = self.endpoint_config_arn = arn
         self.production_variants = [_with_defaults(variant) for variant in request["ProductionVariants"]]
         self.tags = list(request.get("Tags") or [])
-        self.creation_time = datetime.now(UTC).replace(tzinfo=None)
+        self.creation_time = utc_now()
         self.request = {**request, "ProductionVariants": self.production_variants}
 
     @property

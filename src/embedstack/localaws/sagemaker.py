@@ -10,7 +10,7 @@ from embedstack.localaws.artefacts import artefact_exists
 from embedstack.localaws.async_inference.requests import AsyncSettings
 from embedstack.localaws.capacity import VariantChange
 from embedstack.localaws.component_endpoints import ComponentEndpoint
-from embedstack.localaws.control_plane import refuse as _refuse
+from embedstack.localaws.control_plane import one_page, refuse as _refuse
 from embedstack.localaws.deployment_policy import DeploymentPolicy, check_deployment_config
 from embedstack.localaws.endpoints import (
     Endpoint,
@@ -63,12 +63,7 @@ class SageMaker(InferenceComponentActions):
             and _is_within(record.creation_time, request.get("CreationTimeAfter"), request.get("CreationTimeBefore"))
         ]
         key = "model_name" if request.get("SortBy") == "Name" else "creation_time"
-        records.sort(key=lambda record: getattr(record, key), reverse=request.get("SortOrder") != "Ascending")
-        first, size = int(request.get("NextToken") or 0), request.get("MaxResults") or 100
-        page = {"Models": [record.summary() for record in records[first : first + size]]}
-        if first + size < len(records):
-            return ActionResult({**page, "NextToken": str(first + size)})
-        return ActionResult(page)
+        return one_page("Models", records, request, sorted_by=key, size=100)
 
     def delete_model(self) -> ActionResult:
         """DeleteModel; endpoints that run the model go on."""

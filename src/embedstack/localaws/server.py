@@ -33,6 +33,8 @@ from embedstack.localaws.simulated_time import SimulatedTime, TimeControl
 if TYPE_CHECKING:
     from wsgiref.types import WSGIApplication
 
+    from embedstack.localaws.cloudwatch.alarm_evaluator import AlarmEvaluator
+
 __all__ = ["LocalAws"]
 
 
@@ -51,9 +53,7 @@ class LocalAws:
         self._temporary: Path | None = None
         self._server: BaseWSGIServer | None = None
         self._host: EndpointHost | None = None
-        self._monitoring: Monitoring | None = None
-        self._auto_scaling: AutoScaling | None = None
-        self._async_inference: AsyncInference | None = None
+        self._services: list[AlarmEvaluator | AutoScaling | AsyncInference] = []
         self._pids: PidFiles | None = None
         self._thread: threading.Thread | None = None
 
@@ -128,20 +128,20 @@ class LocalAws:
         self._pids = PidFiles(state_dir / "containers")
         self._pids.reap(config.stop_grace)
         simulated = SimulatedTime(config.clock_speed)
-        monitoring = self._monitoring = Monitoring(simulated)
+        monitoring = Monitoring(simulated)
         recorder = MetricRecorder(simulated, monitoring.metrics)
         self._host = EndpointHost(config, state_dir, self._pids, recorder, simulated)
-        scaling = self._auto_scaling = AutoScaling(self._host.scalable, monitoring)
+        scaling = AutoScaling(self._host.scalable, monitoring)
         self._host.is_scalable_target = scaling.is_target
-        queues = self._async_inference = AsyncInference(self._host)
+        queues = AsyncInference(self._host)
         monitoring.alarms.on_minute(queues.sample)
         services: WSGIApplication = LocalAwsApplication(self._host, monitoring, scaling, queues, self._describe)
         if config.check_answers:
             services = AnswerCheck(services)
         application = TimeControl(FaultInjector(services), simulated)
-        monitoring.alarms.start()
-        scaling.start()
-        queues.start()
+        self._services = [monitoring.alarms, scaling, queues]
+        for service in self._services:
+            service.start()
         with _listen(config.port) as listener:
             self._server = make_server(
                 "127.0.0.1",
@@ -159,15 +159,8 @@ class LocalAws:
     def _close(self) -> None:
         if self._server is not None:
             self._server.shutdown()
-        if self._monitoring is not None:
-            self._monitoring.alarms.close()
-            self._monitoring = None
-        if self._auto_scaling is not None:
-            self._auto_scaling.close()
-            self._auto_scaling = None
-        if self._async_inference is not None:
-            self._async_inference.close()
-            self._async_inference = None
+        while self._services:
+            self._services.pop(0).close()
         if self._host is not None:
             self._host.close()
             self._host = None

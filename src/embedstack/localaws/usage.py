@@ -7,15 +7,17 @@ from embedstack.localaws.process_usage import ProcessUsage
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from embedstack.localaws.components import InferenceComponent
     from embedstack.localaws.endpoints import Endpoint
-    from embedstack.localaws.metrics import MetricRecorder
+    from embedstack.localaws.fleet import Fleet
+    from embedstack.localaws.metrics import MetricRecorder, MetricSource
     from embedstack.localaws.simulated_time import SimulatedTime
     from embedstack.localaws.variants import Variant
 
 __all__ = ["UsageMetrics"]
 
-#: ConcurrentRequestsPerModel comes every ten seconds, others every minute ("Amazon SageMaker AI metrics in Amazon
-#: CloudWatch" and "Auto scaling policy overview" in the developer guide).
+#: ConcurrentRequestsPerModel and -PerCopy come every ten seconds, others every minute ("Amazon SageMaker AI
+#: metrics in Amazon CloudWatch" and "Auto scaling policy overview" in the developer guide).
 _CONCURRENCY_SECONDS = 10
 _MINUTE = 60
 #: Where the metrics of the hosts are.
@@ -32,11 +34,12 @@ class UsageMetrics:
         self._processes = ProcessUsage()
         self._last: dict[int, int] = {}
 
-    def tick(self, endpoints: "Iterable[Endpoint]") -> None:
+    def tick(self, endpoints: "Iterable[Endpoint]", components: "Iterable[InferenceComponent]") -> None:
         """Record what is due.
 
         Args:
             endpoints: Those that exist.
+            components: The inference components that exist.
         """
         variants = [
             variant
@@ -46,7 +49,11 @@ class UsageMetrics:
         ]
         if self._is_due(_CONCURRENCY_SECONDS):
             for variant in variants:
-                self._record_concurrency(variant)
+                if variant.serverless is None:
+                    self._record_concurrency("ConcurrentRequestsPerModel", variant.spec.identity, variant.fleet)
+            for component in components:
+                if component.fleet is not None:
+                    self._record_concurrency("ConcurrentRequestsPerCopy", component.spec.identity, component.fleet)
         if self._is_due(_MINUTE):
             for variant in variants:
                 self._record_hosts(variant)
@@ -58,10 +65,9 @@ class UsageMetrics:
         began, self._last[period] = self._last.get(period) != index, index
         return began
 
-    def _record_concurrency(self, variant: "Variant") -> None:
-        if variant.serverless is None:
-            samples = [("ConcurrentRequestsPerModel", float(load)) for load in variant.fleet.loads]
-            self._metrics.record(variant.spec.identity, samples, resolution=_CONCURRENCY_SECONDS)
+    def _record_concurrency(self, metric: str, source: "MetricSource", fleet: "Fleet") -> None:
+        samples = [(metric, float(load)) for load in fleet.loads]
+        self._metrics.record(source, samples, resolution=_CONCURRENCY_SECONDS)
 
     def _record_hosts(self, variant: "Variant") -> None:
         """What each instance uses of this machine; for a serverless variant SageMaker publishes the memory only."""

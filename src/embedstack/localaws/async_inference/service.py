@@ -11,6 +11,7 @@ from embedstack.localaws.async_inference.invocations import RequestRefused, acce
 from embedstack.localaws.async_inference.processing import NotNow, RequestProcessor
 from embedstack.localaws.async_inference.requests import AsyncRequest, AsyncSettings, RequestQueue
 from embedstack.localaws.metrics import EndpointId
+from embedstack.localaws.threads import Ticker
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,9 +38,8 @@ class AsyncInference:
         self._host = host
         self._queues: dict[Endpoint, RequestQueue] = {}
         self._lock = threading.Lock()
-        self._closed = threading.Event()
         self._processor = RequestProcessor(host.metrics, host.time, host.config.async_payload_bytes)
-        self._clock = threading.Thread(target=self._run, name="async-inference-clock", daemon=True)
+        self._clock = Ticker("async-inference-clock", self._TICK_SECONDS, self._tick)
 
     def start(self) -> None:
         """Let queues be worked off."""
@@ -47,9 +47,7 @@ class AsyncInference:
 
     def close(self) -> None:
         """Take no more requests from the queues. Those being worked on end with their containers."""
-        self._closed.set()
-        if self._clock.is_alive():
-            self._clock.join()
+        self._clock.close()
 
     def invoke(
         self, endpoint: "Endpoint", headers: "Mapping[str, str]", body: bytes
@@ -107,7 +105,7 @@ class AsyncInference:
     def _dispatch(self, endpoint: "Endpoint") -> None:
         """Start work on as many requests as there is room for."""
         settings, queue = endpoint.settings.async_inference, self._queue(endpoint)
-        while settings is not None and not self._closed.is_set() and time.monotonic() >= queue.paused_until:
+        while settings is not None and not self._clock.closed and time.monotonic() >= queue.paused_until:
             variants = {variant.name: variant for variant in _variants(endpoint)}
             for variant in variants.values():
                 # An instance takes from the queue no more than it may work on.
@@ -147,14 +145,6 @@ class AsyncInference:
                 if settings is not None:
                     self._processor.expire(request, settings, endpoint.settings.specs[0].identity)
             self._dispatch(endpoint)
-
-    def _run(self) -> None:
-        while not self._closed.wait(self._TICK_SECONDS):
-            try:
-                self._tick()
-            except Exception:
-                # The next tick comes all the same.
-                _logger.exception("asynchronous inference failed")
 
 
 def _variants(endpoint: "Endpoint") -> "list[Variant]":

@@ -1,7 +1,5 @@
 """Application Auto Scaling as a whole: its targets, what moves them, and the clock by which schedules run."""
 
-import logging
-import threading
 from typing import TYPE_CHECKING
 
 from embedstack.localaws.autoscaling.idle_metrics import record_idle_minute
@@ -11,6 +9,7 @@ from embedstack.localaws.autoscaling.registry import Registry
 from embedstack.localaws.autoscaling.scaler import FindResource, Scaler
 from embedstack.localaws.autoscaling.signals import Signal
 from embedstack.localaws.autoscaling.tracking_alarms import TrackingAlarms
+from embedstack.localaws.threads import Ticker
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
     from embedstack.localaws.cloudwatch.monitoring import Monitoring
 
 __all__ = ["AutoScaling"]
-
-_logger = logging.getLogger(__name__)
 
 
 class AutoScaling:
@@ -46,8 +43,7 @@ class AutoScaling:
         self._metrics = monitoring.metrics
         monitoring.alarms.on_action("arn:aws:autoscaling:", self._on_alarm)
         monitoring.alarms.on_minute(self._sample)
-        self._closed = threading.Event()
-        self._clock = threading.Thread(target=self._run, name="autoscaling-clock", daemon=True)
+        self._clock = Ticker("autoscaling-clock", self._TICK_SECONDS, self.tick)
 
     def start(self) -> None:
         """Let schedules run."""
@@ -55,9 +51,7 @@ class AutoScaling:
 
     def close(self) -> None:
         """Stop; nothing is scaled any more."""
-        self._closed.set()
-        if self._clock.is_alive():
-            self._clock.join()
+        self._clock.close()
 
     def is_target(self, account_id: str, region: str, resource_id: str) -> bool:
         """Whether a resource is registered."""
@@ -115,11 +109,3 @@ class AutoScaling:
                     queued = endpoint is not None and endpoint.settings.async_inference is not None
                     if resource is not None and resource.current and not queued:
                         record_idle_minute(self._metrics, region, key, moment)
-
-    def _run(self) -> None:
-        while not self._closed.wait(self._TICK_SECONDS):
-            try:
-                self.tick()
-            except Exception:
-                # The next tick comes all the same.
-                _logger.exception("application auto scaling failed")

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from moto.core.exceptions import ServiceException
@@ -11,6 +10,7 @@ from moto.core.exceptions import ServiceException
 from embedstack.localaws.cloudformation.resource_handlers import ResourceHandlers
 from embedstack.localaws.cloudformation.sagemaker_resources import ResourceFailed, SageMakerResources
 from embedstack.localaws.cloudformation.stacks import StackResource
+from embedstack.localaws.timestamps import utc_now
 
 if TYPE_CHECKING:
     from embedstack.localaws.cloudformation.stacks import BackgroundStack, Resources
@@ -80,7 +80,7 @@ class StackOperations:
             adopt: Called when all of them are as described.
         """
         stack = self._stack
-        stack.last_updated_time = datetime.now(UTC).replace(tzinfo=None)
+        stack.last_updated_time = utc_now()
         before = {key: _Before(record, record.properties) for key, record in stack.records.items()}
         old_resources = stack.resource_map
         try:
@@ -117,7 +117,7 @@ class StackOperations:
             names = ", ".join(failed)
             stack.enter("DELETE_FAILED", f"The following resource(s) failed to delete: [{names}]. ")
             return
-        stack.deletion_time = datetime.now(UTC).replace(tzinfo=None)
+        stack.deletion_time = utc_now()
         stack.enter("DELETE_COMPLETE")
         forget()
 

@@ -3,7 +3,7 @@
 import json
 import threading
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from moto.cloudformation.exceptions import UnsupportedAttribute
@@ -12,6 +12,7 @@ from moto.cloudformation.parsing import NULL_MODELS, OutputMap, ResourceMap, cle
 
 from embedstack.localaws.cloudformation.dependencies import in_dependency_order
 from embedstack.localaws.cloudformation.sagemaker_types import SAGEMAKER_TYPES
+from embedstack.localaws.timestamps import utc_now
 
 __all__ = ["BackgroundStack", "Resources", "StackResource"]
 
@@ -110,7 +111,7 @@ class StackResource:
     properties: dict[str, Any] = field(default_factory=dict)
     resource_status: str = "CREATE_IN_PROGRESS"
     resource_status_reason: str | None = None
-    timestamp: datetime = field(default_factory=lambda: datetime.now(UTC).replace(tzinfo=None))
+    timestamp: datetime = field(default_factory=utc_now)
 
     @property
     def physical_resource_id(self) -> str | None:
@@ -209,7 +210,7 @@ class BackgroundStack(Stack):  # type: ignore[misc]  # moto is untyped
 
     def note(self, record: StackResource, status: str, reason: str | None = None) -> None:
         """Take on a status of a resource, with its event."""
-        record.resource_status, record.resource_status_reason, record.timestamp = status, reason, _now()
+        record.resource_status, record.resource_status_reason, record.timestamp = status, reason, utc_now()
         event = Event(
             stack_id=self.stack_id,
             stack_name=self.name,
@@ -224,7 +225,3 @@ class BackgroundStack(Stack):  # type: ignore[misc]  # moto is untyped
 
     def _create_resource_map(self) -> Resources:
         return self.resources_of(self.template, self.parameters, self.tags)
-
-
-def _now() -> datetime:
-    return datetime.now(UTC).replace(tzinfo=None)

@@ -1,0 +1,10 @@
+"""Moments as moto keeps them."""
+
+from datetime import UTC, datetime
+
+__all__ = ["utc_now"]
+
+
+def utc_now() -> datetime:
+    """The machine's time in UTC, without a time zone: moto's answers add it."""
+    return datetime.now(UTC).replace(tzinfo=None)
