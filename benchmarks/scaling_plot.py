@@ -58,7 +58,7 @@ def _panel(recording: "Recording", left: float) -> Iterator[str]:
     latency = _Axis(low, high, _LATENCY[1], _LATENCY[0])
     yield svg.text(left, 32, recording.title, size=16, weight=600)
     yield from _grid(left, range(most + 1), capacity, str)
-    yield from _grid(left, range(low, high + 1), latency, lambda power: f"{10.0**power:g} ms")
+    yield from _grid(left, range(low, high + 1), latency, _duration)
     for minute in range(0, int(minutes.high) + 1, 10):
         yield svg.text(minutes(minute), _LATENCY[1] + 20, str(minute), anchor="middle")
     for which, colour, width in ((2, _WANTED, 1.5), (1, _RUNNING, 3.0)):
@@ -68,6 +68,11 @@ def _panel(recording: "Recording", left: float) -> Iterator[str]:
         x, y = minutes(min(request.minute, minutes.high)), latency(math.log10(request.milliseconds))
         colour, radius = (_ANSWERED, 1.6) if request.outcome == "answered" else (_REFUSED, 2.6)
         yield f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius}" fill="{colour}" fill-opacity="0.6"/>'
+
+
+def _duration(power: int) -> str:
+    """10^power milliseconds as a label."""
+    return f"{10.0**power:g} ms" if power < 3 else f"{10 ** (power - 3):g} s"
 
 
 def _grid(left: float, values: range, axis: _Axis, label: Callable[[int], str]) -> Iterator[str]:
