@@ -168,8 +168,11 @@ def _values(rows: list[list[Any]]) -> "NDArray[np.float32]":
     texts = [value for value in chain.from_iterable(rows) if isinstance(value, str)] if str in kinds else []
     if not kinds <= {int, float, str} or not _NO_NUMBERS.issuperset(texts):
         raise Refusal("SerializationException", "Expected numbers in 'float32'")
-    with np.errstate(over="ignore"):
-        return np.array(rows, np.float64).astype(np.float32)
+    try:
+        with np.errstate(over="ignore"):
+            return np.array(rows, np.float64).astype(np.float32)
+    except OverflowError:
+        raise Refusal("SerializationException", "Expected numbers in 'float32'") from None
 
 
 def _check_query(request: _Document) -> None:
