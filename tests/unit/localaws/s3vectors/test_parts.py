@@ -84,7 +84,8 @@ def test_a_filter_holds_or_not(document, holds):
 )
 def test_a_table_finds_what_comparing_one_by_one_finds(seed: int, writes: Any, count: int, metric: Any) -> None:
     random = np.random.default_rng(seed)
-    table, known = VectorTable(3, metric), {}
+    table = VectorTable(3, metric)
+    known: dict[str, Any] = {}
     for is_put, first, size in writes:
         keys = [str(number) for number in range(first, first + size)]
         if is_put:
