@@ -141,7 +141,7 @@ def _parse(content: bytes) -> _Document:
     """
     try:
         document = json.loads(content, parse_constant=_refuse_constant) if content else {}
-        if _HALF_PAIR.search(content):
+        if b"\\u" in content and _HALF_PAIR.search(content):
             json.dumps(document, ensure_ascii=False).encode()
     except ValueError:
         # As users of the service saw it.
