@@ -33,8 +33,8 @@ class Document:
         sections: Its text in the file's order; at least one section, and none without text.
         title: The title that the file gives itself; None where it has none.
         encoding: The character encoding that the text was in, by Python's name; None where the format knows but one.
-        notes: What a person may want to know and no text is missing without saying: pages without text, rows
-            without text. Holds numbers, never content.
+        notes: What a person may want to know: how many pages or rows have no text; that the encoding was guessed.
+            Never content.
     """
 
     source: str

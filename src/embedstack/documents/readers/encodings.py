@@ -69,38 +69,42 @@ def decode(content: bytes, allowance: Allowance, declared: str | None = None) ->
         DocumentRefused: It is not text ("not_text"), in no encoding tried ("undecodable"), or "too_large".
     """
     tried = []
-    for encoding in _candidates(content, declared, allowance):
+    for encoding, is_guess in _candidates(content, declared, allowance):
         if encoding in tried:
             continue
         tried.append(encoding)
         try:
-            return _decode(content, encoding, allowance), encoding.removesuffix("_sig")
+            text = _decode(content, encoding, allowance)
         except UnicodeError:
             continue
+        if is_guess:
+            allowance.notes.append(f"It was taken to be in {encoding}: save it as UTF-8 if its text looks wrong.")
+        return text, encoding.removesuffix("_sig")
     return allowance.refuse(
         "undecodable",
         f"is in no character encoding that was tried ({', '.join(tried)}): save it as UTF-8.",
     )
 
 
-def _candidates(content: bytes, declared: str | None, allowance: Allowance) -> Iterator[str]:
+def _candidates(content: bytes, declared: str | None, allowance: Allowance) -> Iterator[tuple[str, bool]]:
     marked = next((encoding for mark, encoding in _MARKS if content.startswith(mark)), None)
     if marked:
-        yield marked
+        yield marked, False
         return
     if _ISO_2022_JP.search(content[:_SAMPLE]):
-        yield "iso2022_jp"
+        yield "iso2022_jp", False
     if b"\0" in content[:_SAMPLE]:
         encoding = _wide_encoding(content[:_SAMPLE])
         if encoding is None:
             allowance.refuse("not_text", "holds NUL bytes and is not text: name it by its kind, or convert it to text.")
-        yield encoding
+        yield encoding, False
         return
-    yield "utf_8"
+    yield "utf_8", False
     known = _known(declared)
     if known:
-        yield known
-    yield from _likely(content)
+        yield known, False
+    for encoding in _likely(content):
+        yield encoding, True
 
 
 def _wide_encoding(sample: bytes) -> str | None:

@@ -40,8 +40,9 @@ def read_json_lines(content: bytes, allowance: Allowance) -> Reading:
             sections.append(section)
         else:
             without += 1
-    notes = (f"{without} of {len(sections) + without} rows have no text.",) if without else ()
-    return Reading(sections, encoding=encoding, notes=notes)
+    if without:
+        allowance.notes.append(f"{without} of {len(sections) + without} rows have no text.")
+    return Reading(sections, encoding=encoding)
 
 
 def _parse(line: str, number: int, allowance: Allowance) -> Any:

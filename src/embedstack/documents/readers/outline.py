@@ -16,13 +16,11 @@ class Reading(NamedTuple):
         sections: As :class:`~embedstack.documents.document.Document`'s; may be empty.
         title: The file's own.
         encoding: Of its text.
-        notes: For a person.
     """
 
     sections: list[Section]
     title: str | None = None
     encoding: str | None = None
-    notes: tuple[str, ...] = ()
 
 
 class Outline:

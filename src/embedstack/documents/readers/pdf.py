@@ -52,8 +52,9 @@ def read_pdf(content: bytes, allowance: Allowance) -> Reading:
     missing = number - len(sections)
     if not sections:
         allowance.refuse("empty", f"has no text on its {number} pages: scanned pages need OCR first.")
-    notes = (f"{missing} of {number} pages have no text: scanned pages need OCR first.",) if missing else ()
-    return Reading(sections, title=_title(reader), notes=notes)
+    if missing:
+        allowance.notes.append(f"{missing} of {number} pages have no text: scanned pages need OCR first.")
+    return Reading(sections, title=_title(reader))
 
 
 def _open(reader: PdfReader, allowance: Allowance) -> None:

@@ -68,5 +68,5 @@ def read_bytes(content: bytes, source: str, limits: ReadLimits | None = None) ->
         sections=tuple(reading.sections),
         title=clean_line(reading.title or "") or None,
         encoding=reading.encoding,
-        notes=reading.notes,
+        notes=tuple(allowance.notes),
     )
