@@ -28,7 +28,7 @@ _NON_ASCII = re.compile(rb"[\x80-\xff]")
 
 # Among which charset-normalizer chooses; the most common first, which decides between equals.
 _LEGACY = (
-    "cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp1255", "cp1256", "cp1257", "cp1258", "cp874", "iso8859_2",
+    "cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp1255", "cp1256", "cp1257", "cp1258", "iso8859_2",
     "iso8859_5", "iso8859_7", "koi8_r", "koi8_u", "mac_roman", "mac_cyrillic", "cp437", "cp850", "cp852", "cp866",
     "cp932", "euc_jp", "gb18030", "big5", "cp949",
 )  # fmt: skip
@@ -82,7 +82,8 @@ def decode(content: bytes, allowance: Allowance, declared: str | None = None) ->
         return text, encoding.removesuffix("_sig")
     return allowance.refuse(
         "undecodable",
-        f"is in no character encoding that was tried ({', '.join(tried)}): save it as UTF-8.",
+        f"is in no character encoding that was tried ({', '.join(tried)} and {len(_LEGACY)} older ones where no mark "
+        "names one): save it as UTF-8.",
     )
 
 

@@ -51,7 +51,7 @@ def read_pdf(content: bytes, allowance: Allowance) -> Reading:
             sections.append(Section(text, page=number))
     missing = number - len(sections)
     if not sections:
-        allowance.refuse("empty", f"has no text on its {number} pages: scanned pages need OCR first.")
+        allowance.refuse("empty", f"has no text on any page, of {number}: scanned pages need OCR first.")
     if missing:
         allowance.notes.append(f"{missing} of {number} pages have no text: scanned pages need OCR first.")
     return Reading(sections, title=_title(reader))
