@@ -16,7 +16,7 @@ from tests.document_files import make_docx, make_pdf, paragraph, style, styles
 CONTENT = "Xylophonquarz"
 FILES = {
     "a.txt": f"{CONTENT} und Größe.\n\nMore text.\n".encode("cp1252"),
-    "a.md": f"---\ntitle: {CONTENT}\n---\n# One *two*\n\n{CONTENT}\n\n```\ncode\n```\n> quote\n\n| a | b |\n|---|---|\n".encode(),
+    "a.md": f"---\ntitle: {CONTENT}\n---\n# One *two*\n\n{CONTENT}\n\n```\ncode\n```\n> quote\n\n| a | b |\n".encode(),
     "a.html": f"<title>{CONTENT}</title><nav>x</nav><h1>{CONTENT}</h1><p>a &amp; b<tr><td>1<td>2".encode(),
     "a.pdf": make_pdf(f"{CONTENT} one", "two", title=CONTENT),
     "a.jsonl": f'{{"title": "{CONTENT}", "text": "a\\u00e9"}}\n["x", {{"y": "{CONTENT}"}}]\n"{CONTENT}"\n'.encode(),
@@ -129,8 +129,8 @@ def test_any_order_of_a_docx_files_elements(body):
     page=st.lists(
         st.sampled_from([
             "<nav>", "</nav>", "<svg/>", "<p>", "</p>", "<h1>", "</h1>", "<h3>", "<div>", "</div>", "<td>", "<tr>",
-            "<pre>", "</pre>", "<br>", "<title>", "</title>", "<script>", "</script>", "<![CDATA[", "]]>", "<!--", "-->", "<!x>",
-            "<![if x]>", "<?x", "words", " \n ", "&#xD800;", "&#11;", "&lt;", "<", "</",
+            "<pre>", "</pre>", "<br>", "<title>", "</title>", "<script>", "</script>", "<![CDATA[", "]]>", "<!--",
+            "-->", "<!x>", "<![if x]>", "<?x", "words", " \n ", "&#xD800;", "&#11;", "&lt;", "<", "</",
         ]),
         max_size=30,
     ).map("".join)

@@ -7,8 +7,10 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import BinaryIO, cast
 
 import pytest
+from botocore.response import StreamingBody
 
 from embedstack.documents import ReadLimits, Section, read_document
 from embedstack.documents.limits import Allowance
@@ -26,7 +28,7 @@ linux = pytest.mark.skipif(
 )
 
 
-class Stream(io.RawIOBase):
+class Pieces(io.RawIOBase):
     """Bytes as they come from a network: in pieces, once."""
 
     def __init__(self, content: bytes, fails_at: int | None = None) -> None:
@@ -42,6 +44,10 @@ class Stream(io.RawIOBase):
         buffer[: len(piece)] = piece
         self._position += len(piece)
         return len(piece)
+
+
+def streamed(content: bytes, fails_at: int | None = None) -> BinaryIO:
+    return io.BufferedReader(Pieces(content, fails_at))
 
 
 @pytest.fixture(autouse=True)
@@ -71,13 +77,19 @@ def test_a_source_with_any_characters_is_kept():
 
 def test_a_stream_that_cannot_seek_is_read_from_where_it_stands():
     content = make_docx(paragraph("hello") * 2000)
-    stream = Stream(b"skipped" + content)
+    stream = streamed(b"skipped" + content)
     stream.read(7)
     assert "hello" in read_document(stream, "a.docx").sections[0].text
     file = io.BytesIO(b"skipped" + content)
     file.seek(7)
     assert "hello" in read_document(file, "a.docx").sections[0].text
     assert not file.closed
+
+
+def test_the_body_of_an_object_in_s3_is_read():
+    content = make_docx(paragraph("hello") * 2000)
+    body = cast("BinaryIO", StreamingBody(io.BytesIO(content), len(content)))
+    assert "hello" in read_document(body, "a.docx").sections[0].text
 
 
 def test_processes_are_kept_for_the_next_document_and_one_reads_at_a_time():
@@ -141,13 +153,13 @@ def test_where_a_stream_is_used_up_the_caller_may_try_again():
     read(b"x", "a.txt")
     isolated._idle._processes[0]._process.kill()
     with pytest.raises(ProcessLost) as lost:
-        read_document(Stream(b"hello"), "a.txt")
+        read_document(streamed(b"hello"), "a.txt")
     assert lost.value.retryable
 
 
 def test_what_the_stream_raises_is_the_callers():
     with pytest.raises(BrokenPipeError, match="the network"):
-        read_document(Stream(b"x" * 50_000, fails_at=20_000), "a.txt")
+        read_document(streamed(b"x" * 50_000, fails_at=20_000), "a.txt")
     assert not isolated._idle._processes, "it waits for the rest of a file that never comes"
 
 
@@ -164,7 +176,7 @@ def test_a_size_is_refused_before_anything_is_read():
 
 def test_a_stream_is_refused_once_it_is_too_large():
     with pytest.raises(DocumentRefused, match="more than 20,000 bytes") as refused:
-        read_document(Stream(b"x" * 100_000), "a.txt", ReadLimits(max_bytes=20_000))
+        read_document(streamed(b"x" * 100_000), "a.txt", ReadLimits(max_bytes=20_000))
     assert refused.value.reason == "too_large"
     assert not isolated._idle._processes
 
