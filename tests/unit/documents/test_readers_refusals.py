@@ -38,6 +38,7 @@ def refusal(content: bytes, source: str, **limits: int) -> DocumentRefused:
         (PNG, "a.png", "unsupported", "PNG image"),
         (PNG, "a.pdf", "not_text", "PNG image"),
         (b"\x7fELF\x02\x01" + bytes(50), "a.md", "not_text", "a program"),
+        (b"GIF89a" + bytes(50), "a.txt", "not_text", "GIF image"),
         (b"\x1f\x8b\x08" + bytes(50), "a.csv", "not_text", "gzip"),
         (b"Hello", "a.exe", "unsupported", "kind that is not read"),
         (b"Hello", "a.pdf", "corrupt", "not a pdf file inside"),
@@ -83,6 +84,19 @@ def test_a_docx_is_one_whatever_it_is_called():
 )
 def test_without_a_suffix_the_content_says(content, media_type):
     assert read_bytes(content, "folder.d/README").media_type == media_type
+
+
+@pytest.mark.parametrize(
+    "words", ["%PDF-1.7 is how a PDF starts.", "BZhao wrote this.", "PAR1 is a mark.", "GIF89a too"]
+)
+@pytest.mark.parametrize("source", ["a.txt", "a.md"])
+def test_a_text_may_start_as_another_kind_of_file_does(words, source):
+    assert read_bytes(words.encode(), source).sections[0].text == words
+
+
+@pytest.mark.parametrize("source", ["README", "notes 1.2", "a/Letter to St. Mary", "v1.d/x", ".notes"])
+def test_a_name_without_a_suffix(source):
+    assert read_bytes(b"words", source).media_type == "text/plain"
 
 
 def test_a_page_called_text_is_text():

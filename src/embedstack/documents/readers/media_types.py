@@ -58,6 +58,7 @@ _ZIP = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
 _PAGE = re.compile(rb"\s*(?:<!--.*?-->\s*)*(?:<!doctype\s+html|<html[\s>])", re.IGNORECASE | re.DOTALL)
 # PDF's own readers look for the header in the first 1,024 bytes (ISO 32000-1, annex H.3.4.1).
 _PDF_HEADER = 1024
+_HEAD = 4096
 
 
 def media_type_of(content: bytes, source: str, allowance: Allowance) -> str:
@@ -67,7 +68,7 @@ def media_type_of(content: bytes, source: str, allowance: Allowance) -> str:
     that is what it may be meant as. Without a suffix, it is what its content is, and plain text if nothing else.
 
     Args:
-        content: The file, or its first 4 KB.
+        content: The file.
         source: Its key or path.
         allowance: In whose words it is refused.
 
@@ -75,17 +76,17 @@ def media_type_of(content: bytes, source: str, allowance: Allowance) -> str:
         DocumentRefused: It is empty, of another kind than its suffix says ("not_text", "corrupt"), or of a kind that is
             not read ("unsupported", "encrypted").
     """
-    suffix = PurePosixPath(source.replace("\\", "/")).suffix.lower()
+    suffix = _suffix(source)
     named = SUFFIXES.get(suffix)
     if not content:
         allowance.refuse("empty", "is empty: it has no bytes.")
-    if content.startswith(b"%PDF-") or (named in (None, PDF) and b"%PDF-" in content[:_PDF_HEADER]):
+    if _is_pdf(content, named):
         return PDF
     if content.startswith(_ZIP):
         return DOCX  # whose reader tells one from another zip
     if content.startswith(_OLE):
         _refuse_ole(content, named, allowance)
-    binary = next((what for start, what in _BINARY if content.startswith(start)), None)
+    binary = _binary(content)
     if binary:
         reason: RefusalReason = "not_text" if named else "unsupported"
         allowance.refuse(reason, f"is {binary}, not {'what its suffix says' if named else 'a document'}: {_advice()}")
@@ -93,7 +94,7 @@ def media_type_of(content: bytes, source: str, allowance: Allowance) -> str:
         allowance.refuse("corrupt", f"is not a {suffix[1:]} file inside: export it anew, or give it its right suffix.")
     if named:
         return named
-    if suffix and not _is_number(suffix):
+    if suffix:
         allowance.refuse("unsupported", f"is of a kind that is not read: {_advice()}")
     return HTML if _PAGE.match(content[:_PDF_HEADER]) else PLAIN
 
@@ -106,9 +107,25 @@ def _refuse_ole(content: bytes, named: str | None, allowance: Allowance) -> None
     allowance.refuse(reason, "is in Office's format before 2007: save it as docx or PDF.")
 
 
-def _is_number(suffix: str) -> bool:
-    # "notes 1.2" and "chapter.7" have no suffix that names a kind.
-    return suffix[1:].isdigit()
+def _suffix(source: str) -> str:
+    # "notes 1.2" and "Letter to St. Mary" have none that names a kind.
+    suffix = PurePosixPath(source.replace("\\", "/")).suffix.lower()
+    return suffix if suffix[1:].isalnum() and not suffix[1:].isdigit() else ""
+
+
+def _is_pdf(content: bytes, named: str | None) -> bool:
+    if named in (None, PDF):
+        return b"%PDF-" in content[:_PDF_HEADER]
+    # A text may be about PDF, and start with its mark.
+    return content.startswith(b"%PDF-") and b"endobj" in content
+
+
+def _binary(content: bytes) -> str | None:
+    for start, what in _BINARY:
+        # A text may start with letters that are a mark as well; it has no NUL.
+        if content.startswith(start) and (not start.isalnum() or b"\0" in content[:_HEAD]):
+            return what
+    return None
 
 
 def _advice() -> str:
