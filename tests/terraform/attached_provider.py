@@ -19,7 +19,7 @@ def attached_provider(folder: Path) -> Iterator[dict[str, str]]:
     Yields:
         The environment variable that makes Terraform use it.
     """
-    (program,) = (folder / ".terraform" / "providers").rglob("terraform-provider-aws_*")
+    (program,) = folder.glob(".terraform/providers/*/hashicorp/aws/*/*/terraform-provider-aws_*")
     process = subprocess.Popen([program, "-debug"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     try:
         assert process.stdout is not None

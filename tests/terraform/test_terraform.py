@@ -43,7 +43,8 @@ def attached(root: Path) -> Iterator[dict[str, str]]:
 
 @pytest.mark.parametrize("file", TESTS)
 def test_passes_its_own_tests(root: Path, attached: dict[str, str], file: str) -> None:
-    assert ", 0 failed." in terraform(root, "test", f"-filter=tests/{file}", attached=attached)
+    mocked = '\nmock_provider "aws"' in (SOURCE / "tests" / file).read_text()
+    assert ", 0 failed." in terraform(root, "test", f"-filter=tests/{file}", attached=attached if mocked else None)
 
 
 def test_bootstrap_is_valid_and_passes_its_own_tests(tmp_path: Path) -> None:
