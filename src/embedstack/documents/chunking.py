@@ -58,7 +58,9 @@ class Chunk:
 
 
 class Chunker:
-    """Cuts documents at the ends of paragraphs and sentences, by the model's own tokens. Safe to use from several threads.
+    """Cuts documents at the ends of paragraphs and sentences, by the model's own tokens.
+
+    Safe to use from several threads.
 
     Attributes:
         tokens: The model's tokens.
@@ -146,7 +148,7 @@ class Chunker:
 
 
 def first_chunk_id(source: str) -> str:
-    """Id of a document's first chunk. It is of the source alone, so that one look tells whether a document is stored."""
+    """Id of a document's first chunk: of the source alone, so that one look tells whether a document is stored."""
     return hash_text(source).hex()[:_ID_DIGITS]
 
 

@@ -15,7 +15,7 @@ class ContextPrefix:
     """A template such as ``"{source} > {headings}: "``.
 
     It stands before the text in what is embedded and not in what is stored, as a prompt does. ``source`` is the
-    document's key or path, ``headings`` are those that the chunk stands under with `` > `` between them, and ``page`` is
+    document's key or path, ``headings`` are those that the chunk stands under with ``>`` between them, and ``page`` is
     its page; what a chunk does not have is empty.
 
     Attributes:

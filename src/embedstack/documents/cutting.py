@@ -1,9 +1,10 @@
 """Where to cut a text: into parts of so many tokens, at the ends of paragraphs and sentences where there are some.
 
-As in semantic splitters that try one separator after the other (https://github.com/isaacus-dev/semchunk), a cut is made
-at the strongest boundary that is to be had. Unlike there, a text is tokenized in windows and cut by the tokens' offsets,
-not tokenized anew for each attempt: so the time is linear in the text's length, and every offset is exact.
+As in splitters that try one separator after the other (https://github.com/isaacus-dev/semchunk), a cut is made at the
+strongest boundary that is to be had. Unlike there, a text is tokenized in windows and cut by the tokens' offsets, not
+tokenized anew for each attempt: so the time is linear in the text's length, and every offset is exact.
 """
+# ruff: noqa: RUF001 - the ends of sentences in other scripts
 
 import math
 import re
@@ -36,8 +37,8 @@ _BOUNDARIES = tuple(
     )
 )
 _SENTENCE, _WORD = _BOUNDARIES[1], _BOUNDARIES[4]
-# Characters that count as a token at least, whatever the tokenizer makes of them: WordPiece makes one unknown token of a
-# word of megabytes, and none of blanks.
+# Characters that count as a token at least, whatever the tokenizer makes of them: WordPiece makes one unknown token of
+# a word of megabytes, and none of blanks.
 _CHARACTERS_PER_TOKEN = 32
 # A part may be so much shorter for a stronger boundary.
 _LEAST_FILL = 0.5
@@ -86,9 +87,8 @@ class _Window:
         least = bisect_left(self.costs, math.ceil(limit * _LEAST_FILL))
         low = self.ends[min(least, last - 1)]
         for boundary in _BOUNDARIES:
-            found = [
-                match.end() for match in boundary.finditer(self.text, low - 1, end + 1) if low <= match.end() <= end
-            ]
+            ends = (match.end() for match in boundary.finditer(self.text, low - 1, end + 1))
+            found = [position for position in ends if low <= position <= end]
             if found:
                 return found[-1]
         return end

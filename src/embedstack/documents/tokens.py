@@ -32,9 +32,7 @@ class Tokens:
             self.digest = hashlib.sha256(path.read_bytes()).hexdigest()
             self._tokenizer = Tokenizer.from_file(str(path))
         except Exception as error:  # the Rust library raises plain Exception
-            raise ConfigurationError(
-                f"{path} is not a readable tokenizer definition (tokenizer.json): {error}."
-            ) from error
+            raise ConfigurationError(f"{path} cannot be read as a tokenizer.json: {error}.") from error
         # Such files often carry both; here every token counts.
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
