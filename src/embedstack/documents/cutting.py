@@ -75,6 +75,13 @@ class _Window:
         """Tokens in all of it."""
         return self.costs[-1] if self.costs else 0
 
+    @property
+    def end(self) -> int:
+        """Where the last part ends: with the last token, and the few characters after it that may be part of it."""
+        # A tokenizer that composes characters says of a letter with its accent only where the letter is.
+        last = self.ends[-1]
+        return self.stop if self.stop - last <= _CHARACTERS_PER_TOKEN else last
+
     def cut(self, limit: int) -> int:
         """The best place for a cut at most so many tokens on; always after the start."""
         last = bisect_right(self.costs, limit)  # tokens that fit
@@ -145,7 +152,7 @@ class Cutter:
             per_token = max(1.0, (window.ends[-1] - position) / window.cost)
             cut = self._fitting_cut(window, limit, excess)
             yield position, cut - _trailing_blanks(text, position, cut)
-            if cut >= end or (window.is_rest and cut >= window.ends[-1]):
+            if cut >= end or (window.is_rest and cut >= window.end):
                 return
             repeated = window.before(cut, self._overlap) if self._overlap else cut
             position = repeated if position < repeated else cut
@@ -158,7 +165,7 @@ class Cutter:
             elif window.cost <= limit * (1 + _TINY_REST):
                 aim = min(limit, math.ceil(window.cost * _SHARED))
         while True:
-            cut = window.ends[-1] if window.is_rest and aim >= window.cost else window.cut(aim)
+            cut = window.end if window.is_rest and aim >= window.cost else window.cut(aim)
             over = excess(window.text[window.start : cut].rstrip())
             if over <= 0 or cut <= window.start + 1:
                 return cut

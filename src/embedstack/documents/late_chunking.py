@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LateEmbedding"]
 
-# Of a window, how much may repeat what came before it.
+# Of a window, how much may repeat what came before it, if that is more than one chunk.
 _REPEATED = 0.25
 # Of a window, how long a chunk may be: one that fills it has nothing around it to see.
 _LONGEST_CHUNK = 0.5
@@ -67,7 +67,7 @@ class LateEmbedding:
             size = self._tokens.count(chunk.text) - self._tokens.special + 1
             if fresh and _sum(before) + _sum(fresh) + size > room:
                 yield from self._windows([one for one, _ in before], [one for one, _ in fresh])
-                before = _last([*before, *fresh], min(int(room * _REPEATED), room - size))
+                before = _last([*before, *fresh], max(int(room * _REPEATED), fresh[-1][1]), room - size)
                 fresh = []
             fresh.append((chunk, size))
         if fresh:
@@ -122,9 +122,10 @@ def _touch(one: Chunk, other: Chunk) -> bool:
     return one.section == other.section and one.end == other.start
 
 
-def _last(chunks: Sequence[tuple[Chunk, int]], room: int) -> deque[tuple[Chunk, int]]:
-    """As many of the last chunks as there is room for."""
+def _last(chunks: Sequence[tuple[Chunk, int]], wanted: int, room: int) -> deque[tuple[Chunk, int]]:
+    """As many of the last chunks as are wanted and there is room for, in tokens."""
     kept: deque[tuple[Chunk, int]] = deque()
+    room = min(room, wanted)
     for chunk, size in reversed(chunks):
         room -= size
         if room < 0:
