@@ -1,15 +1,12 @@
 """Do late chunking and contextual prefixes find what a sentence says of "it" and "she"?
 
-40 made documents of five sentences: the first names who or what it is about, the others say "it", "she" or "he" only. Ten
-documents of a kind say the same kinds of things, so a sentence by itself does not tell which of them it belongs to.
+40 made documents of four sentences: the first names who or what it is about, the others say "it", "she" or "he" only.
+Ten documents of a kind say the same kinds of things, so a sentence by itself does not tell which of them it belongs to.
 Questions name the thing: "When was Dunmere founded?" is answered by "It was founded in 1187 by monks." Each sentence is
-a chunk. Printed are how often the answer is the first hit, and the mean reciprocal rank, among the sentences of all
-documents.
+a chunk. Printed are how often the answer is the first hit, and the mean reciprocal rank, among all sentences.
 
     python benchmarks/late_chunking.py
 """
-
-from pathlib import Path
 
 import click
 import numpy as np
@@ -22,7 +19,7 @@ from embedstack.embedders import LocalEmbedder
 from embedstack.models import known_model
 from embedstack.settings import load_settings
 
-_CHUNK_TOKENS = 24
+_CHUNK_TOKENS = 64
 
 # Kind: names, what the first sentence says, and the other sentences with the question that each answers.
 KINDS = {
@@ -111,8 +108,9 @@ def documents():
                 questions.append((question.format(name=name), sentences[-1]))
             sentences[0] = sentences[0][0].upper() + sentences[0][1:]
             title = name.removeprefix("the ")
-            section = Section("\n\n".join(sentences), (title,))
-            made.append(Document(f"{kind}s/{title}.txt", "text/plain", (section,)))
+            # A chunk does not go over a section's end.
+            sections = tuple(Section(sentence, (title,)) for sentence in sentences)
+            made.append(Document(f"{kind}s/{title}.txt", "text/plain", sections))
     return made, questions
 
 
@@ -133,7 +131,7 @@ def ranks(embedder, chunker, late, made, questions):
 @click.option("--model", default="sentence-transformers/all-MiniLM-L6-v2", show_default=True)
 def main(model):
     settings = load_settings(st_model_name=model)
-    tokenizer: Path = find_tokenizer(settings, model)
+    tokenizer = find_tokenizer(settings, model)
     made, questions = documents()
     ways = {
         "sentence alone": ("", False),
@@ -143,7 +141,7 @@ def main(model):
     }
     with LocalEmbedder(known_model(model), settings=settings) as embedder:
         for name, (prefix, late) in ways.items():
-            chunker = Chunker(tokenizer, _CHUNK_TOKENS + (24 if prefix else 0), prefix=prefix)
+            chunker = Chunker(tokenizer, _CHUNK_TOKENS, prefix=prefix)
             found, chunks = ranks(embedder, chunker, late, made, questions)
             print(
                 f"{name:22} {len(questions)} questions, {chunks} chunks: "
