@@ -8,28 +8,36 @@ a chunk. Printed are how often the answer is the first hit, and the mean recipro
     python benchmarks/late_chunking.py
 """
 
+from typing import TYPE_CHECKING
+
 import click
 import numpy as np
 
 from embedstack.documents import Chunker, Document, Section
-from embedstack.documents.embedding import SeparateEmbedding
+from embedstack.documents.embedding import ChunkEmbedding, SeparateEmbedding
 from embedstack.documents.late_chunking import LateEmbedding
 from embedstack.documents.load import find_tokenizer
 from embedstack.embedders import LocalEmbedder
 from embedstack.models import known_model
 from embedstack.settings import load_settings
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
 _CHUNK_TOKENS = 64
 
-# Kind: names, what the first sentence says, and the other sentences with the question that each answers.
-KINDS = {
+# A kind's names, what the first sentence says, and the other sentences with the question that each answers.
+Fact = tuple[str, str, list[str], list[str]]
+
+# Each list has a word or a number for every name.
+KINDS: dict[str, tuple[list[str], str, list[Fact]]] = {
     "town": (
         ["Dunmere", "Halvorsund", "Castelrosso", "Brightwater", "Nagyfalu", "Ostrava Bay", "Port Elwyn", "Kirkholm",
          "Santa Brisa", "Zelenograd Hill"],
         "{name} is a small town that few travellers visit.",
         [
             ("It was founded in {a} by {b}.", "When was {name} founded?",
-             [1187, 1204, 1311, 1423, 1502, 1598, 1644, 1710, 1783, 1846],
+             ["1187", "1204", "1311", "1423", "1502", "1598", "1644", "1710", "1783", "1846"],
              ["monks", "fishermen", "salt merchants", "miners", "soldiers", "weavers", "exiles", "shipwrights",
               "farmers", "railway workers"]),
             ("Today about {a} people live there, most of them {b}.", "How many people live in {name}?",
@@ -65,7 +73,7 @@ KINDS = {
         "The harbour museum owns {name}, an old sailing ship.",
         [
             ("It sank in {a} after it had struck {b}.", "When did {name} sink?",
-             [1702, 1733, 1761, 1788, 1809, 1835, 1851, 1872, 1890, 1911],
+             ["1702", "1733", "1761", "1788", "1809", "1835", "1851", "1872", "1890", "1911"],
              ["a reef", "an iceberg", "a mine", "a whale", "a sandbank", "a wreck", "a pier", "a cliff", "a buoy",
               "another ship"]),
             ("Its cargo was {a} and a little {b}.", "What was the cargo of {name}?",
@@ -73,7 +81,7 @@ KINDS = {
              ["silver", "pepper", "glass", "paper", "silk", "tin", "ivory", "cork", "amber", "indigo"]),
             ("Divers found it near {a}, at a depth of {b} metres.", "Where was {name} found by divers?",
              ["Malta", "Skye", "Crete", "Madeira", "Bornholm", "Corsica", "Jersey", "Tenerife", "Gotland", "Sardinia"],
-             [12, 18, 25, 31, 38, 44, 52, 63, 71, 85]),
+             ["12", "18", "25", "31", "38", "44", "52", "63", "71", "85"]),
         ],
     ),
     "painter": (
@@ -91,15 +99,16 @@ KINDS = {
             ("He died of {a} when he was {b}.", "What did {name} die of?",
              ["cholera", "a fall", "pneumonia", "poison", "hunger", "a fever", "the plague", "a duel", "old age",
               "a stroke"],
-             [29, 34, 38, 41, 47, 53, 58, 62, 88, 71]),
+             ["29", "34", "38", "41", "47", "53", "58", "62", "88", "71"]),
         ],
     ),
 }  # fmt: skip
 
 
-def documents():
+def documents() -> tuple[list[Document], list[tuple[str, str]]]:
     """The documents, and for each question its words and the sentence that answers it."""
-    made, questions = [], []
+    made: list[Document] = []
+    questions: list[tuple[str, str]] = []
     for kind, (names, opening, facts) in KINDS.items():
         for index, name in enumerate(names):
             sentences = [opening.format(name=name)]
@@ -114,10 +123,13 @@ def documents():
     return made, questions
 
 
-def ranks(embedder, chunker, late, made, questions):
-    """The place of each question's answer, from 1."""
-    embedding = LateEmbedding(embedder, chunker) if late else SeparateEmbedding(embedder)
-    texts, vectors = [], []
+def ranks(
+    embedder: LocalEmbedder, chunker: Chunker, late: bool, made: list[Document], questions: list[tuple[str, str]]
+) -> "tuple[NDArray[np.int64], int]":
+    """The place of each question's answer among the hits, from 1, and how many chunks there are."""
+    embedding: ChunkEmbedding = LateEmbedding(embedder, chunker) if late else SeparateEmbedding(embedder)
+    texts: list[str] = []
+    vectors = []
     for document in made:
         for passage, rows in embedding.embed(embedding.passages(chunker.chunks(document))):
             texts += [chunk.text for chunk in passage.chunks]
@@ -129,7 +141,7 @@ def ranks(embedder, chunker, late, made, questions):
 
 @click.command(help=__doc__)
 @click.option("--model", default="sentence-transformers/all-MiniLM-L6-v2", show_default=True)
-def main(model):
+def main(model: str) -> None:
     settings = load_settings(st_model_name=model)
     tokenizer = find_tokenizer(settings, model)
     made, questions = documents()

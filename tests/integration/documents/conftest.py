@@ -12,11 +12,11 @@ from embedstack.stores import Collection
 from tests.integration.stores.conftest import (  # noqa: F401 - fixtures
     _credentials,
     database_url,
+    local_aws,
     pgvector,
     postgres,
     s3vectors,
-    s3vectors_address,
-    s3vectors_service,
+    s3vectors_calls,
     s3vectors_settings,
 )
 

@@ -11,8 +11,6 @@ from embedstack.documents import load_ingestion, search
 from embedstack.documents.load import find_tokenizer
 from embedstack.errors import CollectionMismatch, ConfigurationError
 from embedstack.factory import load_embedder
-from embedstack.localaws.config import LocalAwsConfig
-from embedstack.localaws.server import LocalAws
 from embedstack.settings import Settings, change_settings, load_settings
 from embedstack.stores import load_store
 from tests.conftest import MINILM
@@ -92,7 +90,7 @@ def test_the_tokenizer_is_looked_for_in_three_places(settings, tmp_path, minilm_
     assert find_tokenizer(named, MINILM) == tmp_path / "other.json"
 
 
-def test_a_secret_names_the_database(database_url, postgres, tmp_path, monkeypatch):
+def test_a_secret_names_the_database(database_url, postgres, local_aws, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     password = "p@ss:/w%rd "  # noqa: S105 - as hard to quote as they come
     with psycopg.connect(database_url, autocommit=True) as connection:
@@ -101,22 +99,21 @@ def test_a_secret_names_the_database(database_url, postgres, tmp_path, monkeypat
         database = connection.info.dbname
     host = psycopg.conninfo.conninfo_to_dict(postgres.url)["host"]
     secret = {"username": "writer", "password": password, "host": host, "port": 5432, "dbname": database}
-    with LocalAws(LocalAwsConfig(port=0)) as aws:
-        settings = load_settings(aws_region="us-east-1", aws_endpoint_url=aws.url)
-        client = boto3.client("secretsmanager", region_name="us-east-1", endpoint_url=aws.url)
+    settings = load_settings(aws_region="us-east-1", aws_endpoint_url=local_aws.url)
+    client = boto3.client("secretsmanager", region_name="us-east-1", endpoint_url=local_aws.url)
 
-        def put(content: str) -> None:
-            client.put_secret_value(SecretId=arn, SecretString=content)
+    def put(content: str) -> None:
+        client.put_secret_value(SecretId=arn, SecretString=content)
 
-        arn = client.create_secret(Name="database", SecretString=json.dumps(secret))["ARN"]
-        with load_store(settings, database_secret_arn=arn) as store:
-            assert store.collections() is not None
-        put(json.dumps({"username": "writer", "password": password}))
-        with pytest.raises(ConfigurationError, match="is not JSON with username, password, host") as caught:
-            load_store(settings, database_secret_arn=arn)
-        assert password not in str(caught.value)
-        put(json.dumps({**secret, "dbname": "absent"}))
-        with pytest.raises(ConfigurationError, match='database "absent" does not exist'):
-            load_store(settings, database_secret_arn=arn)
-        with pytest.raises(ConfigurationError, match="ResourceNotFoundException"):
-            load_store(settings, database_secret_arn=arn.replace("database", "absent"))
+    arn = client.create_secret(Name="database", SecretString=json.dumps(secret))["ARN"]
+    with load_store(settings, database_secret_arn=arn) as store:
+        assert store.collections() is not None
+    put(json.dumps({"username": "writer", "password": password}))
+    with pytest.raises(ConfigurationError, match="is not JSON with username, password, host") as caught:
+        load_store(settings, database_secret_arn=arn)
+    assert password not in str(caught.value)
+    put(json.dumps({**secret, "dbname": "absent"}))
+    with pytest.raises(ConfigurationError, match='database "absent" does not exist'):
+        load_store(settings, database_secret_arn=arn)
+    with pytest.raises(ConfigurationError, match="ResourceNotFoundException"):
+        load_store(settings, database_secret_arn=arn.replace("database", "absent"))

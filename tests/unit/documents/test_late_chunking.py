@@ -1,5 +1,8 @@
 """Late chunking against its definition: token vectors of the whole text, averaged over each chunk."""
 
+import runpy
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -16,6 +19,7 @@ SECTIONS = (
     Section("Ada Lovelace\nAda Lovelace was born in London in 1815. Her father was a poet.", ("Ada Lovelace",)),
     Section("She wrote the first program for a machine that was never built. It was to compute numbers.", ("Work",)),
 )
+BENCHMARK = Path(__file__).parents[3] / "benchmarks/late_chunking.py"
 FAKE = ModelInfo("embedstack/fake", dimensions=8, max_tokens=64, pooling="mean")
 
 
@@ -65,6 +69,17 @@ def test_the_text_around_a_chunk_changes_its_vector(local, chunker):
     ada = local.embed_query("Ada Lovelace")
     she = [index for index, (_, chunk, _) in enumerate(late) if chunk.text.startswith("She wrote")]
     assert all(late[index][2] @ ada > apart[index][2] @ ada + 0.05 for index in she)
+
+
+def test_it_answers_questions_that_a_sentence_alone_does_not(local, minilm_folder):
+    benchmark = runpy.run_path(str(BENCHMARK))
+    made, questions = benchmark["documents"]()
+    chunker = Chunker(minilm_folder / "tokenizer.json", 64)
+    first_hits = [
+        (benchmark["ranks"](local, chunker, late, made, questions)[0] == 1).mean() for late in (False, True)
+    ]  # fmt: skip
+    assert first_hits[0] < 0.2
+    assert first_hits[1] > 0.4
 
 
 def test_a_document_that_is_longer_than_the_model_reads_goes_through_in_windows(chunker):
