@@ -29,6 +29,7 @@ def load_ingestion(
     settings: Settings | None = None,
     *,
     limits: "ReadLimits | None" = None,
+    optimize: bool = True,
     session: "boto3.Session | None" = None,
     **overrides: Any,
 ) -> Ingestion:
@@ -37,6 +38,8 @@ def load_ingestion(
     Args:
         settings: Configuration; read from the environment and ``.env`` otherwise.
         limits: What reading a document may take.
+        optimize: Build a new collection's indexes at once, since a pipeline has no moment at which its load is done. A
+            bulk load is faster without, and calls ``ingestion.collection.optimize()`` when it is done.
         session: A boto3 session of the caller's.
         overrides: Settings that beat the configured ones, by their names.
 
@@ -65,7 +68,7 @@ def load_ingestion(
 
     try:
         info = collection_info(settings.embedstack_collection, embedder, chunker, late=late)
-        collection = _open(store, info)
+        collection = _open(store, info, optimize=optimize)
         return Ingestion(embedder, collection, chunker, late=late, limits=limits, on_close=close)
     except BaseException:
         close()
@@ -115,12 +118,12 @@ def find_tokenizer(settings: Settings, model_id: str) -> Path:
     )
 
 
-def _open(store: "VectorStore", info: "CollectionInfo") -> "Collection":
+def _open(store: "VectorStore", info: "CollectionInfo", *, optimize: bool) -> "Collection":
     try:
         store.describe(info.name)
     except CollectionNotFound:
         collection = store.open(info)
-        # While it is empty: a pipeline has no moment at which its load is done.
-        collection.optimize()
+        if optimize:
+            collection.optimize()
         return collection
     return store.open(info)
