@@ -15,10 +15,13 @@ from embedstack.embedders.pacing import BatchSizer
 from embedstack.embedders.wrapper import Wrapper
 
 if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable
+
     from numpy.typing import NDArray
 
     from embedstack.embedders.base import Embedder
-    from embedstack.embedders.core import Kind
+    from embedstack.embedders.core import Context, Kind
+    from embedstack.embedders.spans import SpannedText
     from embedstack.errors import EmbedStackError
 
     Vector = NDArray[np.float32]
@@ -100,6 +103,12 @@ class CachedEmbedder(Wrapper):
             np.stack([vector for _, vector in found]) if found else np.empty((0, self.info.dimensions), np.float32),
             tuple(sorted(failures, key=lambda failure: failure.index)),
         )
+
+    def embed_spans(
+        self, texts: "Iterable[SpannedText]", kind: "Kind" = "document", *, context: "Context | None" = None
+    ) -> "Generator[NDArray[np.float32]]":
+        """As the wrapped embedder does it: vectors of parts of texts are not kept."""
+        return self.inner.embed_spans(texts, kind, context=context)
 
     def close(self) -> None:
         """Let go of threads and files."""

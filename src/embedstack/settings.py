@@ -64,7 +64,15 @@ class Settings(BaseSettings):
         vector_store: Where vectors go: ``postgres`` or ``s3vectors``.
         database_url: A Postgres that runs; None starts one on this machine.
         embedstack_postgres_dir: Folder of that one.
+        database_secret_arn: Secret of Secrets Manager that names a Postgres, in place of its address.
         vector_bucket: S3 Vectors' bucket.
+        embedstack_collection: Name of the collection that documents go to.
+        embedstack_chunk_tokens: Tokens of a chunk at most; None for what the model reads.
+        embedstack_chunk_overlap: Tokens that a chunk repeats of the one before, at most.
+        embedstack_late_chunking: Compute each chunk's vector with the whole document in view.
+        embedstack_document_context: Template of what is put before each chunk; None for nothing.
+        embedstack_tokenizer: The served model's ``tokenizer.json``; None looks for it beside the model, or in the
+            function's package.
     """
 
     # An empty assignment such as the ones in .env.example means "not set".
@@ -114,7 +122,14 @@ class Settings(BaseSettings):
     # A secret: it may hold a password.
     database_url: SecretStr | None = None
     embedstack_postgres_dir: Path = Path(".local/postgres")
+    database_secret_arn: str | None = None
     vector_bucket: str | None = None
+    embedstack_collection: str = "documents"
+    embedstack_chunk_tokens: int | None = Field(default=None, ge=1)
+    embedstack_chunk_overlap: int = Field(default=0, ge=0)
+    embedstack_late_chunking: bool = False
+    embedstack_document_context: str | None = None
+    embedstack_tokenizer: Path | None = None
 
     @property
     def allowed_regions(self) -> tuple[str, ...]:

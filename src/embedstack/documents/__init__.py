@@ -3,17 +3,40 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from embedstack.documents.chunking import Chunk, Chunker
     from embedstack.documents.document import Document, Section
+    from embedstack.documents.ingestion import Ingested, Ingestion
     from embedstack.documents.limits import ReadLimits
+    from embedstack.documents.load import load_ingestion
     from embedstack.documents.readers.isolated import read_document
+    from embedstack.documents.searching import DocumentHit, search
 
-__all__ = ["Document", "ReadLimits", "Section", "read_document"]
+__all__ = [
+    "Chunk",
+    "Chunker",
+    "Document",
+    "DocumentHit",
+    "Ingested",
+    "Ingestion",
+    "ReadLimits",
+    "Section",
+    "load_ingestion",
+    "read_document",
+    "search",
+]
 
 _HOMES = {
+    "Chunk": "embedstack.documents.chunking",
+    "Chunker": "embedstack.documents.chunking",
     "Document": "embedstack.documents.document",
+    "DocumentHit": "embedstack.documents.searching",
+    "Ingested": "embedstack.documents.ingestion",
+    "Ingestion": "embedstack.documents.ingestion",
     "ReadLimits": "embedstack.documents.limits",
     "Section": "embedstack.documents.document",
+    "load_ingestion": "embedstack.documents.load",
     "read_document": "embedstack.documents.readers.isolated",
+    "search": "embedstack.documents.searching",
 }
 
 

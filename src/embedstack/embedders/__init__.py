@@ -6,6 +6,7 @@ from embedstack.embedders.base import Embedder, OnError, Progress
 from embedstack.embedders.batching import Limits
 from embedstack.embedders.core import Context, Kind
 from embedstack.embedders.outcome import Collected, Failure
+from embedstack.embedders.spans import SpannedText
 from embedstack.embedders.usage import Price, Stats
 from embedstack.embedders.wrapper import Wrapper
 
@@ -31,6 +32,7 @@ __all__ = [
     "Price",
     "Progress",
     "SageMakerEmbedder",
+    "SpannedText",
     "Stats",
     "Wrapper",
 ]

@@ -4,8 +4,9 @@ from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callab
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from embedstack.embedders.core import BatchEmbedder, Context, Kind
+from embedstack.embedders.core import Context, Kind
 from embedstack.embedders.outcome import Assembly, Collected
+from embedstack.embedders.spans import SpanEmbedder
 from embedstack.errors import EmbedStackError, InputError
 
 if TYPE_CHECKING:
@@ -21,11 +22,12 @@ OnError = Literal["raise", "collect"]
 Progress = Callable[[int, int | None], None]
 
 
-class Embedder(BatchEmbedder):
+class Embedder(SpanEmbedder):
     """Turns texts into vectors. Safe to call from several threads and tasks.
 
     A backend implements ``embed_batch``, which embeds one batch, and nothing else; where its requests are more than
-    the texts' bytes, also ``request_bytes`` and ``envelope_bytes``.
+    the texts' bytes, also ``request_bytes`` and ``envelope_bytes``; where it can pool parts of a text, also
+    ``embed_span_batch``.
     """
 
     @overload

@@ -3,7 +3,7 @@
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
@@ -107,14 +107,18 @@ class BatchEmbedder(ABC):
         Raises:
             EmbedStackError: As ``embed``; an index is a position in these texts.
         """
+        return self._measured(texts, lambda: self.embed_batch(texts, kind), len(texts))
+
+    def _measured(self, texts: Sequence[str], ask: "Callable[[], Vectors]", count: int) -> "Vectors":
+        """One request for so many vectors."""
         meter = self.meters[0]
         with self._concurrency.slot() as self._counted.slot:
             Call.current().check()
             self._counted.tokens = None
             started = time.perf_counter()
             try:
-                vectors = self.embed_batch(texts, kind)
-                check_vectors(vectors, self.info, len(texts))
+                vectors = ask()
+                check_vectors(vectors, self.info, count)
             except EmbedStackError as error:
                 meter.count("failures")
                 if isinstance(error, Throttled):

@@ -9,14 +9,15 @@ from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from concurrent.futures import CancelledError, Executor, Future
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from embedstack.errors import DeadlineExceeded
 
 if TYPE_CHECKING:
-    from embedstack.embedders.batching import Batch
     from embedstack.embedders.call import Call
-    from embedstack.embedders.outcome import Part
+
+_Batch = TypeVar("_Batch")
+_Part = TypeVar("_Part")
 
 __all__ = ["arun", "run"]
 
@@ -24,12 +25,12 @@ _TIMED_OUT = "The call's deadline has passed while a request was under way: allo
 
 
 def run(
-    batches: "Iterator[Batch]",
-    work: "Callable[[Batch], Part]",
+    batches: Iterator[_Batch],
+    work: Callable[[_Batch], _Part],
     pool: Callable[[], Executor],
     call: "Call",
     look_ahead: int,
-) -> "Iterator[Part]":
+) -> Iterator[_Part]:
     """Do the work for each batch.
 
     Args:
@@ -49,7 +50,7 @@ def run(
     if second is None and call.deadline is None:
         yield context.run(work, first)
         return
-    pending: deque[Future[Part]] = deque()
+    pending: deque[Future[_Part]] = deque()
     ahead = [first] if second is None else [first, second]
     finished = False
     try:
@@ -68,16 +69,16 @@ def run(
 
 
 async def arun(
-    batches: "AsyncIterator[Batch]",
-    work: "Callable[[Batch], Part]",
+    batches: AsyncIterator[_Batch],
+    work: Callable[[_Batch], _Part],
     pool: Callable[[], Executor],
     call: "Call",
     look_ahead: int,
-) -> "AsyncGenerator[Part]":
+) -> "AsyncGenerator[_Part]":
     """As :func:`run`, without blocking the event loop."""
     context = call.context()
     loop = asyncio.get_running_loop()
-    pending: deque[asyncio.Future[Part]] = deque()
+    pending: deque[asyncio.Future[_Part]] = deque()
     finished = False
     try:
         async for batch in batches:
@@ -96,7 +97,7 @@ async def arun(
                 future.exception()
 
 
-def _result(future: "Future[Part]", call: "Call") -> "Part":
+def _result(future: "Future[_Part]", call: "Call") -> _Part:
     try:
         return future.result(call.remaining())
     except TimeoutError:
@@ -105,7 +106,7 @@ def _result(future: "Future[Part]", call: "Call") -> "Part":
         raise RuntimeError("The embedder was closed during a call.") from None
 
 
-async def _aresult(future: "asyncio.Future[Part]", call: "Call") -> "Part":
+async def _aresult(future: "asyncio.Future[_Part]", call: "Call") -> _Part:
     try:
         return await asyncio.wait_for(future, call.remaining())
     except TimeoutError:

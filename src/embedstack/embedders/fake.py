@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from embedstack.embedders.core import Kind
+    from embedstack.embedders.spans import Span
 
 __all__ = ["FAKE_MODEL", "FakeEmbedder"]
 
@@ -56,6 +57,16 @@ class FakeEmbedder(Embedder):
         if error is not None:
             raise error
         return np.stack([fake_vector(text, self.info.dimensions) for text in texts])
+
+    def embed_span_batch(
+        self, texts: Sequence[str], spans: "Sequence[Sequence[Span]]", kind: "Kind"
+    ) -> "list[NDArray[np.float32]]":
+        """One request; a part's vector is of the whole text and of where it stands in it."""
+        self.embed_batch(texts, kind)
+        return [
+            np.stack([fake_vector(f"{start}-{end} of {text}", self.info.dimensions) for start, end in wanted])
+            for text, wanted in zip(texts, spans, strict=True)
+        ]
 
 
 def fake_vector(text: str, dimensions: int) -> "NDArray[np.float32]":

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from embedstack.embedders.base import Embedder
 from embedstack.embedders.batching import Limits
-from embedstack.errors import ConfigurationError, ModelFailed
+from embedstack.errors import ConfigurationError, InputError, ModelFailed
 from embedstack.model_files import find_model_folder
 from embedstack.settings import Settings, load_settings
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from embedstack.embedders.core import Kind
+    from embedstack.embedders.spans import Span
     from embedstack.models import ModelInfo
     from embedstack.serving.encoder import Encoder
 
@@ -82,6 +83,28 @@ class LocalEmbedder(Embedder):
             raise ModelFailed(f"The model failed in this process: {error}", retryable=True) from error
         self.count_tokens(encoded.tokens)
         return encoded.vectors(shortened, normalize=self.info.normalized)
+
+    def embed_span_batch(
+        self, texts: Sequence[str], spans: "Sequence[Sequence[Span]]", kind: "Kind"
+    ) -> "list[NDArray[np.float32]]":
+        """One pass of the model, pooled per span; see :meth:`Embedder.embed_spans`."""
+        del kind  # its prompt is part of the texts
+        encoder = self._load()
+        from embedstack.serving.requests import EmbedRequest, RequestError  # noqa: PLC0415 - an extra
+        from embedstack.serving.spans import span_vectors  # noqa: PLC0415 - an extra
+
+        request = EmbedRequest(
+            tuple(texts), normalize=self.info.normalized, spans=tuple(tuple(wanted) for wanted in spans)
+        )
+        try:
+            encoded = encoder.encode(texts, truncate=False, hidden=True)
+            vectors = span_vectors(encoder, request, encoded)
+        except RequestError as error:
+            raise InputError(error.message, index=error.index) from None
+        except RuntimeError as error:
+            raise ModelFailed(f"The model failed in this process: {error}", retryable=True) from error
+        self.count_tokens(encoded.tokens)
+        return vectors
 
     def _load(self) -> "Encoder":
         with self._loading:

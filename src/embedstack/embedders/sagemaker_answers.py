@@ -1,19 +1,21 @@
 """What an endpoint answers: rows of floats, an array, or one vector per token that someone has to pool."""
 
+import base64
+import binascii
 import io
 import json
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from embedstack.errors import CountMismatch, DimensionMismatch, IntegrityError, ModelFailed
+from embedstack.errors import ConfigurationError, CountMismatch, DimensionMismatch, IntegrityError, ModelFailed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Vectors = NDArray[np.float32]
 
-__all__ = ["ClientPooling", "read_answer"]
+__all__ = ["ClientPooling", "read_answer", "read_spans"]
 
 JSON = "application/json"
 NPY = "application/x-npy"
@@ -54,6 +56,40 @@ def read_answer(content: bytes, content_type: str, *, pooling: ClientPooling | N
     except ValueError as error:
         raise ModelFailed(f"The endpoint answered {len(content)} bytes that are not JSON.", retryable=True) from error
     return _rows(answer, pooling, normalized=normalized)
+
+
+def read_spans(content: bytes, endpoint: str) -> "list[Vectors]":
+    """Vectors of texts' parts.
+
+    Args:
+        content: The answer's body.
+        endpoint: Who answered, for a message.
+
+    Returns:
+        For each text float32 (spans, dimensions), not checked further.
+
+    Raises:
+        ConfigurationError: The endpoint's container knows no spans.
+        ModelFailed: The body is cut off.
+        IntegrityError: It is something else altogether.
+    """
+    try:
+        answer = json.loads(content)
+    except ValueError as error:
+        raise ModelFailed(f"The endpoint answered {len(content)} bytes that are not JSON.", retryable=True) from error
+    if not isinstance(answer, dict) or "spans" not in answer:
+        raise ConfigurationError(
+            f"Endpoint {endpoint} does not pool parts of a text, which late chunking needs: deploy the model with this "
+            "project's model server (model = { artifact = … }), or switch EMBEDSTACK_LATE_CHUNKING off."
+        )
+    try:
+        return [np.stack([_vector(row) for row in spans]) for spans in answer["spans"]]
+    except (TypeError, ValueError, binascii.Error):
+        raise IntegrityError("The endpoint answered spans that are not vectors in base64.") from None
+
+
+def _vector(row: str) -> "Vectors":
+    return np.frombuffer(base64.b64decode(row, validate=True), "<f4").astype(np.float32)
 
 
 def _read_array(content: bytes) -> "Vectors":

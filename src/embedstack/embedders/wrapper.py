@@ -1,11 +1,12 @@
 """An embedder around another one, which is what retries, limits and caches are."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, TypeVar
 
 from embedstack.embedders.base import Embedder
 from embedstack.embedders.batching import Limits
 from embedstack.embedders.core import Kind
+from embedstack.embedders.spans import Span
 
 if TYPE_CHECKING:
     import numpy as np
@@ -13,9 +14,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Wrapper"]
 
+_Answer = TypeVar("_Answer")
+
 
 class Wrapper(Embedder):
-    """Passes on everything; a subclass changes what happens around one batch.
+    """Passes on everything; a subclass changes what happens around one request, in :meth:`send`.
 
     Splitting, order and the rest happen once, in the outermost wrapper; requests are checked and counted once, in the
     innermost backend.
@@ -35,9 +38,31 @@ class Wrapper(Embedder):
         """Bytes that the text takes in a request of the wrapped embedder."""
         return self.inner.request_bytes(text)
 
+    def send(self, texts: Sequence[str], ask: Callable[[Embedder], _Answer]) -> _Answer:
+        """Have the wrapped embedder do one request.
+
+        Args:
+            texts: The request's.
+            ask: Does it, with the embedder that it is to be done by.
+        """
+        del texts
+        return ask(self.inner)
+
     def embed_batch(self, texts: Sequence[str], kind: Kind) -> "NDArray[np.float32]":
         """One request of the wrapped embedder."""
-        return self.inner.request(texts, kind)
+        return self.send(texts, lambda inner: inner.request(texts, kind))
+
+    def embed_span_batch(
+        self, texts: Sequence[str], spans: Sequence[Sequence[Span]], kind: Kind
+    ) -> "list[NDArray[np.float32]]":
+        """One request of the wrapped embedder, for parts of texts."""
+        return self.send(texts, lambda inner: inner.request_spans(texts, spans, kind))
+
+    def request_spans(
+        self, texts: Sequence[str], spans: Sequence[Sequence[Span]], kind: Kind
+    ) -> "list[NDArray[np.float32]]":
+        """One batch, already checked and counted further in."""
+        return self.embed_span_batch(texts, spans, kind)
 
     def request(self, texts: Sequence[str], kind: Kind) -> "NDArray[np.float32]":
         """One batch, already checked and counted further in."""

@@ -1,22 +1,20 @@
 """After repeated failures leave the service alone for a while, then ask with a single request whether it is back."""
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from embedstack.clock import Clock, SystemClock
 from embedstack.embedders.wrapper import Wrapper
 from embedstack.errors import CircuitOpen, EmbedStackError, EndpointAsleep, EndpointError, Throttled
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from embedstack.embedders.base import Embedder
-    from embedstack.embedders.core import Kind
 
 __all__ = ["CircuitBreaker", "CircuitBreakerEmbedder"]
+
+_Answer = TypeVar("_Answer")
 
 State = Literal["closed", "open", "half-open"]
 
@@ -108,7 +106,7 @@ class CircuitBreakerEmbedder(Wrapper):
         super().__init__(inner)
         self.breaker = breaker or CircuitBreaker()
 
-    def embed_batch(self, texts: Sequence[str], kind: "Kind") -> "NDArray[np.float32]":
+    def send(self, texts: Sequence[str], ask: "Callable[[Embedder], _Answer]") -> _Answer:
         """One request, if the circuit lets it."""
         with self.breaker.guard():
-            return self.inner.request(texts, kind)
+            return super().send(texts, ask)

@@ -1,22 +1,21 @@
 """A call ends in time, with or without vectors."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, TypeVar
 
 from embedstack.clock import Clock, SystemClock
 from embedstack.embedders.call import Call
 from embedstack.embedders.wrapper import Wrapper
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from embedstack.embedders.base import Embedder
     from embedstack.embedders.batching import Batch
     from embedstack.embedders.core import Kind
     from embedstack.embedders.outcome import Part
 
 __all__ = ["DeadlineEmbedder"]
+
+_Answer = TypeVar("_Answer")
 
 
 class DeadlineEmbedder(Wrapper):
@@ -31,9 +30,9 @@ class DeadlineEmbedder(Wrapper):
         self._seconds = seconds
         self._clock = clock or SystemClock()
 
-    def embed_batch(self, texts: Sequence[str], kind: "Kind") -> "NDArray[np.float32]":
+    def send(self, texts: Sequence[str], ask: "Callable[[Embedder], _Answer]") -> _Answer:
         """One request, in time."""
-        return self._new_call().context().run(self.inner.request, texts, kind)
+        return self._new_call().context().run(super().send, texts, ask)
 
     def run_batch(self, batch: "Batch", kind: "Kind", *, collect: bool) -> "Part":
         """As the wrapped embedder does it."""

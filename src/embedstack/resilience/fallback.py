@@ -1,21 +1,19 @@
 """Another backend of the same model takes over when the first fails."""
 
 import dataclasses
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, TypeVar
 
 from embedstack.embedders.wrapper import Wrapper
 from embedstack.errors import BudgetExceeded, CircuitOpen, ConfigurationError, EndpointError
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from embedstack.embedders.base import Embedder
-    from embedstack.embedders.core import Kind
     from embedstack.models import ModelInfo
 
 __all__ = ["FallbackEmbedder"]
+
+_Answer = TypeVar("_Answer")
 
 _TAKES_OVER_AFTER = (EndpointError, CircuitOpen, BudgetExceeded)
 
@@ -56,14 +54,15 @@ class FallbackEmbedder(Wrapper):
         """Bytes of the text where it takes most."""
         return max(embedder.request_bytes(text) for embedder in self._chain)
 
-    def embed_batch(self, texts: Sequence[str], kind: "Kind") -> "NDArray[np.float32]":
+    def send(self, texts: Sequence[str], ask: "Callable[[Embedder], _Answer]") -> _Answer:
         """One request, of the first embedder that answers it."""
+        del texts
         for embedder in self._chain[:-1]:
             try:
-                return embedder.request(texts, kind)
+                return ask(embedder)
             except _TAKES_OVER_AFTER:
                 continue
-        return self._chain[-1].request(texts, kind)
+        return ask(self._chain[-1])
 
     def hand_over_retries(self) -> None:
         """Pass it on to all."""

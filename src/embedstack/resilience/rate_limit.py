@@ -1,9 +1,9 @@
 """No more requests, texts or dollars than allowed."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from embedstack.clock import Clock, SystemClock
 from embedstack.embedders.call import Call
@@ -11,13 +11,11 @@ from embedstack.embedders.wrapper import Wrapper
 from embedstack.errors import BudgetExceeded
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from embedstack.embedders.base import Embedder
-    from embedstack.embedders.core import Kind
 
 __all__ = ["RateLimit", "RateLimitedEmbedder", "TokenBucket"]
+
+_Answer = TypeVar("_Answer")
 
 
 class TokenBucket:
@@ -87,7 +85,7 @@ class RateLimitedEmbedder(Wrapper):
             for rate in (limit.requests_per_second, limit.texts_per_second)
         )
 
-    def embed_batch(self, texts: Sequence[str], kind: "Kind") -> "NDArray[np.float32]":
+    def send(self, texts: Sequence[str], ask: "Callable[[Embedder], _Answer]") -> _Answer:
         """One request, when it is allowed."""
         budget = self._limit.budget_usd
         if budget is not None:
@@ -98,4 +96,4 @@ class RateLimitedEmbedder(Wrapper):
             self._requests.take(1)
         if self._texts is not None:
             self._texts.take(len(texts))
-        return self.inner.request(texts, kind)
+        return super().send(texts, ask)

@@ -14,15 +14,12 @@ from embedstack.embedders.wrapper import Wrapper
 from embedstack.errors import CircuitOpen, CountMismatch, EmbedStackError, EndpointAsleep, NonFiniteVector
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from embedstack.embedders.base import Embedder
-    from embedstack.embedders.core import Kind
 
 __all__ = ["Retry", "RetryPolicy", "RetryingEmbedder", "Waiting"]
 
 _Result = TypeVar("_Result")
+_Answer = TypeVar("_Answer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,11 +143,10 @@ class RetryingEmbedder(Wrapper):
         self._retry = retry or Retry()
         inner.hand_over_retries()
 
-    def embed_batch(self, texts: Sequence[str], kind: "Kind") -> "NDArray[np.float32]":
+    def send(self, texts: Sequence[str], ask: "Callable[[Embedder], _Answer]") -> _Answer:
         """One request, sent until it is answered."""
-        return self._retry.call(
-            lambda: self.inner.request(texts, kind), on_retry=lambda: self.meters[0].count("retries")
-        )
+        send = super().send
+        return self._retry.call(lambda: send(texts, ask), on_retry=lambda: self.meters[0].count("retries"))
 
 
 def _passes(error: BaseException) -> bool:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["CONTEXT", "Condition", "Filter", "matches", "parse_filter"]
 
 Filter = Mapping[str, Any]
-Operator = Literal["$eq", "$in", "$gt", "$gte", "$lt", "$lte"]
+Operator = Literal["$eq", "$ne", "$in", "$gt", "$gte", "$lt", "$lte"]
 
 #: The name that stands for the record's context, and so cannot be filtered by as metadata.
 CONTEXT = "context"
@@ -41,7 +41,8 @@ class Condition:
     Attributes:
         name: ``context``, or a name at the top of the metadata.
         operator: ``$eq``, ``$in`` or one of the ranges.
-        value: A string, number or boolean; a tuple of such for ``$in``; a number for a range.
+        value: A string, number or boolean; a tuple of such for ``$in``; a number for a range. ``$ne`` holds where the
+            name is there and nothing under it is the value.
     """
 
     name: str
@@ -69,25 +70,31 @@ def parse_filter(given: Filter | None) -> tuple[Condition, ...]:
 
 
 def _parse_condition(name: str, symbol: Any, value: Any) -> Condition:
-    if symbol == "$eq" and _is_scalar(value):
-        return Condition(name, "$eq", value)
+    if symbol in ("$eq", "$ne") and _is_scalar(value):
+        return Condition(name, symbol, value)
     if symbol == "$in" and isinstance(value, (list, tuple)) and value and all(_is_scalar(one) for one in value):
         return Condition(name, "$in", tuple(value))
     if symbol in _RANGES and _is_number(value):
         return Condition(name, symbol, value)
     raise FilterRefused(
-        f"The condition {str(symbol)[:40]!r} for {name!r} cannot be used: $eq takes a string, a number or a boolean, "
-        "$in a list of them that is not empty, and $gt, $gte, $lt and $lte take a number (a date as seconds since "
-        "the epoch)."
+        f"The condition {str(symbol)[:40]!r} for {name!r} cannot be used: $eq and $ne take a string, a number or a "
+        "boolean, $in a list of them that is not empty, and $gt, $gte, $lt and $lte take a number (a date as seconds "
+        "since the epoch)."
     )
 
 
 def matches(record: "Record", conditions: tuple[Condition, ...]) -> bool:
     """Whether all conditions hold for a record, for a store that cannot ask its service."""
-    return all(
-        _holds(condition, record.context if condition.name == CONTEXT else record.metadata.get(condition.name))
-        for condition in conditions
-    )
+    return all(_fulfils(record, condition) for condition in conditions)
+
+
+def _fulfils(record: "Record", condition: Condition) -> bool:
+    is_context = condition.name == CONTEXT
+    value = record.context if is_context else record.metadata.get(condition.name)
+    if condition.operator == "$ne":
+        is_there = record.context is not None if is_context else condition.name in record.metadata
+        return is_there and not _holds(Condition(condition.name, "$eq", condition.value), value)
+    return _holds(condition, value)
 
 
 def _holds(condition: Condition, value: Any) -> bool:

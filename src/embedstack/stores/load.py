@@ -6,6 +6,7 @@ from embedstack.errors import ConfigurationError
 from embedstack.settings import Settings, load_settings
 from embedstack.stores import embedded_postgres
 from embedstack.stores.base import VectorStore
+from embedstack.stores.database_secret import read_database_secret
 
 if TYPE_CHECKING:
     import boto3
@@ -16,11 +17,11 @@ __all__ = ["load_store"]
 def load_store(
     settings: Settings | None = None, *, session: "boto3.Session | None" = None, **overrides: Any
 ) -> VectorStore:
-    """Open the configured store; a Postgres of one's own is started where no DATABASE_URL names another.
+    """Open the configured store; a Postgres of one's own is started where no setting names another.
 
     Args:
         settings: Configuration; read from the environment and ``.env`` otherwise.
-        session: A boto3 session of the caller's, for S3 Vectors.
+        session: A boto3 session of the caller's, for S3 Vectors and for DATABASE_SECRET_ARN.
         overrides: Settings that beat the configured ones, by their names: ``load_store(vector_store="s3vectors")``.
 
     Returns:
@@ -33,10 +34,10 @@ def load_store(
     settings = settings.model_copy(update=overrides) if settings else load_settings(**overrides)
     if settings.vector_store == "s3vectors":
         return _load_s3vectors(settings, session)
-    return _load_postgres(settings)
+    return _load_postgres(settings, session)
 
 
-def _load_postgres(settings: Settings) -> VectorStore:
+def _load_postgres(settings: Settings, session: "boto3.Session | None") -> VectorStore:
     try:
         from embedstack.stores.pgvector import PgVectorStore  # noqa: PLC0415 - an extra
     except ImportError as error:
@@ -45,6 +46,8 @@ def _load_postgres(settings: Settings) -> VectorStore:
         ) from error
     if settings.database_url is not None:
         return PgVectorStore(settings.database_url.get_secret_value())
+    if settings.database_secret_arn is not None:
+        return PgVectorStore(read_database_secret(settings.database_secret_arn, settings, session=session))
     return PgVectorStore(embedded_postgres.start(settings.embedstack_postgres_dir).url)
 
 

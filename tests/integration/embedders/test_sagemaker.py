@@ -4,13 +4,14 @@ import boto3
 import numpy as np
 import pytest
 
-from embedstack.embedders import SageMakerEmbedder
+from embedstack.embedders import LocalEmbedder, SageMakerEmbedder, SpannedText
 from embedstack.errors import (
     ConfigurationError,
     DimensionMismatch,
     EndpointNotFound,
     InputError,
 )
+from embedstack.factory import load_embedder
 from embedstack.models import known_model
 from embedstack.settings import load_settings
 from tests.conftest import MINILM
@@ -99,3 +100,38 @@ def test_a_bad_text_does_not_end_the_use_of_arrays(aws):
         found.embed(["word " * 1000])
     found.embed(["x"])
     assert found._gives_arrays
+
+
+SPANNED = [
+    SpannedText("Ada was born in London. She wrote a program.", ((0, 23), (24, 44))),
+    SpannedText("Snow delayed the train.", ((0, 23),)),
+]
+
+
+def test_parts_of_texts_are_pooled_by_our_model_server(aws):
+    with LocalEmbedder(known_model(MINILM)) as local:
+        wanted = list(local.embed_spans(SPANNED))
+    with load_embedder(aws.settings, sagemaker_endpoint="own") as found:
+        vectors = list(found.embed_spans(SPANNED * 40))
+        assert found.stats().requests < 80
+    assert [part.shape for part in vectors[:2]] == [(2, 384), (1, 384)]
+    for index, part in enumerate(vectors):
+        np.testing.assert_allclose(part, wanted[index % 2], atol=5e-3)
+    prompted = embedder(aws, "own", prompts={"document": "passage: "})
+    shifted = [
+        SpannedText("passage: " + text, tuple((start + 9, end + 9) for start, end in spans)) for text, spans in SPANNED
+    ]
+    for part, same in zip(prompted.embed_spans(SPANNED), embedder(aws, "own").embed_spans(shifted), strict=True):
+        np.testing.assert_allclose(part, same, atol=5e-3)
+
+
+@pytest.mark.parametrize("endpoint", ["tei", "toolkit"])
+def test_other_containers_do_not_pool_parts_of_texts(aws, endpoint):
+    with pytest.raises(ConfigurationError, match=f"Endpoint {endpoint} does not pool parts of a text"):
+        list(embedder(aws, endpoint).embed_spans(SPANNED))
+
+
+def test_a_text_with_spans_is_never_cut(aws):
+    long = SpannedText("word " * 1000, ((0, 4),))
+    with pytest.raises(InputError, match="256"):
+        list(embedder(aws, "own", truncate=True).embed_spans([long]))

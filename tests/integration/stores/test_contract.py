@@ -87,6 +87,10 @@ def test_more_hits_than_there_are_records(filled):
         ({"context": "docs"}, 40),
         ({"context": {"$in": ["docs", "code"]}}, 80),
         ({"context": 3}, 0),
+        ({"parity": {"$ne": "even"}}, 60),
+        ({"tags": {"$ne": "t2"}}, 96),
+        ({"context": {"$ne": "docs"}}, 40),
+        ({"absent": {"$ne": "x"}}, 0),
         ({"number": {"$gte": 10, "$lt": 20}}, 10),
         ({"number": {"$gt": 10, "$lte": 20}, "parity": "odd"}, 5),
         ({"parity": {"$gt": 3}}, 0),
@@ -106,6 +110,7 @@ _SCALARS = st.one_of(
 )
 _WANTED = st.one_of(
     _SCALARS,
+    st.fixed_dictionaries({"$ne": _SCALARS}),
     st.fixed_dictionaries({"$in": st.lists(_SCALARS, min_size=1, max_size=3)}),
     st.dictionaries(st.sampled_from(["$gt", "$gte", "$lt", "$lte"]), st.integers(-3, 3), min_size=1, max_size=2),
 )
@@ -133,7 +138,8 @@ def test_stores_agree_with_the_definition_of_a_filter(fresh, metadata, where):
 @pytest.mark.parametrize(
     "where",
     [{"x": {"$gte": "2020"}}, {"x": {"$in": []}}, {"x": {"$like": "a"}}, {"x": None}, {"x": {}}, {"$or": [{}]},
-     {"x": {"$in": "abc"}}, {"x": {"$lt": True}}, {"x": {"$gt": float("nan")}}, {"": 1}, {"x": ["a"]}],
+     {"x": {"$ne": [1]}}, {"x": {"$in": "abc"}}, {"x": {"$lt": True}},
+     {"x": {"$gt": float("nan")}}, {"": 1}, {"x": ["a"]}],
 )  # fmt: skip
 def test_what_is_no_filter_is_refused(filled, where):
     with pytest.raises(FilterRefused):

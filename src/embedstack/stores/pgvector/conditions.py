@@ -25,6 +25,10 @@ def conditions_sql(conditions: tuple[Condition, ...]) -> tuple[sql.Composable, l
 
 def _condition_sql(condition: Condition) -> tuple[sql.Composable, list[Any]]:
     name, value = condition.name, condition.value
+    if condition.operator == "$ne":
+        same, values = _condition_sql(Condition(name, "$eq", value))
+        is_there = sql.SQL("context IS NOT NULL") if name == CONTEXT else sql.SQL("metadata ? %s")
+        return sql.SQL("({} AND NOT {})").format(is_there, same), ([] if name == CONTEXT else [name]) + values
     wanted = value if condition.operator == "$in" else (value,)
     if condition.operator in _SYMBOLS:
         if name == CONTEXT:

@@ -135,14 +135,13 @@ def filter_document(conditions: tuple[Condition, ...]) -> dict[str, Any] | None:
             f"The filter compares with {compared} values; S3 Vectors takes {_MAX_COMPARED}: search in parts, or keep "
             "what they have in common in a metadata of its own."
         )
-    documents = [
-        {
-            condition.name: {
-                condition.operator: list(condition.value) if condition.operator == "$in" else condition.value
-            }
-        }
-        for condition in conditions
-    ]
+    documents: list[dict[str, Any]] = []
+    for condition in conditions:
+        value = list(condition.value) if condition.operator == "$in" else condition.value
+        documents.append({condition.name: {condition.operator: value}})
+        if condition.operator == "$ne":
+            # What the service makes of a vector without that name is not documented.
+            documents.append({condition.name: {"$exists": True}})
     if len(documents) < 2:
         return documents[0] if documents else None
     return {"$and": documents}

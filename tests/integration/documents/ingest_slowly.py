@@ -1,0 +1,34 @@
+"""Ingests a document with an embedder that takes its time; killed by a test at any moment.
+
+Arguments: the database's URL, the tokenizer, the document, a file that gets a byte for each text that is embedded.
+"""
+
+import sys
+import time
+from pathlib import Path
+
+from embedstack.documents import Chunker, Ingestion
+from embedstack.documents.ingestion import collection_info
+from embedstack.embedders import FakeEmbedder, Limits
+from embedstack.models import ModelInfo
+from embedstack.stores.pgvector import PgVectorStore
+
+MODEL = ModelInfo("embedstack/fake", dimensions=8, max_tokens=64, pooling="mean")
+
+
+def main(url: str, tokenizer: str, document: str, counter: str) -> None:
+    with Path(counter).open("ab", buffering=0) as counted:
+
+        def fault(texts) -> None:
+            time.sleep(0.01)
+            counted.write(b"." * len(texts))
+
+        with FakeEmbedder(MODEL, limits=Limits(max_items=8, concurrency=2), fault=fault) as embedder:
+            chunker = Chunker(Path(tokenizer), 24)
+            collection = PgVectorStore(url).open(collection_info("killed", embedder, chunker))
+            with Path(document).open("rb") as content:
+                Ingestion(embedder, collection, chunker).ingest("a.txt", content)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

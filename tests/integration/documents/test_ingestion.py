@@ -1,0 +1,254 @@
+"""Documents into real stores: each searchable as it is now, once, and embedded once."""
+
+import io
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import pytest
+
+from embedstack.documents import Chunker, Ingestion, search
+from embedstack.documents.ingestion import collection_info
+from embedstack.embedders import FakeEmbedder, Limits
+from embedstack.errors import CollectionMismatch, DeadlineExceeded, DocumentRefused, InputError, ModelFailed
+from tests.integration.documents.conftest import FAKE
+
+
+def text(*numbers):
+    return "\n\n".join(f"Paragraph {number} says a few words and no more than those." for number in numbers)
+
+
+def ingest(ingestion, content, source="a.txt", **options):
+    return ingestion.ingest(source, io.BytesIO(content.encode()), **options)
+
+
+@pytest.fixture
+def ingestion(embedder, collection, chunker):
+    return Ingestion(embedder, collection, chunker)
+
+
+def stored(collection, source="a.txt"):
+    """The texts of a document in their order; every position once."""
+    records = [record for record in collection.scan() if record.metadata["source"] == source]
+    records.sort(key=lambda record: record.metadata["position"])
+    assert [record.metadata["position"] for record in records] == list(range(len(records)))
+    assert len({record.metadata["document"] for record in records}) <= 1
+    return [record.text for record in records]
+
+
+def embedded(embedder):
+    return sum(map(len, embedder.requests))
+
+
+def test_a_document_is_stored_with_its_place_and_found_by_it(ingestion, collection, embedder):
+    content = "# Guide\n\nRead this.\n\n## Start\n\nPress the button."
+    done = ingest(ingestion, content, "docs/guide.md", metadata={"team": "blue"})
+    assert (done.chunks, done.embedded, done.unchanged, done.deleted, done.next_chunk) == (2, 2, 0, 0, None)
+    [hit] = search(embedder, collection, "Start\n\nPress the button.", k=1, filter={"team": "blue"})
+    assert hit.text.endswith("Press the button.")
+    assert (hit.source, hit.position, hit.page, hit.headings) == ("docs/guide.md", 1, None, ("Guide", "Start"))
+    assert hit.metadata["team"] == "blue"
+
+
+def test_what_is_there_is_not_embedded_again(ingestion, collection, embedder):
+    ingest(ingestion, text(*range(20)))
+    before = embedded(embedder)
+    again = ingest(ingestion, text(*range(20)))
+    assert (again.embedded, again.unchanged) == (0, 20)
+    changed = ingest(ingestion, text(0, 1, 99, *range(3, 20)))
+    assert (changed.embedded, changed.unchanged, changed.deleted) == (1, 19, 1)
+    assert embedded(embedder) == before + 1
+    assert stored(collection) == text(0, 1, 99, *range(3, 20)).split("\n\n")
+
+
+def test_another_version_takes_the_place_of_the_first(ingestion, collection, embedder):
+    ingest(ingestion, text(*range(20)))
+    ingest(ingestion, text(50), "b.txt")
+    moved = ingest(ingestion, text(40, *range(5, 15)))
+    assert moved.embedded == 1, "the first chunk; the others have only moved"
+    assert stored(collection) == text(40, *range(5, 15)).split("\n\n")
+    assert stored(collection, "b.txt") == [text(50)]
+    assert ingestion.remove("a.txt") == 11
+    assert ingestion.remove("a.txt") == 0
+    assert stored(collection) == []
+    assert collection.count() == 1
+
+
+def test_the_same_text_again_in_a_document_is_stored_again(ingestion, collection, embedder):
+    ingest(ingestion, text(1, 2, 1, 2, 1))
+    assert stored(collection) == text(1, 2, 1, 2, 1).split("\n\n")
+    ingest(ingestion, text(1, 2, 1))
+    assert stored(collection) == text(1, 2, 1).split("\n\n")
+
+
+def test_metadata_changes_without_a_new_vector(ingestion, collection, embedder):
+    ingest(ingestion, text(1, 2), metadata={"year": 2024})
+    done = ingest(ingestion, text(1, 2), metadata={"year": 2025})
+    assert (done.embedded, done.unchanged) == (0, 2)
+    assert {record.metadata["year"] for record in collection.scan()} == {2025}
+    with pytest.raises(InputError, match="named document, position"):
+        ingest(ingestion, text(1), metadata={"position": 3, "document": "x"})
+
+
+def test_a_document_without_text_is_refused_and_its_earlier_version_stays(ingestion, collection, embedder):
+    ingest(ingestion, text(1))
+    for content in ("", "\n \n", "\u200b"):
+        with pytest.raises(DocumentRefused) as caught:
+            ingest(ingestion, content)
+        assert caught.value.reason == "empty"
+    assert stored(collection) == [text(1)]
+
+
+def test_a_stream_that_can_be_read_once_is_enough(ingestion, collection):
+    class Once(io.BytesIO):
+        def seekable(self):
+            return False
+
+        def seek(self, *_):
+            raise OSError
+
+    ingestion.ingest("a.txt", Once(text(1, 2).encode()))
+    assert stored(collection) == text(1, 2).split("\n\n")
+
+
+def test_time_that_does_not_suffice_is_gone_on_with(collection, chunker):
+    """A clock that stands still until so many texts are embedded."""
+    clock = StepClock()
+    backend = FakeEmbedder(FAKE, limits=Limits(max_items=4, concurrency=1), fault=lambda _: clock.advance(1))
+    with backend as embedder:
+        ingestion = Ingestion(embedder, collection, chunker, clock=clock)
+        first, steps = 0, []
+        while True:
+            done = ingest(ingestion, text(*range(400)), deadline=clock.now() + 60, first_chunk=first)
+            steps.append(done)
+            if done.next_chunk is None:
+                break
+            assert done.next_chunk > first
+            first = done.next_chunk
+        assert len(steps) > 1
+        assert stored(collection) == text(*range(400)).split("\n\n")
+        assert embedded(embedder) == sum(step.embedded for step in steps) == 400
+        other = ingest(ingestion, text(7, 8, 9), first_chunk=2)
+        assert other.chunks == 3, "the place was one of another content"
+        assert stored(collection) == text(7, 8, 9).split("\n\n")
+
+
+class StepClock:
+    def __init__(self):
+        self._now = 0.0
+
+    def now(self):
+        return self._now
+
+    def advance(self, seconds):
+        self._now += seconds
+
+    def sleep(self, seconds, cancelled):
+        self.advance(seconds)
+
+
+def test_time_that_is_up_stores_nothing_and_says_so(ingestion, collection):
+    with pytest.raises(DeadlineExceeded):
+        ingest(ingestion, text(1), deadline=time.monotonic() - 1)
+    assert collection.count() == 0
+
+
+def test_a_request_that_hangs_ends_with_the_deadline_and_what_was_answered_is_stored(collection, chunker):
+    released = threading.Event()
+
+    def fault(texts):
+        if any("Paragraph 21 " in one for one in texts):
+            released.wait(30)
+
+    with FakeEmbedder(FAKE, limits=Limits(max_items=4, concurrency=1), fault=fault) as embedder:
+        ingestion = Ingestion(embedder, collection, chunker)
+        done = ingest(ingestion, text(*range(60)), deadline=time.monotonic() + 1.5)
+        released.set()
+        assert done.next_chunk is not None
+        assert 0 < done.next_chunk <= 21
+        assert collection.count() == done.next_chunk
+        ingest(ingestion, text(*range(60)), first_chunk=done.next_chunk)
+    assert stored(collection) == text(*range(60)).split("\n\n")
+
+
+def test_a_failure_keeps_what_was_embedded_before_it(collection, chunker):
+    failing = threading.Event()
+    failing.set()
+
+    def fault(texts):
+        return ModelFailed("down") if failing.is_set() and any("Paragraph 21 " in one for one in texts) else None
+
+    with FakeEmbedder(FAKE, limits=Limits(max_items=4, concurrency=1), fault=fault) as embedder:
+        ingestion = Ingestion(embedder, collection, chunker)
+        with pytest.raises(ModelFailed):
+            ingest(ingestion, text(*range(40)))
+        assert collection.count() >= 16
+        failing.clear()
+        done = ingest(ingestion, text(*range(40)))
+    assert done.unchanged >= 16
+    assert stored(collection) == text(*range(40)).split("\n\n")
+
+
+def test_two_at_once_end_as_one(collection, chunker):
+    with FakeEmbedder(FAKE, limits=Limits(max_items=4), fault=lambda _: time.sleep(0.002)) as embedder:
+        ingestion = Ingestion(embedder, collection, chunker)
+        ingest(ingestion, text(*range(30)))
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(lambda _: ingest(ingestion, text(*range(10, 50))), range(4)))
+    assert stored(collection) == text(*range(10, 50)).split("\n\n")
+
+
+def test_who_looks_again_after_others_ends_with_what_is_there_now(collection, chunker):
+    """As whoever reads an object of S3 has to: versions change while several are at work."""
+    versions = [text(*range(30)), text(*range(20, 60)), None, text(5, 6, 7, *range(100, 120))]
+    slow = FakeEmbedder(FAKE, limits=Limits(max_items=4), fault=lambda _: time.sleep(0.002))
+    current = 0
+    lock = threading.Lock()
+
+    def work(ingestion):
+        nonlocal current
+        seen = -1
+        while seen != current:
+            seen = current
+            content = versions[seen]
+            if content is None:
+                ingestion.remove("a.txt")
+            else:
+                ingest(ingestion, content)
+            with lock:
+                current = min(current + 1, len(versions) - 1)
+
+    with slow, ThreadPoolExecutor(3) as pool:
+        list(pool.map(work, [Ingestion(slow, collection, chunker)] * 3))
+    assert stored(collection) == versions[-1].split("\n\n")
+
+
+@pytest.mark.parametrize("differing", [{"max_tokens": 32}, {"prefix": "{source}: "}, {"overlap": 4}])
+def test_a_collection_of_other_chunks_is_refused(embedder, collection, minilm_folder, differing):
+    other = Chunker(minilm_folder / "tokenizer.json", **{"max_tokens": 24, **differing})
+    with pytest.raises(CollectionMismatch, match="chunker"):
+        Ingestion(embedder, collection, other)
+
+
+def test_a_collection_of_late_chunks_is_another_one(pgvector, embedder, minilm_folder):
+    chunker = Chunker(minilm_folder / "tokenizer.json", 20)
+    info = collection_info("late", embedder, chunker, late=True)
+    collection = pgvector.open(info)
+    with pytest.raises(CollectionMismatch, match="late-semantic"):
+        Ingestion(embedder, collection, chunker)
+    ingestion = Ingestion(embedder, collection, chunker, late=True)
+    first = ingest(ingestion, text(*range(60)))
+    assert first.embedded == first.chunks == len(stored(collection))
+    assert ingest(ingestion, text(*range(60))).embedded == 0
+    changed = ingest(ingestion, text(0, 99, *range(2, 60)))
+    assert 1 < changed.embedded < 20, "the windows that the changed paragraph is in"
+    assert len(stored(collection)) == changed.chunks
+    assert replace(info, name="late") == collection.info
+
+
+def test_a_question_needs_words_and_the_collections_model(embedder, collection):
+    with pytest.raises(InputError, match="empty"):
+        search(embedder, collection, " \n")
+    with FakeEmbedder(replace(FAKE, dimensions=4)) as other, pytest.raises(CollectionMismatch, match="8 dimensions"):
+        search(other, collection, "x")

@@ -1,0 +1,119 @@
+"""An ingestion from settings: the real model in this process, a real Postgres, its address from Secrets Manager."""
+
+import io
+import json
+
+import boto3
+import psycopg
+import pytest
+
+from embedstack.documents import load_ingestion, search
+from embedstack.documents.load import find_tokenizer
+from embedstack.errors import CollectionMismatch, ConfigurationError
+from embedstack.factory import load_embedder
+from embedstack.settings import Settings, change_settings, load_settings
+from embedstack.stores import load_store
+from tests.conftest import MINILM
+
+MARKDOWN = """# Ada Lovelace
+
+Ada Lovelace was born in London in 1815. Her father was the poet Lord Byron.
+
+## Work
+
+She wrote the first program for a machine that was never built.
+
+# The weather
+
+Snow fell on the Alps all night, and the trains to Naples were late.
+"""
+
+
+@pytest.fixture
+def settings(database_url, tmp_path, monkeypatch) -> Settings:
+    monkeypatch.chdir(tmp_path)
+    return load_settings(embedding_backend="local", database_url=database_url, embedstack_chunk_tokens=32)
+
+
+@pytest.mark.parametrize(
+    ("name", "overrides"),
+    [
+        ("plain", {}),
+        ("late", {"embedstack_late_chunking": True}),
+        ("prefixed", {"embedstack_document_context": "{source} > {headings}: "}),
+    ],
+)
+def test_documents_are_found_by_meaning(settings, name, overrides):
+    overrides = {"embedstack_collection": name, **overrides}
+    with load_ingestion(settings, **overrides) as ingestion:
+        done = ingestion.ingest("people/ada.md", io.BytesIO(MARKDOWN.encode()))
+        assert done.chunks == done.embedded >= 3
+        with load_embedder(settings) as embedder:
+            questions = {
+                "Did the trains run in winter?": "The weather",
+                "Who wrote the first program?": "Work",
+            }
+            for question, heading in questions.items():
+                hit = search(embedder, ingestion.collection, question, k=1)[0]
+                assert (hit.source, hit.headings[-1]) == ("people/ada.md", heading)
+            [words] = search(embedder, ingestion.collection, "Naples", k=1, mode="hybrid")
+            assert "Naples" in words.text
+    with load_ingestion(settings, **overrides) as ingestion:
+        assert ingestion.ingest("people/ada.md", io.BytesIO(MARKDOWN.encode())).embedded == 0
+
+
+def test_other_settings_than_the_collections_are_refused(settings):
+    load_ingestion(settings, embedstack_collection="kept").close()
+    with pytest.raises(CollectionMismatch, match="semantic-32"):
+        load_ingestion(settings, embedstack_collection="kept", embedstack_chunk_tokens=64)
+    with pytest.raises(CollectionMismatch, match="prompt"):
+        load_ingestion(settings, embedstack_collection="kept", embedstack_document_context="{source}: ")
+    with pytest.raises(ConfigurationError, match="reads 256 tokens"):
+        load_ingestion(settings, embedstack_chunk_tokens=512)
+
+
+def test_late_chunks_have_room_around_them_by_default(settings):
+    late = change_settings(settings, embedstack_chunk_tokens=None, embedstack_late_chunking=True)
+    with load_ingestion(late, embedstack_collection="default") as ingestion:
+        assert ingestion.chunker.max_tokens == 64
+        assert str(ingestion.collection.info.chunker).startswith("late-semantic-64-")
+
+
+def test_the_tokenizer_is_looked_for_in_three_places(settings, tmp_path, minilm_folder, monkeypatch):
+    assert find_tokenizer(settings, MINILM) == minilm_folder / "tokenizer.json"
+    monkeypatch.setenv("LAMBDA_TASK_ROOT", str(tmp_path))
+    with pytest.raises(ConfigurationError, match="set EMBEDSTACK_TOKENIZER"):
+        find_tokenizer(settings, "amazon.titan-embed-text-v2:0")
+    (tmp_path / "tokenizer.json").write_text("{}")
+    assert find_tokenizer(settings, "amazon.titan-embed-text-v2:0") == tmp_path / "tokenizer.json"
+    named = settings.model_copy(update={"embedstack_tokenizer": tmp_path / "other.json"})
+    assert find_tokenizer(named, MINILM) == tmp_path / "other.json"
+
+
+def test_a_secret_names_the_database(database_url, postgres, local_aws, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    password = "p@ss:/w%rd "  # noqa: S105 - as hard to quote as they come
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("DROP ROLE IF EXISTS writer")
+        connection.execute(f"CREATE ROLE writer SUPERUSER LOGIN PASSWORD '{password}'")
+        database = connection.info.dbname
+    host = psycopg.conninfo.conninfo_to_dict(postgres.url)["host"]
+    secret = {"username": "writer", "password": password, "host": host, "port": 5432, "dbname": database}
+    settings = load_settings(aws_region="us-east-1", aws_endpoint_url=local_aws.url)
+    client = boto3.client("secretsmanager", region_name="us-east-1", endpoint_url=local_aws.url)
+
+    def put(content: str) -> None:
+        client.put_secret_value(SecretId=arn, SecretString=content)
+
+    arn = client.create_secret(Name="database", SecretString=json.dumps(secret))["ARN"]
+    with load_store(settings, database_secret_arn=arn) as store:
+        assert store.collections() is not None
+    put(json.dumps({"username": "writer", "password": password}))
+    with pytest.raises(ConfigurationError, match="is not JSON with username, password, host") as caught:
+        load_store(settings, database_secret_arn=arn)
+    assert password not in str(caught.value)
+    put(json.dumps({**secret, "dbname": "absent"}))
+    with pytest.raises(ConfigurationError, match='database "absent" does not exist'):
+        load_store(settings, database_secret_arn=arn)
+    with pytest.raises(ConfigurationError, match="ResourceNotFoundException"):
+        load_store(settings, database_secret_arn=arn.replace("database", "absent"))

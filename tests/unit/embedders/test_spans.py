@@ -1,0 +1,106 @@
+"""Vectors for parts of texts: checked as any others, through every wrapper, and by who can."""
+
+import numpy as np
+import pytest
+
+from embedstack.cache import CachedEmbedder
+from embedstack.clock import ManualClock
+from embedstack.embedders import Embedder, FakeEmbedder, Limits, SpannedText
+from embedstack.embedders.fake import fake_vector
+from embedstack.embedders.sagemaker_answers import read_spans
+from embedstack.errors import ConfigurationError, CountMismatch, IntegrityError, ModelFailed, Throttled
+from embedstack.models import ModelInfo, known_model
+from embedstack.resilience import (
+    CircuitBreakerEmbedder,
+    DeadlineEmbedder,
+    FallbackEmbedder,
+    RateLimit,
+    RateLimitedEmbedder,
+    Retry,
+    RetryingEmbedder,
+)
+
+MODEL = ModelInfo("embedstack/fake", dimensions=8, max_tokens=64, pooling="mean")
+TEXTS = [SpannedText(f"text number {number}", ((0, 4), (5, 11))[: 1 + number % 2]) for number in range(50)]
+WANTED = [[fake_vector(f"{start}-{end} of {text}", 8) for start, end in spans] for text, spans in TEXTS]
+
+
+def assert_wanted(answers):
+    for answer, wanted in zip(answers, WANTED, strict=True):
+        np.testing.assert_array_equal(answer, wanted)
+
+
+def test_vectors_come_in_the_order_of_the_texts_and_their_spans():
+    with FakeEmbedder(MODEL, limits=Limits(max_items=7, concurrency=3)) as embedder:
+        assert_wanted(embedder.embed_spans(iter(TEXTS)))
+        assert max(map(len, embedder.requests)) <= 7
+        assert embedder.stats().texts == len(TEXTS)
+
+
+def test_every_wrapper_passes_them_on():
+    failures = iter([Throttled("busy")])
+    backend = FakeEmbedder(MODEL, limits=Limits(max_items=10), fault=lambda _: next(failures, None))
+    clock = ManualClock()
+    embedder = DeadlineEmbedder(
+        CachedEmbedder(
+            FallbackEmbedder(
+                CircuitBreakerEmbedder(
+                    RateLimitedEmbedder(
+                        RetryingEmbedder(backend, Retry(clock=clock)), RateLimit(texts_per_second=40), clock=clock
+                    )
+                ),
+                FakeEmbedder(MODEL),
+            )
+        ),
+        seconds=60,
+        clock=clock,
+    )
+    with embedder:
+        assert_wanted(embedder.embed_spans(TEXTS))
+        assert embedder.stats().retries == 1
+    assert clock.slept
+
+
+def test_another_embedder_takes_over():
+    def broken(_):
+        return ModelFailed("out of order")
+
+    with FallbackEmbedder(FakeEmbedder(MODEL, fault=broken), FakeEmbedder(MODEL)) as embedder:
+        assert_wanted(embedder.embed_spans(TEXTS))
+
+
+def test_a_missing_vector_is_an_error():
+    class Forgetful(FakeEmbedder):
+        def embed_span_batch(self, texts, spans, kind):
+            return [vectors[:1] for vectors in super().embed_span_batch(texts, spans, kind)]
+
+    with Forgetful(MODEL) as embedder, pytest.raises(CountMismatch):
+        list(embedder.embed_spans(TEXTS))
+
+
+def test_who_cannot_says_so():
+    class Plain(FakeEmbedder):
+        embed_span_batch = Embedder.embed_span_batch
+
+    for embedder, message in (
+        (Plain(MODEL), "Plain cannot pool parts of a text"),
+        (FakeEmbedder(known_model("BAAI/bge-m3")), "mean pooling"),
+    ):
+        with embedder, pytest.raises(ConfigurationError, match=message):
+            list(embedder.embed_spans(TEXTS))
+
+
+@pytest.mark.parametrize(
+    ("content", "error"),
+    [
+        (b'{"spans": [["AACAPw==", "AAAA"]]}', IntegrityError),
+        (b'{"spans": [[1.0]]}', IntegrityError),
+        (b'{"spans": [["!"]]}', IntegrityError),
+        (b'{"spans": [[', ModelFailed),
+        (b"[[1.0]]", ConfigurationError),
+        (b'{"embeddings": []}', ConfigurationError),
+    ],
+)
+def test_an_answer_without_vectors_is_an_error(content, error):
+    with pytest.raises(error):
+        read_spans(content, "e")
