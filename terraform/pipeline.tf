@@ -35,7 +35,7 @@ module "document_pipeline" {
   collection           = var.pipeline.collection
   environment          = var.pipeline.environment
   ingest               = var.pipeline.ingest
-  ingest_package       = coalesce(var.pipeline.ingest_package, "${path.root}/../.local/lambda/ingest.zip")
+  ingest_package       = coalesce(var.pipeline.ingest_package, "${path.module}/../.local/lambda/ingest.zip")
   kms_key_arn          = var.pipeline.kms_key_arn
   log_level            = var.pipeline.log_level
   log_retention_days   = var.pipeline.log_retention_days
@@ -44,7 +44,7 @@ module "document_pipeline" {
   python_version       = var.pipeline.python_version
   reserve_concurrency  = var.pipeline.reserve_concurrency
   search               = var.pipeline.search
-  search_package       = coalesce(var.pipeline.search_package, "${path.root}/../.local/lambda/search.zip")
+  search_package       = coalesce(var.pipeline.search_package, "${path.module}/../.local/lambda/search.zip")
   vector_store         = module.vector_store[0]
   vpc                  = var.pipeline.vpc
 

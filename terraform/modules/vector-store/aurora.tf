@@ -48,6 +48,7 @@ data "aws_subnet" "first" {
 }
 
 resource "aws_security_group" "vectors" {
+  #checkov:skip=CKV2_AWS_5:The cluster attaches it
   count = local._makes_group ? 1 : 0
 
   name        = "${var.name}-database"
