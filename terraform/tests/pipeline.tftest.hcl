@@ -177,7 +177,7 @@ run "everything" {
       aws_lambda_function.functions["search"].environment[0].variables["EMBEDDING_TRUNCATE"] == "true" &&
       aws_lambda_function.functions["search"].environment[0].variables["SAGEMAKER_INFERENCE_COMPONENT"] == "alex-embedding-component" &&
       aws_lambda_function.functions["search"].environment[0].variables["ST_MODEL_NAME"] == "BAAI/bge-m3" &&
-      output.environment == { EMBEDSTACK_CHUNK_OVERLAP = "20", EMBEDSTACK_CHUNK_TOKENS = "200", EMBEDSTACK_COLLECTION = "documents", EMBEDSTACK_DOCUMENT_CONTEXT = "{source} > {headings}: ", EMBEDSTACK_LATE_CHUNKING = "true" }
+      output.environment == { EMBEDSTACK_CHUNK_OVERLAP = "20", EMBEDSTACK_CHUNK_TOKENS = "200", EMBEDSTACK_COLLECTION = "documents", EMBEDSTACK_DOCUMENT_CONTEXT = "{source} > {headings}: ", EMBEDSTACK_LATE_CHUNKING = "true", ST_MODEL_NAME = "BAAI/bge-m3" }
     )
     error_message = "Functions, and who ingests from elsewhere, must be told how to cut."
   }

@@ -30,8 +30,8 @@ run "three_instances" {
     error_message = "Three instances answer twelve requests at once."
   }
   assert {
-    condition     = output.vector_store.kind == "s3_vectors" && strcontains(output.dotenv, "VECTOR_BUCKET=alex-vectors\nVECTOR_STORE=s3vectors\n") && strcontains(output.dotenv, "EMBEDSTACK_DOCUMENT_CONTEXT='{source}: '\n")
-    error_message = ".env must name the store, and say how documents are cut."
+    condition     = output.vector_store.kind == "s3_vectors" && strcontains(output.dotenv, "VECTOR_BUCKET=alex-vectors\nVECTOR_STORE=s3vectors\n") && strcontains(output.dotenv, "EMBEDSTACK_DOCUMENT_CONTEXT='{source}: '\n") && strcontains(output.dotenv, "SAGEMAKER_ENDPOINT=alex-search-endpoint\n") && strcontains(output.dotenv, "ST_MODEL_NAME=BAAI/bge-m3\n")
+    error_message = ".env must name the store and the pipeline's endpoint, and say how documents are cut."
   }
   assert {
     condition     = output.pipeline.alarm_names["dead-letters"] == "alex-pipeline-dead-letters" && output.search_policy_json != null

@@ -21,8 +21,8 @@ output "dlq_url" {
 }
 
 output "environment" {
-  description = "Settings by which a person's own machine cuts documents as the functions do: collection and chunking."
-  value       = { for name, value in local._environment : name => value if startswith(name, "EMBEDSTACK_") }
+  description = "Settings by which a person's own machine cuts and embeds documents as the functions do: collection, chunking and model."
+  value       = { for name, value in local._environment : name => value if startswith(name, "EMBEDSTACK_") || name == "ST_MODEL_NAME" }
 }
 
 output "ingest_function" {
