@@ -63,8 +63,9 @@ variable "bucket" {
 variable "chunking" {
   description = <<-EOT
     How documents are cut: tokens of a chunk at most (null: what the model reads), overlap in tokens, late chunking
-    (which only this project's model server offers), and context, a template such as "{source} > {headings}: " that is put before
-    each chunk for the model to read. A collection remembers it, and refuses chunks that were cut in another way.
+    (which only this project's model server offers), and context, a template such as "{source} > {headings}: " that is
+    put before each chunk for the model to read. A collection remembers it, and refuses chunks that were cut in another
+    way.
   EOT
   type = object({
     context = optional(string)

@@ -3,9 +3,9 @@ variable "aurora" {
     Aurora PostgreSQL Serverless v2 with pgvector, from min_acu (0: it pauses after auto_pause_s without connections) to
     max_acu capacity units, in vpc: subnet_ids in two availability zones at least, and security_group_ids (without them
     a group is made that lets client_security_groups in). engine_version is a major version (RDS keeps the minor one up
-    to date) or a full one; database the database's name; backup_days how far backups reach back; kms_key_arn the key for storage and
-    secret; data_api whether SQL can be run over HTTPS. deletion_protection refuses to destroy it, and a last snapshot
-    is taken; without it nothing stays.
+    to date) or a full one; database the database's name; backup_days how far backups reach back; kms_key_arn the key
+    for storage and secret; data_api whether SQL can be run over HTTPS. deletion_protection refuses to destroy it, and a
+    last snapshot is taken; without it nothing stays.
   EOT
   type = object({
     auto_pause_s        = optional(number, 300)
