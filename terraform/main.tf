@@ -7,8 +7,9 @@ module "instance_types" {
 }
 
 locals {
-  # The endpoint that .env names: the one called embedding, else the first.
-  _primary = contains(keys(var.endpoints), "embedding") ? "embedding" : sort(keys(var.endpoints))[0]
+  # The endpoint that .env names: that of the pipeline, as queries and documents need the same model; else the one called
+  # embedding, else the first.
+  _primary = var.pipeline != null ? var.pipeline.endpoint : contains(keys(var.endpoints), "embedding") ? "embedding" : sort(keys(var.endpoints))[0]
 
   endpoints = {
     for key, endpoint in var.endpoints : key => merge(endpoint, {

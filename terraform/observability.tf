@@ -7,6 +7,12 @@ module "observability" {
   name          = var.name
   notifications = var.notifications
 
+  pipeline = var.pipeline == null ? null : {
+    dead_letter_queue = "${var.name}-pipeline-dead-letters"
+    functions         = { for function in ["ingest", "search"] : function => "${var.name}-pipeline-${function}" }
+    queue             = "${var.name}-pipeline-ingest"
+  }
+
   # By name and not by what was deployed: alarms must be there before a deployment that they may take back.
   endpoints = {
     for key, endpoint in local.endpoints : key => {

@@ -13,7 +13,7 @@ output "dashboard_name" {
 }
 
 output "dotenv" {
-  description = "Settings for clients: terraform output -raw dotenv > .env. SAGEMAKER_ENDPOINT is the endpoint with the key embedding, else the first by key."
+  description = "Settings for clients: terraform output -raw dotenv > .env. SAGEMAKER_ENDPOINT is the pipeline's endpoint, else the one with the key embedding, else the first by key."
   value = join("", [
     for line in concat(
       [
@@ -23,6 +23,9 @@ output "dotenv" {
         "SAGEMAKER_ENDPOINT=${local._deployed[local._primary].name}",
       ],
       [for name in [local.endpoints[local._primary].component_name] : "SAGEMAKER_INFERENCE_COMPONENT=${name}" if name != null],
+      flatten([for store in module.vector_store : [for name, value in store.environment : "${name}=${value}"]]),
+      # By these, documents that are ingested from elsewhere are cut as the functions cut them.
+      flatten([for pipeline in module.document_pipeline : [for name, value in pipeline.environment : can(regex("\\s", value)) ? "${name}='${value}'" : "${name}=${value}"]]),
     ) : "${line}\n"
   ])
 }
@@ -91,12 +94,40 @@ output "model_names" {
   value       = { for key, model in module.model : key => model.name }
 }
 
+output "pipeline" {
+  description = "Where documents go and where they are searched: bucket, queue_url and dlq_url, ingest_function and search_function, search_url (for requests signed by IAM), and how many of each function run at once; null without a pipeline."
+  value = one([
+    for pipeline in module.document_pipeline : {
+      alarm_names     = pipeline.alarm_names
+      bucket          = pipeline.bucket
+      concurrency     = pipeline.concurrency
+      dlq_url         = pipeline.dlq_url
+      ingest_function = pipeline.ingest_function
+      queue_url       = pipeline.queue_url
+      search_function = pipeline.search_function
+      search_url      = pipeline.search_url
+    }
+  ])
+}
+
 output "role_arns" {
   description = "ARNs of the endpoints' execution roles by key."
   value       = { for key, model in module.model : key => model.role_arn }
 }
 
+output "search_policy_json" {
+  description = "IAM policy that lets an application search the documents; attach it to the application's role. Null without a pipeline."
+  value       = one(module.document_pipeline[*].search_policy_json)
+}
+
 output "topic_arn" {
   description = "ARN of the topic that alarms and costs are told to; null where there is none."
   value       = module.observability.topic_arn
+}
+
+output "vector_store" {
+  description = "Where vectors are: kind (aurora or s3_vectors), ARN, and the environment that an application finds it by; null without one."
+  value = one([
+    for store in module.vector_store : { arn = store.arn, environment = store.environment, kind = store.kind }
+  ])
 }

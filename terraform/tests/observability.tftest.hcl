@@ -171,6 +171,7 @@ run "dashboard" {
 
   variables {
     dashboard = true
+    pipeline  = { dead_letter_queue = "alex-dead-letters", functions = { ingest = "alex-ingest", search = "alex-search" }, queue = "alex-queue" }
   }
 
   assert {
@@ -182,15 +183,19 @@ run "dashboard" {
     error_message = "Each fleet must have four widgets side by side."
   }
   assert {
-    condition     = length([for widget in jsondecode(aws_cloudwatch_dashboard.embeddings[0].dashboard_body).widgets : widget if widget.type == "text"]) == 5
-    error_message = "Each fleet must have a heading."
+    condition     = length([for widget in jsondecode(aws_cloudwatch_dashboard.embeddings[0].dashboard_body).widgets : widget if widget.type == "text"]) == 6
+    error_message = "Each fleet and the pipeline must have a heading."
+  }
+  assert {
+    condition     = [for widget in jsondecode(aws_cloudwatch_dashboard.embeddings[0].dashboard_body).widgets : widget.properties.title if widget.type == "metric" && widget.y == 41] == ["Documents", "Age of the oldest waiting document, in s", "Functions, per minute", "Time that the functions take, in ms"] && max([for widget in jsondecode(aws_cloudwatch_dashboard.embeddings[0].dashboard_body).widgets : widget.y]...) == 48
+    error_message = "The pipeline must have a row of its own under the five fleets', and costs one under that."
   }
   assert {
     condition     = strcontains(aws_cloudwatch_dashboard.embeddings[0].dashboard_body, jsonencode(["AWS/SageMaker", "Invocations", "EndpointName", "alex-embedding-endpoint", "VariantName", "AllTraffic", { label = "requests", stat = "Sum" }]))
     error_message = "Metrics must have CloudWatch's flat form."
   }
   assert {
-    condition     = length(setsubtract(flatten([for widget in jsondecode(aws_cloudwatch_dashboard.embeddings[0].dashboard_body).widgets : [for metric in try(widget.properties.metrics, []) : metric[1] if can(tostring(metric[1]))]]), ["Invocations", "Invocation4XXErrors", "Invocation5XXErrors", "InvocationModelErrors", "ModelLatency", "OverheadLatency", "CPUUtilization", "ApproximateBacklogSize", "ServerlessConcurrentExecutionsUtilization", "ServerlessProvisionedConcurrencyUtilization", "EstimatedCharges"])) == 0
+    condition     = length(setsubtract(flatten([for widget in jsondecode(aws_cloudwatch_dashboard.embeddings[0].dashboard_body).widgets : [for metric in try(widget.properties.metrics, []) : metric[1] if can(tostring(metric[1]))]]), ["Invocations", "Invocation4XXErrors", "Invocation5XXErrors", "InvocationModelErrors", "ModelLatency", "OverheadLatency", "CPUUtilization", "ApproximateBacklogSize", "ServerlessConcurrentExecutionsUtilization", "ServerlessProvisionedConcurrencyUtilization", "EstimatedCharges", "ApproximateNumberOfMessagesVisible", "ApproximateNumberOfMessagesNotVisible", "ApproximateAgeOfOldestMessage", "Invocations", "Errors", "Throttles", "Duration"])) == 0
     error_message = "Metrics must be those that exist."
   }
 }

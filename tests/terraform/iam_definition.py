@@ -11,7 +11,9 @@ from typing import Any
 
 #: Keys that every request carries, or that AWS's services set when they call (IAM user guide, "AWS global condition
 #: context keys"). Those about tags are not among them: they work only where an action lists them.
-GLOBAL_KEYS = frozenset({"aws:SecureTransport", "aws:SourceAccount", "aws:SourceArn"})
+#: Lambda puts the last one into every request of a function's code (its developer guide, "Working with Lambda execution
+#: environment credentials").
+GLOBAL_KEYS = frozenset({"aws:SecureTransport", "aws:SourceAccount", "aws:SourceArn", "lambda:SourceFunctionArn"})
 
 
 @cache

@@ -33,6 +33,7 @@ STARS = {
     "LeaveTheBoundaryAlone": "a denial of everything",
     "ManageByIam": "in a key's policy the star is the key",
     "EncryptNotifications": "in a key's policy the star is the key",
+    "LeaveInterfacesToLambda": "a denial of everything",
 }
 #: The same by action.
 STARRED_ACTIONS = {
@@ -51,7 +52,9 @@ def policies(applied: Applied) -> dict[str, Any]:
         },
         **{name: value for name, value in applied.outputs.items() if name.endswith("policy_json")},
     }
-    return {name: json.loads(value) for name, value in strings.items() if str(value).startswith("{")}
+    documents = {name: json.loads(value) for name, value in strings.items() if str(value).startswith("{")}
+    # A queue's redrive policies are none of IAM's.
+    return {name: document for name, document in documents.items() if "Statement" in document}
 
 
 def mistakes(policy: dict[str, Any], name: str) -> list[str]:

@@ -31,6 +31,10 @@ override_data {{
 _ACCOUNT = 'account_id = "123456789012"'
 #: What AWS would be asked, by the module that asks.
 _ASKED = {
+    "document-pipeline": {
+        "data.aws_caller_identity.current": _ACCOUNT,
+        "data.aws_subnet.first": 'vpc_id = "vpc-0123456789abcdef0"',
+    },
     "execution-role": {"data.aws_caller_identity.current": _ACCOUNT},
     "huggingface-model": {
         "module.execution_role.data.aws_caller_identity.current": _ACCOUNT,
@@ -38,6 +42,10 @@ _ASKED = {
         "data.aws_subnet.first": 'vpc_id = "vpc-0123456789abcdef0"',
     },
     "observability": {"data.aws_caller_identity.current": _ACCOUNT},
+    "vector-store": {
+        "data.aws_caller_identity.current": _ACCOUNT,
+        "data.aws_subnet.first": 'vpc_id = "vpc-0123456789abcdef0"',
+    },
 }
 
 

@@ -58,6 +58,14 @@ def init(folder: Path, *options: str) -> None:
     terraform(folder, "init", "-backend=false", "-input=false", "-lockfile=readonly", *mirror_option, *options)
 
 
+def add_packages(folder: Path) -> None:
+    """Put something into a folder where Terraform looks for the functions' packages, which it only hashes in a plan."""
+    packages = folder / ".local" / "lambda"
+    packages.mkdir(parents=True)
+    for name in ("ingest", "search"):
+        shutil.copy(SOURCE / "tests" / "fixtures" / "function.zip", packages / f"{name}.zip")
+
+
 def apply_mocked(root: Path, folder: Path) -> Applied:
     """Everything that tests/published of a root makes.
 

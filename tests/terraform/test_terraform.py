@@ -9,7 +9,7 @@ import pytest
 
 from tests.terraform import module_tables, readme_examples
 from tests.terraform.attached_provider import attached_provider
-from tests.terraform.running import SOURCE, init, terraform
+from tests.terraform.running import SOURCE, add_packages, init, terraform
 
 MODULES = sorted(path.name for path in (SOURCE / "modules").iterdir())
 TESTS = sorted(path.name for path in (SOURCE / "tests").glob("*.tftest.hcl"))
@@ -83,23 +83,26 @@ def test_readme_tables_are_those_of_the_code(module: Path) -> None:
 
 def test_readme_examples_can_be_planned(tmp_path: Path) -> None:
     """All examples together in one root module, as their references to each other imply, by the real provider."""
-    shutil.copytree(SOURCE / "modules", tmp_path / "modules")
-    shutil.copy(SOURCE / "versions.tf", tmp_path)
-    shutil.copy(SOURCE / ".terraform.lock.hcl", tmp_path)
+    add_packages(tmp_path)
+    folder = tmp_path / "terraform"
+    shutil.copytree(SOURCE / "modules", folder / "modules")
+    shutil.copy(SOURCE / "versions.tf", folder)
+    shutil.copy(SOURCE / ".terraform.lock.hcl", folder)
     blocks = {module: HCL_BLOCK.findall((SOURCE / "modules" / module / "README.md").read_text()) for module in MODULES}
     for module, of_module in blocks.items():
-        (tmp_path / f"{module}.tf").write_text("\n".join(of_module))
-    (tmp_path / "tests").mkdir()
-    (tmp_path / "tests" / "examples.tftest.hcl").write_text(readme_examples.test_of(blocks))
-    init(tmp_path)
-    terraform(tmp_path, "fmt", "-check")
-    assert "1 passed, 0 failed." in terraform(tmp_path, "test")
+        (folder / f"{module}.tf").write_text("\n".join(of_module))
+    (folder / "tests").mkdir()
+    (folder / "tests" / "examples.tftest.hcl").write_text(readme_examples.test_of(blocks))
+    init(folder)
+    terraform(folder, "fmt", "-check")
+    assert "1 passed, 0 failed." in terraform(folder, "test")
 
 
 @pytest.fixture(scope="module")
 def root_with_environments(root: Path) -> Path:
     """The same root, initialised for the test that whatever variables are planned by."""
     folder = root.parent / "environments"
+    add_packages(root.parent)
     shutil.copytree(root, folder, ignore=shutil.ignore_patterns(".terraform"))
     init(folder, "-test-directory=tests/environments")
     return folder
@@ -111,6 +114,13 @@ def test_examples_of_the_root_can_be_planned(root_with_environments: Path, page:
     needed = "" if "environment" in block else 'name = "alex"\nenvironment = "dev"\n'
     (root_with_environments / "page.tfvars").write_text(needed + block)
     said = terraform(root_with_environments, "test", "-test-directory=tests/environments", "-var-file=page.tfvars")
+    assert "1 passed, 0 failed." in said
+
+
+@pytest.mark.parametrize("name", ["pipeline-aurora", "pipeline-local"])
+def test_environments_with_a_pipeline_can_be_planned(root_with_environments: Path, name: str) -> None:
+    variables = f"-var-file=environments/{name}.tfvars"
+    said = terraform(root_with_environments, "test", "-test-directory=tests/environments", variables)
     assert "1 passed, 0 failed." in said
 
 

@@ -61,6 +61,14 @@ def test_what_is_applied_is_the_saved_plan_behind_the_environment() -> None:
     assert commands("apply", "apply").rstrip().endswith("make test-endpoint TARGET=aws")
 
 
+def test_packages_are_built_before_there_are_credentials_and_alike_in_every_job() -> None:
+    first, second, *_ = yaml.safe_load((GITHUB / "actions/terraform/action.yml").read_text())["runs"]["steps"]
+    assert 'make lambda ARGS="$LAMBDA_ARGS"' in first["run"]
+    assert "configure-aws-credentials" in second["uses"]
+    arguments = {WORKFLOWS[name]["env"]["LAMBDA_ARGS"] for name in ("apply", "drift", "plan")}
+    assert len(arguments) == 1
+
+
 def test_only_the_apply_uses_the_role_that_applies() -> None:
     roles = {
         f"{name}/{job}": step["with"]["role"]

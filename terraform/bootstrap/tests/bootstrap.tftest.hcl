@@ -23,6 +23,18 @@ mock_provider "aws" {
   }
 }
 
+override_resource {
+  target          = aws_iam_policy.pipeline["apply"]
+  override_during = plan
+  values          = { arn = "arn:aws:iam::123456789012:policy/alex-github-apply-pipeline" }
+}
+
+override_resource {
+  target          = aws_iam_policy.pipeline["plan"]
+  override_during = plan
+  values          = { arn = "arn:aws:iam::123456789012:policy/alex-github-plan-pipeline" }
+}
+
 variables {
   name       = "alex"
   repository = "example/embeddings"
@@ -143,6 +155,26 @@ run "what_the_roles_may_do" {
   assert {
     condition     = [for statement in jsondecode(aws_iam_policy.boundary.policy).Statement : "${statement.Sid} ${statement.Effect}"] == ["StayAmongTheseServices Allow", "LeaveTheBoundaryAlone Deny", "StayInTheProject Deny"]
     error_message = "The boundary must keep roles among these services, in the project, and off itself."
+  }
+  assert {
+    condition     = alltrue(flatten([for statement in jsondecode(aws_iam_policy.pipeline["plan"].policy).Statement : [for action in flatten([statement.Action]) : can(regex(":(Describe|Get|List)", action)) && !endswith(action, "Object") && statement.Resource != "*"]]))
+    error_message = "A plan must see how the pipeline is set up, and no document."
+  }
+  assert {
+    condition     = sort([for statement in jsondecode(aws_iam_policy.pipeline["apply"].policy).Statement : statement.Sid if statement.Resource == "*"]) == tolist(["LookAtVpcs", "MakeQueueReaders"])
+    error_message = "Only these know no narrower resource."
+  }
+  assert {
+    condition     = !strcontains(aws_iam_policy.pipeline["apply"].policy, "GetSecretValue") && [for statement in jsondecode(aws_iam_policy.pipeline["apply"].policy).Statement : statement.Resource if statement.Sid == "ManageBucketOfDocuments"] == ["arn:aws:s3:::alex-pipeline-*"]
+    error_message = "An apply must neither read the database's password nor change the bucket of the state."
+  }
+  assert {
+    condition = { for key, attachment in aws_iam_role_policy_attachment.pipeline : key => "${attachment.role} ${basename(attachment.policy_arn)}" } == {
+      apply      = "alex-github-apply alex-github-apply-pipeline"
+      apply-read = "alex-github-apply alex-github-plan-pipeline"
+      plan       = "alex-github-plan alex-github-plan-pipeline"
+    }
+    error_message = "Only who applies may change the pipeline."
   }
   assert {
     condition     = !strcontains(aws_iam_policy.boundary.policy, "\"*:*\"") && !contains(flatten([for statement in jsondecode(aws_iam_policy.boundary.policy).Statement : statement.Action]), "*")

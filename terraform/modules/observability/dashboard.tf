@@ -90,7 +90,7 @@ locals {
     {
       type   = "metric"
       x      = 0
-      y      = length(local._fleet_order) * local._row_height
+      y      = local._last_y
       width  = 12
       height = 6
       properties = {
@@ -107,7 +107,7 @@ locals {
     {
       type   = "alarm"
       x      = 12
-      y      = length(local._fleet_order) * local._row_height
+      y      = local._last_y
       width  = 12
       height = 6
       properties = {
@@ -124,6 +124,6 @@ resource "aws_cloudwatch_dashboard" "embeddings" {
   dashboard_name = "${var.name}-embeddings"
   dashboard_body = jsonencode({
     start   = "-PT3H"
-    widgets = concat(local._rows, [for widget in local._last_row : widget if widget.type == "metric" || var.alarms != null])
+    widgets = concat(local._rows, local._pipeline_row, [for widget in local._last_row : widget if widget.type == "metric" || var.alarms != null])
   })
 }

@@ -128,6 +128,16 @@ variable "notifications" {
   }
 }
 
+variable "pipeline" {
+  description = "A document pipeline to show beside the endpoints: names of its queue and dead_letter_queue, and of its functions by what they do. Null: none."
+  type = object({
+    dead_letter_queue = string
+    functions         = map(string)
+    queue             = string
+  })
+  default = null
+}
+
 variable "tags" {
   description = "Tags for everything, in addition to the provider's default_tags."
   type        = map(string)

@@ -40,6 +40,26 @@ override_data {
   values = { account_id = "123456789012" }
 }
 
+override_data {
+  target = module.document_pipeline[0].data.aws_caller_identity.current
+  values = { account_id = "123456789012" }
+}
+
+override_data {
+  target = module.document_pipeline[0].data.aws_subnet.first[0]
+  values = { vpc_id = "vpc-0123456789abcdef0" }
+}
+
+override_data {
+  target = module.vector_store[0].data.aws_caller_identity.current
+  values = { account_id = "123456789012" }
+}
+
+override_data {
+  target = module.vector_store[0].data.aws_subnet.first[0]
+  values = { vpc_id = "vpc-0123456789abcdef0" }
+}
+
 run "can_be_planned" {
   command = plan
 

@@ -104,3 +104,38 @@ mock_resource "aws_ce_anomaly_monitor" {
     arn = "arn:aws:ce::123456789012:anomalymonitor/0a1b2c3d-0000-4000-8000-000000000000"
   }
 }
+
+mock_resource "aws_sqs_queue" {
+  defaults = {
+    arn = "arn:aws:sqs:us-east-1:123456789012:mocked"
+    url = "https://sqs.us-east-1.amazonaws.com/123456789012/mocked"
+  }
+}
+
+mock_resource "aws_lambda_function" {
+  defaults = {
+    arn = "arn:aws:lambda:us-east-1:123456789012:function:mocked"
+  }
+}
+
+mock_resource "aws_lambda_function_url" {
+  defaults = {
+    function_url = "https://mocked.lambda-url.us-east-1.on.aws/"
+  }
+}
+
+mock_resource "aws_rds_cluster" {
+  defaults = {
+    arn                = "arn:aws:rds:us-east-1:123456789012:cluster:mocked"
+    endpoint           = "mocked.cluster-abc.us-east-1.rds.amazonaws.com"
+    id                 = "mocked"
+    master_user_secret = [{ kms_key_id = "mocked", secret_arn = "arn:aws:secretsmanager:us-east-1:123456789012:secret:rds!cluster-mocked", secret_status = "active" }]
+  }
+}
+
+mock_resource "aws_security_group" {
+  defaults = {
+    arn = "arn:aws:ec2:us-east-1:123456789012:security-group/sg-0123456789abcdef0"
+    id  = "sg-0123456789abcdef0"
+  }
+}

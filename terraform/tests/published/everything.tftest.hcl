@@ -24,6 +24,15 @@ variables {
   budget        = {}
   dashboard     = true
   notifications = { emails = ["operator@example.com"] }
+  vector_store  = { s3_vectors = { kms_key_arn = "arn:aws:kms:us-east-1:123456789012:key/0a1b2c3d-0000-4000-8000-000000000000" } }
+
+  pipeline = {
+    endpoint       = "asleep-on-cpus"
+    ingest_package = "tests/fixtures/function.zip"
+    kms_key_arn    = "arn:aws:kms:us-east-1:123456789012:key/0a1b2c3d-0000-4000-8000-000000000000"
+    search_package = "tests/fixtures/function.zip"
+    vpc            = { subnet_ids = ["subnet-0123456789abcdef0"] }
+  }
 
   endpoints = {
     asleep = {

@@ -72,6 +72,15 @@ def test_connections_that_an_administrator_ends_cost_nothing(pgvector, database_
     assert opened.upsert(records(6)).inserted == 1
 
 
+def test_connections_that_the_server_ends_for_idling_cost_nothing(database_url):
+    url = psycopg.conninfo.make_conninfo(database_url, options="-c idle_session_timeout=100ms")
+    with PgVectorStore(url) as store:
+        opened = store.open(collection("idle"))
+        opened.upsert(records(5))
+        time.sleep(0.5)
+        assert opened.count() == 5
+
+
 def test_a_server_that_stays_away_is_named(postgres, database_url):
     with PgVectorStore(database_url, patience=0.5) as store:
         opened = store.open(collection("away"))

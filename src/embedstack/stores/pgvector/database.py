@@ -18,10 +18,11 @@ __all__ = ["Connection", "Database"]
 Connection = psycopg.Connection[Any]
 _Result = TypeVar("_Result")
 
-# What passes: lost connections and restarts (class 08, 57P01 to 57P03), and what Postgres asks to be tried again.
+# What passes: lost connections and restarts (class 08, 57P01 to 57P03), connections that idled for longer than the
+# server lets them (57P05), and what Postgres asks to be tried again.
 _PASSING = (
-    pg.AdminShutdown, pg.CrashShutdown, pg.CannotConnectNow, pg.SerializationFailure, pg.DeadlockDetected,
-    pg.TooManyConnections, psycopg_pool.PoolTimeout,
+    pg.AdminShutdown, pg.CrashShutdown, pg.CannotConnectNow, pg.IdleSessionTimeout, pg.SerializationFailure,
+    pg.DeadlockDetected, pg.TooManyConnections, psycopg_pool.PoolTimeout,
 )  # fmt: skip
 _CONNECT_SECONDS = 5
 _POOL_SECONDS = 1.0

@@ -1,0 +1,22 @@
+# Documents from a bucket into S3 Vectors, by functions and the endpoint of local.tfvars: what make pipeline deploys on
+# the local AWS. The packages are this machine's (make lambda): on another one, change architecture and python_version.
+
+name        = "alex"
+environment = "local"
+
+endpoints = {
+  embedding = {
+    model      = { hub_id = "sentence-transformers/all-MiniLM-L6-v2" }
+    serverless = { memory_mb = 2048, max_concurrency = 10 }
+  }
+}
+
+vector_store = { s3_vectors = { retain = false } }
+
+pipeline = {
+  architecture   = "x86_64"
+  python_version = "3.11"
+  bucket         = { force_destroy = true }
+}
+
+alarms = {}

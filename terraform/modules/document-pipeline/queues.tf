@@ -1,0 +1,76 @@
+# Messages about documents, and those that could not be read. The queues name each other, and so by names, not by what
+# was made.
+
+locals {
+  _sqs_arn          = "arn:${local._partition}:sqs:${local._region}:${local._account}"
+  _queue_arn        = "${local._sqs_arn}:${var.name}-ingest"
+  _dead_letters_arn = "${local._sqs_arn}:${var.name}-dead-letters"
+
+  _refuse_plain_text = {
+    for queue in [local._queue_arn, local._dead_letters_arn] : queue => {
+      Sid       = "RefusePlainText"
+      Effect    = "Deny"
+      Principal = "*"
+      Action    = "sqs:*"
+      Resource  = queue
+      Condition = { Bool = { "aws:SecureTransport" = "false" } }
+    }
+  }
+}
+
+resource "aws_sqs_queue" "ingest" {
+  name = "${var.name}-ingest"
+  # Deletions are no loss: the function looks at what is in the bucket now.
+  message_retention_seconds = 1209600
+  receive_wait_time_seconds = 20
+  tags                      = var.tags
+  # Six times the function's timeout, as AWS asks for, so that a throttled batch does not show up a second time; and
+  # for as long as the batch was gathered.
+  visibility_timeout_seconds = 6 * var.ingest.timeout_s + var.ingest.batch_window_s
+
+  kms_data_key_reuse_period_seconds = var.kms_key_arn == null ? null : 300
+  kms_master_key_id                 = var.kms_key_arn
+  sqs_managed_sse_enabled           = var.kms_key_arn == null ? true : null
+
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [
+      {
+        # A bucket of the same name in another account must not be able to fill it.
+        Sid       = "SendFromBucket"
+        Effect    = "Allow"
+        Principal = { Service = "s3.amazonaws.com" }
+        Action    = "sqs:SendMessage"
+        Resource  = local._queue_arn
+        Condition = {
+          ArnEquals    = { "aws:SourceArn" = local._bucket_arn }
+          StringEquals = { "aws:SourceAccount" = local._account }
+        }
+      },
+      local._refuse_plain_text[local._queue_arn],
+    ]
+  })
+  redrive_policy = jsonencode({
+    deadLetterTargetArn = aws_sqs_queue.dead_letters.arn
+    maxReceiveCount     = var.ingest.max_receives
+  })
+}
+
+resource "aws_sqs_queue" "dead_letters" {
+  name                      = "${var.name}-dead-letters"
+  message_retention_seconds = 1209600
+  tags                      = var.tags
+
+  kms_data_key_reuse_period_seconds = var.kms_key_arn == null ? null : 300
+  kms_master_key_id                 = var.kms_key_arn
+  sqs_managed_sse_enabled           = var.kms_key_arn == null ? true : null
+
+  policy = jsonencode({
+    Version   = "2012-10-17"
+    Statement = [local._refuse_plain_text[local._dead_letters_arn]]
+  })
+  redrive_allow_policy = jsonencode({
+    redrivePermission = "byQueue"
+    sourceQueueArns   = [local._queue_arn]
+  })
+}

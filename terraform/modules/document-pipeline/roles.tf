@@ -1,0 +1,116 @@
+# One role per function: what ingestion writes, a search cannot.
+
+locals {
+  _component_arn = var.endpoint.component_name == null ? [] : [
+    "arn:${local._partition}:sagemaker:${local._region}:${local._account}:inference-component/${var.endpoint.component_name}",
+  ]
+
+  _common_statements = concat(
+    [
+      {
+        # A request to an inference component is allowed on the component and on its endpoint.
+        Sid      = "Embed"
+        Effect   = "Allow"
+        Action   = "sagemaker:InvokeEndpoint"
+        Resource = concat([var.endpoint.arn], local._component_arn)
+      },
+      {
+        # X-Ray knows no resource for these actions.
+        Sid      = "Trace"
+        Effect   = "Allow"
+        Action   = ["xray:PutTelemetryRecords", "xray:PutTraceSegments"]
+        Resource = "*"
+      },
+    ],
+    [
+      for statement in [
+        {
+          # Documents, messages and the environment.
+          Sid      = "UseKey"
+          Effect   = "Allow"
+          Action   = ["kms:Decrypt", "kms:GenerateDataKey"]
+          Resource = var.kms_key_arn
+        },
+      ] : statement if var.kms_key_arn != null
+    ],
+    local._network_statements,
+  )
+
+  _ingest_statements = [
+    {
+      Sid      = "ReadDocuments"
+      Effect   = "Allow"
+      Action   = ["s3:GetObject", "s3:GetObjectVersion"]
+      Resource = "${local._bucket_arn}/${var.bucket.prefix == null ? "" : var.bucket.prefix}*"
+    },
+    {
+      # Without it, S3 says of a document that is gone that it may not be read. A condition on the prefix would undo
+      # that: a request for an object carries none.
+      Sid      = "KnowThatDocumentsAreGone"
+      Effect   = "Allow"
+      Action   = "s3:ListBucket"
+      Resource = local._bucket_arn
+    },
+    {
+      # It sends to its own queue what is left of a document at the end of its time.
+      Sid      = "WorkOnQueue"
+      Effect   = "Allow"
+      Action   = ["sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage", "sqs:SendMessage"]
+      Resource = local._queue_arn
+    },
+    {
+      Sid      = "SetAside"
+      Effect   = "Allow"
+      Action   = "sqs:SendMessage"
+      Resource = local._dead_letters_arn
+    },
+  ]
+
+  _statements = {
+    ingest = concat(local._common_statements, local._ingest_statements, var.vector_store.writing_statements)
+    search = concat(local._common_statements, var.vector_store.reading_statements)
+  }
+}
+
+resource "aws_iam_role" "functions" {
+  for_each = toset(["ingest", "search"])
+
+  name                 = "${var.name}-${each.key}"
+  description          = "Assumed by the function ${var.name}-${each.key}"
+  permissions_boundary = var.permissions_boundary
+  tags                 = var.tags
+
+  assume_role_policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [
+      {
+        Sid       = "AllowLambda"
+        Effect    = "Allow"
+        Principal = { Service = "lambda.amazonaws.com" }
+        Action    = "sts:AssumeRole"
+      },
+    ]
+  })
+}
+
+resource "aws_iam_role_policy" "functions" {
+  for_each = aws_iam_role.functions
+
+  name = each.key
+  role = each.value.name
+
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = concat(
+      [
+        {
+          Sid      = "WriteLogs"
+          Effect   = "Allow"
+          Action   = ["logs:CreateLogStream", "logs:PutLogEvents"]
+          Resource = "arn:${local._partition}:logs:${local._region}:${local._account}:log-group:/aws/lambda/${var.name}-${each.key}:log-stream:*"
+        },
+      ],
+      local._statements[each.key],
+    )
+  })
+}

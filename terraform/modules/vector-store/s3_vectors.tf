@@ -1,0 +1,86 @@
+# A vector bucket. The provider has none in version 5; CloudFormation has. To move to the provider's own resource, once
+# its oldest allowed version has it (aws_s3vectors_vector_bucket came with version 6): apply with retain = true, remove
+# the stack with a removed block (destroy = false) and delete it by hand, which leaves the bucket, then write the native
+# resource with the same name and import it by the bucket's ARN.
+#
+# Collections are indexes in it. The library makes them, with tags that say which model's vectors they hold and how the
+# texts were cut: an index that Terraform made without them would be refused.
+
+locals {
+  bucket_name = try(coalesce(var.s3_vectors.bucket_name, var.name), null)
+  bucket_arn  = var.s3_vectors == null ? null : "arn:${local._partition}:s3vectors:${local._region}:${local._account}:bucket/${local.bucket_name}"
+
+  _bucket_environment = {
+    VECTOR_BUCKET = local.bucket_name
+    VECTOR_STORE  = "s3vectors"
+  }
+  _index_arns = "${coalesce(local.bucket_arn, "-")}/index/*"
+
+  _bucket_reading = [
+    for statement in [
+      {
+        Sid      = "FindCollections"
+        Effect   = "Allow"
+        Action   = ["s3vectors:GetVectorBucket", "s3vectors:ListIndexes"]
+        Resource = local.bucket_arn
+      },
+      {
+        # A tag of the bucket names the index that a collection is, tags of an index say what its vectors are.
+        Sid      = "KnowCollections"
+        Effect   = "Allow"
+        Action   = "s3vectors:ListTagsForResource"
+        Resource = [local.bucket_arn, local._index_arns]
+      },
+      {
+        # A query that filters or returns metadata reads vectors, too.
+        Sid      = "ReadVectors"
+        Effect   = "Allow"
+        Action   = ["s3vectors:GetIndex", "s3vectors:GetVectors", "s3vectors:ListVectors", "s3vectors:QueryVectors"]
+        Resource = local._index_arns
+      },
+      {
+        Sid      = "DecryptVectors"
+        Effect   = "Allow"
+        Action   = ["kms:Decrypt", "kms:GenerateDataKey"]
+        Resource = try(var.s3_vectors.kms_key_arn, null)
+      },
+    ] : statement if var.s3_vectors != null && statement.Resource != null
+  ]
+  _bucket_writing = [
+    for statement in [
+      {
+        # No index is deleted: what replaces or drops a collection is a person's decision.
+        Sid      = "WriteVectors"
+        Effect   = "Allow"
+        Action   = ["s3vectors:CreateIndex", "s3vectors:DeleteVectors", "s3vectors:PutVectors", "s3vectors:TagResource"]
+        Resource = local._index_arns
+      },
+    ] : statement if var.s3_vectors != null
+  ]
+}
+
+resource "aws_cloudformation_stack" "vectors" {
+  #checkov:skip=CKV_AWS_124:The apply waits for the stack and shows its events: a topic would tell nobody anything new
+  count = try(var.s3_vectors.create, false) ? 1 : 0
+
+  name = "${var.name}-stack"
+  tags = var.tags
+
+  template_body = jsonencode({
+    AWSTemplateFormatVersion = "2010-09-09"
+    Description              = "Vector bucket ${local.bucket_name}. Made by Terraform."
+    Resources = {
+      VectorBucket = {
+        Type                = "AWS::S3Vectors::VectorBucket"
+        DeletionPolicy      = var.s3_vectors.retain ? "Retain" : "Delete"
+        UpdateReplacePolicy = "Retain"
+        Properties = merge(
+          { VectorBucketName = local.bucket_name },
+          var.s3_vectors.kms_key_arn == null ? {} : {
+            EncryptionConfiguration = { KmsKeyArn = var.s3_vectors.kms_key_arn, SseType = "aws:kms" }
+          },
+        )
+      }
+    }
+  })
+}

@@ -1,0 +1,58 @@
+locals {
+  # What answers a request at once on an instance; more wait there. Serverless says itself how many it takes.
+  _requests_per_instance = 4
+
+  _pipeline_endpoint = try(local.endpoints[var.pipeline.endpoint], null)
+  _pipeline_concurrency = try(
+    local._pipeline_endpoint.serverless.max_concurrency,
+    local._requests_per_instance * local._pipeline_endpoint.scale_to_zero.max,
+    local._requests_per_instance * coalesce(local._pipeline_endpoint.autoscaling.max, local._pipeline_endpoint.realtime.instance_count),
+    local._requests_per_instance * local._pipeline_endpoint.realtime.instance_count,
+    null,
+  )
+}
+
+module "vector_store" {
+  source = "./modules/vector-store"
+  count  = var.vector_store == null ? 0 : 1
+
+  aurora             = var.vector_store.aurora
+  log_retention_days = var.vector_store.log_retention_days
+  name               = "${var.name}-vectors"
+  s3_vectors         = var.vector_store.s3_vectors
+
+  client_security_groups = var.pipeline == null ? {} : { for index, id in module.document_pipeline[0].security_group_ids : "functions-${index}" => id }
+}
+
+module "document_pipeline" {
+  source = "./modules/document-pipeline"
+  count  = var.pipeline == null ? 0 : 1
+
+  alarms               = var.alarms == null ? null : merge(var.pipeline.alarms, { topic_arn = module.observability.topic_arn })
+  architecture         = var.pipeline.architecture
+  bucket               = var.pipeline.bucket
+  chunking             = var.pipeline.chunking
+  collection           = var.pipeline.collection
+  environment          = var.pipeline.environment
+  ingest               = var.pipeline.ingest
+  ingest_package       = coalesce(var.pipeline.ingest_package, "${path.module}/../.local/lambda/ingest.zip")
+  kms_key_arn          = var.pipeline.kms_key_arn
+  log_level            = var.pipeline.log_level
+  log_retention_days   = var.pipeline.log_retention_days
+  name                 = "${var.name}-pipeline"
+  permissions_boundary = var.permissions_boundary
+  python_version       = var.pipeline.python_version
+  reserve_concurrency  = var.pipeline.reserve_concurrency
+  search               = var.pipeline.search
+  search_package       = coalesce(var.pipeline.search_package, "${path.module}/../.local/lambda/search.zip")
+  vector_store         = module.vector_store[0]
+  vpc                  = var.pipeline.vpc
+
+  endpoint = {
+    arn            = local._deployed[var.pipeline.endpoint].arn
+    component_name = local._pipeline_endpoint.component_name
+    concurrency    = local._pipeline_concurrency
+    model          = try(coalesce(var.pipeline.model, local._pipeline_endpoint.model.hub_id), null)
+    name           = local._deployed[var.pipeline.endpoint].name
+  }
+}

@@ -1,0 +1,59 @@
+# Pipelines that are refused, before anything is made.
+
+mock_provider "aws" {
+  source          = "./tests/mocks"
+  override_during = plan
+}
+
+variables {
+  name           = "alex-pipeline"
+  ingest_package = "tests/fixtures/function.zip"
+  search_package = "tests/fixtures/function.zip"
+  endpoint       = { name = "alex-embedding-endpoint", arn = "arn:aws:sagemaker:us-east-1:123456789012:endpoint/alex-embedding-endpoint", concurrency = 10 }
+  vector_store   = { environment = {}, kind = "s3_vectors", reading_statements = [], writing_statements = [] }
+}
+
+run "settings_that_services_refuse" {
+  command = plan
+  module { source = "./modules/document-pipeline" }
+
+  variables {
+    alarms         = { queue_age_minutes = 0 }
+    architecture   = "amd64"
+    bucket         = { prefix = "/documents/*" }
+    chunking       = { tokens = 100, overlap = 60 }
+    collection     = "My documents"
+    kms_key_arn    = "alias/documents"
+    python_version = "3.9"
+    search         = { memory_mb = 128 }
+    vpc            = { subnet_ids = [] }
+  }
+
+  expect_failures = [var.alarms, var.architecture, var.bucket, var.chunking, var.collection, var.kms_key_arn, var.python_version, var.search, var.vpc]
+}
+
+run "packages_that_are_not_built_a_small_endpoint_and_no_store_of_these" {
+  command = plan
+  module { source = "./modules/document-pipeline" }
+
+  variables {
+    endpoint       = { name = "alex-embedding-endpoint", arn = "arn:aws:sagemaker:us-east-1:123456789012:endpoint/alex-embedding-endpoint", concurrency = 2 }
+    ingest_package = "tests/fixtures/no.zip"
+    search_package = "tests/fixtures/no.zip"
+    vector_store   = { environment = {}, kind = "opensearch", reading_statements = [], writing_statements = [] }
+  }
+
+  expect_failures = [var.ingest, var.ingest_package, var.search_package, var.vector_store]
+}
+
+run "database_without_a_way_to_it_and_too_much_time" {
+  command = plan
+  module { source = "./modules/document-pipeline" }
+
+  variables {
+    ingest       = { timeout_s = 901 }
+    vector_store = { environment = {}, kind = "aurora", reading_statements = [], writing_statements = [] }
+  }
+
+  expect_failures = [var.ingest, var.vector_store]
+}

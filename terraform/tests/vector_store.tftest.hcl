@@ -1,0 +1,185 @@
+# Where vectors go: a bucket of S3 Vectors, or Aurora with pgvector.
+
+mock_provider "aws" {
+  source          = "./tests/mocks"
+  override_during = plan
+}
+
+variables {
+  name = "alex-vectors"
+}
+
+run "vector_bucket" {
+  command = plan
+  module { source = "./modules/vector-store" }
+
+  variables {
+    s3_vectors = {}
+  }
+
+  assert {
+    condition = jsondecode(aws_cloudformation_stack.vectors[0].template_body).Resources == {
+      VectorBucket = {
+        Type                = "AWS::S3Vectors::VectorBucket"
+        DeletionPolicy      = "Retain"
+        UpdateReplacePolicy = "Retain"
+        Properties          = { VectorBucketName = "alex-vectors" }
+      }
+    }
+    error_message = "The stack must hold the bucket alone, and leave it behind."
+  }
+  assert {
+    condition     = length(aws_rds_cluster.vectors) + length(aws_security_group.vectors) + length(aws_cloudwatch_log_group.vectors) == 0
+    error_message = "There must be no database."
+  }
+  assert {
+    condition     = output.environment == tomap({ VECTOR_BUCKET = "alex-vectors", VECTOR_STORE = "s3vectors" }) && output.kind == "s3_vectors" && output.arn == "arn:aws:s3vectors:us-east-1:123456789012:bucket/alex-vectors"
+    error_message = "The library must find the bucket."
+  }
+  assert {
+    condition = alltrue([
+      for statement in output.writing_statements : alltrue([for resource in flatten([statement.Resource]) : startswith(resource, "arn:aws:s3vectors:us-east-1:123456789012:bucket/alex-vectors")])
+    ])
+    error_message = "Nothing outside the bucket may be touched."
+  }
+  assert {
+    condition     = setsubtract(flatten(output.writing_statements[*].Action), flatten(output.reading_statements[*].Action)) == toset(["s3vectors:CreateIndex", "s3vectors:DeleteVectors", "s3vectors:PutVectors", "s3vectors:TagResource"])
+    error_message = "Who searches must not write."
+  }
+}
+
+run "vector_bucket_with_a_key_that_goes" {
+  command = plan
+  module { source = "./modules/vector-store" }
+
+  variables {
+    s3_vectors = { bucket_name = "my-vectors", kms_key_arn = "arn:aws:kms:us-east-1:123456789012:key/mocked", retain = false }
+  }
+
+  assert {
+    condition = jsondecode(aws_cloudformation_stack.vectors[0].template_body).Resources.VectorBucket == {
+      Type                = "AWS::S3Vectors::VectorBucket"
+      DeletionPolicy      = "Delete"
+      UpdateReplacePolicy = "Retain"
+      Properties = {
+        EncryptionConfiguration = { KmsKeyArn = "arn:aws:kms:us-east-1:123456789012:key/mocked", SseType = "aws:kms" }
+        VectorBucketName        = "my-vectors"
+      }
+    }
+    error_message = "The bucket must be encrypted with the key, and go."
+  }
+  assert {
+    condition     = [for statement in output.reading_statements : statement.Resource if statement.Sid == "DecryptVectors"] == ["arn:aws:kms:us-east-1:123456789012:key/mocked"]
+    error_message = "Who reads vectors must be able to decrypt them."
+  }
+}
+
+run "vector_bucket_that_is_there" {
+  command = plan
+  module { source = "./modules/vector-store" }
+
+  variables {
+    s3_vectors = { create = false }
+  }
+
+  assert {
+    condition     = length(aws_cloudformation_stack.vectors) == 0 && output.environment["VECTOR_BUCKET"] == "alex-vectors"
+    error_message = "The bucket must be used, not made."
+  }
+}
+
+run "aurora" {
+  command = plan
+  module { source = "./modules/vector-store" }
+
+  variables {
+    aurora                 = { kms_key_arn = "arn:aws:kms:us-east-1:123456789012:key/mocked", vpc = { subnet_ids = ["subnet-0123456789abcdef0", "subnet-0fedcba9876543210"] } }
+    client_security_groups = { functions = "sg-0fedcba9876543210" }
+  }
+
+  assert {
+    condition     = length(aws_cloudformation_stack.vectors) == 0 && output.kind == "aurora"
+    error_message = "There must be no bucket."
+  }
+  assert {
+    condition = (
+      aws_rds_cluster.vectors[0].serverlessv2_scaling_configuration[0].min_capacity == 0 &&
+      aws_rds_cluster.vectors[0].serverlessv2_scaling_configuration[0].max_capacity == 2 &&
+      aws_rds_cluster.vectors[0].serverlessv2_scaling_configuration[0].seconds_until_auto_pause == 300 &&
+      aws_rds_cluster_instance.vectors[0].instance_class == "db.serverless"
+    )
+    error_message = "It must pause after five minutes."
+  }
+  assert {
+    condition = (
+      aws_rds_cluster.vectors[0].storage_encrypted && aws_rds_cluster.vectors[0].manage_master_user_password &&
+      aws_rds_cluster.vectors[0].kms_key_id == var.aurora.kms_key_arn && aws_rds_cluster.vectors[0].master_user_secret_kms_key_id == var.aurora.kms_key_arn &&
+      aws_rds_cluster.vectors[0].deletion_protection && !aws_rds_cluster.vectors[0].skip_final_snapshot && !aws_rds_cluster.vectors[0].enable_http_endpoint
+    )
+    error_message = "It must be encrypted, protected, and keep its password to itself."
+  }
+  assert {
+    condition = (
+      aws_rds_cluster_parameter_group.vectors[0].family == "aurora-postgresql17" &&
+      { for parameter in aws_rds_cluster_parameter_group.vectors[0].parameter : parameter.name => parameter.value } == { idle_session_timeout = "60000", log_min_error_statement = "panic", "rds.force_ssl" = "1" }
+    )
+    error_message = "TLS must be forced, sleepers let go of, and texts kept out of the log."
+  }
+  assert {
+    condition     = aws_vpc_security_group_ingress_rule.clients["functions"].referenced_security_group_id == "sg-0fedcba9876543210" && length(aws_vpc_security_group_ingress_rule.clients) == 1
+    error_message = "The functions alone must be let in."
+  }
+  assert {
+    condition = output.environment == tomap({
+      DATABASE_SECRET_ARN = "arn:aws:secretsmanager:us-east-1:123456789012:secret:rds!cluster-mocked"
+      PGDATABASE          = "embedstack"
+      PGHOST              = "mocked.cluster-abc.us-east-1.rds.amazonaws.com"
+      PGPORT              = "5432"
+      PGSSLMODE           = "require"
+      VECTOR_STORE        = "postgres"
+    })
+    error_message = "The library must find the database."
+  }
+  assert {
+    condition = jsonencode(output.reading_statements) == jsonencode([
+      { Sid = "ReadDatabaseSecret", Effect = "Allow", Action = "secretsmanager:GetSecretValue", Resource = "arn:aws:secretsmanager:us-east-1:123456789012:secret:rds!cluster-mocked" },
+      { Sid = "DecryptDatabaseSecret", Effect = "Allow", Action = "kms:Decrypt", Resource = "arn:aws:kms:us-east-1:123456789012:key/mocked" },
+    ])
+    error_message = "The one secret must be readable, and nothing else."
+  }
+}
+
+run "two_stores" {
+  command = plan
+  module { source = "./modules/vector-store" }
+
+  variables {
+    aurora     = { vpc = { subnet_ids = ["subnet-0123456789abcdef0", "subnet-0fedcba9876543210"] } }
+    name       = "Alex_vectors"
+    s3_vectors = {}
+  }
+
+  expect_failures = [var.aurora, var.name]
+}
+
+run "database_without_the_right_pgvector" {
+  command = plan
+  module { source = "./modules/vector-store" }
+
+  variables {
+    aurora = { engine_version = "16.4", vpc = { subnet_ids = ["subnet-0123456789abcdef0", "subnet-0fedcba9876543210"] } }
+  }
+
+  expect_failures = [var.aurora]
+}
+
+run "bucket_by_a_name_that_is_none" {
+  command = plan
+  module { source = "./modules/vector-store" }
+
+  variables {
+    s3_vectors = { bucket_name = "my_vectors" }
+  }
+
+  expect_failures = [var.s3_vectors]
+}
