@@ -28,7 +28,7 @@ else
   DEPLOY_OPTIONS := $(if $(VARS),--var-file $(VARS))
 endif
 
-.PHONY: help up down env plan apply check adopt destroy invoke test-endpoint package test test-reference lint fmt clean golden peers reference constraints
+.PHONY: help up down env plan apply check adopt destroy invoke test-endpoint package lambda test test-reference lint fmt clean golden peers reference constraints
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -70,6 +70,9 @@ test: $(INSTALLED) ## Run all tests, against real parts on this machine
 package: $(INSTALLED) ## Package all-MiniLM-L6-v2 as .local/model.tar.gz; ARGS="MODEL TARGET …" for another
 	@mkdir -p .local
 	@$(PY) scripts/package_model.py $(or $(ARGS),sentence-transformers/all-MiniLM-L6-v2 .local/model.tar.gz --folder "$$($(MINILM))")
+
+lambda: $(INSTALLED) ## Build the Lambda functions' packages in .local/lambda; ARGS="--architecture arm64 --python 3.13" for AWS
+	@$(PY) scripts/build_lambda.py $(ARGS)
 
 test-reference: $(INSTALLED) $(TOOLKIT)/.installed $(SDK)/.installed $(ADAPTERS)/.installed $(REFERENCE)/.installed ## Test with what it stands beside: HuggingFace's handler, the SageMaker SDK, LangChain, LlamaIndex, torch
 	@mkdir -p .local

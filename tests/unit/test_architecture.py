@@ -22,6 +22,8 @@ FLOORS = [
         "generation",
         "costs",
         "deployment",
+        "function_package",
+        "function_wheels",
         "validation",
         "validation_reports",
         "rollout",

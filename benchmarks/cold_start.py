@@ -1,0 +1,78 @@
+"""What a function's cold start imports, and how long that takes: in a fresh interpreter, from the unpacked package.
+
+    make lambda && python benchmarks/cold_start.py            # about a minute
+    python benchmarks/cold_start.py .local/lambda/search.zip --starts 3
+
+Lambda's own share of a cold start (fetching the zip, starting the sandbox) comes on top. The first start reads the
+files from disk and compiles them, as Lambda does each time; it is shown apart from the median of the others. So does
+Lambda run: without the bytecode of an earlier start, since the package's folder is read-only there.
+"""
+
+import argparse
+import os
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import zipfile
+from pathlib import Path
+
+PACKAGES = ("ingest", "search")
+# A line of -X importtime: microseconds of the module itself, of all that it imports, and its name.
+LINE = re.compile(r"import time:\s+(\d+) \|\s+\d+ \| (\s*)([\w.]+)")
+
+
+def start(folder: Path, *options: str) -> tuple[float, str]:
+    """Seconds that an interpreter takes to import the handler, its own start not counted, and what it says."""
+    program = "import time; t = time.perf_counter(); import function; print(time.perf_counter() - t)"
+    environment = {
+        "PATH": os.environ["PATH"], "HOME": str(folder.parent), "PYTHONDONTWRITEBYTECODE": "1",
+        "POWERTOOLS_TRACE_DISABLED": "true", "AWS_DEFAULT_REGION": "us-east-1",
+    }  # fmt: skip
+    command = [sys.executable, "-S", "-s", *options, "-c", program]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        sys.exit(f"{folder.name} does not import:\n{done.stderr[-2000:]}")
+    return float(done.stdout.split()[-1]), done.stderr
+
+
+def dominating(said: str, count: int = 8) -> list[tuple[str, float]]:
+    """The packages that take longest, in milliseconds: of each what its own modules take, not what they import."""
+    packages: dict[str, float] = {}
+    for own, _, name in LINE.findall(said):
+        top = name.partition(".")[0]
+        packages[top] = packages.get(top, 0) + int(own) / 1000
+    return sorted(packages.items(), key=lambda one: -one[1])[:count]
+
+
+def measure(package: Path, starts: int) -> None:
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary, package.stem)
+        began = time.perf_counter()
+        with zipfile.ZipFile(package) as archive:
+            archive.extractall(folder)
+        unpacking = time.perf_counter() - began
+        first, _ = start(folder)
+        others = [start(folder)[0] for _ in range(starts)]
+        _, said = start(folder, "-X", "importtime")
+    print(f"{package.name}: {package.stat().st_size / 1e6:.1f} MB, unpacked in {unpacking:.1f} s")
+    print(f"  imported in {1000 * statistics.median(others):.0f} ms (median of {starts}), first {1000 * first:.0f} ms")
+    print("  of it, in ms: " + ", ".join(f"{name} {milliseconds:.0f}" for name, milliseconds in dominating(said)))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    folder = Path(__file__).parents[1] / ".local" / "lambda"
+    parser.add_argument("packages", nargs="*", type=Path, default=[folder / f"{name}.zip" for name in PACKAGES])
+    parser.add_argument("--starts", type=int, default=7)
+    options = parser.parse_args()
+    for package in options.packages:
+        if not package.is_file():
+            sys.exit(f"{package} is not there: build it with `make lambda`.")
+        measure(package, options.starts)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,56 @@
+"""What the ingest function keeps from one invocation to the next."""
+
+import os
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from embedstack.documents.limits import ReadLimits
+from embedstack.documents.load import load_ingestion
+from embedstack.settings import Settings, load_settings
+from handling.objects import Documents
+from handling.queues import Queues
+
+if TYPE_CHECKING:
+    from embedstack.documents.ingestion import Ingestion
+
+__all__ = ["Services"]
+
+
+class Services:
+    """Each part is made with its first use: what fails then is a message's failure, and is tried again with the next.
+
+    A process that fails while it starts would be started again and again, and no message would say why.
+    """
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The environment."""
+        return load_settings()
+
+    @cached_property
+    def queues(self) -> Queues:
+        """``EMBEDSTACK_QUEUE_URL`` and ``EMBEDSTACK_DLQ_URL``."""
+        return Queues(
+            self.settings, os.environ.get("EMBEDSTACK_QUEUE_URL") or None, os.environ.get("EMBEDSTACK_DLQ_URL") or None
+        )
+
+    @cached_property
+    def documents(self) -> Documents:
+        """S3."""
+        return Documents(self.settings, self.limits.max_bytes)
+
+    @cached_property
+    def limits(self) -> ReadLimits:
+        """What reading a document may take."""
+        return ReadLimits()
+
+    @cached_property
+    def ingestion(self) -> "Ingestion":
+        """Readers, endpoint and vector store."""
+        return load_ingestion(self.settings, limits=self.limits)
+
+    def reopen(self) -> None:
+        """Make the ingestion anew with its next use: its collection was replaced, or its database is another now."""
+        ingestion = self.__dict__.pop("ingestion", None)
+        if ingestion is not None:
+            ingestion.close()

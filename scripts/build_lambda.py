@@ -1,0 +1,76 @@
+"""Build the Lambda functions' packages."""
+
+from pathlib import Path
+from typing import get_args
+
+import click
+
+from command_line import ROOT, STATE, exit_on_error
+from embedstack.errors import ConfigurationError
+from embedstack.function_package import FUNCTIONS, build_function
+from embedstack.function_wheels import Architecture, Target
+from embedstack.model_files import find_model_folder
+from embedstack.settings import load_settings
+
+_EXAMPLES = """\b
+Examples:
+  python scripts/build_lambda.py
+  python scripts/build_lambda.py ingest --architecture arm64 --python 3.13
+  python scripts/build_lambda.py --model BAAI/bge-m3 --tokenizer ./bge-m3/tokenizer.json
+"""
+_HERE = Target.of_this_machine()
+
+
+@click.command(epilog=_EXAMPLES)
+@click.argument("functions", nargs=-1, type=click.Choice(sorted(FUNCTIONS)))
+@click.option(
+    "--architecture", type=click.Choice(get_args(Architecture)), default=_HERE.architecture, show_default=True
+)
+@click.option("--python", default=_HERE.python, show_default=True, help="Version of Lambda's Python runtime.")
+@click.option("--model", help="Hub id of the endpoint's model, whose tokens are counted.  [default: ST_MODEL_NAME]")
+@click.option(
+    "--tokenizer", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Its tokenizer.json, if at hand."
+)
+@click.option("--folder", type=click.Path(file_okay=False, path_type=Path), default=STATE / "lambda", show_default=True)
+@exit_on_error
+def main(
+    functions: tuple[str, ...],
+    architecture: Architecture,
+    python: str,
+    model: str | None,
+    tokenizer: Path | None,
+    folder: Path,
+) -> None:
+    """Write the packages of FUNCTIONS, of all if none is named, as FOLDER/<name>.zip."""
+    target = Target(architecture, python)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in functions or sorted(FUNCTIONS):
+        brings = (tokenizer or _find_tokenizer(model)) if name == "ingest" else None
+        package = build_function(name, ROOT, folder / f"{name}.zip", target=target, tokenizer=brings)
+        parts = ", ".join(f"{part.name} {part.packed_bytes / 1e6:.1f}" for part in package.largest)
+        click.echo(
+            f"{package.path}: Python {python} on {architecture}, {package.packed_bytes / 1e6:.1f} MB, unzipped "
+            f"{package.unpacked_bytes / 1e6:.0f} MB\n  largest, in MB: {parts}\n  sha256 {package.sha256}"
+        )
+    if not target.runs_on_lambda:
+        click.secho(
+            f"These are for this machine: Lambda's Python {python} has an older C library than their wheels need. "
+            "Build with --python 3.13 for AWS.",
+            fg="yellow",
+            err=True,
+        )
+
+
+def _find_tokenizer(model: str | None) -> Path:
+    settings = load_settings(st_model_name=model)
+    folder = find_model_folder(settings.st_model_name, settings.embedstack_models_dir)
+    if folder is None or not (folder / "tokenizer.json").is_file():
+        raise ConfigurationError(
+            f"No tokenizer.json of {settings.st_model_name} is on this machine: name it with --tokenizer, or put the "
+            f"model into {settings.embedstack_models_dir}/."
+        )
+    return folder / "tokenizer.json"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,184 @@
+"""The wheels that a function needs, for the processor and the Python that it runs on."""
+
+import platform
+import re
+import subprocess
+import sys
+import tomllib
+import zipfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from email.parser import HeaderParser
+from pathlib import Path
+from typing import Literal, Self, get_args
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name, parse_wheel_filename
+
+from embedstack.errors import ConfigurationError
+
+__all__ = ["Architecture", "Target", "download_wheels", "read_pins", "read_requirements"]
+
+Architecture = Literal["arm64", "x86_64"]
+
+_MACHINES: dict[Architecture, str] = {"arm64": "aarch64", "x86_64": "x86_64"}
+# Lambda's Python 3.12 and later run on Amazon Linux 2023 with glibc 2.34.
+_GLIBCS = ("manylinux_2_34", "manylinux_2_31", "manylinux_2_28", "manylinux_2_27", "manylinux_2_17", "manylinux2014")
+_OLDEST_ON_LAMBDA = (3, 12)
+_PYTHON = re.compile(r"3\.\d+")
+
+# Asked for by a package, and not needed for what is used of it: (package, requirement). A tokenizer is read from a
+# file, not from the Hub.
+_NOT_NEEDED = {("tokenizers", "huggingface-hub")}
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a function runs.
+
+    Attributes:
+        architecture: Lambda's name of the processor.
+        python: Python's version, ``3.13``.
+    """
+
+    architecture: Architecture
+    python: str
+
+    def __post_init__(self) -> None:
+        """Refuse what there is not.
+
+        Raises:
+            ConfigurationError: No such processor or Python.
+        """
+        if self.architecture not in get_args(Architecture) or not _PYTHON.fullmatch(self.python):
+            raise ConfigurationError(
+                f"There is no Lambda function of Python {self.python} on {self.architecture}: name arm64 or x86_64, "
+                "and a version such as 3.13."
+            )
+
+    @classmethod
+    def of_this_machine(cls) -> Self:
+        """What the local AWS runs functions on."""
+        architecture: Architecture = "arm64" if platform.machine() in ("arm64", "aarch64") else "x86_64"
+        return cls(architecture, f"{sys.version_info.major}.{sys.version_info.minor}")
+
+    @property
+    def runs_on_lambda(self) -> bool:
+        """Whether Lambda has a runtime that these wheels load in: Python 3.11's has an older glibc than they need."""
+        return tuple(int(part) for part in self.python.split(".")) >= _OLDEST_ON_LAMBDA
+
+    @property
+    def pip_options(self) -> list[str]:
+        """What has pip choose wheels for it; nothing on a machine without Lambda's operating system, for itself."""
+        if sys.platform != "linux" and self == self.of_this_machine():
+            return []
+        machine = _MACHINES[self.architecture]
+        platforms = [f"--platform={glibc}_{machine}" for glibc in _GLIBCS]
+        return ["--implementation=cp", f"--python-version={self.python}", *platforms]
+
+    def markers(self, extra: str) -> dict[str, str]:
+        """The environment that requirements' markers are about."""
+        return {
+            "extra": extra,
+            "implementation_name": "cpython",
+            "os_name": "posix",
+            "platform_machine": _MACHINES[self.architecture],
+            "platform_python_implementation": "CPython",
+            "platform_system": "Linux",
+            "python_full_version": f"{self.python}.0",
+            "python_version": self.python,
+            "sys_platform": "linux",
+        }
+
+
+def read_requirements(pyproject: Path, extras: Iterable[str]) -> list[Requirement]:
+    """What a project requires with some of its extras; those which an extra names of its own project are followed."""
+    project = tomllib.loads(pyproject.read_text(encoding="utf-8"))["project"]
+    found = [Requirement(line) for line in project["dependencies"]]
+    waiting, seen = list(extras), set[str]()
+    while waiting:
+        extra = waiting.pop()
+        if extra in seen:
+            continue
+        seen.add(extra)
+        for requirement in map(Requirement, project["optional-dependencies"][extra]):
+            if requirement.name == project["name"]:
+                waiting += requirement.extras
+            else:
+                found.append(requirement)
+    return found
+
+
+def read_pins(constraints: Path) -> dict[str, str]:
+    """Versions by package, of a file with ``package==version`` lines."""
+    lines = constraints.read_text(encoding="utf-8").splitlines()
+    pairs = (line.partition("==") for line in lines if "==" in line and not line.startswith("#"))
+    return {canonicalize_name(name): version.strip() for name, _, version in pairs}
+
+
+def download_wheels(
+    requirements: Iterable[Requirement], pins: Mapping[str, str], target: Target, folder: Path
+) -> list[Path]:
+    """Download what is required, and what that requires in turn, each in its pinned version.
+
+    pip itself would choose by this machine's markers, whatever the target, and would bring what is not needed.
+
+    Args:
+        requirements: What is required.
+        pins: A version for each package.
+        target: Where it is to run.
+        folder: An empty one, for the wheels.
+
+    Returns:
+        The wheels, by name.
+
+    Raises:
+        ConfigurationError: A package has no pin, or no wheel for the target that pip can get.
+    """
+    waiting = [(requirement, "") for requirement in requirements]
+    wheels: dict[str, Path] = {}
+    seen: set[tuple[str, str]] = set()
+    while waiting:
+        wanted = [one for one, extra in waiting if one.marker is None or one.marker.evaluate(target.markers(extra))]
+        missing = sorted({canonicalize_name(one.name) for one in wanted} - wheels.keys())
+        wheels |= _download([_pinned(name, pins) for name in missing], target, folder)
+        waiting = []
+        for one in wanted:
+            name = canonicalize_name(one.name)
+            for extra in ("", *sorted(one.extras)):
+                if (name, extra) not in seen:
+                    seen.add((name, extra))
+                    waiting += [(needed, extra) for needed in _required_by(name, wheels[name])]
+    return [wheels[name] for name in sorted(wheels)]
+
+
+def _pinned(name: str, pins: Mapping[str, str]) -> str:
+    if name not in pins:
+        raise ConfigurationError(f"constraints.txt has no version of {name}: run `make constraints`.")
+    return f"{name}=={pins[name]}"
+
+
+def _download(requirements: list[str], target: Target, folder: Path) -> dict[str, Path]:
+    if not requirements:
+        return {}
+    before = set(folder.iterdir())
+    command = [
+        sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps",
+        "--only-binary=:all:", f"--dest={folder}", *target.pip_options, *requirements,
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        said = "\n".join(line for line in done.stderr.splitlines() if line.startswith("ERROR"))
+        raise ConfigurationError(
+            f"pip cannot get a wheel for Python {target.python} on {target.architecture}. Is a package index that has "
+            f"it configured (`pip config list`)? pip said:\n{said or done.stderr.strip()}"
+        )
+    return {parse_wheel_filename(path.name)[0]: path for path in set(folder.iterdir()) - before}
+
+
+def _required_by(name: str, wheel: Path) -> list[Requirement]:
+    with zipfile.ZipFile(wheel) as archive:
+        metadata = next(entry for entry in archive.namelist() if entry.endswith(".dist-info/METADATA"))
+        headers = HeaderParser().parsestr(archive.read(metadata).decode())
+    found = map(Requirement, headers.get_all("Requires-Dist") or ())
+    return [one for one in found if (name, canonicalize_name(one.name)) not in _NOT_NEEDED]

@@ -1,0 +1,75 @@
+"""Nothing of a document or a caller is logged, metered or traced, whatever the environment asks for."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[3]
+
+PROGRAM = """if True:
+    import logging, types
+    from handling.telemetry import create_telemetry, document_tag, log_failure
+    from embedstack.errors import DocumentRefused, FilterRefused, StoreUnavailable
+
+    logger, metrics, tracer = create_telemetry("embedstack-ingest")
+    context = types.SimpleNamespace(
+        function_name="f", memory_limit_in_mb=128, aws_request_id="r", invoked_function_arn="a"
+    )
+
+    @logger.inject_lambda_context(log_event=False)
+    @metrics.log_metrics(capture_cold_start_metric=True)
+    @tracer.capture_lambda_handler(capture_response=False, capture_error=False)
+    def handler(event, context):
+        metrics.add_metric("Documents", "Count", 1)
+        refused = DocumentRefused("Rumpelstiltskin.pdf is empty", reason="empty")
+        for error in (refused, FilterRefused("Rumpelstiltskin"), KeyError("Rumpelstiltskin"), StoreUnavailable("gone")):
+            try:
+                raise error
+            except Exception as caught:
+                log_failure(logger, "It failed", caught, document=document_tag("Rumpelstiltskin.pdf"))
+        return {"text": "Rumpelstiltskin"}
+
+    handler({"key": "Rumpelstiltskin.pdf"}, context)
+"""
+
+
+@pytest.fixture(scope="module")
+def said():
+    environment = {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": os.pathsep.join([str(REPOSITORY / "src"), str(REPOSITORY / "lambda"), *sys.path]),
+        "POWERTOOLS_LOG_LEVEL": "DEBUG",
+        "POWERTOOLS_LOGGER_LOG_EVENT": "true",
+        "POWERTOOLS_TRACER_CAPTURE_RESPONSE": "true",
+        "LAMBDA_TASK_ROOT": "/var/task",
+        "_X_AMZN_TRACE_ID": "Root=1-5e645f3e-1dfad076a177c5ccc5de12f5;Parent=03514ad8cf4b45f2;Sampled=1",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM], env=environment, capture_output=True, text=True, check=True
+    )  # fmt: skip
+    return done.stdout + done.stderr
+
+
+def test_nothing_is_said_of_a_document(said):
+    assert "Rumpelstiltskin" not in said
+
+
+def test_an_error_is_named_with_its_place(said):
+    lines = [json.loads(line) for line in said.splitlines() if '"It failed"' in line]
+    assert [line["error"] for line in lines] == ["DocumentRefused", "FilterRefused", "KeyError", "StoreUnavailable"]
+    assert [line.get("said") for line in lines] == [None, None, None, "gone"]
+    assert all(line["where"][-1].endswith("handler") and len(line["document"]) == 16 for line in lines)
+    assert all(line["service"] == "embedstack-ingest" and line["function_request_id"] == "r" for line in lines)
+
+
+def test_metrics_are_in_the_embedded_format(said):
+    (emf,) = [
+        line for line in map(json.loads, said.splitlines()) if "Documents" in line
+    ]  # fmt: skip
+    assert emf["_aws"]["CloudWatchMetrics"][0]["Namespace"] == "EmbedStack"
+    assert emf["Documents"] == [1.0]
+    assert emf["service"] == "embedstack-ingest"
