@@ -26,8 +26,10 @@ from embedstack.localaws.conformance import AnswerCheck
 from embedstack.localaws.endpoint_host import EndpointHost
 from embedstack.localaws.errors import LocalAwsError
 from embedstack.localaws.faults import FaultInjector
+from embedstack.localaws.functions.host import FunctionHost
 from embedstack.localaws.metrics import MetricRecorder
 from embedstack.localaws.pidfiles import PidFiles
+from embedstack.localaws.queues.metrics import QueueMetrics
 from embedstack.localaws.simulated_time import SimulatedTime, TimeControl
 
 if TYPE_CHECKING:
@@ -53,7 +55,7 @@ class LocalAws:
         self._temporary: Path | None = None
         self._server: BaseWSGIServer | None = None
         self._host: EndpointHost | None = None
-        self._services: list[AlarmEvaluator | AutoScaling | AsyncInference] = []
+        self._services: list[AlarmEvaluator | AutoScaling | AsyncInference | FunctionHost] = []
         self._pids: PidFiles | None = None
         self._thread: threading.Thread | None = None
 
@@ -124,7 +126,8 @@ class LocalAws:
         if state_dir is None:
             state_dir = self._temporary = Path(tempfile.mkdtemp(prefix="localaws-"))
         config = dataclasses.replace(self.config, state_dir=state_dir)
-        shutil.rmtree(state_dir / "models", ignore_errors=True)
+        for remains in ("models", "functions"):
+            shutil.rmtree(state_dir / remains, ignore_errors=True)
         self._pids = PidFiles(state_dir / "containers")
         self._pids.reap(config.stop_grace)
         simulated = SimulatedTime(config.clock_speed)
@@ -135,11 +138,15 @@ class LocalAws:
         self._host.is_scalable_target = scaling.is_target
         queues = AsyncInference(self._host)
         monitoring.alarms.on_minute(queues.sample)
-        services: WSGIApplication = LocalAwsApplication(self._host, monitoring, scaling, queues, self._describe)
+        monitoring.alarms.on_minute(QueueMetrics(monitoring.metrics).sample)
+        functions = FunctionHost(config, state_dir, self._pids, monitoring.metrics, simulated)
+        services: WSGIApplication = LocalAwsApplication(
+            self._host, monitoring, scaling, queues, functions, self._describe
+        )
         if config.check_answers:
             services = AnswerCheck(services)
         application = TimeControl(FaultInjector(services), simulated)
-        self._services = [monitoring.alarms, scaling, queues]
+        self._services = [monitoring.alarms, scaling, queues, functions]
         for service in self._services:
             service.start()
         with _listen(config.port) as listener:
@@ -151,6 +158,7 @@ class LocalAws:
                 request_handler=_RequestHandler,
                 fd=listener.fileno(),
             )
+        functions.serve_on(self.port)
         self._thread = threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, name="localaws-http", daemon=True
         )
