@@ -3,7 +3,6 @@
 import importlib.metadata
 import json
 from collections.abc import Callable, Iterable
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from flask import Flask
@@ -31,7 +30,6 @@ from embedstack.localaws.cloudwatch.alarm_service import CloudWatch
 from embedstack.localaws.cost_anomalies import CostAnomalies
 from embedstack.localaws.error_answers import protect
 from embedstack.localaws.functions.responses import Functions
-from embedstack.localaws.functions.urls import serve_function_urls
 from embedstack.localaws.health import HEALTH_PATH
 from embedstack.localaws.invocations import SageMakerRuntime
 from embedstack.localaws.kms import Kms
@@ -108,7 +106,6 @@ class LocalAwsApplication(DomainDispatcherApplication):  # type: ignore[misc]  #
         self._describe = describe
         self._bedrock = BedrockRuntime()
         default_user_config["iam"]["load_aws_managed_policies"] = True
-        self._services = serve_function_urls(partial(answer_without_nulls, super().__call__), functions)
         super().__init__(self._create_service)
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
@@ -123,7 +120,7 @@ class LocalAwsApplication(DomainDispatcherApplication):  # type: ignore[misc]  #
             return NotFound()(environ, start_response)
         if is_bedrock(environ):
             return self._bedrock(environ, start_response)
-        return self._services(environ, _without_cors(start_response))
+        return answer_without_nulls(super().__call__, environ, _without_cors(start_response))
 
     def infer_service_region_host(self, environ: "WSGIEnvironment", path: str) -> str | None:
         """Moto's rule, with every path of the SageMaker runtime API, not only those ending in ``invocations``."""

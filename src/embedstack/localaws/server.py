@@ -27,6 +27,7 @@ from embedstack.localaws.endpoint_host import EndpointHost
 from embedstack.localaws.errors import LocalAwsError
 from embedstack.localaws.faults import FaultInjector
 from embedstack.localaws.functions.host import FunctionHost
+from embedstack.localaws.functions.urls import serve_function_urls
 from embedstack.localaws.metrics import MetricRecorder
 from embedstack.localaws.pidfiles import PidFiles
 from embedstack.localaws.queues.metrics import QueueMetrics
@@ -145,7 +146,7 @@ class LocalAws:
         )
         if config.check_answers:
             services = AnswerCheck(services)
-        application = TimeControl(FaultInjector(services), simulated)
+        application = TimeControl(FaultInjector(serve_function_urls(services, functions)), simulated)
         self._services = [monitoring.alarms, scaling, queues, functions]
         for service in self._services:
             service.start()

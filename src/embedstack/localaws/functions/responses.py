@@ -189,7 +189,10 @@ class Functions(LambdaResponse):  # type: ignore[misc]  # moto is untyped
             raise NotImplementedError("function URLs with InvokeMode RESPONSE_STREAM")
         config = function.create_url_config(self.json_body)
         config.url = f"http://{self.headers['Host']}{FUNCTION_URLS_PATH}{secrets.token_hex(16)}/"
-        return _json(201, _described_url(config, function))
+        described = _described_url(config, function)
+        # Only the other answers say when it was changed.
+        described.pop("LastModifiedTime")
+        return _json(201, described)
 
     def get_function_url_config(self) -> _Answer:
         """GetFunctionUrlConfig."""

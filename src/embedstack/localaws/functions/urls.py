@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from embedstack.localaws.functions.host import FunctionHost
 
-__all__ = ["FUNCTION_URLS_PATH", "FunctionUrls"]
+__all__ = ["FUNCTION_URLS_PATH", "FunctionUrls", "serve_function_urls"]
 
 FUNCTION_URLS_PATH = "/_embedstack/function-urls/"
 

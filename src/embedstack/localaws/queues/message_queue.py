@@ -84,9 +84,11 @@ class MessageQueue(Queue):  # type: ignore[misc]  # moto is untyped
         hidden = float(self.visibility_timeout if visibility is None else visibility)
         with self._messages_lock:
             while True:
+                if self.deleted or cancelled():
+                    return []
                 taken, dead = self._take(count, hidden)
                 left = end - time.monotonic()
-                if taken or dead or left <= 0 or self.deleted or cancelled():
+                if taken or dead or left <= 0:
                     break
                 until_next = self._order[0][0] - time.time() if self._order else _POLL
                 self._messages_lock.wait(max(0.001, min(left, until_next, _POLL)))
