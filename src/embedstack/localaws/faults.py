@@ -58,8 +58,17 @@ _BEDROCK: ErrorAnswers = {
     "internal": ("500 Internal Server Error", "InternalServerException", {"message": "internal failure"}),
     "unavailable": ("503 Service Unavailable", "ServiceUnavailableException", {"message": "unavailable"}),
 }
+# Statuses and members by the service model "lambda" of botocore.
+_LAMBDA: ErrorAnswers = {
+    "throttle": (
+        "429 Too Many Requests",
+        "TooManyRequestsException",
+        {"Reason": "CallerRateLimitExceeded", "Type": "User", "message": "Rate exceeded"},
+    ),
+    "internal": ("500 Internal Server Error", "ServiceException", {"Type": "Service", "Message": "internal failure"}),
+}
 #: Error answers of the services that have others than SageMaker.
-BY_SERVICE: Mapping[str, ErrorAnswers] = {"bedrock-runtime": _BEDROCK}
+BY_SERVICE: Mapping[str, ErrorAnswers] = {"bedrock-runtime": _BEDROCK, "lambda": _LAMBDA}
 _BROKEN_OFF = frozenset({"reset", "hang"})
 _HANG_SECONDS = 0.2
 

@@ -103,7 +103,10 @@ class ObjectEvents:
 
         Raises:
             S3ClientError: A destination is not there, is in another region, or does not let S3 in.
+            NotImplementedError: It asks for events to EventBridge.
         """
+        if "EventBridgeConfiguration" in wanted:
+            raise NotImplementedError("PutBucketNotificationConfiguration with EventBridgeConfiguration")
         # moto's own attribute stays empty: it would send messages of its own.
         if not wanted:
             vars(bucket)["notifications"] = None
@@ -112,7 +115,6 @@ class ObjectEvents:
             topic=wanted.get("TopicConfiguration"),
             queue=wanted.get("QueueConfiguration"),
             cloud_function=wanted.get("CloudFunctionConfiguration"),
-            event_bridge=wanted.get("EventBridgeConfiguration"),
         )
         destinations = [*configuration.queue, *configuration.topic, *configuration.cloud_function]
         for each in destinations:

@@ -11,12 +11,15 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
-from botocore.exceptions import ClientError
+from botocore.config import Config
+from botocore.exceptions import ClientError, HTTPClientError
 
-from embedstack.localaws import LocalAwsConfig
-from tests.integration.localaws.harness import Aws
-from tests.integration.localaws.lambda_harness import Lambda, package
+from embedstack.localaws import LocalAwsConfig, daemon
+from embedstack.localaws.pidfiles import ProcessIdentity
+from tests.integration.localaws.harness import Aws, wait_until
+from tests.integration.localaws.lambda_harness import Lambda, package, post
 
 ECHO = """
     import os, time
@@ -137,8 +140,7 @@ def test_a_function_that_takes_too_long_is_killed(functions: Lambda) -> None:
     assert answer["Payload"]["errorMessage"].endswith("Error: Task timed out after 1.00 seconds")
     assert "Task timed out after 1.00 seconds" in base64.b64decode(answer["LogResult"]).decode()
     assert functions.invoke("slow", {})["Payload"]["pid"] != before
-    with pytest.raises(ProcessLookupError):
-        os.kill(before, 0)
+    assert ProcessIdentity.of(before) is None
 
 
 def test_a_function_that_uses_too_much_memory_is_killed(functions: Lambda) -> None:
@@ -164,7 +166,9 @@ def test_a_killed_process_is_an_error_and_is_replaced(functions: Lambda, echo: s
     assert answer["Payload"]["errorType"] == "Runtime.ExitError"
     assert functions.invoke(echo, {})["Payload"]["count"] == 1
     # One that dies between two invocations is not noticed by anybody.
-    os.kill(functions.invoke(echo, {})["Payload"]["pid"], signal.SIGKILL)
+    pid = functions.invoke(echo, {})["Payload"]["pid"]
+    os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: ProcessIdentity.of(pid) is None)
     assert "FunctionError" not in functions.invoke(echo, {})
 
 
@@ -313,3 +317,44 @@ def test_json_logs(functions: Lambda) -> None:
     assert kinds == ["platform.initStart", "platform.start", None, "platform.report"]
     assert (lines[2]["level"], lines[2]["message"]) == ("WARNING", "careful")
     assert lines[3]["record"]["metrics"]["memorySizeMB"] == 256
+
+
+def test_faults_on_demand(functions: Lambda, echo: str) -> None:
+    url = f"{functions.aws.server.url}/_embedstack/faults"
+    fault = {"service": "lambda", "kind": "throttle", "rate": 1}
+    assert post(url, fault).status == 200
+    with pytest.raises(functions.client.exceptions.TooManyRequestsException) as refused:
+        functions.invoke(echo, {})
+    assert refused.value.response["Reason"] == "CallerRateLimitExceeded"
+    assert post(url, {**fault, "rate": 0}).status == 200
+    assert functions.invoke(echo, {})["StatusCode"] == 200
+
+
+def test_a_killed_local_aws_leaves_no_function_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    running = daemon.start(LocalAwsConfig(port=0), tmp_path)
+    try:
+        for name, value in running.environment().items():
+            monkeypatch.setenv(name, value)
+        session = boto3.Session()
+        role = session.client("iam").create_role(RoleName="r", AssumeRolePolicyDocument="{}")
+        client = session.client("lambda", config=Config(retries={"total_max_attempts": 1}))
+        client.create_function(
+            FunctionName="endless",
+            Runtime="python3.12",
+            Handler="function.handler",
+            Role=role["Role"]["Arn"],
+            Timeout=60,
+            Code={"ZipFile": package("import time\ndef handler(event, context):\n    time.sleep(60)")},
+        )
+        with ThreadPoolExecutor(1) as threads:
+            pending = threads.submit(client.invoke, FunctionName="endless")
+            containers = tmp_path / "containers"
+            wait_until(lambda: any(containers.glob("*.json")))
+            (record,) = containers.glob("*.json")
+            os.kill(running.pid, signal.SIGKILL)
+            with pytest.raises(HTTPClientError):
+                pending.result()
+        assert ProcessIdentity.of(int(record.stem)) is not None
+    finally:
+        daemon.stop(tmp_path)
+    assert ProcessIdentity.of(int(record.stem)) is None

@@ -63,6 +63,12 @@ class CodeFolders:
                 partial.rename(folder)
         return folder
 
+    def scratch(self) -> Path:
+        """The folder that environments have their own /tmp in."""
+        folder = self._folder / "tmp"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
     def runtime(self) -> Path:
         """A folder with nothing but the modules that Lambda's own runtime has.
 

@@ -36,6 +36,7 @@ class EnvironmentPlan:
         handler: ``module.function``.
         code: The folder with the unpacked package.
         runtime: The folder with the runtime's own modules.
+        scratch: The folder to make its own /tmp in.
         memory_mb: What the process may use.
         variables: Environment variables, the function's own and Lambda's.
     """
@@ -43,6 +44,7 @@ class EnvironmentPlan:
     handler: str
     code: Path
     runtime: Path
+    scratch: Path
     memory_mb: int
     variables: Mapping[str, str]
 
@@ -63,7 +65,7 @@ class ExecutionEnvironment:
         self._on_line = on_line
         self._rest = b""
         self._reading = threading.Lock()
-        self._scratch = Path(tempfile.mkdtemp(prefix="lambda-"))
+        self._scratch = Path(tempfile.mkdtemp(dir=plan.scratch))
         self.out_of_memory = False
         self.api = RuntimeApi()
         try:
@@ -84,6 +86,10 @@ class ExecutionEnvironment:
     def is_alive(self) -> bool:
         """Whether the process runs."""
         return self._process.poll() is None
+
+    def is_usable(self) -> bool:
+        """Whether it runs and waits for work, or is about to: a process that dies takes a moment to be dead."""
+        return self.is_alive() and not self.api.is_cut_off
 
     @property
     def exit_reason(self) -> str:

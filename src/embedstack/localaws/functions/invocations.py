@@ -5,18 +5,16 @@ import json
 import time
 import uuid
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from embedstack.localaws.functions.environment import EnvironmentPlan, ExecutionEnvironment
+from embedstack.localaws.functions.environment import ExecutionEnvironment
+from embedstack.localaws.functions.function_log import FunctionLog
 from embedstack.localaws.functions.log_lines import Report, SystemLines, timed_out
+from embedstack.localaws.functions.plans import environment_plan
 from embedstack.localaws.functions.pool import Throttled
 from embedstack.localaws.functions.runtime_api import Answer, Request
-from embedstack.localaws.logs import LogStream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from embedstack.localaws.config import LocalAwsConfig
     from embedstack.localaws.functions.code import CodeFolders
     from embedstack.localaws.functions.metrics import FunctionMetrics
@@ -32,8 +30,6 @@ SYNCHRONOUS_BYTES = 6_291_556
 #: What a start may take before it counts as part of the first invocation ("Understanding the Lambda execution
 #: environment lifecycle": AWS begins again within the function's timeout; here the start goes on).
 _INIT_SECONDS = 10.0
-#: LogResult holds "up to 4 KB" of the log (API reference of Invoke).
-_TAIL_BYTES = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,23 +67,6 @@ class _Course:
     started: float = field(default_factory=time.monotonic)
     status: str = "success"
     platform_error: str = ""
-
-
-class _FunctionLog:
-    """The log of one environment: CloudWatch's stream, the metrics in it, and the tail of the invocation."""
-
-    def __init__(self, stream: LogStream, extract: "Callable[[str], None]") -> None:
-        self._stream = stream
-        self._extract = extract
-        self.tail = bytearray()
-
-    def __call__(self, line: str) -> None:
-        if not line:
-            return
-        self._stream.write(line)
-        self._extract(line)
-        self.tail += line.encode() + b"\n"
-        del self.tail[:-_TAIL_BYTES]
 
 
 class Invoker:
@@ -157,24 +136,22 @@ class Invoker:
         usable = False
         try:
             course = _Course(request, _lines(function), float(function.timeout))
+            answer = None
             if lease.environment is None:
                 self._start(function, lease)
-                lease.log(course.lines.init_start())
+                _log(lease)(course.lines.init_start())
                 answer = self._await_start(lease, course)
-            else:
-                answer = None
-            if isinstance(lease.log, _FunctionLog):
-                lease.log.tail.clear()
-            lease.log(course.lines.start(request.request_id, str(function.version)))
+            log = _log(lease)
+            log.begin()
+            log(course.lines.start(request.request_id, str(function.version)))
             course.started = time.monotonic()
             if answer is None:
                 answer = self._await_answer(lease, course)
                 usable = course.platform_error == ""
             milliseconds = (time.monotonic() - course.started) * 1000
             self._close_log(function, lease, course, milliseconds)
-            tail = bytes(lease.log.tail) if isinstance(lease.log, _FunctionLog) else b""
             result = FunctionResult(
-                answer.payload, str(function.version), request.request_id, failed=answer.is_error, tail=tail
+                answer.payload, str(function.version), request.request_id, failed=answer.is_error, tail=log.tail
             )
             return result, milliseconds
         finally:
@@ -182,20 +159,8 @@ class Invoker:
 
     def _start(self, function: "FunctionRecord", lease: "Lease") -> None:
         """Start an environment's process; its output goes to a log stream of its own."""
-        now = datetime.now(UTC)
-        stream = f"{now:%Y/%m/%d}/[{function.version}]{uuid.uuid4().hex}"
-        group = str(function.logging["LogGroup"])
-        log = LogStream(function.account_id, function.region, group, stream, self._config.log_events_per_stream)
-        lease.log = _FunctionLog(log, lambda line: self._metrics.extract(function.account_id, function.region, line))
-        variables = _variables(function, group, stream) | self.client_environment | _region(function)
-        code = self._folders.code(function.code_sha_256, function.code_bytes)
-        plan = EnvironmentPlan(
-            handler=function.handler,
-            code=code,
-            runtime=self._folders.runtime(),
-            memory_mb=int(function.memory_size),
-            variables={**function.environment_vars, **variables, **_own(function)},
-        )
+        lease.log = FunctionLog(function, self._config.log_events_per_stream, self._metrics)
+        plan = environment_plan(function, lease.log, self._folders, self.client_environment)
         lease.environment = ExecutionEnvironment(plan, self._pids, lease.log)
 
     def _await_start(self, lease: "Lease", course: _Course) -> Answer | None:
@@ -214,7 +179,7 @@ class Invoker:
             environment.flush()
             course.status = course.status if course.status != "success" else "error"
             course.platform_error = course.platform_error or failed.error_type
-            lease.log(course.lines.init_failed(course.start_seconds * 1000, course.platform_error))
+            _log(lease)(course.lines.init_failed(course.start_seconds * 1000, course.platform_error))
         return failed
 
     def _await_answer(self, lease: "Lease", course: _Course) -> Answer:
@@ -247,7 +212,7 @@ class Invoker:
         environment.flush()
         course.status, course.platform_error = "timeout", "Sandbox.Timedout"
         request_id, seconds = course.request.request_id, course.timeout
-        lease.log(timed_out(request_id, seconds))
+        _log(lease)(timed_out(request_id, seconds))
         return _failure(
             "Sandbox.Timedout", f"RequestId: {request_id} Error: Task timed out after {seconds:.2f} seconds"
         )
@@ -256,21 +221,28 @@ class Invoker:
         environment = _environment(lease)
         environment.flush()
         request_id = course.request.request_id
-        lease.log(course.lines.end(request_id))
+        log = _log(lease)
+        log(course.lines.end(request_id))
         memory = int(function.memory_size)
         used = memory if environment.out_of_memory else min(environment.used_mb(), memory)
         start = course.start_seconds * 1000 if course.start_seconds is not None else None
         error_type = "" if course.status == "timeout" else course.platform_error
         report = Report(request_id, milliseconds, memory, used, start, course.status, error_type)
-        lease.log(course.lines.report(report))
+        log(course.lines.report(report))
         if error_type == "Runtime.ExitError":
-            lease.log(f"RequestId: {request_id} Error: {environment.exit_reason}\nRuntime.ExitError")
+            log(f"RequestId: {request_id} Error: {environment.exit_reason}\nRuntime.ExitError")
 
 
 def _environment(lease: "Lease") -> ExecutionEnvironment:
     if lease.environment is None:
         raise RuntimeError("a lease without an environment")
     return lease.environment
+
+
+def _log(lease: "Lease") -> FunctionLog:
+    if lease.log is None:
+        raise RuntimeError("a lease without a log")
+    return lease.log
 
 
 def _exited(environment: ExecutionEnvironment, course: _Course) -> Answer:
@@ -289,33 +261,3 @@ def _lines(function: "FunctionRecord") -> SystemLines:
 
 def _arn(function: "FunctionRecord", qualifier: str) -> str:
     return f"{function.unqualified_arn}:{qualifier}" if qualifier else function.unqualified_arn
-
-
-def _region(function: "FunctionRecord") -> dict[str, str]:
-    return {"AWS_REGION": function.region, "AWS_DEFAULT_REGION": function.region}
-
-
-def _own(function: "FunctionRecord") -> dict[str, str]:
-    """Endpoints that the function's configuration names beat the local AWS's, as they beat AWS's own."""
-    return {name: value for name, value in function.environment_vars.items() if name.startswith("AWS_ENDPOINT_URL")}
-
-
-def _variables(function: "FunctionRecord", group: str, stream: str) -> dict[str, str]:
-    """The variables that Lambda sets ("Defined runtime environment variables", Lambda developer guide)."""
-    settings: dict[str, Any] = {
-        "AWS_EXECUTION_ENV": f"AWS_Lambda_{function.run_time}",
-        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": function.memory_size,
-        "AWS_LAMBDA_FUNCTION_NAME": function.function_name,
-        "AWS_LAMBDA_FUNCTION_VERSION": function.version,
-        "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
-        "AWS_LAMBDA_LOG_GROUP_NAME": group,
-        "AWS_LAMBDA_LOG_STREAM_NAME": stream,
-        "AWS_XRAY_CONTEXT_MISSING": "LOG_ERROR",
-        # Nobody listens: traces are not kept.
-        "AWS_XRAY_DAEMON_ADDRESS": "127.0.0.1:2000",
-        "LANG": "en_US.UTF-8",
-        "TZ": ":UTC",
-    }
-    if function.logging["LogFormat"] == "JSON":
-        settings |= {"AWS_LAMBDA_LOG_FORMAT": "JSON", "AWS_LAMBDA_LOG_LEVEL": function.logging["ApplicationLogLevel"]}
-    return {name: str(value) for name, value in settings.items()}

@@ -3,13 +3,17 @@
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
+
+from embedstack.localaws.threads import at_the_same_time
 
 if TYPE_CHECKING:
     from embedstack.localaws.functions.environment import ExecutionEnvironment
+    from embedstack.localaws.functions.function_log import FunctionLog
     from embedstack.localaws.functions.record import FunctionRecord
 
 __all__ = ["ACCOUNT_CONCURRENCY", "UNRESERVED_MINIMUM", "EnvironmentPool", "Lease", "Throttled"]
@@ -39,7 +43,7 @@ class Lease:
         function: The function's ARN without a version.
         key: ARN, version and revision: what its environments have in common.
         environment: None until it was started.
-        log: Takes the lines of Lambda itself about it.
+        log: Where its lines go; None until it was started.
         retired: Whether it ends with its invocation.
         released: When it became idle, on ``time.monotonic``'s scale; None while it is busy.
     """
@@ -47,9 +51,9 @@ class Lease:
     function: str
     key: tuple[str, str, str]
     environment: "ExecutionEnvironment | None" = None
-    log: Callable[[str], None] = print
+    log: "FunctionLog | None" = None
     retired: bool = False
-    released: float | None = field(default=None)
+    released: float | None = None
 
 
 class EnvironmentPool:
@@ -115,7 +119,7 @@ class EnvironmentPool:
                 idle = [lease for lease in self._leases if lease.released is not None]
                 # The one used last is the warmest, and the others may end.
                 warm = max((lease for lease in idle if lease.key == key), key=_since, default=None)
-                if warm is not None and warm.environment is not None and warm.environment.is_alive():
+                if warm is not None and warm.environment is not None and warm.environment.is_usable():
                     warm.released = None
                     return warm
                 leaving = warm
@@ -153,8 +157,7 @@ class EnvironmentPool:
             for lease in stale:
                 lease.retired = True
             self._leases = [lease for lease in self._leases if lease not in idle]
-        for lease in idle:
-            _end(lease)
+        _end_all(idle)
 
     def tick(self) -> None:
         """Hold the busy ones to their memory, and end the idle ones."""
@@ -170,8 +173,7 @@ class EnvironmentPool:
         for environment in busy:
             if environment is not None:
                 environment.limit_memory()
-        for lease in idle:
-            _end(lease)
+        _end_all(idle)
 
     def close(self) -> None:
         """End every environment; invocations that wait or run end with errors."""
@@ -184,8 +186,7 @@ class EnvironmentPool:
         for environment in busy:
             if environment is not None:
                 environment.kill()
-        for lease in idle:
-            _end(lease)
+        _end_all(idle)
         with self._changed:
             # Whoever leased one sees its process die and gives it back.
             self._changed.wait_for(lambda: not self._leases, timeout=10)
@@ -198,3 +199,7 @@ def _since(lease: Lease) -> float:
 def _end(lease: Lease) -> None:
     if lease.environment is not None:
         lease.environment.stop()
+
+
+def _end_all(leases: Iterable[Lease]) -> None:
+    at_the_same_time([partial(_end, lease) for lease in leases])

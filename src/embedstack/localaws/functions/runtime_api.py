@@ -6,6 +6,8 @@ environment has an API of its own on a port of its own, as on AWS.
 
 import json
 import re
+import select
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -67,6 +69,7 @@ class RuntimeApi:
         """Open a port on 127.0.0.1 and serve."""
         self._changed = threading.Condition()
         self._asked = False
+        self._waiting: socket.socket | None = None
         self._pending: Request | None = None
         self._current: str | None = None
         self._answer: Answer | None = None
@@ -123,12 +126,26 @@ class RuntimeApi:
         self._thread.join()
         self._server.server_close()
 
-    def next(self) -> Request | None:
-        """The process asks for work: block until there is some; None when there will be none."""
+    @property
+    def is_cut_off(self) -> bool:
+        """Whether the process asked for work and has gone away since."""
         with self._changed:
-            self._asked = True
+            connection = self._waiting
+            if connection is None:
+                return False
+            readable, _, _ = select.select([connection], [], [], 0)
+            try:
+                return bool(readable) and not connection.recv(1, socket.MSG_PEEK)
+            except OSError:
+                return True
+
+    def next(self, connection: socket.socket) -> Request | None:
+        """The process asks for work, by a connection: block until there is some; None when there will be none."""
+        with self._changed:
+            self._asked, self._waiting = True, connection
             self._changed.notify_all()
             self._changed.wait_for(lambda: self._pending is not None or self._closed)
+            self._waiting = None
             request, self._pending = self._pending, None
             self._current = request.request_id if request is not None else None
             return None if self._closed else request
@@ -177,7 +194,7 @@ class _Handler(BaseHTTPRequestHandler):
         if self.path != _ROOT + "invocation/next":
             self._send(404, _error("InvalidRequest", f"no such path: {self.path}"))
             return
-        request = self._api.next()
+        request = self._api.next(self.connection)
         if request is None:
             self.close_connection = True
             return
