@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from flask import Flask
 from moto.applicationautoscaling.responses import ApplicationAutoScalingResponse
+from moto.awslambda.responses import LambdaResponse
 from moto.budgets.responses import BudgetsResponse
 from moto.ce.responses import CostExplorerResponse
 from moto.cloudformation.responses import CloudFormationResponse
@@ -18,6 +19,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 from moto.s3.responses import S3Response
 from moto.sagemaker.responses import SageMakerResponse
 from moto.sagemakerruntime.responses import SageMakerRuntimeResponse
+from moto.sqs.responses import SQSResponse
 from werkzeug.exceptions import NotFound
 
 from embedstack.localaws.autoscaling.responses import ApplicationAutoScaling
@@ -27,11 +29,16 @@ from embedstack.localaws.cloudformation.responses import CloudFormation
 from embedstack.localaws.cloudwatch.alarm_service import CloudWatch
 from embedstack.localaws.cost_anomalies import CostAnomalies
 from embedstack.localaws.error_answers import protect
+from embedstack.localaws.functions.responses import Functions
 from embedstack.localaws.health import HEALTH_PATH
 from embedstack.localaws.invocations import SageMakerRuntime
 from embedstack.localaws.kms import Kms
 from embedstack.localaws.null_members import answer_without_nulls
+from embedstack.localaws.queues.message_queue import MessageQueue
+from embedstack.localaws.queues.moves import MessageMoves
+from embedstack.localaws.queues.responses import Sqs
 from embedstack.localaws.s3 import S3
+from embedstack.localaws.s3_events import ObjectEvents
 from embedstack.localaws.s3vectors.service import S3Vectors, is_s3vectors
 from embedstack.localaws.sagemaker import SageMaker
 
@@ -42,6 +49,7 @@ if TYPE_CHECKING:
     from embedstack.localaws.autoscaling.service import AutoScaling
     from embedstack.localaws.cloudwatch.monitoring import Monitoring
     from embedstack.localaws.endpoint_host import EndpointHost
+    from embedstack.localaws.functions.host import FunctionHost
 
 __all__ = ["LocalAwsApplication"]
 
@@ -58,6 +66,7 @@ class LocalAwsApplication(DomainDispatcherApplication):  # type: ignore[misc]  #
         monitoring: "Monitoring",
         auto_scaling: "AutoScaling",
         async_inference: "AsyncInference",
+        functions: "FunctionHost",
         vectors: S3Vectors,
         describe: Callable[[], dict[str, Any]],
     ) -> None:
@@ -68,11 +77,16 @@ class LocalAwsApplication(DomainDispatcherApplication):  # type: ignore[misc]  #
             monitoring: The metrics and alarms behind CloudWatch.
             auto_scaling: The targets behind Application Auto Scaling.
             async_inference: The queues behind InvokeEndpointAsync.
+            functions: The functions behind Lambda.
             vectors: S3 Vectors.
             describe: What the health check answers.
         """
         # Classes are what moto routes to; a subclass per application carries its host without any global.
         control_plane = type("SageMaker", (SageMaker,), {"host": host})
+        # moto registers each model class by its package: the module has to be named.
+        queue_class = type(
+            "LocalQueue", (MessageQueue,), {"simulated": monitoring.time, "__module__": MessageQueue.__module__}
+        )
         self._replacements: dict[Any, Any] = {
             ApplicationAutoScalingResponse: type(
                 "ApplicationAutoScaling", (ApplicationAutoScaling,), {"auto_scaling": auto_scaling}
@@ -84,11 +98,13 @@ class LocalAwsApplication(DomainDispatcherApplication):  # type: ignore[misc]  #
             CloudWatchResponse: type("CloudWatch", (CloudWatch,), {"monitoring": monitoring}),
             CostExplorerResponse: CostAnomalies,
             KmsResponse: Kms,
-            S3Response: S3,
+            LambdaResponse: type("Functions", (Functions,), {"host": functions}),
+            S3Response: type("S3", (S3,), {"events": ObjectEvents(functions.submit)}),
             SageMakerResponse: control_plane,
             SageMakerRuntimeResponse: type(
                 "SageMakerRuntime", (SageMakerRuntime,), {"host": host, "async_inference": async_inference}
             ),
+            SQSResponse: type("Sqs", (Sqs,), {"queue_class": queue_class, "moves": MessageMoves()}),
         }
         self._describe = describe
         self._bedrock = BedrockRuntime()

@@ -44,6 +44,8 @@ class LocalAwsConfig:
         restart_backoff: Pause before a container that failed to start is started again; doubles up to
             ``restart_backoff_limit``.
         restart_backoff_limit: Longest pause between two starts.
+        function_processes: Lambda execution environments at the same time, of all functions. AWS runs up to 1,000; an
+            invocation that it would start another one for waits here for one.
         artefact_bytes: Largest unpacked model artefact (a serverless endpoint has 5 GB of disk).
         clock_speed: How fast the time of metrics, alarms, schedules and cooldowns runs, as a multiple of the
             machine's.
@@ -71,6 +73,7 @@ class LocalAwsConfig:
     drain_timeout: float = 60.0
     restart_backoff: float = 1.0
     restart_backoff_limit: float = 30.0
+    function_processes: int = 10
     artefact_bytes: int = 5 * 1024 * _MIB
     clock_speed: float = 1.0
     vector_writes_per_second: int = 1000
@@ -82,8 +85,8 @@ class LocalAwsConfig:
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Self:
         """Read the environment.
 
-        LOCALAWS_PORT, LOCALAWS_IDLE_SECONDS, LOCALAWS_CLOCK_SPEED, AWS_REGION (or AWS_DEFAULT_REGION) and
-        EMBEDSTACK_MODELS_DIR.
+        LOCALAWS_PORT, LOCALAWS_IDLE_SECONDS, LOCALAWS_CLOCK_SPEED, LOCALAWS_FUNCTION_PROCESSES, AWS_REGION (or
+        AWS_DEFAULT_REGION) and EMBEDSTACK_MODELS_DIR.
 
         Raises:
             ValueError: A number is not a number.
@@ -93,6 +96,7 @@ class LocalAwsConfig:
             port=int(environ.get("LOCALAWS_PORT") or default.port),
             idle_seconds=float(environ.get("LOCALAWS_IDLE_SECONDS") or default.idle_seconds),
             clock_speed=float(environ.get("LOCALAWS_CLOCK_SPEED") or default.clock_speed),
+            function_processes=int(environ.get("LOCALAWS_FUNCTION_PROCESSES") or default.function_processes),
             region=environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION") or default.region,
             models_dir=Path(environ.get("EMBEDSTACK_MODELS_DIR") or default.models_dir).absolute(),
         )

@@ -73,8 +73,21 @@ _S3VECTORS: ErrorAnswers = {
     "quota": ("402 Payment Required", "ServiceQuotaExceededException", {"message": "a quota is exceeded"}),
     "denied": ("403 Forbidden", "AccessDeniedException", {"message": "the caller may not do this"}),
 }
+# Statuses and members by the service model "lambda" of botocore.
+_LAMBDA: ErrorAnswers = {
+    "throttle": (
+        "429 Too Many Requests",
+        "TooManyRequestsException",
+        {"Reason": "CallerRateLimitExceeded", "Type": "User", "message": "Rate exceeded"},
+    ),
+    "internal": ("500 Internal Server Error", "ServiceException", {"Type": "Service", "Message": "internal failure"}),
+}
 #: Error answers of the services that have others than SageMaker.
-BY_SERVICE: Mapping[str, ErrorAnswers] = {"bedrock-runtime": _BEDROCK, "s3vectors": _S3VECTORS}
+BY_SERVICE: Mapping[str, ErrorAnswers] = {
+    "bedrock-runtime": _BEDROCK,
+    "lambda": _LAMBDA,
+    "s3vectors": _S3VECTORS,
+}
 _BROKEN_OFF = frozenset({"reset", "hang"})
 _HANG_SECONDS = 0.2
 

@@ -39,30 +39,49 @@ def console_link(source: LogSource) -> str:
     return f"See {url}#logEventViewer:group={source.log_group} in account {source.account_id} for more information."
 
 
-class ContainerLog:
-    """One container's log stream; the group and the stream appear with the first line, as on AWS."""
+class LogStream:
+    """One log stream; the group and the stream appear with the first line, as on AWS."""
 
     #: moto's log streams are not safe for concurrent writers.
     _lock = threading.Lock()
 
-    def __init__(self, source: LogSource, kept_events: int) -> None:
-        self._source = source
+    def __init__(self, account_id: str, region: str, group: str, name: str, kept_events: int) -> None:
+        """Prepare.
+
+        Args:
+            account_id: Whose.
+            region: Where.
+            group: The log group.
+            name: The stream.
+            kept_events: Older lines than so many are dropped.
+        """
+        self._account_id = account_id
+        self._region = region
+        self._group = group
+        self._name = name
         self._kept_events = kept_events
-        self._group = source.log_group
-        self._stream = f"{source.log_stream_prefix}/{uuid.uuid4().hex}"
 
     def write(self, line: str) -> None:
         """Add one line, stamped now. An empty line is dropped, because CloudWatch refuses empty events."""
         if not line.strip():
             return
         with self._lock:
-            backend = logs_backends[self._source.account_id][self._source.region]
+            backend = logs_backends[self._account_id][self._region]
             backend.ensure_log_group(self._group)
             streams = backend.groups[self._group].streams
-            if self._stream not in streams:
-                backend.create_log_stream(self._group, self._stream)
+            if self._name not in streams:
+                backend.create_log_stream(self._group, self._name)
             events = [{"timestamp": time.time_ns() // 1_000_000, "message": line}]
-            backend.put_log_events(self._group, self._stream, events)
-            kept = streams[self._stream].events
+            backend.put_log_events(self._group, self._name, events)
+            kept = streams[self._name].events
             if len(kept) > self._kept_events:
                 del kept[: -self._kept_events]
+
+
+class ContainerLog(LogStream):
+    """One container's log stream."""
+
+    def __init__(self, source: LogSource, kept_events: int) -> None:
+        """Name a stream for a new container of the source."""
+        name = f"{source.log_stream_prefix}/{uuid.uuid4().hex}"
+        super().__init__(source.account_id, source.region, source.log_group, name, kept_events)

@@ -1,13 +1,16 @@
-"""S3, with two things that moto leaves out of what it is told, and two that it answers wrongly."""
+"""S3, with two things that moto leaves out of what it is told, two that it answers wrongly, and event notifications."""
 
 import json
-from functools import partial
-from typing import Any
+from functools import cached_property, partial
+from typing import Any, ClassVar
 
 import xmltodict
 from moto.core.responses import ActionResult
 from moto.iam.access_control import IAMPolicy, PermissionResult
 from moto.s3.responses import S3Response
+
+from embedstack.localaws.s3_events import ObjectEvents
+from embedstack.localaws.s3_objects import WatchedObjects
 
 _KEPT = "NewerNoncurrentVersions"
 
@@ -18,6 +21,27 @@ class S3(S3Response):  # type: ignore[misc]  # moto is untyped
     moto denies by such a statement whatever the transport is, because it does not read conditions. Requests to the
     local AWS never leave the machine and count as encrypted.
     """
+
+    events: ClassVar[ObjectEvents]
+
+    @cached_property
+    def backend(self) -> Any:
+        """Moto's backend, watched: one of these objects answers one request."""
+        return WatchedObjects(super().backend, self.events, self.current_account)
+
+    def bucket_response(self, request: Any, full_url: str, headers: Any) -> Any:
+        """Answer a request to a bucket; events go out when all of it is done."""
+        try:
+            return super().bucket_response(request, full_url, headers)
+        finally:
+            self.backend.tell()
+
+    def key_response(self, request: Any, full_url: str, headers: Any) -> Any:
+        """Answer a request to an object; events go out when all of it is done."""
+        try:
+            return super().key_response(request, full_url, headers)
+        finally:
+            self.backend.tell()
 
     def _bucket_response(self, request: Any, full_url: str) -> Any:
         # Who pays for requests: moto would list the bucket.

@@ -26,8 +26,11 @@ from embedstack.localaws.conformance import AnswerCheck
 from embedstack.localaws.endpoint_host import EndpointHost
 from embedstack.localaws.errors import LocalAwsError
 from embedstack.localaws.faults import FaultInjector
+from embedstack.localaws.functions.host import FunctionHost
+from embedstack.localaws.functions.urls import serve_function_urls
 from embedstack.localaws.metrics import MetricRecorder
 from embedstack.localaws.pidfiles import PidFiles
+from embedstack.localaws.queues.metrics import QueueMetrics
 from embedstack.localaws.s3vectors.service import S3Vectors
 from embedstack.localaws.simulated_time import SimulatedTime, TimeControl
 
@@ -54,7 +57,7 @@ class LocalAws:
         self._temporary: Path | None = None
         self._server: BaseWSGIServer | None = None
         self._host: EndpointHost | None = None
-        self._services: list[AlarmEvaluator | AutoScaling | AsyncInference] = []
+        self._services: list[AlarmEvaluator | AutoScaling | AsyncInference | FunctionHost] = []
         self._pids: PidFiles | None = None
         self._thread: threading.Thread | None = None
 
@@ -125,7 +128,8 @@ class LocalAws:
         if state_dir is None:
             state_dir = self._temporary = Path(tempfile.mkdtemp(prefix="localaws-"))
         config = dataclasses.replace(self.config, state_dir=state_dir)
-        shutil.rmtree(state_dir / "models", ignore_errors=True)
+        for remains in ("models", "functions"):
+            shutil.rmtree(state_dir / remains, ignore_errors=True)
         self._pids = PidFiles(state_dir / "containers")
         self._pids.reap(config.stop_grace)
         simulated = SimulatedTime(config.clock_speed)
@@ -137,13 +141,15 @@ class LocalAws:
         queues = AsyncInference(self._host)
         monitoring.alarms.on_minute(queues.sample)
         vectors = S3Vectors(config.vector_writes_per_second, config.vectors_per_second)
+        monitoring.alarms.on_minute(QueueMetrics(monitoring.metrics).sample)
+        functions = FunctionHost(config, state_dir, self._pids, monitoring.metrics, simulated)
         services: WSGIApplication = LocalAwsApplication(
-            self._host, monitoring, scaling, queues, vectors, self._describe
+            self._host, monitoring, scaling, queues, functions, vectors, self._describe
         )
         if config.check_answers:
             services = AnswerCheck(services)
-        application = TimeControl(FaultInjector(services), simulated)
-        self._services = [monitoring.alarms, scaling, queues]
+        application = TimeControl(FaultInjector(serve_function_urls(services, functions)), simulated)
+        self._services = [monitoring.alarms, scaling, queues, functions]
         for service in self._services:
             service.start()
         with _listen(config.port) as listener:
@@ -155,6 +161,7 @@ class LocalAws:
                 request_handler=_RequestHandler,
                 fd=listener.fileno(),
             )
+        functions.serve_on(self.port)
         self._thread = threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, name="localaws-http", daemon=True
         )

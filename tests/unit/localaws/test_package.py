@@ -29,11 +29,13 @@ def test_configuration_comes_from_the_environment() -> None:
     environ = {
         "LOCALAWS_PORT": "5000",
         "LOCALAWS_IDLE_SECONDS": "7",
+        "LOCALAWS_FUNCTION_PROCESSES": "3",
         "AWS_DEFAULT_REGION": "eu-central-1",
         "EMBEDSTACK_MODELS_DIR": "/srv/models",
     }
     config = LocalAwsConfig.from_environment(environ)
     assert (config.port, config.idle_seconds, config.region) == (5000, 7.0, "eu-central-1")
+    assert config.function_processes == 3
     assert str(config.models_dir) == "/srv/models"
     default = LocalAwsConfig.from_environment({})
     assert (default.port, default.region, default.serverless_payload_bytes) == (4580, "us-east-1", 4 * 2**20)

@@ -38,6 +38,31 @@ _OF_SERVICES: dict[str, frozenset[str]] = {
     "logs": frozenset({"ValidationException"}),
     # "SerializationException" (HTTP 400) for a body that is no JSON of the operation, in users' reports.
     "s3vectors": frozenset({"SerializationException"}),
+    # "Error codes for the Amazon EC2 API": its model declares none at all.
+    "ec2": frozenset(
+        {
+            "DependencyViolation",
+            "InvalidGroup.Duplicate",
+            "InvalidGroup.NotFound",
+            "InvalidNetworkInterfaceID.NotFound",
+            "InvalidPermission.Duplicate",
+            "InvalidPermission.NotFound",
+            "InvalidRouteTableID.NotFound",
+            "InvalidSecurityGroupRuleId.NotFound",
+            "InvalidSubnetID.NotFound",
+            "InvalidVpcEndpointId.NotFound",
+            "InvalidVpcID.NotFound",
+        }
+    ),
+    # The codes of the query protocol, which the service names beside those of its model (header x-amzn-query-error).
+    "sqs": frozenset(
+        {
+            "AWS.SimpleQueueService.BatchEntryIdsNotDistinct",
+            "AWS.SimpleQueueService.EmptyBatchRequest",
+            "AWS.SimpleQueueService.NonExistentQueue",
+            "AWS.SimpleQueueService.PurgeQueueInProgress",
+        }
+    ),
     # Amazon S3 API reference, "List of error codes": the model declares next to none of them.
     "s3": frozenset(
         {

@@ -4,6 +4,7 @@ __all__ = ["is_known_deviation", "undeclared_members", "undeclared_values"]
 
 _OPERATIONS = {
     "s3.GetBucketLocation": "the element of the answer is the text itself, which botocore special-cases too",
+    "lambda.GetFunctionCodeSigningConfig": "of a function without one, the ARN that the model requires is not there",
 }
 #: Members that AWS answers and its models do not have, by shape.
 _MEMBERS = {

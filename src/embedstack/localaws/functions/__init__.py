@@ -1,0 +1,1 @@
+"""AWS Lambda: functions that are running processes, what invokes them, and what they are limited to."""

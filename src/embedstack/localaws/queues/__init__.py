@@ -1,0 +1,1 @@
+"""Amazon SQS: standard queues that several may read at once, and their metrics."""
