@@ -29,7 +29,10 @@ def _throughput(offline: dict[str, Any], baseline: str) -> list[str]:
         y = _TOP + row * height
         width = (right - left) * rate / max(rates.values())
         fill = _OURS if name.startswith("embedstack") else _OTHERS
-        label = f"{rate:.0f}" + (f" ({rate / rates[baseline]:.1f}x)" if baseline in rates else "")
+        label = f"{rate:.0f}"
+        if baseline in offline:
+            rounds = zip(offline[name]["mix"], offline[baseline]["mix"], strict=True)
+            label += f" ({median(own / other for own, other in rounds):.1f}x)"
         drawn += [
             svg.text(left - 8, y + height / 2 + 4, name, anchor="end"),
             f'<rect x="{left}" y="{y + 3:.1f}" width="{width:.1f}" height="{height - 6:.1f}" rx="2" fill="{fill}"/>',
@@ -51,16 +54,19 @@ def _latency(latency: dict[Any, Any]) -> list[str]:
     def y(milliseconds: float) -> float:
         return bottom - (bottom - _TOP) * (math.log2(milliseconds) - low) / max(high - low, 1)
 
-    drawn = [svg.text(520, 32, "One short text over HTTP: milliseconds by clients at once", size=16, weight=600)]
+    drawn = [svg.text(520, 32, "One short text over HTTP: ms by clients", size=16, weight=600)]
     for power in range(low, high + 1):
         drawn.append(f'<path d="M{left} {y(2.0**power):.1f}H{right}" stroke="{svg.GRID}"/>')
         drawn.append(svg.text(left - 8, y(2.0**power) + 4, f"{2.0**power:g}", anchor="end"))
     drawn += [svg.text(x(number), bottom + 20, str(number), anchor="middle") for number in clients]
+    label = math.inf
     for part, colour in _LINES.items():
         values = [load[part] * 1000 for load in latency.values()]
         points = zip(clients, values, strict=True)
         drawn.append(svg.line(((x(number), y(value)) for number, value in points), colour))
-        drawn.append(svg.text(right + 8, y(values[-1]) + 4, part, fill=colour))
+        # Names that would touch are moved apart; the lines come from the lowest to the highest.
+        label = min(y(values[-1]) + 4, label - 14)
+        drawn.append(svg.text(right + 8, label, part, fill=colour))
     loads = list(latency.values())
     rates = " and ".join(f"{load['requests']:.0f}" for load in (loads[0], loads[-1]))
     drawn.append(

@@ -4,7 +4,8 @@
     ├── ConfigurationError            a setting, a file or a tool is missing or wrong
     ├── InputError                    the caller's text cannot be embedded as it is
     │   ├── TextTooLong               more tokens than the model reads, and truncation is off
-    │   └── PayloadTooLarge           more bytes or items than one request may carry
+    │   ├── PayloadTooLarge           more bytes or items than one request may carry
+    │   └── DocumentRefused           a file that no text can be read from
     ├── EndpointError                 the endpoint did not answer with vectors
     │   ├── EndpointNotFound          no endpoint of that name in this account and region
     │   ├── EndpointAsleep            scaled to zero; it wakes in minutes
@@ -31,7 +32,7 @@ Each message names the input and the remedy. Texts and vectors are never part of
 """
 
 import copy
-from typing import ClassVar, Self
+from typing import ClassVar, Literal, Self
 
 __all__ = [
     "BudgetExceeded",
@@ -43,6 +44,7 @@ __all__ = [
     "CountMismatch",
     "DeadlineExceeded",
     "DimensionMismatch",
+    "DocumentRefused",
     "EmbedStackError",
     "EndpointAsleep",
     "EndpointError",
@@ -60,6 +62,13 @@ __all__ = [
     "StoreUnavailable",
     "TextTooLong",
     "Throttled",
+]
+
+
+#: Why a document was refused: no text in it; larger than a limit; binary where text was expected; in no encoding that
+#: was tried; behind a password; damaged; of a kind that is not read; or its reading took too much time or memory.
+RefusalReason = Literal[
+    "empty", "too_large", "not_text", "undecodable", "encrypted", "corrupt", "unsupported", "too_complex"
 ]
 
 
@@ -120,6 +129,26 @@ class TextTooLong(InputError):
 
 class PayloadTooLarge(InputError):
     """A request carries more bytes or items than its receiver accepts."""
+
+
+class DocumentRefused(InputError):
+    """No text can be read from a file; the message names the file and what to do, and holds nothing of its content.
+
+    Attributes:
+        reason: Why, as one word for a count or a filter.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        reason: RefusalReason = "corrupt",
+        retryable: bool | None = None,
+        request_id: str | None = None,
+        index: int | None = None,
+    ) -> None:
+        super().__init__(message, retryable=retryable, request_id=request_id, index=index)
+        self.reason = reason
 
 
 class EndpointError(EmbedStackError):

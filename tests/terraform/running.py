@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,15 +22,26 @@ class Applied:
     outputs: dict[str, Any]
 
 
-def terraform(folder: Path, *arguments: str) -> str:
-    """Run terraform in a folder as it would run for somebody without an account, and return what it says."""
+def terraform(folder: Path, *arguments: str, attached: Mapping[str, str] | None = None) -> str:
+    """Run terraform in a folder as it would run for somebody without an account, and return what it says.
+
+    Args:
+        folder: Where.
+        arguments: The command and its options.
+        attached: From :func:`~tests.terraform.attached_provider.attached_provider`, to use a provider that runs.
+    """
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "TF_VAR_", "TF_WORKSPACE"))
     }
     done = subprocess.run(
         ["terraform", *arguments, "-no-color"],
         cwd=folder,
-        env=environment | {"AWS_EC2_METADATA_DISABLED": "true", "TF_DATA_DIR": str(folder / ".terraform")},
+        env={
+            **environment,
+            **(attached or {}),
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "TF_DATA_DIR": str(folder / ".terraform"),
+        },
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -32,6 +32,7 @@ from embedstack.localaws.invocations import SageMakerRuntime
 from embedstack.localaws.kms import Kms
 from embedstack.localaws.null_members import answer_without_nulls
 from embedstack.localaws.s3 import S3
+from embedstack.localaws.s3vectors.service import S3Vectors, is_s3vectors
 from embedstack.localaws.sagemaker import SageMaker
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ class LocalAwsApplication(DomainDispatcherApplication):  # type: ignore[misc]  #
         monitoring: "Monitoring",
         auto_scaling: "AutoScaling",
         async_inference: "AsyncInference",
+        vectors: S3Vectors,
         describe: Callable[[], dict[str, Any]],
     ) -> None:
         """Build the application.
@@ -66,6 +68,7 @@ class LocalAwsApplication(DomainDispatcherApplication):  # type: ignore[misc]  #
             monitoring: The metrics and alarms behind CloudWatch.
             auto_scaling: The targets behind Application Auto Scaling.
             async_inference: The queues behind InvokeEndpointAsync.
+            vectors: S3 Vectors.
             describe: What the health check answers.
         """
         # Classes are what moto routes to; a subclass per application carries its host without any global.
@@ -75,7 +78,7 @@ class LocalAwsApplication(DomainDispatcherApplication):  # type: ignore[misc]  #
                 "ApplicationAutoScaling", (ApplicationAutoScaling,), {"auto_scaling": auto_scaling}
             ),
             CloudFormationResponse: type(
-                "CloudFormation", (CloudFormation,), {"host": host, "control_plane": control_plane}
+                "CloudFormation", (CloudFormation,), {"host": host, "control_plane": control_plane, "vectors": vectors}
             ),
             BudgetsResponse: Budgets,
             CloudWatchResponse: type("CloudWatch", (CloudWatch,), {"monitoring": monitoring}),
@@ -89,6 +92,7 @@ class LocalAwsApplication(DomainDispatcherApplication):  # type: ignore[misc]  #
         }
         self._describe = describe
         self._bedrock = BedrockRuntime()
+        self._vectors = vectors
         default_user_config["iam"]["load_aws_managed_policies"] = True
         super().__init__(self._create_service)
 
@@ -104,6 +108,8 @@ class LocalAwsApplication(DomainDispatcherApplication):  # type: ignore[misc]  #
             return NotFound()(environ, start_response)
         if is_bedrock(environ):
             return self._bedrock(environ, start_response)
+        if is_s3vectors(environ):
+            return self._vectors(environ, start_response)
         return answer_without_nulls(super().__call__, environ, _without_cors(start_response))
 
     def infer_service_region_host(self, environ: "WSGIEnvironment", path: str) -> str | None:

@@ -21,7 +21,8 @@ class LocalAwsConfig:
 
     Sources of the figures: SageMaker developer guide, "Deploy models with Amazon SageMaker Serverless Inference"
     (4 MB, 60 s, 180 s start), "Custom Inference Code with Hosting Services" (25 MB, 2 s ping, 30 s from SIGTERM to
-    SIGKILL), "Asynchronous inference" (1 GB), and the ContainerStartupHealthCheckTimeoutInSeconds default (4 minutes).
+    SIGKILL), "Asynchronous inference" (1 GB), and the ContainerStartupHealthCheckTimeoutInSeconds default (4 minutes);
+    Amazon S3 user guide, "Limitations and restrictions" of S3 Vectors.
 
     Attributes:
         port: TCP port on 127.0.0.1; 0 lets the system choose.
@@ -46,6 +47,8 @@ class LocalAwsConfig:
         artefact_bytes: Largest unpacked model artefact (a serverless endpoint has 5 GB of disk).
         clock_speed: How fast the time of metrics, alarms, schedules and cooldowns runs, as a multiple of the
             machine's.
+        vector_writes_per_second: PutVectors and DeleteVectors of one index of S3 Vectors.
+        vectors_per_second: Vectors put into one index or deleted from it.
         log_events_per_stream: Container log lines kept per stream; older ones are dropped.
         check_answers: Hold every answer against the service's model, and answer an error where it breaks it: for
             tests of the local AWS, whose every process LOCALAWS_CHECK_ANSWERS=1 asks for it.
@@ -70,6 +73,8 @@ class LocalAwsConfig:
     restart_backoff_limit: float = 30.0
     artefact_bytes: int = 5 * 1024 * _MIB
     clock_speed: float = 1.0
+    vector_writes_per_second: int = 1000
+    vectors_per_second: int = 2500
     log_events_per_stream: int = 10_000
     check_answers: bool = field(default_factory=lambda: os.environ.get("LOCALAWS_CHECK_ANSWERS") == "1")
 

@@ -1,12 +1,14 @@
 """Faults on demand: a share of a service's requests fails in the ways that AWS, networks and models fail.
 
-``POST /_embedstack/faults`` with ``{"service", "kind", "rate", "seed", "seconds"}`` sets the fault of a service, and a
-rate of 0 ends it. ``seconds`` is how long a ``hang`` lasts at most: longer than the client's patience, it ends when the
-client gives up. Nothing fails before someone asks for it.
+``POST /_embedstack/faults`` with ``{"service", "kind", "rate", "seed", "seconds", "count"}`` sets the fault of a
+service, and a rate of 0 ends it. ``count`` is after how many it ends by itself. ``seconds`` is how long a ``hang``
+lasts at most: longer than the client's patience, it ends when the client gives up. Nothing fails before someone asks
+for it.
 """
 
 import io
 import json
+import math
 import random
 import select
 import socket
@@ -58,8 +60,21 @@ _BEDROCK: ErrorAnswers = {
     "internal": ("500 Internal Server Error", "InternalServerException", {"message": "internal failure"}),
     "unavailable": ("503 Service Unavailable", "ServiceUnavailableException", {"message": "unavailable"}),
 }
+# Statuses and members by the service model "s3vectors" of botocore.
+_S3VECTORS: ErrorAnswers = {
+    "throttle": ("429 Too Many Requests", "TooManyRequestsException", {"message": "Please reduce your request rate."}),
+    "timeout": ("408 Request Timeout", "RequestTimeoutException", {"message": "the request took too long"}),
+    "internal": ("500 Internal Server Error", "InternalServerException", {"message": "internal failure"}),
+    "unavailable": (
+        "503 Service Unavailable",
+        "ServiceUnavailableException",
+        {"message": "Currently unable to handle the request"},
+    ),
+    "quota": ("402 Payment Required", "ServiceQuotaExceededException", {"message": "a quota is exceeded"}),
+    "denied": ("403 Forbidden", "AccessDeniedException", {"message": "the caller may not do this"}),
+}
 #: Error answers of the services that have others than SageMaker.
-BY_SERVICE: Mapping[str, ErrorAnswers] = {"bedrock-runtime": _BEDROCK}
+BY_SERVICE: Mapping[str, ErrorAnswers] = {"bedrock-runtime": _BEDROCK, "s3vectors": _S3VECTORS}
 _BROKEN_OFF = frozenset({"reset", "hang"})
 _HANG_SECONDS = 0.2
 
@@ -70,6 +85,7 @@ class _Fault:
     rate: float
     random: random.Random
     seconds: float
+    left: float = math.inf
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     @classmethod
@@ -77,11 +93,14 @@ class _Fault:
         if wanted["kind"] not in {*errors, *_BROKEN_OFF, *_SPOILERS}:
             raise ValueError(f"{wanted['service']} has no such kind of fault: {wanted['kind']}")
         seed = random.Random(wanted.get("seed", 0))  # noqa: S311 - the same faults in every run
-        return cls(wanted["kind"], float(wanted["rate"]), seed, float(wanted.get("seconds", _HANG_SECONDS)))
+        seconds, count = float(wanted.get("seconds", _HANG_SECONDS)), float(wanted.get("count", math.inf))
+        return cls(wanted["kind"], float(wanted["rate"]), seed, seconds, count)
 
     def strikes(self) -> bool:
         with self.lock:
-            return self.random.random() < self.rate
+            strikes = self.left > 0 and self.random.random() < self.rate
+            self.left -= strikes
+            return strikes
 
 
 class FaultInjector:

@@ -28,6 +28,7 @@ from embedstack.localaws.errors import LocalAwsError
 from embedstack.localaws.faults import FaultInjector
 from embedstack.localaws.metrics import MetricRecorder
 from embedstack.localaws.pidfiles import PidFiles
+from embedstack.localaws.s3vectors.service import S3Vectors
 from embedstack.localaws.simulated_time import SimulatedTime, TimeControl
 
 if TYPE_CHECKING:
@@ -135,7 +136,10 @@ class LocalAws:
         self._host.is_scalable_target = scaling.is_target
         queues = AsyncInference(self._host)
         monitoring.alarms.on_minute(queues.sample)
-        services: WSGIApplication = LocalAwsApplication(self._host, monitoring, scaling, queues, self._describe)
+        vectors = S3Vectors(config.vector_writes_per_second, config.vectors_per_second)
+        services: WSGIApplication = LocalAwsApplication(
+            self._host, monitoring, scaling, queues, vectors, self._describe
+        )
         if config.check_answers:
             services = AnswerCheck(services)
         application = TimeControl(FaultInjector(services), simulated)

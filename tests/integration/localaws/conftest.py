@@ -9,6 +9,7 @@ import pytest
 from embedstack.localaws import LocalAwsConfig
 from embedstack.localaws.server import LocalAws
 from tests.integration.localaws.harness import MINILM, TEI, Aws
+from tests.integration.localaws.vector_calls import ARN, BUCKET, INDEX, create
 
 
 @pytest.fixture(scope="module")
@@ -57,3 +58,20 @@ def deploy_instances(aws: Aws) -> Iterator[Callable[..., dict[str, Any]]]:
             return aws.settled(name)
 
         yield deploy
+
+
+@pytest.fixture(scope="module")
+def vectors(aws: Aws) -> Any:
+    """A client of S3 Vectors, and a bucket."""
+    # The service is to refuse what botocore would.
+    client = aws.client("s3vectors", parameter_validation=False)
+    assert client.create_vector_bucket(vectorBucketName=BUCKET)["vectorBucketArn"] == ARN
+    return client
+
+
+@pytest.fixture
+def index(vectors: Any) -> Iterator[Any]:
+    """An empty index of four dimensions, of which ``text`` cannot be filtered by."""
+    create(vectors, "texts", metadataConfiguration={"nonFilterableMetadataKeys": ["text"]})
+    yield vectors
+    vectors.delete_index(**INDEX)

@@ -8,7 +8,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from embedstack.localaws import LocalAwsConfig
-from tests.integration.localaws.harness import MINILM, ROLE, TEI, TEI_GPU, Aws, wait_until
+from tests.integration.localaws.harness import MINILM, ROLE, TEI, TEI_GPU
+from tests.integration.localaws.stacks import Stacks
 
 
 @pytest.fixture(scope="module")
@@ -21,43 +22,10 @@ def stacks(aws):
     aws.create_model("minilm", TEI, HF_MODEL_ID=MINILM)
     aws.create_model("minilm-2", TEI, HF_MODEL_ID=MINILM)
     aws.create_model("gpu", TEI_GPU, HF_MODEL_ID=MINILM)
-    return Stacks(aws)
+    return SageMakerStacks(aws)
 
 
-class Stacks:
-    def __init__(self, aws: Aws) -> None:
-        self.aws = aws
-        self.client = aws.client("cloudformation")
-
-    def create(self, name: str, template: dict[str, Any], **options: Any) -> Any:
-        self.client.create_stack(StackName=name, TemplateBody=json.dumps(template), **options)
-        return self.settled(name)
-
-    def update(self, name: str, template: dict[str, Any], **options: Any) -> Any:
-        self.client.update_stack(StackName=name, TemplateBody=json.dumps(template), **options)
-        return self.settled(name)
-
-    def delete(self, name: str) -> Any:
-        stack_id = self.describe(name)["StackId"]
-        self.client.delete_stack(StackName=name)
-        return self.settled(stack_id)
-
-    def describe(self, name: str) -> Any:
-        return self.client.describe_stacks(StackName=name)["Stacks"][0]
-
-    def settled(self, name: str) -> Any:
-        wait_until(lambda: not self.describe(name)["StackStatus"].endswith("_IN_PROGRESS"))
-        return self.describe(name)
-
-    def events(self, name: str) -> list[tuple[str, str]]:
-        """Logical ids and statuses, oldest first."""
-        events = self.client.describe_stack_events(StackName=name)["StackEvents"]
-        return [(event["LogicalResourceId"], event["ResourceStatus"]) for event in reversed(events)]
-
-    def reasons(self, name: str, status: str) -> str:
-        events = self.client.describe_stack_events(StackName=name)["StackEvents"]
-        return " ".join(event.get("ResourceStatusReason", "") for event in events if event["ResourceStatus"] == status)
-
+class SageMakerStacks(Stacks):
     def left_overs(self) -> list[Any]:
         sagemaker = self.aws.sagemaker
         return [

@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+import pytest
+from botocore.exceptions import ClientError
+
 from embedstack.localaws import LocalAwsConfig
 from embedstack.localaws.server import LocalAws
 from tests.integration.localaws.harness import MINILM, Aws, wait_until
@@ -44,3 +47,16 @@ def test_stopping_ends_endpoints_that_are_starting() -> None:
         wait_until(lambda: aws.pids() != [])
         (pid,) = aws.pids()
     assert not Path(f"/proc/{pid}").exists()
+
+
+def test_an_index_takes_so_many_vectors_within_a_second() -> None:
+    with LocalAws(LocalAwsConfig(port=0, vectors_per_second=3, stop_grace=5)) as server:
+        vectors = Aws(server).client("s3vectors")
+        vectors.create_vector_bucket(vectorBucketName="limited")
+        index = {"vectorBucketName": "limited", "indexName": "texts"}
+        vectors.create_index(**index, dataType="float32", dimension=1, distanceMetric="cosine")
+        four = [{"key": str(number), "data": {"float32": [1.0]}} for number in range(4)]
+        with pytest.raises(ClientError, match="TooManyRequestsException"):
+            vectors.put_vectors(**index, vectors=four)
+        vectors.put_vectors(**index, vectors=four[:3])
+        assert len(vectors.list_vectors(**index)["vectors"]) == 3

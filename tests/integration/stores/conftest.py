@@ -1,4 +1,4 @@
-"""One Postgres for the tests of a process, and a database of its own for each module."""
+"""One Postgres for the tests of a process, and for each module a database and a local AWS of its own."""
 
 import re
 from collections.abc import Iterator
@@ -8,12 +8,15 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from embedstack.localaws import LocalAwsConfig
+from embedstack.localaws.server import LocalAws
 from embedstack.settings import Settings
 from embedstack.stores import embedded_postgres
+from embedstack.stores.base import Collection, VectorStore
 from embedstack.stores.embedded_postgres import EmbeddedPostgres
 from embedstack.stores.pgvector import PgVectorStore
 from embedstack.stores.s3vectors import S3VectorsStore
-from tests.integration.stores.s3vectors_service import BUCKET, Service, running_service
+from tests.integration.stores.samples import BUCKET, collection, records
 
 
 @pytest.fixture(scope="session")
@@ -43,23 +46,25 @@ def pgvector(database_url: str) -> Iterator[PgVectorStore]:
         yield store
 
 
-@pytest.fixture(scope="session")
-def s3vectors_address() -> Iterator[tuple[Service, str]]:
-    """S3 Vectors' protocol on this machine."""
-    with running_service() as running:
-        yield running
+@pytest.fixture(scope="module")
+def local_aws() -> Iterator[LocalAws]:
+    """A local AWS with a vector bucket."""
+    with LocalAws(LocalAwsConfig(port=0)) as aws:
+        client = boto3.Session("testing", "testing", region_name="us-east-1").client("s3vectors", endpoint_url=aws.url)
+        client.create_vector_bucket(vectorBucketName=BUCKET)
+        yield aws
 
 
-@pytest.fixture(scope="session")
-def s3vectors_service(s3vectors_address: tuple[Service, str]) -> Service:
-    """What it holds."""
-    return s3vectors_address[0]
-
-
-@pytest.fixture(scope="session")
-def s3vectors_settings(s3vectors_address: tuple[Service, str]) -> Settings:
+@pytest.fixture(scope="module")
+def s3vectors_settings(local_aws: LocalAws) -> Settings:
     """Settings that name it."""
-    return Settings(aws_region="us-east-1", aws_endpoint_url=s3vectors_address[1])
+    return Settings(aws_region="us-east-1", aws_endpoint_url=local_aws.url)
+
+
+@pytest.fixture(scope="module")
+def s3vectors_calls() -> list[str]:
+    """The operations that the store in the bucket sent, in their order."""
+    return []
 
 
 @pytest.fixture(autouse=True)
@@ -69,7 +74,36 @@ def _credentials(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def s3vectors(s3vectors_settings: Settings) -> S3VectorsStore:
-    """A store in it."""
+def s3vectors(s3vectors_settings: Settings, s3vectors_calls: list[str]) -> S3VectorsStore:
+    """A store in the bucket."""
     session = boto3.Session("testing", "testing", region_name="us-east-1")
+    session.events.register("before-send.s3vectors", lambda event_name, **_: _note(s3vectors_calls, event_name))
     return S3VectorsStore(BUCKET, settings=s3vectors_settings, session=session)
+
+
+def _note(calls: list[str], event_name: str) -> None:
+    calls.append(event_name.rpartition(".")[2])
+
+
+@pytest.fixture(scope="module", params=["pgvector", "s3vectors"])
+def store(request: pytest.FixtureRequest) -> VectorStore:
+    """Each of the stores."""
+    found: VectorStore = request.getfixturevalue(request.param)
+    return found
+
+
+@pytest.fixture
+def fresh(store: VectorStore, request: pytest.FixtureRequest) -> Iterator[Collection]:
+    """An empty collection of the test's own."""
+    name = "c-" + request.node.originalname.replace("_", "-")[-60:].strip("-")
+    store.drop(name)
+    yield store.open(collection(name))
+    store.drop(name)
+
+
+@pytest.fixture(scope="module")
+def filled(store: VectorStore) -> Collection:
+    """A collection that tests only read."""
+    opened = store.open(collection("filled"))
+    opened.upsert(records(120))
+    return opened

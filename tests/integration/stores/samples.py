@@ -6,6 +6,7 @@ import numpy as np
 
 from embedstack.stores import CollectionInfo, Record
 
+BUCKET = "vectors-of-tests"
 MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 
 

@@ -1,4 +1,4 @@
-"""What every store does."""
+"""What every store does with records: puts, finds, filters, deletes and refuses them."""
 
 import dataclasses
 
@@ -7,41 +7,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 from embedstack.errors import (
-    CollectionMismatch,
-    CollectionNotFound,
-    CollectionReplaced,
     ConfigurationError,
     DimensionMismatch,
     FilterRefused,
     NonFiniteVector,
     RecordRefused,
-    ReplacementIncomplete,
 )
-from embedstack.stores import Record, Stored, reembed
+from embedstack.stores import Record, Stored
 from embedstack.stores.filters import matches, parse_filter
-from tests.integration.stores.samples import collection, records, unit_vectors
-
-
-@pytest.fixture(scope="module", params=["pgvector", "s3vectors"])
-def store(request):
-    return request.getfixturevalue(request.param)
-
-
-@pytest.fixture
-def fresh(store, request):
-    """An empty collection of the test's own."""
-    name = "c-" + request.node.originalname.replace("_", "-")[-60:].strip("-")
-    store.drop(name)
-    yield store.open(collection(name))
-    store.drop(name)
-
-
-@pytest.fixture(scope="module")
-def filled(store):
-    """A collection that tests only read."""
-    opened = store.open(collection("filled"))
-    opened.upsert(records(120))
-    return opened
+from tests.integration.stores.samples import records, unit_vectors
 
 
 def test_what_is_put_again_is_left_alone_and_what_changed_is_not(fresh):
@@ -136,9 +110,11 @@ _WANTED = st.one_of(
     st.dictionaries(st.sampled_from(["$gt", "$gte", "$lt", "$lte"]), st.integers(-3, 3), min_size=1, max_size=2),
 )
 _FILTERS = st.dictionaries(st.sampled_from(["x", "y y", "context"]), _WANTED, min_size=1, max_size=2)
-_METADATA = st.dictionaries(
-    st.sampled_from(["x", "y y"]), st.one_of(_SCALARS, st.lists(_SCALARS, min_size=1, max_size=3)), max_size=2
+# S3 Vectors takes lists of strings, or of numbers.
+_LISTS = st.lists(st.sampled_from(["a", "b", "1"]), min_size=1, max_size=3) | st.lists(
+    st.integers(-3, 3) | st.floats(-2, 2), min_size=1, max_size=3
 )
+_METADATA = st.dictionaries(st.sampled_from(["x", "y y"]), _SCALARS | _LISTS, max_size=2)
 
 
 @given(
@@ -216,101 +192,3 @@ def test_a_query_of_another_length_is_refused(filled):
         filled.search(unit_vectors(1)[0], k=0)
     with pytest.raises(ConfigurationError):
         filled.search(unit_vectors(1)[0], mode="fuzzy")
-
-
-@pytest.mark.parametrize(
-    ("facts", "named"),
-    [
-        ({"model_id": "BAAI/bge-m3"}, ["sentence-transformers/all-MiniLM-L6-v2", "BAAI/bge-m3"]),
-        ({"dimensions": 16}, ["8", "16"]),
-        ({"context": "code"}, ["None", "'code'"]),
-        ({"prompt": "query: "}, ["''", "'query: '"]),
-        ({"revision": "abc"}, ["None", "'abc'"]),
-        ({"distance": "euclidean"}, ["'cosine'", "'euclidean'"]),
-        ({"chunker": "v2"}, ["None", "'v2'"]),
-    ],
-)
-def test_a_collection_of_other_vectors_is_refused_with_both_named(store, filled, facts, named):
-    with pytest.raises(CollectionMismatch) as raised:
-        store.open(dataclasses.replace(filled.info, **facts))
-    assert all(name in str(raised.value) for name in named)
-    assert store.describe("filled") == filled.info
-
-
-def test_a_collection_says_what_it_is(store, fresh):
-    name = "facts-of-it"
-    info = collection(name, 12, revision="abc", context="code", prompt='a "prompt": ü\n', chunker="v1/256+32")
-    store.drop(name)
-    store.open(info)
-    assert store.describe(name) == info
-    assert info in store.collections()
-    assert store.open(info, create=False).info == info
-    store.drop(name)
-    assert info not in store.collections()
-    with pytest.raises(CollectionNotFound, match=name):
-        store.describe(name)
-    with pytest.raises(CollectionNotFound, match=name):
-        store.open(info, create=False)
-    with pytest.raises(CollectionNotFound, match=name):
-        store.open_replacement(info)
-    store.drop(name)
-
-
-def test_a_context_of_the_collection_is_that_of_its_records(store):
-    store.drop("only-code")
-    code = store.open(collection("only-code", context="code"))
-    plain = dataclasses.replace(records(1)[0], context=None)
-    code.upsert([plain])
-    assert code.get([plain.id])[plain.id].context == "code"
-    with pytest.raises(RecordRefused, match="'docs'"):
-        code.upsert([dataclasses.replace(plain, context="docs")])
-    store.drop("only-code")
-
-
-def test_reembedding_switches_readers_that_open_it_next(store, fresh):
-    batch = records(20)
-    fresh.upsert(batch)
-    wider = dataclasses.replace(fresh.info, model_id="BAAI/bge-m3", dimensions=16)
-    embedded = []
-
-    def embed(texts):
-        embedded.extend(texts)
-        if len(embedded) == len(batch):  # written meanwhile
-            fresh.upsert([dataclasses.replace(batch[3], text="changed", content_hash=b"")])
-            fresh.upsert([dataclasses.replace(batch[4], metadata={"changed": True})])
-            fresh.delete([batch[5].id])
-        return unit_vectors(len(texts), 16)
-
-    new = reembed(store, wider, embed)
-    assert sorted(embedded) == sorted([*(record.text for record in batch), "changed"])
-    assert store.describe(fresh.info.name) == wider
-    assert new.count() == 19
-    assert new.get([batch[3].id, batch[4].id])[batch[4].id].metadata == {"changed": True}
-    with pytest.raises(CollectionMismatch, match="dimensions"):
-        store.open(fresh.info)
-    # Who reads with the old model goes on, and cannot write into what nobody will search.
-    assert len(fresh.search(unit_vectors(1)[0])) == 10
-    with pytest.raises(CollectionReplaced):
-        fresh.upsert(records(1))
-    with pytest.raises(CollectionReplaced):
-        fresh.delete(["r00000"])
-    assert store.drop_replaced(fresh.info.name) == 1
-    with pytest.raises((CollectionReplaced, CollectionNotFound)):
-        fresh.search(unit_vectors(1)[0])
-    assert store.open(wider).count() == 19
-
-
-def test_a_replacement_that_lacks_records_does_not_take_the_place(store, fresh):
-    fresh.upsert(records(4))
-    wider = dataclasses.replace(fresh.info, dimensions=16)
-    replacement = store.open_replacement(wider)
-    replacement.upsert(records(3, 16))
-    with pytest.raises(ReplacementIncomplete, match="1 record"):
-        store.switch(replacement)
-    with pytest.raises(CollectionMismatch):
-        store.open_replacement(dataclasses.replace(wider, dimensions=32))
-    again = store.open_replacement(wider)
-    assert again.count() == 3
-    store.switch(again, complete=False)
-    store.switch(again)
-    assert store.describe(fresh.info.name) == wider

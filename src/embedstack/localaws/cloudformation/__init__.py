@@ -1,1 +1,1 @@
-"""CloudFormation whose stacks come up in the background, and whose SageMaker resources are real ones."""
+"""CloudFormation whose stacks come up in the background, with SageMaker's and S3 Vectors' resources as real ones."""

@@ -8,13 +8,17 @@ from typing import TYPE_CHECKING, Any
 from moto.core.exceptions import ServiceException
 
 from embedstack.localaws.cloudformation.resource_handlers import ResourceHandlers
-from embedstack.localaws.cloudformation.sagemaker_resources import ResourceFailed, SageMakerResources
+from embedstack.localaws.cloudformation.s3vectors_resources import S3VectorsResources
+from embedstack.localaws.cloudformation.sagemaker_resources import SageMakerResources
+from embedstack.localaws.cloudformation.service_resources import ResourceFailed, ServiceResources
 from embedstack.localaws.cloudformation.stacks import StackResource
+from embedstack.localaws.s3vectors.buckets import Caller
 from embedstack.localaws.timestamps import utc_now
 
 if TYPE_CHECKING:
     from embedstack.localaws.cloudformation.stacks import BackgroundStack, Resources
     from embedstack.localaws.endpoint_host import EndpointHost
+    from embedstack.localaws.s3vectors.service import S3Vectors
     from embedstack.localaws.sagemaker import SageMaker
 
 __all__ = ["StackOperations"]
@@ -37,19 +41,26 @@ class _Stopped(Exception):
 class StackOperations:
     """The operations on one stack. Each blocks until it is over."""
 
-    def __init__(self, stack: "BackgroundStack", control_plane: "type[SageMaker]", host: "EndpointHost") -> None:
+    def __init__(
+        self, stack: "BackgroundStack", control_plane: "type[SageMaker]", vectors: "S3Vectors", host: "EndpointHost"
+    ) -> None:
         """Prepare operations.
 
         Args:
             stack: The stack.
             control_plane: SageMaker's actions.
+            vectors: S3 Vectors.
             host: Tells when the local AWS goes down.
         """
         self._stack = stack
         self._host = host
         self._heeds_cancellation = False
-        sagemaker = SageMakerResources(control_plane, stack.account_id, stack.region_name, self._wait_until)
-        self._handlers = ResourceHandlers(stack, sagemaker, self._wait_until)
+        account_id, region = stack.account_id, stack.region_name
+        services: dict[str, ServiceResources[Any]] = {
+            "AWS::S3Vectors": S3VectorsResources(vectors, Caller(account_id, region)),
+            "AWS::SageMaker": SageMakerResources(control_plane, account_id, region, self._wait_until),
+        }
+        self._handlers = ResourceHandlers(stack, services, self._wait_until)
 
     def create(self, on_failure: str, on_success: Callable[[], None]) -> None:
         """Make everything: CREATE_COMPLETE, or what ``on_failure`` says.

@@ -1,5 +1,6 @@
-"""A template's properties as SageMaker's API takes them: JSON templates may write numbers and booleans as strings."""
+"""A template's properties as a service's API takes them: JSON templates may write numbers and booleans as strings."""
 
+from collections.abc import Callable
 from typing import Any
 
 from botocore.model import ListShape, MapShape, Shape, StructureShape
@@ -11,13 +12,14 @@ class InvalidProperty(Exception):
     """A property that the resource type does not have, or a value of the wrong type."""
 
 
-def typed(shape: Shape, value: Any, path: str) -> Any:
+def typed(shape: Shape, value: Any, path: str, member: Callable[[str], str] = str) -> Any:
     """A value in the type that its shape wants.
 
     Args:
         shape: The API's shape.
         value: The template's value, with its functions resolved.
         path: Where it is, for the message.
+        member: The shape's member for a property's name, where they are not the same.
 
     Raises:
         InvalidProperty: It has a member that the shape does not have, or is of another type.
@@ -26,17 +28,20 @@ def typed(shape: Shape, value: Any, path: str) -> Any:
         if not isinstance(value, dict):
             raise _mistyped(path, "JSONObject", value)
         for name in value:
-            if name not in shape.members:
+            if member(name) not in shape.members:
                 raise InvalidProperty(f"{path}: extraneous key [{name}] is not permitted")
-        return {name: typed(shape.members[name], item, f"{path}/{name}") for name, item in value.items()}
+        return {
+            member(name): typed(shape.members[member(name)], item, f"{path}/{name}", member)
+            for name, item in value.items()
+        }
     if isinstance(shape, ListShape):
         if not isinstance(value, list):
             raise _mistyped(path, "JSONArray", value)
-        return [typed(shape.member, item, f"{path}/{index}") for index, item in enumerate(value)]
+        return [typed(shape.member, item, f"{path}/{index}", member) for index, item in enumerate(value)]
     if isinstance(shape, MapShape):
         if not isinstance(value, dict):
             raise _mistyped(path, "JSONObject", value)
-        return {key: typed(shape.value, item, f"{path}/{key}") for key, item in value.items()}
+        return {key: typed(shape.value, item, f"{path}/{key}", member) for key, item in value.items()}
     return _scalar(shape, value, path)
 
 

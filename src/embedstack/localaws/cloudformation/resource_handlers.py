@@ -1,4 +1,4 @@
-"""One way to make, change and remove a stack's resources, whether they are SageMaker's or moto's."""
+"""One way to make, change and remove a stack's resources, whether they are of services of ours or of moto's."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -11,18 +11,18 @@ from moto.cloudformation.parsing import (
 )
 from moto.core.exceptions import ServiceException
 
-from embedstack.localaws.cloudformation.sagemaker_resources import ResourceFailed, SageMakerResource
-from embedstack.localaws.cloudformation.sagemaker_types import SAGEMAKER_TYPES
+from embedstack.localaws.cloudformation.resource_types import RESOURCE_TYPES, service_of
+from embedstack.localaws.cloudformation.service_resources import ResourceFailed, ServiceResource
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
-    from embedstack.localaws.cloudformation.sagemaker_resources import SageMakerResources
+    from embedstack.localaws.cloudformation.service_resources import ResourceType, ServiceResources
     from embedstack.localaws.cloudformation.stacks import BackgroundStack, Resources, StackResource
 
 __all__ = ["ResourceHandlers"]
 
-#: Longest name of SageMaker's models, configurations, endpoints and components.
+#: Longest name of everything that CloudFormation names here: SageMaker's and S3 Vectors' resources.
 _MAX_NAME = 63
 
 
@@ -32,18 +32,18 @@ class ResourceHandlers:
     def __init__(
         self,
         stack: "BackgroundStack",
-        sagemaker: "SageMakerResources",
+        services: "Mapping[str, ServiceResources[Any]]",
         wait_until: "Callable[[Callable[[], bool]], None]",
     ) -> None:
         """Prepare handlers.
 
         Args:
             stack: Whose resources.
-            sagemaker: Makes SageMaker's.
+            services: Make those that are not moto's, by the service (``AWS::SageMaker``).
             wait_until: Blocks until a condition holds; raises ResourceFailed when that is given up.
         """
         self._stack = stack
-        self._sagemaker = sagemaker
+        self._services = services
         self._wait_until = wait_until
 
     def create(self, record: "StackResource", resources: "Resources") -> None:
@@ -53,11 +53,11 @@ class ResourceHandlers:
             ResourceFailed: It does not come up.
         """
         logical_id = record.logical_resource_id
-        if record.resource_type in SAGEMAKER_TYPES:
-            name_property = SAGEMAKER_TYPES[record.resource_type].name_property
-            name = record.properties.get(name_property) or _generated_name(record)
-            record.resource = self._sagemaker.create(record.resource_type, name, record.properties)
-            self._sagemaker.stabilize(record.resource)
+        if record.resource_type in RESOURCE_TYPES:
+            kind, service = RESOURCE_TYPES[record.resource_type], self._services[service_of(record.resource_type)]
+            name = record.properties.get(kind.name_property or "") or _generated_name(record, kind)
+            record.resource = service.create(record.resource_type, name, record.properties)
+            service.stabilize(record.resource)
         elif record.resource_type not in NULL_MODELS:
             record.resource = self._by_moto(
                 lambda: parse_and_create_resource(
@@ -78,8 +78,8 @@ class ResourceHandlers:
             ResourceFailed: It cannot be changed.
         """
         logical_id = record.logical_resource_id
-        if isinstance(record.resource, SageMakerResource):
-            self._sagemaker.update(record.resource, record.properties, properties)
+        if isinstance(record.resource, ServiceResource):
+            self._services[service_of(record.resource_type)].update(record.resource, record.properties, properties)
         elif record.resource_type not in NULL_MODELS:
             changed = self._by_moto(
                 lambda: parse_and_update_resource(
@@ -99,8 +99,8 @@ class ResourceHandlers:
         Raises:
             ResourceFailed: It cannot be removed.
         """
-        if isinstance(record.resource, SageMakerResource):
-            self._sagemaker.delete(record.resource)
+        if isinstance(record.resource, ServiceResource):
+            self._services[service_of(record.resource_type)].delete(record.resource)
         elif record.resource is not None:
             self._by_moto(lambda: self._delete_by_moto(record))
 
@@ -112,11 +112,12 @@ class ResourceHandlers:
         """
         if type_name != record.resource_type:
             return True
-        if not isinstance(record.resource, SageMakerResource):
+        if not isinstance(record.resource, ServiceResource):
             return False
-        if not self._sagemaker.replaces(type_name, record.properties, properties):
+        kind = record.resource.kind
+        if all(record.properties.get(key) == properties.get(key) for key in kind.create_only):
             return False
-        if properties.get(record.resource.kind.name_property) == record.resource.name:
+        if kind.name_property and properties.get(kind.name_property) == record.resource.name:
             raise ResourceFailed(
                 "CloudFormation cannot update a stack when a custom-named resource requires replacing. Rename "
                 f"{record.resource.name} and update the stack again."
@@ -142,7 +143,8 @@ class ResourceHandlers:
             raise ResourceFailed.by_handler(f"{type(error).__name__}: {error}", "InternalFailure") from error
 
 
-def _generated_name(record: "StackResource") -> str:
+def _generated_name(record: "StackResource", kind: "ResourceType") -> str:
     """A name as CloudFormation makes them: the resource's logical id and something random."""
     name: str = generate_resource_name(record.resource_type, record.stack_name, record.logical_resource_id)
-    return name[-_MAX_NAME:].lstrip("-")
+    name = name[-_MAX_NAME:].lstrip("-")
+    return name.lower() if kind.lowercase_name else name

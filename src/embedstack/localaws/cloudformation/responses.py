@@ -9,7 +9,7 @@ from moto.cloudformation.utils import generate_stack_id
 from moto.core.responses import ActionResult, EmptyResult
 
 from embedstack.localaws.cloudformation.operations import StackOperations
-from embedstack.localaws.cloudformation.sagemaker_resources import ResourceFailed
+from embedstack.localaws.cloudformation.service_resources import ResourceFailed
 from embedstack.localaws.cloudformation.stacks import BackgroundStack
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from embedstack.localaws.cloudformation.stacks import Resources
     from embedstack.localaws.endpoint_host import EndpointHost
+    from embedstack.localaws.s3vectors.service import S3Vectors
     from embedstack.localaws.sagemaker import SageMaker
 
 __all__ = ["CloudFormation"]
@@ -27,6 +28,7 @@ class CloudFormation(CloudFormationResponse):  # type: ignore[misc]  # moto is u
 
     host: ClassVar["EndpointHost"]
     control_plane: "ClassVar[type[SageMaker]]"
+    vectors: "ClassVar[S3Vectors]"
 
     def create_stack(self) -> ActionResult:
         """CreateStack."""
@@ -169,7 +171,7 @@ class CloudFormation(CloudFormationResponse):  # type: ignore[misc]  # moto is u
 
         def run() -> None:
             with stack.busy:
-                operation(StackOperations(stack, self.control_plane, self.host))
+                operation(StackOperations(stack, self.control_plane, self.vectors, self.host))
 
         self.host.run(run)
 

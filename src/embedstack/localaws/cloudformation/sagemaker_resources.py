@@ -1,6 +1,5 @@
 """Creates, updates and deletes SageMaker's resources for a stack, through the same control plane as its API."""
 
-import uuid
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -10,57 +9,16 @@ from moto.sagemaker.exceptions import SagemakerClientError
 from moto.utilities.utils import get_partition
 
 from embedstack.localaws.cloudformation.property_types import InvalidProperty, typed
-from embedstack.localaws.cloudformation.sagemaker_types import SAGEMAKER_TYPES
+from embedstack.localaws.cloudformation.sagemaker_types import SAGEMAKER_TYPES, SageMakerType
+from embedstack.localaws.cloudformation.service_resources import Properties, ResourceFailed, ServiceResource
 
 if TYPE_CHECKING:
-    from embedstack.localaws.cloudformation.sagemaker_types import SageMakerType
     from embedstack.localaws.sagemaker import SageMaker
 
-__all__ = ["ResourceFailed", "SageMakerResource", "SageMakerResources"]
+__all__ = ["SageMakerResources"]
 
-_Properties = dict[str, Any]
+_SageMakerResource = ServiceResource[SageMakerType]
 _SETTLED = ("InService", "Failed")
-
-
-class ResourceFailed(Exception):
-    """A resource that could not be created, updated or deleted; the message is a ResourceStatusReason."""
-
-    @classmethod
-    def by_handler(cls, message: str, code: str) -> "ResourceFailed":
-        """As CloudFormation words what a resource type's handler says."""
-        token = uuid.uuid4()
-        return cls(f'Resource handler returned message: "{message}" (RequestToken: {token}, HandlerErrorCode: {code})')
-
-
-class SageMakerResource:
-    """One resource of a stack, for Ref and Fn::GetAtt.
-
-    Attributes:
-        kind: Its type.
-        name: Its name.
-        physical_resource_id: Its ARN: what Ref gives.
-    """
-
-    def __init__(self, kind: "SageMakerType", name: str, arn: str, describe: Callable[[], _Properties]) -> None:
-        """Refer to a resource.
-
-        Args:
-            kind: Its type.
-            name: Its name.
-            arn: Its ARN.
-            describe: Asks SageMaker about it.
-        """
-        self.kind = kind
-        self.name = name
-        self.physical_resource_id = arn
-        self._describe = describe
-
-    def get_cfn_attribute(self, attribute: str) -> str:
-        """What Fn::GetAtt gives."""
-        value: Any = self._describe()
-        for part in attribute.split("."):
-            value = value.get(part, "")
-        return str(value)
 
 
 class SageMakerResources:
@@ -86,7 +44,7 @@ class SageMakerResources:
         self._region = region
         self._wait_until = wait_until
 
-    def create(self, type_name: str, name: str, properties: _Properties) -> SageMakerResource:
+    def create(self, type_name: str, name: str, properties: Properties) -> _SageMakerResource:
         """Create a resource; it may not be there yet: see :meth:`stabilize`.
 
         Raises:
@@ -96,9 +54,9 @@ class SageMakerResources:
         wanted = {**self._typed(kind, properties), kind.name_property: name}
         members = _members(f"Create{kind.noun}")
         answer = self._call(f"Create{kind.noun}", {key: value for key, value in wanted.items() if key in members})
-        return SageMakerResource(kind, name, answer[kind.arn_member], lambda: self._describe(kind, name))
+        return ServiceResource(kind, name, answer[kind.arn_member], lambda: self._describe(kind, name))
 
-    def update(self, resource: SageMakerResource, old: _Properties, new: _Properties) -> None:
+    def update(self, resource: _SageMakerResource, old: Properties, new: Properties) -> None:
         """Change a resource and block until it has changed.
 
         Raises:
@@ -120,7 +78,7 @@ class SageMakerResources:
         self._call(f"Update{kind.noun}", {**sent, kind.name_property: resource.name})
         self.stabilize(resource)
 
-    def stabilize(self, resource: SageMakerResource) -> None:
+    def stabilize(self, resource: _SageMakerResource) -> None:
         """Block until a resource is there.
 
         Raises:
@@ -134,7 +92,7 @@ class SageMakerResources:
         if found.get("FailureReason") or found[kind.status] == "Failed":
             raise ResourceFailed.by_handler(found.get("FailureReason", "Failed"), "NotStabilized")
 
-    def delete(self, resource: SageMakerResource) -> None:
+    def delete(self, resource: _SageMakerResource) -> None:
         """Delete a resource and block until it is gone; one that is gone already is no error.
 
         Raises:
@@ -147,11 +105,7 @@ class SageMakerResources:
             self._call(f"Delete{kind.noun}", {kind.name_property: resource.name})
         self._wait_until(lambda: self._status(resource) is None)
 
-    def replaces(self, type_name: str, old: _Properties, new: _Properties) -> bool:
-        """Whether a change means another resource in place of the old one."""
-        return any(old.get(key) != new.get(key) for key in SAGEMAKER_TYPES[type_name].create_only)
-
-    def _status(self, resource: SageMakerResource) -> str | None:
+    def _status(self, resource: _SageMakerResource) -> str | None:
         """Its status (``there`` for what has none); None when it is gone."""
         try:
             found = self._describe(resource.kind, resource.name)
@@ -159,10 +113,10 @@ class SageMakerResources:
             return None
         return str(found[resource.kind.status]) if resource.kind.status else "there"
 
-    def _describe(self, kind: "SageMakerType", name: str) -> _Properties:
+    def _describe(self, kind: SageMakerType, name: str) -> Properties:
         return self._call(f"Describe{kind.noun}", {kind.name_property: name})
 
-    def _update_tags(self, resource: SageMakerResource, old: list[_Properties], new: list[_Properties]) -> None:
+    def _update_tags(self, resource: _SageMakerResource, old: list[Properties], new: list[Properties]) -> None:
         arn, kept = resource.physical_resource_id, {tag["Key"] for tag in new}
         gone = [tag["Key"] for tag in old if tag["Key"] not in kept]
         if gone:
@@ -170,7 +124,7 @@ class SageMakerResources:
         if new and new != old:
             self._call("AddTags", {"ResourceArn": arn, "Tags": new})
 
-    def _typed(self, kind: "SageMakerType", properties: _Properties) -> _Properties:
+    def _typed(self, kind: SageMakerType, properties: Properties) -> Properties:
         """The properties, in the types of the API.
 
         Raises:
@@ -181,13 +135,13 @@ class SageMakerResources:
             members = {**_members(f"Update{kind.noun}"), **members}
         unknown = sorted(properties.keys() - kind.properties)
         if unknown:
-            raise _invalid(f"#: extraneous key [{unknown[0]}] is not permitted")
+            raise ResourceFailed.by_schema(f"#: extraneous key [{unknown[0]}] is not permitted")
         try:
             return {key: typed(members[key], value, f"#/{key}") for key, value in properties.items() if key in members}
         except InvalidProperty as error:
-            raise _invalid(str(error)) from error
+            raise ResourceFailed.by_schema(str(error)) from error
 
-    def _call(self, operation: str, request: _Properties) -> _Properties:
+    def _call(self, operation: str, request: Properties) -> Properties:
         """Call SageMaker's control plane as a request of the account would.
 
         Raises:
@@ -199,7 +153,7 @@ class SageMakerResources:
         plane.headers, plane.querystring = {"X-Amz-Target": f"SageMaker.{operation}"}, {}
         plane.params = request
         try:
-            result: _Properties = getattr(plane, xform_name(operation))().result or {}
+            result: Properties = getattr(plane, xform_name(operation))().result or {}
         except SagemakerClientError as error:
             code = "AlreadyExists" if "already existing" in str(error) else "InvalidRequest"
             raise ResourceFailed.by_handler(str(error), code) from error
@@ -208,10 +162,6 @@ class SageMakerResources:
                 f"The local AWS does not implement {error}.", "GeneralServiceException"
             ) from error
         return result
-
-
-def _invalid(message: str) -> ResourceFailed:
-    return ResourceFailed(f"Properties validation failed for resource with message: {message}")
 
 
 def _members(operation: str) -> dict[str, Any]:

@@ -31,6 +31,16 @@ class SageMakerType:
     attributes: frozenset[str] = field(default_factory=frozenset)
 
     @property
+    def lowercase_name(self) -> bool:
+        """Names may have capitals."""
+        return False
+
+    @property
+    def taggable(self) -> bool:
+        """All of them have tags."""
+        return True
+
+    @property
     def name_property(self) -> str:
         """The property, and the API's member, that names the resource."""
         return f"{self.noun}Name"

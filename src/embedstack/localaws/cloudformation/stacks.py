@@ -11,7 +11,7 @@ from moto.cloudformation.models import Event, Stack
 from moto.cloudformation.parsing import NULL_MODELS, OutputMap, ResourceMap, clean_json, get_model_map
 
 from embedstack.localaws.cloudformation.dependencies import in_dependency_order
-from embedstack.localaws.cloudformation.sagemaker_types import SAGEMAKER_TYPES
+from embedstack.localaws.cloudformation.resource_types import RESOURCE_TYPES
 from embedstack.localaws.timestamps import utc_now
 
 __all__ = ["BackgroundStack", "Resources", "StackResource"]
@@ -36,7 +36,7 @@ class Resources(ResourceMap):  # type: ignore[misc]  # moto is untyped
             if not path or path[0] not in self._resource_json_map:
                 continue
             type_name = self._resource_json_map[path[0]]["Type"]
-            kind, model = SAGEMAKER_TYPES.get(type_name), get_model_map().get(type_name)
+            kind, model = RESOURCE_TYPES.get(type_name), get_model_map().get(type_name)
             known = path[1] in kind.attribute_names if kind else model is None or model.has_cfn_attr(path[1])
             if not known:
                 raise UnsupportedAttribute(resource=type_name.rpartition(":")[2], attr=path[1])
@@ -70,8 +70,8 @@ class Resources(ResourceMap):  # type: ignore[misc]  # moto is untyped
     def properties(self, logical_id: str) -> dict[str, Any]:
         """A resource's properties, with references and functions resolved and the stack's tags on them."""
         properties: dict[str, Any] = dict(clean_json(self.definition(logical_id).get("Properties") or {}, self))
-        kind = SAGEMAKER_TYPES.get(self.type_of(logical_id))
-        if kind is None:
+        kind = RESOURCE_TYPES.get(self.type_of(logical_id))
+        if kind is None or not kind.taggable:
             return properties
         system = {
             "aws:cloudformation:stack-name": self["AWS::StackName"],
@@ -90,7 +90,7 @@ class Resources(ResourceMap):  # type: ignore[misc]  # moto is untyped
 
     def unsupported_types(self) -> list[str]:
         """The resource types that the local AWS does not have."""
-        known = {*SAGEMAKER_TYPES, *NULL_MODELS, *get_model_map()} - {"AWS::CloudFormation::Stack"}
+        known = {*RESOURCE_TYPES, *NULL_MODELS, *get_model_map()} - {"AWS::CloudFormation::Stack"}
         types = {str(resource["Type"]) for resource in self._resource_json_map.values()}
         return sorted(name for name in types - known if not name.startswith("Custom::"))
 

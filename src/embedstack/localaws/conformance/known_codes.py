@@ -36,6 +36,8 @@ _OF_SERVICES: dict[str, frozenset[str]] = {
     "ce": frozenset({"ValidationException"}),
     # The same, in front of the model; CreateLogGroup and others declare InvalidParameterException only.
     "logs": frozenset({"ValidationException"}),
+    # "SerializationException" (HTTP 400) for a body that is no JSON of the operation, in users' reports.
+    "s3vectors": frozenset({"SerializationException"}),
     # Amazon S3 API reference, "List of error codes": the model declares next to none of them.
     "s3": frozenset(
         {

@@ -1,5 +1,6 @@
 """One collection in S3 Vectors."""
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,9 @@ _PUT, _GET, _DELETE, _LIST = 500, 100, 500, 1000
 _REQUEST_BYTES = 20 * 1024 * 1024
 # Of a float32's decimal digits with sign, point, exponent and comma, at most.
 _NUMBER_BYTES = 26
+# Of the names of a vector's members, and of its share of the request's.
+_NAMES_BYTES = 128
+_TOP_K = 10_000
 
 
 class S3VectorsCollection:
@@ -56,11 +60,7 @@ class S3VectorsCollection:
         """Put records, each by its id; see :meth:`Collection.upsert`."""
         self._require_writable(self.info.name, self.index)
         stored = Stored()
-        source = iter(records)
-        # A row with its metadata takes at most so much of a request.
-        size = max(1, min(_PUT, _REQUEST_BYTES // (self.info.dimensions * _NUMBER_BYTES + 64 * 1024)))
-        while batch := {record.id: record for record in islice(source, size)}:
-            vectors = {identity: to_vector(record, self.info) for identity, record in batch.items()}
+        for vectors in self._batches(records):
             there = {vector["key"]: vector.get("metadata") for vector in self._get(vectors, returnMetadata=True)}
             fresh = [vector for key, vector in vectors.items() if there.get(key) != vector["metadata"]]
             if fresh:
@@ -96,8 +96,8 @@ class S3VectorsCollection:
         """The records nearest to a vector; S3 Vectors is asked approximately only; see :meth:`Collection.search`."""
         if mode != "approximate" or text is not None or sparse is not None:
             raise ConfigurationError(f"S3 Vectors ranks by its own index, and so has no {mode} search: use Postgres.")
-        if k < 1:
-            raise ConfigurationError(f"A search for {k} hits finds nothing: ask for one at least.")
+        if not 1 <= k <= _TOP_K:
+            raise ConfigurationError(f"S3 Vectors gives 1 to {_TOP_K} hits; {k} were asked for.")
         parameters: dict[str, Any] = {
             "queryVector": {"float32": check_vector(vector, self.info, "the query").tolist()},
             "topK": k,
@@ -141,6 +141,23 @@ class S3VectorsCollection:
 
     def optimize(self, *, live: bool = True) -> None:
         """Nothing: S3 Vectors keeps its index itself."""
+
+    def _batches(self, records: Iterable[Record]) -> Iterator[dict[str, dict[str, Any]]]:
+        """Records as vectors, by id, as many as a request takes; of several with an id in a batch the last."""
+        batch: dict[str, dict[str, Any]] = {}
+        size = 0
+        for record in records:
+            vector = to_vector(record, self.info)
+            # As botocore writes it, with everything escaped that is not ASCII.
+            texts = len(json.dumps([record.id, vector["metadata"]]))
+            needed = texts + self.info.dimensions * _NUMBER_BYTES + _NAMES_BYTES
+            if batch and (len(batch) == _PUT or size + needed > _REQUEST_BYTES):
+                yield batch
+                batch, size = {}, 0
+            batch[record.id] = vector
+            size += needed
+        if batch:
+            yield batch
 
     def _found(self, where: Filter) -> list[str]:
         conditions = parse_filter(where)

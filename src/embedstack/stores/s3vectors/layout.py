@@ -2,12 +2,13 @@
 
 import base64
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
-from embedstack.errors import ConfigurationError, RecordRefused
+from embedstack.errors import ConfigurationError, FilterRefused, RecordRefused
 from embedstack.stores.collection_info import CollectionInfo
 from embedstack.stores.filters import CONTEXT, Condition
 from embedstack.stores.records import Record, check_record
@@ -18,12 +19,14 @@ _TEXT, _HASH = "embedstack-text", "embedstack-hash"
 #: Metadata that no filter can ask for, and that so may be long.
 NOT_FILTERABLE = [_TEXT, _HASH]
 
-# Limits of S3 Vectors (https://docs.aws.amazon.com/AmazonS3/latest/userguide/s3-vectors-limitations.html).
+# Limits of S3 Vectors (https://docs.aws.amazon.com/AmazonS3/latest/userguide/s3-vectors-limitations.html). A filter may
+# compare with so many values (".../s3-vectors-index-mode.html").
 _MAX_DIMENSIONS = 4096
 _MAX_METADATA = 40 * 1024
 _MAX_FILTERABLE = 2 * 1024
 _MAX_KEYS = 50
 _MAX_TAG = 256
+_MAX_COMPARED = 100
 
 _TAG = "embedstack:collection-"
 
@@ -58,37 +61,57 @@ def to_vector(record: Record, info: CollectionInfo) -> dict[str, Any]:
     Raises:
         RecordRefused, DimensionMismatch, NonFiniteVector: It cannot be held.
     """
-    document = check_record(record, info)
+    check_record(record, info)
     what = f"record {record.id[:80]!r}"
     for name, value in record.metadata.items():
         if name in (CONTEXT, *NOT_FILTERABLE):
             raise RecordRefused(f"The metadata of {what} may not be named {name!r}: the store needs that name.")
-        if not isinstance(value, (str, int, float, bool, list)) or (
-            isinstance(value, list) and not all(isinstance(one, (str, int, float, bool)) for one in value)
-        ):
+        if not _can_be_held(value):
             raise RecordRefused(
-                f"The metadata {name!r} of {what} is not a string, a number, a boolean or a list of them, which is "
-                "what S3 Vectors holds."
+                f"The metadata {name!r} of {what} is not a string, a number, a boolean, or a list of strings or of "
+                "numbers that is not empty, which is what S3 Vectors holds: leave it out or write it otherwise."
             )
     context = record.context or info.context
-    metadata = {
-        **record.metadata,
-        **({CONTEXT: context} if context is not None else {}),
-        _TEXT: record.text,
-        _HASH: record.content_hash.hex(),
-    }
-    size = len(json.dumps(metadata, ensure_ascii=False).encode())
-    if len(document.encode()) > _MAX_FILTERABLE or size > _MAX_METADATA or len(metadata) > _MAX_KEYS:
+    filterable = {**record.metadata, **({CONTEXT: context} if context is not None else {})}
+    metadata = {**filterable, _TEXT: record.text, _HASH: record.content_hash.hex()}
+    size, filterable_size = _size(metadata), _size(filterable)
+    if filterable_size > _MAX_FILTERABLE or size > _MAX_METADATA or len(metadata) > _MAX_KEYS:
         raise RecordRefused(
-            f"The metadata of {what} has {len(metadata)} names and {size} bytes with its text; S3 Vectors takes "
-            f"{_MAX_KEYS} names, {_MAX_METADATA} bytes, and {_MAX_FILTERABLE} of them beside the text: cut smaller "
-            "chunks or keep less beside them."
+            f"The metadata of {what} has {len(metadata)} names, {size} bytes with its text and {filterable_size} "
+            f"without; S3 Vectors takes {_MAX_KEYS} names, {_MAX_METADATA} bytes, and {_MAX_FILTERABLE} of them beside "
+            "the text: cut smaller chunks or keep less beside them."
         )
     return {
         "key": record.id,
         "data": {"float32": np.asarray(record.vector, np.float32).tolist()},
         "metadata": metadata,
     }
+
+
+def _can_be_held(value: Any) -> bool:
+    """Whether the service takes a value; of an array it takes less than its user guide says."""
+    if not isinstance(value, list):
+        return isinstance(value, (str, int, float))
+    are_strings = all(isinstance(one, str) for one in value)
+    are_numbers = all(isinstance(one, (int, float)) and not isinstance(one, bool) for one in value)
+    return bool(value) and (are_strings or are_numbers)
+
+
+def _size(metadata: Mapping[str, Any]) -> int:
+    """Bytes of metadata as the service counts them, measured since AWS does not say: not those of JSON.
+
+    4, and for each entry 8 with those of its name and of its value: a string's in UTF-8, 4 for a number, none for a
+    boolean, and for each element of an array 4 more.
+    """
+    return 4 + sum(8 + len(name.encode()) + _value_size(value) for name, value in metadata.items())
+
+
+def _value_size(value: Any) -> int:
+    if isinstance(value, list):
+        return sum(4 + _value_size(one) for one in value)
+    if isinstance(value, str):
+        return len(value.encode())
+    return 0 if isinstance(value, bool) else 4
 
 
 def from_vector(vector: dict[str, Any]) -> Record:
@@ -101,7 +124,17 @@ def from_vector(vector: dict[str, Any]) -> Record:
 
 
 def filter_document(conditions: tuple[Condition, ...]) -> dict[str, Any] | None:
-    """Conditions as QueryVectors takes them."""
+    """Conditions as QueryVectors takes them.
+
+    Raises:
+        FilterRefused: They compare with more values than it takes.
+    """
+    compared = sum(len(condition.value) if condition.operator == "$in" else 1 for condition in conditions)
+    if compared > _MAX_COMPARED:
+        raise FilterRefused(
+            f"The filter compares with {compared} values; S3 Vectors takes {_MAX_COMPARED}: search in parts, or keep "
+            "what they have in common in a metadata of its own."
+        )
     documents = [
         {
             condition.name: {

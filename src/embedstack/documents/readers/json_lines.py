@@ -1,0 +1,88 @@
+"""JSON Lines: a section for each row."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from embedstack.documents.document import Section
+from embedstack.documents.limits import Allowance
+from embedstack.documents.readers.cleaning import clean, clean_line
+from embedstack.documents.readers.encodings import decode
+from embedstack.documents.readers.outline import Reading
+
+__all__ = ["read_json_lines"]
+
+#: Fields that hold a row's text, in this order, and those that hold its heading.
+_TEXTS = ("text", "content", "body", "page_content", "passage", "document", "abstract", "description")
+_TITLES = ("title", "heading", "headline", "subject")
+
+
+def read_json_lines(content: bytes, allowance: Allowance) -> Reading:
+    """Read JSON Lines (https://jsonlines.org): one JSON value a line; empty lines are passed over.
+
+    A row's text is its first field of that kind (``text``, ``content``, ``body``, …) below its title if it has one, and
+    where it has no such field all its strings, however deep, as ``name: value`` lines. A row that is a string is its
+    text. Rows without a string are counted in a note.
+
+    Raises:
+        DocumentRefused: A row is not JSON; the message has its number.
+    """
+    text, encoding = decode(content, allowance)
+    sections: list[Section] = []
+    without = 0
+    for number, line in enumerate(text.split("\n"), start=1):
+        if not line.strip():
+            continue
+        allowance.take_row()
+        section = _section(_parse(line, number, allowance), number)
+        if section:
+            allowance.take_characters(len(section.text))
+            sections.append(section)
+        else:
+            without += 1
+    if without:
+        allowance.notes.append(f"{without} of {len(sections) + without} rows have no text.")
+    return Reading(sections, encoding=encoding)
+
+
+def _parse(line: str, number: int, allowance: Allowance) -> Any:
+    try:
+        return json.loads(line)
+    except RecursionError:
+        allowance.refuse("corrupt", f"is nested too deeply in row {number}: flatten it.")
+    except ValueError as error:
+        # The error's own message would quote nothing, but its document attribute is the row.
+        where = f" at column {error.colno}" if isinstance(error, json.JSONDecodeError) else ""
+        allowance.refuse("corrupt", f"has no valid JSON in row {number}{where}: write one JSON value on each line.")
+
+
+def _section(row: Any, number: int) -> Section | None:
+    if not isinstance(row, dict):
+        text = "\n".join(_strings(row, ""))
+        return Section(text, row=number) if text.strip() else None
+    title = clean(_first(row, _TITLES)).strip()
+    text = clean(_first(row, _TEXTS)).strip()
+    if not text:
+        text, title = "\n".join(_strings(row, "")), ""
+    if not text.strip():
+        return None
+    headings = (clean_line(title),) if title else ()
+    return Section(f"{title}\n\n{text}" if title else text, headings, row=number)
+
+
+def _first(row: dict[str, Any], names: tuple[str, ...]) -> str:
+    values = (row.get(name) for name in names)
+    return next((value for value in values if isinstance(value, str) and value.strip()), "")
+
+
+def _strings(value: Any, name: str) -> Iterator[str]:
+    if isinstance(value, str):
+        text = clean(value).strip()
+        if text:
+            yield f"{clean_line(name)}: {text}" if name else text
+    elif isinstance(value, dict):
+        for inner_name, inner in value.items():
+            yield from _strings(inner, inner_name)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _strings(inner, name)

@@ -1,0 +1,132 @@
+"""Which reader a file is for: its suffix says it, and its content has the last word where that is certain."""
+
+import re
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from embedstack.documents.limits import Allowance
+
+if TYPE_CHECKING:
+    from embedstack.errors import RefusalReason
+
+__all__ = ["CSV", "DOCX", "HTML", "JSON_LINES", "MARKDOWN", "PDF", "PLAIN", "SUFFIXES", "media_type_of"]
+
+PLAIN = "text/plain"
+MARKDOWN = "text/markdown"
+HTML = "text/html"
+PDF = "application/pdf"
+JSON_LINES = "application/jsonl"
+CSV = "text/csv"
+DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
+
+#: What is read, by suffix in lower case.
+SUFFIXES = {
+    ".txt": PLAIN,
+    ".text": PLAIN,
+    ".md": MARKDOWN,
+    ".markdown": MARKDOWN,
+    ".html": HTML,
+    ".htm": HTML,
+    ".xhtml": HTML,
+    ".pdf": PDF,
+    ".jsonl": JSON_LINES,
+    ".ndjson": JSON_LINES,
+    ".csv": CSV,
+    ".tsv": CSV,
+    ".docx": DOCX,
+}
+
+# Starts of files that are never text, and what such a file is called.
+_BINARY = (
+    (b"\x89PNG\r\n", "a PNG image"),
+    (b"\xff\xd8\xff", "a JPEG image"),
+    (b"GIF8", "a GIF image"),
+    (b"II*\0", "a TIFF image"),
+    (b"MM\0*", "a TIFF image"),
+    (b"\x1f\x8b", "compressed by gzip"),
+    (b"BZh", "compressed by bzip2"),
+    (b"\xfd7zXZ\0", "compressed by xz"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
+    (b"Rar!\x1a\x07", "a RAR archive"),
+    (b"\x7fELF", "a program"),
+    (b"MZ\x90\0", "a program"),
+    (b"PAR1", "a Parquet file"),
+    (b"SQLite format 3\0", "a SQLite database"),
+)
+_OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+_ZIP = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
+_PAGE = re.compile(rb"\s*(?:<!--.*?-->\s*)*(?:<!doctype\s+html|<html[\s>])", re.IGNORECASE | re.DOTALL)
+# PDF's own readers look for the header in the first 1,024 bytes (ISO 32000-1, annex H.3.4.1).
+_PDF_HEADER = 1024
+_HEAD = 4096
+
+
+def media_type_of(content: bytes, source: str, allowance: Allowance) -> str:
+    """The media type to read a file as.
+
+    A PDF or a docx is read as one whatever its suffix is. A page or a table under ``.txt`` is read as plain text, since
+    that is what it may be meant as. Without a suffix, it is what its content is, and plain text if nothing else.
+
+    Args:
+        content: The file.
+        source: Its key or path.
+        allowance: In whose words it is refused.
+
+    Raises:
+        DocumentRefused: It is empty, of another kind than its suffix says ("not_text", "corrupt"), or of a kind that is
+            not read ("unsupported", "encrypted").
+    """
+    suffix = _suffix(source)
+    named = SUFFIXES.get(suffix)
+    if not content:
+        allowance.refuse("empty", "is empty: it has no bytes.")
+    if _is_pdf(content, named):
+        return PDF
+    if content.startswith(_ZIP):
+        return DOCX  # whose reader tells one from another zip
+    if content.startswith(_OLE):
+        _refuse_ole(content, named, allowance)
+    binary = _binary(content)
+    if binary:
+        reason: RefusalReason = "not_text" if named else "unsupported"
+        allowance.refuse(reason, f"is {binary}, not {'what its suffix says' if named else 'a document'}: {_advice()}")
+    if named in (PDF, DOCX):
+        allowance.refuse("corrupt", f"is not a {suffix[1:]} file inside: export it anew, or give it its right suffix.")
+    if named:
+        return named
+    if suffix:
+        allowance.refuse("unsupported", f"is of a kind that is not read: {_advice()}")
+    return HTML if _PAGE.match(content[:_PDF_HEADER]) else PLAIN
+
+
+def _refuse_ole(content: bytes, named: str | None, allowance: Allowance) -> None:
+    # Office keeps an encrypted docx in the container of its older formats ([MS-OFFCRYPTO] 2.3.4).
+    if "EncryptedPackage".encode("utf-16-le") in content:
+        allowance.refuse("encrypted", "is protected by a password: save it without one.")
+    reason: RefusalReason = "corrupt" if named == DOCX else "not_text" if named else "unsupported"
+    allowance.refuse(reason, "is in Office's format before 2007: save it as docx or PDF.")
+
+
+def _suffix(source: str) -> str:
+    # "notes 1.2" and "Letter to St. Mary" have none that names a kind.
+    suffix = PurePosixPath(source.replace("\\", "/")).suffix.lower()
+    return suffix if suffix[1:].isalnum() and not suffix[1:].isdigit() else ""
+
+
+def _is_pdf(content: bytes, named: str | None) -> bool:
+    if named in (None, PDF):
+        return b"%PDF-" in content[:_PDF_HEADER]
+    # A text may be about PDF, and start with its mark.
+    return content.startswith(b"%PDF-") and b"endobj" in content
+
+
+def _binary(content: bytes) -> str | None:
+    for start, what in _BINARY:
+        # A text may start with letters that are a mark as well; it has no NUL.
+        if content.startswith(start) and (not start.isalnum() or b"\0" in content[:_HEAD]):
+            return what
+    return None
+
+
+def _advice() -> str:
+    return f"convert it to one of {', '.join(sorted(SUFFIXES))}."

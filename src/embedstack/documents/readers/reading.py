@@ -1,0 +1,72 @@
+"""A document from bytes, in this process: nothing here bounds the time or the memory that a hostile file takes.
+
+:func:`embedstack.documents.read_document` does, by running this in a process of its own.
+"""
+
+from collections.abc import Callable
+from importlib import import_module
+
+from embedstack.documents.document import Document
+from embedstack.documents.limits import Allowance, ReadLimits
+from embedstack.documents.readers import media_types
+from embedstack.documents.readers.cleaning import clean_line
+from embedstack.documents.readers.outline import Reading
+from embedstack.errors import ConfigurationError, DocumentRefused
+
+__all__ = ["read_bytes"]
+
+_Reader = Callable[[bytes, Allowance], Reading]
+
+# Imported with the first file of their kind: most functions see one or two.
+_READERS = {
+    media_types.PLAIN: ("plain_text", "read_plain_text"),
+    media_types.MARKDOWN: ("markdown", "read_markdown"),
+    media_types.HTML: ("web_page", "read_web_page"),
+    media_types.PDF: ("pdf", "read_pdf"),
+    media_types.JSON_LINES: ("json_lines", "read_json_lines"),
+    media_types.CSV: ("delimited", "read_delimited"),
+    media_types.DOCX: ("word", "read_word"),
+}
+
+
+def read_bytes(content: bytes, source: str, limits: ReadLimits | None = None) -> Document:
+    """Read a file that is in memory.
+
+    Args:
+        content: The whole file.
+        source: Its key or path; the suffix says what it is.
+        limits: What it may hold; time and memory are not watched.
+
+    Raises:
+        DocumentRefused: No text can be read from it. Nothing else is raised for any content, but MemoryError.
+        ConfigurationError: The packages that read it are not installed.
+    """
+    allowance = Allowance(source, limits or ReadLimits())
+    media_type = media_types.media_type_of(content, source, allowance)
+    module, function = _READERS[media_type]
+    try:
+        reader: _Reader = getattr(import_module(f"embedstack.documents.readers.{module}"), function)
+        reading = reader(content, allowance)
+    except (DocumentRefused, MemoryError):
+        raise
+    except ImportError as error:
+        raise ConfigurationError(
+            f"Reading {media_type} needs more packages: pip install 'embedstack[documents]'."
+        ) from error
+    except RecursionError:
+        allowance.refuse("too_complex", "is nested too deeply: flatten it, or convert it to text.")
+    except Exception as error:  # noqa: BLE001 - libraries raise what they like on damaged files; no content is shown
+        allowance.refuse(
+            "corrupt",
+            f"cannot be read as {media_type} ({type(error).__name__}): export it anew, or convert it to text.",
+        )
+    if not reading.sections:
+        allowance.refuse("empty", "has no text.")
+    return Document(
+        source=source,
+        media_type=media_type,
+        sections=tuple(reading.sections),
+        title=clean_line(reading.title or "") or None,
+        encoding=reading.encoding,
+        notes=tuple(allowance.notes),
+    )

@@ -1,0 +1,160 @@
+"""Word's docx: a section for each heading.
+
+Read with the standard library alone: python-docx brings lxml, 5 MB of a function's package, and builds a tree of the
+whole document, where all that is wanted is its text in order.
+"""
+
+import posixpath
+import zipfile
+from dataclasses import dataclass, field
+
+from embedstack.documents.limits import Allowance
+from embedstack.documents.readers.outline import Outline, Reading
+from embedstack.documents.readers.package import open_package, parse_part
+from embedstack.documents.readers.word_styles import heading_levels
+
+__all__ = ["read_word"]
+
+_DEFAULT_PART = "word/document.xml"
+_RELATIONS = "_rels/.rels"
+# What was deleted or moved away, and the older rendering of what is there in a newer one as well.
+_LEFT_OUT = frozenset({"del", "moveFrom", "Fallback", "instrText", "delText", "delInstrText"})
+_TEXT = frozenset({"t"})
+_SIGNS = {"tab": "\t", "ptab": "\t", "br": "\n", "cr": "\n", "noBreakHyphen": "-"}
+_BODY_LEVEL = 9  # of w:outlineLvl: no heading (ECMA-376 part 1, 17.3.1.20)
+_NOTES = ("word/footnotes.xml", "word/endnotes.xml")
+
+
+def read_word(content: bytes, allowance: Allowance) -> Reading:
+    """Read a docx file.
+
+    Headings are paragraphs with an outline level, by their style whatever it is called in the author's language, or of
+    their own. A table's row is a line with bars between its cells. Text boxes, footnotes and endnotes are read;
+    headers, footers, comments and deleted text are not.
+
+    Raises:
+        DocumentRefused: It is another kind of zip ("unsupported"), or as :func:`open_package` and :func:`parse_part`.
+    """
+    with open_package(content, allowance) as package:
+        names = set(package.namelist())
+        part = _main_part(package, names, allowance)
+        styles = posixpath.join(posixpath.dirname(part), "styles.xml")
+        levels = heading_levels(package, styles, allowance) if styles in names else {}
+        sections = []
+        for name in (part, *(note for note in _NOTES if note in names)):
+            body = _Body(Outline(allowance), levels)
+            parse_part(package, name, allowance, start=body.start, end=body.end, data=body.data)
+            sections += body.outline.sections()
+        title = _title(package, names, allowance)
+    return Reading(sections, title=title)
+
+
+def _main_part(package: zipfile.ZipFile, names: set[str], allowance: Allowance) -> str:
+    targets: list[str] = []
+
+    def relation(element: str, attributes: dict[str, str]) -> None:
+        if element == "Relationship" and attributes.get("Type", "").endswith("/officeDocument"):
+            targets.append(attributes.get("Target", "").lstrip("/"))
+
+    if _RELATIONS in names:
+        parse_part(package, _RELATIONS, allowance, start=relation)
+    part = next((target for target in targets if target in names), _DEFAULT_PART)
+    if part not in names or not part.startswith("word/"):
+        allowance.refuse("unsupported", "is a zip, but no docx file: unpack it, or convert it to docx or PDF.")
+    return part
+
+
+def _title(package: zipfile.ZipFile, names: set[str], allowance: Allowance) -> str | None:
+    found: list[str] = []
+    elements: list[str] = []
+    if "docProps/core.xml" in names:
+        parse_part(
+            package,
+            "docProps/core.xml",
+            allowance,
+            start=lambda element, _: elements.append(element),
+            end=lambda _: elements.clear(),
+            data=lambda text: found.append(text) if elements[-1:] == ["title"] else None,
+        )
+    return "".join(found) or None
+
+
+@dataclass(slots=True)
+class _Paragraph:
+    text: list[str] = field(default_factory=list)
+    style: str | None = None
+    level: int | None = None
+
+
+class _Body:
+    """What expat finds in a body, paragraph by paragraph; one may stand in another, as in a text box."""
+
+    def __init__(self, outline: Outline, levels: dict[str, int]) -> None:
+        self.outline = outline
+        self._levels = levels
+        self._paragraphs: list[_Paragraph] = []
+        self._cells: list[list[str]] = []  # of the rows that are open, the innermost last
+        self._lines: list[list[str]] = []  # of the cells that are open
+        self._left_out = 0
+        self._in_text = False
+
+    def start(self, element: str, attributes: dict[str, str]) -> None:
+        if self._left_out or element in _LEFT_OUT:
+            self._left_out += 1
+        elif element == "p":
+            self._paragraphs.append(_Paragraph())
+        elif element == "tr":
+            self._cells.append([])
+        elif element == "tc":
+            self._lines.append([])
+        elif self._paragraphs:
+            self._start_in_paragraph(self._paragraphs[-1], element, attributes)
+
+    def _start_in_paragraph(self, paragraph: _Paragraph, element: str, attributes: dict[str, str]) -> None:
+        self._in_text = element in _TEXT
+        if element == "pStyle":
+            paragraph.style = attributes.get("val")
+        elif element == "outlineLvl" and attributes.get("val", "").isdecimal():
+            paragraph.level = int(attributes["val"][:2])
+        elif element == "tab" and "pos" in attributes:
+            return  # where tabs stop, not one
+        elif element in _SIGNS:
+            paragraph.text.append(_SIGNS[element])
+
+    def data(self, text: str) -> None:
+        if self._in_text and not self._left_out and self._paragraphs:
+            self._paragraphs[-1].text.append(text)
+
+    def end(self, element: str) -> None:
+        if self._left_out:
+            self._left_out -= 1
+            return
+        self._in_text = False
+        if element == "p" and self._paragraphs:
+            self._end_paragraph(self._paragraphs.pop())
+        elif element == "tc" and self._lines and self._cells:
+            self._cells[-1].append("\n".join(self._lines.pop()))
+        elif element == "tr" and self._cells:
+            self._end_row(self._cells.pop())
+
+    def _end_paragraph(self, paragraph: _Paragraph) -> None:
+        text = "".join(paragraph.text)
+        if not text.strip():
+            return
+        if self._lines:
+            self._lines[-1].append(text)
+            return
+        level = paragraph.level if paragraph.level is not None else self._levels.get(paragraph.style or "")
+        if level is None or level >= _BODY_LEVEL:
+            self.outline.add(text)
+        else:
+            self.outline.heading(level, text)
+
+    def _end_row(self, cells: list[str]) -> None:
+        row = " | ".join(" ".join(cell.split()) for cell in cells)
+        if not row.strip(" |"):
+            return
+        if self._lines:
+            self._lines[-1].append(row)
+        else:
+            self.outline.add(row, tight=True)

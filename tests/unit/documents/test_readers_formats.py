@@ -1,0 +1,317 @@
+"""What each format gives: text, headings, pages, rows, titles; nothing lost, nothing but text."""
+
+import pytest
+
+from embedstack.documents import ReadLimits, Section
+from embedstack.documents.readers.reading import read_bytes
+from embedstack.errors import DocumentRefused
+from tests.document_files import WORD, make_docx, make_pdf, paragraph, style, styles
+
+
+def sections(content: bytes | str, source: str) -> list[Section]:
+    return list(read_bytes(content.encode() if isinstance(content, str) else content, source).sections)
+
+
+def texts(content: bytes | str, source: str) -> list[str]:
+    return [section.text for section in sections(content, source)]
+
+
+class TestPlainText:
+    def test_paragraphs_stay_together_and_line_ends_are_one_kind(self):
+        assert sections("One.\r\n\r\nTwo.\rThree.", "notes.txt") == [Section("One.\n\nTwo.\nThree.")]
+
+    def test_a_very_long_text_is_cut_at_ends_of_paragraphs_and_nothing_is_lost(self):
+        text = "\n\n".join(f"Paragraph {number} of many. " * 40 for number in range(2500))
+        parts = texts(text, "long.txt")
+        assert len(parts) > 1
+        assert "".join(parts) == text
+        assert all(len(part) <= 1_000_000 for part in parts)
+        assert all(part.endswith("\n\n") for part in parts[:-1])
+
+    def test_a_long_text_without_any_end_is_cut_all_the_same(self):
+        parts = texts("x" * 2_500_000, "one-word.txt")
+        assert [len(part) for part in parts] == [1_000_000, 1_000_000, 500_000]
+
+    def test_stray_control_characters_are_taken_out(self):
+        assert texts("bell\x07 and escape\x1b in a text that goes on" + " and on" * 100, "log.txt")[0].startswith(
+            "bell and escape in"
+        )
+
+
+class TestMarkdown:
+    def test_headings_open_sections_and_lie_in_each_other(self):
+        found = sections("before\n\n# A\n\none\n\n## B\n\ntwo\n\n## C\n\nthree\n\n# D\n\nfour\n", "a.md")
+        assert [(section.headings, section.text) for section in found] == [
+            ((), "before"),
+            (("A",), "# A\n\none"),
+            (("A", "B"), "## B\n\ntwo"),
+            (("A", "C"), "## C\n\nthree"),
+            (("D",), "# D\n\nfour"),
+        ]
+
+    def test_a_heading_with_nothing_of_its_own_goes_with_the_deeper_one_below(self):
+        assert sections("# A\n## B\ntext\n# C\n# D\n", "a.md") == [
+            Section("# A\n\n## B\n\ntext", ("A", "B")),
+            Section("# C", ("C",)),
+            Section("# D", ("D",)),
+        ]
+
+    def test_code_is_kept_and_holds_no_headings(self):
+        found = sections("# A\n\n```python\n# not a heading\n    x = 1\n```\n\n    # nor this\n", "a.md")
+        assert [section.headings for section in found] == [("A",)]
+        assert "```python\n# not a heading\n    x = 1\n```" in found[0].text
+        assert "    # nor this" in found[0].text
+
+    def test_a_title_has_no_markup_and_the_text_has_its_own(self):
+        found = sections("Some *big* [title](http://example.com)\n===\n\nSee **this**.\n", "a.md")
+        assert found[0].headings == ("Some big title",)
+        assert found[0].text.endswith("See **this**.")
+
+    def test_headings_in_quotes_and_lists_are_text(self):
+        assert [section.headings for section in sections("# A\n\n> # quoted\n\n- # listed\n", "a.md")] == [("A",)]
+
+    @pytest.mark.parametrize(
+        "front",
+        [
+            '---\ntitle: "My notes"\ntags: [a]\n---\n',
+            "---\ndraft: true\ntitle: My notes\n...\n",
+            "+++\ntitle = 'My notes'\n+++\n",
+        ],
+    )
+    def test_front_matter_is_left_out_but_for_the_title(self, front):
+        document = read_bytes(f"{front}# A\n\ntext\n".encode(), "a.md")
+        assert document.title == "My notes"
+        assert [section.text for section in document.sections] == ["# A\n\ntext"]
+
+    def test_a_rule_at_the_start_is_no_front_matter(self):
+        assert texts("---\n\ntext: this\n\n---\n\nmore\n", "a.md") == ["---\n\ntext: this\n\n---\n\nmore"]
+
+    def test_nesting_deeper_than_the_parser_follows_loses_nothing(self):
+        text = f"{'> ' * 500}deep\n\n# A\n\nend"
+        assert [section.headings for section in sections(text, "a.md")] == [(), ("A",)]
+        assert texts(text, "a.md")[0].endswith("deep")
+
+
+class TestWebPage:
+    def test_headings_blocks_and_rows(self):
+        page = (
+            "<!doctype html><html><head><title>The  title</title></head><body><h1>One</h1><p>A <b>bold</b>\n word.</p>"
+            "<ul><li>first<li>second</ul><h2>Two</h2><table><tr><th>a<th>b</tr><tr><td>1</td><td>2</td></tr></table>"
+            "<div>line<br>break</div><pre>  kept\n    as it is</pre></body></html>"
+        )
+        document = read_bytes(page.encode(), "a.html")
+        assert document.title == "The title"
+        assert list(document.sections) == [
+            Section("One\n\nA bold word.\n\n- first\n- second", ("One",)),
+            Section("Two\n\na | b\n1 | 2\n\nline\nbreak\n\n  kept\n    as it is", ("One", "Two")),
+        ]
+
+    def test_what_is_not_text_is_left_out(self):
+        page = (
+            "<nav>Home <nav>inner</nav> About</nav><script>var x = '<p>no</p>';</script><style>p { }</style>"
+            "<p>Yes &amp; so<svg><text>no</text></svg><!-- no --><template><p>no</p></template></p>"
+        )
+        assert texts(page, "a.html") == ["Yes & so"]
+
+    @pytest.mark.parametrize("tag", ["nav", "svg", "noscript", "template"])
+    def test_an_element_that_is_never_closed_does_not_swallow_the_page(self, tag):
+        assert "The text." in texts(f"<header><{tag}>Home</header><main><p>The text.</p></main>", "a.html")[0]
+
+    def test_a_heading_may_be_built_of_divs(self):
+        assert sections("<h2><a><div>Title</div></a></h2><div>text</div>", "a.html") == [
+            Section("Title\n\ntext", ("Title",))
+        ]
+
+    def test_the_declared_charset_is_used_where_utf_8_does_not_fit(self):
+        page = '<meta charset="koi8-r"><p>Привет, мир</p>'.encode("koi8-r")
+        document = read_bytes(page, "a.html")
+        assert document.encoding == "koi8-r"
+        assert document.sections[0].text == "Привет, мир"
+
+    @pytest.mark.parametrize("declared", ["zlib", "base64", "idna", "unicode_escape", "utf-7", "no-such", "undefined"])
+    def test_a_declared_charset_that_is_none_is_not_used(self, declared):
+        page = f'<meta charset="{declared}"><p>Größe und Übermaß</p>'.encode("cp1252")
+        assert texts(page, "a.html") == ["Größe und Übermaß"]
+
+    def test_xhtml_with_character_data(self):
+        page = '<?xml version="1.0"?><html><body><p><![CDATA[a < b]]></p><![if IE]><p>c</p><![endif]></body></html>'
+        assert texts(page, "a.xhtml") == ["a < b\n\nc"]
+
+    def test_a_page_that_has_a_title_alone_is_its_title(self):
+        assert texts("<title>Moved</title>", "a.html") == ["Moved"]
+
+
+class TestPdf:
+    def test_a_section_for_each_page_with_text(self):
+        document = read_bytes(make_pdf("First page.", "", "Third: Größe.", title="The title"), "a.pdf")
+        assert document.title == "The title"
+        assert list(document.sections) == [Section("First page.", page=1), Section("Third: Größe.", page=3)]
+        assert document.notes == ("1 of 3 pages have no text: scanned pages need OCR first.",)
+
+    def test_a_scan_is_refused_with_the_remedy(self):
+        with pytest.raises(DocumentRefused, match=r"any page, of 2.*OCR") as refused:
+            read_bytes(make_pdf("", ""), "scan.pdf")
+        assert refused.value.reason == "empty"
+
+    def test_a_page_that_is_placeholders_counts_as_without_text(self):
+        document = read_bytes(
+            make_pdf("(cid:12)(cid:9)(cid:44)".replace("(", "\\(").replace(")", "\\)"), "text"), "a.pdf"
+        )
+        assert [section.page for section in document.sections] == [2]
+
+    def test_there_is_a_limit_of_pages(self):
+        with pytest.raises(DocumentRefused, match="more than 2 pages") as refused:
+            read_bytes(make_pdf("a", "b", "c"), "a.pdf", ReadLimits(max_pages=2))
+        assert refused.value.reason == "too_large"
+
+
+class TestWord:
+    STYLES = styles(
+        style("berschrift1", "heading 1"),
+        style("Kapitel", "Kapitel", '<w:basedOn w:val="berschrift1"/>'),
+        style("Abschnitt", "Abschnitt", '<w:pPr><w:outlineLvl w:val="1"/></w:pPr>'),
+        style("Titel", "Title"),
+        style("Standard", "Normal"),
+    )
+
+    def test_headings_by_name_inheritance_and_level(self):
+        body = "".join([
+            paragraph("Das Buch", "Titel"), paragraph("Eins", "berschrift1"), paragraph("a", "Standard"),
+            paragraph("Eins A", "Abschnitt"), paragraph("b"), paragraph("Zwei", "Kapitel"), paragraph("c"),
+            paragraph("Eigen", properties='<w:outlineLvl w:val="2"/>'), paragraph("d"),
+        ])  # fmt: skip
+        assert sections(make_docx(body, styles=self.STYLES), "a.docx") == [
+            Section("Das Buch\n\nEins\n\na", ("Das Buch", "Eins")),
+            Section("Eins A\n\nb", ("Das Buch", "Eins", "Eins A")),
+            Section("Zwei\n\nc", ("Das Buch", "Zwei")),
+            Section("Eigen\n\nd", ("Das Buch", "Zwei", "Eigen")),
+        ]
+
+    def test_a_style_based_on_itself_is_no_heading(self):
+        looped = styles(style("a", "a", '<w:basedOn w:val="b"/>'), style("b", "b", '<w:basedOn w:val="a"/>'))
+        assert sections(make_docx(paragraph("text", "a"), styles=looped), "a.docx") == [Section("text")]
+
+    def test_rows_of_tables_also_of_those_inside_others(self):
+        def row(*cells: str) -> str:
+            return "<w:tr>" + "".join(f"<w:tc>{cell}</w:tc>" for cell in cells) + "</w:tr>"
+
+        inner = f"<w:tbl>{row(paragraph('x'), paragraph('y'))}</w:tbl>"
+        body = f"<w:tbl>{row(paragraph('a'), paragraph('b') + paragraph('c'))}{row(inner, paragraph('d'))}</w:tbl>"
+        assert texts(make_docx(body), "a.docx") == ["a | b c\nx | y | d"]
+
+    def test_deleted_text_field_codes_and_fallbacks_are_left_out(self):
+        body = (
+            "<w:p><w:r><w:t>kept</w:t></w:r><w:del><w:r><w:delText>gone</w:delText></w:r></w:del>"
+            "<w:r><w:instrText> PAGE </w:instrText><w:tab/><w:t>and</w:t><w:br/><w:t>this</w:t></w:r>"
+            '<mc:AlternateContent xmlns:mc="http://schemas.openxmlformats.org/markup-compatibility/2006">'
+            "<mc:Choice><w:p><w:r><w:t>box</w:t></w:r></w:p></mc:Choice>"
+            "<mc:Fallback><w:p><w:r><w:t>box again</w:t></w:r></w:p></mc:Fallback></mc:AlternateContent></w:p>"
+        )
+        assert texts(make_docx(body), "a.docx") == ["box\n\nkept\tand\nthis"]
+
+    def test_footnotes_the_title_and_a_main_part_of_another_name(self):
+        footnotes = f'<w:footnotes xmlns:w="{WORD}"><w:footnote>{paragraph("the note")}</w:footnote></w:footnotes>'
+        core = '<c xmlns:dc="http://purl.org/dc/elements/1.1/"><dc:title>The title</dc:title><dc:x>no</dc:x></c>'
+        content = make_docx(paragraph("text"), part="word/document2.xml", footnotes=footnotes, core=core)
+        document = read_bytes(content, "a.docx")
+        assert document.title == "The title"
+        assert [section.text for section in document.sections] == ["text", "the note"]
+
+
+class TestJsonLines:
+    def test_texts_titles_strings_and_numbers_of_lines(self):
+        content = (
+            '{"id": 7, "title": "A", "text": "one"}\n\n{"body": "two", "lang": "en"}\r\n"three"\n'
+            '{"question": "why?", "answers": [{"said": "because"}, "so"], "score": 3}\n{"score": 1}\n'
+        )
+        document = read_bytes(content.encode(), "a.jsonl")
+        assert list(document.sections) == [
+            Section("A\n\none", ("A",), row=1),
+            Section("two", row=3),
+            Section("three", row=4),
+            Section("question: why?\nsaid: because\nanswers: so", row=5),
+        ]
+        assert document.notes == ("1 of 5 rows have no text.",)
+
+    def test_a_line_separator_inside_of_a_string_does_not_end_the_row(self):
+        assert texts('{"text": "a\u2028b\x85c"}', "a.jsonl") == ["a\nb\nc"]
+
+    @pytest.mark.parametrize("row", ["{", "not json", '{"text": "unclosed', "[1, 2", '{"a": 1}{"b": 2}', "1" * 5000])
+    def test_a_bad_row_is_named(self, row):
+        with pytest.raises(DocumentRefused, match="row 2") as refused:
+            read_bytes(f'{{"text": "fine"}}\n{row}\n'.encode(), "a.jsonl")
+        assert refused.value.reason == "corrupt"
+
+    def test_what_cannot_be_encoded_or_stored_is_replaced(self):
+        assert texts(r'{"text": "a\ud800b\u0000c\ud83d\ude00"}', "a.jsonl") == ["a\ufffdbc😀"]
+
+
+class TestDelimited:
+    def test_columns_and_rows(self):
+        assert sections('name,age,note\nAnn,30,\n\nBob,,"says ""hi"",\nthen goes"\n', "a.csv") == [
+            Section("name: Ann\nage: 30", row=2),
+            Section('name: Bob\nnote: says "hi",\nthen goes', row=4),
+        ]
+
+    @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+    def test_the_delimiter_is_found(self, delimiter):
+        rows = [["city", "text"], ["Rome", "old, and big; very"], ["Oslo", "cold, too"]]
+        content = "\n".join(delimiter.join(f'"{cell}"' for cell in row) for row in rows)
+        assert texts(content, "a.csv") == ["city: Rome\ntext: old, and big; very", "city: Oslo\ntext: cold, too"]
+
+    def test_excel_may_name_the_delimiter(self):
+        assert texts("sep=;\na,b;c\n1,5;x\n", "a.csv") == ["a,b: 1,5\nc: x"]
+
+    def test_a_first_record_with_a_number_is_no_header(self):
+        assert texts("Ann,30\nBob,40,more\n", "a.csv") == [
+            "column 1: Ann\ncolumn 2: 30",
+            "column 1: Bob\ncolumn 2: 40\ncolumn 3: more",
+        ]
+
+    def test_a_column_without_a_name_has_its_number(self):
+        assert texts("name,\nAnn,x\n", "a.csv") == ["name: Ann\ncolumn 2: x"]
+
+    def test_a_single_column(self):
+        assert texts("sentence\nHello there.\nGood day.\n", "a.csv") == [
+            "sentence: Hello there.",
+            "sentence: Good day.",
+        ]
+
+    @pytest.mark.parametrize("bad", ['"never closed\nx,y\n', f"{'x' * 140_000},y\n"])
+    def test_a_bad_row_is_named(self, bad):
+        with pytest.raises(DocumentRefused, match="row 3") as refused:
+            read_bytes(f"a,b\n1,2\n{bad}".encode(), "a.csv")
+        assert refused.value.reason == "corrupt"
+
+    def test_a_header_alone_has_no_text(self):
+        with pytest.raises(DocumentRefused, match="no text") as refused:
+            read_bytes(b"a,b\n", "a.csv")
+        assert refused.value.reason == "empty"
+
+
+@pytest.mark.parametrize(
+    ("content", "source"),
+    [
+        ("word " * 30, "a.txt"),
+        ("# A\n\n" + "word " * 30, "a.md"),
+        ("<p>" + "word " * 30, "a.html"),
+        (make_pdf("word " * 15, "word " * 15), "a.pdf"),
+        (make_docx(paragraph("word " * 15) * 2), "a.docx"),
+        ('{"text": "%s"}\n' % ("word " * 15) * 2, "a.jsonl"),
+        ("a,b\n" + "word,word\n" * 20, "a.csv"),
+    ],
+    ids=lambda value: value if isinstance(value, str) and len(value) < 10 else "",
+)
+def test_every_format_counts_its_text(content, source):
+    content = content.encode() if isinstance(content, str) else content
+    read_bytes(content, source, ReadLimits(max_text_characters=400))
+    with pytest.raises(DocumentRefused, match="more than 100 characters of text") as refused:
+        read_bytes(content, source, ReadLimits(max_text_characters=100))
+    assert refused.value.reason == "too_large"
+
+
+@pytest.mark.parametrize(("content", "source"), [("a\nb\nc\n", "a.csv"), ('"a"\n"b"\n"c"\n', "a.jsonl")])
+def test_there_is_a_limit_of_rows(content, source):
+    with pytest.raises(DocumentRefused, match="more than 2 rows") as refused:
+        read_bytes(content.encode(), source, ReadLimits(max_rows=2))
+    assert refused.value.reason == "too_large"

@@ -1,0 +1,139 @@
+"""Whatever bytes come, a document comes out, or a refusal; and what comes out can be stored."""
+
+import io
+import re
+from typing import get_args
+
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from embedstack.documents import Document, read_document
+from embedstack.documents.limits import shown
+from embedstack.documents.readers.media_types import SUFFIXES
+from embedstack.errors import DocumentRefused, RefusalReason
+from tests.document_files import make_docx, make_pdf, paragraph, style, styles
+
+CONTENT = "Xylophonquarz"
+FILES = {
+    "a.txt": f"{CONTENT} und Größe.\n\nMore text.\n".encode("cp1252"),
+    "a.md": f"---\ntitle: {CONTENT}\n---\n# One *two*\n\n{CONTENT}\n\n```\ncode\n```\n> quote\n\n| a | b |\n".encode(),
+    "a.html": f"<title>{CONTENT}</title><nav>x</nav><h1>{CONTENT}</h1><p>a &amp; b<tr><td>1<td>2".encode(),
+    "a.pdf": make_pdf(f"{CONTENT} one", "two", title=CONTENT),
+    "a.jsonl": f'{{"title": "{CONTENT}", "text": "a\\u00e9"}}\n["x", {{"y": "{CONTENT}"}}]\n"{CONTENT}"\n'.encode(),
+    "a.csv": f'name;text\nA;"{CONTENT}; ""b"""\n{CONTENT};2\n'.encode("utf-16"),
+    "a.docx": make_docx(
+        paragraph(CONTENT, "h") + paragraph("text") + f"<w:tbl><w:tr><w:tc>{paragraph(CONTENT)}</w:tc></w:tr></w:tbl>",
+        styles=styles(style("h", "heading 1")),
+        core=f"<c><title>{CONTENT}</title></c>",
+    ),
+}
+
+
+def read(content: bytes, source: str) -> None:
+    outcome = read_or_refuse(content, source)
+    if isinstance(outcome, Document):
+        check(outcome, source)
+        return
+    assert outcome.reason in get_args(RefusalReason)
+    message = str(outcome)
+    assert message.startswith(shown(source))
+    assert message.isprintable()
+    assert CONTENT not in message
+
+
+def read_or_refuse(content: bytes, source: str) -> Document | DocumentRefused:
+    try:
+        return read_document(io.BytesIO(content), source)
+    except DocumentRefused as refused:
+        return refused
+
+
+def check(document: Document, source: str) -> None:
+    assert document.source == source
+    assert document.sections
+    assert document.media_type in SUFFIXES.values()
+    for section in document.sections:
+        for text in (section.text, *section.headings):
+            assert text.strip()
+            text.encode()  # no lone surrogate
+            assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f]", text)
+        assert all("\n" not in heading and len(heading) <= 120 for heading in section.headings)
+        assert section.page is None or section.page > 0
+        assert section.row is None or section.row > 0
+    assert document.title is None or (0 < len(document.title) <= 120 and "\n" not in document.title)
+
+
+@pytest.mark.parametrize("suffix", [*SUFFIXES, ""])
+@settings(max_examples=25, deadline=None)
+@given(content=st.one_of(st.binary(max_size=300), st.text(max_size=200).map(lambda text: text.encode("utf-8"))))
+def test_any_bytes_under_any_suffix(suffix, content):
+    read(content, f"a{suffix}")
+
+
+@given(source=st.text(max_size=40), content=st.sampled_from([b"", b"words", b"\0", FILES["a.pdf"]]))
+@settings(max_examples=60, deadline=None)
+def test_any_source(source, content):
+    read(content, source)
+
+
+@st.composite
+def mutations(draw, content: bytes) -> bytes:
+    """The file with bytes changed, parts cut out, doubled or replaced, as damage and malice do."""
+    changed = bytearray(content)
+    for _ in range(draw(st.integers(1, 6))):
+        position = draw(st.integers(0, max(0, len(changed) - 1)))
+        end = min(len(changed), position + draw(st.integers(1, 40)))
+        kind = draw(st.sampled_from(["byte", "cut", "double", "insert", "truncate", "many"]))
+        if kind == "byte":
+            changed[position : position + 1] = bytes([draw(st.integers(0, 255))])
+        elif kind == "cut":
+            del changed[position:end]
+        elif kind == "double":
+            changed[position:position] = changed[position:end]
+        elif kind == "insert":
+            changed[position:position] = draw(
+                st.sampled_from(
+                    [b"<", b">>", b"<<", b"\0", b"0 R", b'"', b"&#0;", b"[[[[", b"\xff\xfe", b"%PDF-", b"PK"]
+                )
+            )
+        elif kind == "many":
+            changed[position:position] = changed[position:end] * 200
+        else:
+            del changed[max(1, position) :]
+    return bytes(changed)
+
+
+@pytest.mark.parametrize("source", FILES)
+@settings(max_examples=120, deadline=None)
+@given(data=st.data())
+def test_damaged_files(source, data):
+    read(data.draw(mutations(FILES[source])), source)
+
+
+# Damage that a zip's checksum would find first.
+BODY = (
+    '<w:p><w:pPr><w:pStyle w:val="h"/><w:outlineLvl w:val="1"/></w:pPr><w:r><w:t>one</w:t><w:tab/><w:br/></w:r></w:p>'
+    "<w:tbl><w:tr><w:tc><w:p><w:r><w:t>cell</w:t></w:r></w:p></w:tc></w:tr></w:tbl><w:del><w:p/></w:del>"
+)
+TAGS = re.findall("<[^>]+>", BODY)
+
+
+@settings(max_examples=120, deadline=None)
+@given(body=st.lists(st.sampled_from([*TAGS, "words", "&#233;", "&#1;", "&amp;"]), max_size=30).map("".join))
+def test_any_order_of_a_docx_files_elements(body):
+    read(make_docx(body), "a.docx")
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    page=st.lists(
+        st.sampled_from([
+            "<nav>", "</nav>", "<svg/>", "<p>", "</p>", "<h1>", "</h1>", "<h3>", "<div>", "</div>", "<td>", "<tr>",
+            "<pre>", "</pre>", "<br>", "<title>", "</title>", "<script>", "</script>", "<![CDATA[", "]]>", "<!--",
+            "-->", "<!x>", "<![if x]>", "<?x", "words", " \n ", "&#xD800;", "&#11;", "&lt;", "<", "</",
+        ]),
+        max_size=30,
+    ).map("".join)
+)  # fmt: skip
+def test_any_order_of_a_pages_elements(page):
+    read(page.encode(), "a.html")
