@@ -1,10 +1,13 @@
 """What is not read, why, and in which words: content that a person may well upload, and such as is meant to harm."""
 
+import io
+import subprocess
 import sys
 import zipfile
 import zlib
 
 import pytest
+from pypdf import PdfWriter
 
 from embedstack.documents import ReadLimits
 from embedstack.documents.limits import shown
@@ -152,6 +155,42 @@ class TestDocxThatHarms:
             while (position := content.find(header, position + 1)) >= 0:
                 content[position + offset] |= 1
         assert refusal(bytes(content), "a.docx").reason == "encrypted"
+
+
+class TestPdfWithPasswords:
+    @staticmethod
+    def encrypt(user_password: str, algorithm: str) -> bytes:
+        writer = PdfWriter(clone_from=io.BytesIO(make_pdf("hello")))
+        writer.encrypt(user_password, f"{user_password}owner", algorithm=algorithm)
+        target = io.BytesIO()
+        writer.write(target)
+        return target.getvalue()
+
+    @pytest.mark.parametrize("algorithm", ["RC4-40", "RC4-128", "AES-128", "AES-256"])
+    def test_one_that_anybody_may_open_is_read(self, algorithm):
+        assert read_bytes(self.encrypt("", algorithm), "a.pdf").sections[0].text == "hello"
+
+    @pytest.mark.parametrize("algorithm", ["RC4-128", "AES-256"])
+    def test_one_that_needs_its_password_is_refused(self, algorithm):
+        error = refusal(self.encrypt("secret", algorithm), "a.pdf")
+        assert (error.reason, "password" in str(error)) == ("encrypted", True)
+
+    def test_without_cryptography_aes_is_refused_with_the_remedy(self):
+        program = """
+import sys
+sys.modules["cryptography"] = sys.modules["Crypto"] = None  # as where they are not installed
+from embedstack.documents.readers.reading import read_bytes
+from embedstack.errors import DocumentRefused
+try:
+    read_bytes(sys.stdin.buffer.read(), "a.pdf")
+except DocumentRefused as refused:
+    print(refused.reason, refused)
+"""
+        answer = subprocess.run(
+            [sys.executable, "-c", program], input=self.encrypt("", "AES-256"), capture_output=True, check=True
+        ).stdout.decode()
+        assert answer.startswith("encrypted a.pdf")
+        assert "install the package cryptography" in answer
 
 
 class TestPdfThatHarms:

@@ -28,9 +28,19 @@ def read_pdf(content: bytes, allowance: Allowance) -> Reading:
         DocumentRefused: It needs a password ("encrypted"), a page cannot be read ("corrupt"; the message has its
             number), a stream inflates to more than pypdf's limits ("too_large"), or no page has text ("empty").
     """
+    try:
+        return _read(content, allowance)
+    except DependencyError:
+        # Raised as soon as the file is opened, where anything has to be decrypted.
+        allowance.refuse(
+            "encrypted", "is encrypted by AES: save it without protection, or install the package cryptography."
+        )
+
+
+def _read(content: bytes, allowance: Allowance) -> Reading:
     reader = PdfReader(io.BytesIO(content))
-    if reader.is_encrypted:
-        _open(reader, allowance)
+    if reader.is_encrypted and reader.decrypt("") == PasswordType.NOT_DECRYPTED:
+        allowance.refuse("encrypted", "is protected by a password: save it without one.")
     sections = []
     number = 0
     for number, page in enumerate(reader.pages, start=1):
@@ -55,17 +65,6 @@ def read_pdf(content: bytes, allowance: Allowance) -> Reading:
     if missing:
         allowance.notes.append(f"{missing} of {number} pages have no text: scanned pages need OCR first.")
     return Reading(sections, title=_title(reader))
-
-
-def _open(reader: PdfReader, allowance: Allowance) -> None:
-    try:
-        if reader.decrypt("") != PasswordType.NOT_DECRYPTED:
-            return
-    except DependencyError:
-        allowance.refuse(
-            "encrypted", "is encrypted by AES: save it without protection, or install the package cryptography."
-        )
-    allowance.refuse("encrypted", "is protected by a password: save it without one.")
 
 
 def _readable(extracted: str) -> str:
