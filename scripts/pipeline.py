@@ -35,7 +35,9 @@ _PATIENCE_SECONDS = 300
 
 @click.command()
 @click.option("--count", default=200, show_default=True, help="Documents to upload.")
-@click.option("--documents", type=click.Path(exists=True, file_okay=False, path_type=Path), help="A folder of your own.")
+@click.option(
+    "--documents", type=click.Path(exists=True, file_okay=False, path_type=Path), help="A folder of your own."
+)
 @exit_on_error
 def main(count: int, documents: Path | None) -> None:
     """Upload documents to S3 and see them become searchable."""
@@ -59,9 +61,13 @@ def main(count: int, documents: Path | None) -> None:
         console.print(f"  [yellow]{lost} could not be read: python scripts/redrive.py says why[/]")
     console.print("[bold]4/4[/] Searching, with the library and with the search function in turn")
     for number, query in enumerate(_QUERIES):
-        hits = search.ask_function(settings, pipeline["search_function"], query, 3) if number % 2 else search.ask_store(
-            settings, query, 3
-        )  # fmt: skip
+        request = {"query": query, "k": 3}
+        by_function = number % 2 == 1
+        hits = (
+            search.ask_function(settings, pipeline["search_function"], request)
+            if by_function
+            else search.ask_store(settings, request)
+        )
         search.show(console, query, hits)
     console.print('\nTry next: make search TEXT="…" · python scripts/redrive.py · make down')
     sys.exit(0)

@@ -66,7 +66,9 @@ def articles() -> Iterator[Article]:
 
 def _module_names() -> set[str]:
     names = {name for name in sys.stdlib_module_names if not name.startswith("_") and name not in _NOT_IMPORTED}
-    packages = [name for name in ("asyncio", "concurrent", "email", "http", "importlib", "json", "logging", "xml", "urllib")]
+    packages = [
+        name for name in ("asyncio", "concurrent", "email", "http", "importlib", "json", "logging", "xml", "urllib")
+    ]
     for package in packages:
         found = importlib.import_module(package).__path__
         names |= {f"{package}.{module.name}" for module in pkgutil.iter_modules(found) if module.name[0] != "_"}
