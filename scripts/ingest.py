@@ -76,8 +76,8 @@ class Total:
 def main(sources: tuple[str, ...], collection: str | None, workers: int, region: str | None) -> None:
     """Read, cut and embed the documents in SOURCES: folders, files, or s3://bucket/prefix.
 
-    Stopped in the middle, the same command goes on: what is stored is not embedded again. A document that cannot be read
-    is named with the reason, and does not stop the others.
+    Stopped in the middle, the same command goes on: what is stored is not embedded again. A document that cannot be
+    read is named with the reason, and does not stop the others.
 
     Exits with 1 when some documents could not be read or stored.
     """
@@ -151,10 +151,9 @@ def _places(source: str, settings: "Settings") -> Iterator[Place]:
         return
     path = Path(source)
     if path.is_dir():
-        hidden = (file for file in sorted(path.rglob("*")) if file.is_file())
-        for file in hidden:
+        for file in sorted(path.rglob("*")):
             name = file.relative_to(path)
-            if not any(part.startswith(".") for part in name.parts):
+            if file.is_file() and not any(part.startswith(".") for part in name.parts):
                 yield Place(name.as_posix(), file=file)
     elif path.is_file():
         yield Place(path.name, file=path)

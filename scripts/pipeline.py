@@ -1,6 +1,5 @@
 """``make pipeline``: deploy the document pipeline on the local AWS, feed it documents, and search them."""
 
-import json
 import os
 import sys
 import time
@@ -30,6 +29,8 @@ _QUERIES = (
     "Which function tells the number of days in a month?",
 )
 _POLL_SECONDS = 1
+# Counts of SQS are approximate, and a message may just be on its way back.
+_EMPTY_LOOKS = 3
 _PATIENCE_SECONDS = 300
 
 
@@ -115,10 +116,10 @@ def _wait(console: Console, settings: Settings, pipeline: dict[str, Any]) -> int
 
 
 def _waiting(client: Any, queue_url: str) -> Iterator[int]:
-    """Messages that are not dealt with, until there are none twice in a row."""
+    """Messages that are not dealt with, until there are none for a while."""
     last, moved = -1, time.monotonic()
     empty = 0
-    while empty < 2:  # noqa: PLR2004 - a message may just be on its way back
+    while empty < _EMPTY_LOOKS:
         waiting = _messages(client, queue_url)
         empty = empty + 1 if waiting == 0 else 0
         if waiting != last:

@@ -66,10 +66,7 @@ def articles() -> Iterator[Article]:
 
 def _module_names() -> set[str]:
     names = {name for name in sys.stdlib_module_names if not name.startswith("_") and name not in _NOT_IMPORTED}
-    packages = [
-        name for name in ("asyncio", "concurrent", "email", "http", "importlib", "json", "logging", "xml", "urllib")
-    ]
-    for package in packages:
+    for package in ("asyncio", "concurrent", "email", "http", "importlib", "json", "logging", "xml", "urllib"):
         found = importlib.import_module(package).__path__
         names |= {f"{package}.{module.name}" for module in pkgutil.iter_modules(found) if module.name[0] != "_"}
     return {name for name in names if not name.endswith("__main__")}
@@ -173,9 +170,8 @@ def _pdf_file(objects: list[bytes]) -> bytes:
         file += b"%d 0 obj\n%s\nendobj\n" % (number, content)
     table = b"".join(b"%010d 00000 n \n" % offset for offset in offsets)
     size = len(objects) + 1
-    return file + b"xref\n0 %d\n0000000000 65535 f \n%strailer\n<< /Size %d /Root 1 0 R >>\nstartxref\n%d\n%%%%EOF\n" % (
-        size, table, size, len(file),
-    )  # fmt: skip
+    trailer = b"trailer\n<< /Size %d /Root 1 0 R >>\nstartxref\n%d\n%%%%EOF\n" % (size, len(file))
+    return file + b"xref\n0 %d\n0000000000 65535 f \n" % size + table + trailer
 
 
 #: How an article is written, by suffix.

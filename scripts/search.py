@@ -31,7 +31,7 @@ Examples:
 @click.command(epilog=_EXAMPLES)
 @click.argument("query")
 @click.option("-k", default=5, show_default=True, help="Hits at most.")
-@click.option("--filter", "filter_json", help="Conditions on metadata, as JSON; see docs/stores.md.")
+@click.option("--filter", help="Conditions on metadata, as JSON; see docs/stores.md.")
 @click.option("--threshold", type=float, help="The least similarity, -1 to 1.")
 @click.option("--mode", type=click.Choice(["approximate", "exact", "hybrid"]), default="approximate", show_default=True)
 @click.option("--collection", help="EMBEDSTACK_COLLECTION otherwise.")
@@ -40,19 +40,11 @@ Examples:
 @click.option("--json", "as_json", is_flag=True, help="Print the hits as JSON.")
 @exit_on_error
 def main(
-    query: str,
-    k: int,
-    filter_json: str | None,
-    threshold: float | None,
-    mode: str,
-    collection: str | None,
-    function: str | None,
-    region: str | None,
-    as_json: bool,
+    query: str, collection: str | None, function: str | None, region: str | None, as_json: bool, **conditions: Any
 ) -> None:
     """Print the chunks of documents that are nearest to QUERY in meaning, with where they are from."""
     settings = load_settings(aws_region=region, embedstack_collection=collection)
-    request = {"query": query, "k": k, "filter": _read_filter(filter_json), "threshold": threshold, "mode": mode}
+    request = {"query": query, **conditions, "filter": _read_filter(conditions["filter"])}
     if function:
         name = applied_pipeline()["search_function"] if function == "applied" else function
         hits = ask_function(settings, name, request)
