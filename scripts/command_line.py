@@ -8,11 +8,20 @@ from typing import Any, ParamSpec
 
 import click
 
-from embedstack.errors import EmbedStackError
+from embedstack.errors import ConfigurationError, EmbedStackError
 from embedstack.settings import Settings, load_settings
 from embedstack.terraform import TerraformRoot
 
-__all__ = ["ROOT", "STATE", "TERRAFORM", "applied_endpoints", "endpoint_settings", "exit_on_error", "primary_endpoint"]
+__all__ = [
+    "ROOT",
+    "STATE",
+    "TERRAFORM",
+    "applied_endpoints",
+    "applied_pipeline",
+    "endpoint_settings",
+    "exit_on_error",
+    "primary_endpoint",
+]
 
 ROOT = Path(__file__).resolve().parents[1]
 TERRAFORM = ROOT / "terraform"
@@ -42,6 +51,18 @@ def applied_endpoints() -> dict[str, dict[str, Any]]:
     except EmbedStackError:
         return {}  # an operator may have no more than the endpoint's name, and need no more
     return endpoints
+
+
+def applied_pipeline() -> dict[str, Any]:
+    """The root module's output ``pipeline``.
+
+    Raises:
+        ConfigurationError: None is applied here.
+    """
+    pipeline: dict[str, Any] | None = TerraformRoot(TERRAFORM).outputs().get("pipeline")
+    if not pipeline:
+        raise ConfigurationError("No pipeline is applied from here: apply one with a `pipeline`, or name its parts.")
+    return pipeline
 
 
 def primary_endpoint() -> dict[str, Any]:

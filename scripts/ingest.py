@@ -1,0 +1,165 @@
+"""Put documents into the vector store from here: a folder, single files, or what lies under a prefix in S3."""
+
+import sys
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, BinaryIO, cast
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from command_line import exit_on_error
+from embedstack.aws import create_client
+from embedstack.documents.load import load_ingestion
+from embedstack.errors import EmbedStackError, InputError, RecordRefused
+from embedstack.settings import load_settings
+
+if TYPE_CHECKING:
+    from embedstack.documents.ingestion import Ingested, Ingestion
+    from embedstack.settings import Settings
+
+_S3 = "s3://"
+_IN_MEMORY_BYTES = 8 * 1024 * 1024
+
+_EXAMPLES = """\b
+Examples:
+  python scripts/ingest.py handbook/
+  python scripts/ingest.py report.pdf notes.md --collection notes
+  python scripts/ingest.py s3://alex-documents/2025/ --workers 8
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a document is.
+
+    Attributes:
+        source: Its name in the store: the path within the folder, or the key.
+        file: The file, where it is one.
+        bucket: The bucket, where it is in one.
+    """
+
+    source: str
+    file: Path | None = None
+    bucket: str | None = None
+
+
+@dataclass(slots=True)
+class Total:
+    """What came of all documents."""
+
+    documents: int = 0
+    chunks: int = 0
+    embedded: int = 0
+    refused: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+
+    def add(self, ingested: "Ingested") -> None:
+        """Count a document that is in the store."""
+        self.documents += 1
+        self.chunks += ingested.chunks
+        self.embedded += ingested.embedded
+
+
+@click.command(epilog=_EXAMPLES)
+@click.argument("sources", nargs=-1, required=True)
+@click.option("--collection", help="EMBEDSTACK_COLLECTION otherwise.")
+@click.option("--workers", default=4, show_default=True, type=click.IntRange(1, 64), help="Documents at once.")
+@click.option("--region", help="AWS region; that of the environment otherwise.")
+@exit_on_error
+def main(sources: tuple[str, ...], collection: str | None, workers: int, region: str | None) -> None:
+    """Read, cut and embed the documents in SOURCES: folders, files, or s3://bucket/prefix.
+
+    Stopped in the middle, the same command goes on: what is stored is not embedded again. A document that cannot be
+    read is named with the reason, and does not stop the others.
+
+    Exits with 1 when some documents could not be read or stored.
+    """
+    settings = load_settings(aws_region=region, embedstack_collection=collection)
+    places = [place for source in sources for place in _places(source, settings)]
+    console = Console(highlight=False)
+    with load_ingestion(settings) as ingestion:
+        total = _ingest_all(console, ingestion, settings, places, workers)
+    for problem in (*total.refused, *total.failed):
+        console.print(f"  [red]✗[/] {problem}", soft_wrap=True, markup=True)
+    console.print(
+        f"{total.documents} of {len(places)} documents are in {settings.embedstack_collection}: {total.chunks} chunks, "
+        f"{total.embedded} of them embedded now"
+    )
+    sys.exit(1 if total.refused or total.failed else 0)
+
+
+def _ingest_all(
+    console: Console, ingestion: "Ingestion", settings: "Settings", places: list[Place], workers: int
+) -> Total:
+    total = Total()
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    waiting = iter(places)
+    client = create_client("s3", settings) if any(place.bucket for place in places) else None
+    with Progress(*columns, console=console) as progress, ThreadPoolExecutor(workers) as pool:
+        task = progress.add_task("documents", total=len(places))
+
+        def submit(count: int) -> set[Future[None]]:
+            return {pool.submit(_ingest, ingestion, client, place, total) for place in islice(waiting, count)}
+
+        running = submit(2 * workers)
+        while running:
+            done, running = wait(running, return_when=FIRST_COMPLETED)
+            for future in done:
+                future.result()
+            progress.advance(task, len(done))
+            running |= submit(len(done))
+    return total
+
+
+def _ingest(ingestion: "Ingestion", client: Any, place: Place, total: Total) -> None:
+    try:
+        with _opened(client, place) as content:
+            total.add(ingestion.ingest(place.source, content))
+    except (InputError, RecordRefused) as error:
+        total.refused.append(str(error))
+    except (EmbedStackError, OSError) as error:
+        total.failed.append(f"{place.source}: {error}")
+
+
+@contextmanager
+def _opened(client: Any, place: Place) -> Iterator[BinaryIO]:
+    if place.file is not None:
+        with place.file.open("rb") as file:
+            yield file
+        return
+    with tempfile.SpooledTemporaryFile(_IN_MEMORY_BYTES) as copy:
+        client.download_fileobj(place.bucket, place.source, copy)
+        copy.seek(0)
+        yield cast("BinaryIO", cast("IO[bytes]", copy))
+
+
+def _places(source: str, settings: "Settings") -> Iterator[Place]:
+    if source.startswith(_S3):
+        bucket, _, prefix = source.removeprefix(_S3).partition("/")
+        pages = create_client("s3", settings).get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+        for page in pages:
+            for found in page.get("Contents", []):
+                if not found["Key"].endswith("/"):  # a folder, as consoles make them
+                    yield Place(found["Key"], bucket=bucket)
+        return
+    path = Path(source)
+    if path.is_dir():
+        for file in sorted(path.rglob("*")):
+            name = file.relative_to(path)
+            if file.is_file() and not any(part.startswith(".") for part in name.parts):
+                yield Place(name.as_posix(), file=file)
+    elif path.is_file():
+        yield Place(path.name, file=path)
+    else:
+        raise InputError(f"There is no {source}: name a folder, a file, or s3://bucket/prefix.")
+
+
+if __name__ == "__main__":
+    main()

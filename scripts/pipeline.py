@@ -1,0 +1,147 @@
+"""``make pipeline``: deploy the document pipeline on the local AWS, feed it documents, and search them."""
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+import build_lambda
+import localaws
+import sample_documents
+import search
+from command_line import STATE, TERRAFORM, exit_on_error
+from embedstack.aws import create_client
+from embedstack.localaws import daemon
+from embedstack.localaws.config import LocalAwsConfig
+from embedstack.settings import Settings, load_settings
+from embedstack.terraform import TerraformRoot
+
+_VARIABLES = TERRAFORM / "environments" / "pipeline-local.tfvars"
+_QUERIES = (
+    "How do I compress data so that it takes less space?",
+    "Run several tasks at once and wait for all of them",
+    "Which function tells the number of days in a month?",
+)
+_POLL_SECONDS = 1
+# Counts of SQS are approximate, and a message may just be on its way back.
+_EMPTY_LOOKS = 3
+_PATIENCE_SECONDS = 300
+
+
+@click.command()
+@click.option("--count", default=200, show_default=True, help="Documents to upload.")
+@click.option(
+    "--documents", type=click.Path(exists=True, file_okay=False, path_type=Path), help="A folder of your own."
+)
+@exit_on_error
+def main(count: int, documents: Path | None) -> None:
+    """Upload documents to S3 and see them become searchable."""
+    console = Console(highlight=False)
+    console.print("[bold]1/4[/] Starting the local AWS, and packing the functions")
+    running = daemon.start(LocalAwsConfig.from_environment(), STATE)
+    os.environ.update(localaws.environment(running))
+    for package in build_lambda.build_all():
+        console.print(f"  {os.path.relpath(package.file)}  [dim]{package.megabytes:.1f} MB[/]")
+    console.print("[bold]2/4[/] Deploying terraform/ with the pipeline on it")
+    outputs = _deploy(console)
+    pipeline = outputs["pipeline"]
+    settings = load_settings()
+    files = _files(documents) if documents else sample_documents.write_samples(STATE / "samples", count)
+    console.print(f"[bold]3/4[/] Uploading {len(files)} documents to s3://{pipeline['bucket']}")
+    started = time.perf_counter()
+    _upload(console, settings, pipeline["bucket"], files, documents or STATE / "samples")
+    lost = _wait(console, settings, pipeline)
+    console.print(f"  all of them are dealt with after {time.perf_counter() - started:.0f} s")
+    if lost:
+        console.print(f"  [yellow]{lost} could not be read: python scripts/redrive.py says why[/]")
+    console.print("[bold]4/4[/] Searching, with the library and with the search function in turn")
+    for number, query in enumerate(_QUERIES):
+        request = {"query": query, "k": 3}
+        by_function = number % 2 == 1
+        hits = (
+            search.ask_function(settings, pipeline["search_function"], request)
+            if by_function
+            else search.ask_store(settings, request)
+        )
+        search.show(console, query, hits)
+    console.print('\nTry next: make search TEXT="…" · python scripts/redrive.py · make down')
+    sys.exit(0)
+
+
+def _deploy(console: Console) -> dict[str, Any]:
+    root = TerraformRoot(TERRAFORM, _VARIABLES)
+    root.init()
+    plan = root.plan(STATE / "terraform.tfplan")
+    console.print(f"  {plan.summary}")
+    if plan.has_changes:
+        root.apply(plan, show_progress=False)
+    outputs = root.outputs()
+    for line in outputs["dotenv"].splitlines():
+        name, _, value = line.partition("=")
+        os.environ[name] = value
+    return outputs
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(file for file in folder.rglob("*") if file.is_file())
+
+
+def _upload(console: Console, settings: Settings, bucket: str, files: list[Path], folder: Path) -> None:
+    client = create_client("s3", settings)
+    with _progress(console) as progress:
+        for file in progress.track(files, description="  uploaded"):
+            client.upload_file(str(file), bucket, file.relative_to(folder).as_posix())
+
+
+def _wait(console: Console, settings: Settings, pipeline: dict[str, Any]) -> int:
+    """Wait until the queue is empty; the number of messages in the dead-letter queue.
+
+    Raises:
+        EmbedStackError: Nothing moved for minutes.
+    """
+    client = create_client("sqs", settings)
+    with _progress(console) as progress:
+        task = progress.add_task("  ingested", total=None)
+        most = 0
+        for waiting in _waiting(client, pipeline["queue_url"]):
+            most = max(most, waiting)
+            progress.update(task, total=most or None, completed=most - waiting)
+    return _messages(client, pipeline["dlq_url"])
+
+
+def _waiting(client: Any, queue_url: str) -> Iterator[int]:
+    """Messages that are not dealt with, until there are none for a while."""
+    last, moved = -1, time.monotonic()
+    empty = 0
+    while empty < _EMPTY_LOOKS:
+        waiting = _messages(client, queue_url)
+        empty = empty + 1 if waiting == 0 else 0
+        if waiting != last:
+            last, moved = waiting, time.monotonic()
+        elif waiting and time.monotonic() - moved > _PATIENCE_SECONDS:
+            raise click.ClickException(
+                f"{waiting} messages have waited for {_PATIENCE_SECONDS} s in {queue_url}: see .local/localaws.log."
+            )
+        yield waiting
+        time.sleep(_POLL_SECONDS)
+
+
+def _messages(client: Any, queue_url: str) -> int:
+    names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+    attributes = client.get_queue_attributes(QueueUrl=queue_url, AttributeNames=names)["Attributes"]
+    return sum(int(attributes[name]) for name in names)
+
+
+def _progress(console: Console) -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    return Progress(*columns, console=console)
+
+
+if __name__ == "__main__":
+    main()

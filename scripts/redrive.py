@@ -1,0 +1,72 @@
+"""Look into the document pipeline's dead-letter queue, and send letters back."""
+
+from collections import Counter
+from fnmatch import fnmatch
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from command_line import applied_pipeline, exit_on_error
+from embedstack.documents.dead_letters import DeadLetter, DeadLetters
+from embedstack.settings import load_settings
+
+_EXAMPLES = """\b
+Examples:
+  python scripts/redrive.py
+  python scripts/redrive.py --source '*.pdf' --reason encrypted --delete
+  python scripts/redrive.py --reason 'failed *' --send-back
+"""
+
+
+@click.command(epilog=_EXAMPLES)
+@click.option("--dlq-url", help="The dead-letter queue; what Terraform applied otherwise.")
+@click.option("--queue-url", help="The queue that letters go back to; what Terraform applied otherwise.")
+@click.option("--region", help="AWS region; that of the environment otherwise.")
+@click.option("--source", default="*", show_default=True, help="Only letters about documents that match.")
+@click.option("--reason", default="*", show_default=True, help="Only letters with a reason that matches.")
+@click.option("--send-back", "action", flag_value="send back", help="Send them to the pipeline once more.")
+@click.option("--delete", "action", flag_value="delete", help="Give them up for good.")
+@exit_on_error
+def main(
+    dlq_url: str | None, queue_url: str | None, region: str | None, source: str, reason: str, action: str | None
+) -> None:
+    """Show what could not be ingested and why; send it back once the cause is repaired."""
+    pipeline = applied_pipeline() if not (dlq_url and queue_url) else {}
+    letters = DeadLetters(
+        load_settings(aws_region=region), dlq_url or pipeline["dlq_url"], queue_url or pipeline["queue_url"]
+    )
+    found = list(letters.read())
+    chosen = [letter for letter in found if _matches(letter, source, reason)]
+    console = Console(highlight=False)
+    _show(console, chosen)
+    for letter in found:
+        if letter in chosen and action == "send back":
+            letters.send_back(letter)
+        elif letter in chosen and action == "delete":
+            letters.delete(letter)
+        else:
+            letters.release(letter)
+    done = {"send back": "sent back", "delete": "deleted"}.get(action or "", "left in the queue")
+    console.print(f"{len(chosen)} of {len(found)} letters {done}")
+
+
+def _matches(letter: DeadLetter, source: str, reason: str) -> bool:
+    return fnmatch(letter.reason, reason) and any(fnmatch(one, source) for one in letter.sources)
+
+
+def _show(console: Console, letters: list[DeadLetter]) -> None:
+    if not letters:
+        return
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for heading in ("Sent", "Reason", "Document"):
+        table.add_column(heading, overflow="fold")
+    for letter in sorted(letters, key=lambda letter: letter.sent):
+        table.add_row(f"{letter.sent:%Y-%m-%d %H:%M}", letter.reason, ", ".join(letter.sources))
+    console.print(table)
+    reasons = Counter(letter.reason for letter in letters)
+    console.print(", ".join(f"{count} {reason}" for reason, count in reasons.most_common()), style="dim")
+
+
+if __name__ == "__main__":
+    main()
