@@ -28,13 +28,19 @@ else
   DEPLOY_OPTIONS := $(if $(VARS),--var-file $(VARS))
 endif
 
-.PHONY: help up down env plan apply check adopt destroy invoke test-endpoint package lambda test test-reference lint fmt clean golden peers reference constraints
+.PHONY: help up pipeline search down env plan apply check adopt destroy invoke test-endpoint package lambda test test-reference lint fmt clean golden peers reference constraints
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 up: $(INSTALLED) ## Start the local AWS, deploy a real endpoint on it, validate it
 	@$(PY) scripts/up.py
+
+pipeline: $(INSTALLED) ## Deploy the document pipeline on the local AWS, feed it 200 documents, search them
+	@$(PY) scripts/pipeline.py $(ARGS)
+
+search: $(INSTALLED) ## Search the documents: make search TEXT="How do I compress data?"
+	@$(ON_TARGET) $(PY) scripts/search.py "$$TEXT" --function applied $(ARGS)
 
 down: $(INSTALLED) ## Stop the local AWS and everything that runs on it
 	@$(PY) scripts/localaws.py stop
@@ -90,6 +96,7 @@ lint: $(INSTALLED) $(CHECKOV)/.installed ## Check style, types and infrastructur
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/mypy
+	@$(VENV)/bin/mypy benchmarks/search.py
 	@$(VENV)/bin/shellcheck .ci/run docker/serve
 	@terraform fmt -check -recursive terraform
 	@$(CHECKOV)/bin/checkov --config-file terraform/.checkov.yaml --directory terraform

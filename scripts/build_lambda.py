@@ -1,5 +1,6 @@
 """Build the Lambda functions' packages."""
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import get_args
 
@@ -7,10 +8,12 @@ import click
 
 from command_line import ROOT, STATE, exit_on_error
 from embedstack.errors import ConfigurationError
-from embedstack.function_package import FUNCTIONS, build_function
+from embedstack.function_package import FUNCTIONS, FunctionPackage, build_function
 from embedstack.function_wheels import Architecture, Target
 from embedstack.model_files import find_model_folder
 from embedstack.settings import load_settings
+
+__all__ = ["build"]
 
 _EXAMPLES = """\b
 Examples:
@@ -43,10 +46,7 @@ def main(
 ) -> None:
     """Write the packages of FUNCTIONS, of all if none is named, as FOLDER/<name>.zip."""
     target = Target(architecture, python)
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in functions or sorted(FUNCTIONS):
-        brings = (tokenizer or _find_tokenizer(model)) if name == "ingest" else None
-        package = build_function(name, ROOT, folder / f"{name}.zip", target=target, tokenizer=brings)
+    for package in build(functions or sorted(FUNCTIONS), target, folder, model=model, tokenizer=tokenizer):
         parts = ", ".join(f"{part.name} {part.packed_bytes / 1e6:.1f}" for part in package.largest)
         click.echo(
             f"{package.path}: Python {python} on {architecture}, {package.packed_bytes / 1e6:.1f} MB, unzipped "
@@ -59,6 +59,21 @@ def main(
             fg="yellow",
             err=True,
         )
+
+
+def build(
+    functions: Iterable[str],
+    target: Target,
+    folder: Path = STATE / "lambda",
+    *,
+    model: str | None = None,
+    tokenizer: Path | None = None,
+) -> Iterator[FunctionPackage]:
+    """Write the packages of functions into a folder, one by one; the options are the command's."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in functions:
+        brings = (tokenizer or _find_tokenizer(model)) if name == "ingest" else None
+        yield build_function(name, ROOT, folder / f"{name}.zip", target=target, tokenizer=brings)
 
 
 def _find_tokenizer(model: str | None) -> Path:

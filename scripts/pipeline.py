@@ -17,6 +17,8 @@ import sample_documents
 import search
 from command_line import STATE, TERRAFORM, exit_on_error
 from embedstack.aws import create_client
+from embedstack.function_package import FUNCTIONS
+from embedstack.function_wheels import Target
 from embedstack.localaws import daemon
 from embedstack.localaws.config import LocalAwsConfig
 from embedstack.settings import Settings, load_settings
@@ -46,8 +48,8 @@ def main(count: int, documents: Path | None) -> None:
     console.print("[bold]1/4[/] Starting the local AWS, and packing the functions")
     running = daemon.start(LocalAwsConfig.from_environment(), STATE)
     os.environ.update(localaws.environment(running))
-    for package in build_lambda.build_all():
-        console.print(f"  {os.path.relpath(package.file)}  [dim]{package.megabytes:.1f} MB[/]")
+    for package in build_lambda.build(FUNCTIONS, Target.of_this_machine()):
+        console.print(f"  {os.path.relpath(package.path)}  [dim]{package.packed_bytes / 1e6:.1f} MB[/]")
     console.print("[bold]2/4[/] Deploying terraform/ with the pipeline on it")
     outputs = _deploy(console)
     pipeline = outputs["pipeline"]
