@@ -26,7 +26,8 @@ class Passage:
     Attributes:
         chunks: Consecutive chunks, at least one.
         text: What is embedded, without the model's own prompt.
-        hashes: For each chunk 32 bytes that change when its vector does.
+        hashes: For each chunk 32 bytes that change when its vector does, within a collection: that has one model, one
+            prompt and one way of cutting.
         spans: Where each chunk stands in the text, in code points.
     """
 

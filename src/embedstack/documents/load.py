@@ -53,8 +53,8 @@ def load_ingestion(
     """
     settings = change_settings(settings, **overrides) if settings else load_settings(**overrides)
     late = settings.embedstack_late_chunking
-    # The collection itself tells what is embedded already.
-    embedder = load_embedder(settings, session=session, embedstack_cache_mb=0)
+    # The collection itself tells what is embedded already, and each call says how long it may take.
+    embedder = load_embedder(settings, session=session, embedstack_cache_mb=0, embedding_deadline_seconds=None)
     try:
         chunker = load_chunker(settings, embedder)
         store = load_store(settings, session=session)

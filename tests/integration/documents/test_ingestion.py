@@ -231,6 +231,54 @@ def test_a_collection_of_other_chunks_is_refused(embedder, collection, minilm_fo
         Ingestion(embedder, collection, other)
 
 
+def test_a_prefix_is_embedded_and_not_stored(pgvector, embedder, minilm_folder):
+    chunker = Chunker(minilm_folder / "tokenizer.json", 32, prefix="{source} > {headings}: ")
+    collection = pgvector.open(collection_info("prefixed", embedder, chunker))
+    ingestion = Ingestion(embedder, collection, chunker)
+    ingest(ingestion, "# Pump\n\nPress the button.", "a.md")
+    assert embedder.requests == [["a.md > Pump: # Pump\n\nPress the button."]]
+    assert stored(collection, "a.md") == ["# Pump\n\nPress the button."]
+    assert collection.info.prompt == "{source} > {headings}: "
+    ingest(ingestion, "# Valve\n\nPress the button.", "a.md")
+    assert len(embedder.requests) == 2
+
+
+def test_requests_overlap_while_records_are_stored(pgvector, chunker):
+    under_way, most = 0, 0
+    lock = threading.Lock()
+
+    def fault(_):
+        nonlocal under_way, most
+        with lock:
+            under_way += 1
+            most = max(most, under_way)
+        time.sleep(0.005)
+        with lock:
+            under_way -= 1
+
+    class SlowCollection:
+        """A store that takes as long as several requests do."""
+
+        def __init__(self, inner):
+            self._inner = inner
+            self.waited_for = []
+
+        def __getattr__(self, name):
+            return getattr(self._inner, name)
+
+        def upsert(self, records):
+            before = embedded(embedder)
+            time.sleep(0.05)
+            self.waited_for.append(embedded(embedder) - before)
+            return self._inner.upsert(records)
+
+    with FakeEmbedder(FAKE, limits=Limits(max_items=8, concurrency=2), fault=fault) as embedder:
+        collection = SlowCollection(pgvector.open(collection_info("overlapping", embedder, chunker)))
+        ingest(Ingestion(embedder, collection, chunker), text(*range(600)))
+    assert most == 2
+    assert max(collection.waited_for) >= 16, "requests went on while records were stored"
+
+
 def test_a_collection_of_late_chunks_is_another_one(pgvector, embedder, minilm_folder):
     chunker = Chunker(minilm_folder / "tokenizer.json", 20)
     info = collection_info("late", embedder, chunker, late=True)
