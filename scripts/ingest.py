@@ -84,8 +84,10 @@ def main(sources: tuple[str, ...], collection: str | None, workers: int, region:
     settings = load_settings(aws_region=region, embedstack_collection=collection)
     places = [place for source in sources for place in _places(source, settings)]
     console = Console(highlight=False)
-    with load_ingestion(settings) as ingestion:
+    # A new collection's indexes are built once, at the end; one that is there keeps them up with every write.
+    with load_ingestion(settings, optimize=False) as ingestion:
         total = _ingest_all(console, ingestion, settings, places, workers)
+        ingestion.collection.optimize()
     for problem in (*total.refused, *total.failed):
         console.print(f"  [red]✗[/] {problem}", soft_wrap=True, markup=True)
     console.print(
