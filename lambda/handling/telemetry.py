@@ -3,15 +3,18 @@
 import logging
 import os
 import traceback
+from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from aws_lambda_powertools import Logger, Metrics, Tracer
+from aws_lambda_powertools import Logger, Metrics
 
 from embedstack.errors import EmbedStackError, FilterRefused, InputError, RecordRefused
 
 __all__ = ["create_telemetry", "document_tag", "log_failure"]
+
+Handler = Callable[[dict[str, Any], Any], dict[str, Any]]
 
 _NAMESPACE = "EmbedStack"
 #: At DEBUG they write the paths of requests, and so objects' keys.
@@ -20,21 +23,31 @@ _LIBRARIES = ("boto3", "botocore", "s3transfer", "urllib3")
 _OF_INPUT = (FilterRefused, InputError, RecordRefused)
 
 
-def create_telemetry(service: str) -> tuple[Logger, Metrics, Tracer]:
-    """A function's logger, metrics in CloudWatch's embedded format, and tracer.
+def create_telemetry(service: str) -> tuple[Logger, Metrics, Callable[[Handler], Handler]]:
+    """A function's logger, its metrics in CloudWatch's embedded format, and what traces its handler.
 
-    ``POWERTOOLS_SERVICE_NAME``, ``POWERTOOLS_METRICS_NAMESPACE`` and ``POWERTOOLS_LOG_LEVEL`` beat the defaults. A
-    trace holds the invocation and none of its calls: X-Ray's patch of botocore would put objects' keys and services'
-    error messages into it.
+    ``POWERTOOLS_SERVICE_NAME``, ``POWERTOOLS_METRICS_NAMESPACE`` and ``POWERTOOLS_LOG_LEVEL`` beat the defaults.
 
     Args:
         service: The function's name, where the environment names none.
     """
     for name in _LIBRARIES:
-        logging.getLogger(name).setLevel(logging.INFO)
+        logging.getLogger(name).setLevel(logging.WARNING)
     service = os.environ.get("POWERTOOLS_SERVICE_NAME") or service
     namespace = os.environ.get("POWERTOOLS_METRICS_NAMESPACE") or _NAMESPACE
-    return Logger(service), Metrics(namespace=namespace, service=service), Tracer(service, auto_patch=False)
+    return Logger(service), Metrics(namespace=namespace, service=service), _tracing(service)
+
+
+def _tracing(service: str) -> Callable[[Handler], Handler]:
+    """Traces an invocation and none of its calls: X-Ray's patch of botocore would record objects' keys."""
+    if not os.environ.get("AWS_XRAY_DAEMON_ADDRESS"):
+        # Nobody listens, and X-Ray's SDK is a tenth of a cold start.
+        return lambda handler: handler
+    from aws_lambda_powertools import Tracer  # noqa: PLC0415 - see above
+
+    tracer = Tracer(service, auto_patch=False)
+    traced: Callable[[Handler], Handler] = tracer.capture_lambda_handler(capture_response=False, capture_error=False)
+    return traced
 
 
 def document_tag(source: str) -> str:

@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 __all__ = ["handler"]
 
-logger, metrics, tracer = create_telemetry("embedstack-ingest")
+logger, metrics, traced = create_telemetry("embedstack-ingest")
 services = Services()
 
 
 @logger.inject_lambda_context(log_event=False)
 @metrics.log_metrics(capture_cold_start_metric=True)
-@tracer.capture_lambda_handler(capture_response=False, capture_error=False)
+@traced
 def handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
     """Take a batch of SQS messages; or one message, ``{"bucket", "key"}`` or S3's own, as the event itself.
 

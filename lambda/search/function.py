@@ -30,13 +30,13 @@ class SearchFailed(Exception):
     """The function failed; its log says why."""
 
 
-logger, metrics, tracer = create_telemetry("embedstack-search")
+logger, metrics, traced = create_telemetry("embedstack-search")
 services = SearchServices()
 
 
 @logger.inject_lambda_context(log_event=False)
 @metrics.log_metrics(capture_cold_start_metric=True)
-@tracer.capture_lambda_handler(capture_response=False, capture_error=False)
+@traced
 def handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
     """Answer ``{"query", "k", "filter", "threshold", "mode"}`` with ``{"hits", "model", "collection"}``.
 

@@ -164,6 +164,12 @@ def pipeline(aws: Aws, database_url: str, monkeypatch: pytest.MonkeyPatch, tmp_p
         QueueName=name, Attributes={"RedrivePolicy": redrive, "VisibilityTimeout": "1800"}
     )["QueueUrl"]  # fmt: skip
     queue_arn = sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    statement = {
+        "Effect": "Allow", "Principal": {"Service": "s3.amazonaws.com"}, "Action": "sqs:SendMessage",
+        "Resource": queue_arn,
+    }  # fmt: skip
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    sqs.set_queue_attributes(QueueUrl=queue_url, Attributes={"Policy": policy})
     aws.s3.create_bucket(Bucket=name)
     aws.s3.put_bucket_notification_configuration(
         Bucket=name,

@@ -10,6 +10,7 @@ import pytest
 
 from embedstack.documents import ReadLimits
 from embedstack.documents.progress import Progress
+from embedstack.errors import InputError
 from tests.conftest import MINILM
 from tests.integration.functions.conftest import context
 
@@ -114,6 +115,24 @@ def test_a_search_over_http_filters_and_fuses(pipeline):
     assert "garden" in best["text"]
     assert (best["row"], best["page"], best["headings"]) == (3, None, [])
     assert pipeline.search("anything", threshold=0.99) == []
+
+
+def test_s3_vectors_hold_documents_as_well(pipeline, monkeypatch):
+    pipeline.aws.client("s3vectors").create_vector_bucket(vectorBucketName=pipeline.bucket)
+    monkeypatch.setenv("VECTOR_STORE", "s3vectors")
+    monkeypatch.setenv("VECTOR_BUCKET", pipeline.bucket)
+    pipeline.upload("a.md", TERMS)
+    pipeline.upload("b.txt", "The cat sleeps.")
+    pipeline.drain()
+    best = pipeline.search("When do I have to pay?", k=1)[0]
+    assert (best["source"], best["headings"]) == ("a.md", ["Terms", "Payment"])
+    with pytest.raises(InputError, match="S3 Vectors has no hybrid search"):
+        pipeline.search("pay", mode="hybrid")
+    pipeline.upload("a.md", "# Terms\n\nInvoices are due at once.\n")
+    pipeline.delete("b.txt")
+    pipeline.drain()
+    assert pipeline.sources() == {"a.md": 1}
+    assert pipeline.dead_letters() == {}
 
 
 def bomb():

@@ -11,18 +11,22 @@ import pytest
 REPOSITORY = Path(__file__).parents[3]
 
 PROGRAM = """if True:
-    import logging, types
+    import os, sys, types
     from handling.telemetry import create_telemetry, document_tag, log_failure
     from embedstack.errors import DocumentRefused, FilterRefused, StoreUnavailable
 
-    logger, metrics, tracer = create_telemetry("embedstack-ingest")
+    logger, metrics, traced = create_telemetry("embedstack-ingest")
+    said = []
+    if "AWS_XRAY_DAEMON_ADDRESS" in os.environ:
+        from aws_xray_sdk.core import xray_recorder
+        xray_recorder.emitter.send_entity = lambda entity: said.append(entity.serialize())
     context = types.SimpleNamespace(
         function_name="f", memory_limit_in_mb=128, aws_request_id="r", invoked_function_arn="a"
     )
 
     @logger.inject_lambda_context(log_event=False)
     @metrics.log_metrics(capture_cold_start_metric=True)
-    @tracer.capture_lambda_handler(capture_response=False, capture_error=False)
+    @traced
     def handler(event, context):
         metrics.add_metric("Documents", "Count", 1)
         refused = DocumentRefused("Rumpelstiltskin.pdf is empty", reason="empty")
@@ -34,11 +38,11 @@ PROGRAM = """if True:
         return {"text": "Rumpelstiltskin"}
 
     handler({"key": "Rumpelstiltskin.pdf"}, context)
+    print(*said, *(f"imported {name}" for name in sys.modules if name == "aws_xray_sdk"))
 """
 
 
-@pytest.fixture(scope="module")
-def said():
+def run(**more):
     environment = {
         "PATH": os.environ["PATH"],
         "PYTHONPATH": os.pathsep.join([str(REPOSITORY / "src"), str(REPOSITORY / "lambda"), *sys.path]),
@@ -46,12 +50,29 @@ def said():
         "POWERTOOLS_LOGGER_LOG_EVENT": "true",
         "POWERTOOLS_TRACER_CAPTURE_RESPONSE": "true",
         "LAMBDA_TASK_ROOT": "/var/task",
-        "_X_AMZN_TRACE_ID": "Root=1-5e645f3e-1dfad076a177c5ccc5de12f5;Parent=03514ad8cf4b45f2;Sampled=1",
+        **more,
     }
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM], env=environment, capture_output=True, text=True, check=True
-    )  # fmt: skip
+    done = subprocess.run([sys.executable, "-c", PROGRAM], env=environment, capture_output=True, text=True, check=True)
     return done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def said():
+    return run(
+        AWS_XRAY_DAEMON_ADDRESS="127.0.0.1:9",
+        _X_AMZN_TRACE_ID="Root=1-5e645f3e-1dfad076a177c5ccc5de12f5;Parent=03514ad8cf4b45f2;Sampled=1",
+    )
+
+
+def test_the_invocation_is_traced(said):
+    assert '"name": "## handler"' in said
+    assert "1-5e645f3e-1dfad076a177c5ccc5de12f5" in said
+
+
+def test_without_a_daemon_nothing_is_traced_and_nothing_imported_for_it():
+    said = run()
+    assert "It failed" in said
+    assert "aws_xray_sdk" not in said
 
 
 def test_nothing_is_said_of_a_document(said):
@@ -67,9 +88,7 @@ def test_an_error_is_named_with_its_place(said):
 
 
 def test_metrics_are_in_the_embedded_format(said):
-    (emf,) = [
-        line for line in map(json.loads, said.splitlines()) if "Documents" in line
-    ]  # fmt: skip
+    (emf,) = [json.loads(line) for line in said.splitlines() if line.startswith('{"_aws"') and "Documents" in line]
     assert emf["_aws"]["CloudWatchMetrics"][0]["Namespace"] == "EmbedStack"
     assert emf["Documents"] == [1.0]
     assert emf["service"] == "embedstack-ingest"
