@@ -1,6 +1,7 @@
 """The address of a Postgres whose password is kept by Secrets Manager."""
 
 import json
+import os
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -13,12 +14,16 @@ if TYPE_CHECKING:
 
 __all__ = ["read_database_secret"]
 
-_NAMES = ("username", "password", "host", "port", "dbname")
+# What RDS leaves out of the secrets that it manages by itself, which hold user and password alone: libpq reads it from
+# variables of its own (PostgreSQL documentation, "Environment Variables").
+_BESIDE = {"host": "PGHOST", "port": "PGPORT", "dbname": "PGDATABASE"}
 _PASSING = {"InternalServiceError", "ThrottlingException", "ServiceUnavailable"}
 
 
 def read_database_secret(arn: str, settings: "Settings", *, session: "boto3.Session | None" = None) -> str:
     """The address ``postgresql://…`` that a secret describes, in the form that RDS gives its secrets.
+
+    Where the secret names no host, port or database, libpq's own variables do: PGHOST, PGPORT and PGDATABASE.
 
     Args:
         arn: The secret's ARN or name.
@@ -56,10 +61,16 @@ def read_database_secret(arn: str, settings: "Settings", *, session: "boto3.Sess
 def _address(secret: str) -> str:
     try:
         facts = json.loads(secret)
-        user, password, host, port, database = (quote(str(facts[name]), safe="") for name in _NAMES)
-    except (ValueError, KeyError, TypeError):
+        user, password = (quote(str(facts[name]), safe="") for name in ("username", "password"))
+        host, port, database = (quote(str(facts.get(name, "")), safe="") for name in _BESIDE)
+    except (ValueError, KeyError, TypeError, AttributeError):
         # Not chained: the error may quote the secret.
         raise ConfigurationError(
-            f"The secret that DATABASE_SECRET_ARN names is not JSON with {', '.join(_NAMES)}."
+            "The secret that DATABASE_SECRET_ARN names is not JSON with username and password."
         ) from None
-    return f"postgresql://{user}:{password}@{host}:{port}/{database}"
+    if not host and not os.environ.get("PGHOST"):
+        raise ConfigurationError(
+            "The secret that DATABASE_SECRET_ARN names has no host, which RDS leaves out: set "
+            f"{', '.join(_BESIDE.values())}."
+        )
+    return f"postgresql://{user}:{password}@{host}{':' if port else ''}{port}/{database}"

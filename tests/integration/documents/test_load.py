@@ -108,10 +108,17 @@ def test_a_secret_names_the_database(database_url, postgres, local_aws, tmp_path
     arn = client.create_secret(Name="database", SecretString=json.dumps(secret))["ARN"]
     with load_store(settings, database_secret_arn=arn) as store:
         assert store.collections() is not None
-    put(json.dumps({"username": "writer", "password": password}))
-    with pytest.raises(ConfigurationError, match="is not JSON with username, password, host") as caught:
+    put(json.dumps({"password": password}))
+    with pytest.raises(ConfigurationError, match="is not JSON with username and password") as caught:
         load_store(settings, database_secret_arn=arn)
     assert password not in str(caught.value)
+    put(json.dumps({"username": "writer", "password": password}))
+    with pytest.raises(ConfigurationError, match="set PGHOST, PGPORT, PGDATABASE"):
+        load_store(settings, database_secret_arn=arn)
+    for name, value in {"PGHOST": host, "PGPORT": "5432", "PGDATABASE": database}.items():
+        monkeypatch.setenv(name, value)
+    with load_store(settings, database_secret_arn=arn) as store:
+        assert store.collections() is not None
     put(json.dumps({**secret, "dbname": "absent"}))
     with pytest.raises(ConfigurationError, match='database "absent" does not exist'):
         load_store(settings, database_secret_arn=arn)
