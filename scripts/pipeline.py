@@ -1,5 +1,6 @@
 """``make pipeline``: deploy the document pipeline on the local AWS, feed it documents, and search them."""
 
+import io
 import os
 import sys
 import time
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from dotenv import dotenv_values
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -84,9 +86,8 @@ def _deploy(console: Console) -> dict[str, Any]:
     if plan.has_changes:
         root.apply(plan, show_progress=False)
     outputs = root.outputs()
-    for line in outputs["dotenv"].splitlines():
-        name, _, value = line.partition("=")
-        os.environ[name] = value
+    settings = dotenv_values(stream=io.StringIO(outputs["dotenv"]))
+    os.environ.update({name: value for name, value in settings.items() if value is not None})
     return outputs
 
 
