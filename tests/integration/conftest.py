@@ -1,7 +1,9 @@
 """A stack of one's own for each module: a local AWS on a free port, and a copy of the Terraform root."""
 
+import json
 import os
 import shutil
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +15,7 @@ import pytest
 
 from embedstack.localaws import daemon
 from embedstack.localaws.config import LocalAwsConfig
+from embedstack.localaws.simulated_time import TIME_PATH
 from embedstack.terraform import TerraformRoot
 
 REPOSITORY = Path(__file__).parents[2]
@@ -42,6 +45,11 @@ class Stack:
         root.init()
         root.apply(root.plan(self.folder / "plan"), show_progress=False)
         return root
+
+    def advance(self, seconds: float) -> None:
+        """Let the local AWS's time pass, with all that falls due in it."""
+        url = self.running.url + TIME_PATH
+        urllib.request.urlopen(url, json.dumps({"advance": seconds}).encode(), timeout=60).close()
 
     def is_up_to_date(self, root: TerraformRoot) -> bool:
         return not root.plan(self.folder / "plan").has_changes

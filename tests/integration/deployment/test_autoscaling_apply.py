@@ -1,8 +1,8 @@
 """What scales, applied as on AWS: instances by load, steps and hours, and a queue that wakes its endpoint."""
 
 import json
-import time
-import urllib.request
+
+from tests.integration.localaws.harness import wait_until
 
 REALTIME = "alex-embedding-endpoint"
 QUEUE = "alex-batch-endpoint"
@@ -48,14 +48,14 @@ def test_a_queue_sleeps_and_wakes(stack):
         f"endpoint/{QUEUE}/variant/AllTraffic": (0, 2),
     }
 
-    _pass_minutes(stack, 16)
-    _wait_until(lambda: _instances(stack, QUEUE) == 0)
+    stack.advance(60 * 16)
+    wait_until(lambda: _instances(stack, QUEUE) == 0, 60)
     # What autoscaling moved is not taken for a change that somebody made by hand.
     assert stack.is_up_to_date(root)
     called = stack.client("sagemaker-runtime").invoke_endpoint_async(
         EndpointName=QUEUE, Body=b'{"inputs": "a text"}', ContentType="application/json"
     )
-    _pass_minutes(stack, 1)
+    stack.advance(60)
     assert len(_answer(stack, called["OutputLocation"])[0]) == 384
     assert _instances(stack, QUEUE) == 1
 
@@ -74,17 +74,5 @@ def _instances(stack, endpoint):
 def _answer(stack, location):
     bucket, _, key = location.removeprefix("s3://").partition("/")
     s3 = stack.client("s3")
-    _wait_until(lambda: s3.list_objects_v2(Bucket=bucket, Prefix=key)["KeyCount"])
+    wait_until(lambda: s3.list_objects_v2(Bucket=bucket, Prefix=key)["KeyCount"], 60)
     return json.loads(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
-
-
-def _pass_minutes(stack, minutes):
-    url = f"{stack.environment['AWS_ENDPOINT_URL']}/_embedstack/time"
-    urllib.request.urlopen(url, json.dumps({"advance": 60 * minutes}).encode()).close()
-
-
-def _wait_until(condition, timeout=60):
-    deadline = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)

@@ -4,12 +4,13 @@ import json
 import os
 import signal
 import time
-import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+
+from tests.integration.localaws.harness import wait_until
 
 ENDPOINT = "alex-embedding-endpoint"
 QUEUE_ARN = "arn:aws:sqs:us-east-1:123456789012:operators"
@@ -37,8 +38,8 @@ def test_real_errors_raise_the_alarm_and_tell_the_queue(stack):
 
     for _ in range(2):
         _crash_one_request(stack)
-        _pass_a_minute(stack)
-    _wait_until(lambda: _state(stack, "alex-embedding-unhealthy") == "ALARM")
+        stack.advance(60)
+    wait_until(lambda: _state(stack, "alex-embedding-unhealthy") == "ALARM")
     assert _state(stack, "alex-embedding-errors") == "ALARM"
     told = _told_of_an_alarm(stack, queue)
     assert told["AlarmName"] == "alex-embedding-unhealthy"
@@ -67,11 +68,6 @@ def _crash_one_request(stack):
             pending.result()
 
 
-def _pass_a_minute(stack):
-    url = f"{stack.environment['AWS_ENDPOINT_URL']}/_embedstack/time"
-    urllib.request.urlopen(url, json.dumps({"advance": 60}).encode()).close()
-
-
 def _state(stack, name):
     answer = stack.client("cloudwatch").describe_alarms(AlarmNames=[name], AlarmTypes=["MetricAlarm", "CompositeAlarm"])
     (alarm,) = answer["MetricAlarms"] + answer["CompositeAlarms"]
@@ -88,12 +84,5 @@ def _told_of_an_alarm(stack, queue):
         alarms.extend(body for body in bodies if body["NewStateValue"] == "ALARM")
         return alarms
 
-    _wait_until(told)
+    wait_until(told)
     return alarms[0]
-
-
-def _wait_until(condition):
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)

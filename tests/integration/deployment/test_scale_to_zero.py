@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 import time
-import urllib.request
 
 import pytest
 
@@ -38,15 +37,6 @@ def _component(stack):
     return stack.client("sagemaker").describe_inference_component(InferenceComponentName=COMPONENT)
 
 
-def _advance(stack, seconds):
-    """Let the local AWS's time pass."""
-    request = urllib.request.Request(
-        f"{stack.environment['AWS_ENDPOINT_URL']}/_embedstack/time", json.dumps({"advance": seconds}).encode()
-    )
-    with urllib.request.urlopen(request, timeout=60) as answer:
-        assert answer.status == 200
-
-
 def _wait_for_copies(stack, copies):
     """Until auto scaling has moved the component, by a minute at a time."""
     for _ in range(20):
@@ -59,7 +49,7 @@ def _wait_for_copies(stack, copies):
             ):
                 return
             time.sleep(0.05)
-        _advance(stack, 60)
+        stack.advance(60)
     raise AssertionError(_component(stack))
 
 
