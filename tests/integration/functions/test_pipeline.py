@@ -8,9 +8,10 @@ from urllib.parse import quote_plus
 
 import pytest
 
-from embedstack.documents import ReadLimits
 from embedstack.documents.progress import Progress
-from embedstack.errors import InputError
+from embedstack.errors import DocumentRefused, InputError
+from embedstack.settings import load_settings
+from handling.objects import Documents
 from tests.conftest import MINILM
 from tests.integration.functions.conftest import context
 
@@ -172,14 +173,14 @@ def test_hostile_files_end_in_the_dead_letter_queue_with_reasons_and_stop_nothin
     }
 
 
-def test_an_object_that_is_too_large_is_not_read(pipeline, monkeypatch):
-    monkeypatch.setattr("handling.services.ReadLimits", lambda: ReadLimits(max_bytes=1000))
+def test_an_object_that_is_too_large_is_not_read(pipeline):
     pipeline.upload("large.txt", b"x" * 1001)
-    pipeline.drain()
-    ((source, reason),) = pipeline.dead_letters().items()
-    assert source == "large.txt"
-    assert reason.startswith("DocumentRefused: too_large: ")
-    assert "1,001" in reason
+    with (
+        pytest.raises(DocumentRefused, match="1,001") as caught,
+        Documents(load_settings(), 1000).open(pipeline.bucket, "large.txt"),
+    ):
+        pytest.fail("it was opened")
+    assert caught.value.reason == "too_large"
 
 
 def test_what_was_repaired_is_sent_back_as_it_is(pipeline):
