@@ -175,8 +175,8 @@ class Intake:
             return self._ingest(message, document), document.etag
 
     def _is_late(self) -> bool:
-        """Whether nothing more is to be begun."""
-        return self._seconds_left() < 2 * self._reserve
+        """Whether nothing more is to be begun: reading a document cannot be broken off without refusing it."""
+        return self._seconds_left() < self._services.limits.max_seconds + 2 * self._reserve
 
     def _ingest(self, message: DocumentMessage, document: "StoredDocument") -> Outcome:
         # The count of chunks is of one content. Another one is read from its start; what is stored of it is not

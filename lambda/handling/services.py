@@ -1,6 +1,7 @@
 """What the ingest function keeps from one invocation to the next."""
 
 import os
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -15,12 +16,38 @@ if TYPE_CHECKING:
 
 __all__ = ["Services"]
 
+# This process with the longest document that is read, and what the one that reads needs for any (benchmarks of both
+# took 140 and 96 MB).
+_OWN_MEMORY_MB = 256
+_LEAST_MEMORY_MB = 128
+
 
 class Services:
     """Each part is made with its first use: what fails then is a message's failure, and is tried again with the next.
 
     A process that fails while it starts would be started again and again, and no message would say why.
     """
+
+    def __init__(self) -> None:
+        self.limits = ReadLimits()
+        self._is_fitted = False
+
+    def fit(self, seconds: float, memory_mb: int) -> None:
+        """Limit reading to what the function has; the first invocation's size is every one's.
+
+        Args:
+            seconds: The function's time. A third of it may go into reading one document.
+            memory_mb: Its memory. What is left beside this process, the one that reads may take.
+        """
+        if self._is_fitted:
+            return
+        self._is_fitted = True
+        left = max(memory_mb - _OWN_MEMORY_MB, _LEAST_MEMORY_MB) * 1024 * 1024
+        self.limits = replace(
+            self.limits,
+            max_seconds=min(self.limits.max_seconds, seconds / 3),
+            max_memory_bytes=min(self.limits.max_memory_bytes, left),
+        )
 
     @cached_property
     def settings(self) -> Settings:
@@ -38,11 +65,6 @@ class Services:
     def documents(self) -> Documents:
         """S3."""
         return Documents(self.settings, self.limits.max_bytes)
-
-    @cached_property
-    def limits(self) -> ReadLimits:
-        """What reading a document may take."""
-        return ReadLimits()
 
     @cached_property
     def ingestion(self) -> "Ingestion":

@@ -37,6 +37,7 @@ def handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
     Raises:
         EmbedStackError, RecordFailed: A direct invocation failed.
     """
+    services.fit(context.get_remaining_time_in_millis() / 1000, int(context.memory_limit_in_mb))
     intake = Intake(services, lambda: context.get_remaining_time_in_millis() / 1000, logger, metrics)
     if _is_batch(event):
         # A batch that fails as a whole is reported like any other: an exception would put messages into the log.

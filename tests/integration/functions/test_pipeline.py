@@ -3,16 +3,22 @@
 import io
 import itertools
 import json
+import os
+import subprocess
+import sys
 import zipfile
 from urllib.parse import quote_plus
 
 import pytest
 
-from embedstack.documents import ReadLimits
 from embedstack.documents.progress import Progress
-from embedstack.errors import InputError
+from embedstack.errors import DocumentRefused, InputError
+from embedstack.function_package import MAX_ZIP_BYTES, build_function
+from embedstack.function_wheels import Target
+from embedstack.settings import load_settings
+from handling.objects import Documents
 from tests.conftest import MINILM
-from tests.integration.functions.conftest import context
+from tests.integration.functions.conftest import LAMBDA, context
 
 TERMS = """# Terms
 
@@ -172,14 +178,14 @@ def test_hostile_files_end_in_the_dead_letter_queue_with_reasons_and_stop_nothin
     }
 
 
-def test_an_object_that_is_too_large_is_not_read(pipeline, monkeypatch):
-    monkeypatch.setattr("handling.services.ReadLimits", lambda: ReadLimits(max_bytes=1000))
+def test_an_object_that_is_too_large_is_not_read(pipeline):
     pipeline.upload("large.txt", b"x" * 1001)
-    pipeline.drain()
-    ((source, reason),) = pipeline.dead_letters().items()
-    assert source == "large.txt"
-    assert reason.startswith("DocumentRefused: too_large: ")
-    assert "1,001" in reason
+    with (
+        pytest.raises(DocumentRefused, match="1,001") as caught,
+        Documents(load_settings(), 1000).open(pipeline.bucket, "large.txt"),
+    ):
+        pytest.fail("it was opened")
+    assert caught.value.reason == "too_large"
 
 
 def test_what_was_repaired_is_sent_back_as_it_is(pipeline):
@@ -236,3 +242,51 @@ def test_a_direct_invocation_says_what_came_of_it(pipeline):
     assert (done["done"], done["chunks"], done["embedded"]) == ("ingested", 1, 1)
     assert refused["done"] == "refused"
     assert refused["reason"].startswith("DocumentRefused: empty: ")
+
+
+# Lambda's runtime, in short: imports the handler from the package's folder, and hands it events.
+RUNTIME = """if True:
+    import json, sys, types
+    import function
+    context = types.SimpleNamespace(
+        function_name="ingest", memory_limit_in_mb=1024, aws_request_id="r", invoked_function_arn="a",
+        get_remaining_time_in_millis=lambda: 60_000,
+    )
+    for line in sys.stdin:
+        print("answer", json.dumps(function.handler(json.loads(line), context)), flush=True)
+"""
+
+
+@pytest.fixture
+def folder(minilm_folder, tmp_path):
+    target = tmp_path / "ingest.zip"
+    package = build_function(
+        "ingest", LAMBDA.parent, target, target=Target.of_this_machine(), tokenizer=minilm_folder / "tokenizer.json"
+    )
+    assert package.packed_bytes < MAX_ZIP_BYTES
+    unpacked = tmp_path / "task"
+    with zipfile.ZipFile(package.path) as archive:
+        archive.extractall(unpacked)
+    return unpacked
+
+
+def test_the_package_ingests_with_nothing_else_installed(pipeline, folder):
+    pipeline.upload("good.md", "# Payment\n\nInvoices are due within thirty days.\n")
+    pipeline.upload("broken.pdf", b"%PDF-1.7\n" + b"\0" * 1000)
+    needed = ("AWS_", "DATABASE_", "EMBEDSTACK_", "SAGEMAKER_", "VECTOR_", "PATH", "TMPDIR")
+    environment = {name: value for name, value in os.environ.items() if name.startswith(needed)}
+    events = [{"bucket": pipeline.bucket, "key": key} for key in ("good.md", "broken.pdf")]
+    done = subprocess.run(
+        [sys.executable, "-S", "-s", "-c", RUNTIME],  # without this machine's packages
+        cwd=folder,
+        env={**environment, "LAMBDA_TASK_ROOT": str(folder), "PYTHONDONTWRITEBYTECODE": "1"},
+        input="\n".join(map(json.dumps, events)),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    answers = [json.loads(line[7:]) for line in done.stdout.splitlines() if line.startswith("answer ")]
+    (good,), (broken,) = (answer["documents"] for answer in answers)
+    assert (good["done"], good["embedded"]) == ("ingested", 1)
+    assert broken["reason"].startswith("DocumentRefused: corrupt: ")
+    assert pipeline.sources() == {"good.md": 1}

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
+from embedstack.documents import ReadLimits
 from embedstack.errors import (
     CollectionReplaced,
     ConfigurationError,
@@ -24,6 +25,7 @@ from embedstack.errors import (
 from handling.intake import Intake, RecordFailed
 from handling.messages import DocumentMessage, read_message
 from handling.objects import StoredDocument
+from handling.services import Services as RealServices
 
 
 @dataclass
@@ -59,6 +61,7 @@ class Services:
     queues: Queues = field(default_factory=Queues)
     calls: list[Any] = field(default_factory=list)
     meanwhile: dict[str, Any] = field(default_factory=dict)
+    limits: ReadLimits = field(default_factory=lambda: ReadLimits(max_seconds=20))
     reopened: int = 0
 
     @property
@@ -183,7 +186,7 @@ def test_a_document_that_makes_no_progress_fails_instead_of_going_round(services
 
 
 def test_what_is_not_begun_for_lack_of_time_is_handed_on_and_has_not_failed(services, telemetry):
-    intake = begin(services, telemetry, 60, 60, 9)
+    intake = begin(services, telemetry, 60, 60, 29)
     for key in "abc":
         intake.take_record(record(key))
     assert [call[0] for call in services.calls] == ["a"]
@@ -272,7 +275,7 @@ def test_what_changes_meanwhile_is_looked_at_again(services, telemetry):
 
 def test_what_changes_when_time_is_short_is_handed_on(services, telemetry):
     services.meanwhile["a"] = b"newer content"
-    begin(services, telemetry, 60, 60, 9).take_record(record(key="a", next_chunk=200, etag='"7"'))
+    begin(services, telemetry, 60, 60, 29).take_record(record(key="a", next_chunk=200, etag='"7"'))
     assert [call[:2] for call in services.calls] == [("a", 200)]
     assert services.queues.sent == [DocumentMessage("bucket", "a")]
 
@@ -292,3 +295,13 @@ def test_no_line_names_a_document(services, telemetry):
     begin(services, telemetry).take_record(record("Rumpelstiltskin.txt", "Rumpelstiltskin.pdf", "Rumpelstiltskin.md"))
     assert len(telemetry.lines) == 3
     assert "Rumpel" not in "".join(telemetry.lines)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "memory_mb", "reading", "memory"), [(120, 1024, 40, 768), (900, 4096, 60, 768), (30, 256, 10, 128)]
+)
+def test_reading_is_limited_to_what_the_function_has(seconds, memory_mb, reading, memory):
+    services = RealServices()
+    services.fit(seconds, memory_mb)
+    services.fit(1, 1)
+    assert (services.limits.max_seconds, services.limits.max_memory_bytes // 2**20) == (reading, memory)
