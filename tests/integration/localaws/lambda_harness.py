@@ -13,6 +13,14 @@ import urllib3
 from tests.integration.localaws.harness import Aws, wait_until
 
 ROLE = "function"
+TRUST = json.dumps(
+    {
+        "Version": "2012-10-17",
+        "Statement": [
+            {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
+        ],
+    }
+)
 
 
 def package(source: str, name: str = "function.py", **more: str) -> bytes:
@@ -33,8 +41,15 @@ class Lambda:
         self.sqs = aws.client("sqs")
         self.logs = aws.client("logs")
         iam = aws.client("iam")
-        trust = {"Version": "2012-10-17", "Statement": []}
-        self.role = iam.create_role(RoleName=ROLE, AssumeRolePolicyDocument=json.dumps(trust))["Role"]["Arn"]
+        self.role = iam.create_role(RoleName=ROLE, AssumeRolePolicyDocument=TRUST)["Role"]["Arn"]
+        for policy in ("AWSLambdaSQSQueueExecutionRole", "AWSLambdaVPCAccessExecutionRole"):
+            iam.attach_role_policy(RoleName=ROLE, PolicyArn=f"arn:aws:iam::aws:policy/service-role/{policy}")
+        allowed = {"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": "*"}
+        iam.put_role_policy(
+            RoleName=ROLE,
+            PolicyName="dead-letters",
+            PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [allowed]}),
+        )
 
     def create(self, name: str, source: str, **settings: Any) -> dict[str, Any]:
         defaults = {

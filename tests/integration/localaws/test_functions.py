@@ -19,7 +19,7 @@ from botocore.exceptions import ClientError, HTTPClientError
 from embedstack.localaws import LocalAwsConfig, daemon
 from embedstack.localaws.pidfiles import ProcessIdentity
 from tests.integration.localaws.harness import Aws, wait_until
-from tests.integration.localaws.lambda_harness import Lambda, package, post
+from tests.integration.localaws.lambda_harness import TRUST, Lambda, package, post
 
 ECHO = """
     import os, time
@@ -245,6 +245,30 @@ def test_invocation_types_and_limits(functions: Lambda, echo: str) -> None:
         functions.create("no-zip", "", Code={"ZipFile": b"no zip"})
 
 
+def test_a_role_has_to_let_lambda_do_what_the_configuration_needs(functions: Lambda) -> None:
+    iam = functions.aws.client("iam")
+    strange = TRUST.replace("lambda.amazonaws.com", "ec2.amazonaws.com")
+    roles = {
+        name: iam.create_role(RoleName=name, AssumeRolePolicyDocument=trust)["Role"]["Arn"]
+        for name, trust in (("strange", strange), ("bare", TRUST))
+    }
+    with pytest.raises(ClientError, match="The role defined for the function cannot be assumed by Lambda"):
+        functions.create("unassumed", ECHO, Role=roles["strange"])
+    url, arn = functions.queue("unreadable")
+    with pytest.raises(ClientError, match="does not have permissions to call SendMessage on SQS"):
+        functions.create("unburied", ECHO, Role=roles["bare"], DeadLetterConfig={"TargetArn": arn})
+    functions.create("bare", ECHO, Role=roles["bare"])
+    mapping = {"EventSourceArn": arn, "FunctionName": "bare"}
+    with pytest.raises(ClientError, match="execution role does not have permissions to call ReceiveMessage on SQS"):
+        functions.client.create_event_source_mapping(**mapping)
+    reading = {"Effect": "Allow", "Action": ["sqs:Receive*", "sqs:DeleteMessage"], "Resource": arn}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": reading})
+    iam.put_role_policy(RoleName="bare", PolicyName="r", PolicyDocument=policy)
+    with pytest.raises(ClientError, match="permissions to call GetQueueAttributes on SQS"):
+        functions.client.create_event_source_mapping(**mapping)
+    assert functions.is_empty(url)
+
+
 def test_events_are_tried_again_and_end_in_the_dead_letter_queue(functions: Lambda) -> None:
     url, arn = functions.queue("events-dlq")
     source = (
@@ -336,7 +360,7 @@ def test_a_killed_local_aws_leaves_no_function_behind(tmp_path: Path, monkeypatc
         for name, value in running.environment().items():
             monkeypatch.setenv(name, value)
         session = boto3.Session()
-        role = session.client("iam").create_role(RoleName="r", AssumeRolePolicyDocument="{}")
+        role = session.client("iam").create_role(RoleName="r", AssumeRolePolicyDocument=TRUST)
         client = session.client("lambda", config=Config(retries={"total_max_attempts": 1}))
         client.create_function(
             FunctionName="endless",

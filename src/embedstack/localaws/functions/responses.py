@@ -1,5 +1,6 @@
 """The Lambda API: moto's records, with functions that run."""
 
+import contextlib
 import json
 import secrets
 from typing import Any, ClassVar
@@ -13,11 +14,13 @@ from moto.awslambda.exceptions import (
     UnknownFunctionException,
 )
 from moto.awslambda.responses import LambdaResponse
+from moto.iam.exceptions import NotFoundException
 
 from embedstack.localaws.functions.asynchronous import ASYNCHRONOUS_BYTES
 from embedstack.localaws.functions.code import CodeRefused, check_package
 from embedstack.localaws.functions.host import FunctionHost
 from embedstack.localaws.functions.mappings import MappingConflict, MappingRecord, check_mapping, find_queue
+from embedstack.localaws.functions.permissions import check_reader, check_role
 from embedstack.localaws.functions.pool import ACCOUNT_CONCURRENCY, UNRESERVED_MINIMUM, Throttled
 from embedstack.localaws.functions.record import FunctionRecord
 from embedstack.localaws.functions.urls import FUNCTION_URLS_PATH
@@ -53,6 +56,7 @@ class Functions(LambdaResponse):  # type: ignore[misc]  # moto is untyped
         else:
             raise FunctionAlreadyExists(name)
         _check_code(function)
+        _check_role(function)
         self.backend._lambdas.put_function(function)  # noqa: SLF001 - moto has no other way in
         configuration = function.get_configuration(on_create=True)
         if spec.get("Publish"):
@@ -70,6 +74,7 @@ class Functions(LambdaResponse):  # type: ignore[misc]  # moto is untyped
     def update_function_configuration(self) -> _Answer:
         """UpdateFunctionConfiguration; environments of the former one end."""
         answer: _Answer = super().update_function_configuration()
+        check_role(self._function())
         self.host.changed(self._function())
         return answer
 
@@ -142,6 +147,7 @@ class Functions(LambdaResponse):  # type: ignore[misc]  # moto is untyped
         function = self.backend.get_function(spec["FunctionName"])
         queue = find_queue(spec["EventSourceArn"])
         check_mapping(spec, function, queue)
+        check_reader(function, queue.queue_arn)
         name = str(spec["FunctionName"])
         qualifier = name.rsplit(":", 1)[1] if name.count(":") in (1, 7) else ""
         arn = f"{function.unqualified_arn}:{qualifier}" if qualifier else function.unqualified_arn
@@ -243,6 +249,12 @@ def _check_code(function: FunctionRecord) -> None:
         check_package(function.code_bytes)
     except CodeRefused as error:
         raise InvalidParameterValueException(str(error)) from error
+
+
+def _check_role(function: FunctionRecord) -> None:
+    """Check the role of a new function; one that is not there, moto refuses in Lambda's words."""
+    with contextlib.suppress(NotFoundException):
+        check_role(function)
 
 
 def _check_payload(payload: bytes, kind: str) -> None:
