@@ -1,5 +1,6 @@
 """All functions of a local AWS: runs them, whoever asks, and reads their queues."""
 
+import shutil
 import threading
 from functools import partial
 from typing import TYPE_CHECKING
@@ -44,7 +45,8 @@ class FunctionHost:
         self._config = config
         metrics = FunctionMetrics(store, time)
         self._pool = EnvironmentPool(config.function_processes, config.idle_seconds)
-        self._invoker = Invoker(config, self._pool, CodeFolders(state_dir / "functions"), pids, metrics)
+        self._folder = state_dir / "functions"
+        self._invoker = Invoker(config, self._pool, CodeFolders(self._folder), pids, metrics)
         self._asynchronous = AsyncInvocations(self._invoke_again, metrics, time)
         self._pollers: dict[str, QueuePoller] = {}
         self._lock = threading.Lock()
@@ -64,7 +66,7 @@ class FunctionHost:
         }
 
     def close(self) -> None:
-        """Stop every poller and end every environment."""
+        """Stop every poller, end every environment, and remove the unpacked code."""
         with self._lock:
             pollers = list(self._pollers.values())
             self._pollers.clear()
@@ -75,6 +77,7 @@ class FunctionHost:
         for poller in pollers:
             poller.close()
         self._clock.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     def find(self, account_id: str, region: str, name: str, qualifier: str | None = None) -> FunctionRecord:
         """A function by name or ARN.
