@@ -22,7 +22,7 @@ TARGET ?= $(if $(wildcard .local/localaws.json),local,aws)
 ifeq ($(TARGET),local)
   # Two steps, so that a local AWS that has crashed ends the recipe before anything can reach a real account.
   ON_TARGET := environment="$$($(PY) scripts/localaws.py env)"; eval "$$environment";
-  DEPLOY_OPTIONS := --var-file $(or $(VARS),terraform/environments/local.tfvars) --yes
+  DEPLOY_OPTIONS := --var-file $(or $(VARS),$(shell cat .local/variables 2>/dev/null),terraform/environments/local.tfvars) --yes
 else
   ON_TARGET :=
   DEPLOY_OPTIONS := $(if $(VARS),--var-file $(VARS))

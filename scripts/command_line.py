@@ -20,12 +20,17 @@ __all__ = [
     "applied_pipeline",
     "endpoint_settings",
     "exit_on_error",
+    "local_variables",
     "primary_endpoint",
+    "remember_local_variables",
 ]
 
 ROOT = Path(__file__).resolve().parents[1]
 TERRAFORM = ROOT / "terraform"
 STATE = ROOT / ".local"
+
+# Which variables the local AWS was deployed with; make reads it too.
+_VARIABLES = STATE / "variables"
 
 _P = ParamSpec("_P")
 
@@ -42,6 +47,21 @@ def exit_on_error(command: Callable[_P, None]) -> Callable[_P, None]:
             sys.exit(2)
 
     return wrapped
+
+
+def local_variables() -> Path:
+    """The variables that the local AWS which runs was deployed with; those of `make up` where none was yet."""
+    if _VARIABLES.exists():
+        return ROOT / _VARIABLES.read_text().strip()
+    return TERRAFORM / "environments" / "local.tfvars"
+
+
+def remember_local_variables(file: Path | None) -> None:
+    """Have whatever comes go on with these variables, until the local AWS is stopped; None forgets them."""
+    if file is None:
+        _VARIABLES.unlink(missing_ok=True)
+    else:
+        _VARIABLES.write_text(f"{file.relative_to(ROOT)}\n")
 
 
 def applied_endpoints() -> dict[str, dict[str, Any]]:

@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from command_line import ROOT, STATE, exit_on_error, primary_endpoint
+from command_line import ROOT, STATE, exit_on_error, primary_endpoint, remember_local_variables
 from embedstack.errors import ConfigurationError
 from embedstack.localaws import daemon
 from embedstack.localaws.config import LocalAwsConfig
@@ -29,7 +29,7 @@ def main() -> None:
 @exit_on_error
 def start() -> None:
     """Start it in the background, or find the one that runs."""
-    running = daemon.start(LocalAwsConfig.from_environment(), STATE)
+    running = start_local_aws(LocalAwsConfig.from_environment())
     click.echo(f"The local AWS runs at {running.url}, process {running.pid}; its log: {running.log_file}")
 
 
@@ -39,6 +39,7 @@ def stop() -> None:
     """Stop it, every model server and Postgres; what was deployed on it is gone, what Postgres holds stays."""
     if embedded_postgres.stop(STATE / "postgres"):
         click.echo("Postgres is stopped; its data stays in .local/postgres.")
+    remember_local_variables(None)
     click.echo("The local AWS is stopped." if daemon.stop(STATE) else "The local AWS was not running.")
 
 
@@ -62,6 +63,13 @@ def env() -> None:
         click.echo(f"export {name}={shlex.quote(value)}")
     if shutil.which("aws") is None:
         click.echo(f'export PATH={shlex.quote(str(ROOT / ".venv" / "bin"))}:"$PATH"')
+
+
+def start_local_aws(config: LocalAwsConfig) -> daemon.RunningLocalAws:
+    """Start it, or find the one that runs; a new one knows nothing of what was deployed on the last."""
+    if daemon.find(STATE) is None:
+        remember_local_variables(None)
+    return daemon.start(config, STATE)
 
 
 def environment(running: daemon.RunningLocalAws) -> dict[str, str]:

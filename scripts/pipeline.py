@@ -17,11 +17,10 @@ import build_lambda
 import localaws
 import sample_documents
 import search
-from command_line import STATE, TERRAFORM, exit_on_error
+from command_line import STATE, TERRAFORM, exit_on_error, remember_local_variables
 from embedstack.aws import create_client
 from embedstack.function_package import FUNCTIONS
 from embedstack.function_wheels import Target
-from embedstack.localaws import daemon
 from embedstack.localaws.config import LocalAwsConfig
 from embedstack.settings import Settings, load_settings
 from embedstack.terraform import TerraformRoot
@@ -48,7 +47,7 @@ def main(count: int, documents: Path | None) -> None:
     """Upload documents to S3 and see them become searchable."""
     console = Console(highlight=False)
     console.print("[bold]1/4[/] Starting the local AWS, and packing the functions")
-    running = daemon.start(LocalAwsConfig.from_environment(), STATE)
+    running = localaws.start_local_aws(LocalAwsConfig.from_environment())
     os.environ.update(localaws.environment(running))
     for package in build_lambda.build(FUNCTIONS, Target.of_this_machine()):
         console.print(f"  {os.path.relpath(package.path)}  [dim]{package.packed_bytes / 1e6:.1f} MB[/]")
@@ -83,6 +82,7 @@ def _deploy(console: Console) -> dict[str, Any]:
     root.init()
     plan = root.plan(STATE / "terraform.tfplan")
     console.print(f"  {plan.summary}")
+    remember_local_variables(_VARIABLES)
     if plan.has_changes:
         root.apply(plan, show_progress=False)
     outputs = root.outputs()

@@ -12,14 +12,12 @@ from rich.table import Table
 
 import localaws
 import test_endpoint
-from command_line import STATE, TERRAFORM, exit_on_error
-from embedstack.localaws import daemon
+from command_line import STATE, TERRAFORM, exit_on_error, local_variables
 from embedstack.localaws.config import LocalAwsConfig
 from embedstack.terraform import TerraformRoot
 from embedstack.validation import Report
 
 _COMPLETED = re.compile(r"^(\S+): (?:Creation|Modifications|Destruction) complete after (\w+)", re.MULTILINE)
-_VARIABLES = TERRAFORM / "environments" / "local.tfvars"
 
 
 @click.command()
@@ -30,7 +28,7 @@ def main() -> None:
     started = time.perf_counter()
     console.print("[bold]1/3[/] Starting the local AWS")
     config = LocalAwsConfig.from_environment()
-    running = daemon.start(config, STATE)
+    running = localaws.start_local_aws(config)
     os.environ.update(localaws.environment(running))
     console.print(f"  {running.url}  [dim]process {running.pid}, log {_short(str(running.log_file))}[/]")
     console.print("[bold]2/3[/] Deploying terraform/ on it")
@@ -42,7 +40,7 @@ def main() -> None:
 
 
 def _deploy(console: Console) -> None:
-    root = TerraformRoot(TERRAFORM, _VARIABLES)
+    root = TerraformRoot(TERRAFORM, local_variables())
     root.init()
     plan = root.plan(STATE / "terraform.tfplan")
     console.print(f"  {plan.summary}")
