@@ -9,6 +9,7 @@ import pytest
 from embedstack.localaws import LocalAwsConfig
 from embedstack.localaws.server import LocalAws
 from tests.integration.localaws.harness import MINILM, TEI, Aws
+from tests.integration.localaws.lambda_harness import ECHO, Lambda
 from tests.integration.localaws.vector_calls import ARN, BUCKET, INDEX, create
 
 
@@ -75,3 +76,20 @@ def index(vectors: Any) -> Iterator[Any]:
     create(vectors, "texts", metadataConfiguration={"nonFilterableMetadataKeys": ["text"]})
     yield vectors
     vectors.delete_index(**INDEX)
+
+
+@pytest.fixture(scope="module")
+def functions(aws: Aws) -> Lambda:
+    return Lambda(aws)
+
+
+@pytest.fixture
+def done(functions: Lambda, request: pytest.FixtureRequest) -> str:
+    """The queue that the collecting function reports to."""
+    return functions.queue(f"done-{abs(hash(request.node.name))}")[0]
+
+
+@pytest.fixture(scope="module")
+def echo(functions: Lambda) -> str:
+    functions.create("echo", ECHO, Environment={"Variables": {"GREETING": "hello"}})
+    return "echo"

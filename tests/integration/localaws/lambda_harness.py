@@ -12,6 +12,21 @@ import urllib3
 
 from tests.integration.localaws.harness import Aws, wait_until
 
+#: A handler that answers what it was asked.
+ECHO = """
+    import os, time
+    print("imported")
+    COUNT = 0
+
+    def handler(event, context):
+        global COUNT
+        COUNT += 1
+        if event.get("sleep"):
+            time.sleep(event["sleep"])
+        print("working on", event.get("name"))
+        return {"count": COUNT, "pid": os.getpid(), "event": event, "id": context.aws_request_id,
+                "left": context.get_remaining_time_in_millis(), "memory": context.memory_limit_in_mb}
+"""
 ROLE = "function"
 TRUST = json.dumps(
     {
@@ -116,3 +131,12 @@ class Lambda:
 def post(url: str, document: Any, **headers: str) -> urllib3.BaseHTTPResponse:
     body = json.dumps(document).encode()
     return urllib3.request("POST", url, body=body, headers={"Content-Type": "application/json", **headers})
+
+
+def send(functions: Lambda, url: str, *bodies: Any) -> None:
+    for start in range(0, len(bodies), 10):
+        entries = [
+            {"Id": str(number), "MessageBody": json.dumps(body)}
+            for number, body in enumerate(bodies[start : start + 10])
+        ]
+        functions.sqs.send_message_batch(QueueUrl=url, Entries=entries)

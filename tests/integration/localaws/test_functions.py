@@ -7,7 +7,6 @@ import signal
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,39 +17,13 @@ from botocore.exceptions import ClientError, HTTPClientError
 
 from embedstack.localaws import LocalAwsConfig, daemon
 from embedstack.localaws.pidfiles import ProcessIdentity
-from tests.integration.localaws.harness import Aws, wait_until
-from tests.integration.localaws.lambda_harness import TRUST, Lambda, package, post
-
-ECHO = """
-    import os, time
-    print("imported")
-    COUNT = 0
-
-    def handler(event, context):
-        global COUNT
-        COUNT += 1
-        if event.get("sleep"):
-            time.sleep(event["sleep"])
-        print("working on", event.get("name"))
-        return {"count": COUNT, "pid": os.getpid(), "event": event, "id": context.aws_request_id,
-                "left": context.get_remaining_time_in_millis(), "memory": context.memory_limit_in_mb}
-"""
+from tests.integration.localaws.harness import wait_until
+from tests.integration.localaws.lambda_harness import ECHO, TRUST, Lambda, package, post
 
 
 @pytest.fixture(scope="module")
 def config() -> LocalAwsConfig:
     return LocalAwsConfig(port=0, stop_grace=5, clock_speed=1, function_processes=4)
-
-
-@pytest.fixture(scope="module")
-def functions(aws: Aws) -> Lambda:
-    return Lambda(aws)
-
-
-@pytest.fixture(scope="module")
-def echo(functions: Lambda) -> str:
-    functions.create("echo", ECHO, Environment={"Variables": {"GREETING": "hello"}})
-    return "echo"
 
 
 def test_a_warm_environment_serves_the_next_invocation(functions: Lambda, echo: str) -> None:
@@ -64,20 +37,6 @@ def test_a_warm_environment_serves_the_next_invocation(functions: Lambda, echo: 
     assert 0 < second["Payload"]["left"] <= 20_000
     assert int(second["Payload"]["memory"]) == 256
     assert second["ResponseMetadata"]["RequestId"] == second["Payload"]["id"]
-
-
-def test_the_log_has_the_lines_of_lambda_around_those_of_the_function(functions: Lambda, echo: str) -> None:
-    answer = functions.invoke(echo, {"name": "logged"}, LogType="Tail")
-    tail = base64.b64decode(answer["LogResult"]).decode().splitlines()
-    request_id = answer["Payload"]["id"]
-    assert tail[0] == f"START RequestId: {request_id} Version: $LATEST"
-    assert tail[1:3] == ["working on logged", f"END RequestId: {request_id}"]
-    assert tail[3].startswith(f"REPORT RequestId: {request_id}\tDuration: ")
-    assert "\tMemory Size: 256 MB\tMax Memory Used: " in tail[3]
-    lines = functions.log("/aws/lambda/echo")
-    assert "imported" in lines
-    assert any(line.startswith("INIT_START Runtime Version: python:3.12") for line in lines)
-    assert sum("Init Duration" in line for line in lines) == 1
 
 
 def test_a_function_sees_its_own_environment_and_package_only(functions: Lambda) -> None:
@@ -295,54 +254,6 @@ def test_events_are_tried_again_and_end_in_the_dead_letter_queue(functions: Lamb
     assert tries() == 3
 
 
-def test_metrics_of_lambda_and_of_the_function(functions: Lambda) -> None:
-    source = """
-        import json
-        def handler(event, context):
-            directive = {"Namespace": "EmbedStack", "Dimensions": [["service"]],
-                         "Metrics": [{"Name": "Chunks", "Unit": "Count"}]}
-            print(json.dumps({"_aws": {"Timestamp": 1, "CloudWatchMetrics": [directive]},
-                              "service": "ingest", "Chunks": [3, 4]}))
-            if event.get("fail"):
-                raise ValueError
-    """
-    functions.create("measured", source)
-    functions.invoke("measured", {})
-    functions.invoke("measured", {"fail": True})
-    cloudwatch, now = functions.aws.client("cloudwatch"), functions.aws.now()
-
-    def total(namespace: str, name: str, dimensions: dict[str, str]) -> Any:
-        points = cloudwatch.get_metric_statistics(
-            Namespace=namespace,
-            MetricName=name,
-            Dimensions=[{"Name": key, "Value": value} for key, value in dimensions.items()],
-            StartTime=now - timedelta(hours=1),
-            EndTime=now + timedelta(minutes=2),
-            Period=7200,
-            Statistics=["Sum"],
-        )["Datapoints"]
-        return points[0]["Sum"], points[0]["Unit"]
-
-    of_function = {"FunctionName": "measured"}
-    assert total("AWS/Lambda", "Invocations", of_function) == (2, "Count")
-    assert total("AWS/Lambda", "Errors", of_function) == (1, "Count")
-    assert total("AWS/Lambda", "Duration", of_function)[1] == "Milliseconds"
-    assert total("EmbedStack", "Chunks", {"service": "ingest"}) == (14, "Count")
-
-
-def test_json_logs(functions: Lambda) -> None:
-    source = "import logging\ndef handler(event, context): logging.getLogger().warning('careful')"
-    logging = {"LogFormat": "JSON", "LogGroup": "/own/group"}
-    created = functions.create("json-logs", source, LoggingConfig=logging)
-    assert created["LoggingConfig"]["SystemLogLevel"] == "INFO"
-    functions.invoke("json-logs")
-    lines = [json.loads(line) for line in functions.log("/own/group")]
-    kinds = [line.get("type") for line in lines]
-    assert kinds == ["platform.initStart", "platform.start", None, "platform.report"]
-    assert (lines[2]["level"], lines[2]["message"]) == ("WARNING", "careful")
-    assert lines[3]["record"]["metrics"]["memorySizeMB"] == 256
-
-
 def test_faults_on_demand(functions: Lambda, echo: str) -> None:
     url = f"{functions.aws.server.url}/_embedstack/faults"
     fault = {"service": "lambda", "kind": "throttle", "rate": 1}
@@ -382,3 +293,12 @@ def test_a_killed_local_aws_leaves_no_function_behind(tmp_path: Path, monkeypatc
     finally:
         daemon.stop(tmp_path)
     assert ProcessIdentity.of(int(record.stem)) is None
+
+
+def test_nothing_is_left_of_a_function_that_was_killed_with_its_process_group(functions: Lambda) -> None:
+    functions.create("grouped", "import os\ndef handler(event, context): return os.getpid()")
+    pid = functions.invoke("grouped")["Payload"]
+    assert pid in functions.aws.pids()
+    os.kill(pid, signal.SIGKILL)
+    functions.client.delete_function(FunctionName="grouped")
+    assert pid not in functions.aws.pids()
