@@ -38,7 +38,7 @@ def make(tmp_path):
     return make
 
 
-@pytest.mark.parametrize("target", ["plan", "apply", "check", "adopt", "destroy", "invoke", "test-endpoint"])
+@pytest.mark.parametrize("target", ["plan", "apply", "check", "adopt", "destroy", "invoke", "search", "test-endpoint"])
 def test_a_crashed_local_aws_ends_the_command(make, tmp_path, target):
     (tmp_path / ".local").mkdir()
     (tmp_path / ".local" / "localaws.json").touch()
@@ -57,6 +57,22 @@ def test_a_running_local_aws_is_used_without_asking(make, tmp_path):
     assert call.endswith("--yes")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "variables"),
+    [
+        ([], "terraform/environments/pipeline-local.tfvars"),
+        (["VARS=mine.tfvars"], "mine.tfvars"),
+    ],
+)
+def test_it_goes_on_with_the_variables_that_it_was_deployed_with(make, tmp_path, arguments, variables):
+    (tmp_path / ".local").mkdir()
+    (tmp_path / ".local" / "localaws.json").touch()
+    (tmp_path / ".local" / "variables").write_text("terraform/environments/pipeline-local.tfvars\n")
+    (tmp_path / "running").touch()
+    _, calls = make("plan", *arguments)
+    assert calls[1].endswith(f"--var-file {variables}")
+
+
 @pytest.mark.parametrize("arguments", [["destroy"], ["apply"], ["destroy", "TARGET=aws"]])
 def test_an_account_is_never_changed_without_asking(make, tmp_path, arguments):
     if "TARGET=aws" in arguments:
@@ -69,5 +85,19 @@ def test_an_account_is_never_changed_without_asking(make, tmp_path, arguments):
 
 def test_help_lists_every_target(make):
     listing = subprocess.run(["make", "help"], cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout
-    for target in ("up", "down", "env", "plan", "apply", "check", "destroy", "invoke", "test-endpoint", "test", "lint"):
+    for target in (
+        "up",
+        "pipeline",
+        "search",
+        "down",
+        "env",
+        "plan",
+        "apply",
+        "check",
+        "destroy",
+        "invoke",
+        "test-endpoint",
+        "test",
+        "lint",
+    ):
         assert f"\x1b[1m{target} " in listing
