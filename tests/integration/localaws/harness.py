@@ -6,7 +6,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -108,6 +108,32 @@ class Aws:
         """The endpoint's first production variant, as DescribeEndpoint has it now."""
         variant: dict[str, Any] = self.sagemaker.describe_endpoint(EndpointName=name)["ProductionVariants"][0]
         return variant
+
+    def wake_by(self, target: Mapping[str, str], metric: str, statistic: str, **dimension: str) -> None:
+        """Have a step policy add one to a scalable target whenever a metric of SageMaker's is 1 or more."""
+        policy = self.client("application-autoscaling").put_scaling_policy(
+            **target,
+            PolicyName="wake",
+            PolicyType="StepScaling",
+            StepScalingPolicyConfiguration={
+                "AdjustmentType": "ChangeInCapacity",
+                "Cooldown": 60,
+                "MetricAggregationType": "Maximum",
+                "StepAdjustments": [{"MetricIntervalLowerBound": 0, "ScalingAdjustment": 1}],
+            },
+        )
+        self.cloudwatch.put_metric_alarm(
+            AlarmName="wake",
+            Namespace="AWS/SageMaker",
+            MetricName=metric,
+            Dimensions=[{"Name": name, "Value": value} for name, value in dimension.items()],
+            Statistic=statistic,
+            Period=60,
+            EvaluationPeriods=1,
+            Threshold=1,
+            ComparisonOperator="GreaterThanOrEqualToThreshold",
+            AlarmActions=[policy["PolicyARN"]],
+        )
 
     def advance(self, seconds: float) -> None:
         """Let the local AWS's time pass at once."""

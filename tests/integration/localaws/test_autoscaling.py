@@ -183,37 +183,19 @@ def queued(aws: Aws) -> Iterator[Scaling]:
     aws.settled("asleep")
     scaling = Scaling(aws, "asleep")
     scaling.register(0, 2)
-    dimensions = [{"Name": "EndpointName", "Value": "asleep"}]
-    metric = {"Namespace": "AWS/SageMaker", "Dimensions": dimensions}
-    tracked = {**metric, "MetricName": "ApproximateBacklogSizePerInstance", "Statistic": "Average"}
+    tracked = {
+        "Namespace": "AWS/SageMaker",
+        "Dimensions": [{"Name": "EndpointName", "Value": "asleep"}],
+        "MetricName": "ApproximateBacklogSizePerInstance",
+        "Statistic": "Average",
+    }
     scaling.client.put_scaling_policy(
         **scaling.target,
         PolicyName="queue",
         PolicyType="TargetTrackingScaling",
         TargetTrackingScalingPolicyConfiguration={"TargetValue": 5.0, "CustomizedMetricSpecification": tracked},
     )
-    wake = scaling.client.put_scaling_policy(
-        **scaling.target,
-        PolicyName="wake",
-        PolicyType="StepScaling",
-        StepScalingPolicyConfiguration={
-            "AdjustmentType": "ChangeInCapacity",
-            "Cooldown": 60,
-            "MetricAggregationType": "Maximum",
-            "StepAdjustments": [{"MetricIntervalLowerBound": 0, "ScalingAdjustment": 1}],
-        },
-    )
-    aws.cloudwatch.put_metric_alarm(
-        AlarmName="wake",
-        **metric,
-        MetricName="HasBacklogWithoutCapacity",
-        Statistic="Maximum",
-        Period=60,
-        EvaluationPeriods=1,
-        Threshold=1,
-        ComparisonOperator="GreaterThanOrEqualToThreshold",
-        AlarmActions=[wake["PolicyARN"]],
-    )
+    aws.wake_by(scaling.target, "HasBacklogWithoutCapacity", "Maximum", EndpointName="asleep")
     yield scaling
     aws.delete_endpoint("asleep")
 

@@ -74,29 +74,7 @@ def test_copies_follow_the_load_down_to_none_and_back(aws: Aws, component: Calla
         PolicyType="TargetTrackingScaling",
         TargetTrackingScalingPolicyConfiguration={"TargetValue": 10, "PredefinedMetricSpecification": metric},
     )
-    wake = scaling.put_scaling_policy(
-        **TARGET,
-        PolicyName="wake",
-        PolicyType="StepScaling",
-        StepScalingPolicyConfiguration={
-            "AdjustmentType": "ChangeInCapacity",
-            "Cooldown": 60,
-            "MetricAggregationType": "Maximum",
-            "StepAdjustments": [{"MetricIntervalLowerBound": 0, "ScalingAdjustment": 1}],
-        },
-    )
-    aws.cloudwatch.put_metric_alarm(
-        AlarmName="wake",
-        Namespace="AWS/SageMaker",
-        MetricName="NoCapacityInvocationFailures",
-        Dimensions=[{"Name": "InferenceComponentName", "Value": "copies"}],
-        Statistic="Sum",
-        Period=60,
-        EvaluationPeriods=1,
-        Threshold=1,
-        ComparisonOperator="GreaterThanOrEqualToThreshold",
-        AlarmActions=[wake["PolicyARN"]],
-    )
+    aws.wake_by(TARGET, "NoCapacityInvocationFailures", "Sum", InferenceComponentName="copies")
 
     def wait_for(copies: int) -> None:
         def settled() -> bool:
