@@ -97,6 +97,7 @@ lint: $(INSTALLED) $(CHECKOV)/.installed ## Check style, types and infrastructur
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/mypy benchmarks/search.py
+	@$(VENV)/bin/mypy benchmarks/pipeline.py
 	@$(VENV)/bin/shellcheck .ci/run docker/serve
 	@terraform fmt -check -recursive terraform
 	@$(CHECKOV)/bin/checkov --config-file terraform/.checkov.yaml --directory terraform

@@ -1,0 +1,67 @@
+"""Documents that cannot be read, and names that are easily mistaken: what people upload by accident, or to do harm."""
+
+import io
+import json
+import zipfile
+
+__all__ = ["HOSTILE", "ODD_KEYS"]
+
+_BLOCK = b" " * (1 << 20)
+# More than a docx file may inflate to (ReadLimits.max_inflated_bytes).
+_BOMB_BLOCKS = 260
+_TEXT = "Invoices are due within thirty days of their date.\n"
+
+
+def _bomb() -> bytes:
+    """A docx file of a few hundred kilobytes that inflates to 260 MB."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        archive.writestr("[Content_Types].xml", "<Types/>")
+        with archive.open("word/document.xml", "w") as part:
+            for _ in range(_BOMB_BLOCKS):
+                part.write(_BLOCK)
+    return file.getvalue()
+
+
+def _locked_pdf() -> bytes:
+    """A PDF that nobody opens without its password."""
+    objects = [b"<< /Type /Catalog /Pages 2 0 R >>", b"<< /Type /Pages /Kids [] /Count 0 >>"]
+    content, offsets = b"%PDF-1.7\n", []
+    for number, body in enumerate(objects, 1):
+        offsets.append(len(content))
+        content += b"%d 0 obj\n%s\nendobj\n" % (number, body)
+    table = b"".join(b"%010d 00000 n \n" % offset for offset in offsets)
+    encrypt = b"<< /Filter /Standard /V 1 /R 2 /P -4 /O <%s> /U <%s> >>" % (b"41" * 32, b"42" * 32)
+    return (
+        content
+        + b"xref\n0 3\n0000000000 65535 f \n"
+        + table
+        + b"trailer << /Size 3 /Root 1 0 R /ID [<00> <00>] /Encrypt %s >>\nstartxref\n%d\n%%%%EOF\n"
+        % (encrypt, len(content))
+    )
+
+
+#: Content and the reason that it is refused for (``DocumentRefused.reason``), by name.
+HOSTILE: dict[str, tuple[bytes, str]] = {
+    "hostile/bomb.docx": (_bomb(), "too_large"),
+    "hostile/picture.txt": (b"\x89PNG\r\n\x1a\n" + bytes(5_000), "not_text"),
+    "hostile/program.md": (b"\x7fELF\x02\x01" + bytes(range(256)) * 40, "not_text"),
+    "hostile/locked.pdf": (_locked_pdf(), "encrypted"),
+    "hostile/broken.pdf": (b"%PDF-1.7\n" + bytes(range(256)) * 20, "corrupt"),
+    "hostile/empty.txt": (b"", "empty"),
+    "hostile/blank.html": (b"<!doctype html><html><body> </body></html>", "empty"),
+    "hostile/half a character.txt": (b"\xff\xfe" + _TEXT.encode("utf-16-le") + b"\x00\xd8A\x00", "undecodable"),
+    "hostile/cut off.jsonl": (json.dumps({"text": _TEXT}).encode() + b'\n{"text": "Invoi', "corrupt"),
+    "hostile/program.exe": (b"MZ" + bytes(2_000), "unsupported"),
+    "hostile/climbs/%2e%2e/etc/passwd": (b"root\0x\0" * 50, "not_text"),
+}
+
+#: Content that is read, by names and in encodings that are easily mistaken.
+ODD_KEYS: dict[str, bytes] = {
+    "odd/a name with  spaces + plus & more=%41.txt": f"By its spaces and signs. {_TEXT}".encode(),
+    "odd/Straße/日本語/🦔.md": f"# Igel\n\nBy its letters. {_TEXT}".encode(),
+    "odd/'quoted\"; DROP TABLE documents;--.txt": f"By its quotes. {_TEXT}".encode(),
+    "odd/no suffix": f"By no suffix. {_TEXT}".encode(),
+    "odd/cyrillic.txt": ("Счета оплачиваются в течение тридцати дней от даты выставления. " * 5).encode("cp1251"),
+    "odd/wide.txt": f"In two bytes each. {_TEXT}".encode("utf-16"),
+}

@@ -1,0 +1,89 @@
+"""Processes of a local AWS that die at random, as machines do: functions and model servers, in the middle of work."""
+
+import contextlib
+import json
+import os
+import random
+import signal
+import subprocess
+import threading
+from collections import Counter
+from pathlib import Path
+from typing import Literal, Self
+
+from embedstack.localaws.pidfiles import ProcessIdentity
+
+__all__ = ["RandomKills", "Victim"]
+
+Victim = Literal["function", "model"]
+
+#: Modules by which processes tell what they are.
+_MODULES: dict[str, Victim] = {"awslambdaric": "function", "embedstack.localaws.container": "model"}
+
+
+class RandomKills:
+    """Kills processes of one local AWS with SIGKILL, from entering the context until leaving it.
+
+    Attributes:
+        kills: How many of each kind were killed so far.
+    """
+
+    def __init__(self, state_dir: Path, *, seed: int, interval: float, most: int | None = None) -> None:
+        """Prepare.
+
+        Args:
+            state_dir: The local AWS's.
+            seed: Of the choice among processes and the waits between; what runs at a moment is not in its hand.
+            interval: Seconds between two kills on average, drawn between half and one and a half of it.
+            most: Kills of each kind at most; None for no end.
+        """
+        self.kills: Counter[Victim] = Counter()
+        self._folder = state_dir / "containers"
+        self._random = random.Random(seed)  # noqa: S311 - the same choices in every run
+        self._interval = interval
+        self._most = most
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="random-kills", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopped.set()
+        self._thread.join()
+
+    @property
+    def is_done(self) -> bool:
+        """Whether there were as many of both kinds as there may be."""
+        return self._most is not None and all(self.kills[kind] >= self._most for kind in _MODULES.values())
+
+    def running(self, kind: Victim) -> list[ProcessIdentity]:
+        """The processes of a kind that run now, by their pids."""
+        found = []
+        for file in sorted(self._folder.glob("*.json")):
+            # A file may go, or be in the middle of being written.
+            with contextlib.suppress(OSError, ValueError, TypeError):
+                identity = ProcessIdentity(**json.loads(file.read_text(encoding="utf-8")))
+                if identity.alive and _kind(identity.pid) == kind:
+                    found.append(identity)
+        return found
+
+    def _run(self) -> None:
+        while not self.is_done and not self._stopped.wait(self._interval * self._random.uniform(0.5, 1.5)):
+            # The other kind where there is none: an endpoint that nobody asks has no process.
+            for kind in self._random.sample(sorted(set(_MODULES.values())), 2):
+                if self._most is not None and self.kills[kind] >= self._most:
+                    continue
+                if running := self.running(kind):
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(self._random.choice(running).pid, signal.SIGKILL)
+                        self.kills[kind] += 1
+                    break
+
+
+def _kind(pid: int) -> Victim | None:
+    command = subprocess.run(
+        ["ps", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False
+    ).stdout.split()
+    return next((_MODULES[word] for word in command if word in _MODULES), None)

@@ -1,0 +1,221 @@
+"""The pipeline while its parts die and are throttled: each document ends searchable once, or aside with its reason."""
+
+import json
+import os
+import subprocess
+import sys
+from hashlib import sha256
+from itertools import islice
+
+import pytest
+import urllib3
+from pipeline_audit import cut
+
+from embedstack.localaws.chaos import RandomKills
+from embedstack.localaws.faults import FAULTS_PATH
+from hostile_documents import HOSTILE, ODD_KEYS
+from sample_documents import FORMATS, articles
+from tests.integration.conftest import REPOSITORY
+
+DOCUMENTS = 120
+# Of a module's members, which may be hundreds.
+SECTIONS = 3
+KILLS = 4
+PATIENCE = 240
+
+
+def documents():
+    """Small documents of every format, by name."""
+    made = {}
+    for number, article in enumerate(islice(articles(), DOCUMENTS)):
+        suffix = list(FORMATS)[number % len(FORMATS)]
+        short = type(article)(article.title, article.introduction[:1500], article.sections[:SECTIONS])
+        made[f"{number % 10}/{article.title}{suffix}"] = FORMATS[suffix](short)
+    return made | ODD_KEYS
+
+
+def set_fault(stack, service, kind, rate):
+    fault = {"service": service, "kind": kind, "rate": rate, "seed": 5}
+    assert urllib3.request("POST", stack.running.url + FAULTS_PATH, json=fault).status == 200
+
+
+@pytest.fixture(scope="module")
+def ingested(running):
+    """A pipeline that all documents went through while faults lasted, with what should be in it, and the kills."""
+    good = documents()
+    expected = cut(good, running.chunker)
+    pipeline = running.pipeline
+    set_fault(running.stack, "sagemaker-runtime", "throttle", 0.2)
+    set_fault(running.stack, "s3vectors", "internal", 0.05)
+    state = running.stack.folder.parent / "state"
+    with RandomKills(state, seed=11, interval=2, most=KILLS) as chaos:
+        for source, content in {**good, **{name: content for name, (content, _) in HOSTILE.items()}}.items():
+            pipeline.upload(source, content)
+        pipeline.wait(PATIENCE)
+    for service in ("sagemaker-runtime", "s3vectors"):
+        set_fault(running.stack, service, "internal", 0)
+    return pipeline, expected, chaos.kills
+
+
+def test_every_document_is_there_exactly_once(ingested):
+    pipeline, expected, kills = ingested
+    assert min(kills["function"], kills["model"]) >= 2
+    assert pipeline.stored() == expected
+
+
+def test_what_cannot_be_read_is_set_aside_with_its_reason(ingested):
+    pipeline, _, _ = ingested
+    reasons = pipeline.reasons()
+    assert reasons.keys() == HOSTILE.keys()
+    for source, (_, reason) in HOSTILE.items():
+        assert reasons[source].startswith(f"DocumentRefused: {reason}: ")
+
+
+def test_nothing_is_embedded_twice(ingested):
+    pipeline, expected, _ = ingested
+    chunks = sum(len(chunks) for chunks in expected.values())
+    embedded = sum(look["embedded"] for look in pipeline.looks())
+    # Of an invocation that was killed, what it had stored is found and not counted.
+    assert chunks * 0.8 < embedded <= chunks
+
+
+@pytest.mark.parametrize("source", ["3/asyncio.events.md", *ODD_KEYS])
+def test_the_search_function_finds_it(ingested, source):
+    pipeline, expected, _ = ingested
+    source = source if source in expected else min(expected)
+    text = expected[source][0][1]
+    first, *others = pipeline.search(text[:500], filter={"source": source}, k=50)
+    assert (first["source"], first["position"], first["text"]) == (source, 0, text)
+    assert len(others) == len(expected[source]) - 1
+
+
+def test_a_new_version_replaces_and_a_deletion_removes(ingested):
+    pipeline, expected, _ = ingested
+    replaced, removed = sorted(expected)[:2]
+    pipeline.upload(replaced, FORMATS["." + replaced.rpartition(".")[2]](next(articles())))
+    pipeline.delete(removed)
+    pipeline.wait(PATIENCE)
+    stored = pipeline.stored()
+    assert removed not in stored
+    assert stored[replaced] != expected[replaced]
+    assert {*stored} == {*expected} - {removed}
+    expected.update({replaced: stored[replaced]})
+    del expected[removed]
+
+
+def test_a_repaired_document_is_ingested_by_its_letter(ingested):
+    pipeline, _, _ = ingested
+    source = "hostile/empty.txt"
+    pipeline.upload(source, b"No longer empty: the moon is made of green cheese.")
+    letters = pipeline.dead_letters()
+    for letter in list(letters.read()):
+        if letter.sources == (source,):
+            letters.send_back(letter)
+        else:
+            letters.release(letter)
+    pipeline.wait(PATIENCE)
+    assert source not in pipeline.reasons()
+    assert pipeline.stored()[source] == [(0, "No longer empty: the moon is made of green cheese.")]
+    assert pipeline.search("What is the moon made of?", k=1)[0]["source"] == source
+    tag = sha256(source.encode()).hexdigest()[:16]
+    looks = [look for look in pipeline.looks() if look["document"] == tag]
+    # By S3's own message and by the letter; both may see it before the other has stored it.
+    assert [look["chunks"] for look in looks] == [1, 1]
+    assert 1 <= sum(look["embedded"] for look in looks) <= 2
+
+
+def test_a_letter_without_a_reason_goes_back_too(ingested):
+    pipeline, _, _ = ingested
+    source = "hostile/blank.html"
+    body = json.dumps({"Records": [{"s3": {"bucket": {"name": pipeline.parts["bucket"]}, "object": {"key": source}}}]})
+    pipeline.sqs.send_message(QueueUrl=pipeline.parts["dlq_url"], MessageBody=body)
+    letters = pipeline.dead_letters()
+    found = [letter for letter in letters.read() if letter.body == body]
+    assert [(letter.sources, letter.reason) for letter in found] == [
+        ((f"s3://{pipeline.parts['bucket']}/{source}",), "failed again and again")
+    ]
+    letters.delete(found[0])
+    assert f"s3://{pipeline.parts['bucket']}/{source}" not in pipeline.reasons()
+
+
+@pytest.fixture
+def script(running):
+    """Runs a script as a process of its own; gives its standard output, or its standard error where it fails."""
+
+    def script(name, *arguments, status=0, **variables):
+        done = subprocess.run(
+            [sys.executable, REPOSITORY / "scripts" / f"{name}.py", *map(str, arguments)],
+            cwd=running.stack.folder, capture_output=True, text=True, check=False, timeout=120,
+            env={**os.environ, "COLUMNS": "200", **variables},
+        )  # fmt: skip
+        assert done.returncode == status, done.stdout + done.stderr
+        return done.stderr if status == 2 else done.stdout
+
+    return script
+
+
+class TestCommands:
+    def test_a_folder_goes_in_once_and_is_found(self, ingested, script, tmp_path):
+        folder = tmp_path / "handbook"
+        folder.mkdir()
+        (folder / "moon.md").write_text("# The moon\n\nIt is made of green cheese.\n")
+        (folder / "sun.txt").write_text("The sun is made of hydrogen and helium.\n")
+        (folder / "locked.pdf").write_bytes(HOSTILE["hostile/locked.pdf"][0])
+        said = script("ingest", folder, "--collection", "handbook", status=1)
+        assert "2 of 3 documents are in handbook: 2 chunks, 2 of them embedded now" in said
+        assert "locked.pdf is protected by a password" in said
+        (folder / "locked.pdf").unlink()
+        assert "2 chunks, 0 of them embedded now" in script("ingest", folder, "--collection", "handbook")
+        found = json.loads(script("search", "What is the moon made of?", "--collection", "handbook", "--json", "-k", 1))
+        assert [(hit["source"], hit["position"], hit["headings"]) for hit in found["hits"]] == [
+            ("moon.md", 0, ["The moon"])
+        ]
+        said = script("reindex", "--collection", "handbook", "--backend", "fake", "--drop-replaced")
+        assert "handbook: 2 vectors of" in said
+
+    def test_a_prefix_in_s3_goes_in(self, ingested, script):
+        pipeline, _, _ = ingested
+        said = script("ingest", f"s3://{pipeline.parts['bucket']}/odd/", "--collection", "odd")
+        assert f"{len(ODD_KEYS)} of {len(ODD_KEYS)} documents are in odd" in said
+
+    def test_search_asks_the_deployed_function(self, ingested, script):
+        pipeline, expected, _ = ingested
+        source = max(expected)
+        condition = json.dumps({"source": source})
+        function = pipeline.parts["search_function"]
+        found = json.loads(script("search", "anything", "--function", function, "--filter", condition, "--json"))
+        assert {hit["source"] for hit in found["hits"]} == {source}
+        assert source in script("search", "anything", "--function", function, "--filter", condition)
+
+    def test_redrive_shows_letters_and_sends_back_those_chosen(self, ingested, script):
+        pipeline, _, _ = ingested
+        source = "hostile/program.md"
+        queues = ("--dlq-url", pipeline.parts["dlq_url"], "--queue-url", pipeline.parts["queue_url"])
+        count = len(pipeline.reasons())
+        said = script("redrive", *queues, "--source", source)
+        assert "not_text" in said
+        assert f"1 of {count} letters left in the queue" in said
+        pipeline.upload(source, b"# No program any more")
+        assert f"1 of {count} letters sent back" in script("redrive", *queues, "--source", source, "--send-back")
+        pipeline.wait(PATIENCE)
+        assert source in pipeline.stored()
+        assert f"0 of {count - 1} letters" in script("redrive", *queues, "--source", source, "--delete")
+
+    @pytest.mark.parametrize(
+        ("command", "variables", "words"),
+        [
+            (("ingest", "no-such-folder"), {}, "There is no no-such-folder"),
+            (("ingest", "s3://no-such-bucket/"), {}, "no-such-bucket"),
+            (("search", "anything", "--filter", "{"), {}, "--filter is not JSON"),
+            (("search", "anything", "--collection", "nothing"), {}, "nothing"),
+            (("search", "anything", "--function", "no-such-function"), {}, "no-such-function"),
+            (("redrive",), {"TF_WORKSPACE": "nothing-applied"}, "No pipeline is applied"),
+            (("redrive", "--dlq-url", "http://127.0.0.1:9/q", "--queue-url", "q"), {}, "127.0.0.1:9"),
+            (("reindex", "--collection", "nothing", "--backend", "fake"), {}, "nothing"),
+        ],
+    )
+    def test_what_cannot_be_done_is_said_in_a_sentence(self, ingested, script, command, variables, words):
+        said = script(*command, status=2, **variables)
+        assert said.startswith("error: ")
+        assert words in said
+        assert "Traceback" not in said
