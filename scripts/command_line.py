@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, ParamSpec
 
 import click
+from botocore.exceptions import BotoCoreError, ClientError
 
 from embedstack.errors import ConfigurationError, EmbedStackError
 from embedstack.settings import Settings, load_settings
@@ -42,7 +43,7 @@ def exit_on_error(command: Callable[_P, None]) -> Callable[_P, None]:
     def wrapped(*args: _P.args, **kwargs: _P.kwargs) -> None:
         try:
             command(*args, **kwargs)
-        except (EmbedStackError, OSError) as error:
+        except (EmbedStackError, OSError, BotoCoreError, ClientError) as error:
             click.secho(f"error: {error}", fg="red", err=True)
             sys.exit(2)
 
@@ -79,9 +80,13 @@ def applied_pipeline() -> dict[str, Any]:
     Raises:
         ConfigurationError: None is applied here.
     """
-    pipeline: dict[str, Any] | None = TerraformRoot(TERRAFORM).outputs().get("pipeline")
+    missing = "No pipeline is applied from here: apply one with a `pipeline`, or name its parts."
+    try:
+        pipeline: dict[str, Any] | None = TerraformRoot(TERRAFORM).outputs().get("pipeline")
+    except EmbedStackError as error:
+        raise ConfigurationError(f"{missing} {error}") from error
     if not pipeline:
-        raise ConfigurationError("No pipeline is applied from here: apply one with a `pipeline`, or name its parts.")
+        raise ConfigurationError(missing)
     return pipeline
 
 

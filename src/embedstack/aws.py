@@ -228,7 +228,7 @@ def _translate_client_error(error: ClientError, endpoint: str | None, region: st
     if code == "ModelError":
         return _translate_model_error(response, request_id)
     if code in _UNAVAILABLE or metadata.get("HTTPStatusCode", 0) >= 500:
-        return EndpointUnavailable(f"SageMaker answered {code}: {message}", request_id=request_id)
+        return EndpointUnavailable(f"AWS answered {code}: {message}", request_id=request_id)
     if "has no capacity" in message:
         return EndpointAsleep(f"Endpoint {endpoint} is scaled to zero and wakes in some minutes.",
                               request_id=request_id)  # fmt: skip
@@ -243,7 +243,7 @@ def _translate_client_error(error: ClientError, endpoint: str | None, region: st
             "those there are; check the name, the region, and that its status is InService.",
             request_id=request_id,
         )
-    return EndpointUnavailable(f"SageMaker answered {code}: {message}", retryable=False, request_id=request_id)
+    return EndpointUnavailable(f"AWS answered {code}: {message}", retryable=False, request_id=request_id)
 
 
 def _translate_component_error(message: str, endpoint: str | None, request_id: str | None) -> EmbedStackError:
