@@ -13,7 +13,7 @@ from typing import Literal, Self
 
 from embedstack.localaws.pidfiles import ProcessIdentity
 
-__all__ = ["RandomKills", "Victim"]
+__all__ = ["RandomKills", "Victim", "processes"]
 
 Victim = Literal["function", "model"]
 
@@ -38,7 +38,7 @@ class RandomKills:
             most: Kills of each kind at most; None for no end.
         """
         self.kills: Counter[Victim] = Counter()
-        self._folder = state_dir / "containers"
+        self._state_dir = state_dir
         self._random = random.Random(seed)  # noqa: S311 - the same choices in every run
         self._interval = interval
         self._most = most
@@ -50,24 +50,17 @@ class RandomKills:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stopped.set()
+        self.stop()
         self._thread.join()
+
+    def stop(self) -> None:
+        """Kill no more."""
+        self._stopped.set()
 
     @property
     def is_done(self) -> bool:
         """Whether there were as many of both kinds as there may be."""
         return self._most is not None and all(self.kills[kind] >= self._most for kind in _MODULES.values())
-
-    def running(self, kind: Victim) -> list[ProcessIdentity]:
-        """The processes of a kind that run now, by their pids."""
-        found = []
-        for file in sorted(self._folder.glob("*.json")):
-            # A file may go, or be in the middle of being written.
-            with contextlib.suppress(OSError, ValueError, TypeError):
-                identity = ProcessIdentity(**json.loads(file.read_text(encoding="utf-8")))
-                if identity.alive and _kind(identity.pid) == kind:
-                    found.append(identity)
-        return found
 
     def _run(self) -> None:
         while not self.is_done and not self._stopped.wait(self._interval * self._random.uniform(0.5, 1.5)):
@@ -75,11 +68,27 @@ class RandomKills:
             for kind in self._random.sample(sorted(set(_MODULES.values())), 2):
                 if self._most is not None and self.kills[kind] >= self._most:
                     continue
-                if running := self.running(kind):
+                if running := [one for one, its in processes(self._state_dir).items() if its == kind]:
                     with contextlib.suppress(ProcessLookupError):
                         os.kill(self._random.choice(running).pid, signal.SIGKILL)
                         self.kills[kind] += 1
                     break
+
+
+def processes(state_dir: Path) -> dict[ProcessIdentity, Victim]:
+    """The functions' and model servers' processes that run now, and what each is.
+
+    Args:
+        state_dir: The local AWS's.
+    """
+    found = {}
+    for file in sorted((state_dir / "containers").glob("*.json")):
+        # A file may go, or be in the middle of being written.
+        with contextlib.suppress(OSError, ValueError, TypeError):
+            identity = ProcessIdentity(**json.loads(file.read_text(encoding="utf-8")))
+            if identity.alive and (kind := _kind(identity.pid)):
+                found[identity] = kind
+    return found
 
 
 def _kind(pid: int) -> Victim | None:
