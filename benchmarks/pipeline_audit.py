@@ -1,6 +1,5 @@
 """What a document pipeline should hold and what it holds: for benchmarks/pipeline.py, and for the tests."""
 
-import io
 import json
 import time
 from collections.abc import Callable, Mapping
@@ -12,7 +11,7 @@ from botocore.config import Config
 
 from embedstack.documents.chunking import Chunker
 from embedstack.documents.dead_letters import DeadLetters
-from embedstack.documents.readers.isolated import read_document
+from embedstack.documents.readers.reading import read_bytes
 from embedstack.settings import load_settings
 from embedstack.stores import load_store
 
@@ -29,7 +28,7 @@ def cut(documents: Mapping[str, bytes], chunker: Chunker) -> Chunks:
     """What documents are cut into, by the library alone."""
     return {
         source: [
-            (chunk.position, chunk.text) for chunk in chunker.chunks(read_document(io.BytesIO(content), source))
+            (chunk.position, chunk.text) for chunk in chunker.chunks(read_bytes(content, source))
         ]
         for source, content in documents.items()
     }  # fmt: skip
