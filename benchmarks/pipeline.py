@@ -16,6 +16,7 @@ import argparse
 import json
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import threading
@@ -319,6 +320,8 @@ def main() -> None:
     parser.add_argument("--patience", type=float, default=3600, help="seconds until it is given up (3600)")
     parser.add_argument("--json", action="store_true", help="print JSON instead of sentences")
     options = parser.parse_args()
+    # So that whatever ends it leaves no local AWS behind.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     found = run(options)
     print(json.dumps(found)) if options.json else report(found)
     sys.exit(1 if found["problems"] else 0)
