@@ -18,10 +18,10 @@ from embedstack.models import known_model
 from tests.conftest import MINILM
 from tests.integration.conftest import Stack, running_stack
 
-# Whoever is killed has its messages come again after so many seconds: as long as a function runs at most, so that no
-# two ever work on one.
-VISIBILITY = 30
-INGEST = f"{{ batch_size = 3, batch_window_s = 0, concurrency = 3, max_receives = 8, timeout_s = {VISIBILITY} }}"
+# Whoever is killed has its messages come again after so many seconds: somewhat longer than a function runs at most, so
+# that no two ever work on one.
+VISIBILITY = 36
+INGEST = "{ batch_size = 3, batch_window_s = 0, concurrency = 3, max_receives = 8, timeout_s = 30 }"
 
 
 @dataclass(frozen=True)

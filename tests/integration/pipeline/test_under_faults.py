@@ -4,8 +4,10 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import dataclass
 from hashlib import sha256
 from itertools import islice
+from typing import Any
 
 import pytest
 import urllib3
@@ -39,9 +41,20 @@ def set_fault(stack, service, kind, rate):
     assert urllib3.request("POST", stack.running.url + FAULTS_PATH, json=fault).status == 200
 
 
+@dataclass(frozen=True)
+class Ingested:
+    """A pipeline that all documents went through while faults lasted, and what there was afterwards."""
+
+    pipeline: Any
+    expected: dict[str, list[tuple[int, str]]]
+    kills: dict[str, int]
+    stored: dict[str, list[tuple[int, str]]]
+    reasons: dict[str, str]
+    looks: list[dict[str, Any]]
+
+
 @pytest.fixture(scope="module")
 def ingested(running):
-    """A pipeline that all documents went through while faults lasted, with what should be in it, and the kills."""
     good = documents()
     expected = cut(good, running.chunker)
     pipeline = running.pipeline
@@ -54,57 +67,54 @@ def ingested(running):
         pipeline.wait(PATIENCE)
     for service in ("sagemaker-runtime", "s3vectors"):
         set_fault(running.stack, service, "internal", 0)
-    return pipeline, expected, chaos.kills
+    return Ingested(pipeline, expected, chaos.kills, pipeline.stored(), pipeline.reasons(), pipeline.looks())
 
 
 def test_every_document_is_there_exactly_once(ingested):
-    pipeline, expected, kills = ingested
-    assert min(kills["function"], kills["model"]) >= 2
-    assert pipeline.stored() == expected
+    assert min(ingested.kills["function"], ingested.kills["model"]) >= 2
+    assert ingested.stored == ingested.expected
 
 
 def test_what_cannot_be_read_is_set_aside_with_its_reason(ingested):
-    pipeline, _, _ = ingested
-    reasons = pipeline.reasons()
-    assert reasons.keys() == HOSTILE.keys()
+    assert ingested.reasons.keys() == HOSTILE.keys()
     for source, (_, reason) in HOSTILE.items():
-        assert reasons[source].startswith(f"DocumentRefused: {reason}: ")
+        assert ingested.reasons[source].startswith(f"DocumentRefused: {reason}: ")
 
 
 def test_nothing_is_embedded_twice(ingested):
-    pipeline, expected, _ = ingested
-    chunks = sum(len(chunks) for chunks in expected.values())
-    embedded = sum(look["embedded"] for look in pipeline.looks())
+    chunks = sum(len(chunks) for chunks in ingested.expected.values())
+    embedded = sum(look["embedded"] for look in ingested.looks)
     # Of an invocation that was killed, what it had stored is found and not counted.
     assert chunks * 0.8 < embedded <= chunks
 
 
 @pytest.mark.parametrize("source", ["3/asyncio.events.md", *ODD_KEYS])
 def test_the_search_function_finds_it(ingested, source):
-    pipeline, expected, _ = ingested
+    expected = ingested.expected
     source = source if source in expected else min(expected)
     text = expected[source][0][1]
-    first, *others = pipeline.search(text[:500], filter={"source": source}, k=50)
+    first, *others = ingested.pipeline.search(text[:500], filter={"source": source}, k=50)
     assert (first["source"], first["position"], first["text"]) == (source, 0, text)
     assert len(others) == len(expected[source]) - 1
 
 
 def test_a_new_version_replaces_and_a_deletion_removes(ingested):
-    pipeline, expected, _ = ingested
-    replaced, removed = sorted(expected)[:2]
-    pipeline.upload(replaced, FORMATS["." + replaced.rpartition(".")[2]](next(articles())))
-    pipeline.delete(removed)
+    pipeline = ingested.pipeline
+    for source in ("later/replaced.txt", "later/removed.txt"):
+        pipeline.upload(source, b"The first version. " * 100)
     pipeline.wait(PATIENCE)
     stored = pipeline.stored()
-    assert removed not in stored
-    assert stored[replaced] != expected[replaced]
-    assert {*stored} == {*expected} - {removed}
-    expected.update({replaced: stored[replaced]})
-    del expected[removed]
+    assert len(stored["later/replaced.txt"]) == len(stored["later/removed.txt"]) > 1
+    pipeline.upload("later/replaced.txt", b"The second version.")
+    pipeline.delete("later/removed.txt")
+    pipeline.wait(PATIENCE)
+    stored = pipeline.stored()
+    assert stored["later/replaced.txt"] == [(0, "The second version.")]
+    assert "later/removed.txt" not in stored
 
 
 def test_a_repaired_document_is_ingested_by_its_letter(ingested):
-    pipeline, _, _ = ingested
+    pipeline = ingested.pipeline
     source = "hostile/empty.txt"
     pipeline.upload(source, b"No longer empty: the moon is made of green cheese.")
     letters = pipeline.dead_letters()
@@ -125,7 +135,7 @@ def test_a_repaired_document_is_ingested_by_its_letter(ingested):
 
 
 def test_a_letter_without_a_reason_goes_back_too(ingested):
-    pipeline, _, _ = ingested
+    pipeline = ingested.pipeline
     source = "hostile/blank.html"
     body = json.dumps({"Records": [{"s3": {"bucket": {"name": pipeline.parts["bucket"]}, "object": {"key": source}}}]})
     pipeline.sqs.send_message(QueueUrl=pipeline.parts["dlq_url"], MessageBody=body)
@@ -177,13 +187,13 @@ class TestCommands:
         assert "handbook: 2 vectors of" in said
 
     def test_a_prefix_in_s3_goes_in(self, ingested, script):
-        pipeline, _, _ = ingested
+        pipeline = ingested.pipeline
         said = script("ingest", f"s3://{pipeline.parts['bucket']}/odd/", "--collection", "odd")
         assert f"{len(ODD_KEYS)} of {len(ODD_KEYS)} documents are in odd" in said
 
     def test_search_asks_the_deployed_function(self, ingested, script):
-        pipeline, expected, _ = ingested
-        source = max(expected)
+        pipeline = ingested.pipeline
+        source = max(ingested.expected)
         condition = json.dumps({"source": source})
         function = pipeline.parts["search_function"]
         found = json.loads(script("search", "anything", "--function", function, "--filter", condition, "--json"))
@@ -191,7 +201,7 @@ class TestCommands:
         assert source in script("search", "anything", "--function", function, "--filter", condition)
 
     def test_redrive_shows_letters_and_sends_back_those_chosen(self, ingested, script):
-        pipeline, _, _ = ingested
+        pipeline = ingested.pipeline
         source = "hostile/program.md"
         queues = ("--dlq-url", pipeline.parts["dlq_url"], "--queue-url", pipeline.parts["queue_url"])
         count = len(pipeline.reasons())
