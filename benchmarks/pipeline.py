@@ -21,7 +21,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
@@ -83,7 +83,7 @@ class ProcessorTime:
 
     state: Path
     local_aws: int
-    seconds: Counter[str] = field(default_factory=Counter)
+    seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     _last: dict[int, float] = field(default_factory=dict)
     _stopped: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
@@ -181,7 +181,7 @@ def total(namespace: str, metric: str, since: datetime, **dimensions: str) -> fl
         EndTime=datetime.now(UTC) + timedelta(minutes=2), Period=3600, Statistics=["Sum"],
         Dimensions=[{"Name": name, "Value": value} for name, value in dimensions.items()],
     )  # fmt: skip
-    return sum(point["Sum"] for point in answer["Datapoints"])
+    return sum(float(point["Sum"]) for point in answer["Datapoints"])
 
 
 def costs(

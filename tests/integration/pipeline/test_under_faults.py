@@ -13,7 +13,7 @@ import pytest
 import urllib3
 from pipeline_audit import cut
 
-from embedstack.localaws.chaos import RandomKills
+from embedstack.localaws.chaos import RandomKills, Victim
 from embedstack.localaws.faults import FAULTS_PATH
 from hostile_documents import HOSTILE, ODD_KEYS
 from sample_documents import FORMATS, articles
@@ -47,7 +47,7 @@ class Ingested:
 
     pipeline: Any
     expected: dict[str, list[tuple[int, str]]]
-    kills: dict[str, int]
+    kills: dict[Victim, int]
     stored: dict[str, list[tuple[int, str]]]
     reasons: dict[str, str]
     looks: list[dict[str, Any]]
@@ -67,7 +67,7 @@ def ingested(running):
         pipeline.wait(PATIENCE)
     for service in ("sagemaker-runtime", "s3vectors"):
         set_fault(running.stack, service, "internal", 0)
-    return Ingested(pipeline, expected, chaos.kills, pipeline.stored(), pipeline.reasons(), pipeline.looks())
+    return Ingested(pipeline, expected, {**chaos.kills}, pipeline.stored(), pipeline.reasons(), pipeline.looks())
 
 
 def test_every_document_is_there_exactly_once(ingested):
