@@ -74,7 +74,7 @@ def ingested(running):
 
 
 def test_every_document_is_there_exactly_once(ingested):
-    assert ingested.kills["function"] and ingested.kills["model"]
+    assert ingested.kills.keys() == {"function", "model"}
     assert ingested.stored == ingested.expected
 
 
