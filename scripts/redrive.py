@@ -15,7 +15,7 @@ _EXAMPLES = """\b
 Examples:
   python scripts/redrive.py
   python scripts/redrive.py --source '*.pdf' --reason encrypted --delete
-  python scripts/redrive.py --reason 'failed *' --send-back
+  python scripts/redrive.py --reason Throttled --send-back
 """
 
 
@@ -24,7 +24,7 @@ Examples:
 @click.option("--queue-url", help="The queue that letters go back to; what Terraform applied otherwise.")
 @click.option("--region", help="AWS region; that of the environment otherwise.")
 @click.option("--source", default="*", show_default=True, help="Only letters about documents that match.")
-@click.option("--reason", default="*", show_default=True, help="Only letters with a reason that matches.")
+@click.option("--reason", default="", help="Only letters with this in their reason; may have * in it.")
 @click.option("--send-back", "action", flag_value="send back", help="Send them to the pipeline once more.")
 @click.option("--delete", "action", flag_value="delete", help="Give them up for good.")
 @exit_on_error
@@ -52,7 +52,7 @@ def main(
 
 
 def _matches(letter: DeadLetter, source: str, reason: str) -> bool:
-    return fnmatch(letter.reason, reason) and any(fnmatch(one, source) for one in letter.sources)
+    return fnmatch(letter.reason, f"*{reason}*") and any(fnmatch(one, source) for one in letter.sources)
 
 
 def _show(console: Console, letters: list[DeadLetter]) -> None:
@@ -64,7 +64,7 @@ def _show(console: Console, letters: list[DeadLetter]) -> None:
     for letter in sorted(letters, key=lambda letter: letter.sent):
         table.add_row(f"{letter.sent:%Y-%m-%d %H:%M}", letter.reason, ", ".join(letter.sources))
     console.print(table)
-    reasons = Counter(letter.reason for letter in letters)
+    reasons = Counter(letter.kind for letter in letters)
     console.print(", ".join(f"{count} {reason}" for reason, count in reasons.most_common()), style="dim")
 
 

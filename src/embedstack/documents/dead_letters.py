@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_plus
 
@@ -41,6 +42,12 @@ class DeadLetter:
     sent: datetime
     body: str
     receipt: str
+
+    @property
+    def kind(self) -> str:
+        """The reason without its sentence: ``DocumentRefused: encrypted``."""
+        words = list(takewhile(lambda part: " " not in part, self.reason.split(": ")))
+        return ": ".join(words) or self.reason
 
 
 class DeadLetters:
