@@ -136,9 +136,10 @@ class Ingestion:
 
     def remove(self, source: str) -> int:
         """Delete all records of a document; how many there were."""
-        # The first chunk's last: while it is there, the document counts as stored.
-        others = self.collection.delete_where({"source": source, "position": {"$gt": 0}})
-        return others + self.collection.delete([first_chunk_id(source)])
+        # The first chunk first: what another call stores from here on brings it along, so that where there are records
+        # it is there, and whoever looks again finds them.
+        first = self.collection.delete([first_chunk_id(source)])
+        return first + self.collection.delete_where({"source": source, "position": {"$gt": 0}})
 
     def close(self) -> None:
         """Let go of connections and threads."""

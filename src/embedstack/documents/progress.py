@@ -117,7 +117,9 @@ class Progress:
             raise DocumentRefused(
                 f"{shown(self._source)} has no text that the model has tokens for: leave it out.", reason="empty"
             )
-        older = {"source": self._source, "document": {"$ne": self._document}}
+        # Not the first chunk, which every version writes under the same id: another invocation may just have written
+        # it with records of its own, and without it nobody would look for those.
+        older = {"source": self._source, "document": {"$ne": self._document}, "position": {"$gt": 0}}
         return self._ingested(deleted=self._collection.delete_where(older) if may_be_older else 0)
 
     def _ingested(self, *, deleted: int = 0, next_chunk: int | None = None) -> Ingested:
