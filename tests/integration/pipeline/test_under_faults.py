@@ -170,68 +170,71 @@ def script(running):
     return script
 
 
-class TestCommands:
-    def test_a_folder_goes_in_once_and_is_found(self, ingested, script, tmp_path):
-        folder = tmp_path / "handbook"
-        folder.mkdir()
-        (folder / "moon.md").write_text("# The moon\n\nIt is made of green cheese.\n")
-        (folder / "sun.txt").write_text("The sun is made of hydrogen and helium.\n")
-        (folder / "locked.pdf").write_bytes(HOSTILE["hostile/locked.pdf"][0])
-        said = script("ingest", folder, "--collection", "handbook", status=1)
-        assert "2 of 3 documents are in handbook: 2 chunks, 2 of them embedded now" in said
-        assert "locked.pdf is protected by a password" in said
-        (folder / "locked.pdf").unlink()
-        assert "2 chunks, 0 of them embedded now" in script("ingest", folder, "--collection", "handbook")
-        found = json.loads(script("search", "What is the moon made of?", "--collection", "handbook", "--json", "-k", 1))
-        assert [(hit["source"], hit["position"], hit["headings"]) for hit in found["hits"]] == [
-            ("moon.md", 0, ["The moon"])
-        ]
-        said = script("reindex", "--collection", "handbook", "--backend", "fake", "--drop-replaced")
-        assert "handbook: 2 vectors of" in said
+def test_a_folder_goes_in_once_and_is_found(ingested, script, tmp_path):
+    folder = tmp_path / "handbook"
+    folder.mkdir()
+    (folder / "moon.md").write_text("# The moon\n\nIt is made of green cheese.\n")
+    (folder / "sun.txt").write_text("The sun is made of hydrogen and helium.\n")
+    (folder / "locked.pdf").write_bytes(HOSTILE["hostile/locked.pdf"][0])
+    said = script("ingest", folder, "--collection", "handbook", status=1)
+    assert "2 of 3 documents are in handbook: 2 chunks, 2 of them embedded now" in said
+    assert "locked.pdf is protected by a password" in said
+    (folder / "locked.pdf").unlink()
+    assert "2 chunks, 0 of them embedded now" in script("ingest", folder, "--collection", "handbook")
+    found = json.loads(script("search", "What is the moon made of?", "--collection", "handbook", "--json", "-k", 1))
+    assert [(hit["source"], hit["position"], hit["headings"]) for hit in found["hits"]] == [
+        ("moon.md", 0, ["The moon"])
+    ]
+    said = script("reindex", "--collection", "handbook", "--backend", "fake", "--drop-replaced")
+    assert "handbook: 2 vectors of" in said
 
-    def test_a_prefix_in_s3_goes_in(self, ingested, script):
-        pipeline = ingested.pipeline
-        said = script("ingest", f"s3://{pipeline.parts['bucket']}/odd/", "--collection", "odd")
-        assert f"{len(ODD_KEYS)} of {len(ODD_KEYS)} documents are in odd" in said
 
-    def test_search_asks_the_deployed_function(self, ingested, script):
-        pipeline = ingested.pipeline
-        source = max(ingested.expected)
-        condition = json.dumps({"source": source})
-        function = pipeline.parts["search_function"]
-        found = json.loads(script("search", "anything", "--function", function, "--filter", condition, "--json"))
-        assert {hit["source"] for hit in found["hits"]} == {source}
-        assert source in script("search", "anything", "--function", function, "--filter", condition)
+def test_a_prefix_in_s3_goes_in(ingested, script):
+    pipeline = ingested.pipeline
+    said = script("ingest", f"s3://{pipeline.parts['bucket']}/odd/", "--collection", "odd")
+    assert f"{len(ODD_KEYS)} of {len(ODD_KEYS)} documents are in odd" in said
 
-    def test_redrive_shows_letters_and_sends_back_those_chosen(self, ingested, script):
-        pipeline = ingested.pipeline
-        source = "hostile/program.md"
-        queues = ("--dlq-url", pipeline.parts["dlq_url"], "--queue-url", pipeline.parts["queue_url"])
-        count = len(pipeline.reasons())
-        said = script("redrive", *queues, "--source", source)
-        assert "not_text" in said
-        assert f"1 of {count} letters left in the queue" in said
-        pipeline.upload(source, b"# No program any more")
-        assert f"1 of {count} letters sent back" in script("redrive", *queues, "--source", source, "--send-back")
-        pipeline.wait(PATIENCE)
-        assert source in pipeline.stored()
-        assert f"0 of {count - 1} letters" in script("redrive", *queues, "--source", source, "--delete")
 
-    @pytest.mark.parametrize(
-        ("command", "variables", "words"),
-        [
-            (("ingest", "no-such-folder"), {}, "There is no no-such-folder"),
-            (("ingest", "s3://no-such-bucket/"), {}, "NoSuchBucket"),
-            (("search", "anything", "--filter", "{"), {}, "--filter is not JSON"),
-            (("search", "anything", "--collection", "nothing"), {}, "nothing"),
-            (("search", "anything", "--function", "no-such-function"), {}, "no-such-function"),
-            (("redrive",), {"TF_WORKSPACE": "nothing-applied"}, "No pipeline is applied"),
-            (("redrive", "--dlq-url", "http://127.0.0.1/1/q", "--queue-url", "q"), {}, "NonExistentQueue"),
-            (("reindex", "--collection", "nothing", "--backend", "fake"), {}, "nothing"),
-        ],
-    )
-    def test_what_cannot_be_done_is_said_in_a_sentence(self, ingested, script, command, variables, words):
-        said = script(*command, status=2, **variables)
-        assert said.startswith("error: ")
-        assert words in said
-        assert "Traceback" not in said
+def test_search_asks_the_deployed_function(ingested, script):
+    pipeline = ingested.pipeline
+    source = max(ingested.expected)
+    condition = json.dumps({"source": source})
+    function = pipeline.parts["search_function"]
+    found = json.loads(script("search", "anything", "--function", function, "--filter", condition, "--json"))
+    assert {hit["source"] for hit in found["hits"]} == {source}
+    assert source in script("search", "anything", "--function", function, "--filter", condition)
+
+
+def test_redrive_shows_letters_and_sends_back_those_chosen(ingested, script):
+    pipeline = ingested.pipeline
+    source = "hostile/program.md"
+    queues = ("--dlq-url", pipeline.parts["dlq_url"], "--queue-url", pipeline.parts["queue_url"])
+    count = len(pipeline.reasons())
+    said = script("redrive", *queues, "--source", source)
+    assert "not_text" in said
+    assert f"1 of {count} letters left in the queue" in said
+    pipeline.upload(source, b"# No program any more")
+    assert f"1 of {count} letters sent back" in script("redrive", *queues, "--source", source, "--send-back")
+    pipeline.wait(PATIENCE)
+    assert source in pipeline.stored()
+    assert f"0 of {count - 1} letters" in script("redrive", *queues, "--source", source, "--delete")
+
+
+@pytest.mark.parametrize(
+    ("command", "variables", "words"),
+    [
+        (("ingest", "no-such-folder"), {}, "There is no no-such-folder"),
+        (("ingest", "s3://no-such-bucket/"), {}, "NoSuchBucket"),
+        (("search", "anything", "--filter", "{"), {}, "--filter is not JSON"),
+        (("search", "anything", "--collection", "nothing"), {}, "nothing"),
+        (("search", "anything", "--function", "no-such-function"), {}, "no-such-function"),
+        (("redrive",), {"TF_WORKSPACE": "nothing-applied"}, "No pipeline is applied"),
+        (("redrive", "--dlq-url", "http://127.0.0.1/1/q", "--queue-url", "q"), {}, "NonExistentQueue"),
+        (("reindex", "--collection", "nothing", "--backend", "fake"), {}, "nothing"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_a_sentence(ingested, script, command, variables, words):
+    said = script(*command, status=2, **variables)
+    assert said.startswith("error: ")
+    assert words in said
+    assert "Traceback" not in said
