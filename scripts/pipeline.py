@@ -44,7 +44,10 @@ _PATIENCE_SECONDS = 300
 )
 @exit_on_error
 def main(count: int, documents: Path | None) -> None:
-    """Upload documents to S3 and see them become searchable."""
+    """Upload documents to S3 and see them become searchable.
+
+    Exits with 1 when a search finds nothing, or a sample document could not be read.
+    """
     console = Console(highlight=False)
     console.print("[bold]1/4[/] Starting the local AWS, and packing the functions")
     running = localaws.start_local_aws(LocalAwsConfig.from_environment())
@@ -64,6 +67,7 @@ def main(count: int, documents: Path | None) -> None:
     if lost:
         console.print(f"  [yellow]{lost} could not be read: python scripts/redrive.py says why[/]")
     console.print("[bold]4/4[/] Searching, with the library and with the search function in turn")
+    found = True
     for number, query in enumerate(_QUERIES):
         request = {"query": query, "k": 3}
         by_function = number % 2 == 1
@@ -73,8 +77,9 @@ def main(count: int, documents: Path | None) -> None:
             else search.ask_store(settings, request)
         )
         search.show(console, query, hits)
+        found &= bool(hits)
     console.print('\nTry next: make search TEXT="…" · python scripts/redrive.py · make down')
-    sys.exit(0)
+    sys.exit(0 if found and (documents or not lost) else 1)
 
 
 def _deploy(console: Console) -> dict[str, Any]:
