@@ -10,7 +10,7 @@ import boto3
 from botocore.config import Config
 
 from embedstack.documents.chunking import Chunker
-from embedstack.documents.dead_letters import DeadLetters
+from embedstack.documents.dead_letters import DeadLetters, count_messages
 from embedstack.documents.readers.reading import read_bytes
 from embedstack.settings import load_settings
 from embedstack.stores import load_store
@@ -62,7 +62,7 @@ class DeployedPipeline:
 
     def waiting(self) -> int:
         """Messages that are not dealt with."""
-        return self._messages(self.parts["queue_url"])
+        return count_messages(self.sqs, self.parts["queue_url"])
 
     def wait(self, patience: float, on_look: Callable[[int], object] = lambda _: None) -> None:
         """Return when every message is dealt with.
@@ -118,11 +118,6 @@ class DeployedPipeline:
         answer = self.functions.invoke(FunctionName=self.parts["search_function"], Payload=payload)
         hits: list[dict[str, Any]] = json.loads(answer["Payload"].read())["hits"]
         return hits
-
-    def _messages(self, url: str) -> int:
-        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
-        attributes = self.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
-        return sum(int(attributes[name]) for name in names)
 
 
 def variables(packages: Path, python: str, architecture: str, ingest: str) -> str:

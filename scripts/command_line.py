@@ -8,6 +8,8 @@ from typing import Any, ParamSpec
 
 import click
 from botocore.exceptions import BotoCoreError, ClientError
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from embedstack.errors import ConfigurationError, EmbedStackError
 from embedstack.settings import Settings, load_settings
@@ -23,6 +25,7 @@ __all__ = [
     "exit_on_error",
     "local_variables",
     "primary_endpoint",
+    "progress_bar",
     "remember_local_variables",
 ]
 
@@ -63,6 +66,12 @@ def remember_local_variables(file: Path | None) -> None:
         _VARIABLES.unlink(missing_ok=True)
     else:
         _VARIABLES.write_text(f"{file.relative_to(ROOT)}\n")
+
+
+def progress_bar(console: Console) -> Progress:
+    """A bar for each task, with what is done of it and how long it has taken."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    return Progress(*columns, console=console)
 
 
 def applied_endpoints() -> dict[str, dict[str, Any]]:

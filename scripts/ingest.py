@@ -12,9 +12,8 @@ from typing import IO, TYPE_CHECKING, Any, BinaryIO, cast
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from command_line import exit_on_error
+from command_line import exit_on_error, progress_bar
 from embedstack.aws import create_client
 from embedstack.documents.load import load_ingestion
 from embedstack.errors import EmbedStackError, InputError, RecordRefused
@@ -101,10 +100,9 @@ def _ingest_all(
     console: Console, ingestion: "Ingestion", settings: "Settings", places: list[Place], workers: int
 ) -> Total:
     total = Total()
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     waiting = iter(places)
     client = create_client("s3", settings) if any(place.bucket for place in places) else None
-    with Progress(*columns, console=console) as progress, ThreadPoolExecutor(workers) as pool:
+    with progress_bar(console) as progress, ThreadPoolExecutor(workers) as pool:
         task = progress.add_task("documents", total=len(places))
 
         def submit(count: int) -> set[Future[None]]:

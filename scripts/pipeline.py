@@ -11,14 +11,14 @@ from typing import Any
 import click
 from dotenv import dotenv_values
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 import build_lambda
 import localaws
 import sample_documents
 import search
-from command_line import STATE, TERRAFORM, exit_on_error, remember_local_variables
+from command_line import STATE, TERRAFORM, exit_on_error, progress_bar, remember_local_variables
 from embedstack.aws import create_client
+from embedstack.documents.dead_letters import count_messages
 from embedstack.function_package import FUNCTIONS
 from embedstack.function_wheels import Target
 from embedstack.localaws.config import LocalAwsConfig
@@ -102,7 +102,7 @@ def _files(folder: Path) -> list[Path]:
 
 def _upload(console: Console, settings: Settings, bucket: str, files: list[Path], folder: Path) -> None:
     client = create_client("s3", settings)
-    with _progress(console) as progress:
+    with progress_bar(console) as progress:
         for file in progress.track(files, description="  uploaded"):
             client.upload_file(str(file), bucket, file.relative_to(folder).as_posix())
 
@@ -114,13 +114,13 @@ def _wait(console: Console, settings: Settings, pipeline: dict[str, Any]) -> int
         EmbedStackError: Nothing moved for minutes.
     """
     client = create_client("sqs", settings)
-    with _progress(console) as progress:
+    with progress_bar(console) as progress:
         task = progress.add_task("  ingested", total=None)
         most = 0
         for waiting in _waiting(client, pipeline["queue_url"]):
             most = max(most, waiting)
             progress.update(task, total=most or None, completed=most - waiting)
-    return _messages(client, pipeline["dlq_url"])
+    return count_messages(client, pipeline["dlq_url"])
 
 
 def _waiting(client: Any, queue_url: str) -> Iterator[int]:
@@ -128,7 +128,7 @@ def _waiting(client: Any, queue_url: str) -> Iterator[int]:
     last, moved = -1, time.monotonic()
     empty = 0
     while empty < _EMPTY_LOOKS:
-        waiting = _messages(client, queue_url)
+        waiting = count_messages(client, queue_url)
         empty = empty + 1 if waiting == 0 else 0
         if waiting != last:
             last, moved = waiting, time.monotonic()
@@ -138,17 +138,6 @@ def _waiting(client: Any, queue_url: str) -> Iterator[int]:
             )
         yield waiting
         time.sleep(_POLL_SECONDS)
-
-
-def _messages(client: Any, queue_url: str) -> int:
-    names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
-    attributes = client.get_queue_attributes(QueueUrl=queue_url, AttributeNames=names)["Attributes"]
-    return sum(int(attributes[name]) for name in names)
-
-
-def _progress(console: Console) -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    return Progress(*columns, console=console)
 
 
 if __name__ == "__main__":

@@ -4,9 +4,8 @@ from dataclasses import replace
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from command_line import exit_on_error
+from command_line import exit_on_error, progress_bar
 from embedstack.factory import load_embedder
 from embedstack.settings import load_settings
 from embedstack.stores import load_store, reembed
@@ -43,14 +42,13 @@ def main(
         embedding_backend=backend,
     )
     console = Console(highlight=False)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with load_embedder(settings) as embedder, load_store(settings) as store:
         name = settings.embedstack_collection
         old = store.describe(name)
         wanted = replace(
             old, model_id=embedder.info.model_id, dimensions=embedder.info.dimensions, revision=embedder.info.revision
         )
-        with Progress(*columns, console=console) as progress:
+        with progress_bar(console) as progress:
             task = progress.add_task("texts", total=store.open(old, create=False).count())
             replacement = reembed(
                 store, wanted, embedder.embed_documents, on_progress=lambda texts: progress.advance(task, texts)

@@ -1,4 +1,4 @@
-"""The dead-letter queue of the document pipeline: what could not be ingested, why, and the way back."""
+"""The queues of the document pipeline: what waits; what could not be ingested, why, and the way back."""
 
 import json
 from collections.abc import Iterator
@@ -15,12 +15,24 @@ from embedstack.aws import create_client, translate_error
 if TYPE_CHECKING:
     from embedstack.settings import Settings
 
-__all__ = ["DeadLetter", "DeadLetters"]
+__all__ = ["DeadLetter", "DeadLetters", "count_messages"]
 
 # What a call may take and give (SQS: ReceiveMessage).
 _PAGE = 10
 # How long letters are withheld from others while somebody looks at them, in seconds. Released at the end.
 _LOOKED_AT_SECONDS = 120
+
+
+def count_messages(client: Any, queue_url: str) -> int:
+    """Messages that are in a queue, those included that somebody works on; SQS counts approximately.
+
+    Args:
+        client: boto3's, of SQS.
+        queue_url: The queue.
+    """
+    names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+    attributes = client.get_queue_attributes(QueueUrl=queue_url, AttributeNames=names)["Attributes"]
+    return sum(int(attributes[name]) for name in names)
 
 
 @dataclass(frozen=True, slots=True)
