@@ -17,6 +17,7 @@ from embedstack.localaws import daemon
 from embedstack.localaws.config import LocalAwsConfig
 from embedstack.localaws.simulated_time import TIME_PATH
 from embedstack.terraform import TerraformRoot
+from tests.attached_provider import attached_provider
 
 REPOSITORY = Path(__file__).parents[2]
 VARIABLES = REPOSITORY / "terraform" / "environments" / "local.tfvars"
@@ -68,7 +69,9 @@ def running_stack(folder: Path, config: LocalAwsConfig | None = None) -> Iterato
         shutil.copytree(
             REPOSITORY / "terraform", root, ignore=shutil.ignore_patterns(".terraform", "*.tfstate*", "tests")
         )
-        yield Stack(running, environment, root)
+        with attached_provider(os.environ) as attached:
+            os.environ.update(attached)
+            yield Stack(running, {**environment, **attached}, root)
     finally:
         os.environ.clear()
         os.environ.update(before)

@@ -1,20 +1,37 @@
 """What the tests of the Terraform code share."""
 
+import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.terraform.running import SOURCE, Applied, apply_mocked
+from tests.attached_provider import ATTACHED, attached_provider
+from tests.terraform.running import SOURCE, Applied, apply_mocked, without_account
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package", autouse=True)
+def provider() -> Iterator[None]:
+    """One provider process for all tests of this package that a worker runs."""
+    if shutil.which("terraform") is None:
+        yield
+        return
+    with attached_provider(without_account()) as attached:
+        os.environ.update(attached)
+        try:
+            yield
+        finally:
+            del os.environ[ATTACHED]
+
+
+@pytest.fixture(scope="package")
 def applied_root(tmp_path_factory: pytest.TempPathFactory) -> Applied:
     """Everything that the root can make, made by a mocked provider."""
     return _applied(SOURCE, tmp_path_factory)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def applied_bootstrap(tmp_path_factory: pytest.TempPathFactory) -> Applied:
     """Everything that the bootstrap can make, made by a mocked provider."""
     return _applied(SOURCE / "bootstrap", tmp_path_factory)

@@ -4,12 +4,10 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-from embedstack.terraform import plugin_dir
 
 SOURCE = Path(__file__).parents[2] / "terraform"
 
@@ -22,26 +20,21 @@ class Applied:
     outputs: dict[str, Any]
 
 
-def terraform(folder: Path, *arguments: str, attached: Mapping[str, str] | None = None) -> str:
-    """Run terraform in a folder as it would run for somebody without an account, and return what it says.
-
-    Args:
-        folder: Where.
-        arguments: The command and its options.
-        attached: From :func:`~tests.terraform.attached_provider.attached_provider`, to use a provider that runs.
-    """
-    environment = {
-        name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "TF_VAR_", "TF_WORKSPACE"))
+def without_account() -> dict[str, str]:
+    """The environment of somebody without an account."""
+    ours = ("AWS_", "TF_VAR_", "TF_WORKSPACE")
+    return {
+        **{name: value for name, value in os.environ.items() if not name.startswith(ours)},
+        "AWS_EC2_METADATA_DISABLED": "true",
     }
+
+
+def terraform(folder: Path, *arguments: str) -> str:
+    """Run terraform in a folder as it would run for somebody without an account, and return what it says."""
     done = subprocess.run(
         ["terraform", *arguments, "-no-color"],
         cwd=folder,
-        env={
-            **environment,
-            **(attached or {}),
-            "AWS_EC2_METADATA_DISABLED": "true",
-            "TF_DATA_DIR": str(folder / ".terraform"),
-        },
+        env={**without_account(), "TF_DATA_DIR": str(folder / ".terraform")},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -52,10 +45,8 @@ def terraform(folder: Path, *arguments: str, attached: Mapping[str, str] | None 
 
 
 def init(folder: Path, *options: str) -> None:
-    """Initialise a folder, with the provider from a mirror where there is one."""
-    mirror = plugin_dir()
-    mirror_option = [f"-plugin-dir={mirror}"] if mirror else []
-    terraform(folder, "init", "-backend=false", "-input=false", "-lockfile=readonly", *mirror_option, *options)
+    """Initialise a folder; the provider that is attached needs no installation."""
+    terraform(folder, "init", "-backend=false", "-input=false", "-lockfile=readonly", *options)
 
 
 def add_packages(folder: Path) -> None:

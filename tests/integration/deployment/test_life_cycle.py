@@ -11,6 +11,7 @@ import numpy as np
 from embedstack.embedders import Limits, SageMakerEmbedder
 from embedstack.errors import EmbedStackError
 from embedstack.models import known_model
+from tests.attached_provider import ATTACHED
 from tests.conftest import MINILM
 from tests.integration.conftest import VARIABLES
 
@@ -24,6 +25,10 @@ def _deployed(stack):
     (variant,) = config["ProductionVariants"]
     model = sagemaker.describe_model(ModelName=variant["ModelName"])
     return endpoint, variant["ServerlessConfig"], model["PrimaryContainer"]["Environment"]
+
+
+def _tags(stack, arn):
+    return {tag["Key"]: tag["Value"] for tag in stack.client("sagemaker").list_tags(ResourceArn=arn)["Tags"]}
 
 
 def _destroy(stack, root):
@@ -97,9 +102,12 @@ def test_apply_change_under_load_destroy(stack):
 
     renamed = larger.replace('all-MiniLM-L6-v2" }', 'all-MiniLM-L6-v2", environment = { LOG_LEVEL = "debug" } }')
     assert renamed != larger
-    root = stack.apply(renamed)
+    root = stack.apply(f'{renamed}\ntags = {{ CostCenter = "search" }}\n')
     changed, _, environment = _deployed(stack)
     assert environment["LOG_LEVEL"] == "debug"
+    assert _tags(stack, changed["EndpointArn"]) == {
+        "CostCenter": "search", "Environment": "local", "ManagedBy": "terraform", "Project": "alex",
+    }  # fmt: skip
     assert changed["EndpointConfigName"] != resized["EndpointConfigName"]
     assert stack.is_up_to_date(root)
 
@@ -107,11 +115,14 @@ def test_apply_change_under_load_destroy(stack):
     assert _left_overs(stack) == []
 
 
-def test_a_killed_apply_is_adopted_and_finished(stack):
+def test_a_killed_apply_is_adopted_and_finished(stack, monkeypatch):
     root = stack.root()
-    root.init()
-    plan = root.plan(stack.folder / "plan")
-    process = subprocess.Popen(["terraform", "apply", "plan"], cwd=stack.folder, stdout=subprocess.DEVNULL)
+    with monkeypatch.context() as patch:
+        # A provider of its own dies with it.
+        patch.delenv(ATTACHED)
+        root.init()
+        plan = root.plan(stack.folder / "plan")
+        process = subprocess.Popen(["terraform", "apply", "plan"], cwd=stack.folder, stdout=subprocess.DEVNULL)
     sagemaker = stack.client("sagemaker")
     deadline = time.monotonic() + 60
     while not sagemaker.list_endpoints()["Endpoints"] and time.monotonic() < deadline:
