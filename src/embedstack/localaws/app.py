@@ -16,6 +16,7 @@ from moto.core.config import default_user_config
 from moto.core.utils import convert_to_flask_response
 from moto.kms.responses import KmsResponse
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from moto.rds.responses import RDSResponse
 from moto.s3.responses import S3Response
 from moto.sagemaker.responses import SageMakerResponse
 from moto.sagemakerruntime.responses import SageMakerRuntimeResponse
@@ -28,6 +29,7 @@ from embedstack.localaws.budgets import Budgets
 from embedstack.localaws.cloudformation.responses import CloudFormation
 from embedstack.localaws.cloudwatch.alarm_service import CloudWatch
 from embedstack.localaws.cost_anomalies import CostAnomalies
+from embedstack.localaws.databases.responses import Rds
 from embedstack.localaws.error_answers import protect
 from embedstack.localaws.functions.responses import Functions
 from embedstack.localaws.health import HEALTH_PATH
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
     from embedstack.localaws.async_inference.service import AsyncInference
     from embedstack.localaws.autoscaling.service import AutoScaling
     from embedstack.localaws.cloudwatch.monitoring import Monitoring
+    from embedstack.localaws.databases.host import DatabaseHost
     from embedstack.localaws.endpoint_host import EndpointHost
     from embedstack.localaws.functions.host import FunctionHost
 
@@ -68,6 +71,7 @@ class LocalAwsApplication(DomainDispatcherApplication):  # type: ignore[misc]  #
         async_inference: "AsyncInference",
         functions: "FunctionHost",
         vectors: S3Vectors,
+        databases: "DatabaseHost",
         describe: Callable[[], dict[str, Any]],
     ) -> None:
         """Build the application.
@@ -79,6 +83,7 @@ class LocalAwsApplication(DomainDispatcherApplication):  # type: ignore[misc]  #
             async_inference: The queues behind InvokeEndpointAsync.
             functions: The functions behind Lambda.
             vectors: S3 Vectors.
+            databases: The servers behind RDS.
             describe: What the health check answers.
         """
         # Classes are what moto routes to; a subclass per application carries its host without any global.
@@ -99,6 +104,7 @@ class LocalAwsApplication(DomainDispatcherApplication):  # type: ignore[misc]  #
             CostExplorerResponse: CostAnomalies,
             KmsResponse: Kms,
             LambdaResponse: type("Functions", (Functions,), {"host": functions}),
+            RDSResponse: type("Rds", (Rds,), {"host": databases}),
             S3Response: type("S3", (S3,), {"events": ObjectEvents(functions.submit)}),
             SageMakerResponse: control_plane,
             SageMakerRuntimeResponse: type(

@@ -1,4 +1,4 @@
-"""Processes of a local AWS that die at random, as machines do: functions and model servers, in the middle of work."""
+"""Processes of a local AWS that die at random, as machines do: functions, model servers and databases, at work."""
 
 import contextlib
 import json
@@ -8,6 +8,7 @@ import signal
 import subprocess
 import threading
 from collections import Counter
+from collections.abc import Collection
 from pathlib import Path
 from typing import Literal, Self
 
@@ -15,10 +16,11 @@ from embedstack.localaws.pidfiles import ProcessIdentity
 
 __all__ = ["RandomKills", "Victim", "processes"]
 
-Victim = Literal["function", "model"]
+Victim = Literal["database", "function", "model"]
 
 #: Modules by which processes tell what they are.
 _MODULES: dict[str, Victim] = {"awslambdaric": "function", "embedstack.localaws.container": "model"}
+_DATABASE_PROGRAM = "/bin/postgres"
 
 
 class RandomKills:
@@ -28,7 +30,15 @@ class RandomKills:
         kills: How many of each kind were killed so far.
     """
 
-    def __init__(self, state_dir: Path, *, seed: int, interval: float, most: int | None = None) -> None:
+    def __init__(
+        self,
+        state_dir: Path,
+        *,
+        seed: int,
+        interval: float,
+        most: int | None = None,
+        kinds: Collection[Victim] = ("function", "model"),
+    ) -> None:
         """Prepare.
 
         Args:
@@ -36,12 +46,14 @@ class RandomKills:
             seed: Of the choice among processes and the waits between; what runs at a moment is not in its hand.
             interval: Seconds between two kills on average, drawn between half and one and a half of it.
             most: Kills of each kind at most; None for no end.
+            kinds: What to kill; of a database its postmaster, which takes every connection with it.
         """
         self.kills: Counter[Victim] = Counter()
         self._state_dir = state_dir
         self._random = random.Random(seed)  # noqa: S311 - the same choices in every run
         self._interval = interval
         self._most = most
+        self._kinds = sorted(set(kinds))
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="random-kills", daemon=True)
 
@@ -59,13 +71,13 @@ class RandomKills:
 
     @property
     def is_done(self) -> bool:
-        """Whether there were as many of both kinds as there may be."""
-        return self._most is not None and all(self.kills[kind] >= self._most for kind in _MODULES.values())
+        """Whether there were as many of each kind as there may be."""
+        return self._most is not None and all(self.kills[kind] >= self._most for kind in self._kinds)
 
     def _run(self) -> None:
         while not self.is_done and not self._stopped.wait(self._interval * self._random.uniform(0.5, 1.5)):
-            # The other kind where there is none: an endpoint that nobody asks has no process.
-            for kind in self._random.sample(sorted(set(_MODULES.values())), 2):
+            # Another kind where there is none: an endpoint that nobody asks has no process.
+            for kind in self._random.sample(self._kinds, len(self._kinds)):
                 if self._most is not None and self.kills[kind] >= self._most:
                     continue
                 if running := [one for one, its in processes(self._state_dir).items() if its == kind]:
@@ -76,7 +88,7 @@ class RandomKills:
 
 
 def processes(state_dir: Path) -> dict[ProcessIdentity, Victim]:
-    """The functions' and model servers' processes that run now, and what each is.
+    """The processes of functions, model servers and databases that run now, and what each is.
 
     Args:
         state_dir: The local AWS's.
@@ -93,6 +105,8 @@ def processes(state_dir: Path) -> dict[ProcessIdentity, Victim]:
 
 def _kind(pid: int) -> Victim | None:
     command = subprocess.run(
-        ["ps", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False
+        ["ps", "-ww", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False
     ).stdout.split()
+    if any(word.endswith(_DATABASE_PROGRAM) for word in command):
+        return "database"
     return next((_MODULES[word] for word in command if word in _MODULES), None)

@@ -1,7 +1,8 @@
 """The local AWS in the background: start it, find it, stop it, from any process.
 
 One state directory belongs to one local AWS. In it: ``localaws.json`` (who runs, on which port), ``localaws.log`` (what
-it says), ``localaws.lock`` (held while it is started or stopped), ``containers/`` (pids of its model servers).
+it says), ``localaws.lock`` (held while it is started or stopped), ``containers/`` (pids of its processes),
+``databases/`` (what the Postgres of each database holds).
 """
 
 import contextlib
@@ -21,6 +22,7 @@ from typing import Any, Self
 import urllib3
 
 from embedstack.localaws.config import LocalAwsConfig
+from embedstack.localaws.databases.host import remove_databases
 from embedstack.localaws.errors import LocalAwsError
 from embedstack.localaws.health import HEALTH_PATH
 from embedstack.localaws.pidfiles import PidFiles, ProcessIdentity
@@ -150,6 +152,7 @@ def _clear_remains(state_dir: Path) -> None:
     state = read_state(state_dir)
     if state is not None:
         _identity(state).terminate(grace=5.0)
+    remove_databases(state_dir)
     PidFiles(state_dir / "containers").reap(grace=5.0)
     remove_state(state_dir)
 

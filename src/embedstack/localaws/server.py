@@ -23,6 +23,7 @@ from embedstack.localaws.autoscaling.service import AutoScaling
 from embedstack.localaws.cloudwatch.monitoring import Monitoring
 from embedstack.localaws.config import LocalAwsConfig
 from embedstack.localaws.conformance import AnswerCheck
+from embedstack.localaws.databases.host import DatabaseHost, remove_databases
 from embedstack.localaws.endpoint_host import EndpointHost
 from embedstack.localaws.errors import LocalAwsError
 from embedstack.localaws.faults import FaultInjector
@@ -57,7 +58,7 @@ class LocalAws:
         self._temporary: Path | None = None
         self._server: BaseWSGIServer | None = None
         self._host: EndpointHost | None = None
-        self._services: list[AlarmEvaluator | AutoScaling | AsyncInference | FunctionHost] = []
+        self._services: list[AlarmEvaluator | AutoScaling | AsyncInference | FunctionHost | DatabaseHost] = []
         self._pids: PidFiles | None = None
         self._thread: threading.Thread | None = None
 
@@ -130,6 +131,7 @@ class LocalAws:
         config = dataclasses.replace(self.config, state_dir=state_dir)
         for remains in ("models", "functions"):
             shutil.rmtree(state_dir / remains, ignore_errors=True)
+        remove_databases(state_dir)
         self._pids = PidFiles(state_dir / "containers")
         self._pids.reap(config.stop_grace)
         simulated = SimulatedTime(config.clock_speed)
@@ -143,13 +145,14 @@ class LocalAws:
         vectors = S3Vectors(config.vector_writes_per_second, config.vectors_per_second)
         monitoring.alarms.on_minute(QueueMetrics(monitoring.metrics).sample)
         functions = FunctionHost(config, state_dir, self._pids, monitoring.metrics, simulated)
+        databases = DatabaseHost(state_dir, self._pids)
         services: WSGIApplication = LocalAwsApplication(
-            self._host, monitoring, scaling, queues, functions, vectors, self._describe
+            self._host, monitoring, scaling, queues, functions, vectors, databases, self._describe
         )
         if config.check_answers:
             services = AnswerCheck(services)
         application = TimeControl(FaultInjector(serve_function_urls(services, functions)), simulated)
-        self._services = [monitoring.alarms, scaling, queues, functions]
+        self._services = [monitoring.alarms, scaling, queues, functions, databases]
         for service in self._services:
             service.start()
         with _listen(config.port) as listener:

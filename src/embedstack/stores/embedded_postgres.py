@@ -17,13 +17,13 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import quote
 
 from embedstack.errors import ConfigurationError
 
-__all__ = ["EmbeddedPostgres", "find", "start", "stop"]
+__all__ = ["EmbeddedPostgres", "find", "socket_folder", "start", "stop"]
 
 _DATABASE = "embedstack"
 _USER = "embedstack"
@@ -52,27 +52,34 @@ class EmbeddedPostgres:
     Attributes:
         folder: Its data directory.
         pid: Its process id.
+        user: Its superuser.
+        database: The database that applications use.
     """
 
     folder: Path
     pid: int
+    user: str = _USER
+    database: str = _DATABASE
 
     @property
     def url(self) -> str:
         """What DATABASE_URL has to be."""
-        return self.database_url(_DATABASE)
+        return self.database_url(self.database)
 
     def database_url(self, database: str) -> str:
         """The address of another database on the same server."""
-        return f"postgresql://{_USER}@/{quote(database)}?host={quote(str(_socket_folder(self.folder)), safe='')}"
+        host = quote(str(socket_folder(self.folder)), safe="")
+        return f"postgresql://{quote(self.user)}@/{quote(database)}?host={host}"
 
 
-def start(folder: Path, timeout: float = 60.0) -> EmbeddedPostgres:
+def start(folder: Path, timeout: float = 60.0, *, user: str = _USER, database: str = _DATABASE) -> EmbeddedPostgres:
     """Start the server of a folder, or find the one that runs; the folder is made and filled where it is not there.
 
     Args:
         folder: Its data directory, ``.local/postgres`` by convention.
         timeout: Seconds until it has to accept connections, recovery after a crash included.
+        user: Its superuser; the same whenever the folder's server is started.
+        database: A database that is made where it is not there.
 
     Raises:
         ConfigurationError: The package is not installed, or the server does not start; the message says why.
@@ -82,16 +89,16 @@ def start(folder: Path, timeout: float = 60.0) -> EmbeddedPostgres:
         _forget_dead(folder, timeout)
         running = find(folder)
         if running is not None:
-            return running
+            return replace(running, user=user, database=database)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         is_new = not (folder / "PG_VERSION").exists()
         if is_new and any(folder.iterdir()):
             raise ConfigurationError(f"{folder} is not empty and not Postgres': name another folder, or empty it.")
         _give(folder)
         if is_new:
-            _run(folder, "initdb", "--username", _USER, "--auth", "trust", "--encoding", "UTF8", "--locale", "C.UTF-8"
+            _run(folder, "initdb", "--username", user, "--auth", "trust", "--encoding", "UTF8", "--locale", "C.UTF-8"
                  if _has_locale() else "C", timeout=timeout)  # fmt: skip
-        sockets = _socket_folder(folder)
+        sockets = socket_folder(folder)
         _make_socket_folder(sockets)
         options = " ".join(f"-c {name}={value or chr(39) * 2}" for name, value in _SETTINGS.items())
         options += f" -c unix_socket_directories={sockets}"
@@ -100,8 +107,8 @@ def start(folder: Path, timeout: float = 60.0) -> EmbeddedPostgres:
         running = find(folder)
         if running is None:
             raise ConfigurationError(f"Postgres came up and went away; see {folder / 'server.log'}.")
-        _make_database(folder, sockets)
-        return running
+        _make_database(folder, user, database)
+        return replace(running, user=user, database=database)
 
 
 def find(folder: Path) -> EmbeddedPostgres | None:
@@ -111,8 +118,8 @@ def find(folder: Path) -> EmbeddedPostgres | None:
     if pid is None:
         return None
     answer = subprocess.run(
-        [_program("pg_isready"), "--quiet", "--timeout=5", "--host", str(_socket_folder(folder)), "--username", _USER,
-         "--dbname", "postgres"], check=False,
+        [_program("pg_isready"), "--quiet", "--timeout=5", "--host", str(socket_folder(folder)), "--username", _USER,
+         "--dbname", "postgres"], check=False, env=_environment(),
     )  # fmt: skip
     return EmbeddedPostgres(folder, pid) if answer.returncode == 0 else None
 
@@ -128,17 +135,29 @@ def stop(folder: Path, timeout: float = 60.0) -> bool:
         if status.returncode != 0:
             return False
         _run(folder, "pg_ctl", "stop", "-w", "-m", "fast", "-t", f"{timeout:.0f}", timeout=timeout + 5)
-        if _socket_folder(folder) != folder:
-            shutil.rmtree(_socket_folder(folder), ignore_errors=True)
+        if socket_folder(folder) != folder:
+            shutil.rmtree(socket_folder(folder), ignore_errors=True)
         return True
 
 
-def _make_database(folder: Path, sockets: Path) -> None:
-    query = f"SELECT 1 FROM pg_database WHERE datname = '{_DATABASE}'"  # noqa: S608 - a constant
-    shared = ("--host", str(sockets), "--username", _USER)
+def socket_folder(folder: Path) -> Path:
+    """Where the socket of a data directory's server is: what libpq takes for PGHOST.
+
+    The folder itself, or a short one where a socket's path or a shell would not bear its name.
+    """
+    folder = folder.absolute()
+    if len(os.fsencode(folder / _SOCKET_NAME)) < _MAX_SOCKET_PATH and _PLAIN.fullmatch(str(folder)):
+        return folder
+    name = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
+    return Path(tempfile.gettempdir()) / f"embedstack-postgres-{name}"
+
+
+def _make_database(folder: Path, user: str, database: str) -> None:
+    shared = ("--host", str(socket_folder(folder)), "--username", user)
+    query = "SELECT datname FROM pg_database"
     found = _run(folder, "psql", *shared, "--dbname", "postgres", "-At", "-c", query, timeout=30)
-    if not found.stdout.strip():
-        _run(folder, "createdb", *shared, _DATABASE, timeout=30)
+    if database not in found.stdout.splitlines():
+        _run(folder, "createdb", *shared, database, timeout=30)
 
 
 def _run(
@@ -153,7 +172,7 @@ def _run(
             # named by the environment: pg_ctl would put an argument into a shell's command as it is.
             done = subprocess.run(
                 command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, timeout=timeout,
-                check=False, cwd=folder, env={**os.environ, "LC_ALL": "C", "PGDATA": str(folder)},
+                check=False, cwd=folder, env={**_environment(), "LC_ALL": "C", "PGDATA": str(folder)},
             )  # fmt: skip
         except (OSError, subprocess.TimeoutExpired) as error:
             raise ConfigurationError(f"Postgres' {name} cannot be run for {folder}: {error}.") from error
@@ -164,6 +183,11 @@ def _run(
         tail = "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-10:]) if log.exists() else ""
         raise ConfigurationError(f"Postgres' {name} failed in {folder}: {said.strip()[-800:]}\n{tail}".rstrip())
     return subprocess.CompletedProcess(command, done.returncode, said, "")
+
+
+def _environment() -> dict[str, str]:
+    """This process's, without libpq's variables (PGHOST, PGSSLMODE, …), which mean another server."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("PG")}
 
 
 def _program(name: str) -> str:
@@ -215,14 +239,6 @@ def _has_locale() -> bool:
     return os.uname().sysname == "Linux"
 
 
-def _socket_folder(folder: Path) -> Path:
-    """The folder itself, or a short one where a socket's path or a shell would not bear its name."""
-    if len(os.fsencode(folder / _SOCKET_NAME)) < _MAX_SOCKET_PATH and _PLAIN.fullmatch(str(folder)):
-        return folder
-    name = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
-    return Path(tempfile.gettempdir()) / f"embedstack-postgres-{name}"
-
-
 def _make_socket_folder(sockets: Path) -> None:
     with contextlib.suppress(FileExistsError):
         sockets.mkdir(mode=0o700)
@@ -241,7 +257,7 @@ def _forget_dead(folder: Path, timeout: float) -> None:
     deadline = time.monotonic() + timeout
     while (state := _process_state(_recorded_pid(folder))) is not None and time.monotonic() < deadline:
         if state == "Z" and not any(_works_in(process, folder) for process in Path("/proc").glob("[0-9]*")):
-            for trace in (folder / "postmaster.pid", _socket_folder(folder) / _SOCKET_NAME):
+            for trace in (folder / "postmaster.pid", socket_folder(folder) / _SOCKET_NAME):
                 trace.unlink(missing_ok=True)
             return
         if state != "Z" and find(folder) is not None:

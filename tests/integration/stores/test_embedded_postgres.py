@@ -35,7 +35,7 @@ def test_processes_that_start_it_at_once_find_one_server_that_outlives_them(tmp_
             store.open(collection("kept")).upsert(records(3))
         assert embedded_postgres.stop(folder)
         assert embedded_postgres.find(folder) is None
-        assert not embedded_postgres._socket_folder(folder).exists()
+        assert not embedded_postgres.socket_folder(folder).exists()
         with load_store(**settings) as store:
             assert store.open(collection("kept")).count() == 3
     finally:

@@ -33,8 +33,8 @@ def check_role(function: "FunctionRecord") -> None:
     ]
     if not any("lambda.amazonaws.com" in (service or "") for service in trusted):
         raise InvalidParameterValueException("The role defined for the function cannot be assumed by Lambda.")
-    if function.vpc_config:
-        _require(role, "ec2", "CreateNetworkInterface", "*")
+    for resource in _interface_resources(function):
+        _require(role, "ec2", "CreateNetworkInterface", resource)
     if function.dead_letter_arn:
         service = function.dead_letter_arn.split(":")[2]
         _require(role, service, "SendMessage" if service == "sqs" else "Publish", function.dead_letter_arn)
@@ -48,6 +48,20 @@ def check_reader(function: "FunctionRecord", queue_arn: str) -> None:
     """
     for action in _READS:
         _require(_role(function), "sqs", action, queue_arn)
+
+
+def _interface_resources(function: "FunctionRecord") -> "Iterator[str]":
+    """ARNs of what CreateNetworkInterface needs for a function in a VPC: the interface, its subnets and its groups.
+
+    From "Actions, resources, and condition keys for Amazon EC2" (Service Authorization Reference).
+    """
+    network = function.vpc_config
+    if not network:
+        return
+    prefix = f"arn:{function.partition}:ec2:{function.region}:{function.account_id}"
+    yield f"{prefix}:network-interface/*"
+    yield from (f"{prefix}:subnet/{subnet}" for subnet in network.get("SubnetIds", ()))
+    yield from (f"{prefix}:security-group/{group}" for group in network.get("SecurityGroupIds", ()))
 
 
 def _role(function: "FunctionRecord") -> Any:
