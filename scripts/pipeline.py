@@ -1,6 +1,7 @@
 """``make pipeline``: deploy the document pipeline on the local AWS, feed it documents, and search them."""
 
 import io
+import json
 import os
 import sys
 import time
@@ -42,8 +43,15 @@ _PATIENCE_SECONDS = 300
 @click.option(
     "--documents", type=click.Path(exists=True, file_okay=False, path_type=Path), help="A folder of your own."
 )
+@click.option(
+    "--store",
+    type=click.Choice(["s3vectors", "aurora"]),
+    default="s3vectors",
+    show_default=True,
+    help="Where vectors go. With Aurora the apply takes a minute longer.",
+)
 @exit_on_error
-def main(count: int, documents: Path | None) -> None:
+def main(count: int, documents: Path | None, store: str) -> None:
     """Upload documents to S3 and see them become searchable.
 
     Exits with 1 when a search finds nothing, or a sample document could not be read.
@@ -55,7 +63,7 @@ def main(count: int, documents: Path | None) -> None:
     for package in build_lambda.build(FUNCTIONS, Target.of_this_machine()):
         console.print(f"  {os.path.relpath(package.path)}  [dim]{package.packed_bytes / 1e6:.1f} MB[/]")
     console.print("[bold]2/4[/] Deploying terraform/ with the pipeline on it")
-    outputs = _deploy(console)
+    outputs = _deploy(console, _write_aurora_variables() if store == "aurora" else _VARIABLES)
     pipeline = outputs["pipeline"]
     settings = load_settings()
     files = _files(documents) if documents else sample_documents.write_samples(STATE / "samples", count)
@@ -82,18 +90,46 @@ def main(count: int, documents: Path | None) -> None:
     sys.exit(0 if found and (documents or not lost) else 1)
 
 
-def _deploy(console: Console) -> dict[str, Any]:
-    root = TerraformRoot(TERRAFORM, _VARIABLES)
+def _deploy(console: Console, variables: Path) -> dict[str, Any]:
+    root = TerraformRoot(TERRAFORM, variables)
     root.init()
     plan = root.plan(STATE / "terraform.tfplan")
     console.print(f"  {plan.summary}")
-    remember_local_variables(_VARIABLES)
+    remember_local_variables(variables)
     if plan.has_changes:
         root.apply(plan, show_progress=False)
     outputs = root.outputs()
     settings = dotenv_values(stream=io.StringIO(outputs["dotenv"]))
     os.environ.update({name: value for name, value in settings.items() if value is not None})
     return outputs
+
+
+def _write_aurora_variables() -> Path:
+    """The variables of the same pipeline on Aurora, which needs subnets: two of the local AWS's default VPC."""
+    subnets = create_client("ec2", load_settings()).describe_subnets(
+        Filters=[{"Name": "default-for-az", "Values": ["true"]}]
+    )["Subnets"]
+    vpc = {"subnet_ids": [subnet["SubnetId"] for subnet in subnets[:2]]}
+    target = Target.of_this_machine()
+    hub_id = "sentence-transformers/all-MiniLM-L6-v2"
+    variables = {
+        "name": "alex",
+        "environment": "local",
+        "endpoints": {
+            "embedding": {"model": {"hub_id": hub_id}, "serverless": {"memory_mb": 2048, "max_concurrency": 10}}
+        },
+        "vector_store": {"aurora": {"deletion_protection": False, "vpc": vpc}},
+        "pipeline": {
+            "architecture": target.architecture,
+            "python_version": target.python,
+            "bucket": {"force_destroy": True},
+            "vpc": vpc,
+        },
+        "alarms": {},
+    }
+    file = STATE / "pipeline-aurora.tfvars.json"
+    file.write_text(json.dumps(variables, indent=2), encoding="utf-8")
+    return file
 
 
 def _files(folder: Path) -> list[Path]:

@@ -14,6 +14,7 @@ from moto.cloudformation.responses import CloudFormationResponse
 from moto.cloudwatch.responses import CloudWatchResponse
 from moto.core.config import default_user_config
 from moto.core.utils import convert_to_flask_response
+from moto.ec2.responses import EC2Response
 from moto.kms.responses import KmsResponse
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from moto.rds.responses import RDSResponse
@@ -43,6 +44,7 @@ from embedstack.localaws.s3 import S3
 from embedstack.localaws.s3_events import ObjectEvents
 from embedstack.localaws.s3vectors.service import S3Vectors, is_s3vectors
 from embedstack.localaws.sagemaker import SageMaker
+from embedstack.localaws.security_groups import Ec2
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
@@ -102,6 +104,7 @@ class LocalAwsApplication(DomainDispatcherApplication):  # type: ignore[misc]  #
             BudgetsResponse: Budgets,
             CloudWatchResponse: type("CloudWatch", (CloudWatch,), {"monitoring": monitoring}),
             CostExplorerResponse: CostAnomalies,
+            EC2Response: Ec2,
             KmsResponse: Kms,
             LambdaResponse: type("Functions", (Functions,), {"host": functions}),
             RDSResponse: type("Rds", (Rds,), {"host": databases}),

@@ -110,6 +110,7 @@ def test_a_cluster_has_one_address_for_all(rds: Any, cluster: dict[str, Any]) ->
     assert (cluster["Status"], cluster["Port"], Path(cluster["Endpoint"]).is_dir()) == ("available", 5432, True)
     assert instance["Endpoint"] == {"Address": cluster["Endpoint"], "Port": 5432}
     assert cluster["ReaderEndpoint"] == cluster["Endpoint"]
+    assert "ScalingConfigurationInfo" not in cluster
     assert ask(cluster, "SHOW listen_addresses") == [("",)]
 
 
@@ -184,7 +185,8 @@ def test_what_is_there_or_not_is_said_in_rds_words(rds: Any, cluster: dict[str, 
 
 def test_other_engines_and_ports_have_no_server(aws: Aws, rds: Any) -> None:
     before = servers(aws.server.state_dir)
-    for name, options in {"mysql": {"Engine": "aurora-mysql"}, "port": {"Port": 6000}}.items():
+    others: dict[str, dict[str, Any]] = {"mysql": {"Engine": "aurora-mysql"}, "port": {"Port": 6000}}
+    for name, options in others.items():
         made = rds.create_db_cluster(**{"DBClusterIdentifier": name, **CLUSTER, "EngineVersion": "17.4", **options})
         engine = made["DBCluster"]["Engine"]
         rds.create_db_instance(
@@ -194,6 +196,24 @@ def test_other_engines_and_ports_have_no_server(aws: Aws, rds: Any) -> None:
         assert status(rds, f"{name}-1") == "available"
         take_down(rds, name)
     assert servers(aws.server.state_dir) == before
+
+
+def test_a_rule_for_another_group_keeps_its_description(aws: Aws) -> None:
+    ec2 = aws.client("ec2")
+    names = ("functions", "database")
+    functions, database = (ec2.create_security_group(GroupName=name, Description=name)["GroupId"] for name in names)
+    port = {"IpProtocol": "tcp", "FromPort": 5432, "ToPort": 5432}
+    pairs = [{"GroupId": functions, "Description": "Postgres"}]
+    ec2.authorize_security_group_ingress(GroupId=database, IpPermissions=[{**port, "UserIdGroupPairs": pairs}])
+    filters = [{"Name": "group-id", "Values": [database]}]
+    described = ec2.describe_security_group_rules(Filters=filters)["SecurityGroupRules"]
+    (rule,) = (rule for rule in described if not rule["IsEgress"])
+    assert (rule["ReferencedGroupInfo"]["GroupId"], rule["Description"]) == (functions, "Postgres")
+    change = {**port, "ReferencedGroupId": functions, "Description": "Clients"}
+    changes = [{"SecurityGroupRuleId": rule["SecurityGroupRuleId"], "SecurityGroupRule": change}]
+    ec2.modify_security_group_rules(GroupId=database, SecurityGroupRules=changes)
+    described = ec2.describe_security_group_rules(Filters=filters)["SecurityGroupRules"]
+    assert [rule["Description"] for rule in described if not rule["IsEgress"]] == ["Clients"]
 
 
 @pytest.fixture

@@ -228,6 +228,24 @@ def test_a_role_has_to_let_lambda_do_what_the_configuration_needs(functions: Lam
     assert functions.is_empty(url)
 
 
+def test_a_role_makes_interfaces_in_the_subnets_and_groups_that_it_names(functions: Lambda) -> None:
+    iam = functions.aws.client("iam")
+    role = iam.create_role(RoleName="networked", AssumeRolePolicyDocument=TRUST)["Role"]["Arn"]
+    names = ("network-interface/*", "subnet/subnet-1", "security-group/sg-1")
+    making = {
+        "Effect": "Allow",
+        "Action": "ec2:CreateNetworkInterface",
+        "Resource": [f"arn:aws:ec2:us-east-1:123456789012:{name}" for name in names],
+    }
+    policy = json.dumps({"Version": "2012-10-17", "Statement": making})
+    iam.put_role_policy(RoleName="networked", PolicyName="n", PolicyDocument=policy)
+    network = {"SubnetIds": ["subnet-1"], "SecurityGroupIds": ["sg-1"]}
+    functions.create("networked", ECHO, Role=role, VpcConfig=network)
+    for elsewhere in ({"SubnetIds": ["subnet-2"]}, {"SecurityGroupIds": ["sg-2"]}):
+        with pytest.raises(ClientError, match="does not have permissions to call CreateNetworkInterface on EC2"):
+            functions.create("elsewhere", ECHO, Role=role, VpcConfig={**network, **elsewhere})
+
+
 def test_events_are_tried_again_and_end_in_the_dead_letter_queue(functions: Lambda) -> None:
     url, arn = functions.queue("events-dlq")
     source = (

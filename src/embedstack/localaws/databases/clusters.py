@@ -40,6 +40,10 @@ class AuroraCluster(DBCluster):  # type: ignore[misc]  # moto is untyped
         """The same: one server answers for all instances."""
         return self.database.address
 
+    @property
+    def scaling_configuration_info(self) -> None:
+        """Nothing: of the clusters that scale, only those of the engine mode ``serverless`` have it."""
+
 
 class AuroraInstance(DBInstanceClustered):  # type: ignore[misc]  # moto is untyped
     """An instance of such a cluster; the first one brings the server up."""
