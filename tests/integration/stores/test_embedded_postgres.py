@@ -21,7 +21,10 @@ def start_elsewhere(folder):
     return int(done.stdout)
 
 
-def test_processes_that_start_it_at_once_find_one_server_that_outlives_them(tmp_path):
+def test_processes_that_start_it_at_once_find_one_server_that_outlives_them(tmp_path, monkeypatch):
+    # What libpq reads to find another server.
+    for name, value in {"PGHOST": "db.example.com", "PGSSLMODE": "require", "PGUSER": "someone"}.items():
+        monkeypatch.setenv(name, value)
     # A path with everything that a shell and a URL take for something else, too long for a socket.
     folder = tmp_path / 'it\'s a "path" with 100% of what needs quoting & more ? #' / ("deep" * 20) / "data"
     try:
