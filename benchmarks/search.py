@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from embedstack.stores import CollectionInfo, Filter, Record, embedded_postgres
+from embedstack import embedded_postgres
+from embedstack.stores import CollectionInfo, Filter, Record
 from embedstack.stores.base import Mode
 from embedstack.stores.pgvector import PgVectorStore
 from embedstack.stores.pgvector.collection import PgVectorCollection

@@ -8,10 +8,10 @@ import sys
 import click
 
 from command_line import ROOT, STATE, exit_on_error, primary_endpoint, remember_local_variables
+from embedstack import embedded_postgres
 from embedstack.errors import ConfigurationError
 from embedstack.localaws import daemon
 from embedstack.localaws.config import LocalAwsConfig
-from embedstack.stores import embedded_postgres
 
 _EXAMPLES = """\b
 Examples:

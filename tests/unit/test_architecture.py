@@ -11,7 +11,17 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 # From the ground up; a room may import from its own floor and from those below.
 FLOORS = [
-    {"errors", "settings", "settings_file", "models", "golden", "clock", "confidential", "model_files"},
+    {
+        "errors",
+        "settings",
+        "settings_file",
+        "models",
+        "golden",
+        "clock",
+        "confidential",
+        "model_files",
+        "embedded_postgres",
+    },
     {"aws"},
     {"bedrock"},
     {"embedders", "stores"},
@@ -34,10 +44,11 @@ FLOORS = [
 # The in-process backend runs the model server's encoder; nothing else of the client does.
 EXCEPTIONS = {
     "embedders/local.py": {"serving"},
-    # A database of the local AWS is the Postgres that the stores start.
-    "localaws/databases/host.py": {"stores"},
 }
-APART = {"serving": {"errors", "models", "golden"}, "localaws": {"serving", "errors", "models", "model_files"}}
+APART = {
+    "serving": {"errors", "models", "golden"},
+    "localaws": {"serving", "errors", "models", "model_files", "embedded_postgres"},
+}
 
 
 def room(path: Path) -> str:

@@ -7,14 +7,15 @@ from concurrent.futures import ThreadPoolExecutor
 import psycopg
 import pytest
 
+from embedstack import embedded_postgres
 from embedstack.errors import ConfigurationError
-from embedstack.stores import embedded_postgres, load_store
+from embedstack.stores import load_store
 from tests.integration.stores.samples import collection, records
 
 
 def start_elsewhere(folder):
     program = (
-        "import sys; from pathlib import Path; from embedstack.stores import embedded_postgres; "
+        "import sys; from pathlib import Path; from embedstack import embedded_postgres; "
         "print(embedded_postgres.start(Path(sys.argv[1])).pid)"
     )
     done = subprocess.run([sys.executable, "-c", program, str(folder)], capture_output=True, text=True, check=True)

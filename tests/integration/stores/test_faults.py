@@ -11,8 +11,9 @@ import numpy as np
 import psycopg
 import pytest
 
+from embedstack import embedded_postgres
 from embedstack.errors import CollectionMismatch, CollectionReplaced, StoreUnavailable
-from embedstack.stores import embedded_postgres, reembed
+from embedstack.stores import reembed
 from embedstack.stores.pgvector import PgVectorStore
 from tests.integration.stores.samples import collection, records, unit_vectors
 

@@ -9,11 +9,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from embedstack import embedded_postgres
 from embedstack.errors import ConfigurationError
 from embedstack.localaws.databases.lifeline import Lifeline
 from embedstack.localaws.pidfiles import ProcessIdentity
 from embedstack.localaws.threads import Ticker, at_the_same_time
-from embedstack.stores import embedded_postgres
 
 if TYPE_CHECKING:
     from embedstack.localaws.pidfiles import PidFiles
