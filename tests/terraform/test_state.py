@@ -1,32 +1,30 @@
-"""The state in the S3 backend, as the bootstrap sets it up: a held lock is told of, and two applies do not mix."""
+"""The bootstrap, applied; and the state in its bucket: a held lock is told of, and two applies do not mix."""
 
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from embedstack.terraform import TerraformRoot
 from tests.integration.conftest import Stack, running_stack
+from tests.terraform.running import SOURCE
 
 BUCKET = "alex-state-123456789012-us-east-1"
+BOOTSTRAP = """
+name                 = "alex"
+cost_allocation_tags = ["Environment", "Project"]
+repository           = "someone/alex"
+"""
 KEY = "alex/terraform.tfstate"
-ROOT = f"""
-terraform {{
-  backend "s3" {{
-    bucket       = "{BUCKET}"
-    encrypt      = true
-    key          = "{KEY}"
-    region       = "us-east-1"
-    use_lockfile = true
-  }}
-}}
-
-resource "terraform_data" "slow" {{
-  provisioner "local-exec" {{
+SLOW = """
+resource "terraform_data" "slow" {
+  provisioner "local-exec" {
     command = "sleep 3"
-  }}
-}}
+  }
+}
 """
 
 
@@ -35,8 +33,36 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     with running_stack(tmp_path_factory.mktemp("state")) as stack:
         # As on AWS, where the state is the default workspace's.
         os.environ.pop("TF_WORKSPACE")
-        stack.client("s3").create_bucket(Bucket=BUCKET)
         yield stack
+
+
+@pytest.fixture(scope="module")
+def bootstrap(stack: Stack) -> Iterator[TerraformRoot]:
+    """What makes the state's bucket and the roles of the workflows, applied and destroyed."""
+    folder = stack.folder.parent / "bootstrap"
+    shutil.copytree(SOURCE / "bootstrap", folder, ignore=shutil.ignore_patterns(".terraform", "*.tfstate*", "tests"))
+    (folder / "bootstrap.tfvars").write_text(BOOTSTRAP)
+    root = TerraformRoot(folder, folder / "bootstrap.tfvars")
+    root.init()
+    root.apply(root.plan(folder / "plan"), show_progress=False)
+    yield root
+    # It holds the states of what was applied since, in all their versions, and is not destroyed with them.
+    s3 = stack.client("s3")
+    versions = s3.list_object_versions(Bucket=BUCKET)
+    for version in versions.get("Versions", []) + versions.get("DeleteMarkers", []):
+        s3.delete_object(Bucket=BUCKET, Key=version["Key"], VersionId=version["VersionId"])
+    root.destroy()
+    assert root.resources() == []
+    assert s3.list_buckets()["Buckets"] == []
+    assert [role for role in stack.client("iam").list_roles()["Roles"] if "alex" in role["RoleName"]] == []
+
+
+def test_the_bootstrap_is_applied_whole(bootstrap: TerraformRoot, stack: Stack) -> None:
+    assert not bootstrap.plan(bootstrap.folder / "plan").has_changes
+    assert bootstrap.outputs()["github_variables"]["STATE_BUCKET"] == BUCKET
+    assert stack.client("s3").get_bucket_versioning(Bucket=BUCKET)["Status"] == "Enabled"
+    tags = stack.client("ce").list_cost_allocation_tags(Status="Active")["CostAllocationTags"]
+    assert {tag["TagKey"] for tag in tags} == {"Environment", "Project"}
 
 
 def start(folder: Path, *arguments: str) -> "subprocess.Popen[str]":
@@ -50,21 +76,22 @@ def start(folder: Path, *arguments: str) -> "subprocess.Popen[str]":
     )
 
 
-def checkout(folder: Path) -> Path:
-    """A person's working copy, initialised on the shared state."""
+def checkout(bootstrap: TerraformRoot, folder: Path) -> Path:
+    """A person's working copy, initialised on the shared state as the bootstrap's output tells."""
     folder.mkdir()
-    (folder / "main.tf").write_text(ROOT)
+    (folder / "backend.tf").write_text(bootstrap.outputs()["backend"])
+    (folder / "main.tf").write_text(SLOW)
     said, _ = start(folder, "init").communicate()
     assert "Successfully configured the backend" in said, said
     return folder
 
 
-def test_a_held_lock_is_told_of(stack: Stack, tmp_path: Path) -> None:
+def test_a_held_lock_is_told_of(bootstrap: TerraformRoot, stack: Stack, tmp_path: Path) -> None:
     lock = f"{KEY}.tflock"
     stack.client("s3").put_object(
         Bucket=BUCKET, Key=lock, Body=b'{"ID":"0a1b2c3d","Operation":"OperationTypeApply","Who":"somebody@elsewhere"}'
     )
-    process = start(checkout(tmp_path / "one"), "plan")
+    process = start(checkout(bootstrap, tmp_path / "one"), "plan")
     said, _ = process.communicate()
     assert process.returncode == 1
     assert "Error acquiring the state lock" in said, said
@@ -72,9 +99,11 @@ def test_a_held_lock_is_told_of(stack: Stack, tmp_path: Path) -> None:
     stack.client("s3").delete_object(Bucket=BUCKET, Key=lock)
 
 
-def test_of_two_applies_at_once_one_waits_or_fails_cleanly(stack: Stack, tmp_path: Path) -> None:
+def test_of_two_applies_at_once_one_waits_or_fails_cleanly(
+    bootstrap: TerraformRoot, stack: Stack, tmp_path: Path
+) -> None:
     """It fails where the lock is released between the refusal and the look at who holds it."""
-    folders = [checkout(tmp_path / "one"), checkout(tmp_path / "two")]
+    folders = [checkout(bootstrap, tmp_path / name) for name in ("one", "two")]
     applies = [start(folder, "apply", "-auto-approve", "-lock-timeout=60s") for folder in folders]
     said = [apply.communicate()[0] for apply in applies]
     assert sum("1 added" in text for text in said) == 1, said

@@ -29,6 +29,7 @@ from embedstack.localaws.bedrock import BedrockRuntime, is_bedrock
 from embedstack.localaws.budgets import Budgets
 from embedstack.localaws.cloudformation.responses import CloudFormation
 from embedstack.localaws.cloudwatch.alarm_service import CloudWatch
+from embedstack.localaws.cost_allocation_tags import CostAllocationTags
 from embedstack.localaws.cost_anomalies import CostAnomalies
 from embedstack.localaws.databases.responses import Rds
 from embedstack.localaws.error_answers import protect
@@ -103,7 +104,7 @@ class LocalAwsApplication(DomainDispatcherApplication):  # type: ignore[misc]  #
             ),
             BudgetsResponse: Budgets,
             CloudWatchResponse: type("CloudWatch", (CloudWatch,), {"monitoring": monitoring}),
-            CostExplorerResponse: CostAnomalies,
+            CostExplorerResponse: type("CostExplorer", (CostAllocationTags, CostAnomalies), {}),
             EC2Response: Ec2,
             KmsResponse: Kms,
             LambdaResponse: type("Functions", (Functions,), {"host": functions}),

@@ -77,6 +77,20 @@ def test_update_keeps_notifications_tags_and_spend(aws: Aws) -> None:
         budgets.update_budget(AccountId=ACCOUNT, NewBudget=new | {"BudgetName": "unknown"})
 
 
+def test_cost_allocation_tags_are_switched_on_and_off(aws: Aws) -> None:
+    costs = aws.client("ce")
+    wanted = [{"TagKey": "Project", "Status": "Active"}, {"TagKey": "aws:createdBy", "Status": "Inactive"}]
+    assert costs.update_cost_allocation_tags_status(CostAllocationTagsStatus=wanted)["Errors"] == []
+
+    def keys(**chosen: Any) -> list[str]:
+        return [tag["TagKey"] for tag in costs.list_cost_allocation_tags(**chosen)["CostAllocationTags"]]
+
+    assert keys() == ["Project", "aws:createdBy"]
+    assert keys(Status="Active") == keys(Type="UserDefined") == keys(TagKeys=["Project", "Team"]) == ["Project"]
+    costs.update_cost_allocation_tags_status(CostAllocationTagsStatus=[{"TagKey": "Project", "Status": "Inactive"}])
+    assert keys(Status="Active") == []
+
+
 def test_anomaly_monitor_and_subscription(aws: Aws) -> None:
     costs = aws.client("ce")
     monitor = {
