@@ -6,7 +6,7 @@ import shutil
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ class Stack:
     running: daemon.RunningLocalAws
     environment: dict[str, str]
     folder: Path
+    _clients: dict[str, Any] = field(default_factory=dict)
 
     def root(self, variables: str = "") -> TerraformRoot:
         """The root with the local environment's variables, or with others in their place."""
@@ -38,8 +39,10 @@ class Stack:
         return TerraformRoot(self.folder, file)
 
     def client(self, service: str) -> Any:
-        session: Any = boto3.Session(region_name="us-east-1")
-        return session.client(service)
+        if service not in self._clients:
+            session: Any = boto3.Session(region_name="us-east-1")
+            self._clients[service] = session.client(service)
+        return self._clients[service]
 
     def apply(self, variables: str = "") -> TerraformRoot:
         root = self.root(variables)

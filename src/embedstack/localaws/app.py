@@ -12,7 +12,6 @@ from moto.budgets.responses import BudgetsResponse
 from moto.ce.responses import CostExplorerResponse
 from moto.cloudformation.responses import CloudFormationResponse
 from moto.cloudwatch.responses import CloudWatchResponse
-from moto.core.config import default_user_config
 from moto.core.utils import convert_to_flask_response
 from moto.ec2.responses import EC2Response
 from moto.kms.responses import KmsResponse
@@ -119,7 +118,6 @@ class LocalAwsApplication(DomainDispatcherApplication):  # type: ignore[misc]  #
         self._describe = describe
         self._bedrock = BedrockRuntime()
         self._vectors = vectors
-        default_user_config["iam"]["load_aws_managed_policies"] = True
         super().__init__(self._create_service)
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:

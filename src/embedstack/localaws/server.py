@@ -29,6 +29,7 @@ from embedstack.localaws.errors import LocalAwsError
 from embedstack.localaws.faults import FaultInjector
 from embedstack.localaws.functions.host import FunctionHost
 from embedstack.localaws.functions.urls import serve_function_urls
+from embedstack.localaws.managed_policies import have_managed_policies, have_no_managed_policies
 from embedstack.localaws.metrics import MetricRecorder
 from embedstack.localaws.pidfiles import PidFiles
 from embedstack.localaws.queues.metrics import QueueMetrics
@@ -146,6 +147,7 @@ class LocalAws:
         monitoring.alarms.on_minute(QueueMetrics(monitoring.metrics).sample)
         functions = FunctionHost(config, state_dir, self._pids, monitoring.metrics, simulated)
         databases = DatabaseHost(state_dir, self._pids)
+        have_managed_policies(config.region)
         services: WSGIApplication = LocalAwsApplication(
             self._host, monitoring, scaling, queues, functions, vectors, databases, self._describe
         )
@@ -187,6 +189,7 @@ class LocalAws:
         if self._pids is not None:
             self._pids.reap(grace=0)
             self._pids = None
+        have_no_managed_policies()
         moto_api_backend.reset()
         if self._temporary is not None:
             shutil.rmtree(self._temporary, ignore_errors=True)
