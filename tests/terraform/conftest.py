@@ -11,9 +11,9 @@ from tests.attached_provider import ATTACHED, attached_provider
 from tests.terraform.running import SOURCE, Applied, apply_mocked, without_account
 
 
-@pytest.fixture(scope="package", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def provider() -> Iterator[None]:
-    """One provider process for all tests of this package that a worker runs."""
+    """One provider process for all tests of a module."""
     if shutil.which("terraform") is None:
         yield
         return
@@ -25,14 +25,14 @@ def provider() -> Iterator[None]:
             del os.environ[ATTACHED]
 
 
-@pytest.fixture(scope="package")
-def applied_root(tmp_path_factory: pytest.TempPathFactory) -> Applied:
+@pytest.fixture(scope="module")
+def applied_root(provider: None, tmp_path_factory: pytest.TempPathFactory) -> Applied:
     """Everything that the root can make, made by a mocked provider."""
     return _applied(SOURCE, tmp_path_factory)
 
 
-@pytest.fixture(scope="package")
-def applied_bootstrap(tmp_path_factory: pytest.TempPathFactory) -> Applied:
+@pytest.fixture(scope="module")
+def applied_bootstrap(provider: None, tmp_path_factory: pytest.TempPathFactory) -> Applied:
     """Everything that the bootstrap can make, made by a mocked provider."""
     return _applied(SOURCE / "bootstrap", tmp_path_factory)
 

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import errno
+import logging
 import os
 import shutil
 import socket
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
     from embedstack.localaws.cloudwatch.alarm_evaluator import AlarmEvaluator
 
 __all__ = ["LocalAws"]
+
+_logger = logging.getLogger(__name__)
 
 
 class LocalAws:
@@ -204,8 +207,14 @@ class _RequestHandler(MotoRequestHandler):  # type: ignore[misc]  # moto is unty
 
     disable_nagle_algorithm = True
 
-    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """Log nothing."""
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:  # noqa: ARG002
+        """Log what was sent again: whoever wonders why something is there twice finds it here."""
+        # What SDKs send with each request: "attempt=2; max=3".
+        attempt = self.headers.get("amz-sdk-request", "")
+        if attempt and "attempt=1" not in attempt.split("; "):
+            # Of a path its beginning: the rest may be an object's key.
+            operation = self.headers.get("X-Amz-Target") or f"{self.command} /{self.path[1:].partition('/')[0]}"
+            _logger.info("%s: %s, answered with %s", operation, attempt, code)
 
 
 def _listen(port: int) -> socket.socket:
