@@ -68,12 +68,23 @@ def build(
     *,
     model: str | None = None,
     tokenizer: Path | None = None,
+    wheels: Path = STATE / "wheels",
 ) -> Iterator[FunctionPackage]:
-    """Write the packages of functions into a folder, one by one; the options are the command's."""
+    """Write the packages of functions into a folder, one by one.
+
+    Args:
+        functions: Their names.
+        target: Where they are to run.
+        folder: Where the packages go.
+        model: Hub id of the endpoint's model; ``ST_MODEL_NAME`` otherwise.
+        tokenizer: Its ``tokenizer.json``; looked for otherwise.
+        wheels: Where what they need is kept for the next time.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     for name in functions:
         brings = (tokenizer or _find_tokenizer(model)) if name == "ingest" else None
-        yield build_function(name, ROOT, folder / f"{name}.zip", target=target, tokenizer=brings)
+        file = folder / f"{name}.zip"
+        yield build_function(name, ROOT, file, target=target, tokenizer=brings, wheels=wheels)
 
 
 def _find_tokenizer(model: str | None) -> Path:

@@ -85,7 +85,13 @@ class FunctionPackage:
 
 
 def build_function(
-    name: str, repository: Path, target_file: Path, *, target: Target, tokenizer: Path | None = None
+    name: str,
+    repository: Path,
+    target_file: Path,
+    *,
+    target: Target,
+    tokenizer: Path | None = None,
+    wheels: Path | None = None,
 ) -> FunctionPackage:
     """Build a function's package.
 
@@ -95,16 +101,18 @@ def build_function(
         target_file: The ``.zip`` to write.
         target: Where it is to run.
         tokenizer: The model's ``tokenizer.json``, for a function that cuts texts.
+        wheels: A folder to keep wheels in for the next build, by target; None to keep none.
 
     Raises:
         ConfigurationError: A wheel is not to be had, or the package is larger than it may be.
     """
     with tempfile.TemporaryDirectory(dir=target_file.parent, prefix=".function-") as staging:
-        root, wheels = Path(staging, "root"), Path(staging, "wheels")
+        root = Path(staging, "root")
         root.mkdir()
-        wheels.mkdir()
+        kept = (wheels or Path(staging, "wheels")) / f"{target.python}-{target.architecture}"
+        kept.mkdir(parents=True, exist_ok=True)
         requirements = read_requirements(repository / "pyproject.toml", FUNCTIONS[name])
-        for wheel in download_wheels(requirements, read_pins(repository / "constraints.txt"), target, wheels):
+        for wheel in download_wheels(requirements, read_pins(repository / "constraints.txt"), target, kept):
             _unpack(wheel, root)
         _stage_own(repository / "lambda", name, root)
         if tokenizer is not None:

@@ -4,6 +4,7 @@ import platform
 import re
 import subprocess
 import sys
+import tempfile
 import tomllib
 import zipfile
 from collections.abc import Iterable, Mapping
@@ -14,12 +15,15 @@ from typing import Literal, Self, get_args
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name, parse_wheel_filename
+from packaging.version import Version
 
 from embedstack.errors import ConfigurationError
 
 __all__ = ["Architecture", "Target", "download_wheels", "read_pins", "read_requirements"]
 
 Architecture = Literal["arm64", "x86_64"]
+# A package and its version.
+_Release = tuple[str, Version]
 
 _MACHINES: dict[Architecture, str] = {"arm64": "aarch64", "x86_64": "x86_64"}
 # Lambda's Python 3.12 and later run on Amazon Linux 2023 with glibc 2.34.
@@ -127,7 +131,7 @@ def download_wheels(
         requirements: What is required.
         pins: A version for each package.
         target: Where it is to run.
-        folder: An empty one, for the wheels.
+        folder: For the wheels, of this target only. One that is there in its pinned version is not downloaded again.
 
     Returns:
         The wheels, by name.
@@ -141,7 +145,7 @@ def download_wheels(
     while waiting:
         wanted = [one for one, extra in waiting if one.marker is None or one.marker.evaluate(target.markers(extra))]
         missing = sorted({canonicalize_name(one.name) for one in wanted} - wheels.keys())
-        wheels |= _download([_pinned(name, pins) for name in missing], target, folder)
+        wheels |= _get({(name, _pinned(name, pins)) for name in missing}, target, folder)
         waiting = []
         for one in wanted:
             name = canonicalize_name(one.name)
@@ -152,28 +156,40 @@ def download_wheels(
     return [wheels[name] for name in sorted(wheels)]
 
 
-def _pinned(name: str, pins: Mapping[str, str]) -> str:
+def _pinned(name: str, pins: Mapping[str, str]) -> Version:
     if name not in pins:
         raise ConfigurationError(f"constraints.txt has no version of {name}: run `make constraints`.")
-    return f"{name}=={pins[name]}"
+    return Version(pins[name])
 
 
-def _download(requirements: list[str], target: Target, folder: Path) -> dict[str, Path]:
-    if not requirements:
-        return {}
-    before = set(folder.iterdir())
-    command = [
-        sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps",
-        "--only-binary=:all:", f"--dest={folder}", *target.pip_options, *requirements,
-    ]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        said = "\n".join(line for line in done.stderr.splitlines() if line.startswith("ERROR"))
-        raise ConfigurationError(
-            f"pip cannot get a wheel for Python {target.python} on {target.architecture}. Is a package index that has "
-            f"it configured (`pip config list`)? pip said:\n{said or done.stderr.strip()}"
-        )
-    return {parse_wheel_filename(path.name)[0]: path for path in set(folder.iterdir()) - before}
+def _get(wanted: set[_Release], target: Target, folder: Path) -> dict[str, Path]:
+    there = {_release(path): path for path in folder.glob("*.whl")}
+    missing = sorted(wanted - there.keys())
+    if missing:
+        there |= _download([f"{name}=={version}" for name, version in missing], target, folder)
+    return {name: there[name, version] for name, version in wanted}
+
+
+def _release(wheel: Path) -> _Release:
+    name, version, *_ = parse_wheel_filename(wheel.name)
+    return name, version
+
+
+def _download(requirements: list[str], target: Target, folder: Path) -> dict[_Release, Path]:
+    # Elsewhere first: what is in the folder is whole, also where two builds share it, or one is killed.
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".pip-") as elsewhere:
+        command = [
+            sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps",
+            "--only-binary=:all:", f"--dest={elsewhere}", *target.pip_options, *requirements,
+        ]  # fmt: skip
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            said = "\n".join(line for line in done.stderr.splitlines() if line.startswith("ERROR"))
+            raise ConfigurationError(
+                f"pip cannot get a wheel for Python {target.python} on {target.architecture}. Is a package index that "
+                f"has it configured (`pip config list`)? pip said:\n{said or done.stderr.strip()}"
+            )
+        return {_release(path): path.replace(folder / path.name) for path in Path(elsewhere).iterdir()}
 
 
 def _required_by(name: str, wheel: Path) -> list[Requirement]:

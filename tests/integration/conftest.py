@@ -1,5 +1,6 @@
 """A stack of one's own for each module: a local AWS on a free port, and a copy of the Terraform root."""
 
+import fcntl
 import json
 import os
 import shutil
@@ -13,6 +14,9 @@ from typing import Any
 import boto3
 import pytest
 
+import build_lambda
+from embedstack.function_package import FUNCTIONS
+from embedstack.function_wheels import Target
 from embedstack.localaws import daemon
 from embedstack.localaws.config import LocalAwsConfig
 from embedstack.localaws.simulated_time import TIME_PATH
@@ -86,3 +90,20 @@ def stack(tmp_path: Path) -> Iterator[Stack]:
     """A stack for one test."""
     with running_stack(tmp_path) as stack:
         yield stack
+
+
+@pytest.fixture(scope="session")
+def function_packages(tmp_path_factory: pytest.TempPathFactory, minilm_folder: Path) -> Path:
+    """The folder with the functions' packages for this machine: built once, whichever worker needs them first."""
+    root = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        root = root.parent
+    folder, unfinished = root / "function-packages", root / "function-packages.unfinished"
+    with (root / "function-packages.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            tokenizer = minilm_folder / "tokenizer.json"
+            options = {"folder": unfinished, "wheels": root / "wheels", "tokenizer": tokenizer}
+            list(build_lambda.build(sorted(FUNCTIONS), Target.of_this_machine(), **options))
+            unfinished.rename(folder)
+    return folder

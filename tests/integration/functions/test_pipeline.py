@@ -13,12 +13,10 @@ import pytest
 
 from embedstack.documents.progress import Progress
 from embedstack.errors import DocumentRefused, InputError
-from embedstack.function_package import MAX_ZIP_BYTES, build_function
-from embedstack.function_wheels import Target
 from embedstack.settings import load_settings
 from handling.objects import Documents
 from tests.conftest import MINILM
-from tests.integration.functions.conftest import LAMBDA, context
+from tests.integration.functions.conftest import context
 
 TERMS = """# Terms
 
@@ -258,14 +256,9 @@ RUNTIME = """if True:
 
 
 @pytest.fixture
-def folder(minilm_folder, tmp_path):
-    target = tmp_path / "ingest.zip"
-    package = build_function(
-        "ingest", LAMBDA.parent, target, target=Target.of_this_machine(), tokenizer=minilm_folder / "tokenizer.json"
-    )
-    assert package.packed_bytes < MAX_ZIP_BYTES
+def folder(function_packages, tmp_path):
     unpacked = tmp_path / "task"
-    with zipfile.ZipFile(package.path) as archive:
+    with zipfile.ZipFile(function_packages / "ingest.zip") as archive:
         archive.extractall(unpacked)
     return unpacked
 

@@ -118,6 +118,26 @@ def test_a_wheel_that_is_not_to_be_had_is_named(index, repository, tmp_path):
         wheels(repository, Target("arm64", "3.14"), tmp_path / "wheels")
 
 
+def test_wheels_that_are_kept_are_downloaded_once_and_in_their_pinned_version(
+    index, repository, tmp_path, tokenizer, monkeypatch
+):
+    kept, file = tmp_path / "kept", tmp_path / "ingest.zip"
+
+    def build(target=GRAVITON):
+        return build_function("ingest", repository, file, target=target, tokenizer=tokenizer, wheels=kept)
+
+    first = build()
+    with monkeypatch.context() as offline:
+        offline.setenv("PIP_FIND_LINKS", str(tmp_path / "nothing"))
+        assert build() == first
+        with pytest.raises(ConfigurationError, match="x86_64"):
+            build(Target("x86_64", "3.13"))
+        (repository / "constraints.txt").write_text(CONSTRAINTS.replace("reader==1.0", "reader==1.1"))
+        with pytest.raises(ConfigurationError, match=r"reader==1\.1"):
+            build()
+    assert sorted(path.suffix for path in kept.rglob("*") if path.is_file()) == [".whl"] * 4
+
+
 def test_a_package_without_a_pin_is_refused(index, repository, tmp_path):
     (repository / "constraints.txt").write_text(CONSTRAINTS.replace("compiled==3.0\n", ""))
     with pytest.raises(ConfigurationError, match="no version of compiled"):
