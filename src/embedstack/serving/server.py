@@ -3,6 +3,7 @@
 import asyncio
 import ctypes
 import logging
+import os
 import signal
 import socket
 import sys
@@ -73,7 +74,8 @@ class ModelServer:
     def run(self, listener: socket.socket, keep_alive: int = 75) -> int:
         """Serve on a bound socket until SIGTERM or SIGINT, then let requests in flight finish.
 
-        The port is open while the model loads, so that ``/ping`` can say 503.
+        The port is open while the model loads, so that ``/ping`` can say 503. With ``LOG_LEVEL=debug`` in the
+        environment, which TEI reads too, there is a line in the log for each request.
 
         Args:
             listener: The socket. SageMaker's containers listen on port 8080.
@@ -82,6 +84,7 @@ class ModelServer:
         Returns:
             The process's exit status: 0, or 1 when the model could not be loaded.
         """
+        _logger.setLevel(logging.getLevelNamesMapping().get(os.environ.get("LOG_LEVEL", "").upper(), logging.INFO))
         sys.setswitchinterval(_THREAD_SWITCH_SECONDS)
         _limit_heaps()
         server = uvicorn.Server(

@@ -200,12 +200,15 @@ def test_a_folder_that_is_no_model_ends_the_process_with_the_reason(tmp_path):
         assert "it has no config.json" in output
 
 
-def test_the_log_holds_no_text(tmp_path):
+@pytest.mark.parametrize(("level", "logged"), [(None, ["422"]), ("debug", ["200", "422"]), ("all of it", ["422"])])
+def test_the_log_holds_no_text_at_any_level(tmp_path, monkeypatch, level, logged):
+    if level:
+        monkeypatch.setenv("LOG_LEVEL", level)
     with serving(write_model(tmp_path)) as (url, process):
         wait_until_ready(url)
         invoke(url, {"inputs": "confidential words"})
         invoke(url, {"inputs": "confidential words", "prompt_name": "none"})
         process.terminate()
         output, _ = process.communicate(timeout=30)
-    assert "POST /invocations 422" in output
+    assert re.findall(r"POST /invocations (\d+) \d+ bytes \d+\.\d ms", output) == logged
     assert "confidential" not in output
