@@ -3,23 +3,25 @@
 import json
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import boto3
+from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 
+import search_function
 from embedstack.documents.chunking import Chunker
 from embedstack.documents.dead_letters import DeadLetters, count_messages
 from embedstack.documents.readers.reading import read_bytes
 from embedstack.settings import load_settings
 from embedstack.stores import load_store
 
-__all__ = ["Chunks", "DeployedPipeline", "cut", "variables"]
+__all__ = ["Chunks", "DeployedPipeline", "cut"]
 
 #: Position and text of a document's chunks, by its source.
 Chunks = dict[str, list[tuple[int, str]]]
 _POLL_SECONDS = 0.5
+_PART_BYTES = 64 << 20
 # Counts of SQS are approximate, and a message may just be on its way back.
 _EMPTY_LOOKS = 3
 
@@ -49,12 +51,16 @@ class DeployedPipeline:
         session: Any = boto3.Session()
         self.s3 = session.client("s3", config=config)
         self.sqs = session.client("sqs", config=config)
-        self.functions = session.client("lambda", config=config)
         self._logs = session.client("logs", config=config)
 
     def upload(self, source: str, content: bytes) -> None:
         """Put a document into the bucket."""
         self.s3.put_object(Bucket=self.parts["bucket"], Key=source, Body=content)
+
+    def upload_file(self, source: str, content: BinaryIO) -> None:
+        """Put a document into the bucket in parts, as the AWS CLI does, without holding all of it."""
+        parts = TransferConfig(multipart_chunksize=_PART_BYTES, use_threads=False)
+        self.s3.upload_fileobj(content, self.parts["bucket"], source, Config=parts)
 
     def delete(self, source: str) -> None:
         """Delete a document from the bucket."""
@@ -106,45 +112,20 @@ class DeployedPipeline:
 
     def looks(self) -> list[dict[str, Any]]:
         """What the ingest function logged of each document that it looked at, also where it was killed afterwards."""
+        return [json.loads(line) for line in self._log('"A document was looked at"')]
+
+    def reports(self) -> list[dict[str, str]]:
+        """What Lambda reports of each invocation of the ingest function, by Lambda's own names, such as `Duration`."""
+        lines = (line.split("\t") for line in self._log("REPORT RequestId: "))
+        return [dict(part.split(": ", 1) for part in parts if part) for parts in lines]
+
+    def _log(self, words: str) -> list[str]:
+        """Lines of the ingest function's log that have these words."""
         pages = self._logs.get_paginator("filter_log_events").paginate(
-            logGroupName=f"/aws/lambda/{self.parts['ingest_function']}", filterPattern='"A document was looked at"'
+            logGroupName=f"/aws/lambda/{self.parts['ingest_function']}"
         )
-        lines = [event["message"] for page in pages for event in page["events"]]
-        return [json.loads(line) for line in lines if '"A document was looked at"' in line]
+        return [event["message"] for page in pages for event in page["events"] if words in event["message"]]
 
     def search(self, query: str, **conditions: Any) -> list[dict[str, Any]]:
         """Hits by the search function."""
-        payload = json.dumps({"query": query, **conditions})
-        answer = self.functions.invoke(FunctionName=self.parts["search_function"], Payload=payload)
-        hits: list[dict[str, Any]] = json.loads(answer["Payload"].read())["hits"]
-        return hits
-
-
-def variables(packages: Path, python: str, architecture: str, ingest: str) -> str:
-    """Variables of terraform/ for a pipeline on a local AWS.
-
-    Args:
-        packages: The folder with ``ingest.zip`` and ``search.zip``.
-        python: Version that they are for.
-        architecture: Processor that they are for.
-        ingest: ``pipeline.ingest``, in Terraform's own words.
-    """
-    return f"""
-name        = "alex"
-environment = "pipeline"
-endpoints = {{
-  embedding = {{
-    model      = {{ hub_id = "sentence-transformers/all-MiniLM-L6-v2" }}
-    serverless = {{ memory_mb = 2048, max_concurrency = 10 }}
-  }}
-}}
-vector_store = {{ s3_vectors = {{ retain = false }} }}
-pipeline = {{
-  architecture   = "{architecture}"
-  python_version = "{python}"
-  ingest_package = "{packages / "ingest.zip"}"
-  search_package = "{packages / "search.zip"}"
-  bucket         = {{ force_destroy = true }}
-  ingest         = {ingest}
-}}
-"""
+        return search_function.ask(self.settings, self.parts["search_function"], {"query": query, **conditions})

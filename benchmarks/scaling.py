@@ -9,13 +9,10 @@ usage: .venv/bin/python benchmarks/scaling.py [--speed 60] [--plot FILE.svg] [--
 
 import argparse
 import json
-import os
-import shutil
-import tempfile
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -28,12 +25,13 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from scaling_plot import plot
 
-from embedstack.localaws import daemon
 from embedstack.localaws.config import LocalAwsConfig
 from embedstack.localaws.simulated_time import TIME_PATH
-from embedstack.terraform import TerraformRoot
 
-ROOT = Path(__file__).resolve().parents[1]
+sys.path.append(str(Path(__file__).resolve().parents[1] / "scripts"))
+
+from temporary_stack import temporary_stack
+
 CALLERS = 6
 VARIABLES = """
 name        = "alex"
@@ -101,10 +99,11 @@ def main() -> None:
     parser.add_argument("--plot", type=Path, help="draw capacity and latency over time, as SVG")
     parser.add_argument("--json", type=Path, help="write every sample")
     options = parser.parse_args()
-    with deployed(options.speed) as (outputs, url):
+    with temporary_stack(config=LocalAwsConfig(port=0, clock_speed=options.speed)) as stack:
+        endpoints = stack.apply(VARIABLES).outputs()["endpoints"]
         recordings = [
-            run_busy(outputs["endpoints"]["busy"], SimulatedClock(url)),
-            run_sleepy(outputs["endpoints"]["sleepy"], SimulatedClock(url)),
+            run_busy(endpoints["busy"], SimulatedClock(stack.running.url)),
+            run_sleepy(endpoints["sleepy"], SimulatedClock(stack.running.url)),
         ]
     for recording in recordings:
         report(recording)
@@ -112,29 +111,6 @@ def main() -> None:
         options.json.write_text(json.dumps([asdict(recording) for recording in recordings]))
     if options.plot:
         options.plot.write_text(plot(recordings, options.speed))
-
-
-@contextmanager
-def deployed(speed: float) -> Iterator[tuple[dict[str, Any], str]]:
-    """The endpoints, applied to a local AWS of their own; everything is gone afterwards."""
-    folder = Path(tempfile.mkdtemp(prefix="scaling-"))
-    before = dict(os.environ)
-    running = daemon.start(LocalAwsConfig(port=0, clock_speed=speed), folder / "state")
-    try:
-        os.environ.update(running.environment(), TF_WORKSPACE="scaling")
-        ignored = shutil.ignore_patterns(".terraform", "*.tfstate*", "tests")
-        root_folder = shutil.copytree(ROOT / "terraform", folder / "terraform", ignore=ignored)
-        variables = folder / "scaling.tfvars"
-        variables.write_text(VARIABLES)
-        root = TerraformRoot(root_folder, variables)
-        root.init()
-        root.apply(root.plan(folder / "plan"), show_progress=False)
-        yield root.outputs(), running.url
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
-        daemon.stop(folder / "state")
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def run_busy(endpoint: dict[str, Any], clock: SimulatedClock) -> Recording:

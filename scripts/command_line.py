@@ -1,13 +1,15 @@
 """What the commands in this folder share: how they fail, and what they know of the deployed infrastructure."""
 
 import functools
+import io
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ParamSpec
 
 import click
 from botocore.exceptions import BotoCoreError, ClientError
+from dotenv import dotenv_values
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -21,6 +23,7 @@ __all__ = [
     "TERRAFORM",
     "applied_endpoints",
     "applied_pipeline",
+    "client_settings",
     "endpoint_settings",
     "exit_on_error",
     "local_variables",
@@ -97,6 +100,12 @@ def applied_pipeline() -> dict[str, Any]:
     if not pipeline:
         raise ConfigurationError(missing)
     return pipeline
+
+
+def client_settings(outputs: Mapping[str, Any]) -> dict[str, str]:
+    """What the root module's output ``dotenv`` sets, by name: clients' environment variables."""
+    values = dotenv_values(stream=io.StringIO(outputs["dotenv"]))
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def primary_endpoint() -> dict[str, Any]:

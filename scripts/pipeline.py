@@ -1,6 +1,5 @@
 """``make pipeline``: deploy the document pipeline on the local AWS, feed it documents, and search them."""
 
-import io
 import json
 import os
 import sys
@@ -10,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import click
-from dotenv import dotenv_values
 from rich.console import Console
 
 import build_lambda
 import localaws
 import sample_documents
 import search
-from command_line import STATE, TERRAFORM, exit_on_error, progress_bar, remember_local_variables
+import search_function
+from command_line import STATE, TERRAFORM, client_settings, exit_on_error, progress_bar, remember_local_variables
 from embedstack.aws import create_client
 from embedstack.documents.dead_letters import count_messages
 from embedstack.function_package import FUNCTIONS
@@ -80,7 +79,7 @@ def main(count: int, documents: Path | None, store: str) -> None:
         request = {"query": query, "k": 3}
         by_function = number % 2 == 1
         hits = (
-            search.ask_function(settings, pipeline["search_function"], request)
+            search_function.ask(settings, pipeline["search_function"], request)
             if by_function
             else search.ask_store(settings, request)
         )
@@ -99,8 +98,7 @@ def _deploy(console: Console, variables: Path) -> dict[str, Any]:
     if plan.has_changes:
         root.apply(plan, show_progress=False)
     outputs = root.outputs()
-    settings = dotenv_values(stream=io.StringIO(outputs["dotenv"]))
-    os.environ.update({name: value for name, value in settings.items() if value is not None})
+    os.environ.update(client_settings(outputs))
     return outputs
 
 

@@ -8,15 +8,15 @@ import click
 from rich.console import Console
 from rich.markup import escape
 
+import search_function
 from command_line import applied_pipeline, exit_on_error
-from embedstack.aws import create_client
 from embedstack.documents.searching import DocumentHit, search
-from embedstack.errors import ConfigurationError, EmbedStackError
+from embedstack.errors import ConfigurationError
 from embedstack.factory import load_embedder
 from embedstack.settings import Settings, load_settings
 from embedstack.stores import Mode, load_store
 
-__all__ = ["ask_function", "ask_store", "show"]
+__all__ = ["ask_store", "show"]
 
 _SHOWN_CHARACTERS = 160
 
@@ -47,7 +47,7 @@ def main(
     request = {"query": query, **conditions, "filter": _read_filter(conditions["filter"])}
     if function:
         name = applied_pipeline()["search_function"] if function == "applied" else function
-        hits = ask_function(settings, name, request)
+        hits = search_function.ask(settings, name, request)
     else:
         hits = ask_store(settings, request)
     if as_json:
@@ -75,21 +75,6 @@ def ask_store(settings: Settings, request: dict[str, Any]) -> list[dict[str, Any
             mode=cast("Mode", request.get("mode") or "approximate"),
         )
     return [_as_json(hit) for hit in hits]
-
-
-def ask_function(settings: Settings, function: str, request: dict[str, Any]) -> list[dict[str, Any]]:
-    """Search by a deployed function; ``request`` as for :func:`ask_store`.
-
-    Raises:
-        EmbedStackError: The function failed.
-    """
-    payload = json.dumps({name: value for name, value in request.items() if value is not None})
-    answer = create_client("lambda", settings).invoke(FunctionName=function, Payload=payload)
-    said = json.loads(answer["Payload"].read())
-    if "FunctionError" in answer:
-        raise EmbedStackError(f"The function {function} failed: {said.get('errorMessage', said.get('errorType'))}")
-    hits: list[dict[str, Any]] = said["hits"]
-    return hits
 
 
 def show(console: Console, query: str, hits: Sequence[dict[str, Any]]) -> None:

@@ -6,25 +6,23 @@ on a local AWS whose clock runs fast enough for a canary that bakes for five min
 
 import re
 import shutil
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
-from embedstack.localaws.config import ACCOUNT_ID, LocalAwsConfig
+from embedstack.localaws.config import LocalAwsConfig
 from embedstack.rollout import check_rollout
 from embedstack.settings import load_settings
 from embedstack.terraform import TerraformRoot
 from embedstack.validation import Check
 from tests.integration.conftest import REPOSITORY, Stack, running_stack
+from tests.integration.left_overs import left_overs
 from tests.reference_models import ReferenceModel
 
 ENVIRONMENTS = REPOSITORY / "terraform" / "environments"
 pytestmark = pytest.mark.timeout(900)
-SCALED = {"ServiceNamespace": "sagemaker"}
-ALARM_TYPES = ["MetricAlarm", "CompositeAlarm"]
 
 #: What is changed in each environment: pairs of what its file says and what it says then, and what is added.
 CHANGES: dict[str, tuple[dict[str, str], str]] = {
@@ -187,41 +185,4 @@ def test_what_runs_is_what_was_applied_and_answers(life: Life, environment: str)
 
 def test_destroy_leaves_nothing(stack: Stack, life: Life) -> None:
     assert life.left == []
-    deadline = time.monotonic() + 60
-    while (left := left_overs(stack, "it-")) and time.monotonic() < deadline:
-        time.sleep(0.2)  # the provider takes an endpoint that is Deleting for gone
-    assert left == []
-
-
-def left_overs(stack: Stack, prefix: str) -> list[str]:
-    """Names, in any service, of what belongs to a project."""
-    found = (name for lists in LISTS for name in _names(stack, *lists))
-    return [name for name in found if prefix in name]
-
-
-#: Service, operation, its arguments, its lists, and what each thing in them is known by.
-LISTS: list[tuple[str, str, dict[str, Any], tuple[str, ...], str]] = [
-    ("sagemaker", "list_endpoints", {}, ("Endpoints",), "EndpointName"),
-    ("sagemaker", "list_endpoint_configs", {}, ("EndpointConfigs",), "EndpointConfigName"),
-    ("sagemaker", "list_models", {}, ("Models",), "ModelName"),
-    ("sagemaker", "list_inference_components", {}, ("InferenceComponents",), "InferenceComponentName"),
-    ("application-autoscaling", "describe_scalable_targets", SCALED, ("ScalableTargets",), "ResourceId"),
-    ("application-autoscaling", "describe_scaling_policies", SCALED, ("ScalingPolicies",), "PolicyName"),
-    ("application-autoscaling", "describe_scheduled_actions", SCALED, ("ScheduledActions",), "ScheduledActionName"),
-    ("cloudwatch", "describe_alarms", {"AlarmTypes": ALARM_TYPES}, ("MetricAlarms", "CompositeAlarms"), "AlarmName"),
-    ("cloudwatch", "list_dashboards", {}, ("DashboardEntries",), "DashboardName"),
-    ("logs", "describe_log_groups", {}, ("logGroups",), "logGroupName"),
-    ("iam", "list_roles", {}, ("Roles",), "RoleName"),
-    ("sns", "list_topics", {}, ("Topics",), "TopicArn"),
-    ("budgets", "describe_budgets", {"AccountId": ACCOUNT_ID}, ("Budgets",), "BudgetName"),
-    ("ce", "get_anomaly_monitors", {}, ("AnomalyMonitors",), "MonitorName"),
-    ("ce", "get_anomaly_subscriptions", {}, ("AnomalySubscriptions",), "SubscriptionName"),
-    ("cloudformation", "describe_stacks", {}, ("Stacks",), "StackName"),
-]
-
-
-def _names(
-    stack: Stack, service: str, operation: str, arguments: dict[str, Any], lists: tuple[str, ...], name: str
-) -> list[str]:
-    answer = getattr(stack.client(service), operation)(**arguments)
-    return [each[name] for key in lists for each in answer.get(key, [])]
+    assert left_overs(stack, "it-") == []

@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from command_line import client_settings
 from embedstack.deployment import describe_deployment
 from embedstack.embedders import SageMakerEmbedder
 from embedstack.errors import ConfigurationError, EndpointAsleep
@@ -66,8 +67,8 @@ def test_sleeps_and_wakes(stack, monkeypatch):
     root = stack.apply(VARIABLES)
     assert stack.is_up_to_date(root)
     outputs = root.outputs()
-    lines = dict(line.split("=", 1) for line in outputs["dotenv"].splitlines())
-    assert (lines["SAGEMAKER_ENDPOINT"], lines["SAGEMAKER_INFERENCE_COMPONENT"]) == (ENDPOINT, COMPONENT)
+    settings = client_settings(outputs)
+    assert (settings["SAGEMAKER_ENDPOINT"], settings["SAGEMAKER_INFERENCE_COMPONENT"]) == (ENDPOINT, COMPONENT)
     checks = check_rollout(outputs["endpoints"]["embedding"], load_settings())
     assert {check.status for check in checks} == {"passed"}, checks
 
@@ -77,7 +78,7 @@ def test_sleeps_and_wakes(stack, monkeypatch):
     assert "384 dimensions" in _script(stack, "invoke", "--endpoint", ENDPOINT, "a text")
     with pytest.raises(ConfigurationError, match="SAGEMAKER_INFERENCE_COMPONENT"):
         SageMakerEmbedder(known_model(MINILM), endpoint=ENDPOINT).embed(["a text"])
-    for name, value in lines.items():
+    for name, value in settings.items():
         monkeypatch.setenv(name, value)
     embedder = SageMakerEmbedder(known_model(MINILM))
     vectors = embedder.embed(["a text"])

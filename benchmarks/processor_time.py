@@ -1,0 +1,57 @@
+"""How much of the processors the parts of a local AWS use, while something runs on it."""
+
+import os
+import threading
+from collections import defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+from embedstack.localaws.chaos import processes
+
+__all__ = ["ProcessorTime"]
+
+
+@dataclass(slots=True)
+class ProcessorTime:
+    """Seconds of processor time by kind of process, read from /proc while the context lasts."""
+
+    state: Path
+    local_aws: int
+    seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+    _last: dict[int, float] = field(default_factory=dict)
+    _stopped: threading.Event = field(default_factory=threading.Event)
+    _thread: threading.Thread | None = None
+
+    def __enter__(self) -> Self:
+        self._look(count=False)
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopped.set()
+        if self._thread is not None:
+            self._thread.join()
+        self._look()
+
+    def _run(self) -> None:
+        while not self._stopped.wait(1):
+            self._look()
+
+    def _look(self, *, count: bool = True) -> None:
+        kinds = {identity.pid: str(kind) for identity, kind in processes(self.state).items()}
+        for pid, kind in {**kinds, self.local_aws: "local AWS"}.items():
+            used = processor_seconds(pid)
+            # One that is new has used all of it since the last look.
+            self.seconds[kind] += max(0.0, used - self._last.get(pid, 0.0)) if count else 0
+            self._last[pid] = used
+
+
+def processor_seconds(pid: int) -> float:
+    """Of a process and of its children that have ended (proc(5): fields 14 to 17)."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")

@@ -1,0 +1,30 @@
+"""The pipeline's search function, asked by name."""
+
+import json
+from typing import Any
+
+from embedstack.aws import create_client
+from embedstack.errors import EmbedStackError
+from embedstack.settings import Settings
+
+__all__ = ["ask"]
+
+
+def ask(settings: Settings, function: str, request: dict[str, Any]) -> list[dict[str, Any]]:
+    """Search by a deployed function.
+
+    Args:
+        settings: Where AWS is.
+        function: Its name or ARN.
+        request: ``query``, ``k``, ``filter``, ``threshold`` and ``mode``; all but the first may be missing.
+
+    Raises:
+        EmbedStackError: The function failed.
+    """
+    payload = json.dumps({name: value for name, value in request.items() if value is not None})
+    answer = create_client("lambda", settings).invoke(FunctionName=function, Payload=payload)
+    said = json.loads(answer["Payload"].read())
+    if "FunctionError" in answer:
+        raise EmbedStackError(f"The function {function} failed: {said.get('errorMessage', said.get('errorType'))}")
+    hits: list[dict[str, Any]] = said["hits"]
+    return hits
