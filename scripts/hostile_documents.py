@@ -3,13 +3,53 @@
 import io
 import json
 import zipfile
+from typing import Any, BinaryIO
 
-__all__ = ["HOSTILE", "ODD_KEYS"]
+__all__ = ["HOSTILE", "ODD_KEYS", "long_text"]
 
 _BLOCK = b" " * (1 << 20)
 # More than a docx file may inflate to (ReadLimits.max_inflated_bytes).
 _BOMB_BLOCKS = 260
+_PART = 1 << 20
 _TEXT = "Invoices are due within thirty days of their date.\n"
+
+
+class _LongText(io.RawIOBase):
+    """The bytes; a single read of it may give fewer than were asked for."""
+
+    def __init__(self, size: int) -> None:
+        self._size, self._at = size, 0
+        self._block = _TEXT.encode() * (_PART // len(_TEXT))
+
+    def readable(self) -> bool:
+        """It is for reading only."""
+        return True
+
+    def seekable(self) -> bool:
+        """As a file is."""
+        return True
+
+    def tell(self) -> int:
+        """Where the next byte comes from."""
+        return self._at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Go somewhere else."""
+        self._at = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill a buffer, as far as there is text."""
+        start = self._at % len(_TEXT)
+        part = self._block[start : start + min(len(buffer), self._size - self._at)]
+        buffer[: len(part)] = part
+        self._at += len(part)
+        return len(part)
+
+
+def long_text(size: int) -> BinaryIO:
+    """A text file of so many bytes, which are made while it is read."""
+    return io.BufferedReader(_LongText(size), _PART)
 
 
 def _bomb() -> bytes:
@@ -51,6 +91,7 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
     "hostile/empty.txt": (b"", "empty"),
     "hostile/blank.html": (b"<!doctype html><html><body> </body></html>", "empty"),
     "hostile/half a character.txt": (b"\xff\xfe" + _TEXT.encode("utf-16-le") + b"\x00\xd8A\x00", "undecodable"),
+    "hostile/another encoding's mark.txt": (b"\xef\xbb\xbf" + "Später fällig. ".encode("latin-1"), "undecodable"),
     "hostile/cut off.jsonl": (json.dumps({"text": _TEXT}).encode() + b'\n{"text": "Invoi', "corrupt"),
     "hostile/program.exe": (b"MZ" + bytes(2_000), "unsupported"),
     "hostile/climbs/%2e%2e/etc/passwd": (b"root\0x\0" * 50, "not_text"),
@@ -61,6 +102,7 @@ ODD_KEYS: dict[str, bytes] = {
     "odd/a name with  spaces + plus & more=%41.txt": f"By its spaces and signs. {_TEXT}".encode(),
     "odd/Straße/日本語/🦔.md": f"# Igel\n\nBy its letters. {_TEXT}".encode(),
     "odd/'quoted\"; DROP TABLE documents;--.txt": f"By its quotes. {_TEXT}".encode(),
+    "odd/../../climbs.txt": f"By its way. {_TEXT}".encode(),
     "odd/no suffix": f"By no suffix. {_TEXT}".encode(),
     "odd/cyrillic.txt": ("Счета оплачиваются в течение тридцати дней от даты выставления. " * 5).encode("cp1251"),
     "odd/wide.txt": f"In two bytes each. {_TEXT}".encode("utf-16"),

@@ -15,7 +15,7 @@ from pipeline_audit import cut
 
 from embedstack.localaws.chaos import RandomKills, Victim
 from embedstack.localaws.faults import FAULTS_PATH
-from hostile_documents import HOSTILE, ODD_KEYS
+from hostile_documents import HOSTILE, ODD_KEYS, long_text
 from sample_documents import FORMATS, articles
 from tests.integration.conftest import REPOSITORY
 
@@ -63,14 +63,17 @@ def ingested(running):
     pipeline = running.pipeline
     set_fault(running.stack, "sagemaker-runtime", "throttle", 0.2)
     set_fault(running.stack, "s3vectors", "internal", 0.05)
-    state = running.stack.folder.parent / "state"
-    with RandomKills(state, seed=11, interval=2, most=KILLS) as chaos:
+    with RandomKills(running.stack.running.state_dir, seed=11, interval=2, most=KILLS) as chaos:
         for source, content in {**good, **{name: content for name, (content, _) in HOSTILE.items()}}.items():
             pipeline.upload(source, content)
         pipeline.wait(PATIENCE)
     for service in ("sagemaker-runtime", "s3vectors"):
         set_fault(running.stack, service, "internal", 0)
     return Ingested(pipeline, expected, {**chaos.kills}, pipeline.stored(), pipeline.reasons(), pipeline.looks())
+
+
+def test_a_second_plan_is_empty(running):
+    assert running.was_up_to_date
 
 
 def test_every_document_is_there_exactly_once(ingested):
@@ -99,6 +102,31 @@ def test_the_search_function_finds_it(ingested, source):
     first, *others = ingested.pipeline.search(text[:500], filter={"source": source}, k=50)
     assert (first["source"], first["position"], first["text"]) == (source, 0, text)
     assert len(others) == len(expected[source]) - 1
+
+
+def resident_mb(pid):
+    return int(subprocess.run(["ps", "-o", "rss=", "-p", str(pid)], capture_output=True, check=True).stdout) / 1024
+
+
+def test_a_text_that_is_too_large_is_set_aside_once_and_within_the_functions_memory(ingested, running):
+    """Half a gigabyte, which is not read at all; and as many bytes as are read, with more characters than are taken."""
+    pipeline, local_aws = ingested.pipeline, running.stack.running
+    sizes = {"large/half a gigabyte.txt": 500_000_000, "large/64 MiB.txt": 64 << 20}
+    before, reported = resident_mb(local_aws.pid), len(pipeline.reports())
+    for source, size in sizes.items():
+        pipeline.upload_file(source, long_text(size))
+    pipeline.wait(PATIENCE)
+    reasons = pipeline.reasons()
+    assert {reasons[source].split(": ")[1] for source in sizes} == {"too_large"}
+    assert not sizes.keys() & pipeline.stored().keys()
+    reports = pipeline.reports()[reported:]
+    assert 1 <= len(reports) <= len(sizes), "one invocation for each message, or one for both"
+    for report in reports:
+        assert "Status" not in report
+        assert int(report["Max Memory Used"].split()[0]) <= int(report["Memory Size"].split()[0])
+    for source in sizes:
+        pipeline.delete(source)
+    assert resident_mb(local_aws.pid) - before < 250
 
 
 def test_a_new_version_replaces_and_a_deletion_removes(ingested):
