@@ -1,11 +1,11 @@
 """The document pipeline under load on a local AWS of its own: how fast it is, what bounds it, what it would cost.
 
-Documents of seven formats are uploaded to S3 and end in S3 Vectors by way of SQS, the real Lambda packages and the real
-model server. With --faults functions and model servers are killed at random, SageMaker throttles a fifth of the
-requests, S3 Vectors fails one in twenty, and documents that cannot be read are among the others; what came of each is
-checked.
+Documents of seven formats are uploaded to S3 and end in S3 Vectors, or in Aurora's Postgres, by way of SQS, the real
+Lambda packages and the real model server. With --faults functions, model servers and the Postgres are killed at random,
+SageMaker throttles a fifth of the requests, S3 Vectors fails one in twenty, and documents that cannot be read are among
+the others; what came of each is checked.
 
-usage: .venv/bin/python benchmarks/pipeline.py [--documents 5000] [--faults] [--json]
+usage: .venv/bin/python benchmarks/pipeline.py [--documents 5000] [--store s3vectors] [--faults] [--json]
 
 Everything runs on this one machine, so functions, model servers and the local AWS compete for its processors. Costs are
 what the same invocations, durations and bytes would be charged by list prices; Lambda's and SageMaker's processors have
@@ -37,31 +37,38 @@ from pipeline_deployment import connect, variables
 from processor_time import ProcessorTime
 
 import build_lambda
+from default_network import default_subnets
 from embedstack.documents.load import load_chunker
 from embedstack.embedders import FakeEmbedder
 from embedstack.function_package import FUNCTIONS
 from embedstack.function_wheels import Target
-from embedstack.localaws.chaos import RandomKills
+from embedstack.localaws.chaos import RandomKills, Victim
 from embedstack.localaws.faults import FAULTS_PATH
 from embedstack.models import known_model
+from embedstack.settings import load_settings
 from hostile_documents import HOSTILE, ODD_KEYS
 from sample_documents import FORMATS, Article, articles
 from temporary_stack import TemporaryStack, temporary_stack
 
 MODEL = "sentence-transformers/all-MiniLM-L6-v2"
+#: Whose processes are killed, by store.
+KINDS: dict[str, tuple[Victim, ...]] = {
+    "s3vectors": ("function", "model"), "aurora": ("database", "function", "model")
+}  # fmt: skip
 #: Of a function, seconds; whoever is killed has its messages come again after as many.
 TIMEOUT = 60
 
 
 @contextmanager
-def deployed(concurrency: int) -> Iterator[tuple[DeployedPipeline, TemporaryStack]]:
+def deployed(concurrency: int, store: str) -> Iterator[tuple[DeployedPipeline, TemporaryStack]]:
     """A pipeline on a local AWS of its own; everything is gone afterwards."""
     with temporary_stack() as stack:
         packages = stack.folder / "lambda"
         for package in build_lambda.build(sorted(FUNCTIONS), Target.of_this_machine(), packages, model=MODEL):
             print(f"{package.path.name}: {package.packed_bytes / 1e6:.1f} MB", file=sys.stderr)
         ingest = f"{{ concurrency = {concurrency}, max_receives = 10, timeout_s = {TIMEOUT} }}"
-        yield connect(stack.apply(variables(packages, ingest)), TIMEOUT), stack
+        subnets = default_subnets(load_settings()) if store == "aurora" else ()
+        yield connect(stack.apply(variables(packages, ingest, subnets)), TIMEOUT), stack
 
 
 def make_documents(count: int) -> dict[str, bytes]:
@@ -109,14 +116,15 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     documents = make_documents(options.documents)
     hostile = {source: reason for source, (_, reason) in HOSTILE.items()} if options.faults else {}
     documents |= ODD_KEYS if options.faults else {}
-    with deployed(options.concurrency) as (pipeline, stack):
+    with deployed(options.concurrency, options.store) as (pipeline, stack):
         with FakeEmbedder(known_model(MODEL)) as embedder:
             expected = cut(documents, load_chunker(pipeline.settings, embedder))
         count = sum(map(len, expected.values()))
         print(f"{len(documents)} documents of {count} chunks", file=sys.stderr)
         set_faults(stack.running.url, options.faults)
         began, started = datetime.now(UTC), time.perf_counter()
-        kills = RandomKills(stack.running.state_dir, seed=options.seed, interval=options.interval)
+        kinds = KINDS[options.store]
+        kills = RandomKills(stack.running.state_dir, seed=options.seed, interval=options.interval, kinds=kinds)
         with ProcessorTime(stack.running.state_dir, stack.running.pid) as used:
             with kills if options.faults else nullcontext():
                 upload(pipeline, documents | {source: HOSTILE[source][0] for source in hostile})
@@ -143,7 +151,9 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
             "processor_seconds": {kind: used.seconds[kind] for kind in sorted(used.seconds)},
             "processors": os.cpu_count(),
             "embedded": embedded, "invocations": invocations,
-            "dollars_per_1000_documents": costs(len(documents), expected, function_seconds, invocations, model_seconds),
+            "dollars_per_1000_documents": costs(
+                len(documents), expected, function_seconds, invocations, model_seconds, store=options.store
+            ),
             "kills": dict(kills.kills), "set_aside": len(hostile), "sent_back": sent_back,
             "problems": check(pipeline, expected, hostile),
         }  # fmt: skip
@@ -186,6 +196,7 @@ def main() -> None:
     """Run it; exits with 1 when a document is not where it should be."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--documents", type=int, default=5000, help="how many (5000)")
+    parser.add_argument("--store", choices=sorted(KINDS), default="s3vectors", help="where vectors go (s3vectors)")
     parser.add_argument("--concurrency", type=int, default=3, help="ingest functions at once (3)")
     parser.add_argument("--faults", action="store_true", help="kill, throttle, and send documents that cannot be read")
     parser.add_argument("--interval", type=float, default=5, help="seconds between two kills, on average (5)")

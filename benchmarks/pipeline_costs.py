@@ -27,9 +27,9 @@ EXCHANGED_BYTES = VECTOR_BYTES + 16
 
 
 def costs(
-    documents: int, chunks: Chunks, function_seconds: float, invocations: float, model_seconds: float
+    documents: int, chunks: Chunks, function_seconds: float, invocations: float, model_seconds: float, *, store: str
 ) -> dict[str, float]:
-    """US dollars for 1,000 documents, by what is paid for."""
+    """US dollars for 1,000 documents, by what is paid for; Aurora is paid by the hour, and not among it."""
     texts = sum(len(text.encode()) for parts in chunks.values() for _, text in parts)
     count = sum(map(len, chunks.values()))
     put = sum(
@@ -42,7 +42,7 @@ def costs(
         "SQS": (documents + 2 * invocations) * PRICES["sqs_request"],
         # Uploaded, read, and looked at once more.
         "S3": documents * (PRICES["s3_put"] + 2 * PRICES["s3_get"]),
-        "S3 Vectors": put / GB * PRICES["vectors_put_gb"],
+        **({"S3 Vectors": put / GB * PRICES["vectors_put_gb"]} if store == "s3vectors" else {}),
         "SageMaker serverless": model_seconds * ENDPOINT_GB * PRICES["serverless_gb_second"]
         + (texts + count * EXCHANGED_BYTES) / GB * PRICES["serverless_data_gb"],
     }

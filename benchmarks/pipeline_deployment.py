@@ -1,6 +1,8 @@
 """A document pipeline on a temporary stack: for benchmarks/pipeline.py, and for the tests."""
 
+import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline_audit import DeployedPipeline
@@ -12,14 +14,17 @@ from embedstack.terraform import TerraformRoot
 __all__ = ["connect", "variables"]
 
 
-def variables(packages: Path, ingest: str) -> str:
+def variables(packages: Path, ingest: str, subnets: Sequence[str] = ()) -> str:
     """Variables of terraform/ for a pipeline whose functions run on this machine.
 
     Args:
         packages: The folder with ``ingest.zip`` and ``search.zip``.
         ingest: ``pipeline.ingest``, in Terraform's own words.
+        subnets: Of an Aurora cluster for the vectors, and of the functions; without, vectors go to S3 Vectors.
     """
     target = Target.of_this_machine()
+    vpc = f"{{ subnet_ids = {json.dumps(list(subnets))} }}"
+    aurora, s3_vectors = f"{{ deletion_protection = false, vpc = {vpc} }}", "{ retain = false }"
     return f"""
 name        = "alex"
 environment = "pipeline"
@@ -29,7 +34,7 @@ endpoints = {{
     serverless = {{ memory_mb = 2048, max_concurrency = 10 }}
   }}
 }}
-vector_store = {{ s3_vectors = {{ retain = false }} }}
+vector_store = {{ {f"aurora = {aurora}" if subnets else f"s3_vectors = {s3_vectors}"} }}
 pipeline = {{
   architecture   = "{target.architecture}"
   python_version = "{target.python}"
@@ -37,6 +42,7 @@ pipeline = {{
   search_package = "{packages / "search.zip"}"
   bucket         = {{ force_destroy = true }}
   ingest         = {ingest}
+  vpc            = {vpc if subnets else "null"}
 }}
 """
 

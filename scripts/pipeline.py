@@ -17,6 +17,7 @@ import sample_documents
 import search
 import search_function
 from command_line import STATE, TERRAFORM, client_settings, exit_on_error, progress_bar, remember_local_variables
+from default_network import default_subnets
 from embedstack.aws import create_client
 from embedstack.documents.dead_letters import count_messages
 from embedstack.function_package import FUNCTIONS
@@ -103,11 +104,8 @@ def _deploy(console: Console, variables: Path) -> dict[str, Any]:
 
 
 def _write_aurora_variables() -> Path:
-    """The variables of the same pipeline on Aurora, which needs subnets: two of the local AWS's default VPC."""
-    subnets = create_client("ec2", load_settings()).describe_subnets(
-        Filters=[{"Name": "default-for-az", "Values": ["true"]}]
-    )["Subnets"]
-    vpc = {"subnet_ids": [subnet["SubnetId"] for subnet in subnets[:2]]}
+    """The variables of the same pipeline on Aurora, which needs subnets."""
+    vpc = {"subnet_ids": default_subnets(load_settings())}
     target = Target.of_this_machine()
     hub_id = "sentence-transformers/all-MiniLM-L6-v2"
     variables = {

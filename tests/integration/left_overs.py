@@ -27,6 +27,10 @@ _LISTS: list[tuple[str, str, dict[str, Any], tuple[str, ...], str | None]] = [
     ("lambda", "list_functions", {}, ("Functions",), "FunctionName"),
     ("lambda", "list_event_source_mappings", {}, ("EventSourceMappings",), "FunctionArn"),
     ("s3", "list_buckets", {}, ("Buckets",), "Name"),
+    ("rds", "describe_db_clusters", {}, ("DBClusters",), "DBClusterIdentifier"),
+    ("rds", "describe_db_subnet_groups", {}, ("DBSubnetGroups",), "DBSubnetGroupName"),
+    ("secretsmanager", "list_secrets", {}, ("SecretList",), "Name"),
+    ("ec2", "describe_security_groups", {}, ("SecurityGroups",), "GroupName"),
     ("s3vectors", "list_vector_buckets", {}, ("vectorBuckets",), "vectorBucketName"),
     ("budgets", "describe_budgets", {"AccountId": ACCOUNT_ID}, ("Budgets",), "BudgetName"),
     ("ce", "get_anomaly_monitors", {}, ("AnomalyMonitors",), "MonitorName"),
@@ -42,7 +46,7 @@ def left_overs(stack: Stack, prefix: str, patience: float = 60) -> list[str]:
         found = [name for lists in _LISTS for name in _names(stack, *lists) if prefix in name]
         if not found or time.monotonic() > deadline:
             return found
-        time.sleep(0.2)
+        time.sleep(1)
 
 
 def _names(

@@ -1,8 +1,9 @@
-"""S3, with two things that moto leaves out of what it is told, two that it answers wrongly, and event notifications."""
+"""S3, with two things that moto leaves out of what it is told, three that it answers wrongly, and event notices."""
 
 import json
 from functools import cached_property, partial
 from typing import Any, ClassVar
+from urllib.parse import quote
 
 import xmltodict
 from moto.core.responses import ActionResult
@@ -66,9 +67,12 @@ class S3(S3Response):  # type: ignore[misc]  # moto is untyped
         return answer
 
     def serialized(self, action_result: ActionResult) -> Any:
-        """An answer; that of GetBucketLifecycleConfiguration with the numbers of old versions."""
+        """An answer; with the numbers of old versions, or with the versions' keys encoded, where it is about those."""
         # An error comes this way, too.
-        if self.data.get("Action") == "GetBucketLifecycleConfiguration" and isinstance(action_result.result, dict):
+        action = self.data.get("Action") if isinstance(action_result.result, dict) else None
+        if action == "ListObjectVersions" and self.querystring.get("encoding-type") == ["url"]:
+            _encode(action_result.result)
+        if action == "GetBucketLifecycleConfiguration":
             rules = self.backend.get_bucket_lifecycle(self.bucket_name)
             for rule, described in zip(rules, action_result.result["Rules"], strict=True):
                 number = vars(rule).get("newer_noncurrent_versions")
@@ -81,6 +85,16 @@ class S3(S3Response):  # type: ignore[misc]  # moto is untyped
         rules = self.backend.get_bucket_lifecycle(bucket_name) or []
         for rule, wanted in zip(rules, asked, strict=True):
             vars(rule)["newer_noncurrent_versions"] = (wanted.get("NoncurrentVersionExpiration") or {}).get(_KEPT)
+
+
+def _encode(versions: dict[str, Any]) -> None:
+    """Encode what is a key or part of one, as in the lists of objects: an XML document cannot hold every character."""
+    listed = [*versions["Versions"], *versions["DeleteMarkers"], *versions.get("CommonPrefixes", [])]
+    for part in (versions, *listed):
+        for name in ("Delimiter", "Key", "KeyMarker", "NextKeyMarker", "Prefix"):
+            if part.get(name):
+                part[name] = quote(part[name])
+    versions["EncodingType"] = "url"
 
 
 def _worded(request: Any, answer: Any) -> Any:

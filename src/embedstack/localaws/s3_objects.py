@@ -1,5 +1,7 @@
 """moto's S3 backend for the length of one request, watched for what happens to objects."""
 
+import contextlib
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from moto.s3.exceptions import AccessDeniedByLock
@@ -74,7 +76,13 @@ class WatchedObjects:
         """DeleteObject: the object, one version of it, or a marker in front of its versions."""
         bucket = self._backend.get_bucket(bucket_name)
         there = {str(key.version_id) for key in bucket.keys.getlist(key_name, [])}
-        deleted, answer = self._backend.delete_object(bucket_name, key_name, version_id=version_id, bypass=bypass)
+        with _versioned(bucket):
+            return self._delete_object(bucket, key_name, version_id, bypass, there)
+
+    def _delete_object(
+        self, bucket: Any, key_name: str, version_id: str | None, bypass: bool, there: set[str]
+    ) -> tuple[bool, dict[str, Any]]:
+        deleted, answer = self._backend.delete_object(bucket.name, key_name, version_id=version_id, bypass=bypass)
         if bucket.is_versioned and version_id is None:
             version = answer.get("version-id")
             name = "s3:ObjectRemoved:DeleteMarkerCreated"
@@ -112,3 +120,15 @@ class WatchedObjects:
 
     def _hold(self, event: S3Event) -> None:
         self._held.append(event)
+
+
+@contextlib.contextmanager
+def _versioned(bucket: Any) -> Iterator[None]:
+    """Treat a bucket whose versioning is suspended as one that has versions: moto would delete all of them at once."""
+    status = bucket.versioning_status
+    if status == "Suspended":
+        bucket.versioning_status = "Enabled"
+    try:
+        yield
+    finally:
+        bucket.versioning_status = status

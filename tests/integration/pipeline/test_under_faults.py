@@ -4,94 +4,34 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
 from hashlib import sha256
-from itertools import islice
-from typing import Any
 
 import pytest
-import urllib3
-from pipeline_audit import cut
 
-from embedstack.localaws.chaos import RandomKills, Victim
-from embedstack.localaws.faults import FAULTS_PATH
 from hostile_documents import HOSTILE, ODD_KEYS, long_text
-from sample_documents import FORMATS, articles
 from tests.integration.conftest import REPOSITORY
+from tests.integration.pipeline.faults import PATIENCE, ingest_under_faults
 
 # Packing the functions, the apply and the faults take minutes.
 pytestmark = pytest.mark.timeout(900)
 
-DOCUMENTS = 120
-# Of a module's members, which may be hundreds.
-SECTIONS = 3
-KILLS = 4
-PATIENCE = 240
-
-
-def documents():
-    """Small documents of every format, by name."""
-    made = {}
-    for number, article in enumerate(islice(articles(), DOCUMENTS)):
-        suffix = list(FORMATS)[number % len(FORMATS)]
-        short = type(article)(article.title, article.introduction[:1500], article.sections[:SECTIONS])
-        made[f"{number % 10}/{article.title}{suffix}"] = FORMATS[suffix](short)
-    return made | ODD_KEYS
-
-
-def set_fault(stack, service, kind, rate):
-    fault = {"service": service, "kind": kind, "rate": rate, "seed": 5}
-    assert urllib3.request("POST", stack.running.url + FAULTS_PATH, json=fault).status == 200
-
-
-@dataclass(frozen=True)
-class Ingested:
-    """A pipeline that all documents went through while faults lasted, and what there was afterwards."""
-
-    pipeline: Any
-    expected: dict[str, list[tuple[int, str]]]
-    kills: dict[Victim, int]
-    stored: dict[str, list[tuple[int, str]]]
-    reasons: dict[str, str]
-    looks: list[dict[str, Any]]
-
 
 @pytest.fixture(scope="module")
 def ingested(running):
-    good = documents()
-    expected = cut(good, running.chunker)
-    pipeline = running.pipeline
-    set_fault(running.stack, "sagemaker-runtime", "throttle", 0.2)
-    set_fault(running.stack, "s3vectors", "internal", 0.05)
-    with RandomKills(running.stack.running.state_dir, seed=11, interval=2, most=KILLS) as chaos:
-        for source, content in {**good, **{name: content for name, (content, _) in HOSTILE.items()}}.items():
-            pipeline.upload(source, content)
-        pipeline.wait(PATIENCE)
-    for service in ("sagemaker-runtime", "s3vectors"):
-        set_fault(running.stack, service, "internal", 0)
-    return Ingested(pipeline, expected, {**chaos.kills}, pipeline.stored(), pipeline.reasons(), pipeline.looks())
+    return ingest_under_faults(running, 120, ("function", "model"), most=4)
 
 
 def test_a_second_plan_is_empty(running):
     assert running.was_up_to_date
 
 
-def test_every_document_is_there_exactly_once(ingested):
+def test_each_document_is_there_once_or_aside_with_its_reason(ingested):
     assert ingested.kills.keys() == {"function", "model"}
-    assert ingested.stored == ingested.expected
-
-
-def test_what_cannot_be_read_is_set_aside_with_its_reason(ingested):
-    assert ingested.reasons.keys() == HOSTILE.keys()
-    for source, (_, reason) in HOSTILE.items():
-        assert ingested.reasons[source].startswith(f"DocumentRefused: {reason}: ")
+    ingested.assert_each_is_there_once_or_aside()
 
 
 def test_nothing_is_embedded_twice(ingested):
-    chunks = sum(len(chunks) for chunks in ingested.expected.values())
-    embedded = sum(look["embedded"] for look in ingested.looks)
-    # Of an invocation that was killed, what it had stored is found and not counted.
-    assert chunks * 0.8 < embedded <= chunks
+    ingested.assert_nothing_is_embedded_twice()
 
 
 @pytest.mark.parametrize("source", ["3/asyncio.events.md", *ODD_KEYS])
