@@ -43,7 +43,8 @@ class RandomKills:
 
         Args:
             state_dir: The local AWS's.
-            seed: Of the choice among processes and the waits between; what runs at a moment is not in its hand.
+            seed: Of the choice among processes and the waits between; what runs at a moment is not in its hand. Kinds
+                are killed equally often, as far as they run.
             interval: Seconds between two kills on average, drawn between half and one and a half of it.
             most: Kills of each kind at most; None for no end.
             kinds: What to kill; of a database its postmaster, which takes every connection with it.
@@ -76,8 +77,8 @@ class RandomKills:
 
     def _run(self) -> None:
         while not self.is_done and not self._stopped.wait(self._interval * self._random.uniform(0.5, 1.5)):
-            # Another kind where there is none: an endpoint that nobody asks has no process.
-            for kind in self._random.sample(self._kinds, len(self._kinds)):
+            # The kind that was spared most, or another where it has no process, as an endpoint that nobody asks.
+            for kind in sorted(self._random.sample(self._kinds, len(self._kinds)), key=lambda kind: self.kills[kind]):
                 if self._most is not None and self.kills[kind] >= self._most:
                     continue
                 if running := [one for one, its in processes(self._state_dir).items() if its == kind]:

@@ -44,16 +44,12 @@ def test_the_search_function_finds_it(ingested, source):
     assert len(others) == len(expected[source]) - 1
 
 
-def resident_mb(pid):
-    return int(subprocess.run(["ps", "-o", "rss=", "-p", str(pid)], capture_output=True, check=True).stdout) / 1024
-
-
-def test_a_text_that_is_too_large_is_set_aside_once_and_within_the_functions_memory(ingested, running):
+def test_a_text_that_is_too_large_is_set_aside_once_and_within_the_functions_memory(ingested):
     """Half a gigabyte, which is not read at all; and as many bytes as are read, with more characters than are taken."""
-    pipeline, local_aws = ingested.pipeline, running.stack.running
+    pipeline = ingested.pipeline
     unread, read = "large/half a gigabyte.txt", "large/64 MiB.txt"
     sizes = {unread: 500_000_000, read: 64 << 20}
-    before, reported = resident_mb(local_aws.pid), len(pipeline.reports())
+    reported = len(pipeline.reports())
     for source, size in sizes.items():
         pipeline.upload_file(source, long_text(size))
     pipeline.wait(PATIENCE)
@@ -69,7 +65,6 @@ def test_a_text_that_is_too_large_is_set_aside_once_and_within_the_functions_mem
         assert int(report["Max Memory Used"].split()[0]) <= int(report["Memory Size"].split()[0])
     for source in sizes:
         pipeline.delete(source)
-    assert resident_mb(local_aws.pid) - before < 250
 
 
 def test_a_new_version_replaces_and_a_deletion_removes(ingested):
