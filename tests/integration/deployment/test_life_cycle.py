@@ -3,17 +3,17 @@
 import os
 import signal
 import subprocess
-import threading
 import time
+from contextlib import contextmanager
 
 import numpy as np
 
 from embedstack.embedders import Limits, SageMakerEmbedder
-from embedstack.errors import EmbedStackError
 from embedstack.models import known_model
 from tests.attached_provider import ATTACHED
 from tests.conftest import MINILM
 from tests.integration.conftest import VARIABLES
+from tests.integration.localaws.harness import Load
 
 ENDPOINT = "alex-embedding-endpoint"
 
@@ -50,33 +50,16 @@ def _left_overs(stack):
     ]
 
 
-class Load:
-    """Calls the endpoint from several threads for as long as the block lasts."""
-
-    def __init__(self):
-        self._embedder = SageMakerEmbedder(known_model(MINILM), endpoint=ENDPOINT, limits=Limits(concurrency=4))
-        self._done = threading.Event()
-        self._threads = [threading.Thread(target=self._run) for _ in range(4)]
-        self.vectors: list[np.ndarray] = []
-        self.errors: list[EmbedStackError] = []
-
-    def _run(self):
-        while not self._done.is_set():
-            try:
-                self.vectors.append(self._embedder.embed(["under load"])[0])
-            except EmbedStackError as error:
-                self.errors.append(error)
-
-    def __enter__(self):
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self._done.set()
-        for thread in self._threads:
-            thread.join(60)
-            assert not thread.is_alive(), "a request hangs"
+@contextmanager
+def load():
+    """Calls the endpoint for as long as the block lasts; gives what came back."""
+    vectors = []
+    with (
+        SageMakerEmbedder(known_model(MINILM), endpoint=ENDPOINT, limits=Limits(concurrency=4)) as embedder,
+        Load(lambda: vectors.append(embedder.embed(["under load"])[0]), pause=0.02) as running,
+    ):
+        yield running
+    assert np.ptp(vectors, axis=0).max() < 1e-2
 
 
 def test_apply_change_under_load_destroy(stack):
@@ -88,13 +71,12 @@ def test_apply_change_under_load_destroy(stack):
     assert {"HF_MODEL_ID": MINILM, "HF_TASK": "feature-extraction"}.items() <= environment.items()
 
     larger = VARIABLES.read_text().replace("memory_mb = 2048", "memory_mb = 4096")
-    with Load() as load:
+    with load() as requests:
         stack.apply(larger)
         resized, serverless, _ = _deployed(stack)
         time.sleep(0.5)
-    assert load.errors == []
-    assert len(load.vectors) > 20
-    assert np.ptp(load.vectors, axis=0).max() < 1e-2
+    assert requests.errors == []
+    assert requests.answers > 20
     assert resized["EndpointConfigName"] != endpoint["EndpointConfigName"]
     assert resized["EndpointArn"] == endpoint["EndpointArn"]
     assert serverless["MemorySizeInMB"] == 4096
@@ -145,17 +127,14 @@ def test_a_killed_apply_is_adopted_and_finished(stack, monkeypatch):
 
 def test_a_model_server_killed_under_load_comes_back(stack):
     stack.apply()
-    with Load() as load:
+    with load() as requests:
         for _ in range(3):
             time.sleep(0.7)
             for pid in _model_servers(stack):
                 os.kill(pid, signal.SIGKILL)
         time.sleep(3)
-        answered = len(load.vectors)
-        time.sleep(1)
-        assert len(load.vectors) > answered, "no answers after the last kill"
-    assert all(error.retryable for error in load.errors), load.errors
-    assert np.ptp(load.vectors, axis=0).max() < 1e-2
+        requests.wait_for(1)
+    assert all(error.retryable for error in requests.errors), requests.errors
 
 
 def _model_servers(stack):

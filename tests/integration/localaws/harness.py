@@ -171,12 +171,14 @@ def stalled(pid: int) -> Iterator[None]:
 
 @dataclass
 class Load:
-    """Requests from several threads for as long as the context lasts."""
+    """Requests from several threads for as long as the context lasts; with pauses, which slow down less what goes on
+    beside them."""
 
     invoke: Callable[[], Any]
     threads: int = 4
+    pause: float = 0
     answers: int = 0
-    errors: list[Exception] = field(default_factory=list)
+    errors: list[Any] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._stop = threading.Event()
@@ -191,7 +193,8 @@ class Load:
     def __exit__(self, *_: object) -> None:
         self._stop.set()
         for worker in self._workers:
-            worker.join()
+            worker.join(120)
+            assert not worker.is_alive(), "a request hangs"
 
     def wait_for(self, answers: int, timeout: float = 20) -> None:
         """Until that many more requests were answered."""
@@ -201,7 +204,7 @@ class Load:
             time.sleep(0.01)
 
     def _work(self) -> None:
-        while not self._stop.is_set():
+        while not self._stop.wait(self.pause):
             try:
                 self.invoke()
             except Exception as error:  # noqa: BLE001 - what it is, is for the test to say

@@ -88,7 +88,7 @@ def served_by(aws: Aws, name: str) -> set[str]:
 
 def test_canary_shifts_in_two_steps(aws: Aws, updated: str) -> None:
     policy = canary(50, TerminationWaitInSeconds=300)
-    with Load(lambda: aws.invoke(updated), threads=2) as load:
+    with Load(lambda: aws.invoke(updated), threads=2, pause=0.02) as load:
         load.wait_for(5)
         update(aws, updated, "moved-2", policy)
         wait_for_baking(aws, updated, "Baking for 600 seconds (WaitIntervalInSeconds)")
@@ -123,7 +123,7 @@ def test_canary_shifts_in_two_steps(aws: Aws, updated: str) -> None:
 @pytest.mark.parametrize("after", ["the first step", "the last step"])
 def test_alarm_rolls_back_under_load(aws: Aws, updated: str, after: str) -> None:
     pids = aws.pids()
-    with Load(lambda: aws.invoke(updated), threads=2) as load:
+    with Load(lambda: aws.invoke(updated), threads=2, pause=0.02) as load:
         update(aws, updated, "moved-2", canary(30, TerminationWaitInSeconds=300))
         wait_for_baking(aws, updated, "(WaitIntervalInSeconds)")
         if after == "the last step":
@@ -169,7 +169,7 @@ def test_rolling_update_replaces_batch_by_batch(aws: Aws, deploy_instances: Depl
         },
         "AutoRollbackConfiguration": {"Alarms": [{"AlarmName": ALARM}]},
     }
-    with Load(lambda: aws.invoke("rolling"), threads=1) as load:
+    with Load(lambda: aws.invoke("rolling"), threads=1, pause=0.02) as load:
         # The second batch runs beside the one old instance that is left; an alarm brings the other back.
         update(aws, "rolling", "rolling-2", policy)
         wait_for_baking(aws, "rolling", "batch capacity of 1 instance(s)")
@@ -199,7 +199,7 @@ def test_rolling_update_replaces_batch_by_batch(aws: Aws, deploy_instances: Depl
 def test_bad_green_model_rolls_back_under_load(aws: Aws, updated: str) -> None:
     aws.create_model("bad", HF_MODEL_ID="org/absent")
     aws.create_instance_config("bad", "bad", 2)
-    with Load(lambda: aws.invoke(updated), threads=2) as load:
+    with Load(lambda: aws.invoke(updated), threads=2, pause=0.02) as load:
         load.wait_for(5)
         update(aws, updated, "bad", canary())
         description = aws.settled(updated)
