@@ -55,6 +55,7 @@ def test_the_manifest_describes_the_model(package, unpacked):
 
 def test_the_same_input_gives_the_same_bytes(tmp_path):
     write_model(tmp_path / "model")
+    (tmp_path / "packages").mkdir()
     packages = [
         make_package(tmp_path / "model", tmp_path / "packages" / name, model_id="tiny", revision="abc", python=PYTHON)
         for name in ("first.tar.gz", "second.tar.gz")
