@@ -71,7 +71,7 @@ test-endpoint: $(INSTALLED) ## Say whether the endpoint gives right vectors, fas
 	@$(ON_TARGET) $(PY) scripts/test_endpoint.py $(ARGS)
 
 test: $(INSTALLED) ## Run all tests, against real parts on this machine
-	@$(PY) -m pytest -n 3 --dist loadscope --no-loadscope-reorder $(ARGS)
+	@$(PY) -m pytest -n 4 --dist loadscope --no-loadscope-reorder $(ARGS)
 
 package: $(INSTALLED) ## Package all-MiniLM-L6-v2 as .local/model.tar.gz; ARGS="MODEL TARGET …" for another
 	@mkdir -p .local

@@ -203,8 +203,8 @@ class LocalAws:
         return {"status": "ok", "version": version(), "pid": os.getpid(), "port": self.port}
 
 
-#: Much longer than a client takes that is there, and not too long for one that is not.
-_LINGER_SECONDS = 2
+#: Much longer than a client takes that has its answer, and not too long for one that still waits for the rest of it.
+_LINGER_SECONDS = 0.25
 
 
 class _RequestHandler(MotoRequestHandler):  # type: ignore[misc]  # moto is untyped
