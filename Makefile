@@ -15,6 +15,8 @@ CHECKOV := .venv-checkov
 SDK := .venv-sagemaker
 INFINITY := .venv-infinity
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Where the environment wants no bytecode, each process of the local AWS and the tests would compile all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
 
 # While the local AWS runs, these commands talk to it; otherwise, or with TARGET=aws, to the account that the
 # environment names. Each destroys or changes nothing on AWS without asking.
