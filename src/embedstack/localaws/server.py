@@ -5,7 +5,6 @@ import dataclasses
 import errno
 import logging
 import os
-import selectors
 import shutil
 import socket
 import subprocess
@@ -35,6 +34,7 @@ from embedstack.localaws.managed_policies import have_managed_policies, have_no_
 from embedstack.localaws.metrics import MetricRecorder
 from embedstack.localaws.pidfiles import PidFiles
 from embedstack.localaws.queues.metrics import QueueMetrics
+from embedstack.localaws.resends import ResentRequests
 from embedstack.localaws.s3vectors.service import S3Vectors
 from embedstack.localaws.simulated_time import SimulatedTime, TimeControl
 
@@ -157,7 +157,7 @@ class LocalAws:
         )
         if config.check_answers:
             services = AnswerCheck(services)
-        application = TimeControl(FaultInjector(serve_function_urls(services, functions)), simulated)
+        application = TimeControl(FaultInjector(serve_function_urls(ResentRequests(services), functions)), simulated)
         self._services = [monitoring.alarms, scaling, queues, functions, databases]
         for service in self._services:
             service.start()
@@ -203,29 +203,10 @@ class LocalAws:
         return {"status": "ok", "version": version(), "pid": os.getpid(), "port": self.port}
 
 
-#: Much longer than a client takes that has its answer, and not too long for one that still waits for the rest of it.
-_LINGER_SECONDS = 0.25
-
-
 class _RequestHandler(MotoRequestHandler):  # type: ignore[misc]  # moto is untyped
     """Quiet: one line per request says nothing that CloudWatch does not, and an invocation should not pay for it."""
 
     disable_nagle_algorithm = True
-
-    def finish(self) -> None:
-        """Let the client be the first to close.
-
-        Every answer ends its connection. A client of Go's, such as Terraform's provider, that has no time just then
-        may find the connection closed before it looks at the answer, and sends the request again: what it made is
-        there twice, or there already (https://github.com/golang/go/blob/go1.25.0/src/net/http/transport.go, "raced
-        with the response").
-        """
-        if self.request_version >= "HTTP/1.1":
-            # Where a fault was injected, the connection is gone.
-            with contextlib.suppress(OSError, ValueError), selectors.DefaultSelector() as selector:
-                selector.register(self.connection, selectors.EVENT_READ)
-                selector.select(_LINGER_SECONDS)
-        super().finish()
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:  # noqa: ARG002
         """Log what was sent again: whoever wonders why something is there twice finds it here."""
