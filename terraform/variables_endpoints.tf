@@ -126,6 +126,7 @@ variable "endpoints" {
     }))
     scale_to_zero = optional(object({
       cpu_cores         = optional(number, 2)
+      inference_ami     = optional(string)
       instance_type     = string
       max               = optional(number, 1)
       memory_mb         = optional(number, 1024)

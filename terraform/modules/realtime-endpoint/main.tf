@@ -5,18 +5,14 @@ module "instance_types" {
 locals {
   _types = module.instance_types.types
 
-  # What a CUDA image needs of the host's driver, where the default host is too old for it.
-  _ami_of_cuda = {
-    "cu124" = "al2-ami-sagemaker-inference-gpu-3-1"
-    "cu129" = "al2023-ami-sagemaker-inference-gpu-4-1"
-    "cu130" = "al2023-ami-sagemaker-inference-gpu-4-1"
-  }
+  # What each variant's image asks of its host, by the CUDA version in the image's tag.
+  _cuda = { for name, variant in var.variants : name => try(regex("-(cu1[0-9]{2})-", variant.model.image_uri)[0], "") }
 
   variants = {
     for name, variant in var.variants : name => merge(variant, {
       inference_ami = try(coalesce(
         variant.inference_ami,
-        lookup(local._ami_of_cuda, try(regex("-(cu1[0-9]{2})-", variant.model.image_uri)[0], ""), null),
+        lookup(module.instance_types.inference_amis, local._cuda[name], null),
       ), null)
     })
   }
