@@ -5,9 +5,9 @@ variable "endpoints" {
     - exactly one of these kinds:
       - serverless: memory_mb, max_concurrency and provisioned_concurrency (see modules/serverless-endpoint);
       - realtime: instance_type, instance_count, deployment, async, and further variants that share the traffic by
-        weight (see modules/realtime-endpoint); the first variant is called AllTraffic; with var.alarms its alarms
-        take part in a rollback, unless deployment.rollback_by_alarms is false, as the repair of an endpoint needs
-        whose alarms are firing;
+        weight (see modules/realtime-endpoint); the first variant is called AllTraffic; with var.alarms and deployment
+        ({} for its defaults) its alarms take part in a rollback, unless deployment.rollback_by_alarms is false, as the
+        repair of an endpoint needs whose alarms are firing: none of it replaces the endpoint;
       - scale_to_zero: instance_type and how many copies of the model at most; none runs while nobody asks (see
         modules/scale-to-zero-endpoint);
     - autoscaling: min, max, and by what: tracking, step or schedules (see modules/autoscaling); min is 1 unless
