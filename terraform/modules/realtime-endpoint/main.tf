@@ -146,7 +146,6 @@ resource "aws_sagemaker_endpoint_configuration" "embeddings" {
 # no count of requests is under zero.
 resource "aws_cloudwatch_metric_alarm" "no_rollback" {
   alarm_name          = "${var.name}-no-rollback"
-  actions_enabled     = false
   alarm_description   = "Never fires. Named by the deployments of ${var.name} while no other alarm shall take them back."
   comparison_operator = "LessThanThreshold"
   dimensions          = { EndpointName = var.name }
