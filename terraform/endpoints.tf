@@ -24,10 +24,22 @@ locals {
   ]...)
 }
 
+locals {
+  # What takes a deployment back, by endpoint, and what watches it at all: the endpoint's own alarm, too, which cannot fire.
+  _rollback_alarms = {
+    for key, endpoint in local.endpoints : key => endpoint.realtime.deployment == null ? [] : concat(
+      endpoint.realtime.deployment.rollback_alarms,
+      endpoint.realtime.deployment.rollback_by_alarms ? module.observability.rollback_alarm_names[key] : [],
+    ) if endpoint.kind == "realtime"
+  }
+  _watching_alarms = { for key, alarms in local._rollback_alarms : key => concat(["${local.endpoints[key].name}-no-rollback"], alarms) }
+}
+
 module "variant_model" {
   source   = "./modules/huggingface-model"
   for_each = local._further_variants
 
+  alarm_names          = local._watching_alarms[each.value.key]
   endpoint_name        = each.value.endpoint.name
   hardware             = try(module.instance_types.types[each.value.instance_type].hardware, "") == "gpu" ? "gpu" : "cpu"
   hub_token            = var.hub_token
@@ -44,15 +56,10 @@ module "realtime_endpoint" {
   source   = "./modules/realtime-endpoint"
   for_each = { for key, endpoint in local.endpoints : key => endpoint if endpoint.kind == "realtime" }
 
-  async        = each.value.realtime.async
-  config_name  = "${each.value.prefix}-config"
-  data_capture = each.value.data_capture
-  deployment = each.value.realtime.deployment == null ? null : merge(each.value.realtime.deployment, {
-    rollback_alarms = concat(
-      each.value.realtime.deployment.rollback_alarms,
-      each.value.realtime.deployment.rollback_by_alarms ? module.observability.rollback_alarm_names[each.key] : [],
-    )
-  })
+  async              = each.value.realtime.async
+  config_name        = "${each.value.prefix}-config"
+  data_capture       = each.value.data_capture
+  deployment         = each.value.realtime.deployment == null ? null : merge(each.value.realtime.deployment, { rollback_alarms = local._rollback_alarms[each.key] })
   kms_key_arn        = each.value.kms_key_arn
   log_retention_days = each.value.log_retention_days
   name               = each.value.name

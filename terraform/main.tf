@@ -37,6 +37,7 @@ module "model" {
   source   = "./modules/huggingface-model"
   for_each = local.endpoints
 
+  alarm_names          = lookup(local._watching_alarms, each.key, [])
   component_name       = each.value.component_name
   endpoint_name        = each.value.name
   hardware             = each.value.hardware

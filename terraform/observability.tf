@@ -17,10 +17,13 @@ module "observability" {
   endpoints = {
     for key, endpoint in local.endpoints : key => {
       component_name = endpoint.component_name
-      has_gpu        = endpoint.hardware == "gpu"
-      kind           = try(endpoint.realtime.async, null) == null ? endpoint.kind : "async"
-      name           = endpoint.name
-      variants       = concat(["AllTraffic"], try(keys(endpoint.realtime.variants), []))
+      gpus = merge(
+        { AllTraffic = try(module.instance_types.types[endpoint.instance_type].gpus, 0) },
+        { for further in values(local._further_variants) : further.variant => try(module.instance_types.types[further.instance_type].gpus, 0) if further.key == key },
+      )
+      kind     = try(endpoint.realtime.async, null) == null ? endpoint.kind : "async"
+      name     = endpoint.name
+      variants = concat(["AllTraffic"], try(keys(endpoint.realtime.variants), []))
     }
   }
 }

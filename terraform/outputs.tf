@@ -1,10 +1,13 @@
 locals {
   _deployed = merge(module.serverless_endpoint, module.realtime_endpoint, module.scale_to_zero_endpoint)
+
+  # These take requests by InvokeEndpointAsync alone.
+  _asynchronous = [for key, endpoint in local.endpoints : key if try(endpoint.realtime.async, null) != null]
 }
 
 output "alarm_names" {
-  description = "Names of the alarms by <endpoint>/<variant>/<alarm>; empty without alarms."
-  value       = module.observability.alarm_names
+  description = "Names of the alarms by <endpoint>/<variant>/<alarm>, and of the composite one of each endpoint by <endpoint>/unhealthy; empty without alarms."
+  value       = merge(module.observability.alarm_names, { for key, name in module.observability.unhealthy_alarm_names : "${key}/unhealthy" => name })
 }
 
 output "dashboard_name" {
@@ -71,20 +74,26 @@ output "endpoints" {
 }
 
 output "invoke_policy_json" {
-  description = "IAM policy that lets an application invoke these endpoints and nothing else; attach it to the application's role."
+  description = "IAM policy that lets an application invoke these endpoints and nothing else; attach it to the application's role. To put requests under an asynchronous endpoint's input_path and read its answers, the application needs a policy for the bucket beside it."
   value = jsonencode({
     Version = "2012-10-17"
     Statement = [
-      {
-        Sid    = "InvokeEmbeddingEndpoints"
-        Effect = "Allow"
-        Action = "sagemaker:InvokeEndpoint"
-        # A request to an inference component is allowed on the component and on its endpoint.
-        Resource = concat(
-          [for endpoint in local._deployed : endpoint.arn],
-          [for key, endpoint in module.scale_to_zero_endpoint : "${split(":endpoint/", endpoint.arn)[0]}:inference-component/${endpoint.component_name}"],
-        )
-      },
+      for statement in [
+        {
+          Sid    = "InvokeEmbeddingEndpoints"
+          Action = "sagemaker:InvokeEndpoint"
+          # A request to an inference component is allowed on the component and on its endpoint.
+          Resource = concat(
+            [for key, endpoint in local._deployed : endpoint.arn if !contains(local._asynchronous, key)],
+            [for key, endpoint in module.scale_to_zero_endpoint : "${split(":endpoint/", endpoint.arn)[0]}:inference-component/${endpoint.component_name}"],
+          )
+        },
+        {
+          Sid      = "QueueForEmbeddingEndpoints"
+          Action   = "sagemaker:InvokeEndpointAsync"
+          Resource = [for key in local._asynchronous : local._deployed[key].arn]
+        },
+      ] : merge(statement, { Effect = "Allow" }) if length(statement.Resource) > 0
     ]
   })
 }

@@ -5,9 +5,9 @@ variable "endpoints" {
     - exactly one of these kinds:
       - serverless: memory_mb, max_concurrency and provisioned_concurrency (see modules/serverless-endpoint);
       - realtime: instance_type, instance_count, deployment, async, and further variants that share the traffic by
-        weight (see modules/realtime-endpoint); the first variant is called AllTraffic; with var.alarms its alarms
-        take part in a rollback, unless deployment.rollback_by_alarms is false, as the repair of an endpoint needs
-        whose alarms are firing;
+        weight (see modules/realtime-endpoint); the first variant is called AllTraffic; with var.alarms and deployment
+        ({} for its defaults) its alarms take part in a rollback, unless deployment.rollback_by_alarms is false, as the
+        repair of an endpoint needs whose alarms are firing: none of it replaces the endpoint;
       - scale_to_zero: instance_type and how many copies of the model at most; none runs while nobody asks (see
         modules/scale-to-zero-endpoint);
     - autoscaling: min, max, and by what: tracking, step or schedules (see modules/autoscaling); min is 1 unless
@@ -126,6 +126,7 @@ variable "endpoints" {
     }))
     scale_to_zero = optional(object({
       cpu_cores         = optional(number, 2)
+      inference_ami     = optional(string)
       instance_type     = string
       max               = optional(number, 1)
       memory_mb         = optional(number, 1024)
@@ -168,6 +169,12 @@ variable "endpoints" {
     error_message = "Two endpoints would have the same name. Names are: ${join(", ", [for key, endpoint in var.endpoints : "${key} = ${coalesce(endpoint.endpoint_name, "${var.name}-${key}-endpoint")}"])}. Change an endpoint_name or a key."
   }
   validation {
+    # Keys, and <key>-<variant>, begin the names of roles and alarms. The alarm on model-errors of one is that on errors of
+    # another with the key <key>-model, and the alarm that wakes an endpoint is <name>-<key>-endpoint-wake.
+    condition     = alltrue([for fleets in values({ for each in flatten([for key, endpoint in var.endpoints : [for fleet in concat([key], [for variant in try(keys(endpoint.realtime.variants), []) : "${key}/${variant}"], endpoint.scale_to_zero == null ? [] : ["${key}/endpoint"]) : [for ending in ["", "-model"] : { fleet = fleet, name = "${lower(replace(fleet, "/", "-"))}${ending}" }]]]) : each.name => each.fleet... }) : length(fleets) == 1])
+    error_message = "Names of roles and alarms begin with <name>-<key> or <name>-<key>-<variant>, without regard to case, and would be the same for ${join("; for ", distinct([for fleets in values({ for each in flatten([for key, endpoint in var.endpoints : [for fleet in concat([key], [for variant in try(keys(endpoint.realtime.variants), []) : "${key}/${variant}"], endpoint.scale_to_zero == null ? [] : ["${key}/endpoint"]) : [for ending in ["", "-model"] : { fleet = fleet, name = "${lower(replace(fleet, "/", "-"))}${ending}" }]]]) : each.name => each.fleet... }) : join(" and ", fleets) if length(fleets) > 1]))}. Write another key, or another name for the variant."
+  }
+  validation {
     condition     = alltrue([for endpoint in values(var.endpoints) : length([for kind in ["realtime", "scale_to_zero", "serverless"] : kind if endpoint[kind] != null]) == 1])
     error_message = "Every endpoint is of one kind: write exactly one of serverless = {} (no instances, paid by request), realtime = { instance_type = \"ml.g4dn.xlarge\" } (instances, paid by the hour) and scale_to_zero = { instance_type = \"ml.g4dn.xlarge\" } (instances while somebody asks). Not so: ${join(", ", [for key, endpoint in var.endpoints : key if length([for kind in ["realtime", "scale_to_zero", "serverless"] : kind if endpoint[kind] != null]) != 1])}."
   }
@@ -202,11 +209,11 @@ variable "endpoints" {
   validation {
     # An update starts over with the initial count: one under the floor would drop capacity under load.
     condition     = alltrue([for endpoint in values(var.endpoints) : endpoint.realtime == null || endpoint.autoscaling == null ? true : alltrue([for count in concat([endpoint.realtime.instance_count], values(endpoint.realtime.variants)[*].instance_count) : count >= coalesce(endpoint.autoscaling.min, 1) || endpoint.realtime.async != null])])
-    error_message = "realtime.instance_count, also of variants, must not be under autoscaling.min: every update of an endpoint starts with that many. Raise it, in: ${join(", ", [for key, endpoint in var.endpoints : key if endpoint.realtime != null && endpoint.autoscaling != null])}."
+    error_message = "realtime.instance_count, also of variants, must not be under autoscaling.min: every update of an endpoint starts with that many. Raise it, in: ${join(", ", [for key, endpoint in var.endpoints : key if endpoint.realtime == null || endpoint.autoscaling == null || try(endpoint.realtime.async, null) != null ? false : min(concat([endpoint.realtime.instance_count], values(endpoint.realtime.variants)[*].instance_count)...) < coalesce(endpoint.autoscaling.min, 1)])}."
   }
   validation {
     condition     = alltrue([for endpoint in values(var.endpoints) : endpoint.serverless == null || endpoint.autoscaling == null ? true : endpoint.serverless.provisioned_concurrency == null ? false : endpoint.serverless.provisioned_concurrency >= coalesce(endpoint.autoscaling.min, 1) && coalesce(endpoint.autoscaling.max, 1) <= endpoint.serverless.max_concurrency])
-    error_message = "A serverless endpoint scales with its requests by itself; autoscaling is for its warm containers. Set serverless.provisioned_concurrency, from autoscaling.min up, and autoscaling.max no higher than serverless.max_concurrency, or leave autoscaling out. Concerns: ${join(", ", [for key, endpoint in var.endpoints : key if endpoint.serverless != null && endpoint.autoscaling != null])}."
+    error_message = "A serverless endpoint scales with its requests by itself; autoscaling is for its warm containers. Set serverless.provisioned_concurrency, from autoscaling.min up, and autoscaling.max no higher than serverless.max_concurrency, or leave autoscaling out. Not so: ${join(", ", [for key, endpoint in var.endpoints : key if endpoint.serverless == null || endpoint.autoscaling == null ? false : endpoint.serverless.provisioned_concurrency == null ? true : endpoint.serverless.provisioned_concurrency < coalesce(endpoint.autoscaling.min, 1) || coalesce(endpoint.autoscaling.max, 1) > endpoint.serverless.max_concurrency])}."
   }
   validation {
     condition     = alltrue([for endpoint in values(var.endpoints) : endpoint.autoscaling == null ? true : (endpoint.scale_to_zero == null) == (endpoint.autoscaling.max != null) && (endpoint.scale_to_zero == null || endpoint.autoscaling.min == null && endpoint.autoscaling.step == null)])

@@ -1,5 +1,5 @@
 # A queue for large batches: requests and answers lie in S3, and no instance runs while the queue is empty.
-# The bucket must exist, in the same region.
+# The bucket must exist, in the same region: write yours.
 
 name        = "alex"
 environment = "prod"

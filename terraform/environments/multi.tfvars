@@ -1,4 +1,5 @@
 # Several endpoints in one state: a cheap one for development texts, two models that share real traffic, and a queue.
+# The queue's bucket must exist, in the same region: write yours.
 
 name        = "alex"
 environment = "staging"

@@ -193,6 +193,8 @@ run "nights" {
       cleanup = { schedule = "rate(1 day)", max = 5 }
       evening = { schedule = "cron(0 20 ? * MON-FRI *)", timezone = "Europe/Berlin", min = 1, max = 1 }
       launch  = { schedule = "at(2027-01-31T08:00:00)", min = 5 }
+      first   = { schedule = "cron(0/15 7-19 ? JAN,JUL 2#1 2027-2030)", timezone = "Etc/GMT+9", min = 2 }
+      last    = { schedule = "cron(30 5,17 LW * ? 2027/2)", timezone = "Pacific/Port_Moresby", min = 2 }
       month   = { schedule = "cron(0 6 1 * ? *)", timezone = "America/Argentina/Buenos_Aires", min = 2 }
     }
   }

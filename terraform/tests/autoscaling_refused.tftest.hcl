@@ -211,3 +211,25 @@ run "in_faster_than_out" {
 
   expect_failures = [var.tracking]
 }
+
+run "burstable_instances" {
+  command = plan
+  module { source = "./modules/autoscaling" }
+
+  variables {
+    target = { kind = "instances", endpoint_name = "alex-embedding-endpoint", instance_type = "ml.t2.medium" }
+  }
+
+  expect_failures = [var.target]
+}
+
+run "custom_statistic_in_percentiles" {
+  command = plan
+  module { source = "./modules/autoscaling" }
+
+  variables {
+    tracking = { custom = { metric_name = "m", namespace = "n", statistic = "p95" }, value = 1 }
+  }
+
+  expect_failures = [var.tracking]
+}

@@ -1,4 +1,4 @@
-# Steps and schedules that are refused.
+# Schedules that are refused.
 
 mock_provider "aws" {
   source          = "./tests/mocks"
@@ -10,50 +10,6 @@ variables {
   name     = "alex-embedding"
   target   = { kind = "instances", endpoint_name = "alex-embedding-endpoint" }
   tracking = { value = 600 }
-}
-
-run "step_without_bounds" {
-  command = plan
-  module { source = "./modules/autoscaling" }
-
-  variables {
-    step = { metric_name = "m", threshold = 1, steps = [{ change = 1 }] }
-  }
-
-  expect_failures = [var.step]
-}
-
-run "step_of_nothing" {
-  command = plan
-  module { source = "./modules/autoscaling" }
-
-  variables {
-    step = { metric_name = "m", threshold = 1, steps = [{ change = 0, lower = 0 }] }
-  }
-
-  expect_failures = [var.step]
-}
-
-run "step_upside_down" {
-  command = plan
-  module { source = "./modules/autoscaling" }
-
-  variables {
-    step = { metric_name = "m", threshold = 1, steps = [{ change = 1, lower = 5, upper = 2 }] }
-  }
-
-  expect_failures = [var.step]
-}
-
-run "step_by_an_unknown_comparison" {
-  command = plan
-  module { source = "./modules/autoscaling" }
-
-  variables {
-    step = { comparison = ">", metric_name = "m", threshold = 1, steps = [{ change = 1, lower = 0 }] }
-  }
-
-  expect_failures = [var.step]
 }
 
 run "cron_of_unix" {
@@ -139,6 +95,95 @@ run "instances_switched_off_at_night" {
 
   variables {
     schedules = { evening = { schedule = "cron(0 20 ? * MON-FRI *)", min = 0, max = 0 } }
+  }
+
+  expect_failures = [var.schedules]
+}
+
+run "hour_after_the_last" {
+  command = plan
+  module { source = "./modules/autoscaling" }
+
+  variables {
+    schedules = { evening = { schedule = "cron(0 25 ? * MON-FRI *)", min = 1 } }
+  }
+
+  expect_failures = [var.schedules]
+}
+
+run "minute_and_weekday_that_do_not_exist" {
+  command = plan
+  module { source = "./modules/autoscaling" }
+
+  variables {
+    schedules = { evening = { schedule = "cron(99 20 ? * FOO *)", min = 1 } }
+  }
+
+  expect_failures = [var.schedules]
+}
+
+run "cron_of_punctuation" {
+  command = plan
+  module { source = "./modules/autoscaling" }
+
+  variables {
+    schedules = { evening = { schedule = "cron(, / ? - # *)", min = 1 } }
+  }
+
+  expect_failures = [var.schedules]
+}
+
+run "moment_that_does_not_exist" {
+  command = plan
+  module { source = "./modules/autoscaling" }
+
+  variables {
+    schedules = { evening = { schedule = "at(2027-13-45T99:99:99)", min = 1 } }
+  }
+
+  expect_failures = [var.schedules]
+}
+
+run "thirtieth_of_february" {
+  command = plan
+  module { source = "./modules/autoscaling" }
+
+  variables {
+    schedules = { evening = { schedule = "at(2027-02-30T08:00:00)", min = 1 } }
+  }
+
+  expect_failures = [var.schedules]
+}
+
+run "time_zone_without_an_area" {
+  command = plan
+  module { source = "./modules/autoscaling" }
+
+  variables {
+    schedules = { evening = { schedule = "cron(0 20 ? * MON-FRI *)", timezone = "Mordor/Barad_dur", min = 1 } }
+  }
+
+  expect_failures = [var.schedules]
+}
+
+run "least_over_the_most_there_may_be" {
+  command = plan
+  module { source = "./modules/autoscaling" }
+
+  variables {
+    schedules = { evening = { schedule = "cron(0 20 ? * MON-FRI *)", min = 6 } }
+  }
+
+  expect_failures = [var.schedules]
+}
+
+run "most_under_the_least_there_must_be" {
+  command = plan
+  module { source = "./modules/autoscaling" }
+
+  variables {
+    capacity  = { min = 2, max = 5 }
+    schedules = { evening = { schedule = "cron(0 20 ? * MON-FRI *)", max = 1 } }
   }
 
   expect_failures = [var.schedules]

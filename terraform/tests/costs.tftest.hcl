@@ -128,6 +128,28 @@ run "concurrency_in_percent" {
   expect_failures = [var.alarms]
 }
 
+run "gpu_memory_of_four_gpus" {
+  command = plan
+  module { source = "./modules/observability" }
+
+  variables {
+    alarms = { gpu_memory_percent = 360 }
+  }
+
+  expect_failures = [var.alarms]
+}
+
+run "gpu_memory_as_a_share" {
+  command = plan
+  module { source = "./modules/observability" }
+
+  variables {
+    alarms = { gpu_memory_percent = 0.9 }
+  }
+
+  expect_failures = [var.alarms]
+}
+
 run "silence_over_a_day" {
   command = plan
   module { source = "./modules/observability" }
@@ -144,6 +166,7 @@ run "address_without_a_domain" {
   module { source = "./modules/observability" }
 
   variables {
+    alarms        = {}
     notifications = { emails = ["team"] }
   }
 
@@ -155,6 +178,7 @@ run "unknown_protocol" {
   module { source = "./modules/observability" }
 
   variables {
+    alarms        = {}
     notifications = { subscriptions = { chat = { protocol = "slack", endpoint = "https://example.com" } } }
   }
 
@@ -166,6 +190,7 @@ run "topic_by_name" {
   module { source = "./modules/observability" }
 
   variables {
+    alarms        = {}
     notifications = { topic_arn = "operations" }
   }
 
@@ -177,7 +202,19 @@ run "subscribers_of_anothers_topic" {
   module { source = "./modules/observability" }
 
   variables {
+    alarms        = {}
     notifications = { emails = ["team@example.com"], topic_arn = "arn:aws:sns:us-east-1:123456789012:operations" }
+  }
+
+  expect_failures = [var.notifications]
+}
+
+run "somebody_to_tell_and_nothing_to_tell" {
+  command = plan
+  module { source = "./modules/observability" }
+
+  variables {
+    notifications = { emails = ["team@example.com"] }
   }
 
   expect_failures = [var.notifications]

@@ -235,3 +235,56 @@ run "token_level_vectors_cause_a_warning" {
 
   expect_failures = [check.pooled_vectors]
 }
+
+run "key_that_begins_anothers_alarms" {
+  command = plan
+
+  variables {
+    endpoints = {
+      embedding       = { model = { hub_id = "a/b" }, serverless = {} }
+      embedding-model = { model = { hub_id = "a/b" }, serverless = {} }
+    }
+  }
+
+  expect_failures = [var.endpoints]
+}
+
+run "key_of_a_variants_name" {
+  command = plan
+
+  variables {
+    endpoints = {
+      search           = { model = { hub_id = "a/b" }, realtime = { instance_type = "ml.c7i.xlarge", variants = { candidate = { model = { hub_id = "a/c" } } } } }
+      search-candidate = { model = { hub_id = "a/b" }, serverless = {} }
+    }
+  }
+
+  expect_failures = [var.endpoints]
+}
+
+run "variants_that_differ_in_case" {
+  command = plan
+
+  variables {
+    endpoints = { search = { model = { hub_id = "a/b" }, realtime = { instance_type = "ml.c7i.xlarge", variants = { A = { model = { hub_id = "a/c" } }, a = { model = { hub_id = "a/c" } } } } } }
+  }
+
+  expect_failures = [var.endpoints]
+}
+
+run "queue_of_a_sleeping_endpoints_name" {
+  command = plan
+
+  variables {
+    endpoints = {
+      search = { model = { hub_id = "a/b" }, scale_to_zero = { instance_type = "ml.c7i.xlarge" } }
+      search-endpoint = {
+        model       = { hub_id = "a/b" }
+        autoscaling = { max = 2, tracking = {} }
+        realtime    = { instance_type = "ml.c7i.xlarge", async = { input_path = "s3://my-bucket/requests", output_path = "s3://my-bucket/answers" } }
+      }
+    }
+  }
+
+  expect_failures = [var.endpoints]
+}

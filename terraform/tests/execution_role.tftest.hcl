@@ -265,3 +265,24 @@ run "for_an_inference_component" {
     error_message = "The role may publish the component's metrics too."
   }
 }
+
+run "for_watched_deployments" {
+  command = plan
+  module { source = "./modules/execution-role" }
+
+  variables {
+    alarm_names = ["alex-embedding-endpoint-no-rollback", "alex-embedding-errors"]
+  }
+
+  assert {
+    condition = [for statement in jsondecode(aws_iam_role_policy.embeddings.policy).Statement : statement if statement.Sid == "WatchDeployments"] == [
+      {
+        Sid      = "WatchDeployments"
+        Effect   = "Allow"
+        Action   = "cloudwatch:DescribeAlarms"
+        Resource = ["arn:aws:cloudwatch:us-east-1:123456789012:alarm:alex-embedding-endpoint-no-rollback", "arn:aws:cloudwatch:us-east-1:123456789012:alarm:alex-embedding-errors"]
+      },
+    ]
+    error_message = "SageMaker must be able to look up these alarms, and no others."
+  }
+}

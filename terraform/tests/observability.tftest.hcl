@@ -10,7 +10,7 @@ variables {
   endpoints = {
     batch     = { kind = "async", name = "alex-batch-endpoint" }
     embedding = { kind = "serverless", name = "alex-embedding-endpoint" }
-    gpu       = { kind = "realtime", name = "alex-gpu-endpoint", has_gpu = true, variants = ["AllTraffic", "candidate"] }
+    gpu       = { kind = "realtime", name = "alex-gpu-endpoint", gpus = { AllTraffic = 1, candidate = 4 }, variants = ["AllTraffic", "candidate"] }
     sleeping  = { kind = "scale_to_zero", name = "alex-sleeping-endpoint", component_name = "alex-sleeping-component" }
   }
 }
@@ -68,6 +68,10 @@ run "alarms" {
   assert {
     condition     = aws_cloudwatch_metric_alarm.embeddings["gpu/candidate/gpu-memory"].namespace == "/aws/sagemaker/Endpoints" && aws_cloudwatch_metric_alarm.embeddings["gpu/candidate/gpu-memory"].metric_name == "GPUMemoryUtilization" && aws_cloudwatch_metric_alarm.embeddings["gpu/candidate/gpu-memory"].dimensions == tomap({ EndpointName = "alex-gpu-endpoint", VariantName = "candidate" })
     error_message = "The memory of each fleet's GPUs must be watched."
+  }
+  assert {
+    condition     = [for key, alarm in aws_cloudwatch_metric_alarm.embeddings : "${key} ${alarm.threshold}" if endswith(key, "/gpu-memory")] == ["gpu/AllTraffic/gpu-memory 90", "gpu/candidate/gpu-memory 360"]
+    error_message = "Of four GPUs 90 % are 360, as the metric adds them up; what has none is not watched."
   }
   assert {
     condition     = aws_cloudwatch_metric_alarm.embeddings["sleeping/AllTraffic/errors"].dimensions == tomap({ InferenceComponentName = "alex-sleeping-component" })

@@ -180,3 +180,48 @@ run "endpoint_that_scales_to_zero" {
     error_message = ".env must name the endpoint and its inference component."
   }
 }
+
+run "endpoint_with_a_queue" {
+  command = plan
+
+  variables {
+    alarms = {}
+    endpoints = {
+      batch = {
+        model    = { hub_id = "a/b" }
+        realtime = { instance_type = "ml.c7i.xlarge", async = { input_path = "s3://my-bucket/requests", output_path = "s3://my-bucket/answers" } }
+      }
+      embedding = { model = { hub_id = "a/b" }, serverless = {} }
+    }
+  }
+
+  assert {
+    condition = jsondecode(output.invoke_policy_json).Statement == [
+      { Sid = "InvokeEmbeddingEndpoints", Effect = "Allow", Action = "sagemaker:InvokeEndpoint", Resource = ["arn:aws:sagemaker:us-east-1:123456789012:endpoint/alex-embedding-endpoint"] },
+      { Sid = "QueueForEmbeddingEndpoints", Effect = "Allow", Action = "sagemaker:InvokeEndpointAsync", Resource = ["arn:aws:sagemaker:us-east-1:123456789012:endpoint/mocked"] },
+    ]
+    error_message = "A queue takes requests by an action of its own."
+  }
+  assert {
+    condition     = output.alarm_names["batch/AllTraffic/errors"] == "alex-batch-errors" && output.alarm_names["batch/unhealthy"] == "alex-batch-unhealthy"
+    error_message = "All alarms must be told by name, the composite ones too."
+  }
+}
+
+run "endpoint_with_a_queue_alone" {
+  command = plan
+
+  variables {
+    endpoints = {
+      batch = {
+        model    = { hub_id = "a/b" }
+        realtime = { instance_type = "ml.c7i.xlarge", async = { input_path = "s3://my-bucket/requests", output_path = "s3://my-bucket/answers" } }
+      }
+    }
+  }
+
+  assert {
+    condition     = [for statement in jsondecode(output.invoke_policy_json).Statement : statement.Action] == ["sagemaker:InvokeEndpointAsync"]
+    error_message = "A policy must have no statement without a resource, which IAM refuses."
+  }
+}

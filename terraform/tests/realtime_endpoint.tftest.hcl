@@ -38,8 +38,24 @@ run "defaults" {
     error_message = "CUDA 12.2 runs on the default host."
   }
   assert {
-    condition     = length(aws_sagemaker_endpoint.embeddings.deployment_config) == 0 && length(aws_sagemaker_endpoint_configuration.embeddings.async_inference_config) == 0 && length(aws_sagemaker_endpoint_configuration.embeddings.data_capture_config) == 0
+    condition     = length(aws_sagemaker_endpoint_configuration.embeddings.async_inference_config) == 0 && length(aws_sagemaker_endpoint_configuration.embeddings.data_capture_config) == 0
     error_message = "Nothing else must be set that was not asked for."
+  }
+  assert {
+    condition = jsonencode(aws_sagemaker_endpoint.embeddings.deployment_config) == jsonencode([{
+      auto_rollback_configuration = [{ alarms = [{ alarm_name = "alex-embedding-endpoint-no-rollback" }] }]
+      blue_green_update_policy = [{
+        maximum_execution_timeout_in_seconds = 3600
+        termination_wait_in_seconds          = 0
+        traffic_routing_configuration        = [{ canary_size = [], linear_step_size = [], type = "ALL_AT_ONCE", wait_interval_in_seconds = 0 }]
+      }]
+      rolling_update_policy = []
+    }])
+    error_message = "A deployment must be all at once, and have an alarm: without one the endpoint would be replaced when it gets one."
+  }
+  assert {
+    condition     = aws_cloudwatch_metric_alarm.no_rollback.comparison_operator == "LessThanThreshold" && aws_cloudwatch_metric_alarm.no_rollback.threshold == 0 && aws_cloudwatch_metric_alarm.no_rollback.statistic == "Sum" && aws_cloudwatch_metric_alarm.no_rollback.treat_missing_data == "notBreaching"
+    error_message = "This alarm must not fire: no sum of requests is under zero."
   }
   assert {
     condition     = aws_sagemaker_endpoint.embeddings.endpoint_config_name == output.config_name && can(regex("^alex-embedding-endpoint-[0-9a-f]{8}$", output.config_name))
@@ -126,7 +142,7 @@ run "linear" {
     error_message = "The traffic must move by quarters."
   }
   assert {
-    condition     = length(aws_sagemaker_endpoint.embeddings.deployment_config[0].auto_rollback_configuration) == 0
+    condition     = one(one(aws_sagemaker_endpoint.embeddings.deployment_config[0].auto_rollback_configuration).alarms).alarm_name == "alex-embedding-endpoint-no-rollback"
     error_message = "Without alarms nothing rolls back by itself."
   }
 }
@@ -155,14 +171,14 @@ run "rolling" {
   module { source = "./modules/realtime-endpoint" }
 
   variables {
-    deployment = { percent = 5, strategy = "rolling", timeout_s = 14400 }
+    deployment = { bake_s = 60, percent = 5, strategy = "rolling", timeout_s = 1800 }
   }
 
   assert {
     condition = (
       length(aws_sagemaker_endpoint.embeddings.deployment_config[0].blue_green_update_policy) == 0 &&
       aws_sagemaker_endpoint.embeddings.deployment_config[0].rolling_update_policy[0].maximum_batch_size[0].value == 5 &&
-      aws_sagemaker_endpoint.embeddings.deployment_config[0].rolling_update_policy[0].maximum_execution_timeout_in_seconds == 14400
+      aws_sagemaker_endpoint.embeddings.deployment_config[0].rolling_update_policy[0].maximum_execution_timeout_in_seconds == 1800
     )
     error_message = "Instances must be replaced by twentieths."
   }

@@ -185,3 +185,14 @@ run "volume_over_the_limit" {
 
   expect_failures = [var.variants]
 }
+
+run "image_for_a_host_that_the_provider_does_not_know" {
+  command = plan
+  module { source = "./modules/realtime-endpoint" }
+
+  variables {
+    variants = { AllTraffic = { instance_type = "ml.g5.xlarge", model = { name = "m", image_uri = "683313688378.dkr.ecr.us-east-1.amazonaws.com/tei:2.0.1-tei1.9.3-gpu-py310-cu129-ubuntu24.04" } } }
+  }
+
+  expect_failures = [var.variants]
+}

@@ -54,12 +54,12 @@ run "bake_over_an_hour" {
   expect_failures = [var.deployment]
 }
 
-run "timeout_too_long_for_rolling" {
+run "timeout_after_the_providers" {
   command = plan
   module { source = "./modules/realtime-endpoint" }
 
   variables {
-    deployment = { strategy = "rolling", timeout_s = 28800 }
+    deployment = { timeout_s = 3660 }
   }
 
   expect_failures = [var.deployment]
@@ -71,6 +71,28 @@ run "timeout_too_short" {
 
   variables {
     deployment = { timeout_s = 60 }
+  }
+
+  expect_failures = [var.deployment]
+}
+
+run "bakes_longer_than_the_timeout" {
+  command = plan
+  module { source = "./modules/realtime-endpoint" }
+
+  variables {
+    deployment = { bake_s = 300, percent = 5, strategy = "rolling" }
+  }
+
+  expect_failures = [var.deployment]
+}
+
+run "canary_that_bakes_twice" {
+  command = plan
+  module { source = "./modules/realtime-endpoint" }
+
+  variables {
+    deployment = { bake_s = 300, timeout_s = 600 }
   }
 
   expect_failures = [var.deployment]

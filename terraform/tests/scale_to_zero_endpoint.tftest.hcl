@@ -116,3 +116,31 @@ run "on_cpus_in_a_vpc" {
     error_message = "What does not sleep needs no alarm to wake it."
   }
 }
+
+run "host_fits_the_images_cuda" {
+  command = plan
+  module { source = "./modules/scale-to-zero-endpoint" }
+
+  variables {
+    model = { image_uri = "683313688378.dkr.ecr.us-east-1.amazonaws.com/tei:2.0.1-tei1.9.3-gpu-py310-cu129-ubuntu24.04", name = "m", role_arn = "r" }
+  }
+
+  assert {
+    condition     = jsondecode(aws_cloudformation_stack.embeddings.template_body).Resources.EndpointConfig.Properties.ProductionVariants[0].InferenceAmiVersion == "al2023-ami-sagemaker-inference-gpu-4-1"
+    error_message = "CUDA 12.9 needs a newer driver than the default host's."
+  }
+}
+
+run "host_by_choice" {
+  command = plan
+  module { source = "./modules/scale-to-zero-endpoint" }
+
+  variables {
+    scale_to_zero = { inference_ami = "al2-ami-sagemaker-inference-gpu-2-1", instance_type = "ml.g4dn.xlarge" }
+  }
+
+  assert {
+    condition     = jsondecode(aws_cloudformation_stack.embeddings.template_body).Resources.EndpointConfig.Properties.ProductionVariants[0].InferenceAmiVersion == "al2-ami-sagemaker-inference-gpu-2-1"
+    error_message = "A choice must stand."
+  }
+}

@@ -165,3 +165,27 @@ run "configuration_name_too_long" {
 
   expect_failures = [var.config_name]
 }
+
+run "x86_image_on_graviton" {
+  command = plan
+  module { source = "./modules/scale-to-zero-endpoint" }
+
+  variables {
+    model         = { image_uri = "683313688378.dkr.ecr.us-east-1.amazonaws.com/tei-cpu:2.0.1-tei1.8.2-cpu-py310-ubuntu22.04", name = "m", role_arn = "r" }
+    scale_to_zero = { instance_type = "ml.c7g.xlarge" }
+  }
+
+  expect_failures = [var.model]
+}
+
+run "tei_on_a_gpu_that_is_too_old" {
+  command = plan
+  module { source = "./modules/scale-to-zero-endpoint" }
+
+  variables {
+    model         = { image_uri = "683313688378.dkr.ecr.us-east-1.amazonaws.com/tei:2.0.1-tei1.8.2-gpu-py310-cu122-ubuntu22.04", name = "m", role_arn = "r" }
+    scale_to_zero = { instance_type = "ml.p3.2xlarge" }
+  }
+
+  expect_failures = [var.model]
+}

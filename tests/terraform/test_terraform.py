@@ -11,6 +11,8 @@ from tests.terraform.running import SOURCE, add_packages, init, terraform
 
 MODULES = sorted(path.name for path in (SOURCE / "modules").iterdir())
 RUN = re.compile(r'^run "', re.MULTILINE)
+#: A page's fragments of one file of variables; the later ones go with the first.
+VARIABLES_BLOCK = re.compile(r"^```(?:hcl|terraform)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 HCL_BLOCK = re.compile(r"^```hcl\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 pytestmark = pytest.mark.skipif(shutil.which("terraform") is None, reason="terraform is not installed")
@@ -100,11 +102,12 @@ def root_with_environments(root: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/infrastructure.md"])
-def test_examples_of_the_root_can_be_planned(root_with_environments: Path, page: str) -> None:
-    (block,) = HCL_BLOCK.findall((SOURCE.parent / page).read_text())
-    needed = "" if "environment" in block else 'name = "alex"\nenvironment = "dev"\n'
-    (root_with_environments / "page.tfvars").write_text(needed + block)
+@pytest.mark.parametrize(("page", "count"), [("README.md", 2), ("docs/infrastructure.md", 1)])
+def test_examples_of_the_root_can_be_planned(root_with_environments: Path, page: str, count: int) -> None:
+    blocks = VARIABLES_BLOCK.findall((SOURCE.parent / page).read_text())
+    assert len(blocks) == count
+    needed = "" if "environment" in blocks[0] else 'name = "alex"\nenvironment = "dev"\n'
+    (root_with_environments / "page.tfvars").write_text("\n".join([needed, *blocks]))
     said = terraform(root_with_environments, "test", "-test-directory=tests/environments", "-var-file=page.tfvars")
     assert "1 passed, 0 failed." in said
 

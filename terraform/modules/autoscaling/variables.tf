@@ -43,18 +43,12 @@ variable "schedules" {
   nullable = false
 
   validation {
-    # The service wants a question mark for one of the two kinds of day.
-    condition = alltrue([for action in values(var.schedules) : anytrue([
-      can(regex("^cron\\([0-9*/,-]+ [0-9*/,-]+ \\? [0-9A-Z*/,-]+ [0-9A-Z*/,#L-]+ [0-9*/,-]+\\)$", action.schedule)),
-      can(regex("^cron\\([0-9*/,-]+ [0-9*/,-]+ [0-9*/,LW-]+ [0-9A-Z*/,-]+ \\? [0-9*/,-]+\\)$", action.schedule)),
-      can(regex("^rate\\(([2-9]|[1-9][0-9]+) (minutes|hours|days)\\)$|^rate\\(1 (minute|hour|day)\\)$", action.schedule)),
-      can(regex("^at\\([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\\)$", action.schedule)),
-    ])])
-    error_message = "${var.name}: ${join(", ", [for name, action in var.schedules : "${name} = \"${action.schedule}\""])}: write cron(minute hour day month weekday year) with ? for the day or the weekday, such as cron(0 20 ? * MON-FRI *), or rate(1 day), or at(2027-01-31T08:00:00)."
+    condition     = alltrue([for action in values(var.schedules) : anytrue([for pattern in local._schedule_patterns : can(regex(pattern, action.schedule))]) || can(regex("^at\\(.{19}\\)$", action.schedule)) && can(timeadd("${substr(action.schedule, 3, 19)}Z", "0s"))])
+    error_message = "${var.name}: ${join(", ", [for name, action in var.schedules : "${name} = \"${action.schedule}\"" if !(anytrue([for pattern in local._schedule_patterns : can(regex(pattern, action.schedule))]) || can(regex("^at\\(.{19}\\)$", action.schedule)) && can(timeadd("${substr(action.schedule, 3, 19)}Z", "0s")))])}: write cron(minute hour day month weekday year) with ? for the day or the weekday, such as cron(0 20 ? * MON-FRI *), or rate(1 day), or at(2027-01-31T08:00:00). Minutes go to 59, hours to 23, weekdays from 1 (SUN) to 7."
   }
   validation {
-    condition     = alltrue([for action in values(var.schedules) : can(regex("^(UTC|GMT|[A-Z][A-Za-z]+(/[A-Za-z0-9_+-]+){1,2})$", action.timezone))])
-    error_message = "${var.name}: a schedule's timezone must be an IANA name, such as Europe/Berlin or America/New_York, which follows summer time; abbreviations such as CET do not."
+    condition     = alltrue([for action in values(var.schedules) : can(regex(local._timezone_pattern, action.timezone))])
+    error_message = "${var.name}: ${join(", ", [for name, action in var.schedules : "${name} in \"${action.timezone}\"" if !can(regex(local._timezone_pattern, action.timezone))])}: a schedule's timezone must be an IANA name of an area and a city, such as Europe/Berlin or America/New_York, which follows summer time; abbreviations such as CET do not. Whether there is such a city is seen only in the apply."
   }
   validation {
     condition     = alltrue([for action in values(var.schedules) : action.min != null || action.max != null])
@@ -63,6 +57,10 @@ variable "schedules" {
   validation {
     condition     = alltrue([for action in values(var.schedules) : alltrue([for count in [action.min, action.max] : count == null ? true : count >= local._kind.least && floor(count) == count]) && (action.min == null || action.max == null ? true : action.min <= action.max)])
     error_message = "${var.name}: a schedule's min and max must be whole numbers of at least ${local._kind.least}, and min no more than max. Not so: ${join(", ", [for name, action in var.schedules : name if !(alltrue([for count in [action.min, action.max] : count == null ? true : count >= local._kind.least && floor(count) == count]) && (action.min == null || action.max == null ? true : action.min <= action.max))])}."
+  }
+  validation {
+    condition     = alltrue([for action in values(var.schedules) : action.min == null ? coalesce(action.max, var.capacity.min) >= var.capacity.min : action.max != null || action.min <= var.capacity.max])
+    error_message = "${var.name}: a schedule that sets only min must keep it at or under capacity.max (${var.capacity.max}), and one that sets only max at or over capacity.min (${var.capacity.min}): write both. Not so: ${join(", ", [for name, action in var.schedules : name if !(action.min == null ? coalesce(action.max, var.capacity.min) >= var.capacity.min : action.max != null || action.min <= var.capacity.max)])}."
   }
 }
 
@@ -93,6 +91,38 @@ variable "step" {
   validation {
     condition     = var.step == null ? true : length(var.step.steps) > 0 && alltrue([for step in var.step.steps : step.change != 0 && floor(step.change) == step.change && (step.lower == null || step.upper == null ? step.lower != null || step.upper != null : step.lower < step.upper)])
     error_message = "${var.name}: step.steps must each have a change other than 0, in whole numbers, and lower, upper or both, with lower under upper, such as { lower = 0, change = 1 }. Bounds count from the threshold."
+  }
+  validation {
+    # One chain: a single step at either end, and below each other's bound the next.
+    condition = var.step == null ? true : alltrue(flatten([
+      for steps in [var.step.steps] : [
+        for bounds in [{ lower = [for step in steps : step.lower if step.lower != null], upper = [for step in steps : step.upper if step.upper != null] }] : [
+          length(distinct(bounds.lower)) == length(bounds.lower),
+          length(distinct(bounds.upper)) == length(bounds.upper),
+          length(steps) - length(bounds.lower) + length(setsubtract(bounds.lower, bounds.upper)) == 1,
+          length(steps) - length(bounds.upper) + length(setsubtract(bounds.upper, bounds.lower)) == 1,
+          [for first in setsubtract(bounds.lower, bounds.upper) : first >= 0],
+          [for last in setsubtract(bounds.upper, bounds.lower) : last <= 0],
+        ]
+      ]
+    ]))
+    error_message = "${var.name}: step.steps must follow each other without gap or overlap, each upper the next one's lower, and be open at the far end: no upper where the load is highest, no lower where it is lowest, such as [{ lower = 0, upper = 20, change = 1 }, { lower = 20, change = 2 }]."
+  }
+  validation {
+    condition     = var.step == null ? true : contains([10, 20, 30], var.step.period_s) && !startswith(var.step.namespace, "AWS/") || var.step.period_s >= 60 && var.step.period_s % 60 == 0 && var.step.period_s * var.step.evaluation_periods <= 86400
+    error_message = "${var.name}: step.period_s must be a multiple of 60 seconds, or 10, 20 or 30 for a metric of your own in high resolution; times evaluation_periods it may be a day (86400) at most."
+  }
+  validation {
+    condition     = var.step == null ? true : var.step.evaluation_periods >= 1 && floor(var.step.evaluation_periods) == var.step.evaluation_periods
+    error_message = "${var.name}: step.evaluation_periods must be a whole number of at least 1: so many periods in a row must breach the threshold."
+  }
+  validation {
+    condition     = var.step == null ? true : var.step.cooldown_s >= 0 && floor(var.step.cooldown_s) == var.step.cooldown_s
+    error_message = "${var.name}: step.cooldown_s must be whole seconds of at least 0, such as 300."
+  }
+  validation {
+    condition     = var.step == null ? true : contains(["Average", "Maximum", "Minimum", "SampleCount", "Sum"], var.step.statistic)
+    error_message = "${var.name}: step.statistic must be Average, Maximum, Minimum, SampleCount or Sum; of percentiles and metric math make an alarm of your own."
   }
   validation {
     condition     = var.step == null ? true : contains(["GreaterThanOrEqualToThreshold", "GreaterThanThreshold", "LessThanOrEqualToThreshold", "LessThanThreshold"], var.step.comparison)
@@ -129,6 +159,10 @@ variable "target" {
   validation {
     condition     = (var.target.kind == "copies") == (var.target.component_name != null)
     error_message = "${var.name}: target.component_name names the inference component, whose copies are scaled; it goes with kind = \"copies\"."
+  }
+  validation {
+    condition     = !startswith(coalesce(var.target.instance_type, "-"), "ml.t2.")
+    error_message = "${var.name}: SageMaker does not scale burstable instances (${coalesce(var.target.instance_type, "-")}). Leave autoscaling out, or take ml.c7i.large or ml.m7i.large."
   }
 }
 
@@ -178,5 +212,9 @@ variable "tracking" {
   validation {
     condition     = var.tracking == null ? true : alltrue([for seconds in [var.tracking.scale_in_cooldown_s, var.tracking.scale_out_cooldown_s] : seconds >= 0 && floor(seconds) == seconds]) && var.tracking.scale_in_cooldown_s >= var.tracking.scale_out_cooldown_s
     error_message = "${var.name}: tracking's cooldowns must be whole seconds, and scale_in_cooldown_s no less than scale_out_cooldown_s, or capacity would be taken away faster than it comes."
+  }
+  validation {
+    condition     = contains(["Average", "Maximum", "Minimum", "SampleCount", "Sum"], try(coalesce(var.tracking.custom.statistic, "Average"), "Average"))
+    error_message = "${var.name}: tracking.custom.statistic must be Average, Maximum, Minimum, SampleCount or Sum."
   }
 }

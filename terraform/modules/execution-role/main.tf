@@ -81,6 +81,14 @@ locals {
         },
       ] : statement if var.artifact != null
     ],
+    length(var.alarm_names) == 0 ? [] : [
+      {
+        Sid      = "WatchDeployments"
+        Effect   = "Allow"
+        Action   = "cloudwatch:DescribeAlarms"
+        Resource = [for name in var.alarm_names : "arn:${local._partition}:cloudwatch:${local._region}:${local._account}:alarm:${name}"]
+      },
+    ],
     local._storage_statements,
     local._network_statements,
   )

@@ -1,3 +1,10 @@
+variable "alarm_names" {
+  description = "Names of the alarms that deployments of the endpoint are watched by, whose state SageMaker looks up under this role."
+  type        = list(string)
+  default     = []
+  nullable    = false
+}
+
 variable "artifact" {
   description = "S3 URI of the model package that the container downloads. Null when there is none: no S3 permission is given then."
   type        = string

@@ -118,6 +118,7 @@ module "container_images" {
 module "execution_role" {
   source = "../execution-role"
 
+  alarm_names          = var.alarm_names
   artifact             = var.model.artifact
   component_name       = var.component_name
   endpoint_name        = var.endpoint_name

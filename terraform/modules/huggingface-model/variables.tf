@@ -1,3 +1,10 @@
+variable "alarm_names" {
+  description = "Names of the alarms that deployments of a real-time endpoint are watched by, for the role (see modules/execution-role): <endpoint>-no-rollback, where there is no other."
+  type        = list(string)
+  default     = []
+  nullable    = false
+}
+
 variable "component_name" {
   description = "Name of the inference component that the model is to run in, where it runs in one."
   type        = string

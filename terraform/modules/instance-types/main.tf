@@ -58,15 +58,38 @@ locals {
   # Families that need a container compiled for them: none that this project picks, only an image of one's own.
   _neuron = ["dl1", "inf1", "inf2", "trn1", "trn1n", "trn2"]
 
+  # How many GPUs the sizes have that have more than one.
+  _gpus = {
+    g4dn        = { "12xlarge" = 4 }
+    g5          = { "12xlarge" = 4, "24xlarge" = 4, "48xlarge" = 8 }
+    g6          = { "12xlarge" = 4, "24xlarge" = 4, "48xlarge" = 8 }
+    g6e         = { "12xlarge" = 4, "24xlarge" = 4, "48xlarge" = 8 }
+    g7          = { "8xlarge" = 2, "12xlarge" = 4, "24xlarge" = 4, "48xlarge" = 8 }
+    g7e         = { "12xlarge" = 2, "24xlarge" = 4, "48xlarge" = 8 }
+    p2          = { "8xlarge" = 8, "16xlarge" = 16 }
+    p3          = { "8xlarge" = 4, "16xlarge" = 8 }
+    p4d         = { "24xlarge" = 8 }
+    p4de        = { "24xlarge" = 8 }
+    p5          = { "48xlarge" = 8 }
+    p5e         = { "48xlarge" = 8 }
+    p5en        = { "48xlarge" = 8 }
+    "p6-b200"   = { "48xlarge" = 8 }
+    "p6-b300"   = { "48xlarge" = 8 }
+    "p6e-gb200" = { "36xlarge" = 4 }
+  }
+
+  _architecture = { for family in keys(local._families) : family => can(regex("^([cmr]\\dg|p6e-gb)", family)) ? "arm64" : "x86_64" }
+  _hardware     = { for family in keys(local._families) : family => contains(local._neuron, family) ? "neuron" : can(regex("^[gp]\\d", family)) ? "gpu" : "cpu" }
+
   types = merge([
     for family, sizes in local._families : {
       for size in split(" ", sizes) : "ml.${family}.${size}" => {
-        architecture = can(regex("^([cmr]\\dg|p6e-gb)", family)) ? "arm64" : "x86_64"
-        hardware     = contains(local._neuron, family) ? "neuron" : can(regex("^[gp]\\d", family)) ? "gpu" : "cpu"
+        architecture = local._architecture[family]
+        gpus         = local._hardware[family] == "gpu" ? lookup(lookup(local._gpus, family, {}), size, 1) : 0
+        hardware     = local._hardware[family]
         # Disks of the host itself are encrypted by its hardware, and a KMS key has no say over them.
         local_storage = can(regex("^([cmr]5d|[cmr]\\dgd|g\\d|p[456]|trn|dl1)", family))
-        # Text Embeddings Inference has kernels for Turing and newer, so none for Kepler (p2) and Volta (p3).
-        tei = !contains(["p2", "p3"], family)
+        refused       = local._refused[family]
       }
     }
   ]...)

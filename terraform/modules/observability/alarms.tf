@@ -67,13 +67,14 @@ locals {
       applies     = "gpu"
       comparison  = "GreaterThanThreshold"
       datapoints  = 5
-      description = "the GPU's memory is nearly full: the next long batch may not fit"
+      description = "the memory of the instance's GPUs is nearly full: the next long batch may not fit"
       hurts       = false
       metric      = "GPUMemoryUtilization"
       minutes     = 5
       namespace   = "/aws/sagemaker/Endpoints"
       statistic   = "Maximum"
-      threshold   = var.alarms.gpu_memory_percent
+      # By GPU; the metric adds those of an instance up, to 400 % of four.
+      threshold = var.alarms.gpu_memory_percent
     }
     silence = {
       applies     = var.alarms.silence_minutes != null
@@ -95,7 +96,8 @@ locals {
         dimensions = condition.namespace == "AWS/SageMaker" ? fleet.request_dimensions : fleet.host_dimensions
         fleet      = fleet
         name       = "${var.name}-${fleet.name}-${name}"
-      }) if tostring(condition.applies) == "true" || condition.applies == fleet.kind || condition.applies == "gpu" && fleet.has_gpu
+        threshold  = condition.threshold * (condition.applies == "gpu" ? fleet.gpus : 1)
+      }) if tostring(condition.applies) == "true" || condition.applies == fleet.kind || condition.applies == "gpu" && fleet.gpus > 0
     }
   ]...)
 }

@@ -17,7 +17,7 @@ locals {
         host_dimensions = { EndpointName = endpoint.name, VariantName = variant }
         key             = key
         kind            = endpoint.kind
-        has_gpu         = endpoint.has_gpu
+        gpus            = lookup(endpoint.gpus, variant, 0)
         name            = variant == "AllTraffic" ? key : "${key}-${variant}"
         request_dimensions = (
           endpoint.component_name == null ? { EndpointName = endpoint.name, VariantName = variant } :

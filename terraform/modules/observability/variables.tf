@@ -2,7 +2,7 @@ variable "alarms" {
   description = <<-EOT
     When to raise an alarm: errors_per_minute (5XX) and model_errors_per_minute, in two minutes of three; the 95th
     percentile of the model's latency_p95_ms in three of five and of SageMaker's overhead_p95_ms in five of five;
-    concurrency_utilization of a serverless endpoint (0 to 1); gpu_memory_percent; and silence_minutes without a
+    concurrency_utilization of a serverless endpoint (0 to 1); gpu_memory_percent of all GPUs of an instance; and silence_minutes without a
     request (null: silence is no alarm). Null: no alarms.
   EOT
   type = object({
@@ -17,8 +17,12 @@ variable "alarms" {
   default = null
 
   validation {
-    condition     = var.alarms == null ? true : alltrue([for value in [var.alarms.errors_per_minute, var.alarms.model_errors_per_minute, var.alarms.latency_p95_ms, var.alarms.overhead_p95_ms, var.alarms.gpu_memory_percent] : value > 0])
+    condition     = var.alarms == null ? true : alltrue([for value in [var.alarms.errors_per_minute, var.alarms.model_errors_per_minute, var.alarms.latency_p95_ms, var.alarms.overhead_p95_ms] : value > 0])
     error_message = "alarms: every threshold must be over 0. Leave one out to have its default."
+  }
+  validation {
+    condition     = var.alarms == null ? true : var.alarms.gpu_memory_percent >= 1 && var.alarms.gpu_memory_percent <= 100
+    error_message = "alarms.gpu_memory_percent must be from 1 to 100, also where an instance has several GPUs: 90 for nine tenths of all their memory."
   }
   validation {
     condition     = var.alarms == null ? true : var.alarms.concurrency_utilization > 0 && var.alarms.concurrency_utilization <= 1
@@ -66,10 +70,10 @@ variable "dashboard" {
 }
 
 variable "endpoints" {
-  description = "The endpoints to watch, by key: name, kind (async, realtime, scale_to_zero or serverless), variants, has_gpu, and the inference component's name where there is one."
+  description = "The endpoints to watch, by key: name, kind (async, realtime, scale_to_zero or serverless), variants, gpus (how many an instance has, by variant; none where left out), and the inference component's name where there is one."
   type = map(object({
     component_name = optional(string)
-    has_gpu        = optional(bool, false)
+    gpus           = optional(map(number), {})
     kind           = string
     name           = string
     variants       = optional(list(string), ["AllTraffic"])
@@ -121,6 +125,10 @@ variable "notifications" {
   validation {
     condition     = var.notifications.topic_arn == null || can(regex("^arn:[a-z-]+:sns:[a-z0-9-]+:\\d{12}:[A-Za-z0-9_-]{1,256}$", var.notifications.topic_arn))
     error_message = "notifications.topic_arn must be the ARN of an SNS topic: arn:aws:sns:<region>:<account>:<name>."
+  }
+  validation {
+    condition     = var.alarms != null || var.budget != null || var.notifications.topic_arn == null && length(var.notifications.emails) + length(var.notifications.subscriptions) == 0
+    error_message = "notifications has somebody to tell, and there is nothing to tell of: write alarms = {} or budget = {} beside it, or leave notifications out."
   }
   validation {
     condition     = var.notifications.topic_arn == null || length(var.notifications.emails) + length(var.notifications.subscriptions) == 0

@@ -5,24 +5,33 @@ module "instance_types" {
 locals {
   _types = module.instance_types.types
 
-  # What a CUDA image needs of the host's driver, where the default host is too old for it.
-  _ami_of_cuda = {
-    "cu124" = "al2-ami-sagemaker-inference-gpu-3-1"
-    "cu129" = "al2023-ami-sagemaker-inference-gpu-4-1"
-    "cu130" = "al2023-ami-sagemaker-inference-gpu-4-1"
-  }
+  # What each variant's image asks of its host, by the CUDA version in the image's tag.
+  _cuda = { for name, variant in var.variants : name => try(regex("-(cu1[0-9]{2})-", variant.model.image_uri)[0], "") }
 
   variants = {
     for name, variant in var.variants : name => merge(variant, {
       inference_ami = try(coalesce(
         variant.inference_ami,
-        lookup(local._ami_of_cuda, try(regex("-(cu1[0-9]{2})-", variant.model.image_uri)[0], ""), null),
+        lookup(module.instance_types.inference_amis, local._cuda[name], null),
       ), null)
     })
   }
 
   # A host's own disks are encrypted by its hardware, and SageMaker has refused a key beside them.
   _volume_key = anytrue([for variant in values(var.variants) : try(local._types[variant.instance_type].local_storage, false)]) ? null : var.kms_key_arn
+
+  # Never left out, so that what watches a deployment can be switched on and off: the provider would replace the
+  # endpoint when its auto_rollback_configuration appears or goes. This is what SageMaker does of itself, and it gives
+  # up when the provider does, which waits for an hour.
+  _deployment = var.deployment == null ? {
+    bake_s          = 0
+    keep_old_s      = 0
+    percent         = 100
+    rollback_alarms = tolist([])
+    strategy        = "all_at_once"
+    timeout_s       = 3600
+  } : var.deployment
+  _rollback_alarms = length(local._deployment.rollback_alarms) > 0 ? local._deployment.rollback_alarms : [aws_cloudwatch_metric_alarm.no_rollback.alarm_name]
 
   _content = {
     async        = var.async
@@ -133,72 +142,81 @@ resource "aws_sagemaker_endpoint_configuration" "embeddings" {
   }
 }
 
+# Stands where no alarm shall take a deployment back: there must be one, and SageMaker looks for it. It cannot fire, as
+# no count of requests is under zero.
+resource "aws_cloudwatch_metric_alarm" "no_rollback" {
+  alarm_name          = "${var.name}-no-rollback"
+  alarm_description   = "Never fires. Named by the deployments of ${var.name} while no other alarm shall take them back."
+  comparison_operator = "LessThanThreshold"
+  dimensions          = { EndpointName = var.name }
+  evaluation_periods  = 1
+  metric_name         = "Invocations"
+  namespace           = "AWS/SageMaker"
+  period              = 60
+  statistic           = "Sum"
+  tags                = var.tags
+  threshold           = 0
+  treat_missing_data  = "notBreaching"
+}
+
 resource "aws_sagemaker_endpoint" "embeddings" {
   name                 = var.name
   endpoint_config_name = aws_sagemaker_endpoint_configuration.embeddings.name
   tags                 = var.tags
 
-  dynamic "deployment_config" {
-    for_each = var.deployment == null ? [] : [var.deployment]
+  deployment_config {
+    dynamic "blue_green_update_policy" {
+      for_each = local._deployment.strategy == "rolling" ? [] : [local._deployment]
 
-    content {
-      dynamic "blue_green_update_policy" {
-        for_each = deployment_config.value.strategy == "rolling" ? [] : [deployment_config.value]
+      content {
+        maximum_execution_timeout_in_seconds = blue_green_update_policy.value.timeout_s
+        termination_wait_in_seconds          = blue_green_update_policy.value.keep_old_s
 
-        content {
-          maximum_execution_timeout_in_seconds = blue_green_update_policy.value.timeout_s
-          termination_wait_in_seconds          = blue_green_update_policy.value.keep_old_s
+        traffic_routing_configuration {
+          type                     = upper(blue_green_update_policy.value.strategy)
+          wait_interval_in_seconds = blue_green_update_policy.value.bake_s
 
-          traffic_routing_configuration {
-            type                     = upper(blue_green_update_policy.value.strategy)
-            wait_interval_in_seconds = blue_green_update_policy.value.bake_s
-
-            dynamic "canary_size" {
-              for_each = blue_green_update_policy.value.strategy == "canary" ? [blue_green_update_policy.value.percent] : []
-
-              content {
-                type  = "CAPACITY_PERCENT"
-                value = canary_size.value
-              }
-            }
-
-            dynamic "linear_step_size" {
-              for_each = blue_green_update_policy.value.strategy == "linear" ? [blue_green_update_policy.value.percent] : []
-
-              content {
-                type  = "CAPACITY_PERCENT"
-                value = linear_step_size.value
-              }
-            }
-          }
-        }
-      }
-
-      dynamic "rolling_update_policy" {
-        for_each = deployment_config.value.strategy == "rolling" ? [deployment_config.value] : []
-
-        content {
-          maximum_execution_timeout_in_seconds = rolling_update_policy.value.timeout_s
-          wait_interval_in_seconds             = rolling_update_policy.value.bake_s
-
-          maximum_batch_size {
-            type  = "CAPACITY_PERCENT"
-            value = rolling_update_policy.value.percent
-          }
-        }
-      }
-
-      dynamic "auto_rollback_configuration" {
-        for_each = length(deployment_config.value.rollback_alarms) == 0 ? [] : [deployment_config.value.rollback_alarms]
-
-        content {
-          dynamic "alarms" {
-            for_each = auto_rollback_configuration.value
+          dynamic "canary_size" {
+            for_each = blue_green_update_policy.value.strategy == "canary" ? [blue_green_update_policy.value.percent] : []
 
             content {
-              alarm_name = alarms.value
+              type  = "CAPACITY_PERCENT"
+              value = canary_size.value
             }
           }
+
+          dynamic "linear_step_size" {
+            for_each = blue_green_update_policy.value.strategy == "linear" ? [blue_green_update_policy.value.percent] : []
+
+            content {
+              type  = "CAPACITY_PERCENT"
+              value = linear_step_size.value
+            }
+          }
+        }
+      }
+    }
+
+    dynamic "rolling_update_policy" {
+      for_each = local._deployment.strategy == "rolling" ? [local._deployment] : []
+
+      content {
+        maximum_execution_timeout_in_seconds = rolling_update_policy.value.timeout_s
+        wait_interval_in_seconds             = rolling_update_policy.value.bake_s
+
+        maximum_batch_size {
+          type  = "CAPACITY_PERCENT"
+          value = rolling_update_policy.value.percent
+        }
+      }
+    }
+
+    auto_rollback_configuration {
+      dynamic "alarms" {
+        for_each = local._rollback_alarms
+
+        content {
+          alarm_name = alarms.value
         }
       }
     }

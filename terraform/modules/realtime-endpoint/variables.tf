@@ -67,8 +67,9 @@ variable "deployment" {
     How a change reaches the traffic. strategy is all_at_once, canary (percent of the new fleet first, then the
     rest), linear (percent at a time) or rolling (instances replaced percent at a time, without a second fleet).
     bake_s is watched before each next step, keep_old_s how long the old fleet stays afterwards, timeout_s when
-    SageMaker gives up. When one of rollback_alarms fires meanwhile, the old fleet takes over again.
-    Null: all at once, without a watch.
+    SageMaker gives up: an hour at most, as long as the AWS provider waits. When one of rollback_alarms fires
+    meanwhile, the old fleet takes over again. Null: all at once, without a watch. All of it can be changed in place,
+    for which a deployment without rollback_alarms names an alarm that never fires, <name>-no-rollback.
   EOT
   type = object({
     bake_s          = optional(number, 300)
@@ -97,12 +98,17 @@ variable "deployment" {
     error_message = "${var.name}: deployment.bake_s and keep_old_s must be whole seconds from 0 to 3600."
   }
   validation {
-    condition     = var.deployment == null ? true : var.deployment.timeout_s >= 600 && var.deployment.timeout_s <= (var.deployment.strategy == "rolling" ? 14400 : 28800) && floor(var.deployment.timeout_s) == var.deployment.timeout_s
-    error_message = "${var.name}: deployment.timeout_s must be whole seconds from 600 to 28800, and to 14400 for rolling."
+    condition     = var.deployment == null ? true : var.deployment.timeout_s >= 600 && var.deployment.timeout_s <= 3600 && floor(var.deployment.timeout_s) == var.deployment.timeout_s
+    error_message = "${var.name}: deployment.timeout_s must be whole seconds from 600 to 3600: SageMaker would take 28800, but the AWS provider waits for an hour, and the apply would fail before the deployment ends."
+  }
+  validation {
+    # A canary bakes twice, steps as often as there are, and the old fleet is kept after the last.
+    condition     = var.deployment == null ? true : lookup({ all_at_once = 1, canary = 2 }, var.deployment.strategy, ceil(100 / max(var.deployment.percent, 1))) * var.deployment.bake_s + var.deployment.keep_old_s < var.deployment.timeout_s
+    error_message = "${var.name}: deployment.bake_s, once for each step, and keep_old_s add up to ${var.deployment == null ? 0 : lookup({ all_at_once = 1, canary = 2 }, var.deployment.strategy, ceil(100 / max(var.deployment.percent, 1))) * var.deployment.bake_s + var.deployment.keep_old_s} seconds, and must leave time before timeout_s. Bake shorter, take larger steps (percent), or raise timeout_s up to 3600."
   }
   validation {
     condition     = var.deployment == null ? true : length(var.deployment.rollback_alarms) <= 10
-    error_message = "${var.name}: deployment.rollback_alarms takes up to 10 alarms; watch one composite alarm instead of its parts."
+    error_message = "${var.name}: SageMaker watches up to 10 alarms, and deployment.rollback_alarms has ${try(length(var.deployment.rollback_alarms), 0)}. In the root, var.alarms adds three for each variant: name fewer of your own, or set rollback_by_alarms = false and name the ten that say most."
   }
   validation {
     condition     = var.deployment == null ? true : var.deployment.strategy != "rolling" || length(var.variants) == 1

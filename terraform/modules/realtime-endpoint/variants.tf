@@ -2,8 +2,8 @@ variable "variants" {
   description = <<-EOT
     The fleets behind the endpoint by name; more than one share the traffic by weight. Per fleet: model (takes the
     huggingface-model module as it is), instance_type, instance_count to start with, startup_timeout_s to download
-    and load the model in, volume_gb where the default is too small, and inference_ami, which is picked by the
-    image's CUDA version where it is left out.
+    and load the model in, volume_gb where the default is too small, and inference_ami, the host's image, which is
+    picked by the container image's CUDA version up to 12.4 where it is left out.
   EOT
   type = map(object({
     inference_ami  = optional(string)
@@ -32,20 +32,13 @@ variable "variants" {
     error_message = "${var.name}: ${join(", ", [for variant in values(var.variants) : variant.instance_type if !contains(keys(local._types), variant.instance_type)])} is no instance type of SageMaker endpoints. ${anytrue([for variant in values(var.variants) : variant.instance_type == "ml.g4dn.large"]) ? "The smallest g4dn is ml.g4dn.xlarge: use ml.g4dn.xlarge." : "Write, for example, ml.g5.xlarge (GPU) or ml.c7i.xlarge (CPU)."}"
   }
   validation {
-    condition     = alltrue([for variant in values(var.variants) : try(local._types[variant.instance_type].hardware, "gpu") == "gpu" || !can(regex("([:/._-](gpu|cuda[0-9.]*|cu1[0-9]{2})([._-]|$))|/tei:", variant.model.image_uri))])
-    error_message = "${var.name}: a GPU image does not run on an instance without a GPU (${join(", ", [for name, variant in var.variants : "${name} on ${variant.instance_type}"])}). Take a GPU instance such as ml.g4dn.xlarge, or the image for CPUs."
+    condition     = alltrue(flatten([for variant in values(var.variants) : [for refusal in try(local._types[variant.instance_type].refused, []) : !can(regex(refusal.pattern, variant.model.image_uri))]]))
+    error_message = "${var.name}: ${join(" ", distinct(flatten([for name, variant in var.variants : [for refusal in try(local._types[variant.instance_type].refused, []) : "The image of ${name} is not for ${variant.instance_type}. ${refusal.remedy}" if can(regex(refusal.pattern, variant.model.image_uri))]])))}"
   }
   validation {
-    condition     = alltrue([for variant in values(var.variants) : try(local._types[variant.instance_type].hardware, "cpu") != "gpu" || !can(regex("[:/._-]cpu([._:-]|$)", variant.model.image_uri))])
-    error_message = "${var.name}: an image for CPUs leaves the GPU idle that is paid for (${join(", ", [for name, variant in var.variants : "${name} on ${variant.instance_type}"])}). Take the GPU image, or a CPU instance such as ml.c7i.xlarge."
-  }
-  validation {
-    condition     = alltrue([for variant in values(var.variants) : try(local._types[variant.instance_type].architecture == "x86_64" && local._types[variant.instance_type].hardware != "neuron", true) || !can(regex("/(tei|tei-cpu|huggingface-pytorch-inference)[:@]", variant.model.image_uri))])
-    error_message = "${var.name}: AWS's embedding containers are built for x86_64 and NVIDIA. Graviton, Inferentia and Trainium instances need an image of your own (model.image); otherwise take ml.c7i, ml.m7i, ml.g4dn, ml.g5 or ml.g6."
-  }
-  validation {
-    condition     = alltrue([for variant in values(var.variants) : try(local._types[variant.instance_type].tei, true) || !can(regex("/tei[:@]", variant.model.image_uri))])
-    error_message = "${var.name}: Text Embeddings Inference needs a GPU of the Turing generation or newer, and ml.p2 and ml.p3 are older. Take ml.g4dn.xlarge, ml.g5.xlarge or ml.g6.xlarge."
+    # The provider's oldest version that is allowed knows no host of Amazon Linux 2023, and would say so in its own words.
+    condition     = alltrue([for variant in values(var.variants) : variant.inference_ami != null || !startswith(lookup(module.instance_types.inference_amis, try(regex("-(cu1[0-9]{2})-", variant.model.image_uri)[0], ""), ""), "al2023-")])
+    error_message = "${var.name}: ${join(", ", [for name, variant in var.variants : name if variant.inference_ami == null && startswith(lookup(module.instance_types.inference_amis, try(regex("-(cu1[0-9]{2})-", variant.model.image_uri)[0], ""), ""), "al2023-")])}: an image for CUDA 12.9 or newer needs the host al2023-ami-sagemaker-inference-gpu-4-1, which version 5 of the AWS provider does not know. Take an image for CUDA 12.4 or older, as the default image_tag is; or, with a newer provider (terraform init -upgrade), write inference_ami = \"al2023-ami-sagemaker-inference-gpu-4-1\"."
   }
   validation {
     condition     = alltrue([for variant in values(var.variants) : variant.instance_count >= 1 && floor(variant.instance_count) == variant.instance_count])

@@ -9,6 +9,12 @@ locals {
   component_name = coalesce(var.component_name, "${var.name}-component")
   variant        = "AllTraffic"
 
+  # What the container image asks of its host, by the CUDA version in the image's tag.
+  _inference_ami = try(coalesce(
+    var.scale_to_zero.inference_ami,
+    lookup(module.instance_types.inference_amis, try(regex("-(cu1[0-9]{2})-", var.model.image_uri)[0], ""), null),
+  ), null)
+
   # A host's own disks are encrypted by its hardware, and SageMaker has refused a key beside them.
   _volume_key = try(local._types[var.scale_to_zero.instance_type].local_storage, false) ? null : var.kms_key_arn
 
@@ -16,10 +22,10 @@ locals {
     {
       ExecutionRoleArn = var.model.role_arn
       ProductionVariants = [
-        {
-          ContainerStartupHealthCheckTimeoutInSeconds = var.scale_to_zero.startup_timeout_s
-          InitialInstanceCount                        = 1
-          InstanceType                                = var.scale_to_zero.instance_type
+        merge(local._inference_ami == null ? {} : { InferenceAmiVersion = local._inference_ami }, {
+          ContainerStartupHealthCheckTimeoutInSeconds                   = var.scale_to_zero.startup_timeout_s
+          InitialInstanceCount                                          = 1
+          InstanceType                                                  = var.scale_to_zero.instance_type
           ManagedInstanceScaling = {
             MaxInstanceCount = var.scale_to_zero.max
             MinInstanceCount = var.scale_to_zero.min
@@ -28,7 +34,7 @@ locals {
           ModelDataDownloadTimeoutInSeconds = var.scale_to_zero.startup_timeout_s
           RoutingConfig                     = { RoutingStrategy = "LEAST_OUTSTANDING_REQUESTS" }
           VariantName                       = local.variant
-        },
+        }),
       ]
     },
     var.network_isolation ? { EnableNetworkIsolation = true } : {},

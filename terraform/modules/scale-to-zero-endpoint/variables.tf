@@ -57,12 +57,8 @@ variable "model" {
   nullable = false
 
   validation {
-    condition     = local._is_gpu || !can(regex("([:/._-](gpu|cuda[0-9.]*|cu1[0-9]{2})([._-]|$))|/tei:", var.model.image_uri))
-    error_message = "${var.name}: a GPU image does not run on ${var.scale_to_zero.instance_type}. Take a GPU instance such as ml.g5.xlarge, or the image for CPUs."
-  }
-  validation {
-    condition     = !local._is_gpu || !can(regex("[:/._-]cpu([._:-]|$)", var.model.image_uri))
-    error_message = "${var.name}: an image for CPUs leaves the GPU of ${var.scale_to_zero.instance_type} idle, which is paid for. Take the GPU image, or a CPU instance such as ml.c7i.xlarge."
+    condition     = alltrue([for refusal in try(local._types[var.scale_to_zero.instance_type].refused, []) : !can(regex(refusal.pattern, var.model.image_uri))])
+    error_message = "${var.name}: ${join(" ", [for refusal in try(local._types[var.scale_to_zero.instance_type].refused, []) : "The image is not for ${var.scale_to_zero.instance_type}. ${refusal.remedy}" if can(regex(refusal.pattern, var.model.image_uri))])}"
   }
 }
 
@@ -88,11 +84,12 @@ variable "scale_to_zero" {
   description = <<-EOT
     What runs when somebody asks: instance_type, from min copies of the model (0) to max. memory_mb is what a copy
     is guaranteed (of an instance's memory SageMaker hands out only a part), cpu_cores its cores on instances
-    without a GPU. tracking and schedules are those of modules/autoscaling. Without a request nothing runs; the
+    without a GPU; inference_ami, the host's image, is picked by the container image's CUDA version. tracking and schedules are those of modules/autoscaling. Without a request nothing runs; the
     first request then fails with "no capacity", starts a copy, and succeeds minutes later.
   EOT
   type = object({
     cpu_cores     = optional(number, 2)
+    inference_ami = optional(string)
     instance_type = string
     max           = optional(number, 1)
     memory_mb     = optional(number, 1024)

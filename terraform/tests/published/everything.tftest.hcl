@@ -8,7 +8,7 @@ mock_provider "aws" {
 # On GPUs the image is another one.
 override_data {
   target = module.model["asleep"].data.aws_sagemaker_prebuilt_ecr_image.container[0]
-  values = { registry_path = "683313688378.dkr.ecr.us-east-1.amazonaws.com/tei:2.0.1-tei1.8.2-gpu-py310-cu122-ubuntu22.04" }
+  values = { registry_path = "683313688378.dkr.ecr.us-east-1.amazonaws.com/tei:2.0.1-tei1.9.3-gpu-py310-cu129-ubuntu24.04" }
 }
 
 override_data {

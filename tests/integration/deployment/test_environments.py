@@ -40,12 +40,18 @@ CHANGES: dict[str, tuple[dict[str, str], str]] = {
     ),
     "realtime-bge-m3": (
         {
+            "BAAI/bge-m3": "BAAI/bge-large-en-v1.5",
             "ml.g4dn.xlarge": "ml.g5.xlarge",
-            "startup_timeout_s = 1200": "startup_timeout_s = 1500",
-            'strategy = "canary", percent = 10, bake_s = 300': 'strategy = "linear", percent = 50, bake_s = 60',
+            "startup_timeout_s = 1200": "startup_timeout_s = 1500\n      instance_count    = 2",
+            'strategy = "canary", percent = 10, bake_s = 300 }': (
+                'strategy = "linear", percent = 50, bake_s = 60, rollback_by_alarms = false }'
+            ),
+            "min = 1\n": "min = 2\n",
             "max = 5\n": "max = 4\n",
             "requests_per_second = 20": "requests_per_second = 30",
             "cron(0 20 ": "cron(0 21 ",
+            "cron(0 7 ": "cron(30 6 ",
+            "min = 1, max = 5": "min = 2, max = 4",
             "Europe/Berlin": "Europe/Rome",
             "latency_p95_ms = 500": "latency_p95_ms = 400, gpu_memory_percent = 80",
             "limit_usd = 600": "limit_usd = 700, percentages = [50, 100]",
@@ -55,7 +61,8 @@ CHANGES: dict[str, tuple[dict[str, str], str]] = {
     ),
     "scale-to-zero-bge-m3": (
         {
-            'instance_type = "ml.g4dn.xlarge", min = 0, max = 5': 'instance_type = "ml.g5.xlarge", min = 0, max = 3',
+            "BAAI/bge-m3": "BAAI/bge-large-en-v1.5",
+            'instance_type = "ml.g4dn.xlarge", min = 0, max = 5': 'instance_type = "ml.g5.xlarge", min = 1, max = 3',
             "requests_per_second = 20": "requests_per_second = 10",
             "limit_usd = 220": "limit_usd = 100",
         },
@@ -63,17 +70,25 @@ CHANGES: dict[str, tuple[dict[str, str], str]] = {
     ),
     "batch-async": (
         {
+            "sentence-transformers/all-MiniLM-L6-v2": "BAAI/bge-large-en-v1.5",
+            "ml.c7i.xlarge": "ml.c7i.2xlarge",
             "concurrency  = 4": "concurrency  = 2",
+            "batch/failures": "batch/errors",
+            "batch/requests": "batch/texts",
             "batch/answers": "batch/results",
-            "min = 0, max = 4, tracking = { value = 5 }": "min = 0, max = 3, tracking = { value = 9 }",
+            "min = 0, max = 4, tracking = { value = 5 }": "min = 1, max = 3, tracking = { value = 9 }",
         },
         "alarms = {}",
     ),
     "multi": (
         {
-            "max_concurrency = 10": "max_concurrency = 5",
-            "weight        = 9": "weight        = 3",
-            "requests_per_second = 20": "requests_per_second = 40",
+            "batch/answers": "batch/results",
+            "max = 2, tracking": "max = 3, min = 1, tracking",
+            "memory_mb = 2048, max_concurrency = 10": "memory_mb = 4096, max_concurrency = 5",
+            "weight        = 9": 'weight        = 3\n      deployment    = { strategy = "all_at_once", bake_s = 60 }',
+            "BAAI/bge-large-en-v1.5": "BAAI/bge-m3",
+            'instance_type = "ml.g5.xlarge", weight = 1': 'instance_type = "ml.g6.xlarge", weight = 2',
+            "max = 3, tracking = { requests_per_second = 20 }": "max = 4, tracking = { requests_per_second = 40 }",
             "alarms    = {}": "alarms    = { errors_per_minute = 5 }",
             "budget    = {}": "budget    = { limit_usd = 300 }",
         },
@@ -89,12 +104,19 @@ class Life:
     Attributes:
         settled: Whether the plan was empty after each apply.
         findings: What the look at the running endpoints found after each apply, by environment.
+        endpoints: What SageMaker said of each endpoint after each apply, by name.
         left: Resources that were still in the state after the destroy.
     """
 
     settled: list[bool] = field(default_factory=list)
     findings: list[dict[str, list[Check]]] = field(default_factory=list)
+    endpoints: list[dict[str, dict[str, Any]]] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
+
+    def rollback_alarms(self, endpoint: str) -> list[list[str]]:
+        """The alarms that its deployments were watched by, after each apply."""
+        configs = [described[endpoint]["LastDeploymentConfig"] for described in self.endpoints]
+        return [[alarm["AlarmName"] for alarm in config["AutoRollbackConfiguration"]["Alarms"]] for config in configs]
 
 
 def project(environment: str) -> str:
@@ -145,6 +167,7 @@ def life(stack: Stack) -> Life:
         result.settled.append(not root.plan(plan).has_changes)
         outputs = root.outputs()
         result.findings.append({name: looked_at(outputs[name]) for name in CHANGES})
+        result.endpoints.append(described(stack))
     root.destroy()
     result.left = root.resources()
     return result
@@ -152,6 +175,12 @@ def life(stack: Stack) -> Life:
 
 def looked_at(endpoints: dict[str, Any]) -> list[Check]:
     return [check for each in endpoints.values() for check in check_rollout(each, load_settings())]
+
+
+def described(stack: Stack) -> dict[str, dict[str, Any]]:
+    sagemaker = stack.client("sagemaker")
+    names = [endpoint["EndpointName"] for endpoint in sagemaker.list_endpoints()["Endpoints"]]
+    return {name: sagemaker.describe_endpoint(EndpointName=name) for name in names}
 
 
 @pytest.fixture(scope="module")
@@ -181,6 +210,23 @@ def test_what_runs_is_what_was_applied_and_answers(life: Life, environment: str)
     for findings in life.findings:
         assert findings[environment]
         assert [check for check in findings[environment] if check.status == "failed"] == []
+
+
+def test_no_change_replaces_an_endpoint(life: Life) -> None:
+    """Each keeps its name, so that it would be gone until the new one is up."""
+    before, after = ({name: each["CreationTime"] for name, each in endpoints.items()} for endpoints in life.endpoints)
+    assert len(before) == 7
+    assert after == before
+
+
+def test_rollback_alarms_come_and_go(life: Life) -> None:
+    """Where the provider would replace an endpoint, were there none."""
+    on, off = life.rollback_alarms("it-realtime-bge-m3-embedding-endpoint")
+    assert "it-realtime-bge-m3-embedding-errors" in on
+    assert off == ["it-realtime-bge-m3-embedding-endpoint-no-rollback"]
+    off, on = life.rollback_alarms("alex-staging-search")
+    assert off == ["alex-staging-search-no-rollback"]
+    assert {"it-multi-search-errors", "it-multi-search-candidate-errors"} <= set(on)
 
 
 def test_destroy_leaves_nothing(stack: Stack, life: Life) -> None:

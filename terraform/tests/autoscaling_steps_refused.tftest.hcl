@@ -1,0 +1,167 @@
+# Steps that are refused.
+
+mock_provider "aws" {
+  source          = "./tests/mocks"
+  override_during = plan
+}
+
+variables {
+  capacity = { min = 1, max = 5 }
+  name     = "alex-embedding"
+  target   = { kind = "instances", endpoint_name = "alex-embedding-endpoint" }
+  tracking = { value = 600 }
+}
+
+run "step_without_bounds" {
+  command = plan
+  module { source = "./modules/autoscaling" }
+
+  variables {
+    step = { metric_name = "m", threshold = 1, steps = [{ change = 1 }] }
+  }
+
+  expect_failures = [var.step]
+}
+
+run "step_of_nothing" {
+  command = plan
+  module { source = "./modules/autoscaling" }
+
+  variables {
+    step = { metric_name = "m", threshold = 1, steps = [{ change = 0, lower = 0 }] }
+  }
+
+  expect_failures = [var.step]
+}
+
+run "step_upside_down" {
+  command = plan
+  module { source = "./modules/autoscaling" }
+
+  variables {
+    step = { metric_name = "m", threshold = 1, steps = [{ change = 1, lower = 5, upper = 2 }] }
+  }
+
+  expect_failures = [var.step]
+}
+
+run "step_by_an_unknown_comparison" {
+  command = plan
+  module { source = "./modules/autoscaling" }
+
+  variables {
+    step = { comparison = ">", metric_name = "m", threshold = 1, steps = [{ change = 1, lower = 0 }] }
+  }
+
+  expect_failures = [var.step]
+}
+
+run "steps_that_overlap" {
+  command = plan
+  module { source = "./modules/autoscaling" }
+
+  variables {
+    step = { metric_name = "m", threshold = 1, steps = [{ change = 1, lower = 0, upper = 20 }, { change = 2, lower = 10 }] }
+  }
+
+  expect_failures = [var.step]
+}
+
+run "steps_with_a_gap" {
+  command = plan
+  module { source = "./modules/autoscaling" }
+
+  variables {
+    step = { metric_name = "m", threshold = 1, steps = [{ change = 1, lower = 0, upper = 10 }, { change = 2, lower = 20 }] }
+  }
+
+  expect_failures = [var.step]
+}
+
+run "step_twice" {
+  command = plan
+  module { source = "./modules/autoscaling" }
+
+  variables {
+    step = { metric_name = "m", threshold = 1, steps = [{ change = 1, lower = 0 }, { change = 2, lower = 0 }] }
+  }
+
+  expect_failures = [var.step]
+}
+
+run "steps_that_end_under_the_load" {
+  command = plan
+  module { source = "./modules/autoscaling" }
+
+  variables {
+    step = { metric_name = "m", threshold = 1, steps = [{ change = 1, lower = 0, upper = 10 }, { change = 2, lower = 10, upper = 20 }] }
+  }
+
+  expect_failures = [var.step]
+}
+
+run "period_of_a_minute_and_a_half" {
+  command = plan
+  module { source = "./modules/autoscaling" }
+
+  variables {
+    step = { period_s = 90, metric_name = "m", threshold = 1, steps = [{ change = 1, lower = 0 }] }
+  }
+
+  expect_failures = [var.step]
+}
+
+run "period_in_high_resolution_of_awss_metric" {
+  command = plan
+  module { source = "./modules/autoscaling" }
+
+  variables {
+    step = { period_s = 10, metric_name = "m", threshold = 1, steps = [{ change = 1, lower = 0 }] }
+  }
+
+  expect_failures = [var.step]
+}
+
+run "periods_of_more_than_a_day" {
+  command = plan
+  module { source = "./modules/autoscaling" }
+
+  variables {
+    step = { evaluation_periods = 25, period_s = 3600, metric_name = "m", threshold = 1, steps = [{ change = 1, lower = 0 }] }
+  }
+
+  expect_failures = [var.step]
+}
+
+run "half_a_period" {
+  command = plan
+  module { source = "./modules/autoscaling" }
+
+  variables {
+    step = { evaluation_periods = 0.5, metric_name = "m", threshold = 1, steps = [{ change = 1, lower = 0 }] }
+  }
+
+  expect_failures = [var.step]
+}
+
+run "negative_cooldown" {
+  command = plan
+  module { source = "./modules/autoscaling" }
+
+  variables {
+    step = { cooldown_s = -1, metric_name = "m", threshold = 1, steps = [{ change = 1, lower = 0 }] }
+  }
+
+  expect_failures = [var.step]
+}
+
+run "statistic_in_percentiles" {
+  command = plan
+  module { source = "./modules/autoscaling" }
+
+  variables {
+    step = { statistic = "p95", metric_name = "m", threshold = 1, steps = [{ change = 1, lower = 0 }] }
+  }
+
+  expect_failures = [var.step]
+}
