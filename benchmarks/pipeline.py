@@ -141,7 +141,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         model_seconds = total("AWS/SageMaker", "ModelLatency", began, **labels) / 1e6
         in_model = requests(endpoint, began)
         busy = covered(in_model)
-        embedded = total("EmbedStack", "Embedded", began, service="ingest")
+        embedded = total("EmbedStack", "Embedded", began, service=function)
         return {
             "documents": len(documents), "chunks": count, "seconds": seconds,
             "documents_per_second": len(documents) / seconds, "chunks_per_second": count / seconds,

@@ -103,7 +103,7 @@ run "defaults" {
       EMBEDSTACK_QUEUE_URL         = "https://sqs.us-east-1.amazonaws.com/123456789012/alex-pipeline-ingest"
       POWERTOOLS_LOG_LEVEL         = "INFO"
       POWERTOOLS_METRICS_NAMESPACE = "EmbedStack"
-      POWERTOOLS_SERVICE_NAME      = "ingest"
+      POWERTOOLS_SERVICE_NAME      = "alex-pipeline-ingest"
       SAGEMAKER_ENDPOINT           = "alex-embedding-endpoint"
       VECTOR_BUCKET                = "alex-vectors"
       VECTOR_STORE                 = "s3vectors"
@@ -195,10 +195,19 @@ run "everything" {
   }
   assert {
     condition = (
-      keys(aws_cloudwatch_metric_alarm.pipeline) == ["dead-letters", "ingest-failures", "queue-age", "search-failures", "search-throttles"] &&
+      keys(aws_cloudwatch_metric_alarm.pipeline) == ["dead-letters", "ingest-failures", "queue-age", "search-errors", "search-failures", "search-throttles"] &&
       alltrue([for alarm in aws_cloudwatch_metric_alarm.pipeline : alarm.alarm_actions == toset(["arn:aws:sns:us-east-1:123456789012:operations"])]) &&
       aws_cloudwatch_metric_alarm.pipeline["queue-age"].threshold == 600 && aws_cloudwatch_metric_alarm.pipeline["dead-letters"].threshold == 0 && aws_cloudwatch_metric_alarm.pipeline["dead-letters"].treat_missing_data == "ignore"
     )
     error_message = "Somebody must be told."
+  }
+  assert {
+    condition = (
+      aws_cloudwatch_metric_alarm.pipeline["search-failures"].namespace == aws_lambda_function.functions["search"].environment[0].variables["POWERTOOLS_METRICS_NAMESPACE"] &&
+      aws_cloudwatch_metric_alarm.pipeline["search-failures"].dimensions == tomap({ service = aws_lambda_function.functions["search"].environment[0].variables["POWERTOOLS_SERVICE_NAME"] }) &&
+      aws_cloudwatch_metric_alarm.pipeline["search-failures"].metric_name == "Failed" &&
+      aws_cloudwatch_metric_alarm.pipeline["search-errors"].metric_name == "Errors" && aws_cloudwatch_metric_alarm.pipeline["search-errors"].dimensions == tomap({ FunctionName = "alex-pipeline-search" })
+    )
+    error_message = "Failures that a search answers, and those of its function, must be heard of."
   }
 }

@@ -17,6 +17,10 @@ locals {
     search = local._search_concurrency
   }
 
+  # Also what the functions' own metrics are told apart by: one account may have several pipelines.
+  _function_names    = { for function in ["ingest", "search"] : function => "${var.name}-${function}" }
+  _metrics_namespace = "EmbedStack"
+
   # What both functions read; see .env.example.
   _environment = merge(
     {
@@ -24,7 +28,7 @@ locals {
       EMBEDSTACK_COLLECTION        = var.collection
       EMBEDSTACK_LATE_CHUNKING     = tostring(var.chunking.late)
       POWERTOOLS_LOG_LEVEL         = var.log_level
-      POWERTOOLS_METRICS_NAMESPACE = "EmbedStack"
+      POWERTOOLS_METRICS_NAMESPACE = local._metrics_namespace
       SAGEMAKER_ENDPOINT           = var.endpoint.name
     },
     {
@@ -45,14 +49,14 @@ locals {
         EMBEDDING_CONCURRENCY   = tostring(var.ingest.requests)
         EMBEDSTACK_DLQ_URL      = aws_sqs_queue.dead_letters.url
         EMBEDSTACK_QUEUE_URL    = aws_sqs_queue.ingest.url
-        POWERTOOLS_SERVICE_NAME = "ingest"
+        POWERTOOLS_SERVICE_NAME = local._function_names["ingest"]
       })
       package = var.ingest_package
       size    = var.ingest
     }
     search = {
       description = "Searches in the collection ${var.collection}"
-      environment = merge(local._environment, { POWERTOOLS_SERVICE_NAME = "search" })
+      environment = merge(local._environment, { POWERTOOLS_SERVICE_NAME = local._function_names["search"] })
       package     = var.search_package
       size        = var.search
     }
@@ -78,7 +82,7 @@ resource "aws_lambda_function" "functions" {
   #checkov:skip=CKV_AWS_272:The package is built from this repository, and its hash is in the plan
   for_each = local._functions
 
-  function_name                  = "${var.name}-${each.key}"
+  function_name                  = local._function_names[each.key]
   architectures                  = [var.architecture]
   description                    = each.value.description
   filename                       = each.value.package

@@ -1,8 +1,8 @@
 variable "alarms" {
   description = <<-EOT
-    When to raise an alarm: queue_age_minutes that a document waits; failures_per_minute of a function as a whole and
-    throttles_per_minute of searches, in two minutes of three; and always when something is in the dead-letter queue.
-    topic_arn is the SNS topic to tell. Null: no alarms.
+    When to raise an alarm: queue_age_minutes that a document waits; failures_per_minute of searches and of a function
+    as a whole, and throttles_per_minute of searches, in two minutes of three; and always when something is in the
+    dead-letter queue. topic_arn is the SNS topic to tell. Null: no alarms.
   EOT
   type = object({
     failures_per_minute  = optional(number, 1)

@@ -252,11 +252,11 @@ def test_what_may_pass_comes_again_after_a_while(services, telemetry, error):
 
 def test_the_last_attempt_is_put_aside_with_its_reason(services, telemetry):
     """SQS would move it without one."""
-    services.results["a"] = Throttled("The endpoint takes no more.")
+    services.results["a"] = StoreUnavailable("The database wakes.")
     begin(services, telemetry).take_record(record("a", receives=5))
     ((body, reason, source),) = services.queues.buried
     assert read_message(body) == [DocumentMessage("bucket", "a")]
-    assert (reason, source) == ("Throttled: The endpoint takes no more.", "a")
+    assert (reason, source) == ("StoreUnavailable: The database wakes.", "a")
 
 
 def test_without_a_dead_letter_queue_it_is_left_to_sqs(services, telemetry):
