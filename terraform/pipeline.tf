@@ -54,5 +54,6 @@ module "document_pipeline" {
     concurrency    = local._pipeline_concurrency
     model          = try(coalesce(var.pipeline.model, local._pipeline_endpoint.model.hub_id), null)
     name           = local._deployed[var.pipeline.endpoint].name
+    revision       = local._pipeline_endpoint.model.revision
   }
 }

@@ -140,7 +140,7 @@ run "everything" {
     alarms               = { queue_age_minutes = 10, topic_arn = "arn:aws:sns:us-east-1:123456789012:operations" }
     bucket               = { name = "my-documents", prefix = "handbook/", suffix = ".pdf", force_destroy = true, noncurrent_days = 7 }
     chunking             = { context = "{source} > {headings}: ", late = true, overlap = 20, tokens = 200 }
-    endpoint             = { name = "alex-embedding-endpoint", arn = "arn:aws:sagemaker:us-east-1:123456789012:endpoint/alex-embedding-endpoint", component_name = "alex-embedding-component", concurrency = 20, model = "BAAI/bge-m3" }
+    endpoint             = { name = "alex-embedding-endpoint", arn = "arn:aws:sagemaker:us-east-1:123456789012:endpoint/alex-embedding-endpoint", component_name = "alex-embedding-component", concurrency = 20, model = "BAAI/bge-m3", revision = "5617a9f61b028005a4858fdac845db406aefb181" }
     environment          = { EMBEDDING_TRUNCATE = "true" }
     ingest               = { requests = 2, timeout_s = 900, batch_window_s = 300 }
     kms_key_arn          = "arn:aws:kms:us-east-1:123456789012:key/mocked"
@@ -177,7 +177,7 @@ run "everything" {
       aws_lambda_function.functions["search"].environment[0].variables["EMBEDDING_TRUNCATE"] == "true" &&
       aws_lambda_function.functions["search"].environment[0].variables["SAGEMAKER_INFERENCE_COMPONENT"] == "alex-embedding-component" &&
       aws_lambda_function.functions["search"].environment[0].variables["ST_MODEL_NAME"] == "BAAI/bge-m3" &&
-      output.environment == { EMBEDSTACK_CHUNK_OVERLAP = "20", EMBEDSTACK_CHUNK_TOKENS = "200", EMBEDSTACK_COLLECTION = "documents", EMBEDSTACK_DOCUMENT_CONTEXT = "{source} > {headings}: ", EMBEDSTACK_LATE_CHUNKING = "true", ST_MODEL_NAME = "BAAI/bge-m3" }
+      output.environment == { EMBEDSTACK_CHUNK_OVERLAP = "20", EMBEDSTACK_CHUNK_TOKENS = "200", EMBEDSTACK_COLLECTION = "documents", EMBEDSTACK_DOCUMENT_CONTEXT = "{source} > {headings}: ", EMBEDSTACK_LATE_CHUNKING = "true", ST_MODEL_NAME = "BAAI/bge-m3", ST_MODEL_REVISION = "5617a9f61b028005a4858fdac845db406aefb181" }
     )
     error_message = "Functions, and who ingests from elsewhere, must be told how to cut."
   }

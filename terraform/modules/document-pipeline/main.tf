@@ -37,6 +37,7 @@ locals {
         EMBEDSTACK_DOCUMENT_CONTEXT   = var.chunking.context
         SAGEMAKER_INFERENCE_COMPONENT = var.endpoint.component_name
         ST_MODEL_NAME                 = var.endpoint.model
+        ST_MODEL_REVISION             = var.endpoint.revision
       } : name => tostring(value) if value != null
     },
     var.vector_store.environment,

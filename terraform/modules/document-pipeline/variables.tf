@@ -93,7 +93,8 @@ variable "collection" {
 variable "endpoint" {
   description = <<-EOT
     The endpoint that embeds: name, ARN, its inference component's name where it has one, the model's Hub id where it is
-    not the default's, and how many requests it answers at once (concurrency), by which the functions are limited.
+    not the default's and its revision where that is pinned (a collection takes no vectors of another one), and how many
+    requests it answers at once (concurrency), by which the functions are limited.
   EOT
   type = object({
     arn            = string
@@ -101,6 +102,7 @@ variable "endpoint" {
     concurrency    = number
     model          = optional(string)
     name           = string
+    revision       = optional(string)
   })
   nullable = false
 }

@@ -13,7 +13,7 @@ from moto.sqs.models import sqs_backends
 from embedstack.aws import translate_error
 from embedstack.errors import EmbedStackError, Throttled
 from tests.integration.embedders.stand_in import faults
-from tests.integration.functions.conftest import MAX_RECEIVES, context
+from tests.integration.functions.conftest import MAX_RECEIVES, context, load
 
 TEXT = "the password is Rumpelstiltskin"
 
@@ -66,6 +66,20 @@ def test_a_setting_that_is_wrong_is_each_messages_reason(pipeline, monkeypatch):
     last = {**message, "Attributes": {"ApproximateReceiveCount": str(MAX_RECEIVES)}}
     assert pipeline.invoke([last]) == {"batchItemFailures": []}
     assert pipeline.dead_letters()["a.txt"].startswith("ConfigurationError: ")
+
+
+def test_another_revision_of_the_model_is_not_mixed_in(pipeline, monkeypatch):
+    pipeline.upload("a.txt", TEXT)
+    pipeline.drain()
+    pipeline.upload("b.txt", "The dog barks.")
+    (message,) = pipeline.receive()
+    monkeypatch.setenv("ST_MODEL_REVISION", "refs/pr/21")
+    last = {**message, "Attributes": {"ApproximateReceiveCount": str(MAX_RECEIVES)}}
+    with load("ingest") as ingest:
+        assert ingest(pipeline.event([last]), context()) == {"batchItemFailures": []}
+    reason = pipeline.dead_letters()["b.txt"]
+    assert reason.startswith("CollectionMismatch: ")
+    assert "revision: it has None, asked for was 'refs/pr/21'" in reason
 
 
 @pytest.mark.parametrize("query", [TEXT, "nothing"])
