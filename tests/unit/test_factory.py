@@ -122,8 +122,8 @@ def test_overrides_are_held_to_what_settings_allow(tmp_path):
 
 def test_the_revision_is_the_configured_one():
     revision = "5617a9f61b028005a4858fdac845db406aefb181"
-    settings = {"embedding_backend": "sagemaker", "sagemaker_endpoint": "e", "aws_region": "eu-west-1"}
-    with load_embedder(**settings, st_model_revision=revision) as pinned, load_embedder(**settings) as other:
+    settings = load_settings(sagemaker_endpoint="e", aws_region="eu-west-1")
+    with load_embedder(settings, st_model_revision=revision) as pinned, load_embedder(settings) as other:
         assert (pinned.info.revision, other.info.revision) == (revision, None)
 
 
