@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.metrics import MetricUnit
 
-from embedstack.clock import SystemClock
-from embedstack.embedders.call import Call
 from embedstack.errors import EmbedStackError
 from handling.answers import answer, described, failed, is_callers_fault, status_of
 from handling.requests import SearchQuery, is_http, read_request
@@ -69,9 +67,7 @@ def handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
 
 def _search(query: SearchQuery, seconds: float) -> dict[str, Any]:
     started = time.monotonic()
-    # The endpoint may be asleep for minutes; the caller is told within the function's time.
-    call = Call.current().until(seconds, SystemClock())
-    hits = call.context().run(services.search, query)
+    hits = services.search(query, seconds)
     milliseconds = 1000 * (time.monotonic() - started)
     logger.info("A search was answered", hits=len(hits), k=query.k, mode=query.mode, milliseconds=round(milliseconds))
     metrics.add_metric("Searches", MetricUnit.Count, 1)

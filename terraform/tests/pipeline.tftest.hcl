@@ -47,7 +47,7 @@ run "defaults" {
     error_message = "The queue's reader must take no more than the function may work on, and hear of each message."
   }
   assert {
-    condition     = aws_sqs_queue.ingest.visibility_timeout_seconds == 721 && aws_sqs_queue.ingest.receive_wait_time_seconds == 20 && aws_sqs_queue.ingest.sqs_managed_sse_enabled && aws_sqs_queue.dead_letters.sqs_managed_sse_enabled
+    condition     = aws_sqs_queue.ingest.visibility_timeout_seconds == 721 && aws_sqs_queue.ingest.receive_wait_time_seconds == 20 && aws_sqs_queue.ingest.message_retention_seconds == 604800 && aws_sqs_queue.ingest.sqs_managed_sse_enabled && aws_sqs_queue.dead_letters.sqs_managed_sse_enabled
     error_message = "Messages must be hidden for six timeouts and the window, and encrypted."
   }
   assert {
@@ -148,7 +148,7 @@ run "everything" {
     reserve_concurrency  = false
     search               = { concurrency = 6, url = false }
     vector_store = {
-      environment        = { DATABASE_SECRET_ARN = "arn:aws:secretsmanager:us-east-1:123456789012:secret:mocked", VECTOR_STORE = "postgres" }
+      environment        = { DATABASE_SECRET_ARN = "arn:aws:secretsmanager:us-east-1:123456789012:secret:mocked", PGSSLMODE = "verify-full", VECTOR_STORE = "postgres" }
       kind               = "aurora"
       reading_statements = []
       security_group_ids = ["sg-0fedcba9876543210"]
@@ -166,6 +166,13 @@ run "everything" {
     error_message = "Everything must be encrypted with the key."
   }
   assert {
+    condition = { for name, policy in aws_iam_role_policy.functions : name => flatten([for statement in jsondecode(policy.policy).Statement : statement.Action if strcontains(jsonencode(statement.Action), "kms:")]) } == {
+      ingest = ["kms:Decrypt", "kms:GenerateDataKey"]
+      search = ["kms:Decrypt"]
+    }
+    error_message = "Who sends nothing must not make keys."
+  }
+  assert {
     condition     = one(aws_s3_bucket_notification.documents.queue).filter_prefix == "handbook/" && one(aws_s3_bucket_notification.documents.queue).filter_suffix == ".pdf" && [for statement in jsondecode(aws_iam_role_policy.functions["ingest"].policy).Statement : statement.Resource if statement.Sid == "ReadDocuments"] == ["arn:aws:s3:::my-documents/handbook/*"]
     error_message = "Only what is under the prefix may be read."
   }
@@ -177,6 +184,7 @@ run "everything" {
       aws_lambda_function.functions["search"].environment[0].variables["EMBEDDING_TRUNCATE"] == "true" &&
       aws_lambda_function.functions["search"].environment[0].variables["SAGEMAKER_INFERENCE_COMPONENT"] == "alex-embedding-component" &&
       aws_lambda_function.functions["search"].environment[0].variables["ST_MODEL_NAME"] == "BAAI/bge-m3" &&
+      aws_lambda_function.functions["search"].environment[0].variables["PGSSLROOTCERT"] == "/var/task/rds-ca.pem" &&
       output.environment == { EMBEDSTACK_CHUNK_OVERLAP = "20", EMBEDSTACK_CHUNK_TOKENS = "200", EMBEDSTACK_COLLECTION = "documents", EMBEDSTACK_DOCUMENT_CONTEXT = "{source} > {headings}: ", EMBEDSTACK_LATE_CHUNKING = "true", ST_MODEL_NAME = "BAAI/bge-m3", ST_MODEL_REVISION = "5617a9f61b028005a4858fdac845db406aefb181" }
     )
     error_message = "Functions, and who ingests from elsewhere, must be told how to cut."

@@ -5,6 +5,15 @@ data "aws_partition" "current" {}
 data "aws_region" "current" {}
 
 locals {
+  # Of the Hub's models, those that src/embedstack/models.py knows, and the tokens of a chunk by default: null is what
+  # the model reads. A text of the 8,192 that BGE-M3 reads is about everything and answers nothing, and may be more than
+  # the 40 KB that S3 Vectors keeps beside a vector.
+  known_models = {
+    "BAAI/bge-m3"                            = 512
+    "sentence-transformers/all-MiniLM-L6-v2" = null
+  }
+  _chunk_tokens = var.chunking.tokens == null ? lookup(local.known_models, coalesce(var.endpoint.model, "-"), null) : var.chunking.tokens
+
   _account   = data.aws_caller_identity.current.account_id
   _partition = data.aws_partition.current.partition
   _region    = data.aws_region.current.id
@@ -33,13 +42,15 @@ locals {
     },
     {
       for name, value in {
-        EMBEDSTACK_CHUNK_TOKENS       = var.chunking.tokens
+        EMBEDSTACK_CHUNK_TOKENS       = local._chunk_tokens
         EMBEDSTACK_DOCUMENT_CONTEXT   = var.chunking.context
         SAGEMAKER_INFERENCE_COMPONENT = var.endpoint.component_name
         ST_MODEL_NAME                 = var.endpoint.model
         ST_MODEL_REVISION             = var.endpoint.revision
       } : name => tostring(value) if value != null
     },
+    # The package's certificates (build_lambda --database-ca), where the database's is checked.
+    startswith(lookup(var.vector_store.environment, "PGSSLMODE", ""), "verify-") ? { PGSSLROOTCERT = "/var/task/rds-ca.pem" } : {},
     var.vector_store.environment,
   )
 

@@ -297,6 +297,15 @@ def test_no_line_names_a_document(services, telemetry):
     assert "Rumpel" not in "".join(telemetry.lines)
 
 
+def test_a_large_tokenizer_leaves_less_to_reading(tmp_path, monkeypatch):
+    with (tmp_path / "tokenizer.json").open("wb") as file:
+        file.truncate(17_100_000)
+    monkeypatch.setenv("LAMBDA_TASK_ROOT", str(tmp_path))
+    services = RealServices()
+    services.fit(120, 1024)
+    assert 200 < services.limits.max_memory_bytes / 2**20 < 300
+
+
 @pytest.mark.parametrize(
     ("seconds", "memory_mb", "reading", "memory"), [(120, 1024, 40, 768), (900, 4096, 60, 768), (30, 256, 10, 128)]
 )
