@@ -1,7 +1,7 @@
 """What a function's cold start imports, and how long that takes: in a fresh interpreter, from the unpacked package.
 
     make lambda && python benchmarks/cold_start.py            # about a minute
-    python benchmarks/cold_start.py .local/lambda/search.zip --starts 3
+    python benchmarks/cold_start.py .local/lambda/x86_64-3.11/search.zip --starts 3
 
 Lambda's own share of a cold start (fetching the zip, starting the sandbox) comes on top. The first start reads the
 files from disk and compiles them, as Lambda does each time; it is shown apart from the median of the others. So does
@@ -18,6 +18,8 @@ import tempfile
 import time
 import zipfile
 from pathlib import Path
+
+from embedstack.function_wheels import Target
 
 PACKAGES = ("ingest", "search")
 # A line of -X importtime: microseconds of the module itself, of all that it imports, and its name.
@@ -64,7 +66,7 @@ def measure(package: Path, starts: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    folder = Path(__file__).parents[1] / ".local" / "lambda"
+    folder = Path(__file__).parents[1] / ".local" / "lambda" / Target.of_this_machine().name
     parser.add_argument("packages", nargs="*", type=Path, default=[folder / f"{name}.zip" for name in PACKAGES])
     parser.add_argument("--starts", type=int, default=7)
     options = parser.parse_args()

@@ -63,9 +63,10 @@ TIMEOUT = 60
 def deployed(concurrency: int, store: str) -> Iterator[tuple[DeployedPipeline, TemporaryStack]]:
     """A pipeline on a local AWS of its own; everything is gone afterwards."""
     with temporary_stack() as stack:
-        packages = stack.folder / "lambda"
-        for package in build_lambda.build(sorted(FUNCTIONS), Target.of_this_machine(), packages, model=MODEL):
+        target, folder = Target.of_this_machine(), stack.folder / "lambda"
+        for package in build_lambda.build(sorted(FUNCTIONS), target, folder, model=MODEL):
             print(f"{package.path.name}: {package.packed_bytes / 1e6:.1f} MB", file=sys.stderr)
+        packages = folder / target.name
         ingest = f"{{ concurrency = {concurrency}, max_receives = 10, timeout_s = {TIMEOUT} }}"
         subnets = default_subnets(load_settings()) if store == "aurora" else ()
         yield connect(stack.apply(variables(packages, ingest, subnets)), TIMEOUT), stack
@@ -141,7 +142,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         model_seconds = total("AWS/SageMaker", "ModelLatency", began, **labels) / 1e6
         in_model = requests(endpoint, began)
         busy = covered(in_model)
-        embedded = total("EmbedStack", "Embedded", began, service="ingest")
+        embedded = total("EmbedStack", "Embedded", began, service=function)
         return {
             "documents": len(documents), "chunks": count, "seconds": seconds,
             "documents_per_second": len(documents) / seconds, "chunks_per_second": count / seconds,

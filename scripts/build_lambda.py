@@ -11,7 +11,7 @@ from embedstack.errors import ConfigurationError
 from embedstack.function_package import FUNCTIONS, FunctionPackage, build_function
 from embedstack.function_wheels import Architecture, Target
 from embedstack.model_files import find_model_folder
-from embedstack.settings import load_settings
+from embedstack.settings import Settings, load_settings
 
 __all__ = ["build"]
 
@@ -20,6 +20,7 @@ Examples:
   python scripts/build_lambda.py
   python scripts/build_lambda.py ingest --architecture arm64 --python 3.13
   python scripts/build_lambda.py --model BAAI/bge-m3 --tokenizer ./bge-m3/tokenizer.json
+  python scripts/build_lambda.py --architecture arm64 --python 3.13 --database-ca global-bundle.pem
 """
 _HERE = Target.of_this_machine()
 
@@ -34,6 +35,12 @@ _HERE = Target.of_this_machine()
 @click.option(
     "--tokenizer", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Its tokenizer.json, if at hand."
 )
+@click.option(
+    "--database-ca",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Certificates that Aurora's is checked against: "
+    "https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem, or a region's.",
+)
 @click.option("--folder", type=click.Path(file_okay=False, path_type=Path), default=STATE / "lambda", show_default=True)
 @exit_on_error
 def main(
@@ -42,11 +49,14 @@ def main(
     python: str,
     model: str | None,
     tokenizer: Path | None,
+    database_ca: Path | None,
     folder: Path,
 ) -> None:
-    """Write the packages of FUNCTIONS, of all if none is named, as FOLDER/<name>.zip."""
+    """Write the packages of FUNCTIONS, of all if none is named, as FOLDER/<architecture>-<python>/<name>.zip."""
     target = Target(architecture, python)
-    for package in build(functions or sorted(FUNCTIONS), target, folder, model=model, tokenizer=tokenizer):
+    for package in build(
+        functions or sorted(FUNCTIONS), target, folder, model=model, tokenizer=tokenizer, database_ca=database_ca
+    ):
         parts = ", ".join(f"{part.name} {part.packed_bytes / 1e6:.1f}" for part in package.largest)
         click.echo(
             f"{package.path}: Python {python} on {architecture}, {package.packed_bytes / 1e6:.1f} MB, unzipped "
@@ -68,6 +78,7 @@ def build(
     *,
     model: str | None = None,
     tokenizer: Path | None = None,
+    database_ca: Path | None = None,
     wheels: Path = STATE / "wheels",
 ) -> Iterator[FunctionPackage]:
     """Write the packages of functions into a folder, one by one.
@@ -75,20 +86,24 @@ def build(
     Args:
         functions: Their names.
         target: Where they are to run.
-        folder: Where the packages go.
+        folder: Where the packages go, below it into one by what they are for: ``arm64-3.13``.
         model: Hub id of the endpoint's model; ``ST_MODEL_NAME`` otherwise.
         tokenizer: Its ``tokenizer.json``; looked for otherwise.
+        database_ca: Certificates that the database's is checked against.
         wheels: Where what they need is kept for the next time.
     """
+    folder /= target.name
     folder.mkdir(parents=True, exist_ok=True)
-    for name in functions:
-        brings = (tokenizer or _find_tokenizer(model)) if name == "ingest" else None
-        file = folder / f"{name}.zip"
-        yield build_function(name, ROOT, file, target=target, tokenizer=brings, wheels=wheels)
-
-
-def _find_tokenizer(model: str | None) -> Path:
     settings = load_settings(st_model_name=model)
+    for name in functions:
+        brings = (tokenizer or _find_tokenizer(settings)) if name == "ingest" else None
+        yield build_function(
+            name, ROOT, folder / f"{name}.zip",
+            target=target, model=settings.st_model_name, tokenizer=brings, database_ca=database_ca, wheels=wheels,
+        )  # fmt: skip
+
+
+def _find_tokenizer(settings: Settings) -> Path:
     folder = find_model_folder(settings.st_model_name, settings.embedstack_models_dir)
     if folder is None or not (folder / "tokenizer.json").is_file():
         raise ConfigurationError(

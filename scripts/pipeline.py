@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sys
 import time
 from collections.abc import Iterator
@@ -63,7 +64,7 @@ def main(count: int, documents: Path | None, store: str) -> None:
     for package in build_lambda.build(FUNCTIONS, Target.of_this_machine()):
         console.print(f"  {os.path.relpath(package.path)}  [dim]{package.packed_bytes / 1e6:.1f} MB[/]")
     console.print("[bold]2/4[/] Deploying terraform/ with the pipeline on it")
-    outputs = _deploy(console, _write_aurora_variables() if store == "aurora" else _VARIABLES)
+    outputs = _deploy(console, _write_aurora_variables() if store == "aurora" else _local_variables())
     pipeline = outputs["pipeline"]
     settings = load_settings()
     files = _files(documents) if documents else sample_documents.write_samples(STATE / "samples", count)
@@ -101,6 +102,20 @@ def _deploy(console: Console, variables: Path) -> dict[str, Any]:
     outputs = root.outputs()
     os.environ.update(client_settings(outputs))
     return outputs
+
+
+def _local_variables() -> Path:
+    """pipeline-local.tfvars; where this machine is another than it names, a copy that names this one."""
+    target = Target.of_this_machine()
+    written = _VARIABLES.read_text(encoding="utf-8")
+    fitting = written
+    for name, value in (("architecture", target.architecture), ("python_version", target.python)):
+        fitting = re.sub(rf'^(\s*{name}\s*=\s*)"[^"]*"', rf'\g<1>"{value}"', fitting, flags=re.MULTILINE)
+    if fitting == written:
+        return _VARIABLES
+    file = STATE / _VARIABLES.name
+    file.write_text(fitting, encoding="utf-8")
+    return file
 
 
 def _write_aurora_variables() -> Path:

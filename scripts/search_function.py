@@ -19,12 +19,14 @@ def ask(settings: Settings, function: str, request: dict[str, Any]) -> list[dict
         request: ``query``, ``k``, ``filter``, ``threshold`` and ``mode``; all but the first may be missing.
 
     Raises:
-        EmbedStackError: The function failed.
+        EmbedStackError: The function failed, or refused the search.
     """
     payload = json.dumps({name: value for name, value in request.items() if value is not None})
     answer = create_client("lambda", settings).invoke(FunctionName=function, Payload=payload)
     said = json.loads(answer["Payload"].read())
     if "FunctionError" in answer:
         raise EmbedStackError(f"The function {function} failed: {said.get('errorMessage', said.get('errorType'))}")
+    if "error" in said:
+        raise EmbedStackError(f"The function {function} refuses the search. {said['error']}")
     hits: list[dict[str, Any]] = said["hits"]
     return hits

@@ -16,7 +16,7 @@ output "dashboard_name" {
 }
 
 output "dotenv" {
-  description = "Settings for clients: terraform output -raw dotenv > .env. SAGEMAKER_ENDPOINT is the pipeline's endpoint, else the one with the key embedding, else the first by key."
+  description = "Settings for clients: terraform output -raw dotenv > .env; those that begin with PG are libpq's own, and it reads the environment alone (set -a; . ./.env; set +a). SAGEMAKER_ENDPOINT is the pipeline's endpoint, else the one with the key embedding, else the first by key."
   value = join("", [
     for line in concat(
       [

@@ -1,4 +1,7 @@
 locals {
+  # Where make lambda writes those for an architecture and a Python.
+  _packages = "${path.module}/../.local/lambda/${try("${var.pipeline.architecture}-${var.pipeline.python_version}", "")}"
+
   # What answers a request at once on an instance; more wait there. Serverless says itself how many it takes.
   _requests_per_instance = 4
 
@@ -35,7 +38,7 @@ module "document_pipeline" {
   collection           = var.pipeline.collection
   environment          = var.pipeline.environment
   ingest               = var.pipeline.ingest
-  ingest_package       = coalesce(var.pipeline.ingest_package, "${path.module}/../.local/lambda/ingest.zip")
+  ingest_package       = coalesce(var.pipeline.ingest_package, "${local._packages}/ingest.zip")
   kms_key_arn          = var.pipeline.kms_key_arn
   log_level            = var.pipeline.log_level
   log_retention_days   = var.pipeline.log_retention_days
@@ -44,7 +47,7 @@ module "document_pipeline" {
   python_version       = var.pipeline.python_version
   reserve_concurrency  = var.pipeline.reserve_concurrency
   search               = var.pipeline.search
-  search_package       = coalesce(var.pipeline.search_package, "${path.module}/../.local/lambda/search.zip")
+  search_package       = coalesce(var.pipeline.search_package, "${local._packages}/search.zip")
   vector_store         = module.vector_store[0]
   vpc                  = var.pipeline.vpc
 
@@ -54,5 +57,6 @@ module "document_pipeline" {
     concurrency    = local._pipeline_concurrency
     model          = try(coalesce(var.pipeline.model, local._pipeline_endpoint.model.hub_id), null)
     name           = local._deployed[var.pipeline.endpoint].name
+    revision       = local._pipeline_endpoint.model.revision
   }
 }

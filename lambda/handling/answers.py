@@ -17,8 +17,9 @@ from embedstack.errors import (
     Throttled,
 )
 from handling.requests import MethodRefused
+from handling.telemetry import tell
 
-__all__ = ["answer", "failed", "status_of"]
+__all__ = ["answer", "described", "failed", "is_callers_fault", "status_of"]
 
 #: Lambda takes no larger answer (6 MB, "Lambda quotas"); some of it is the envelope's.
 MAX_ANSWER_BYTES = 5_900_000
@@ -39,7 +40,7 @@ def answer(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def failed(error: Exception) -> dict[str, Any]:
-    """What a caller is told of an error: its sentence where the caller can do something about it."""
+    """What a caller is told of an error, over HTTP."""
     status = status_of(error)
     headers = {"Content-Type": "application/json"}
     if status in (429, 503):
@@ -47,9 +48,19 @@ def failed(error: Exception) -> dict[str, Any]:
         headers["Retry-After"] = str(math.ceil(retry_after))
     if status == 405:
         headers["Allow"] = "GET, POST"
-    said = str(error) if status != 500 else "The search failed; the function's log says why."
-    body = json.dumps({"error": said, "error_type": type(error).__name__ if status != 500 else "InternalError"})
-    return {"statusCode": status, "headers": headers, "body": body}
+    return {"statusCode": status, "headers": headers, "body": json.dumps(described(error, status))}
+
+
+def described(error: Exception, status: int) -> dict[str, str]:
+    """An error's sentence where the caller can do something about it, and its type."""
+    if status == 500 or not isinstance(error, EmbedStackError):
+        return {"error": "The search failed; the function's log says why.", "error_type": "InternalError"}
+    return {"error": str(error) if is_callers_fault(status) else tell(error), "error_type": type(error).__name__}
+
+
+def is_callers_fault(status: int) -> bool:
+    """Whether a status says that the caller has to change something: too many requests are the endpoint's shortage."""
+    return status < 500 and status != 429
 
 
 def status_of(error: Exception) -> int:

@@ -17,7 +17,7 @@ from embedstack.errors import (
 )
 from handling.messages import DocumentMessage, read_message
 from handling.queues import describe_failure
-from handling.telemetry import document_tag, log_failure
+from handling.telemetry import document_tag, log_failure, without_quotes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -121,11 +121,11 @@ class Intake:
             return self._take(message)
         except _FAULTS as error:
             return Outcome(message.key, "refused", reason=describe_failure(error))
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - as above
             log_failure(self._logger, "A document failed", error)
             self._metrics.add_metric("Failed", MetricUnit.Count, 1)
             if isinstance(error, EmbedStackError):
-                raise
+                raise without_quotes(error) from None
             # What Lambda logs of an exception would be another library's sentence.
             raise RecordFailed(type(error).__name__) from None
 

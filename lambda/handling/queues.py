@@ -9,6 +9,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from embedstack.aws import AwsClient
 from embedstack.errors import EmbedStackError
+from handling.telemetry import tell
 
 if TYPE_CHECKING:
     from embedstack.settings import Settings
@@ -139,5 +140,5 @@ def describe_failure(error: Exception) -> str:
     """What may be told of an error: this product's messages hold no content; of others, only what they are."""
     if isinstance(error, EmbedStackError):
         reason = getattr(error, "reason", None)
-        return ": ".join(part for part in (type(error).__name__, reason, str(error)) if part)
+        return ": ".join(part for part in (type(error).__name__, reason, tell(error)) if part)
     return f"{type(error).__name__}: see the function's log."

@@ -4,11 +4,14 @@ import time
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from embedstack.clock import SystemClock
 from embedstack.documents.searching import search
+from embedstack.embedders.call import Call
 from embedstack.errors import CollectionNotFound, CollectionReplaced, ConfigurationError, InputError, StoreUnavailable
 from embedstack.factory import load_embedder
 from embedstack.settings import Settings, load_settings
 from embedstack.stores import Collection, VectorStore, load_store
+from handling.package import check_database_ca
 
 if TYPE_CHECKING:
     from embedstack.documents.searching import DocumentHit
@@ -40,6 +43,7 @@ class SearchServices:
     @cached_property
     def store(self) -> VectorStore:
         """The vector store."""
+        check_database_ca()
         return load_store(self.settings)
 
     @property
@@ -52,8 +56,12 @@ class SearchServices:
         """Where is searched."""
         return self.settings.embedstack_collection
 
-    def search(self, query: "SearchQuery") -> "list[DocumentHit]":
+    def search(self, query: "SearchQuery", seconds: float) -> "list[DocumentHit]":
         """The hits of a search.
+
+        Args:
+            query: What is asked.
+            seconds: How long the endpoint may take, which may be asleep for minutes.
 
         Raises:
             InputError: The store has no such mode, or the text is longer than the model reads.
@@ -63,6 +71,9 @@ class SearchServices:
         """
         if query.mode != "approximate" and self.settings.vector_store == "s3vectors":
             raise InputError(f"S3 Vectors has no {query.mode} search: leave mode out, or use Postgres.")
+        return Call.current().until(seconds, SystemClock()).context().run(self._search_opened, query)
+
+    def _search_opened(self, query: "SearchQuery") -> "list[DocumentHit]":
         try:
             return self._search(query, self._collection())
         except (CollectionNotFound, CollectionReplaced):

@@ -9,6 +9,7 @@ from embedstack.documents.limits import ReadLimits
 from embedstack.documents.load import load_ingestion
 from embedstack.settings import Settings, load_settings
 from handling.objects import Documents
+from handling.package import check_database_ca, check_tokenizer, tokenizer_bytes
 from handling.queues import Queues
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ __all__ = ["Services"]
 # This process with the longest document that is read, and what the one that reads needs for any (benchmarks of both
 # took 140 and 96 MB).
 _OWN_MEMORY_MB = 256
+# What a tokenizer takes of it, as a multiple of its file: one of 250,002 tokens, as BGE-M3's, has 17 MB and takes 500.
+_TOKENIZER_TIMES = 30
 _LEAST_MEMORY_MB = 128
 
 
@@ -42,7 +45,8 @@ class Services:
         if self._is_fitted:
             return
         self._is_fitted = True
-        left = max(memory_mb - _OWN_MEMORY_MB, _LEAST_MEMORY_MB) * 1024 * 1024
+        own = _OWN_MEMORY_MB * 1024 * 1024 + _TOKENIZER_TIMES * tokenizer_bytes()
+        left = max(memory_mb * 1024 * 1024 - own, _LEAST_MEMORY_MB * 1024 * 1024)
         self.limits = replace(
             self.limits,
             max_seconds=min(self.limits.max_seconds, seconds / 3),
@@ -69,6 +73,8 @@ class Services:
     @cached_property
     def ingestion(self) -> "Ingestion":
         """Readers, endpoint and vector store."""
+        check_tokenizer(self.settings)
+        check_database_ca()
         return load_ingestion(self.settings, limits=self.limits)
 
     def reopen(self) -> None:

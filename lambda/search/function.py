@@ -9,13 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.metrics import MetricUnit
 
-from embedstack.clock import SystemClock
-from embedstack.embedders.call import Call
 from embedstack.errors import EmbedStackError
-from handling.answers import answer, failed, status_of
+from handling.answers import answer, described, failed, is_callers_fault, status_of
 from handling.requests import SearchQuery, is_http, read_request
 from handling.searching import SearchServices
-from handling.telemetry import create_telemetry, log_failure
+from handling.telemetry import create_telemetry, log_failure, without_quotes
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -40,33 +38,36 @@ services = SearchServices()
 def handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
     """Answer ``{"query", "k", "filter", "threshold", "mode"}`` with ``{"hits", "model", "collection"}``.
 
+    What the caller has to change is answered, too: over HTTP with a status of 400 to 405, to a direct invocation with
+    ``{"error", "error_type", "status"}``.
+
     Raises:
-        EmbedStackError, SearchFailed: A direct invocation failed; over HTTP that is a status of 400 or more.
+        EmbedStackError, SearchFailed: A direct invocation failed; over HTTP that is a status of 429 or more.
     """
     seconds = context.get_remaining_time_in_millis() / 1000 - _RESERVE_SECONDS
     try:
         document = _search(read_request(event), seconds)
         return answer(document) if is_http(event) else document
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - whatever it is, the caller is told no more than may be
         status = status_of(error)
-        metrics.add_metric("Refused" if status < 500 else "Failed", MetricUnit.Count, 1)
-        if status == 500:
-            log_failure(logger, "A search failed", error)
-        else:
+        if is_callers_fault(status):
+            metrics.add_metric("Refused", MetricUnit.Count, 1)
             logger.warning("A search was refused", error=type(error).__name__, status=status)
+            # An exception would be one of the function's own in its metrics, and what it says in its log.
+            return failed(error) if is_http(event) else {**described(error, status), "status": status}
+        metrics.add_metric("Failed", MetricUnit.Count, 1)
+        log_failure(logger, "A search failed", error, status=status)
         if is_http(event):
             return failed(error)
         if isinstance(error, EmbedStackError):
-            raise
+            raise without_quotes(error) from None
         # What Lambda logs of an exception would be another library's sentence.
         raise SearchFailed(type(error).__name__) from None
 
 
 def _search(query: SearchQuery, seconds: float) -> dict[str, Any]:
     started = time.monotonic()
-    # The endpoint may be asleep for minutes; the caller is told within the function's time.
-    call = Call.current().until(seconds, SystemClock())
-    hits = call.context().run(services.search, query)
+    hits = services.search(query, seconds)
     milliseconds = 1000 * (time.monotonic() - started)
     logger.info("A search was answered", hits=len(hits), k=query.k, mode=query.mode, milliseconds=round(milliseconds))
     metrics.add_metric("Searches", MetricUnit.Count, 1)

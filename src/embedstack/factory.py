@@ -1,6 +1,7 @@
 """An embedder from configuration, with everything that keeps it going around it."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
@@ -119,6 +120,7 @@ def _load_entry_point(name: str, settings: Settings) -> Embedder:
 
 def _model(settings: Settings) -> ModelInfo:
     model = known_model(settings.st_model_name)
+    model = replace(model, revision=settings.st_model_revision)
     return model.shortened(settings.embedding_dimensions or model.dimensions)
 
 

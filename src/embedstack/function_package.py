@@ -5,6 +5,7 @@ changes anything.
 """
 
 import hashlib
+import json
 import re
 import shutil
 import stat
@@ -20,8 +21,10 @@ from embedstack.function_wheels import Target, download_wheels, read_pins, read_
 
 __all__ = ["FUNCTIONS", "MAX_ZIP_BYTES", "FunctionPackage", "Largest", "build_function", "pack"]
 
-#: Lambda takes 50 MB of a zip in a request (quota "Deployment package"); a cold start loads less the smaller it is.
+#: Of a zip without the model's tokenizer, which may have some 5 MB more: a cold start loads less the smaller it is.
 MAX_ZIP_BYTES = 30_000_000
+#: What Lambda takes in a request (quota "Deployment package").
+MAX_UPLOAD_BYTES = 50_000_000
 #: Quota "Deployment package", unzipped, layers included.
 MAX_UNZIPPED_BYTES = 250_000_000
 
@@ -73,6 +76,7 @@ class FunctionPackage:
         path: Where it is.
         sha256: Its hash, in hexadecimal digits.
         packed_bytes: Its size.
+        tokenizer_bytes: What the tokenizer takes of it.
         unpacked_bytes: What it takes on the function's disk.
         largest: Its largest parts, the largest first.
     """
@@ -80,6 +84,7 @@ class FunctionPackage:
     path: Path
     sha256: str
     packed_bytes: int
+    tokenizer_bytes: int
     unpacked_bytes: int
     largest: tuple[Largest, ...]
 
@@ -90,7 +95,9 @@ def build_function(
     target_file: Path,
     *,
     target: Target,
+    model: str | None = None,
     tokenizer: Path | None = None,
+    database_ca: Path | None = None,
     wheels: Path | None = None,
 ) -> FunctionPackage:
     """Build a function's package.
@@ -100,7 +107,9 @@ def build_function(
         repository: The folder with ``lambda/``, ``pyproject.toml`` and ``constraints.txt``.
         target_file: The ``.zip`` to write.
         target: Where it is to run.
+        model: Hub id of the endpoint's model; the function refuses to cut texts for another one.
         tokenizer: The model's ``tokenizer.json``, for a function that cuts texts.
+        database_ca: Certificates that the database's is checked against, PEM; on Lambda ``/var/task/rds-ca.pem``.
         wheels: A folder to keep wheels in for the next build, by target; None to keep none.
 
     Raises:
@@ -117,6 +126,9 @@ def build_function(
         _stage_own(repository / "lambda", name, root)
         if tokenizer is not None:
             shutil.copyfile(tokenizer, root / "tokenizer.json")
+        if database_ca is not None:
+            shutil.copyfile(database_ca, root / "rds-ca.pem")
+        _write_manifest(root, name, target, model if tokenizer else None)
         finished = Path(staging, "finished.zip")
         pack(root, finished)
         package = _described(finished, target_file)
@@ -178,6 +190,19 @@ def _stage_own(sources: Path, name: str, root: Path) -> None:
     shutil.copyfile(sources / name / "function.py", root / "function.py")
 
 
+def _write_manifest(root: Path, name: str, target: Target, model: str | None) -> None:
+    """What the package is for, by which the function tells that it is used for something else."""
+    tokenizer = root / "tokenizer.json"
+    manifest = {
+        "architecture": target.architecture,
+        "function": name,
+        "model": model,
+        "python": target.python,
+        "tokenizer_sha256": hashlib.sha256(tokenizer.read_bytes()).hexdigest() if tokenizer.is_file() else None,
+    }
+    (root / "manifest.json").write_text(json.dumps(manifest, indent=2), encoding="utf-8")
+
+
 def _others(folder: str, own: Path, names: list[str]) -> set[str]:
     return _OTHER_ROOMS.intersection(names) if Path(folder) == own else set()
 
@@ -198,16 +223,23 @@ def _described(file: Path, target_file: Path) -> FunctionPackage:
         path=target_file,
         sha256=hashlib.sha256(file.read_bytes()).hexdigest(),
         packed_bytes=file.stat().st_size,
+        tokenizer_bytes=parts.get("tokenizer.json", 0),
         unpacked_bytes=sum(entry.file_size for entry in entries),
         largest=tuple(largest[:5]),
     )
 
 
 def _check_size(package: FunctionPackage) -> None:
-    if package.packed_bytes > MAX_ZIP_BYTES or package.unpacked_bytes > MAX_UNZIPPED_BYTES:
+    own = package.packed_bytes - package.tokenizer_bytes
+    sizes = (
+        (own, MAX_ZIP_BYTES),
+        (package.packed_bytes, MAX_UPLOAD_BYTES),
+        (package.unpacked_bytes, MAX_UNZIPPED_BYTES),
+    )
+    if any(size > most for size, most in sizes):
         parts = ", ".join(f"{part.name} {part.packed_bytes / 1e6:.1f} MB" for part in package.largest)
         raise ConfigurationError(
-            f"The package {package.path.name} has {package.packed_bytes / 1e6:.1f} MB, unzipped "
-            f"{package.unpacked_bytes / 1e6:.0f} MB; {MAX_ZIP_BYTES / 1e6:.0f} and {MAX_UNZIPPED_BYTES / 1e6:.0f} are "
-            f"the limits. Its largest parts: {parts}."
+            f"The package {package.path.name} has {own / 1e6:.1f} MB, {package.packed_bytes / 1e6:.1f} MB with its "
+            f"tokenizer, and unzipped {package.unpacked_bytes / 1e6:.0f} MB; "
+            f"{' and '.join(f'{most / 1e6:.0f}' for _, most in sizes)} are the limits. Its largest parts: {parts}."
         )

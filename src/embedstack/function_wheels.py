@@ -67,6 +67,11 @@ class Target:
         return cls(architecture, f"{sys.version_info.major}.{sys.version_info.minor}")
 
     @property
+    def name(self) -> str:
+        """What folders of its packages and wheels are called: ``arm64-3.13``."""
+        return f"{self.architecture}-{self.python}"
+
+    @property
     def runs_on_lambda(self) -> bool:
         """Whether Lambda has a runtime that these wheels load in: Python 3.11's has an older glibc than they need."""
         return tuple(int(part) for part in self.python.split(".")) >= _OLDEST_ON_LAMBDA

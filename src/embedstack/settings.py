@@ -45,6 +45,8 @@ class Settings(BaseSettings):
         embedstack_cache_kms_key: Id, ARN or alias of a KMS key that wraps the file's own key, in place of the former.
         embedstack_cache_ttl_seconds: How long a vector is kept; None for ever.
         st_model_name: The model's Hugging Face Hub id, for every backend but Bedrock.
+        st_model_revision: The revision of it on the Hub that is served; None where it is not pinned. A collection
+            records it, and takes no vectors of another.
         bedrock_embedding_model_id: Bedrock's id of the embedding model.
         bedrock_model_id: Bedrock's id of the model that generates text, or of an inference profile of it.
         bedrock_api_format: How to speak to it: ``converse``, or ``claude``, ``llama3`` or ``llama2`` for a model that
@@ -102,6 +104,7 @@ class Settings(BaseSettings):
     embedstack_cache_kms_key: str | None = None
     embedstack_cache_ttl_seconds: float | None = Field(default=None, gt=0)
     st_model_name: str = "sentence-transformers/all-MiniLM-L6-v2"
+    st_model_revision: str | None = None
     bedrock_embedding_model_id: str = "amazon.titan-embed-text-v2:0"
     bedrock_model_id: str | None = None
     bedrock_api_format: Literal["converse", "claude", "llama3", "llama2"] = "converse"

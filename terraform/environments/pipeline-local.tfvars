@@ -1,5 +1,6 @@
 # Documents from a bucket into S3 Vectors, by functions and the endpoint of local.tfvars: what make pipeline deploys on
-# the local AWS. The packages are this machine's (make lambda): on another one, change architecture and python_version.
+# the local AWS. make lambda builds this machine's packages; where that is not as
+# architecture and python_version say, make pipeline takes a copy of this that is.
 
 name        = "alex"
 environment = "local"

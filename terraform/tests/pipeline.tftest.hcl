@@ -47,7 +47,7 @@ run "defaults" {
     error_message = "The queue's reader must take no more than the function may work on, and hear of each message."
   }
   assert {
-    condition     = aws_sqs_queue.ingest.visibility_timeout_seconds == 721 && aws_sqs_queue.ingest.receive_wait_time_seconds == 20 && aws_sqs_queue.ingest.sqs_managed_sse_enabled && aws_sqs_queue.dead_letters.sqs_managed_sse_enabled
+    condition     = aws_sqs_queue.ingest.visibility_timeout_seconds == 721 && aws_sqs_queue.ingest.receive_wait_time_seconds == 20 && aws_sqs_queue.ingest.message_retention_seconds == 604800 && aws_sqs_queue.ingest.sqs_managed_sse_enabled && aws_sqs_queue.dead_letters.sqs_managed_sse_enabled
     error_message = "Messages must be hidden for six timeouts and the window, and encrypted."
   }
   assert {
@@ -103,7 +103,7 @@ run "defaults" {
       EMBEDSTACK_QUEUE_URL         = "https://sqs.us-east-1.amazonaws.com/123456789012/alex-pipeline-ingest"
       POWERTOOLS_LOG_LEVEL         = "INFO"
       POWERTOOLS_METRICS_NAMESPACE = "EmbedStack"
-      POWERTOOLS_SERVICE_NAME      = "ingest"
+      POWERTOOLS_SERVICE_NAME      = "alex-pipeline-ingest"
       SAGEMAKER_ENDPOINT           = "alex-embedding-endpoint"
       VECTOR_BUCKET                = "alex-vectors"
       VECTOR_STORE                 = "s3vectors"
@@ -140,7 +140,7 @@ run "everything" {
     alarms               = { queue_age_minutes = 10, topic_arn = "arn:aws:sns:us-east-1:123456789012:operations" }
     bucket               = { name = "my-documents", prefix = "handbook/", suffix = ".pdf", force_destroy = true, noncurrent_days = 7 }
     chunking             = { context = "{source} > {headings}: ", late = true, overlap = 20, tokens = 200 }
-    endpoint             = { name = "alex-embedding-endpoint", arn = "arn:aws:sagemaker:us-east-1:123456789012:endpoint/alex-embedding-endpoint", component_name = "alex-embedding-component", concurrency = 20, model = "BAAI/bge-m3" }
+    endpoint             = { name = "alex-embedding-endpoint", arn = "arn:aws:sagemaker:us-east-1:123456789012:endpoint/alex-embedding-endpoint", component_name = "alex-embedding-component", concurrency = 20, model = "BAAI/bge-m3", revision = "5617a9f61b028005a4858fdac845db406aefb181" }
     environment          = { EMBEDDING_TRUNCATE = "true" }
     ingest               = { requests = 2, timeout_s = 900, batch_window_s = 300 }
     kms_key_arn          = "arn:aws:kms:us-east-1:123456789012:key/mocked"
@@ -148,7 +148,7 @@ run "everything" {
     reserve_concurrency  = false
     search               = { concurrency = 6, url = false }
     vector_store = {
-      environment        = { DATABASE_SECRET_ARN = "arn:aws:secretsmanager:us-east-1:123456789012:secret:mocked", VECTOR_STORE = "postgres" }
+      environment        = { DATABASE_SECRET_ARN = "arn:aws:secretsmanager:us-east-1:123456789012:secret:mocked", PGSSLMODE = "verify-full", VECTOR_STORE = "postgres" }
       kind               = "aurora"
       reading_statements = []
       security_group_ids = ["sg-0fedcba9876543210"]
@@ -166,6 +166,13 @@ run "everything" {
     error_message = "Everything must be encrypted with the key."
   }
   assert {
+    condition = { for name, policy in aws_iam_role_policy.functions : name => flatten([for statement in jsondecode(policy.policy).Statement : statement.Action if strcontains(jsonencode(statement.Action), "kms:")]) } == {
+      ingest = ["kms:Decrypt", "kms:GenerateDataKey"]
+      search = ["kms:Decrypt"]
+    }
+    error_message = "Who sends nothing must not make keys."
+  }
+  assert {
     condition     = one(aws_s3_bucket_notification.documents.queue).filter_prefix == "handbook/" && one(aws_s3_bucket_notification.documents.queue).filter_suffix == ".pdf" && [for statement in jsondecode(aws_iam_role_policy.functions["ingest"].policy).Statement : statement.Resource if statement.Sid == "ReadDocuments"] == ["arn:aws:s3:::my-documents/handbook/*"]
     error_message = "Only what is under the prefix may be read."
   }
@@ -177,7 +184,8 @@ run "everything" {
       aws_lambda_function.functions["search"].environment[0].variables["EMBEDDING_TRUNCATE"] == "true" &&
       aws_lambda_function.functions["search"].environment[0].variables["SAGEMAKER_INFERENCE_COMPONENT"] == "alex-embedding-component" &&
       aws_lambda_function.functions["search"].environment[0].variables["ST_MODEL_NAME"] == "BAAI/bge-m3" &&
-      output.environment == { EMBEDSTACK_CHUNK_OVERLAP = "20", EMBEDSTACK_CHUNK_TOKENS = "200", EMBEDSTACK_COLLECTION = "documents", EMBEDSTACK_DOCUMENT_CONTEXT = "{source} > {headings}: ", EMBEDSTACK_LATE_CHUNKING = "true", ST_MODEL_NAME = "BAAI/bge-m3" }
+      aws_lambda_function.functions["search"].environment[0].variables["PGSSLROOTCERT"] == "/var/task/rds-ca.pem" &&
+      output.environment == { EMBEDSTACK_CHUNK_OVERLAP = "20", EMBEDSTACK_CHUNK_TOKENS = "200", EMBEDSTACK_COLLECTION = "documents", EMBEDSTACK_DOCUMENT_CONTEXT = "{source} > {headings}: ", EMBEDSTACK_LATE_CHUNKING = "true", ST_MODEL_NAME = "BAAI/bge-m3", ST_MODEL_REVISION = "5617a9f61b028005a4858fdac845db406aefb181" }
     )
     error_message = "Functions, and who ingests from elsewhere, must be told how to cut."
   }
@@ -195,10 +203,19 @@ run "everything" {
   }
   assert {
     condition = (
-      keys(aws_cloudwatch_metric_alarm.pipeline) == ["dead-letters", "ingest-failures", "queue-age", "search-failures", "search-throttles"] &&
+      keys(aws_cloudwatch_metric_alarm.pipeline) == ["dead-letters", "ingest-failures", "queue-age", "search-errors", "search-failures", "search-throttles"] &&
       alltrue([for alarm in aws_cloudwatch_metric_alarm.pipeline : alarm.alarm_actions == toset(["arn:aws:sns:us-east-1:123456789012:operations"])]) &&
       aws_cloudwatch_metric_alarm.pipeline["queue-age"].threshold == 600 && aws_cloudwatch_metric_alarm.pipeline["dead-letters"].threshold == 0 && aws_cloudwatch_metric_alarm.pipeline["dead-letters"].treat_missing_data == "ignore"
     )
     error_message = "Somebody must be told."
+  }
+  assert {
+    condition = (
+      aws_cloudwatch_metric_alarm.pipeline["search-failures"].namespace == aws_lambda_function.functions["search"].environment[0].variables["POWERTOOLS_METRICS_NAMESPACE"] &&
+      aws_cloudwatch_metric_alarm.pipeline["search-failures"].dimensions == tomap({ service = aws_lambda_function.functions["search"].environment[0].variables["POWERTOOLS_SERVICE_NAME"] }) &&
+      aws_cloudwatch_metric_alarm.pipeline["search-failures"].metric_name == "Failed" &&
+      aws_cloudwatch_metric_alarm.pipeline["search-errors"].metric_name == "Errors" && aws_cloudwatch_metric_alarm.pipeline["search-errors"].dimensions == tomap({ FunctionName = "alex-pipeline-search" })
+    )
+    error_message = "Failures that a search answers, and those of its function, must be heard of."
   }
 }

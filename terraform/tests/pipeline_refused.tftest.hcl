@@ -23,13 +23,15 @@ run "settings_that_services_refuse" {
     bucket         = { prefix = "/documents/*" }
     chunking       = { tokens = 100, overlap = 60 }
     collection     = "My documents"
+    endpoint       = { name = "alex-embedding-endpoint", arn = "arn:aws:sagemaker:us-east-1:123456789012:endpoint/alex-embedding-endpoint", concurrency = 10, model = "intfloat/e5-small" }
+    environment    = { AWS_REGION = "eu-west-1", POWERTOOLS_SERVICE_NAME = "documents" }
     kms_key_arn    = "alias/documents"
     python_version = "3.9"
     search         = { memory_mb = 128 }
     vpc            = { subnet_ids = [] }
   }
 
-  expect_failures = [var.alarms, var.architecture, var.bucket, var.chunking, var.collection, var.kms_key_arn, var.python_version, var.search, var.vpc]
+  expect_failures = [var.alarms, var.architecture, var.bucket, var.chunking, var.collection, var.endpoint, var.environment, var.kms_key_arn, var.python_version, var.search, var.vpc]
 }
 
 run "packages_that_are_not_built_a_small_endpoint_and_no_store_of_these" {
@@ -46,14 +48,15 @@ run "packages_that_are_not_built_a_small_endpoint_and_no_store_of_these" {
   expect_failures = [var.ingest, var.ingest_package, var.search_package, var.vector_store]
 }
 
-run "database_without_a_way_to_it_and_too_much_time" {
+run "database_without_a_way_to_it_too_much_time_and_too_many_settings" {
   command = plan
   module { source = "./modules/document-pipeline" }
 
   variables {
+    environment  = { EMBEDSTACK_DOCUMENT_CONTEXT = join("", [for number in range(1000) : "abc"]) }
     ingest       = { timeout_s = 901 }
     vector_store = { environment = {}, kind = "aurora", reading_statements = [], writing_statements = [] }
   }
 
-  expect_failures = [var.ingest, var.vector_store]
+  expect_failures = [var.environment, var.ingest, var.vector_store]
 }

@@ -15,7 +15,7 @@ run "three_instances" {
     vector_store = { s3_vectors = {} }
     endpoints = {
       embedding = { model = { hub_id = "sentence-transformers/all-MiniLM-L6-v2" }, serverless = {} }
-      search    = { model = { hub_id = "BAAI/bge-m3" }, realtime = { instance_type = "ml.c7i.xlarge" }, autoscaling = { max = 3, tracking = { value = 100 } } }
+      search    = { model = { hub_id = "BAAI/bge-m3", revision = "5617a9f61b028005a4858fdac845db406aefb181" }, realtime = { instance_type = "ml.c7i.xlarge" }, autoscaling = { max = 3, tracking = { value = 100 } } }
     }
     pipeline = {
       chunking       = { context = "{source}: " }
@@ -30,7 +30,7 @@ run "three_instances" {
     error_message = "Three instances answer twelve requests at once."
   }
   assert {
-    condition     = output.vector_store.kind == "s3_vectors" && strcontains(output.dotenv, "VECTOR_BUCKET=alex-vectors\nVECTOR_STORE=s3vectors\n") && strcontains(output.dotenv, "EMBEDSTACK_DOCUMENT_CONTEXT='{source}: '\n") && strcontains(output.dotenv, "SAGEMAKER_ENDPOINT=alex-search-endpoint\n") && strcontains(output.dotenv, "ST_MODEL_NAME=BAAI/bge-m3\n")
+    condition     = output.vector_store.kind == "s3_vectors" && strcontains(output.dotenv, "VECTOR_BUCKET=alex-vectors\nVECTOR_STORE=s3vectors\n") && strcontains(output.dotenv, "EMBEDSTACK_DOCUMENT_CONTEXT='{source}: '\n") && strcontains(output.dotenv, "EMBEDSTACK_CHUNK_TOKENS=512\n") && strcontains(output.dotenv, "SAGEMAKER_ENDPOINT=alex-search-endpoint\n") && strcontains(output.dotenv, "ST_MODEL_NAME=BAAI/bge-m3\nST_MODEL_REVISION=5617a9f61b028005a4858fdac845db406aefb181\n")
     error_message = ".env must name the store and the pipeline's endpoint, and say how documents are cut."
   }
   assert {
@@ -48,6 +48,19 @@ run "without_a_store_for_an_endpoint_that_is_none" {
       embedding = { model = { hub_id = "a/b" }, realtime = { instance_type = "ml.c7i.xlarge", async = { input_path = "s3://my-queue/requests", output_path = "s3://my-queue/answers" } } }
     }
     pipeline = { chunking = { late = true }, ingest_package = "tests/fixtures/function.zip", search_package = "tests/fixtures/function.zip" }
+  }
+
+  expect_failures = [var.pipeline]
+}
+
+run "model_that_nobody_names" {
+  command = plan
+
+  variables {
+    name         = "alex"
+    endpoints    = { embedding = { model = { artifact = "s3://my-models/minilm/model.tar.gz" }, serverless = {} } }
+    pipeline     = { ingest_package = "tests/fixtures/function.zip", search_package = "tests/fixtures/function.zip" }
+    vector_store = { s3_vectors = {} }
   }
 
   expect_failures = [var.pipeline]

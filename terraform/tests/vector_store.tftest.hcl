@@ -43,7 +43,7 @@ run "vector_bucket" {
     error_message = "Nothing outside the bucket may be touched."
   }
   assert {
-    condition     = setsubtract(flatten(output.writing_statements[*].Action), flatten(output.reading_statements[*].Action)) == toset(["s3vectors:CreateIndex", "s3vectors:DeleteVectors", "s3vectors:PutVectors", "s3vectors:TagResource"])
+    condition     = setsubtract(flatten(output.writing_statements[*].Action), flatten(output.reading_statements[*].Action)) == toset(["s3vectors:CreateIndex", "s3vectors:DeleteVectors", "s3vectors:ListVectors", "s3vectors:PutVectors", "s3vectors:TagResource"])
     error_message = "Who searches must not write."
   }
 }
@@ -69,8 +69,11 @@ run "vector_bucket_with_a_key_that_goes" {
     error_message = "The bucket must be encrypted with the key, and go."
   }
   assert {
-    condition     = [for statement in output.reading_statements : statement.Resource if statement.Sid == "DecryptVectors"] == ["arn:aws:kms:us-east-1:123456789012:key/mocked"]
-    error_message = "Who reads vectors must be able to decrypt them."
+    condition = (
+      [for statement in output.reading_statements : "${statement.Action} ${statement.Resource}" if strcontains(jsonencode(statement.Action), "kms:")] == ["kms:Decrypt arn:aws:kms:us-east-1:123456789012:key/mocked"] &&
+      [for statement in output.writing_statements : "${statement.Action} ${statement.Resource}" if statement.Sid == "EncryptVectors"] == ["kms:GenerateDataKey arn:aws:kms:us-east-1:123456789012:key/mocked"]
+    )
+    error_message = "Who reads vectors must be able to decrypt them, and who stores them to encrypt them."
   }
 }
 
@@ -111,6 +114,10 @@ run "aurora" {
     error_message = "It must pause after five minutes."
   }
   assert {
+    condition     = can(regex("^alex-vectors-final-\\d{14}$", aws_rds_cluster.vectors[0].final_snapshot_identifier))
+    error_message = "Each cluster's last snapshot must have a name of its own."
+  }
+  assert {
     condition = (
       aws_rds_cluster.vectors[0].storage_encrypted && aws_rds_cluster.vectors[0].manage_master_user_password &&
       aws_rds_cluster.vectors[0].kms_key_id == var.aurora.kms_key_arn && aws_rds_cluster.vectors[0].master_user_secret_kms_key_id == var.aurora.kms_key_arn &&
@@ -121,7 +128,7 @@ run "aurora" {
   assert {
     condition = (
       aws_rds_cluster_parameter_group.vectors[0].family == "aurora-postgresql17" &&
-      { for parameter in aws_rds_cluster_parameter_group.vectors[0].parameter : parameter.name => parameter.value } == { idle_session_timeout = "60000", log_min_error_statement = "panic", "rds.force_ssl" = "1" }
+      { for parameter in aws_rds_cluster_parameter_group.vectors[0].parameter : parameter.name => parameter.value } == { idle_session_timeout = "60000", log_error_verbosity = "terse", log_min_error_statement = "panic", "rds.force_ssl" = "1" }
     )
     error_message = "TLS must be forced, sleepers let go of, and texts kept out of the log."
   }
@@ -135,7 +142,7 @@ run "aurora" {
       PGDATABASE          = "embedstack"
       PGHOST              = "mocked.cluster-abc.us-east-1.rds.amazonaws.com"
       PGPORT              = "5432"
-      PGSSLMODE           = "require"
+      PGSSLMODE           = "verify-full"
       VECTOR_STORE        = "postgres"
     })
     error_message = "The library must find the database."
@@ -146,6 +153,20 @@ run "aurora" {
       { Sid = "DecryptDatabaseSecret", Effect = "Allow", Action = "kms:Decrypt", Resource = "arn:aws:kms:us-east-1:123456789012:key/mocked" },
     ])
     error_message = "The one secret must be readable, and nothing else."
+  }
+}
+
+run "aurora_without_a_check_of_its_certificate" {
+  command = plan
+  module { source = "./modules/vector-store" }
+
+  variables {
+    aurora = { verify_server = false, vpc = { subnet_ids = ["subnet-0123456789abcdef0", "subnet-0fedcba9876543210"] } }
+  }
+
+  assert {
+    condition     = output.environment["PGSSLMODE"] == "require"
+    error_message = "It must be possible to do without RDS's certificates."
   }
 }
 

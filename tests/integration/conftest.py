@@ -50,4 +50,4 @@ def function_packages(tmp_path_factory: pytest.TempPathFactory, minilm_folder: P
             names, target = sorted(FUNCTIONS), Target.of_this_machine()
             list(build_lambda.build(names, target, unfinished, tokenizer=tokenizer, wheels=root / "wheels"))
             unfinished.rename(folder)
-    return folder
+    return folder / Target.of_this_machine().name

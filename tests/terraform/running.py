@@ -51,10 +51,11 @@ def init(folder: Path, *options: str) -> None:
 
 def add_packages(folder: Path) -> None:
     """Put something into a folder where Terraform looks for the functions' packages, which it only hashes in a plan."""
-    packages = folder / ".local" / "lambda"
-    packages.mkdir(parents=True)
-    for name in ("ingest", "search"):
-        shutil.copy(SOURCE / "tests" / "fixtures" / "function.zip", packages / f"{name}.zip")
+    for target in ("arm64-3.13", "x86_64-3.11"):
+        packages = folder / ".local" / "lambda" / target
+        packages.mkdir(parents=True)
+        for name in ("ingest", "search"):
+            shutil.copy(SOURCE / "tests" / "fixtures" / "function.zip", packages / f"{name}.zip")
 
 
 def apply_mocked(root: Path, folder: Path) -> Applied:

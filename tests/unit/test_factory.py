@@ -120,6 +120,13 @@ def test_overrides_are_held_to_what_settings_allow(tmp_path):
         assert layers(embedder) == [CircuitBreakerEmbedder, RetryingEmbedder, FakeEmbedder]
 
 
+def test_the_revision_is_the_configured_one():
+    revision = "5617a9f61b028005a4858fdac845db406aefb181"
+    settings = load_settings(sagemaker_endpoint="e", aws_region="eu-west-1")
+    with load_embedder(settings, st_model_revision=revision) as pinned, load_embedder(settings) as other:
+        assert (pinned.info.revision, other.info.revision) == (revision, None)
+
+
 def test_third_parties_add_backends(monkeypatch):
     point = EntryPoint("theirs", "embedstack.embedders:FakeEmbedder", factory.ENTRY_POINTS)
     monkeypatch.setattr(EntryPoint, "load", lambda self: lambda settings: FakeEmbedder())

@@ -37,7 +37,19 @@ locals {
     search-failures = {
       comparison  = "GreaterThanOrEqualToThreshold"
       datapoints  = 2
-      description = "searches fail"
+      description = "searches fail, by no fault of who asks: the function's log says why"
+      # Over HTTP a failure is an answer of the function's, which Lambda counts as a success.
+      dimensions = { service = local._function_names["search"] }
+      metric     = "Failed"
+      missing    = "notBreaching"
+      namespace  = local._metrics_namespace
+      statistic  = "Sum"
+      threshold  = var.alarms.failures_per_minute
+    }
+    search-errors = {
+      comparison  = "GreaterThanOrEqualToThreshold"
+      datapoints  = 2
+      description = "the function that searches fails as a whole: timeouts, memory, or its package"
       dimensions  = { FunctionName = aws_lambda_function.functions["search"].function_name }
       metric      = "Errors"
       missing     = "notBreaching"

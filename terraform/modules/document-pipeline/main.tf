@@ -5,6 +5,15 @@ data "aws_partition" "current" {}
 data "aws_region" "current" {}
 
 locals {
+  # Of the Hub's models, those that src/embedstack/models.py knows, and the tokens of a chunk by default: null is what
+  # the model reads. A text of the 8,192 that BGE-M3 reads is about everything and answers nothing, and may be more than
+  # the 40 KB that S3 Vectors keeps beside a vector.
+  known_models = {
+    "BAAI/bge-m3"                            = 512
+    "sentence-transformers/all-MiniLM-L6-v2" = null
+  }
+  _chunk_tokens = var.chunking.tokens == null ? lookup(local.known_models, coalesce(var.endpoint.model, "-"), null) : var.chunking.tokens
+
   _account   = data.aws_caller_identity.current.account_id
   _partition = data.aws_partition.current.partition
   _region    = data.aws_region.current.id
@@ -17,6 +26,10 @@ locals {
     search = local._search_concurrency
   }
 
+  # Also what the functions' own metrics are told apart by: one account may have several pipelines.
+  _function_names    = { for function in ["ingest", "search"] : function => "${var.name}-${function}" }
+  _metrics_namespace = "EmbedStack"
+
   # What both functions read; see .env.example.
   _environment = merge(
     {
@@ -24,17 +37,20 @@ locals {
       EMBEDSTACK_COLLECTION        = var.collection
       EMBEDSTACK_LATE_CHUNKING     = tostring(var.chunking.late)
       POWERTOOLS_LOG_LEVEL         = var.log_level
-      POWERTOOLS_METRICS_NAMESPACE = "EmbedStack"
+      POWERTOOLS_METRICS_NAMESPACE = local._metrics_namespace
       SAGEMAKER_ENDPOINT           = var.endpoint.name
     },
     {
       for name, value in {
-        EMBEDSTACK_CHUNK_TOKENS       = var.chunking.tokens
+        EMBEDSTACK_CHUNK_TOKENS       = local._chunk_tokens
         EMBEDSTACK_DOCUMENT_CONTEXT   = var.chunking.context
         SAGEMAKER_INFERENCE_COMPONENT = var.endpoint.component_name
         ST_MODEL_NAME                 = var.endpoint.model
+        ST_MODEL_REVISION             = var.endpoint.revision
       } : name => tostring(value) if value != null
     },
+    # The package's certificates (build_lambda --database-ca), where the database's is checked.
+    startswith(lookup(var.vector_store.environment, "PGSSLMODE", ""), "verify-") ? { PGSSLROOTCERT = "/var/task/rds-ca.pem" } : {},
     var.vector_store.environment,
   )
 
@@ -45,14 +61,14 @@ locals {
         EMBEDDING_CONCURRENCY   = tostring(var.ingest.requests)
         EMBEDSTACK_DLQ_URL      = aws_sqs_queue.dead_letters.url
         EMBEDSTACK_QUEUE_URL    = aws_sqs_queue.ingest.url
-        POWERTOOLS_SERVICE_NAME = "ingest"
+        POWERTOOLS_SERVICE_NAME = local._function_names["ingest"]
       })
       package = var.ingest_package
       size    = var.ingest
     }
     search = {
       description = "Searches in the collection ${var.collection}"
-      environment = merge(local._environment, { POWERTOOLS_SERVICE_NAME = "search" })
+      environment = merge(local._environment, { POWERTOOLS_SERVICE_NAME = local._function_names["search"] })
       package     = var.search_package
       size        = var.search
     }
@@ -78,7 +94,7 @@ resource "aws_lambda_function" "functions" {
   #checkov:skip=CKV_AWS_272:The package is built from this repository, and its hash is in the plan
   for_each = local._functions
 
-  function_name                  = "${var.name}-${each.key}"
+  function_name                  = local._function_names[each.key]
   architectures                  = [var.architecture]
   description                    = each.value.description
   filename                       = each.value.package

@@ -22,7 +22,7 @@ output "dlq_url" {
 
 output "environment" {
   description = "Settings by which a person's own machine cuts and embeds documents as the functions do: collection, chunking and model."
-  value       = { for name, value in local._environment : name => value if startswith(name, "EMBEDSTACK_") || name == "ST_MODEL_NAME" }
+  value       = { for name, value in local._environment : name => value if startswith(name, "EMBEDSTACK_") || startswith(name, "ST_MODEL_") }
 }
 
 output "ingest_function" {

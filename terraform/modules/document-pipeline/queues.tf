@@ -20,8 +20,9 @@ locals {
 
 resource "aws_sqs_queue" "ingest" {
   name = "${var.name}-ingest"
-  # Deletions are no loss: the function looks at what is in the bucket now.
-  message_retention_seconds = 1209600
+  # A message that expires here is an upload that nobody hears of, so the alarm on the queue's age has a week before it.
+  # No longer, since one that SQS moves keeps its age: of the dead-letter queue's two weeks, one is left at least.
+  message_retention_seconds = 604800
   receive_wait_time_seconds = 20
   tags                      = var.tags
   # Six times the function's timeout, as AWS asks for, so that a throttled batch does not show up a second time; and

@@ -28,7 +28,7 @@ locals {
           # Documents, messages and the environment.
           Sid      = "UseKey"
           Effect   = "Allow"
-          Action   = ["kms:Decrypt", "kms:GenerateDataKey"]
+          Action   = "kms:Decrypt"
           Resource = var.kms_key_arn
         },
       ] : statement if var.kms_key_arn != null
@@ -40,7 +40,7 @@ locals {
     {
       Sid      = "ReadDocuments"
       Effect   = "Allow"
-      Action   = ["s3:GetObject", "s3:GetObjectVersion"]
+      Action   = "s3:GetObject"
       Resource = "${local._bucket_arn}/${var.bucket.prefix == null ? "" : var.bucket.prefix}*"
     },
     {
@@ -66,8 +66,20 @@ locals {
     },
   ]
 
+  _encrypting_statements = [
+    for statement in [
+      {
+        # For messages that it sends.
+        Sid      = "EncryptMessages"
+        Effect   = "Allow"
+        Action   = "kms:GenerateDataKey"
+        Resource = var.kms_key_arn
+      },
+    ] : statement if var.kms_key_arn != null
+  ]
+
   _statements = {
-    ingest = concat(local._common_statements, local._ingest_statements, var.vector_store.writing_statements)
+    ingest = concat(local._common_statements, local._ingest_statements, local._encrypting_statements, var.vector_store.writing_statements)
     search = concat(local._common_statements, var.vector_store.reading_statements)
   }
 }

@@ -1,8 +1,8 @@
 variable "alarms" {
   description = <<-EOT
-    When to raise an alarm: queue_age_minutes that a document waits; failures_per_minute of a function as a whole and
-    throttles_per_minute of searches, in two minutes of three; and always when something is in the dead-letter queue.
-    topic_arn is the SNS topic to tell. Null: no alarms.
+    When to raise an alarm: queue_age_minutes that a document waits; failures_per_minute of searches and of a function
+    as a whole, and throttles_per_minute of searches, in two minutes of three; and always when something is in the
+    dead-letter queue. topic_arn is the SNS topic to tell. Null: no alarms.
   EOT
   type = object({
     failures_per_minute  = optional(number, 1)
@@ -50,7 +50,8 @@ variable "bucket" {
 
 variable "chunking" {
   description = <<-EOT
-    How documents are cut: tokens of a chunk at most (null: what the model reads), overlap in tokens, late chunking
+    How documents are cut: tokens of a chunk at most (null: what the model reads, and 512 where
+    it reads more), overlap in tokens, late chunking
     (which only this project's model server offers), and context, a template such as "{source} > {headings}: " that is
     put before each chunk for the model to read. A collection remembers it, and refuses chunks that were cut in another
     way.
@@ -66,7 +67,7 @@ variable "chunking" {
 
   validation {
     condition     = var.chunking.tokens == null ? true : var.chunking.tokens >= 16 && floor(var.chunking.tokens) == var.chunking.tokens
-    error_message = "chunking.tokens must be a whole number of at least 16; leave it out to have chunks as long as the model reads."
+    error_message = "chunking.tokens must be a whole number of at least 16; leave it out to have chunks as long as the model reads, up to 512."
   }
   validation {
     condition     = var.chunking.context == null ? true : !can(regex("['\n]", var.chunking.context))
@@ -93,7 +94,8 @@ variable "collection" {
 variable "endpoint" {
   description = <<-EOT
     The endpoint that embeds: name, ARN, its inference component's name where it has one, the model's Hub id where it is
-    not the default's, and how many requests it answers at once (concurrency), by which the functions are limited.
+    not the default's and its revision where that is pinned (a collection takes no vectors of another one), and how many
+    requests it answers at once (concurrency), by which the functions are limited.
   EOT
   type = object({
     arn            = string
@@ -101,8 +103,14 @@ variable "endpoint" {
     concurrency    = number
     model          = optional(string)
     name           = string
+    revision       = optional(string)
   })
   nullable = false
+
+  validation {
+    condition     = var.endpoint.model == null ? true : contains(keys(local.known_models), var.endpoint.model)
+    error_message = "The functions know nothing of the model ${coalesce(var.endpoint.model, "-")}, and would refuse every document. They know ${join(" and ", keys(local.known_models))}; src/embedstack/models.py says what has to be known of another."
+  }
 }
 
 variable "kms_key_arn" {

@@ -15,6 +15,19 @@ variable "environment" {
   type        = map(string)
   default     = {}
   nullable    = false
+
+  validation {
+    condition     = alltrue([for name in keys(var.environment) : can(regex("^[a-zA-Z][a-zA-Z0-9_]+$", name)) && !can(regex("^(AWS_(ACCESS_KEY(_ID)?|DEFAULT_REGION|EXECUTION_ENV|LAMBDA_.*|REGION|SECRET_ACCESS_KEY|SESSION_TOKEN)|LAMBDA_(RUNTIME_DIR|TASK_ROOT))$", name))])
+    error_message = "environment: names are letters, digits and underscores, beginning with a letter; and region, credentials, AWS_LAMBDA_… and LAMBDA_TASK_ROOT are Lambda's own to set. Leave these out: the functions call the region that they are in, by their roles."
+  }
+  validation {
+    condition     = !anytrue([for name in keys(var.environment) : contains(["POWERTOOLS_METRICS_NAMESPACE", "POWERTOOLS_SERVICE_NAME"], name)])
+    error_message = "environment: POWERTOOLS_METRICS_NAMESPACE and POWERTOOLS_SERVICE_NAME name the metrics that the alarms look at. Leave them out."
+  }
+  validation {
+    condition     = sum(concat([0], [for name, value in var.environment : length(name) + length(value)])) <= 2500
+    error_message = "environment has more than 2,500 characters: Lambda takes 4 KB of settings for a function, and those that are set here need the rest."
+  }
 }
 
 variable "ingest" {
@@ -38,7 +51,7 @@ variable "ingest" {
   nullable = false
 
   validation {
-    condition     = coalesce(var.ingest.concurrency, floor((var.endpoint.concurrency - coalesce(var.search.concurrency, ceil(var.endpoint.concurrency / 5))) / var.ingest.requests)) >= 2
+    condition     = coalesce(var.ingest.concurrency, floor((var.endpoint.concurrency - local._search_concurrency) / var.ingest.requests)) >= 2
     error_message = "${var.name}: ingestion needs two functions at once, as Lambda's reader of queues goes no lower, and the endpoint answers ${var.endpoint.concurrency} requests at once, some of which are left to searches. Raise serverless.max_concurrency or the number of instances, or set ingest.concurrency to 2 or more and let requests be throttled."
   }
   validation {
@@ -75,7 +88,7 @@ variable "ingest_package" {
 
   validation {
     condition     = fileexists(var.ingest_package)
-    error_message = "There is no package at ${var.ingest_package}: build it with make lambda, for the architecture and Python version that are set here."
+    error_message = "There is no package at ${var.ingest_package}: build it with make lambda ARGS=\"--architecture ${var.architecture} --python ${var.python_version}\", or set architecture and python_version to those of a package that is there."
   }
 }
 
@@ -134,6 +147,6 @@ variable "search_package" {
 
   validation {
     condition     = fileexists(var.search_package)
-    error_message = "There is no package at ${var.search_package}: build it with make lambda, for the architecture and Python version that are set here."
+    error_message = "There is no package at ${var.search_package}: build it with make lambda ARGS=\"--architecture ${var.architecture} --python ${var.python_version}\", or set architecture and python_version to those of a package that is there."
   }
 }

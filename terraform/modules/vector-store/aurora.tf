@@ -16,8 +16,9 @@ locals {
     PGDATABASE          = var.aurora.database
     PGHOST              = one(aws_rds_cluster.vectors[*].endpoint)
     PGPORT              = tostring(local._port)
-    PGSSLMODE           = "require"
-    VECTOR_STORE        = "postgres"
+    # Without a check of the certificate a connection is encrypted, with whoever answers.
+    PGSSLMODE    = var.aurora.verify_server ? "verify-full" : "require"
+    VECTOR_STORE = "postgres"
   }
 
   # In the database itself, reader and writer are one user, who also makes the tables.
@@ -96,6 +97,11 @@ resource "aws_rds_cluster_parameter_group" "vectors" {
     value = "60000"
   }
   parameter {
+    # An error's details, such as the row that broke a constraint, would be logged.
+    name  = "log_error_verbosity"
+    value = "terse"
+  }
+  parameter {
     # A statement that fails would be logged with the texts in it.
     name  = "log_min_error_statement"
     value = "panic"
@@ -138,7 +144,7 @@ resource "aws_rds_cluster" "vectors" {
   engine                              = "aurora-postgresql"
   engine_mode                         = "provisioned"
   engine_version                      = var.aurora.engine_version
-  final_snapshot_identifier           = var.aurora.deletion_protection ? "${var.name}-final" : null
+  final_snapshot_identifier           = "${var.name}-final-${formatdate("YYYYMMDDhhmmss", plantimestamp())}"
   iam_database_authentication_enabled = true
   kms_key_id                          = var.aurora.kms_key_arn
   manage_master_user_password         = true
@@ -154,6 +160,11 @@ resource "aws_rds_cluster" "vectors" {
     max_capacity             = var.aurora.max_acu
     min_capacity             = var.aurora.min_acu
     seconds_until_auto_pause = var.aurora.min_acu == 0 ? var.aurora.auto_pause_s : null
+  }
+
+  lifecycle {
+    # Named when the cluster is made: a snapshot of an earlier one must not be in the way of its destroy.
+    ignore_changes = [final_snapshot_identifier]
   }
 
   depends_on = [aws_cloudwatch_log_group.vectors]

@@ -21,7 +21,7 @@ locals {
       {
         Sid      = "FindCollections"
         Effect   = "Allow"
-        Action   = ["s3vectors:GetVectorBucket", "s3vectors:ListIndexes"]
+        Action   = "s3vectors:GetVectorBucket"
         Resource = local.bucket_arn
       },
       {
@@ -35,13 +35,13 @@ locals {
         # A query that filters or returns metadata reads vectors, too.
         Sid      = "ReadVectors"
         Effect   = "Allow"
-        Action   = ["s3vectors:GetIndex", "s3vectors:GetVectors", "s3vectors:ListVectors", "s3vectors:QueryVectors"]
+        Action   = ["s3vectors:GetVectors", "s3vectors:QueryVectors"]
         Resource = local._index_arns
       },
       {
         Sid      = "DecryptVectors"
         Effect   = "Allow"
-        Action   = ["kms:Decrypt", "kms:GenerateDataKey"]
+        Action   = "kms:Decrypt"
         Resource = try(var.s3_vectors.kms_key_arn, null)
       },
     ] : statement if var.s3_vectors != null && statement.Resource != null
@@ -55,7 +55,20 @@ locals {
         Action   = ["s3vectors:CreateIndex", "s3vectors:DeleteVectors", "s3vectors:PutVectors", "s3vectors:TagResource"]
         Resource = local._index_arns
       },
-    ] : statement if var.s3_vectors != null
+      {
+        # S3 Vectors finds a document's vectors to delete by a look at all of them.
+        Sid      = "ListVectors"
+        Effect   = "Allow"
+        Action   = "s3vectors:ListVectors"
+        Resource = local._index_arns
+      },
+      {
+        Sid      = "EncryptVectors"
+        Effect   = "Allow"
+        Action   = "kms:GenerateDataKey"
+        Resource = try(var.s3_vectors.kms_key_arn, null)
+      },
+    ] : statement if var.s3_vectors != null && statement.Resource != null
   ]
 }
 

@@ -4,7 +4,8 @@ variable "aurora" {
     max_acu capacity units, in vpc: subnet_ids in two availability zones at least, and security_group_ids (without them
     a group is made that lets client_security_groups in). engine_version is a major version (RDS keeps the minor one up
     to date) or a full one; database the database's name; backup_days how far backups reach back; kms_key_arn the key
-    for storage and secret; data_api whether SQL can be run over HTTPS. deletion_protection refuses to destroy it, and a
+    for storage and secret; data_api whether SQL can be run over HTTPS; verify_server whether clients check the
+    database's certificate, for which they need RDS's own (PGSSLROOTCERT). deletion_protection refuses to destroy it, and a
     last snapshot is taken; without it nothing stays.
   EOT
   type = object({
@@ -17,6 +18,7 @@ variable "aurora" {
     kms_key_arn         = optional(string)
     max_acu             = optional(number, 2)
     min_acu             = optional(number, 0)
+    verify_server       = optional(bool, true)
     vpc = object({
       security_group_ids = optional(list(string), [])
       subnet_ids         = list(string)

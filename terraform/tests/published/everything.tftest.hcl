@@ -30,6 +30,7 @@ variables {
     endpoint       = "asleep-on-cpus"
     ingest_package = "tests/fixtures/function.zip"
     kms_key_arn    = "arn:aws:kms:us-east-1:123456789012:key/0a1b2c3d-0000-4000-8000-000000000000"
+    model          = "sentence-transformers/all-MiniLM-L6-v2"
     search_package = "tests/fixtures/function.zip"
     vpc            = { subnet_ids = ["subnet-0123456789abcdef0"] }
   }

@@ -3,12 +3,17 @@
 import json
 import logging
 import time
+from collections import Counter
+from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 from moto.sqs.models import sqs_backends
 
+from embedstack.aws import translate_error
+from embedstack.errors import EmbedStackError, Throttled
 from tests.integration.embedders.stand_in import faults
-from tests.integration.functions.conftest import MAX_RECEIVES, context
+from tests.integration.functions.conftest import MAX_RECEIVES, context, load
 
 TEXT = "the password is Rumpelstiltskin"
 
@@ -63,12 +68,97 @@ def test_a_setting_that_is_wrong_is_each_messages_reason(pipeline, monkeypatch):
     assert pipeline.dead_letters()["a.txt"].startswith("ConfigurationError: ")
 
 
+def test_another_revision_of_the_model_is_not_mixed_in(pipeline, monkeypatch):
+    pipeline.upload("a.txt", TEXT)
+    pipeline.drain()
+    pipeline.upload("b.txt", "The dog barks.")
+    (message,) = pipeline.receive()
+    monkeypatch.setenv("ST_MODEL_REVISION", "refs/pr/21")
+    last = {**message, "Attributes": {"ApproximateReceiveCount": str(MAX_RECEIVES)}}
+    with load("ingest") as ingest:
+        assert ingest(pipeline.event([last]), context()) == {"batchItemFailures": []}
+    reason = pipeline.dead_letters()["b.txt"]
+    assert reason.startswith("CollectionMismatch: ")
+    assert "revision: it has None, asked for was 'refs/pr/21'" in reason
+
+
 @pytest.mark.parametrize("query", [TEXT, "nothing"])
 def test_searches_before_anything_is_ingested_say_so(pipeline, query):
     event = {"version": "2.0", "requestContext": {"http": {"method": "GET"}}, "queryStringParameters": {"q": query}}
     answer = pipeline.search_function(event, context())
     assert answer["statusCode"] == 404
     assert pipeline.bucket in json.loads(answer["body"])["error"]
+
+
+def test_a_direct_search_is_told_what_is_wrong_with_it_and_fails_nothing(pipeline, capsys):
+    answer = pipeline.search_function({"query": "anything", "k": 1000}, context())
+    assert (answer["status"], answer["error_type"]) == (400, "InputError")
+    assert "k: " in answer["error"]
+    assert pipeline.search_function({"query": "anything"}, context())["status"] == 404
+    assert counted(capsys) == {"Refused": 2}
+
+
+def test_a_throttled_search_is_a_failure_of_the_pipelines(pipeline, impatient, capsys):
+    pipeline.upload("a.txt", TEXT)
+    pipeline.drain()
+    capsys.readouterr()
+    body = {"body": json.dumps({"query": TEXT}), "requestContext": {"http": {"method": "POST"}}}
+    with faults(pipeline.aws.server.url, "sagemaker-runtime", "throttle", 1):
+        assert pipeline.search_function(body, context())["statusCode"] == 429
+        with pytest.raises(Throttled):
+            pipeline.search_function({"query": TEXT}, context())
+    assert counted(capsys) == {"Failed": 2}
+
+
+def counted(capsys):
+    """What the functions counted of searches."""
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith('{"_aws"')]
+    names = {"Failed", "Refused", "Searches"}
+    return dict(sum((Counter({name: line[name][0] for name in names & line.keys()}) for line in lines), Counter()))
+
+
+@pytest.fixture
+def repeating(monkeypatch):
+    """A container that answers with an error of a status, and quotes what it was sent."""
+
+    def repeat(status):
+        def invoke(self, body, accept):
+            response: Any = {
+                "Error": {"Code": "ModelError", "Message": body.decode()}, "OriginalStatusCode": status,
+                "OriginalMessage": body.decode(), "ResponseMetadata": {"HTTPStatusCode": 424, "RequestId": "r-7"},
+            }  # fmt: skip
+            raise translate_error(ClientError(response, "InvokeEndpoint"), endpoint=self.endpoint)
+
+        monkeypatch.setattr("embedstack.embedders.sagemaker.SageMakerEmbedder._invoke", invoke)
+
+    return repeat
+
+
+@pytest.mark.parametrize("status", [422, 429, 500])
+def test_what_a_container_repeats_is_not_handed_on(pipeline, impatient, repeating, status, capsys, caplog):
+    pipeline.upload("a.txt", TEXT)
+    pipeline.drain()
+    repeating(status)
+    pipeline.upload("b.txt", TEXT)
+    (message,) = pipeline.receive()
+    caplog.set_level(logging.INFO)
+    last = {**message, "Attributes": {"ApproximateReceiveCount": str(MAX_RECEIVES)}}
+    assert pipeline.invoke([last]) == {"batchItemFailures": []}
+    raised = ""  # Lambda logs it
+    for function, event in (
+        (pipeline.ingest, {"bucket": pipeline.bucket, "key": "b.txt"}),
+        (pipeline.search_function, {"query": TEXT}),
+    ):
+        try:
+            function(event, context())
+        except EmbedStackError as error:
+            raised += str(error)
+    assert raised or status == 422
+    said = capsys.readouterr()
+    records = "".join(str(vars(one)) for one in caplog.records if not one.name.startswith(("werkzeug", "moto")))
+    ((_, reason),) = pipeline.dead_letters().items()
+    assert "r-7" in reason
+    assert "Rumpelstiltskin" not in said.out + said.err + records + reason + raised
 
 
 def test_no_content_is_logged(pipeline, impatient, monkeypatch, capsys, caplog):
@@ -92,6 +182,7 @@ def test_no_content_is_logged(pipeline, impatient, monkeypatch, capsys, caplog):
     ):
         body = {"body": json.dumps(event), "requestContext": {"http": {"method": "POST"}}}
         assert search(body, context())["statusCode"] == 400
+        assert search(event, context())["status"] == 400
     said = capsys.readouterr()
     # The local AWS runs in this process too, and is not what is looked at.
     records = [one for one in caplog.records if not one.name.startswith(("werkzeug", "embedstack.localaws", "moto"))]

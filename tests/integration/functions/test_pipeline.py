@@ -12,7 +12,7 @@ from urllib.parse import quote_plus
 import pytest
 
 from embedstack.documents.progress import Progress
-from embedstack.errors import DocumentRefused, InputError
+from embedstack.errors import DocumentRefused
 from embedstack.settings import load_settings
 from handling.objects import Documents
 from tests.conftest import MINILM
@@ -130,8 +130,9 @@ def test_s3_vectors_hold_documents_as_well(pipeline, monkeypatch):
     pipeline.drain()
     best = pipeline.search("When do I have to pay?", k=1)[0]
     assert (best["source"], best["headings"]) == ("a.md", ["Terms", "Payment"])
-    with pytest.raises(InputError, match="S3 Vectors has no hybrid search"):
-        pipeline.search("pay", mode="hybrid")
+    refused = pipeline.search_function({"query": "pay", "mode": "hybrid"}, context())
+    assert (refused["status"], refused["error_type"]) == (400, "InputError")
+    assert "S3 Vectors has no hybrid search" in refused["error"]
     pipeline.upload("a.md", "# Terms\n\nInvoices are due at once.\n")
     pipeline.delete("b.txt")
     pipeline.drain()

@@ -103,18 +103,26 @@ def test_a_function_that_takes_too_long_is_killed(functions: Lambda) -> None:
 
 
 def test_a_function_that_uses_too_much_memory_is_killed(functions: Lambda) -> None:
+    """By itself, or by a process that it started, in a session of its own."""
     source = """
-        import time
+        import subprocess, sys, time
+        HOLD = "import sys, time; held = bytearray(int(sys.argv[1])); time.sleep(1)"
         def handler(event, context):
             held = bytearray(event["bytes"])
-            time.sleep(1)
+            time.sleep(0.5)
+            if event.get("child"):
+                subprocess.run([sys.executable, "-S", "-c", HOLD, str(event["child"])], start_new_session=True)
             return len(held)
     """
-    functions.create("greedy", source, MemorySize=128)
-    assert functions.invoke("greedy", {"bytes": 1000})["Payload"] == 1000
-    answer = functions.invoke("greedy", {"bytes": 300_000_000})
-    assert answer["Payload"]["errorType"] == "Runtime.ExitError"
-    assert answer["Payload"]["errorMessage"].endswith("Error: Runtime exited with error: signal: killed")
+    functions.create("greedy", source, MemorySize=256)
+    answer = functions.invoke("greedy", {"bytes": 50_000_000, "child": 60_000_000}, LogType="Tail")
+    assert answer["Payload"] == 50_000_000
+    tail = base64.b64decode(answer["LogResult"]).decode()
+    assert 110_000_000 < int(tail.partition("Max Memory Used: ")[2].split()[0]) << 20 <= 256 << 20
+    for event in ({"bytes": 400_000_000}, {"bytes": 130_000_000, "child": 140_000_000}):
+        answer = functions.invoke("greedy", event)
+        assert answer["Payload"]["errorType"] == "Runtime.ExitError"
+        assert answer["Payload"]["errorMessage"].endswith("Error: Runtime exited with error: signal: killed")
 
 
 def test_a_killed_process_is_an_error_and_is_replaced(functions: Lambda, echo: str) -> None:

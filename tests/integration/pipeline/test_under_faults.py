@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
 import pytest
@@ -161,7 +162,7 @@ def test_a_prefix_in_s3_goes_in(ingested, script):
     assert f"{len(ODD_KEYS)} of {len(ODD_KEYS)} documents are in odd" in said
 
 
-def test_search_asks_the_deployed_function(ingested, script):
+def test_search_asks_the_deployed_function(running, ingested, script):
     pipeline = ingested.pipeline
     source = max(ingested.expected)
     condition = json.dumps({"source": source})
@@ -169,6 +170,19 @@ def test_search_asks_the_deployed_function(ingested, script):
     found = json.loads(script("search", "anything", "--function", function, "--filter", condition, "--json"))
     assert {hit["source"] for hit in found["hits"]} == {source}
     assert source in script("search", "anything", "--function", function, "--filter", condition)
+    said = script("search", "anything", "--function", function, "--mode", "exact", status=2)
+    assert "S3 Vectors has no exact search" in said
+    # What a caller has to change is no failure of the function's, and of this pipeline's metrics alone.
+    cloudwatch, now = running.stack.client("cloudwatch"), datetime.now(UTC)
+    hour = {"StartTime": now - timedelta(hours=1), "EndTime": now + timedelta(hours=1), "Period": 7200}
+    counts = {}
+    for namespace, name, dimension in (("EmbedStack", "Refused", "service"), ("AWS/Lambda", "Errors", "FunctionName")):
+        points = cloudwatch.get_metric_statistics(
+            Namespace=namespace, MetricName=name, Dimensions=[{"Name": dimension, "Value": function}],
+            Statistics=["Sum"], **hour,
+        )["Datapoints"]  # fmt: skip
+        counts[name] = sum(point["Sum"] for point in points)
+    assert counts == {"Refused": 1, "Errors": 0}
 
 
 def test_redrive_shows_letters_and_sends_back_those_chosen(ingested, script):

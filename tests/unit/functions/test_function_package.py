@@ -1,5 +1,7 @@
 """A function's package: what it needs, nothing else, and the same bytes every time. Its wheels are made here."""
 
+import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -7,6 +9,7 @@ import sys
 import time
 import zipfile
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -162,6 +165,25 @@ def package(index, repository, tmp_path, tokenizer):
     return build_function("ingest", repository, tmp_path / "ingest.zip", target=GRAVITON, tokenizer=tokenizer)
 
 
+def test_a_package_says_what_it_is_for_and_brings_what_the_database_is_checked_against(
+    index, repository, tmp_path, tokenizer
+):
+    (tmp_path / "bundle.pem").write_text("certificates")
+    package = build_function(
+        "ingest", repository, tmp_path / "ingest.zip",
+        target=GRAVITON, model="BAAI/bge-m3", tokenizer=tokenizer, database_ca=tmp_path / "bundle.pem",
+    )  # fmt: skip
+    with zipfile.ZipFile(package.path) as archive:
+        assert json.loads(archive.read("manifest.json")) == {
+            "architecture": "arm64",
+            "function": "ingest",
+            "model": "BAAI/bge-m3",
+            "python": "3.13",
+            "tokenizer_sha256": hashlib.sha256(tokenizer.read_bytes()).hexdigest(),
+        }
+        assert archive.read("rds-ca.pem") == b"certificates"
+
+
 def test_a_package_has_what_the_function_loads(package, repository, tmp_path, tokenizer):
     with zipfile.ZipFile(package.path) as archive:
         names = archive.namelist()
@@ -215,6 +237,24 @@ def test_the_search_function_needs_less_and_no_more_than_the_limit(index, reposi
     with pytest.raises(ConfigurationError, match="largest parts: embedstack"):
         build_function("search", repository, tmp_path / "large.zip", target=GRAVITON)
     assert not (tmp_path / "large.zip").exists()
+
+
+def test_a_large_tokenizer_counts_for_what_lambda_takes_and_not_for_what_the_package_may_have(
+    index, repository, tmp_path, monkeypatch
+):
+    tokenizer = tmp_path / "tokenizer.json"
+    tokenizer.write_bytes(Random(7).randbytes(1_000_000))  # noqa: S311 - no secret: bytes that do not compress
+
+    def build():
+        return build_function("search", repository, tmp_path / "large.zip", target=GRAVITON, tokenizer=tokenizer)
+
+    package = build()
+    assert 1_000_000 <= package.tokenizer_bytes < 1_001_000
+    monkeypatch.setattr(function_package, "MAX_ZIP_BYTES", package.packed_bytes - 1_000_000)
+    assert build() == package
+    monkeypatch.setattr(function_package, "MAX_UPLOAD_BYTES", package.packed_bytes - 1)
+    with pytest.raises(ConfigurationError, match="MB with its tokenizer"):
+        build()
 
 
 @pytest.mark.parametrize(

@@ -252,11 +252,11 @@ def test_what_may_pass_comes_again_after_a_while(services, telemetry, error):
 
 def test_the_last_attempt_is_put_aside_with_its_reason(services, telemetry):
     """SQS would move it without one."""
-    services.results["a"] = Throttled("The endpoint takes no more.")
+    services.results["a"] = StoreUnavailable("The database wakes.")
     begin(services, telemetry).take_record(record("a", receives=5))
     ((body, reason, source),) = services.queues.buried
     assert read_message(body) == [DocumentMessage("bucket", "a")]
-    assert (reason, source) == ("Throttled: The endpoint takes no more.", "a")
+    assert (reason, source) == ("StoreUnavailable: The database wakes.", "a")
 
 
 def test_without_a_dead_letter_queue_it_is_left_to_sqs(services, telemetry):
@@ -295,6 +295,15 @@ def test_no_line_names_a_document(services, telemetry):
     begin(services, telemetry).take_record(record("Rumpelstiltskin.txt", "Rumpelstiltskin.pdf", "Rumpelstiltskin.md"))
     assert len(telemetry.lines) == 3
     assert "Rumpel" not in "".join(telemetry.lines)
+
+
+def test_a_large_tokenizer_leaves_less_to_reading(tmp_path, monkeypatch):
+    with (tmp_path / "tokenizer.json").open("wb") as file:
+        file.truncate(17_100_000)
+    monkeypatch.setenv("LAMBDA_TASK_ROOT", str(tmp_path))
+    services = RealServices()
+    services.fit(120, 1024)
+    assert 200 < services.limits.max_memory_bytes / 2**20 < 300
 
 
 @pytest.mark.parametrize(

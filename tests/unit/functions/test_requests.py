@@ -15,7 +15,7 @@ from embedstack.errors import (
     TextTooLong,
     Throttled,
 )
-from handling.answers import MAX_ANSWER_BYTES, answer, failed
+from handling.answers import MAX_ANSWER_BYTES, answer, failed, is_callers_fault
 from handling.requests import MAX_QUERY_CHARACTERS, MethodRefused, is_http, read_request
 
 
@@ -130,15 +130,22 @@ def test_other_methods_are_refused(method):
         (TextTooLong("a"), 400, None),
         (FilterRefused("a"), 400, None),
         (CollectionNotFound("a"), 404, None),
-        (Throttled("a", retry_after=2.2), 429, "3"),
         (EndpointAsleep("a"), 503, "5"),
         (StoreUnavailable("a"), 503, "5"),
     ],
 )
 def test_the_status_says_whose_turn_it_is(error, status, retry_after):
+    assert is_callers_fault(status) == (status < 500)
     said = failed(error)
     assert (said["statusCode"], said["headers"].get("Retry-After")) == (status, retry_after)
     assert json.loads(said["body"]) == {"error": "a", "error_type": type(error).__name__}
+
+
+def test_a_throttled_search_is_the_endpoints_shortage():
+    said = failed(Throttled("a", retry_after=2.2))
+    assert (said["statusCode"], said["headers"]["Retry-After"]) == (429, "3")
+    assert json.loads(said["body"])["error"].startswith("The endpoint takes no more requests at once")
+    assert not is_callers_fault(429)
 
 
 @pytest.mark.parametrize("error", [ConfigurationError("secret"), KeyError("secret")])

@@ -8,12 +8,23 @@ from pathlib import Path
 
 import pytest
 
+from embedstack.errors import (
+    EndpointAsleep,
+    EndpointUnavailable,
+    InputError,
+    ModelFailed,
+    PayloadTooLarge,
+    StoreUnavailable,
+    Throttled,
+)
+from handling.telemetry import tell, without_quotes
+
 REPOSITORY = Path(__file__).parents[3]
 
 PROGRAM = """if True:
     import os, sys, types
     from handling.telemetry import create_telemetry, document_tag, log_failure
-    from embedstack.errors import DocumentRefused, FilterRefused, StoreUnavailable
+    from embedstack.errors import DocumentRefused, FilterRefused, ModelFailed, StoreUnavailable
 
     logger, metrics, traced = create_telemetry("embedstack-ingest")
     said = []
@@ -30,7 +41,10 @@ PROGRAM = """if True:
     def handler(event, context):
         metrics.add_metric("Documents", "Count", 1)
         refused = DocumentRefused("Rumpelstiltskin.pdf is empty", reason="empty")
-        for error in (refused, FilterRefused("Rumpelstiltskin"), KeyError("Rumpelstiltskin"), StoreUnavailable("gone")):
+        failed = ModelFailed("It failed: Rumpelstiltskin", original_status=500, request_id="r-1")
+        for error in (
+            refused, FilterRefused("Rumpelstiltskin"), KeyError("Rumpelstiltskin"), StoreUnavailable("gone"), failed
+        ):
             try:
                 raise error
             except Exception as caught:
@@ -81,8 +95,12 @@ def test_nothing_is_said_of_a_document(said):
 
 def test_an_error_is_named_with_its_place(said):
     lines = [json.loads(line) for line in said.splitlines() if '"It failed"' in line]
-    assert [line["error"] for line in lines] == ["DocumentRefused", "FilterRefused", "KeyError", "StoreUnavailable"]
-    assert [line.get("said") for line in lines] == [None, None, None, "gone"]
+    assert [line["error"] for line in lines] == [
+        "DocumentRefused", "FilterRefused", "KeyError", "StoreUnavailable", "ModelFailed"
+    ]  # fmt: skip
+    *others, failed = [line.get("said") for line in lines]
+    assert others == [None, None, None, "gone"]
+    assert failed.startswith("The endpoint gave no vectors (status 500, request r-1): ")
     assert all(line["where"][-1].endswith("handler") and len(line["document"]) == 16 for line in lines)
     assert all(line["service"] == "embedstack-ingest" and line["function_request_id"] == "r" for line in lines)
 
@@ -92,3 +110,23 @@ def test_metrics_are_in_the_embedded_format(said):
     assert emf["_aws"]["CloudWatchMetrics"][0]["Namespace"] == "EmbedStack"
     assert emf["Documents"] == [1.0]
     assert emf["service"] == "embedstack-ingest"
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (ModelFailed("secret", original_status=500), "The endpoint gave no vectors (status 500): "),
+        (EndpointUnavailable("secret", request_id="r"), "The endpoint gave no vectors (request r): "),
+        (Throttled("secret"), "The endpoint takes no more requests at once: "),
+        (InputError("secret", request_id="r").at(3), "The endpoint refused the request (request r): "),
+        (PayloadTooLarge("secret", request_id="r"), "The endpoint refused the request (request r): "),
+        (InputError("A text is blank."), "A text is blank."),
+        (EndpointAsleep("It wakes.", request_id="r"), "It wakes. [request r]"),
+        (StoreUnavailable("It is gone."), "It is gone."),
+    ],
+)
+def test_a_containers_words_are_not_told(error, told):
+    assert tell(error).startswith(told)
+    assert str(without_quotes(error)) == tell(error)
+    assert type(without_quotes(error)) is type(error)
+    assert "secret" not in tell(error)

@@ -7,6 +7,8 @@ import threading
 import zipfile
 from pathlib import Path
 
+from embedstack.localaws.functions.native_modules import find_misfit
+
 __all__ = ["MAX_UNZIPPED_BYTES", "CodeFolders", "CodeRefused", "check_package"]
 
 #: "Deployment package (.zip file archive) size" in the Lambda developer guide's quotas, layers included.
@@ -22,20 +24,29 @@ class CodeRefused(Exception):
     """A package that Lambda does not take; the message is Lambda's."""
 
 
-def check_package(content: bytes) -> None:
+def check_package(content: bytes, architecture: str, runtime: str) -> None:
     """Check a .zip file archive.
 
+    Args:
+        content: The archive.
+        architecture: The processor of the function that it is for.
+        runtime: That function's runtime.
+
     Raises:
-        CodeRefused: It is none, or too large once unpacked.
+        CodeRefused: It is none, or too large once unpacked; or, which AWS would say of every invocation only, it has
+            modules of another processor or Python.
     """
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             unzipped = sum(member.file_size for member in archive.infolist())
+            misfit = find_misfit(archive, architecture, runtime)
     except zipfile.BadZipFile as error:
         message = "Could not unzip uploaded file. Please check your file, then try to upload again."
         raise CodeRefused(message) from error
     if unzipped > MAX_UNZIPPED_BYTES:
         raise CodeRefused(f"Unzipped size must be smaller than {MAX_UNZIPPED_BYTES} bytes")
+    if misfit is not None:
+        raise CodeRefused(misfit)
 
 
 class CodeFolders:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from embedstack.localaws.functions.process_memory import ProcessMemory, descendants
 from embedstack.localaws.functions.runtime_api import RuntimeApi
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class EnvironmentPlan:
         code: The folder with the unpacked package.
         runtime: The folder with the runtime's own modules.
         scratch: The folder to make its own /tmp in.
-        memory_mb: What the process may use.
+        memory_mb: What the process and those that it starts may use together.
         variables: Environment variables, the function's own and Lambda's.
     """
 
@@ -74,6 +75,7 @@ class ExecutionEnvironment:
             self.api.close()
             shutil.rmtree(self._scratch, ignore_errors=True)
             raise
+        self._memory = ProcessMemory(self._process.pid)
         pids.add(self._process.pid)
         self._reader = threading.Thread(target=self._read, name=f"function-log-{self.pid}", daemon=True)
         self._reader.start()
@@ -106,16 +108,11 @@ class ExecutionEnvironment:
         return f"Runtime exited with error: exit status {status}"
 
     def used_mb(self) -> int:
-        """The most memory that it used so far, in MB; 0 where the system does not tell."""
-        try:
-            status = Path(f"/proc/{self.pid}/status").read_text(encoding="utf-8", errors="replace")
-        except OSError:
-            return 0
-        peak = next((line for line in status.splitlines() if line.startswith("VmHWM:")), "VmHWM: 0 kB")
-        return -(-int(peak.split()[1]) // 1024)
+        """The most memory that it and what it started used so far, in MB; 0 where the system does not tell."""
+        return self._memory.measure()
 
     def limit_memory(self) -> None:
-        """Kill the process if it used more than it may."""
+        """Kill the process if it and what it started used more than they may."""
         if self.is_alive() and self.used_mb() > self._plan.memory_mb:
             self.out_of_memory = True
             self.kill()
@@ -130,8 +127,13 @@ class ExecutionEnvironment:
 
     def kill(self) -> None:
         """End the process and what it started, at once."""
+        # Of these, some may have made a group of their own.
+        started = descendants(self.pid)
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
+        for pid in started:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
 
     def stop(self) -> None:
         """End the process; returns when nothing of it is left."""

@@ -246,7 +246,7 @@ def _check_code(function: FunctionRecord) -> None:
     if function.package_type != "Zip":
         raise NotImplementedError("functions of the package type Image")
     try:
-        check_package(function.code_bytes)
+        check_package(function.code_bytes, function.architectures[0], str(function.run_time))
     except CodeRefused as error:
         raise InvalidParameterValueException(str(error)) from error
 

@@ -1,6 +1,10 @@
 """The parts of Lambda that need no process: reports of failures, lines of logs, and metrics in them."""
 
+import io
 import json
+import platform
+import sys
+import zipfile
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -86,4 +90,36 @@ def test_metrics_in_a_line_have_their_dimensions_and_units() -> None:
 
 def test_a_package_is_a_zip() -> None:
     with pytest.raises(CodeRefused, match="Could not unzip uploaded file"):
-        check_package(b"PK no zip")
+        check_package(b"PK no zip", "x86_64", "python3.13")
+
+
+HERE = ("arm64" if platform.machine() in ("aarch64", "arm64") else "x86_64", f"python3.{sys.version_info.minor}")
+ELSEWHERE = ("x86_64" if HERE[0] == "arm64" else "arm64", "python3.99")
+E_MACHINE = {"x86_64": b"\x3e\0", "arm64": b"\xb7\0"}
+
+
+def compiled(architecture: str, runtime: str) -> bytes:
+    """A package with a module of a Python's, and a library that is of any."""
+    header = b"\x7fELF".ljust(18, b"\0") + E_MACHINE[architecture]
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("function.py", "")
+        archive.writestr("libs/libany.so.5.1", header)
+        archive.writestr(f"module.cpython-{runtime.removeprefix('python').replace('.', '')}-linux-gnu.so", header)
+    return buffer.getvalue()
+
+
+def test_a_package_of_this_machine_runs_here() -> None:
+    check_package(compiled(*HERE), *HERE)
+
+
+@pytest.mark.parametrize("declared", [(ELSEWHERE[0], HERE[1]), (HERE[0], ELSEWHERE[1])])
+def test_a_package_that_is_not_what_the_function_says_runs_nowhere(declared: tuple[str, str]) -> None:
+    with pytest.raises(CodeRefused, match=f"on {HERE[0]}, and the function is {declared[1]} on {declared[0]}"):
+        check_package(compiled(*HERE), *declared)
+
+
+@pytest.mark.parametrize("other", [(ELSEWHERE[0], HERE[1]), (HERE[0], ELSEWHERE[1])])
+def test_a_package_that_runs_on_aws_alone_is_said_to(other: tuple[str, str]) -> None:
+    with pytest.raises(CodeRefused, match=r"which AWS has and the local AWS has not: .* Build the package for this"):
+        check_package(compiled(*other), *other)

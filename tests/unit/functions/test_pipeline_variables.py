@@ -1,0 +1,20 @@
+"""make pipeline deploys the packages of the machine that it runs on, whichever that is."""
+
+import re
+
+import pipeline
+from embedstack.function_wheels import Target
+
+
+def test_the_variables_are_those_of_this_machine(monkeypatch, tmp_path):
+    monkeypatch.setattr(pipeline, "STATE", tmp_path)
+    monkeypatch.setattr(Target, "of_this_machine", lambda: Target("x86_64", "3.11"))
+    written = pipeline._local_variables()
+    assert written == pipeline._VARIABLES
+    monkeypatch.setattr(Target, "of_this_machine", lambda: Target("arm64", "3.12"))
+    fitting = pipeline._local_variables()
+    assert fitting.parent == tmp_path
+    settings = dict(re.findall(r'^\s*(\w+)\s*= "(.*)"', fitting.read_text(), re.MULTILINE))
+    assert (settings["architecture"], settings["python_version"]) == ("arm64", "3.12")
+    changed = [line for line in fitting.read_text().splitlines() if line not in written.read_text().splitlines()]
+    assert len(changed) == 2
