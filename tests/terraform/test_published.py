@@ -1,12 +1,15 @@
 """What the Terraform code writes for AWS to read, against what AWS publishes: CloudFormation's schemas, IAM's words."""
 
+import json
 from typing import Any
 
 import pytest
 from cfnlint.api import lint
 from cfnlint.config import ManualArgs
 
-from tests.terraform import iam_policies
+from tests.terraform import iam_definition, iam_policies
+from tests.terraform.iam_evaluation import ANYTHING, is_allowed
+from tests.terraform.iam_requests import ESCAPES, NEEDED, allowed_requests
 from tests.terraform.running import Applied
 
 #: Schemas differ by region; these are where the examples deploy.
@@ -47,6 +50,43 @@ def test_policies_of_the_bootstrap_say_what_iam_knows(applied_bootstrap: Applied
     found = iam_policies.policies(applied_bootstrap)
     assert {"aws_iam_role_policy.apply.policy", "aws_iam_policy.boundary.policy"} <= found.keys()
     assert {name: iam_policies.mistakes(policy, name) for name, policy in found.items()} == {key: [] for key in found}
+
+
+@pytest.fixture(scope="module")
+def boundary(applied_bootstrap: Applied) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(applied_bootstrap.resources["aws_iam_policy.boundary"]["policy"])
+    return document
+
+
+def of_github(applied: Applied, role: str) -> list[dict[str, Any]]:
+    """What a role of GitHub is given: its own policy, and those that are attached to it."""
+    attached = {"apply": ["apply", "plan"], "plan": ["plan"]}[role]
+    addresses = [f"aws_iam_role_policy.{role}", *(f'aws_iam_policy.pipeline["{policy}"]' for policy in attached)]
+    return [json.loads(applied.resources[address]["policy"]) for address in addresses]
+
+
+@pytest.mark.parametrize("name", ESCAPES)
+def test_no_role_gets_beyond_its_boundary(boundary: dict[str, Any], name: str) -> None:
+    """Whatever its own policy: an apply writes that."""
+    assert iam_definition.actions(ESCAPES[name][0]), "IAM knows the action"
+    assert is_allowed(*ESCAPES[name], [ANYTHING], None)
+    assert not is_allowed(*ESCAPES[name], [ANYTHING], boundary)
+
+
+@pytest.mark.parametrize("name", NEEDED)
+def test_an_apply_may_do_what_it_has_to(applied_bootstrap: Applied, boundary: dict[str, Any], name: str) -> None:
+    assert is_allowed(*NEEDED[name], of_github(applied_bootstrap, "apply"), boundary)
+
+
+def test_all_that_roles_are_given_is_within_the_boundary(
+    applied_bootstrap: Applied, applied_root: Applied, boundary: dict[str, Any]
+) -> None:
+    """One that is too narrow shows on AWS alone, when what a policy allows is denied."""
+    roles = [policy for name, policy in iam_policies.policies(applied_root).items() if "aws_iam_role_policy." in name]
+    assert len(roles) > 5
+    given = [*roles, *of_github(applied_bootstrap, "apply"), *of_github(applied_bootstrap, "plan")]
+    asked = [request for policy in given for request in allowed_requests(policy)]
+    assert [request for request in asked if not is_allowed(*request, [ANYTHING], boundary)] == []
 
 
 def test_deployments_roll_back_by_alarms_that_there_are(applied_root: Applied) -> None:
