@@ -9,10 +9,10 @@ locals {
 
   _read_statements = concat(length(var.artifact_buckets) == 0 ? [] : [
     {
-      # The root looks up a package's size and ETag.
+      # The root looks up a package's size and ETag; the provider reads an object's tags with it.
       Sid      = "ReadArtifacts"
       Effect   = "Allow"
-      Action   = "s3:GetObject"
+      Action   = ["s3:GetObject", "s3:GetObjectTagging"]
       Resource = [for bucket in sort(var.artifact_buckets) : "arn:${local._partition}:s3:::${bucket}/*"]
     },
     ], [
