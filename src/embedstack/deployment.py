@@ -10,9 +10,11 @@ from embedstack.errors import ConfigurationError
 from embedstack.models import ModelInfo, known_model
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from embedstack.settings import Settings
 
-__all__ = ["Deployment", "describe_deployment"]
+__all__ = ["Deployment", "describe_deployment", "instances"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,8 @@ class Deployment:
         image: Container image of that model.
         environment: Environment of the container.
         component: Inference component that requests have to name; None on an endpoint without them.
+        is_async: Whether it takes requests from a queue only.
+        capacity: Instances, or copies of the component, that run now; None where SageMaker counts none: serverless.
     """
 
     endpoint: str
@@ -38,6 +42,8 @@ class Deployment:
     image: str
     environment: dict[str, str]
     component: str | None = None
+    is_async: bool = False
+    capacity: int | None = None
 
     @property
     def model_id(self) -> str | None:
@@ -100,7 +106,16 @@ def describe_deployment(endpoint: str, settings: "Settings", component: str | No
         model_name=model_name,
         image=container.get("Image", ""),
         environment=container.get("Environment", {}),
+        is_async="AsyncInferenceConfig" in config,
+        capacity=instances(found),
     )
+
+
+def instances(endpoint: "Mapping[str, Any]") -> int | None:
+    """Instances that run behind an endpoint, by its description; None where it is serverless."""
+    variants = endpoint.get("ProductionVariants", [])
+    counts = [variant["CurrentInstanceCount"] for variant in variants if "CurrentInstanceCount" in variant]
+    return sum(counts) if counts else None
 
 
 def _only_component(client: Any, endpoint: str) -> str:
@@ -142,4 +157,5 @@ def _describe_component(client: Any, name: str, endpoint: dict[str, Any]) -> Dep
         image=image,
         environment=container.get("Environment", {}),
         component=name,
+        capacity=found.get("RuntimeConfig", {}).get("CurrentCopyCount"),
     )
