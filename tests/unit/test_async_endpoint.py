@@ -10,6 +10,10 @@ from embedstack.errors import EndpointUnavailable
 from embedstack.settings import load_settings
 
 
+class _Server(ThreadingHTTPServer):
+    error = (404, "NoSuchKey")
+
+
 class _Service(BaseHTTPRequestHandler):
     """Takes every request for its queue, and answers each look into S3 with one error."""
 
@@ -18,6 +22,7 @@ class _Service(BaseHTTPRequestHandler):
         self._answer(202, b'{"InferenceId": "1"}', ("X-Amzn-SageMaker-OutputLocation", "s3://answers/out/1.out"))
 
     def do_GET(self):
+        assert isinstance(self.server, _Server)
         status, code = self.server.error
         self._answer(status, f"<Error><Code>{code}</Code><Message>no</Message></Error>".encode())
 
@@ -36,7 +41,7 @@ class _Service(BaseHTTPRequestHandler):
 def endpoint(monkeypatch):
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "any")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "any")
-    with ThreadingHTTPServer(("127.0.0.1", 0), _Service) as server:
+    with _Server(("127.0.0.1", 0), _Service) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         url = f"http://127.0.0.1:{server.server_port}"
