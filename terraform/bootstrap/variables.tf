@@ -1,3 +1,10 @@
+variable "answer_buckets" {
+  description = "Buckets that asynchronous endpoints put their answers into, of which the look after an apply reads some."
+  type        = set(string)
+  default     = []
+  nullable    = false
+}
+
 variable "artifact_buckets" {
   description = "Buckets with model packages (model.artifact), which a plan looks up."
   type        = set(string)

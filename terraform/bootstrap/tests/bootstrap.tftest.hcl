@@ -225,6 +225,7 @@ run "provider_that_is_there_already" {
   command = plan
 
   variables {
+    answer_buckets       = ["my-answers"]
     artifact_buckets     = ["my-models"]
     cost_allocation_tags = ["Project"]
     create_oidc_provider = false
@@ -247,12 +248,20 @@ run "provider_that_is_there_already" {
     }
     error_message = "A plan must be able to look up packages, with the tags that the provider reads."
   }
+  assert {
+    condition = [for statement in jsondecode(aws_iam_role_policy.apply.policy).Statement : statement if strcontains(jsonencode(statement), "my-answers")] == [
+      { Sid = "ReadAnswers", Effect = "Allow", Action = "s3:GetObject", Resource = ["arn:aws:s3:::my-answers/*"] },
+      { Sid = "FindAnswers", Effect = "Allow", Action = "s3:ListBucket", Resource = ["arn:aws:s3:::my-answers"] },
+    ]
+    error_message = "An apply must be able to read the answers of asynchronous endpoints."
+  }
 }
 
 run "the_longest_name" {
   command = plan
 
   variables {
+    answer_buckets   = ["my-answers"]
     artifact_buckets = ["my-models"]
     name             = "twenty-four-characters-x"
   }
