@@ -64,7 +64,7 @@ locals {
       # Their names are ids, and an image's repository may be another account's.
       Sid    = "ReadKeysImagesAndScaling"
       Effect = "Allow"
-      Action = ["application-autoscaling:ListTagsForResource", "ecr:DescribeImages", "kms:DescribeKey", "kms:GetKeyPolicy", "kms:GetKeyRotationStatus", "kms:ListResourceTags"]
+      Action = ["application-autoscaling:ListTagsForResource", "ecr:DescribeImages", "ecr:DescribeRepositories", "kms:DescribeKey", "kms:GetKeyPolicy", "kms:GetKeyRotationStatus", "kms:ListResourceTags"]
       Resource = [
         "arn:${local._partition}:application-autoscaling:${local._region}:${local._account}:scalable-target/*",
         "arn:${local._partition}:ecr:${local._region}:*:repository/*",

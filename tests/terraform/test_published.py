@@ -1,6 +1,7 @@
 """What the Terraform code writes for AWS to read, against what AWS publishes: CloudFormation's schemas, IAM's words."""
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -10,10 +11,25 @@ from cfnlint.config import ManualArgs
 from tests.terraform import iam_definition, iam_policies
 from tests.terraform.iam_evaluation import ANYTHING, is_allowed
 from tests.terraform.iam_requests import ESCAPES, NEEDED, allowed_requests
+from tests.terraform.provider_calls import recorded_calls
 from tests.terraform.running import Applied
 
 #: Schemas differ by region; these are where the examples deploy.
 REGIONS = ["us-east-1", "eu-central-1"]
+
+#: Data sources that the provider answers itself.
+SILENT = {"aws_partition", "aws_region", "aws_sagemaker_prebuilt_ecr_image"}
+#: What the README of bootstrap leaves to a person: security groups, and deleting documents (bucket.force_destroy).
+LEFT_TO_A_PERSON = {
+    "ec2:AuthorizeSecurityGroupEgress",
+    "ec2:AuthorizeSecurityGroupIngress",
+    "ec2:CreateSecurityGroup",
+    "ec2:DeleteSecurityGroup",
+    "ec2:RevokeSecurityGroupEgress",
+    "ec2:RevokeSecurityGroupIngress",
+    "s3:DeleteObject",
+    "s3:ListBucketVersions",
+}
 
 
 def complaints(template: str) -> list[str]:
@@ -87,6 +103,20 @@ def test_all_that_roles_are_given_is_within_the_boundary(
     given = [*roles, *of_github(applied_bootstrap, "apply"), *of_github(applied_bootstrap, "plan")]
     asked = [request for policy in given for request in allowed_requests(policy)]
     assert [request for request in asked if not is_allowed(*request, [ANYTHING], boundary)] == []
+
+
+@pytest.mark.parametrize(("role", "steps"), [("plan", ["plan"]), ("apply", ["plan", "apply"])])
+def test_roles_of_github_may_do_what_the_provider_calls(
+    applied_bootstrap: Applied, applied_root: Applied, role: str, steps: list[str]
+) -> None:
+    """The local AWS asks nobody for permissions: what the roles lack would show in the first run at GitHub."""
+    calls = recorded_calls()
+    managed = {found[0] for address in applied_root.resources if (found := re.findall(r"\baws_\w+(?=\.)", address))}
+    assert managed - SILENT <= {kind.removeprefix("data.") for kind in calls}, "of these nothing is recorded"
+    given = {action for policy in of_github(applied_bootstrap, role) for action, *_ in allowed_requests(policy)}
+    enough = given | LEFT_TO_A_PERSON
+    lacking = {kind: {action for step in steps for action in found[step]} - enough for kind, found in calls.items()}
+    assert {kind: actions for kind, actions in lacking.items() if actions} == {}
 
 
 def test_deployments_roll_back_by_alarms_that_there_are(applied_root: Applied) -> None:
