@@ -107,15 +107,20 @@ def describe_deployment(endpoint: str, settings: "Settings", component: str | No
         image=container.get("Image", ""),
         environment=container.get("Environment", {}),
         is_async="AsyncInferenceConfig" in config,
-        capacity=instances(found),
+        capacity=instances(found, config),
     )
 
 
-def instances(endpoint: "Mapping[str, Any]") -> int | None:
-    """Instances that run behind an endpoint, by its description; None where it is serverless."""
-    variants = endpoint.get("ProductionVariants", [])
-    counts = [variant["CurrentInstanceCount"] for variant in variants if "CurrentInstanceCount" in variant]
-    return sum(counts) if counts else None
+def instances(endpoint: "Mapping[str, Any]", config: "Mapping[str, Any]") -> int | None:
+    """Instances that run behind an endpoint; None where it is serverless.
+
+    Args:
+        endpoint: Its description.
+        config: The description of its configuration: of a serverless variant too 0 instances are told.
+    """
+    if any("ServerlessConfig" in variant for variant in config["ProductionVariants"]):
+        return None
+    return sum(int(variant.get("CurrentInstanceCount", 0)) for variant in endpoint.get("ProductionVariants", []))
 
 
 def _only_component(client: Any, endpoint: str) -> str:

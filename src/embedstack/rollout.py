@@ -61,7 +61,7 @@ def check_rollout(intended: Mapping[str, Any], settings: "Settings") -> Iterator
         yield _variant(variant, running.get(variant["VariantName"], {}), intended)
     if described is not None:
         yield _component(described, intended)
-    asleep = instances(endpoint) == 0 or (
+    asleep = instances(endpoint, config) == 0 or (
         described is not None and not described.get("RuntimeConfig", {}).get("CurrentCopyCount")
     )
     if asleep:
