@@ -79,11 +79,15 @@ def progress_bar(console: Console) -> Progress:
 
 def applied_endpoints() -> dict[str, dict[str, Any]]:
     """The root module's output ``endpoints`` by key; empty where nothing is applied or Terraform is not there."""
+    endpoints: dict[str, dict[str, Any]] = _outputs().get("endpoints", {})
+    return endpoints
+
+
+def _outputs() -> dict[str, Any]:
     try:
-        endpoints: dict[str, dict[str, Any]] = TerraformRoot(TERRAFORM).outputs().get("endpoints", {})
+        return TerraformRoot(TERRAFORM).outputs()
     except EmbedStackError:
         return {}  # an operator may have no more than the endpoint's name, and need no more
-    return endpoints
 
 
 def applied_pipeline() -> dict[str, Any]:
@@ -109,9 +113,12 @@ def client_settings(outputs: Mapping[str, Any]) -> dict[str, str]:
 
 
 def primary_endpoint() -> dict[str, Any]:
-    """The endpoint that the root module's ``dotenv`` names: the key ``embedding``, else the first; else nothing."""
-    endpoints = applied_endpoints()
-    return endpoints["embedding" if "embedding" in endpoints else min(endpoints)] if endpoints else {}
+    """The entry of the output ``endpoints`` that the output ``dotenv`` names; empty where nothing is applied."""
+    outputs = _outputs()
+    # Which one it is, the root module alone decides: that of the pipeline, or the one called embedding, or the first.
+    name = client_settings(outputs).get("SAGEMAKER_ENDPOINT") if "dotenv" in outputs else None
+    endpoints: dict[str, dict[str, Any]] = outputs.get("endpoints", {})
+    return next((endpoint for endpoint in endpoints.values() if endpoint["name"] == name), {})
 
 
 def endpoint_settings(endpoint: str | None, region: str | None, component: str | None = None) -> Settings:

@@ -7,9 +7,11 @@ pipeline` and the test of a killed apply.
 
 import fcntl
 import hashlib
+import os
 import re
 import shutil
 import subprocess
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +22,8 @@ __all__ = ["ATTACHED", "attached_provider"]
 
 #: The environment variable by which Terraform finds a provider that runs.
 ATTACHED = "TF_REATTACH_PROVIDERS"
+#: The environment variable that names a folder for the providers' logs; tests/terraform/provider_calls.py reads them.
+_LOGS = "EMBEDSTACK_PROVIDER_LOGS"
 _REPOSITORY = Path(__file__).parents[1]
 _LOCK_FILE = ".terraform.lock.hcl"
 _ATTACH = re.compile(rf"{ATTACHED}='(.*)'")
@@ -37,9 +41,11 @@ def attached_provider(environment: Mapping[str, str]) -> Iterator[dict[str, str]
     """
     # With a bundle, the provider could be configured only once.
     own = {name: value for name, value in environment.items() if name != "AWS_CA_BUNDLE"}
-    process = subprocess.Popen(
-        [_program(), "-debug"], env=own, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    )
+    logs = os.environ.get(_LOGS)
+    if logs:
+        own["TF_LOG"] = "DEBUG"
+    with (Path(logs) / f"{uuid.uuid4()}.log" if logs else Path(os.devnull)).open("w") as log:
+        process = subprocess.Popen([_program(), "-debug"], env=own, stdout=subprocess.PIPE, stderr=log, text=True)
     try:
         assert process.stdout is not None
         attach = next(found[1] for line in process.stdout if (found := _ATTACH.search(line)))

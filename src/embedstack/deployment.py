@@ -10,9 +10,11 @@ from embedstack.errors import ConfigurationError
 from embedstack.models import ModelInfo, known_model
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from embedstack.settings import Settings
 
-__all__ = ["Deployment", "describe_deployment"]
+__all__ = ["Deployment", "describe_deployment", "instances"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,8 @@ class Deployment:
         image: Container image of that model.
         environment: Environment of the container.
         component: Inference component that requests have to name; None on an endpoint without them.
+        is_async: Whether it takes requests from a queue only.
+        capacity: Instances, or copies of the component, that run now; None where SageMaker counts none: serverless.
     """
 
     endpoint: str
@@ -38,6 +42,8 @@ class Deployment:
     image: str
     environment: dict[str, str]
     component: str | None = None
+    is_async: bool = False
+    capacity: int | None = None
 
     @property
     def model_id(self) -> str | None:
@@ -100,7 +106,21 @@ def describe_deployment(endpoint: str, settings: "Settings", component: str | No
         model_name=model_name,
         image=container.get("Image", ""),
         environment=container.get("Environment", {}),
+        is_async="AsyncInferenceConfig" in config,
+        capacity=instances(found, config),
     )
+
+
+def instances(endpoint: "Mapping[str, Any]", config: "Mapping[str, Any]") -> int | None:
+    """Instances that run behind an endpoint; None where it is serverless.
+
+    Args:
+        endpoint: Its description.
+        config: The description of its configuration: of a serverless variant too 0 instances are told.
+    """
+    if any("ServerlessConfig" in variant for variant in config["ProductionVariants"]):
+        return None
+    return sum(int(variant.get("CurrentInstanceCount", 0)) for variant in endpoint.get("ProductionVariants", []))
 
 
 def _only_component(client: Any, endpoint: str) -> str:
@@ -142,4 +162,5 @@ def _describe_component(client: Any, name: str, endpoint: dict[str, Any]) -> Dep
         image=image,
         environment=container.get("Environment", {}),
         component=name,
+        capacity=found.get("RuntimeConfig", {}).get("CurrentCopyCount"),
     )

@@ -1,27 +1,32 @@
-"""Did an apply do what it said? What SageMaker runs, compared with what Terraform meant, and one real request.
+"""Did an apply do what it said? What SageMaker runs, compared with what Terraform meant, and real requests.
 
 SageMaker answers an update that failed by going back to what ran before, and reports the endpoint InService: an apply
 that looks good may have changed nothing.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from botocore.exceptions import BotoCoreError, ClientError
 
+from embedstack.async_endpoint import AnswerOutOfReach, AsyncEndpoint
 from embedstack.aws import create_client, translate_error
+from embedstack.deployment import instances
 from embedstack.embedders.sagemaker_answers import read_answer
-from embedstack.errors import EmbedStackError
-from embedstack.validation import Check
+from embedstack.errors import EmbedStackError, EndpointAsleep
+from embedstack.validation_findings import Check
 
 if TYPE_CHECKING:
     from embedstack.settings import Settings
 
 __all__ = ["check_rollout"]
 
-_TEXT = "One request after an apply, to see an answer."
+_REQUEST = json.dumps({"inputs": ["One request after an apply, to see an answer."]}).encode()
+#: For how long an asynchronous endpoint may take to answer, while an instance of it runs.
+_ANSWER_SECONDS = 120
+_ASLEEP = "asleep: nothing runs, and a request would wake it"
 
 
 def check_rollout(intended: Mapping[str, Any], settings: "Settings") -> Iterator[Check]:
@@ -32,8 +37,8 @@ def check_rollout(intended: Mapping[str, Any], settings: "Settings") -> Iterator
         settings: Region, credentials and address of AWS.
 
     Yields:
-        A finding at a time. The request is skipped where the endpoint takes none now: while it has no instance, and
-        where it takes requests from a queue only.
+        A finding at a time, with a request to each production variant. The request is skipped while the endpoint is
+        scaled to zero, and where an asynchronous one took it and its answer may not be read.
 
     Raises:
         EndpointNotFound: There is no such endpoint in this account and region.
@@ -56,7 +61,27 @@ def check_rollout(intended: Mapping[str, Any], settings: "Settings") -> Iterator
         yield _variant(variant, running.get(variant["VariantName"], {}), intended)
     if described is not None:
         yield _component(described, intended)
-    yield _invocation(endpoint, described, bool(config.get("AsyncInferenceConfig")), settings)
+    asleep = instances(endpoint, config) == 0 or (
+        described is not None and not described.get("RuntimeConfig", {}).get("CurrentCopyCount")
+    )
+    if asleep:
+        yield Check("request", "skipped", _ASLEEP)
+    elif config.get("AsyncInferenceConfig"):
+        queue = AsyncEndpoint(name, settings, wait_seconds=_ANSWER_SECONDS)
+        yield _answer("request", lambda: queue.ask(_REQUEST))
+    else:
+        for check, target in _targets(component, list(running)).items():
+            yield _answer(check, _invocation(name, target, settings))
+
+
+def _targets(component: str | None, variants: list[str]) -> dict[str, dict[str, str]]:
+    """The requests to send: what each names beside the endpoint, by the check that it makes."""
+    if component:
+        return {"request": {"InferenceComponentName": component}}
+    if len(variants) < 2:
+        return {"request": {}}
+    # By their weights a variant may get no request in a thousand, and one of weight 0 none at all.
+    return {f"request to {name}": {"TargetVariant": name} for name in variants}
 
 
 def _variant(configured: Mapping[str, Any], running: Mapping[str, Any], intended: Mapping[str, Any]) -> Check:
@@ -70,6 +95,10 @@ def _variant(configured: Mapping[str, Any], running: Mapping[str, Any], intended
         return _compare(name, found, wanted)
     parts = [configured.get("ModelName"), configured["InstanceType"]]
     wanted_parts = [None if intended.get("inference_component") else meant["model_name"], meant["instance_type"]]
+    if len(intended.get("variants", {})) > 1:
+        # UpdateEndpointWeightsAndCapacities leaves the configuration as it is.
+        parts.append(f"weight {float(running.get('CurrentWeight', 0)):g}")
+        wanted_parts.append(f"weight {float(meant['weight']):g}")
     found, wanted = (", ".join(filter(None, some)) for some in (parts, wanted_parts))
     current, desired = (int(running.get(f"{which}InstanceCount", 0)) for which in ("Current", "Desired"))
     note = f"{current} of {desired} instances run" if current != desired else None
@@ -82,30 +111,35 @@ def _component(described: Mapping[str, Any], intended: Mapping[str, Any]) -> Che
     return _compare("component", found, wanted, described.get("FailureReason"))
 
 
-def _invocation(
-    endpoint: Mapping[str, Any], component: Mapping[str, Any] | None, is_queue: bool, settings: "Settings"
-) -> Check:
-    if is_queue:
-        return Check("request", "skipped", "the endpoint takes its requests from a queue")
-    if component is not None and not component.get("RuntimeConfig", {}).get("CurrentCopyCount"):
-        return Check("request", "skipped", "asleep: no copy runs, and a request would wake one")
-    target = {"InferenceComponentName": component["InferenceComponentName"]} if component else {}
-    name = endpoint["EndpointName"]
-    runtime = create_client("sagemaker-runtime", settings)
-    body = json.dumps({"inputs": [_TEXT]})
+def _invocation(name: str, target: dict[str, str], settings: "Settings") -> Callable[[], tuple[bytes, str]]:
+    """A request to the endpoint, to be sent: gives the answer and its media type."""
+
+    def ask() -> tuple[bytes, str]:
+        runtime = create_client("sagemaker-runtime", settings)
+        try:
+            answer = runtime.invoke_endpoint(EndpointName=name, ContentType="application/json", Body=_REQUEST, **target)
+            return answer["Body"].read(), answer["ContentType"]
+        except (BotoCoreError, ClientError) as error:
+            raise translate_error(error, endpoint=name, region=runtime.meta.region_name) from error
+
+    return ask
+
+
+def _answer(name: str, ask: Callable[[], tuple[bytes, str]]) -> Check:
+    """Whether a request is answered with a vector."""
     try:
-        answer = runtime.invoke_endpoint(EndpointName=name, ContentType="application/json", Body=body, **target)
-        content = answer["Body"].read()
-        vectors = read_answer(content, answer["ContentType"], pooling="mean", normalized=True)
-    except (BotoCoreError, ClientError) as error:
-        failure = translate_error(error, endpoint=name, region=runtime.meta.region_name)
-        return Check("request", "failed", str(failure), "a vector")
+        content, content_type = ask()
+        vectors = read_answer(content, content_type, pooling="mean", normalized=True)
+    except EndpointAsleep:
+        return Check(name, "skipped", _ASLEEP)  # it fell asleep since it was described
+    except AnswerOutOfReach as error:
+        return Check(name, "skipped", str(error))
     except EmbedStackError as error:
-        return Check("request", "failed", str(error), "a vector")
+        return Check(name, "failed", str(error), "a vector")
     rows, dimensions = vectors.shape
     if rows != 1 or not np.isfinite(vectors).all():
-        return Check("request", "failed", f"{rows} vectors, or not finite", "a vector")
-    return Check("request", "passed", f"answered with a vector of {dimensions} dimensions")
+        return Check(name, "failed", f"{rows} vectors, or not finite", "a vector")
+    return Check(name, "passed", f"answered with a vector of {dimensions} dimensions")
 
 
 def _compare(name: str, found: str, wanted: str, complaint: str | None = None) -> Check:

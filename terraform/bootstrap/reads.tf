@@ -9,10 +9,10 @@ locals {
 
   _read_statements = concat(length(var.artifact_buckets) == 0 ? [] : [
     {
-      # The root looks up a package's size and ETag.
+      # The root looks up a package's size and ETag; the provider reads an object's tags with it.
       Sid      = "ReadArtifacts"
       Effect   = "Allow"
-      Action   = "s3:GetObject"
+      Action   = ["s3:GetObject", "s3:GetObjectTagging"]
       Resource = [for bucket in sort(var.artifact_buckets) : "arn:${local._partition}:s3:::${bucket}/*"]
     },
     ], [
@@ -64,7 +64,7 @@ locals {
       # Their names are ids, and an image's repository may be another account's.
       Sid    = "ReadKeysImagesAndScaling"
       Effect = "Allow"
-      Action = ["application-autoscaling:ListTagsForResource", "ecr:DescribeImages", "kms:DescribeKey", "kms:GetKeyPolicy", "kms:GetKeyRotationStatus", "kms:ListResourceTags"]
+      Action = ["application-autoscaling:ListTagsForResource", "ecr:DescribeImages", "ecr:DescribeRepositories", "kms:DescribeKey", "kms:GetKeyPolicy", "kms:GetKeyRotationStatus", "kms:ListResourceTags"]
       Resource = [
         "arn:${local._partition}:application-autoscaling:${local._region}:${local._account}:scalable-target/*",
         "arn:${local._partition}:ecr:${local._region}:*:repository/*",

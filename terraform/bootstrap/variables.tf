@@ -1,3 +1,10 @@
+variable "answer_buckets" {
+  description = "Buckets that asynchronous endpoints put their answers into, of which the look after an apply reads some."
+  type        = set(string)
+  default     = []
+  nullable    = false
+}
+
 variable "artifact_buckets" {
   description = "Buckets with model packages (model.artifact), which a plan looks up."
   type        = set(string)
@@ -12,7 +19,7 @@ variable "aws_region" {
 }
 
 variable "branch" {
-  description = "Branch from which is applied."
+  description = "Branch from which is applied. Another than main is to be named in .github/workflows/ too: check, apply and drift."
   type        = string
   default     = "main"
   nullable    = false
@@ -38,7 +45,7 @@ variable "create_oidc_provider" {
 }
 
 variable "github_environment" {
-  description = "The GitHub environment whose jobs may apply; give it required reviewers."
+  description = "The GitHub environment whose jobs may apply; give it required reviewers. Another than production is to be named in .github/workflows/apply.yml too."
   type        = string
   default     = "production"
   nullable    = false

@@ -1,7 +1,21 @@
 # What an apply changes: by name wherever IAM can tell names.
 
 locals {
-  _write_statements = [
+  _write_statements = concat(length(var.answer_buckets) == 0 ? [] : [
+    {
+      Sid      = "ReadAnswers"
+      Effect   = "Allow"
+      Action   = "s3:GetObject"
+      Resource = [for bucket in sort(var.answer_buckets) : "arn:${local._partition}:s3:::${bucket}/*"]
+    },
+    {
+      # An answer that is not there yet would be denied otherwise, and not missing.
+      Sid      = "FindAnswers"
+      Effect   = "Allow"
+      Action   = "s3:ListBucket"
+      Resource = [for bucket in sort(var.answer_buckets) : "arn:${local._partition}:s3:::${bucket}"]
+    },
+    ], [
     {
       Sid      = "WriteState"
       Effect   = "Allow"
@@ -23,6 +37,7 @@ locals {
         "sagemaker:DeleteModel",
         "sagemaker:DeleteTags",
         "sagemaker:InvokeEndpoint",
+        "sagemaker:InvokeEndpointAsync",
         "sagemaker:UpdateEndpoint",
         "sagemaker:UpdateEndpointWeightsAndCapacities",
         "sagemaker:UpdateInferenceComponent",
@@ -167,5 +182,5 @@ locals {
       Action   = ["ce:DeleteAnomalyMonitor", "ce:DeleteAnomalySubscription", "ce:TagResource", "ce:UntagResource", "ce:UpdateAnomalyMonitor", "ce:UpdateAnomalySubscription"]
       Resource = ["arn:${local._partition}:ce::${local._account}:anomalymonitor/*", "arn:${local._partition}:ce::${local._account}:anomalysubscription/*"]
     },
-  ]
+  ])
 }

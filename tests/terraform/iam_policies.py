@@ -30,6 +30,7 @@ _OPERATOR = re.compile(
 #: Where a star is right although the action could be narrowed, by Sid.
 STARS = {
     "StayAmongTheseServices": "a boundary grants nothing: it names services, and the roles' policies name resources",
+    "ChangeBoundedRolesOnly": "a denial, whatever the role",
     "LeaveTheBoundaryAlone": "a denial of everything",
     "ManageByIam": "in a key's policy the star is the key",
     "EncryptNotifications": "in a key's policy the star is the key",
@@ -89,7 +90,7 @@ def _of_resources(actions: list[str], resources: list[str], *, grouped: bool) ->
             yield from _of_resources_of(action, resources)
     arns = {entry["arn"] for action in actions for entry in iam_definition.resource_types(action).values()}
     for resource in resources:
-        if not any(_fits(resource, arn) for arn in arns):
+        if not any(fits(resource, arn) for arn in arns):
             yield f"{resource} is nothing that these actions are about"
 
 
@@ -97,10 +98,10 @@ def _of_resources_of(action: str, resources: list[str]) -> Iterator[str]:
     types = iam_definition.resource_types(action)
     if not types:
         yield f"{action} knows no resource, so that it must have a star"
-    elif not any(_fits(resource, entry["arn"]) for resource in resources for entry in types.values()):
+    elif not any(fits(resource, entry["arn"]) for resource in resources for entry in types.values()):
         yield f"{resources} fits none of {action}'s {', '.join(types)}"
     for kind, entry in types.items():
-        if entry["required"] and not any(_fits(resource, entry["arn"]) for resource in resources):
+        if entry["required"] and not any(fits(resource, entry["arn"]) for resource in resources):
             yield f"{action} needs a {kind} too, {entry['arn']}"
 
 
@@ -115,7 +116,7 @@ def _of_condition(operator: str, key: str, actions: list[str], principal: str) -
             yield f"{key} is no condition key of {action}: it would never apply"
 
 
-def _fits(resource: str, pattern: str) -> bool:
+def fits(resource: str, pattern: str) -> bool:
     """Whether a policy's resource, with stars, can be an ARN of a pattern, with ``${…}``, part by part."""
     wanted = re.sub(r"\$\{[^}]+\}", "?*", pattern).split(":", 5)
     given = resource.split(":", 5)

@@ -1,6 +1,8 @@
 """The GitHub workflows: actions pinned, permissions few, and what is applied is what was planned."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -31,24 +33,139 @@ def test_actions_are_pinned_by_commit_and_tell_their_version(file: Path) -> None
 def test_workflows_may_only_read_unless_a_job_needs_more(name: str) -> None:
     assert WORKFLOWS[name]["permissions"] == {"contents": "read"}
     for job in WORKFLOWS[name]["jobs"].values():
-        assert "timeout-minutes" in job
+        assert "timeout-minutes" in job or "uses" in job
         allowed = {"contents": "read", "id-token": "write", "pull-requests": "write"}
         assert job.get("permissions", {}).items() <= allowed.items()
 
 
-def test_every_push_is_checked() -> None:
-    assert WORKFLOWS["plan"][True]["push"] is None  # YAML 1.1 reads the key "on" as true
-    said = commands("plan", "check")
+def test_every_push_is_checked_and_main_before_it_is_planned() -> None:
+    assert WORKFLOWS["check"][True]["push"] == {"branches-ignore": ["main"]}  # YAML 1.1 reads the key "on" as true
+    jobs = WORKFLOWS["apply"]["jobs"]
+    assert jobs["check"] == {"uses": "./.github/workflows/check.yml"}
+    assert "workflow_call" in WORKFLOWS["check"][True]
+    assert (jobs["plan"]["needs"], jobs["apply"]["needs"]) == ("check", "plan")
+    said = commands("check", "check")
     for command in ("terraform fmt -check", "validate", " test", "checkov --config-file"):
         assert command in said
 
 
-def test_a_pull_request_has_one_comment() -> None:
-    said = commands("plan", "plan")
-    assert "--method PATCH" in said
-    assert "--method POST" in said
-    assert "<!-- terraform plan -->" in said
-    assert "apply" not in said
+def _scripts(file: Path) -> list[str]:
+    """What a workflow or an action runs itself."""
+    document = yaml.safe_load(file.read_text())
+    jobs = [*document.get("jobs", {}).values(), document.get("runs", {})]
+    return [step["run"] for job in jobs for step in job.get("steps", []) if "run" in step]
+
+
+RUN = {
+    f"{file.parent.name}/{file.name} {number}": script for file in FILES for number, script in enumerate(_scripts(file))
+}
+
+
+@pytest.mark.parametrize("name", RUN)
+def test_commands_are_right_shell_and_take_nothing_but_variables(name: str) -> None:
+    assert "${{" not in RUN[name], "what GitHub fills in becomes part of the program"
+    shellcheck = [str(Path(sys.executable).with_name("shellcheck")), "--shell=bash", "-"]
+    done = subprocess.run(shellcheck, input=RUN[name], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("name", sorted(WORKFLOWS))
+def test_no_step_after_the_checkout_has_its_token(name: str) -> None:
+    for job in WORKFLOWS[name]["jobs"].values():
+        for step in job.get("steps", []):
+            if step.get("uses", "").startswith("actions/checkout@"):
+                assert step["with"] == {"persist-credentials": False}
+
+
+def test_only_a_plan_is_told_the_token_of_the_hub() -> None:
+    told = [
+        (name, step.get("run", ""))
+        for name, workflow in WORKFLOWS.items()
+        for job in workflow["jobs"].values()
+        for step in job.get("steps", [])
+        if "HUB_TOKEN" in str(step)
+    ]
+    assert sorted(name for name, _ in told) == ["apply", "drift", "plan"]
+    assert all("terraform -chdir=terraform plan" in run and " apply " not in run for _, run in told)
+    assert [name for name, workflow in WORKFLOWS.items() if "HUB_TOKEN" in str(workflow.get("env"))] == []
+    assert "HUB_TOKEN" not in "".join(file.read_text() for file in GITHUB.glob("actions/*/action.yml"))
+
+
+def test_what_the_workflows_share_is_the_same_in_each() -> None:
+    blocks = [WORKFLOWS[name]["env"] for name in ("apply", "drift", "plan")]
+    assert blocks[0] == blocks[1] == blocks[2]
+    assert "".join(file.read_text() for file in FILES).count("terraform_version") == 1
+
+
+def test_a_plan_holds_the_lock_and_is_not_broken_off() -> None:
+    concurrency = WORKFLOWS["plan"]["jobs"]["plan"]["concurrency"]
+    assert concurrency["cancel-in-progress"] is False
+    assert "pull_request.number" in concurrency["group"]
+
+
+_GH = """\
+#!/bin/sh
+case "$*" in
+  *--paginate*) echo "$EARLIER" ;;
+  *) echo "$@" > called; cp comment.md told ;;
+esac
+"""
+
+
+@pytest.mark.parametrize(
+    ("status", "said", "summary"),
+    [
+        (0, "No changes. Your infrastructure matches the configuration.", "No changes."),
+        (2, "Plan: 1 to add, 0 to change, 0 to destroy.", "Plan: 1 to add, 0 to change, 0 to destroy."),
+        (2, "Changes to Outputs:\n  + topic_arn = null", "Outputs change, and nothing else."),
+        (1, "Plan: a resource called so\nError: Invalid index", "The plan failed."),
+    ],
+)
+@pytest.mark.parametrize("earlier", ["", "17"])
+def test_a_pull_request_is_told_in_one_comment(
+    tmp_path: Path, status: int, said: str, summary: str, earlier: str
+) -> None:
+    (tmp_path / "plan.txt").write_text(said)
+    gh = tmp_path / "gh"
+    gh.write_text(_GH)
+    gh.chmod(0o755)
+    environment = {
+        "PATH": f"{tmp_path}:/usr/bin:/bin", "EARLIER": earlier, "PLAN_STATUS": str(status), "VAR_FILE": "a.tfvars",
+        "GITHUB_REPOSITORY": "example/embeddings", "NUMBER": "3",
+    }  # fmt: skip
+    (tell,) = (step["run"] for step in steps("plan", "plan") if step.get("name", "").startswith("Tell"))
+    done = subprocess.run(["bash", "-e", "-c", tell], cwd=tmp_path, env=environment, check=False)
+    assert done.returncode == (status if status == 1 else 0)
+    told = (tmp_path / "told").read_text()
+    assert told.startswith(f"<!-- terraform plan -->\n**{summary}**\n")
+    assert said in told
+    called = (tmp_path / "called").read_text()
+    assert ("comments/17" in called) == bool(earlier)
+    assert ("PATCH" if earlier else "POST") in called
+
+
+def run_plan(folder: Path, secret: str, *, private: str) -> tuple[int, str, str]:
+    """The planning step of an apply, with a Terraform that says what it is told; its status, output and outputs."""
+    terraform = folder / "terraform"
+    terraform.write_text('#!/bin/sh\necho "token: ${TF_VAR_hub_token-none}"\ncase "$*" in *" plan "*) exit 2 ;; esac\n')
+    terraform.chmod(0o755)
+    environment = {
+        "PATH": f"{folder}:/usr/bin:/bin", "TF_VAR_hub_token": secret, "PRIVATE": private, "VAR_FILE": "a.tfvars",
+        "GITHUB_OUTPUT": str(folder / "output"), "GITHUB_STEP_SUMMARY": str(folder / "summary"),
+    }  # fmt: skip
+    (plan,) = (step["run"] for step in steps("apply", "plan") if step.get("id") == "plan")
+    done = subprocess.run(["bash", "-e", "-c", plan], env=environment, check=False, capture_output=True, text=True)
+    output = folder / "output"
+    return done.returncode, done.stdout, output.read_text() if output.exists() else ""
+
+
+def test_a_token_does_not_get_into_a_plan_that_everybody_can_download(tmp_path: Path) -> None:
+    status, said, _ = run_plan(tmp_path, "hf_secret", private="false")
+    assert status == 1
+    assert "::error::A saved plan holds HUB_TOKEN" in said
+    assert "hf_secret" not in said
+    assert run_plan(tmp_path, "hf_secret", private="true")[:2] == (0, "token: hf_secret\n")
+    assert run_plan(tmp_path, "", private="false") == (0, "token: none\n", "has_changes=true\n" * 2)
 
 
 def test_what_is_applied_is_the_saved_plan_behind_the_environment() -> None:
@@ -59,6 +176,28 @@ def test_what_is_applied_is_the_saved_plan_behind_the_environment() -> None:
     applied = [line for line in commands("apply", "apply").splitlines() if " apply " in line]
     assert applied == ["terraform -chdir=terraform apply -input=false -lock-timeout=5m saved.tfplan"]
     assert commands("apply", "apply").rstrip().endswith("make test-endpoint TARGET=aws")
+
+
+def test_an_approval_that_comes_too_late_says_so_before_there_are_credentials() -> None:
+    done = steps("apply", "apply")
+    (saved,) = (index for index, step in enumerate(done) if step.get("id") == "saved")
+    assert done[saved]["continue-on-error"]
+    assert done[saved + 1]["if"] == "steps.saved.outcome == 'failure'"
+    assert "exit 1" in done[saved + 1]["run"]
+    assert saved < next(index for index, step in enumerate(done) if "actions/terraform" in step.get("uses", ""))
+
+
+def test_branch_and_environment_are_those_that_the_roles_trust() -> None:
+    variables = (GITHUB.parent / "terraform" / "bootstrap" / "variables.tf").read_text()
+    defaults = {
+        name: re.search(rf'variable "{name}" {{.*?default += "(.+?)"', variables, re.DOTALL)
+        for name in ("branch", "github_environment")
+    }
+    branch, environment = (found[1] for found in defaults.values() if found)
+    assert WORKFLOWS["apply"]["jobs"]["apply"]["environment"] == environment
+    assert WORKFLOWS["apply"][True]["push"]["branches"] == [branch]
+    for workflow, job in (("apply", "plan"), ("drift", "drift")):
+        assert f"github.ref == 'refs/heads/{branch}'" in WORKFLOWS[workflow]["jobs"][job]["if"]
 
 
 def test_packages_are_built_before_there_are_credentials_and_alike_in_every_job() -> None:
@@ -74,7 +213,7 @@ def test_only_the_apply_uses_the_role_that_applies() -> None:
         f"{name}/{job}": step["with"]["role"]
         for name, workflow in WORKFLOWS.items()
         for job, description in workflow["jobs"].items()
-        for step in description["steps"]
+        for step in description.get("steps", [])
         if step.get("uses") == "./.github/actions/terraform"
     }
     plan = "${{ vars.AWS_PLAN_ROLE_ARN }}"

@@ -11,12 +11,13 @@ import pytest
 
 from embedstack.deployment import Deployment
 from embedstack.embedders import Embedder, Limits
-from embedstack.errors import Throttled
+from embedstack.errors import EndpointAsleep, Throttled
 from embedstack.golden import golden_texts
 from embedstack.models import known_model
 from embedstack.serving.encoder import Encoder
 from embedstack.validation import Targets, validate
 from embedstack.validation_reports import to_json, to_junit
+from embedstack.waking import Waking
 from tests.conftest import MINILM
 
 DEPLOYMENT = Deployment(
@@ -45,8 +46,8 @@ def encoder(minilm_folder):
 
 @pytest.fixture
 def run(encoder):
-    def run(spoil=lambda vectors, texts: vectors, deployment=DEPLOYMENT, targets=PATIENT, intended_config=None):
-        return validate(SpoiltEmbedder(encoder, spoil), deployment, targets=targets, intended_config=intended_config)
+    def run(spoil=lambda vectors, texts: vectors, deployment=DEPLOYMENT, targets=PATIENT, **options):
+        return validate(SpoiltEmbedder(encoder, spoil), deployment, targets=targets, **options)
 
     return run
 
@@ -124,6 +125,64 @@ def test_an_endpoint_that_is_not_in_service_is_not_invoked(run):
     report = run(invoked, replace(DEPLOYMENT, status="Failed", failure_reason="no such model"))
     assert [(check.name, check.status) for check in report.checks] == [("status", "failed")]
     assert "no such model" in report.checks[0].figure
+
+
+class Sleeper:
+    """An endpoint without capacity that a request wakes, after so many looks."""
+
+    def __init__(self, looks):
+        self.looks = looks
+        self.requests = 0
+
+    def answer(self, vectors, texts):
+        if self.looks > 0:
+            self.requests += 1
+            raise EndpointAsleep("asleep")
+        return vectors
+
+    def capacity(self):
+        if self.requests:
+            self.looks -= 1
+        return int(self.looks <= 0)
+
+
+def test_an_endpoint_that_sleeps_is_left_asleep_unless_it_may_be_woken(run):
+    sleeper = Sleeper(looks=3)
+    report = run(sleeper.answer, replace(DEPLOYMENT, capacity=0))
+    assert report.passed
+    assert [check.status for check in report.checks] == ["passed", "skipped", "skipped"]
+    assert "--wake-minutes" in report.checks[-1].figure
+    assert sleeper.requests == 0, "a request would have woken it"
+
+
+def test_one_that_fell_asleep_meanwhile_is_no_failure(run):
+    report = run(Sleeper(looks=3).answer, replace(DEPLOYMENT, capacity=1))
+    assert report.passed
+    assert report.checks[-1].name == "first call"
+
+
+def test_a_request_wakes_an_endpoint_and_no_more_are_sent_until_something_runs(run):
+    sleeper = Sleeper(looks=3)
+    waking = Waking(60, sleeper.capacity, pause_seconds=0.01)
+    report = run(sleeper.answer, replace(DEPLOYMENT, capacity=0), waking=waking)
+    assert report.passed
+    assert report.checks[-1].name == "throughput"
+    assert sleeper.requests == 1
+
+
+def test_an_endpoint_that_does_not_wake_in_time_has_failed(run):
+    waking = Waking(0.03, lambda: 0, pause_seconds=0.01)
+    report = run(Sleeper(looks=1000).answer, replace(DEPLOYMENT, capacity=0), waking=waking)
+    assert failed(report) == {"first call"}
+    assert "auto scaling" in report.checks[-1].figure
+    assert report.checks[-1].name == "first call"
+
+
+def test_a_queue_is_checked_but_for_its_speed(run):
+    report = run(deployment=replace(DEPLOYMENT, is_async=True), targets=Targets(0, 0, 1e9))
+    assert report.passed
+    skipped = [check.name for check in report.checks if check.status == "skipped"]
+    assert skipped == ["configuration", "latency p50", "latency p95", "throughput"]
 
 
 def test_an_error_in_one_check_is_its_finding_and_the_others_run(run):

@@ -153,8 +153,47 @@ run "what_the_roles_may_do" {
     error_message = "Only these know no narrower resource."
   }
   assert {
-    condition     = [for statement in jsondecode(aws_iam_policy.boundary.policy).Statement : "${statement.Sid} ${statement.Effect}"] == ["StayAmongTheseServices Allow", "LeaveTheBoundaryAlone Deny", "StayInTheProject Deny"]
-    error_message = "The boundary must keep roles among these services, in the project, and off itself."
+    condition = [for statement in jsondecode(aws_iam_policy.boundary.policy).Statement : statement if contains(statement.Action, "iam:CreateRole") && statement.Effect == "Deny" && can(statement.Condition)] == [{
+      Sid       = "ChangeBoundedRolesOnly"
+      Effect    = "Deny"
+      Action    = ["iam:AttachRolePolicy", "iam:CreateRole", "iam:DeleteRolePolicy", "iam:DetachRolePolicy", "iam:PutRolePermissionsBoundary", "iam:PutRolePolicy"]
+      Resource  = "*"
+      Condition = { StringNotEquals = { "iam:PermissionsBoundary" = "arn:aws:iam::123456789012:policy/alex-boundary" } }
+    }]
+    error_message = "A role under the boundary must make and change bounded roles only."
+  }
+  assert {
+    condition = [for statement in jsondecode(aws_iam_policy.boundary.policy).Statement : statement if try(statement.Resource, "") == "arn:aws:iam::123456789012:role/alex-github-*"] == [{
+      Sid      = "LeaveRolesOfGitHubAlone"
+      Effect   = "Deny"
+      Action   = ["iam:AttachRolePolicy", "iam:CreateRole", "iam:DeleteRole*", "iam:DetachRolePolicy", "iam:PassRole", "iam:PutRole*", "iam:TagRole", "iam:UntagRole", "iam:UpdateAssumeRolePolicy", "iam:UpdateRole*"]
+      Resource = "arn:aws:iam::123456789012:role/alex-github-*"
+    }]
+    error_message = "A role under the boundary must not change the roles that GitHub assumes."
+  }
+  assert {
+    condition = [for statement in jsondecode(aws_iam_policy.boundary.policy).Statement : statement if contains(statement.Action, "iam:SetDefaultPolicyVersion")] == [{
+      Sid      = "LeaveTheBoundaryAlone"
+      Effect   = "Deny"
+      Action   = ["iam:CreatePolicyVersion", "iam:DeletePolicy", "iam:DeletePolicyVersion", "iam:DeleteRolePermissionsBoundary", "iam:SetDefaultPolicyVersion"]
+      Resource = "*"
+    }]
+    error_message = "The boundary must not be changed or taken off from under it."
+  }
+  assert {
+    condition = [for statement in jsondecode(aws_iam_policy.boundary.policy).Statement : statement if can(statement.NotResource)] == [{
+      Sid    = "StayInTheProject"
+      Effect = "Deny"
+      Action = ["cloudformation:*Stack", "iam:*", "lambda:*Function*", "lambda:*Permission", "secretsmanager:*"]
+      NotResource = [
+        "arn:aws:cloudformation:*:123456789012:stack/alex-*",
+        "arn:aws:iam::123456789012:role/alex-*",
+        "arn:aws:iam::123456789012:role/aws-service-role/*",
+        "arn:aws:lambda:*:123456789012:function:alex-*",
+        "arn:aws:secretsmanager:*:123456789012:secret:rds!cluster-*",
+      ]
+    }]
+    error_message = "Roles, stacks and functions of others, and secrets, must be out of reach."
   }
   assert {
     condition     = alltrue(flatten([for statement in jsondecode(aws_iam_policy.pipeline["plan"].policy).Statement : [for action in flatten([statement.Action]) : can(regex(":(Describe|Get|List)", action)) && !endswith(action, "Object") && statement.Resource != "*"]]))
@@ -186,6 +225,7 @@ run "provider_that_is_there_already" {
   command = plan
 
   variables {
+    answer_buckets       = ["my-answers"]
     artifact_buckets     = ["my-models"]
     cost_allocation_tags = ["Project"]
     create_oidc_provider = false
@@ -200,8 +240,39 @@ run "provider_that_is_there_already" {
     error_message = "The tag must be activated."
   }
   assert {
-    condition     = jsondecode(aws_iam_role_policy.plan.policy).Statement[0].Resource == ["arn:aws:s3:::my-models/*"]
-    error_message = "A plan must be able to look up packages."
+    condition = jsondecode(aws_iam_role_policy.plan.policy).Statement[0] == {
+      Sid      = "ReadArtifacts"
+      Effect   = "Allow"
+      Action   = ["s3:GetObject", "s3:GetObjectTagging"]
+      Resource = ["arn:aws:s3:::my-models/*"]
+    }
+    error_message = "A plan must be able to look up packages, with the tags that the provider reads."
+  }
+  assert {
+    condition = [for statement in jsondecode(aws_iam_role_policy.apply.policy).Statement : statement if strcontains(jsonencode(statement), "my-answers")] == [
+      { Sid = "ReadAnswers", Effect = "Allow", Action = "s3:GetObject", Resource = ["arn:aws:s3:::my-answers/*"] },
+      { Sid = "FindAnswers", Effect = "Allow", Action = "s3:ListBucket", Resource = ["arn:aws:s3:::my-answers"] },
+    ]
+    error_message = "An apply must be able to read the answers of asynchronous endpoints."
+  }
+}
+
+run "the_longest_name" {
+  command = plan
+
+  variables {
+    answer_buckets   = ["my-answers"]
+    artifact_buckets = ["my-models"]
+    name             = "twenty-four-characters-x"
+  }
+
+  assert {
+    condition     = alltrue([for policy in concat([aws_iam_policy.boundary], values(aws_iam_policy.pipeline)) : length(policy.policy) <= 6144])
+    error_message = "IAM takes managed policies of up to 6,144 characters."
+  }
+  assert {
+    condition     = alltrue([for policy in [aws_iam_role_policy.apply, aws_iam_role_policy.plan] : length(policy.policy) <= 10240])
+    error_message = "IAM takes up to 10,240 characters of inline policies for a role."
   }
 }
 

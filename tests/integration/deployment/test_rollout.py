@@ -1,5 +1,6 @@
 """After an apply: what runs is what was meant, and it answers; what was rolled back or changed by hand is seen."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import pytest
 
 from embedstack.rollout import check_rollout
 from embedstack.settings import load_settings
+from tests.conftest import MINILM
 from tests.integration.conftest import REPOSITORY, VARIABLES, running_stack
 
 ENDPOINT = "alex-embedding-endpoint"
@@ -28,9 +30,9 @@ def _deploy(stack, *arguments):
     )  # fmt: skip
 
 
-def _settled(stack):
+def _settled(stack, name=ENDPOINT):
     deadline = time.monotonic() + 60
-    while stack.client("sagemaker").describe_endpoint(EndpointName=ENDPOINT)["EndpointStatus"] != "InService":
+    while stack.client("sagemaker").describe_endpoint(EndpointName=name)["EndpointStatus"] != "InService":
         assert time.monotonic() < deadline
         time.sleep(0.05)
 
@@ -94,3 +96,100 @@ def test_a_rollback_is_seen_by_its_reason(stack):
     assert findings["status"].status == "failed"
     assert "nobody/has-this" in findings["status"].figure
     assert findings["request"].status == "passed"
+
+
+IMAGE = "683313688378.dkr.ecr.us-east-1.amazonaws.com/tei-cpu:2.0.1-tei1.8.2-cpu-py310-ubuntu22.04"
+INSTANCE = "ml.c6i.large"
+LENIENT = ["--p50-ms", "60000", "--p95-ms", "60000", "--texts-per-minute", "1"]
+
+
+def _deployed(stack, name, variants, **config):
+    """An endpoint on instances, without Terraform; gives what Terraform's outputs would say of it."""
+    sagemaker = stack.client("sagemaker")
+    role = "arn:aws:iam::123456789012:role/alex-model"
+    container = {"Image": IMAGE, "Environment": {"HF_MODEL_ID": MINILM}}
+    sagemaker.create_model(ModelName=name, ExecutionRoleArn=role, PrimaryContainer=container)
+    described = [
+        {
+            "VariantName": variant,
+            "ModelName": name,
+            "InstanceType": INSTANCE,
+            "InitialInstanceCount": 1,
+            "InitialVariantWeight": weight,
+        }
+        for variant, weight in variants.items()
+    ]
+    sagemaker.create_endpoint_config(EndpointConfigName=name, ProductionVariants=described, **config)
+    sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=name)
+    _settled(stack, name)
+    meant = {"model_name": name, "instance_type": INSTANCE}
+    outputs = {variant: {**meant, "weight": weight} for variant, weight in variants.items()}
+    return {**meant, "name": name, "config_name": name, "variants": outputs}
+
+
+def _looked_at(intended):
+    return {check.name: check for check in check_rollout(intended, load_settings())}
+
+
+def _test_endpoint(stack, *arguments, status=0):
+    done = subprocess.run(
+        [sys.executable, "scripts/test_endpoint.py", *arguments, "--json", "-", *LENIENT],
+        cwd=stack.folder.parent, capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == status, done.stdout + done.stderr
+    return {check["name"]: check for check in json.loads(done.stdout)["checks"]}
+
+
+def test_every_variant_is_asked_and_a_weight_that_was_changed_by_hand_is_seen(stack):
+    # The candidate's weight keeps all traffic from it.
+    intended = _deployed(stack, "shared", {"AllTraffic": 1, "candidate": 0})
+    findings = _looked_at(intended)
+    assert {check.status for check in findings.values()} == {"passed"}, findings
+    assert {"request to AllTraffic", "request to candidate"} <= findings.keys()
+
+    sagemaker = stack.client("sagemaker")
+    sagemaker.update_endpoint_weights_and_capacities(
+        EndpointName="shared", DesiredWeightsAndCapacities=[{"VariantName": "candidate", "DesiredWeight": 3}]
+    )
+    _settled(stack, "shared")
+    findings = _looked_at(intended)
+    assert {name for name, check in findings.items() if check.status == "failed"} == {"candidate"}
+    assert findings["candidate"].figure == "shared, ml.c6i.large, weight 3"
+    assert findings["candidate"].target == "shared, ml.c6i.large, weight 0"
+
+
+def test_an_asynchronous_endpoint_is_asked_through_its_queue(stack):
+    s3 = stack.client("s3")
+    s3.create_bucket(Bucket="answers")
+    output = {"S3OutputPath": "s3://answers/out", "S3FailurePath": "s3://answers/failed"}
+    intended = _deployed(stack, "queued", {"AllTraffic": 1}, AsyncInferenceConfig={"OutputConfig": output})
+    findings = _looked_at(intended)
+    assert {check.status for check in findings.values()} == {"passed"}, findings
+    assert findings["request"].figure == "answered with a vector of 384 dimensions"
+
+    checks = _test_endpoint(stack, "queued")
+    skipped = {name for name, check in checks.items() if check["status"] == "skipped"}
+    assert skipped == {"configuration", "latency p50", "latency p95", "throughput"}
+    assert checks["golden vectors"]["status"] == "passed"
+    assert "Contents" not in s3.list_objects_v2(Bucket="answers"), "whoever asked takes the answers away"
+
+    # Nothing runs: a look does not wake it, and says that nothing was looked at.
+    stack.client("sagemaker").update_endpoint_weights_and_capacities(
+        EndpointName="queued", DesiredWeightsAndCapacities=[{"VariantName": "AllTraffic", "DesiredInstanceCount": 0}]
+    )
+    _settled(stack, "queued")
+    assert _looked_at(intended)["request"].status == "skipped"
+    checks = _test_endpoint(stack, "queued", "--wake-minutes", "0")
+    assert list(checks) == ["status", "configuration", "first call"]
+    assert checks["first call"]["status"] == "skipped"
+    assert "asleep" in checks["first call"]["figure"]
+
+
+def test_an_asynchronous_failure_is_told(stack):
+    s3 = stack.client("s3")
+    s3.create_bucket(Bucket="failures")
+    output = {"S3OutputPath": "s3://no-such-bucket/out", "S3FailurePath": "s3://failures"}
+    intended = _deployed(stack, "spilling", {"AllTraffic": 1}, AsyncInferenceConfig={"OutputConfig": output})
+    found = _looked_at(intended)["request"]
+    assert found.status == "failed"
+    assert "no-such-bucket" in found.figure

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 
 import pytest
 
@@ -63,6 +64,20 @@ def _script(stack, name, *arguments):
     return done.stdout
 
 
+@contextmanager
+def _started(stack, name, *arguments):
+    """A script that runs on meanwhile."""
+    process = subprocess.Popen(
+        [sys.executable, REPOSITORY / "scripts" / f"{name}.py", *arguments],
+        cwd=stack.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ,
+    )  # fmt: skip
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
 def test_sleeps_and_wakes(stack, monkeypatch):
     root = stack.apply(VARIABLES)
     assert stack.is_up_to_date(root)
@@ -86,10 +101,21 @@ def test_sleeps_and_wakes(stack, monkeypatch):
     report = json.loads(_script(stack, "test_endpoint", "--json", "-", *lenient))
     assert report["passed"], report
 
-    # Nobody asks, and nothing runs; somebody asks, and a copy comes up.
+    # Nobody asks, and nothing runs: whoever looks may leave it asleep.
     _wait_for_copies(stack, 0)
+    report = json.loads(_script(stack, "test_endpoint", "--json", "-", "--wake-minutes", "0", *lenient))
+    assert report["passed"]
+    assert (report["checks"][-1]["name"], report["checks"][-1]["status"]) == ("first call", "skipped")
+    assert "asleep" in report["checks"][-1]["figure"]
+    assert _component(stack)["RuntimeConfig"]["DesiredCopyCount"] == 0
+    assert stack.is_up_to_date(root)
+
+    # Somebody asks, and a copy comes up; whoever looks waits for it.
     with pytest.raises(EndpointAsleep):
         embedder.embed(["nobody is there"])
-    assert stack.is_up_to_date(root)
-    _wait_for_copies(stack, 1)
+    with _started(stack, "test_endpoint", "--json", "-", *lenient) as looking:
+        assert any("a request wakes it" in line for line in looking.stderr)
+        _wait_for_copies(stack, 1)
+        printed, _ = looking.communicate(timeout=120)
+    assert (looking.returncode, json.loads(printed)["passed"]) == (0, True), printed
     assert abs(embedder.embed(["a text"]) - vectors).max() < 1e-5
