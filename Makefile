@@ -30,7 +30,7 @@ else
   DEPLOY_OPTIONS := $(if $(VARS),--var-file $(VARS))
 endif
 
-.PHONY: help up pipeline search down env plan apply check adopt destroy invoke test-endpoint package lambda test test-reference lint fmt clean golden peers reference constraints
+.PHONY: help up pipeline search down env plan apply check adopt destroy invoke test-endpoint package lambda test test-reference lint checkov fmt clean golden peers reference constraints
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -94,7 +94,7 @@ test-reference: $(INSTALLED) $(TOOLKIT)/.installed $(SDK)/.installed $(ADAPTERS)
 	@$(ADAPTERS)/bin/python -m pytest --config-file tests/adapters/pytest.ini tests/adapters
 	@$(REFERENCE)/bin/python -m pytest --config-file tests/reference/pytest.ini tests/reference
 
-lint: $(INSTALLED) $(CHECKOV)/.installed ## Check style, types and infrastructure
+lint: $(INSTALLED) ## Check style, types and infrastructure
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/mypy
@@ -102,6 +102,9 @@ lint: $(INSTALLED) $(CHECKOV)/.installed ## Check style, types and infrastructur
 	@$(VENV)/bin/mypy benchmarks/pipeline.py
 	@$(VENV)/bin/shellcheck .ci/run docker/serve
 	@terraform fmt -check -recursive terraform
+	@$(MAKE) checkov
+
+checkov: $(CHECKOV)/.installed ## Check the infrastructure's policies
 	@# A file that it cannot read is unchecked, and no failure to it.
 	@$(CHECKOV)/bin/checkov --config-file terraform/.checkov.yaml --directory terraform \
 		| awk '{ print } /Parsing errors/ { unread = 1 } END { exit unread }'
