@@ -25,6 +25,10 @@ class Collection(Protocol):
     def info(self) -> CollectionInfo:
         """What its vectors are."""
 
+    @property
+    def filters_by_index(self) -> bool:
+        """Whether ``count`` and ``delete_where`` ask an index; where not, they look at every record."""
+
     def upsert(self, records: Iterable[Record]) -> Stored:
         """Put records, each by its id; what is there with the same content is left alone.
 

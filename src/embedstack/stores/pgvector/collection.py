@@ -32,6 +32,8 @@ _NO_VECTOR = np.empty(0, np.float32)
 class PgVectorCollection:
     """A :class:`~embedstack.stores.base.Collection` in a table of its own."""
 
+    filters_by_index = True
+
     def __init__(self, database: Database, generation: Generation, *, ef_search: int) -> None:
         """For :class:`PgVectorStore` to call.
 
