@@ -93,11 +93,13 @@ class Collection(Protocol):
     def count(self, where: Filter | None = None) -> int:
         """How many records there are, or how many a filter finds."""
 
-    def optimize(self, *, live: bool = True) -> None:
+    def optimize(self, *, live: bool = True, only_missing: bool = False) -> None:
         """Make searches fast, after a bulk load: build what is not built yet, where the store has something to build.
 
         Args:
             live: Let others write meanwhile, which takes longer.
+            only_missing: Return at once where all is built, or where somebody else is at it; for whoever opens a
+                collection that others may have left without.
         """
 
 

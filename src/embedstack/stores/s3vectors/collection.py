@@ -150,7 +150,7 @@ class S3VectorsCollection:
             return sum(1 for _ in self._list())
         return sum(matches(from_vector(vector), conditions) for vector in self._list(returnMetadata=True))
 
-    def optimize(self, *, live: bool = True) -> None:
+    def optimize(self, *, live: bool = True, only_missing: bool = False) -> None:
         """Nothing: S3 Vectors keeps its index itself."""
 
     def _batches(self, records: Iterable[Record]) -> Iterator[dict[str, dict[str, Any]]]:
