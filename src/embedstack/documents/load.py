@@ -119,4 +119,3 @@ def find_tokenizer(settings: Settings, model_id: str) -> Path:
         f"Documents are cut by the tokens of {model_id}, whose tokenizer.json is not on this machine: put the model's "
         f"folder at {settings.embedstack_models_dir / model_id}, or set EMBEDSTACK_TOKENIZER to the file."
     )
-
