@@ -102,7 +102,7 @@ def test_what_was_sent_back_and_failed_again_is_not_read_in_the_same_reading(sqs
 
 def test_what_is_in_a_bucket_is_sent_to_the_pipelines_queue(sqs, urls, s3vectors_settings):
     documents = [("documents", f"folder/ä {number}.md") for number in range(25)]
-    counts = []
+    counts: list[int] = []
     send_documents(s3vectors_settings, urls[1], documents, on_progress=counts.append)
     sent = [json.loads(body) for body in bodies(sqs, urls[1])]
     assert sorted((message["bucket"], message["key"]) for message in sent) == sorted(documents)

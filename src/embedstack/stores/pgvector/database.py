@@ -113,7 +113,10 @@ class Database:
         self._pool.close()
 
     def _migrate(self, address: str) -> None:
-        with psycopg.connect(address, autocommit=True) as connection:
+        # In what is left of the call's time: the pool connects beside it, and is asked for no longer than a second.
+        allowed = int(str(psycopg.conninfo.conninfo_to_dict(address)["connect_timeout"]))
+        limits = [seconds for seconds in (allowed, round(self._patience_now())) if seconds > 0]
+        with psycopg.connect(address, autocommit=True, connect_timeout=min(limits, default=1)) as connection:
             migrate(connection, self.schema)
 
     def _retried(self, attempt: Callable[[], _Result]) -> _Result:
