@@ -1,4 +1,4 @@
-"""scripts/ingest.py: every document is in the store, or named with what to do."""
+"""scripts/ingest.py and reindex.py: every document is in the store, or named with what to do."""
 
 import json
 
@@ -7,7 +7,9 @@ import pytest
 from click.testing import CliRunner
 
 import ingest
+import reindex
 from embedstack.documents import ReadLimits
+from embedstack.errors import ConfigurationError
 
 
 @pytest.fixture
@@ -33,8 +35,8 @@ def bucket(environment):
     client.delete_bucket(Bucket="documents")
 
 
-def run(*arguments):
-    done = CliRunner().invoke(ingest.main, [*map(str, arguments)])
+def run(*arguments, command=ingest.main):
+    done = CliRunner().invoke(command, [*map(str, arguments)])
     return done.exit_code, done.output
 
 
@@ -83,3 +85,31 @@ def test_a_pipeline_is_told_of_what_is_in_its_bucket(bucket, environment, tmp_pa
     status, said = run("here.txt", "--queue", url)
     assert status == 2
     assert "here.txt is not in S3" in said
+
+
+def test_reindex_says_where_later_documents_would_be_refused(environment, tmp_path, monkeypatch):
+    (tmp_path / "a.txt").write_text("The cat sleeps.")
+    assert run("a.txt", "--collection", "reindexed")[0] == 0
+    status, said = run("--collection", "reindexed", command=reindex.main)
+    assert (status, "later" in said) == (0, False)
+    monkeypatch.setenv("EMBEDSTACK_CHUNK_TOKENS", "64")
+    status, said = run("--collection", "reindexed", command=reindex.main)
+    assert status == 0
+    assert "documents that come later will be refused" in said
+    assert "reindexed: 1 vectors of" in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "called"),
+    [((), "a of a-copy"), (("--endpoint", "b"), "b of None"), (("--endpoint", "b", "--component", "c"), "b of c")],
+)
+def test_reindex_calls_no_component_of_another_endpoint(environment, monkeypatch, arguments, called):
+    monkeypatch.setenv("SAGEMAKER_ENDPOINT", "a")
+    monkeypatch.setenv("SAGEMAKER_INFERENCE_COMPONENT", "a-copy")
+
+    def load_embedder(settings):
+        raise ConfigurationError(f"{settings.sagemaker_endpoint} of {settings.sagemaker_inference_component}")
+
+    monkeypatch.setattr(reindex, "load_embedder", load_embedder)
+    status, said = run(*arguments, command=reindex.main)
+    assert (status, said.strip()) == (2, f"error: {called}")
