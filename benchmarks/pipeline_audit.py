@@ -104,11 +104,9 @@ class DeployedPipeline:
 
     def reasons(self) -> dict[str, str]:
         """Why documents were set aside, by their names; every letter stays where it is."""
-        letters = self.dead_letters()
-        found = list(letters.read())
-        for letter in found:
-            letters.release(letter)
-        return {source: letter.reason for letter in found for source in letter.sources}
+        bucket = f"s3://{self.parts['bucket']}/"
+        letters = self.dead_letters().read()
+        return {source.removeprefix(bucket): letter.reason for letter in letters for source in letter.sources}
 
     def looks(self) -> list[dict[str, Any]]:
         """What the ingest function logged of each document that it looked at, also where it was killed afterwards."""

@@ -2,6 +2,7 @@
 
 import click
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from command_line import exit_on_error
@@ -31,7 +32,8 @@ def list_collections(region: str | None) -> None:
     with load_store(load_settings(aws_region=region)) as store:
         for info in store.collections():
             count = store.open(info, create=False).count()
-            table.add_row(info.name, f"{count:,}", info.model_id, str(info.dimensions), info.chunker or "")
+            facts = (info.name, f"{count:,}", info.model_id, str(info.dimensions), info.chunker or "")
+            table.add_row(*map(escape, facts))
     Console(highlight=False).print(table if table.rows else "The store holds no collection.")
 
 

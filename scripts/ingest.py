@@ -11,12 +11,16 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, BinaryIO, cast
 
 import click
+from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
+from rich.markup import escape
 
-from command_line import exit_on_error, progress_bar
+from command_line import applied_pipeline, exit_on_error, progress_bar
 from embedstack.aws import create_client
+from embedstack.documents.limits import ReadLimits, shown
 from embedstack.documents.load import load_ingestion
-from embedstack.errors import EmbedStackError, InputError, RecordRefused
+from embedstack.documents.queue import send_documents
+from embedstack.errors import DocumentRefused, EmbedStackError, InputError, RecordRefused
 from embedstack.settings import load_settings
 
 if TYPE_CHECKING:
@@ -31,6 +35,7 @@ Examples:
   python scripts/ingest.py handbook/
   python scripts/ingest.py report.pdf notes.md --collection notes
   python scripts/ingest.py s3://alex-documents/2025/ --workers 8
+  python scripts/ingest.py s3://alex-pipeline-documents/ --queue applied
 """
 
 
@@ -40,13 +45,18 @@ class Place:
 
     Attributes:
         source: Its name in the store: the path within the folder, or the key.
+        size: Its bytes.
         file: The file, where it is one.
         bucket: The bucket, where it is in one.
     """
 
     source: str
+    size: int
     file: Path | None = None
     bucket: str | None = None
+
+    def __str__(self) -> str:
+        return str(self.file) if self.file else f"{_S3}{self.bucket}/{self.source}"
 
 
 @dataclass(slots=True)
@@ -70,9 +80,10 @@ class Total:
 @click.argument("sources", nargs=-1, required=True)
 @click.option("--collection", help="EMBEDSTACK_COLLECTION otherwise.")
 @click.option("--workers", default=4, show_default=True, type=click.IntRange(1, 64), help="Documents at once.")
+@click.option("--queue", help="Have a pipeline ingest the objects: its queue's URL, or 'applied' for Terraform's.")
 @click.option("--region", help="AWS region; that of the environment otherwise.")
 @exit_on_error
-def main(sources: tuple[str, ...], collection: str | None, workers: int, region: str | None) -> None:
+def main(sources: tuple[str, ...], collection: str | None, workers: int, queue: str | None, region: str | None) -> None:
     """Read, cut and embed the documents in SOURCES: folders, files, or s3://bucket/prefix.
 
     Stopped in the middle, the same command goes on: what is stored is not embedded again. A document that cannot be
@@ -81,19 +92,47 @@ def main(sources: tuple[str, ...], collection: str | None, workers: int, region:
     Exits with 1 when some documents could not be read or stored.
     """
     settings = load_settings(aws_region=region, embedstack_collection=collection)
-    places = [place for source in sources for place in _places(source, settings)]
+    places = list(dict.fromkeys(place for source in sources for place in _places(source, settings)))
     console = Console(highlight=False)
+    if queue:
+        _leave_to_pipeline(console, settings, places, queue)
+        return
+    _require_different(places)
     # A new collection's indexes are built once, at the end; one that is there keeps them up with every write.
     with load_ingestion(settings, optimize=False) as ingestion:
         total = _ingest_all(console, ingestion, settings, places, workers)
         ingestion.collection.optimize()
     for problem in (*total.refused, *total.failed):
-        console.print(f"  [red]✗[/] {problem}", soft_wrap=True, markup=True)
+        console.print(f"  [red]✗[/] {escape(problem)}", soft_wrap=True)
     console.print(
-        f"{total.documents} of {len(places)} documents are in {settings.embedstack_collection}: {total.chunks} chunks, "
-        f"{total.embedded} of them embedded now"
+        f"{total.documents} of {len(places)} documents are in {escape(settings.embedstack_collection)}: {total.chunks} "
+        f"chunks, {total.embedded} of them embedded now"
     )
     sys.exit(1 if total.refused or total.failed else 0)
+
+
+def _leave_to_pipeline(console: Console, settings: "Settings", places: list[Place], queue: str) -> None:
+    files = [place for place in places if place.bucket is None]
+    if files:
+        raise InputError(f"{files[0]} is not in S3, where a pipeline reads: copy it to the pipeline's bucket.")
+    url = applied_pipeline()["queue_url"] if queue == "applied" else queue
+    objects = [(str(place.bucket), place.source) for place in places]
+    with progress_bar(console) as progress:
+        task = progress.add_task("documents", total=len(objects))
+        send_documents(settings, url, objects, on_progress=lambda count: progress.advance(task, count))
+    console.print(f"{len(objects)} documents are on the pipeline's queue")
+
+
+def _require_different(places: list[Place]) -> None:
+    """See that no document would take another one's place."""
+    known: dict[str, Place] = {}
+    for place in places:
+        other = known.setdefault(place.source, place)
+        if other != place:
+            raise InputError(
+                f"{other} and {place} would both be {place.source} in the collection, and one take the other's place: "
+                "name the folder that both are in, or ingest them into different collections."
+            )
 
 
 def _ingest_all(
@@ -124,12 +163,18 @@ def _ingest(ingestion: "Ingestion", client: Any, place: Place, total: Total) -> 
             total.add(ingestion.ingest(place.source, content))
     except (InputError, RecordRefused) as error:
         total.refused.append(str(error))
-    except (EmbedStackError, OSError) as error:
-        total.failed.append(f"{place.source}: {error}")
+    except (EmbedStackError, OSError, ClientError, BotoCoreError) as error:
+        total.failed.append(f"{shown(place.source)}: {error}")
 
 
 @contextmanager
 def _opened(client: Any, place: Place) -> Iterator[BinaryIO]:
+    most = ReadLimits().max_bytes
+    if place.size > most:
+        raise DocumentRefused(
+            f"{shown(place.source)} has {place.size:,} bytes, and up to {most:,} are read: split it.",
+            reason="too_large",
+        )
     if place.file is not None:
         with place.file.open("rb") as file:
             yield file
@@ -147,16 +192,16 @@ def _places(source: str, settings: "Settings") -> Iterator[Place]:
         for page in pages:
             for found in page.get("Contents", []):
                 if not found["Key"].endswith("/"):  # a folder, as consoles make them
-                    yield Place(found["Key"], bucket=bucket)
+                    yield Place(found["Key"], found["Size"], bucket=bucket)
         return
     path = Path(source)
     if path.is_dir():
         for file in sorted(path.rglob("*")):
             name = file.relative_to(path)
             if file.is_file() and not any(part.startswith(".") for part in name.parts):
-                yield Place(name.as_posix(), file=file)
+                yield Place(name.as_posix(), file.stat().st_size, file=file)
     elif path.is_file():
-        yield Place(path.name, file=path)
+        yield Place(path.name, path.stat().st_size, file=path)
     else:
         raise InputError(f"There is no {source}: name a folder, a file, or s3://bucket/prefix.")
 

@@ -1,10 +1,11 @@
 """Look into the document pipeline's dead-letter queue, and send letters back."""
 
 from collections import Counter
-from fnmatch import fnmatch
+from fnmatch import fnmatchcase
 
 import click
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from command_line import applied_pipeline, exit_on_error
@@ -23,7 +24,7 @@ Examples:
 @click.option("--dlq-url", help="The dead-letter queue; what Terraform applied otherwise.")
 @click.option("--queue-url", help="The queue that letters go back to; what Terraform applied otherwise.")
 @click.option("--region", help="AWS region; that of the environment otherwise.")
-@click.option("--source", default="*", show_default=True, help="Only letters about documents that match.")
+@click.option("--source", default="*", show_default=True, help="Only letters about documents whose key matches.")
 @click.option("--reason", default="", help="Only letters with this in their reason; may have * in it.")
 @click.option("--send-back", "action", flag_value="send back", help="Send them to the pipeline once more.")
 @click.option("--delete", "action", flag_value="delete", help="Give them up for good.")
@@ -36,23 +37,22 @@ def main(
     letters = DeadLetters(
         load_settings(aws_region=region), dlq_url or pipeline["dlq_url"], queue_url or pipeline["queue_url"]
     )
-    found = list(letters.read())
-    chosen = [letter for letter in found if _matches(letter, source, reason)]
+    found = 0
+    chosen = []
+    # Each while it is withheld from others: of thousands the first would be back before the last is read.
+    for letter in letters.read():
+        found += 1
+        if not (letter.is_about(source) and fnmatchcase(letter.reason, f"*{reason}*")):
+            continue
+        chosen.append(letter)
+        if action == "send back":
+            letters.send_back(letter)
+        elif action == "delete":
+            letters.delete(letter)
     console = Console(highlight=False)
     _show(console, chosen)
-    for letter in found:
-        if letter in chosen and action == "send back":
-            letters.send_back(letter)
-        elif letter in chosen and action == "delete":
-            letters.delete(letter)
-        else:
-            letters.release(letter)
     done = {"send back": "sent back", "delete": "deleted"}.get(action or "", "left in the queue")
-    console.print(f"{len(chosen)} of {len(found)} letters {done}")
-
-
-def _matches(letter: DeadLetter, source: str, reason: str) -> bool:
-    return fnmatch(letter.reason, f"*{reason}*") and any(fnmatch(one, source) for one in letter.sources)
+    console.print(f"{len(chosen)} of {found} letters {done}")
 
 
 def _show(console: Console, letters: list[DeadLetter]) -> None:
@@ -62,10 +62,11 @@ def _show(console: Console, letters: list[DeadLetter]) -> None:
     for heading in ("Sent", "Reason", "Document"):
         table.add_column(heading, overflow="fold")
     for letter in sorted(letters, key=lambda letter: letter.sent):
-        table.add_row(f"{letter.sent:%Y-%m-%d %H:%M}", letter.reason, ", ".join(letter.sources))
+        table.add_row(f"{letter.sent:%Y-%m-%d %H:%M}", escape(letter.reason), escape(", ".join(letter.sources)))
     console.print(table)
     reasons = Counter(letter.kind for letter in letters)
-    console.print(", ".join(f"{count} {reason}" for reason, count in reasons.most_common()), style="dim")
+    kinds = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
+    console.print(escape(kinds), style="dim")
 
 
 if __name__ == "__main__":

@@ -1,14 +1,18 @@
 """Embed a collection anew with another model, beside the old vectors, and switch to the new ones at once."""
 
-from dataclasses import replace
-
 import click
 from rich.console import Console
+from rich.markup import escape
 
 from command_line import exit_on_error, progress_bar
+from embedstack.documents.ingestion import collection_info
+from embedstack.documents.load import load_chunker
+from embedstack.documents.reindexing import reindex, was_cut_here
+from embedstack.embedders import Embedder
+from embedstack.errors import ConfigurationError
 from embedstack.factory import load_embedder
-from embedstack.settings import load_settings
-from embedstack.stores import load_store, reembed
+from embedstack.settings import Settings, load_settings
+from embedstack.stores import CollectionInfo, load_store
 
 _EXAMPLES = """\b
 Examples:
@@ -21,6 +25,7 @@ Examples:
 @click.option("--collection", help="EMBEDSTACK_COLLECTION otherwise.")
 @click.option("--model", help="Hub id of the new model; ST_MODEL_NAME otherwise.")
 @click.option("--endpoint", help="The endpoint that serves it; SAGEMAKER_ENDPOINT otherwise.")
+@click.option("--component", help="Its inference component there; that of SAGEMAKER_ENDPOINT otherwise.")
 @click.option("--backend", help="Where vectors come from; EMBEDDING_BACKEND otherwise.")
 @click.option("--drop-replaced", is_flag=True, help="Delete the old vectors at the end.")
 @click.option("--region", help="AWS region; that of the environment otherwise.")
@@ -29,34 +34,57 @@ def main(
     collection: str | None,
     model: str | None,
     endpoint: str | None,
+    component: str | None,
     backend: str | None,
     drop_replaced: bool,
     region: str | None,
 ) -> None:
-    """Searches go on meanwhile. Stopped in the middle, the same command goes on where it was."""
+    """Searches go on meanwhile. Stopped in the middle, the same command goes on where it was.
+
+    The stored texts are embedded, with EMBEDSTACK_DOCUMENT_CONTEXT before them where they had it; they are not cut
+    anew. For a collection that a pipeline goes on writing to, see docs/documents.md, "Another model".
+    """
     settings = load_settings(
-        aws_region=region,
-        embedstack_collection=collection,
-        st_model_name=model,
-        sagemaker_endpoint=endpoint,
-        embedding_backend=backend,
+        aws_region=region, embedstack_collection=collection, st_model_name=model, embedding_backend=backend
     )
+    # The configured component is of the configured endpoint, and of no other.
+    component = component or settings.component_of(endpoint)
+    endpoint = endpoint or settings.sagemaker_endpoint
+    settings = settings.model_copy(update={"sagemaker_endpoint": endpoint, "sagemaker_inference_component": component})
     console = Console(highlight=False)
     with load_embedder(settings) as embedder, load_store(settings) as store:
         name = settings.embedstack_collection
         old = store.describe(name)
-        wanted = replace(
-            old, model_id=embedder.info.model_id, dimensions=embedder.info.dimensions, revision=embedder.info.revision
-        )
+        if was_cut_here(old) and not _can_be_added_to(old, settings, embedder):
+            console.print(
+                f"[yellow]![/] {escape(name)} keeps its chunks, and {escape(embedder.info.model_id)} would cut others: "
+                "documents that come later will be refused, also in a pipeline. See docs/documents.md, \"Another "
+                'model".',
+                soft_wrap=True,
+            )  # fmt: skip
         with progress_bar(console) as progress:
             task = progress.add_task("texts", total=store.open(old, create=False).count())
-            replacement = reembed(
-                store, wanted, embedder.embed_documents, on_progress=lambda texts: progress.advance(task, texts)
-            )
-        console.print(f"{name}: {replacement.count()} vectors of {wanted.model_id}, {wanted.dimensions} dimensions")
+            replacement = reindex(
+                store, name, embedder,
+                template=settings.embedstack_document_context or "",
+                on_progress=lambda texts: progress.advance(task, texts),
+            )  # fmt: skip
+        info = replacement.info
+        console.print(
+            f"{escape(name)}: {replacement.count()} vectors of {escape(info.model_id)}, {info.dimensions} dimensions"
+        )
         if drop_replaced:
             store.drop_replaced(name)
-            console.print(f"what {old.model_id} had made of them is deleted")
+            console.print(f"what {escape(old.model_id)} had made of them is deleted")
+
+
+def _can_be_added_to(old: CollectionInfo, settings: Settings, embedder: Embedder) -> bool:
+    """Whether documents are still cut as the collection's were, once it has the new model's vectors."""
+    try:
+        chunker = load_chunker(settings, embedder)
+    except ConfigurationError:
+        return False  # there is no tokenizer of the new model here, and so nobody to cut as before
+    return collection_info(old.name, embedder, chunker, late=settings.embedstack_late_chunking).chunker == old.chunker
 
 
 if __name__ == "__main__":

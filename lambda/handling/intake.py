@@ -1,11 +1,13 @@
 """What one invocation of the ingest function does with the documents that it is told of."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from aws_lambda_powertools.metrics import MetricUnit
 
+from embedstack.clock import SystemClock
+from embedstack.embedders.call import Call
 from embedstack.errors import (
     CollectionReplaced,
     ConfigurationError,
@@ -153,44 +155,49 @@ class Intake:
                 self._refuse(message.from_start().to_json(), error, source=message.key)
 
     def _look_at(self, message: DocumentMessage) -> Outcome:
+        again = False
         while True:
             started = time.monotonic()
-            outcome, etag = self._look_once(message)
+            # What waits deep inside, for a database or a listing, ends before the function does.
+            call = Call.current().until(self._seconds_left() - self._reserve, SystemClock())
+            outcome, etag = call.context().run(self._look_once, message, again)
             self._record(outcome, 1000 * (time.monotonic() - started))
             # Another invocation may have looked at a newer content and be done already: who ends last has to see that
             # what it left is what there is.
             if outcome.done == "continued" or self._services.documents.etag(message.bucket, message.key) == etag:
                 return outcome
-            message = message.from_start()
+            message, again = message.from_start(), True
             if self._is_late():
-                self._hand_on(message)
+                # Whoever takes it sees by the etag that another content was stored.
+                self._hand_on(message if etag is None else replace(message, next_chunk=1, etag=etag))
                 return outcome
 
-    def _look_once(self, message: DocumentMessage) -> tuple[Outcome, str | None]:
+    def _look_once(self, message: DocumentMessage, again: bool) -> tuple[Outcome, str | None]:
         with self._services.documents.open(message.bucket, message.key) as document:
+            again = again or message.etag not in (None, document and document.etag)
             if document is None:
-                return Outcome(message.key, "removed", chunks=self._services.ingestion.remove(message.key)), None
+                return Outcome(
+                    message.key, "removed", chunks=self._services.ingestion.remove(message.key, again=again)
+                ), None
             if document.size == 0 and message.key.endswith("/"):
                 return Outcome(message.key, "ignored"), document.etag
-            return self._ingest(message, document), document.etag
+            return self._ingest(message, document, again), document.etag
 
     def _is_late(self) -> bool:
         """Whether nothing more is to be begun: reading a document cannot be broken off without refusing it."""
         return self._seconds_left() < self._services.limits.max_seconds + 2 * self._reserve
 
-    def _ingest(self, message: DocumentMessage, document: "StoredDocument") -> Outcome:
+    def _ingest(self, message: DocumentMessage, document: "StoredDocument", again: bool) -> Outcome:
         # The count of chunks is of one content. Another one is read from its start; what is stored of it is not
         # embedded again.
         first_chunk = message.next_chunk if message.etag == document.etag else 0
         deadline = time.monotonic() + self._seconds_left() - self._reserve
         ingested = self._services.ingestion.ingest(
-            message.key, document.content, deadline=deadline, first_chunk=first_chunk
+            message.key, document.content, deadline=deadline, first_chunk=first_chunk, again=again
         )
         counts = (ingested.chunks, ingested.embedded, ingested.unchanged)
         if ingested.next_chunk is None:
             return Outcome(message.key, "ingested", *counts)
-        if ingested.next_chunk <= first_chunk:
-            raise DeadlineExceeded("No chunk of the document was stored in the function's time: allow it more.")
         if self._services.queues.can_continue:
             rest = DocumentMessage(message.bucket, message.key, ingested.next_chunk, document.etag)
             self._services.queues.send_on(rest)

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from embedstack.documents.limits import ReadLimits
     from embedstack.documents.load import load_ingestion
     from embedstack.documents.readers.isolated import read_document
+    from embedstack.documents.reindexing import reindex
     from embedstack.documents.searching import DocumentHit, search
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "Section",
     "load_ingestion",
     "read_document",
+    "reindex",
     "search",
 ]
 
@@ -36,6 +38,7 @@ _HOMES = {
     "Section": "embedstack.documents.document",
     "load_ingestion": "embedstack.documents.load",
     "read_document": "embedstack.documents.readers.isolated",
+    "reindex": "embedstack.documents.reindexing",
     "search": "embedstack.documents.searching",
 }
 

@@ -1,6 +1,5 @@
 """What is put before a chunk's text when it is embedded, so that it says what it is about."""
 
-import hashlib
 import string
 
 from embedstack.documents.document import Section
@@ -40,12 +39,12 @@ class ContextPrefix:
                 )
         self.template = template
 
-    @property
-    def digest(self) -> str:
-        """What tells it from another one."""
-        return hashlib.sha256(self.template.encode()).hexdigest()
-
     def render(self, source: str, section: Section) -> str:
         """The prefix of a section's chunks."""
-        page = "" if section.page is None else str(section.page)
-        return self.template.format(source=source, headings=" > ".join(section.headings), page=page)
+        return self.fill(source, section.headings, section.page)
+
+    def fill(self, source: str, headings: tuple[str, ...], page: int | None) -> str:
+        """The prefix of what is at that place."""
+        return self.template.format(
+            source=source, headings=" > ".join(headings), page="" if page is None else str(page)
+        )

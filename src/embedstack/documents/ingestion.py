@@ -8,12 +8,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, BinaryIO, Self, cast
 
 from embedstack.clock import Clock, SystemClock
-from embedstack.documents.chunking import Chunker, first_chunk_id
+from embedstack.documents.chunking import Chunker
 from embedstack.documents.embedding import ChunkEmbedding, SeparateEmbedding
 from embedstack.documents.late_chunking import LateEmbedding
 from embedstack.documents.limits import ReadLimits
 from embedstack.documents.progress import RESERVED, Ingested, Progress
 from embedstack.documents.readers.isolated import read_document
+from embedstack.documents.versions import open_versions
 from embedstack.embedders.call import Call
 from embedstack.errors import InputError
 from embedstack.stores import CollectionInfo
@@ -48,8 +49,8 @@ class Ingestion:
 
     The same call again, after whatever ended the first one, gives the same records and embeds nothing a second time
     that was stored. Two calls at once with the same content give what one gives. Where the content may have changed
-    meanwhile, as an object in S3 can, look at it again when the call is done, and ingest or remove what is there then:
-    the last one to look is right.
+    meanwhile, as an object in S3 can, look at it again when the call is done, and ingest or remove what is there then,
+    with ``again=True``: the last one to look is right.
 
     Attributes:
         collection: Where the records go.
@@ -100,6 +101,7 @@ class Ingestion:
         metadata: Mapping[str, Any] | None = None,
         deadline: float | None = None,
         first_chunk: int = 0,
+        again: bool = False,
     ) -> Ingested:
         """Put a document in the place of what was there of the same source.
 
@@ -111,6 +113,8 @@ class Ingestion:
             metadata: What else to store with each chunk; JSON values by name.
             deadline: The moment of ``time.monotonic()`` by which to return. Sending stops somewhat earlier.
             first_chunk: Where an earlier call stopped, of the same content.
+            again: The content had changed when an earlier call was done, so records of several may be stored. S3
+                Vectors is listed whole to find them.
 
         Returns:
             What was done. Its ``next_chunk`` is not None where the time did not suffice: call again with it.
@@ -126,7 +130,7 @@ class Ingestion:
             raise InputError(f"The metadata of a document may not be named {', '.join(taken)}: ingestion sets these.")
 
         def work() -> Ingested:
-            return self._ingest(source, content, metadata or {}, deadline, first_chunk)
+            return self._ingest(source, content, metadata or {}, deadline, first_chunk, again)
 
         if deadline is None:
             return work()
@@ -134,12 +138,18 @@ class Ingestion:
         call.check()
         return call.context().run(work)
 
-    def remove(self, source: str) -> int:
-        """Delete all records of a document; how many there were."""
-        # The first chunk first: what another call stores from here on brings it along, so that where there are records
-        # it is there, and whoever looks again finds them.
-        first = self.collection.delete([first_chunk_id(source)])
-        return first + self.collection.delete_where({"source": source, "position": {"$gt": 0}})
+    def remove(self, source: str, *, again: bool = False) -> int:
+        """Delete all records of a document; how many there were.
+
+        Args:
+            source: Its key or path.
+            again: As :meth:`ingest`.
+
+        Raises:
+            StoreError: The store failed.
+            DeadlineExceeded: The time of the current call did not suffice for a listing.
+        """
+        return open_versions(self.collection, source, "", again=again).remove()
 
     def close(self) -> None:
         """Let go of connections and threads."""
@@ -152,7 +162,13 @@ class Ingestion:
         self.close()
 
     def _ingest(
-        self, source: str, content: BinaryIO, metadata: Mapping[str, Any], deadline: float | None, first_chunk: int
+        self,
+        source: str,
+        content: BinaryIO,
+        metadata: Mapping[str, Any],
+        deadline: float | None,
+        first_chunk: int,
+        again: bool,
     ) -> Ingested:
         now = self._clock.now()
         stop = None if deadline is None else now + (deadline - now) * _SENDING
@@ -163,7 +179,7 @@ class Ingestion:
             digest = hashlib.file_digest(cast("BytesIO", file), "sha256").hexdigest()[:_DIGEST_DIGITS]
         progress = Progress(
             self.collection, self._embedding, source, digest, metadata,
-            is_time_up=lambda: stop is not None and self._clock.now() >= stop,
+            again=again, is_time_up=lambda: stop is not None and self._clock.now() >= stop,
         )  # fmt: skip
         return progress.run(self.chunker.chunks(document), first_chunk)
 

@@ -106,5 +106,7 @@ class Allowance:
     def _check(self, taken: int, limit: int, unit: str, setting: str) -> None:
         if taken > limit:
             self.refuse(
-                "too_large", f"has more than {limit:,} {unit}: split it, or raise ReadLimits.{setting} and the memory."
+                "too_large",
+                f"has more than {limit:,} {unit}: split it. A program of yours may read it with a larger "
+                f"ReadLimits({setting}=…).",
             )

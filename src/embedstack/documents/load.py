@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from embedstack.documents.chunking import Chunker
 from embedstack.documents.ingestion import Ingestion, collection_info
-from embedstack.errors import CollectionNotFound, ConfigurationError
+from embedstack.errors import ConfigurationError
 from embedstack.factory import load_embedder
 from embedstack.model_files import find_model_folder
 from embedstack.settings import Settings, change_settings, load_settings
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from embedstack.documents.limits import ReadLimits
     from embedstack.embedders import Embedder
-    from embedstack.stores import Collection, CollectionInfo, VectorStore
 
 __all__ = ["find_tokenizer", "load_chunker", "load_ingestion"]
 
@@ -38,8 +37,9 @@ def load_ingestion(
     Args:
         settings: Configuration; read from the environment and ``.env`` otherwise.
         limits: What reading a document may take.
-        optimize: Build a new collection's indexes at once, since a pipeline has no moment at which its load is done. A
-            bulk load is faster without, and calls ``ingestion.collection.optimize()`` when it is done.
+        optimize: Build the collection's indexes at once where they are missing, since a pipeline has no moment at which
+            its load is done. A bulk load is faster without, and calls ``ingestion.collection.optimize()`` when it is
+            done.
         session: A boto3 session of the caller's.
         overrides: Settings that beat the configured ones, by their names.
 
@@ -68,7 +68,10 @@ def load_ingestion(
 
     try:
         info = collection_info(settings.embedstack_collection, embedder, chunker, late=late)
-        collection = _open(store, info, optimize=optimize)
+        collection = store.open(info)
+        if optimize:
+            # With every opening: whoever made the collection may have been killed before its indexes were built.
+            collection.optimize(only_missing=True)
         return Ingestion(embedder, collection, chunker, late=late, limits=limits, on_close=close)
     except BaseException:
         close()
@@ -116,14 +119,3 @@ def find_tokenizer(settings: Settings, model_id: str) -> Path:
         f"Documents are cut by the tokens of {model_id}, whose tokenizer.json is not on this machine: put the model's "
         f"folder at {settings.embedstack_models_dir / model_id}, or set EMBEDSTACK_TOKENIZER to the file."
     )
-
-
-def _open(store: "VectorStore", info: "CollectionInfo", *, optimize: bool) -> "Collection":
-    try:
-        store.describe(info.name)
-    except CollectionNotFound:
-        collection = store.open(info)
-        if optimize:
-            collection.optimize()
-        return collection
-    return store.open(info)

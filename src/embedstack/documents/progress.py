@@ -4,11 +4,12 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 from embedstack.documents.chunking import Chunk, first_chunk_id
 from embedstack.documents.limits import shown
+from embedstack.documents.versions import open_versions, own_metadata
 from embedstack.errors import DeadlineExceeded, DocumentRefused, EmbedStackError, StoreError
 from embedstack.stores import Record
 
@@ -54,12 +55,7 @@ class Ingested:
 
 
 class Progress:
-    """Brings one version of a document into a collection, as far as the time suffices.
-
-    A document's first chunk has an id of its source alone, and goes with every batch: so where any record of a document
-    is, that one is. One look at it tells whether there may be an older version to delete, for which S3 Vectors would
-    have to list every record.
-    """
+    """Brings one version of a document into a collection, as far as the time suffices."""
 
     def __init__(
         self,
@@ -69,6 +65,7 @@ class Progress:
         document: str,
         metadata: Mapping[str, Any],
         *,
+        again: bool,
         is_time_up: Callable[[], bool],
     ) -> None:
         """Prepare.
@@ -79,6 +76,7 @@ class Progress:
             source: The document's key or path.
             document: A hash of its content.
             metadata: What else to store with each chunk.
+            again: Whether another content of it may have been stored meanwhile.
             is_time_up: Whether to send nothing more.
         """
         self._collection = collection
@@ -87,6 +85,7 @@ class Progress:
         self._document = document
         self._metadata = metadata
         self._is_time_up = is_time_up
+        self._versions = open_versions(collection, source, document, again=again)
         self._first: Record | None = None
         self._sent: deque[Passage] = deque()
         self._fresh: list[Record] = []
@@ -103,24 +102,45 @@ class Progress:
         """
         first_id = first_chunk_id(self._source)
         self._first = self._collection.get([first_id]).get(first_id)
-        may_be_older = self._first is not None
-        if self._first is None or self._first.metadata.get("document") != self._document:
+        self._versions.begin(self._first)
+        noted = self._noted(chunks)
+        before = list(islice(noted, first_chunk))
+        if not self._is_stored(before):
             first_chunk = 0
-        passages = self._embedding.passages(chunks)
+        passages = self._embedding.passages(chain(before, noted))
         wanted = (passage for passage in passages if passage.chunks[-1].position >= first_chunk)
         self._bring(wanted)
         if self._stopped_at is not None:
+            self._store()
             if self._stopped_at <= first_chunk:
                 raise DeadlineExceeded("The time was up before any chunk of the document was stored: allow more.")
             return self._ingested(next_chunk=self._stopped_at)
-        if self._embedded + self._unchanged == 0 and first_chunk == 0:
+        if self._first is None or (self._embedded + self._unchanged == 0 and first_chunk == 0):
             raise DocumentRefused(
                 f"{shown(self._source)} has no text that the model has tokens for: leave it out.", reason="empty"
             )
-        # Not the first chunk, which every version writes under the same id: another invocation may just have written
-        # it with records of its own, and without it nobody would look for those.
-        older = {"source": self._source, "document": {"$ne": self._document}, "position": {"$gt": 0}}
-        return self._ingested(deleted=self._collection.delete_where(older) if may_be_older else 0)
+        return self._ingested(deleted=self._versions.finish(self._first, self._fresh))
+
+    def _noted(self, chunks: Iterable[Chunk]) -> Iterator[Chunk]:
+        for chunk in chunks:
+            if chunk.position > 0:
+                self._versions.note(chunk.id)
+            yield chunk
+
+    def _is_stored(self, before: list[Chunk]) -> bool:
+        """Whether these chunks of this version are stored, as whoever continues it says.
+
+        Batches go in their order, so the last tells of the others. It is not there where the count was of another
+        content, or where an attempt that had to begin anew did not get as far.
+        """
+        if self._first is None or self._first.metadata.get("document") != self._document:
+            return False
+        if not before:
+            return True
+        last = before[-1]
+        record = self._collection.get([last.id]).get(last.id)
+        place = record and (record.metadata.get("document"), record.metadata.get("position"))
+        return place == (self._document, last.position)
 
     def _ingested(self, *, deleted: int = 0, next_chunk: int | None = None) -> Ingested:
         return Ingested(self._embedded + self._unchanged, self._embedded, self._unchanged, deleted, next_chunk)
@@ -141,7 +161,6 @@ class Progress:
             with suppress(StoreError):
                 self._store()
             raise
-        self._store()
 
     def _outstanding(self, passages: "Iterator[Passage]") -> "Iterator[Passage]":
         """Those that have to be embedded; the others are put right where their place in the document has changed."""
@@ -164,7 +183,7 @@ class Progress:
                 self._unchanged += len(stored)
                 for chunk, record in zip(passage.chunks, stored, strict=True):
                     moved = self._record(chunk, record.content_hash, record.vector)
-                    if moved.metadata != record.metadata:
+                    if moved.metadata != own_metadata(record):
                         self._keep(moved)
                     elif chunk.position == 0:
                         self._first = record
@@ -177,10 +196,8 @@ class Progress:
             self._store()
 
     def _store(self) -> None:
-        if not self._fresh:
-            return
-        batch = {record.id: record for record in (self._first, *self._fresh) if record is not None}
-        self._collection.upsert(batch.values())
+        if self._fresh and self._first is not None:
+            self._versions.store(self._first, self._fresh)
         self._fresh.clear()
 
     def _record(self, chunk: Chunk, content_hash: bytes, vector: "Vectors") -> Record:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from embedstack.errors import CollectionMismatch, InputError
+from embedstack.stores.records import UNFILTERED
 
 if TYPE_CHECKING:
     from embedstack.embedders import Embedder
@@ -12,8 +13,8 @@ if TYPE_CHECKING:
 
 __all__ = ["DocumentHit", "search"]
 
-# Metadata that a hit has attributes for.
-_OWN = ("source", "position", "page", "row", "headings")
+# Metadata that a hit has attributes for, and what is none of a reader's.
+_OWN = ("source", "position", "page", "row", "headings", UNFILTERED)
 
 
 @dataclass(frozen=True, slots=True)

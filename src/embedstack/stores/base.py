@@ -25,6 +25,10 @@ class Collection(Protocol):
     def info(self) -> CollectionInfo:
         """What its vectors are."""
 
+    @property
+    def filters_by_index(self) -> bool:
+        """Whether ``count`` and ``delete_where`` ask an index; where not, they look at every record."""
+
     def upsert(self, records: Iterable[Record]) -> Stored:
         """Put records, each by its id; what is there with the same content is left alone.
 
@@ -89,11 +93,13 @@ class Collection(Protocol):
     def count(self, where: Filter | None = None) -> int:
         """How many records there are, or how many a filter finds."""
 
-    def optimize(self, *, live: bool = True) -> None:
+    def optimize(self, *, live: bool = True, only_missing: bool = False) -> None:
         """Make searches fast, after a bulk load: build what is not built yet, where the store has something to build.
 
         Args:
             live: Let others write meanwhile, which takes longer.
+            only_missing: Return at once where all is built, or where somebody else is at it; for whoever opens a
+                collection that others may have left without.
         """
 
 

@@ -1,7 +1,7 @@
 """What a collection's vectors are: the facts that have to agree between who writes and who searches."""
 
 import re
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Literal, Self
 
 from embedstack.errors import CollectionMismatch, ConfigurationError
@@ -96,7 +96,3 @@ class CollectionInfo:
                 f"The collection {self.name} holds other vectors than these. {listed}. Open it as what it is, or embed "
                 "its texts anew with a replacement and switch to that."
             )
-
-    def renamed(self, name: str) -> Self:
-        """The same under another name."""
-        return replace(self, name=name)

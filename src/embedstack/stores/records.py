@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
     Vector = NDArray[np.float32]
 
-__all__ = ["Hit", "Record", "Stored", "check_record", "check_vector", "hash_text"]
+__all__ = ["UNFILTERED", "Hit", "Record", "Stored", "check_record", "check_vector", "hash_text"]
+
+#: Name of a metadata that no filter can ask for and that so may be long in every store; a string.
+UNFILTERED = "embedstack-chunks"
 
 # S3 Vectors' limit for a key.
 _MAX_ID = 1024

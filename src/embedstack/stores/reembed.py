@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Embed = Callable[[Sequence[str]], "NDArray[np.float32]"]
+    EmbedRecords = Callable[[Sequence[Record]], "NDArray[np.float32]"]
 
 __all__ = ["reembed"]
 
@@ -27,6 +28,7 @@ def reembed(
     info: CollectionInfo,
     embed: "Embed",
     *,
+    text_of: Callable[[Record], str] = lambda record: record.text,
     on_progress: Callable[[int], Any] = lambda _: None,
 ) -> Collection:
     """Embed every text of a collection with another model, side by side, and switch to the result.
@@ -38,6 +40,7 @@ def reembed(
         store: Where the collection is.
         info: The collection's name, and what its vectors are to be.
         embed: From texts to vectors, (texts, dimensions), by that model: ``embedder.embed_documents``.
+        text_of: What is embedded of a record; its text with what stood before it, where something did.
         on_progress: Called with the number of texts that were just embedded.
 
     Returns:
@@ -55,11 +58,17 @@ def reembed(
         )
     current = store.open(store.describe(info.name), create=False)
     replacement = store.open_replacement(info)
-    _copy_outstanding(store, current, replacement, embed, on_progress)
+
+    def embed_records(records: Sequence[Record]) -> "NDArray[np.float32]":
+        vectors = embed([text_of(record) for record in records])
+        on_progress(len(records))
+        return vectors
+
+    _copy_outstanding(store, current, replacement, embed_records)
     replacement.optimize()
     for _ in range(_ROUNDS):
         # What was written since. Each round takes less time than the one before, in which less is written.
-        _copy_outstanding(store, current, replacement, embed, on_progress)
+        _copy_outstanding(store, current, replacement, embed_records)
         with contextlib.suppress(ReplacementIncomplete):
             store.switch(replacement)
             return replacement
@@ -69,24 +78,16 @@ def reembed(
     )
 
 
-def _copy_outstanding(
-    store: VectorStore,
-    current: Collection,
-    replacement: Collection,
-    embed: "Embed",
-    on_progress: Callable[[int], Any],
-) -> None:
+def _copy_outstanding(store: VectorStore, current: Collection, replacement: Collection, embed: "EmbedRecords") -> None:
     outstanding = iter(store.outstanding(replacement))
     while ids := list(islice(outstanding, _BATCH)):
         records = current.get(ids)
         replacement.delete(identity for identity in ids if identity not in records)
         if records:
-            _copy(list(records.values()), replacement, embed, on_progress)
+            _copy(list(records.values()), replacement, embed)
 
 
-def _copy(
-    records: Sequence[Record], replacement: Collection, embed: "Embed", on_progress: Callable[[int], Any]
-) -> None:
+def _copy(records: Sequence[Record], replacement: Collection, embed: "EmbedRecords") -> None:
     context = replacement.info.context
     there = replacement.get(record.id for record in records)
     missing, changed = [], []
@@ -98,11 +99,10 @@ def _copy(
             changed.append(_with_vector(record, copied.vector, context))
     replacement.upsert(changed)
     if missing:
-        vectors = embed([record.text for record in missing])
+        vectors = embed(missing)
         replacement.upsert(
             _with_vector(record, vector, context) for record, vector in zip(missing, vectors, strict=True)
         )
-        on_progress(len(missing))
 
 
 def _with_vector(record: Record, vector: "NDArray[np.float32]", context: str | None) -> Record:

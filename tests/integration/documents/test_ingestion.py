@@ -190,6 +190,18 @@ def test_a_failure_keeps_what_was_embedded_before_it(collection, chunker):
     assert stored(collection) == text(*range(40)).split("\n\n")
 
 
+def test_a_place_that_was_never_reached_is_not_gone_on_from(collection, chunker):
+    """An attempt that had to begin anew failed before the place that its message names."""
+    with FakeEmbedder(FAKE, limits=Limits(max_items=4, concurrency=1)) as embedder:
+        ingestion = Ingestion(embedder, collection, chunker)
+        ingest(ingestion, text(*range(40)))
+        ids = [record.id for record in collection.scan() if record.metadata["position"] >= 20]
+        collection.delete(ids)
+        assert ingest(ingestion, text(*range(40)), first_chunk=30).embedded == 20
+        assert ingest(ingestion, text(*range(40)), first_chunk=30).chunks == 10
+    assert stored(collection) == text(*range(40)).split("\n\n")
+
+
 def test_two_at_once_end_as_one(collection, chunker):
     with FakeEmbedder(FAKE, limits=Limits(max_items=4), fault=lambda _: time.sleep(0.002)) as embedder:
         ingestion = Ingestion(embedder, collection, chunker)
@@ -210,12 +222,13 @@ def test_who_looks_again_after_others_ends_with_what_is_there_now(collection, ch
         nonlocal current
         seen = -1
         while seen != current:
+            again = seen >= 0
             seen = current
             content = versions[seen]
             if content is None:
-                ingestion.remove("a.txt")
+                ingestion.remove("a.txt", again=again)
             else:
-                ingest(ingestion, content)
+                ingest(ingestion, content, again=again)
             with lock:
                 current = min(current + 1, len(versions) - 1)
 

@@ -62,6 +62,18 @@ def test_documents_are_found_by_meaning(settings, name, overrides):
         assert ingestion.ingest("people/ada.md", io.BytesIO(MARKDOWN.encode())).embedded == 0
 
 
+def test_indexes_that_whoever_made_the_collection_did_not_build_are_built(settings, database_url):
+    """It was killed, or the database went away."""
+    load_ingestion(settings, embedstack_collection="unbuilt", optimize=False).close()
+    load_ingestion(settings, embedstack_collection="unbuilt").close()
+    with psycopg.connect(database_url) as connection:
+        [row] = connection.execute(
+            "SELECT indisvalid FROM pg_index JOIN embedstack.generations ON collection = 'unbuilt' "
+            "AND indexrelid = format('embedstack.records_%s_embedding', id)::regclass"
+        ).fetchall()
+    assert row == (True,)
+
+
 def test_other_settings_than_the_collections_are_refused(settings):
     load_ingestion(settings, embedstack_collection="kept").close()
     with pytest.raises(CollectionMismatch, match="semantic-32"):

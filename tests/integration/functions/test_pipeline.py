@@ -11,9 +11,11 @@ from urllib.parse import quote_plus
 
 import pytest
 
+from embedstack.documents.chunking import first_chunk_id
 from embedstack.documents.progress import Progress
 from embedstack.errors import DocumentRefused
 from embedstack.settings import load_settings
+from embedstack.stores import load_store
 from handling.objects import Documents
 from tests.conftest import MINILM
 from tests.integration.functions.conftest import context
@@ -202,9 +204,9 @@ def test_what_was_repaired_is_sent_back_as_it_is(pipeline):
 def slow(pipeline, monkeypatch):
     """An invocation's time is over after 50 chunks."""
 
-    def progress(*arguments, is_time_up):
+    def progress(*arguments, again, is_time_up):
         looks = itertools.count()
-        return Progress(*arguments, is_time_up=lambda: next(looks) >= 50)
+        return Progress(*arguments, again=again, is_time_up=lambda: next(looks) >= 50)
 
     monkeypatch.setenv("EMBEDSTACK_CHUNK_TOKENS", "20")
     monkeypatch.setattr("embedstack.documents.ingestion.Progress", progress)
@@ -231,6 +233,21 @@ def test_a_change_in_the_middle_of_a_chain_begins_anew(slow):
     slow.upload("long.txt", "The cat sleeps.")
     slow.drain()
     assert slow.sources() == {"long.txt": 1}
+
+
+def test_a_chain_that_has_to_begin_anew_goes_on_from_there(slow):
+    """Its first chunk is gone, as when the document was deleted and put there again."""
+    slow.upload("long.txt", LONG)
+    for _ in range(2):
+        slow.invoke(slow.receive())
+    settings = load_settings()
+    with load_store(settings) as store:
+        collection = store.open(store.describe(settings.embedstack_collection), create=False)
+        assert collection.delete([first_chunk_id("long.txt")]) == 1
+        slow.drain()
+        stored = [record.metadata["position"] for record in collection.scan()]
+    assert all(answer == {"batchItemFailures": []} for answer in slow.invocations)
+    assert sorted(stored) == list(range(200))
 
 
 def test_a_direct_invocation_says_what_came_of_it(pipeline):

@@ -1,6 +1,7 @@
 """What every store does with collections: knows their facts, holds others to them, and gives them another model."""
 
 import dataclasses
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -50,6 +51,16 @@ def test_a_collection_says_what_it_is(store, fresh):
         store.open(info, create=False)
     with pytest.raises(CollectionNotFound, match=name):
         store.open_replacement(info)
+    store.drop(name)
+
+
+def test_who_makes_a_collection_at_the_same_time_opens_the_others(store):
+    name = "made-at-once"
+    store.drop(name)
+    with ThreadPoolExecutor(6) as pool:
+        opened = list(pool.map(lambda _: store.open(collection(name)), range(12)))
+    assert {one.info for one in opened} == {collection(name)}
+    assert opened[0].upsert(records(3)).inserted == opened[1].upsert(records(3)).unchanged == 3
     store.drop(name)
 
 

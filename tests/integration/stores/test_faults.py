@@ -12,6 +12,8 @@ import psycopg
 import pytest
 
 from embedstack import embedded_postgres
+from embedstack.clock import SystemClock
+from embedstack.embedders.call import Call
 from embedstack.errors import CollectionMismatch, CollectionReplaced, StoreUnavailable
 from embedstack.stores import reembed
 from embedstack.stores.pgvector import PgVectorStore
@@ -95,10 +97,26 @@ def test_a_server_that_stays_away_is_named(postgres, database_url):
             assert raised.value.retryable
             with pytest.raises(StoreUnavailable):
                 PgVectorStore(database_url, patience=0.2)
+            # Who is called by a function has its time, however patient the store is.
+            started = time.monotonic()
+            with pytest.raises(StoreUnavailable, match="within 0"):
+                Call().until(0.5, SystemClock()).context().run(PgVectorStore, database_url)
+            assert time.monotonic() - started < 5
         finally:
             embedded_postgres.start(postgres.folder)
     with PgVectorStore(database_url) as store:
         assert store.open(collection("away")).count() == 4
+
+
+def test_a_connection_whose_other_end_is_gone_is_given_up_soon(database_url):
+    def parameters(url):
+        with PgVectorStore(url) as store:
+            return store._database.run(lambda connection: connection.info.get_parameters())
+
+    names = ("connect_timeout", "tcp_user_timeout", "keepalives_idle")
+    assert [parameters(database_url)[name] for name in names] == ["5", "10000", "30"]
+    given = parameters(psycopg.conninfo.make_conninfo(database_url, tcp_user_timeout=3000))
+    assert [given[name] for name in names] == ["5", "3000", "30"]
 
 
 def test_many_put_the_same_records_in_different_orders(pgvector):

@@ -90,7 +90,8 @@ def test_the_index_can_be_built_while_others_write_and_twice_at_once(pgvector, d
     assert len(indexes(database_url, f"records_{opened.generation.id}")) == 5
 
 
-def test_an_index_that_was_interrupted_is_built_again(pgvector, database_url):
+@pytest.mark.parametrize("options", [{}, {"only_missing": True}])
+def test_an_index_that_was_interrupted_is_built_again(pgvector, database_url, options):
     opened = pgvector.open(collection("interrupted"))
     opened.upsert(records(10))
     opened.optimize()
@@ -99,12 +100,22 @@ def test_an_index_that_was_interrupted_is_built_again(pgvector, database_url):
         connection.execute(
             "UPDATE pg_index SET indisvalid = false WHERE indexrelid = %s::regclass", (f"embedstack.{index}",)
         )
-    opened.optimize()
+    opened.optimize(**options)
     with psycopg.connect(database_url) as connection:
         row = connection.execute(
             "SELECT indisvalid FROM pg_index WHERE indexrelid = %s::regclass", (f"embedstack.{index}",)
         ).fetchone()
     assert row == (True,)
+
+
+def test_who_only_wants_what_is_missing_waits_for_nobody(pgvector, database_url):
+    opened = pgvector.open(collection("half-built"))
+    with psycopg.connect(database_url, autocommit=True) as other:
+        other.execute("SELECT pg_advisory_lock(%s::int, %s::int)", (0x656D62, opened.generation.id))
+        opened.optimize(only_missing=True)
+        assert len(indexes(database_url, f"records_{opened.generation.id}")) == 1
+    opened.optimize(only_missing=True)
+    assert len(indexes(database_url, f"records_{opened.generation.id}")) == 5
 
 
 def test_hybrid_search_finds_by_words_what_the_vector_does_not(pgvector):

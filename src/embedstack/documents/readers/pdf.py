@@ -22,7 +22,8 @@ def read_pdf(content: bytes, allowance: Allowance) -> Reading:
     """Read a PDF, with pypdf.
 
     Pages without text, as a scan has, are counted in a note, and so are those whose font does not say which characters
-    it shows. A PDF that any reader opens without a password is read, though AES needs the package cryptography.
+    it shows. A PDF that any reader opens without a password is read; where it is encrypted by AES, that takes the
+    package cryptography, which a function's package does not hold.
 
     Raises:
         DocumentRefused: It needs a password ("encrypted"), a page cannot be read ("corrupt"; the message has its
@@ -32,9 +33,7 @@ def read_pdf(content: bytes, allowance: Allowance) -> Reading:
         return _read(content, allowance)
     except DependencyError:
         # Raised as soon as the file is opened, where anything has to be decrypted.
-        allowance.refuse(
-            "encrypted", "is encrypted by AES: save it without protection, or install the package cryptography."
-        )
+        allowance.refuse("encrypted", "is encrypted by AES: save it without protection, as `qpdf --decrypt` does.")
 
 
 def _read(content: bytes, allowance: Allowance) -> Reading:

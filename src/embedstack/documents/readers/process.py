@@ -155,14 +155,14 @@ class ReaderProcess:
         if self._timed_out:
             allowance.refuse(
                 "too_complex",
-                f"took longer than {limits.max_seconds:g} s to read: split it, convert it to text, or raise "
-                "ReadLimits.max_seconds.",
+                f"took longer than {limits.max_seconds:g} s to read: split it, or convert it to text. A function has a "
+                "third of its timeout_s for it, up to 60 s.",
             )
         if status == 0:
             allowance.refuse(
                 "too_complex",
-                f"needs more than {limits.max_memory_bytes // 2**20:,} MiB of memory to read: split it, convert it to "
-                "text, or raise ReadLimits.max_memory_bytes.",
+                f"needs more than {limits.max_memory_bytes // 2**20:,} MiB of memory to read: split it, or convert it "
+                "to text. A function has its memory_mb but 256 for it, up to 768.",
             )
         if self._documents > 1:
             raise ProcessLost("The process that reads documents had been ended by something else: read it again.")

@@ -32,6 +32,8 @@ _NO_VECTOR = np.empty(0, np.float32)
 class PgVectorCollection:
     """A :class:`~embedstack.stores.base.Collection` in a table of its own."""
 
+    filters_by_index = True
+
     def __init__(self, database: Database, generation: Generation, *, ef_search: int) -> None:
         """For :class:`PgVectorStore` to call.
 
@@ -128,9 +130,11 @@ class PgVectorCollection:
         query = sql.SQL("SELECT count(*) FROM {} WHERE {}").format(self.generation.table, condition)
         return int(self._fetch(query, parameters)[0][0])
 
-    def optimize(self, *, live: bool = True) -> None:
+    def optimize(self, *, live: bool = True, only_missing: bool = False) -> None:
         """Build the indexes that are not there yet; see :meth:`Collection.optimize`."""
-        self._database.run_outside_transaction(lambda connection: build_indexes(connection, self.generation, live=live))
+        self._database.run_outside_transaction(
+            lambda connection: build_indexes(connection, self.generation, live=live, only_missing=only_missing)
+        )
 
     def _rows(self, records: Iterable[Record]) -> list[Row]:
         # By id, so that the last of two with the same one holds.

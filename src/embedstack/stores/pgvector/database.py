@@ -10,7 +10,14 @@ import tenacity
 from pgvector.psycopg import register_vector
 from psycopg import errors as pg
 
-from embedstack.errors import CollectionReplaced, ConfigurationError, StoreError, StoreUnavailable
+from embedstack.embedders.call import Call
+from embedstack.errors import (
+    CollectionReplaced,
+    ConfigurationError,
+    DeadlineExceeded,
+    StoreError,
+    StoreUnavailable,
+)
 from embedstack.stores.pgvector.migrate import migrate
 
 __all__ = ["Connection", "Database"]
@@ -24,8 +31,16 @@ _PASSING = (
     pg.AdminShutdown, pg.CrashShutdown, pg.CannotConnectNow, pg.IdleSessionTimeout, pg.SerializationFailure,
     pg.DeadlockDetected, pg.TooManyConnections, psycopg_pool.PoolTimeout,
 )  # fmt: skip
-_CONNECT_SECONDS = 5
 _POOL_SECONDS = 1.0
+# What an address may say otherwise. A connection whose other end is gone without a word, as after a function was frozen
+# for minutes, is given up after 10 seconds in which nothing was acknowledged, and not after the system's 15 minutes.
+_DEFAULTS = {
+    "connect_timeout": 5,
+    "tcp_user_timeout": 10_000,
+    "keepalives_idle": 30,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+}
 # Why a server refuses a connection for good. libpq hands on no code here, only what the server says.
 _REFUSED = re.compile(
     r"password authentication failed.*|no password supplied|(?:database|role) \"[^\"]*\" does not exist|"
@@ -45,7 +60,8 @@ class Database:
             url: ``postgresql://…``.
             schema: Where the tables are.
             max_connections: Connections at most.
-            patience: Seconds for which a call is tried again while the server is away.
+            patience: Seconds for which a call is tried again while the server is away; fewer where the current
+                :class:`~embedstack.embedders.call.Call` has fewer left.
 
         Raises:
             ConfigurationError: The address is none, the server refuses this user, or it has no pgvector.
@@ -53,16 +69,11 @@ class Database:
         """
         self.schema = schema
         self._patience = patience
-        try:
-            psycopg.conninfo.conninfo_to_dict(url)
-        except psycopg.ProgrammingError:
-            raise ConfigurationError(
-                "DATABASE_URL is not an address of Postgres: postgresql://user:password@host:5432/database."
-            ) from None
-        self._retried(lambda: self._migrate(url))
+        address = _address(url)
+        self._retried(lambda: self._migrate(address))
         self._pool = psycopg_pool.ConnectionPool(
-            url, open=True, min_size=1, max_size=max_connections,
-            kwargs={"autocommit": True, "connect_timeout": _CONNECT_SECONDS},
+            address, open=True, min_size=1, max_size=max_connections,
+            kwargs={"autocommit": True},
             configure=register_vector,
             # Short, since who waits for a connection to a server that was away is not told when it is back; a call
             # asks again for as long as its patience lasts.
@@ -101,15 +112,19 @@ class Database:
         """Close the connections."""
         self._pool.close()
 
-    def _migrate(self, url: str) -> None:
-        with psycopg.connect(url, autocommit=True, connect_timeout=_CONNECT_SECONDS) as connection:
+    def _migrate(self, address: str) -> None:
+        # In what is left of the call's time: the pool connects beside it, and is asked for no longer than a second.
+        allowed = int(str(psycopg.conninfo.conninfo_to_dict(address)["connect_timeout"]))
+        limits = [seconds for seconds in (allowed, round(self._patience_now())) if seconds > 0]
+        with psycopg.connect(address, autocommit=True, connect_timeout=min(limits, default=1)) as connection:
             migrate(connection, self.schema)
 
     def _retried(self, attempt: Callable[[], _Result]) -> _Result:
+        patience = self._patience_now()
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception(_passes),
             wait=tenacity.wait_random_exponential(multiplier=0.05, max=2),
-            stop=tenacity.stop_after_delay(self._patience),
+            stop=tenacity.stop_after_delay(patience),
             before_sleep=self._forget_broken_connections,
             reraise=True,
         )
@@ -117,7 +132,15 @@ class Database:
             return retrying(attempt)
         except (psycopg.Error, psycopg_pool.PoolTimeout) as error:
             # Not chained where Postgres refused: its error may quote the row, which a traceback would print.
-            raise _translated(error, self._patience) from (error if _passes(error) else None)
+            raise _translated(error, patience) from (error if _passes(error) else None)
+
+    def _patience_now(self) -> float:
+        """Seconds for which to try again; none for what is still stored when the call's time is up."""
+        try:
+            left = Call.current().remaining()
+        except DeadlineExceeded:
+            return 0
+        return self._patience if left is None else min(self._patience, left)
 
     def _forget_broken_connections(self, state: tenacity.RetryCallState) -> None:
         # When one connection broke, its neighbours most likely did: each would cost an attempt.
@@ -125,6 +148,16 @@ class Database:
         pool = getattr(self, "_pool", None)
         if pool is not None and not isinstance(error, (pg.SerializationFailure, pg.DeadlockDetected)):
             pool.check()
+
+
+def _address(url: str) -> str:
+    try:
+        given = psycopg.conninfo.conninfo_to_dict(url)
+        return psycopg.conninfo.make_conninfo(url, **{name: _DEFAULTS[name] for name in _DEFAULTS.keys() - given})
+    except psycopg.ProgrammingError:
+        raise ConfigurationError(
+            "DATABASE_URL is not an address of Postgres: postgresql://user:password@host:5432/database."
+        ) from None
 
 
 def _passes(error: BaseException) -> bool:
@@ -142,8 +175,8 @@ def _translated(error: "psycopg.Error | psycopg_pool.PoolTimeout", patience: flo
         return ConfigurationError(f"Postgres refuses the connection: {refused[0]}. See DATABASE_URL.")
     if _passes(error):
         return StoreUnavailable(
-            f"Postgres did not do what it was asked within {patience:g} seconds ({type(error).__name__}): see that it "
-            "runs and that DATABASE_URL names it, then try again."
+            f"Postgres did not do what it was asked within {patience:.3g} seconds ({type(error).__name__}): see that "
+            "it runs and that DATABASE_URL names it, then try again."
         )
     if isinstance(error, pg.UndefinedTable):
         return CollectionReplaced("The collection was dropped or replaced since it was opened: open it again.")

@@ -20,22 +20,26 @@ _POLL_SECONDS = 0.2
 _OPERATOR_CLASSES = {"cosine": "cosine_ops", "euclidean": "l2_ops"}
 
 
-def build_indexes(connection: Connection, generation: Generation, *, live: bool) -> None:
+def build_indexes(connection: Connection, generation: Generation, *, live: bool, only_missing: bool = False) -> None:
     """Build what is not there yet, and gather the planner's statistics.
 
     Args:
         connection: In autocommit mode; of its own where ``live``, since an index is then built in several transactions.
         generation: Whose.
         live: Let others read and write meanwhile; the build takes about twice as long.
+        only_missing: Return at once where everything is built, or where somebody else is at it.
     """
-    with _alone(connection, generation):
-        _build(connection, generation, sql.SQL("CONCURRENTLY" if live else ""))
-        connection.execute(sql.SQL("ANALYZE {}").format(generation.table))
+    if only_missing and _are_valid(connection, generation):
+        return
+    with _alone(connection, generation, wait=not only_missing) as is_alone:
+        if is_alone:
+            _build(connection, generation, sql.SQL("CONCURRENTLY" if live else ""))
+            connection.execute(sql.SQL("ANALYZE {}").format(generation.table))
 
 
-def _build(connection: Connection, generation: Generation, concurrently: sql.SQL) -> None:
+def _definitions(generation: Generation) -> dict[str, sql.Composable]:
     info = generation.info
-    wanted = {
+    wanted: dict[str, sql.Composable] = {
         "metadata": sql.SQL("USING gin (metadata jsonb_path_ops)"),
         "context": sql.SQL("(context)"),
         "embedding": sql.SQL("USING hnsw (embedding {}) WITH ({})").format(
@@ -46,9 +50,13 @@ def _build(connection: Connection, generation: Generation, concurrently: sql.SQL
         wanted["words"] = sql.SQL("USING gin (words)")
     if info.sparse_dimensions is not None:
         wanted["sparse"] = sql.SQL("USING hnsw (sparse sparsevec_ip_ops) WITH ({})").format(sql.SQL(_HNSW))
-    for purpose, definition in wanted.items():
+    return wanted
+
+
+def _build(connection: Connection, generation: Generation, concurrently: sql.SQL) -> None:
+    for purpose, definition in _definitions(generation).items():
         name = generation.index(purpose)
-        valid = _is_valid(connection, generation, f"records_{generation.id}_{purpose}")
+        valid = _validity(connection, generation).get(purpose)
         if valid is False:
             # A concurrent build that was interrupted leaves an index that is kept up to date and never used.
             connection.execute(
@@ -63,26 +71,35 @@ def _build(connection: Connection, generation: Generation, concurrently: sql.SQL
 
 
 @contextmanager
-def _alone(connection: Connection, generation: Generation) -> Iterator[None]:
+def _alone(connection: Connection, generation: Generation, *, wait: bool) -> Iterator[bool]:
     """One build at a time. Asked for again and again: who waits inside Postgres is waited for by a concurrent build."""
     lock = (_LOCK, generation.id)
     while True:
         row = connection.execute("SELECT pg_try_advisory_lock(%s::int, %s::int)", lock).fetchone()
         if row and row[0]:
             break
+        if not wait:
+            yield False
+            return
         time.sleep(_POLL_SECONDS)
     try:
-        yield
+        yield True
     finally:
         if not connection.closed:
             connection.execute("SELECT pg_advisory_unlock(%s::int, %s::int)", lock)
 
 
-def _is_valid(connection: Connection, generation: Generation, index: str) -> bool | None:
-    """Whether an index can be used; None where there is none."""
-    row = connection.execute(
-        "SELECT indisvalid FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid "
-        "JOIN pg_namespace ON pg_namespace.oid = relnamespace WHERE nspname = %s AND relname = %s",
-        (generation.schema, index),
-    ).fetchone()
-    return row[0] if row else None
+def _are_valid(connection: Connection, generation: Generation) -> bool:
+    validity = _validity(connection, generation)
+    return all(validity.get(purpose) for purpose in _definitions(generation))
+
+
+def _validity(connection: Connection, generation: Generation) -> dict[str, bool]:
+    """Of each index that there is, by its purpose, whether it can be used."""
+    prefix = f"records_{generation.id}_"
+    rows = connection.execute(
+        "SELECT relname, indisvalid FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid "
+        "JOIN pg_namespace ON pg_namespace.oid = relnamespace WHERE nspname = %s AND starts_with(relname, %s)",
+        (generation.schema, prefix),
+    ).fetchall()
+    return {name.removeprefix(prefix): valid for name, valid in rows}

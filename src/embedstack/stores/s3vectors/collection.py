@@ -2,10 +2,13 @@
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from embedstack.errors import ConfigurationError, FilterRefused
+from embedstack.embedders.call import Call
+from embedstack.errors import ConfigurationError, DeadlineExceeded, FilterRefused
 from embedstack.stores.base import Mode
 from embedstack.stores.collection_info import CollectionInfo
 from embedstack.stores.filters import Filter, matches, parse_filter
@@ -20,6 +23,8 @@ __all__ = ["S3VectorsCollection"]
 
 # Limits of a request.
 _PUT, _GET, _DELETE, _LIST = 500, 100, 500, 1000
+# Shares of an index that are listed at once; S3 Vectors allows 16.
+_SEGMENTS = 8
 _REQUEST_BYTES = 20 * 1024 * 1024
 # Of a float32's decimal digits with sign, point, exponent and comma, at most.
 _NUMBER_BYTES = 26
@@ -34,6 +39,8 @@ class S3VectorsCollection:
     S3 Vectors has no transactions: a batch is written whole or not at all, and a comparison with what is there happens
     before it.
     """
+
+    filters_by_index = False
 
     def __init__(
         self, service: Service, info: CollectionInfo, index: str, require_writable: Callable[[str, str], None]
@@ -129,7 +136,11 @@ class S3VectorsCollection:
         return len(there)
 
     def delete_where(self, where: Filter) -> int:
-        """Delete what a filter finds; every record is looked at, since S3 Vectors cannot be asked."""
+        """Delete what a filter finds; every record is looked at, since S3 Vectors cannot be asked.
+
+        Raises:
+            DeadlineExceeded: The time of the current call did not suffice to look at all; nothing is deleted.
+        """
         return self.delete(self._found(where))
 
     def count(self, where: Filter | None = None) -> int:
@@ -139,7 +150,7 @@ class S3VectorsCollection:
             return sum(1 for _ in self._list())
         return sum(matches(from_vector(vector), conditions) for vector in self._list(returnMetadata=True))
 
-    def optimize(self, *, live: bool = True) -> None:
+    def optimize(self, *, live: bool = True, only_missing: bool = False) -> None:
         """Nothing: S3 Vectors keeps its index itself."""
 
     def _batches(self, records: Iterable[Record]) -> Iterator[dict[str, dict[str, Any]]]:
@@ -163,8 +174,23 @@ class S3VectorsCollection:
         conditions = parse_filter(where)
         if not conditions:
             raise FilterRefused("A filter without a condition would delete every record: drop the collection instead.")
-        found = map(from_vector, self._list(returnMetadata=True))
-        return [record.id for record in found if matches(record, conditions)]
+
+        def found(vectors: Iterable[dict[str, Any]]) -> list[str]:
+            return [record.id for record in map(from_vector, vectors) if matches(record, conditions)]
+
+        listing = {"indexName": self.index, "maxResults": _LIST, "returnMetadata": True}
+        page = self._service.call("list_vectors", **listing)
+        if not page.get("nextToken"):
+            return found(page["vectors"])
+
+        def read(segment: int) -> list[str]:
+            share = {**listing, "segmentCount": _SEGMENTS, "segmentIndex": segment}
+            return found(_in_time(self._service.pages("list_vectors", "vectors", **share)))
+
+        # Each in a copy of the context, which knows how much time there is.
+        with ThreadPoolExecutor(_SEGMENTS) as pool:
+            shares = [pool.submit(copy_context().run, read, segment) for segment in range(_SEGMENTS)]
+            return [key for share in shares for key in share.result()]
 
     def _get(self, ids: Iterable[str], **wanted: bool) -> Iterator[dict[str, Any]]:
         source = iter(dict.fromkeys(ids))
@@ -176,6 +202,24 @@ class S3VectorsCollection:
 
     def _call(self, operation: str, **parameters: Any) -> dict[str, Any]:
         return self._service.call(operation, indexName=self.index, **parameters)
+
+
+def _in_time(vectors: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Vectors of a listing, for as long as the current call may go on."""
+    for number, vector in enumerate(vectors):
+        if number % _GET == 0:
+            _require_time()
+        yield vector
+
+
+def _require_time() -> None:
+    try:
+        Call.current().check()
+    except DeadlineExceeded:
+        raise DeadlineExceeded(
+            "The time was up while an index of S3 Vectors was listed for what a filter finds: allow more, as with the "
+            "function's timeout_s, or keep a collection of this size in Postgres."
+        ) from None
 
 
 def _hit(found: dict[str, Any], info: CollectionInfo) -> Hit:

@@ -11,7 +11,7 @@ import numpy as np
 from embedstack.errors import ConfigurationError, FilterRefused, RecordRefused
 from embedstack.stores.collection_info import CollectionInfo
 from embedstack.stores.filters import CONTEXT, Condition
-from embedstack.stores.records import Record, check_record
+from embedstack.stores.records import UNFILTERED, Record, check_record
 
 __all__ = ["NOT_FILTERABLE", "filter_document", "from_tags", "from_vector", "to_tags", "to_vector"]
 
@@ -73,7 +73,10 @@ def to_vector(record: Record, info: CollectionInfo) -> dict[str, Any]:
             )
     context = record.context or info.context
     filterable = {**record.metadata, **({CONTEXT: context} if context is not None else {})}
-    metadata = {**filterable, _TEXT: record.text, _HASH: record.content_hash.hex()}
+    # Beside the hash: the names that no filter can ask for are fixed when an index is made.
+    unfiltered = filterable.pop(UNFILTERED, "")
+    digest = f"{record.content_hash.hex()} {unfiltered}" if unfiltered else record.content_hash.hex()
+    metadata = {**filterable, _TEXT: record.text, _HASH: digest}
     size, filterable_size = _size(metadata), _size(filterable)
     if filterable_size > _MAX_FILTERABLE or size > _MAX_METADATA or len(metadata) > _MAX_KEYS:
         raise RecordRefused(
@@ -117,10 +120,13 @@ def _value_size(value: Any) -> int:
 def from_vector(vector: dict[str, Any]) -> Record:
     """A record from what the service gives; its vector is empty where the service gave none."""
     metadata = dict(vector.get("metadata") or {})
-    text, content_hash = str(metadata.pop(_TEXT, "")), bytes.fromhex(str(metadata.pop(_HASH, "")))
+    text = str(metadata.pop(_TEXT, ""))
+    digest, _, unfiltered = str(metadata.pop(_HASH, "")).partition(" ")
+    if unfiltered:
+        metadata[UNFILTERED] = unfiltered
     context = metadata.pop(CONTEXT, None)
     values = np.array((vector.get("data") or {}).get("float32", []), np.float32)
-    return Record(vector["key"], text, values, metadata, context, content_hash)
+    return Record(vector["key"], text, values, metadata, context, bytes.fromhex(digest))
 
 
 def filter_document(conditions: tuple[Condition, ...]) -> dict[str, Any] | None:

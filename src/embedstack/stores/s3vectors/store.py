@@ -138,9 +138,14 @@ class S3VectorsStore:
         self.close()
 
     def _opened(self, info: CollectionInfo, found: CollectionInfo | None, index: str) -> S3VectorsCollection:
-        if found is not None:
-            found.require(info)
-        else:
+        if found is None:
+            found = self._created(info, index)
+        found.require(info)
+        return self._collection(info, index)
+
+    def _created(self, info: CollectionInfo, index: str) -> CollectionInfo:
+        """A new index's facts; those of another's where it was faster, as when a pipeline's first documents come."""
+        try:
             self._service.call(
                 "create_index",
                 indexName=index,
@@ -150,7 +155,12 @@ class S3VectorsStore:
                 metadataConfiguration={"nonFilterableMetadataKeys": NOT_FILTERABLE},
                 tags=to_tags(info),
             )
-        return self._collection(info, index)
+        except StoreError:
+            found = self._facts(index)
+            if found is None:
+                raise
+            return found
+        return info
 
     def _collection(self, info: CollectionInfo, index: str) -> S3VectorsCollection:
         return S3VectorsCollection(self._service, info, index, self._require_writable)

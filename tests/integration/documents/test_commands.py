@@ -1,0 +1,115 @@
+"""scripts/ingest.py and reindex.py: every document is in the store, or named with what to do."""
+
+import json
+
+import boto3
+import pytest
+from click.testing import CliRunner
+
+import ingest
+import reindex
+from embedstack.documents import ReadLimits
+from embedstack.errors import ConfigurationError
+
+
+@pytest.fixture
+def environment(database_url, local_aws, minilm_folder, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    variables = {
+        "AWS_ENDPOINT_URL": local_aws.url, "AWS_REGION": "us-east-1", "EMBEDDING_BACKEND": "fake",
+        "DATABASE_URL": database_url, "EMBEDSTACK_TOKENIZER": str(minilm_folder / "tokenizer.json"), "COLUMNS": "200",
+    }  # fmt: skip
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    return local_aws
+
+
+@pytest.fixture
+def bucket(environment):
+    """Makes objects."""
+    client = boto3.client("s3", region_name="us-east-1", endpoint_url=environment.url)
+    client.create_bucket(Bucket="documents")
+    yield lambda key, content: client.put_object(Bucket="documents", Key=key, Body=content)
+    for found in client.list_objects_v2(Bucket="documents").get("Contents", []):
+        client.delete_object(Bucket="documents", Key=found["Key"])
+    client.delete_bucket(Bucket="documents")
+
+
+def run(*arguments, command=ingest.main):
+    done = CliRunner().invoke(command, [*map(str, arguments)])
+    return done.exit_code, done.output
+
+
+def test_one_document_that_cannot_be_had_stops_no_other_and_each_is_named_as_it_is(bucket, monkeypatch):
+    bucket("good.txt", b"The cat sleeps.")
+    bucket("notes [draft].txt", b"")
+    bucket("a[/b].txt", b"\0\1\2" * 100)
+    bucket("large.txt", b"x" * 1001)
+    monkeypatch.setattr(ingest, "ReadLimits", lambda: ReadLimits(max_bytes=1000))
+    listed = ingest._places
+
+    def places(source, settings):
+        yield from listed(source, settings)
+        yield ingest.Place("gone [now].txt", 5, bucket="documents")
+
+    monkeypatch.setattr(ingest, "_places", places)
+    status, said = run("s3://documents/", "--collection", "commands")
+    assert status == 1
+    assert "1 of 5 documents are in commands: 1 chunks" in said
+    assert "notes [draft].txt" in said
+    assert "a[/b].txt" in said
+    assert "large.txt has 1,001 bytes, and up to 1,000 are read" in said
+    assert "gone [now].txt: An error occurred (404)" in said
+
+
+def test_two_documents_of_one_name_are_refused_before_anything_is_read(environment, tmp_path):
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "notes.txt").write_text(f"The notes of {folder}.")
+    status, said = run("a", "b", "--collection", "same-names")
+    assert status == 2
+    assert "a/notes.txt and b/notes.txt would both be notes.txt" in said
+    assert run("a", "a/notes.txt", "--collection", "same-names")[0] == 0
+    assert run(".", "--collection", "same-names")[0] == 0
+
+
+def test_a_pipeline_is_told_of_what_is_in_its_bucket(bucket, environment, tmp_path):
+    sqs = boto3.client("sqs", region_name="us-east-1", endpoint_url=environment.url)
+    url = sqs.create_queue(QueueName="told")["QueueUrl"]
+    bucket("2025/ä.txt", b"x")
+    status, said = run("s3://documents/2025/", "--queue", url)
+    assert (status, said.splitlines()[-1]) == (0, "1 documents are on the pipeline's queue")
+    [message] = sqs.receive_message(QueueUrl=url)["Messages"]
+    assert json.loads(message["Body"]) == {"bucket": "documents", "key": "2025/ä.txt"}
+    (tmp_path / "here.txt").write_text("x")
+    status, said = run("here.txt", "--queue", url)
+    assert status == 2
+    assert "here.txt is not in S3" in said
+
+
+def test_reindex_says_where_later_documents_would_be_refused(environment, tmp_path, monkeypatch):
+    (tmp_path / "a.txt").write_text("The cat sleeps.")
+    assert run("a.txt", "--collection", "reindexed")[0] == 0
+    status, said = run("--collection", "reindexed", command=reindex.main)
+    assert (status, "later" in said) == (0, False)
+    monkeypatch.setenv("EMBEDSTACK_CHUNK_TOKENS", "64")
+    status, said = run("--collection", "reindexed", command=reindex.main)
+    assert status == 0
+    assert "documents that come later will be refused" in said
+    assert "reindexed: 1 vectors of" in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "called"),
+    [((), "a of a-copy"), (("--endpoint", "b"), "b of None"), (("--endpoint", "b", "--component", "c"), "b of c")],
+)
+def test_reindex_calls_no_component_of_another_endpoint(environment, monkeypatch, arguments, called):
+    monkeypatch.setenv("SAGEMAKER_ENDPOINT", "a")
+    monkeypatch.setenv("SAGEMAKER_INFERENCE_COMPONENT", "a-copy")
+
+    def load_embedder(settings):
+        raise ConfigurationError(f"{settings.sagemaker_endpoint} of {settings.sagemaker_inference_component}")
+
+    monkeypatch.setattr(reindex, "load_embedder", load_embedder)
+    status, said = run(*arguments, command=reindex.main)
+    assert (status, said.strip()) == (2, f"error: {called}")

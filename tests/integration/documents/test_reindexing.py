@@ -1,0 +1,81 @@
+"""Another model for a collection of documents: what was before each chunk is there again, or nothing is done."""
+
+import io
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from embedstack.documents import Chunker, Ingestion, reindex
+from embedstack.documents.ingestion import collection_info
+from embedstack.embedders import FakeEmbedder
+from embedstack.errors import CollectionMismatch
+from tests.integration.documents.conftest import FAKE
+
+TEMPLATE = "{source} > {headings}: "
+MARKDOWN = b"# Pump\n\nPress the button.\n\n## Valve\n\nTurn it to the left."
+
+
+@pytest.fixture
+def other():
+    model = replace(FAKE, model_id="embedstack/other", dimensions=12, prompts={"document": "passage: "})
+    with FakeEmbedder(model) as embedder:
+        yield embedder
+
+
+@pytest.fixture
+def fill(store, embedder, minilm_folder):
+    """Makes a collection of one document."""
+
+    def fill(content=MARKDOWN, *, late=False, **cutting):
+        chunker = Chunker(minilm_folder / "tokenizer.json", 32, **cutting)
+        store.drop("reindexed")
+        collection = store.open(collection_info("reindexed", embedder, chunker, late=late))
+        Ingestion(embedder, collection, chunker, late=late).ingest("a.md", io.BytesIO(content))
+        return collection
+
+    yield fill
+    store.drop("reindexed")
+
+
+@pytest.mark.parametrize("template", ["", TEMPLATE])
+def test_each_chunk_is_embedded_as_ingestion_would(store, fill, other, minilm_folder, template):
+    chunks = fill(prefix=template).count()
+    collection = reindex(store, "reindexed", other, template=template)
+    assert (collection.count(), chunks) == (2, 2)
+    assert collection.info.prompt == f"passage: {template}"
+    [first, second] = sorted(collection.scan(), key=lambda record: record.metadata["position"])
+    headings = ["a.md > Pump: ", "a.md > Pump > Valve: "] if template else ["", ""]
+    for record, before in zip((first, second), headings, strict=True):
+        [vector] = other.embed_documents([before + record.text])
+        np.testing.assert_allclose(record.vector, vector, atol=1e-6)
+
+
+def test_documents_are_added_afterwards_where_the_new_model_cuts_alike(store, fill, minilm_folder):
+    fill(prefix=TEMPLATE)
+    with FakeEmbedder(replace(FAKE, model_id="embedstack/alike", dimensions=12)) as alike:
+        collection = reindex(store, "reindexed", alike, template=TEMPLATE)
+        before = len(alike.requests)
+        ingestion = Ingestion(alike, collection, Chunker(minilm_folder / "tokenizer.json", 32, prefix=TEMPLATE))
+        done = ingestion.ingest("a.md", io.BytesIO(MARKDOWN))
+        assert (done.embedded, done.unchanged) == (0, 2)
+        assert len(alike.requests) == before
+        assert ingestion.ingest("b.md", io.BytesIO(MARKDOWN)).embedded == 2
+
+
+@pytest.mark.parametrize(
+    ("made", "template", "said"),
+    [
+        ({"prefix": TEMPLATE}, "", "set it to what the collection has"),
+        ({}, TEMPLATE, "set it to what the collection has"),
+        ({"late": True}, "", "late chunking.*another collection"),
+        # Of a heading 120 characters are stored, and all of it was embedded.
+        ({"prefix": "{headings}: ", "content": b"# " + b"Pump " * 30 + b"\n\nPress."}, "{headings}: ", "a.md.*again"),
+    ],
+)
+def test_what_the_texts_alone_do_not_give_again_is_refused(store, fill, other, made, template, said):
+    info = fill(**made).info
+    with pytest.raises(CollectionMismatch, match=said):
+        reindex(store, "reindexed", other, template=template)
+    assert other.requests == []
+    assert store.describe("reindexed") == info
