@@ -24,6 +24,7 @@ Examples:
 @click.command(epilog=_EXAMPLES)
 @click.option("--collection", help="EMBEDSTACK_COLLECTION otherwise.")
 @click.option("--model", help="Hub id of the new model; ST_MODEL_NAME otherwise.")
+@click.option("--revision", help="Revision of it on the Hub; without --model ST_MODEL_REVISION otherwise.")
 @click.option("--endpoint", help="The endpoint that serves it; SAGEMAKER_ENDPOINT otherwise.")
 @click.option("--component", help="Its inference component there; that of SAGEMAKER_ENDPOINT otherwise.")
 @click.option("--backend", help="Where vectors come from; EMBEDDING_BACKEND otherwise.")
@@ -33,6 +34,7 @@ Examples:
 def main(
     collection: str | None,
     model: str | None,
+    revision: str | None,
     endpoint: str | None,
     component: str | None,
     backend: str | None,
@@ -47,10 +49,14 @@ def main(
     settings = load_settings(
         aws_region=region, embedstack_collection=collection, st_model_name=model, embedding_backend=backend
     )
-    # The configured component is of the configured endpoint, and of no other.
-    component = component or settings.component_of(endpoint)
-    endpoint = endpoint or settings.sagemaker_endpoint
-    settings = settings.model_copy(update={"sagemaker_endpoint": endpoint, "sagemaker_inference_component": component})
+    settings = settings.model_copy(
+        update={
+            "sagemaker_endpoint": endpoint or settings.sagemaker_endpoint,
+            # The configured component is of the configured endpoint, and the revision of the model: of no others.
+            "sagemaker_inference_component": component or settings.component_of(endpoint),
+            "st_model_revision": revision or (None if model else settings.st_model_revision),
+        }
+    )
     console = Console(highlight=False)
     with load_embedder(settings) as embedder, load_store(settings) as store:
         name = settings.embedstack_collection

@@ -65,7 +65,7 @@ def search(
 
     Raises:
         InputError: The question is empty, or longer than the model reads.
-        CollectionMismatch: The collection's vectors are another model's.
+        CollectionMismatch: The collection's vectors are another model's, or another revision's of it.
         EmbedStackError: The embedder or the store failed.
     """
     if not text.strip():
@@ -75,6 +75,11 @@ def search(
         raise CollectionMismatch(
             f"The collection {info.name} holds vectors of {info.model_id} with {info.dimensions} dimensions; questions "
             f"come from {model.model_id} with {model.dimensions}. Search with the collection's model."
+        )
+    if info.revision and model.revision and info.revision != model.revision:
+        raise CollectionMismatch(
+            f"The collection {info.name} holds vectors of {info.model_id} at revision {info.revision}; questions come "
+            f"from {model.revision} (ST_MODEL_REVISION). Search with the collection's revision."
         )
     hits = collection.search(
         embedder.embed_query(text), k,
