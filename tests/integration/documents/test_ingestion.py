@@ -313,3 +313,14 @@ def test_a_question_needs_words_and_the_collections_model(embedder, collection):
         search(embedder, collection, " \n")
     with FakeEmbedder(replace(FAKE, dimensions=4)) as other, pytest.raises(CollectionMismatch, match="8 dimensions"):
         search(other, collection, "x")
+
+
+def test_a_question_needs_the_collections_revision(store, chunker):
+    with FakeEmbedder(replace(FAKE, revision="a1")) as pinned, FakeEmbedder(replace(FAKE, revision="b2")) as other:
+        collection = store.open(collection_info("revisions", pinned, chunker))
+        try:
+            assert search(pinned, collection, "x") == []
+            with pytest.raises(CollectionMismatch, match="revision a1; questions come from b2"):
+                search(other, collection, "x")
+        finally:
+            store.drop("revisions")
