@@ -45,7 +45,7 @@ def test_every_push_is_checked_and_main_before_it_is_planned() -> None:
     assert "workflow_call" in WORKFLOWS["check"][True]
     assert (jobs["plan"]["needs"], jobs["apply"]["needs"]) == ("check", "plan")
     said = commands("check", "check")
-    for command in ("terraform fmt -check", "validate", " test", "checkov --config-file"):
+    for command in ("terraform fmt -check", "validate", " test", "make checkov"):
         assert command in said
 
 
