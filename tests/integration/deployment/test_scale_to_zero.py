@@ -42,14 +42,15 @@ def _component(stack):
 def _wait_for_copies(stack, copies):
     """Until auto scaling has moved the component, by a minute at a time."""
     for _ in range(20):
-        deadline = time.monotonic() + 0.5
-        while time.monotonic() < deadline:
+        steady, given_up = time.monotonic() + 0.5, time.monotonic() + 120
+        while time.monotonic() < given_up:
             found = _component(stack)
-            if (
-                found["InferenceComponentStatus"] == "InService"
-                and found["RuntimeConfig"]["CurrentCopyCount"] == copies
-            ):
+            runtime = found["RuntimeConfig"]
+            if found["InferenceComponentStatus"] == "InService" and runtime["CurrentCopyCount"] == copies:
                 return
+            # A copy that comes up takes this machine's time: minutes without a request meanwhile would send it away.
+            if runtime["DesiredCopyCount"] != copies and time.monotonic() > steady:
+                break
             time.sleep(0.05)
         stack.advance(60)
     raise AssertionError(_component(stack))
@@ -75,7 +76,7 @@ def _started(stack, name, *arguments):
         yield process
     finally:
         process.kill()
-        process.wait()
+        process.communicate()
 
 
 def test_sleeps_and_wakes(stack, monkeypatch):

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import boto3
+import numpy as np
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
@@ -46,8 +47,8 @@ def test_idle_endpoint_stops_and_starts_on_demand(aws: Aws, deploy: Deploy) -> N
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda _: aws.invoke("idle", "cold"), range(8)))
 
-    assert len(answers) == 8
-    assert all(answer == answers[0] for answer in answers)
+    # Rounded as the batches that they were computed in.
+    np.testing.assert_allclose(answers, [answers[0]] * 8, atol=1e-3)
     (new,) = aws.pids()
     assert new != pid
 

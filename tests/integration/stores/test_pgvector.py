@@ -111,9 +111,11 @@ def test_an_index_that_was_interrupted_is_built_again(pgvector, database_url, op
 def test_who_only_wants_what_is_missing_waits_for_nobody(pgvector, database_url):
     opened = pgvector.open(collection("half-built"))
     with psycopg.connect(database_url, autocommit=True) as other:
-        other.execute("SELECT pg_advisory_lock(%s::int, %s::int)", (0x656D62, opened.generation.id))
+        lock = (0x656D62, opened.generation.id)
+        other.execute("SELECT pg_advisory_lock(%s::int, %s::int)", lock)
         opened.optimize(only_missing=True)
         assert len(indexes(database_url, f"records_{opened.generation.id}")) == 1
+        other.execute("SELECT pg_advisory_unlock(%s::int, %s::int)", lock)
     opened.optimize(only_missing=True)
     assert len(indexes(database_url, f"records_{opened.generation.id}")) == 5
 
