@@ -13,7 +13,7 @@ from embedstack.embedders import Embedder, SageMakerEmbedder
 from embedstack.models import ModelInfo, known_model
 from embedstack.settings import Settings
 from embedstack.validation import Check, Report, Targets, validate
-from embedstack.validation_reports import to_json, to_junit
+from embedstack.validation.reports import to_json, to_junit
 from embedstack.waking import Waking
 
 _MARKS = {"passed": "[green]✓[/]", "failed": "[red]✗[/]", "skipped": "[yellow]-[/]"}

@@ -33,8 +33,8 @@ FUNCTIONS = {"ingest": ("lambda", "documents", "postgres"), "search": ("lambda",
 
 # What runs elsewhere: on an endpoint, on a developer's machine, in another application.
 _OTHER_ROOMS = {
-    "api", "deployment.py", "function_package.py", "function_wheels.py", "golden", "langchain.py", "llamaindex.py",
-    "localaws", "rollout.py", "serving", "terraform.py", "validation.py", "validation_reports.py",
+    "api", "async_endpoint.py", "deployment.py", "function_package.py", "function_wheels.py", "golden", "langchain.py",
+    "llamaindex.py", "localaws", "rollout.py", "serving", "terraform.py", "validation", "waking.py",
 }  # fmt: skip
 # Of botocore's services, those that are called; it knows some 400, in 25 MB.
 _SERVICES = {"bedrock-runtime", "kms", "s3", "s3vectors", "sagemaker-runtime", "secretsmanager", "sqs", "sts", "xray"}

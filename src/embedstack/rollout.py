@@ -16,7 +16,7 @@ from embedstack.aws import create_client, translate_error
 from embedstack.deployment import instances
 from embedstack.embedders.sagemaker_answers import read_answer
 from embedstack.errors import EmbedStackError, EndpointAsleep
-from embedstack.validation_findings import Check
+from embedstack.validation import Check
 
 if TYPE_CHECKING:
     from embedstack.settings import Settings

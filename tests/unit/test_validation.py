@@ -17,7 +17,7 @@ from embedstack.golden import golden_texts
 from embedstack.models import known_model
 from embedstack.serving.encoder import Encoder
 from embedstack.validation import Targets, validate
-from embedstack.validation_reports import to_json, to_junit
+from embedstack.validation.reports import to_json, to_junit
 from embedstack.waking import Waking
 from tests.conftest import MINILM
 

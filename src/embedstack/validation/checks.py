@@ -8,14 +8,14 @@ import numpy as np
 
 from embedstack.errors import CountMismatch, EndpointAsleep
 from embedstack.golden import golden_texts, golden_vectors
-from embedstack.validation_findings import Status
+from embedstack.validation.findings import Status
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from embedstack.deployment import Deployment
     from embedstack.embedders.base import Embedder
-    from embedstack.validation_findings import Report, Targets
+    from embedstack.validation.findings import Report, Targets
     from embedstack.waking import Waking
 
     Vectors = NDArray[np.float32]

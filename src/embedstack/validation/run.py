@@ -1,19 +1,19 @@
-"""Is a deployed endpoint right? Checks of its state, its vectors and its speed, the same on AWS and on this machine."""
+"""Runs the checks of an endpoint in their order, and gathers what they find."""
 
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from embedstack.errors import EmbedStackError
-from embedstack.validation_checks import EndpointChecks
-from embedstack.validation_findings import Check, Report, Status, Targets
+from embedstack.validation.checks import EndpointChecks
+from embedstack.validation.findings import Check, Report, Targets
 
 if TYPE_CHECKING:
     from embedstack.deployment import Deployment
     from embedstack.embedders.base import Embedder
     from embedstack.waking import Waking
 
-__all__ = ["Check", "Report", "Status", "Targets", "validate"]
+__all__ = ["validate"]
 
 # Without these every further check would fail for the same reason, after a timeout each.
 _PREREQUISITES = {"status", "first call"}

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 if TYPE_CHECKING:
-    from embedstack.validation_findings import Report
+    from embedstack.validation.findings import Report
 
 __all__ = ["to_json", "to_junit"]
 
