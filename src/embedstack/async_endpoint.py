@@ -1,7 +1,6 @@
 """An endpoint that takes its requests from a queue: the request by ``InvokeEndpointAsync``, the answer from S3."""
 
 import contextlib
-import json
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from embedstack.confidential import confidential
 from embedstack.embedders.base import Embedder
 from embedstack.embedders.batching import Limits
 from embedstack.embedders.sagemaker_answers import JSON, read_answer
+from embedstack.embedders.sagemaker_requests import ENVELOPE_BYTES, json_bytes, request_body, text_bytes
 from embedstack.errors import ConfigurationError, EndpointUnavailable, ModelFailed
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ class AsyncEndpoint:
 
     def _take(self, location: str) -> tuple[bytes, str]:
         """Read an object and remove it."""
-        bucket, _, key = location.removeprefix("s3://").partition("/")
+        bucket, key = _bucket_and_key(location)
         found = self._s3.get_object(Bucket=bucket, Key=key)
         with found["Body"] as stream:
             content = stream.read()
@@ -120,7 +120,7 @@ class AsyncEndpoint:
         waited = f"{self.name} took a request, and gave no answer within {self._wait_seconds:.0f} s"
         if denied:
             # Without s3:ListBucket an object that is not there is denied too.
-            bucket = str(location).removeprefix("s3://").partition("/")[0]
+            bucket, _ = _bucket_and_key(str(location))
             return AnswerOutOfReach(
                 f"{waited} that these credentials may read: allow s3:GetObject in the bucket {bucket}, and "
                 "s3:ListBucket on it."
@@ -150,25 +150,21 @@ class AsyncEmbedder(Embedder):
         self._endpoint = endpoint
         self._truncate = truncate
 
-    # The members' names, the options and the brackets of a request.
-    envelope_bytes = 192
+    envelope_bytes = ENVELOPE_BYTES
 
     def request_bytes(self, text: str) -> int:
         """Bytes of the text and its comma as JSON."""
-        return len(_json_bytes(text)) + 2
+        return text_bytes(text)
 
     def embed_batch(self, texts: Sequence[str], kind: "Kind") -> "NDArray[np.float32]":
         """One ``InvokeEndpointAsync``; see :meth:`Embedder.embed_batch`."""
         del kind  # its prompt is part of the texts
-        body: dict[str, Any] = {
-            "inputs": list(texts), "normalize": self.info.normalized, "truncate": self._truncate,
-        }  # fmt: skip
-        if self.info.shortened_from is not None:
-            body["dimensions"] = self.info.dimensions
-        content, content_type = self._endpoint.ask(_json_bytes(body))
+        body = request_body(self.info, texts, truncate=self._truncate)
+        content, content_type = self._endpoint.ask(json_bytes(body))
         self.received()
         return read_answer(content, content_type, pooling=None, normalized=self.info.normalized)
 
 
-def _json_bytes(value: Any) -> bytes:
-    return json.dumps(value, ensure_ascii=False).encode("utf-8")
+def _bucket_and_key(location: str) -> tuple[str, str]:
+    bucket, _, key = location.removeprefix("s3://").partition("/")
+    return bucket, key

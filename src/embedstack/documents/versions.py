@@ -100,6 +100,13 @@ def _unpack(first_id: str, packed: str) -> frozenset[str] | None:
     return frozenset(f"{first_id}-{digests[start : start + _ID_BYTES].hex()}" for start in starts)
 
 
+def _delete_others(collection: Collection, source: str, document: str) -> int:
+    """Delete the records of a document's other versions, which the store looks for; how many there were."""
+    # Not the first chunk, which every version writes under the same id: another invocation may just have written it
+    # with records of its own, and without it nobody would look for those.
+    return collection.delete_where({"source": source, "document": {"$ne": document}, "position": {"$gt": 0}})
+
+
 def _batch(first: Record, records: Iterable[Record]) -> list[Record]:
     """The first chunk before the others, so that no other is stored without it."""
     return [first, *(record for record in records if record.id != first.id)]
@@ -126,19 +133,13 @@ class _FilteredVersions:
     def finish(self, first: Record, records: Sequence[Record]) -> int:
         if records:
             self.store(first, records)
-        return self._delete_others() if self._may_be_others else 0
+        return _delete_others(self._collection, self._source, self._document) if self._may_be_others else 0
 
     def remove(self) -> int:
         # The first chunk first: what another call stores from here on brings it along, so that where there are records
         # it is there, and whoever looks again finds them.
         first = self._collection.delete([first_chunk_id(self._source)])
         return first + self._collection.delete_where({"source": self._source, "position": {"$gt": 0}})
-
-    def _delete_others(self) -> int:
-        # Not the first chunk, which every version writes under the same id: another invocation may just have written
-        # it with records of its own, and without it nobody would look for those.
-        others = {"source": self._source, "document": {"$ne": self._document}, "position": {"$gt": 0}}
-        return self._collection.delete_where(others)
 
 
 class _JournaledVersions:
@@ -231,5 +232,4 @@ class _JournaledVersions:
         return self._collection.delete(left) if left else 0
 
     def _list_others(self) -> int:
-        others = {"source": self._source, "document": {"$ne": self._document}, "position": {"$gt": 0}}
-        return self._collection.delete_where(others)
+        return _delete_others(self._collection, self._source, self._document)

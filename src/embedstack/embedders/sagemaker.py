@@ -10,6 +10,7 @@ from embedstack.aws import AwsClient, translate_error
 from embedstack.embedders.base import Embedder
 from embedstack.embedders.batching import Limits
 from embedstack.embedders.sagemaker_answers import JSON, NPY, ClientPooling, read_answer, read_spans
+from embedstack.embedders.sagemaker_requests import ENVELOPE_BYTES, json_bytes, request_body, text_bytes
 from embedstack.errors import EndpointError, InputError, ModelFailed
 from embedstack.settings import Settings, load_settings
 
@@ -91,12 +92,11 @@ class SageMakerEmbedder(Embedder):
         self._gives_arrays: bool | None = None if client_pooling is None else False
         self._has_answered = False
 
-    # The members' names, the options and the brackets of a request.
-    envelope_bytes = 192
+    envelope_bytes = ENVELOPE_BYTES
 
     def request_bytes(self, text: str) -> int:
         """Bytes of the text and its comma as JSON."""
-        return len(_json_bytes(text)) + 2
+        return text_bytes(text)
 
     def hand_over_retries(self) -> None:
         """Leave retries to a wrapper."""
@@ -105,7 +105,7 @@ class SageMakerEmbedder(Embedder):
     def embed_batch(self, texts: Sequence[str], kind: "Kind") -> "NDArray[np.float32]":
         """One ``InvokeEndpoint``; see :meth:`Embedder.embed_batch`."""
         del kind  # its prompt is part of the texts
-        body = _json_bytes(self._request(texts))
+        body = json_bytes(self._request(texts))
         if self._gives_arrays is None and self._has_answered:
             content, content_type = self._probe_arrays(body)
         else:
@@ -122,7 +122,7 @@ class SageMakerEmbedder(Embedder):
         del kind  # its prompt is part of the texts
         # Not cut: a span in what was cut off would have no vector.
         body = {**self._request(texts), "truncate": False, "spans": spans, "encoding_format": "base64"}
-        content, _ = self._invoke(_json_bytes(body), JSON)
+        content, _ = self._invoke(json_bytes(body), JSON)
         self.received()
         return read_spans(content, self.endpoint)
 
@@ -132,7 +132,7 @@ class SageMakerEmbedder(Embedder):
         Raises:
             EmbedStackError: As :meth:`Embedder.embed`.
         """
-        content, _ = self._invoke(_json_bytes(body), JSON)
+        content, _ = self._invoke(json_bytes(body), JSON)
         try:
             return json.loads(content)
         except ValueError as error:
@@ -141,9 +141,7 @@ class SageMakerEmbedder(Embedder):
             ) from error
 
     def _request(self, texts: Sequence[str]) -> dict[str, Any]:
-        body: dict[str, Any] = {"inputs": list(texts), "normalize": self.info.normalized, "truncate": self.truncate}
-        if self.info.shortened_from is not None:
-            body["dimensions"] = self.info.dimensions
+        body = request_body(self.info, texts, truncate=self.truncate)
         if self._client_pooling is not None and self.truncate:
             # How transformers' pipeline is told; the servers that give pooled vectors read `truncate`.
             body["parameters"] = {"truncation": True}
@@ -174,8 +172,3 @@ class SageMakerEmbedder(Embedder):
             return self._client.call(call)
         except (BotoCoreError, ClientError) as error:
             raise translate_error(error, endpoint=self.endpoint, region=self._client.region) from error
-
-
-def _json_bytes(value: Any) -> bytes:
-    # Not ASCII with escapes: these would swell a Chinese text to twice its size.
-    return json.dumps(value, ensure_ascii=False).encode("utf-8")
