@@ -1,8 +1,10 @@
 """What all tests share."""
 
+import functools
 import os
 from pathlib import Path
 
+import botocore.session
 import pytest
 
 from embedstack.model_files import find_model_folder
@@ -13,6 +15,8 @@ os.environ["LOCALAWS_CHECK_ANSWERS"] = "1"
 # Terraform spends a third of its processor time on collecting garbage, most of it of the provider's schema; there is
 # memory enough for each of its short commands to do that less often.
 os.environ.setdefault("GOGC", "400")
+# Each of boto3's sessions parses what botocore knows of endpoints and services anew; here one parses it for all.
+botocore.session.create_loader = functools.cache(botocore.session.create_loader)  # type: ignore[attr-defined]
 
 # What takes minutes, the longest first: workers take files in this order, and none is left alone with one in the end.
 LONGEST = (
