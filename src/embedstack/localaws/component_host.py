@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
     from embedstack.localaws.component_specs import ComponentSpec
     from embedstack.localaws.config import LocalAwsConfig
+    from embedstack.localaws.container_runtime import ContainerRuntime
     from embedstack.localaws.instance_pools import InstancePool
     from embedstack.localaws.metrics import MetricRecorder
-    from embedstack.localaws.pidfiles import PidFiles
 
 __all__ = ["COPY_COUNT", "ComponentCopies", "ComponentHost"]
 
@@ -35,7 +35,7 @@ class ComponentHost:
         self,
         config: "LocalAwsConfig",
         state_dir: "Path",
-        pids: "PidFiles",
+        runtime: "ContainerRuntime",
         metrics: "MetricRecorder",
         run: "Callable[[Callable[[], None]], None]",
     ) -> None:
@@ -44,13 +44,13 @@ class ComponentHost:
         Args:
             config: Limits and durations.
             state_dir: Where artefacts are unpacked.
-            pids: Where processes are recorded.
+            runtime: Starts containers.
             metrics: Where the copies' load is recorded, until they are gone.
             run: Runs a long operation in the background.
         """
         self._config = config
         self._state_dir = state_dir
-        self._pids = pids
+        self._runtime = runtime
         self._metrics = metrics
         self._run = run
         self._lock = threading.Lock()
@@ -66,7 +66,7 @@ class ComponentHost:
         pool: "InstancePool",
     ) -> InferenceComponent:
         """Make a component and start bringing it up."""
-        launcher = CopyLauncher(self._config, self._pids, self._state_dir)
+        launcher = CopyLauncher(self._config, self._runtime, self._state_dir)
         component = InferenceComponent(arn, endpoint_arn, tags, spec, copies, pool, launcher)
         with self._lock:
             self._components[_key(component)] = component

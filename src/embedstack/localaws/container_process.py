@@ -6,7 +6,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections import deque
@@ -21,11 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from embedstack.localaws.config import LocalAwsConfig
+    from embedstack.localaws.container_runtime import Container, ContainerRuntime
     from embedstack.localaws.images import Dialect
-    from embedstack.localaws.pidfiles import PidFiles
 
-#: Variables of this machine that a container inherits: what Python and its libraries need in order to start.
-_INHERITED = ("HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PATH", "PYTHONPATH", "TMPDIR", "TZ")
 _TAIL_LINES = 10
 #: A dying process closes its sockets a little before it can be reaped.
 _DEATH_NOTICE_SECONDS = 0.25
@@ -94,17 +91,22 @@ class ContainerProcess:
     """A running model server. Use from several threads at once is fine."""
 
     def __init__(
-        self, plan: LaunchPlan, config: "LocalAwsConfig", pids: "PidFiles", on_line: "Callable[[str], None]"
+        self, plan: LaunchPlan, config: "LocalAwsConfig", runtime: "ContainerRuntime", on_line: "Callable[[str], None]"
     ) -> None:
-        """Start the process; it serves once ``wait_until_ready`` returned."""
+        """Start the process; it serves once ``wait_until_ready`` returned.
+
+        Raises:
+            OSError: The system does not give another process.
+        """
         self._config = config
-        self._pids = pids
+        self._runtime = runtime
         self._on_line = on_line
         self._tail: deque[str] = deque(maxlen=_TAIL_LINES)
         with socket.create_server(("127.0.0.1", 0), backlog=1024) as listener:
             port = listener.getsockname()[1]
-            self._process = self._spawn(plan, listener)
-        pids.add(self._process.pid)
+            self._container = runtime.start(listener)
+        self._process = self._container.process
+        _tell(self._container, plan)
         self._reader = threading.Thread(target=self._read_output, name=f"log-{self._process.pid}", daemon=True)
         self._reader.start()
         self._pool = urllib3.HTTPConnectionPool("127.0.0.1", port, maxsize=_CONNECTIONS, retries=False)
@@ -200,49 +202,39 @@ class ContainerProcess:
                 self._process.wait()
         self._reader.join(timeout=5)
         self._pool.close()
-        if self._process.stdin:
-            with contextlib.suppress(OSError):
-                self._process.stdin.close()
-        if self._process.stdout and not self._reader.is_alive():
-            self._process.stdout.close()
-        self._pids.remove(self._process.pid)
+        # What was not flushed may have nobody to read it.
+        with contextlib.suppress(OSError):
+            self._container.input.close()
+        if not self._reader.is_alive():
+            self._container.output.close()
+        self._runtime.forget(self._container)
 
     def _signal(self, number: signal.Signals) -> None:
         """Signal the container's whole process group: a server may have workers."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, number)
 
-    def _spawn(self, plan: LaunchPlan, listener: socket.socket) -> "subprocess.Popen[bytes]":
-        inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
-        command = [sys.executable, "-m", "embedstack.localaws.container", plan.label]
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            env={**inherited, "PYTHONUNBUFFERED": "1", **plan.environment},
-            pass_fds=(listener.fileno(),),
-            start_new_session=True,
-        )
-        specification: dict[str, Any] = {
-            "dialect": plan.dialect,
-            "model_folder": str(plan.model_folder),
-            "model_id": plan.model_id,
-            "listener": listener.fileno(),
-        }
-        # Standard input stays open as a lifeline: the container exits when its reading end reports that we are gone.
-        # The specification goes through it too, because a command line is visible to every user of the machine.
-        if process.stdin is not None:
-            with contextlib.suppress(BrokenPipeError):
-                process.stdin.write(json.dumps(specification).encode() + b"\n")
-                process.stdin.flush()
-        return process
-
     def _read_output(self) -> None:
-        if self._process.stdout is None:
-            return
-        for raw in iter(lambda: self._process.stdout.readline(65536), b""):  # type: ignore[union-attr]
+        for raw in iter(lambda: self._container.output.readline(65536), b""):
             line = raw.decode("utf-8", errors="replace").rstrip("\n")
             if line.strip():
                 self._tail.append(line)
                 self._on_line(line)
+
+
+def _tell(container: "Container", plan: LaunchPlan) -> None:
+    """Say what to serve.
+
+    Standard input stays open as a lifeline: the container exits when its reading end reports that we are gone. The
+    specification goes through it too, because a command line is visible to every user of the machine.
+    """
+    specification: dict[str, Any] = {
+        "dialect": plan.dialect,
+        "model_folder": str(plan.model_folder),
+        "model_id": plan.model_id,
+        "label": plan.label,
+        "environment": dict(plan.environment),
+    }
+    with contextlib.suppress(BrokenPipeError):
+        container.input.write(json.dumps(specification).encode() + b"\n")
+        container.input.flush()

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from embedstack.localaws.component_specs import ComponentSpec
     from embedstack.localaws.config import LocalAwsConfig
-    from embedstack.localaws.pidfiles import PidFiles
+    from embedstack.localaws.container_runtime import ContainerRuntime
 
 __all__ = ["CopyLauncher"]
 
@@ -23,16 +23,16 @@ __all__ = ["CopyLauncher"]
 class CopyLauncher:
     """Starts the copies of one component; two fleets of them for as long as one takes over from the other."""
 
-    def __init__(self, config: "LocalAwsConfig", pids: "PidFiles", state_dir: "Path") -> None:
+    def __init__(self, config: "LocalAwsConfig", runtime: "ContainerRuntime", state_dir: "Path") -> None:
         """Prepare a launcher.
 
         Args:
             config: Limits and durations.
-            pids: Where processes are recorded.
+            runtime: Starts containers.
             state_dir: Where artefacts are unpacked.
         """
         self._config = config
-        self._pids = pids
+        self._runtime = runtime
         self._state_dir = state_dir
         self._lock = threading.Lock()
         self._stopped_for: str | None = None
@@ -53,7 +53,7 @@ class CopyLauncher:
         fleet = Fleet(
             spec.launch_template(self._config),
             self._config,
-            self._pids,
+            self._runtime,
             work_dir,
             size=copies,
             least_outstanding=least_outstanding,

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from embedstack.localaws.config import LocalAwsConfig
+    from embedstack.localaws.container_runtime import ContainerRuntime
     from embedstack.localaws.data_capture import DataCapture
-    from embedstack.localaws.pidfiles import PidFiles
     from embedstack.localaws.variants import VariantSpec
 
 
@@ -33,7 +33,7 @@ class Deployment:
         config_name: str,
         specs: "Sequence[VariantSpec]",
         config: "LocalAwsConfig",
-        pids: "PidFiles",
+        runtime: "ContainerRuntime",
         state_dir: "Path",
         *,
         empty: bool = False,
@@ -45,7 +45,7 @@ class Deployment:
             config_name: Name of its endpoint configuration.
             specs: Its variants.
             config: Limits and durations.
-            pids: Where processes are recorded.
+            runtime: Starts containers.
             state_dir: Where artefacts are unpacked.
             empty: Whether it begins without instances.
             capture: Where requests and answers are recorded; None for nowhere.
@@ -54,7 +54,7 @@ class Deployment:
         self.capture = capture
         self.created = utc_now()
         self._work_dir = state_dir / "models" / uuid.uuid4().hex
-        self.variants = [Variant(spec, config, pids, self._work_dir, empty=empty) for spec in specs]
+        self.variants = [Variant(spec, config, runtime, self._work_dir, empty=empty) for spec in specs]
 
     def start(self) -> None:
         """Start all variants at the same time.

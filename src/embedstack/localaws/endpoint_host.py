@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
     from embedstack.localaws.capacity import VariantChange
     from embedstack.localaws.config import LocalAwsConfig
+    from embedstack.localaws.container_runtime import ContainerRuntime
     from embedstack.localaws.metrics import MetricRecorder
-    from embedstack.localaws.pidfiles import PidFiles
     from embedstack.localaws.simulated_time import SimulatedTime
     from embedstack.localaws.variants import Variant
 
@@ -53,7 +53,7 @@ class EndpointHost:
         self,
         config: "LocalAwsConfig",
         state_dir: "Path",
-        pids: "PidFiles",
+        runtime: "ContainerRuntime",
         metrics: "MetricRecorder",
         time: "SimulatedTime",
     ) -> None:
@@ -62,11 +62,11 @@ class EndpointHost:
         self.metrics = metrics
         self.time = time
         self._state_dir = state_dir
-        self._pids = pids
+        self._runtime = runtime
         self._endpoints: set[Endpoint] = set()
         self._threads: set[threading.Thread] = set()
         self._lock = threading.Lock()
-        self.components = ComponentHost(config, state_dir, pids, metrics, self.run)
+        self.components = ComponentHost(config, state_dir, runtime, metrics, self.run)
         self._scalable_dimensions: dict[str, ScalableFinder] = {
             INSTANCE_COUNT: self._find_instances,
             PROVISIONED_CONCURRENCY: self._find_concurrency,
@@ -189,7 +189,13 @@ class EndpointHost:
             DataCapture(settings.data_capture, self.time) if settings.data_capture and settings.captures_data else None
         )
         return Deployment(
-            settings.config_name, settings.specs, self.config, self._pids, self._state_dir, empty=empty, capture=capture
+            settings.config_name,
+            settings.specs,
+            self.config,
+            self._runtime,
+            self._state_dir,
+            empty=empty,
+            capture=capture,
         )
 
     def _find_variant(self, account_id: str, region: str, resource_id: str) -> "tuple[Endpoint, Variant] | None":

@@ -15,8 +15,8 @@ from embedstack.localaws.threads import at_the_same_time
 
 if TYPE_CHECKING:
     from embedstack.localaws.config import LocalAwsConfig
+    from embedstack.localaws.container_runtime import ContainerRuntime
     from embedstack.localaws.launch_template import LaunchTemplate
-    from embedstack.localaws.pidfiles import PidFiles
 
 __all__ = ["Fleet", "FleetRetired", "FleetThrottled", "Lease", "NoCapacity"]
 
@@ -63,7 +63,7 @@ class Fleet:
         self,
         template: "LaunchTemplate",
         config: "LocalAwsConfig",
-        pids: "PidFiles",
+        runtime: "ContainerRuntime",
         work_dir: Path,
         *,
         size: int,
@@ -76,7 +76,7 @@ class Fleet:
         Args:
             template: What each container is.
             config: Limits and durations.
-            pids: Where processes are recorded.
+            runtime: Starts containers.
             work_dir: Where an artefact is unpacked.
             size: How many containers.
             max_concurrency: Most requests in flight; None for no limit.
@@ -88,7 +88,7 @@ class Fleet:
         self.least_outstanding = least_outstanding
         self._template = template
         self._config = config
-        self._pids = pids
+        self._runtime = runtime
         self._work_dir = work_dir
         self._lock = threading.Lock()
         self._scaling = threading.Lock()
@@ -238,7 +238,7 @@ class Fleet:
         _retire_all(going, self._config.drain_timeout)
 
     def _new_members(self, count: int) -> list[ModelContainer]:
-        return [ModelContainer(self._template, self._shared_plan, self._config, self._pids) for _ in range(count)]
+        return [ModelContainer(self._template, self._shared_plan, self._config, self._runtime) for _ in range(count)]
 
     def _shared_plan(self) -> LaunchPlan:
         """What to run, found once for all containers."""

@@ -12,8 +12,8 @@ from embedstack.localaws.logs import ContainerLog
 
 if TYPE_CHECKING:
     from embedstack.localaws.config import LocalAwsConfig
+    from embedstack.localaws.container_runtime import ContainerRuntime
     from embedstack.localaws.launch_template import LaunchTemplate
-    from embedstack.localaws.pidfiles import PidFiles
 
 __all__ = ["ContainerFailed", "ModelContainer"]
 
@@ -33,7 +33,7 @@ class ModelContainer:
         template: "LaunchTemplate",
         plan: Callable[[], LaunchPlan],
         config: "LocalAwsConfig",
-        pids: "PidFiles",
+        runtime: "ContainerRuntime",
     ) -> None:
         """Prepare a container; nothing runs yet.
 
@@ -41,12 +41,12 @@ class ModelContainer:
             template: What it is.
             plan: What to run; may raise LaunchError.
             config: Limits and durations.
-            pids: Where its process is recorded.
+            runtime: Starts containers.
         """
         self._template = template
         self._plan = plan
         self._config = config
-        self._pids = pids
+        self._runtime = runtime
         self._changed = threading.Condition()
         self._retired = False
         self._cancelled = threading.Event()
@@ -183,7 +183,7 @@ class ModelContainer:
             raise
         if self._cancelled.is_set():
             raise LaunchError("The container is not wanted any more.")
-        process = ContainerProcess(plan, self._config, self._pids, log.write)
+        process = ContainerProcess(plan, self._config, self._runtime, log.write)
         try:
             process.wait_until_ready(deadline, self._cancelled)
         except ContainerStartError:

@@ -24,6 +24,7 @@ from embedstack.localaws.autoscaling.service import AutoScaling
 from embedstack.localaws.cloudwatch.monitoring import Monitoring
 from embedstack.localaws.config import LocalAwsConfig
 from embedstack.localaws.conformance import AnswerCheck
+from embedstack.localaws.container_runtime import ContainerRuntime
 from embedstack.localaws.databases.host import DatabaseHost, remove_databases
 from embedstack.localaws.endpoint_host import EndpointHost
 from embedstack.localaws.errors import LocalAwsError
@@ -65,6 +66,7 @@ class LocalAws:
         self._host: EndpointHost | None = None
         self._services: list[AlarmEvaluator | AutoScaling | AsyncInference | FunctionHost | DatabaseHost] = []
         self._pids: PidFiles | None = None
+        self._runtime: ContainerRuntime | None = None
         self._thread: threading.Thread | None = None
 
     @property
@@ -142,7 +144,8 @@ class LocalAws:
         simulated = SimulatedTime(config.clock_speed)
         monitoring = Monitoring(simulated)
         recorder = MetricRecorder(simulated, monitoring.metrics)
-        self._host = EndpointHost(config, state_dir, self._pids, recorder, simulated)
+        self._runtime = ContainerRuntime(self._pids)
+        self._host = EndpointHost(config, state_dir, self._runtime, recorder, simulated)
         scaling = AutoScaling(self._host.scalable, monitoring)
         self._host.is_scalable_target = scaling.is_target
         queues = AsyncInference(self._host)
@@ -184,6 +187,9 @@ class LocalAws:
         if self._host is not None:
             self._host.close()
             self._host = None
+        if self._runtime is not None:
+            self._runtime.close()
+            self._runtime = None
         if self._server is not None:
             self._server.server_close()
             self._server = None

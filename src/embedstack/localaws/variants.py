@@ -13,8 +13,8 @@ from embedstack.localaws.logs import console_link
 if TYPE_CHECKING:
     from embedstack.localaws.config import LocalAwsConfig
     from embedstack.localaws.container_process import ContainerStartError
+    from embedstack.localaws.container_runtime import ContainerRuntime
     from embedstack.localaws.metrics import VariantId
-    from embedstack.localaws.pidfiles import PidFiles
     from embedstack.localaws.stages import Stage
 
 
@@ -102,7 +102,7 @@ class Variant:
         self,
         spec: VariantSpec,
         config: "LocalAwsConfig",
-        pids: "PidFiles",
+        runtime: "ContainerRuntime",
         work_dir: Path,
         *,
         empty: bool = False,
@@ -112,7 +112,7 @@ class Variant:
         Args:
             spec: What the variant is.
             config: Limits and durations.
-            pids: Where its processes are recorded.
+            runtime: Starts containers.
             work_dir: Where an artefact is unpacked.
             empty: Whether its fleet begins without instances.
         """
@@ -121,7 +121,7 @@ class Variant:
         self.weight = spec.weight
         self.stage: Stage | None = None
         size = 1 if spec.serverless else spec.instances
-        self.fleet = Fleet(spec.launch_template(config), config, pids, work_dir, size=0 if empty else size)
+        self.fleet = Fleet(spec.launch_template(config), config, runtime, work_dir, size=0 if empty else size)
         self.fleet.least_outstanding = spec.routes_by_load
         self._apply_serverless()
 
