@@ -46,7 +46,7 @@ from embedstack.localaws.chaos import RandomKills, Victim
 from embedstack.localaws.faults import FAULTS_PATH
 from embedstack.models import known_model
 from embedstack.settings import load_settings
-from hostile_documents import HOSTILE, ODD_KEYS
+from hostile_documents import ODD_KEYS, hostile_documents
 from sample_documents import FORMATS, Article, articles
 from temporary_stack import TemporaryStack, temporary_stack
 
@@ -113,7 +113,7 @@ def redrive(pipeline: DeployedPipeline, expected: Chunks) -> int:
 def run(options: argparse.Namespace) -> dict[str, Any]:
     """Deploy, feed, wait, and measure."""
     documents = make_documents(options.documents)
-    hostile = {source: reason for source, (_, reason) in HOSTILE.items()} if options.faults else {}
+    hostile = {source: reason for source, (_, reason) in hostile_documents().items()} if options.faults else {}
     documents |= ODD_KEYS if options.faults else {}
     with deployed(options.concurrency, options.store) as (pipeline, stack):
         with FakeEmbedder(known_model(MODEL)) as embedder:
@@ -126,7 +126,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         kills = RandomKills(stack.running.state_dir, seed=options.seed, interval=options.interval, kinds=kinds)
         with ProcessorTime(stack.running.state_dir, stack.running.pid) as used:
             with kills if options.faults else nullcontext():
-                upload(pipeline, documents | {source: HOSTILE[source][0] for source in hostile})
+                upload(pipeline, documents | {source: hostile_documents()[source][0] for source in hostile})
                 # The end of it is left in peace, so that it has one.
                 pipeline.wait(options.patience, on_look=lambda left: kills.stop() if left < 50 else None)
             seconds = time.perf_counter() - started

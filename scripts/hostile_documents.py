@@ -1,11 +1,12 @@
 """Documents that cannot be read, and names that are easily mistaken: what people upload by accident, or to do harm."""
 
+import functools
 import io
 import json
 import zipfile
 from typing import Any, BinaryIO
 
-__all__ = ["HOSTILE", "ODD_KEYS", "long_text"]
+__all__ = ["ODD_KEYS", "hostile_documents", "long_text"]
 
 _BLOCK = b" " * (1 << 20)
 # More than a docx file may inflate to (ReadLimits.max_inflated_bytes).
@@ -81,21 +82,24 @@ def _locked_pdf() -> bytes:
     )
 
 
-#: Content and the reason that it is refused for (``DocumentRefused.reason``), by name.
-HOSTILE: dict[str, tuple[bytes, str]] = {
-    "hostile/bomb.docx": (_bomb(), "too_large"),
-    "hostile/picture.txt": (b"\x89PNG\r\n\x1a\n" + bytes(5_000), "not_text"),
-    "hostile/program.md": (b"\x7fELF\x02\x01" + bytes(range(256)) * 40, "not_text"),
-    "hostile/locked.pdf": (_locked_pdf(), "encrypted"),
-    "hostile/broken.pdf": (b"%PDF-1.7\n" + bytes(range(256)) * 20, "corrupt"),
-    "hostile/empty.txt": (b"", "empty"),
-    "hostile/blank.html": (b"<!doctype html><html><body> </body></html>", "empty"),
-    "hostile/half a character.txt": (b"\xff\xfe" + _TEXT.encode("utf-16-le") + b"\x00\xd8A\x00", "undecodable"),
-    "hostile/another encoding's mark.txt": (b"\xef\xbb\xbf" + "Später fällig. ".encode("latin-1"), "undecodable"),
-    "hostile/cut off.jsonl": (json.dumps({"text": _TEXT}).encode() + b'\n{"text": "Invoi', "corrupt"),
-    "hostile/program.exe": (b"MZ" + bytes(2_000), "unsupported"),
-    "hostile/climbs/%2e%2e/etc/passwd": (b"root\0x\0" * 50, "not_text"),
-}
+@functools.cache
+def hostile_documents() -> dict[str, tuple[bytes, str]]:
+    """Content and the reason that it is refused for (``DocumentRefused.reason``), by name."""
+    return {
+        "hostile/bomb.docx": (_bomb(), "too_large"),
+        "hostile/picture.txt": (b"\x89PNG\r\n\x1a\n" + bytes(5_000), "not_text"),
+        "hostile/program.md": (b"\x7fELF\x02\x01" + bytes(range(256)) * 40, "not_text"),
+        "hostile/locked.pdf": (_locked_pdf(), "encrypted"),
+        "hostile/broken.pdf": (b"%PDF-1.7\n" + bytes(range(256)) * 20, "corrupt"),
+        "hostile/empty.txt": (b"", "empty"),
+        "hostile/blank.html": (b"<!doctype html><html><body> </body></html>", "empty"),
+        "hostile/half a character.txt": (b"\xff\xfe" + _TEXT.encode("utf-16-le") + b"\x00\xd8A\x00", "undecodable"),
+        "hostile/another encoding's mark.txt": (b"\xef\xbb\xbf" + "Später fällig. ".encode("latin-1"), "undecodable"),
+        "hostile/cut off.jsonl": (json.dumps({"text": _TEXT}).encode() + b'\n{"text": "Invoi', "corrupt"),
+        "hostile/program.exe": (b"MZ" + bytes(2_000), "unsupported"),
+        "hostile/climbs/%2e%2e/etc/passwd": (b"root\0x\0" * 50, "not_text"),
+    }
+
 
 #: Content that is read, by names and in encodings that are easily mistaken.
 ODD_KEYS: dict[str, bytes] = {

@@ -59,11 +59,12 @@ class _Copies:
     def __init__(self, control: socket.socket) -> None:
         # Threads are not copied: numpy's linear algebra, which serving does not use, would start some.
         os.environ["OPENBLAS_NUM_THREADS"] = "1"
+        # What is imported is there for good: a copy that looks through it for garbage would copy the memory too.
+        gc.disable()
         import embedstack.localaws.dialects  # noqa: F401, PLC0415 - what copies are spared
 
-        # What is there by now is there for good: a copy that looks through it for garbage copies the memory too.
-        gc.collect()
         gc.freeze()
+        gc.enable()
         self._control = control
         self._status: dict[int, int] = {}
         self._read_wakeup, self._write_wakeup = socket.socketpair()

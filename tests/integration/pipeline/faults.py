@@ -10,7 +10,7 @@ from pipeline_audit import Chunks, DeployedPipeline, cut
 
 from embedstack.localaws.chaos import RandomKills, Victim
 from embedstack.localaws.faults import FAULTS_PATH
-from hostile_documents import HOSTILE, ODD_KEYS
+from hostile_documents import ODD_KEYS, hostile_documents
 from sample_documents import FORMATS, articles
 from tests.integration.conftest import Stack
 from tests.integration.pipeline.deployment import Running
@@ -34,8 +34,8 @@ class Ingested:
     def assert_each_is_there_once_or_aside(self) -> None:
         """What can be read is stored once and whole, and what cannot is set aside with its reason."""
         assert self.stored == self.expected
-        assert self.reasons.keys() == HOSTILE.keys()
-        for source, (_, reason) in HOSTILE.items():
+        assert self.reasons.keys() == hostile_documents().keys()
+        for source, (_, reason) in hostile_documents().items():
             assert self.reasons[source].startswith(f"DocumentRefused: {reason}: ")
 
     def assert_nothing_is_embedded_twice(self) -> None:
@@ -59,7 +59,10 @@ def ingest_under_faults(running: Running, count: int, kinds: Collection[Victim],
     pipeline = running.pipeline
     _set_faults(running.stack, throttled=0.2, failing=0.05)
     with RandomKills(running.stack.running.state_dir, seed=11, interval=2, most=most, kinds=kinds) as chaos:
-        for source, content in {**good, **{name: content for name, (content, _) in HOSTILE.items()}}.items():
+        for source, content in {
+            **good,
+            **{name: content for name, (content, _) in hostile_documents().items()},
+        }.items():
             pipeline.upload(source, content)
         pipeline.wait(PATIENCE)
     _set_faults(running.stack, throttled=0, failing=0)

@@ -9,7 +9,7 @@ from hashlib import sha256
 
 import pytest
 
-from hostile_documents import HOSTILE, ODD_KEYS, long_text
+from hostile_documents import ODD_KEYS, hostile_documents, long_text
 from tests.integration.conftest import REPOSITORY
 from tests.integration.pipeline.faults import PATIENCE, ingest_under_faults
 
@@ -138,7 +138,7 @@ def test_a_folder_goes_in_once_and_is_found(ingested, script, tmp_path):
     folder.mkdir()
     (folder / "moon.md").write_text("# The moon\n\nIt is made of green cheese.\n")
     (folder / "sun.txt").write_text("The sun is made of hydrogen and helium.\n")
-    (folder / "locked.pdf").write_bytes(HOSTILE["hostile/locked.pdf"][0])
+    (folder / "locked.pdf").write_bytes(hostile_documents()["hostile/locked.pdf"][0])
     said = script("ingest", folder, "--collection", "handbook", status=1)
     assert "2 of 3 documents are in handbook: 2 chunks, 2 of them embedded now" in said
     assert "locked.pdf is protected by a password" in said
