@@ -33,18 +33,33 @@ class Aws:
     state: Path
 
 
-@pytest.fixture(scope="module")
-def aws(tmp_path_factory) -> Iterator[Aws]:
+@pytest.fixture(scope="session")
+def running(tmp_path_factory) -> Iterator[tuple[daemon.RunningLocalAws, Path]]:
+    """One local AWS for all modules, and the folder of its state."""
     state = tmp_path_factory.mktemp("localaws")
     running = daemon.start(LocalAwsConfig(port=0), state)
+    try:
+        with _environment(running):
+            _deploy(boto3.client("sagemaker"))
+        yield running, state
+    finally:
+        daemon.stop(state)
+
+
+@pytest.fixture(scope="module")
+def aws(running) -> Iterator[Aws]:
+    """It, with the environment that points at it."""
+    found, state = running
+    with _environment(found):
+        yield Aws(load_settings(), state)
+
+
+@contextmanager
+def _environment(running: daemon.RunningLocalAws) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in running.environment().items():
             patch.setenv(name, value)
-        try:
-            _deploy(boto3.client("sagemaker"))
-            yield Aws(load_settings(), state)
-        finally:
-            daemon.stop(state)
+        yield
 
 
 def _deploy(sagemaker) -> None:

@@ -160,18 +160,25 @@ def tokenizer(tmp_path_factory):
     return file
 
 
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory):
+    """Wheels that an earlier test has downloaded."""
+    return tmp_path_factory.mktemp("kept")
+
+
 @pytest.fixture
-def package(index, repository, tmp_path, tokenizer):
-    return build_function("ingest", repository, tmp_path / "ingest.zip", target=GRAVITON, tokenizer=tokenizer)
+def package(index, repository, tmp_path, tokenizer, kept):
+    file = tmp_path / "ingest.zip"
+    return build_function("ingest", repository, file, target=GRAVITON, tokenizer=tokenizer, wheels=kept)
 
 
 def test_a_package_says_what_it_is_for_and_brings_what_the_database_is_checked_against(
-    index, repository, tmp_path, tokenizer
+    index, repository, tmp_path, tokenizer, kept
 ):
     (tmp_path / "bundle.pem").write_text("certificates")
     package = build_function(
         "ingest", repository, tmp_path / "ingest.zip",
-        target=GRAVITON, model="BAAI/bge-m3", tokenizer=tokenizer, database_ca=tmp_path / "bundle.pem",
+        target=GRAVITON, model="BAAI/bge-m3", tokenizer=tokenizer, database_ca=tmp_path / "bundle.pem", wheels=kept,
     )  # fmt: skip
     with zipfile.ZipFile(package.path) as archive:
         assert json.loads(archive.read("manifest.json")) == {
@@ -240,13 +247,14 @@ def test_the_search_function_needs_less_and_no_more_than_the_limit(index, reposi
 
 
 def test_a_large_tokenizer_counts_for_what_lambda_takes_and_not_for_what_the_package_may_have(
-    index, repository, tmp_path, monkeypatch
+    index, repository, tmp_path, monkeypatch, kept
 ):
     tokenizer = tmp_path / "tokenizer.json"
     tokenizer.write_bytes(Random(7).randbytes(1_000_000))  # noqa: S311 - no secret: bytes that do not compress
 
     def build():
-        return build_function("search", repository, tmp_path / "large.zip", target=GRAVITON, tokenizer=tokenizer)
+        file = tmp_path / "large.zip"
+        return build_function("search", repository, file, target=GRAVITON, tokenizer=tokenizer, wheels=kept)
 
     package = build()
     assert 1_000_000 <= package.tokenizer_bytes < 1_001_000
