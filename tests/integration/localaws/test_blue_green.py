@@ -66,7 +66,11 @@ def stage(aws: Aws, name: str) -> tuple[str, str]:
 
 
 def wait_for_baking(aws: Aws, name: str, text: str) -> None:
-    wait_until(lambda: stage(aws, name)[0] == "Baking" and text in stage(aws, name)[1])
+    def baking() -> bool:
+        status, message = stage(aws, name)
+        return status == "Baking" and text in message
+
+    wait_until(baking)
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ import json
 import os
 import signal
 import socket
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,7 +15,7 @@ import pytest
 
 from embedstack.localaws import LocalAwsConfig, LocalAwsError, daemon
 from embedstack.localaws.pidfiles import ProcessIdentity
-from tests.integration.localaws.harness import MINILM, ROLE, TEI
+from tests.integration.localaws.harness import MINILM, ROLE, TEI, wait_until
 
 CONFIG = LocalAwsConfig(port=0, stop_grace=5)
 
@@ -46,8 +45,7 @@ def deploy(running: daemon.RunningLocalAws) -> None:
     }
     sagemaker.create_endpoint_config(EndpointConfigName="c", ProductionVariants=[variant])
     sagemaker.create_endpoint(EndpointName="e", EndpointConfigName="c")
-    while sagemaker.describe_endpoint(EndpointName="e")["EndpointStatus"] == "Creating":
-        time.sleep(0.05)
+    wait_until(lambda: sagemaker.describe_endpoint(EndpointName="e")["EndpointStatus"] != "Creating")
     runtime.invoke_endpoint(EndpointName="e", Body=b'{"inputs": "a"}', ContentType="application/json")["Body"].read()
 
 
@@ -92,10 +90,7 @@ def test_killed_daemon_leaves_no_model_server(state_dir: Path) -> None:
     (container,) = containers(state_dir)
 
     os.kill(running.pid, signal.SIGKILL)
-    deadline = time.monotonic() + 3
-    while container.alive:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    wait_until(lambda: not container.alive, 3)
 
     assert daemon.find(state_dir) is None
     again = daemon.start(CONFIG, state_dir)
@@ -106,10 +101,7 @@ def test_killed_daemon_leaves_no_model_server(state_dir: Path) -> None:
 def test_sigterm_stops_gracefully(state_dir: Path) -> None:
     running = daemon.start(CONFIG, state_dir)
     os.kill(running.pid, signal.SIGTERM)
-    deadline = time.monotonic() + 10
-    while is_open(running.port) or (state_dir / "localaws.json").exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    wait_until(lambda: not is_open(running.port) and not (state_dir / "localaws.json").exists(), 10)
 
 
 def test_taken_port_is_named_with_its_remedy(state_dir: Path) -> None:

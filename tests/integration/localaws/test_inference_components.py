@@ -157,7 +157,7 @@ def test_no_request_fails_while_copies_come_go_and_are_replaced(components):
     aws = components.aws
     aws.create_model("minilm-2", TEI, HF_MODEL_ID=MINILM, LOG_LEVEL="debug")
     components.create("busy")
-    with Load(lambda: components.invoke("busy")) as load:
+    with Load(lambda: components.invoke("busy"), threads=2, pause=0.02) as load:
         load.wait_for(5)
         components.scale("busy", 2)
         load.wait_for(5)

@@ -82,7 +82,7 @@ def load_of(aws: Aws, name: str, *pids: int) -> int:
 
 def test_scaling_out_and_in_under_load_loses_no_request(aws: Aws, deploy_instances: DeployInstances) -> None:
     deploy_instances("elastic", 1)
-    with Load(lambda: aws.invoke("elastic"), pause=0.02) as load:
+    with Load(lambda: aws.invoke("elastic"), threads=2, pause=0.02) as load:
         load.wait_for(10)
         scale(aws, "elastic", 3)
         updating = aws.sagemaker.describe_endpoint(EndpointName="elastic")

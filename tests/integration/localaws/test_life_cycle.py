@@ -164,7 +164,7 @@ def test_update_under_load_loses_no_request(aws: Aws, deploy: Deploy) -> None:
     old = aws.pids()
     aws.create_config("updated-2", "updated", MemorySizeInMB=3072)
 
-    with Load(lambda: aws.invoke("updated")) as load:
+    with Load(lambda: aws.invoke("updated"), threads=2, pause=0.02) as load:
         load.wait_for(20)
         aws.sagemaker.update_endpoint(EndpointName="updated", EndpointConfigName="updated-2")
         updating = aws.sagemaker.describe_endpoint(EndpointName="updated")
@@ -189,7 +189,7 @@ def test_failed_update_rolls_back_under_load(aws: Aws, deploy: Deploy) -> None:
     aws.create_model("rolled-bad", HF_MODEL_ID="org/absent")
     aws.create_config("rolled-bad", "rolled-bad")
 
-    with Load(lambda: aws.invoke("rolled")) as load:
+    with Load(lambda: aws.invoke("rolled"), threads=2, pause=0.02) as load:
         load.wait_for(10)
         aws.sagemaker.update_endpoint(EndpointName="rolled", EndpointConfigName="rolled-bad")
         description = aws.settled("rolled")
