@@ -13,7 +13,8 @@ from botocore.exceptions import ClientError
 
 from embedstack.localaws import LocalAwsConfig
 from embedstack.localaws.scalable import CapacityRefused
-from tests.integration.localaws.harness import MINILM, Aws, Load, stalled, wait_until
+from tests.integration.localaws.harness import TINY_BERT, Aws, Load, stalled, wait_until
+from tests.tiny_bert import HIDDEN
 
 DeployInstances = Callable[..., dict[str, Any]]
 ACCOUNT, REGION = "123456789012", "us-east-1"
@@ -59,7 +60,7 @@ def test_three_instances_share_requests_by_load(aws: Aws, deploy_instances: Depl
             request = pool.submit(aws.invoke, "shared")
             wait_until(lambda: request.done() or load_of(aws, "shared", *pids[:2]) > before)  # noqa: B023
         for _ in range(10):
-            assert len(aws.invoke("shared")[0]) == 384
+            assert len(aws.invoke("shared")[0]) == HIDDEN
         assert load_of(aws, "shared", *pids[:2]) == 2
     # Every instance reports once a minute: how many reports there are is how many instances there are.
     aws.advance(60)
@@ -139,14 +140,14 @@ def test_instance_that_does_not_start_leaves_the_old_count(
     (variant,) = description["ProductionVariants"]
     assert (variant["CurrentInstanceCount"], variant["DesiredInstanceCount"]) == (1, 1)
     assert "VariantStatus" not in variant
-    assert len(aws.invoke("stuck")[0]) == 384
+    assert len(aws.invoke("stuck")[0]) == HIDDEN
     scale(aws, "stuck", 2)
     assert "FailureReason" not in aws.settled("stuck")
     assert len(aws.pids()) == 2
 
 
 def test_weights_move_traffic(aws: Aws) -> None:
-    aws.create_model("weighted", HF_MODEL_ID=MINILM)
+    aws.create_model("weighted", HF_MODEL_ID=TINY_BERT)
     variants = [
         {"VariantName": name, "ModelName": "weighted", "InstanceType": "ml.c6i.large", "InitialInstanceCount": 1}
         for name in ("a", "b")
@@ -267,7 +268,7 @@ def test_autoscaled_variant_keeps_its_instance_type(
 
 
 def test_random_routing_is_the_default(aws: Aws) -> None:
-    aws.create_model("random", HF_MODEL_ID=MINILM)
+    aws.create_model("random", HF_MODEL_ID=TINY_BERT)
     variant = {
         "VariantName": "AllTraffic",
         "ModelName": "random",
@@ -283,5 +284,5 @@ def test_random_routing_is_the_default(aws: Aws) -> None:
         with stalled(stuck):
             requests = [pool.submit(aws.invoke, "random") for _ in range(20)]
             wait_until(lambda: load_of(aws, "random", stuck) > 1)
-        assert all(len(request.result()[0]) == 384 for request in requests)
+        assert all(len(request.result()[0]) == HIDDEN for request in requests)
     aws.delete_endpoint("random")

@@ -12,14 +12,14 @@ from botocore.exceptions import ClientError
 
 from embedstack.localaws import LocalAwsConfig, LocalAwsError
 from embedstack.localaws.server import LocalAws
-from tests.integration.localaws.harness import HUGGINGFACE, MINILM, OWN_IMAGE, TEI, TEI_GPU, Aws, Load
+from tests.integration.localaws.harness import HUGGINGFACE, MINILM, OWN_IMAGE, TEI, TEI_GPU, TINY_BERT, Aws, Load
 
 Deploy = Callable[..., dict[str, Any]]
 IN_PROGRESS = 'Cannot update in-progress endpoint "arn:aws:sagemaker:'
 
 
 def test_endpoint_comes_up_and_is_described(aws: Aws, deploy: Deploy) -> None:
-    description = deploy("up")
+    description = deploy("up", HF_MODEL_ID=MINILM)
 
     assert description["EndpointStatus"] == "InService"
     (variant,) = description["ProductionVariants"]
@@ -31,7 +31,7 @@ def test_endpoint_comes_up_and_is_described(aws: Aws, deploy: Deploy) -> None:
 
 
 def test_endpoint_in_progress_is_left_alone(aws: Aws, deploy: Deploy) -> None:
-    aws.create_model("busy", HF_MODEL_ID=MINILM)
+    aws.create_model("busy", HF_MODEL_ID=TINY_BERT)
     aws.create_config("busy", "busy")
     aws.sagemaker.create_endpoint(EndpointName="busy", EndpointConfigName="busy")
 
@@ -214,7 +214,7 @@ def test_deployment_config_is_kept(aws: Aws, deploy: Deploy) -> None:
 
 
 def test_instance_based_variants_share_traffic(aws: Aws) -> None:
-    aws.create_model("instances", HF_MODEL_ID=MINILM)
+    aws.create_model("instances", HF_MODEL_ID=TINY_BERT)
     variants = [
         {"VariantName": name, "ModelName": "instances", "InstanceType": "ml.c6i.large", "InitialInstanceCount": 1}
         for name in ("blue", "green")

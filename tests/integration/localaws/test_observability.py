@@ -13,6 +13,7 @@ from botocore.exceptions import ClientError
 
 from embedstack.localaws import LocalAwsConfig
 from tests.integration.localaws.harness import Aws, stalled, wait_until
+from tests.tiny_bert import HIDDEN
 
 Deploy = Callable[..., dict[str, Any]]
 
@@ -139,7 +140,7 @@ def test_what_containers_print_is_logged(aws: Aws, deploy: Deploy) -> None:
     wait_until(lambda: len(aws.logs.filter_log_events(logGroupName=group)["events"]) >= 2)
     events = aws.logs.filter_log_events(logGroupName=group)["events"]
     messages = [event["message"] for event in events]
-    assert any("384 dimensions" in message for message in messages)
+    assert any(f"{HIDDEN} dimensions" in message for message in messages)
     assert any("413" in message for message in messages)
     assert not any("secret" in message for message in messages)
     stream = events[0]["logStreamName"]
