@@ -186,22 +186,20 @@ def test_retained_properties_are_counts_too(aws: Aws, deploy_instances: DeployIn
     assert aws.settled("retained")["ProductionVariants"][0]["CurrentInstanceCount"] == 1
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
+def test_changes_that_make_no_sense_are_refused(aws: Aws, deploy_instances: DeployInstances) -> None:
+    deploy_instances("sane", 1)
+    changes: list[tuple[dict[str, Any], str]] = [
         ({"VariantName": "other", "DesiredWeight": 1}, r'name\(s\) "other" is/are not present within endpoint conf'),
         ({"VariantName": "AllTraffic", "DesiredInstanceCount": 0}, "must be greater than or equal to 1"),
         ({"VariantName": "AllTraffic", "ServerlessUpdateConfig": {"MaxConcurrency": 5}}, "is not serverless"),
-    ],
-)
-def test_changes_that_make_no_sense_are_refused(
-    aws: Aws, deploy_instances: DeployInstances, change: dict[str, Any], message: str
-) -> None:
-    deploy_instances("sane", 1)
-    with pytest.raises(ClientError, match=message) as caught:
-        aws.sagemaker.update_endpoint_weights_and_capacities(EndpointName="sane", DesiredWeightsAndCapacities=[change])
-    assert caught.value.response["Error"]["Code"] == "ValidationException"
-    assert aws.sagemaker.describe_endpoint(EndpointName="sane")["EndpointStatus"] == "InService"
+    ]
+    for change, message in changes:
+        with pytest.raises(ClientError, match=message) as caught:
+            aws.sagemaker.update_endpoint_weights_and_capacities(
+                EndpointName="sane", DesiredWeightsAndCapacities=[change]
+            )
+        assert caught.value.response["Error"]["Code"] == "ValidationException"
+        assert aws.sagemaker.describe_endpoint(EndpointName="sane")["EndpointStatus"] == "InService"
 
 
 def test_serverless_concurrency_changes_at_once(aws: Aws, deploy: Callable[..., dict[str, Any]]) -> None:
