@@ -107,7 +107,7 @@ def test_endpoint_that_cannot_start_says_why(
 
 def archive(files: dict[str, bytes]) -> bytes:
     buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz", compresslevel=1) as tar:
+    with tarfile.open(fileobj=buffer, mode="w:gz", compresslevel=0) as tar:
         for name, content in files.items():
             member = tarfile.TarInfo(name)
             member.size = len(content)
