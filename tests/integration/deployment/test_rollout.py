@@ -4,7 +4,6 @@ import json
 import shutil
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -12,6 +11,7 @@ from embedstack.rollout import check_rollout
 from embedstack.settings import load_settings
 from tests.conftest import MINILM
 from tests.integration.conftest import REPOSITORY, VARIABLES, running_stack
+from tests.integration.localaws.harness import wait_until
 
 ENDPOINT = "alex-embedding-endpoint"
 
@@ -31,10 +31,8 @@ def _deploy(stack, *arguments):
 
 
 def _settled(stack, name=ENDPOINT):
-    deadline = time.monotonic() + 60
-    while stack.client("sagemaker").describe_endpoint(EndpointName=name)["EndpointStatus"] != "InService":
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    sagemaker = stack.client("sagemaker")
+    wait_until(lambda: sagemaker.describe_endpoint(EndpointName=name)["EndpointStatus"] == "InService", 60)
 
 
 def _findings(stack, **meant):

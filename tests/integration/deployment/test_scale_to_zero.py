@@ -51,7 +51,7 @@ def _wait_for_copies(stack, copies):
             # A copy that comes up takes this machine's time: minutes without a request meanwhile would send it away.
             if runtime["DesiredCopyCount"] != copies and time.monotonic() > steady:
                 break
-            time.sleep(0.05)
+            time.sleep(0.1)
         stack.advance(60)
     raise AssertionError(_component(stack))
 

@@ -1,16 +1,27 @@
-"""A real local AWS over HTTP, with real model servers and the real all-MiniLM-L6-v2 weights."""
+"""A real local AWS over HTTP, with real model servers: of a tiny BERT, or of all-MiniLM-L6-v2 where a test wants it."""
 
 import contextlib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from embedstack.localaws import LocalAwsConfig
 from embedstack.localaws.server import LocalAws
-from tests.integration.localaws.harness import MINILM, TEI, Aws
+from tests.integration.localaws.harness import TEI, TINY_BERT, Aws
 from tests.integration.localaws.lambda_harness import ECHO, Lambda
 from tests.integration.localaws.vector_calls import ARN, BUCKET, INDEX, create
+from tests.tiny_bert import write_model
+
+
+@pytest.fixture(scope="session")
+def models_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of models that holds TINY_BERT; all-MiniLM's package is found besides."""
+    folder = tmp_path_factory.mktemp("models")
+    write_model(folder / TINY_BERT)
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -20,8 +31,8 @@ def config() -> LocalAwsConfig:
 
 
 @pytest.fixture(scope="module")
-def aws(config: LocalAwsConfig) -> Iterator[Aws]:
-    with LocalAws(config) as server:
+def aws(config: LocalAwsConfig, models_dir: Path) -> Iterator[Aws]:
+    with LocalAws(replace(config, models_dir=models_dir)) as server:
         yield Aws(server)
 
 
@@ -32,7 +43,7 @@ def deploy(aws: Aws, request: pytest.FixtureRequest) -> Iterator[Callable[..., d
 
         def deploy(name: str, image: str = TEI, *, serverless: dict[str, int] | None = None, **model: Any) -> Any:
             if not model:
-                model = {"HF_MODEL_ID": MINILM}
+                model = {"HF_MODEL_ID": TINY_BERT}
             aws.create_model(name, image, **model)
             stack.callback(aws.sagemaker.delete_model, ModelName=name)
             aws.create_config(name, name, **(serverless or {}))
@@ -46,11 +57,11 @@ def deploy(aws: Aws, request: pytest.FixtureRequest) -> Iterator[Callable[..., d
 
 @pytest.fixture
 def deploy_instances(aws: Aws) -> Iterator[Callable[..., dict[str, Any]]]:
-    """Deploys all-MiniLM on instances under a name, waits until it settled, and deletes it after the test."""
+    """Deploys a model on instances under a name, waits until it settled, and deletes it after the test."""
     with contextlib.ExitStack() as stack:
 
         def deploy(name: str, instances: int, **variant: Any) -> Any:
-            aws.create_model(name, HF_MODEL_ID=MINILM)
+            aws.create_model(name, HF_MODEL_ID=TINY_BERT)
             stack.callback(aws.sagemaker.delete_model, ModelName=name)
             aws.create_instance_config(name, name, instances, **variant)
             stack.callback(aws.sagemaker.delete_endpoint_config, EndpointConfigName=name)

@@ -26,6 +26,9 @@ HUGGINGFACE = (
 )
 OWN_IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/embeddings:1"
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
+#: What tests serve that need a model and not this or that one: it starts in half of all-MiniLM's time. Its vectors have
+#: tests.tiny_bert.HIDDEN dimensions.
+TINY_BERT = "tests/tiny-bert"
 ROLE = "arn:aws:iam::123456789012:role/sagemaker"
 _SETTLED = ("InService", "Failed")
 
@@ -77,12 +80,10 @@ class Aws:
 
     def settled(self, name: str, timeout: float = 30) -> dict[str, Any]:
         """DescribeEndpoint, once the endpoint is InService or Failed."""
-        deadline = time.monotonic() + timeout
-        while time.monotonic() < deadline:
+        for _ in looks(timeout):
             description: dict[str, Any] = self.sagemaker.describe_endpoint(EndpointName=name)
             if description["EndpointStatus"] in _SETTLED:
                 return description
-            time.sleep(0.02)
         pytest.fail(f"{name} did not settle")
 
     def invoke(self, name: str, inputs: Any = "a text", **options: Any) -> Any:
@@ -100,9 +101,9 @@ class Aws:
         with contextlib.suppress(self.sagemaker.exceptions.ClientError):
             self.settled(name)
             self.sagemaker.delete_endpoint(EndpointName=name)
-            while True:
+            for _ in looks(120):
                 self.sagemaker.describe_endpoint(EndpointName=name)
-                time.sleep(0.02)
+            pytest.fail(f"{name} is still there")
 
     def variant(self, name: str) -> dict[str, Any]:
         """The endpoint's first production variant, as DescribeEndpoint has it now."""
@@ -151,11 +152,21 @@ class Aws:
         return sorted(int(path.stem) for path in containers.glob("*.json"))
 
 
+def looks(timeout: float) -> Iterator[None]:
+    """Moments to look whether something has happened, until the time is over: often at first, and less often the
+    longer it takes, since each question to the local AWS costs processor time that what is waited for needs too."""
+    deadline, pause = time.monotonic() + timeout, 0.01
+    while time.monotonic() < deadline:
+        yield
+        time.sleep(pause)
+        pause = min(2 * pause, 0.1)
+
+
 def wait_until(condition: Callable[[], bool], timeout: float = 30) -> None:
-    deadline = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    for _ in looks(timeout):
+        if condition():
+            return
+    pytest.fail(f"what was waited for did not happen within {timeout:g} seconds")
 
 
 @contextlib.contextmanager

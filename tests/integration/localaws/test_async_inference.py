@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.integration.localaws.harness import MINILM, TEI, Aws, stalled, wait_until
+from tests.integration.localaws.harness import TEI, TINY_BERT, Aws, stalled, wait_until
+from tests.tiny_bert import HIDDEN, WORDS
 
 BUCKET = "answers"
 ENDPOINT = "queued"
@@ -61,7 +62,7 @@ def queues(aws: Aws) -> dict[str, str]:
 def endpoint(aws: Aws, queues: dict[str, str]) -> Iterator[Aws]:
     """An asynchronous endpoint with one instance that takes two requests at a time."""
     aws.s3.create_bucket(Bucket=BUCKET)
-    aws.create_model(ENDPOINT, TEI, HF_MODEL_ID=MINILM)
+    aws.create_model(ENDPOINT, TEI, HF_MODEL_ID=TINY_BERT)
     topic = "arn:aws:sns:us-east-1:123456789012:"
     aws.sagemaker.create_endpoint_config(
         EndpointConfigName=ENDPOINT,
@@ -111,7 +112,7 @@ def test_an_answer_is_put_where_the_call_said(endpoint: Aws, queues: dict[str, s
     assert called["FailureLocation"] == f"s3://{BUCKET}/failed/my-id-error.out"
 
     vectors = np.array(answer(endpoint, called["OutputLocation"]))
-    assert vectors.shape == (2, 384)
+    assert vectors.shape == (2, HIDDEN)
     assert np.linalg.norm(vectors, axis=1) == pytest.approx([1, 1], abs=1e-4)
     stored = endpoint.s3.head_object(Bucket=BUCKET, Key="out/my-id.out")
     assert (stored["ServerSideEncryption"], stored["SSEKMSKeyId"]) == ("aws:kms", "alias/answers")
@@ -133,7 +134,7 @@ def test_an_answer_is_put_where_the_call_said(endpoint: Aws, queues: dict[str, s
 def test_a_body_may_come_with_the_call(endpoint: Aws) -> None:
     called = invoke(endpoint, Body=b'{"inputs": "inline"}', S3OutputPathExtension="team", Filename="mine.json")
     assert called["OutputLocation"] == f"s3://{BUCKET}/out/team/mine.json"
-    assert len(answer(endpoint, called["OutputLocation"])[0]) == 384
+    assert len(answer(endpoint, called["OutputLocation"])[0]) == HIDDEN
 
 
 @pytest.mark.parametrize("inputs", [[], "missing"])
@@ -184,7 +185,7 @@ def test_a_request_whose_container_dies_is_answered_by_the_next(endpoint: Aws) -
         called = invoke(endpoint, Body=b'{"inputs": "survives"}')
         assert statistics(endpoint, "ApproximateBacklogSize") == 1
         os.kill(pid, signal.SIGKILL)
-    assert len(answer(endpoint, called["OutputLocation"])[0]) == 384
+    assert len(answer(endpoint, called["OutputLocation"])[0]) == HIDDEN
     assert endpoint.pids() != [pid]
 
 
@@ -223,7 +224,7 @@ def test_without_instances_requests_wait_and_nothing_is_lost(endpoint: Aws) -> N
     assert statistics(endpoint, "ApproximateBacklogSize") == 0
     assert statistics(endpoint, "HasBacklogWithoutCapacity") == 0
 
-    called = [invoke(endpoint, Body=json.dumps({"inputs": f"text {index}"}).encode()) for index in range(5)]
+    called = [invoke(endpoint, Body=json.dumps({"inputs": word}).encode()) for word in WORDS[-5:]]
     assert statistics(endpoint, "HasBacklogWithoutCapacity") == 1
     assert statistics(endpoint, "ApproximateBacklogSize") == 5
     assert statistics(endpoint, "ApproximateAgeOfOldestRequest") > 60

@@ -7,7 +7,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from embedstack.localaws import LocalAwsConfig
-from tests.integration.localaws.harness import MINILM, Aws, Load, wait_until
+from tests.integration.localaws.harness import TINY_BERT, Aws, Load, wait_until
 
 DeployInstances = Callable[..., dict[str, Any]]
 ALARM = "too-many-errors"
@@ -66,7 +66,11 @@ def stage(aws: Aws, name: str) -> tuple[str, str]:
 
 
 def wait_for_baking(aws: Aws, name: str, text: str) -> None:
-    wait_until(lambda: stage(aws, name)[0] == "Baking" and text in stage(aws, name)[1])
+    def baking() -> bool:
+        status, message = stage(aws, name)
+        return status == "Baking" and text in message
+
+    wait_until(baking)
 
 
 @pytest.fixture
@@ -213,7 +217,7 @@ def test_bad_green_model_rolls_back_under_load(aws: Aws, updated: str) -> None:
 
 
 def test_deployment_config_of_creation_is_kept_for_updates(aws: Aws) -> None:
-    aws.create_model("kept", HF_MODEL_ID=MINILM)
+    aws.create_model("kept", HF_MODEL_ID=TINY_BERT)
     aws.create_instance_config("kept", "kept", 1)
     policy = canary(10)
     aws.sagemaker.create_endpoint(EndpointName="kept", EndpointConfigName="kept", DeploymentConfig=policy)
@@ -270,7 +274,7 @@ def test_deployment_configs_that_make_no_sense_are_refused(
 @pytest.fixture(scope="module")
 def standing(aws: Aws) -> Iterator[str]:
     """An endpoint of two instances that no test changes."""
-    aws.create_model("standing", HF_MODEL_ID=MINILM)
+    aws.create_model("standing", HF_MODEL_ID=TINY_BERT)
     aws.create_instance_config("standing", "standing", 2)
     aws.sagemaker.create_endpoint(EndpointName="standing", EndpointConfigName="standing")
     aws.settled("standing")

@@ -8,8 +8,9 @@ import pytest
 from botocore.exceptions import ClientError
 
 from embedstack.localaws import LocalAwsConfig
-from tests.integration.localaws.harness import MINILM, ROLE, TEI, TEI_GPU
+from tests.integration.localaws.harness import ROLE, TEI, TEI_GPU, TINY_BERT
 from tests.integration.localaws.stacks import Stacks
+from tests.tiny_bert import HIDDEN
 
 
 @pytest.fixture(scope="module")
@@ -19,9 +20,9 @@ def config():
 
 @pytest.fixture(scope="module")
 def stacks(aws):
-    aws.create_model("minilm", TEI, HF_MODEL_ID=MINILM)
-    aws.create_model("minilm-2", TEI, HF_MODEL_ID=MINILM)
-    aws.create_model("gpu", TEI_GPU, HF_MODEL_ID=MINILM)
+    aws.create_model("tiny", TEI, HF_MODEL_ID=TINY_BERT)
+    aws.create_model("tiny-2", TEI, HF_MODEL_ID=TINY_BERT)
+    aws.create_model("gpu", TEI_GPU, HF_MODEL_ID=TINY_BERT)
     return SageMakerStacks(aws)
 
 
@@ -36,7 +37,7 @@ class SageMakerStacks(Stacks):
         ]
 
 
-def template(name: str, *, config: str = "a", model: str = "minilm", most: int = 1, **component: Any) -> dict[str, Any]:
+def template(name: str, *, config: str = "a", model: str = "tiny", most: int = 1, **component: Any) -> dict[str, Any]:
     """Configuration, endpoint and component, as the Terraform module for scaling to zero writes them."""
     variant = {
         "InitialInstanceCount": 1,
@@ -120,17 +121,17 @@ def test_a_stack_of_an_endpoint_lives(stacks):
     assert [found["ResourceStatus"] for found in resources] == ["CREATE_COMPLETE"] * 3
     body = b'{"inputs": "a text"}'
     answer = aws.invoke_raw("life", body, InferenceComponentName="life-component")
-    assert np.array(json.loads(answer["Body"])).shape == (1, 384)
+    assert np.array(json.loads(answer["Body"])).shape == (1, HIDDEN)
 
     # Another configuration replaces the old one; another model goes into the component in place.
-    wanted = template("life", config="b", model="minilm-2", most=2)
+    wanted = template("life", config="b", model="tiny-2", most=2)
     updated = stacks.update("life", wanted, Tags=[{"Key": "team", "Value": "vectors"}])
     assert updated["StackStatus"] == "UPDATE_COMPLETE"
     endpoint = sagemaker.describe_endpoint(EndpointName="life")
     assert endpoint["EndpointConfigName"] == "life-b"
     assert endpoint["ProductionVariants"][0]["ManagedInstanceScaling"]["MaxInstanceCount"] == 2
     component = sagemaker.describe_inference_component(InferenceComponentName="life-component")
-    assert component["Specification"]["ModelName"] == "minilm-2"
+    assert component["Specification"]["ModelName"] == "tiny-2"
     configs = sagemaker.list_endpoint_configs()["EndpointConfigs"]
     assert [config["EndpointConfigName"] for config in configs] == ["life-b"]
     assert sagemaker.list_tags(ResourceArn=outputs["EndpointArn"])["Tags"] == [{"Key": "team", "Value": "vectors"}]
@@ -190,7 +191,7 @@ def test_an_update_that_fails_is_undone(stacks):
         assert sagemaker.describe_endpoint(EndpointName="changing")["EndpointConfigName"] == "changing-a"
         component = sagemaker.describe_inference_component(InferenceComponentName="changing-component")
         assert component["InferenceComponentStatus"] == "InService"
-        assert component["Specification"]["ModelName"] == "minilm"
+        assert component["Specification"]["ModelName"] == "tiny"
         assert stacks.aws.pids() == pids
         configs = sagemaker.list_endpoint_configs()["EndpointConfigs"]
         assert [config["EndpointConfigName"] for config in configs] == ["changing-a"]
@@ -242,7 +243,7 @@ def test_names_parameters_and_references(stacks):
                 "Type": "AWS::SageMaker::Model",
                 "Properties": {
                     "ExecutionRoleArn": ROLE,
-                    "PrimaryContainer": {"Image": {"Ref": "Image"}, "Environment": {"HF_MODEL_ID": MINILM}},
+                    "PrimaryContainer": {"Image": {"Ref": "Image"}, "Environment": {"HF_MODEL_ID": TINY_BERT}},
                 },
             },
         },

@@ -7,7 +7,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from embedstack.localaws import LocalAwsConfig
-from tests.integration.localaws.harness import MINILM, ROLE, Aws, wait_until
+from tests.integration.localaws.harness import ROLE, TINY_BERT, Aws, wait_until
 
 TARGET = {
     "ServiceNamespace": "sagemaker",
@@ -31,7 +31,7 @@ def config() -> LocalAwsConfig:
 @pytest.fixture
 def component(aws: Aws) -> Callable[[], bytes]:
     """Invokes a component with one copy on an endpoint that scales to zero."""
-    aws.create_model("minilm", HF_MODEL_ID=MINILM)
+    aws.create_model("tiny", HF_MODEL_ID=TINY_BERT)
     aws.sagemaker.create_endpoint_config(
         EndpointConfigName="asleep", ExecutionRoleArn=ROLE, ProductionVariants=[VARIANT]
     )
@@ -42,7 +42,7 @@ def component(aws: Aws) -> Callable[[], bytes]:
         InferenceComponentName="copies",
         EndpointName="asleep",
         VariantName="AllTraffic",
-        Specification={"ModelName": "minilm", "ComputeResourceRequirements": needs},
+        Specification={"ModelName": "tiny", "ComputeResourceRequirements": needs},
         RuntimeConfig={"CopyCount": 1},
     )
     wait_until(lambda: copies_of(aws) == ("InService", 1))

@@ -5,9 +5,9 @@ import json
 import os
 import signal
 import socket
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ import pytest
 
 from embedstack.localaws import LocalAwsConfig, LocalAwsError, daemon
 from embedstack.localaws.pidfiles import ProcessIdentity
-from tests.integration.localaws.harness import MINILM, ROLE, TEI
+from tests.integration.localaws.harness import ROLE, TEI, TINY_BERT, wait_until
 
 CONFIG = LocalAwsConfig(port=0, stop_grace=5)
 
@@ -37,7 +37,7 @@ def clients(running: daemon.RunningLocalAws) -> tuple[Any, Any]:
 
 def deploy(running: daemon.RunningLocalAws) -> None:
     sagemaker, runtime = clients(running)
-    container = {"Image": TEI, "Environment": {"HF_MODEL_ID": MINILM}}
+    container = {"Image": TEI, "Environment": {"HF_MODEL_ID": TINY_BERT}}
     sagemaker.create_model(ModelName="m", ExecutionRoleArn=ROLE, PrimaryContainer=container)
     variant = {
         "VariantName": "v",
@@ -46,8 +46,7 @@ def deploy(running: daemon.RunningLocalAws) -> None:
     }
     sagemaker.create_endpoint_config(EndpointConfigName="c", ProductionVariants=[variant])
     sagemaker.create_endpoint(EndpointName="e", EndpointConfigName="c")
-    while sagemaker.describe_endpoint(EndpointName="e")["EndpointStatus"] == "Creating":
-        time.sleep(0.05)
+    wait_until(lambda: sagemaker.describe_endpoint(EndpointName="e")["EndpointStatus"] != "Creating")
     runtime.invoke_endpoint(EndpointName="e", Body=b'{"inputs": "a"}', ContentType="application/json")["Body"].read()
 
 
@@ -60,8 +59,8 @@ def is_open(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def test_start_find_stop(state_dir: Path) -> None:
-    running = daemon.start(CONFIG, state_dir)
+def test_start_find_stop(state_dir: Path, models_dir: Path) -> None:
+    running = daemon.start(replace(CONFIG, models_dir=models_dir), state_dir)
     assert daemon.find(state_dir) == running
     assert daemon.start(CONFIG, state_dir) == running
     assert running.environment()["AWS_ENDPOINT_URL"] == f"http://127.0.0.1:{running.port}"
@@ -80,36 +79,35 @@ def test_start_find_stop(state_dir: Path) -> None:
     assert daemon.stop(state_dir) is False
 
 
-def test_simultaneous_starts_find_one_another(state_dir: Path) -> None:
+def test_simultaneous_starts_find_one_another_and_do_not_kill_whom_stale_state_names(state_dir: Path) -> None:
+    state_dir.mkdir()
+    state = {"pid": os.getpid(), "started": "1", "port": 1, "region": "r", "account_id": "a"}
+    (state_dir / "localaws.json").write_text(json.dumps(state))
+    (state_dir / "containers").mkdir()
+    (state_dir / "containers" / f"{os.getpid()}.json").write_text(json.dumps({"pid": os.getpid(), "started": "1"}))
+    assert daemon.find(state_dir) is None
+
     with ThreadPoolExecutor(4) as pool:
         started = list(pool.map(lambda _: daemon.start(CONFIG, state_dir), range(4)))
-    assert len({running.pid for running in started}) == 1
+    (pid,) = {running.pid for running in started}
+    assert pid != os.getpid()
 
 
-def test_killed_daemon_leaves_no_model_server(state_dir: Path) -> None:
-    running = daemon.start(CONFIG, state_dir)
+def test_killed_daemon_leaves_no_model_server_and_sigterm_stops_the_next(state_dir: Path, models_dir: Path) -> None:
+    running = daemon.start(replace(CONFIG, models_dir=models_dir), state_dir)
     deploy(running)
     (container,) = containers(state_dir)
 
     os.kill(running.pid, signal.SIGKILL)
-    deadline = time.monotonic() + 3
-    while container.alive:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    wait_until(lambda: not container.alive, 3)
 
     assert daemon.find(state_dir) is None
     again = daemon.start(CONFIG, state_dir)
     assert again.pid != running.pid
     assert containers(state_dir) == []
 
-
-def test_sigterm_stops_gracefully(state_dir: Path) -> None:
-    running = daemon.start(CONFIG, state_dir)
-    os.kill(running.pid, signal.SIGTERM)
-    deadline = time.monotonic() + 10
-    while is_open(running.port) or (state_dir / "localaws.json").exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    os.kill(again.pid, signal.SIGTERM)
+    wait_until(lambda: not is_open(again.port) and not (state_dir / "localaws.json").exists(), 10)
 
 
 def test_taken_port_is_named_with_its_remedy(state_dir: Path) -> None:
@@ -131,18 +129,6 @@ def test_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(LocalAwsError, match="cannot be written"):
         daemon.start(CONFIG, tmp_path / "file" / "state")
-
-
-def test_stale_state_of_another_process_is_not_killed(state_dir: Path) -> None:
-    state_dir.mkdir()
-    state = {"pid": os.getpid(), "started": "1", "port": 1, "region": "r", "account_id": "a"}
-    (state_dir / "localaws.json").write_text(json.dumps(state))
-    (state_dir / "containers").mkdir()
-    (state_dir / "containers" / f"{os.getpid()}.json").write_text(json.dumps({"pid": os.getpid(), "started": "1"}))
-
-    assert daemon.find(state_dir) is None
-    running = daemon.start(CONFIG, state_dir)
-    assert running.pid != os.getpid()
 
 
 def test_broken_start_shows_the_log(state_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:

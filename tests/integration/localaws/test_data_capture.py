@@ -10,7 +10,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from embedstack.localaws import LocalAwsConfig
-from tests.integration.localaws.harness import MINILM, Aws, wait_until
+from tests.integration.localaws.harness import TINY_BERT, Aws, wait_until
 
 Create = Callable[..., None]
 
@@ -21,7 +21,7 @@ def config() -> LocalAwsConfig:
 
 
 def deploy(aws: Aws, **capture: Any) -> dict[str, Any]:
-    aws.create_model("captured", HF_MODEL_ID=MINILM)
+    aws.create_model("captured", HF_MODEL_ID=TINY_BERT)
     variant = {
         "VariantName": "AllTraffic",
         "ModelName": "captured",

@@ -129,7 +129,7 @@ def test_a_throttled_function_loses_nothing(functions: Lambda, collect: Any, don
 
 
 def test_a_mapping_is_disabled_changed_and_deleted(functions: Lambda, collect: Any, done: str) -> None:
-    url, _, uuid = collect("changing")
+    url, _, uuid = collect("changing", visibility=20)
     updated = functions.client.update_event_source_mapping(UUID=uuid, Enabled=False)
     assert updated["State"] == "Updating"
     assert functions.client.get_event_source_mapping(UUID=uuid)["State"] == "Disabled"

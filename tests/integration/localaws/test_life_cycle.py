@@ -12,14 +12,14 @@ from botocore.exceptions import ClientError
 
 from embedstack.localaws import LocalAwsConfig, LocalAwsError
 from embedstack.localaws.server import LocalAws
-from tests.integration.localaws.harness import HUGGINGFACE, MINILM, OWN_IMAGE, TEI, TEI_GPU, Aws, Load
+from tests.integration.localaws.harness import HUGGINGFACE, MINILM, OWN_IMAGE, TEI, TEI_GPU, TINY_BERT, Aws, Load
 
 Deploy = Callable[..., dict[str, Any]]
 IN_PROGRESS = 'Cannot update in-progress endpoint "arn:aws:sagemaker:'
 
 
 def test_endpoint_comes_up_and_is_described(aws: Aws, deploy: Deploy) -> None:
-    description = deploy("up")
+    description = deploy("up", HF_MODEL_ID=MINILM)
 
     assert description["EndpointStatus"] == "InService"
     (variant,) = description["ProductionVariants"]
@@ -31,7 +31,7 @@ def test_endpoint_comes_up_and_is_described(aws: Aws, deploy: Deploy) -> None:
 
 
 def test_endpoint_in_progress_is_left_alone(aws: Aws, deploy: Deploy) -> None:
-    aws.create_model("busy", HF_MODEL_ID=MINILM)
+    aws.create_model("busy", HF_MODEL_ID=TINY_BERT)
     aws.create_config("busy", "busy")
     aws.sagemaker.create_endpoint(EndpointName="busy", EndpointConfigName="busy")
 
@@ -107,7 +107,7 @@ def test_endpoint_that_cannot_start_says_why(
 
 def archive(files: dict[str, bytes]) -> bytes:
     buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz", compresslevel=1) as tar:
+    with tarfile.open(fileobj=buffer, mode="w:gz", compresslevel=0) as tar:
         for name, content in files.items():
             member = tarfile.TarInfo(name)
             member.size = len(content)
@@ -164,7 +164,7 @@ def test_update_under_load_loses_no_request(aws: Aws, deploy: Deploy) -> None:
     old = aws.pids()
     aws.create_config("updated-2", "updated", MemorySizeInMB=3072)
 
-    with Load(lambda: aws.invoke("updated")) as load:
+    with Load(lambda: aws.invoke("updated"), threads=2, pause=0.02) as load:
         load.wait_for(20)
         aws.sagemaker.update_endpoint(EndpointName="updated", EndpointConfigName="updated-2")
         updating = aws.sagemaker.describe_endpoint(EndpointName="updated")
@@ -189,7 +189,7 @@ def test_failed_update_rolls_back_under_load(aws: Aws, deploy: Deploy) -> None:
     aws.create_model("rolled-bad", HF_MODEL_ID="org/absent")
     aws.create_config("rolled-bad", "rolled-bad")
 
-    with Load(lambda: aws.invoke("rolled")) as load:
+    with Load(lambda: aws.invoke("rolled"), threads=2, pause=0.02) as load:
         load.wait_for(10)
         aws.sagemaker.update_endpoint(EndpointName="rolled", EndpointConfigName="rolled-bad")
         description = aws.settled("rolled")
@@ -214,7 +214,7 @@ def test_deployment_config_is_kept(aws: Aws, deploy: Deploy) -> None:
 
 
 def test_instance_based_variants_share_traffic(aws: Aws) -> None:
-    aws.create_model("instances", HF_MODEL_ID=MINILM)
+    aws.create_model("instances", HF_MODEL_ID=TINY_BERT)
     variants = [
         {"VariantName": name, "ModelName": "instances", "InstanceType": "ml.c6i.large", "InitialInstanceCount": 1}
         for name in ("blue", "green")

@@ -1,16 +1,17 @@
 """Stopping the local AWS in the middle of something leaves no process, thread or file."""
 
 import threading
+from pathlib import Path
 
 from embedstack.localaws import LocalAwsConfig
 from embedstack.localaws.server import LocalAws
-from tests.integration.localaws.harness import MINILM, Aws, wait_until
+from tests.integration.localaws.harness import TINY_BERT, Aws, wait_until
 
 
-def test_stopped_in_the_middle_of_scaling_and_of_a_deployment() -> None:
-    with LocalAws(LocalAwsConfig(port=0, stop_grace=5)) as server:
+def test_stopped_in_the_middle_of_scaling_and_of_a_deployment(models_dir: Path) -> None:
+    with LocalAws(LocalAwsConfig(port=0, models_dir=models_dir, stop_grace=5)) as server:
         aws = Aws(server)
-        aws.create_model("m", HF_MODEL_ID=MINILM)
+        aws.create_model("m", HF_MODEL_ID=TINY_BERT)
         aws.create_instance_config("m", "m", 1)
         for name in ("scaling", "baking"):
             aws.sagemaker.create_endpoint(EndpointName=name, EndpointConfigName="m")
