@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import numpy as np
 
 from embedstack.embedders import Limits, SageMakerEmbedder
+from embedstack.localaws.chaos import processes
 from embedstack.models import known_model
 from tests.attached_provider import ATTACHED
 from tests.conftest import MINILM
@@ -138,8 +139,5 @@ def test_a_model_server_killed_under_load_comes_back(stack):
 
 
 def _model_servers(stack):
-    """Processes of the stack's containers: the children of its local AWS."""
-    listing = subprocess.run(
-        ["ps", "--ppid", str(stack.running.pid), "-o", "pid="], capture_output=True, text=True, check=False
-    )
-    return [int(pid) for pid in listing.stdout.split()]
+    running = processes(stack.folder.parent / "state")
+    return [process.pid for process, kind in running.items() if kind == "model"]

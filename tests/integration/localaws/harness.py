@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -167,6 +168,17 @@ def wait_until(condition: Callable[[], bool], timeout: float = 30) -> None:
         if condition():
             return
     pytest.fail(f"what was waited for did not happen within {timeout:g} seconds")
+
+
+@contextlib.contextmanager
+def without_weights(models_dir: Path) -> Iterator[None]:
+    """TINY_BERT lacks its weights: a container of it ends as soon as it has started."""
+    weights = models_dir / TINY_BERT / "model.safetensors"
+    elsewhere = weights.rename(weights.with_suffix(".elsewhere"))
+    try:
+        yield
+    finally:
+        elsewhere.rename(weights)
 
 
 @contextlib.contextmanager

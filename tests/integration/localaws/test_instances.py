@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from botocore.exceptions import ClientError
 
 from embedstack.localaws import LocalAwsConfig
 from embedstack.localaws.scalable import CapacityRefused
-from tests.integration.localaws.harness import TINY_BERT, Aws, Load, stalled, wait_until
+from tests.integration.localaws.harness import TINY_BERT, Aws, Load, stalled, wait_until, without_weights
 from tests.tiny_bert import HIDDEN
 
 DeployInstances = Callable[..., dict[str, Any]]
@@ -127,11 +128,10 @@ def test_killed_instance_is_replaced_while_the_other_serves(aws: Aws, deploy_ins
 
 
 def test_instance_that_does_not_start_leaves_the_old_count(
-    aws: Aws, deploy_instances: DeployInstances, monkeypatch: pytest.MonkeyPatch
+    aws: Aws, deploy_instances: DeployInstances, models_dir: Path
 ) -> None:
     deploy_instances("stuck", 1)
-    with monkeypatch.context() as broken:
-        broken.setattr("sys.executable", "/bin/false")
+    with without_weights(models_dir):
         scale(aws, "stuck", 2)
         description = aws.settled("stuck")
 

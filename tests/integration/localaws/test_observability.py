@@ -20,7 +20,7 @@ Deploy = Callable[..., dict[str, Any]]
 
 @pytest.fixture(scope="module")
 def config() -> LocalAwsConfig:
-    return LocalAwsConfig(port=0, idle_seconds=0.5, stop_grace=5)
+    return LocalAwsConfig(port=0, idle_seconds=1.5, stop_grace=5)
 
 
 def statistics(aws: Aws, endpoint: str, metric: str) -> dict[str, Any]:
@@ -64,7 +64,7 @@ def test_cold_start_is_setup_time_and_overhead(aws: Aws, deploy: Deploy) -> None
 
     setup = statistics(aws, "cold", "ModelSetupTime")
     assert setup["SampleCount"] == 1
-    assert setup["Sum"] > 100_000
+    assert setup["Sum"] > 10_000
     assert statistics(aws, "cold", "OverheadLatency")["Maximum"] >= setup["Sum"]
     assert statistics(aws, "cold", "ModelLatency")["Maximum"] < setup["Sum"]
 

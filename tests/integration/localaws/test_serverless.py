@@ -5,6 +5,7 @@ import signal
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -14,7 +15,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from embedstack.localaws import LocalAwsConfig
-from tests.integration.localaws.harness import Aws, Load, stalled, wait_until
+from tests.integration.localaws.harness import Aws, Load, stalled, wait_until, without_weights
 
 Deploy = Callable[..., dict[str, Any]]
 IDLE_SECONDS = 1.0
@@ -139,13 +140,10 @@ def test_killed_container_fails_its_requests_and_is_replaced(aws: Aws, deploy: D
 
 
 def test_container_that_cannot_start_again_answers_errors_and_recovers(
-    aws: Aws, deploy: Deploy, monkeypatch: pytest.MonkeyPatch
+    aws: Aws, deploy: Deploy, models_dir: Path
 ) -> None:
     deploy("loop")
     wait_until(lambda: aws.pids() == [])
-    # The container inherits PATH and HOME from this process, and Python's own search path too.
-    with monkeypatch.context() as broken:
-        broken.setenv("PYTHONPATH", os.devnull)
-        broken.setattr("sys.executable", "/bin/false")
+    with without_weights(models_dir):
         assert {error_code(lambda: aws.invoke("loop")) for _ in range(10)} == {"ModelError"}
     wait_until(lambda: answers(lambda: aws.invoke("loop")))
