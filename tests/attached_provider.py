@@ -2,11 +2,13 @@
 
 A command that starts the provider compares its 700 MB with the lock file first and then loads them: some eight seconds
 of processor time, three times what the rest of a command takes. What starts it all the same is `make up`, `make
-pipeline` and the test of a killed apply.
+pipeline` and the test of a killed apply. Between Terraform and the process stands a relay, since to read what it knows
+of all of AWS would be most of that rest: see tests/provider_schema.py.
 """
 
 import fcntl
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -17,6 +19,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from embedstack.terraform import TerraformRoot
+from tests.provider_relay import relayed
+from tests.provider_schema import named_types
 
 __all__ = ["ATTACHED", "attached_provider"]
 
@@ -44,32 +48,39 @@ def attached_provider(environment: Mapping[str, str]) -> Iterator[dict[str, str]
     logs = os.environ.get(_LOGS)
     if logs:
         own["TF_LOG"] = "DEBUG"
+    folder = _installation()
+    (program,) = _installed(folder)
     with (Path(logs) / f"{uuid.uuid4()}.log" if logs else Path(os.devnull)).open("w") as log:
-        process = subprocess.Popen([_program(), "-debug"], env=own, stdout=subprocess.PIPE, stderr=log, text=True)
+        process = subprocess.Popen([program, "-debug"], env=own, stdout=subprocess.PIPE, stderr=log, text=True)
     try:
         assert process.stdout is not None
-        attach = next(found[1] for line in process.stdout if (found := _ATTACH.search(line)))
-        yield {ATTACHED: attach}
+        attach = json.loads(next(found[1] for line in process.stdout if (found := _ATTACH.search(line))))
+        (address,) = (provider["Addr"] for provider in attach.values())
+        schema = folder / f"schema-{_digest(' '.join(sorted(named_types())).encode())}"
+        with relayed(address["String"], schema) as address["String"]:
+            yield {ATTACHED: json.dumps(attach)}
     finally:
         process.terminate()
         process.communicate()
 
 
-def _program() -> Path:
-    """The locked provider's program, installed by Terraform when it is first asked for."""
+def _installation() -> Path:
+    """The folder in which Terraform has installed the locked provider, which it does when that is first asked for."""
     lock_file = _REPOSITORY / "terraform" / _LOCK_FILE
-    folder = _REPOSITORY / ".local" / f"provider-{hashlib.sha256(lock_file.read_bytes()).hexdigest()[:12]}"
+    folder = _REPOSITORY / ".local" / f"provider-{_digest(lock_file.read_bytes())}"
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (found := _installed(folder)):
+        if not _installed(folder):
             for name in ("versions.tf", _LOCK_FILE):
                 shutil.copy(lock_file.with_name(name), folder)
             TerraformRoot(folder).init()
-            found = _installed(folder)
             assert (folder / _LOCK_FILE).read_bytes() == lock_file.read_bytes(), "the lock file has no such provider"
-    (program,) = found
-    return program
+    return folder
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:12]
 
 
 def _installed(folder: Path) -> list[Path]:

@@ -16,6 +16,9 @@ os.environ["LOCALAWS_CHECK_ANSWERS"] = "1"
 # Terraform spends a third of its processor time on collecting garbage, most of it of the provider's schema; there is
 # memory enough for each of its short commands to do that less often.
 os.environ.setdefault("GOGC", "400")
+# gRPC prepares itself for forks only where no other thread uses it, and warns of each one that it was not prepared for.
+# Tests fork to start programs, which know nothing of it. Set before any module of tests imports it.
+os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
 # Each of boto3's sessions parses what botocore knows of endpoints and services anew; here one parses it for all.
 botocore.session.create_loader = functools.cache(botocore.session.create_loader)
 
