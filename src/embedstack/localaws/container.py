@@ -102,7 +102,9 @@ class _Copies:
         with contextlib.suppress(ChildProcessError):
             while (ended := os.waitpid(-1, os.WNOHANG))[0]:
                 pid, status = ended
-                pipe = self._status.pop(pid)
+                # What imports have started and not waited for ends here too.
+                if (pipe := self._status.pop(pid, None)) is None:
+                    continue
                 with contextlib.suppress(BrokenPipeError):
                     os.write(pipe, b"%d\n" % os.waitstatus_to_exitcode(status))
                 os.close(pipe)
