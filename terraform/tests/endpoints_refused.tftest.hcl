@@ -1,4 +1,4 @@
-# Endpoints that the root refuses.
+# Endpoints that the root refuses, or warns of. As in root_refused, its variables alone see to it.
 
 mock_provider "aws" {
   source          = "./tests/mocks"
@@ -17,6 +17,7 @@ variables {
 
 run "no_endpoint" {
   command = plan
+  module { source = "./tests/variables" }
 
   variables {
     endpoints = {}
@@ -27,6 +28,7 @@ run "no_endpoint" {
 
 run "key_with_an_underscore" {
   command = plan
+  module { source = "./tests/variables" }
 
   variables {
     endpoints = { my_endpoint = { model = { hub_id = "a/b" }, serverless = {} } }
@@ -37,6 +39,7 @@ run "key_with_an_underscore" {
 
 run "key_too_long" {
   command = plan
+  module { source = "./tests/variables" }
 
   variables {
     endpoints = { embedding-of-the-very-long-documents-of-our-archive = { model = { hub_id = "a/b" }, serverless = {} } }
@@ -47,6 +50,7 @@ run "key_too_long" {
 
 run "two_endpoints_of_one_name" {
   command = plan
+  module { source = "./tests/variables" }
 
   variables {
     endpoints = {
@@ -60,6 +64,7 @@ run "two_endpoints_of_one_name" {
 
 run "no_kind" {
   command = plan
+  module { source = "./tests/variables" }
 
   variables {
     endpoints = { embedding = { model = { hub_id = "a/b" }, endpoint_name = "x" } }
@@ -70,6 +75,7 @@ run "no_kind" {
 
 run "two_kinds" {
   command = plan
+  module { source = "./tests/variables" }
 
   variables {
     endpoints = { embedding = { model = { hub_id = "a/b" }, serverless = {}, realtime = { instance_type = "ml.c7i.xlarge" } } }
@@ -80,6 +86,7 @@ run "two_kinds" {
 
 run "serverless_with_an_instance" {
   command = plan
+  module { source = "./tests/variables" }
 
   variables {
     endpoints = { embedding = { model = { hub_id = "a/b" }, serverless = {}, instance_type = "ml.g4dn.xlarge" } }
@@ -90,6 +97,7 @@ run "serverless_with_an_instance" {
 
 run "serverless_with_a_gpu" {
   command = plan
+  module { source = "./tests/variables" }
 
   variables {
     endpoints = { embedding = { model = { hub_id = "a/b", hardware = "gpu" }, serverless = {} } }
@@ -100,6 +108,7 @@ run "serverless_with_a_gpu" {
 
 run "memory_by_awss_name" {
   command = plan
+  module { source = "./tests/variables" }
 
   variables {
     endpoints = { embedding = { model = { hub_id = "a/b" }, serverless = { memory_size_in_mb = 4096 } } }
@@ -110,6 +119,7 @@ run "memory_by_awss_name" {
 
 run "serverless_in_a_vpc" {
   command = plan
+  module { source = "./tests/variables" }
 
   variables {
     endpoints = { embedding = { model = { hub_id = "a/b" }, serverless = {}, vpc = { subnet_ids = ["subnet-1"], security_group_ids = ["sg-1"] } } }
@@ -120,6 +130,7 @@ run "serverless_in_a_vpc" {
 
 run "serverless_in_isolation" {
   command = plan
+  module { source = "./tests/variables" }
 
   variables {
     endpoints = { embedding = { model = { hub_id = "a/b" }, serverless = {}, network_isolation = true } }
@@ -130,6 +141,7 @@ run "serverless_in_isolation" {
 
 run "serverless_with_data_capture" {
   command = plan
+  module { source = "./tests/variables" }
 
   variables {
     endpoints = { embedding = { model = { hub_id = "a/b" }, serverless = {}, data_capture = { path = "s3://my-bucket/captured" } } }
@@ -140,6 +152,7 @@ run "serverless_with_data_capture" {
 
 run "serverless_with_a_key" {
   command = plan
+  module { source = "./tests/variables" }
 
   variables {
     endpoints = { embedding = { model = { hub_id = "a/b" }, serverless = {}, kms_key_arn = "arn:aws:kms:us-east-1:123456789012:key/0a1b2c3d" } }
@@ -150,6 +163,7 @@ run "serverless_with_a_key" {
 
 run "second_variant_of_the_firsts_name" {
   command = plan
+  module { source = "./tests/variables" }
 
   variables {
     endpoints = { embedding = { model = { hub_id = "a/b" }, realtime = { instance_type = "ml.c7i.xlarge", variants = { AllTraffic = { model = { hub_id = "a/c" } } } } } }
@@ -160,6 +174,7 @@ run "second_variant_of_the_firsts_name" {
 
 run "fewer_instances_than_the_floor" {
   command = plan
+  module { source = "./tests/variables" }
 
   variables {
     endpoints = { embedding = { model = { hub_id = "a/b" }, realtime = { instance_type = "ml.c7i.xlarge" }, autoscaling = { min = 2, max = 5, tracking = { value = 600 } } } }
@@ -170,6 +185,7 @@ run "fewer_instances_than_the_floor" {
 
 run "variant_of_fewer_instances_than_the_floor" {
   command = plan
+  module { source = "./tests/variables" }
 
   variables {
     endpoints = {
@@ -186,6 +202,7 @@ run "variant_of_fewer_instances_than_the_floor" {
 
 run "serverless_scaled_without_warm_containers" {
   command = plan
+  module { source = "./tests/variables" }
 
   variables {
     endpoints = { embedding = { model = { hub_id = "a/b" }, serverless = {}, autoscaling = { max = 5, tracking = {} } } }
@@ -196,6 +213,7 @@ run "serverless_scaled_without_warm_containers" {
 
 run "serverless_scaled_over_its_concurrency" {
   command = plan
+  module { source = "./tests/variables" }
 
   variables {
     endpoints = { embedding = { model = { hub_id = "a/b" }, serverless = { provisioned_concurrency = 1 }, autoscaling = { max = 50, tracking = {} } } }
@@ -206,6 +224,7 @@ run "serverless_scaled_over_its_concurrency" {
 
 run "scaled_without_a_maximum" {
   command = plan
+  module { source = "./tests/variables" }
 
   variables {
     endpoints = { embedding = { model = { hub_id = "a/b" }, realtime = { instance_type = "ml.c7i.xlarge" }, autoscaling = { tracking = { value = 600 } } } }
@@ -216,6 +235,7 @@ run "scaled_without_a_maximum" {
 
 run "scaled_to_zero_with_two_maxima" {
   command = plan
+  module { source = "./tests/variables" }
 
   variables {
     endpoints = { embedding = { model = { hub_id = "a/b" }, scale_to_zero = { instance_type = "ml.c7i.xlarge" }, autoscaling = { max = 5, tracking = { value = 600 } } } }
@@ -238,6 +258,7 @@ run "token_level_vectors_cause_a_warning" {
 
 run "key_that_begins_anothers_alarms" {
   command = plan
+  module { source = "./tests/variables" }
 
   variables {
     endpoints = {
@@ -251,6 +272,7 @@ run "key_that_begins_anothers_alarms" {
 
 run "key_of_a_variants_name" {
   command = plan
+  module { source = "./tests/variables" }
 
   variables {
     endpoints = {
@@ -264,6 +286,7 @@ run "key_of_a_variants_name" {
 
 run "variants_that_differ_in_case" {
   command = plan
+  module { source = "./tests/variables" }
 
   variables {
     endpoints = { search = { model = { hub_id = "a/b" }, realtime = { instance_type = "ml.c7i.xlarge", variants = { A = { model = { hub_id = "a/c" } }, a = { model = { hub_id = "a/c" } } } } } }
@@ -274,6 +297,7 @@ run "variants_that_differ_in_case" {
 
 run "queue_of_a_sleeping_endpoints_name" {
   command = plan
+  module { source = "./tests/variables" }
 
   variables {
     endpoints = {

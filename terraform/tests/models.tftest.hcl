@@ -51,6 +51,40 @@ run "hub_model_runs_in_tei" {
   }
 }
 
+run "another_revision_is_a_new_model" {
+  command = plan
+  module { source = "./modules/huggingface-model" }
+
+  variables {
+    model = { hub_id = "sentence-transformers/all-MiniLM-L6-v2", revision = "c9745ed1d9f207416be6d2e6f8de32d1f16199bf" }
+  }
+
+  assert {
+    condition     = output.name != run.hub_model_runs_in_tei.name
+    error_message = "Another revision must make another model."
+  }
+}
+
+run "way_back_after_a_rolled_back_deployment_is_a_new_model" {
+  command = plan
+  module { source = "./modules/huggingface-model" }
+
+  variables {
+    model = { hub_id = "sentence-transformers/all-MiniLM-L6-v2" }
+  }
+
+  override_resource {
+    target          = terraform_data.deployment
+    override_during = plan
+    values          = { id = "22222222-3333-4444-5555-666666666666" }
+  }
+
+  assert {
+    condition     = output.name != run.hub_model_runs_in_tei.name
+    error_message = "The same settings deployed once more must not take the name of a model that may still exist."
+  }
+}
+
 run "hub_model_is_configurable" {
   command = plan
   module { source = "./modules/huggingface-model" }

@@ -80,32 +80,12 @@ run "endpoint_name_overrides_the_endpoint_alone" {
   }
 }
 
-run "baseline" {
-  command = plan
-}
-
-run "tags_change_no_name" {
+run "neither_tags_nor_log_retention_change_a_name" {
   command = plan
 
   variables {
     environment = "prod"
     tags        = { CostCenter = "research" }
-  }
-
-  assert {
-    condition     = output.endpoints["embedding"].model_name == run.baseline.endpoints["embedding"].model_name
-    error_message = "Tags must not change the model's name, or it would be replaced."
-  }
-  assert {
-    condition     = output.endpoints["embedding"].config_name == run.baseline.endpoints["embedding"].config_name
-    error_message = "Tags must not change the configuration's name, or the endpoint would be updated."
-  }
-}
-
-run "log_retention_changes_no_name" {
-  command = plan
-
-  variables {
     endpoints = {
       embedding = {
         log_retention_days = 90
@@ -116,8 +96,12 @@ run "log_retention_changes_no_name" {
   }
 
   assert {
-    condition     = output.endpoints["embedding"].config_name == run.baseline.endpoints["embedding"].config_name
-    error_message = "Log retention must not change the configuration's name."
+    condition     = output.endpoints["embedding"].model_name == run.derived_from_name_and_key.endpoints["embedding"].model_name
+    error_message = "Neither must change the model's name, or it would be replaced."
+  }
+  assert {
+    condition     = output.endpoints["embedding"].config_name == run.derived_from_name_and_key.endpoints["embedding"].config_name
+    error_message = "Neither must change the configuration's name, or the endpoint would be updated."
   }
 }
 
@@ -134,15 +118,15 @@ run "memory_changes_the_configuration_alone" {
   }
 
   assert {
-    condition     = output.endpoints["embedding"].config_name != run.baseline.endpoints["embedding"].config_name
+    condition     = output.endpoints["embedding"].config_name != run.derived_from_name_and_key.endpoints["embedding"].config_name
     error_message = "Another memory size must make another configuration."
   }
   assert {
-    condition     = output.endpoints["embedding"].model_name == run.baseline.endpoints["embedding"].model_name
+    condition     = output.endpoints["embedding"].model_name == run.derived_from_name_and_key.endpoints["embedding"].model_name
     error_message = "Another memory size must leave the model."
   }
   assert {
-    condition     = output.endpoints["embedding"].name == run.baseline.endpoints["embedding"].name
+    condition     = output.endpoints["embedding"].name == run.derived_from_name_and_key.endpoints["embedding"].name
     error_message = "The endpoint must stay, to be updated in place."
   }
 }
@@ -163,33 +147,12 @@ run "container_environment_changes_model_and_configuration" {
   }
 
   assert {
-    condition     = output.endpoints["embedding"].model_name != run.baseline.endpoints["embedding"].model_name
+    condition     = output.endpoints["embedding"].model_name != run.derived_from_name_and_key.endpoints["embedding"].model_name
     error_message = "Another environment must make another model."
   }
   assert {
-    condition     = output.endpoints["embedding"].config_name != run.baseline.endpoints["embedding"].config_name
+    condition     = output.endpoints["embedding"].config_name != run.derived_from_name_and_key.endpoints["embedding"].config_name
     error_message = "Another model must make another configuration, or the endpoint would never see it."
-  }
-}
-
-run "revision_changes_the_model" {
-  command = plan
-
-  variables {
-    endpoints = {
-      embedding = {
-        model = {
-          hub_id   = "sentence-transformers/all-MiniLM-L6-v2"
-          revision = "c9745ed1d9f207416be6d2e6f8de32d1f16199bf"
-        }
-        serverless = { memory_mb = 2048, max_concurrency = 10 }
-      }
-    }
-  }
-
-  assert {
-    condition     = output.endpoints["embedding"].model_name != run.baseline.endpoints["embedding"].model_name
-    error_message = "Another revision must make another model."
   }
 }
 
@@ -201,26 +164,11 @@ run "token_changes_the_model" {
   }
 
   assert {
-    condition     = output.endpoints["embedding"].model_name != run.baseline.endpoints["embedding"].model_name
+    condition     = output.endpoints["embedding"].model_name != run.derived_from_name_and_key.endpoints["embedding"].model_name
     error_message = "A new token must reach the container by a new model."
   }
   assert {
     condition     = !strcontains(jsonencode(output.endpoints), "hf_0123456789")
     error_message = "Outputs must not hold the token."
-  }
-}
-
-run "way_back_after_a_rolled_back_deployment_is_a_new_name" {
-  command = plan
-
-  override_resource {
-    target          = module.model["embedding"].terraform_data.deployment
-    override_during = plan
-    values          = { id = "22222222-3333-4444-5555-666666666666" }
-  }
-
-  assert {
-    condition     = output.endpoints["embedding"].model_name != run.baseline.endpoints["embedding"].model_name
-    error_message = "The same settings deployed once more must not take the name of a model that may still exist."
   }
 }

@@ -142,22 +142,6 @@ run "two_endpoints" {
   }
 }
 
-run "dotenv_names_the_first_endpoint_without_the_key_embedding" {
-  command = plan
-
-  variables {
-    endpoints = {
-      search  = { model = { hub_id = "a/b" }, serverless = {} }
-      archive = { model = { hub_id = "a/b" }, serverless = {} }
-    }
-  }
-
-  assert {
-    condition     = strcontains(output.dotenv, "SAGEMAKER_ENDPOINT=alex-archive-endpoint\n")
-    error_message = ".env must name the first endpoint by key."
-  }
-}
-
 run "endpoint_that_scales_to_zero" {
   command = plan
 
@@ -208,12 +192,16 @@ run "endpoint_with_a_queue" {
   }
 }
 
-run "endpoint_with_a_queue_alone" {
+run "endpoints_with_queues_alone" {
   command = plan
 
   variables {
     endpoints = {
-      batch = {
+      search = {
+        model    = { hub_id = "a/b" }
+        realtime = { instance_type = "ml.c7i.xlarge", async = { input_path = "s3://my-bucket/requests", output_path = "s3://my-bucket/answers" } }
+      }
+      archive = {
         model    = { hub_id = "a/b" }
         realtime = { instance_type = "ml.c7i.xlarge", async = { input_path = "s3://my-bucket/requests", output_path = "s3://my-bucket/answers" } }
       }
@@ -223,5 +211,9 @@ run "endpoint_with_a_queue_alone" {
   assert {
     condition     = [for statement in jsondecode(output.invoke_policy_json).Statement : statement.Action] == ["sagemaker:InvokeEndpointAsync"]
     error_message = "A policy must have no statement without a resource, which IAM refuses."
+  }
+  assert {
+    condition     = strcontains(output.dotenv, "SAGEMAKER_ENDPOINT=alex-archive-endpoint\n")
+    error_message = ".env must name the first endpoint by key where none has the key embedding."
   }
 }

@@ -41,6 +41,7 @@ run "three_instances" {
 
 run "without_a_store_for_an_endpoint_that_is_none" {
   command = plan
+  module { source = "./tests/variables" }
 
   variables {
     name = "alex"
@@ -55,6 +56,7 @@ run "without_a_store_for_an_endpoint_that_is_none" {
 
 run "model_that_nobody_names" {
   command = plan
+  module { source = "./tests/variables" }
 
   variables {
     name         = "alex"
