@@ -13,8 +13,8 @@ from embedstack.model_files import find_model_folder
 # Every local AWS of the tests, in this process or another, answers an error in the place of an answer that AWS could
 # not give: see embedstack.localaws.conformance. Set before any module of tests makes a LocalAwsConfig.
 os.environ["LOCALAWS_CHECK_ANSWERS"] = "1"
-# Terraform spends a third of its processor time on collecting garbage, most of it of the provider's schema; there is
-# memory enough for each of its short commands to do that less often.
+# Terraform spends a quarter of its processor time on collecting garbage; there is memory enough for each of its short
+# commands to do that less often. Never to do it costs the short ones as much, for memory that they touch only once.
 os.environ.setdefault("GOGC", "400")
 # gRPC prepares itself for forks only where no other thread uses it, and warns of each one that it was not prepared for.
 # Tests fork to start programs, which know nothing of it. Set before any module of tests imports it.

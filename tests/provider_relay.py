@@ -6,12 +6,12 @@ receive a request and send another. Wherever a request ends up, it is answered: 
 """
 
 import asyncio
-import os
 import socket
 import struct
 import tempfile
+import uuid
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from threading import Thread
 from typing import NoReturn, TypeAlias, cast
@@ -98,18 +98,15 @@ class _Relay:
     async def _connect(self, connection: socket.socket) -> None:
         """Connect what has connected here with what it is for."""
         loop = asyncio.get_running_loop()
-        try:
+        with suppress(OSError), ExitStack() as unless_connected:
+            unless_connected.enter_context(connection)
             # Terraform opens some connections only to see that it could.
-            if not (beginning := await loop.sock_recv(connection, 2**16)):
-                connection.close()
-                return
-            goal = self._server_socket if self._is_first(connection) else self._provider
-            _, far = await loop.create_unix_connection(lambda: _End(self._open), goal)
-        except OSError:
-            connection.close()
-            return
-        far.transport.write(beginning)
-        await loop.connect_accepted_socket(lambda: _End(self._open, far), connection)
+            if beginning := await loop.sock_recv(connection, 2**16):
+                goal = self._server_socket if self._is_first(connection) else self._provider
+                _, far = await loop.create_unix_connection(lambda: _End(self._open), goal)
+                far.transport.write(beginning)
+                await loop.connect_accepted_socket(lambda: _End(self._open, far), connection)
+                unless_connected.pop_all()
 
     def _is_first(self, connection: socket.socket) -> bool:
         """Whether a connection is the first of its process; where that cannot be told, any could be."""
@@ -190,7 +187,7 @@ class _Handler(grpc.GenericRpcHandler):
             except grpc.aio.AioRpcError as error:
                 await _fail_like(error, context)
             # Whole or not there, however many write it at once.
-            unfinished = self._schema.with_suffix(f".{os.getpid()}")
+            unfinished = self._schema.with_suffix(f".{uuid.uuid4()}")
             unfinished.write_bytes(narrowed(schema, named_types()))
             unfinished.rename(self._schema)
         return self._schema.read_bytes()

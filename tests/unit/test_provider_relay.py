@@ -1,7 +1,10 @@
 """The relay between Terraform and its provider, in front of a provider that answers each request with the request."""
 
+import socket
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import grpc
@@ -52,42 +55,53 @@ def provider(tmp_path: Path) -> Iterator[Provider]:
     server.stop(None).wait()
 
 
-def ask(socket: str, method: str, request: bytes = b"") -> bytes:
+def ask(relay: str, method: str, request: bytes = b"") -> bytes:
     """Ask by a connection of one's own."""
     options = [("grpc.use_local_subchannel_pool", 1), ("grpc.max_receive_message_length", -1)]
-    with grpc.insecure_channel(f"unix:{socket}", options=options) as channel:
+    with grpc.insecure_channel(f"unix:{relay}", options=options) as channel:
         call: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(method)
         return call(request)
 
 
 def test_the_schema_is_asked_for_once_and_then_known(provider: Provider, tmp_path: Path) -> None:
     for _ in range(2):
-        with relayed(f"{tmp_path}/provider", tmp_path / "schema") as socket:
-            assert ask(socket, SCHEMA) == b"".join(KEPT)
+        with relayed(f"{tmp_path}/provider", tmp_path / "schema") as relay:
+            assert ask(relay, SCHEMA) == b"".join(KEPT)
     assert provider.asked == [SCHEMA]
 
 
 def test_all_else_is_passed_on_by_the_first_connection_and_by_others(provider: Provider, tmp_path: Path) -> None:
-    with relayed(f"{tmp_path}/provider", tmp_path / "schema") as socket:
-        assert [ask(socket, OTHER, bytes(SIZE)) == bytes(SIZE) for _ in range(2)] == [True, True]
+    with relayed(f"{tmp_path}/provider", tmp_path / "schema") as relay:
+        assert [ask(relay, OTHER, bytes(SIZE)) == bytes(SIZE) for _ in range(2)] == [True, True]
     assert provider.asked == [OTHER, OTHER]
 
 
 def test_errors_are_passed_on_by_the_first_connection_and_by_others(provider: Provider, tmp_path: Path) -> None:
-    with relayed(f"{tmp_path}/provider", tmp_path / "schema") as socket:
+    with relayed(f"{tmp_path}/provider", tmp_path / "schema") as relay:
         for _ in range(2):
             with pytest.raises(grpc.RpcError) as caught:
-                ask(socket, FAILING)
+                ask(relay, FAILING)
             assert caught.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
             assert caught.value.details() == "no more of it"
 
 
 def test_a_provider_that_is_gone_is_told_of(tmp_path: Path) -> None:
-    with relayed(f"{tmp_path}/provider", tmp_path / "schema") as socket:
+    with relayed(f"{tmp_path}/provider", tmp_path / "schema") as relay:
         for _ in range(2):
             with pytest.raises(grpc.RpcError) as caught:
-                ask(socket, OTHER)
+                ask(relay, OTHER)
             assert caught.value.code() == grpc.StatusCode.UNAVAILABLE
+
+
+def test_it_stops_whatever_is_connected(provider: Provider, tmp_path: Path) -> None:
+    with ExitStack() as later, relayed(f"{tmp_path}/provider", tmp_path / "schema") as relay:
+        for beginning in (b"", b"PRI * HTTP/2.0", b"PRI * HTTP/2.0"):
+            connection = later.enter_context(socket.socket(socket.AF_UNIX))
+            connection.connect(relay)
+            connection.send(beginning)
+        ask(relay, OTHER)
+    assert not Path(relay).parent.exists()
+    assert "provider relay" not in {thread.name for thread in threading.enumerate()}
 
 
 def test_types_are_those_of_the_code() -> None:

@@ -1,4 +1,4 @@
-"""The same Terraform as on AWS: apply, empty plan, change under load, empty plan, destroy, nothing left."""
+"""The same Terraform as on AWS: apply, empty plan, changes, one under load, empty plan, destroy, nothing left."""
 
 import os
 import signal
@@ -81,7 +81,6 @@ def test_apply_change_under_load_destroy(stack):
     assert resized["EndpointConfigName"] != endpoint["EndpointConfigName"]
     assert resized["EndpointArn"] == endpoint["EndpointArn"]
     assert serverless["MemorySizeInMB"] == 4096
-    assert stack.is_up_to_date(stack.root(larger))
 
     renamed = larger.replace('all-MiniLM-L6-v2" }', 'all-MiniLM-L6-v2", environment = { LOG_LEVEL = "debug" } }')
     assert renamed != larger
