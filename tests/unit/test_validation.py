@@ -158,6 +158,14 @@ def test_an_endpoint_that_sleeps_is_left_asleep_unless_it_may_be_woken(run):
     assert sleeper.requests == 0, "a request would have woken it"
 
 
+@pytest.mark.parametrize(("capacity", "found"), [(0, "passed"), (1, "failed")])
+def test_one_that_is_being_woken_already_is_no_failure(run, capacity, found):
+    sleeper = Sleeper(looks=1)
+    waking = Waking(60, sleeper.capacity, pause_seconds=0.01)
+    report = run(sleeper.answer, replace(DEPLOYMENT, capacity=capacity, status="Updating"), waking=waking)
+    assert (report.checks[0].status, report.checks[0].figure) == (found, "Updating")
+
+
 def test_one_that_fell_asleep_meanwhile_is_no_failure(run):
     report = run(Sleeper(looks=3).answer, replace(DEPLOYMENT, capacity=1))
     assert report.passed

@@ -94,7 +94,9 @@ class EndpointChecks:
         figure = self._deployment.status
         if self._deployment.failure_reason:
             figure += f": {self._deployment.failure_reason}"
-        return _finding(self._deployment.status == "InService", figure, "InService")
+        # What sleeps may be on its way already, at somebody else's request.
+        wakes = self._deployment.capacity == 0 and self._deployment.status == "Updating"
+        return _finding(wakes or self._deployment.status == "InService", figure, "InService")
 
     def _configuration(self) -> Finding:
         actual = self._deployment.config
