@@ -88,7 +88,7 @@ def test_messages_become_records_and_are_deleted(functions: Lambda, collect: Any
 def test_what_a_function_reports_as_failed_ends_in_the_dead_letter_queue(
     functions: Lambda, collect: Any, done: str
 ) -> None:
-    url, dead_url, _ = collect("partial", receives=2, visibility=1)
+    url, dead_url, _ = collect("partial", receives=2, visibility=5)
     send(functions, url, {"n": 1}, {"poison": True}, {"n": 2})
     bodies = [json.loads(message["Body"])["record"]["body"] for message in functions.received(done, 2)]
     assert sorted(bodies) == ['{"n": 1}', '{"n": 2}']
