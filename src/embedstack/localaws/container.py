@@ -16,7 +16,7 @@ import gc
 import json
 import logging
 import os
-import selectors
+import select
 import signal
 import socket
 import sys
@@ -78,25 +78,23 @@ class _Copies:
         Returns:
             In a copy, its listening socket's file descriptor; in this process None, at the end.
         """
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._control, selectors.EVENT_READ)
-            selector.register(self._read_wakeup, selectors.EVENT_READ)
-            while True:
-                for key, _ in selector.select():
-                    if key.fileobj is self._read_wakeup:
-                        self._read_wakeup.recv(4096)
-                        self._report_ended()
-                        continue
-                    message, files, _, _ = socket.recv_fds(self._control, 1, _FILES_OF_A_COPY)
-                    if not message:
-                        return None
-                    listener, standard_input, standard_output, status = files
-                    pid = os.fork()
-                    if pid == 0:
-                        return self._become(listener, standard_input, standard_output, status)
-                    self._status[pid] = status
-                    for file in (listener, standard_input, standard_output):
-                        os.close(file)
+        while True:
+            readable, _, _ = select.select([self._control, self._read_wakeup], [], [])
+            if self._read_wakeup in readable:
+                self._read_wakeup.recv(4096)
+                self._report_ended()
+            if self._control not in readable:
+                continue
+            message, files, _, _ = socket.recv_fds(self._control, 1, _FILES_OF_A_COPY)
+            if not message:
+                return None
+            listener, standard_input, standard_output, status = files
+            pid = os.fork()
+            if pid == 0:
+                return self._become(listener, standard_input, standard_output, status)
+            self._status[pid] = status
+            for file in (listener, standard_input, standard_output):
+                os.close(file)
 
     def _report_ended(self) -> None:
         with contextlib.suppress(ChildProcessError):

@@ -59,10 +59,8 @@ def ingest_under_faults(running: Running, count: int, kinds: Collection[Victim],
     pipeline = running.pipeline
     _set_faults(running.stack, throttled=0.2, failing=0.05)
     with RandomKills(running.stack.running.state_dir, seed=11, interval=2, most=most, kinds=kinds) as chaos:
-        for source, content in {
-            **good,
-            **{name: content for name, (content, _) in hostile_documents().items()},
-        }.items():
+        hostile = {name: content for name, (content, _) in hostile_documents().items()}
+        for source, content in (good | hostile).items():
             pipeline.upload(source, content)
         pipeline.wait(PATIENCE)
     _set_faults(running.stack, throttled=0, failing=0)
