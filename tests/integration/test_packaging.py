@@ -53,6 +53,13 @@ def test_the_manifest_describes_the_model(package, unpacked):
     assert package.unpacked_bytes == sum(path.stat().st_size for path in unpacked.rglob("*") if path.is_file())
 
 
+@pytest.fixture
+def one_small_wheel(monkeypatch):
+    """Of the vendored packages only that which is packed in no time."""
+    monkeypatch.setattr(packaging, "_VENDORED", ("orjson",))
+
+
+@pytest.mark.usefixtures("one_small_wheel")
 def test_the_same_input_gives_the_same_bytes(tmp_path_factory, tmp_path):
     folder = write_model(tmp_path_factory.mktemp("model"), make_tensors())
     for name in ("once.tar.gz", "again.tar.gz"):
@@ -85,6 +92,7 @@ def test_a_damaged_package_is_refused(unpacked, damage, message):
     ("setting", "value", "message"),
     [("MIN_COSINE", 0.99999999, "0.99999999 is the least"), ("MAX_UNPACKED_BYTES", 1000, "would take .* GB")],
 )
+@pytest.mark.usefixtures("one_small_wheel")
 def test_what_should_not_be_deployed_is_not_packaged(minilm_folder, tmp_path, monkeypatch, setting, value, message):
     monkeypatch.setattr(packaging, setting, value)
     with pytest.raises(ConfigurationError, match=message):

@@ -10,8 +10,8 @@ from embedstack.settings import load_settings
 from tests.conftest import MINILM
 from tests.twins import TWINS
 
-TEXTS = [f"sentence number {number} about {'cats' * (number % 7)}" for number in range(70)]
-TOO_LONG = "word " * 60_000
+TEXTS = [f"sentence number {number} about {'cats' * (number % 7)}" for number in range(40)]
+TOO_LONG = "word " * 11_000
 
 BACKENDS = {
     "sagemaker, TEI": lambda aws, url: SageMakerEmbedder(known_model(MINILM), endpoint="tei", settings=aws.settings),

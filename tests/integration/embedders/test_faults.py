@@ -16,13 +16,15 @@ from tests.conftest import MINILM
 from tests.integration.embedders.stand_in import faults
 from tests.twins import TWINS
 
-TEXTS = [f"text number {number}" for number in range(300)]
-SMALL = Limits(max_items=8, concurrency=4)
+TEXTS = [f"text number {number}" for number in range(120)]
+SMALL = Limits(max_items=4, concurrency=4)
 BACKENDS = {
     "sagemaker-runtime": lambda aws: SageMakerEmbedder(
         known_model(MINILM), endpoint="own", settings=aws.settings, limits=SMALL
     ),
-    "bedrock-runtime": lambda aws: BedrockEmbedder("cohere.embed-english-v3", settings=aws.settings, concurrency=4),
+    "bedrock-runtime": lambda aws: BedrockEmbedder(
+        "cohere.embed-v4:0", dimensions=256, settings=aws.settings, concurrency=4
+    ),
 }
 FAULTS = ["throttle", "model", "not-ready", "internal", "unavailable", "reset", "hang", "truncate", "nan", "count"]
 
