@@ -19,7 +19,7 @@ pytestmark = pytest.mark.timeout(900)
 
 @pytest.fixture(scope="module")
 def ingested(running):
-    return ingest_under_faults(running, 120, ("function", "model"), most=4)
+    return ingest_under_faults(running, 60, ("function", "model"), most=4)
 
 
 def test_a_second_plan_is_empty(running):
