@@ -16,6 +16,8 @@ os.environ["LOCALAWS_CHECK_ANSWERS"] = "1"
 # Terraform spends a quarter of its processor time on collecting garbage; there is memory enough for each of its short
 # commands to do that less often. Never to do it costs the short ones as much, for memory that they touch only once.
 os.environ.setdefault("GOGC", "400")
+# Nor does it need more than one processor: another is busy with another worker's tests, and both would cost it more.
+os.environ.setdefault("GOMAXPROCS", "1")
 # gRPC prepares itself for forks only where no other thread uses it, and warns of each one that it was not prepared for.
 # Tests fork to start programs, which know nothing of it. Set before any module of tests imports it.
 os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"

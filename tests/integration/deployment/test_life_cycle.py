@@ -7,16 +7,24 @@ import time
 from contextlib import contextmanager
 
 import numpy as np
+import pytest
 
 from embedstack.embedders import Limits, SageMakerEmbedder
 from embedstack.localaws.chaos import processes
 from embedstack.models import known_model
 from tests.attached_provider import ATTACHED
 from tests.conftest import MINILM
-from tests.integration.conftest import VARIABLES
+from tests.integration.conftest import VARIABLES, running_stack
 from tests.integration.localaws.harness import Load
 
 ENDPOINT = "alex-embedding-endpoint"
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory):
+    """One for all, since each test leaves nothing in it."""
+    with running_stack(tmp_path_factory.mktemp("stack")) as stack:
+        yield stack
 
 
 def _deployed(stack):
@@ -126,7 +134,7 @@ def test_a_killed_apply_is_adopted_and_finished(stack, monkeypatch):
 
 
 def test_a_model_server_killed_under_load_comes_back(stack):
-    stack.apply()
+    root = stack.apply()
     with load() as requests:
         for _ in range(3):
             time.sleep(0.7)
@@ -135,6 +143,7 @@ def test_a_model_server_killed_under_load_comes_back(stack):
         time.sleep(3)
         requests.wait_for(1)
     assert all(error.retryable for error in requests.errors), requests.errors
+    _destroy(stack, root)
 
 
 def _model_servers(stack):

@@ -32,7 +32,7 @@ OLLAMA = [*OLLAMA_ERRORS, *BROKEN]
 
 @dataclasses.dataclass(frozen=True)
 class Backend:
-    """How to make it, the service that its faults are asked of, the kinds it has, and texts: when it throttles, else."""
+    """How to make it, whose faults it has and of which kinds, and texts: when it throttles, and otherwise."""
 
     make: Callable[[Settings], Embedder]
     service: str
