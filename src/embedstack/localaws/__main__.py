@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import functools
 import gc
 import json
 import logging
@@ -10,6 +11,8 @@ import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import botocore.session
 
 from embedstack.localaws.config import ACCOUNT_ID, LocalAwsConfig
 from embedstack.localaws.errors import LocalAwsError
@@ -54,8 +57,10 @@ def _local_aws(config: LocalAwsConfig) -> "LocalAws":
     """Import it and prepare it.
 
     What moto brings is there for good. Looking through it for garbage would take a third of the import's time, and some
-    of every later collection's.
+    of every later collection's. It makes dozens of botocore's sessions, of which each would parse anew what is known of
+    regions and services.
     """
+    botocore.session.create_loader = functools.cache(botocore.session.create_loader)
     gc.disable()
     from embedstack.localaws.server import LocalAws  # noqa: PLC0415
 

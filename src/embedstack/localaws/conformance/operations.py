@@ -7,7 +7,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, parse_qsl
 
-from botocore.loaders import Loader
+import botocore.session
 from botocore.model import OperationModel, ServiceModel
 
 if TYPE_CHECKING:
@@ -117,7 +117,8 @@ def _routes(service: str) -> list[tuple[str, re.Pattern[str], dict[str, str], st
 
 @cache
 def _model(service: str) -> ServiceModel | None:
-    loader = Loader()
+    # A session's, so that what is known of a service is parsed once where sessions share it.
+    loader = botocore.session.get_session().get_component("data_loader")
     if service not in loader.list_available_services("service-2"):
         return None
     return ServiceModel(loader.load_service_model(service, "service-2"), service)
