@@ -7,7 +7,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, parse_qsl
 
-import botocore.session
+from botocore.loaders import Loader
 from botocore.model import OperationModel, ServiceModel
 
 if TYPE_CHECKING:
@@ -117,8 +117,8 @@ def _routes(service: str) -> list[tuple[str, re.Pattern[str], dict[str, str], st
 
 @cache
 def _model(service: str) -> ServiceModel | None:
-    # A session's, so that what is known of a service is parsed once where sessions share it.
-    loader = botocore.session.get_session().get_component("data_loader")
+    # One of its own: a client of S3 in this process takes the buckets out of its model's paths.
+    loader = Loader()
     if service not in loader.list_available_services("service-2"):
         return None
     return ServiceModel(loader.load_service_model(service, "service-2"), service)
