@@ -15,6 +15,7 @@ from embedstack.function_wheels import Target
 from embedstack.localaws.config import LocalAwsConfig
 from temporary_stack import LOCAL_VARIABLES as VARIABLES, TemporaryStack as Stack, temporary_stack
 from tests.attached_provider import attached_provider
+from tests.copied_local_aws import copied_local_aws
 
 __all__ = ["REPOSITORY", "VARIABLES", "Stack", "function_packages", "running_stack", "stack"]
 
@@ -24,7 +25,7 @@ REPOSITORY = Path(__file__).parents[2]
 @contextmanager
 def running_stack(folder: Path, config: LocalAwsConfig | None = None) -> Iterator[Stack]:
     """Start a stack in a folder, with one provider for all its commands, and leave nothing of it behind."""
-    with temporary_stack(folder, config) as stack, attached_provider(os.environ) as attached:
+    with copied_local_aws(), temporary_stack(folder, config) as stack, attached_provider(os.environ) as attached:
         os.environ.update(attached)
         yield replace(stack, environment={**stack.environment, **attached})
 

@@ -17,7 +17,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import urllib3
 
@@ -31,8 +31,23 @@ from embedstack.localaws.state_file import is_disk_full, read_state, remove_stat
 __all__ = ["RunningLocalAws", "find", "start", "stop"]
 
 _LOG_TAIL_LINES = 15
+
+
+class _Process(Protocol):
+    """What is asked of a :class:`subprocess.Popen`."""
+
+    @property
+    def pid(self) -> int: ...
+
+    def poll(self) -> int | None: ...
+
+    def wait(self, timeout: float | None = None) -> int: ...
+
+    def kill(self) -> None: ...
+
+
 #: Processes this one started. Kept so that they are reaped when they end, and not reported as forgotten.
-_started: "list[subprocess.Popen[bytes]]" = []
+_started: list[_Process] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,11 +177,7 @@ def _spawn(config: LocalAwsConfig, state_dir: Path, timeout: float) -> RunningLo
     log = _open_log(state_dir)
     reading, writing = os.pipe()
     try:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "embedstack.localaws", f"--state-dir={state_dir.absolute()}",
-             f"--settings={json.dumps(settings)}", f"--report-fd={writing}"],
-            stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, pass_fds=(writing,),
-        )  # fmt: skip
+        process = _launch([f"--state-dir={state_dir.absolute()}", f"--settings={json.dumps(settings)}"], log, writing)
     except OSError as error:
         os.close(reading)
         raise LocalAwsError(f"The local AWS cannot be started: {error}.") from error
@@ -193,6 +204,14 @@ def _spawn(config: LocalAwsConfig, state_dir: Path, timeout: float) -> RunningLo
     if running is None:
         raise LocalAwsError(f"The local AWS came up and went away; see {state_dir / 'localaws.log'}.")
     return running
+
+
+def _launch(arguments: list[str], log: int, report: int) -> _Process:
+    """Start the process, which writes to these file descriptors, in a session of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "embedstack.localaws", *arguments, f"--report-fd={report}"],
+        stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, pass_fds=(report,),
+    )  # fmt: skip
 
 
 def _read_report(descriptor: int, timeout: float) -> dict[str, Any] | None:

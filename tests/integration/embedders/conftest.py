@@ -17,6 +17,7 @@ from embedstack.localaws import daemon
 from embedstack.localaws.config import LocalAwsConfig
 from embedstack.settings import Settings, load_settings
 from tests.conftest import MINILM
+from tests.copied_local_aws import copied_local_aws
 
 _IMAGES = {
     "tei": "683313688378.dkr.ecr.us-east-1.amazonaws.com/tei-cpu:2.0.1-tei1.8.2-cpu-py310-ubuntu22.04",
@@ -27,7 +28,7 @@ _IMAGES = {
 
 @dataclass(frozen=True)
 class Aws:
-    """A running local AWS with an endpoint per kind of container, and the folder of its state."""
+    """A running local AWS, and the folder of its state."""
 
     settings: Settings
     state: Path
@@ -37,20 +38,20 @@ class Aws:
 def running(tmp_path_factory) -> Iterator[tuple[daemon.RunningLocalAws, Path]]:
     """One local AWS for all modules, and the folder of its state."""
     state = tmp_path_factory.mktemp("localaws")
-    running = daemon.start(LocalAwsConfig(port=0), state)
+    with copied_local_aws():
+        running = daemon.start(LocalAwsConfig(port=0), state)
     try:
-        with _environment(running):
-            _deploy(boto3.client("sagemaker"))
         yield running, state
     finally:
         daemon.stop(state)
 
 
 @pytest.fixture(scope="module")
-def aws(running) -> Iterator[Aws]:
-    """It, with the environment that points at it."""
+def aws(request, running) -> Iterator[Aws]:
+    """It, with the environment that points at it, and the endpoints that the module names: ``ENDPOINTS``."""
     found, state = running
     with _environment(found):
+        _deploy(boto3.client("sagemaker"), getattr(request.module, "ENDPOINTS", ()))
         yield Aws(load_settings(), state)
 
 
@@ -62,13 +63,14 @@ def _environment(running: daemon.RunningLocalAws) -> Iterator[None]:
         yield
 
 
-def _deploy(sagemaker) -> None:
-    for name, image in _IMAGES.items():
+def _deploy(sagemaker, names) -> None:
+    there = {endpoint["EndpointName"] for endpoint in sagemaker.list_endpoints()["Endpoints"]}
+    for name in set(names) - there:
         environment = {"HF_MODEL_ID": MINILM, "HF_TASK": "feature-extraction"}
         sagemaker.create_model(
             ModelName=name,
             ExecutionRoleArn="arn:aws:iam::123456789012:role/any",
-            PrimaryContainer={"Image": image, "Environment": environment},
+            PrimaryContainer={"Image": _IMAGES[name], "Environment": environment},
         )
         serverless = {"MemorySizeInMB": 2048, "MaxConcurrency": 20}
         variant = {"VariantName": "all", "ModelName": name, "ServerlessConfig": serverless}
@@ -76,8 +78,8 @@ def _deploy(sagemaker) -> None:
         sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=name)
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
-        found = {sagemaker.describe_endpoint(EndpointName=name)["EndpointStatus"] for name in _IMAGES}
-        if found == {"InService"}:
+        found = {sagemaker.describe_endpoint(EndpointName=name)["EndpointStatus"] for name in names}
+        if found <= {"InService"}:
             return
         time.sleep(0.1)
     pytest.fail(f"the endpoints are {found}")

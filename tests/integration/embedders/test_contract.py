@@ -10,6 +10,7 @@ from embedstack.settings import load_settings
 from tests.conftest import MINILM
 from tests.twins import TWINS
 
+ENDPOINTS = ("own", "tei", "toolkit")
 TEXTS = [f"sentence number {number} about {'cats' * (number % 7)}" for number in range(40)]
 TOO_LONG = "word " * 11_000
 

@@ -16,6 +16,7 @@ from tests.conftest import MINILM
 from tests.integration.embedders.stand_in import faults
 from tests.twins import TWINS
 
+ENDPOINTS = ("own",)
 TEXTS = [f"text number {number}" for number in range(120)]
 SMALL = Limits(max_items=4, concurrency=4)
 BACKENDS = {

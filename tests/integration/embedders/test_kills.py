@@ -20,6 +20,7 @@ from tests.conftest import MINILM
 from tests.integration.embedders.stand_in import DIMENSIONS, stand_in
 from tests.twins import TWINS
 
+ENDPOINTS = ("own",)
 TEXTS = [f"text number {number}" for number in range(200)]
 KEY = base64.b64encode(bytes(range(32))).decode()
 

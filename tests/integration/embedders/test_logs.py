@@ -7,6 +7,7 @@ import pytest
 from embedstack import load_embedder
 from embedstack.errors import EmbedStackError
 
+ENDPOINTS = ("own", "tei")
 TEXT = "the password is Rumpelstiltskin"
 
 

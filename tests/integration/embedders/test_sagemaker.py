@@ -16,6 +16,8 @@ from embedstack.models import known_model
 from embedstack.settings import load_settings
 from tests.conftest import MINILM
 
+ENDPOINTS = ("own", "tei", "toolkit")
+
 
 def embedder(aws, endpoint, **options):
     return SageMakerEmbedder(known_model(MINILM), endpoint=endpoint, settings=aws.settings, **options)

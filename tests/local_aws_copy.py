@@ -1,0 +1,37 @@
+"""What a copied local AWS runs; imported by the process that is copied. See tests/copied_local_aws.py."""
+
+import functools
+import gc
+import os
+import sys
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import botocore.session
+
+# A copy that looked through what is there for good for garbage would copy the memory too.
+gc.disable()
+botocore.session.create_loader = functools.cache(botocore.session.create_loader)
+
+from embedstack.localaws import server  # noqa: E402, F401 - what copies are spared
+from embedstack.localaws.__main__ import main  # noqa: E402
+
+for _service in ("cloudformation", "cloudwatch", "iam", "lambda", "logs", "s3", "sagemaker", "sqs"):
+    botocore.session.get_session().get_component("data_loader").load_service_model(_service, "service-2")
+gc.freeze()
+gc.enable()
+
+
+def run(arguments: list[str], environment: dict[str, str], log: Connection, report: Connection) -> None:
+    """Be a local AWS, as ``python -m embedstack.localaws`` would be with these arguments and this environment."""
+    os.setsid()
+    os.environ.clear()
+    os.environ.update(environment)
+    with Path(os.devnull).open() as nothing:
+        os.dup2(nothing.fileno(), 0)
+    for standard in (1, 2):
+        os.dup2(log.fileno(), standard)
+    log.close()
+    sys.argv[1:] = [*arguments, f"--report-fd={os.dup(report.fileno())}"]
+    report.close()
+    sys.exit(main())
