@@ -108,7 +108,7 @@ def _profile_requests(folder: Path) -> None:
 
 
 def _serve_nothing(folder: Path, listener: socket.socket) -> None:
-    outputs = Outputs(np.ones((512, 384), np.float32), np.ones((512, 1, 384), np.float32))
+    outputs = Outputs(np.ones((512, 384), np.float32), lambda _: np.ones((1, 384), np.float32))
 
     class Nothing(OpenVinoEngine):
         def run(self, ids: list[list[int]]) -> Outputs:  # noqa: ARG002

@@ -15,6 +15,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import AutoConfig, AutoModel, PreTrainedTokenizerFast, T5EncoderModel
 
 from embedstack.errors import ConfigurationError, InputError, NonFiniteVector, TextTooLong
+from embedstack.serving import sentence_transformers_engine as engine
 from embedstack.serving.encoder import Encoder
 from embedstack.serving.protocol import EmbedProtocol, Invocation
 from embedstack.serving.requests import RequestError
@@ -103,6 +104,36 @@ def test_token_vectors_are_the_texts_own(modernbert):
     for states, text in zip(encoder.encode(TEXTS, hidden=True).hidden, TEXTS, strict=True):
         reference = model.encode(text, output_value="token_embeddings", show_progress_bar=False).numpy()
         np.testing.assert_allclose(states, reference, atol=1e-5)
+
+
+def test_token_vectors_stay_on_the_device_where_nobody_asks_for_them(modernbert, monkeypatch):
+    encoder, _ = modernbert
+    copied = []
+    copy = engine._array
+
+    def counted(tensor):
+        copied.append(tuple(tensor.shape))
+        return copy(tensor)
+
+    monkeypatch.setattr(engine, "_array", counted)
+    encoder.encode(TEXTS)
+    assert sum(rows for rows, _ in copied) == len(TEXTS)
+    copied.clear()
+    encoder.encode(TEXTS, hidden=True)
+    assert sum(rows for rows, _ in copied) > len(TEXTS)
+
+
+def test_no_kernel_prepares_itself_for_every_shape(modernbert):
+    """Attention of cuDNN is left out while a batch is computed, and only then."""
+    encoder, _ = modernbert
+    seen = []
+    hook = encoder.folder.module[0].register_forward_pre_hook(
+        lambda *_: seen.append(torch.backends.cuda.cudnn_sdp_enabled())
+    )
+    encoder.encode(TEXTS)
+    hook.remove()
+    assert set(seen) == {False}
+    assert torch.backends.cuda.cudnn_sdp_enabled()
 
 
 def test_the_limits_are_the_encoders(modernbert):

@@ -259,7 +259,7 @@ class _Rows:
         """Copy a row out of a batch."""
         self._pooled[index] = outputs.pooled[position]
         if self._hidden is not None:
-            self._hidden[index] = outputs.hidden[position, : len(self.ids[index])].copy()
+            self._hidden[index] = outputs.hidden(position)[: len(self.ids[index])].copy()
 
     def encoded(self) -> Encoded:
         """The finished rows, checked.

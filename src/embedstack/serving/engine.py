@@ -10,6 +10,8 @@ import openvino as ov
 from embedstack.serving.graph import INT8_GROUP_SIZE, build_graph
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from embedstack.serving.model_folder import ModelFolder
@@ -36,10 +38,16 @@ _LARGEST_TWICE_COMPILED_BYTES = 256 * 1024 * 1024
 
 
 class Outputs(NamedTuple):
-    """The tensors of one batch, valid until the same thread's next."""
+    """What was computed of one batch, valid until the same thread's next.
+
+    Attributes:
+        pooled: float32 (texts, dimensions).
+        hidden: Gives the last hidden state of a text by its place, float32 (padded length, hidden size). Few ask for
+            it, and it is hundreds of times as large as what is pooled.
+    """
 
     pooled: "Vectors"
-    hidden: "Vectors"
+    hidden: "Callable[[int], Vectors]"
 
 
 class Engine(Protocol):
@@ -122,7 +130,7 @@ class OpenVinoEngine:
     def _infer(self, request: ov.InferRequest, ids: list[list[int]], width: int) -> Outputs:
         tokens, mask = padded(ids, width, self._pad_id)
         request.infer({"input_ids": tokens, "attention_mask": mask}, share_inputs=True, share_outputs=True)
-        return Outputs(request.get_tensor("pooled").data, request.get_tensor("hidden").data)
+        return Outputs(request.get_tensor("pooled").data, lambda row: request.get_tensor("hidden").data[row])
 
 
 def padded(ids: list[list[int]], width: int, pad_id: int) -> "tuple[NDArray[np.int32], NDArray[np.int32]]":
