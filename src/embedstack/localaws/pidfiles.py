@@ -58,7 +58,10 @@ class PidFiles:
         identity = ProcessIdentity.of(pid)
         if identity is not None:
             self._folder.mkdir(parents=True, exist_ok=True)
-            self._path(pid).write_text(json.dumps(asdict(identity)), encoding="utf-8")
+            # Whole or not at all: of half a record whoever clears up after a crash could make nothing.
+            unfinished = self._path(pid).with_suffix(".new")
+            unfinished.write_text(json.dumps(asdict(identity)), encoding="utf-8")
+            unfinished.replace(self._path(pid))
 
     def remove(self, pid: int) -> None:
         """Forget a process that is gone."""
