@@ -27,7 +27,7 @@ def copied_local_aws() -> Iterator[None]:
 
 
 class _Copy:
-    """A local AWS's process, with what is asked of a :class:`subprocess.Popen`."""
+    """A local AWS's process; see :class:`~embedstack.localaws.pidfiles.StartedProcess`."""
 
     def __init__(self, arguments: list[str], log: int, report: int) -> None:
         context = multiprocessing.get_context("forkserver")
@@ -54,7 +54,3 @@ class _Copy:
         if status is None:
             raise subprocess.TimeoutExpired(local_aws_copy.__name__, timeout or 0)
         return status
-
-    def kill(self) -> None:
-        """End it at once."""
-        self._process.kill()

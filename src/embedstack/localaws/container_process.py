@@ -134,7 +134,7 @@ class ContainerProcess:
         while time.monotonic() < deadline and not cancelled.is_set():
             if not self.alive:
                 self._reader.join(timeout=5)
-                message = f"the model process exited with status {self._process.returncode}"
+                message = f"the model process exited with status {self._process.poll()}"
                 raise ContainerStartError(message, timed_out=False, tail=self.tail)
             with contextlib.suppress(HTTPError):
                 if self._pool.request("GET", "/ping", timeout=self._config.ping_timeout).status == 200:

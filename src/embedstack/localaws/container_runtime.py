@@ -14,27 +14,16 @@ import subprocess
 import sys
 import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, BinaryIO, Protocol
+from typing import TYPE_CHECKING, BinaryIO
 
 if TYPE_CHECKING:
-    from embedstack.localaws.pidfiles import PidFiles
+    from embedstack.localaws.pidfiles import PidFiles, StartedProcess
 
 __all__ = ["Container", "ContainerRuntime"]
 
 _MODULE = "embedstack.localaws.container"
 #: Variables of this machine that a container's process needs in order to start.
 _INHERITED = ("HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PATH", "PYTHONPATH", "TMPDIR", "TZ")
-
-
-class _Process(Protocol):
-    """What is asked of a :class:`subprocess.Popen`."""
-
-    pid: int
-    returncode: int | None
-
-    def poll(self) -> int | None: ...
-
-    def wait(self, timeout: float | None = None) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +36,7 @@ class Container:
         output: What it prints.
     """
 
-    process: _Process
+    process: "StartedProcess"
     input: BinaryIO
     output: BinaryIO
 
@@ -100,7 +89,7 @@ class ContainerRuntime:
                 self._template.close()
                 self._template = None
 
-    def _start(self, listener: int, read_input: int, write_output: int) -> _Process:
+    def _start(self, listener: int, read_input: int, write_output: int) -> "StartedProcess":
         if sys.platform != "linux":
             command = [sys.executable, "-m", _MODULE, "--listener", str(listener)]
             return subprocess.Popen(

@@ -10,6 +10,7 @@ import fcntl
 import json
 import os
 import select
+import signal
 import socket
 import subprocess
 import sys
@@ -17,7 +18,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 import urllib3
 
@@ -25,29 +26,14 @@ from embedstack.localaws.config import LocalAwsConfig
 from embedstack.localaws.databases.host import remove_databases
 from embedstack.localaws.errors import LocalAwsError
 from embedstack.localaws.health import HEALTH_PATH
-from embedstack.localaws.pidfiles import PidFiles, ProcessIdentity
+from embedstack.localaws.pidfiles import PidFiles, ProcessIdentity, StartedProcess
 from embedstack.localaws.state_file import is_disk_full, read_state, remove_state
 
 __all__ = ["RunningLocalAws", "find", "start", "stop"]
 
 _LOG_TAIL_LINES = 15
-
-
-class _Process(Protocol):
-    """What is asked of a :class:`subprocess.Popen`."""
-
-    @property
-    def pid(self) -> int: ...
-
-    def poll(self) -> int | None: ...
-
-    def wait(self, timeout: float | None = None) -> int: ...
-
-    def kill(self) -> None: ...
-
-
 #: Processes this one started. Kept so that they are reaped when they end, and not reported as forgotten.
-_started: list[_Process] = []
+_started: list[StartedProcess] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,8 +178,10 @@ def _spawn(config: LocalAwsConfig, state_dir: Path, timeout: float) -> RunningLo
     if report is None or "error" in report:
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(timeout=1)
-        what = "did not come up in time" if process.poll() is None else "exited before it was up"
-        process.kill()
+        what = "exited before it was up"
+        if process.poll() is None:
+            what = "did not come up in time"
+            os.kill(process.pid, signal.SIGKILL)
         process.wait()
         _started.remove(process)
         _clear_remains(state_dir)
@@ -206,7 +194,7 @@ def _spawn(config: LocalAwsConfig, state_dir: Path, timeout: float) -> RunningLo
     return running
 
 
-def _launch(arguments: list[str], log: int, report: int) -> _Process:
+def _launch(arguments: list[str], log: int, report: int) -> StartedProcess:
     """Start the process, which writes to these file descriptors, in a session of its own."""
     return subprocess.Popen(
         [sys.executable, "-m", "embedstack.localaws", *arguments, f"--report-fd={report}"],

@@ -12,9 +12,25 @@ import subprocess
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Self
+from typing import Protocol, Self
 
 _POLL = 0.02
+
+
+class StartedProcess(Protocol):
+    """A process that was started: a :class:`subprocess.Popen`, or what tells as much of another."""
+
+    pid: int
+
+    def poll(self) -> int | None:
+        """The exit status, negative for a signal; None while it runs."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        """The exit status, once there is one.
+
+        Raises:
+            subprocess.TimeoutExpired: It still runs.
+        """
 
 
 @dataclass(frozen=True, slots=True)

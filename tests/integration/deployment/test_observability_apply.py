@@ -23,7 +23,7 @@ endpoints = {{
     serverless = {{ memory_mb = 2048, max_concurrency = 10 }}
   }}
 }}
-alarms = {{ silence_minutes = 30 }}
+alarms = {{}}
 notifications = {{
   emails        = ["team@example.com"]
   subscriptions = {{ operators = {{ protocol = "sqs", endpoint = "{QUEUE_ARN}" }} }}
