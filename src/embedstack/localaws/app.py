@@ -1,5 +1,6 @@
 """The local AWS as one WSGI application: moto's services, ours in place of some, and a health check."""
 
+import functools
 import importlib.metadata
 import json
 from collections.abc import Callable, Iterable
@@ -59,6 +60,8 @@ if TYPE_CHECKING:
 __all__ = ["LocalAwsApplication"]
 
 #: Services whose unknown paths mean an operation that is not there; in S3 every path is some bucket's.
+# Buckets are hosts, too.
+_REMEMBERED_HOSTS = 1024
 _ROUTED_BY_PATH = frozenset({"sagemakerruntime"})
 
 
@@ -88,6 +91,8 @@ class LocalAwsApplication(DomainDispatcherApplication):  # type: ignore[misc]  #
             databases: The servers behind RDS.
             describe: What the health check answers.
         """
+        # Moto lists its own folder each time: a twelfth of what a request costs.
+        self._backend_of = functools.lru_cache(_REMEMBERED_HOSTS)(super().get_backend_for_host)
         # Classes are what moto routes to; a subclass per application carries its host without any global.
         control_plane = type("SageMaker", (SageMaker,), {"host": host})
         # moto registers each model class by its package: the module has to be named.
@@ -145,7 +150,7 @@ class LocalAwsApplication(DomainDispatcherApplication):  # type: ignore[misc]  #
 
     def get_backend_for_host(self, host: str | None) -> Any:
         """Moto's rule; a service that moto does not know is named, so that the answer can say so."""
-        return super().get_backend_for_host(host) or (host and f"unknown:{host}")
+        return self._backend_of(host) or (host and f"unknown:{host}")
 
     def _create_service(self, service: str) -> Flask:
         if service.startswith("unknown:"):

@@ -56,7 +56,7 @@ BACKENDS = {
     ),
     "bedrock, Cohere v4": Backend(bedrock("cohere.embed-v4:0", 256), "bedrock-runtime", BEDROCK, 5_000, 2_000),
     # A request per text, so fewer of them.
-    "bedrock, Titan v2": Backend(bedrock("amazon.titan-embed-text-v2:0", 256), "bedrock-runtime", TITAN, 400, 60),
+    "bedrock, Titan v2": Backend(bedrock("amazon.titan-embed-text-v2:0", 256), "bedrock-runtime", TITAN, 200, 60),
     "bedrock, Titan v1": Backend(bedrock("amazon.titan-embed-text-v1"), "bedrock-runtime", TITAN, 100, 60),
     "ollama": Backend(
         lambda settings: OllamaEmbedder(MODEL, settings=settings, limits=LIMITS), "", OLLAMA, 20_000, 2_000

@@ -37,7 +37,7 @@ def indexes_for_vectors(running):
 
 def test_each_document_is_in_postgres_once_or_aside_with_its_reason(aurora):
     assert aurora.was_up_to_date
-    ingested = ingest_under_faults(aurora, 30, ("database", "function", "model"), most=3)
+    ingested = ingest_under_faults(aurora, 24, ("database", "function", "model"), most=2)
     assert ingested.kills.keys() == {"database", "function", "model"}
     ingested.assert_each_is_there_once_or_aside()
     ingested.assert_nothing_is_embedded_twice()

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.timeout(900)
 
 @pytest.fixture(scope="module")
 def ingested(running):
-    return ingest_under_faults(running, 60, ("function", "model"), most=4)
+    return ingest_under_faults(running, 48, ("function", "model"), most=3)
 
 
 def test_a_second_plan_is_empty(running):
