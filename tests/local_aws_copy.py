@@ -1,6 +1,5 @@
 """What a copied local AWS runs; imported by the process that is copied. See tests/copied_local_aws.py."""
 
-import functools
 import gc
 import os
 import sys
@@ -9,17 +8,14 @@ from pathlib import Path
 
 import botocore.session
 
-# A copy that looked through what is there for good for garbage would copy the memory too.
-gc.disable()
-botocore.session.create_loader = functools.cache(botocore.session.create_loader)
+from embedstack.localaws.__main__ import import_local_aws, main
 
-from embedstack.localaws import server  # noqa: E402, F401 - what copies are spared
-from embedstack.localaws.__main__ import main  # noqa: E402
-
+# What copies are spared.
+import_local_aws()
 for _service in ("cloudformation", "cloudwatch", "iam", "lambda", "logs", "s3", "sagemaker", "sqs"):
     botocore.session.get_session().get_component("data_loader").load_service_model(_service, "service-2")
+# A copy that looked through what is there for good for garbage would copy the memory too.
 gc.freeze()
-gc.enable()
 
 
 def run(arguments: list[str], environment: dict[str, str], log: Connection, report: Connection) -> None:

@@ -31,7 +31,7 @@ def main() -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     config = dataclasses.replace(_config(options), state_dir=options.state_dir)
     stop_requests = _watch_stop_signals()
-    aws = _local_aws(config)
+    aws = import_local_aws()(config)
     try:
         options.state_dir.mkdir(parents=True, exist_ok=True)
         aws.start()
@@ -53,8 +53,8 @@ def main() -> int:
     return 0
 
 
-def _local_aws(config: LocalAwsConfig) -> "LocalAws":
-    """Import it and prepare it.
+def import_local_aws() -> "type[LocalAws]":
+    """Import it, and moto with it.
 
     What moto brings is there for good. Looking through it for garbage would take a third of the import's time, and some
     of every later collection's. It makes dozens of botocore's sessions, of which each would parse anew what is known of
@@ -66,7 +66,7 @@ def _local_aws(config: LocalAwsConfig) -> "LocalAws":
 
     gc.freeze()
     gc.enable()
-    return LocalAws(config)
+    return LocalAws
 
 
 def _watch_stop_signals() -> int:

@@ -59,9 +59,9 @@ if TYPE_CHECKING:
 
 __all__ = ["LocalAwsApplication"]
 
-#: Services whose unknown paths mean an operation that is not there; in S3 every path is some bucket's.
 # Buckets are hosts, too.
 _REMEMBERED_HOSTS = 1024
+#: Services whose unknown paths mean an operation that is not there; in S3 every path is some bucket's.
 _ROUTED_BY_PATH = frozenset({"sagemakerruntime"})
 
 
@@ -91,7 +91,7 @@ class LocalAwsApplication(DomainDispatcherApplication):  # type: ignore[misc]  #
             databases: The servers behind RDS.
             describe: What the health check answers.
         """
-        # Moto lists its own folder each time: a twelfth of what a request costs.
+        # Moto lists its own folder each time: a third or more of what a request costs.
         self._backend_of = functools.lru_cache(_REMEMBERED_HOSTS)(super().get_backend_for_host)
         # Classes are what moto routes to; a subclass per application carries its host without any global.
         control_plane = type("SageMaker", (SageMaker,), {"host": host})

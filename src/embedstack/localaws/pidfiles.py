@@ -14,6 +14,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol, Self
 
+from embedstack.localaws.state_file import write_whole
+
 _POLL = 0.02
 
 
@@ -74,10 +76,7 @@ class PidFiles:
         identity = ProcessIdentity.of(pid)
         if identity is not None:
             self._folder.mkdir(parents=True, exist_ok=True)
-            # Whole or not at all: of half a record whoever clears up after a crash could make nothing.
-            unfinished = self._path(pid).with_suffix(".new")
-            unfinished.write_text(json.dumps(asdict(identity)), encoding="utf-8")
-            unfinished.replace(self._path(pid))
+            write_whole(self._path(pid), asdict(identity))
 
     def remove(self, pid: int) -> None:
         """Forget a process that is gone."""

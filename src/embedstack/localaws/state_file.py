@@ -11,15 +11,20 @@ _NAME = "localaws.json"
 
 
 def write_state(state_dir: Path, state: dict[str, Any]) -> None:
-    """Write the file whole or not at all.
+    """Write the file; see :func:`write_whole`."""
+    write_whole(state_dir / _NAME, state)
+
+
+def write_whole(path: Path, document: dict[str, Any]) -> None:
+    """Write a file of JSON whole or not at all: of half of it whoever clears up after a crash could make nothing.
 
     Raises:
         OSError: It cannot be written.
     """
-    temporary = state_dir / f"{_NAME}.{os.getpid()}"
+    temporary = path.with_name(f"{path.name}.{os.getpid()}")
     try:
-        temporary.write_text(json.dumps(state), encoding="utf-8")
-        temporary.replace(state_dir / _NAME)
+        temporary.write_text(json.dumps(document), encoding="utf-8")
+        temporary.replace(path)
     except OSError:
         temporary.unlink(missing_ok=True)
         raise

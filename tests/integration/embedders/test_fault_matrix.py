@@ -1,4 +1,4 @@
-"""Every fault for every backend, one request in ten failing; throttling, which lasts longest, over the most texts.
+"""Every fault for every backend, one request in ten failing; throttling, which is met most, over the most texts.
 
 The servers are stand-ins that cost little; :mod:`test_faults` asks the local AWS itself the same, of fewer texts.
 """
