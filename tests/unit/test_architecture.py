@@ -100,8 +100,3 @@ def test_every_error_of_the_tree_is_exported_and_in_its_docstring():
     ]  # fmt: skip
     assert sorted(classes) == list(errors.__all__)
     assert all(name in str(errors.__doc__) for name in classes)
-
-
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_a_file_is_one_room(path):
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= 310
