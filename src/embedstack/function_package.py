@@ -121,7 +121,7 @@ def build_function(
         kept = (wheels or Path(staging, "wheels")) / f"{target.python}-{target.architecture}"
         kept.mkdir(parents=True, exist_ok=True)
         requirements = read_requirements(repository / "pyproject.toml", FUNCTIONS[name])
-        for wheel in download_wheels(requirements, read_pins(repository / "constraints.txt"), target, kept):
+        for wheel in download_wheels(requirements, read_pins(repository / "constraints.txt", target), target, kept):
             _unpack(wheel, root)
         _stage_own(repository / "lambda", name, root)
         if tokenizer is not None:

