@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from embedstack.errors import ConfigurationError, InputError, NonFiniteVector
+from embedstack.forks import Origin
 from embedstack.serving.architectures import ArchitectureNotServed
 from embedstack.serving.engine import Engine, OpenVinoEngine, Outputs, Precision, has_bf16
 from embedstack.serving.model_folder import ModelFolder
@@ -36,6 +37,9 @@ PrecisionSetting = Literal["auto", "bf16", "fp32", "int8"]
 _TINY = np.finfo(np.float32).tiny
 # Characters up to which tokenizing takes less time than handing it to another thread would.
 _TOKENIZED_IN_LOOP = 2_000
+_FORKED = (
+    "The model was loaded before this process was forked, and its threads do not exist here: load it in this process."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +82,7 @@ class Encoder:
         self._tokenizer = tokenizer
         self._engine = engine
         self._wakeups: Wakeups | None = None
+        self._origin = Origin()
         self._scheduler = Scheduler(self._run, engine.workers, engine.tokens_per_batch)
         _logger.info(
             "model %s ready: %d dimensions, %d tokens, %s pooling, %s",
@@ -237,6 +242,7 @@ class Encoder:
         return wakeups
 
     def _tokenize(self, texts: "Sequence[str]", truncate: bool, prompt_name: str | None) -> list[list[int]]:
+        self._origin.check(_FORKED)
         for index, text in enumerate(texts):
             if not text:
                 raise InputError(f"Text {index} is empty; an empty text has no meaning to embed.", index=index)
