@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any, Self
 
 from llama_index.core.base.embeddings.base import BaseEmbedding
-from pydantic import BaseModel, PrivateAttr
+from pydantic import PrivateAttr
 
 from embedstack.errors import ConfigurationError
 from embedstack.factory import load_embedder
@@ -68,12 +68,12 @@ class EmbedStackEmbedding(BaseEmbedding):  # type: ignore[misc]  # an extra that
         return restored
 
     def __getstate__(self) -> dict[str, Any]:
-        # LlamaIndex's own leaves out what cannot be pickled, and creates an embedder from the settings in its place.
-        state: dict[str, Any] = BaseModel.__getstate__(self)
-        return state
+        # LlamaIndex's own leaves out what cannot be pickled. Without its embedder this would be another model's.
+        state: dict[str, Any] = super().__getstate__()
+        return {**state, "__pydantic_private__": {**state["__pydantic_private__"], "_embedder": self._embedder}}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        BaseModel.__setstate__(self, state)
+        self.__init__(state["__pydantic_private__"]["_embedder"], **state["__dict__"])  # type: ignore[misc]  # as LlamaIndex does it
 
     def _get_query_embedding(self, query: str) -> list[float]:
         vector: list[float] = self._embedder.embed_query(query).tolist()
