@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import boto3
 import numpy as np
 from https_endpoint import DIMENSIONS
 
@@ -136,6 +137,12 @@ class Object:
 
 OBJECTS = {
     "sagemaker": Object(sagemaker),
+    "sagemaker, session": Object(
+        lambda: SageMakerEmbedder(
+            MODEL, settings=settings(), limits=ONE_TEXT, session=boto3.Session("test", "test", region_name="us-east-1")
+        ),
+        refuses="load_embedder(settings, session=session)",
+    ),
     "bedrock": Object(
         lambda: BedrockEmbedder(
             "amazon.titan-embed-text-v2:0", dimensions=256, settings=settings(), concurrency=4
