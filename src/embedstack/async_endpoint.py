@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from embedstack.aws import create_client, translate_error
-from embedstack.confidential import confidential
+from embedstack.aws import AwsClient, translate_error
 from embedstack.embedders.base import Embedder
 from embedstack.embedders.batching import Limits
 from embedstack.embedders.sagemaker_answers import JSON, read_answer
@@ -31,6 +30,7 @@ _BODY_BYTES = 128_000
 _LEAST_TTL_SECONDS = 60
 _PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.05, 2.0
 _QUOTED_CHARACTERS = 300
+_CONNECTIONS = 10
 # Without its bucket the answer cannot be there, and the failure can.
 _ABSENT = {"404", "NoSuchBucket", "NoSuchKey"}
 _DENIED = {"403", "AccessDenied"}
@@ -56,8 +56,8 @@ class AsyncEndpoint:
         """
         self.name = name
         self._wait_seconds = wait_seconds
-        self._runtime = create_client("sagemaker-runtime", settings)
-        self._s3 = create_client("s3", settings)
+        self._runtime = AwsClient("sagemaker-runtime", settings, max_connections=_CONNECTIONS)
+        self._s3 = AwsClient("s3", settings, max_connections=_CONNECTIONS)
 
     def ask(self, body: bytes) -> tuple[bytes, str]:
         """The answer to a request of JSON, up to 128,000 bytes, and its media type.
@@ -71,8 +71,8 @@ class AsyncEndpoint:
             ModelFailed: The container failed, or its answer could not be put into S3.
         """
         try:
-            with confidential():
-                accepted = self._runtime.invoke_endpoint_async(
+            accepted = self._runtime.call(
+                lambda client: client.invoke_endpoint_async(
                     EndpointName=self.name,
                     ContentType=JSON,
                     Accept=JSON,
@@ -80,9 +80,10 @@ class AsyncEndpoint:
                     # Who asks has gone by then: the request need not keep an instance, or start one.
                     RequestTTLSeconds=max(_LEAST_TTL_SECONDS, int(self._wait_seconds)),
                 )
-                return self._await(accepted)
+            )
+            return self._await(accepted)
         except (BotoCoreError, ClientError) as error:
-            raise translate_error(error, endpoint=self.name, region=self._runtime.meta.region_name) from error
+            raise translate_error(error, endpoint=self.name, region=self._runtime.region) from error
 
     def _await(self, accepted: dict[str, Any]) -> tuple[bytes, str]:
         answer, failure = accepted.get("OutputLocation"), accepted.get("FailureLocation")
@@ -109,12 +110,16 @@ class AsyncEndpoint:
     def _take(self, location: str) -> tuple[bytes, str]:
         """Read an object and remove it."""
         bucket, key = _bucket_and_key(location)
-        found = self._s3.get_object(Bucket=bucket, Key=key)
-        with found["Body"] as stream:
-            content = stream.read()
-        with contextlib.suppress(ClientError):
-            self._s3.delete_object(Bucket=bucket, Key=key)
-        return content, found.get("ContentType", JSON)
+
+        def take(s3: Any) -> tuple[bytes, str]:
+            found = s3.get_object(Bucket=bucket, Key=key)
+            with found["Body"] as stream:
+                content = stream.read()
+            with contextlib.suppress(ClientError):
+                s3.delete_object(Bucket=bucket, Key=key)
+            return content, found.get("ContentType", JSON)
+
+        return self._s3.call(take)
 
     def _nothing_came(self, location: str | None, *, denied: bool) -> Exception:
         waited = f"{self.name} took a request, and gave no answer within {self._wait_seconds:.0f} s"

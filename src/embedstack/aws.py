@@ -1,9 +1,9 @@
 """AWS clients from botocore's own chain of credentials, and botocore's errors in the product's words."""
 
 import json
-import threading
 from collections.abc import Callable
 from fnmatch import fnmatch
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -35,9 +35,11 @@ from embedstack.errors import (
     EndpointUnavailable,
     InputError,
     ModelFailed,
+    NotPicklable,
     PayloadTooLarge,
     Throttled,
 )
+from embedstack.forks import Lock, PerProcess, close_inherited_pools
 
 if TYPE_CHECKING:
     from embedstack.settings import Settings
@@ -108,10 +110,11 @@ def _check_region(region: str, settings: "Settings") -> None:
 
 
 class AwsClient:
-    """A boto3 client that is made anew when its credentials have expired and may have been rotated.
+    """A boto3 client for every process, re-created when its credentials have expired and may have been rotated.
 
     botocore refreshes a role's credentials itself; those that a person or a cron job writes to a file or a profile it
-    reads once.
+    reads once. A forked child and an unpickled copy create a client with connections of their own, from their own chain
+    of credentials.
     """
 
     def __init__(
@@ -126,12 +129,13 @@ class AwsClient:
         """Make the client; see :func:`create_client`."""
         self._read_timeout = read_timeout or _READ_TIMEOUT_SECONDS
         self._service = service
-        self._settings = settings
+        self._settings = settings.without_secrets()
         self._max_connections = max_connections
         self._session = session
         self._attempts = _ATTEMPTS
-        self._lock = threading.Lock()
-        self._client = self._create()
+        self._lock = Lock()
+        self._handle = self._new_handle()
+        self._handle.get()
 
     @property
     def region(self) -> str:
@@ -142,7 +146,7 @@ class AwsClient:
         """Send every request once from now on: someone else retries."""
         with self._lock:
             self._attempts = 1
-            self._client = self._create()
+            self._handle = self._new_handle()
 
     def call(self, operation: Callable[[Any], _Result]) -> _Result:
         """Run an operation; once more with fresh credentials if it was refused for expired ones.
@@ -151,20 +155,25 @@ class AwsClient:
             ClientError: AWS refused it.
             BotoCoreError: It did not reach AWS.
         """
-        client = self._client
+        handle = self._handle
         with confidential():
             try:
-                return operation(client)
+                return operation(handle.get())
             except ClientError as error:
                 if error.response.get("Error", {}).get("Code") not in _EXPIRED:
                     raise
             with self._lock:
-                if self._client is client:
-                    self._client = self._create()
+                if self._handle is handle:
+                    self._handle = self._new_handle()
             return operation(self._client)
 
-    def _create(self) -> Any:
-        return create_client(
+    @property
+    def _client(self) -> Any:
+        return self._handle.get()
+
+    def _new_handle(self) -> PerProcess[Any]:
+        create = partial(
+            create_client,
             self._service,
             self._settings,
             max_connections=self._max_connections,
@@ -172,6 +181,34 @@ class AwsClient:
             read_timeout=self._read_timeout,
             session=self._session,
         )
+        return PerProcess(create, discard=_discard_inherited)
+
+    def __getstate__(self) -> dict[str, Any]:
+        if self._session is not None:
+            raise NotPicklable(
+                f"A boto3 session was passed for {self._service}, and its credentials cannot be pickled or copied: "
+                "build the object where it is used, for example with load_embedder(settings, session=session)."
+            )
+        state = {name: value for name, value in self.__dict__.items() if name != "_handle"}
+        # The environment of another process may name another region, where an endpoint has the same name.
+        return {**state, "_settings": self._settings.model_copy(update={"aws_region": self.region})}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._handle = self._new_handle()
+
+
+def _discard_inherited(client: Any) -> None:
+    """Prepare a client that a fork has inherited for being dropped; its sockets are closed here only."""
+    session = getattr(getattr(client, "_endpoint", None), "http_session", None)
+    for manager in (getattr(session, "_manager", None), *getattr(session, "_proxy_managers", {}).values()):
+        if manager is not None:
+            close_inherited_pools(manager)
+    # A session of the caller's goes on with the same credentials, which another thread may have been refreshing.
+    credentials = getattr(getattr(client, "_request_signer", None), "_credentials", None)
+    refreshing = getattr(credentials, "_refresh_lock", None)
+    if refreshing is not None:
+        refreshing._at_fork_reinit()  # noqa: SLF001 - how the standard library frees its own locks after a fork
 
 
 def translate_error(error: Exception, *, endpoint: str | None = None, region: str | None = None) -> EmbedStackError:

@@ -7,7 +7,7 @@ import hmac
 from pathlib import Path
 from typing import NoReturn, Protocol
 
-from embedstack.errors import ConfigurationError
+from embedstack.errors import ConfigurationError, NotPicklable
 
 __all__ = ["CacheKey", "GivenKey", "NoKey", "refuse_other_key"]
 
@@ -65,6 +65,12 @@ class GivenKey:
                 "The cache's key is not 32 bytes in base64: `openssl rand -base64 32` makes one for "
                 "EMBEDSTACK_CACHE_KEY."
             )
+
+    def __reduce__(self) -> NoReturn:
+        raise NotPicklable(
+            "The key of an encrypted cache cannot be pickled or copied: build the embedder where it is used, with "
+            "load_embedder() and EMBEDSTACK_CACHE_KEY there."
+        )
 
     def unlock(self, path: Path, kept: bytes | None) -> tuple[bytes | None, bytes]:
         """See :class:`CacheKey`."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from embedstack.aws import create_client, translate_error
+from embedstack.aws import AwsClient, translate_error
 from embedstack.cache_keys import refuse_other_key
 from embedstack.errors import ConfigurationError, EmbedStackError, EndpointUnavailable
 
@@ -46,7 +46,7 @@ class KmsKey:
             ConfigurationError: No region is set, or it is not an allowed one.
         """
         self._key_id = key_id
-        self._client = create_client("kms", settings, session=session)
+        self._client = AwsClient("kms", settings, max_connections=1, session=session)
 
     def unlock(self, path: Path, kept: bytes | None) -> tuple[bytes | None, bytes]:
         """See :class:`CacheKey`."""
@@ -59,8 +59,8 @@ class KmsKey:
 
     def _call(self, operation: str, path: Path | None = None, **parameters: Any) -> dict[str, Any]:
         try:
-            answer: dict[str, Any] = getattr(self._client, operation)(
-                KeyId=self._key_id, EncryptionContext=_CONTEXT, **parameters
+            answer: dict[str, Any] = self._client.call(
+                lambda kms: getattr(kms, operation)(KeyId=self._key_id, EncryptionContext=_CONTEXT, **parameters)
             )
         except (BotoCoreError, ClientError) as error:
             raise self._translate(error, path) from error
@@ -78,7 +78,7 @@ class KmsKey:
             )
         if code in _NOT_USABLE:
             return ConfigurationError(
-                f"The KMS key {self._key_id} cannot be used in {self._client.meta.region_name} ({code}): "
+                f"The KMS key {self._key_id} cannot be used in {self._client.region} ({code}): "
                 "EMBEDSTACK_CACHE_KMS_KEY has to name an enabled, symmetric key for encryption there."
             )
         if code.startswith("AccessDenied"):
@@ -87,4 +87,4 @@ class KmsKey:
             )
         if code in ("DependencyTimeoutException", "KeyUnavailableException", "KMSInternalException"):
             return EndpointUnavailable(f"KMS answered {code}: {message}")
-        return translate_error(error, endpoint=self._key_id, region=self._client.meta.region_name)
+        return translate_error(error, endpoint=self._key_id, region=self._client.region)

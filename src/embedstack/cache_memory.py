@@ -1,10 +1,11 @@
 """A cache in memory: what was used least recently goes first."""
 
-import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
+
+from embedstack.forks import Lock
 
 if TYPE_CHECKING:
     import numpy as np
@@ -16,7 +17,7 @@ __all__ = ["MemoryCache"]
 
 
 class MemoryCache:
-    """Keeps vectors in this process."""
+    """Keeps vectors in this process. A forked child starts with its parent's, a copy with none."""
 
     def __init__(
         self,
@@ -37,7 +38,10 @@ class MemoryCache:
         self._now = now
         self._kept: OrderedDict[bytes, tuple[Vector, float]] = OrderedDict()
         self._bytes = 0
-        self._lock = threading.Lock()
+        self._lock = Lock()
+
+    def __reduce__(self) -> "tuple[Callable[..., MemoryCache], tuple[int, float | None, Callable[[], float]]]":
+        return _empty, (self._max_bytes, self._ttl, self._now)
 
     def get(self, keys: Sequence[bytes]) -> "dict[bytes, Vector]":
         """Those that are there and not too old."""
@@ -72,3 +76,7 @@ class MemoryCache:
         with self._lock:
             self._kept.clear()
             self._bytes = 0
+
+
+def _empty(max_bytes: int, ttl_seconds: float | None, now: Callable[[], float]) -> MemoryCache:
+    return MemoryCache(max_bytes=max_bytes, ttl_seconds=ttl_seconds, now=now)

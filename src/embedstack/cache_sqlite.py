@@ -2,12 +2,12 @@
 
 import hashlib
 import hmac
-import os
 import secrets
 import sqlite3
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ import numpy as np
 
 from embedstack.cache_keys import CacheKey, GivenKey, NoKey
 from embedstack.errors import ConfigurationError
+from embedstack.forks import Lock, PerProcess, keep_forever, pause_for_fork
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -61,17 +62,33 @@ class SqliteCache:
         self._max_bytes = max_bytes
         self._ttl = ttl_seconds
         self._now = now
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._rows_until_check = 0
-        self._pid = os.getpid()
-        source = key if not isinstance(key, str) else GivenKey(key)
-        self._connection = self._open()
+        self._source = (GivenKey(key) if isinstance(key, str) else key) or NoKey()
+        self._file = PerProcess(partial(_open, path), discard=keep_forever)
         try:
-            self._secret = self._unlock(source or NoKey())
+            self._secret = self._unlock(self._source)
             self._cipher = _cipher(self._secret) if self._secret else None
         except BaseException:
-            self._connection.close()
+            self._close()
             raise
+        pause_for_fork(self)
+
+    def before_fork(self) -> None:
+        """Close the file: SQLite's locks are those of a process, and a child that inherits it opened has none.
+
+        See https://sqlite.org/howtocorrupt.html, 2.6. Parent and child open it again with their next calls.
+        """
+        self._lock.acquire()
+        with suppress(sqlite3.Error):
+            self._close()
+
+    def after_fork_in_parent(self) -> None:
+        """Go on."""
+        self._lock.release()
+
+    def __reduce__(self) -> "tuple[Callable[..., SqliteCache], tuple[Any, ...]]":
+        return _opened, (self._path, self._max_bytes, self._ttl, self._source, self._now)
 
     def get(self, keys: Sequence[bytes]) -> "dict[bytes, Vector]":
         """Those that are there, not too old and, with a key, not tampered with."""
@@ -83,7 +100,7 @@ class SqliteCache:
             for start in range(0, len(asked), _PARAMETERS):
                 some = asked[start : start + _PARAMETERS]
                 marks = ",".join("?" * len(some))
-                rows = self._connected().execute(
+                rows = self._connection.execute(
                     f"SELECT name, vector FROM vectors WHERE made > ? AND name IN ({marks})",  # noqa: S608 - marks only
                     (oldest, *some),
                 )
@@ -98,7 +115,7 @@ class SqliteCache:
         for key, vector in vectors.items():
             name = self._name(key)
             rows.append((name, self._encrypt(name, np.ascontiguousarray(vector, np.float32).tobytes()), now))
-        with self._lock, self._connected() as transaction:
+        with self._lock, self._connection as transaction:
             transaction.executemany("INSERT OR REPLACE INTO vectors (name, vector, made) VALUES (?, ?, ?)", rows)
             self._rows_until_check -= len(rows)
             if self._rows_until_check <= 0:
@@ -108,32 +125,16 @@ class SqliteCache:
     def close(self) -> None:
         """Close the file; a later call opens it again."""
         with self._lock:
-            self._connection.close()
-            self._pid = -1
+            self._close()
 
-    def _connected(self) -> sqlite3.Connection:
-        # A connection that was inherited by a fork would corrupt the file for both.
-        if self._pid != os.getpid():
-            self._connection = self._open()
-            self._pid = os.getpid()
-        return self._connection
+    def _close(self) -> None:
+        connection = self._file.take()
+        if connection is not None:
+            connection.close()
 
-    def _open(self) -> sqlite3.Connection:
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._path.touch(mode=0o600)
-            connection = sqlite3.connect(self._path, timeout=_BUSY_SECONDS, check_same_thread=False)
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = NORMAL")
-            connection.execute(
-                "CREATE TABLE IF NOT EXISTS vectors (name BLOB PRIMARY KEY, vector BLOB NOT NULL, made REAL NOT NULL)"
-            )
-            connection.execute("CREATE TABLE IF NOT EXISTS metadata (name TEXT PRIMARY KEY, value BLOB NOT NULL)")
-            connection.execute("CREATE INDEX IF NOT EXISTS vectors_by_age ON vectors (made)")
-            connection.commit()
-        except (OSError, sqlite3.Error) as error:
-            raise ConfigurationError(f"The cache {self._path} cannot be opened: {error}.") from error
-        return connection
+    @property
+    def _connection(self) -> sqlite3.Connection:
+        return self._file.get()
 
     def _unlock(self, source: CacheKey) -> bytes | None:
         kept = self._kept_key()
@@ -189,3 +190,27 @@ def _cipher(secret: bytes) -> Any:
     except ImportError as error:
         raise ConfigurationError("An encrypted cache needs more packages: pip install 'embedstack[cache]'.") from error
     return AESGCM(secret)
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(mode=0o600)
+        connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, check_same_thread=False)
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute(
+            "CREATE TABLE IF NOT EXISTS vectors (name BLOB PRIMARY KEY, vector BLOB NOT NULL, made REAL NOT NULL)"
+        )
+        connection.execute("CREATE TABLE IF NOT EXISTS metadata (name TEXT PRIMARY KEY, value BLOB NOT NULL)")
+        connection.execute("CREATE INDEX IF NOT EXISTS vectors_by_age ON vectors (made)")
+        connection.commit()
+    except (OSError, sqlite3.Error) as error:
+        raise ConfigurationError(f"The cache {path} cannot be opened: {error}.") from error
+    return connection
+
+
+def _opened(
+    path: Path, max_bytes: int, ttl_seconds: float | None, key: CacheKey, now: Callable[[], float]
+) -> SqliteCache:
+    return SqliteCache(path, max_bytes=max_bytes, ttl_seconds=ttl_seconds, key=key, now=now)

@@ -4,6 +4,8 @@ import threading
 import time
 from typing import Protocol
 
+from embedstack.forks import Lock
+
 __all__ = ["Clock", "ManualClock", "SystemClock"]
 
 
@@ -38,7 +40,7 @@ class ManualClock:
 
     def __init__(self, start: float = 0.0) -> None:
         self._now = start
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self.slept: list[float] = []
 
     def now(self) -> float:

@@ -2,6 +2,7 @@
 
     EmbedStackError
     ├── ConfigurationError            a setting, a file or a tool is missing or wrong
+    │   └── NotPicklable              an object that holds credentials or connections was pickled or copied
     ├── InputError                    the caller's text cannot be embedded as it is
     │   ├── TextTooLong               more tokens than the model reads, and truncation is off
     │   ├── PayloadTooLarge           more bytes or items than one request may carry
@@ -55,6 +56,7 @@ __all__ = [
     "IntegrityError",
     "ModelFailed",
     "NonFiniteVector",
+    "NotPicklable",
     "PayloadTooLarge",
     "RecordRefused",
     "ReplacementIncomplete",
@@ -117,6 +119,10 @@ class EmbedStackError(Exception):
 
 class ConfigurationError(EmbedStackError):
     """A setting, a file or a tool is missing or wrong."""
+
+
+class NotPicklable(ConfigurationError, TypeError):
+    """An object cannot be pickled or copied without its credentials; build another one from the same settings."""
 
 
 class InputError(EmbedStackError):

@@ -36,7 +36,7 @@ def load_embedder(
     settings: Settings | None = None,
     *,
     session: "boto3.Session | None" = None,
-    on_wait: Callable[[Waiting], None] = lambda _: None,
+    on_wait: Callable[[Waiting], None] | None = None,
     **overrides: Any,
 ) -> Embedder:
     """Build an embedder: deadline, cache, fallback, circuit breaker, rate limit, retry, backend.
@@ -124,7 +124,7 @@ def _model(settings: Settings) -> ModelInfo:
     return model.shortened(settings.embedding_dimensions or model.dimensions)
 
 
-def _keep_going(backend: Embedder, settings: Settings, on_wait: Callable[[Waiting], None]) -> Embedder:
+def _keep_going(backend: Embedder, settings: Settings, on_wait: Callable[[Waiting], None] | None) -> Embedder:
     embedder: Embedder = RetryingEmbedder(backend, Retry(on_wait=on_wait))
     limit = RateLimit(settings.embedding_requests_per_second, settings.embedding_texts_per_second)
     if limit != RateLimit():

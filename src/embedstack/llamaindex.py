@@ -1,10 +1,11 @@
 """An embedder as LlamaIndex's ``BaseEmbedding``. Needs the extra ``embedstack[llamaindex]``."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from llama_index.core.base.embeddings.base import BaseEmbedding
 from pydantic import PrivateAttr
 
+from embedstack.errors import ConfigurationError
 from embedstack.factory import load_embedder
 
 if TYPE_CHECKING:
@@ -39,6 +40,40 @@ class EmbedStackEmbedding(BaseEmbedding):  # type: ignore[misc]  # an extra that
     def class_name(cls) -> str:
         """LlamaIndex's name of it."""
         return "EmbedStackEmbedding"
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any], **options: Any) -> Self:
+        """Restore what :meth:`to_dict` gave, which names the model and cannot hold its embedder.
+
+        Args:
+            data: From :meth:`to_dict`.
+            options: ``embedder``, and fields that replace those of the data.
+
+        Raises:
+            ConfigurationError: No embedder is given, or it has another model than the data names.
+        """
+        embedder: Embedder | None = options.get("embedder")
+        name = data.get("model_name")
+        if embedder is None:
+            raise ConfigurationError(
+                f"A dictionary names the model {name!r} and does not hold its embedder: pass one, as "
+                "from_dict(data, embedder=load_embedder()), or pickle the object instead."
+            )
+        if "model_name" not in options and name != embedder.info.model_id:
+            raise ConfigurationError(
+                f"The dictionary names the model {name!r} and the embedder's is {embedder.info.model_id!r}: pass an "
+                "embedder of the same model."
+            )
+        restored: Self = super().from_dict(data, **options)
+        return restored
+
+    def __getstate__(self) -> dict[str, Any]:
+        # LlamaIndex's own leaves out what cannot be pickled. Without its embedder this would be another model's.
+        state: dict[str, Any] = super().__getstate__()
+        return {**state, "__pydantic_private__": {**state["__pydantic_private__"], "_embedder": self._embedder}}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(state["__pydantic_private__"]["_embedder"], **state["__dict__"])  # type: ignore[misc]  # as LlamaIndex does it
 
     def _get_query_embedding(self, query: str) -> list[float]:
         vector: list[float] = self._embedder.embed_query(query).tolist()

@@ -5,7 +5,7 @@ What none of them gives has its default.
 
 from collections.abc import Collection
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -143,6 +143,11 @@ class Settings(BaseSettings):
     def fallback_backends(self) -> tuple[str, ...]:
         """``embedding_fallbacks``, split."""
         return _split(self.embedding_fallbacks)
+
+    def without_secrets(self) -> Self:
+        """A copy without passwords and keys, for objects that may be pickled."""
+        secrets = {name: None for name in type(self).model_fields if isinstance(getattr(self, name), SecretStr)}
+        return self.model_copy(update=secrets)
 
     def component_of(self, endpoint: str | None) -> str | None:
         """The configured inference component, for calls to an endpoint; None where it belongs to another.

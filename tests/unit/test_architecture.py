@@ -21,6 +21,7 @@ FLOORS = [
         "confidential",
         "model_files",
         "embedded_postgres",
+        "forks",
     },
     {"aws"},
     {"bedrock"},
@@ -47,7 +48,7 @@ EXCEPTIONS = {
     "embedders/local.py": {"serving"},
 }
 APART = {
-    "serving": {"errors", "models", "golden"},
+    "serving": {"errors", "forks", "models", "golden"},
     "localaws": {"serving", "errors", "models", "model_files", "embedded_postgres"},
 }
 

@@ -1,6 +1,8 @@
 """What LangChain asks of an Embeddings class, and the complaints about its own SageMaker one."""
 
 import asyncio
+import copy
+import pickle
 
 import pytest
 from langchain_core.embeddings import Embeddings
@@ -59,3 +61,13 @@ def test_a_vector_store_of_langchains_finds_with_it():
     store = InMemoryVectorStore(EmbedStackEmbeddings(FakeEmbedder()))
     store.add_texts(["one", "two", "three"])
     assert [found.page_content for found in store.similarity_search("two", k=1)] == ["two"]
+
+
+def unpickled(target):
+    return pickle.loads(pickle.dumps(target))  # noqa: S301
+
+
+@pytest.mark.parametrize("again", [unpickled, copy.copy, copy.deepcopy])
+def test_a_copy_has_the_same_embedder(model, again, monkeypatch):
+    monkeypatch.setenv("EMBEDDING_BACKEND", "none")  # from which no embedder can be loaded
+    assert again(model).embed_query("x") == model.embed_query("x")

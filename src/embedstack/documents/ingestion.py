@@ -66,7 +66,7 @@ class Ingestion:
         late: bool = False,
         limits: ReadLimits | None = None,
         clock: Clock | None = None,
-        on_close: "Callable[[], None]" = lambda: None,
+        on_close: "Callable[[], None] | None" = None,
     ) -> None:
         """Put it together; :func:`~embedstack.documents.load.load_ingestion` does so from configuration.
 
@@ -153,7 +153,8 @@ class Ingestion:
 
     def close(self) -> None:
         """Let go of connections and threads."""
-        self._on_close()
+        if self._on_close is not None:
+            self._on_close()
 
     def __enter__(self) -> Self:
         return self

@@ -1,6 +1,7 @@
 """An ingestion from configuration."""
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from embedstack.documents.limits import ReadLimits
     from embedstack.embedders import Embedder
+    from embedstack.stores import VectorStore
 
 __all__ = ["find_tokenizer", "load_chunker", "load_ingestion"]
 
@@ -62,10 +64,7 @@ def load_ingestion(
         embedder.close()
         raise
 
-    def close() -> None:
-        embedder.close()
-        store.close()
-
+    close = partial(_close, embedder, store)
     try:
         info = collection_info(settings.embedstack_collection, embedder, chunker, late=late)
         collection = store.open(info)
@@ -76,6 +75,11 @@ def load_ingestion(
     except BaseException:
         close()
         raise
+
+
+def _close(embedder: "Embedder", store: "VectorStore") -> None:
+    embedder.close()
+    store.close()
 
 
 def load_chunker(settings: Settings, embedder: "Embedder") -> Chunker:

@@ -4,7 +4,7 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 from embedstack.embedders.batching import Batch, Batcher, Limits, estimate_tokens
@@ -14,8 +14,10 @@ from embedstack.embedders.integrity import check_vectors
 from embedstack.embedders.isolation import embed_isolated
 from embedstack.embedders.outcome import Part
 from embedstack.embedders.pacing import AdaptiveConcurrency, BatchSizer
+from embedstack.embedders.threads import DaemonThreadPool
 from embedstack.embedders.usage import Meter, Price, Stats
 from embedstack.errors import EmbedStackError, Throttled
+from embedstack.forks import PerProcess, keep_forever
 
 if TYPE_CHECKING:
     import numpy as np
@@ -74,10 +76,10 @@ class BatchEmbedder(ABC):
         self.prompts: dict[str, str] = {**CONTEXT_PROMPTS, **info.prompts, **(prompts or {})}
         self.sizer = BatchSizer(limits.max_items)
         self.meters: tuple[Meter, ...] = (Meter(price),)
-        self._concurrency = AdaptiveConcurrency(limits.concurrency)
-        self._counted = threading.local()
-        self._pool: ThreadPoolExecutor | None = None
-        self._pool_lock = threading.Lock()
+        self._concurrency = PerProcess(partial(AdaptiveConcurrency, limits.concurrency))
+        self._counted = PerProcess(threading.local)
+        # The parent's threads do not exist in a child, where closing the pool would wait for them.
+        self._pool = PerProcess(partial(DaemonThreadPool, limits.concurrency + _READERS), discard=keep_forever)
 
     @abstractmethod
     def embed_batch(self, texts: Sequence[str], kind: Kind) -> "Vectors":
@@ -92,14 +94,14 @@ class BatchEmbedder(ABC):
 
     def count_tokens(self, tokens: int) -> None:
         """For a backend to call in :meth:`embed_batch` with the tokens that the service counted."""
-        self._counted.tokens = tokens
+        self._counted.get().tokens = tokens
 
     def received(self) -> None:
         """For a backend to call in :meth:`embed_batch` with the answer in hand: the next request may go out meanwhile.
 
         Reading 32 vectors of JSON takes milliseconds, for which the service would have nothing to do.
         """
-        self._counted.slot.free()
+        self._counted.get().slot.free()
 
     def request(self, texts: Sequence[str], kind: Kind) -> "Vectors":
         """One request, its vectors checked, counted and within the concurrency that the backend bears.
@@ -112,9 +114,10 @@ class BatchEmbedder(ABC):
     def _measured(self, texts: Sequence[str], ask: "Callable[[], Vectors]", count: int) -> "Vectors":
         """One request for so many vectors."""
         meter = self.meters[0]
-        with self._concurrency.slot() as self._counted.slot:
+        counted = self._counted.get()
+        with self._concurrency.get().slot() as counted.slot:
             Call.current().check()
-            self._counted.tokens = None
+            counted.tokens = None
             started = time.perf_counter()
             try:
                 vectors = ask()
@@ -125,7 +128,7 @@ class BatchEmbedder(ABC):
                     meter.count("throttles")
                 raise
             seconds = time.perf_counter() - started
-        tokens = self._counted.tokens
+        tokens = counted.tokens
         if tokens is None:
             tokens = sum(min(estimate_tokens(len(text.encode())), self.info.max_tokens) for text in texts)
         self.sizer.answered(seconds)
@@ -154,13 +157,12 @@ class BatchEmbedder(ABC):
         return self._run(batcher.split(texts), kind, collect=True)
 
     def stats(self) -> Stats:
-        """What was done since this embedder was made."""
+        """What this process has done with this embedder; a forked child and a copy start at zero."""
         return Meter.summarize(self.meters)
 
     def close(self) -> None:
         """Let go of threads; a request under way is waited for. Calls after this start new ones."""
-        with self._pool_lock:
-            pool, self._pool = self._pool, None
+        pool = self._pool.take()
         if pool is not None:
             pool.shutdown(cancel_futures=True)
 
@@ -175,13 +177,13 @@ class BatchEmbedder(ABC):
 
     def _run(self, batches: Iterator[Batch], kind: Kind, *, collect: bool) -> Iterator[Part]:
         return run(
-            batches, lambda batch: self.run_batch(batch, kind, collect=collect), self._threads, self._new_call(),
+            batches, lambda batch: self.run_batch(batch, kind, collect=collect), self._pool.get, self._new_call(),
             self._look_ahead,
         )  # fmt: skip
 
     def _arun(self, batches: AsyncIterator[Batch], kind: Kind, *, collect: bool) -> AsyncGenerator[Part]:
         return arun(
-            batches, lambda batch: self.run_batch(batch, kind, collect=collect), self._threads, self._new_call(),
+            batches, lambda batch: self.run_batch(batch, kind, collect=collect), self._pool.get, self._new_call(),
             self._look_ahead,
         )  # fmt: skip
 
@@ -189,13 +191,6 @@ class BatchEmbedder(ABC):
     def _look_ahead(self) -> int:
         # Twice what is in flight, so that a slow first batch does not idle the others' threads.
         return 2 * (self.limits.concurrency + _READERS)
-
-    def _threads(self) -> ThreadPoolExecutor:
-        with self._pool_lock:
-            if self._pool is None:
-                threads = self.limits.concurrency + _READERS
-                self._pool = ThreadPoolExecutor(threads, thread_name_prefix="embed")
-            return self._pool
 
     def _batcher(self, kind: Kind, context: Context | None, *, collect: bool) -> Batcher:
         prompt = self.prompts.get(kind, "") + (self.prompts[context] if context else "")

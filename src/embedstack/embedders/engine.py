@@ -12,6 +12,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, TypeVar
 
 from embedstack.errors import DeadlineExceeded
+from embedstack.forks import Origin
 
 if TYPE_CHECKING:
     from embedstack.embedders.call import Call
@@ -21,6 +22,10 @@ _Part = TypeVar("_Part")
 
 __all__ = ["arun", "run"]
 
+_FORKED = (
+    "This call was begun in the process that this one was forked from: embed the texts again in this process, or fork "
+    "before the call."
+)
 _TIMED_OUT = "The call's deadline has passed while a request was under way: allow more seconds, or send fewer texts."
 
 
@@ -42,8 +47,10 @@ def run(
 
     Raises:
         DeadlineExceeded: The call's time is up; requests under way end unheard.
+        ConfigurationError: The iteration goes on in a child of the process that began it.
     """
     context = call.context()
+    origin = Origin()
     first, second = next(batches, None), next(batches, None)
     if first is None:
         return
@@ -58,14 +65,17 @@ def run(
             pending.append(pool().submit(context.copy().run, work, batch))
             if len(pending) >= look_ahead:
                 yield _result(pending.popleft(), call)
+                origin.check(_FORKED)
         while pending:
             yield _result(pending.popleft(), call)
+            origin.check(_FORKED)
         finished = True
     finally:
-        if not finished:
-            call.cancelled.set()
-        for future in pending:
-            future.cancel()
+        if origin.is_here:  # in a child, a thread that is not there may hold the locks of these
+            if not finished:
+                call.cancelled.set()
+            for future in pending:
+                future.cancel()
 
 
 async def arun(

@@ -1,7 +1,6 @@
 """An embedder for tests: deterministic, in memory, and as unreliable as a test wants it."""
 
 import hashlib
-import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -9,6 +8,7 @@ import numpy as np
 
 from embedstack.embedders.base import Embedder
 from embedstack.embedders.batching import Limits
+from embedstack.forks import Lock
 from embedstack.models import ModelInfo
 
 if TYPE_CHECKING:
@@ -34,26 +34,26 @@ class FakeEmbedder(Embedder):
         info: ModelInfo = FAKE_MODEL,
         *,
         limits: Limits | None = None,
-        fault: Callable[[Sequence[str]], Exception | None] = lambda _: None,
+        fault: Callable[[Sequence[str]], Exception | None] | None = None,
     ) -> None:
         """Prepare.
 
         Args:
             info: The model to pretend to be.
             limits: What one request may carry.
-            fault: The error to raise for a request's texts, or None to answer it.
+            fault: Gives the error to raise for a request's texts, or None to answer it. Without it all are answered.
         """
         super().__init__(info, limits or Limits())
         self.requests: list[list[str]] = []
         self._fault = fault
-        self._lock = threading.Lock()
+        self._lock = Lock()
 
     def embed_batch(self, texts: Sequence[str], kind: "Kind") -> "NDArray[np.float32]":
         """One request; see :meth:`Embedder.embed_batch`."""
         del kind
         with self._lock:
             self.requests.append(list(texts))
-        error = self._fault(texts)
+        error = self._fault(texts) if self._fault is not None else None
         if error is not None:
             raise error
         return np.stack([fake_vector(text, self.info.dimensions) for text in texts])

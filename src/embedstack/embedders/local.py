@@ -3,14 +3,15 @@
 With ``embedstack[torch]`` also on a GPU, and of architectures that the encoder does not compute itself.
 """
 
-import threading
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from embedstack.embedders.base import Embedder
 from embedstack.embedders.batching import Limits
 from embedstack.errors import ConfigurationError, InputError, ModelFailed
+from embedstack.forks import PerProcess, keep_forever
 from embedstack.model_files import find_model_folder
 from embedstack.settings import Settings, load_settings
 
@@ -30,7 +31,10 @@ _MAX_BYTES = 64 * 1024 * 1024
 
 
 class LocalEmbedder(Embedder):
-    """Embeds on this machine. The model is loaded with the first text and shared by all threads."""
+    """Embeds on this machine. The model is loaded with the first text and shared by all threads.
+
+    A forked child and a copy load it for themselves.
+    """
 
     def __init__(
         self,
@@ -63,17 +67,18 @@ class LocalEmbedder(Embedder):
                 f"{model.model_id} is not on this machine: put its folder at "
                 f"{settings.embedstack_models_dir / model.model_id}, or set EMBEDSTACK_MODELS_DIR."
             )
-        self._folder = found
-        self._device = device or settings.st_device
-        self._batch_size = settings.st_batch_size
         self._truncate = truncate
-        self._encoder: Encoder | None = None
-        self._loading = threading.Lock()
+        options: dict[str, Any] = {"model_id": model.model_id}
+        device = device or settings.st_device
+        if device != "cpu":
+            options |= {"device": device, "batch_size": settings.st_batch_size}
+        # Its threads do not exist in a child, which loads the model again; finalizing it would wait for them.
+        self._encoder = PerProcess(partial(_load, found.absolute(), options), discard=keep_forever)
 
     def embed_batch(self, texts: Sequence[str], kind: "Kind") -> "NDArray[np.float32]":
         """One pass of the model; see :meth:`Embedder.embed_batch`."""
         del kind  # its prompt is part of the texts
-        encoder = self._load()
+        encoder = self._encoder.get()
         shortened = self.info.dimensions if self.info.shortened_from else None
         encoder.check_dimensions(shortened)
         try:
@@ -89,7 +94,7 @@ class LocalEmbedder(Embedder):
     ) -> "list[NDArray[np.float32]]":
         """One pass of the model, pooled per span; see :meth:`Embedder.embed_spans`."""
         del kind  # its prompt is part of the texts
-        encoder = self._load()
+        encoder = self._encoder.get()
         from embedstack.serving.requests import EmbedRequest, RequestError  # noqa: PLC0415 - an extra
         from embedstack.serving.spans import span_vectors  # noqa: PLC0415 - an extra
 
@@ -106,17 +111,12 @@ class LocalEmbedder(Embedder):
         self.count_tokens(encoded.tokens)
         return vectors
 
-    def _load(self) -> "Encoder":
-        with self._loading:
-            if self._encoder is None:
-                try:
-                    from embedstack.serving.encoder import Encoder  # noqa: PLC0415 - heavy, and an extra
-                except ImportError as error:
-                    raise ConfigurationError(
-                        "Embedding in this process needs more packages: pip install 'embedstack[serving]'."
-                    ) from error
-                options: dict[str, Any] = {"model_id": self.info.model_id}
-                if self._device != "cpu":
-                    options |= {"device": self._device, "batch_size": self._batch_size}
-                self._encoder = Encoder.load(self._folder, **options)
-            return self._encoder
+
+def _load(folder: Path, options: dict[str, Any]) -> "Encoder":
+    try:
+        from embedstack.serving.encoder import Encoder  # noqa: PLC0415 - heavy, and an extra
+    except ImportError as error:
+        raise ConfigurationError(
+            "Embedding in this process needs more packages: pip install 'embedstack[serving]'."
+        ) from error
+    return Encoder.load(folder, **options)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
@@ -19,6 +20,7 @@ from embedstack.errors import (
     PayloadTooLarge,
     Throttled,
 )
+from embedstack.forks import PerProcess, close_inherited_pools
 from embedstack.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -65,13 +67,9 @@ class OllamaEmbedder(Embedder):
         self._url = settings.ollama_host.rstrip("/")
         self._name = name or settings.ollama_model
         self._truncate = truncate
-        self._http = urllib3.PoolManager(
-            maxsize=self.limits.concurrency,
-            block=True,
-            retries=False,
-            timeout=urllib3.Timeout(
-                connect=_CONNECT_TIMEOUT_SECONDS, read=settings.embedding_timeout_seconds or _READ_TIMEOUT_SECONDS
-            ),
+        read_timeout = settings.embedding_timeout_seconds or _READ_TIMEOUT_SECONDS
+        self._http = PerProcess(
+            partial(_connections, self.limits.concurrency, read_timeout), discard=close_inherited_pools
         )
 
     def request_bytes(self, text: str) -> int:
@@ -97,11 +95,13 @@ class OllamaEmbedder(Embedder):
     def close(self) -> None:
         """Let go of threads and connections."""
         super().close()
-        self._http.clear()
+        manager = self._http.take()
+        if manager is not None:
+            manager.clear()
 
     def _post(self, body: bytes) -> dict[str, Any]:
         try:
-            response = self._http.request(
+            response = self._http.get().request(
                 "POST", f"{self._url}/api/embed", body=body, headers={"Content-Type": "application/json"}
             )
         except (urllib3.exceptions.ConnectTimeoutError, urllib3.exceptions.NewConnectionError):
@@ -142,3 +142,12 @@ class OllamaEmbedder(Embedder):
                 raise EndpointUnavailable(f"Ollama is busy: {said}", retry_after=seconds)
             case _:
                 raise ModelFailed(f"Ollama failed ({status}): {said}", original_status=status, retryable=True)
+
+
+def _connections(most: int, read_timeout: float) -> urllib3.PoolManager:
+    return urllib3.PoolManager(
+        maxsize=most,
+        block=True,
+        retries=False,
+        timeout=urllib3.Timeout(connect=_CONNECT_TIMEOUT_SECONDS, read=read_timeout),
+    )

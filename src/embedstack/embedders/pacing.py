@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from embedstack.embedders.call import Call
 from embedstack.errors import Throttled
+from embedstack.forks import Lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,7 +29,7 @@ class BatchSizer:
     def __init__(self, max_items: int) -> None:
         self._max_items = max_items
         self._scale = 1.0
-        self._lock = threading.Lock()
+        self._lock = Lock()
 
     def items(self, mean_characters: float) -> int:
         """Texts for a request whose texts are so long on average."""

@@ -77,7 +77,7 @@ class SpanEmbedder(BatchEmbedder):
         for answer in run(
             batches(),
             lambda batch: self.request_spans(batch[0].texts, batch[1], kind),
-            self._threads,
+            self._pool.get,
             self._new_call(),
             self._look_ahead,
         ):

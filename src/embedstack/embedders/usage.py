@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from embedstack.forks import renew_after_fork
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -67,12 +69,20 @@ class Meter:
 
     def __init__(self, price: Price | None = None) -> None:
         self._price = price or Price()
+        renew_after_fork(self)
+        self.after_fork()
+
+    def after_fork(self) -> None:
+        """Start at zero: each process counts what it does itself."""
         self._lock = threading.Lock()
         self._latencies: deque[float] = deque(maxlen=_LATENCIES_KEPT)
         self._counts = dict.fromkeys(
             ("requests", "failures", "texts", "tokens", "cache_hits", "retries", "throttles"), 0
         )
         self._cost = 0.0
+
+    def __reduce__(self) -> "tuple[type[Meter], tuple[Price]]":
+        return Meter, (self._price,)
 
     def answered(self, *, texts: int, tokens: int, seconds: float) -> None:
         """A request was answered with right vectors."""

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import dataclasses
-import threading
 import time
 from collections.abc import AsyncGenerator, Callable, Generator as Yielding, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -14,6 +13,7 @@ from embedstack.aws import AwsClient
 from embedstack.bedrock import check_residency, translate_bedrock_error
 from embedstack.confidential import confidential
 from embedstack.errors import ConfigurationError, EndpointUnavailable, TextTooLong
+from embedstack.forks import Lock, Origin, renew_after_fork
 from embedstack.generation.records import GenerationPrice, GenerationStats, Message, Reply, Sampling
 from embedstack.generation.wire import ApiFormat, Conversation, Usage, wire_for
 from embedstack.resilience import CircuitBreaker, Retry
@@ -29,6 +29,10 @@ _Result = TypeVar("_Result")
 # Of English; a tokenizer of the model's own is not to be had outside of Bedrock.
 _BYTES_PER_TOKEN = 4
 _CONNECTIONS = 10
+_FORKED = (
+    "This answer was begun in the process that this one was forked from, which reads its other parts: ask again in "
+    "this process."
+)
 
 
 class Generator:
@@ -73,7 +77,7 @@ class Generator:
         check_residency(chosen, settings)
         self.model_id = chosen
         self._wire = wire_for(api_format or settings.bedrock_api_format)
-        self._settings = settings
+        self._settings = settings.without_secrets()
         self._context_tokens = context_tokens
         self._overflow = overflow
         self._price = price or GenerationPrice()
@@ -84,8 +88,18 @@ class Generator:
             session=session,
         )  # fmt: skip
         self._client.hand_over_retries()
+        self._lock = Lock()
+        renew_after_fork(self)
+        self.after_fork()
+
+    def after_fork(self) -> None:
+        """Start counting at zero: each process counts what it does itself."""
         self._stats = GenerationStats()
-        self._lock = threading.Lock()
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        renew_after_fork(self)
+        self.after_fork()
 
     def generate(
         self, prompt: str | Sequence[Message], *, system: str | None = None, sampling: Sampling | None = None
@@ -132,6 +146,7 @@ class Generator:
         An answer that breaks off raises: it is not begun anew, since its first parts are out.
         """
         conversation, _ = self._conversation(prompt, system, sampling or Sampling())
+        origin = Origin()
         parts = self._call(lambda client: self._wire.stream(client, self.model_id, conversation))
         complete = False
         while (part := self._next(parts)) is not None:
@@ -140,6 +155,7 @@ class Generator:
                 self._count(part)
             elif part:
                 yield part
+                origin.check(_FORKED)
         if not complete:
             # botocore takes a connection that is closed early for the end of the answer; Bedrock ends with the usage.
             raise EndpointUnavailable("Bedrock broke off the answer: it is not complete. Ask again.")
@@ -158,7 +174,7 @@ class Generator:
                 parts.close()
 
     def stats(self) -> GenerationStats:
-        """What was generated since this object was made."""
+        """What this process has generated with this object; a forked child and a copy start at zero."""
         return self._stats
 
     def _call(self, operation: Callable[[Any], _Result]) -> _Result:

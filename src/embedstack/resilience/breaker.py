@@ -1,6 +1,5 @@
 """After repeated failures leave the service alone for a while, then ask with a single request whether it is back."""
 
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal, TypeVar
@@ -8,6 +7,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 from embedstack.clock import Clock, SystemClock
 from embedstack.embedders.wrapper import Wrapper
 from embedstack.errors import CircuitOpen, EmbedStackError, EndpointAsleep, EndpointError, Throttled
+from embedstack.forks import Lock, renew_after_fork
 
 if TYPE_CHECKING:
     from embedstack.embedders.base import Embedder
@@ -36,7 +36,15 @@ class CircuitBreaker:
         self._failures = 0
         self._opened: float | None = None
         self._probing = False
-        self._lock = threading.Lock()
+        self._lock = Lock()
+        renew_after_fork(self)
+
+    def after_fork(self) -> None:
+        """Forget a probe that another thread of the parent was sending; what is known of the service stays."""
+        self._probing = False
+
+    def __reduce__(self) -> "tuple[Callable[..., CircuitBreaker], tuple[int, float, Clock]]":
+        return _closed, (self._threshold, self._seconds, self._clock)
 
     @property
     def state(self) -> State:
@@ -97,6 +105,11 @@ class CircuitBreaker:
 
     def _seconds_left(self) -> float:
         return self._seconds - (self._clock.now() - (self._opened or 0.0))
+
+
+def _closed(failures: int, seconds: float, clock: Clock) -> CircuitBreaker:
+    # When it opened is a moment of one machine's clock, and so no part of a pickle.
+    return CircuitBreaker(failures=failures, seconds=seconds, clock=clock)
 
 
 class CircuitBreakerEmbedder(Wrapper):

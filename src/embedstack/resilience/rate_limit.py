@@ -1,6 +1,5 @@
 """No more requests, texts or dollars than allowed."""
 
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
@@ -9,6 +8,7 @@ from embedstack.clock import Clock, SystemClock
 from embedstack.embedders.call import Call
 from embedstack.embedders.wrapper import Wrapper
 from embedstack.errors import BudgetExceeded
+from embedstack.forks import Lock
 
 if TYPE_CHECKING:
     from embedstack.embedders.base import Embedder
@@ -34,7 +34,10 @@ class TokenBucket:
         self._clock = clock or SystemClock()
         self._level = burst
         self._filled = self._clock.now()
-        self._lock = threading.Lock()
+        self._lock = Lock()
+
+    def __reduce__(self) -> "tuple[Callable[..., TokenBucket], tuple[float, float, Clock]]":
+        return _full, (self._per_second, self._burst, self._clock)
 
     def take(self, tokens: float) -> None:
         """Take tokens, waiting until they are there; who comes first is served first.
@@ -58,9 +61,14 @@ class TokenBucket:
             raise
 
 
+def _full(per_second: float, burst: float, clock: Clock) -> TokenBucket:
+    # When it was filled last is a moment of one machine's clock, and so no part of a pickle.
+    return TokenBucket(per_second, burst, clock=clock)
+
+
 @dataclass(frozen=True, slots=True)
 class RateLimit:
-    """What is allowed; None allows any.
+    """What is allowed to each process; None allows any.
 
     Attributes:
         requests_per_second: Requests.

@@ -1,7 +1,6 @@
 """Send again what failed for a reason that passes: with backoff, full jitter, the server's own hint, and a budget."""
 
 import random
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
@@ -12,6 +11,7 @@ from embedstack.clock import Clock, SystemClock
 from embedstack.embedders.call import Call
 from embedstack.embedders.wrapper import Wrapper
 from embedstack.errors import CircuitOpen, CountMismatch, EmbedStackError, EndpointAsleep, NonFiniteVector
+from embedstack.forks import Lock
 
 if TYPE_CHECKING:
     from embedstack.embedders.base import Embedder
@@ -69,8 +69,8 @@ class Retry:
         policy: RetryPolicy | None = None,
         *,
         clock: Clock | None = None,
-        on_wait: Callable[[Waiting], None] = lambda _: None,
-        draw: Callable[[], float] = random.random,
+        on_wait: Callable[[Waiting], None] | None = None,
+        draw: Callable[[], float] | None = None,
     ) -> None:
         """Prepare.
 
@@ -78,14 +78,14 @@ class Retry:
             policy: When to try again.
             clock: What waits.
             on_wait: Called before each wait, also the long ones for an endpoint that is scaled to zero.
-            draw: Gives the jitter, 0 to 1.
+            draw: Gives the jitter, 0 to 1; ``random.random`` otherwise.
         """
         self.policy = policy or RetryPolicy()
         self._clock = clock or SystemClock()
         self._on_wait = on_wait
         self._draw = draw
         self._allowance = float(self.policy.budget_reserve)
-        self._lock = threading.Lock()
+        self._lock = Lock()
 
     def call(self, operation: Callable[[], _Result], on_retry: Callable[[], None] = lambda: None) -> _Result:
         """Run an operation until it succeeds, fails for good, or the policy gives up.
@@ -102,7 +102,8 @@ class Retry:
             on_retry()
             error = _error_of(state)
             seconds = state.next_action.sleep if state.next_action else 0.0
-            self._on_wait(Waiting(error, seconds, state.attempt_number))
+            if self._on_wait is not None:
+                self._on_wait(Waiting(error, seconds, state.attempt_number))
 
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception(_passes),
@@ -132,7 +133,7 @@ class Retry:
         if isinstance(error, EndpointAsleep):
             return self.policy.asleep_interval
         longest = min(self.policy.maximum, self.policy.initial * 2.0 ** (state.attempt_number - 1))
-        return longest * self._draw()
+        return longest * (self._draw or random.random)()
 
 
 class RetryingEmbedder(Wrapper):

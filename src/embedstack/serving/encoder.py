@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from embedstack.errors import ConfigurationError, InputError, NonFiniteVector
+from embedstack.forks import Origin
 from embedstack.serving.architectures import ArchitectureNotServed
 from embedstack.serving.engine import Engine, OpenVinoEngine, Outputs, Precision, has_bf16
+from embedstack.serving.exit_gate import ExitGate
 from embedstack.serving.model_folder import ModelFolder
 from embedstack.serving.scheduler import Scheduler
 from embedstack.serving.tokenizer import Tokenizer
@@ -36,6 +38,9 @@ PrecisionSetting = Literal["auto", "bf16", "fp32", "int8"]
 _TINY = np.finfo(np.float32).tiny
 # Characters up to which tokenizing takes less time than handing it to another thread would.
 _TOKENIZED_IN_LOOP = 2_000
+_FORKED = (
+    "The model was loaded before this process was forked, and its threads do not exist here: load it in this process."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +83,8 @@ class Encoder:
         self._tokenizer = tokenizer
         self._engine = engine
         self._wakeups: Wakeups | None = None
+        self._origin = Origin()
+        self._gate = ExitGate()
         self._scheduler = Scheduler(self._run, engine.workers, engine.tokens_per_batch)
         _logger.info(
             "model %s ready: %d dimensions, %d tokens, %s pooling, %s",
@@ -175,7 +182,8 @@ class Encoder:
         if len(rows.ids) == 1 and self._scheduler.claim():
             # Nobody else is there: no other thread needs to be woken for it.
             try:
-                rows.deliver(self._engine.run_alone(rows.ids[0]), 0, 0)
+                with self._gate:
+                    rows.deliver(self._engine.run_alone(rows.ids[0]), 0, 0)
             finally:
                 self._scheduler.release()
         else:
@@ -237,14 +245,17 @@ class Encoder:
         return wakeups
 
     def _tokenize(self, texts: "Sequence[str]", truncate: bool, prompt_name: str | None) -> list[list[int]]:
+        self._origin.check(_FORKED)
         for index, text in enumerate(texts):
             if not text:
                 raise InputError(f"Text {index} is empty; an empty text has no meaning to embed.", index=index)
         prompt = self.prompt(prompt_name)
-        return self._tokenizer.encode([prompt + text for text in texts] if prompt else texts, truncate=truncate)
+        with self._gate:
+            return self._tokenizer.encode([prompt + text for text in texts] if prompt else texts, truncate=truncate)
 
     def _run(self, ids: list[list[int]], alone: bool) -> Outputs:
-        return self._engine.run_alone(ids[0]) if alone and len(ids) == 1 else self._engine.run(ids)
+        with self._gate:
+            return self._engine.run_alone(ids[0]) if alone and len(ids) == 1 else self._engine.run(ids)
 
 
 class _Rows:

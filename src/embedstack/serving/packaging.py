@@ -38,7 +38,7 @@ MAX_UNPACKED_BYTES = 5_000_000_000
 
 # What the container lacks: it has numpy, tokenizers and safetensors of its own, for transformers.
 _VENDORED = ("openvino", "orjson")
-_VENDORED_ROOMS = ("errors.py", "models.py", "py.typed", "serving")
+_VENDORED_ROOMS = ("errors.py", "forks.py", "models.py", "py.typed", "serving")
 # Of OpenVINO only the CPU's part is used; the rest is half of its size.
 _NOT_NEEDED = (
     "gpu_plugin",

@@ -12,6 +12,7 @@ from sentence_transformers import SentenceTransformer
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from embedstack.errors import ConfigurationError
+from embedstack.forks import Origin
 from embedstack.serving.engine import Outputs, Precision, padded
 from embedstack.serving.json_files import read_optional_object
 
@@ -27,6 +28,8 @@ _TOKENS_OF_A_TEXT = 256
 # All but cuDNN's, which prepares itself for every new shape of a batch: 70 ms on an H100, where a batch takes five. See
 # benchmarks/gpu.py.
 _ATTENTION = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
+# Where torch was used first: its thread pools and CUDA's context do not work in a child of that process.
+_used_in: list[Origin] = []
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
@@ -86,6 +89,12 @@ class SentenceTransformersModel:
             raise ConfigurationError(
                 f"{path} has no tokenizer.json: save the model's fast tokenizer into it (tokenizer.save_pretrained)."
             )
+        if not _used_in:
+            _used_in.append(Origin())
+        _used_in[0].check(
+            f"{path}: PyTorch was in use before this process was forked, and its threads and CUDA's context do not "
+            "exist here: load the model after the fork only, or start processes with multiprocessing's spawn."
+        )
         try:
             module = SentenceTransformer(
                 str(path), device=device, local_files_only=True, model_kwargs={"dtype": _DTYPES[precision]}

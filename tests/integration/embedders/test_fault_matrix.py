@@ -6,6 +6,7 @@ The servers are stand-ins that cost little; :mod:`test_faults` asks the local AW
 import dataclasses
 import itertools
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import pytest
 
 from embedstack.embedders import BedrockEmbedder, Embedder, Limits, LocalEmbedder, OllamaEmbedder, SageMakerEmbedder
 from embedstack.errors import EmbedStackError, EndpointUnavailable
+from embedstack.forks import PerProcess
 from embedstack.models import ModelInfo
 from embedstack.resilience import Retry, RetryingEmbedder, RetryPolicy
 from embedstack.settings import Settings, load_settings
@@ -189,7 +191,7 @@ def test_a_model_in_this_process_that_fails_loses_nothing_either(tmp_path, kind,
     local = LocalEmbedder(model, folder=folder, settings=load_settings(st_batch_size=64))
     with patient(local) as embedder:
         expected = embedder.embed(texts)
-        local._encoder = faulty(local._encoder, kind)
+        local._encoder = PerProcess(partial(faulty, local._encoder.get(), kind))
         found = twin.embed(embedder, texts, on_error="collect")
         assert embedder.stats().failures > 0
     assert found.failures == ()

@@ -241,7 +241,7 @@ def test_texts_and_vectors_are_in_no_message_and_no_log(pgvector, caplog):
     opened = pgvector.open(CollectionInfo("quiet", MODEL, 8))
     secret = Record("id", "a secret text", np.full(8, 0.123456, np.float32), {"owner": "a secret name"})
     opened.upsert([secret])
-    with psycopg.connect(pgvector._database._pool.conninfo) as connection:
+    with psycopg.connect(pgvector._database._address) as connection:
         connection.execute(
             sql.SQL("ALTER TABLE {} ADD CHECK (body <> 'another secret text')").format(opened.generation.table)
         )

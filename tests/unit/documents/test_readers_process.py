@@ -234,15 +234,6 @@ def test_the_process_ends_with_its_parent(end):
     os.close(descriptor)
 
 
-def test_a_fork_does_not_share_processes(monkeypatch):
-    read(b"x", "a.txt")
-    (kept,) = isolated._idle._processes
-    monkeypatch.setattr(os, "getpid", lambda: -1)
-    assert isolated._idle.take() is None
-    monkeypatch.undo()
-    kept.close()
-
-
 MEASURED = """
 import io, resource, sys
 from embedstack.documents import ReadLimits, read_document

@@ -23,6 +23,7 @@ from embedstack.errors import (
     PayloadTooLarge,
     Throttled,
 )
+from embedstack.forks import Lock
 from embedstack.models import ModelInfo, known_model
 from tests.twins import TWINS
 
@@ -212,7 +213,7 @@ def test_statistics_and_cost(twin):
         def __init__(self):
             Embedder.__init__(self, FAKE_MODEL, Limits(max_items=2), price=Price(per_million_tokens=10, per_request=1))
             self.requests = []
-            self._lock = threading.Lock()
+            self._lock = Lock()
             self._fault = refuses("bad", error=Throttled)
 
         def embed_batch(self, texts, kind):

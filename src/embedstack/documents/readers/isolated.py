@@ -6,7 +6,6 @@ its own. It has no part of the environment's secrets, and ends with this process
 
 import atexit
 import os
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import BinaryIO
@@ -14,6 +13,7 @@ from typing import BinaryIO
 from embedstack.documents.document import Document
 from embedstack.documents.limits import Allowance, ReadLimits
 from embedstack.documents.readers.process import ProcessLost, ReaderProcess
+from embedstack.forks import Lock, renew_after_fork
 
 __all__ = ["read_document"]
 
@@ -53,15 +53,16 @@ class _Idle:
     """The processes that wait for a document."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._processes: list[ReaderProcess] = []
-        self._owner = os.getpid()
+        renew_after_fork(self)
+
+    def after_fork(self) -> None:
+        # They are the parent's, whose answers would get mixed up with this process's.
+        self._processes = []
 
     def take(self) -> ReaderProcess | None:
         with self._lock:
-            if os.getpid() != self._owner:
-                # After a fork they are the parent's, whose answers would get mixed up with this one's.
-                self._processes, self._owner = [], os.getpid()
             return self._processes.pop() if self._processes else None
 
     def put(self, process: ReaderProcess) -> None:

@@ -14,6 +14,7 @@ from embedstack.documents.document import Document, Section
 from embedstack.documents.limits import Allowance
 from embedstack.documents.readers.worker import LENGTH, READY
 from embedstack.errors import ConfigurationError, DocumentRefused, EmbedStackError
+from embedstack.forks import disconnect, keep_forever, renew_after_fork
 
 __all__ = ["ProcessLost", "ReaderProcess"]
 
@@ -63,9 +64,16 @@ class ReaderProcess:
         self._answers = cast("BinaryIO", self._process.stdout)
         self._is_broken = self._timed_out = False
         self._documents = 0
+        renew_after_fork(self)
         if self._answers.readline() != READY:
             self.close()
             raise _not_started(f"it ended with {self._process.returncode}")
+
+    def after_fork(self) -> None:
+        """In a child of this process: close the pipes, so that the reader still ends with its parent."""
+        if not self._requests.closed:
+            disconnect((self._requests.fileno(), self._answers.fileno()))
+            keep_forever(self)  # its finalizer would write what the parent has not sent yet
 
     @property
     def is_usable(self) -> bool:

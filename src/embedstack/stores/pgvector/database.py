@@ -1,7 +1,9 @@
 """Connections to Postgres: pooled, in transactions that are run again when they fail for a reason that passes."""
 
 import re
+import weakref
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 
 import psycopg
@@ -15,9 +17,11 @@ from embedstack.errors import (
     CollectionReplaced,
     ConfigurationError,
     DeadlineExceeded,
+    NotPicklable,
     StoreError,
     StoreUnavailable,
 )
+from embedstack.forks import PerProcess, disconnect, keep_forever
 from embedstack.stores.pgvector.migrate import migrate
 
 __all__ = ["Connection", "Database"]
@@ -49,7 +53,10 @@ _REFUSED = re.compile(
 
 
 class Database:
-    """A pool of connections to one database, whose schema is up to date."""
+    """A pool of connections to one database, whose schema is up to date.
+
+    A forked child and an unpickled copy have connections of their own.
+    """
 
     def __init__(
         self, url: str, *, schema: str = "embedstack", max_connections: int = 8, patience: float = 30.0
@@ -71,15 +78,9 @@ class Database:
         self._patience = patience
         address = _address(url)
         self._retried(lambda: self._migrate(address))
-        self._pool = psycopg_pool.ConnectionPool(
-            address, open=True, min_size=1, max_size=max_connections,
-            kwargs={"autocommit": True},
-            configure=register_vector,
-            # Short, since who waits for a connection to a server that was away is not told when it is back; a call
-            # asks again for as long as its patience lasts.
-            timeout=_POOL_SECONDS,
-            reconnect_timeout=_POOL_SECONDS,
-        )  # fmt: skip
+        self._address = address
+        self._connections = PerProcess(partial(_Connections, address, max_connections), discard=_Connections.abandon)
+        self._connections.get()
 
     def run(self, work: Callable[[Connection], _Result]) -> _Result:
         """Do something in one transaction; it is done again, whole, when it failed for a reason that passes.
@@ -94,7 +95,7 @@ class Database:
         """
 
         def attempt() -> _Result:
-            with self._pool.connection() as connection, connection.transaction():
+            with self._connections.get().pool.connection() as connection, connection.transaction():
                 return work(connection)
 
         return self._retried(attempt)
@@ -103,14 +104,24 @@ class Database:
         """The same without a transaction, for what Postgres runs outside of one only."""
 
         def attempt() -> _Result:
-            with self._pool.connection() as connection:
+            with self._connections.get().pool.connection() as connection:
                 return work(connection)
 
         return self._retried(attempt)
 
     def close(self) -> None:
         """Close the connections."""
-        self._pool.close()
+        connections = self._connections.take()
+        if connections is not None:
+            connections.pool.close()
+
+    def __getstate__(self) -> dict[str, Any]:
+        if "password" in psycopg.conninfo.conninfo_to_dict(self._address):
+            raise NotPicklable(
+                "The address of the database holds a password, which cannot be pickled or copied: open the store where "
+                "it is used, with load_store() or PgVectorStore(url)."
+            )
+        return self.__dict__.copy()
 
     def _migrate(self, address: str) -> None:
         # In what is left of the call's time: the pool connects beside it, and is asked for no longer than a second.
@@ -145,9 +156,37 @@ class Database:
     def _forget_broken_connections(self, state: tenacity.RetryCallState) -> None:
         # When one connection broke, its neighbours most likely did: each would cost an attempt.
         error = state.outcome.exception() if state.outcome else None
-        pool = getattr(self, "_pool", None)
-        if pool is not None and not isinstance(error, (pg.SerializationFailure, pg.DeadlockDetected)):
-            pool.check()
+        connections = getattr(self, "_connections", None)
+        if connections is not None and not isinstance(error, (pg.SerializationFailure, pg.DeadlockDetected)):
+            connections.get().pool.check()
+
+
+class _Connections:
+    """A pool, and the connections that it has opened."""
+
+    def __init__(self, address: str, most: int) -> None:
+        self._opened: weakref.WeakSet[Connection] = weakref.WeakSet()
+        self.pool = psycopg_pool.ConnectionPool(
+            address, open=True, min_size=1, max_size=most,
+            kwargs={"autocommit": True},
+            configure=self._configure,
+            # Short, since who waits for a connection to a server that was away is not told when it is back; a call
+            # asks again for as long as its patience lasts.
+            timeout=_POOL_SECONDS,
+            reconnect_timeout=_POOL_SECONDS,
+        )  # fmt: skip
+
+    def abandon(self) -> None:
+        """In the child of a fork: let go of the parent's connections without telling the server that they end.
+
+        Finalizing the pool would wait for its threads, which do not exist here.
+        """
+        disconnect(connection.fileno() for connection in self._opened if not connection.closed)
+        keep_forever(self)
+
+    def _configure(self, connection: Connection) -> None:
+        self._opened.add(connection)
+        register_vector(connection)
 
 
 def _address(url: str) -> str:

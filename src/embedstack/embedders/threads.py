@@ -1,0 +1,105 @@
+"""Threads that make several requests at once and keep no program from exiting."""
+
+import queue
+import threading
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from functools import partial
+from typing import Any, ParamSpec, TypeVar
+
+__all__ = ["DaemonThreadPool"]
+
+_Result = TypeVar("_Result")
+_Arguments = ParamSpec("_Arguments")
+
+_Task = tuple["Future[Any]", Callable[[], Any]]
+
+
+class DaemonThreadPool(Executor):
+    """Runs tasks in daemon threads.
+
+    ``ThreadPoolExecutor`` accepts no task once the main thread has ended, although the application's other threads
+    still run, and the interpreter waits for its threads before it exits: minutes, where one waits for an endpoint to
+    wake up.
+    """
+
+    def __init__(self, max_workers: int) -> None:
+        """Prepare; threads are started as they are needed.
+
+        Args:
+            max_workers: Threads at most.
+        """
+        self._max_workers = max_workers
+        self._tasks: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
+        self._idle = threading.Semaphore(0)
+        self._threads: list[threading.Thread] = []
+        self._lock = threading.Lock()
+        self._closed = False
+
+    def submit(
+        self, fn: "Callable[_Arguments, _Result]", /, *args: "_Arguments.args", **kwargs: "_Arguments.kwargs"
+    ) -> "Future[_Result]":
+        """Queue a call; see :meth:`concurrent.futures.Executor.submit`.
+
+        Raises:
+            RuntimeError: The pool is shut down.
+        """
+        future: Future[_Result] = Future()
+        with self._lock:
+            if self._closed:
+                raise RuntimeError("The thread pool is shut down.")
+            self._tasks.put((future, partial(fn, *args, **kwargs)))
+            if not self._idle.acquire(blocking=False) and len(self._threads) < self._max_workers:
+                # The thread knows the queue and not the pool, which ends its threads when it is dropped.
+                name = f"embed-{len(self._threads)}"
+                thread = threading.Thread(target=_work, args=(self._tasks, self._idle), name=name, daemon=True)
+                thread.start()
+                self._threads.append(thread)
+        return future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """End the threads; see :meth:`concurrent.futures.Executor.shutdown`."""
+        with self._lock:
+            self._closed = True
+            while cancel_futures:
+                try:
+                    task = self._tasks.get_nowait()
+                except queue.Empty:
+                    break
+                if task is not None:
+                    task[0].cancel()
+            self._end_threads()
+        if wait:
+            for thread in self._threads:
+                thread.join()
+
+    def __del__(self) -> None:
+        self._end_threads()
+
+    def _end_threads(self) -> None:
+        for _ in self._threads:
+            self._tasks.put(None)
+
+
+def _work(tasks: "queue.SimpleQueue[_Task | None]", idle: threading.Semaphore) -> None:
+    while True:
+        try:
+            task = tasks.get_nowait()
+        except queue.Empty:
+            idle.release()
+            task = tasks.get()
+        if task is None:
+            return
+        _run(*task)
+        del task
+
+
+def _run(future: "Future[Any]", call: Callable[[], Any]) -> None:
+    if not future.set_running_or_notify_cancel():
+        return
+    try:
+        result = call()
+    except BaseException as error:  # noqa: BLE001 - whatever it is, the caller of the future gets it
+        future.set_exception(error)
+    else:
+        future.set_result(result)
