@@ -34,6 +34,9 @@ class _Stream(Protocol):
     def read(self, amt: int, /) -> bytes:
         """The next bytes; none at the end."""
 
+    def close(self) -> None:
+        """Give up what is left, and the connection with it."""
+
 
 @contextmanager
 def response_errors(
@@ -78,14 +81,19 @@ def read_body(stream: _Stream, limit: int, source: str) -> bytes:
         IntegrityError: The body is larger.
     """
     parts = []
-    size = 0
-    while part := stream.read(_CHUNK_BYTES):
-        size += len(part)
-        if size > limit:
-            raise IntegrityError(
-                f"{source} sent more than the {limit:,} bytes that a right response has at most: see what serves it."
-            )
-        parts.append(part)
+    room = limit
+    try:
+        while room >= 0 and (part := stream.read(_CHUNK_BYTES)):
+            room -= len(part)
+            parts.append(part)
+    except BaseException:
+        stream.close()
+        raise
+    if room < 0:
+        stream.close()
+        raise IntegrityError(
+            f"{source} sent more than the {limit:,} bytes that a right response has at most: see what serves it."
+        )
     return b"".join(parts)
 
 

@@ -16,7 +16,6 @@ from embedstack.errors import (
     InputError,
     IntegrityError,
     ModelFailed,
-    ModelMismatch,
     PayloadTooLarge,
     Throttled,
 )
@@ -93,12 +92,6 @@ class OllamaEmbedder(Embedder):
         tokens = token_count(answer.get("prompt_eval_count"))
         if tokens is not None:
             self.count_tokens(tokens)
-        model = answer.get("model", self._name)
-        if isinstance(model, str) and _without_tag(model) != _without_tag(self._name):
-            raise ModelMismatch(
-                f"Ollama at {self._url} answered by {model[:_QUOTED_CHARACTERS]!r} and was asked for {self._name!r}: "
-                "see OLLAMA_MODEL."
-            )
         return read_rows(answer, len(texts), self._source)
 
     def close(self) -> None:
@@ -165,8 +158,3 @@ class OllamaEmbedder(Embedder):
                 raise EndpointUnavailable(f"Ollama is busy: {said}", retry_after=seconds)
             case _:
                 raise ModelFailed(f"Ollama failed ({status}): {said}", original_status=status, retryable=True)
-
-
-def _without_tag(name: str) -> str:
-    """Ollama's name of a model, without the tag that it adds itself."""
-    return name.removesuffix(":latest")

@@ -141,7 +141,9 @@ class SageMakerEmbedder(Embedder):
         body = {**self._request(texts), "truncate": False, "spans": spans, "encoding_format": "base64"}
         content = self._invoke(json_bytes(body), JSON, sum(map(len, spans)))
         self.received()
-        return read_spans(content, self.endpoint)
+        vectors = read_spans(content, self.endpoint)
+        self._verify_description()
+        return vectors
 
     def invoke(self, body: dict[str, Any]) -> Any:
         """Send a request as it is and return the parsed answer.
@@ -162,9 +164,11 @@ class SageMakerEmbedder(Embedder):
         content = self._invoke(body, accept, count)
         self.received()
         vectors = read_answer(content, count, pooling=self._client_pooling, normalized=self.info.normalized)
-        if accept == NPY:
-            # Here already, since a container may answer arrays and get them wrong.
+        if accept == NPY or not self._is_verified:
+            # Here already, since a container may answer arrays and get them wrong; and since vectors of another length
+            # need no look at the description.
             check_vectors(vectors, self.info, count)
+        self._verify_description()
         self._format.answered(accept, is_array=is_array(content))
         return vectors
 
@@ -182,29 +186,29 @@ class SageMakerEmbedder(Embedder):
             content, attributes = self._client.call(call)
         except (BotoCoreError, ClientError) as error:
             raise translate_error(error, endpoint=self.endpoint, region=self._client.region) from error
-        self._verify(ModelIdentity.from_attributes(attributes))
+        said = ModelIdentity.from_attributes(attributes)
+        if said is not None:
+            said.require(self.info, self._source)
+            self._is_verified = True
         return content
 
     def _response_limit(self, count: int, request_bytes: int) -> int:
         limit = response_limit(count, self.info.dimensions, request_bytes)
         return limit if self._client_pooling is None else max(limit, _RESPONSE_BYTES)
 
-    def _verify(self, said: ModelIdentity | None) -> None:
-        """Compare the model that answered with the expected one.
+    def _verify_description(self) -> None:
+        """Compare the endpoint's description with the expected model, once, where no response has named the model.
 
         Raises:
             ModelMismatch: It is another one.
         """
-        if said is not None:
-            said.require(self.info, self._source)
-            self._is_verified = True
-        elif not self._is_verified:
-            with self._verifying:
-                self._verify_description()
-
-    def _verify_description(self) -> None:
-        if self._is_verified:  # by another thread meanwhile
+        if self._is_verified:
             return
-        for model in served_models(self._settings, self.endpoint, self._routing, self._session):
-            model.require(self.info, self._source)
-        self._is_verified = True
+        with self._verifying:
+            if self._needs_verification():
+                for model in served_models(self._settings, self.endpoint, self._routing, self._session):
+                    model.require(self.info, self._source)
+                self._is_verified = True
+
+    def _needs_verification(self) -> bool:
+        return not self._is_verified  # another thread may have been first

@@ -11,6 +11,7 @@ from embedstack.errors import (
     EndpointAsleep,
     EndpointNotFound,
     InputError,
+    ModelFailed,
     ModelMismatch,
     NonFiniteVector,
     PayloadTooLarge,
@@ -75,7 +76,7 @@ class ResponseFormat:
         """
         if isinstance(error, _UNRELATED):
             return False
-        if self._state == "undecided":
+        if self._state == "undecided" and not _lost_container(error):
             return True
         if isinstance(error, _RETRIED) or error.retryable:
             # A moment may be at fault: the retry, which is not this one's to do, asks for JSON.
@@ -87,3 +88,8 @@ class ResponseFormat:
     def refuse_arrays(self) -> None:
         """Never ask for an array again."""
         self._state = "json"
+
+
+def _lost_container(error: EmbedStackError) -> bool:
+    """Whether the container ended or gave no answer in time, which SageMaker tells as status 0."""
+    return isinstance(error, ModelFailed) and error.original_status == 0

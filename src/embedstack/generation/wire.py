@@ -6,6 +6,7 @@ Claude (Messages API) and Meta Llama. Prompt templates: https://www.llama.com/do
 
 import json
 from collections.abc import Generator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -97,11 +98,12 @@ class ConverseWire:
         return request
 
     def _parts(self, events: Any) -> Generator[str | Usage]:
-        for event in events:
-            if "contentBlockDelta" in event:
-                yield _text(event["contentBlockDelta"]["delta"].get("text", ""))
-            elif "metadata" in event:
-                yield _converse_usage(event["metadata"]["usage"])
+        with closing(events):
+            for event in events:
+                if "contentBlockDelta" in event:
+                    yield _text(event["contentBlockDelta"]["delta"].get("text", ""))
+                elif "metadata" in event:
+                    yield _converse_usage(event["metadata"]["usage"])
 
 
 class _InvokeWire:
@@ -123,13 +125,14 @@ class _InvokeWire:
         return {"modelId": model_id, "body": body, "contentType": _JSON, "accept": _JSON}
 
     def _parts(self, events: Any) -> Generator[str | Usage]:
-        for event in events:
-            chunk = _parse(event["chunk"]["bytes"])
-            yield self._text_of(chunk)
-            # Bedrock adds this to the last chunk, whatever the model's format.
-            if "amazon-bedrock-invocationMetrics" in chunk:
-                metrics = chunk["amazon-bedrock-invocationMetrics"]
-                yield _usage(metrics["inputTokenCount"], metrics["outputTokenCount"])
+        with closing(events):
+            for event in events:
+                chunk = _parse(event["chunk"]["bytes"])
+                yield self._text_of(chunk)
+                # Bedrock adds this to the last chunk, whatever the model's format.
+                if "amazon-bedrock-invocationMetrics" in chunk:
+                    metrics = chunk["amazon-bedrock-invocationMetrics"]
+                    yield _usage(metrics["inputTokenCount"], metrics["outputTokenCount"])
 
     def _body(self, conversation: Conversation) -> dict[str, Any]:
         raise NotImplementedError

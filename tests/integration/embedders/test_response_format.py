@@ -108,7 +108,7 @@ def cut_off(vectors):
 
 
 REFUSALS = {
-    **{f"container {status}": partial(model_error, status) for status in (0, 400, 406, 415, 500, 503)},
+    **{f"container {status}": partial(model_error, status) for status in (400, 406, 415, 500, 503)},
     **{f"service {status}": partial(service_error, status) for status in (500, 530)},
     "integers": of_kind("<i4"),
     "objects": of_kind("O"),
