@@ -69,7 +69,7 @@ _HEADERS = [
 ]  # fmt: skip
 _STATUS_LINES = [
     b"HTTP/1.1 200", b"HTTP/9.9 200 OK", b"HTTP/1.1 abc OK", b"garbage", b"", b"HTTP/1.1 424 x", b"HTTP/1.1 500 x",
-    b"HTTP/1.1 204 No Content", b"HTTP/1.1 301 Moved", b"HTTP/1.1 100 Continue", b"HTTP/1.1 406 x", b"HTTP/1.1 429 x",
+    b"HTTP/1.1 204 No Content", b"HTTP/1.1 301 Moved", b"HTTP/1.1 406 x", b"HTTP/1.1 429 x",
 ]  # fmt: skip
 
 

@@ -116,8 +116,15 @@ class OllamaEmbedder(Embedder):
             raise EndpointUnavailable(
                 f"Nothing answers at {self._url}: `ollama serve` starts Ollama; OLLAMA_HOST says where it is."
             ) from None
-        with response, response_errors(self._source):
-            content = self._read(response, limit)
+        try:
+            with response_errors(self._source):
+                content = self._read(response, limit)
+        except BaseException:
+            response.close()
+            raise
+        finally:
+            # One that is not given back is one less for good. One that is closed is opened again.
+            response.release_conn()
         if response.status != 200:
             self._refuse(response.status, content, response.headers.get("Retry-After"))
         self.received()
@@ -132,10 +139,7 @@ class OllamaEmbedder(Embedder):
             raise IntegrityError(
                 f"{self._source} sent a compressed response, which was not asked for: see what is between."
             )
-        content = read_body(response, limit, self._source)
-        # A connection whose response was read to its end serves the next request.
-        response.release_conn()
-        return content
+        return read_body(response, limit, self._source)
 
     def _refuse(self, status: int, content: bytes, retry_after: str | None) -> NoReturn:
         try:

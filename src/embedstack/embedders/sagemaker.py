@@ -189,6 +189,7 @@ class SageMakerEmbedder(Embedder):
         said = ModelIdentity.from_attributes(attributes)
         if said is not None:
             said.require(self.info, self._source)
+            self.served_model = said
             self._is_verified = True
         return content
 

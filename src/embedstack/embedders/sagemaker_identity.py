@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from embedstack.settings import Settings
 
-__all__ = ["MODEL_TAG", "REVISION_TAG", "container_identity", "receives_requests", "served_models"]
+__all__ = ["MODEL_TAG", "REVISION_TAG", "container_identity", "read_tags", "receives_requests", "served_models"]
 
 _logger = logging.getLogger(__name__)
 
@@ -61,20 +61,33 @@ def served_models(
     return models
 
 
-def container_identity(client: Any, container: Mapping[str, Any], arn: str | None) -> ModelIdentity | None:
+def container_identity(environment: Mapping[str, str], tags: Mapping[str, str]) -> ModelIdentity | None:
     """The model that a container serves; None where neither its environment nor a tag says so.
 
     Args:
-        client: A boto3 client of ``sagemaker``.
-        container: Its definition.
-        arn: ARN of the model or the inference component, whose tags are read.
+        environment: The container's.
+        tags: Those of the model or of the inference component.
     """
-    environment = container.get("Environment") or {}
     model_id = environment.get("HF_MODEL_ID", "")
     if _HUB_ID.fullmatch(model_id):
         return ModelIdentity(model_id, environment.get("HF_MODEL_REVISION") or None)
-    tags = _tags(client, arn) if arn else {}
-    return ModelIdentity(tags[MODEL_TAG], tags.get(REVISION_TAG)) if tags.get(MODEL_TAG) else None
+    return ModelIdentity(tags[MODEL_TAG], tags.get(REVISION_TAG) or None) if tags.get(MODEL_TAG) else None
+
+
+def read_tags(client: Any, arn: str | None) -> dict[str, str]:
+    """A resource's tags; none where they may not be read.
+
+    Args:
+        client: A boto3 client of ``sagemaker``.
+        arn: The resource; None for none.
+    """
+    if arn is None:
+        return {}
+    try:
+        tags = client.list_tags(ResourceArn=arn)["Tags"]
+    except ClientError:
+        return {}
+    return {tag["Key"]: tag["Value"] for tag in tags}
 
 
 def receives_requests(endpoint: Mapping[str, Any], variant: Mapping[str, Any]) -> bool:
@@ -95,8 +108,7 @@ def _served_models(client: Any, endpoint: str, routing: Mapping[str, str]) -> li
         specification = description["Specification"]
         if name := specification.get("ModelName"):
             return _of_models(client, [name])
-        arn = description.get("InferenceComponentArn")
-        identity = container_identity(client, specification["Container"], arn)
+        identity = _identity(client, specification["Container"], description.get("InferenceComponentArn"))
         return [identity] if identity else []
     description = client.describe_endpoint(EndpointName=endpoint)
     config = client.describe_endpoint_config(EndpointConfigName=description["EndpointConfigName"])
@@ -117,13 +129,10 @@ def _of_models(client: Any, names: list[str]) -> list[ModelIdentity]:
     for name in dict.fromkeys(names):
         model = client.describe_model(ModelName=name)
         containers = [model["PrimaryContainer"]] if "PrimaryContainer" in model else model.get("Containers", [])[-1:]
-        identities += [container_identity(client, container, model.get("ModelArn")) for container in containers]
+        identities += [_identity(client, container, model.get("ModelArn")) for container in containers]
     return [identity for identity in identities if identity is not None]
 
 
-def _tags(client: Any, arn: str) -> dict[str, str]:
-    try:
-        tags = client.list_tags(ResourceArn=arn)["Tags"]
-    except ClientError:
-        return {}
-    return {tag["Key"]: tag["Value"] for tag in tags}
+def _identity(client: Any, container: Mapping[str, Any], arn: str | None) -> ModelIdentity | None:
+    environment = container.get("Environment") or {}
+    return container_identity(environment, {}) or container_identity({}, read_tags(client, arn))
