@@ -111,6 +111,7 @@ class LocalEmbedder(Embedder):
             if self._encoder is None:
                 try:
                     from embedstack.serving.encoder import Encoder  # noqa: PLC0415 - heavy, and an extra
+                    from embedstack.serving.manifest import model_identity  # noqa: PLC0415 - an extra
                 except ImportError as error:
                     raise ConfigurationError(
                         "Embedding in this process needs more packages: pip install 'embedstack[serving]'."
@@ -118,5 +119,8 @@ class LocalEmbedder(Embedder):
                 options: dict[str, Any] = {"model_id": self.info.model_id}
                 if self._device != "cpu":
                     options |= {"device": self._device, "batch_size": self._batch_size}
+                identity = model_identity(self._folder)
+                if identity is not None:
+                    identity.require(self.info, f"The folder {self._folder}")
                 self._encoder = Encoder.load(self._folder, **options)
             return self._encoder

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from typing import Any
 
 import boto3
 import pytest
@@ -78,7 +79,7 @@ def deploy(name, environment, tags=(), image=None):
         PrimaryContainer={"Image": image or known, "Environment": environment},
         Tags=[{"Key": key, "Value": value} for key, value in tags],
     )
-    variant = {
+    variant: Any = {
         "VariantName": "all",
         "ModelName": name,
         "ServerlessConfig": {"MemorySizeInMB": 2048, "MaxConcurrency": 5},
