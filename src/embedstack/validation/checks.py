@@ -130,7 +130,7 @@ class EndpointChecks:
         served = self._embedder.served_model or self._deployment.identity
         if served is None:
             return "skipped", f"{expected} is not verified: the endpoint does not say which model it serves", ""
-        return _finding(served.matches(info), f"{served} is served", expected)
+        return _finding(served.matches(info), str(served), expected)
 
     def _call(self) -> None:
         self._embedder.embed(["A first call may have to start the container."])
