@@ -4,6 +4,7 @@ import functools
 import io
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ParamSpec
 
@@ -14,6 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from embedstack.errors import ConfigurationError, EmbedStackError
+from embedstack.models import ModelInfo, known_model
 from embedstack.settings import Settings, load_settings
 from embedstack.terraform import TerraformRoot
 
@@ -26,6 +28,7 @@ __all__ = [
     "client_settings",
     "endpoint_settings",
     "exit_on_error",
+    "expected_model",
     "local_variables",
     "primary_endpoint",
     "progress_bar",
@@ -130,3 +133,25 @@ def endpoint_settings(endpoint: str | None, region: str | None, component: str |
     name = endpoint or settings.sagemaker_endpoint or primary_endpoint().get("name")
     component = component or settings.component_of(name)
     return settings.model_copy(update={"sagemaker_endpoint": name, "sagemaker_inference_component": component})
+
+
+def expected_model(settings: Settings, endpoint: str | None, model_id: str | None) -> ModelInfo | None:
+    """The model that an endpoint is expected to serve; None where nothing names one.
+
+    ST_MODEL_NAME and ST_MODEL_REVISION count for the configured endpoint only, not for another that was named.
+
+    Args:
+        settings: Those of :func:`endpoint_settings`.
+        endpoint: The endpoint that was named; None for the configured one.
+        model_id: The model that was named; None for the configured one.
+
+    Raises:
+        ConfigurationError: Nothing is recorded of the model.
+    """
+    if model_id:
+        return known_model(model_id)
+    configured = load_settings()
+    is_configured = endpoint in (None, configured.sagemaker_endpoint)
+    if not is_configured or "st_model_name" not in configured.model_fields_set:
+        return None
+    return replace(known_model(settings.st_model_name), revision=settings.st_model_revision)

@@ -7,11 +7,10 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from command_line import endpoint_settings, exit_on_error
+from command_line import endpoint_settings, exit_on_error, expected_model
 from embedstack.deployment import describe_deployment
 from embedstack.embedders import SageMakerEmbedder
 from embedstack.errors import InputError
-from embedstack.models import known_model
 
 _SHOWN_COMPONENTS = 6
 
@@ -32,7 +31,9 @@ Examples:
 @click.option("--endpoint", help="Its name; SAGEMAKER_ENDPOINT or what Terraform applied otherwise.")
 @click.option("--region", help="AWS region; that of the environment otherwise.")
 @click.option("--component", help="Inference component, on an endpoint with several of them.")
-@click.option("--model", "model_id", help="The model it should serve; what its container says otherwise.")
+@click.option(
+    "--model", "model_id", help="The model it should serve; ST_MODEL_NAME, or what the endpoint says, otherwise."
+)
 @click.option("--truncate", is_flag=True, help="Cut a text that is longer than the model reads.")
 @click.option("--json", "as_json", is_flag=True, help="Print the vectors as JSON, a list of lists.")
 @exit_on_error
@@ -51,11 +52,10 @@ def main(
     settings = endpoint_settings(endpoint, region, component)
     name = settings.required_endpoint()
     component = settings.sagemaker_inference_component
-    if model_id:
-        model = known_model(model_id)
-    else:
+    model = expected_model(settings, endpoint, model_id)
+    if model is None or model_id is None:
         deployment = describe_deployment(name, settings)
-        model, component = deployment.model(), deployment.component
+        model, component = model or deployment.model(), deployment.component
     embedder = SageMakerEmbedder(
         model, endpoint=name, inference_component=component, settings=settings, truncate=truncate
     )

@@ -6,11 +6,11 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from command_line import applied_endpoints, endpoint_settings, exit_on_error
+from command_line import applied_endpoints, endpoint_settings, exit_on_error, expected_model
 from embedstack.async_endpoint import AsyncEmbedder, AsyncEndpoint
 from embedstack.deployment import Deployment, describe_deployment
 from embedstack.embedders import Embedder, SageMakerEmbedder
-from embedstack.models import ModelInfo, known_model
+from embedstack.models import ModelInfo
 from embedstack.settings import Settings
 from embedstack.validation import Check, Report, Targets, validate
 from embedstack.validation.reports import to_json, to_junit
@@ -36,7 +36,9 @@ _ANSWER_SECONDS = 120
 @click.argument("endpoint", required=False)
 @click.option("--region", help="AWS region; the environment's otherwise.")
 @click.option("--component", help="Inference component, on an endpoint with several of them.")
-@click.option("--model", "model_id", help="The model it should serve; what its container says otherwise.")
+@click.option(
+    "--model", "model_id", help="The model it should serve; ST_MODEL_NAME, or what the endpoint says, otherwise."
+)
 @click.option("--p50-ms", type=float, default=Targets.p50_ms, show_default=True, help="Median of a one-text call.")
 @click.option("--p95-ms", type=float, default=Targets.p95_ms, show_default=True, help="95th percentile of the same.")
 @click.option("--texts-per-minute", type=float, default=Targets.texts_per_minute, show_default=True)
@@ -96,7 +98,7 @@ def run(
     """Validate an endpoint and print each finding as it comes."""
     settings = endpoint_settings(endpoint, region, component)
     deployment = describe_deployment(settings.required_endpoint(), settings)
-    model = known_model(model_id) if model_id else deployment.model()
+    model = expected_model(settings, endpoint, model_id) or deployment.model()
     console.print(f"[bold]{deployment.endpoint}[/] serves {model.model_id}")
 
     def show(check: Check) -> None:

@@ -7,6 +7,7 @@ module "serverless_endpoint" {
   model              = module.model[each.key]
   name               = each.value.name
   serverless         = each.value.serverless
+  tags               = module.model[each.key].identity_tags
 }
 
 locals {
@@ -63,6 +64,7 @@ module "realtime_endpoint" {
   kms_key_arn        = each.value.kms_key_arn
   log_retention_days = each.value.log_retention_days
   name               = each.value.name
+  tags               = module.model[each.key].identity_tags
 
   variants = merge(
     {
@@ -101,6 +103,7 @@ module "scale_to_zero_endpoint" {
   model              = module.model[each.key]
   name               = each.value.name
   network_isolation  = each.value.network_isolation
+  tags               = module.model[each.key].identity_tags
 
   scale_to_zero = merge(each.value.scale_to_zero, {
     schedules = try(each.value.autoscaling.schedules, {})

@@ -1,4 +1,10 @@
 locals {
+  # What clients have to know of the model behind SAGEMAKER_ENDPOINT; another would pass for it where vectors are as long.
+  _primary_model = {
+    ST_MODEL_NAME     = try(coalesce(module.model[local._primary].model_id, try(var.pipeline.model, null)), null)
+    ST_MODEL_REVISION = module.model[local._primary].revision
+  }
+
   _deployed = merge(module.serverless_endpoint, module.realtime_endpoint, module.scale_to_zero_endpoint)
 
   # These take requests by InvokeEndpointAsync alone.
@@ -16,7 +22,7 @@ output "dashboard_name" {
 }
 
 output "dotenv" {
-  description = "Settings for clients: terraform output -raw dotenv > .env; those that begin with PG are libpq's own, and it reads the environment alone (set -a; . ./.env; set +a). SAGEMAKER_ENDPOINT is the pipeline's endpoint, else the one with the key embedding, else the first by key."
+  description = "Settings for clients: terraform output -raw dotenv > .env; those that begin with PG are libpq's own, and it reads the environment alone (set -a; . ./.env; set +a). SAGEMAKER_ENDPOINT is the pipeline's endpoint, else the one with the key embedding, else the first by key, and ST_MODEL_NAME its model."
   value = join("", [
     for line in concat(
       [
@@ -26,9 +32,11 @@ output "dotenv" {
         "SAGEMAKER_ENDPOINT=${local._deployed[local._primary].name}",
       ],
       [for name in [local.endpoints[local._primary].component_name] : "SAGEMAKER_INFERENCE_COMPONENT=${name}" if name != null],
+      [for name, value in local._primary_model : "${name}=${value}" if value != null],
+      local._primary_model.ST_MODEL_NAME == null ? ["# ST_MODEL_NAME= the Hub id of the model in ${local._primary}, which model.model_id would say"] : [],
       flatten([for store in module.vector_store : [for name, value in store.environment : "${name}=${value}"]]),
       # By these, documents that are ingested from elsewhere are cut as the functions cut them.
-      flatten([for pipeline in module.document_pipeline : [for name, value in pipeline.environment : can(regex("\\s", value)) ? "${name}='${value}'" : "${name}=${value}"]]),
+      flatten([for pipeline in module.document_pipeline : [for name, value in pipeline.environment : can(regex("\\s", value)) ? "${name}='${value}'" : "${name}=${value}" if !startswith(name, "ST_MODEL_")]]),
     ) : "${line}\n"
   ])
 }

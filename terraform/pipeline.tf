@@ -55,7 +55,7 @@ module "document_pipeline" {
     arn            = local._deployed[var.pipeline.endpoint].arn
     component_name = local._pipeline_endpoint.component_name
     concurrency    = local._pipeline_concurrency
-    model          = try(coalesce(var.pipeline.model, local._pipeline_endpoint.model.hub_id), null)
+    model          = try(coalesce(module.model[var.pipeline.endpoint].model_id, var.pipeline.model), null)
     name           = local._deployed[var.pipeline.endpoint].name
     revision       = local._pipeline_endpoint.model.revision
   }

@@ -1,7 +1,8 @@
 variable "endpoints" {
   description = <<-EOT
     The embedding endpoints by key; the key becomes part of their resources' names. Per endpoint:
-    - model: where the model comes from, exactly one of hub_id, artifact and image (see modules/huggingface-model);
+    - model: where the model comes from, exactly one of hub_id, artifact and image, beside the last two model_id, which
+      says which model it is (see modules/huggingface-model);
     - exactly one of these kinds:
       - serverless: memory_mb, max_concurrency and provisioned_concurrency (see modules/serverless-endpoint);
       - realtime: instance_type, instance_count, deployment, async, and further variants that share the traffic by
@@ -72,6 +73,7 @@ variable "endpoints" {
       hub_id      = optional(string)
       image       = optional(string)
       image_tag   = optional(string)
+      model_id    = optional(string)
       revision    = optional(string)
       size_gb     = optional(number)
       task        = optional(string, "feature-extraction")
@@ -113,6 +115,7 @@ variable "endpoints" {
           hub_id      = optional(string)
           image       = optional(string)
           image_tag   = optional(string)
+          model_id    = optional(string)
           revision    = optional(string)
           size_gb     = optional(number)
           task        = optional(string, "feature-extraction")

@@ -75,8 +75,12 @@ variable "pipeline" {
     error_message = "A pipeline needs somewhere to put vectors: set vector_store = { s3_vectors = {} }, or { aurora = { vpc = { subnet_ids = [...] } } }."
   }
   validation {
-    condition     = var.pipeline == null ? true : var.pipeline.model != null || try(var.endpoints[var.pipeline.endpoint].model.hub_id, null) != null || !contains(keys(var.endpoints), var.pipeline.endpoint)
+    condition     = var.pipeline == null ? true : var.pipeline.model != null || try(coalesce(var.endpoints[var.pipeline.endpoint].model.hub_id, var.endpoints[var.pipeline.endpoint].model.model_id), null) != null || !contains(keys(var.endpoints), var.pipeline.endpoint)
     error_message = "pipeline.model is missing: the endpoint's package or image does not say by which model's tokens documents are to be cut. Write its Hub id, such as \"sentence-transformers/all-MiniLM-L6-v2\"."
+  }
+  validation {
+    condition     = try(coalesce(var.endpoints[var.pipeline.endpoint].model.hub_id, var.endpoints[var.pipeline.endpoint].model.model_id) == coalesce(var.pipeline.model, var.endpoints[var.pipeline.endpoint].model.hub_id, var.endpoints[var.pipeline.endpoint].model.model_id), true)
+    error_message = "pipeline.model is \"${try(coalesce(var.pipeline.model), "")}\", and the endpoint serves another model: documents would be cut and compared by the wrong one. Leave pipeline.model out, or name another endpoint."
   }
   validation {
     condition     = try(var.pipeline.chunking.late, false) ? try(var.endpoints[var.pipeline.endpoint].model.hub_id, null) == null : true

@@ -25,6 +25,7 @@ __all__ = ["answer", "described", "failed", "is_callers_fault", "status_of"]
 MAX_ANSWER_BYTES = 5_900_000
 _PASSING = (CircuitOpen, DeadlineExceeded, EndpointAsleep, EndpointUnavailable, StoreUnavailable)
 _RETRY_AFTER_SECONDS = 5.0
+_LONGEST_RETRY_AFTER_SECONDS = 300.0
 
 
 def answer(document: dict[str, Any]) -> dict[str, Any]:
@@ -45,7 +46,7 @@ def failed(error: Exception) -> dict[str, Any]:
     headers = {"Content-Type": "application/json"}
     if status in (429, 503):
         retry_after = getattr(error, "retry_after", None) or _RETRY_AFTER_SECONDS
-        headers["Retry-After"] = str(math.ceil(retry_after))
+        headers["Retry-After"] = str(math.ceil(min(retry_after, _LONGEST_RETRY_AFTER_SECONDS)))
     if status == 405:
         headers["Allow"] = "GET, POST"
     return {"statusCode": status, "headers": headers, "body": json.dumps(described(error, status))}

@@ -10,9 +10,12 @@ from botocore.exceptions import BotoCoreError, ClientError
 from embedstack.aws import AwsClient, translate_error
 from embedstack.embedders.base import Embedder
 from embedstack.embedders.batching import Limits
+from embedstack.embedders.response_vectors import response_limit
 from embedstack.embedders.sagemaker_answers import JSON, read_answer
+from embedstack.embedders.sagemaker_identity import served_models
 from embedstack.embedders.sagemaker_requests import ENVELOPE_BYTES, json_bytes, request_body, text_bytes
 from embedstack.errors import ConfigurationError, EndpointUnavailable, ModelFailed
+from embedstack.http_responses import read_body
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,6 +29,8 @@ __all__ = ["AnswerOutOfReach", "AsyncEmbedder", "AsyncEndpoint"]
 
 #: Bytes of a request that needs no object in S3 (API reference of InvokeEndpointAsync).
 _BODY_BYTES = 128_000
+# What is kept of an answer where its right size is not known.
+_RESPONSE_BYTES = 64 * 1024 * 1024
 #: RequestTTLSeconds must be at least this.
 _LEAST_TTL_SECONDS = 60
 _PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.05, 2.0
@@ -55,19 +60,25 @@ class AsyncEndpoint:
             ConfigurationError: No region is set, or it is not an allowed one.
         """
         self.name = name
+        self._settings = settings
         self._wait_seconds = wait_seconds
         self._runtime = AwsClient("sagemaker-runtime", settings, max_connections=_CONNECTIONS)
         self._s3 = AwsClient("s3", settings, max_connections=_CONNECTIONS)
 
-    def ask(self, body: bytes) -> tuple[bytes, str]:
-        """The answer to a request of JSON, up to 128,000 bytes, and its media type.
+    def ask(self, body: bytes, limit: int = _RESPONSE_BYTES) -> bytes:
+        """The answer to a request of JSON, up to 128,000 bytes.
 
         The answer is removed from S3 where these credentials allow that: nobody else waits for it.
+
+        Args:
+            body: The request.
+            limit: Bytes that a right answer has at most.
 
         Raises:
             AnswerOutOfReach: The answer may not be read.
             EndpointNotFound: There is no such endpoint in this account and region.
             EndpointUnavailable: There is no answer within the time to wait, or AWS cannot be reached.
+            IntegrityError: The answer is larger.
             ModelFailed: The container failed, or its answer could not be put into S3.
         """
         try:
@@ -81,17 +92,26 @@ class AsyncEndpoint:
                     RequestTTLSeconds=max(_LEAST_TTL_SECONDS, int(self._wait_seconds)),
                 )
             )
-            return self._await(accepted)
+            return self._await(accepted, limit)
         except (BotoCoreError, ClientError) as error:
             raise translate_error(error, endpoint=self.name, region=self._runtime.region) from error
 
-    def _await(self, accepted: dict[str, Any]) -> tuple[bytes, str]:
+    def verify(self, model: "ModelInfo") -> None:
+        """Compare the endpoint's description with the expected model, where it may be read.
+
+        Raises:
+            ModelMismatch: It names another one.
+        """
+        for served in served_models(self._settings, self.name, {}):
+            served.require(model, f"Endpoint {self.name}")
+
+    def _await(self, accepted: dict[str, Any], limit: int) -> bytes:
         answer, failure = accepted.get("OutputLocation"), accepted.get("FailureLocation")
         deadline, pause, denied = time.monotonic() + self._wait_seconds, _PAUSE_SECONDS, False
         while True:
             for location in filter(None, (answer, failure)):
                 try:
-                    content, content_type = self._take(location)
+                    content = self._take(location, limit)
                 except ClientError as error:
                     code = error.response["Error"]["Code"]
                     if code not in _ABSENT | _DENIED:
@@ -101,23 +121,23 @@ class AsyncEndpoint:
                 if location == failure:
                     said = content[:_QUOTED_CHARACTERS].decode("utf-8", errors="replace")
                     raise ModelFailed(f"{self.name} failed a request: {said}")
-                return content, content_type
+                return content
             if time.monotonic() >= deadline:
                 raise self._nothing_came(answer, denied=denied)
             time.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
 
-    def _take(self, location: str) -> tuple[bytes, str]:
+    def _take(self, location: str, limit: int) -> bytes:
         """Read an object and remove it."""
         bucket, key = _bucket_and_key(location)
 
-        def take(s3: Any) -> tuple[bytes, str]:
+        def take(s3: Any) -> bytes:
             found = s3.get_object(Bucket=bucket, Key=key)
             with found["Body"] as stream:
-                content = stream.read()
+                content = read_body(stream, limit, self.name)
             with contextlib.suppress(ClientError):
                 s3.delete_object(Bucket=bucket, Key=key)
-            return content, found.get("ContentType", JSON)
+            return content
 
         return self._s3.call(take)
 
@@ -153,6 +173,7 @@ class AsyncEmbedder(Embedder):
         """
         super().__init__(model, Limits(max_bytes=_BODY_BYTES))
         self._endpoint = endpoint
+        self._is_verified = False
         self._truncate = truncate
 
     envelope_bytes = ENVELOPE_BYTES
@@ -165,9 +186,13 @@ class AsyncEmbedder(Embedder):
         """One ``InvokeEndpointAsync``; see :meth:`Embedder.embed_batch`."""
         del kind  # its prompt is part of the texts
         body = request_body(self.info, texts, truncate=self._truncate)
-        content, content_type = self._endpoint.ask(json_bytes(body))
+        request = json_bytes(body)
+        if not self._is_verified:
+            self._endpoint.verify(self.info)
+            self._is_verified = True
+        content = self._endpoint.ask(request, response_limit(len(texts), self.info.dimensions, len(request)))
         self.received()
-        return read_answer(content, content_type, pooling=None, normalized=self.info.normalized)
+        return read_answer(content, len(texts), pooling=None, normalized=self.info.normalized)
 
 
 def _bucket_and_key(location: str) -> tuple[str, str]:

@@ -1,7 +1,7 @@
 """AWS clients from botocore's own chain of credentials, and botocore's errors in the product's words."""
 
-import json
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from fnmatch import fnmatch
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import boto3
 from botocore.config import Config
+from botocore.eventstream import ParserError
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
@@ -25,6 +26,7 @@ from botocore.exceptions import (
     SSOError,
     TokenRetrievalError,
 )
+from botocore.parsers import ResponseParserError
 
 from embedstack.confidential import confidential
 from embedstack.errors import (
@@ -40,13 +42,14 @@ from embedstack.errors import (
     Throttled,
 )
 from embedstack.forks import Lock, PerProcess, close_inherited_pools
+from embedstack.http_responses import parse_json, response_errors, retry_after_seconds
 
 if TYPE_CHECKING:
     from embedstack.settings import Settings
 
 _Result = TypeVar("_Result")
 
-__all__ = ["AwsClient", "create_client", "translate_error"]
+__all__ = ["AwsClient", "aws_response_errors", "create_client", "translate_error"]
 
 # SageMaker gives a model 60 s to answer; a client that gives up just before would not learn the outcome.
 _READ_TIMEOUT_SECONDS = 70
@@ -61,6 +64,8 @@ _REFUSED = {
     "SignatureDoesNotMatch", "UnrecognizedClientException",
 }  # fmt: skip
 _THROTTLED = {"Throttling", "ThrottlingException", "TooManyRequestsException", "RequestLimitExceeded"}
+# HTTP statuses of a container that a repetition of the request does not change.
+_PERMANENT = {401, 403, 404, 405, 406, 410, 411, 415, 501, 505}
 _UNAVAILABLE = {"InternalDependencyException", "InternalFailure", "ModelNotReadyException", "ServiceUnavailable"}
 
 
@@ -70,6 +75,7 @@ def create_client(
     *,
     max_connections: int = 10,
     attempts: int = _ATTEMPTS,
+    connect_timeout: float = _CONNECT_TIMEOUT_SECONDS,
     read_timeout: float = _READ_TIMEOUT_SECONDS,
     session: boto3.Session | None = None,
 ) -> Any:
@@ -80,6 +86,7 @@ def create_client(
         settings: Where AWS is.
         max_connections: Size of the connection pool; as many as there are concurrent calls.
         attempts: How often botocore sends a request; 1 where someone else retries.
+        connect_timeout: Seconds after which to give up connecting.
         read_timeout: Seconds without a byte of the answer after which to give up.
         session: A session of the caller's, with its own profile or credentials.
 
@@ -87,7 +94,7 @@ def create_client(
         ConfigurationError: No region is set, it is not an allowed one, or the profile does not exist.
     """
     config = Config(
-        connect_timeout=_CONNECT_TIMEOUT_SECONDS,
+        connect_timeout=connect_timeout,
         read_timeout=read_timeout,
         max_pool_connections=max_connections,
         retries={"mode": "standard", "total_max_attempts": attempts},
@@ -107,6 +114,19 @@ def _check_region(region: str, settings: "Settings") -> None:
         raise ConfigurationError(
             f"Texts may be sent to {', '.join(allowed)} (AWS_ALLOWED_REGIONS), and AWS_REGION is {region}."
         )
+
+
+def aws_response_errors(source: str = "AWS") -> AbstractContextManager[None]:
+    """Raise this project's errors for what botocore does not translate: a response that breaks off or cannot be parsed.
+
+    botocore's own errors pass; :func:`translate_error` is for them.
+
+    Args:
+        source: Who sent the response, for the message.
+    """
+    return response_errors(
+        source, passing=(BotoCoreError, ClientError), parser_errors=(ParserError, ResponseParserError)
+    )
 
 
 class AwsClient:
@@ -154,9 +174,11 @@ class AwsClient:
         Raises:
             ClientError: AWS refused it.
             BotoCoreError: It did not reach AWS.
+            EndpointUnavailable: The connection broke while the response was read.
+            IntegrityError: The response cannot be read.
         """
         handle = self._handle
-        with confidential():
+        with confidential(), aws_response_errors():
             try:
                 return operation(handle.get())
             except ClientError as error:
@@ -254,9 +276,10 @@ def _translate_client_error(error: ClientError, endpoint: str | None, region: st
     message = str(response.get("Error", {}).get("Message") or "")
     metadata = response.get("ResponseMetadata", {})
     request_id = metadata.get("RequestId")
+    retry_after = retry_after_seconds(metadata.get("HTTPHeaders", {}).get("retry-after"))
     if code in _THROTTLED or (metadata.get("HTTPStatusCode") == 400 and message in ("", "None", "null")):
         return Throttled("The endpoint takes no more requests at once: send fewer, or raise its max_concurrency.",
-                         request_id=request_id)  # fmt: skip
+                         request_id=request_id, retry_after=retry_after)  # fmt: skip
     if code in _EXPIRED:
         return ConfigurationError("The AWS credentials have expired: run `aws sso login` or renew them.",
                                   request_id=request_id)  # fmt: skip
@@ -265,7 +288,7 @@ def _translate_client_error(error: ClientError, endpoint: str | None, region: st
     if code == "ModelError":
         return _translate_model_error(response, request_id)
     if code in _UNAVAILABLE or metadata.get("HTTPStatusCode", 0) >= 500:
-        return EndpointUnavailable(f"AWS answered {code}: {message}", request_id=request_id)
+        return EndpointUnavailable(f"AWS answered {code}: {message}", request_id=request_id, retry_after=retry_after)
     if "has no capacity" in message:
         return EndpointAsleep(f"Endpoint {endpoint} is scaled to zero and wakes in some minutes.",
                               request_id=request_id)  # fmt: skip
@@ -313,7 +336,7 @@ def _translate_model_error(response: dict[str, Any], request_id: str | None) -> 
             return ModelFailed(
                 f"The container failed ({status}): {said}. Its log is in /aws/sagemaker/Endpoints/<endpoint>.",
                 original_status=status,
-                retryable=True,
+                retryable=status not in _PERMANENT,
                 request_id=request_id,
             )
 
@@ -321,8 +344,9 @@ def _translate_model_error(response: dict[str, Any], request_id: str | None) -> 
 def _read_container_error(original: str) -> tuple[str, int | None]:
     """The sentence and the failing input's index of an error body such as ``{"error", "error_type", "index"}``."""
     try:
-        document = json.loads(original)
+        document = parse_json(original.encode("utf-8", errors="replace"), "The container")
         said, index = str(document["error"]), document.get("index")
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (EmbedStackError, KeyError, TypeError, AttributeError):
         said, index = original, None
-    return said[:_QUOTED_CHARACTERS], index if isinstance(index, int) else None
+    # type() and not isinstance(): true is no index.
+    return said[:_QUOTED_CHARACTERS], index if type(index) is int and index >= 0 else None

@@ -14,6 +14,7 @@ from embedstack.errors import (
     TextTooLong,
     Throttled,
 )
+from embedstack.http_responses import retry_after_seconds
 
 if TYPE_CHECKING:
     from embedstack.settings import Settings
@@ -66,6 +67,7 @@ def translate_bedrock_error(error: Exception, model_id: str, region: str) -> Emb
     code, message = str(details.get("Code", "")), str(details.get("Message") or "")
     metadata = error.response.get("ResponseMetadata", {})
     request_id, status = metadata.get("RequestId"), metadata.get("HTTPStatusCode", 0)
+    retry_after = retry_after_seconds(metadata.get("HTTPHeaders", {}).get("retry-after"))
     said = message.lower()
     if code == "ResourceNotFoundException" or "model identifier" in said or "end of its life" in said:
         return ConfigurationError(_unknown_model(model_id, region, message), request_id=request_id)
@@ -81,13 +83,15 @@ def translate_bedrock_error(error: Exception, model_id: str, region: str) -> Emb
         return InputError(f"Bedrock refused the request: {message}", request_id=request_id)
     if code in ("ThrottlingException", "ServiceQuotaExceededException"):
         return Throttled("Bedrock takes no more requests or tokens a minute from this account: send fewer, or ask for "
-                         "more in Service Quotas.", request_id=request_id)  # fmt: skip
+                         "more in Service Quotas.", request_id=request_id, retry_after=retry_after)  # fmt: skip
     if code == "ModelErrorException":
         original: Any = error.response.get("originalStatusCode")
         return ModelFailed(f"The model failed: {message}", original_status=original, retryable=True,
                            request_id=request_id)  # fmt: skip
     if code in ("ModelTimeoutException", "ModelNotReadyException", "ServiceUnavailableException") or status >= 500:
-        return EndpointUnavailable(f"Bedrock answered {code}: {message}", request_id=request_id)
+        return EndpointUnavailable(
+            f"Bedrock answered {code}: {message}", request_id=request_id, retry_after=retry_after
+        )
     return translate_error(error, endpoint=model_id, region=region)
 
 

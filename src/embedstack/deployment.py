@@ -1,13 +1,14 @@
 """What SageMaker says of a deployed endpoint: its status, its configuration and the model behind it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from embedstack.aws import create_client, translate_error
-from embedstack.errors import ConfigurationError
-from embedstack.models import ModelInfo, known_model
+from embedstack.aws import aws_response_errors, create_client, translate_error
+from embedstack.embedders.sagemaker_identity import container_identity, read_tags, receives_requests
+from embedstack.errors import ConfigurationError, ModelMismatch
+from embedstack.models import ModelIdentity, ModelInfo, known_model
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,6 +33,7 @@ class Deployment:
         component: Inference component that requests have to name; None on an endpoint without them.
         is_async: Whether it takes requests from a queue only.
         capacity: Instances, or copies of the component, that run now; None where SageMaker counts none: serverless.
+        tags: Tags of the model, or of an inference component without one.
     """
 
     endpoint: str
@@ -44,11 +46,17 @@ class Deployment:
     component: str | None = None
     is_async: bool = False
     capacity: int | None = None
+    tags: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def identity(self) -> ModelIdentity | None:
+        """The model that is served, by the container's environment or by tags; None where neither says so."""
+        return container_identity(self.environment, self.tags)
 
     @property
     def model_id(self) -> str | None:
-        """The model's id on the Hugging Face Hub, where the container loads it from there."""
-        return self.environment.get("HF_MODEL_ID")
+        """The served model's id on the Hugging Face Hub; None where nothing says it."""
+        return self.identity.model_id if self.identity else None
 
     @property
     def precision(self) -> Literal["fp32", "reduced"]:
@@ -62,14 +70,15 @@ class Deployment:
         """The facts of the model that is served.
 
         Raises:
-            ConfigurationError: The container does not say which model it serves, or nothing is recorded of it.
+            ConfigurationError: The endpoint does not say which model it serves, or nothing is recorded of it.
         """
-        if self.model_id is None:
+        if self.identity is None:
             raise ConfigurationError(
-                f"The container of {self.endpoint} has no HF_MODEL_ID: say which model it serves, for example "
-                "--model sentence-transformers/all-MiniLM-L6-v2."
+                f"{self.endpoint} does not say which model it serves, neither by HF_MODEL_ID in its container's "
+                "environment nor by tags of its model: name it, for example --model "
+                "sentence-transformers/all-MiniLM-L6-v2."
             )
-        return known_model(self.model_id)
+        return replace(known_model(self.identity.model_id), revision=self.identity.revision)
 
 
 def describe_deployment(endpoint: str, settings: "Settings", component: str | None = None) -> Deployment:
@@ -86,19 +95,27 @@ def describe_deployment(endpoint: str, settings: "Settings", component: str | No
         ConfigurationError: No region or credentials, or they do not allow to ask; or the endpoint's inference
             component cannot be told.
         EndpointUnavailable: AWS cannot be reached.
+        IntegrityError: Its response cannot be read.
+        ModelMismatch: Requests go to variants with different models.
     """
     client = create_client("sagemaker", settings)
     try:
-        found = client.describe_endpoint(EndpointName=endpoint)
-        config = client.describe_endpoint_config(EndpointConfigName=found["EndpointConfigName"])
-        model_name = config["ProductionVariants"][0].get("ModelName")
-        if model_name is None:
-            name = component or settings.component_of(endpoint) or _only_component(client, endpoint)
-            return _describe_component(client, name, found)
-        container = client.describe_model(ModelName=model_name)["PrimaryContainer"]
+        with aws_response_errors():
+            return _describe(client, endpoint, settings, component)
     except (BotoCoreError, ClientError) as error:
         raise translate_error(error, endpoint=endpoint, region=client.meta.region_name) from error
-    return Deployment(
+
+
+def _describe(client: Any, endpoint: str, settings: "Settings", component: str | None) -> Deployment:
+    found = client.describe_endpoint(EndpointName=endpoint)
+    config = client.describe_endpoint_config(EndpointConfigName=found["EndpointConfigName"])
+    variants = config["ProductionVariants"]
+    model_name = variants[0].get("ModelName")
+    if model_name is None:
+        name = component or settings.component_of(endpoint) or _only_component(client, endpoint)
+        return _describe_component(client, name, found)
+    container, tags = _describe_model(client, model_name)
+    deployment = Deployment(
         endpoint=endpoint,
         status=found["EndpointStatus"],
         failure_reason=found.get("FailureReason"),
@@ -108,7 +125,29 @@ def describe_deployment(endpoint: str, settings: "Settings", component: str | No
         environment=container.get("Environment", {}),
         is_async="AsyncInferenceConfig" in config,
         capacity=instances(found, config),
+        tags=tags,
     )
+    others = {variant["ModelName"] for variant in variants[1:] if receives_requests(found, variant)} - {model_name}
+    for other in sorted(others):
+        container, tags = _describe_model(client, other)
+        _require_same_model(endpoint, deployment.identity, container_identity(container.get("Environment", {}), tags))
+    return deployment
+
+
+def _describe_model(client: Any, name: str) -> tuple[dict[str, Any], dict[str, str]]:
+    """A model's container, and the model's tags."""
+    model = client.describe_model(ModelName=name)
+    # Of a pipeline the last container answers.
+    container = model.get("PrimaryContainer") or model["Containers"][-1]
+    return container, read_tags(client, model.get("ModelArn"))
+
+
+def _require_same_model(endpoint: str, first: ModelIdentity | None, other: ModelIdentity | None) -> None:
+    if first and other and str(first) != str(other):
+        raise ModelMismatch(
+            f"{endpoint} answers by {first} or by {other}, whichever variant gets a request: their vectors cannot be "
+            "compared. Set the weight of all but one variant to 0, and call these by their names."
+        )
 
 
 def instances(endpoint: "Mapping[str, Any]", config: "Mapping[str, Any]") -> int | None:
@@ -147,10 +186,11 @@ def _describe_component(client: Any, name: str, endpoint: dict[str, Any]) -> Dep
     specification = found["Specification"]
     model_name = specification.get("ModelName")
     if model_name:
-        container = client.describe_model(ModelName=model_name)["PrimaryContainer"]
+        container, tags = _describe_model(client, model_name)
         image = container.get("Image", "")
     else:
         container = specification["Container"]
+        tags = read_tags(client, found.get("InferenceComponentArn"))
         image = container.get("DeployedImage", {}).get("SpecifiedImage", "")
     shown = endpoint if endpoint["EndpointStatus"] != "InService" else found
     return Deployment(
@@ -163,4 +203,5 @@ def _describe_component(client: Any, name: str, endpoint: dict[str, Any]) -> Dep
         environment=container.get("Environment", {}),
         component=name,
         capacity=found.get("RuntimeConfig", {}).get("CurrentCopyCount"),
+        tags=tags,
     )

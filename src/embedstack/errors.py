@@ -13,10 +13,11 @@
     │   ├── Throttled                 too many requests at once
     │   ├── ModelFailed               the container answered with an error
     │   └── EndpointUnavailable       the service or the network failed
-    ├── IntegrityError                vectors came back, but not the right ones
+    ├── IntegrityError                a response came back that cannot be right
     │   ├── DimensionMismatch
     │   ├── NonFiniteVector
-    │   └── CountMismatch
+    │   ├── CountMismatch
+    │   └── ModelMismatch             another model answers than the configured one
     ├── CircuitOpen                   calls are held back after repeated failures
     ├── DeadlineExceeded              the time that the caller allowed is up
     ├── BudgetExceeded                the configured spending limit is reached
@@ -33,6 +34,7 @@ Each message names the input and the remedy. Texts and vectors are never part of
 """
 
 import copy
+import math
 from typing import ClassVar, Literal, Self
 
 __all__ = [
@@ -55,6 +57,7 @@ __all__ = [
     "InputError",
     "IntegrityError",
     "ModelFailed",
+    "ModelMismatch",
     "NonFiniteVector",
     "NotPicklable",
     "PayloadTooLarge",
@@ -81,7 +84,7 @@ class EmbedStackError(Exception):
         retryable: Whether the same call may succeed later without a change.
         request_id: The service's request id, for a support case; None where there was no request.
         index: Position of the failing text in the caller's list; None where the error concerns no one text.
-        retry_after: Seconds after which the service asked to be called again; None where it did not say.
+        retry_after: Seconds after which the service asked to be called again, 0 or more; None where it did not say.
     """
 
     retryable: bool
@@ -102,7 +105,7 @@ class EmbedStackError(Exception):
         self.retryable = self.retryable_by_default if retryable is None else retryable
         self.request_id = request_id
         self.index = index
-        self.retry_after = retry_after
+        self.retry_after = retry_after if retry_after is not None and 0 <= retry_after < math.inf else None
 
     def at(self, index: int) -> Self:
         """This error as that of the text at a position: a copy, since a request's error may be of many texts."""
@@ -204,7 +207,7 @@ class EndpointUnavailable(EndpointError):
 
 
 class IntegrityError(EmbedStackError):
-    """Vectors came back, but not the right ones."""
+    """A response came back that cannot be right: of another form, number, length or value than was asked for."""
 
 
 class DimensionMismatch(IntegrityError):
@@ -217,6 +220,10 @@ class NonFiniteVector(IntegrityError):
 
 class CountMismatch(IntegrityError):
     """The number of vectors differs from the number of texts."""
+
+
+class ModelMismatch(IntegrityError):
+    """Another model, or another revision of it, answers than the configured one; their vectors cannot be compared."""
 
 
 class CircuitOpen(EmbedStackError):

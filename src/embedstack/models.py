@@ -1,12 +1,21 @@
 """What is known of an embedding model before it is asked anything."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal, Self
+from urllib.parse import quote, unquote
 
-from embedstack.errors import ConfigurationError
+from embedstack.errors import ConfigurationError, ModelMismatch
 
-__all__ = ["KNOWN_MODELS", "ModelInfo", "Pooling", "known_model"]
+__all__ = ["KNOWN_MODELS", "ModelIdentity", "ModelInfo", "Pooling", "known_model"]
+
+# A Git commit, whole or abbreviated; other revisions are names of branches and tags.
+_COMMIT = re.compile(r"[0-9a-f]{7,40}")
+# Members of the response header X-Amzn-SageMaker-Custom-Attributes, which SageMaker passes on, and its longest value.
+_MODEL_ATTRIBUTE, _REVISION_ATTRIBUTE = "embedstack-model", "embedstack-revision"
+_ATTRIBUTES_LENGTH = 1024
+_SHOWN_CHARACTERS = 200
 
 Pooling = Literal["mean", "cls", "max", "mean_sqrt_len"]
 
@@ -52,6 +61,68 @@ class ModelInfo:
                 "cut to any other length."
             )
         return replace(self, dimensions=dimensions, shortened_from=self.dimensions)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelIdentity:
+    """Which model something serves, as it says itself.
+
+    Attributes:
+        model_id: The model's name on the Hugging Face Hub.
+        revision: The Hub's commit, tag or branch; None where it is not said.
+    """
+
+    model_id: str
+    revision: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.model_id}@{self.revision}" if self.revision else self.model_id
+
+    def matches(self, info: "ModelInfo") -> bool:
+        """Whether this may be the model that is expected. A revision that one side does not know is not compared."""
+        if self.model_id.casefold() != info.model_id.casefold():
+            return False
+        return self.revision is None or info.revision is None or _may_be_same(self.revision, info.revision)
+
+    def require(self, info: "ModelInfo", source: str) -> None:
+        """See that this is the model that is expected.
+
+        Args:
+            info: The expected model.
+            source: What serves this one, for the message: ``Endpoint x``.
+
+        Raises:
+            ModelMismatch: It is another one; the message names both.
+        """
+        if not self.matches(info):
+            expected = ModelIdentity(info.model_id, info.revision)
+            raise ModelMismatch(
+                f"{source} serves {str(self)[:_SHOWN_CHARACTERS]}, and {expected} is configured: their vectors cannot "
+                "be compared. Set ST_MODEL_NAME and ST_MODEL_REVISION to the served model (`terraform output -raw "
+                "dotenv` prints both), or deploy the configured one."
+            )
+
+    def attributes(self) -> str | None:
+        """The value of SageMaker's response header for custom attributes; None where it would be too long."""
+        members = [(_MODEL_ATTRIBUTE, self.model_id), (_REVISION_ATTRIBUTE, self.revision)]
+        value = "; ".join(f"{name}={quote(given, safe='/:@')}" for name, given in members if given)
+        return value if len(value) <= _ATTRIBUTES_LENGTH else None
+
+    @classmethod
+    def from_attributes(cls, value: object) -> "ModelIdentity | None":
+        """Read :meth:`attributes`; None where the header is another server's."""
+        pairs = (part.partition("=") for part in str(value or "").split(";"))
+        members = {name.strip(): unquote(given.strip()) for name, _, given in pairs}
+        model_id = members.get(_MODEL_ATTRIBUTE)
+        return cls(model_id, members.get(_REVISION_ATTRIBUTE) or None) if model_id else None
+
+
+def _may_be_same(left: str, right: str) -> bool:
+    """Whether two revisions may be the same: a commit and a branch cannot be compared."""
+    commits = [bool(_COMMIT.fullmatch(revision)) for revision in (left, right)]
+    if all(commits):
+        return left.startswith(right) or right.startswith(left)
+    return left == right or any(commits)
 
 
 KNOWN_MODELS = {

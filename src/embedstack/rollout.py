@@ -12,10 +12,11 @@ import numpy as np
 from botocore.exceptions import BotoCoreError, ClientError
 
 from embedstack.async_endpoint import AnswerOutOfReach, AsyncEndpoint
-from embedstack.aws import create_client, translate_error
+from embedstack.aws import aws_response_errors, create_client, translate_error
 from embedstack.deployment import instances
 from embedstack.embedders.sagemaker_answers import read_answer
 from embedstack.errors import EmbedStackError, EndpointAsleep
+from embedstack.http_responses import read_body
 from embedstack.validation import Check
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ __all__ = ["check_rollout"]
 _REQUEST = json.dumps({"inputs": ["One request after an apply, to see an answer."]}).encode()
 #: For how long an asynchronous endpoint may take to answer, while an instance of it runs.
 _ANSWER_SECONDS = 120
+#: More than one text's token vectors take.
+_RESPONSE_BYTES = 25 * 1024 * 1024
 _ASLEEP = "asleep: nothing runs, and a request would wake it"
 
 
@@ -111,25 +114,27 @@ def _component(described: Mapping[str, Any], intended: Mapping[str, Any]) -> Che
     return _compare("component", found, wanted, described.get("FailureReason"))
 
 
-def _invocation(name: str, target: dict[str, str], settings: "Settings") -> Callable[[], tuple[bytes, str]]:
-    """A request to the endpoint, to be sent: gives the answer and its media type."""
+def _invocation(name: str, target: dict[str, str], settings: "Settings") -> Callable[[], bytes]:
+    """A request to the endpoint, to be sent: gives the answer."""
 
-    def ask() -> tuple[bytes, str]:
+    def ask() -> bytes:
         runtime = create_client("sagemaker-runtime", settings)
         try:
-            answer = runtime.invoke_endpoint(EndpointName=name, ContentType="application/json", Body=_REQUEST, **target)
-            return answer["Body"].read(), answer["ContentType"]
+            with aws_response_errors(f"Endpoint {name}"):
+                answer = runtime.invoke_endpoint(
+                    EndpointName=name, ContentType="application/json", Body=_REQUEST, **target
+                )
+                return read_body(answer["Body"], _RESPONSE_BYTES, f"Endpoint {name}")
         except (BotoCoreError, ClientError) as error:
             raise translate_error(error, endpoint=name, region=runtime.meta.region_name) from error
 
     return ask
 
 
-def _answer(name: str, ask: Callable[[], tuple[bytes, str]]) -> Check:
+def _answer(name: str, ask: Callable[[], bytes]) -> Check:
     """Whether a request is answered with a vector."""
     try:
-        content, content_type = ask()
-        vectors = read_answer(content, content_type, pooling="mean", normalized=True)
+        vectors = read_answer(ask(), 1, pooling="mean", normalized=True)
     except EndpointAsleep:
         return Check(name, "skipped", _ASLEEP)  # it fell asleep since it was described
     except AnswerOutOfReach as error:

@@ -57,6 +57,8 @@ class Settings(BaseSettings):
         sagemaker_endpoint: Name of the endpoint.
         sagemaker_inference_component: The inference component to call, on an endpoint that has them; that is one
             which scales to zero.
+        sagemaker_verify_model: Compare the endpoint's description in SageMaker with the configured model, once, where
+            its responses do not name the model.
         sagemaker_batch_size: Texts per request at most. 32 is what Text Embeddings Inference accepts.
         st_device: Torch device of a model in this process; ``cpu`` is this product's own computation.
         st_batch_size: Texts per pass of a model in this process at most.
@@ -115,6 +117,7 @@ class Settings(BaseSettings):
         default=None, validation_alias=AliasChoices("sagemaker_endpoint", "sagemaker_endpoint_name")
     )
     sagemaker_inference_component: str | None = None
+    sagemaker_verify_model: bool = True
     sagemaker_batch_size: int = Field(default=32, ge=1)
     st_device: str = "cpu"
     st_batch_size: int = Field(default=64, ge=1)

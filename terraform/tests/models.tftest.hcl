@@ -291,3 +291,40 @@ run "model_runs_under_its_own_role" {
     error_message = "The model must run under the role made for it."
   }
 }
+
+run "tags_name_the_model" {
+  command = plan
+  module { source = "./modules/huggingface-model" }
+
+  variables {
+    model = { hub_id = "BAAI/bge-m3", revision = "5617a9f61b028005a4858fdac845db406aefb181" }
+    tags  = { Team = "search" }
+  }
+
+  assert {
+    condition = aws_sagemaker_model.embeddings.tags == tomap({
+      "embedstack:model-id"       = "BAAI/bge-m3"
+      "embedstack:model-revision" = "5617a9f61b028005a4858fdac845db406aefb181"
+      Team                        = "search"
+    })
+    error_message = "The model's tags must name it."
+  }
+}
+
+run "tags_name_the_model_in_an_artifact" {
+  command = plan
+  module { source = "./modules/huggingface-model" }
+
+  variables {
+    model = { artifact = "s3://my-models/minilm/model.tar.gz", model_id = "sentence-transformers/all-MiniLM-L6-v2" }
+  }
+
+  assert {
+    condition     = aws_sagemaker_model.embeddings.tags == tomap({ "embedstack:model-id" = "sentence-transformers/all-MiniLM-L6-v2" }) && output.identity_tags == aws_sagemaker_model.embeddings.tags
+    error_message = "The model's tags must name what is in the artifact."
+  }
+  assert {
+    condition     = lookup(aws_sagemaker_model.embeddings.primary_container[0].environment, "HF_MODEL_ID", null) == null && output.model_id == "sentence-transformers/all-MiniLM-L6-v2" && output.hub_id == null
+    error_message = "The container must serve the artifact."
+  }
+}

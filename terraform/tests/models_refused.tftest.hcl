@@ -264,3 +264,25 @@ run "name_too_long" {
 
   expect_failures = [var.name]
 }
+
+run "model_id_beside_hub_id" {
+  command = plan
+  module { source = "./modules/huggingface-model" }
+
+  variables {
+    model = { hub_id = "a/b", model_id = "a/b" }
+  }
+
+  expect_failures = [var.model]
+}
+
+run "model_id_as_an_address" {
+  command = plan
+  module { source = "./modules/huggingface-model" }
+
+  variables {
+    model = { artifact = "s3://my-models/model.tar.gz", model_id = "https://huggingface.co/a/b" }
+  }
+
+  expect_failures = [var.model]
+}

@@ -86,9 +86,11 @@ run "two_endpoints" {
       "DEFAULT_AWS_REGION=us-east-1",
       "AWS_ACCOUNT_ID=123456789012",
       "SAGEMAKER_ENDPOINT=alex-embedding-endpoint",
+      "ST_MODEL_NAME=sentence-transformers/all-MiniLM-L6-v2",
+      "ST_MODEL_REVISION=main",
       "",
     ])
-    error_message = ".env must name the endpoint with the key embedding."
+    error_message = ".env must name the endpoint with the key embedding, and its model."
   }
   assert {
     condition = jsonencode(output.endpoints["embedding"]) == jsonencode({
@@ -162,6 +164,32 @@ run "endpoint_that_scales_to_zero" {
   assert {
     condition     = strcontains(output.dotenv, "SAGEMAKER_ENDPOINT=alex-embedding-endpoint\nSAGEMAKER_INFERENCE_COMPONENT=alex-embedding-component\n")
     error_message = ".env must name the endpoint and its inference component."
+  }
+  assert {
+    condition     = strcontains(output.dotenv, "\n# ST_MODEL_NAME= ") && !strcontains(output.dotenv, "\nST_MODEL_NAME")
+    error_message = "Of a package that does not say which model is in it, .env must name none."
+  }
+}
+
+run "package_that_says_which_model_is_in_it" {
+  command = plan
+
+  variables {
+    endpoints = {
+      embedding = {
+        model      = { artifact = "s3://my-models/bge/model.tar.gz", model_id = "BAAI/bge-m3", revision = "5617a9f61b028005a4858fdac845db406aefb181" }
+        serverless = {}
+      }
+    }
+  }
+
+  assert {
+    condition     = strcontains(output.dotenv, "\nST_MODEL_NAME=BAAI/bge-m3\nST_MODEL_REVISION=5617a9f61b028005a4858fdac845db406aefb181\n")
+    error_message = ".env must name the model in the package."
+  }
+  assert {
+    condition     = lookup(output.endpoints["embedding"].environment, "HF_MODEL_ID", null) == null
+    error_message = "The container must serve the package, and HF_MODEL_ID would have it ignored."
   }
 }
 

@@ -21,7 +21,7 @@ variables {
   name           = "alex-pipeline"
   ingest_package = "tests/fixtures/function.zip"
   search_package = "tests/fixtures/function.zip"
-  endpoint       = { name = "alex-embedding-endpoint", arn = "arn:aws:sagemaker:us-east-1:123456789012:endpoint/alex-embedding-endpoint", concurrency = 10 }
+  endpoint       = { name = "alex-embedding-endpoint", arn = "arn:aws:sagemaker:us-east-1:123456789012:endpoint/alex-embedding-endpoint", concurrency = 10, model = "sentence-transformers/all-MiniLM-L6-v2" }
   vector_store = {
     environment        = { VECTOR_BUCKET = "alex-vectors", VECTOR_STORE = "s3vectors" }
     kind               = "s3_vectors"
@@ -105,6 +105,8 @@ run "defaults" {
       POWERTOOLS_METRICS_NAMESPACE = "EmbedStack"
       POWERTOOLS_SERVICE_NAME      = "alex-pipeline-ingest"
       SAGEMAKER_ENDPOINT           = "alex-embedding-endpoint"
+      SAGEMAKER_VERIFY_MODEL       = "false"
+      ST_MODEL_NAME                = "sentence-transformers/all-MiniLM-L6-v2"
       VECTOR_BUCKET                = "alex-vectors"
       VECTOR_STORE                 = "s3vectors"
     })

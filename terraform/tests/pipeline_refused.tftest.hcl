@@ -9,7 +9,7 @@ variables {
   name           = "alex-pipeline"
   ingest_package = "tests/fixtures/function.zip"
   search_package = "tests/fixtures/function.zip"
-  endpoint       = { name = "alex-embedding-endpoint", arn = "arn:aws:sagemaker:us-east-1:123456789012:endpoint/alex-embedding-endpoint", concurrency = 10 }
+  endpoint       = { name = "alex-embedding-endpoint", arn = "arn:aws:sagemaker:us-east-1:123456789012:endpoint/alex-embedding-endpoint", concurrency = 10, model = "sentence-transformers/all-MiniLM-L6-v2" }
   vector_store   = { environment = {}, kind = "s3_vectors", reading_statements = [], writing_statements = [] }
 }
 
@@ -39,7 +39,7 @@ run "packages_that_are_not_built_a_small_endpoint_and_no_store_of_these" {
   module { source = "./modules/document-pipeline" }
 
   variables {
-    endpoint       = { name = "alex-embedding-endpoint", arn = "arn:aws:sagemaker:us-east-1:123456789012:endpoint/alex-embedding-endpoint", concurrency = 2 }
+    endpoint       = { name = "alex-embedding-endpoint", arn = "arn:aws:sagemaker:us-east-1:123456789012:endpoint/alex-embedding-endpoint", concurrency = 2, model = "sentence-transformers/all-MiniLM-L6-v2" }
     ingest_package = "tests/fixtures/no.zip"
     search_package = "tests/fixtures/no.zip"
     vector_store   = { environment = {}, kind = "opensearch", reading_statements = [], writing_statements = [] }

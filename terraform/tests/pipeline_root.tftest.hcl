@@ -67,3 +67,17 @@ run "model_that_nobody_names" {
 
   expect_failures = [var.pipeline]
 }
+
+run "model_that_the_endpoint_does_not_serve" {
+  command = plan
+  module { source = "./tests/variables" }
+
+  variables {
+    name         = "alex"
+    endpoints    = { embedding = { model = { hub_id = "BAAI/bge-m3" }, serverless = {} } }
+    pipeline     = { ingest_package = "tests/fixtures/function.zip", model = "sentence-transformers/all-MiniLM-L6-v2", search_package = "tests/fixtures/function.zip" }
+    vector_store = { s3_vectors = {} }
+  }
+
+  expect_failures = [var.pipeline]
+}

@@ -19,6 +19,7 @@ FLOORS = [
         "golden",
         "clock",
         "confidential",
+        "http_responses",
         "model_files",
         "embedded_postgres",
         "forks",

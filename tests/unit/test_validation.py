@@ -121,6 +121,26 @@ def test_a_silent_rollback_is_seen(run):
     assert next(check for check in report.checks if check.name == "configuration").target == "c-2"
 
 
+def _model_check(report):
+    return next(check for check in report.checks if check.name == "model")
+
+
+def test_another_model_than_the_expected_one_is_seen(run):
+    other = replace(DEPLOYMENT, environment={"HF_MODEL_ID": "intfloat/e5-small-v2"})
+    report = run(deployment=other)
+    assert failed(report) == {"model"}
+    assert (_model_check(report).figure, _model_check(report).target) == ("intfloat/e5-small-v2", MINILM)
+
+
+def test_a_model_that_nothing_names_is_not_verified(run):
+    report = run(deployment=replace(DEPLOYMENT, environment={}))
+    assert report.passed
+    assert _model_check(report).status == "skipped"
+    assert "not verified" in _model_check(report).figure
+    tagged = replace(DEPLOYMENT, environment={"HF_MODEL_ID": "/opt/ml/model"}, tags={"embedstack:model-id": MINILM})
+    assert _model_check(run(deployment=tagged)).status == "passed"
+
+
 def test_an_endpoint_that_is_not_in_service_is_not_invoked(run):
     def invoked(vectors, texts):
         raise AssertionError

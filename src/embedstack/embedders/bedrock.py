@@ -4,19 +4,21 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from botocore.exceptions import BotoCoreError, ClientError
 
 from embedstack.aws import AwsClient
 from embedstack.bedrock import base_model_id, check_residency, translate_bedrock_error
 from embedstack.embedders.base import Embedder
 from embedstack.embedders.batching import Limits
-from embedstack.errors import ConfigurationError, DimensionMismatch, IntegrityError, ModelFailed
+from embedstack.embedders.response_vectors import read_rows, response_limit
+from embedstack.errors import ConfigurationError, IntegrityError
+from embedstack.http_responses import parse_json, read_body, token_count
 from embedstack.models import ModelInfo, known_model
 from embedstack.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     import boto3
+    import numpy as np
     from numpy.typing import NDArray
 
     from embedstack.embedders.core import Kind
@@ -91,18 +93,14 @@ class BedrockEmbedder(Embedder):
     def embed_batch(self, texts: Sequence[str], kind: "Kind") -> "NDArray[np.float32]":
         """One ``InvokeModel``; see :meth:`Embedder.embed_batch`."""
         body = self._titan_body(texts[0]) if self._is_titan else self._cohere_body(texts, kind)
-        answer, headers = self._invoke(body)
-        try:
-            rows = [answer["embedding"]] if self._is_titan else answer["embeddings"]
-            vectors = np.asarray(rows["float"] if isinstance(rows, dict) else rows, np.float32)
-        except (KeyError, TypeError):
-            raise IntegrityError(f"{self._model_id} answered without embeddings.") from None
-        except ValueError:
-            raise DimensionMismatch(f"{self._model_id} answered vectors of unlike length.") from None
-        tokens = answer.get("inputTextTokenCount") or headers.get(_TOKENS_HEADER)
+        answer, headers = self._invoke(body, len(texts))
+        vectors = read_rows(answer, len(texts), self._model_id)
+        tokens = token_count(answer.get("inputTextTokenCount"))
+        if tokens is None:
+            tokens = token_count(headers.get(_TOKENS_HEADER))
         if tokens is not None:
-            self.count_tokens(int(tokens))
-        return vectors.reshape(len(vectors), -1)
+            self.count_tokens(tokens)
+        return vectors
 
     def _titan_body(self, text: str) -> dict[str, Any]:
         body: dict[str, Any] = {"inputText": text}
@@ -122,22 +120,23 @@ class BedrockEmbedder(Embedder):
             body["output_dimension"] = self.info.dimensions
         return body
 
-    def _invoke(self, body: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+    def _invoke(self, body: dict[str, Any], count: int) -> tuple[dict[str, Any], dict[str, str]]:
         content = json.dumps(body, ensure_ascii=False).encode("utf-8")
+        limit = response_limit(count, self.info.dimensions, len(content))
 
         def call(client: Any) -> tuple[bytes, dict[str, str]]:
             response = client.invoke_model(
                 modelId=self._model_id, body=content, contentType="application/json", accept="application/json"
             )
-            return response["body"].read(), response["ResponseMetadata"].get("HTTPHeaders", {})
+            headers = response["ResponseMetadata"].get("HTTPHeaders", {})
+            return read_body(response["body"], limit, self._model_id), headers
 
         try:
             answer, headers = self._client.call(call)
         except (BotoCoreError, ClientError) as error:
             raise translate_bedrock_error(error, self._model_id, self._client.region) from error
         self.received()
-        try:
-            parsed: dict[str, Any] = json.loads(answer)
-        except ValueError as error:
-            raise ModelFailed(f"Bedrock answered {len(answer)} bytes that are not JSON.", retryable=True) from error
+        parsed = parse_json(answer, self._model_id)
+        if not isinstance(parsed, dict):
+            raise IntegrityError(f"{self._model_id} sent JSON that is not an object: see what serves it.")
         return parsed, headers

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from embedstack.models import ModelInfo
+    from embedstack.models import ModelIdentity, ModelInfo
 
     Vectors = NDArray[np.float32]
 
@@ -54,6 +54,8 @@ class BatchEmbedder(ABC):
 
     # Bytes of a request that are not its texts.
     envelope_bytes: ClassVar[int] = 0
+    # The model that the backend's responses name; None where they name none.
+    served_model: "ModelIdentity | None" = None
 
     def __init__(
         self,

@@ -30,6 +30,8 @@ def check_vectors(vectors: "NDArray[np.float32]", info: "ModelInfo", count: int)
         DimensionMismatch: They have another length than the model's.
         NonFiniteVector: One holds NaN or infinity or has not unit length; carries its index in the request.
     """
+    if vectors.ndim != 2:
+        raise DimensionMismatch(f"{count} texts came back as an array of {vectors.ndim} dimensions, not 2.")
     if len(vectors) != count:
         raise CountMismatch(f"{count} texts came back as {len(vectors)} vectors; none of them is trusted.")
     if vectors.shape[1] != info.dimensions:

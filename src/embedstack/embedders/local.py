@@ -73,7 +73,7 @@ class LocalEmbedder(Embedder):
         if device != "cpu":
             options |= {"device": device, "batch_size": settings.st_batch_size}
         # Its threads do not exist in a child, which loads the model again; finalizing it would wait for them.
-        self._encoder = PerProcess(partial(_load, found.absolute(), options), discard=keep_forever)
+        self._encoder = PerProcess(partial(_load, found.absolute(), model, options), discard=keep_forever)
 
     def embed_batch(self, texts: Sequence[str], kind: "Kind") -> "NDArray[np.float32]":
         """One pass of the model; see :meth:`Embedder.embed_batch`."""
@@ -112,11 +112,15 @@ class LocalEmbedder(Embedder):
         return vectors
 
 
-def _load(folder: Path, options: dict[str, Any]) -> "Encoder":
+def _load(folder: Path, info: "ModelInfo", options: dict[str, Any]) -> "Encoder":
     try:
         from embedstack.serving.encoder import Encoder  # noqa: PLC0415 - heavy, and an extra
+        from embedstack.serving.manifest import model_identity  # noqa: PLC0415 - an extra
     except ImportError as error:
         raise ConfigurationError(
             "Embedding in this process needs more packages: pip install 'embedstack[serving]'."
         ) from error
+    identity = model_identity(folder)
+    if identity is not None:
+        identity.require(info, f"The folder {folder}")
     return Encoder.load(folder, **options)

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
-import numpy as np
 import urllib3
 
 from embedstack.embedders.base import Embedder
 from embedstack.embedders.batching import Limits
+from embedstack.embedders.response_vectors import read_rows, response_limit
 from embedstack.errors import (
-    DimensionMismatch,
+    EmbedStackError,
     EndpointNotFound,
     EndpointUnavailable,
     InputError,
@@ -21,9 +21,11 @@ from embedstack.errors import (
     Throttled,
 )
 from embedstack.forks import PerProcess, close_inherited_pools
+from embedstack.http_responses import parse_json, read_body, response_errors, retry_after_seconds, token_count
 from embedstack.settings import Settings, load_settings
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
     from embedstack.embedders.core import Kind
@@ -35,6 +37,7 @@ _CONNECT_TIMEOUT_SECONDS = 5
 # A model that is not in memory is loaded by the first request.
 _READ_TIMEOUT_SECONDS = 120
 _QUOTED_CHARACTERS = 300
+_NOT_CONNECTED = (urllib3.exceptions.ConnectTimeoutError, urllib3.exceptions.NewConnectionError)
 
 
 class OllamaEmbedder(Embedder):
@@ -66,6 +69,7 @@ class OllamaEmbedder(Embedder):
         super().__init__(model, limits or Limits(max_items=64, concurrency=4))
         self._url = settings.ollama_host.rstrip("/")
         self._name = name or settings.ollama_model
+        self._source = f"Ollama at {self._url}"
         self._truncate = truncate
         read_timeout = settings.embedding_timeout_seconds or _READ_TIMEOUT_SECONDS
         self._http = PerProcess(
@@ -82,15 +86,11 @@ class OllamaEmbedder(Embedder):
         body: dict[str, Any] = {"model": self._name, "input": list(texts), "truncate": self._truncate}
         if self.info.shortened_from is not None:
             body["dimensions"] = self.info.dimensions
-        answer = self._post(json.dumps(body, ensure_ascii=False).encode("utf-8"))
-        self.count_tokens(int(answer.get("prompt_eval_count") or 0))
-        try:
-            vectors = np.asarray(answer["embeddings"], np.float32)
-        except (KeyError, TypeError):
-            raise IntegrityError(f"Ollama at {self._url} answered without embeddings.") from None
-        except ValueError:
-            raise DimensionMismatch(f"Ollama at {self._url} answered vectors of unlike length.") from None
-        return vectors.reshape(len(vectors), -1)
+        answer = self._post(json.dumps(body, ensure_ascii=False).encode("utf-8"), len(texts))
+        tokens = token_count(answer.get("prompt_eval_count"))
+        if tokens is not None:
+            self.count_tokens(tokens)
+        return read_rows(answer, len(texts), self._source)
 
     def close(self) -> None:
         """Let go of threads and connections."""
@@ -99,34 +99,54 @@ class OllamaEmbedder(Embedder):
         if manager is not None:
             manager.clear()
 
-    def _post(self, body: bytes) -> dict[str, Any]:
+    def _post(self, body: bytes, count: int) -> dict[str, Any]:
+        limit = response_limit(count, self.info.dimensions, len(body))
         try:
-            response = self._http.get().request(
-                "POST", f"{self._url}/api/embed", body=body, headers={"Content-Type": "application/json"}
-            )
-        except (urllib3.exceptions.ConnectTimeoutError, urllib3.exceptions.NewConnectionError):
+            with response_errors(self._source, passing=_NOT_CONNECTED):
+                response = self._http.get().request(
+                    "POST",
+                    f"{self._url}/api/embed",
+                    body=body,
+                    # A compressed response could be of any size.
+                    headers={"Content-Type": "application/json", "Accept-Encoding": "identity"},
+                    preload_content=False,
+                    decode_content=False,
+                )
+        except _NOT_CONNECTED:
             raise EndpointUnavailable(
                 f"Nothing answers at {self._url}: `ollama serve` starts Ollama; OLLAMA_HOST says where it is."
             ) from None
-        except urllib3.exceptions.HTTPError as error:
-            raise EndpointUnavailable(f"Ollama at {self._url} broke off: {type(error).__name__}.") from None
-        if response.status != 200:
-            self._refuse(response.status, response.data, response.headers.get("Retry-After"))
-        self.received()
         try:
-            answer: dict[str, Any] = json.loads(response.data)
-        except ValueError:
-            raise ModelFailed(
-                f"Ollama answered {len(response.data)} bytes that are not JSON.", retryable=True
-            ) from None
+            with response_errors(self._source):
+                content = self._read(response, limit)
+        except BaseException:
+            response.close()
+            raise
+        finally:
+            # One that is not given back is one less for good. One that is closed is opened again.
+            response.release_conn()
+        if response.status != 200:
+            self._refuse(response.status, content, response.headers.get("Retry-After"))
+        self.received()
+        answer = parse_json(content, self._source)
+        if not isinstance(answer, dict):
+            raise IntegrityError(f"{self._source} sent JSON that is not an object: see what serves it.")
         return answer
+
+    def _read(self, response: urllib3.BaseHTTPResponse, limit: int) -> bytes:
+        encoding = response.headers.get("Content-Encoding", "identity")
+        if encoding.strip().lower() not in ("", "identity"):
+            raise IntegrityError(
+                f"{self._source} sent a compressed response, which was not asked for: see what is between."
+            )
+        return read_body(response, limit, self._source)
 
     def _refuse(self, status: int, content: bytes, retry_after: str | None) -> NoReturn:
         try:
-            said = str(json.loads(content)["error"])[:_QUOTED_CHARACTERS]
-        except (ValueError, KeyError, TypeError):
+            said = str(parse_json(content, self._source)["error"])[:_QUOTED_CHARACTERS]
+        except (EmbedStackError, LookupError, TypeError):
             said = f"{len(content)} bytes"
-        seconds = float(retry_after) if retry_after and retry_after.isdigit() else None
+        seconds = retry_after_seconds(retry_after)
         match status:
             case 404:
                 raise EndpointNotFound(

@@ -1,6 +1,6 @@
 """A SageMaker endpoint as an :class:`Embedder`."""
 
-import json
+import threading
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -9,9 +9,15 @@ from botocore.exceptions import BotoCoreError, ClientError
 from embedstack.aws import AwsClient, translate_error
 from embedstack.embedders.base import Embedder
 from embedstack.embedders.batching import Limits
-from embedstack.embedders.sagemaker_answers import JSON, NPY, ClientPooling, read_answer, read_spans
+from embedstack.embedders.integrity import check_vectors
+from embedstack.embedders.response_vectors import response_limit
+from embedstack.embedders.sagemaker_answers import JSON, NPY, ClientPooling, is_array, read_answer, read_spans
+from embedstack.embedders.sagemaker_format import ResponseFormat
+from embedstack.embedders.sagemaker_identity import served_models
 from embedstack.embedders.sagemaker_requests import ENVELOPE_BYTES, json_bytes, request_body, text_bytes
-from embedstack.errors import EndpointError, InputError, ModelFailed
+from embedstack.errors import EmbedStackError
+from embedstack.http_responses import parse_json, read_body
+from embedstack.models import ModelIdentity
 from embedstack.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -26,13 +32,19 @@ if TYPE_CHECKING:
 
 __all__ = ["SageMakerEmbedder"]
 
+# Payload limit of a real-time response (https://docs.aws.amazon.com/sagemaker/latest/dg/realtime-endpoints.html).
+_RESPONSE_BYTES = 25 * 1024 * 1024
+
 
 class SageMakerEmbedder(Embedder):
     """Embeds through ``InvokeEndpoint``.
 
     Speaks what Text Embeddings Inference, the product's own model server and, with ``client_pooling``, the HuggingFace
     toolkit understand. Whether the endpoint answers arrays, which are several times faster to read than JSON, is
-    found out once, with the second request.
+    found out with the second request.
+
+    A response that says which model computed it is compared with the expected model. Where none does, the first one is
+    followed by a look at the endpoint's description in SageMaker, if the credentials allow that.
     """
 
     def __init__(  # noqa: PLR0913 - by keyword, each its own concern
@@ -88,9 +100,12 @@ class SageMakerEmbedder(Embedder):
             read_timeout=settings.embedding_timeout_seconds,
             session=session,
         )
-        # None until an endpoint has answered rows once: a HuggingFace container fails when asked for an array.
-        self._gives_arrays: bool | None = None if client_pooling is None else False
-        self._has_answered = False
+        self._source = f"Endpoint {self.endpoint}"
+        self._settings, self._session = settings, session
+        # A HuggingFace container fails when it is asked for an array.
+        self._format = ResponseFormat(arrays=client_pooling is None)
+        self._is_verified = False
+        self._verifying = threading.Lock()
 
     envelope_bytes = ENVELOPE_BYTES
 
@@ -106,13 +121,15 @@ class SageMakerEmbedder(Embedder):
         """One ``InvokeEndpoint``; see :meth:`Embedder.embed_batch`."""
         del kind  # its prompt is part of the texts
         body = json_bytes(self._request(texts))
-        if self._gives_arrays is None and self._has_answered:
-            content, content_type = self._probe_arrays(body)
-        else:
-            content, content_type = self._invoke(body, NPY if self._gives_arrays else JSON)
-        self.received()
-        vectors = read_answer(content, content_type, pooling=self._client_pooling, normalized=self.info.normalized)
-        self._has_answered = True
+        accept = self._format.choose()
+        try:
+            return self._embed(body, accept, len(texts))
+        except EmbedStackError as error:
+            if accept == JSON or not self._format.needs_json(error):
+                raise
+        # Where the request itself is at fault, this raises too.
+        vectors = self._embed(body, JSON, len(texts))
+        self._format.refuse_arrays()
         return vectors
 
     def embed_span_batch(
@@ -122,9 +139,11 @@ class SageMakerEmbedder(Embedder):
         del kind  # its prompt is part of the texts
         # Not cut: a span in what was cut off would have no vector.
         body = {**self._request(texts), "truncate": False, "spans": spans, "encoding_format": "base64"}
-        content, _ = self._invoke(json_bytes(body), JSON)
+        content = self._invoke(json_bytes(body), JSON, sum(map(len, spans)))
         self.received()
-        return read_spans(content, self.endpoint)
+        vectors = read_spans(content, self.endpoint)
+        self._verify_description()
+        return vectors
 
     def invoke(self, body: dict[str, Any]) -> Any:
         """Send a request as it is and return the parsed answer.
@@ -132,13 +151,7 @@ class SageMakerEmbedder(Embedder):
         Raises:
             EmbedStackError: As :meth:`Embedder.embed`.
         """
-        content, _ = self._invoke(json_bytes(body), JSON)
-        try:
-            return json.loads(content)
-        except ValueError as error:
-            raise ModelFailed(
-                f"Endpoint {self.endpoint} answered {len(content)} bytes that are not JSON.", retryable=True
-            ) from error
+        return parse_json(self._invoke(json_bytes(body), JSON, None), self._source)
 
     def _request(self, texts: Sequence[str]) -> dict[str, Any]:
         body = request_body(self.info, texts, truncate=self.truncate)
@@ -147,28 +160,56 @@ class SageMakerEmbedder(Embedder):
             body["parameters"] = {"truncation": True}
         return body
 
-    def _probe_arrays(self, body: bytes) -> tuple[bytes, str]:
-        """Ask for an array; a server that refuses that is asked again for JSON and never again for an array."""
-        try:
-            content, content_type = self._invoke(body, NPY)
-        except (InputError, EndpointError) as error:
-            if error.retryable:
-                raise
-            # Where the request itself is at fault this raises too, and says nothing about arrays.
-            answer = self._invoke(body, JSON)
-            self._gives_arrays = False
-            return answer
-        self._gives_arrays = content_type.startswith(NPY)
-        return content, content_type
+    def _embed(self, body: bytes, accept: str, count: int) -> "NDArray[np.float32]":
+        content = self._invoke(body, accept, count)
+        self.received()
+        vectors = read_answer(content, count, pooling=self._client_pooling, normalized=self.info.normalized)
+        if accept == NPY or not self._is_verified:
+            # Here already, since a container may answer arrays and get them wrong; and since vectors of another length
+            # need no look at the description.
+            check_vectors(vectors, self.info, count)
+        self._verify_description()
+        self._format.answered(accept, is_array=is_array(content))
+        return vectors
 
-    def _invoke(self, body: bytes, accept: str) -> tuple[bytes, str]:
-        def call(client: Any) -> tuple[bytes, str]:
+    def _invoke(self, body: bytes, accept: str, count: int | None) -> bytes:
+        """Send a request and read its response, which holds so many vectors; None for another response."""
+
+        def call(client: Any) -> tuple[bytes, object]:
             response = client.invoke_endpoint(
                 EndpointName=self.endpoint, ContentType=JSON, Accept=accept, Body=body, **self._routing
             )
-            return response["Body"].read(), response.get("ContentType", JSON)
+            limit = _RESPONSE_BYTES if count is None else self._response_limit(count, len(body))
+            return read_body(response["Body"], limit, self._source), response.get("CustomAttributes")
 
         try:
-            return self._client.call(call)
+            content, attributes = self._client.call(call)
         except (BotoCoreError, ClientError) as error:
             raise translate_error(error, endpoint=self.endpoint, region=self._client.region) from error
+        said = ModelIdentity.from_attributes(attributes)
+        if said is not None:
+            said.require(self.info, self._source)
+            self.served_model = said
+            self._is_verified = True
+        return content
+
+    def _response_limit(self, count: int, request_bytes: int) -> int:
+        limit = response_limit(count, self.info.dimensions, request_bytes)
+        return limit if self._client_pooling is None else max(limit, _RESPONSE_BYTES)
+
+    def _verify_description(self) -> None:
+        """Compare the endpoint's description with the expected model, once, where no response has named the model.
+
+        Raises:
+            ModelMismatch: It is another one.
+        """
+        if self._is_verified:
+            return
+        with self._verifying:
+            if self._needs_verification():
+                for model in served_models(self._settings, self.endpoint, self._routing, self._session):
+                    model.require(self.info, self._source)
+                self._is_verified = True
+
+    def _needs_verification(self) -> bool:
+        return not self._is_verified  # another thread may have been first

@@ -1,21 +1,26 @@
-"""What an endpoint answers: rows of floats, an array, or one vector per token that someone has to pool."""
+"""Reads the response of a SageMaker endpoint: vectors as JSON or as an array, or one vector per token to pool."""
 
-import base64
-import binascii
-import io
-import json
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from embedstack.errors import ConfigurationError, CountMismatch, DimensionMismatch, IntegrityError, ModelFailed
+from embedstack.embedders.response_vectors import (
+    NPY_MAGIC,
+    depth_of,
+    find_rows,
+    matrix,
+    read_npy,
+    vector_of_base64,
+)
+from embedstack.errors import ConfigurationError, DimensionMismatch, IntegrityError
+from embedstack.http_responses import parse_json
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Vectors = NDArray[np.float32]
 
-__all__ = ["ClientPooling", "read_answer", "read_spans"]
+__all__ = ["JSON", "NPY", "ClientPooling", "is_array", "read_answer", "read_spans"]
 
 JSON = "application/json"
 NPY = "application/x-npy"
@@ -28,16 +33,21 @@ _UNPOOLED = (
     'model with the default container ("tei"), whose vectors are pooled, or pass client_pooling="mean" if the model '
     "was trained with mean pooling."
 )
-#: Members that hold the rows where the answer is an object: a handler of one's own, our server with `outputs`.
-_MEMBERS = ("embeddings", "dense")
+_SOURCE = "The endpoint"
 
 
-def read_answer(content: bytes, content_type: str, *, pooling: ClientPooling | None, normalized: bool) -> "Vectors":
-    """Vectors of an answer.
+def is_array(content: bytes) -> bool:
+    """Whether a response's body is an array: the media type says so where a container sets it, and not always."""
+    return content.startswith(NPY_MAGIC)
+
+
+def read_answer(content: bytes, count: int, *, pooling: ClientPooling | None, normalized: bool) -> "Vectors":
+    """Read the vectors of a response.
 
     Args:
-        content: The answer's body.
-        content_type: Its media type; an array where that says so, JSON otherwise.
+        content: The response's body: an array in NumPy's format, or JSON in one of the shapes of
+            :mod:`~embedstack.embedders.response_vectors`.
+        count: Texts that were sent.
         pooling: How to make one vector of token vectors; None refuses them.
         normalized: Scale pooled vectors to unit length.
 
@@ -45,24 +55,26 @@ def read_answer(content: bytes, content_type: str, *, pooling: ClientPooling | N
         float32 (texts, dimensions), not checked further.
 
     Raises:
-        ModelFailed: The body is not what its media type says, as when it was cut off.
+        EndpointUnavailable: The body is cut off, or neither JSON nor an array.
         DimensionMismatch: The vectors are of tokens, or of unlike length.
-        IntegrityError: It is something else altogether.
+        IntegrityError: It is something else.
     """
-    if content_type.partition(";")[0].strip().lower() == NPY:
-        return _read_array(content)
-    try:
-        answer = json.loads(content)
-    except ValueError as error:
-        raise ModelFailed(f"The endpoint answered {len(content)} bytes that are not JSON.", retryable=True) from error
-    return _rows(answer, pooling, normalized=normalized)
+    if is_array(content):
+        return read_npy(content, count, _SOURCE)
+    rows = find_rows(parse_json(content, _SOURCE), count, _SOURCE)
+    depth = depth_of(rows)
+    if depth <= 2:
+        return matrix(rows, _SOURCE)
+    if pooling is None:
+        raise DimensionMismatch(_UNPOOLED)
+    return _mean(rows, depth, normalized=normalized)
 
 
 def read_spans(content: bytes, endpoint: str) -> "list[Vectors]":
-    """Vectors of texts' parts.
+    """Read the vectors of texts' parts.
 
     Args:
-        content: The answer's body.
+        content: The response's body.
         endpoint: Who answered, for a message.
 
     Returns:
@@ -70,79 +82,39 @@ def read_spans(content: bytes, endpoint: str) -> "list[Vectors]":
 
     Raises:
         ConfigurationError: The endpoint's container knows no spans.
-        ModelFailed: The body is cut off.
-        IntegrityError: It is something else altogether.
+        EndpointUnavailable: The body is cut off.
+        IntegrityError: It is something else.
     """
-    try:
-        answer = json.loads(content)
-    except ValueError as error:
-        raise ModelFailed(f"The endpoint answered {len(content)} bytes that are not JSON.", retryable=True) from error
-    if not isinstance(answer, dict) or "spans" not in answer:
+    document = parse_json(content, _SOURCE)
+    if not isinstance(document, dict) or "spans" not in document:
         raise ConfigurationError(
             f"Endpoint {endpoint} does not pool parts of a text, which late chunking needs: deploy the model with this "
             "project's model server (model = { artifact = … }), or switch EMBEDSTACK_LATE_CHUNKING off."
         )
-    try:
-        return [np.stack([_vector(row) for row in spans]) for spans in answer["spans"]]
-    except (TypeError, ValueError, binascii.Error):
-        raise IntegrityError("The endpoint answered spans that are not vectors in base64.") from None
+    spans = document["spans"]
+    if not isinstance(spans, list) or not all(isinstance(rows, list) and rows for rows in spans):
+        raise IntegrityError(f"{_SOURCE} sent spans that are not lists of vectors.")
+    vectors = [[vector_of_base64(row, _SOURCE) for row in rows] for rows in spans]
+    if len({len(vector) for rows in vectors for vector in rows}) > 1:
+        raise DimensionMismatch(f"{_SOURCE} sent vectors of unlike length.")
+    return [np.stack(rows) for rows in vectors]
 
 
-def _vector(row: str) -> "Vectors":
-    return np.frombuffer(base64.b64decode(row, validate=True), "<f4").astype(np.float32)
-
-
-def _read_array(content: bytes) -> "Vectors":
-    try:
-        array = np.load(io.BytesIO(content), allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
-        raise ModelFailed(f"The endpoint answered {len(content)} bytes that are no array.", retryable=True) from error
-    vectors: Vectors = np.asarray(array, np.float32)
-    if vectors.ndim != 2:
-        raise DimensionMismatch(f"The endpoint answered an array of {vectors.ndim} dimensions, not 2.")
-    return vectors
-
-
-def _rows(answer: Any, pooling: ClientPooling | None, *, normalized: bool) -> "Vectors":
-    if isinstance(answer, dict):
-        answer = next((answer[name] for name in _MEMBERS if name in answer), answer)
-    if not isinstance(answer, list):
-        raise IntegrityError(f"The endpoint answered a {type(answer).__name__}, not a list of vectors.")
-    if not answer:
-        raise CountMismatch("The endpoint answered an empty list.")
-    depth = _depth(answer)
-    if depth < 2:
-        raise IntegrityError("The endpoint answered a list of numbers, not a list of vectors.")
-    if depth == 2:
-        try:
-            return np.asarray(answer, np.float32)
-        except (TypeError, ValueError):
-            raise DimensionMismatch("The endpoint answered vectors of unlike length.") from None
-    if pooling is None:
-        raise DimensionMismatch(_UNPOOLED)
-    return _mean(answer, normalized=normalized)
-
-
-def _depth(answer: Any) -> int:
-    depth = 0
-    while isinstance(answer, list):
-        depth += 1
-        answer = answer[0] if answer else None
-    return depth
-
-
-def _mean(answer: list[Any], *, normalized: bool) -> "Vectors":
+def _mean(rows: list[Any], depth: int, *, normalized: bool) -> "Vectors":
     """The toolkit embeds one text at a time, so no row is padding and all of them count."""
-    try:
-        vectors = np.stack([_token_rows(text).mean(axis=0) for text in answer])
-    except (TypeError, ValueError):
-        raise DimensionMismatch("The endpoint answered token vectors of unlike length.") from None
+    means = [_token_rows(text, depth - 1).mean(axis=0) for text in rows]
+    if len({len(mean) for mean in means}) > 1:
+        raise DimensionMismatch(f"{_SOURCE} sent token vectors of unlike length.")
+    vectors = np.stack(means)
     if normalized:
         vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.finfo(np.float32).tiny)
     return vectors
 
 
-def _token_rows(text: Any) -> "Vectors":
-    """float32 (tokens, dimensions) of a text, which the toolkit answers in a list of one."""
-    array: Vectors = np.asarray(text, np.float32)
-    return array[0] if array.ndim == 3 else array
+def _token_rows(text: Any, depth: int) -> "Vectors":
+    """float32 (tokens, dimensions) of a text, which the toolkit answers in a list of one where there are several."""
+    if depth == 3 and isinstance(text, list) and len(text) == 1:
+        text, depth = text[0], 2
+    if depth != 2 or not isinstance(text, list) or not text:
+        raise IntegrityError(f"{_SOURCE} sent something else than the token vectors of each text.")
+    return matrix(text, _SOURCE)

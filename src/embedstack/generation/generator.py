@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from embedstack.aws import AwsClient
+from embedstack.aws import AwsClient, aws_response_errors
 from embedstack.bedrock import check_residency, translate_bedrock_error
 from embedstack.confidential import confidential
 from embedstack.errors import ConfigurationError, EndpointUnavailable, TextTooLong
@@ -116,6 +116,7 @@ class Generator:
             InputError: Bedrock refused the request.
             ConfigurationError: There is no such model, or no right to use it.
             EndpointError: Bedrock did not answer.
+            IntegrityError: It did, and the response cannot be read.
             CircuitOpen: It did not answer the last times either.
         """
         conversation, dropped = self._conversation(prompt, system, sampling or Sampling())
@@ -190,7 +191,7 @@ class Generator:
     def _next(self, parts: Yielding[str | Usage]) -> str | Usage | None:
         try:
             # botocore logs the parts as it parses them.
-            with confidential():
+            with confidential(), aws_response_errors("Bedrock"):
                 return next(parts, None)
         except (BotoCoreError, ClientError) as error:
             raise translate_bedrock_error(error, self.model_id, self._client.region) from error

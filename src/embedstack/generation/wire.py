@@ -6,11 +6,13 @@ Claude (Messages API) and Meta Llama. Prompt templates: https://www.llama.com/do
 
 import json
 from collections.abc import Generator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
-from embedstack.errors import ConfigurationError, InputError, ModelFailed
+from embedstack.errors import ConfigurationError, InputError, IntegrityError
 from embedstack.generation.records import Message, Sampling
+from embedstack.http_responses import parse_json, read_body, token_count
 
 __all__ = ["Answer", "ApiFormat", "Conversation", "Usage", "Wire", "wire_for"]
 
@@ -19,6 +21,9 @@ ApiFormat = Literal["converse", "claude", "llama3", "llama2"]
 _JSON = "application/json"
 # The only version that Bedrock takes.
 _ANTHROPIC_VERSION = "bedrock-2023-05-31"
+_SOURCE = "Bedrock"
+# Of a response: what is not text, and bytes of a token at most, each character as an escape of six.
+_BYTES_BESIDE, _BYTES_PER_TOKEN = 1024 * 1024, 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +53,10 @@ class Answer:
 
 
 class Wire(Protocol):
-    """Speaks one format with a boto3 client of ``bedrock-runtime``; raises what botocore raises."""
+    """Speaks one format with a boto3 client of ``bedrock-runtime``.
+
+    Raises what botocore raises; for a response of another form a LookupError, a TypeError or an IntegrityError.
+    """
 
     def send(self, client: Any, model_id: str, conversation: Conversation) -> Answer:
         """The whole answer."""
@@ -64,7 +72,7 @@ class ConverseWire:
         """See :class:`Wire`."""
         answer = client.converse(**self._request(model_id, conversation))
         text = "".join(block.get("text", "") for block in answer["output"]["message"]["content"])
-        return Answer(text, answer["stopReason"], _converse_usage(answer["usage"]))
+        return Answer(text, _text(answer["stopReason"]), _converse_usage(answer["usage"]))
 
     def stream(self, client: Any, model_id: str, conversation: Conversation) -> Generator[str | Usage]:
         """See :class:`Wire`."""
@@ -90,11 +98,12 @@ class ConverseWire:
         return request
 
     def _parts(self, events: Any) -> Generator[str | Usage]:
-        for event in events:
-            if "contentBlockDelta" in event:
-                yield event["contentBlockDelta"]["delta"].get("text", "")
-            elif "metadata" in event:
-                yield _converse_usage(event["metadata"]["usage"])
+        with closing(events):
+            for event in events:
+                if "contentBlockDelta" in event:
+                    yield _text(event["contentBlockDelta"]["delta"].get("text", ""))
+                elif "metadata" in event:
+                    yield _converse_usage(event["metadata"]["usage"])
 
 
 class _InvokeWire:
@@ -103,7 +112,8 @@ class _InvokeWire:
     def send(self, client: Any, model_id: str, conversation: Conversation) -> Answer:
         """See :class:`Wire`."""
         response = client.invoke_model(**self._request(model_id, conversation))
-        return self._read(_parse(response["body"].read()))
+        limit = _BYTES_BESIDE + _BYTES_PER_TOKEN * (conversation.sampling.max_tokens or 0)
+        return self._read(_parse(read_body(response["body"], limit, _SOURCE)))
 
     def stream(self, client: Any, model_id: str, conversation: Conversation) -> Generator[str | Usage]:
         """See :class:`Wire`."""
@@ -115,13 +125,14 @@ class _InvokeWire:
         return {"modelId": model_id, "body": body, "contentType": _JSON, "accept": _JSON}
 
     def _parts(self, events: Any) -> Generator[str | Usage]:
-        for event in events:
-            chunk = _parse(event["chunk"]["bytes"])
-            yield self._text_of(chunk)
-            # Bedrock adds this to the last chunk, whatever the model's format.
-            if "amazon-bedrock-invocationMetrics" in chunk:
-                metrics = chunk["amazon-bedrock-invocationMetrics"]
-                yield Usage(metrics["inputTokenCount"], metrics["outputTokenCount"])
+        with closing(events):
+            for event in events:
+                chunk = _parse(event["chunk"]["bytes"])
+                yield self._text_of(chunk)
+                # Bedrock adds this to the last chunk, whatever the model's format.
+                if "amazon-bedrock-invocationMetrics" in chunk:
+                    metrics = chunk["amazon-bedrock-invocationMetrics"]
+                    yield _usage(metrics["inputTokenCount"], metrics["outputTokenCount"])
 
     def _body(self, conversation: Conversation) -> dict[str, Any]:
         raise NotImplementedError
@@ -153,10 +164,10 @@ class ClaudeWire(_InvokeWire):
     def _read(self, answer: dict[str, Any]) -> Answer:
         text = "".join(block.get("text", "") for block in answer["content"])
         usage = answer["usage"]
-        return Answer(text, answer["stop_reason"], Usage(usage["input_tokens"], usage["output_tokens"]))
+        return Answer(text, _text(answer["stop_reason"]), _usage(usage["input_tokens"], usage["output_tokens"]))
 
     def _text_of(self, chunk: dict[str, Any]) -> str:
-        return str(chunk["delta"].get("text", "")) if chunk["type"] == "content_block_delta" else ""
+        return _text(chunk["delta"].get("text", "")) if chunk["type"] == "content_block_delta" else ""
 
 
 class LlamaWire(_InvokeWire):
@@ -182,12 +193,12 @@ class LlamaWire(_InvokeWire):
         )
 
     def _read(self, answer: dict[str, Any]) -> Answer:
-        reason = str(answer["stop_reason"])
-        usage = Usage(answer["prompt_token_count"], answer["generation_token_count"])
-        return Answer(answer["generation"], self._REASONS.get(reason, reason), usage)
+        reason = _text(answer["stop_reason"])
+        usage = _usage(answer["prompt_token_count"], answer["generation_token_count"])
+        return Answer(_text(answer["generation"]), self._REASONS.get(reason, reason), usage)
 
     def _text_of(self, chunk: dict[str, Any]) -> str:
-        return str(chunk.get("generation") or "")
+        return _text(chunk.get("generation") or "")
 
 
 def _llama3_prompt(conversation: Conversation) -> str:
@@ -215,15 +226,27 @@ def _given(options: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not None}
 
 
-def _converse_usage(usage: Mapping[str, int]) -> Usage:
-    return Usage(usage["inputTokens"], usage["outputTokens"])
+def _converse_usage(usage: Mapping[str, object]) -> Usage:
+    return _usage(usage["inputTokens"], usage["outputTokens"])
+
+
+def _usage(input_tokens: object, output_tokens: object) -> Usage:
+    counts = token_count(input_tokens), token_count(output_tokens)
+    if counts[0] is None or counts[1] is None:
+        raise IntegrityError("Bedrock sent a response whose tokens are not counted: see what serves the model.")
+    return Usage(counts[0], counts[1])
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise IntegrityError("Bedrock sent a response with something else than text in it: see what serves the model.")
+    return value
 
 
 def _parse(content: bytes) -> dict[str, Any]:
-    try:
-        parsed: dict[str, Any] = json.loads(content)
-    except ValueError as error:
-        raise ModelFailed(f"Bedrock answered {len(content)} bytes that are not JSON.", retryable=True) from error
+    parsed = parse_json(content, _SOURCE)
+    if not isinstance(parsed, dict):
+        raise IntegrityError("Bedrock sent JSON that is not an object: see what serves the model.")
     return parsed
 
 

@@ -45,7 +45,7 @@ class RetryPolicy:
         attempts: Attempts in all.
         initial: Longest first wait; doubles with each attempt. The wait itself is drawn between 0 and that
             ("full jitter", https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/).
-        maximum: Longest wait.
+        maximum: Longest wait, also where the service asks for a longer one.
         asleep_for: How long to wait in all for an endpoint that is scaled to zero; it wakes in minutes.
         asleep_interval: Wait between two looks at such an endpoint.
         budget_ratio: Retries per first attempt, over all calls, so that an outage is not answered with a flood.
@@ -128,12 +128,16 @@ class Retry:
 
     def _wait(self, state: tenacity.RetryCallState) -> float:
         error = _error_of(state)
-        if error.retry_after is not None:
-            return error.retry_after
         if isinstance(error, EndpointAsleep):
-            return self.policy.asleep_interval
-        longest = min(self.policy.maximum, self.policy.initial * 2.0 ** (state.attempt_number - 1))
-        return longest * (self._draw or random.random)()
+            seconds = self.policy.asleep_interval
+        else:
+            longest = min(self.policy.maximum, self.policy.initial * 2.0 ** (state.attempt_number - 1))
+            seconds = longest * (self._draw or random.random)()
+        if error.retry_after is None:
+            return seconds
+        # The policy bounds the service's request: a mistaken header would stop a caller for years, and one of 0, or a
+        # date that has passed, would have no pause at all.
+        return max(seconds, min(error.retry_after, self.policy.maximum))
 
 
 class RetryingEmbedder(Wrapper):

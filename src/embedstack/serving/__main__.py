@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import get_args
 
 from embedstack.serving.encoder import Encoder, PrecisionSetting
+from embedstack.serving.manifest import model_identity
 from embedstack.serving.protocol import EmbedProtocol
 from embedstack.serving.server import ModelServer
 
@@ -17,6 +18,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m embedstack.serving", description=__doc__)
     parser.add_argument("model", type=Path, help="sentence-transformers model folder")
     parser.add_argument("--model-id", help="the name to report; the folder's own otherwise")
+    parser.add_argument("--revision", help="the Hub's commit to report; the manifest's otherwise")
     parser.add_argument("--precision", choices=get_args(PrecisionSetting), default="auto")
     parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0 inside a container")
     parser.add_argument("--port", type=int, default=8080, help="SageMaker's containers listen on 8080")
@@ -26,8 +28,9 @@ def main() -> int:
     def load() -> Encoder:
         return Encoder.load(arguments.model, model_id=arguments.model_id, precision=arguments.precision)
 
+    protocol = EmbedProtocol(model_identity(arguments.model, arguments.model_id, arguments.revision))
     with socket.create_server((arguments.host, arguments.port), backlog=1024) as listener:
-        return ModelServer(load, EmbedProtocol()).run(listener)
+        return ModelServer(load, protocol).run(listener)
 
 
 if __name__ == "__main__":

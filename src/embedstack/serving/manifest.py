@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import get_args
 
 from embedstack.errors import ConfigurationError
+from embedstack.models import ModelIdentity
 from embedstack.serving.encoder import Encoder, PrecisionSetting
 
-__all__ = ["MANIFEST", "Manifest", "file_sha256"]
+__all__ = ["MANIFEST", "Manifest", "file_sha256", "model_identity"]
 
 MANIFEST = "embedstack.json"
 
@@ -64,6 +65,11 @@ class Manifest:
             )
         return manifest
 
+    @property
+    def identity(self) -> ModelIdentity:
+        """The model that is in the package."""
+        return ModelIdentity(self.model_id, self.revision)
+
     def write(self) -> None:
         """Write the manifest into its folder."""
         document = {name: value for name, value in asdict(self).items() if name != "folder"}
@@ -99,3 +105,13 @@ def file_sha256(path: Path) -> str:
         while chunk := stream.read(_CHUNK_BYTES):
             digest.update(chunk)
     return digest.hexdigest()
+
+
+def model_identity(folder: Path, model_id: str | None = None, revision: str | None = None) -> ModelIdentity | None:
+    """The model in a folder: what its manifest says, or else what is given; None where nothing says so.
+
+    A folder's own ``_name_or_path`` does not count: of a fine-tuned model it is often the base model's.
+    """
+    if (folder / MANIFEST).is_file():
+        return Manifest.read(folder).identity
+    return ModelIdentity(model_id, revision) if model_id else None

@@ -6,7 +6,7 @@ Text Embeddings Inference's ``/embed``, so that a client of either is a client o
 
 import base64
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -17,6 +17,7 @@ from embedstack.serving.spans import span_vectors
 from embedstack.serving.token_heads import TokenHeads, colbert_score
 
 if TYPE_CHECKING:
+    from embedstack.models import ModelIdentity
     from embedstack.serving.encoder import Encoded, Encoder
 
 __all__ = ["Answer", "EmbedProtocol", "Invocation", "WireProtocol"]
@@ -30,11 +31,19 @@ _PAYLOAD_LIMIT_BYTES = 25 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An HTTP answer's body with its media type."""
+    """An HTTP answer's body with its media type.
+
+    Attributes:
+        body: The body.
+        media_type: Its media type.
+        status: The HTTP status.
+        custom_attributes: Value of ``X-Amzn-SageMaker-Custom-Attributes``, which SageMaker passes on; None for none.
+    """
 
     body: bytes
     media_type: str = JSON
     status: int = 200
+    custom_attributes: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +85,19 @@ class EmbedProtocol:
 
     payload_limit = _PAYLOAD_LIMIT_BYTES
 
+    def __init__(self, identity: "ModelIdentity | None" = None) -> None:
+        """Make the protocol.
+
+        Args:
+            identity: The model to name in each answer, by which clients see that it is the one that they expect.
+        """
+        self._attributes = identity.attributes() if identity else None
+
     async def answer(self, encoder: "Encoder", invocation: Invocation) -> Answer:
         """Embed the request's inputs, or order its texts; see :class:`WireProtocol`."""
+        return replace(await self._answer(encoder, invocation), custom_attributes=self._attributes)
+
+    async def _answer(self, encoder: "Encoder", invocation: Invocation) -> Answer:
         match parse_request(invocation.body):
             case RerankRequest() as request:
                 return await _rerank(encoder, request)

@@ -7,6 +7,7 @@ Source of the contract: ``handler_service.py`` of the sagemaker-huggingface-infe
 """
 
 import asyncio
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,31 +19,43 @@ from embedstack.serving.requests import RequestError
 
 __all__ = ["model_fn", "transform_fn"]
 
-_protocol = EmbedProtocol()
+# SageMaker passes this header of a response on.
+_CUSTOM_ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
 
 
-def model_fn(model_dir: str) -> Encoder:
+@dataclass(frozen=True, slots=True)
+class LoadedPackage:
+    """What ``model_fn`` gives to ``transform_fn``: the model, and how it speaks."""
+
+    encoder: Encoder
+    protocol: EmbedProtocol
+
+
+def model_fn(model_dir: str) -> LoadedPackage:
     """Load the packaged model.
 
     Raises:
         ConfigurationError: A file of the package is missing or is not the one that was packaged.
     """
-    return Manifest.read(Path(model_dir)).load_encoder()
+    manifest = Manifest.read(Path(model_dir))
+    return LoadedPackage(manifest.load_encoder(), EmbedProtocol(manifest.identity))
 
 
-def transform_fn(model: Encoder, input_data: bytes | str, content_type: str, accept: str, context: Any) -> bytes:
+def transform_fn(model: LoadedPackage, input_data: bytes | str, content_type: str, accept: str, context: Any) -> bytes:
     """Answer one request; an error sets its status on ``context`` and is answered as the product's own server does."""
     body = input_data.encode() if isinstance(input_data, str) else input_data
     answer = asyncio.run(_answer(model, Invocation(body, accept, content_type)))
     if answer.status != 200:
         context.set_response_status(code=answer.status, phrase="", idx=0)
+    if answer.custom_attributes is not None:
+        context.request_processor[0].add_response_property(_CUSTOM_ATTRIBUTES, answer.custom_attributes)
     return answer.body
 
 
-async def _answer(model: Encoder, invocation: Invocation) -> Answer:
+async def _answer(model: LoadedPackage, invocation: Invocation) -> Answer:
     try:
-        return await _protocol.answer(model, invocation)
+        return await model.protocol.answer(model.encoder, invocation)
     except RequestError as error:
-        return _protocol.render_error(error)
+        return model.protocol.render_error(error)
     except EmbedStackError as error:
-        return _protocol.render_error(RequestError.from_error(error))
+        return model.protocol.render_error(RequestError.from_error(error))

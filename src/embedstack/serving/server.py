@@ -243,6 +243,8 @@ async def _unless_disconnected(answering: "Awaitable[Answer]", receive: "Receive
 
 async def _respond(send: "Send", answer: Answer, retry_after: int | None = None) -> None:
     headers = [(b"content-type", answer.media_type.encode()), (b"content-length", str(len(answer.body)).encode())]
+    if answer.custom_attributes is not None:
+        headers.append((b"x-amzn-sagemaker-custom-attributes", answer.custom_attributes.encode()))
     if retry_after is not None:
         headers.append((b"retry-after", str(retry_after).encode()))
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})

@@ -5,7 +5,7 @@ import os
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from embedstack.errors import ConfigurationError, StoreUnavailable
+from embedstack.errors import ConfigurationError, EndpointUnavailable, StoreUnavailable
 
 if TYPE_CHECKING:
     import boto3
@@ -50,6 +50,8 @@ def read_database_secret(arn: str, settings: "Settings", *, session: "boto3.Sess
             f"The secret that DATABASE_SECRET_ARN names cannot be read ({code}): see that it is there, and that this "
             "role may call secretsmanager:GetSecretValue on it and use its key."
         ) from error
+    except EndpointUnavailable as error:
+        raise StoreUnavailable(f"Secrets Manager cannot be reached. {error}") from error
     except BotoCoreError as error:
         translated = translate_error(error)
         if isinstance(translated, ConfigurationError):

@@ -8,6 +8,7 @@ import numpy as np
 
 from embedstack.errors import CountMismatch, EndpointAsleep
 from embedstack.golden import golden_texts, golden_vectors
+from embedstack.models import ModelIdentity
 from embedstack.validation.findings import Status
 
 if TYPE_CHECKING:
@@ -78,6 +79,7 @@ class EndpointChecks:
         yield "status", self._status
         yield "configuration", self._configuration
         yield "first call", self._first_call
+        yield "model", self._model
         yield "dimension", self._dimension
         yield "finite values", self._finite
         yield "unit norm", self._unit_norm
@@ -120,6 +122,15 @@ class EndpointChecks:
             return "skipped", _ASLEEP, ""
         self._report.cold_start_seconds = time.perf_counter() - started
         return "passed", f"answered after {self._report.cold_start_seconds:.2f} s", ""
+
+    def _model(self) -> Finding:
+        info = self._embedder.info
+        expected = str(ModelIdentity(info.model_id, info.revision))
+        # What its responses say is said by the model itself.
+        served = self._embedder.served_model or self._deployment.identity
+        if served is None:
+            return "skipped", f"{expected} is not verified: the endpoint does not say which model it serves", ""
+        return _finding(served.matches(info), str(served), expected)
 
     def _call(self) -> None:
         self._embedder.embed(["A first call may have to start the container."])

@@ -12,7 +12,7 @@ locals {
     "BAAI/bge-m3"                            = 512
     "sentence-transformers/all-MiniLM-L6-v2" = null
   }
-  _chunk_tokens = var.chunking.tokens == null ? lookup(local.known_models, coalesce(var.endpoint.model, "-"), null) : var.chunking.tokens
+  _chunk_tokens = var.chunking.tokens == null ? lookup(local.known_models, var.endpoint.model, null) : var.chunking.tokens
 
   _account   = data.aws_caller_identity.current.account_id
   _partition = data.aws_partition.current.partition
@@ -39,13 +39,15 @@ locals {
       POWERTOOLS_LOG_LEVEL         = var.log_level
       POWERTOOLS_METRICS_NAMESPACE = local._metrics_namespace
       SAGEMAKER_ENDPOINT           = var.endpoint.name
+      # Endpoint and settings are from here both, and the roles may not describe endpoints.
+      SAGEMAKER_VERIFY_MODEL = "false"
+      ST_MODEL_NAME          = var.endpoint.model
     },
     {
       for name, value in {
         EMBEDSTACK_CHUNK_TOKENS       = local._chunk_tokens
         EMBEDSTACK_DOCUMENT_CONTEXT   = var.chunking.context
         SAGEMAKER_INFERENCE_COMPONENT = var.endpoint.component_name
-        ST_MODEL_NAME                 = var.endpoint.model
         ST_MODEL_REVISION             = var.endpoint.revision
       } : name => tostring(value) if value != null
     },

@@ -93,23 +93,23 @@ variable "collection" {
 
 variable "endpoint" {
   description = <<-EOT
-    The endpoint that embeds: name, ARN, its inference component's name where it has one, the model's Hub id where it is
-    not the default's and its revision where that is pinned (a collection takes no vectors of another one), and how many
-    requests it answers at once (concurrency), by which the functions are limited.
+    The endpoint that embeds: name, ARN, its inference component's name where it has one, the model's Hub id and its
+    revision where that is pinned (a collection takes no vectors of another one), and how many requests it answers at
+    once (concurrency), by which the functions are limited.
   EOT
   type = object({
     arn            = string
     component_name = optional(string)
     concurrency    = number
-    model          = optional(string)
+    model          = string
     name           = string
     revision       = optional(string)
   })
   nullable = false
 
   validation {
-    condition     = var.endpoint.model == null ? true : contains(keys(local.known_models), var.endpoint.model)
-    error_message = "The functions know nothing of the model ${coalesce(var.endpoint.model, "-")}, and would refuse every document. They know ${join(" and ", keys(local.known_models))}; src/embedstack/models.py says what has to be known of another."
+    condition     = contains(keys(local.known_models), var.endpoint.model)
+    error_message = "The functions know nothing of the model ${var.endpoint.model}, and would refuse every document. They know ${join(" and ", keys(local.known_models))}; src/embedstack/models.py says what has to be known of another."
   }
 }
 

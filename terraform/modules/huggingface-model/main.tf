@@ -33,6 +33,15 @@ data "aws_sagemaker_prebuilt_ecr_image" "container" {
 }
 
 locals {
+  hub_id_pattern = "^[A-Za-z0-9][A-Za-z0-9_.-]{0,95}(/[A-Za-z0-9][A-Za-z0-9_.-]{0,95})?$"
+
+  model_id = try(coalesce(var.model.hub_id, var.model.model_id), null)
+  # embedstack.embedders.sagemaker_identity reads these.
+  identity_tags = merge(
+    local.model_id == null ? {} : { "embedstack:model-id" = local.model_id },
+    local.model_id == null || var.model.revision == null ? {} : { "embedstack:model-revision" = var.model.revision },
+  )
+
   _artifact = try(regex("^s3://(?P<bucket>[^/]+)/(?P<key>.+)$", var.model.artifact), { bucket = null, key = null })
 
   _container = lookup(module.container_images.images, local.container, module.container_images.images.tei)[var.hardware]
@@ -135,7 +144,7 @@ resource "aws_sagemaker_model" "embeddings" {
   name                     = local.name
   enable_network_isolation = var.network_isolation
   execution_role_arn       = module.execution_role.arn
-  tags                     = var.tags
+  tags                     = merge(local.identity_tags, var.tags)
 
   primary_container {
     environment    = merge(local.environment, local._secret_environment)

@@ -33,6 +33,11 @@ output "hub_id" {
   value       = var.model.hub_id
 }
 
+output "identity_tags" {
+  description = "Tags that name the model and its revision, for the endpoint and its configuration; empty where the model is not known."
+  value       = local.identity_tags
+}
+
 output "image_size_gb" {
   description = "Size of an image of one's own in GB: model.size_gb, else the compressed size that ECR reports."
   value       = local.image_size_gb
@@ -43,9 +48,19 @@ output "image_uri" {
   value       = local.image_uri
 }
 
+output "model_id" {
+  description = "The model's id on the Hugging Face Hub: hub_id, or model_id of an artifact or an image; null where it is not known."
+  value       = local.model_id
+}
+
 output "name" {
   description = "Name of the model: the given name and a hash of its content."
   value       = aws_sagemaker_model.embeddings.name
+}
+
+output "revision" {
+  description = "The model's revision on the Hub; null where it is not known."
+  value       = var.model.revision
 }
 
 output "role_arn" {

@@ -48,6 +48,8 @@ variable "model" {
       pipeline; container is "tei" (pooled vectors, the default) or "huggingface" (one vector per token);
     - artifact: a package (s3://bucket/key.tar.gz) with the model and its handler, run by the HuggingFace container;
     - image: a container image of one's own in ECR.
+    model_id is the Hub id of the model in an artifact or an image, by which clients see that it is the one that they
+    expect; revision pins a model of the Hub, and names the revision in an artifact or an image.
     environment adds variables to the container, or replaces those set here. image_tag picks another release of the
     tei or huggingface container. size_gb is the size of what you supply (the Hub model's or artifact's files, or
     the unpacked image) and takes the place of the look-up in S3 or ECR; without that look-up, new content under
@@ -60,6 +62,7 @@ variable "model" {
     hub_id      = optional(string)
     image       = optional(string)
     image_tag   = optional(string)
+    model_id    = optional(string)
     revision    = optional(string)
     size_gb     = optional(number)
     task        = optional(string, "feature-extraction")
@@ -71,7 +74,7 @@ variable "model" {
     error_message = "${var.name}: model must say where the model comes from, by exactly one of hub_id, artifact and image, for example model = { hub_id = \"sentence-transformers/all-MiniLM-L6-v2\" }."
   }
   validation {
-    condition     = var.model.hub_id == null || can(regex("^[A-Za-z0-9][A-Za-z0-9_.-]{0,95}(/[A-Za-z0-9][A-Za-z0-9_.-]{0,95})?$", var.model.hub_id))
+    condition     = var.model.hub_id == null || can(regex(local.hub_id_pattern, var.model.hub_id))
     error_message = "${var.name}: model.hub_id \"${coalesce(var.model.hub_id, "?")}\" is no id of the Hugging Face Hub: write <owner>/<model> as the model's page shows it, without the address, such as sentence-transformers/all-MiniLM-L6-v2."
   }
   validation {
@@ -91,8 +94,12 @@ variable "model" {
     error_message = "${var.name}: model.image_tag is a tag of the tei or huggingface container, such as 2.0.1-tei1.8.2-cpu-py310-ubuntu22.04. The tag of an image of your own belongs into model.image."
   }
   validation {
-    condition     = var.model.revision == null ? true : var.model.hub_id != null && can(regex("^[A-Za-z0-9][A-Za-z0-9_./-]*$", var.model.revision))
-    error_message = "${var.name}: model.revision goes with hub_id and is a commit, tag or branch of the model's repository. A package or image has its revision inside."
+    condition     = var.model.revision == null ? true : (var.model.hub_id != null || var.model.model_id != null) && can(regex("^[A-Za-z0-9][A-Za-z0-9_./-]*$", var.model.revision))
+    error_message = "${var.name}: model.revision goes with hub_id or model_id and is a commit, tag or branch of that model's repository."
+  }
+  validation {
+    condition     = var.model.model_id == null ? true : var.model.hub_id == null && can(regex(local.hub_id_pattern, var.model.model_id))
+    error_message = "${var.name}: model.model_id is the Hub id of the model in an artifact or an image, such as BAAI/bge-m3. Beside hub_id leave it out."
   }
   validation {
     condition     = var.model.size_gb == null ? true : var.model.size_gb > 0

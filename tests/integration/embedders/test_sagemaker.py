@@ -97,11 +97,15 @@ def test_a_region_that_is_not_allowed_is_refused(aws, allowed):
 
 def test_a_bad_text_does_not_end_the_use_of_arrays(aws):
     found = embedder(aws, "own")
+    asked = []
+    client = found._client._client
+    client.meta.events.register("provide-client-params.*", lambda params, **_: asked.append(params["Accept"]))
     found.embed(["x"])
     with pytest.raises(InputError):
         found.embed(["word " * 1000])
-    found.embed(["x"])
-    assert found._gives_arrays
+    for _ in range(2):
+        found.embed(["x"])
+    assert asked[-1] == "application/x-npy"
 
 
 SPANNED = [

@@ -1,34 +1,87 @@
 """Every shape that an endpoint answers, and everything that is none."""
 
+import base64
 import io
 import json
+import tracemalloc
 
 import numpy as np
 import pytest
 
-from embedstack.embedders.sagemaker_answers import JSON, NPY, read_answer
-from embedstack.errors import CountMismatch, DimensionMismatch, IntegrityError, ModelFailed
+from embedstack.embedders.sagemaker_answers import read_answer
+from embedstack.errors import CountMismatch, DimensionMismatch, EndpointUnavailable, IntegrityError
 
 ROWS = [[0.6, 0.8], [1.0, 0.0]]
 
 
-def npy(array):
+def npy(array, **options):
     buffer = io.BytesIO()
-    np.save(buffer, np.asarray(array))
+    np.lib.format.write_array(buffer, np.asarray(array), **options)
     return buffer.getvalue()
 
 
-def read(answer, pooling=None, *, normalized=True):
-    return read_answer(json.dumps(answer).encode(), JSON, pooling=pooling, normalized=normalized)
+def npy_of(header, data=b"", version=b"\x01\x00"):
+    """An array with a header of choice."""
+    size = 2 if version == b"\x01\x00" else 4
+    return b"\x93NUMPY" + version + len(header).to_bytes(size, "little") + header + data
 
 
-@pytest.mark.parametrize("answer", [ROWS, {"embeddings": ROWS}, {"dense": ROWS, "usage": {"total_tokens": 3}}])
-def test_pooled_rows(answer):
-    np.testing.assert_allclose(read(answer), ROWS)
+def read(answer, pooling=None, *, count=2, normalized=True):
+    content = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
+    return read_answer(content, count, pooling=pooling, normalized=normalized)
 
 
-def test_an_array():
-    np.testing.assert_allclose(read_answer(npy(ROWS), NPY, pooling=None, normalized=True), ROWS)
+def as_base64(row, kind="<f4"):
+    return base64.b64encode(np.asarray(row, kind).tobytes()).decode()
+
+
+SHAPES = [
+    ROWS,
+    {"embeddings": ROWS},
+    {"vectors": ROWS},
+    {"embedding": ROWS},
+    {"predictions": ROWS},
+    {"dense": ROWS, "sparse": [{"5": 0.1}, {}], "usage": {"total_tokens": 3}},
+    {"embeddings": {"float": ROWS}, "id": "x", "texts": ["a", "b"]},
+    {"object": "list", "data": [{"embedding": row, "index": index} for index, row in enumerate(ROWS)]},
+    {"data": [{"embedding": ROWS[1], "index": 1}, {"embedding": ROWS[0], "index": 0}]},
+    {"data": [{"embedding": as_base64(row), "index": index} for index, row in enumerate(ROWS)]},
+    [{"embedding": row} for row in ROWS],
+    [{"vector": row} for row in ROWS],
+    [as_base64(row) for row in ROWS],
+]
+
+
+@pytest.mark.parametrize("answer", SHAPES, ids=lambda answer: json.dumps(answer)[:40])
+def test_known_shapes_are_read(answer):
+    vectors = read(answer)
+    assert vectors.dtype == np.float32
+    np.testing.assert_allclose(vectors, ROWS)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [ROWS[0], {"embedding": ROWS[0]}, {"vector": ROWS[0]}, as_base64(ROWS[0]), {"embedding": as_base64(ROWS[0])}],
+)
+def test_one_text_may_get_a_vector_alone(answer):
+    np.testing.assert_allclose(read(answer, count=1), ROWS[:1])
+
+
+@pytest.mark.parametrize("kind", ["<f2", ">f2", "<f4", ">f4", "<f8", ">f8"])
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("version", [(1, 0), (2, 0), (3, 0)])
+@pytest.mark.filterwarnings("ignore:Stored array in format:UserWarning")
+def test_arrays_of_every_float_type_and_order_are_read(kind, order, version):
+    rows = np.arange(1, 13).reshape(3, 4) / 8
+    vectors = read(npy(rows.astype(kind, order=order), version=version), count=3)
+    assert vectors.dtype == np.float32
+    np.testing.assert_array_equal(vectors, rows.astype(np.float32))
+
+
+def test_an_array_of_one_dimension_is_one_vector():
+    np.testing.assert_allclose(read(npy(ROWS[0]), count=1), ROWS[:1])
+    with pytest.raises(DimensionMismatch, match="1 dimensions"):
+        read(npy(ROWS[0]), count=2)
 
 
 # The toolkit answers [1][tokens][hidden] for a text and [texts][1][tokens][hidden] for several.
@@ -41,33 +94,121 @@ def test_token_vectors_are_refused_or_averaged(answer):
 
 
 @pytest.mark.parametrize(
-    ("answer", "error"),
+    "answer",
     [
-        ([], CountMismatch),
-        ([0.1, 0.2], IntegrityError),
-        ("text", IntegrityError),
-        ({"error": "x"}, IntegrityError),
-        ([[0.1], [0.1, 0.2]], DimensionMismatch),
+        [[[[1, 0]], [[0, 1]]]],  # a text with two lists of tokens
+        [[[1, 0]], []],
+        [[[1, 0]], [[1, 0, 0]]],
+        [[[True, 0]]],
+        [[[[[1, 0]]]]],
+        [[["1", "0"]]],
     ],
 )
-def test_anything_else_is_an_error(answer, error):
-    with pytest.raises(error):
+def test_token_vectors_of_another_form_are_refused(answer):
+    with pytest.raises(IntegrityError):
+        read(answer, "mean")
+
+
+@pytest.mark.parametrize(
+    ("answer", "error", "said"),
+    [
+        ([], CountMismatch, "empty list"),
+        ([0.1, 0.2], IntegrityError, "list of numbers"),
+        ("text", IntegrityError, "base64"),
+        ({"error": "x"}, IntegrityError, "an object with 'error'"),
+        ({"secret text of a caller": 1, "b": 2}, IntegrityError, "an object with '…', 'b'"),
+        ({}, IntegrityError, "an empty object"),
+        (None, IntegrityError, "null"),
+        (True, IntegrityError, "a boolean"),
+        (3, IntegrityError, "a number"),
+        ({"embeddings": None}, IntegrityError, "null"),
+        ({"embeddings": {"int8": ROWS}}, IntegrityError, "'int8'"),
+        ({"embeddings": ROWS, "vectors": ROWS}, IntegrityError, "in embeddings and in vectors"),
+        ([[0.1], [0.1, 0.2]], DimensionMismatch, "unlike length"),
+        ([[0.1, 0.2], 0.3], IntegrityError, "several kinds"),
+        ([[True, 0.0], [1.0, 0.0]], IntegrityError, "numbers alone"),
+        ([["0.6", "0.8"], ["1", "0"]], IntegrityError, "numbers alone"),
+        ([[[0.6], [0.8]], [0.6, 0.8]], DimensionMismatch, "per token"),
+        ([[{"a": 1}, 0.8], [1, 0]], IntegrityError, "numbers alone"),
+        ([as_base64(ROWS[0]), as_base64([1])], DimensionMismatch, "unlike length"),
+        ([as_base64(ROWS[0]), "!!"], IntegrityError, "base64"),
+        ([as_base64(ROWS[0]), "AAA="], IntegrityError, "base64"),
+        ([{"embedding": ROWS[0], "index": 0}, {"embedding": ROWS[1], "index": 0}], IntegrityError, "indexes"),
+        ([{"embedding": ROWS[0], "index": 0}, {"embedding": ROWS[1]}], IntegrityError, "indexes"),
+        ([{"embedding": ROWS[0], "index": False}, {"embedding": ROWS[1], "index": 1}], IntegrityError, "indexes"),
+        ([{"embedding": ROWS[0], "index": 1}, {"embedding": ROWS[1], "index": 2}], IntegrityError, "indexes"),
+        ([{"embedding": ROWS[0]}, ROWS[1]], IntegrityError, "something else"),
+        ([{"label": "x", "score": 1}], IntegrityError, "'label', 'score'"),
+    ],
+)
+def test_anything_else_is_an_error_that_names_the_shape(answer, error, said):
+    with pytest.raises(error) as caught:
         read(answer)
+    assert said in str(caught.value)
+    assert "secret" not in str(caught.value)
 
 
-@pytest.mark.parametrize(("body", "kind"), [(b"[[0.1, 0", JSON), (npy(ROWS)[:-3], NPY), (b"", NPY), (b"", JSON)])
-def test_a_truncated_body_may_be_asked_for_again(body, kind):
-    with pytest.raises(ModelFailed) as caught:
-        read_answer(body, kind, pooling=None, normalized=True)
+@pytest.mark.parametrize(
+    "body", [b"[[0.1, 0", npy(ROWS)[:-3], npy(ROWS)[:20], b"\x93NUMPY", b"", b"<html>", b"\xff\xfe"]
+)
+def test_a_truncated_body_may_be_asked_for_again(body):
+    with pytest.raises(EndpointUnavailable) as caught:
+        read(body)
     assert caught.value.retryable
 
 
-def test_a_null_is_not_a_number():
-    assert np.isnan(read([[None, 1.0]])[0, 0])
+@pytest.mark.parametrize("value", ["null", "NaN", "Infinity", "-Infinity", "1e400", "1" * 5_000, "1e39", "1" * 400])
+def test_what_is_no_float32_is_not_finite(value):
+    assert not np.isfinite(read(f"[[{value}, 1.0]]".encode(), count=1)[0, 0])
+
+
+@pytest.mark.parametrize("depth", [1_000, 100_000, 900_000])
+def test_deep_json_is_refused(depth):
+    with pytest.raises(IntegrityError, match="nested"):
+        read(b"[" * depth + b"]" * depth)
+
+
+def test_a_name_that_comes_twice_is_refused():
+    with pytest.raises(IntegrityError, match="same name twice"):
+        read(b'{"embeddings": [[0.6, 0.8]], "embeddings": [[1.0, 0.0]]}', count=1)
+
+
+DESCRIPTION = b"{'descr': '<f4', 'fortran_order': False, 'shape': (%s), }\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "error"),
+    [
+        (npy_of(DESCRIPTION % b"99999999, 99999999"), EndpointUnavailable),
+        (npy_of(DESCRIPTION % b"2, 2", bytes(17)), IntegrityError),
+        (npy_of(DESCRIPTION % b"2, 2, 1", bytes(16)), DimensionMismatch),
+        (npy_of(DESCRIPTION % b"", bytes(4)), DimensionMismatch),
+        (npy_of(DESCRIPTION % b"-2, 2", bytes(16)), IntegrityError),
+        (npy_of(DESCRIPTION % b"1" * 400, bytes(16)), IntegrityError),
+        (npy_of(DESCRIPTION % b"2, 1_0", bytes(80)), IntegrityError),
+        (npy_of(b"{'descr': '|O', 'fortran_order': False, 'shape': (1, 1), }\n", b"cos\nsystem\n."), IntegrityError),
+        (npy_of(b"{'descr': '<i4', 'fortran_order': False, 'shape': (1, 1), }\n", bytes(4)), IntegrityError),
+        (npy_of(b"{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (1, 1), }\n", bytes(4)), IntegrityError),
+        (npy_of(b"{'descr': '<f4', 'descr': '<f8', 'shape': (1, 1), }\n", bytes(4)), IntegrityError),
+        (npy_of(b"(" * 4000), IntegrityError),
+        (npy_of(b"{'descr': '<f4", bytes(8)), IntegrityError),
+        (npy_of(b"", version=b"\x09\x00"), IntegrityError),
+        (npy_of(DESCRIPTION % b"1, 1" + b" " * 60_000, bytes(4)), IntegrityError),
+        (b"\x93NUMPY\x02\x00\xff\xff\xff\xff" + bytes(100), IntegrityError),
+    ],
+)
+def test_a_wrong_array_is_refused_without_allocating_it(content, error):
+    tracemalloc.start()
+    try:
+        with pytest.raises(error):
+            read(content)
+        assert tracemalloc.get_traced_memory()[1] < 2_000_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_an_array_of_objects_is_never_unpickled():
     content = io.BytesIO()
     np.save(content, np.array([object()], dtype=object), allow_pickle=True)
-    with pytest.raises(ModelFailed):
-        read_answer(content.getvalue(), NPY, pooling=None, normalized=True)
+    with pytest.raises(IntegrityError):
+        read(content.getvalue())

@@ -8,7 +8,7 @@ from embedstack.clock import ManualClock
 from embedstack.embedders import Embedder, FakeEmbedder, Limits, SpannedText
 from embedstack.embedders.fake import fake_vector
 from embedstack.embedders.sagemaker_answers import read_spans
-from embedstack.errors import ConfigurationError, CountMismatch, IntegrityError, ModelFailed, Throttled
+from embedstack.errors import ConfigurationError, CountMismatch, EndpointUnavailable, IntegrityError, Throttled
 from embedstack.models import ModelInfo, known_model
 from embedstack.resilience import (
     CircuitBreakerEmbedder,
@@ -63,7 +63,7 @@ def test_every_wrapper_passes_them_on():
 
 def test_another_embedder_takes_over():
     def broken(_):
-        return ModelFailed("out of order")
+        return EndpointUnavailable("out of order")
 
     with FallbackEmbedder(FakeEmbedder(MODEL, fault=broken), FakeEmbedder(MODEL)) as embedder:
         assert_wanted(embedder.embed_spans(TEXTS))
@@ -96,7 +96,7 @@ def test_who_cannot_says_so():
         (b'{"spans": [["AACAPw==", "AAAA"]]}', IntegrityError),
         (b'{"spans": [[1.0]]}', IntegrityError),
         (b'{"spans": [["!"]]}', IntegrityError),
-        (b'{"spans": [[', ModelFailed),
+        (b'{"spans": [[', EndpointUnavailable),
         (b"[[1.0]]", ConfigurationError),
         (b'{"embeddings": []}', ConfigurationError),
     ],

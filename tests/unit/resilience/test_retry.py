@@ -5,8 +5,15 @@ import pytest
 
 from embedstack.clock import ManualClock
 from embedstack.embedders.fake import fake_vector
-from embedstack.errors import EndpointAsleep, EndpointUnavailable, InputError, NonFiniteVector, Throttled
-from embedstack.resilience import Retry, RetryingEmbedder, RetryPolicy, Waiting
+from embedstack.errors import (
+    DeadlineExceeded,
+    EndpointAsleep,
+    EndpointUnavailable,
+    InputError,
+    NonFiniteVector,
+    Throttled,
+)
+from embedstack.resilience import DeadlineEmbedder, Retry, RetryingEmbedder, RetryPolicy, Waiting
 from tests.unit.resilience.scripted import DOWN, Scripted, retrying
 
 
@@ -37,6 +44,24 @@ def test_retry_does_what_the_server_asks(twin, clock):
     with retrying(Scripted(Throttled("too many", retry_after=7)), clock) as embedder:
         twin.embed(embedder, ["x"])
     assert clock.slept == [7]
+
+
+@pytest.mark.parametrize(
+    ("hint", "waits"),
+    [(999_999_999, 20), (1e300, 20), (20.5, 20), (0, 0.2), (0.01, 0.2), (-5, 0.2), (float("nan"), 0.2)],
+)
+def test_retry_bounds_what_the_server_asks(twin, clock, hint, waits):
+    with retrying(Scripted(Throttled("too many", retry_after=hint)), clock) as embedder:
+        twin.embed(embedder, ["x"])
+    assert clock.slept == [waits]
+
+
+def test_retry_does_not_wait_beyond_the_deadline(twin, clock):
+    backend = Scripted(Throttled("too many", retry_after=999_999_999))
+    embedder = DeadlineEmbedder(retrying(backend, clock), seconds=10, clock=clock)
+    with embedder, pytest.raises(DeadlineExceeded):
+        twin.embed(embedder, ["x"])
+    assert clock.slept == []
 
 
 def test_retry_waits_minutes_only_for_an_endpoint_that_sleeps_and_says_so(twin, clock):

@@ -3,12 +3,15 @@
 Runs in the container's process only: this brings OpenVINO.
 """
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from embedstack.localaws.dialects.huggingface import HuggingFaceDialect
 from embedstack.localaws.dialects.tei import TeiDialect
+from embedstack.model_files import is_hub_id
 from embedstack.serving.encoder import Encoder
+from embedstack.serving.manifest import model_identity
 from embedstack.serving.protocol import EmbedProtocol
 from embedstack.serving.server import ModelServer
 
@@ -32,4 +35,7 @@ def model_server(dialect: "Dialect", model_folder: str, model_id: str) -> ModelS
             toolkit = HuggingFaceDialect()
             return ModelServer(lambda: toolkit.load(folder, model_id), toolkit)
         case "embedstack":
-            return ModelServer(load, EmbedProtocol())
+            # Not the given id: of an artifact it is its address.
+            hub_id, revision = (os.environ.get(name) for name in ("HF_MODEL_ID", "HF_MODEL_REVISION"))
+            given = hub_id if hub_id and is_hub_id(hub_id) else None
+            return ModelServer(load, EmbedProtocol(model_identity(folder, given, revision)))

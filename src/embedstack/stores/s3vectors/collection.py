@@ -1,6 +1,7 @@
 """One collection in S3 Vectors."""
 
 import json
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
@@ -8,7 +9,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from embedstack.embedders.call import Call
-from embedstack.errors import ConfigurationError, DeadlineExceeded, FilterRefused
+from embedstack.errors import ConfigurationError, DeadlineExceeded, FilterRefused, StoreError
 from embedstack.stores.base import Mode
 from embedstack.stores.collection_info import CollectionInfo
 from embedstack.stores.filters import Filter, matches, parse_filter
@@ -223,6 +224,8 @@ def _require_time() -> None:
 
 
 def _hit(found: dict[str, Any], info: CollectionInfo) -> Hit:
-    distance = float(found["distance"])
+    distance = float(found.get("distance", math.nan))
+    if not math.isfinite(distance):
+        raise StoreError("S3 Vectors sent a hit without its distance: search again.")
     similarity = 1 - distance if info.distance == "cosine" else -distance
     return Hit(from_vector(found), score=similarity, similarity=similarity)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from embedstack.errors import ConfigurationError, FilterRefused, RecordRefused
+from embedstack.errors import ConfigurationError, FilterRefused, RecordRefused, StoreError
 from embedstack.stores.collection_info import CollectionInfo
 from embedstack.stores.filters import CONTEXT, Condition
 from embedstack.stores.records import UNFILTERED, Record, check_record
@@ -50,9 +50,19 @@ def to_tags(info: CollectionInfo) -> dict[str, str]:
 
 
 def from_tags(tags: dict[str, str]) -> CollectionInfo | None:
-    """What an index's tags say; None where it is not one of ours."""
+    """What an index's tags say; None where it is not one of ours.
+
+    Raises:
+        StoreError: The tags were changed by something else.
+    """
     pieces = [tags[f"{_TAG}{number}"] for number in range(len(tags)) if f"{_TAG}{number}" in tags]
-    return CollectionInfo(**json.loads(base64.b64decode("".join(pieces)))) if pieces else None
+    try:
+        return CollectionInfo(**json.loads(base64.b64decode("".join(pieces)))) if pieces else None
+    except (ConfigurationError, RecursionError, TypeError, ValueError) as error:
+        raise StoreError(
+            f"The index's tags {_TAG}… do not describe a collection ({type(error).__name__}): they were changed by "
+            "something else. Restore them, or make the collection again."
+        ) from None
 
 
 def to_vector(record: Record, info: CollectionInfo) -> dict[str, Any]:
@@ -118,7 +128,21 @@ def _value_size(value: Any) -> int:
 
 
 def from_vector(vector: dict[str, Any]) -> Record:
-    """A record from what the service gives; its vector is empty where the service gave none."""
+    """A record from what the service gives; its vector is empty where the service gave none.
+
+    Raises:
+        StoreError: It is not a record of this project's.
+    """
+    try:
+        return _record(vector)
+    except (AttributeError, LookupError, OverflowError, TypeError, ValueError) as error:
+        raise StoreError(
+            f"The index holds a vector that is not a record of a collection ({type(error).__name__}): something else "
+            "has written it. Delete it, or keep collections in an index of their own."
+        ) from None
+
+
+def _record(vector: dict[str, Any]) -> Record:
     metadata = dict(vector.get("metadata") or {})
     text = str(metadata.pop(_TEXT, ""))
     digest, _, unfiltered = str(metadata.pop(_HASH, "")).partition(" ")

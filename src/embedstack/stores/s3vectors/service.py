@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from embedstack.aws import AwsClient, translate_error
-from embedstack.errors import CollectionNotFound, ConfigurationError, EmbedStackError, StoreError, StoreUnavailable
+from embedstack.errors import (
+    CollectionNotFound,
+    ConfigurationError,
+    EmbedStackError,
+    EndpointUnavailable,
+    IntegrityError,
+    StoreError,
+    StoreUnavailable,
+)
 
 if TYPE_CHECKING:
     import boto3
@@ -48,6 +56,10 @@ class Service:
             answer: dict[str, Any] = self._client.call(lambda client: getattr(client, operation)(**parameters))
         except (ClientError, BotoCoreError) as error:
             raise self._translated(error, parameters.get("indexName")) from error
+        except EndpointUnavailable as error:
+            raise StoreUnavailable(f"S3 Vectors cannot be reached. {error}") from error
+        except IntegrityError as error:
+            raise StoreError(f"The response of S3 Vectors cannot be read. {error}") from error
         return answer
 
     def pages(self, operation: str, member: str, **parameters: Any) -> Iterator[dict[str, Any]]:

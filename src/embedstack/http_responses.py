@@ -1,0 +1,168 @@
+"""Reads what a service sends: a body within a bound, JSON, ``Retry-After``; and errors of this project for all else."""
+
+import http.client
+import json
+import math
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, Protocol
+
+import urllib3
+
+from embedstack.errors import EndpointUnavailable, IntegrityError
+
+__all__ = ["parse_json", "read_body", "response_errors", "retry_after_seconds", "token_count"]
+
+_CHUNK_BYTES = 256 * 1024
+# An int of more digits is read as a float: it is no index and no count, and int() is quadratic in its digits.
+_INT_DIGITS = 18
+_MAX_TOKENS = 2**53
+
+# What urllib3, http.client and OpenSSL raise when a connection breaks while a body is read. OSError as a whole would
+# include missing credential files.
+_BROKEN = (urllib3.exceptions.HTTPError, http.client.HTTPException, ssl.SSLError, ConnectionError, TimeoutError)
+# What parsers raise for a document that is not what they expect.
+_UNREADABLE: tuple[type[Exception], ...] = (
+    ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError, TypeError, ValueError,
+)  # fmt: skip
+
+
+class _Stream(Protocol):
+    def read(self, amt: int, /) -> bytes:
+        """The next bytes; none at the end."""
+
+    def close(self) -> None:
+        """Give up what is left, and the connection with it."""
+
+
+@contextmanager
+def response_errors(
+    source: str, *, passing: tuple[type[Exception], ...] = (), parser_errors: tuple[type[Exception], ...] = ()
+) -> Iterator[None]:
+    """Raise this project's errors for what libraries raise while they receive and parse a response.
+
+    Args:
+        source: Who sent the response, for the message: ``Endpoint x``.
+        passing: Exceptions that the caller handles itself.
+        parser_errors: Further exceptions that mean an unreadable response.
+
+    Raises:
+        EndpointUnavailable: The connection broke.
+        IntegrityError: The response cannot be read.
+    """
+    try:
+        yield
+    except passing:
+        raise
+    except _BROKEN as error:
+        raise EndpointUnavailable(
+            f"{source} broke off its response ({type(error).__name__}): send the request again."
+        ) from error
+    except _UNREADABLE + parser_errors as error:
+        # Not chained: such an error may quote the response.
+        raise IntegrityError(
+            f"{source} sent a response of an unexpected form ({type(error).__name__}): see what serves it."
+        ) from None
+
+
+def read_body(stream: _Stream, limit: int, source: str) -> bytes:
+    """Read a response's body to its end.
+
+    Args:
+        stream: The body.
+        limit: Bytes that a right response has at most; no more are read.
+        source: Who sent it, for a message.
+
+    Raises:
+        EndpointUnavailable: The connection broke.
+        IntegrityError: The body is larger.
+    """
+    parts = []
+    room = limit
+    try:
+        while room >= 0 and (part := stream.read(_CHUNK_BYTES)):
+            room -= len(part)
+            parts.append(part)
+    except BaseException:
+        stream.close()
+        raise
+    if room < 0:
+        stream.close()
+        raise IntegrityError(
+            f"{source} sent more than the {limit:,} bytes that a right response has at most: see what serves it."
+        )
+    return b"".join(parts)
+
+
+def parse_json(content: bytes, source: str) -> Any:
+    """Parse a response's body.
+
+    Args:
+        content: The body; bounded by the caller.
+        source: Who sent it, for a message.
+
+    Raises:
+        EndpointUnavailable: It is not JSON, as when it was cut off.
+        IntegrityError: It is JSON that means nothing certain: too deep, or with a name twice in one object.
+    """
+    try:
+        return json.loads(content, object_pairs_hook=_object, parse_int=_integer)
+    except ValueError as error:
+        # Not chained: the error holds the body.
+        raise EndpointUnavailable(
+            f"{source} sent {len(content):,} bytes that are not JSON ({type(error).__name__}): send the request again."
+        ) from None
+    except (MemoryError, RecursionError):
+        raise IntegrityError(f"{source} sent JSON that is nested too deeply to be read: see what serves it.") from None
+    except _DuplicateName:
+        raise IntegrityError(
+            f"{source} sent JSON with the same name twice in one object: see what serves it."
+        ) from None
+
+
+def retry_after_seconds(value: object) -> float | None:
+    """Seconds of a ``Retry-After`` header; None where there is none that can be used.
+
+    Args:
+        value: The header: seconds, or an HTTP date (RFC 9110, 10.2.3). A date that has passed is 0.
+    """
+    if not isinstance(value, str):
+        return None
+    try:
+        seconds = float(value)
+    except ValueError:
+        try:
+            date = parsedate_to_datetime(value)
+            seconds = max(0.0, (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - _now())
+        except (ArithmeticError, LookupError, OSError, TypeError, ValueError):
+            return None
+    return seconds if math.isfinite(seconds) and seconds >= 0 else None
+
+
+def token_count(value: object) -> int | None:
+    """Tokens that a service counted, as a number or a header; None where it is no count."""
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= _INT_DIGITS:
+        value = int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MAX_TOKENS else None
+
+
+class _DuplicateName(Exception):
+    """An object has a name twice."""
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise _DuplicateName
+    return members
+
+
+def _integer(digits: str) -> int | float:
+    return int(digits) if len(digits) <= _INT_DIGITS else float(digits)
+
+
+def _now() -> float:
+    return datetime.now(UTC).timestamp()
