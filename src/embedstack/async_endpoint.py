@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -58,6 +58,11 @@ class AsyncEndpoint:
         self._wait_seconds = wait_seconds
         self._runtime = create_client("sagemaker-runtime", settings)
         self._s3 = create_client("s3", settings)
+
+    @property
+    def address(self) -> str:
+        """URL of the service that is called."""
+        return str(self._runtime.meta.endpoint_url)
 
     def ask(self, body: bytes) -> tuple[bytes, str]:
         """The answer to a request of JSON, up to 128,000 bytes, and its media type.
@@ -151,6 +156,16 @@ class AsyncEmbedder(Embedder):
         self._truncate = truncate
 
     envelope_bytes = ENVELOPE_BYTES
+
+    def vector_identity(self) -> Mapping[str, Any]:
+        """The model as this endpoint serves it, and whether it truncates."""
+        return {
+            **super().vector_identity(),
+            "backend": "sagemaker-async",
+            "address": self._endpoint.address,
+            "endpoint": self._endpoint.name,
+            "truncate": self._truncate,
+        }
 
     def request_bytes(self, text: str) -> int:
         """Bytes of the text and its comma as JSON."""

@@ -138,6 +138,11 @@ class AwsClient:
         """The region that is called."""
         return str(self._client.meta.region_name)
 
+    @property
+    def endpoint_url(self) -> str:
+        """URL of the service that is called, which holds the region or is a local AWS."""
+        return str(self._client.meta.endpoint_url)
+
     def hand_over_retries(self) -> None:
         """Send every request once from now on: someone else retries."""
         with self._lock:

@@ -3,8 +3,9 @@
 With ``embedstack[torch]`` also on a GPU, and of architectures that the encoder does not compute itself.
 """
 
+import stat
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -70,6 +71,16 @@ class LocalEmbedder(Embedder):
         self._encoder: Encoder | None = None
         self._loading = threading.Lock()
 
+    def vector_identity(self) -> Mapping[str, Any]:
+        """The model in these files on this device, and whether it truncates."""
+        return {
+            **super().vector_identity(),
+            "backend": "local",
+            "files": _files(self._folder),
+            "device": self._device,
+            "truncate": self._truncate,
+        }
+
     def embed_batch(self, texts: Sequence[str], kind: "Kind") -> "NDArray[np.float32]":
         """One pass of the model; see :meth:`Embedder.embed_batch`."""
         del kind  # its prompt is part of the texts
@@ -120,3 +131,13 @@ class LocalEmbedder(Embedder):
                     options |= {"device": self._device, "batch_size": self._batch_size}
                 self._encoder = Encoder.load(self._folder, **options)
             return self._encoder
+
+
+def _files(folder: Path) -> list[tuple[str, int, int]]:
+    """Name, bytes and modification time (ns) of a model's files: reading gigabytes of weights would take too long."""
+    files = []
+    for path in sorted(folder.rglob("*")):
+        status = path.stat()
+        if stat.S_ISREG(status.st_mode):
+            files.append((path.relative_to(folder).as_posix(), status.st_size, status.st_mtime_ns))
+    return files
