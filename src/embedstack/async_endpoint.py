@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from embedstack.aws import create_client, translate_error
-from embedstack.confidential import confidential
 from embedstack.embedders.base import Embedder
 from embedstack.embedders.batching import Limits
 from embedstack.embedders.sagemaker_answers import JSON, read_answer
@@ -76,16 +75,15 @@ class AsyncEndpoint:
             ModelFailed: The container failed, or its answer could not be put into S3.
         """
         try:
-            with confidential():
-                accepted = self._runtime.invoke_endpoint_async(
-                    EndpointName=self.name,
-                    ContentType=JSON,
-                    Accept=JSON,
-                    Body=body,
-                    # Who asks has gone by then: the request need not keep an instance, or start one.
-                    RequestTTLSeconds=max(_LEAST_TTL_SECONDS, int(self._wait_seconds)),
-                )
-                return self._await(accepted)
+            accepted = self._runtime.invoke_endpoint_async(
+                EndpointName=self.name,
+                ContentType=JSON,
+                Accept=JSON,
+                Body=body,
+                # Who asks has gone by then: the request need not keep an instance, or start one.
+                RequestTTLSeconds=max(_LEAST_TTL_SECONDS, int(self._wait_seconds)),
+            )
+            return self._await(accepted)
         except (BotoCoreError, ClientError) as error:
             raise translate_error(error, endpoint=self.name, region=self._runtime.meta.region_name) from error
 

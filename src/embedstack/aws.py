@@ -26,7 +26,7 @@ from botocore.exceptions import (
     TokenRetrievalError,
 )
 
-from embedstack.confidential import confidential
+from embedstack.confidential import confidential, make_confidential
 from embedstack.errors import (
     ConfigurationError,
     EmbedStackError,
@@ -71,7 +71,7 @@ def create_client(
     read_timeout: float = _READ_TIMEOUT_SECONDS,
     session: boto3.Session | None = None,
 ) -> Any:
-    """A boto3 client for the configured region and endpoint.
+    """A boto3 client for the configured region and endpoint, whose calls are kept out of botocore's DEBUG log.
 
     Args:
         service: boto3's name of the service.
@@ -91,10 +91,13 @@ def create_client(
         retries={"mode": "standard", "total_max_attempts": attempts},
     )
     try:
-        session = session or boto3.Session(region_name=settings.aws_region)
-        client = session.client(service, endpoint_url=settings.aws_endpoint_url, config=config)  # type: ignore[call-overload]
+        # Credentials of a role may be fetched here.
+        with confidential():
+            session = session or boto3.Session(region_name=settings.aws_region)
+            client = session.client(service, endpoint_url=settings.aws_endpoint_url, config=config)  # type: ignore[call-overload]
     except BotoCoreError as error:
         raise translate_error(error) from error
+    make_confidential(client)
     _check_region(client.meta.region_name, settings)
     return client
 
@@ -157,16 +160,15 @@ class AwsClient:
             BotoCoreError: It did not reach AWS.
         """
         client = self._client
-        with confidential():
-            try:
-                return operation(client)
-            except ClientError as error:
-                if error.response.get("Error", {}).get("Code") not in _EXPIRED:
-                    raise
-            with self._lock:
-                if self._client is client:
-                    self._client = self._create()
-            return operation(self._client)
+        try:
+            return operation(client)
+        except ClientError as error:
+            if error.response.get("Error", {}).get("Code") not in _EXPIRED:
+                raise
+        with self._lock:
+            if self._client is client:
+                self._client = self._create()
+        return operation(self._client)
 
     def _create(self) -> Any:
         return create_client(

@@ -47,8 +47,9 @@ _CAUSES = {
     sqlite3.SQLITE_CANTOPEN: "it cannot be opened; check the path and its permissions",
     sqlite3.SQLITE_IOERR: "reading or writing it fails (disk I/O error); check the disk",
 }
-# What becomes a warning. EmbedStackError: KMS, when a file is opened again.
-_FAILURES = (sqlite3.Error, OSError, MemoryError, EmbedStackError)
+# What becomes a warning. ValueError: of a damaged file, SQLite's message may be no UTF-8. EmbedStackError: KMS, when a
+# file is opened again.
+_FAILURES = (sqlite3.Error, OSError, MemoryError, ValueError, EmbedStackError)
 
 
 class _UnusableFile(sqlite3.DatabaseError):
@@ -374,8 +375,10 @@ def _describe(error: Exception) -> str:
             return _CAUSES.get(_primary_code(error) or -1, _DAMAGED)
         case OSError():
             return f"it cannot be opened ({error.strerror}); check the path and its permissions"
-        case _:
+        case MemoryError():
             return "there is no memory left for it"
+        case _:
+            return _DAMAGED
 
 
 def _require_cryptography() -> None:
