@@ -7,6 +7,7 @@ import secrets
 import sqlite3
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -93,15 +94,17 @@ class SqliteCache:
         self._max_bytes = max_bytes
         self._ttl = ttl_seconds
         self._now = now
-        self._lock = threading.Lock()
         self._reads, self._writes = FailureGuard(f"The cache {path}"), FailureGuard(f"The cache {path}")
         self._rows_until_check = 0
-        self._key_source: CacheKey = GivenKey(key) if isinstance(key, str) else key or NoKey()
-        if not isinstance(self._key_source, NoKey):
+        self._unwritten: deque[tuple[Mapping[bytes, Vector], float]] = deque()
+        source: CacheKey = GivenKey(key) if isinstance(key, str) else key or NoKey()
+        if not isinstance(source, NoKey):
             _require_cryptography()
-        self._file: _OpenFile | None = None
+        unlocked = _UnlockedKey(source)
+        # SQLite reads while it writes, by two connections.
+        self._reader, self._writer = _Handle(path, unlocked), _Handle(path, unlocked)
         try:
-            self._opened()
+            self._reader.opened()
         except _FAILURES as error:
             # A wrong key is a mistake in the configuration; a KMS that does not answer is not.
             if isinstance(error, EmbedStackError) and not error.retryable:
@@ -111,11 +114,11 @@ class SqliteCache:
     def get(self, keys: Sequence[bytes]) -> "dict[bytes, Vector]":
         """The vectors (dimensions,) that are there, not expired and unchanged since they were put; read-only arrays."""
         found: dict[bytes, Vector] = {}
-        with self._lock:
+        with self._reader.lock:
             if not self._reads.is_open:
                 return found
             try:
-                file = self._opened()
+                file = self._reader.opened()
                 names = {file.seal.name(key): key for key in keys}
                 for name, content in self._select(file.connection, list(names)):
                     key = names.get(name)
@@ -128,55 +131,30 @@ class SqliteCache:
 
     def put(self, vectors: "Mapping[bytes, Vector]") -> None:
         """Keep these, all or none. A failure is a warning: the caller has the vectors."""
-        if not vectors:
-            return
-        now = self._now()
-        with self._lock:
-            if not self._writes.is_open or not self._reads.is_open:
+        self._unwritten.append((vectors, self._now()))
+        with self._writer.lock:
+            # Several threads' in one transaction: the others find theirs written when they have the lock.
+            waiting = [self._unwritten.popleft() for _ in range(len(self._unwritten))]
+            if not any(vectors for vectors, _ in waiting) or not (self._writes.is_open and self._reads.is_open):
                 return
             try:
-                file = self._opened()
-                rows = []
-                for key, vector in vectors.items():
-                    name = file.seal.name(key)
-                    content = np.ascontiguousarray(vector, np.float32).tobytes()
-                    rows.append((name, file.seal.close(name, content), now))
-                with file.connection as transaction:
-                    transaction.executemany(
-                        "INSERT OR REPLACE INTO vectors (name, vector, made) VALUES (?, ?, ?)", rows
-                    )
-                    self._rows_until_check -= len(rows)
-                    if self._rows_until_check <= 0:
-                        self._rows_until_check = _ROWS_BETWEEN_CHECKS
-                        self._drop_oldest(transaction)
+                self._write(self._writer.opened(), waiting)
             except _FAILURES as error:
                 self._writes.fail(_describe(error))
                 # SQLite does not notice that a file has become writable. Otherwise reads go on: on a full disk, the
                 # file could not be opened again.
                 if isinstance(error, sqlite3.Error) and _primary_code(error) == sqlite3.SQLITE_READONLY:
-                    self._close()
+                    self._writer.close()
 
     def close(self) -> None:
         """Close the file; a later call opens it again."""
-        with self._lock:
-            self._close()
-
-    def _opened(self) -> "_OpenFile":
-        if self._file is not None and not self._file.is_current(self._path):
-            self._close()
-        if self._file is None:
-            self._file = _open(self._path, self._key_source)
-        return self._file
-
-    def _close(self) -> None:
-        file, self._file = self._file, None
-        if file is not None:
-            with suppress(sqlite3.Error):
-                file.close()
+        for handle in (self._reader, self._writer):
+            with handle.lock:
+                handle.close()
 
     def _fail_reading(self, error: Exception) -> None:
         self._reads.fail(_describe(error))
-        self._close()
+        self._reader.close()
 
     def _select(self, connection: sqlite3.Connection, names: list[bytes]) -> "Iterable[tuple[Any, Any]]":
         oldest = self._now() - self._ttl if self._ttl is not None else 0.0
@@ -187,6 +165,20 @@ class SqliteCache:
                 f"SELECT name, vector FROM vectors WHERE made > ? AND name IN ({marks})",  # noqa: S608 - marks only
                 (oldest, *some),
             )
+
+    def _write(self, file: "_OpenFile", waiting: "list[tuple[Mapping[bytes, Vector], float]]") -> None:
+        rows = []
+        for vectors, now in waiting:
+            for key, vector in vectors.items():
+                name = file.seal.name(key)
+                content = np.ascontiguousarray(vector, np.float32).tobytes()
+                rows.append((name, file.seal.close(name, content), now))
+        with file.connection as transaction:
+            transaction.executemany("INSERT OR REPLACE INTO vectors (name, vector, made) VALUES (?, ?, ?)", rows)
+            self._rows_until_check -= len(rows)
+            if self._rows_until_check <= 0:
+                self._rows_until_check = _ROWS_BETWEEN_CHECKS
+                self._drop_oldest(transaction)
 
     def _drop_oldest(self, transaction: sqlite3.Connection) -> None:
         if self._ttl is not None:
@@ -280,6 +272,51 @@ class _OpenFile:
         # A connection that was inherited by a fork is its parent's.
         if self._pid == os.getpid():
             self.connection.close()
+
+
+class _Handle:
+    """A connection that is opened when it is needed, and again when the file has been replaced.
+
+    Attributes:
+        lock: Held while the connection is used.
+    """
+
+    def __init__(self, path: Path, key: CacheKey) -> None:
+        self.lock = threading.Lock()
+        self._path = path
+        self._key = key
+        self._file: _OpenFile | None = None
+
+    def opened(self) -> _OpenFile:
+        """The open file."""
+        if self._file is not None and not self._file.is_current(self._path):
+            self.close()
+        if self._file is None:
+            self._file = _open(self._path, self._key)
+        return self._file
+
+    def close(self) -> None:
+        """Close it; it can be opened again."""
+        file, self._file = self._file, None
+        if file is not None:
+            with suppress(sqlite3.Error):
+                file.close()
+
+
+class _UnlockedKey:
+    """A key that is asked for a file's secret once, since KMS may have to be called for it."""
+
+    def __init__(self, source: CacheKey) -> None:
+        self._source = source
+        self._secrets: dict[bytes, bytes | None] = {}
+
+    def unlock(self, path: Path, kept: bytes | None) -> tuple[bytes | None, bytes]:
+        """See :class:`CacheKey`."""
+        if kept is not None and kept in self._secrets:
+            return self._secrets[kept], kept
+        secret, to_keep = self._source.unlock(path, kept)
+        self._secrets[to_keep] = secret
+        return secret, to_keep
 
 
 def _open(path: Path, key: CacheKey) -> _OpenFile:

@@ -310,7 +310,17 @@ def test_foreign_cache_that_raises_is_a_miss(caplog):
 
 @pytest.mark.parametrize(
     "wrong",
-    [np.zeros(8), np.full(8, np.nan), np.full(8, 1e30), np.ones(8), np.eye(7)[0], np.eye(9)[0], np.eye(8), "text", None],
+    [
+        np.zeros(8),
+        np.full(8, np.nan),
+        np.full(8, 1e30),
+        np.ones(8),
+        np.eye(7)[0],
+        np.eye(9)[0],
+        np.eye(8),
+        "text",
+        None,
+    ],
     ids=["zero", "nan", "huge", "long", "short", "more", "matrix", "text", "none"],
 )
 def test_vector_that_the_model_cannot_give_is_a_miss(wrong):
