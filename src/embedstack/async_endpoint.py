@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -64,6 +64,11 @@ class AsyncEndpoint:
         self._wait_seconds = wait_seconds
         self._runtime = AwsClient("sagemaker-runtime", settings, max_connections=_CONNECTIONS)
         self._s3 = AwsClient("s3", settings, max_connections=_CONNECTIONS)
+
+    @property
+    def address(self) -> str:
+        """URL of the service that is called."""
+        return self._runtime.endpoint_url
 
     def ask(self, body: bytes, limit: int = _RESPONSE_BYTES) -> bytes:
         """The answer to a request of JSON, up to 128,000 bytes.
@@ -177,6 +182,16 @@ class AsyncEmbedder(Embedder):
         self._truncate = truncate
 
     envelope_bytes = ENVELOPE_BYTES
+
+    def vector_identity(self) -> Mapping[str, Any]:
+        """The model as this endpoint serves it, and whether it truncates."""
+        return {
+            **super().vector_identity(),
+            "backend": "sagemaker-async",
+            "address": self._endpoint.address,
+            "endpoint": self._endpoint.name,
+            "truncate": self._truncate,
+        }
 
     def request_bytes(self, text: str) -> int:
         """Bytes of the text and its comma as JSON."""

@@ -28,7 +28,7 @@ from botocore.exceptions import (
 )
 from botocore.parsers import ResponseParserError
 
-from embedstack.confidential import confidential
+from embedstack.confidential import confidential, make_confidential
 from embedstack.errors import (
     ConfigurationError,
     EmbedStackError,
@@ -79,7 +79,7 @@ def create_client(
     read_timeout: float = _READ_TIMEOUT_SECONDS,
     session: boto3.Session | None = None,
 ) -> Any:
-    """A boto3 client for the configured region and endpoint.
+    """A boto3 client for the configured region and endpoint, whose calls are kept out of botocore's DEBUG log.
 
     Args:
         service: boto3's name of the service.
@@ -100,10 +100,13 @@ def create_client(
         retries={"mode": "standard", "total_max_attempts": attempts},
     )
     try:
-        session = session or boto3.Session(region_name=settings.aws_region)
-        client = session.client(service, endpoint_url=settings.aws_endpoint_url, config=config)  # type: ignore[call-overload]
+        # Credentials of a role may be fetched here.
+        with confidential():
+            session = session or boto3.Session(region_name=settings.aws_region)
+            client = session.client(service, endpoint_url=settings.aws_endpoint_url, config=config)  # type: ignore[call-overload]
     except BotoCoreError as error:
         raise translate_error(error) from error
+    make_confidential(client)
     _check_region(client.meta.region_name, settings)
     return client
 
@@ -162,6 +165,11 @@ class AwsClient:
         """The region that is called."""
         return str(self._client.meta.region_name)
 
+    @property
+    def endpoint_url(self) -> str:
+        """URL of the service that is called, which holds the region or is a local AWS."""
+        return str(self._client.meta.endpoint_url)
+
     def hand_over_retries(self) -> None:
         """Send every request once from now on: someone else retries."""
         with self._lock:
@@ -178,7 +186,7 @@ class AwsClient:
             IntegrityError: The response cannot be read.
         """
         handle = self._handle
-        with confidential(), aws_response_errors():
+        with aws_response_errors():
             try:
                 return operation(handle.get())
             except ClientError as error:

@@ -27,7 +27,7 @@ FLOORS = [
     {"aws"},
     {"bedrock"},
     {"embedders", "stores"},
-    {"resilience", "cache", "cache_keys", "cache_kms", "cache_memory", "cache_sqlite"},
+    {"resilience", "cache", "cache_failures", "cache_keys", "cache_kms", "cache_memory", "cache_sqlite"},
     {
         "factory",
         "documents",

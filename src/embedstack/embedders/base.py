@@ -1,7 +1,7 @@
 """The calls that a user makes: embed a list, a query, a stream; each sync and async."""
 
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Generator, Iterable, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, closing
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from embedstack.embedders.core import Context, Kind
@@ -67,11 +67,11 @@ class Embedder(SpanEmbedder):
             IntegrityError: It did, but not with the right ones.
         """
         collect = on_error == "collect"
-        batches = self._batcher(kind, context, collect=collect).split(_checked_list(texts))
+        _check_list(texts)
         if not collect:
             self._batcher(kind, context, collect=False).check(texts)
         assembly = Assembly(len(texts), self.info.dimensions, on_progress)
-        for part in self._run(batches, kind, collect=collect):
+        for part in self.run_stream(texts, kind, context, collect=collect, call=self._new_call()):
             assembly.add(part)
         return assembly.collected() if collect else assembly.vectors()
 
@@ -96,11 +96,12 @@ class Embedder(SpanEmbedder):
     ) -> "Vectors | Collected":
         """As :meth:`embed`, without blocking the event loop; cancelling the task sends no further request."""
         collect = on_error == "collect"
-        batches = self._batcher(kind, context, collect=collect).asplit(_aiterate(_checked_list(texts)))
+        _check_list(texts)
         if not collect:
             self._batcher(kind, context, collect=False).check(texts)
         assembly = Assembly(len(texts), self.info.dimensions, on_progress)
-        async with aclosing(self._arun(batches, kind, collect=collect)) as parts:
+        stream = self.arun_stream(_aiterate(texts), kind, context, collect=collect, call=self._new_call())
+        async with aclosing(stream) as parts:
             async for part in parts:
                 assembly.add(part)
         return assembly.collected() if collect else assembly.vectors()
@@ -144,20 +145,26 @@ class Embedder(SpanEmbedder):
     ) -> "Generator[Vectors | EmbedStackError]":
         """Embed any number of texts in constant memory, reading only so far ahead as keeps the backend busy.
 
-        Takes what :meth:`embed` takes.
+        Takes what :meth:`embed` takes. At most :attr:`look_ahead` full batches are read before the first vector, cache
+        hits included. A source that pauses does not wait for a full batch: after a pause its text is sent at once, and
+        the vector is yielded at the latest when the source gives the next text, since a generator that blocks cannot
+        be asked for less. :meth:`aembed_stream` yields it as soon as it is there.
 
         Yields:
             For each text in its order float32 (dimensions,); with ``on_error="collect"`` its error where it has none.
 
         Raises:
             EmbedStackError: As :meth:`embed`; the texts before the failing batch have been yielded.
+            Exception: What the source raised, after the vectors of the texts before.
         """
         collect = on_error == "collect"
-        batches = self._batcher(kind, context, collect=collect).split(_checked_stream(texts))
-        for part in self._run(batches, kind, collect=collect):
-            yield from part.items()
-            if on_progress is not None:
-                on_progress(part.first + part.count, None)
+        _check_stream(texts)
+        stream = self.run_stream(texts, kind, context, collect=collect, call=self._new_call())
+        with closing(stream) as parts:
+            for part in parts:
+                yield from part.items()
+                if on_progress is not None:
+                    on_progress(part.first + part.count, None)
 
     @overload
     def aembed_stream(
@@ -178,11 +185,17 @@ class Embedder(SpanEmbedder):
         on_error: OnError = "raise",
         on_progress: Progress | None = None,
     ) -> "AsyncGenerator[Vectors | EmbedStackError]":
-        """As :meth:`embed_stream`, of an iterable or an async one."""
+        """As :meth:`embed_stream`, of an iterable or an async one.
+
+        When an async source pauses and no request is under way, the texts so far are sent; a vector never waits for
+        texts that are not there yet. The source is read in a task of its own, which ends with this generator: close
+        it (``contextlib.aclosing``) to stop reading early.
+        """
         collect = on_error == "collect"
-        source = texts if isinstance(texts, AsyncIterable) else _aiterate(_checked_stream(texts))
-        batches = self._batcher(kind, context, collect=collect).asplit(source)
-        async with aclosing(self._arun(batches, kind, collect=collect)) as parts:
+        _check_stream(texts)
+        source = texts if isinstance(texts, AsyncIterable) else _aiterate(texts)
+        stream = self.arun_stream(source, kind, context, collect=collect, call=self._new_call())
+        async with aclosing(stream) as parts:
             async for part in parts:
                 for item in part.items():
                     yield item
@@ -190,16 +203,14 @@ class Embedder(SpanEmbedder):
                     on_progress(part.first + part.count, None)
 
 
-def _checked_list(texts: Sequence[str]) -> Sequence[str]:
+def _check_list(texts: Sequence[str]) -> None:
     if isinstance(texts, str):
         raise InputError("embed() takes a list of texts; for one text write embed([text]) or embed_query(text).")
-    return texts
 
 
-def _checked_stream(texts: Iterable[Any]) -> Iterable[Any]:
+def _check_stream(texts: Iterable[Any] | AsyncIterable[Any]) -> None:
     if isinstance(texts, str):
         raise InputError("embed_stream() takes texts, not one text, whose characters it would embed one by one.")
-    return texts
 
 
 async def _aiterate(texts: Iterable[Any]) -> AsyncIterator[Any]:

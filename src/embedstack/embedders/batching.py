@@ -1,6 +1,6 @@
 """From texts to requests: what one request may carry, and which texts go into it."""
 
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -8,8 +8,6 @@ from embedstack.embedders.outcome import Failure
 from embedstack.errors import InputError, PayloadTooLarge
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable
-
     from embedstack.embedders.pacing import BatchSizer
 
 __all__ = ["Batch", "Batcher", "Limits", "estimate_tokens"]
@@ -89,24 +87,6 @@ class Batcher:
         self._batch = Batch(0)
         self._bytes = self._characters = self._tokens = 0
 
-    def split(self, texts: Iterable[Any]) -> Iterator[Batch]:
-        """The texts as batches, each made when it is asked for.
-
-        Raises:
-            InputError: A text cannot be sent; carries its index.
-        """
-        for text in texts:
-            yield from self._add(text)
-        yield from self._finish()
-
-    async def asplit(self, texts: "AsyncIterable[Any]") -> AsyncIterator[Batch]:
-        """As :meth:`split`."""
-        async for text in texts:
-            for batch in self._add(text):
-                yield batch
-        for batch in self._finish():
-            yield batch
-
     def check(self, texts: Iterable[Any]) -> None:
         """Look at every text before the first is sent.
 
@@ -116,7 +96,20 @@ class Batcher:
         for index, text in enumerate(texts):
             self._measure(index, text)
 
-    def _add(self, text: Any) -> Iterator[Batch]:
+    @property
+    def max_items(self) -> int:
+        """Texts of a batch at most."""
+        return self._limits.max_items
+
+    def add(self, text: Any) -> Sequence[Batch]:
+        """Take the next text.
+
+        Returns:
+            The batches that are full by it, in their order.
+
+        Raises:
+            InputError: The text cannot be sent; carries its index.
+        """
         index = self._batch.first + self._batch.count
         try:
             needed = self._measure(index, text)
@@ -125,19 +118,26 @@ class Batcher:
                 raise
             self._batch.refused.append(Failure(index, error))
             self._batch.count += 1
-            if len(self._batch.refused) >= self._limits.max_items:
-                yield from self._finish()
-            return
+            return self.flush() if len(self._batch.refused) >= self._limits.max_items else ()
         prompted = self._prompt + text
         tokens = estimate_tokens(needed)
+        full: Sequence[Batch] = ()
         if self._batch.texts and not self._fits(needed, len(prompted), tokens):
-            yield from self._finish()
+            full = self.flush()
         self._batch.indices.append(index)
         self._batch.texts.append(prompted)
         self._batch.count += 1
         self._bytes += needed
         self._characters += len(prompted)
         self._tokens += tokens
+        return [*full, *self.flush()] if len(self._batch.texts) >= self._limits.max_items else full
+
+    def flush(self) -> Sequence[Batch]:
+        """What has been collected, as a batch, full or not; none where that is nothing."""
+        batch = self._batch
+        self._batch = Batch(batch.first + batch.count)
+        self._bytes = self._characters = self._tokens = 0
+        return [batch] if batch.count else ()
 
     def _fits(self, needed: int, characters: int, tokens: int) -> bool:
         items = len(self._batch.texts) + 1
@@ -147,13 +147,6 @@ class Batcher:
             and items <= self._sizer.items((self._characters + characters) / items)
             and (max_tokens is None or self._tokens + tokens <= max_tokens)
         )
-
-    def _finish(self) -> Iterator[Batch]:
-        batch = self._batch
-        self._batch = Batch(batch.first + batch.count)
-        self._bytes = self._characters = self._tokens = 0
-        if batch.count:
-            yield batch
 
     def _measure(self, index: int, text: Any) -> int:
         """Bytes that the text takes in a request, with its prompt."""

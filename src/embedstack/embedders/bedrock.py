@@ -1,7 +1,7 @@
 """Bedrock's embedding models as an :class:`Embedder`: Titan v1 and v2, Cohere v3 and v4."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -89,6 +89,11 @@ class BedrockEmbedder(Embedder):
     def hand_over_retries(self) -> None:
         """Leave retries to a wrapper."""
         self._client.hand_over_retries()
+
+    def vector_identity(self) -> Mapping[str, Any]:
+        """The model as Bedrock's address serves it, which may be a local AWS, and whether it truncates."""
+        address = self._client.endpoint_url
+        return {**super().vector_identity(), "backend": "bedrock", "address": address, "truncate": self._truncate}
 
     def embed_batch(self, texts: Sequence[str], kind: "Kind") -> "NDArray[np.float32]":
         """One ``InvokeModel``; see :meth:`Embedder.embed_batch`."""

@@ -3,17 +3,20 @@
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import aclosing, closing
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from embedstack.embedders.batching import Batch, Batcher, Limits, estimate_tokens
 from embedstack.embedders.call import Call
 from embedstack.embedders.engine import arun, run
+from embedstack.embedders.identity import model_identity
 from embedstack.embedders.integrity import check_vectors
 from embedstack.embedders.isolation import embed_isolated
 from embedstack.embedders.outcome import Part
 from embedstack.embedders.pacing import AdaptiveConcurrency, BatchSizer
+from embedstack.embedders.source import paced
 from embedstack.embedders.threads import DaemonThreadPool
 from embedstack.embedders.usage import Meter, Price, Stats
 from embedstack.errors import EmbedStackError, Throttled
@@ -91,6 +94,13 @@ class BatchEmbedder(ABC):
         """Bytes that the text takes in a request."""
         return len(text.encode("utf-8"))
 
+    def vector_identity(self) -> Mapping[str, Any]:
+        """Everything that changes the vector of a text: names and JSON values. Cache keys depend on it.
+
+        A backend adds what its vectors depend on beside the model: where it is served, whether texts are cut.
+        """
+        return {"backend": f"{type(self).__module__}.{type(self).__qualname__}", **model_identity(self.info)}
+
     def hand_over_retries(self) -> None:  # noqa: B027 - a backend without retries of its own has none to hand over
         """Send every request once from now on: a wrapper retries. Retries have exactly one owner."""
 
@@ -147,17 +157,6 @@ class BatchEmbedder(ABC):
             on_too_large=self.sizer.too_large,
         )
 
-    def run_prepared(self, texts: Sequence[str], kind: Kind) -> Iterator[Part]:
-        """For a wrapper: embed any number of texts that have their prompt already, and list all failures.
-
-        Yields:
-            What came of each batch, as soon as it has come, in the order of the texts.
-        """
-        batcher = Batcher(
-            self.limits, self.sizer, self.request_bytes, envelope_bytes=self.envelope_bytes, prompt="", collect=True
-        )
-        return self._run(batcher.split(texts), kind, collect=True)
-
     def stats(self) -> Stats:
         """What this process has done with this embedder; a forked child and a copy start at zero."""
         return Meter.summarize(self.meters)
@@ -177,26 +176,47 @@ class BatchEmbedder(ABC):
     def _new_call(self) -> Call:
         return Call.current()
 
-    def _run(self, batches: Iterator[Batch], kind: Kind, *, collect: bool) -> Iterator[Part]:
-        return run(
-            batches, lambda batch: self.run_batch(batch, kind, collect=collect), self._pool.get, self._new_call(),
-            self._look_ahead,
-        )  # fmt: skip
+    def run_stream(
+        self, texts: Iterable[Any], kind: Kind, context: Context | None, *, collect: bool, call: Call
+    ) -> Generator[Part]:
+        """Embed any number of texts, reading no further ahead than :attr:`look_ahead` batches.
 
-    def _arun(self, batches: AsyncIterator[Batch], kind: Kind, *, collect: bool) -> AsyncGenerator[Part]:
-        return arun(
-            batches, lambda batch: self.run_batch(batch, kind, collect=collect), self._pool.get, self._new_call(),
-            self._look_ahead,
+        Yields:
+            What came of each batch, in the order of the texts.
+        """
+        batcher = self._batcher(kind, context, collect=collect)
+        parts = run(
+            paced(texts), batcher, lambda batch: self.run_batch(batch, kind, collect=collect), self._pool.get, call,
+            self.look_ahead,
         )  # fmt: skip
+        with closing(parts):
+            yield from (part for part in parts if part is not None)
+
+    async def arun_stream(
+        self, texts: AsyncIterable[Any], kind: Kind, context: Context | None, *, collect: bool, call: Call
+    ) -> AsyncGenerator[Part]:
+        """As :meth:`run_stream`, without blocking the event loop."""
+        batcher = self._batcher(kind, context, collect=collect)
+        parts = arun(
+            texts, batcher, lambda batch: self.run_batch(batch, kind, collect=collect), self._pool.get, call,
+            self.look_ahead,
+        )  # fmt: skip
+        async with aclosing(parts):
+            async for part in parts:
+                if part is not None:
+                    yield part
 
     @property
-    def _look_ahead(self) -> int:
+    def look_ahead(self) -> int:
+        """Batches of a stream that are read before the first of them is answered, at most."""
         # Twice what is in flight, so that a slow first batch does not idle the others' threads.
         return 2 * (self.limits.concurrency + _READERS)
 
     def _batcher(self, kind: Kind, context: Context | None, *, collect: bool) -> Batcher:
-        prompt = self.prompts.get(kind, "") + (self.prompts[context] if context else "")
         return Batcher(
             self.limits, self.sizer, self.request_bytes,
-            envelope_bytes=self.envelope_bytes, prompt=prompt, collect=collect,
+            envelope_bytes=self.envelope_bytes, prompt=self._prompt(kind, context), collect=collect,
         )  # fmt: skip
+
+    def _prompt(self, kind: Kind, context: Context | None) -> str:
+        return self.prompts.get(kind, "") + (self.prompts[context] if context else "")

@@ -1,8 +1,8 @@
 """An embedder for tests: deterministic, in memory, and as unreliable as a test wants it."""
 
 import hashlib
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -47,6 +47,10 @@ class FakeEmbedder(Embedder):
         self.requests: list[list[str]] = []
         self._fault = fault
         self._lock = Lock()
+
+    def vector_identity(self) -> Mapping[str, Any]:
+        """The model: a text's vector depends on nothing else."""
+        return {**super().vector_identity(), "backend": "fake"}
 
     def embed_batch(self, texts: Sequence[str], kind: "Kind") -> "NDArray[np.float32]":
         """One request; see :meth:`Embedder.embed_batch`."""

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from embedstack.models import ModelInfo
 
-__all__ = ["check_vectors"]
+__all__ = ["are_valid", "check_vectors"]
 
 # A unit vector that went through bfloat16 or a decimal text is still this close to length 1.
 _NORM_TOLERANCE = 1e-2
@@ -39,12 +39,29 @@ def check_vectors(vectors: "NDArray[np.float32]", info: "ModelInfo", count: int)
             f"The endpoint gives vectors of {vectors.shape[1]} dimensions; {info.model_id} has "
             f"{info.dimensions}. Another model is deployed than the one that was configured."
         )
-    finite = np.isfinite(vectors).all(axis=1)
+    finite = _finite(vectors)
     if not finite.all():
         index = int(np.argmin(finite))
         raise NonFiniteVector("The vector holds NaN or infinity.", index=index)
-    if info.normalized:
-        off = np.abs(np.linalg.norm(vectors, axis=1) - 1)
-        if off.max() > _NORM_TOLERANCE:
-            index = int(np.argmax(off))
-            raise NonFiniteVector("The vector has not the unit length it should have.", index=index)
+    has_length = _has_length(vectors, info)
+    if not has_length.all():
+        index = int(np.argmin(has_length))
+        raise NonFiniteVector("The vector has not the unit length it should have.", index=index)
+
+
+def are_valid(vectors: "NDArray[np.float32]", info: "ModelInfo") -> "NDArray[np.bool_]":
+    """Whether each vector is one that the model can give: bool (texts,) for vectors (texts, dimensions)."""
+    valid: NDArray[np.bool_] = _finite(vectors) & _has_length(vectors, info)
+    return valid
+
+
+def _finite(vectors: "NDArray[np.float32]") -> "NDArray[np.bool_]":
+    finite: NDArray[np.bool_] = np.asarray(np.isfinite(vectors).all(axis=1))
+    return finite
+
+
+def _has_length(vectors: "NDArray[np.float32]", info: "ModelInfo") -> "NDArray[np.bool_]":
+    if not info.normalized:
+        return np.ones(len(vectors), np.bool_)
+    right: NDArray[np.bool_] = np.abs(np.linalg.norm(vectors, axis=1) - 1) <= _NORM_TOLERANCE
+    return right

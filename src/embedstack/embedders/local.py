@@ -3,7 +3,8 @@
 With ``embedstack[torch]`` also on a GPU, and of architectures that the encoder does not compute itself.
 """
 
-from collections.abc import Sequence
+import stat
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -69,11 +70,22 @@ class LocalEmbedder(Embedder):
             )
         self._truncate = truncate
         options: dict[str, Any] = {"model_id": model.model_id}
-        device = device or settings.st_device
-        if device != "cpu":
-            options |= {"device": device, "batch_size": settings.st_batch_size}
+        self._device = device or settings.st_device
+        if self._device != "cpu":
+            options |= {"device": self._device, "batch_size": settings.st_batch_size}
+        self._folder = found.absolute()
         # Its threads do not exist in a child, which loads the model again; finalizing it would wait for them.
-        self._encoder = PerProcess(partial(_load, found.absolute(), model, options), discard=keep_forever)
+        self._encoder = PerProcess(partial(_load, self._folder, model, options), discard=keep_forever)
+
+    def vector_identity(self) -> Mapping[str, Any]:
+        """The model in these files on this device, and whether it truncates."""
+        return {
+            **super().vector_identity(),
+            "backend": "local",
+            "files": _files(self._folder),
+            "device": self._device,
+            "truncate": self._truncate,
+        }
 
     def embed_batch(self, texts: Sequence[str], kind: "Kind") -> "NDArray[np.float32]":
         """One pass of the model; see :meth:`Embedder.embed_batch`."""
@@ -124,3 +136,13 @@ def _load(folder: Path, info: "ModelInfo", options: dict[str, Any]) -> "Encoder"
     if identity is not None:
         identity.require(info, f"The folder {folder}")
     return Encoder.load(folder, **options)
+
+
+def _files(folder: Path) -> list[tuple[str, int, int]]:
+    """Name, bytes and modification time (ns) of a model's files: reading gigabytes of weights would take too long."""
+    files = []
+    for path in sorted(folder.rglob("*")):
+        status = path.stat()
+        if stat.S_ISREG(status.st_mode):
+            files.append((path.relative_to(folder).as_posix(), status.st_size, status.st_mtime_ns))
+    return files

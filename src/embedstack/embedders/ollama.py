@@ -1,7 +1,7 @@
 """An Ollama server as an :class:`Embedder`: ``POST /api/embed``."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -79,6 +79,16 @@ class OllamaEmbedder(Embedder):
     def request_bytes(self, text: str) -> int:
         """Bytes of the text and its comma as JSON."""
         return len(json.dumps(text, ensure_ascii=False).encode("utf-8")) + 2
+
+    def vector_identity(self) -> Mapping[str, Any]:
+        """The model of that name on that server, and whether it truncates."""
+        return {
+            **super().vector_identity(),
+            "backend": "ollama",
+            "address": self._url,
+            "name": self._name,
+            "truncate": self._truncate,
+        }
 
     def embed_batch(self, texts: Sequence[str], kind: "Kind") -> "NDArray[np.float32]":
         """One ``/api/embed``; see :meth:`Embedder.embed_batch`."""

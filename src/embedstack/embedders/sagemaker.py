@@ -117,6 +117,18 @@ class SageMakerEmbedder(Embedder):
         """Leave retries to a wrapper."""
         self._client.hand_over_retries()
 
+    def vector_identity(self) -> Mapping[str, Any]:
+        """The model as this endpoint, variant or component serves it, and how its answer becomes a vector."""
+        return {
+            **super().vector_identity(),
+            "backend": "sagemaker",
+            "address": self._client.endpoint_url,
+            "endpoint": self.endpoint,
+            "routing": self._routing,
+            "truncate": self.truncate,
+            "client_pooling": self._client_pooling,
+        }
+
     def embed_batch(self, texts: Sequence[str], kind: "Kind") -> "NDArray[np.float32]":
         """One ``InvokeEndpoint``; see :meth:`Embedder.embed_batch`."""
         del kind  # its prompt is part of the texts

@@ -1,6 +1,5 @@
 """Late chunking: vectors for parts of a text, each computed with the whole text in view."""
 
-from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -8,6 +7,7 @@ import numpy as np
 
 from embedstack.embedders.core import BatchEmbedder, Context, Kind
 from embedstack.embedders.engine import run
+from embedstack.embedders.source import paced
 from embedstack.errors import ConfigurationError, CountMismatch
 
 if TYPE_CHECKING:
@@ -62,26 +62,23 @@ class SpanEmbedder(BatchEmbedder):
             EmbedStackError: As ``embed``; the texts before the failing batch have been yielded.
         """
         self._require_mean_pooling()
-        prompted = len(self.prompts.get(kind, "") + (self.prompts[context] if context else ""))
-        waiting: deque[tuple[Span, ...]] = deque()
+        prompted = len(self._prompt(kind, context))
+        spans_of: dict[int, tuple[Span, ...]] = {}
 
         def read() -> Iterator[str]:
-            for text, spans in texts:
-                waiting.append(tuple((start + prompted, end + prompted) for start, end in spans))
+            for index, (text, spans) in enumerate(texts):
+                spans_of[index] = tuple((start + prompted, end + prompted) for start, end in spans)
                 yield text
 
-        def batches() -> "Iterator[tuple[Batch, list[tuple[Span, ...]]]]":
-            for batch in self._batcher(kind, context, collect=False).split(read()):
-                yield batch, [waiting.popleft() for _ in batch.texts]
+        def request(batch: "Batch") -> "list[Vectors]":
+            return self.request_spans(batch.texts, [spans_of.pop(index) for index in batch.indices], kind)
 
-        for answer in run(
-            batches(),
-            lambda batch: self.request_spans(batch[0].texts, batch[1], kind),
-            self._pool.get,
-            self._new_call(),
-            self._look_ahead,
-        ):
-            yield from answer
+        answers = run(
+            paced(read()), self._batcher(kind, context, collect=False), request, self._pool.get, self._new_call(),
+            self.look_ahead,
+        )  # fmt: skip
+        for answer in answers:
+            yield from answer or ()
 
     def embed_span_batch(self, texts: Sequence[str], spans: Sequence[Sequence[Span]], kind: Kind) -> "list[Vectors]":
         """One request: for each text its spans' vectors (spans, dimensions), as the backend gave them.

@@ -1,7 +1,7 @@
 """An embedder around another one, which is what retries, limits and caches are."""
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from embedstack.embedders.base import Embedder
 from embedstack.embedders.batching import Limits
@@ -33,6 +33,10 @@ class Wrapper(Embedder):
         self.sizer = inner.sizer
         self.meters = inner.meters
         self.envelope_bytes = inner.envelope_bytes  # type: ignore[misc]  # the inner one's, whatever class it has
+
+    def vector_identity(self) -> Mapping[str, Any]:
+        """The wrapped embedder's; a wrapper that changes vectors adds how."""
+        return self.inner.vector_identity()
 
     def request_bytes(self, text: str) -> int:
         """Bytes that the text takes in a request of the wrapped embedder."""

@@ -1,16 +1,18 @@
 """A call ends in time, with or without vectors."""
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from embedstack.clock import Clock, SystemClock
 from embedstack.embedders.call import Call
 from embedstack.embedders.wrapper import Wrapper
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterable, Generator, Iterable
+
     from embedstack.embedders.base import Embedder
     from embedstack.embedders.batching import Batch
-    from embedstack.embedders.core import Kind
+    from embedstack.embedders.core import Context, Kind
     from embedstack.embedders.outcome import Part
 
 __all__ = ["DeadlineEmbedder"]
@@ -37,6 +39,18 @@ class DeadlineEmbedder(Wrapper):
     def run_batch(self, batch: "Batch", kind: "Kind", *, collect: bool) -> "Part":
         """As the wrapped embedder does it."""
         return self.inner.run_batch(batch, kind, collect=collect)
+
+    def run_stream(
+        self, texts: "Iterable[Any]", kind: "Kind", context: "Context | None", *, collect: bool, call: Call
+    ) -> "Generator[Part]":
+        """As the wrapped embedder does it, in time."""
+        return self.inner.run_stream(texts, kind, context, collect=collect, call=call)
+
+    def arun_stream(
+        self, texts: "AsyncIterable[Any]", kind: "Kind", context: "Context | None", *, collect: bool, call: Call
+    ) -> "AsyncGenerator[Part]":
+        """As :meth:`run_stream`."""
+        return self.inner.arun_stream(texts, kind, context, collect=collect, call=call)
 
     def _new_call(self) -> Call:
         return Call.current().until(self._seconds, self._clock)

@@ -1,8 +1,8 @@
 """Another backend of the same model takes over when the first fails."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from embedstack.embedders.wrapper import Wrapper
 from embedstack.errors import BudgetExceeded, CircuitOpen, ConfigurationError, EndpointError
@@ -49,6 +49,10 @@ class FallbackEmbedder(Wrapper):
         self._chain = chain
         self.meters = tuple(meter for embedder in chain for meter in embedder.meters)
         self.envelope_bytes = max(embedder.envelope_bytes for embedder in chain)  # type: ignore[misc]  # of all
+
+    def vector_identity(self) -> Mapping[str, Any]:
+        """All of theirs, since any of them may give a vector."""
+        return {"any_of": [embedder.vector_identity() for embedder in self._chain]}
 
     def request_bytes(self, text: str) -> int:
         """Bytes of the text where it takes most."""

@@ -1,0 +1,180 @@
+"""What a damaged cache file does to vectors: nothing. Damages rows, disks and whole files, and counts wrong vectors.
+
+    python benchmarks/cache_faults.py                        # 10,000 rows of each kind, 500 files
+    python benchmarks/cache_faults.py --rows 500 --files 50
+
+A row or a file that is damaged has to be a cache miss: 0 wrong vectors, 0 failed calls, at most one warning for a file.
+The full disk is a file system of 1 MB where this process may mount one, a limit on the size of files otherwise.
+"""
+
+import argparse
+import base64
+import logging
+import random
+import resource
+import sqlite3
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+
+from embedstack.cache import CachedEmbedder, SqliteCache
+from embedstack.embedders import FakeEmbedder
+from embedstack.embedders.fake import FAKE_MODEL, fake_vector
+
+KEY = base64.b64encode(bytes(range(32))).decode()
+ROTATED_BYTES = 4
+
+
+class Warnings(logging.Handler):
+    """Counts warnings."""
+
+    count = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.count += record.levelno >= logging.WARNING
+
+
+def bits(blob: bytes, draw: random.Random, count: int = 1) -> bytes:
+    """So many bits flipped."""
+    changed = bytearray(blob)
+    for position in draw.sample(range(8 * len(blob)), count):
+        changed[position // 8] ^= 1 << position % 8
+    return bytes(changed)
+
+
+def signs(blob: bytes, draw: random.Random) -> bytes:
+    """Two components with the other sign: the norm stays the same."""
+    changed = bytearray(blob)
+    for component in draw.sample(range(FAKE_MODEL.dimensions), 2):
+        changed[len(blob) - 4 * component - 1] ^= 0x80
+    return bytes(changed)
+
+
+DAMAGES: dict[str, Callable[[bytes, random.Random], bytes]] = {
+    "one bit flipped": bits,
+    "eight bits flipped": lambda blob, draw: bits(blob, draw, 8),
+    "two signs changed": signs,
+    "truncated": lambda blob, draw: blob[: draw.randrange(len(blob))],
+    "rotated by a component": lambda blob, draw: blob[ROTATED_BYTES:] + blob[:ROTATED_BYTES],
+    "bytes of zero": lambda blob, draw: bytes(len(blob)),
+}
+
+
+def wrong(vectors: np.ndarray, texts: list[str]) -> int:
+    """Vectors that are not their texts'."""
+    expected = np.stack([fake_vector(text, FAKE_MODEL.dimensions) for text in texts])
+    return int((vectors != expected).any(axis=1).sum())
+
+
+def embed(file: Path, key: str | None, texts: list[str]) -> tuple[int, int]:
+    """Wrong vectors, and cache hits, of an embedder with this file."""
+    with CachedEmbedder(FakeEmbedder(), SqliteCache(file, key=key)) as embedder:
+        return wrong(embedder.embed(texts), texts), embedder.stats().cache_hits
+
+
+def measure_rows(folder: Path, key: str | None, count: int) -> None:
+    """Damage every row of a file, in each way."""
+    texts = [f"text {number}" for number in range(count)]
+    draw = random.Random(0)
+    for what in (*DAMAGES, "swapped with another row"):
+        file = folder / f"{what}-{key is None}.db"
+        embed(file, key, texts)
+        with closing(sqlite3.connect(file)) as connection, connection:
+            rows = connection.execute("SELECT name, vector FROM vectors").fetchall()
+            blobs = [blob for _, blob in rows]
+            others = blobs[1:] + blobs[:1] if what not in DAMAGES else [DAMAGES[what](blob, draw) for blob in blobs]
+            changed = [(blob, name) for (name, _), blob in zip(rows, others, strict=True)]
+            connection.executemany("UPDATE vectors SET vector = ? WHERE name = ?", changed)
+        bad, hits = embed(file, key, texts)
+        _, repaired = embed(file, key, texts)
+        name = "encrypted" if key else "plain"
+        print(f"{name}: {len(changed):,} rows, {what}: {bad} wrong vectors, {hits} hits; then {repaired:,} hits")
+
+
+def measure_files(folder: Path, key: str | None, count: int) -> None:
+    """Overwrite bytes at random places of a file, every fourth time in its header, and cut some off."""
+    texts = [f"text {number}" for number in range(300)]
+    whole = folder / f"whole-{key is None}.db"
+    embed(whole, key, texts)
+    content = whole.read_bytes()
+    counter = Warnings()
+    logging.getLogger("embedstack").addHandler(counter)
+    bad = failed = most = hits = 0
+    for number in range(count):
+        draw = random.Random(number)
+        damaged = bytearray(content)
+        for _ in range(draw.choice((1, 5, 50))):
+            length = draw.choice((1, 8, 64, 1024))
+            start = draw.randrange(100 if number % 4 == 0 else len(damaged))
+            damaged[start : start + length] = draw.randbytes(min(length, len(damaged) - start))
+        if number % 10 == 1:
+            del damaged[draw.randrange(len(damaged)) :]
+        file = folder / f"damaged-{number}-{key is None}.db"
+        file.write_bytes(damaged)
+        before = counter.count
+        for _ in range(2):
+            try:
+                found = embed(file, key, texts)
+                bad, hits = bad + found[0], hits + found[1]
+            except Exception as error:  # noqa: BLE001 - what must not happen
+                failed += 1
+                print(f"  file {number}: {type(error).__name__}: {error}")
+        most = max(most, counter.count - before)
+        file.unlink()
+    logging.getLogger("embedstack").removeHandler(counter)
+    name = "encrypted" if key else "plain"
+    print(
+        f"{name}: {count} damaged files: {bad} wrong vectors, {failed} failed calls, at most {most} warnings for a file, "
+        f"{counter.count} in all, {hits:,} of {2 * count * len(texts):,} texts were hits"
+    )
+
+
+def measure_full_disk(folder: Path, key: str | None) -> None:
+    """Fill a disk by what the cache keeps."""
+    counter = Warnings()
+    logging.getLogger("embedstack").addHandler(counter)
+    disk = folder / f"disk-{key is None}"
+    disk.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", disk]
+    is_mounted = subprocess.run(command, capture_output=True, check=False).returncode == 0
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    if not is_mounted:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, limits[1]))
+    try:
+        with CachedEmbedder(FakeEmbedder(), SqliteCache(disk / "cache.db", key=key)) as embedder:
+            bad = 0
+            for start in range(0, 40_000, 1000):
+                texts = [f"text {number}" for number in range(start, start + 1000)]
+                bad += wrong(embedder.embed(texts), texts)
+            bad += wrong(embedder.embed(["text 1"]), ["text 1"])
+            hits = embedder.stats().cache_hits
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        if is_mounted:
+            subprocess.run(["umount", disk], check=True)
+    logging.getLogger("embedstack").removeHandler(counter)
+    name, how = "encrypted" if key else "plain", "a full file system" if is_mounted else "a limit on the size of files"
+    print(f"{name}: {how}: {bad} wrong vectors, {counter.count} warnings, {hits} hit of the text kept first")
+
+
+def main() -> None:
+    """Measure everything, in the clear and encrypted."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=10_000, help="rows to damage in each way (default: %(default)s)")
+    parser.add_argument("--files", type=int, default=500, help="files to damage (default: %(default)s)")
+    arguments = parser.parse_args()
+    logging.getLogger("embedstack").propagate = False
+    for key in (None, KEY):
+        with tempfile.TemporaryDirectory() as folder:
+            measure_rows(Path(folder), key, arguments.rows)
+            measure_files(Path(folder), key, arguments.files)
+            measure_full_disk(Path(folder), key)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
