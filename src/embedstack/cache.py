@@ -122,7 +122,7 @@ class CachedEmbedder(Wrapper):
         variables = call.context()
 
         async def look_up(keys: "Sequence[bytes]") -> "dict[bytes, Vector]":
-            return await loop.run_in_executor(self._threads(), variables.copy().run, self.look_up, keys)
+            return await loop.run_in_executor(self._pool.get(), variables.copy().run, self.look_up, keys)
 
         blocks = _asplit(texts, self._block_batcher(kind, context, collect=collect))
         async with aclosing(blocks), aclosing(flow.aread(blocks, look_up)) as misses:
@@ -192,7 +192,7 @@ class CachedEmbedder(Wrapper):
         return {key: vector for (key, vector), is_valid in zip(fitting.items(), valid, strict=True) if is_valid}
 
     def _inner_threads(self) -> Any:
-        return self.inner._threads()  # noqa: SLF001 - requests run where they would without a cache
+        return self.inner._pool.get()  # noqa: SLF001 - requests run where they would without a cache
 
     def _inner_call(self, call: Call) -> Call:
         return call.context().run(self.inner._new_call)  # noqa: SLF001 - the wrapped embedder may have a deadline
