@@ -21,7 +21,7 @@ from embedstack.stores.database_secret import read_database_secret
 
 ENDPOINTS = ("own", "tei")
 TEXT = "the password is Rumpelstiltskin"
-TOKEN = "a-session-token-that-nobody-may-see"
+TOKEN = "a-session-token-that-nobody-may-see"  # noqa: S105 - made up
 
 
 @pytest.fixture

@@ -18,8 +18,7 @@ def test_postgres_client_logs_nothing_confidential(database_url, caplog):
     caplog.set_level(logging.DEBUG)
     parts = urlsplit(database_url)
     # Ignored where the server trusts whoever connects.
-    host = parts.netloc.rpartition("@")[2]
-    url = parts._replace(netloc=f"postgres:veryprivate@{host}").geturl()
+    url = parts._replace(netloc=f"{parts.username}:veryprivate@{parts.netloc.rpartition('@')[2]}").geturl()
     vector = np.random.default_rng(1).normal(size=8).astype(np.float32)
     vector /= np.linalg.norm(vector)
     with PgVectorStore(url) as store:
@@ -27,7 +26,7 @@ def test_postgres_client_logs_nothing_confidential(database_url, caplog):
         opened.upsert([Record("r", TEXT, vector, {"secret": "Rumpelstiltskin"})])
         assert opened.search(vector, k=1)[0].record.text == TEXT
         store.drop("logs")
-    wrong = parts._replace(netloc=f"nobody:veryprivate@{host}", path="/nowhere").geturl()
+    wrong = url.replace(f"{parts.username}:", "nobody:", 1)
     with pytest.raises(EmbedStackError) as caught, PgVectorStore(wrong) as store:
         store.open(collection("logs"))
     logged = "\n".join([*(record.getMessage() for record in caplog.records), str(caught.value)])
