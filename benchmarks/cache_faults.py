@@ -14,7 +14,6 @@ import random
 import resource
 import sqlite3
 import subprocess
-import sys
 import tempfile
 from collections.abc import Callable
 from contextlib import closing
@@ -139,7 +138,7 @@ def measure_full_disk(folder: Path, key: str | None) -> None:
     logging.getLogger("embedstack").addHandler(counter)
     disk = folder / f"disk-{key is None}"
     disk.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", disk]
+    command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)]
     is_mounted = subprocess.run(command, capture_output=True, check=False).returncode == 0
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     if not is_mounted:
@@ -176,4 +175,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -11,13 +11,14 @@ import asyncio
 import itertools
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from embedstack.cache import Cache, CachedEmbedder, MemoryCache, SqliteCache
-from embedstack.embedders import Embedder, Limits
+from embedstack.embedders import Embedder, Kind, Limits
 from embedstack.models import ModelInfo
 
 MODEL = ModelInfo("benchmark/stand-in", dimensions=384, max_tokens=512, pooling="mean")
@@ -31,7 +32,7 @@ class StandIn(Embedder):
     def __init__(self) -> None:
         super().__init__(MODEL, LIMITS)
 
-    def embed_batch(self, texts, kind):
+    def embed_batch(self, texts: Sequence[str], kind: Kind) -> NDArray[np.float32]:
         del kind
         time.sleep(SECONDS)
         return np.eye(1, MODEL.dimensions, dtype=np.float32).repeat(len(texts), axis=0)

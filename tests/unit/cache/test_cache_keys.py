@@ -4,6 +4,7 @@ import functools
 import inspect
 import os
 from dataclasses import fields, replace
+from typing import Any
 
 import boto3
 import numpy as np
@@ -135,11 +136,11 @@ def test_local_model_is_told_by_its_files(folders):
     assert identity() != first, "other weights may have come in the same place"
 
 
-CHANGES = {
+CHANGES: dict[str, Any] = {
     "model_id": "org/other", "dimensions": 4, "max_tokens": 65, "pooling": "cls", "normalized": False,
     "revision": "0123abc", "shortened_from": 16,
 }  # fmt: skip
-NEUTRAL = {"prompts": {"query": "part of the text: "}, "matryoshka_dimensions": ()}
+NEUTRAL: dict[str, Any] = {"prompts": {"query": "part of the text: "}, "matryoshka_dimensions": ()}
 
 
 def test_every_fact_of_a_model_is_in_the_key_or_cannot_change_a_vector():
@@ -234,6 +235,7 @@ def test_truncation_setting_does_not_share_a_file(monkeypatch, tmp_path):
     keys = set()
     for truncate in (False, True):
         with load_embedder(SETTINGS, embedding_truncate=truncate, embedstack_cache_file=tmp_path / "c.db") as embedder:
+            assert isinstance(embedder, CachedEmbedder)
             keys.add(embedder.key("text", "document"))
     assert len(keys) == 2
 

@@ -141,7 +141,7 @@ def test_async_source_gets_a_vector_before_its_next_text(wrap):
     """A conversation: the source gives its next text only when it has the vector of the last."""
 
     async def converse():
-        answered = asyncio.Queue()
+        answered: asyncio.Queue[None] = asyncio.Queue()
 
         async def source():
             for number in range(10):
@@ -162,7 +162,7 @@ def test_async_source_gets_a_vector_before_its_next_text(wrap):
 
 def test_sync_source_gets_a_vector_with_its_next_text(wrap):
     """A source that blocks for a while is answered one text later."""
-    seen = queue.SimpleQueue()
+    seen: queue.SimpleQueue[int] = queue.SimpleQueue()
 
     def source():
         for number in range(4):
