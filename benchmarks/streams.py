@@ -3,7 +3,7 @@
     python benchmarks/streams.py                 # some seconds
     python benchmarks/streams.py --texts 200000
 
-The backend answers every request after 20 ms, 16 at once, 32 texts each; it computes nothing.
+The backend answers every request after 50 ms, 16 at once, 32 texts each; it computes nothing.
 """
 
 import argparse
@@ -11,17 +11,18 @@ import asyncio
 import itertools
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from embedstack.cache import Cache, CachedEmbedder, MemoryCache, SqliteCache
-from embedstack.embedders import Embedder, Limits
+from embedstack.embedders import Embedder, Kind, Limits
 from embedstack.models import ModelInfo
 
 MODEL = ModelInfo("benchmark/stand-in", dimensions=384, max_tokens=512, pooling="mean")
-SECONDS = 0.02
+SECONDS = 0.05
 LIMITS = Limits(max_items=32, concurrency=16)
 
 
@@ -31,7 +32,7 @@ class StandIn(Embedder):
     def __init__(self) -> None:
         super().__init__(MODEL, LIMITS)
 
-    def embed_batch(self, texts, kind):
+    def embed_batch(self, texts: Sequence[str], kind: Kind) -> NDArray[np.float32]:
         del kind
         time.sleep(SECONDS)
         return np.eye(1, MODEL.dimensions, dtype=np.float32).repeat(len(texts), axis=0)
@@ -44,7 +45,7 @@ def texts(numbers: Iterator[int], taken: list[int]) -> Iterator[str]:
 
 
 def by_sync(embedder: Embedder, count: int, step: int) -> tuple[int, float, float]:
-    """Texts that were read before the first vector, texts per second, and microseconds of processor time per text."""
+    """Texts read before the first vector, texts per second, and microseconds of processor time per text."""
     taken, first = [0], 0
     started, used = time.perf_counter(), time.process_time()
     for _ in embedder.embed_stream(texts(iter(range(0, count * step, step)), taken)):

@@ -5,6 +5,7 @@ import hashlib
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing, closing
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
@@ -74,10 +75,11 @@ class CachedEmbedder(Wrapper):
             inner: Embeds what is in none of them.
             caches: Looked up in this order; a hit is put into those before it. A :class:`MemoryCache` otherwise.
         """
-        super().__init__(inner)
-        self._caches = tuple(
-            _FailSafe(cache, FailureGuard(f"The cache {type(cache).__name__}")) for cache in caches or (MemoryCache(),)
-        )
+        caches = caches or (MemoryCache(),)
+        # Threads that write to a file while as many requests as ever are in flight; `inner` limits those.
+        writers = 0 if all(isinstance(cache, MemoryCache) for cache in caches) else (inner.limits.concurrency + 1) // 2
+        super().__init__(inner, replace(inner.limits, concurrency=inner.limits.concurrency + writers))
+        self._caches = tuple(_FailSafe(cache, FailureGuard(f"The cache {type(cache).__name__}")) for cache in caches)
         identity = inner.vector_identity()
         # Texts are hashed behind 32 bytes, so that no text can pass for another one's beginning.
         self._prefixes = {kind: hashlib.sha256(identity_digest(identity, kind)) for kind in ("query", "document")}
@@ -91,7 +93,7 @@ class CachedEmbedder(Wrapper):
         """Look texts up, embed those that are missing, keep them."""
         flow = _Flow(self, kind, collect=True)
         parts = run(
-            flow.read([batch]), self._miss_batcher(), flow.embed, self._inner_threads, self._inner_call(Call.current()),
+            flow.read([batch]), self._miss_batcher(), flow.embed, self._pool.get, self._inner_call(Call.current()),
             self.look_ahead,
         )  # fmt: skip
         (whole,) = [block for part in parts for block in flow.take(part)]
@@ -106,7 +108,7 @@ class CachedEmbedder(Wrapper):
         flow = _Flow(self, kind, collect=collect)
         blocks = _split(paced(texts), self._block_batcher(kind, context, collect=collect))
         parts = run(
-            flow.read(blocks), self._miss_batcher(), flow.embed, self._inner_threads, self._inner_call(call),
+            flow.read(blocks), self._miss_batcher(), flow.embed, self._pool.get, self._inner_call(call),
             self.look_ahead,
         )  # fmt: skip
         with closing(parts):
@@ -122,12 +124,12 @@ class CachedEmbedder(Wrapper):
         variables = call.context()
 
         async def look_up(keys: "Sequence[bytes]") -> "dict[bytes, Vector]":
-            return await loop.run_in_executor(self._pool.get(), variables.copy().run, self.look_up, keys)
+            return await loop.run_in_executor(self._lookup_threads(), variables.copy().run, self.look_up, keys)
 
         blocks = _asplit(texts, self._block_batcher(kind, context, collect=collect))
         async with aclosing(blocks), aclosing(flow.aread(blocks, look_up)) as misses:
             parts = arun(
-                misses, self._miss_batcher(), flow.embed, self._inner_threads, self._inner_call(call), self.look_ahead
+                misses, self._miss_batcher(), flow.embed, self._pool.get, self._inner_call(call), self.look_ahead
             )
             async with aclosing(parts):
                 async for part in parts:
@@ -191,8 +193,8 @@ class CachedEmbedder(Wrapper):
             return fitting
         return {key: vector for (key, vector), is_valid in zip(fitting.items(), valid, strict=True) if is_valid}
 
-    def _inner_threads(self) -> Any:
-        return self.inner._pool.get()  # noqa: SLF001 - requests run where they would without a cache
+    def _lookup_threads(self) -> Any:
+        return self.inner._pool.get()  # noqa: SLF001 - idle here, and not behind cache misses that wait
 
     def _inner_call(self, call: Call) -> Call:
         return call.context().run(self.inner._new_call)  # noqa: SLF001 - the wrapped embedder may have a deadline

@@ -422,7 +422,8 @@ def _describe(error: Exception) -> str:
     """What is wrong and what to do."""
     match error:
         case _UnusableFile() | EmbedStackError():
-            return str(error)
+            # Without a request's id, which would make every warning another one.
+            return str(error.args[0])
         case sqlite3.Error():
             return _CAUSES.get(_primary_code(error) or -1, _DAMAGED)
         case OSError():
