@@ -175,6 +175,10 @@ def _rows_in(value: Any, dimensions: int, index: Any = None) -> Iterator[tuple[A
                 yield index, np.frombuffer(base64.b64decode(value, validate=True), "<f4")
 
 
+def _integer(digits: str) -> int | float:
+    return int(digits) if len(digits) < 20 else float(digits)
+
+
 def _again(count: int, dimensions: int) -> Callable[[bytes], Any]:
     """A second reading, simple and without checks."""
 
@@ -182,7 +186,7 @@ def _again(count: int, dimensions: int) -> Callable[[bytes], Any]:
         if body.startswith(b"\x93NUMPY"):
             array = np.load(io.BytesIO(body), allow_pickle=False)
             return np.asarray(array, np.float32).reshape(count, dimensions)
-        rows = list(_rows_in(json.loads(body), dimensions))
+        rows = list(_rows_in(json.loads(body, parse_int=_integer), dimensions))
         if all(isinstance(index, int) for index, _ in rows):
             rows.sort(key=lambda row: row[0])
         return np.asarray([row for _, row in rows], np.float32)

@@ -143,7 +143,7 @@ def _describe_model(client: Any, name: str) -> tuple[dict[str, Any], dict[str, s
 
 
 def _require_same_model(endpoint: str, first: ModelIdentity | None, other: ModelIdentity | None) -> None:
-    if first and other and str(first) != str(other):
+    if first and other and not first.matches(other):
         raise ModelMismatch(
             f"{endpoint} answers by {first} or by {other}, whichever variant gets a request: their vectors cannot be "
             "compared. Set the weight of all but one variant to 0, and call these by their names."

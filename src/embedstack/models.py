@@ -78,11 +78,16 @@ class ModelIdentity:
     def __str__(self) -> str:
         return f"{self.model_id}@{self.revision}" if self.revision else self.model_id
 
-    def matches(self, info: "ModelInfo") -> bool:
-        """Whether this may be the model that is expected. A revision that one side does not know is not compared."""
-        if self.model_id.casefold() != info.model_id.casefold():
+    @classmethod
+    def of(cls, info: "ModelInfo") -> Self:
+        """The model that is expected."""
+        return cls(info.model_id, info.revision)
+
+    def matches(self, other: "ModelIdentity") -> bool:
+        """Whether both may be the same model. A revision that one side does not know is not compared."""
+        if self.model_id.casefold() != other.model_id.casefold():
             return False
-        return self.revision is None or info.revision is None or _may_be_same(self.revision, info.revision)
+        return self.revision is None or other.revision is None or _may_be_same(self.revision, other.revision)
 
     def require(self, info: "ModelInfo", source: str) -> None:
         """See that this is the model that is expected.
@@ -94,8 +99,8 @@ class ModelIdentity:
         Raises:
             ModelMismatch: It is another one; the message names both.
         """
-        if not self.matches(info):
-            expected = ModelIdentity(info.model_id, info.revision)
+        expected = ModelIdentity.of(info)
+        if not self.matches(expected):
             raise ModelMismatch(
                 f"{source} serves {str(self)[:_SHOWN_CHARACTERS]}, and {expected} is configured: their vectors cannot "
                 "be compared. Set ST_MODEL_NAME and ST_MODEL_REVISION to the served model (`terraform output -raw "

@@ -30,7 +30,7 @@ def info(model_id=MODEL, revision=None):
     ],
 )
 def test_identity_matches_the_expected_model(served, expected, same):
-    assert served.matches(expected) is same
+    assert served.matches(ModelIdentity.of(expected)) is same
     if same:
         served.require(expected, "Endpoint e")
     else:

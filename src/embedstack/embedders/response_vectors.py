@@ -45,6 +45,8 @@ _BYTES_PER_REQUEST_BYTE = 6
 _NPY_ENTRY = re.compile(rb"'(\w+)'\s*:\s*('[^']*'|True|False|\([\d, ]*\))")
 _NPY_HEADER = re.compile(rb"\{\s*" + rb"(?:'\w+'\s*:\s*(?:'[^']*'|True|False|\([\d, ]*\))\s*,?\s*){3}" + rb"\}\s*")
 _NPY_FLOAT = re.compile(rb"'([<>])f([248])'")
+_NPY_LENGTH = re.compile(rb"0|[1-9]\d{0,8}")
+_NPY_VERSIONS = (b"\x01\x00", b"\x02\x00", b"\x03\x00")
 _NPY_HEADER_BYTES = 4096
 _SHOWN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,39}")
 _SHOWN_NAMES = 5
@@ -172,7 +174,7 @@ def read_npy(content: bytes, count: int, source: str) -> "Vectors":
         raise IntegrityError(f"{source} sent an array that is not of float16, float32 or float64.")
     lengths = [part.strip() for part in entries[b"shape"].strip(b"()").split(b",")]
     lengths = lengths[:-1] if lengths[-1] == b"" else lengths
-    if not all(length.isdigit() and len(length) <= 9 for length in lengths):
+    if not all(_NPY_LENGTH.fullmatch(length) for length in lengths):
         raise IntegrityError(f"{source} sent an array whose shape cannot be read.")
     shape = tuple(map(int, lengths))
     expected = math.prod(shape) * int(kind[2])
@@ -193,12 +195,12 @@ def read_npy(content: bytes, count: int, source: str) -> "Vectors":
 
 def _split_npy(content: bytes, source: str) -> tuple[bytes, memoryview]:
     """Header and data (https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html)."""
-    version = content[6:7]
-    start = 10 if version == b"\x01" else 12
+    version = content[6:8]
+    start = 10 if version == _NPY_VERSIONS[0] else 12
     length = int.from_bytes(content[8:start], "little")
     if len(content) < start or (len(content) < start + length <= start + _NPY_HEADER_BYTES):
         raise EndpointUnavailable(f"{source} sent an array that is cut off. Send the request again.")
-    if version not in (b"\x01", b"\x02", b"\x03") or length > _NPY_HEADER_BYTES:
+    if version not in _NPY_VERSIONS or length > _NPY_HEADER_BYTES:
         raise IntegrityError(f"{source} sent an array whose header cannot be read.")
     return content[start : start + length], memoryview(content)[start + length :]
 

@@ -124,13 +124,12 @@ class EndpointChecks:
         return "passed", f"answered after {self._report.cold_start_seconds:.2f} s", ""
 
     def _model(self) -> Finding:
-        info = self._embedder.info
-        expected = str(ModelIdentity(info.model_id, info.revision))
+        expected = ModelIdentity.of(self._embedder.info)
         # What its responses say is said by the model itself.
         served = self._embedder.served_model or self._deployment.identity
         if served is None:
             return "skipped", f"{expected} is not verified: the endpoint does not say which model it serves", ""
-        return _finding(served.matches(info), str(served), expected)
+        return _finding(served.matches(expected), str(served), str(expected))
 
     def _call(self) -> None:
         self._embedder.embed(["A first call may have to start the container."])

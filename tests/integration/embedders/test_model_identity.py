@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from typing import Any
 
 import boto3
@@ -99,6 +100,32 @@ def test_revisions_are_compared(aws):
     with load_embedder(settings, st_model_revision=OTHER_COMMIT) as other, refused:
         other.embed(["x"])
     assert describe_deployment("pinned", aws.settings).model().revision == COMMIT
+
+
+def test_variants_with_different_models_are_refused(aws):
+    sagemaker = boto3.client("sagemaker")
+    image = sagemaker.describe_model(ModelName="tei")["PrimaryContainer"]["Image"]
+    for name, revision in (("one", COMMIT), ("two", OTHER_COMMIT)):
+        sagemaker.create_model(
+            ModelName=name,
+            ExecutionRoleArn="arn:aws:iam::123456789012:role/any",
+            PrimaryContainer={"Image": image, "Environment": {"HF_MODEL_ID": MINILM, "HF_MODEL_REVISION": revision}},
+        )
+    variants: Any = [
+        {"VariantName": name, "ModelName": name, "InstanceType": "ml.c6i.large", "InitialInstanceCount": 1}
+        for name in ("one", "two")
+    ]
+    sagemaker.create_endpoint_config(EndpointConfigName="mixed", ProductionVariants=variants)
+    sagemaker.create_endpoint(EndpointName="mixed", EndpointConfigName="mixed")
+    sagemaker.get_waiter("endpoint_in_service").wait(EndpointName="mixed", WaiterConfig={"Delay": 1, "MaxAttempts": 60})
+    with pytest.raises(ModelMismatch, match="whichever variant"):
+        describe_deployment("mixed", aws.settings)
+    pinned = replace(known_model(MINILM), revision=COMMIT)
+    with embedder(aws, "mixed", pinned) as either, pytest.raises(ModelMismatch, match=OTHER_COMMIT):
+        either.embed(["x"])
+    with embedder(aws, "mixed", pinned, target_variant="one") as one:
+        assert one.embed(["x"]).shape == (1, 384)
+    sagemaker.delete_endpoint(EndpointName="mixed")
 
 
 @pytest.mark.parametrize(

@@ -186,6 +186,8 @@ DESCRIPTION = b"{'descr': '<f4', 'fortran_order': False, 'shape': (%s), }\n"
         (npy_of(DESCRIPTION % b"-2, 2", bytes(16)), IntegrityError),
         (npy_of(DESCRIPTION % b"1" * 400, bytes(16)), IntegrityError),
         (npy_of(DESCRIPTION % b"2, 1_0", bytes(80)), IntegrityError),
+        (npy_of(DESCRIPTION % b"2, 02", bytes(16)), IntegrityError),
+        (npy_of(DESCRIPTION % b"2, 2", bytes(16), version=b"\x01\x80"), IntegrityError),
         (npy_of(b"{'descr': '|O', 'fortran_order': False, 'shape': (1, 1), }\n", b"cos\nsystem\n."), IntegrityError),
         (npy_of(b"{'descr': '<i4', 'fortran_order': False, 'shape': (1, 1), }\n", bytes(4)), IntegrityError),
         (npy_of(b"{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (1, 1), }\n", bytes(4)), IntegrityError),
