@@ -225,6 +225,11 @@ class Encoder:
         """Where each token that is read of a text stands in it, as code points; (0, 0) for special tokens."""
         return self._tokenizer.offsets(text)
 
+    @property
+    def is_healthy(self) -> bool:
+        """Whether texts can be embedded: False once a worker thread has died, or after :meth:`close`."""
+        return self._scheduler.is_healthy
+
     def close(self) -> None:
         """End the worker threads."""
         self._scheduler.close()

@@ -24,7 +24,7 @@ Precision = Literal["bf16", "fp32", "int8"]
 
 # Texts of one batch share its length, so a batch is bounded by its padded size and not by its count. Throughput was
 # best near this size on two cores: larger batches fall out of the cache, smaller ones pay the call more often.
-_TOKENS_PER_BATCH = 512
+_TOKENS_PER_BATCH = 256
 # For every new shape of a batch OpenVINO compiles kernels, which takes milliseconds and about a megabyte, and for a
 # shape that is not the one before it prepares every node anew. So widths are rounded up to a few, by steps: (largest
 # width, step). Where a step is wide, so is the text: the padding costs about 4 %.
