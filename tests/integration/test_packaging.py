@@ -3,18 +3,18 @@
 import hashlib
 import shutil
 import sys
-import tarfile
 
 import numpy as np
 import pytest
 
+from embedstack.archives import extract_tar_gz
 from embedstack.embedders import SageMakerEmbedder
 from embedstack.errors import ConfigurationError
 from embedstack.golden import golden_texts, golden_vectors
 from embedstack.models import known_model
 from embedstack.serving import packaging
 from embedstack.serving.manifest import Manifest
-from embedstack.serving.packaging import make_package
+from embedstack.serving.packaging import MAX_UNPACKED_BYTES, make_package
 from tests.conftest import MINILM
 from tests.tiny_bert import make_tensors, write_model
 
@@ -39,8 +39,8 @@ def package(minilm_folder, tmp_path_factory):
 
 @pytest.fixture
 def unpacked(package, tmp_path):
-    with tarfile.open(package.path) as archive:
-        archive.extractall(tmp_path, filter="data")
+    with package.path.open("rb") as archive:
+        extract_tar_gz(archive, tmp_path, MAX_UNPACKED_BYTES)
     return tmp_path
 
 

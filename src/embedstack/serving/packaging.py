@@ -21,6 +21,7 @@ from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
 import embedstack
+from embedstack.archives import extract_zip
 from embedstack.errors import ConfigurationError
 from embedstack.golden import golden_texts, golden_vectors
 from embedstack.serving.encoder import PrecisionSetting
@@ -218,9 +219,7 @@ def _stage_code(code: Path, python: str) -> None:
     (code / "inference.py").write_text(_INFERENCE, encoding="utf-8")
     for wheel in _download(python):
         with zipfile.ZipFile(wheel) as archive:
-            for name in archive.namelist():
-                if not _is_dropped(name):
-                    archive.extract(name, vendor)
+            extract_zip(archive, vendor, MAX_UNPACKED_BYTES, lambda name: not _is_dropped(name))
         wheel.unlink()
 
 

@@ -237,8 +237,8 @@ class Scheduler(Generic[OutputT]):
             except BaseException as error:  # noqa: BLE001 - of one caller, and no other's
                 failures.append((row.job, error))
         done = self._finish(batch)
-        for job, error in failures:
-            _settle(job.future, error)
+        for job, failure in failures:
+            _settle(job.future, failure)
         for job in done:
             _settle(job.future)
 

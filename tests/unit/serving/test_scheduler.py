@@ -358,7 +358,7 @@ def test_any_error_of_the_engine_reaches_its_caller(error):
     scheduler.close()
 
 
-class UnreadableRow(list):
+class UnreadableRow(list[int]):
     """A row that cannot be read in a worker, as after a fault of the scheduler itself."""
 
     def __len__(self):
