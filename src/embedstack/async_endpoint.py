@@ -158,8 +158,7 @@ class AsyncEmbedder(Embedder):
 
     def embed_batch(self, texts: Sequence[str], kind: "Kind") -> "NDArray[np.float32]":
         """One ``InvokeEndpointAsync``; see :meth:`Embedder.embed_batch`."""
-        del kind  # its prompt is part of the texts
-        body = request_body(self.info, texts, truncate=self._truncate)
+        body = request_body(self.info, texts, truncate=self._truncate, has_prompt=kind in self.prompts)
         content, content_type = self._endpoint.ask(json_bytes(body))
         self.received()
         return read_answer(content, content_type, pooling=None, normalized=self.info.normalized)

@@ -104,8 +104,7 @@ class SageMakerEmbedder(Embedder):
 
     def embed_batch(self, texts: Sequence[str], kind: "Kind") -> "NDArray[np.float32]":
         """One ``InvokeEndpoint``; see :meth:`Embedder.embed_batch`."""
-        del kind  # its prompt is part of the texts
-        body = json_bytes(self._request(texts))
+        body = json_bytes(self._request(texts, kind))
         if self._gives_arrays is None and self._has_answered:
             content, content_type = self._probe_arrays(body)
         else:
@@ -119,9 +118,8 @@ class SageMakerEmbedder(Embedder):
         self, texts: Sequence[str], spans: "Sequence[Sequence[Span]]", kind: "Kind"
     ) -> "list[NDArray[np.float32]]":
         """One ``InvokeEndpoint`` with spans, for this project's model server; see :meth:`Embedder.embed_spans`."""
-        del kind  # its prompt is part of the texts
         # Not cut: a span in what was cut off would have no vector.
-        body = {**self._request(texts), "truncate": False, "spans": spans, "encoding_format": "base64"}
+        body = {**self._request(texts, kind), "truncate": False, "spans": spans, "encoding_format": "base64"}
         content, _ = self._invoke(json_bytes(body), JSON)
         self.received()
         return read_spans(content, self.endpoint)
@@ -140,8 +138,8 @@ class SageMakerEmbedder(Embedder):
                 f"Endpoint {self.endpoint} answered {len(content)} bytes that are not JSON.", retryable=True
             ) from error
 
-    def _request(self, texts: Sequence[str]) -> dict[str, Any]:
-        body = request_body(self.info, texts, truncate=self.truncate)
+    def _request(self, texts: Sequence[str], kind: "Kind") -> dict[str, Any]:
+        body = request_body(self.info, texts, truncate=self.truncate, has_prompt=kind in self.prompts)
         if self._client_pooling is not None and self.truncate:
             # How transformers' pipeline is told; the servers that give pooled vectors read `truncate`.
             body["parameters"] = {"truncation": True}

@@ -27,7 +27,8 @@ def model_fn(model_dir: str) -> Encoder:
     Raises:
         ConfigurationError: A file of the package is missing or is not the one that was packaged.
     """
-    return Manifest.read(Path(model_dir)).load_encoder()
+    manifest = Manifest.read(Path(model_dir))
+    return Encoder.load(manifest.folder)
 
 
 def transform_fn(model: Encoder, input_data: bytes | str, content_type: str, accept: str, context: Any) -> bytes:
