@@ -93,7 +93,7 @@ def check_zip(archive: zipfile.ZipFile, max_bytes: int) -> list[tuple[zipfile.Zi
     Raises:
         ArchiveRefused: See :func:`extract_zip`.
     """
-    names = _Names(max_bytes)
+    names = _Names(max_bytes, archive.filename)
     members = []
     for member in archive.infolist():
         kind, plain = stat.S_IFMT(member.external_attr >> 16), stat.S_IFDIR if member.is_dir() else stat.S_IFREG
@@ -110,7 +110,8 @@ def check_zip(archive: zipfile.ZipFile, max_bytes: int) -> list[tuple[zipfile.Zi
 class _Names:
     """The members of an archive so far."""
 
-    def __init__(self, max_bytes: int) -> None:
+    def __init__(self, max_bytes: int, archive: str | None = None) -> None:
+        self._archive = archive or "The archive"
         self._max_bytes = max_bytes
         self._bytes = 0
         self._members = 0
@@ -130,12 +131,14 @@ class _Names:
         """
         self._members += 1
         if self._members > MAX_MEMBERS:
-            raise ArchiveRefused(f"It has over {MAX_MEMBERS} files and folders. Pack what is needed only.")
+            raise ArchiveRefused(f"{self._archive} has over {MAX_MEMBERS} files and folders. Pack what is needed only.")
         if size < 0:
             raise ArchiveRefused(f"{_shown(name)} has a negative size. The archive is damaged; make it again.")
         self._bytes += size
         if self._bytes > self._max_bytes:
-            raise ArchiveRefused(f"It is larger than {self._max_bytes} bytes when unpacked. Pack what is needed only.")
+            raise ArchiveRefused(
+                f"{self._archive} is larger than {self._max_bytes} bytes when unpacked. Pack what is needed only."
+            )
         parts = [part for part in name.split("/") if part not in ("", ".")]
         if name.startswith("/") or ".." in parts or any(map(_is_unsafe, parts)) or not (parts or is_folder):
             raise ArchiveRefused(
@@ -193,7 +196,7 @@ class _ForwardReader:
 
     def read(self, count: int = -1) -> bytes:
         if not 0 <= count <= _MAX_HEADER_BYTES:
-            raise ArchiveRefused("A header of it is too large. The archive is damaged; make it again.")
+            raise ArchiveRefused("A header of the archive is too large. It is damaged; make it again.")
         self._last = self._content.read(count)
         self._position += len(self._last)
         return self._last
@@ -203,7 +206,7 @@ class _ForwardReader:
 
     def seek(self, position: int) -> None:
         if position < self._position:
-            raise ArchiveRefused("A header of it points backwards. The archive is damaged; make it again.")
+            raise ArchiveRefused("A header of the archive points backwards. It is damaged; make it again.")
         while position > self._position and self.read(min(position - self._position, _CHUNK_BYTES)):
             pass
 
@@ -215,7 +218,7 @@ class _ForwardReader:
         while not self._last.strip(b"\0") and self.read(_CHUNK_BYTES):
             pass
         if self._last.strip(b"\0"):
-            raise ArchiveRefused("It does not end after its last file. The archive is damaged; make it again.")
+            raise ArchiveRefused("The archive does not end after its last file. It is damaged; make it again.")
 
 
 def _write(path: Path, read: Callable[[int], bytes], size: int) -> None:
@@ -240,7 +243,7 @@ def _readable(read: Callable[..., Any], *arguments: Any) -> Any:
     except ArchiveRefused:
         raise
     except Exception as error:  # a damaged archive may raise nearly anything
-        raise ArchiveRefused(f"It cannot be read: {error!r}. The archive is damaged; make it again.") from error
+        raise ArchiveRefused(f"The archive cannot be read: {error!r}. It is damaged; make it again.") from error
 
 
 def _shown(name: str) -> str:

@@ -37,6 +37,8 @@ __all__ = ["MAX_UNPACKED_BYTES", "MIN_COSINE", "Package", "fetch_from_hub", "mak
 
 # A serverless container has 5 GB of disk, whatever its memory (SageMaker developer guide, "Serverless endpoints").
 MAX_UNPACKED_BYTES = 5_000_000_000
+# Of one wheel, with what is left out of it.
+_MAX_WHEEL_BYTES = 1_000_000_000
 
 # What the container lacks: it has numpy, tokenizers and safetensors of its own, for transformers.
 _VENDORED = ("openvino", "orjson")
@@ -232,7 +234,7 @@ def _stage_code(code: Path, python: str) -> None:
     (code / "inference.py").write_text(_INFERENCE, encoding="utf-8")
     for wheel in _download(python):
         with zipfile.ZipFile(wheel) as archive:
-            extract_zip(archive, vendor, MAX_UNPACKED_BYTES, lambda name: not _is_dropped(name))
+            extract_zip(archive, vendor, _MAX_WHEEL_BYTES, lambda name: not _is_dropped(name))
         wheel.unlink()
 
 

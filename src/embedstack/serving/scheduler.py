@@ -11,6 +11,7 @@ however many rows other calls have, and a call with many rows progresses, howeve
 
 import logging
 import threading
+import time
 from bisect import bisect_right, insort
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -31,6 +32,9 @@ _logger = logging.getLogger(__name__)
 
 # A row this much shorter than its batch is wide would be mostly padding; it waits for rows of its own length.
 _LEAST_FILL = 0.75
+# For so long after a small call came beside a large one, the large one's batches are half as large: the next small call
+# waits for half as long, at the price of about 5 % of the large one's throughput.
+_SHARED_SECONDS = 1.0
 
 
 @dataclass(slots=True, eq=False)
@@ -130,6 +134,7 @@ class Scheduler(Generic[OutputT]):
         # Calls with rows that wait: those that have not led a batch yet, and those that have, in the order of turns.
         self._new: OrderedDict[_Job[OutputT], None] = OrderedDict()
         self._served: OrderedDict[_Job[OutputT], None] = OrderedDict()
+        self._shared_until = float("-inf")  # on the monotonic clock
         self._was_new = False  # whether a new call led the last batch
         self._running = 0  # batches
         self._quiet = True  # whether the newest rows found the processor idle
@@ -272,7 +277,11 @@ class Scheduler(Generic[OutputT]):
             return []
         lead = self._next_lead()
         is_large = lead.waiting_tokens > self._tokens_per_batch
-        batch = _Batch(lead.take(-1), self._tokens_per_batch)
+        now = time.monotonic()
+        if not is_large and len(self._served) > 1:
+            self._shared_until = now + _SHARED_SECONDS
+        is_shared = is_large and now < self._shared_until
+        batch = _Batch(lead.take(-1), self._tokens_per_batch // 2 if is_shared else self._tokens_per_batch)
         batch.add_rows_of(lead)
         for job in chain(self._new, self._served):
             if batch.is_full:

@@ -175,6 +175,16 @@ def test_a_short_call_waits_for_one_batch_of_bulk_calls():
         assert not any(call.future.done() for call in bulk)
 
 
+def test_batches_of_a_bulk_call_are_smaller_beside_short_calls():
+    with stepping() as (model, scheduler):
+        Call(scheduler, [[1] * 8] * 400)
+        model.step(4)
+        Call(scheduler, [[2] * 30])
+        model.step(6)
+        assert [len(batch) for batch in model.batches[1:4]] == [8, 8, 8]
+        assert [len(batch) for batch in model.batches[7:10]] == [4, 4, 4]
+
+
 def test_bulk_calls_take_turns():
     with stepping() as (model, scheduler):
         bulk = [Call(scheduler, [[number] * 16] * 100) for number in range(1, 5)]
@@ -197,14 +207,14 @@ def test_long_rows_take_their_share_of_tokens():
 
 def test_a_bulk_call_progresses_under_endless_short_calls():
     with stepping() as (model, scheduler):
-        bulk = Call(scheduler, [[1] * 10] * 60)  # ten batches
+        bulk = Call(scheduler, [[1] * 10] * 60)  # twenty batches of half the size
         steps = 0
         while not bulk.future.done():
             for length in (10, 20, 40):
                 Call(scheduler, [[2] * length])
             model.step(1)
             steps += 1
-        assert steps <= 2 * 10 + 3
+        assert steps <= 2 * 20 + 3
 
 
 def test_short_calls_share_batches_beside_a_bulk_call():
