@@ -10,7 +10,7 @@ from typing import cast
 
 import uvloop
 
-__all__ = ["Load", "run", "run_each_once"]
+__all__ = ["Group", "Load", "run", "run_each_once", "run_groups"]
 
 # Takes a request's number and its answer's body.
 Answered = Callable[[int, bytes], None]
@@ -22,6 +22,19 @@ class Load:
 
     latencies: list[float] = field(default_factory=list)
     seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Clients of one kind.
+
+    Attributes:
+        bodies: The texts of each request.
+        clients: How many clients send them.
+    """
+
+    bodies: list[list[str]]
+    clients: int = 1
 
 
 class _Client(asyncio.Protocol):
@@ -74,35 +87,44 @@ class _Client(asyncio.Protocol):
 
 def run(port: int, bodies: list[list[str]], clients: int, seconds: float) -> Load:
     """Send requests with these texts from so many clients for so long."""
-    requests = [_request(texts) for texts in bodies]
+    return run_groups(port, {"": Group(bodies, clients)}, seconds)[""]
+
+
+def run_groups(port: int, groups: dict[str, Group], seconds: float) -> dict[str, Load]:
+    """Send the requests of several kinds of clients at the same time for so long; the load of each kind."""
     until = time.perf_counter() + seconds
 
-    def endless(number: int) -> Iterator[tuple[int, bytes]]:
+    def endless(requests: list[bytes], number: int) -> Iterator[tuple[int, bytes]]:
         while time.perf_counter() < until:
             yield number, requests[number % len(requests)]
             number += 1
 
-    return _run(port, [endless(number * 37) for number in range(clients)], None)
+    async def main() -> dict[str, Load]:
+        runs = []
+        for group in groups.values():
+            requests = [_request(texts) for texts in group.bodies]
+            sources = [endless(requests, number * 37) for number in range(group.clients)]
+            runs.append(_clients(port, sources, None))
+        return dict(zip(groups, await asyncio.gather(*runs), strict=True))
+
+    return uvloop.run(main())
 
 
 def run_each_once(port: int, texts: Iterator[str], clients: int, answered: Answered) -> Load:
     """Send each text in one request, from so many clients that take them in turn; answers come as arrays."""
     requests = ((number, _request([text], b"Accept: application/x-npy\r\n")) for number, text in enumerate(texts))
-    return _run(port, [requests] * clients, answered)
+    return uvloop.run(_clients(port, [requests] * clients, answered))
 
 
-def _run(port: int, sources: list[Iterator[tuple[int, bytes]]], answered: Answered | None) -> Load:
-    async def main() -> Load:
-        load, started = Load(), time.perf_counter()
-        loop = asyncio.get_running_loop()
-        protocols = [_Client(source, load, answered) for source in sources]
-        for client in protocols:
-            await loop.create_connection(partial(_identity, client), "127.0.0.1", port)
-        await asyncio.gather(*(client.done for client in protocols))
-        load.seconds = time.perf_counter() - started
-        return load
-
-    return uvloop.run(main())
+async def _clients(port: int, sources: list[Iterator[tuple[int, bytes]]], answered: Answered | None) -> Load:
+    load, started = Load(), time.perf_counter()
+    loop = asyncio.get_running_loop()
+    protocols = [_Client(source, load, answered) for source in sources]
+    for client in protocols:
+        await loop.create_connection(partial(_identity, client), "127.0.0.1", port)
+    await asyncio.gather(*(client.done for client in protocols))
+    load.seconds = time.perf_counter() - started
+    return load
 
 
 def _identity(client: _Client) -> _Client:

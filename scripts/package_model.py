@@ -35,7 +35,7 @@ def main(
     manifest = package.manifest
     click.echo(
         f"{package.path}: {manifest.model_id}, {manifest.dimensions} dimensions, {manifest.precision}, "
-        f"cosine {package.cosine:.5f} to the reference at worst\n"
+        f"cosine {manifest.cosine:.5f} at worst to {manifest.reference}\n"
         f"{package.packed_bytes / 1e6:.0f} MB packed, {package.unpacked_bytes / 1e6:.0f} MB on the container's disk"
     )
 

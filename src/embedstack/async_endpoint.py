@@ -199,8 +199,7 @@ class AsyncEmbedder(Embedder):
 
     def embed_batch(self, texts: Sequence[str], kind: "Kind") -> "NDArray[np.float32]":
         """One ``InvokeEndpointAsync``; see :meth:`Embedder.embed_batch`."""
-        del kind  # its prompt is part of the texts
-        body = request_body(self.info, texts, truncate=self._truncate)
+        body = request_body(self.info, texts, truncate=self._truncate, has_prompt=kind in self.prompts)
         request = json_bytes(body)
         if not self._is_verified:
             self._endpoint.verify(self.info)

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import embedstack
+from embedstack.archives import check_zip
 from embedstack.errors import ConfigurationError
 from embedstack.function_wheels import Target, download_wheels, read_pins, read_requirements
 
@@ -27,6 +28,8 @@ MAX_ZIP_BYTES = 30_000_000
 MAX_UPLOAD_BYTES = 50_000_000
 #: Quota "Deployment package", unzipped, layers included.
 MAX_UNZIPPED_BYTES = 250_000_000
+# Of one wheel; more than any that a function takes from, whose parts that it needs not are left out.
+_MAX_WHEEL_BYTES = 1_000_000_000
 
 #: The extras of this library that each function needs.
 FUNCTIONS = {"ingest": ("lambda", "documents", "postgres"), "search": ("lambda", "postgres")}
@@ -150,12 +153,12 @@ def pack(root: Path, target_file: Path) -> None:
 
 def _unpack(wheel: Path, root: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
-        for name in archive.namelist():
+        for member, name in check_zip(archive, _MAX_WHEEL_BYTES):
             placed = _placed(name)
-            if placed is not None and not name.endswith("/") and is_needed(placed):
+            if placed is not None and not member.is_dir() and is_needed(placed):
                 path = root / placed
                 path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(archive.read(name))
+                path.write_bytes(archive.read(member))
 
 
 def _placed(name: str) -> str | None:

@@ -3,18 +3,19 @@
 import hashlib
 import shutil
 import sys
-import tarfile
 
 import numpy as np
 import pytest
 
+from embedstack.archives import extract_tar_gz
 from embedstack.embedders import SageMakerEmbedder
 from embedstack.errors import ConfigurationError
 from embedstack.golden import golden_texts, golden_vectors
 from embedstack.models import known_model
 from embedstack.serving import packaging
 from embedstack.serving.manifest import Manifest
-from embedstack.serving.packaging import make_package
+from embedstack.serving.packaging import MAX_UNPACKED_BYTES, make_package
+from embedstack.serving.sagemaker_handler import model_fn
 from tests.conftest import MINILM
 from tests.tiny_bert import make_tensors, write_model
 
@@ -39,8 +40,8 @@ def package(minilm_folder, tmp_path_factory):
 
 @pytest.fixture
 def unpacked(package, tmp_path):
-    with tarfile.open(package.path) as archive:
-        archive.extractall(tmp_path, filter="data")
+    with package.path.open("rb") as archive:
+        extract_tar_gz(archive, tmp_path, MAX_UNPACKED_BYTES)
     return tmp_path
 
 
@@ -49,7 +50,9 @@ def test_the_manifest_describes_the_model(package, unpacked):
     assert (manifest.model_id, manifest.revision, manifest.dimensions) == (MINILM, "abc", 384)
     assert (manifest.max_tokens, manifest.pooling, manifest.normalize) == (256, "mean", True)
     assert {"model.safetensors", "tokenizer.json", "1_Pooling/config.json"} <= set(manifest.sha256)
-    assert package.cosine > 0.9999
+    assert manifest.cosine is not None
+    assert manifest.cosine > 0.9999
+    assert manifest.reference == "sentence-transformers in float32 (stored vectors)"
     assert package.unpacked_bytes == sum(path.stat().st_size for path in unpacked.rglob("*") if path.is_file())
 
 
@@ -85,7 +88,7 @@ def _cut(path):
 def test_a_damaged_package_is_refused(unpacked, damage, message):
     damage(unpacked)
     with pytest.raises(ConfigurationError, match=message):
-        Manifest.read(unpacked).load_encoder()
+        model_fn(str(unpacked))
 
 
 @pytest.mark.parametrize(

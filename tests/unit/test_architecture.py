@@ -12,6 +12,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 # From the ground up; a room may import from its own floor and from those below.
 FLOORS = [
     {
+        "archives",
         "errors",
         "settings",
         "settings_file",
@@ -49,8 +50,8 @@ EXCEPTIONS = {
     "embedders/local.py": {"serving"},
 }
 APART = {
-    "serving": {"errors", "forks", "models", "golden"},
-    "localaws": {"serving", "errors", "models", "model_files", "embedded_postgres"},
+    "serving": {"archives", "errors", "forks", "models", "golden"},
+    "localaws": {"serving", "archives", "errors", "models", "model_files", "embedded_postgres"},
 }
 
 

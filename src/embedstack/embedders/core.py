@@ -99,7 +99,12 @@ class BatchEmbedder(ABC):
 
         A backend adds what its vectors depend on beside the model: where it is served, whether texts are cut.
         """
-        return {"backend": f"{type(self).__module__}.{type(self).__qualname__}", **model_identity(self.info)}
+        return {
+            "backend": f"{type(self).__module__}.{type(self).__qualname__}",
+            # For the others, the model's own default prompt applies.
+            "prompted_kinds": sorted({"document", "query"} & self.prompts.keys()),
+            **model_identity(self.info),
+        }
 
     def hand_over_retries(self) -> None:  # noqa: B027 - a backend without retries of its own has none to hand over
         """Send every request once from now on: a wrapper retries. Retries have exactly one owner."""

@@ -89,12 +89,11 @@ class LocalEmbedder(Embedder):
 
     def embed_batch(self, texts: Sequence[str], kind: "Kind") -> "NDArray[np.float32]":
         """One pass of the model; see :meth:`Embedder.embed_batch`."""
-        del kind  # its prompt is part of the texts
         encoder = self._encoder.get()
         shortened = self.info.dimensions if self.info.shortened_from else None
         encoder.check_dimensions(shortened)
         try:
-            encoded = encoder.encode(texts, truncate=self._truncate)
+            encoded = encoder.encode(texts, truncate=self._truncate, prompt=self._model_prompt(kind))
         except RuntimeError as error:
             # What the engine raises, as when there is no memory left for the batch.
             raise ModelFailed(f"The model failed in this process: {error}", retryable=True) from error
@@ -105,16 +104,18 @@ class LocalEmbedder(Embedder):
         self, texts: Sequence[str], spans: "Sequence[Sequence[Span]]", kind: "Kind"
     ) -> "list[NDArray[np.float32]]":
         """One pass of the model, pooled per span; see :meth:`Embedder.embed_spans`."""
-        del kind  # its prompt is part of the texts
         encoder = self._encoder.get()
         from embedstack.serving.requests import EmbedRequest, RequestError  # noqa: PLC0415 - an extra
         from embedstack.serving.spans import span_vectors  # noqa: PLC0415 - an extra
 
         request = EmbedRequest(
-            tuple(texts), normalize=self.info.normalized, spans=tuple(tuple(wanted) for wanted in spans)
+            tuple(texts),
+            normalize=self.info.normalized,
+            prompt=self._model_prompt(kind),
+            spans=tuple(tuple(wanted) for wanted in spans),
         )
         try:
-            encoded = encoder.encode(texts, truncate=False, hidden=True)
+            encoded = encoder.encode(texts, truncate=False, prompt=request.prompt, hidden=True)
             vectors = span_vectors(encoder, request, encoded)
         except RequestError as error:
             raise InputError(error.message, index=error.index) from None
@@ -122,6 +123,10 @@ class LocalEmbedder(Embedder):
             raise ModelFailed(f"The model failed in this process: {error}", retryable=True) from error
         self.count_tokens(encoded.tokens)
         return vectors
+
+    def _model_prompt(self, kind: "Kind") -> str | None:
+        """What the model puts before texts: nothing where they begin with their prompt, its default otherwise."""
+        return "" if kind in self.prompts else None
 
 
 def _load(folder: Path, info: "ModelInfo", options: dict[str, Any]) -> "Encoder":

@@ -131,8 +131,7 @@ class SageMakerEmbedder(Embedder):
 
     def embed_batch(self, texts: Sequence[str], kind: "Kind") -> "NDArray[np.float32]":
         """One ``InvokeEndpoint``; see :meth:`Embedder.embed_batch`."""
-        del kind  # its prompt is part of the texts
-        body = json_bytes(self._request(texts))
+        body = json_bytes(self._request(texts, kind))
         accept = self._format.choose()
         try:
             return self._embed(body, accept, len(texts))
@@ -148,9 +147,8 @@ class SageMakerEmbedder(Embedder):
         self, texts: Sequence[str], spans: "Sequence[Sequence[Span]]", kind: "Kind"
     ) -> "list[NDArray[np.float32]]":
         """One ``InvokeEndpoint`` with spans, for this project's model server; see :meth:`Embedder.embed_spans`."""
-        del kind  # its prompt is part of the texts
         # Not cut: a span in what was cut off would have no vector.
-        body = {**self._request(texts), "truncate": False, "spans": spans, "encoding_format": "base64"}
+        body = {**self._request(texts, kind), "truncate": False, "spans": spans, "encoding_format": "base64"}
         content = self._invoke(json_bytes(body), JSON, sum(map(len, spans)))
         self.received()
         vectors = read_spans(content, self.endpoint)
@@ -165,8 +163,8 @@ class SageMakerEmbedder(Embedder):
         """
         return parse_json(self._invoke(json_bytes(body), JSON, None), self._source)
 
-    def _request(self, texts: Sequence[str]) -> dict[str, Any]:
-        body = request_body(self.info, texts, truncate=self.truncate)
+    def _request(self, texts: Sequence[str], kind: "Kind") -> dict[str, Any]:
+        body = request_body(self.info, texts, truncate=self.truncate, has_prompt=kind in self.prompts)
         if self._client_pooling is not None and self.truncate:
             # How transformers' pipeline is told; the servers that give pooled vectors read `truncate`.
             body["parameters"] = {"truncation": True}

@@ -13,9 +13,19 @@ __all__ = ["ENVELOPE_BYTES", "json_bytes", "request_body", "text_bytes"]
 ENVELOPE_BYTES = 192
 
 
-def request_body(info: "ModelInfo", texts: Sequence[str], *, truncate: bool) -> dict[str, Any]:
-    """The request for texts, in the form that Text Embeddings Inference and this project's model server read."""
+def request_body(info: "ModelInfo", texts: Sequence[str], *, truncate: bool, has_prompt: bool) -> dict[str, Any]:
+    """The request for texts, in the form that Text Embeddings Inference and this project's model server read.
+
+    Args:
+        info: The model.
+        texts: The texts.
+        truncate: Cut texts that are longer than the model reads.
+        has_prompt: Whether the texts begin with their prompt already, so that the server must not add the model's
+            default one. TEI, which adds none, ignores that member.
+    """
     body: dict[str, Any] = {"inputs": list(texts), "normalize": info.normalized, "truncate": truncate}
+    if has_prompt:
+        body["prompt"] = ""
     if info.shortened_from is not None:
         body["dimensions"] = info.dimensions
     return body

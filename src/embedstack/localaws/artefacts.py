@@ -1,6 +1,5 @@
 """Model artefacts: from ``s3://…/model.tar.gz`` in the local S3 to a folder, safely."""
 
-import tarfile
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,6 +8,7 @@ from urllib.parse import urlsplit
 from moto.s3.exceptions import S3ClientError
 from moto.s3.models import s3_backends
 
+from embedstack.archives import ArchiveRefused, extract_tar_gz
 from embedstack.localaws.images import LaunchError
 
 if TYPE_CHECKING:
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 #: Files that make a folder a model folder: the tokenizer is the one that every packaging of a text model has.
 _MODEL_FILE = "tokenizer.json"
-_CHUNK = 1024 * 1024
 
 
 def artefact_exists(url: str, account_id: str) -> bool:
@@ -53,9 +52,8 @@ def unpack_artefact(url: str, account_id: str, parent: Path, limit: int) -> Path
         archive.write(stored.value)
         archive.seek(0)
         try:
-            with tarfile.open(fileobj=archive, mode="r:gz") as tar:
-                _extract(tar, folder, url, limit)
-        except (tarfile.TarError, EOFError, OSError) as error:
+            extract_tar_gz(archive, folder, limit)
+        except ArchiveRefused as error:
             raise LaunchError(
                 f'Failed to extract model data archive from URL "{url}". Please ensure that the object located at '
                 f"the URL is a valid tar.gz archive. ({error})"
@@ -69,16 +67,6 @@ def _find_object(url: str, account_id: str) -> "FakeKey | None":
         return s3_backends[account_id]["aws"].get_object(parts.netloc, parts.path.lstrip("/"))
     except S3ClientError:
         return None
-
-
-def _extract(tar: tarfile.TarFile, folder: Path, url: str, limit: int) -> None:
-    total = 0
-    for member in tar:
-        total += max(member.size, 0)
-        if total > limit:
-            raise LaunchError(f'The model data archive at "{url}" is larger than {limit} bytes when unpacked.')
-        # The data filter refuses absolute paths, "..", links that leave the folder, and devices.
-        tar.extract(member, folder, filter="data")
 
 
 def _model_folder(folder: Path, url: str) -> Path:

@@ -4,15 +4,16 @@ import asyncio
 import logging
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from embedstack.errors import ConfigurationError, InputError, NonFiniteVector
 from embedstack.forks import Origin
 from embedstack.serving.architectures import ArchitectureNotServed
-from embedstack.serving.engine import Engine, OpenVinoEngine, Outputs, Precision, has_bf16
+from embedstack.serving.engine import Engine, OpenVinoEngine, Outputs, Precision, PrecisionSetting, has_bf16
 from embedstack.serving.exit_gate import ExitGate
+from embedstack.serving.manifest import Manifest
 from embedstack.serving.model_folder import ModelFolder
 from embedstack.serving.scheduler import Scheduler
 from embedstack.serving.tokenizer import Tokenizer
@@ -31,9 +32,6 @@ if TYPE_CHECKING:
 __all__ = ["Encoded", "Encoder", "Precision", "PrecisionSetting"]
 
 _logger = logging.getLogger(__name__)
-
-# What may be asked for; "auto" becomes one of the others by the processor.
-PrecisionSetting = Literal["auto", "bf16", "fp32", "int8"]
 
 _TINY = np.finfo(np.float32).tiny
 # Characters up to which tokenizing takes less time than handing it to another thread would.
@@ -101,27 +99,34 @@ class Encoder:
         device: str | None = None,
         batch_size: int = 32,
     ) -> "Encoder":
-        """Load a sentence-transformers folder.
+        """Load a sentence-transformers folder; one that was packaged is compared with its manifest first.
 
         Args:
             folder: The model's folder.
             model_id: The name to report; the folder's own otherwise.
-            precision: ``auto`` takes bfloat16 where the processor multiplies it natively, float32 elsewhere. ``int8``
-                stores and multiplies the weights in eight bits: less memory, and vectors that are a little off.
+            precision: ``auto`` takes what a packaged model was packaged for; otherwise bfloat16 where the processor
+                multiplies it natively, and float32 elsewhere. ``int8`` stores and multiplies the weights in eight bits:
+                less memory, and vectors that are a little off.
             device: A torch device such as ``cuda``: the model runs there, by sentence-transformers. None and ``cpu``
                 mean this product's own computation on the processor, for every architecture that it has.
             batch_size: Texts of 256 tokens in one of sentence-transformers' batches; ours need no such limit.
 
         Raises:
-            ConfigurationError: The folder cannot be served, the precision is not to be had on this processor, or
-                sentence-transformers is needed and not installed.
+            ConfigurationError: The folder cannot be served, a file of a package is missing or damaged, the precision
+                is not to be had on this processor, or sentence-transformers is needed and not installed.
         """
+        if manifest := Manifest.read_optional(folder):
+            manifest.verify()
+            model_id = model_id or manifest.model_id
+            precision = manifest.precision if precision == "auto" else precision
         if device not in (None, "cpu"):
             return cls._of_torch(folder, model_id, precision, device, batch_size)
         try:
             model = ModelFolder.read(folder, model_id)
         except ArchitectureNotServed as error:
             return cls._of_torch(folder, model_id, precision, device, batch_size, error)
+        if manifest:
+            manifest.check_model(model)
         return cls.of_folder(model, precision)
 
     @classmethod
@@ -163,14 +168,22 @@ class Encoder:
         return cls(model, tokenizer, SentenceTransformersEngine(model, chosen, tokenizer.pad_id, batch_size=batch_size))
 
     def encode(
-        self, texts: "Sequence[str]", *, truncate: bool = True, prompt_name: str | None = None, hidden: bool = False
+        self,
+        texts: "Sequence[str]",
+        *,
+        truncate: bool = True,
+        prompt_name: str | None = None,
+        prompt: str | None = None,
+        hidden: bool = False,
     ) -> Encoded:
         """Run the model over texts.
 
         Args:
             texts: The texts, none of them empty.
             truncate: Cut a text that is longer than the model reads; otherwise such a text is an error.
-            prompt_name: Put the model's prompt of this name before every text.
+            prompt_name: Put the model's prompt of this name before every text; its default prompt, where it has one,
+                is put there otherwise.
+            prompt: Put this before every text instead; "" for nothing.
             hidden: Keep the last hidden states too.
 
         Raises:
@@ -178,7 +191,9 @@ class Encoder:
             InputError: A text is empty, or the model knows no such prompt.
             NonFiniteVector: The model computed a NaN or an infinity.
         """
-        rows = _Rows(self._tokenize(texts, truncate, prompt_name), self.folder.dimensions, hidden=hidden)
+        rows = _Rows(
+            self._tokenize(texts, truncate, self.prompt(prompt_name, prompt)), self.folder.dimensions, hidden=hidden
+        )
         if len(rows.ids) == 1 and self._scheduler.claim():
             # Nobody else is there: no other thread needs to be woken for it.
             try:
@@ -191,24 +206,38 @@ class Encoder:
         return rows.encoded()
 
     async def aencode(
-        self, texts: "Sequence[str]", *, truncate: bool = True, prompt_name: str | None = None, hidden: bool = False
+        self,
+        texts: "Sequence[str]",
+        *,
+        truncate: bool = True,
+        prompt_name: str | None = None,
+        prompt: str | None = None,
+        hidden: bool = False,
     ) -> Encoded:
         """:meth:`encode` without holding up the event loop; rows that have not started are dropped when cancelled."""
         if sum(map(len, texts)) <= _TOKENIZED_IN_LOOP:
-            ids = self._tokenize(texts, truncate, prompt_name)
+            ids = self._tokenize(texts, truncate, self.prompt(prompt_name, prompt))
         else:
-            ids = await asyncio.to_thread(self._tokenize, texts, truncate, prompt_name)
+            ids = await asyncio.to_thread(self._tokenize, texts, truncate, self.prompt(prompt_name, prompt))
         rows = _Rows(ids, self.folder.dimensions, hidden=hidden)
         future = self._scheduler.submit(ids, rows.deliver)
         await self._wakeups_of(asyncio.get_running_loop()).wait(future)
         return rows.encoded()
 
-    def prompt(self, name: str | None) -> str:
-        """The model's prompt of this name; empty for None.
+    def prompt(self, name: str | None, text: str | None = None) -> str:
+        """What is put before a text, as sentence-transformers' ``encode`` decides it.
+
+        Args:
+            name: A prompt of the model; its default prompt for None.
+            text: The prompt itself; it wins over the name.
 
         Raises:
             InputError: The model has no such prompt.
         """
+        if text is not None:
+            return text
+        if name is None:
+            name = self.folder.default_prompt_name
         if name is None:
             return ""
         try:
@@ -233,6 +262,11 @@ class Encoder:
         """Where each token that is read of a text stands in it, as code points; (0, 0) for special tokens."""
         return self._tokenizer.offsets(text)
 
+    @property
+    def is_healthy(self) -> bool:
+        """Whether texts can be embedded: False once a worker thread has died, or after :meth:`close`."""
+        return self._scheduler.is_healthy
+
     def close(self) -> None:
         """End the worker threads."""
         self._scheduler.close()
@@ -244,12 +278,11 @@ class Encoder:
             wakeups = self._wakeups = Wakeups(loop)
         return wakeups
 
-    def _tokenize(self, texts: "Sequence[str]", truncate: bool, prompt_name: str | None) -> list[list[int]]:
+    def _tokenize(self, texts: "Sequence[str]", truncate: bool, prompt: str) -> list[list[int]]:
         self._origin.check(_FORKED)
         for index, text in enumerate(texts):
             if not text:
                 raise InputError(f"Text {index} is empty; an empty text has no meaning to embed.", index=index)
-        prompt = self.prompt(prompt_name)
         with self._gate:
             return self._tokenizer.encode([prompt + text for text in texts] if prompt else texts, truncate=truncate)
 

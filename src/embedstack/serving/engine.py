@@ -18,13 +18,16 @@ if TYPE_CHECKING:
 
     Vectors = NDArray[np.float32]
 
-__all__ = ["Engine", "OpenVinoEngine", "Outputs", "Precision", "has_bf16", "padded"]
+__all__ = ["Engine", "OpenVinoEngine", "Outputs", "Precision", "PrecisionSetting", "has_bf16", "padded"]
 
 Precision = Literal["bf16", "fp32", "int8"]
+# What may be asked for; "auto" is the package's own, or else what suits the processor.
+PrecisionSetting = Literal["auto", "bf16", "fp32", "int8"]
 
-# Texts of one batch share its length, so a batch is bounded by its padded size and not by its count. Throughput was
-# best near this size on two cores: larger batches fall out of the cache, smaller ones pay the call more often.
-_TOKENS_PER_BATCH = 512
+# Texts of one batch share its length, so a batch is bounded by its padded size and not by its count. A short text that
+# comes while all workers are busy waits for one of them. On two cores without AMX batches of 512 took 60 ms, and those
+# of 256 half of that for 3 to 4 % more processor time; see benchmarks/fairness.py.
+_TOKENS_PER_BATCH = 256
 # For every new shape of a batch OpenVINO compiles kernels, which takes milliseconds and about a megabyte, and for a
 # shape that is not the one before it prepares every node anew. So widths are rounded up to a few, by steps: (largest
 # width, step). Where a step is wide, so is the text: the padding costs about 4 %.

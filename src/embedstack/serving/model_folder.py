@@ -15,6 +15,18 @@ from embedstack.serving.weights import weights_file
 __all__ = ["ModelFolder"]
 
 _REPORTS_NO_NAME = "unknown"
+_HIDDEN = "last_hidden_state"
+# Options of sentence_bert_config.json by their names before and since sentence-transformers 5.2, and what may stand in
+# them: how torch computes, not what.
+_HARMLESS = {"add_pooling_layer", "attn_implementation", "dtype", "torch_dtype", "trust_remote_code"}
+_OPTIONS = (
+    "model_args", "model_kwargs", "config_args", "config_kwargs", "tokenizer_args", "processor_kwargs",
+    "processing_kwargs",
+)  # fmt: skip
+# transformers' names of options in tokenizer_config.json, and the normalizer's.
+_BERT_NORMALIZER = {
+    "do_lower_case": "lowercase", "strip_accents": "strip_accents", "tokenize_chinese_chars": "handle_chinese_chars",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +41,7 @@ class ModelFolder:
         weights: The encoder's weights.
         max_tokens: Tokens read of one text, special tokens counted.
         prompts: Text put before an input, by prompt name.
+        default_prompt_name: The prompt where a request names none.
         matryoshka_dimensions: Lengths to which a vector may be cut; empty where the model was not trained for it.
         heads: BGE-M3's sparse and ColBERT layers, where the model has them.
     """
@@ -40,6 +53,7 @@ class ModelFolder:
     weights: Path
     max_tokens: int
     prompts: dict[str, str] = field(default_factory=dict)
+    default_prompt_name: str | None = None
     matryoshka_dimensions: tuple[int, ...] = ()
     heads: TokenHeads | None = None
 
@@ -84,8 +98,9 @@ class ModelFolder:
         encoder = EncoderConfig.read(path / "config.json", config)
         sentence = read_optional_object(path / "sentence_bert_config.json")
         _refuse_added_lower_casing(path, sentence)
+        _refuse_unread_options(path, sentence)
         modules = SentenceModules.read(path, encoder.hidden_size)
-        prompts = read_optional_object(path / "config_sentence_transformers.json").get("prompts") or {}
+        prompts, default_prompt_name = _prompts(path)
         return cls(
             path=path,
             model_id=model_id or str(config.get("_name_or_path") or _REPORTS_NO_NAME),
@@ -93,7 +108,8 @@ class ModelFolder:
             modules=modules,
             weights=_weights(path),
             max_tokens=_max_tokens(path, sentence, encoder),
-            prompts={name: text for name, text in prompts.items() if text},
+            prompts=prompts,
+            default_prompt_name=default_prompt_name,
             matryoshka_dimensions=tuple(config.get("matryoshka_dimensions") or ()),
             heads=TokenHeads.read(path, encoder.hidden_size),
         )
@@ -121,6 +137,63 @@ def _max_tokens(path: Path, sentence: dict[str, Any], encoder: EncoderConfig) ->
             f"{wanted!r}; it must be a number of tokens."
         )
     return int(min(wanted, encoder.max_positions))
+
+
+def _prompts(path: Path) -> tuple[dict[str, str], str | None]:
+    """The prompts by name, and the name of the one where none is named."""
+    file = path / "config_sentence_transformers.json"
+    config = read_optional_object(file)
+    prompts, default = config.get("prompts") or {}, config.get("default_prompt_name")
+    if not isinstance(prompts, dict) or not all(isinstance(text, str | None) for text in prompts.values()):
+        raise ConfigurationError(f"{file}: prompts must be an object of texts. Fetch it again.")
+    if default is not None and default not in prompts:
+        raise ConfigurationError(
+            f"{file}: default_prompt_name is {default!r}; its prompts: {', '.join(prompts) or 'none'}. Correct the "
+            "name, or remove it."
+        )
+    return {name: text or "" for name, text in prompts.items()}, default
+
+
+def _refuse_unread_options(path: Path, sentence: dict[str, Any]) -> None:
+    """Refuse what sentence-transformers would compute otherwise for."""
+    config = read_optional_object(path / "config_sentence_transformers.json")
+    if config.get("truncate_dim") is not None:
+        raise ConfigurationError(
+            f"{path}: truncate_dim in config_sentence_transformers.json cuts vectors to {config['truncate_dim']} "
+            "numbers, which is not served. Remove it, and send `dimensions` with each request."
+        )
+    for name in _OPTIONS:
+        if unread := sorted(set(sentence.get(name) or ()) - _HARMLESS):
+            raise ConfigurationError(
+                f"{path}: {name} in sentence_bert_config.json sets {', '.join(unread)}, which is not served. Save the "
+                "model with these options in its own configuration."
+            )
+    text = (sentence.get("modality_config") or {}).get("text") or {}
+    states = (sentence.get("transformer_task", "feature-extraction"), text.get("method_output_name", _HIDDEN))
+    if states != ("feature-extraction", _HIDDEN):
+        raise ConfigurationError(
+            f"{path}: sentence_bert_config.json takes {states[1]} of the task {states[0]}; only {_HIDDEN} of "
+            "feature-extraction is served."
+        )
+    _refuse_other_tokenizer(path)
+
+
+def _refuse_other_tokenizer(path: Path) -> None:
+    """Transformers lets tokenizer_config.json overrule tokenizer.json; ours takes the tokenizer as it is."""
+    config = read_optional_object(path / "tokenizer_config.json")
+    if config.get("truncation_side", "right") != "right":
+        raise ConfigurationError(
+            f"{path}: truncation_side in tokenizer_config.json is not right; cutting texts on the left is not served. "
+            "Set it to right."
+        )
+    match read_object(path / "tokenizer.json").get("normalizer"):
+        case {"type": "BertNormalizer", **normalizer}:
+            for theirs, ours in _BERT_NORMALIZER.items():
+                if theirs in config and ours in normalizer and config[theirs] != normalizer[ours]:
+                    raise ConfigurationError(
+                        f"{path}: {theirs} is {config[theirs]} in tokenizer_config.json, and {ours} is "
+                        f"{normalizer[ours]} in tokenizer.json. Save the tokenizer again, so that they agree."
+                    )
 
 
 def _refuse_added_lower_casing(path: Path, sentence: dict[str, Any]) -> None:

@@ -14,6 +14,7 @@ import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,10 +22,11 @@ from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
 import embedstack
+from embedstack.archives import extract_zip
 from embedstack.errors import ConfigurationError
 from embedstack.golden import golden_texts, golden_vectors
-from embedstack.serving.encoder import PrecisionSetting
-from embedstack.serving.manifest import Manifest, file_sha256
+from embedstack.serving.encoder import Encoder, PrecisionSetting
+from embedstack.serving.manifest import DESCRIPTION_FILES, MANIFEST, WEIGHTS_FILES, Manifest, file_sha256
 from embedstack.serving.model_folder import ModelFolder
 
 if TYPE_CHECKING:
@@ -35,6 +37,8 @@ __all__ = ["MAX_UNPACKED_BYTES", "MIN_COSINE", "Package", "fetch_from_hub", "mak
 
 # A serverless container has 5 GB of disk, whatever its memory (SageMaker developer guide, "Serverless endpoints").
 MAX_UNPACKED_BYTES = 5_000_000_000
+# Of one wheel, with what is left out of it.
+_MAX_WHEEL_BYTES = 1_000_000_000
 
 # What the container lacks: it has numpy, tokenizers and safetensors of its own, for transformers.
 _VENDORED = ("openvino", "orjson")
@@ -51,12 +55,6 @@ _NOT_NEEDED = (
     "/include/",
 )
 _PLATFORMS = ("manylinux_2_28_x86_64", "manylinux_2_27_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64")
-
-# Of a model's folder: what the encoder reads, whichever of it is there. A checkpoint in both formats is taken once.
-_MODEL_FILES = (
-    "*.json", "*/config.json", "*/model.safetensors", "*/pytorch_model.bin", "colbert_linear.*", "sparse_linear.*",
-)  # fmt: skip
-_WEIGHTS = ("model*.safetensors", "pytorch_model*.bin")
 
 # Cosine to the reference under which a model's own arithmetic is not served: int8 may cost this much and no more.
 MIN_COSINE = 0.998
@@ -81,14 +79,12 @@ class Package:
     Attributes:
         path: The ``model.tar.gz``.
         manifest: What it says of itself.
-        cosine: Least cosine to the reference over the golden texts.
         packed_bytes: Size of the file.
         unpacked_bytes: Size on the container's disk.
     """
 
     path: Path
     manifest: Manifest
-    cosine: float
     packed_bytes: int
     unpacked_bytes: int
 
@@ -119,7 +115,8 @@ def make_package(
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".package-") as staging:
         root = Path(staging)
         manifest = _stage_model(folder, root, model_id, revision, precision)
-        cosine = _check_accuracy(manifest)
+        manifest = _check_accuracy(manifest)
+        manifest.write()
         _stage_code(root / "code", python)
         unpacked = sum(path.stat().st_size for path in root.rglob("*") if path.is_file())
         if unpacked > MAX_UNPACKED_BYTES:
@@ -130,7 +127,7 @@ def make_package(
         finished = root.with_suffix(".tar.gz")
         _pack(root, finished)
         finished.replace(target)
-    return Package(target, manifest, cosine, target.stat().st_size, unpacked)
+    return Package(target, manifest, target.stat().st_size, unpacked)
 
 
 def fetch_from_hub(model_id: str, revision: str | None) -> tuple[Path, str]:
@@ -143,7 +140,9 @@ def fetch_from_hub(model_id: str, revision: str | None) -> tuple[Path, str]:
         ConfigurationError: The Hub has no such model, refuses it, or cannot be reached.
     """
     try:
-        folder = Path(snapshot_download(model_id, revision=revision, allow_patterns=[*_MODEL_FILES, *_WEIGHTS]))
+        folder = Path(
+            snapshot_download(model_id, revision=revision, allow_patterns=[*DESCRIPTION_FILES, *WEIGHTS_FILES])
+        )
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         raise ConfigurationError(
             f"{model_id} cannot be fetched from the Hugging Face Hub ({error}). Check the id and HF_TOKEN, or name a "
@@ -156,8 +155,10 @@ def _stage_model(
     folder: Path, root: Path, model_id: str, revision: str | None, precision: PrecisionSetting
 ) -> Manifest:
     model = ModelFolder.read(folder, model_id)
-    patterns = (*_MODEL_FILES, _WEIGHTS[model.weights.suffix == ".bin"])
-    names = sorted({path.relative_to(folder) for pattern in patterns for path in folder.glob(pattern)})
+    patterns = (*DESCRIPTION_FILES, WEIGHTS_FILES[model.weights.suffix == ".bin"])
+    names = sorted(
+        {path.relative_to(folder) for pattern in patterns for path in folder.glob(pattern)} - {Path(MANIFEST)}
+    )
     for name in names:
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(folder / name, root / name)
@@ -173,31 +174,46 @@ def _stage_model(
         precision=precision,
         sha256={name.as_posix(): file_sha256(root / name) for name in names},
     )
-    manifest.write()
+    manifest.write()  # loading compares with it
     return manifest
 
 
-def _check_accuracy(manifest: Manifest) -> float:
-    """The least cosine of the packaged model to the reference, or to its own float32 where there is no reference.
+def _check_accuracy(manifest: Manifest) -> Manifest:
+    """Compare the packaged model with a reference; the manifest that says which, and how close they are.
 
     Raises:
-        ConfigurationError: It is below what is served, or the model cannot be loaded.
+        ConfigurationError: The cosine is below what is served, or the model cannot be loaded.
     """
     texts = golden_texts()
-    reference = golden_vectors(manifest.model_id)
-    if reference is None:
-        reference = _vectors(replace(manifest, precision="fp32"), texts)
+    name, reference = _reference(manifest, texts)
     cosine = float((_vectors(manifest, texts) * reference).sum(axis=1).min())
-    if cosine < MIN_COSINE:
+    if not cosine >= MIN_COSINE:
         raise ConfigurationError(
-            f"In {manifest.precision}, the vectors of {manifest.model_id} are off by too much: cosine {cosine:.4f} at "
-            f"worst over {len(texts)} texts, and {MIN_COSINE} is the least that is served. Take bf16 or fp32."
+            f"In {manifest.precision}, the vectors of {manifest.model_id} are off by too much: cosine {cosine:.4f} to "
+            f"{name} at worst over {len(texts)} texts, and {MIN_COSINE} is the least that is served. Take bf16 or fp32."
         )
-    return cosine
+    return replace(manifest, reference=name, cosine=round(cosine, 6))
+
+
+def _reference(manifest: Manifest, texts: list[str]) -> "tuple[str, NDArray[np.float32]]":
+    """The best reference that is at hand, with its name: an independent computation where there is one."""
+    golden = golden_vectors(manifest.model_id)
+    if golden is not None:
+        return "sentence-transformers in float32 (stored vectors)", golden
+    if find_spec("sentence_transformers") is None:
+        return "its own float32 computation (sentence-transformers is not installed)", _vectors(
+            replace(manifest, precision="fp32"), texts
+        )
+    from sentence_transformers import SentenceTransformer  # noqa: PLC0415 - heavy, and an extra
+
+    model = SentenceTransformer(str(manifest.folder), device="cpu", local_files_only=True)
+    # One text at a time: without padding nothing but the text itself can be in its vector.
+    vectors = model.encode(texts, batch_size=1, normalize_embeddings=True, show_progress_bar=False)
+    return f"sentence-transformers {version('sentence-transformers')} in float32", vectors
 
 
 def _vectors(manifest: Manifest, texts: list[str]) -> "NDArray[np.float32]":
-    encoder = manifest.load_encoder()
+    encoder = Encoder.load(manifest.folder, precision=manifest.precision)
     try:
         return encoder.encode(texts).vectors()
     finally:
@@ -218,9 +234,7 @@ def _stage_code(code: Path, python: str) -> None:
     (code / "inference.py").write_text(_INFERENCE, encoding="utf-8")
     for wheel in _download(python):
         with zipfile.ZipFile(wheel) as archive:
-            for name in archive.namelist():
-                if not _is_dropped(name):
-                    archive.extract(name, vendor)
+            extract_zip(archive, vendor, _MAX_WHEEL_BYTES, lambda name: not _is_dropped(name))
         wheel.unlink()
 
 

@@ -108,6 +108,7 @@ class EmbedProtocol:
                     request.inputs,
                     truncate=request.truncate,
                     prompt_name=request.prompt_name,
+                    prompt=request.prompt,
                     hidden=needs_hidden,
                 )
                 if request.outputs is None and request.spans is None:
@@ -171,7 +172,7 @@ async def _rerank(encoder: "Encoder", request: RerankRequest) -> Answer:
         raise RequestError(
             422, "unsupported_output", "The model cannot rerank: it has no ColBERT output. Compare its vectors instead."
         )
-    encoded = await encoder.aencode([request.query, *request.texts], truncate=request.truncate, hidden=True)
+    encoded = await encoder.aencode([request.query, *request.texts], truncate=request.truncate, prompt="", hidden=True)
     query, *texts = (heads.colbert(hidden) for hidden in encoded.hidden)
     scores = [{"index": index, "score": colbert_score(query, text)} for index, text in enumerate(texts)]
     return _json(sorted(scores, key=lambda entry: -entry["score"]))

@@ -60,7 +60,8 @@ class EmbedRequest:
         truncate: Cut texts that are longer than the model reads.
         pooling: The pooling that the client expects, or None.
         dimensions: Leading components to keep, or None for all.
-        prompt_name: The model's prompt to put before every input, or None.
+        prompt_name: The model's prompt to put before every input; None for its default prompt, where it has one.
+        prompt: What to put before every input instead, "" for nothing; None leaves it to ``prompt_name``.
         outputs: Kinds of output, or None for plain rows.
         spans: Parts of each input, from code point to code point, to pool apart from each other; or None.
         base64: Answer each vector as base64 of its little-endian float32 numbers, as OpenAI's API does.
@@ -72,6 +73,7 @@ class EmbedRequest:
     pooling: str | None = None
     dimensions: int | None = None
     prompt_name: str | None = None
+    prompt: str | None = None
     outputs: tuple[str, ...] | None = None
     spans: tuple[tuple[Span, ...], ...] | None = None
     base64: bool = False
@@ -108,6 +110,8 @@ def parse_request(body: bytes) -> EmbedRequest | RerankRequest:
     # Older clients nest the options; a member beside `inputs` is the more deliberate one and wins.
     options = {**_member(payload, "parameters", dict, {}), **payload}
     inputs = _texts(payload, "inputs")
+    if options.get("prompt") is not None and options.get("prompt_name") is not None:
+        raise _malformed("`prompt` and `prompt_name` are both given; send one of them.")
     return EmbedRequest(
         inputs=inputs,
         normalize=_member(options, "normalize", bool, default=True),
@@ -115,6 +119,7 @@ def parse_request(body: bytes) -> EmbedRequest | RerankRequest:
         pooling=_member(options, "pooling", str, None),
         dimensions=_member(options, "dimensions", int, None),
         prompt_name=_member(options, "prompt_name", str, None),
+        prompt=_member(options, "prompt", str, None),
         outputs=_outputs(payload),
         spans=_spans(payload, inputs),
         base64=_encoding_format(payload) == "base64",

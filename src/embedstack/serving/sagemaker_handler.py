@@ -38,7 +38,7 @@ def model_fn(model_dir: str) -> LoadedPackage:
         ConfigurationError: A file of the package is missing or is not the one that was packaged.
     """
     manifest = Manifest.read(Path(model_dir))
-    return LoadedPackage(manifest.load_encoder(), EmbedProtocol(manifest.identity))
+    return LoadedPackage(Encoder.load(manifest.folder), EmbedProtocol(manifest.identity))
 
 
 def transform_fn(model: LoadedPackage, input_data: bytes | str, content_type: str, accept: str, context: Any) -> bytes:

@@ -1,25 +1,40 @@
-"""Micro-batching: rows of all callers that wait at the same time share batches, and nobody waits for a batch to fill.
+"""Micro-batching: rows that wait at the same time share batches, and no caller waits for another's many rows.
 
 While the processor is idle a row starts at once, alone. While it is busy rows gather, and whatever gathered becomes the
 next batches: the busier the server, the fuller its batches, with no timer in between.
+
+A batch is led by one call, which fills it with rows of similar length, and other calls add theirs where there is room.
+Calls that have not had a batch yet lead every other batch. The rest lead in turn, weighted by tokens (deficit round
+robin: Shreedhar and Varghese, 1996, https://doi.org/10.1109/90.502236). So a short call waits for a few batches,
+however many rows other calls have, and a call with many rows progresses, however many short calls arrive.
 """
 
-import itertools
+import logging
 import threading
-from bisect import bisect_left
-from collections import deque
+import time
+from bisect import bisect_right, insort
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
-from dataclasses import dataclass
+from concurrent.futures import CancelledError, Future, InvalidStateError
+from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import chain
 from typing import Generic, TypeVar
+
+from embedstack.errors import ModelFailed
 
 __all__ = ["Scheduler"]
 
 TokenIds = list[int]
 OutputT = TypeVar("OutputT")
 
-# A row this much shorter than its batch is wide would be mostly padding; it waits for company of its own length.
+_logger = logging.getLogger(__name__)
+
+# A row this much shorter than its batch is wide would be mostly padding; it waits for rows of its own length.
 _LEAST_FILL = 0.75
+# For so long after a small call came beside a large one, the large one's batches are half as large: the next small call
+# waits for half as long, at the price of about 5 % of the large one's throughput.
+_SHARED_SECONDS = 1.0
 
 
 @dataclass(slots=True, eq=False)
@@ -29,21 +44,76 @@ class _Job(Generic[OutputT]):
     future: "Future[None]"
     deliver: Callable[[OutputT, int, int], None]
     unfinished: int
+    waiting: "list[_Row[OutputT]]" = field(default_factory=list)  # by length
+    waiting_tokens: int = 0
+    credit: int = 0  # tokens that it may lead before the next call's turn
+
+    def take(self, place: int) -> "_Row[OutputT]":
+        row = self.waiting.pop(place)
+        self.waiting_tokens -= len(row.ids)
+        return row
+
+    def put_back(self, row: "_Row[OutputT]") -> None:
+        insort(self.waiting, row, key=_length)
+        self.waiting_tokens += len(row.ids)
 
 
 @dataclass(slots=True, eq=False)
 class _Row(Generic[OutputT]):
-    """One text's tokens; ``index`` is its place in its caller's list, ``age`` its place among all rows ever."""
+    """One text's tokens; ``index`` is its place in its caller's list."""
 
     ids: TokenIds
     index: int
-    age: int
     job: _Job[OutputT]
-    taken: bool = False
 
 
-def _order(row: "_Row[OutputT]") -> tuple[int, int]:
-    return len(row.ids), -row.age
+def _length(row: "_Row[OutputT]") -> int:
+    return len(row.ids)
+
+
+class _Batch(Generic[OutputT]):
+    """Rows of similar length within a padded size."""
+
+    def __init__(self, lead: _Row[OutputT], most_tokens: int) -> None:
+        self.rows = [lead]
+        self._most_tokens = most_tokens
+        self._shortest = self._width = len(lead.ids)
+
+    @property
+    def is_full(self) -> bool:
+        return (len(self.rows) + 1) * self._width > self._most_tokens
+
+    def tokens_of(self, job: _Job[OutputT]) -> int:
+        """The part of the padded size that is the job's."""
+        return self._width * sum(row.job is job for row in self.rows)
+
+    def add_rows_of(self, job: _Job[OutputT]) -> None:
+        """Move the job's rows that fit into the batch: those that are no longer than it is wide first."""
+        place = bisect_right(job.waiting, self._width, key=_length)
+        while place > 0 and self._add(job, place - 1):
+            place -= 1
+        while place < len(job.waiting) and self._add(job, place):
+            pass
+
+    def _add(self, job: _Job[OutputT], place: int) -> bool:
+        length = len(job.waiting[place].ids)
+        shortest, width = min(self._shortest, length), max(self._width, length)
+        if shortest < _LEAST_FILL * width or (len(self.rows) + 1) * width > self._most_tokens:
+            return False
+        self._shortest, self._width = shortest, width
+        self.rows.append(job.take(place))
+        return True
+
+    def put_back_odd_rows(self) -> None:
+        """Keep a round number of rows.
+
+        An engine compiles itself for every size of a batch, so it should meet few of them; the rest wait for the next.
+        """
+        kept = _rounded_down(len(self.rows))
+        for row in self.rows[kept:]:
+            row.job.put_back(row)
+        del self.rows[kept:]
+        self._width = max(map(_length, self.rows))
 
 
 class Scheduler(Generic[OutputT]):
@@ -60,18 +130,25 @@ class Scheduler(Generic[OutputT]):
         """
         self._run = run
         self._tokens_per_batch = tokens_per_batch
-        self._ages = itertools.count()
-        self._work = threading.Condition()
-        self._by_length: list[_Row[OutputT]] = []  # sorted by _order
-        self._by_age: deque[_Row[OutputT]] = deque()  # rows that were taken out of turn are still in it
+        self._changed = threading.Condition()
+        # Calls with rows that wait: those that have not led a batch yet, and those that have, in the order of turns.
+        self._new: OrderedDict[_Job[OutputT], None] = OrderedDict()
+        self._served: OrderedDict[_Job[OutputT], None] = OrderedDict()
+        self._shared_until = float("-inf")  # on the monotonic clock
+        self._was_new = False  # whether a new call led the last batch
         self._running = 0  # batches
         self._quiet = True  # whether the newest rows found the processor idle
-        self._closed = False
+        self._stopped: str | None = None  # why no more rows are taken
         self._threads = [
-            threading.Thread(target=self._worker, name=f"encoder-{number}", daemon=True) for number in range(workers)
+            threading.Thread(target=self._work, name=f"encoder-{number}", daemon=True) for number in range(workers)
         ]
         for thread in self._threads:
             thread.start()
+
+    @property
+    def is_healthy(self) -> bool:
+        """Whether rows that are submitted will be computed."""
+        return self._stopped is None
 
     def submit(self, ids: Sequence[TokenIds], deliver: Callable[[OutputT, int, int], None]) -> "Future[None]":
         """Queue the rows of one call.
@@ -79,24 +156,26 @@ class Scheduler(Generic[OutputT]):
         Args:
             ids: Tokens of each text, none of them empty.
             deliver: Called in a worker, once for each row, with its batch's output, its place in that batch and its
-                place in ``ids``.
+                place in ``ids``. What it raises fails this call only.
 
         Returns:
             Done when every row is delivered; cancelling it drops the rows that have not started.
         """
         future: Future[None] = Future()
+        future.add_done_callback(_tell_waiters)
         job = _Job(future, deliver, len(ids))
-        rows = [_Row(tokens, index, next(self._ages), job) for index, tokens in enumerate(ids)]
-        if not rows:
+        job.waiting = sorted((_Row(tokens, index, job) for index, tokens in enumerate(ids)), key=_length)
+        job.waiting_tokens = sum(map(len, ids))
+        if not job.waiting:
             future.set_result(None)
             return future
-        rows.sort(key=_order, reverse=True)
-        with self._work:
+        with self._changed:
+            if self._stopped is not None:
+                future.set_exception(ModelFailed(self._stopped))
+                return future
             self._quiet = self._is_idle()
-            self._by_age.extend(rows)
-            self._by_length.extend(rows)
-            self._by_length.sort(key=_order)
-            self._work.notify(min(len(rows), len(self._threads)))
+            self._new[job] = None
+            self._changed.notify(min(len(ids), len(self._threads)))
         return future
 
     def claim(self) -> bool:
@@ -105,113 +184,155 @@ class Scheduler(Generic[OutputT]):
         Returns:
             Whether it was idle; if so, :meth:`release` must follow.
         """
-        with self._work:
-            if not self._is_idle():
+        with self._changed:
+            if not self._is_idle() or self._stopped is not None:
                 return False
             self._running = 1
             return True
 
     def release(self) -> None:
         """End what :meth:`claim` began."""
-        with self._work:
+        with self._changed:
             self._running -= 1
 
     def _is_idle(self) -> bool:
-        return not self._running and not self._by_age
+        return not (self._running or self._new or self._served)
 
     def close(self) -> None:
-        """End the workers after the batches that they are at."""
-        with self._work:
-            self._closed = True
-            self._work.notify_all()
+        """End the workers after the batches that they are at; calls that still wait fail."""
+        self._stop("The encoder is closed; load the model again.")
         for thread in self._threads:
             thread.join()
 
-    def _worker(self) -> None:
-        while taken := self._next_batch():
-            batch, alone = taken
+    def _stop(self, reason: str) -> None:
+        with self._changed:
+            self._stopped = self._stopped or reason
+            waiting = [*self._new, *self._served]
+            self._new.clear()
+            self._served.clear()
+            self._changed.notify_all()
+        for job in waiting:
+            _settle(job.future, ModelFailed(reason))
+
+    def _work(self) -> None:
+        batch: list[_Row[OutputT]] = []
+        try:
+            while taken := self._next_batch():
+                batch, alone = taken
+                self._compute(batch, alone)
+        except BaseException as error:
+            # Without its worker the rest would be slower at best, and healthy to whoever looks.
+            _logger.exception("a worker of the encoder ended")
+            self._stop(f"A worker of the encoder ended ({type(error).__name__}); start the server again.")
+            for row in batch:
+                _settle(row.job.future, error)
+
+    def _compute(self, batch: "list[_Row[OutputT]]", alone: bool) -> None:
+        try:
+            output = self._run([row.ids for row in batch], alone)
+        except BaseException as error:  # noqa: BLE001 - whatever it is, its callers must learn of it
+            self.release()
+            for row in batch:
+                _settle(row.job.future, error)
+            return
+        failures: list[tuple[_Job[OutputT], BaseException]] = []
+        for position, row in enumerate(batch):
             try:
-                output = self._run([row.ids for row in batch], alone)
-                for position, row in enumerate(batch):
-                    row.job.deliver(output, position, row.index)
-            except BaseException as error:  # noqa: BLE001 - whatever it is, its callers must learn of it
-                self.release()
-                for row in batch:
-                    _fail(row.job, error)
-            else:
-                self._finish(batch)
+                row.job.deliver(output, position, row.index)
+            except BaseException as error:  # noqa: BLE001 - of one caller, and no other's
+                failures.append((row.job, error))
+        done = self._finish(batch)
+        for job, failure in failures:
+            _settle(job.future, failure)
+        for job in done:
+            _settle(job.future)
 
-    def _next_batch(self) -> "tuple[list[_Row[OutputT]], bool] | None":
-        """Wait for rows, and say whether they are alone; None when the scheduler is closed."""
-        with self._work:
-            while not self._closed:
-                if batch := self._take():
-                    self._running += 1
-                    return batch, self._quiet and self._running == 1 and not self._by_length
-                self._work.wait()
-            return None
-
-    def _take(self) -> "list[_Row[OutputT]]":
-        """The oldest row and the rows next to it in length, within the padded size."""
-        while self._by_age and (self._by_age[0].taken or self._by_age[0].job.future.cancelled()):
-            row = self._by_age.popleft()
-            if not row.taken:
-                del self._by_length[bisect_left(self._by_length, _order(row), key=_order)]
-        if not self._by_age:
-            return []
-        oldest = self._by_age.popleft()
-        first = bisect_left(self._by_length, _order(oldest), key=_order)
-        last = self._extend_to_longer(first)
-        place = first
-        first = self._extend_to_shorter(first, last)
-        rows = _rounded_down(last + 1 - first)
-        first = max(first, place + 1 - rows)
-        last = first + rows - 1
-        batch = self._by_length[first : last + 1]
-        del self._by_length[first : last + 1]
-        for row in batch:
-            row.taken = True
-        return batch
-
-    def _extend_to_longer(self, first: int) -> int:
-        least = len(self._by_length[first].ids)
-        last = first
-        while last + 1 < len(self._by_length):
-            width = len(self._by_length[last + 1].ids)
-            if least < _LEAST_FILL * width or width * (last + 2 - first) > self._tokens_per_batch:
-                break
-            last += 1
-        return last
-
-    def _extend_to_shorter(self, first: int, last: int) -> int:
-        width = len(self._by_length[last].ids)
-        room = max(self._tokens_per_batch // width, last + 1 - first)
-        while first > 0 and last + 1 - first < room and len(self._by_length[first - 1].ids) >= _LEAST_FILL * width:
-            first -= 1
-        return first
-
-    def _finish(self, batch: "list[_Row[OutputT]]") -> None:
+    def _finish(self, batch: "list[_Row[OutputT]]") -> "list[_Job[OutputT]]":
+        """Count the batch's rows as finished; the jobs whose last row was among them."""
         done = []
-        with self._work:
+        with self._changed:
             self._running -= 1
             for row in batch:
                 row.job.unfinished -= 1
                 if row.job.unfinished == 0:
-                    done.append(row.job.future)
-        for future in done:
-            if not future.cancelled():
-                future.set_result(None)
+                    done.append(row.job)
+        return done
+
+    def _next_batch(self) -> "tuple[list[_Row[OutputT]], bool] | None":
+        """Wait for rows, and say whether they are alone; None when the scheduler has stopped."""
+        with self._changed:
+            while self._stopped is None:
+                if batch := self._take():
+                    self._running += 1
+                    return batch, self._quiet and self._running == 1 and not (self._new or self._served)
+                self._changed.wait()
+            return None
+
+    def _take(self) -> "list[_Row[OutputT]]":
+        """The next batch; empty where no rows wait."""
+        for jobs in (self._new, self._served):
+            for job in [job for job in jobs if job.future.done()]:  # cancelled or failed
+                del jobs[job]
+        if not (self._new or self._served):
+            return []
+        lead = self._next_lead()
+        is_large = lead.waiting_tokens > self._tokens_per_batch
+        now = time.monotonic()
+        if not is_large and len(self._served) > 1:
+            self._shared_until = now + _SHARED_SECONDS
+        is_shared = is_large and now < self._shared_until
+        batch = _Batch(lead.take(-1), self._tokens_per_batch // 2 if is_shared else self._tokens_per_batch)
+        batch.add_rows_of(lead)
+        for job in chain(self._new, self._served):
+            if batch.is_full:
+                break
+            # A small call is not held up by the rows of a large one, which fills its own batches anyway.
+            if is_large or job.waiting_tokens <= self._tokens_per_batch:
+                batch.add_rows_of(job)
+        batch.put_back_odd_rows()
+        lead.credit -= batch.tokens_of(lead)
+        for row in batch.rows:
+            if not row.job.waiting:
+                self._new.pop(row.job, None)
+                self._served.pop(row.job, None)
+        return batch.rows
+
+    def _next_lead(self) -> "_Job[OutputT]":
+        """The call that leads the next batch; it counts as served from now on."""
+        self._was_new = bool(self._new) and not (self._was_new and self._served)
+        if self._was_new:
+            job, _ = self._new.popitem(last=False)
+            self._served[job] = None
+            return job
+        job = next(iter(self._served))
+        if len(self._served) == 1:
+            job.credit = 0  # nobody else was held up by what it used
+        while job.credit <= 0 and len(self._served) > 1:
+            job.credit += self._tokens_per_batch
+            self._served.move_to_end(job)
+            job = next(iter(self._served))
+        return job
 
 
 def _rounded_down(rows: int) -> int:
-    """The largest number up to this with three leading bits and zeros behind: 8, 10, 12, 14, 16, 20, 24, 28, 32, 40.
-
-    An engine compiles itself for every size of a batch, so it should meet few of them; the rest wait for the next.
-    """
+    """The largest number up to this with three leading bits and zeros behind: 8, 10, 12, 14, 16, 20, 24, 28, 32, 40."""
     unit = 1 << max(rows.bit_length() - 3, 0)
     return rows // unit * unit
 
 
-def _fail(job: "_Job[OutputT]", error: BaseException) -> None:
-    if not job.future.done():
-        job.future.set_exception(error)
+def _tell_waiters(future: "Future[None]") -> None:
+    """Have ``concurrent.futures.wait`` see a cancelled call, which no worker may look at again."""
+    if future.cancelled():
+        future.set_running_or_notify_cancel()
+
+
+def _settle(future: "Future[None]", error: BaseException | None = None) -> None:
+    """Finish a future that its caller may cancel at the same moment, or that has failed already."""
+    if error is not None and (not isinstance(error, Exception) or isinstance(error, StopIteration | CancelledError)):
+        # In the caller's thread or event loop these would mean something else than a failed computation.
+        error = ModelFailed(f"The computation ended with {type(error).__name__}.")
+    with suppress(InvalidStateError):
+        if error is None:
+            future.set_result(None)
+        else:
+            future.set_exception(error)

@@ -46,6 +46,7 @@ class SentenceTransformersModel:
         pooling: How token vectors become one vector.
         normalize: Whether the model ends in a Normalize module.
         prompts: Text put before an input, by prompt name.
+        default_prompt_name: The prompt where a request names none.
         matryoshka_dimensions: Lengths to which a vector may be cut.
         heads: None: these models have no such layers.
     """
@@ -58,6 +59,7 @@ class SentenceTransformersModel:
     pooling: str
     normalize: bool
     prompts: dict[str, str] = field(default_factory=dict)
+    default_prompt_name: str | None = None
     matryoshka_dimensions: tuple[int, ...] = ()
     heads: "TokenHeads | None" = None
 
@@ -104,16 +106,17 @@ class SentenceTransformersModel:
         module.eval()
         config = read_optional_object(path / "config.json")
         kinds = [type(part).__name__ for part in module]
-        prompts = {name: text for name, text in (module.prompts or {}).items() if text}
+        prompts = {name: text or "" for name, text in (module.prompts or {}).items()}
         return cls(
             path=path,
             model_id=model_id or str(config.get("_name_or_path") or "unknown"),
             module=module,
             dimensions=_dimensions(path, module),
             max_tokens=_max_tokens(path, module, config),
-            pooling=_pooling(path, module, has_prompts=bool(prompts)),
+            pooling=_pooling(path, module, has_prompts=any(prompts.values())),
             normalize="Normalize" in kinds,
             prompts=prompts,
+            default_prompt_name=module.default_prompt_name,
             matryoshka_dimensions=tuple(config.get("matryoshka_dimensions") or ()),
         )
 

@@ -39,6 +39,10 @@ class ServedModel(Protocol):
         """Text put before an input, by prompt name."""
 
     @property
+    def default_prompt_name(self) -> str | None:
+        """Name of the prompt that is put before an input where a request names none; None where there is none."""
+
+    @property
     def matryoshka_dimensions(self) -> tuple[int, ...]:
         """Lengths to which a vector may be cut; empty where the model was not trained for it."""
 

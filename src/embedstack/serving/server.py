@@ -137,6 +137,8 @@ class ModelServer:
     def _ping(self) -> tuple[Answer, int | None]:
         if self._encoder is None:
             return Answer(b"", status=503), 1
+        if not self._encoder.is_healthy:
+            return Answer(b"", status=503), None
         folder = self._encoder.folder
         info = {
             "model_id": folder.model_id,

@@ -26,7 +26,7 @@ def span_vectors(encoder: "Encoder", request: "EmbedRequest", encoded: "Encoded"
     Raises:
         RequestError: A span lies in the part of its text that was cut off, or holds no token.
     """
-    prompt = encoder.prompt(request.prompt_name)
+    prompt = encoder.prompt(request.prompt_name, request.prompt)
     answers = []
     for index, (text, spans) in enumerate(zip(request.inputs, request.spans or (), strict=True)):
         offsets = np.array(encoder.token_offsets(prompt + text)) - len(prompt)

@@ -48,7 +48,7 @@ def read_torch_file(path: "Path") -> dict[str, StoredTensor]:
     try:
         with zipfile.ZipFile(path) as archive, path.open("rb") as file:
             data = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY))
-            members = {info.filename.partition("/")[2]: info for info in archive.infolist()}
+            members = _members(path, archive)
             _check_byte_order(path, archive, members)
             document = _Unpickler(path, data, members, _description(path, archive, members)).load()
     except ConfigurationError:
@@ -63,6 +63,13 @@ def read_torch_file(path: "Path") -> dict[str, StoredTensor]:
     ):
         raise ConfigurationError(f"{path} is no state dictionary of tensors by name. {_REMEDY}")
     return dict(document)
+
+
+def _members(path: "Path", archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
+    members = {info.filename.partition("/")[2]: info for info in archive.infolist()}
+    if len(members) != len(archive.infolist()):
+        raise ConfigurationError(f"{path} holds two members of one name, which torch never writes. {_REMEDY}")
+    return members
 
 
 def _check_byte_order(path: "Path", archive: zipfile.ZipFile, members: dict[str, zipfile.ZipInfo]) -> None:

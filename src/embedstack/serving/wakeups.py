@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class Wakeups:
         # Set before the loop is woken and cleared before it takes the first, so that none is left behind.
         if not self._woken:
             self._woken = True
-            if not self._loop.is_closed():
+            with suppress(RuntimeError):  # the loop is closed: its tasks are gone
                 self._loop.call_soon_threadsafe(self._resolve)
 
     def _resolve(self) -> None:

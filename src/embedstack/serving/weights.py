@@ -1,6 +1,7 @@
 """A model's tensors by name, whatever file they lie in."""
 
 import json
+import math
 import mmap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -78,7 +79,7 @@ class Weights:
             shape: What its shape must be; 0 stands for any size.
 
         Raises:
-            ConfigurationError: There is no such tensor, or its shape or type is another.
+            ConfigurationError: There is no such tensor, its shape or type is another, or a number in it is not finite.
         """
         tensor = self._find(name)
         if len(tensor.shape) != len(shape) or any(
@@ -92,7 +93,11 @@ class Weights:
             )
         if tensor.kind == "I64":
             raise ConfigurationError(f"{self.path}: {name} holds integers where weights are wanted.")
-        return tensor.float32()
+        numbers = tensor.float32()
+        # A sum is finite only if every number is.
+        if not math.isfinite(numbers.sum()):
+            raise ConfigurationError(f"{self.path}: {name} holds NaN or infinity. The file is damaged; fetch it again.")
+        return numbers
 
     def _find(self, name: str) -> StoredTensor:
         for new, former in _FORMER_NAMES.items():

@@ -89,6 +89,12 @@ def change(folder: Path, name: str, **changes: object) -> None:
         ("2_Dense/config.json", {"in_features": 31}, "takes 31 numbers and gives 48; the one before it gives 32"),
         ("sentence_bert_config.json", {"do_lower_case": True}, "asks for lower-casing"),
         ("sentence_bert_config.json", {"max_seq_length": "long"}, "max_seq_length .* is 'long'"),
+        ("sentence_bert_config.json", {"config_args": {"num_hidden_layers": 1}}, "config_args .* num_hidden_layers"),
+        ("sentence_bert_config.json", {"tokenizer_args": {"truncation_side": "left"}}, "sets truncation_side"),
+        ("sentence_bert_config.json", {"transformer_task": "fill-mask"}, "task fill-mask"),
+        ("config_sentence_transformers.json", {"truncate_dim": 8}, "cuts vectors to 8"),
+        ("config_sentence_transformers.json", {"prompts": ["a"]}, "prompts must be an object"),
+        ("tokenizer_config.json", {"truncation_side": "left"}, "truncation_side"),
     ],
 )
 def test_what_is_not_served_is_refused_with_the_reason(tmp_path, file, changes, message):
@@ -103,6 +109,16 @@ def test_lower_casing_that_the_tokenizer_does_is_served(tmp_path):
     change(folder, "sentence_bert_config.json", do_lower_case=True)
     change(folder, "tokenizer.json", normalizer={"type": "Sequence", "normalizers": [{"type": "Lowercase"}]})
     assert token_ids(ModelFolder.read(folder), ["CAT"]) == token_ids(ModelFolder.read(folder), ["cat"])
+
+
+def test_tokenizer_files_that_disagree_are_refused(tmp_path):
+    folder = write("bert", tmp_path)
+    change(folder, "tokenizer.json", normalizer={"type": "BertNormalizer", "lowercase": True})
+    change(folder, "tokenizer_config.json", do_lower_case=True)
+    assert ModelFolder.read(folder)
+    change(folder, "tokenizer_config.json", do_lower_case=False)
+    with pytest.raises(ConfigurationError, match="do_lower_case is False"):
+        ModelFolder.read(folder)
 
 
 def test_the_shorter_of_the_limits_holds(tmp_path):

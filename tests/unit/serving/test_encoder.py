@@ -83,7 +83,7 @@ def test_too_long_a_text_is_cut_only_when_asked(tiny):
 
 def test_prompts_go_before_the_text(tiny):
     np.testing.assert_array_equal(tiny.encode(["cat"], prompt_name="query").pooled, tiny.encode(["the cat"]).pooled)
-    with pytest.raises(InputError, match="no prompt 'passage'; its prompts: query"):
+    with pytest.raises(InputError, match="no prompt 'passage'; its prompts: document, query"):
         tiny.encode(["cat"], prompt_name="passage")
 
 
@@ -95,7 +95,9 @@ def test_empty_text_is_refused_with_its_index(tiny):
 
 def test_a_model_that_computes_nan_is_an_error(tmp_path):
     tensors = make_tensors()
-    tensors["embeddings.word_embeddings.weight"][9] = np.nan
+    # Each is finite, and their sum is not.
+    tensors["embeddings.word_embeddings.weight"][9, 0] = 3e38
+    tensors["embeddings.token_type_embeddings.weight"][0, 0] = 3e38
     encoder = Encoder.load(write_model(tmp_path, tensors), precision="fp32")
     with pytest.raises(NonFiniteVector, match="text 1") as caught:
         encoder.encode(["cat", "dog"])
@@ -134,7 +136,8 @@ def _with_wrong_shape(folder: Path) -> None:
         (_without("config.json"), "it has no config.json"),
         (_without("model.safetensors"), "it has no model.safetensors"),
         (_writing("model.safetensors", b"not weights"), "not a readable safetensors file"),
-        (_writing("tokenizer.json", b'{"version": "1.0"'), "not a readable tokenizer"),
+        (_writing("tokenizer.json", b'{"version": "1.0"'), "tokenizer.json cannot be read as JSON"),
+        (_writing("tokenizer.json", b'{"version": "1.0"}'), "not a readable tokenizer"),
         (_writing("config.json", b"{"), "cannot be read as JSON"),
         (
             _writing("config.json", b'{"model_type": "gpt2"}'),

@@ -1,11 +1,15 @@
-"""Micro-batching: every row once, in its own call, within the batch's size, and the oldest first."""
+"""Micro-batching: every row once, in its own call, within the batch's size, and fair between calls."""
 
+import sys
 import threading
-from concurrent.futures import CancelledError, ThreadPoolExecutor
+import time
+from concurrent.futures import CancelledError, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 
 import pytest
 from hypothesis import given, settings, strategies as st
 
+from embedstack.errors import ModelFailed
 from embedstack.serving.scheduler import Scheduler
 
 
@@ -44,6 +48,44 @@ class Call:
     def check(self):
         self.future.result(30)
         assert [self.found[index] for index in range(len(self.ids))] == self.ids
+
+
+class SteppingModel(Model):
+    """Computes one batch for each step."""
+
+    def __init__(self):
+        super().__init__()
+        self._steps = threading.Semaphore(0)
+        self._done = threading.Semaphore(0)
+        self.ended = False
+
+    def run(self, ids, alone):
+        self.batches.append(ids)
+        self._done.release()
+        assert self.ended or self._steps.acquire(timeout=30)
+        return ids
+
+    def step(self, count):
+        """Let so many batches end; the one after them has begun then, unless no rows are left."""
+        for _ in range(count):
+            self._steps.release()
+            self._done.acquire(timeout=0.5)
+
+    def end(self):
+        self.ended = True
+        self._steps.release()
+
+
+@contextmanager
+def stepping():
+    """A scheduler of batches of 64 tokens, whose only worker is in a first batch."""
+    model = SteppingModel()
+    scheduler = Scheduler(model.run, workers=1, tokens_per_batch=64)
+    Call(scheduler, [[0]])
+    model.step(0)
+    yield model, scheduler
+    model.end()
+    scheduler.close()
 
 
 @pytest.fixture
@@ -110,7 +152,7 @@ def test_batches_are_of_few_sizes_and_begin_with_the_oldest(held):
     assert sorted(row[0] for row in model.batches[1]) == list(range(1, 41))
 
 
-def test_the_oldest_row_leads_the_next_batch(held):
+def test_the_oldest_new_call_leads_the_next_batch(held):
     model, scheduler = held
     waiting = Call(scheduler, [[1] * 30])
     later = [Call(scheduler, [[2] * 3]) for _ in range(100)]
@@ -119,6 +161,71 @@ def test_the_oldest_row_leads_the_next_batch(held):
     for call in later:
         call.check()
     assert [len(row) for row in model.batches[1]] == [30]
+
+
+def test_a_short_call_waits_for_one_batch_of_bulk_calls():
+    with stepping() as (model, scheduler):
+        bulk = [Call(scheduler, [[number] * 10] * 600) for number in range(1, 5)]
+        model.step(8)
+        short = Call(scheduler, [[9] * 10])
+        # The batch that runs, one that a bulk call leads at most, and its own, which holds no rows of theirs.
+        model.step(3)
+        short.check()
+        assert [[9] * 10] in model.batches[-3:]
+        assert not any(call.future.done() for call in bulk)
+
+
+def test_batches_of_a_bulk_call_are_smaller_beside_short_calls():
+    with stepping() as (model, scheduler):
+        Call(scheduler, [[1] * 8] * 400)
+        model.step(4)
+        Call(scheduler, [[2] * 30])
+        model.step(6)
+        assert [len(batch) for batch in model.batches[1:4]] == [8, 8, 8]
+        assert [len(batch) for batch in model.batches[7:10]] == [4, 4, 4]
+
+
+def test_bulk_calls_take_turns():
+    with stepping() as (model, scheduler):
+        bulk = [Call(scheduler, [[number] * 16] * 100) for number in range(1, 5)]
+        model.step(52)
+        leads = [batch[0][0] for batch in model.batches[12:52]]
+        assert {number: leads.count(number) for number in range(1, 5)} == dict.fromkeys(range(1, 5), 10)
+        assert not any(call.future.done() for call in bulk)
+
+
+def test_long_rows_take_their_share_of_tokens():
+    with stepping() as (model, scheduler):
+        for number, length in ((1, 8), (2, 256)):
+            Call(scheduler, [[number] * length] * 500)
+        model.step(51)
+        tokens = {1: 0, 2: 0}
+        for batch in model.batches[1:51]:
+            tokens[batch[0][0]] += sum(map(len, batch))
+        assert tokens[1] == pytest.approx(tokens[2], rel=0.25)
+
+
+def test_a_bulk_call_progresses_under_endless_short_calls():
+    with stepping() as (model, scheduler):
+        bulk = Call(scheduler, [[1] * 10] * 60)  # twenty batches of half the size
+        steps = 0
+        while not bulk.future.done():
+            for length in (10, 20, 40):
+                Call(scheduler, [[2] * length])
+            model.step(1)
+            steps += 1
+        assert steps <= 2 * 20 + 3
+
+
+def test_short_calls_share_batches_beside_a_bulk_call():
+    with stepping() as (model, scheduler):
+        Call(scheduler, [[1] * 8] * 400)
+        model.step(2)
+        short = [Call(scheduler, [[2] * 8]) for _ in range(8)]
+        model.step(3)
+        for call in short:
+            call.check()
+        assert [[2] * 8] * 8 in model.batches
 
 
 def test_an_error_fails_the_calls_of_its_batch_only(held):
@@ -161,8 +268,7 @@ def test_an_idle_processor_is_claimed_by_one(held):
     model, scheduler = held
     assert not scheduler.claim()
     model.open.set()
-    scheduler.close()
-    assert scheduler.claim()
+    assert _claims(scheduler)
     assert not scheduler.claim()
     scheduler.release()
     assert scheduler.claim()
@@ -190,5 +296,106 @@ def test_a_failed_batch_leaves_the_processor_idle():
     scheduler = Scheduler(Model().run, workers=1, tokens_per_batch=64)
     with pytest.raises(ValueError, match="cannot be computed"):
         Call(scheduler, [[-1]]).future.result(30)
-    scheduler.close()
     assert scheduler.claim()
+    scheduler.release()
+    scheduler.close()
+
+
+def _claims(scheduler):
+    """Claim the processor as soon as its last batch has ended."""
+    until = time.monotonic() + 30
+    while not scheduler.claim():
+        assert time.monotonic() < until
+        time.sleep(0.001)
+    return True
+
+
+@pytest.fixture
+def hasty_threads():
+    """Threads that take turns after every few instructions, so that races show."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.usefixtures("hasty_threads")
+def test_cancelling_at_any_moment_ends_no_worker():
+    scheduler = Scheduler(lambda ids, alone: ids, workers=2, tokens_per_batch=64)
+
+    def submit_and_cancel(number):
+        for _ in range(150):
+            calls = [Call(scheduler, [[number] * 3, [number] * 5]) for _ in range(4)]
+            for call in calls:
+                call.future.cancel()
+            wait([call.future for call in calls], 30)
+            assert all(call.future.done() for call in calls)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(submit_and_cancel, range(1, 5)))
+    assert scheduler.is_healthy
+    assert all(thread.is_alive() for thread in threading.enumerate() if thread.name.startswith("encoder-"))
+    Call(scheduler, [[1]] * 50).check()
+    scheduler.close()
+
+
+@pytest.mark.parametrize("error", [ValueError("no place"), StopIteration(), CancelledError(), SystemExit(), KeyError()])
+def test_a_failed_delivery_fails_its_own_call_only(held, error):
+    model, scheduler = held
+
+    def refuse(*_):
+        raise error
+
+    failing = scheduler.submit([[1] * 8] * 3, refuse)
+    beside = Call(scheduler, [[2] * 8])
+    model.open.set()
+    beside.check()
+    with pytest.raises(type(error) if isinstance(error, (ValueError, KeyError)) else ModelFailed):
+        failing.result(30)
+    assert scheduler.is_healthy
+
+
+@pytest.mark.parametrize("error", [MemoryError(), StopIteration(), CancelledError(), SystemExit()])
+def test_any_error_of_the_engine_reaches_its_caller(error):
+    def run(ids, alone):
+        raise error
+
+    scheduler = Scheduler(run, workers=1, tokens_per_batch=64)
+    for _ in range(2):
+        with pytest.raises((MemoryError, ModelFailed)):
+            Call(scheduler, [[1]]).future.result(30)
+    assert scheduler.is_healthy
+    scheduler.close()
+
+
+class UnreadableRow(list[int]):
+    """A row that cannot be read in a worker, as after a fault of the scheduler itself."""
+
+    def __len__(self):
+        if threading.current_thread().name.startswith("encoder-"):
+            raise IndexError
+        return super().__len__()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_dead_worker_is_noticed(held):
+    model, scheduler = held
+    Call(scheduler, [UnreadableRow([1])])
+    waiting = Call(scheduler, [[1] * 30])
+    model.open.set()
+    with pytest.raises(ModelFailed, match="start the server again"):
+        waiting.future.result(30)
+    assert not scheduler.is_healthy
+    with pytest.raises(ModelFailed, match="start the server again"):
+        Call(scheduler, [[1]]).future.result(30)
+
+
+def test_closing_fails_what_still_waits(held):
+    model, scheduler = held
+    waiting = Call(scheduler, [[1]])
+    closing = threading.Thread(target=scheduler.close)
+    closing.start()
+    with pytest.raises(ModelFailed, match="closed"):
+        waiting.future.result(30)
+    model.open.set()
+    closing.join(30)

@@ -153,3 +153,25 @@ def test_other_paths_and_methods(encoder, method, path, status):
     app = _server(encoder, EmbedProtocol())
     asyncio.run(app({"type": "http", "path": path, "method": method, "headers": []}, receive, send))
     assert sent[0]["status"] == status
+
+
+def test_ping_is_503_when_no_text_can_be_computed(tmp_path):
+    """As after the death of a worker thread; see test_a_dead_worker_is_noticed."""
+    encoder = Encoder.load(write_model(tmp_path), precision="fp32")
+    app = _server(encoder, EmbedProtocol())
+    statuses = []
+
+    async def send(message):
+        statuses.append(message.get("status"))
+
+    async def receive():
+        return {"type": "http.request", "body": b""}
+
+    async def ping():
+        await app({"type": "http", "path": "/ping", "method": "GET", "headers": []}, receive, send)
+
+    asyncio.run(ping())
+    encoder.close()
+    asyncio.run(ping())
+    assert [status for status in statuses if status] == [200, 503]
+    assert asyncio.run(invoke(app))[0]["status"] == 500

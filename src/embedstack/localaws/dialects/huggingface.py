@@ -12,6 +12,7 @@ import orjson
 
 from embedstack.errors import EmbedStackError
 from embedstack.serving.encoder import Encoder
+from embedstack.serving.manifest import Manifest
 from embedstack.serving.model_folder import ModelFolder
 from embedstack.serving.protocol import Answer, Invocation
 from embedstack.serving.requests import RequestError
@@ -37,8 +38,10 @@ class HuggingFaceDialect:
         pipeline's.
 
         Raises:
-            ConfigurationError: The folder cannot be served.
+            ConfigurationError: The folder cannot be served, or a file of a package is missing or damaged.
         """
+        if manifest := Manifest.read_optional(folder):
+            manifest.verify()
         model = ModelFolder.read(folder, model_id)
         model = dataclasses.replace(model, max_tokens=model.config.max_positions)
         return Encoder.of_folder(model, "fp32")
@@ -105,7 +108,7 @@ async def _encode(encoder: Encoder, texts: list[str], *, truncate: bool) -> list
                     "dimension 1"
                 )
     try:
-        return (await encoder.aencode(texts, truncate=truncate, hidden=True)).hidden
+        return (await encoder.aencode(texts, truncate=truncate, prompt="", hidden=True)).hidden
     except EmbedStackError as error:
         raise _failure(str(error)) from error
 

@@ -58,7 +58,13 @@ class TeiDialect:
         try:
             # An empty text is its special tokens to TEI; a blank makes the same tokens for our encoder, which
             # refuses the empty one.
-            encoded = await encoder.aencode([text or " " for text in texts], truncate=truncate, prompt_name=prompt_name)
+            encoded = await encoder.aencode(
+                [text or " " for text in texts],
+                truncate=truncate,
+                prompt_name=prompt_name,
+                # TEI reads a folder's prompts, but not its default_prompt_name.
+                prompt="" if prompt_name is None else None,
+            )
         except TextTooLong as error:
             raise _too_long(encoder, texts[error.index or 0]) from error
         except NonFiniteVector as error:

@@ -3,10 +3,12 @@
 import base64
 import importlib.util
 import io
+import shutil
 import threading
 import zipfile
 from pathlib import Path
 
+from embedstack.archives import ArchiveRefused, check_zip, extract_zip
 from embedstack.localaws.functions.native_modules import find_misfit
 
 __all__ = ["MAX_UNZIPPED_BYTES", "CodeFolders", "CodeRefused", "check_package"]
@@ -39,8 +41,12 @@ def check_package(content: bytes, architecture: str, runtime: str) -> None:
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             unzipped = sum(member.file_size for member in archive.infolist())
-            misfit = find_misfit(archive, architecture, runtime)
-    except zipfile.BadZipFile as error:
+            if unzipped <= MAX_UNZIPPED_BYTES:
+                check_zip(archive, MAX_UNZIPPED_BYTES)
+                misfit = find_misfit(archive, architecture, runtime)
+    except ArchiveRefused as error:
+        raise CodeRefused(f"The local AWS does not unpack this archive. {error}") from error
+    except Exception as error:  # a damaged archive may raise nearly anything
         message = "Could not unzip uploaded file. Please check your file, then try to upload again."
         raise CodeRefused(message) from error
     if unzipped > MAX_UNZIPPED_BYTES:
@@ -68,9 +74,10 @@ class CodeFolders:
         with self._lock:
             if not folder.is_dir():
                 partial = folder.with_suffix(".partial")
-                partial.mkdir(parents=True, exist_ok=True)
+                shutil.rmtree(partial, ignore_errors=True)
+                partial.mkdir(parents=True)
                 with zipfile.ZipFile(io.BytesIO(content)) as archive:
-                    archive.extractall(partial)
+                    extract_zip(archive, partial, MAX_UNZIPPED_BYTES)
                 partial.rename(folder)
         return folder
 

@@ -123,3 +123,14 @@ def test_a_package_that_is_not_what_the_function_says_runs_nowhere(declared: tup
 def test_a_package_that_runs_on_aws_alone_is_said_to(other: tuple[str, str]) -> None:
     with pytest.raises(CodeRefused, match=r"which AWS has and the local AWS has not: .* Build the package for this"):
         check_package(compiled(*other), *other)
+
+
+@pytest.mark.parametrize(("name", "mode"), [("link.py", 0o120777), ("../outside.py", 0o100644), ("/abs.py", 0o100644)])
+def test_code_that_leaves_its_folder_is_refused_at_once(name, mode):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        info = zipfile.ZipInfo(name)
+        info.create_system, info.external_attr = 3, mode << 16
+        archive.writestr(info, "function.py")
+    with pytest.raises(CodeRefused, match="does not unpack this archive"):
+        check_package(buffer.getvalue(), "x86_64", "python3.13")
