@@ -82,7 +82,7 @@ class CachedEmbedder(Wrapper):
         self._caches = tuple(_FailSafe(cache, FailureGuard(f"The cache {type(cache).__name__}")) for cache in caches)
         identity = inner.vector_identity()
         # Texts are hashed behind 32 bytes, so that no text can pass for another one's beginning.
-        self._prefixes = {kind: hashlib.sha256(identity_digest(identity, kind)) for kind in ("query", "document")}
+        self._prefixes = {kind: identity_digest(identity, kind) for kind in ("query", "document")}
 
     def embed_batch(self, texts: Sequence[str], kind: "Kind") -> "NDArray[np.float32]":
         """One batch, as :meth:`run_batch`."""
@@ -160,10 +160,8 @@ class CachedEmbedder(Wrapper):
 
     def key(self, text: str, kind: "Kind") -> bytes:
         """The key of a text that has its prompt already."""
-        digest = self._prefixes[kind].copy()
         # A lone surrogate is refused before; here it must not be taken for another text.
-        digest.update(text.encode("utf-8", "surrogatepass"))
-        return digest.digest()
+        return hashlib.sha256(self._prefixes[kind] + text.encode("utf-8", "surrogatepass")).digest()
 
     def look_up(self, keys: Sequence[bytes]) -> "dict[bytes, Vector]":
         """The vectors (dimensions,) that a cache has."""

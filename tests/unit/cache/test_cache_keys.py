@@ -64,10 +64,10 @@ def kinds():
                 "client_pooling": "mean",
                 "target_variant": "b",
                 "inference_component": "c",
+                "prompts": {"query": "part of the text, and instead of the model's default: "},
             },
             {
                 "limits": Limits(max_items=3),
-                "prompts": {"query": "part of the text: "},
                 "price": Price(per_request=1),
                 "session": boto3.Session(region_name="us-east-1"),
             },
@@ -139,8 +139,9 @@ def test_local_model_is_told_by_its_files(folders):
 CHANGES: dict[str, Any] = {
     "model_id": "org/other", "dimensions": 4, "max_tokens": 65, "pooling": "cls", "normalized": False,
     "revision": "0123abc", "shortened_from": 16,
+    "prompts": {"query": "part of the text, and instead of the model's default: "},
 }  # fmt: skip
-NEUTRAL: dict[str, Any] = {"prompts": {"query": "part of the text: "}, "matryoshka_dimensions": ()}
+NEUTRAL: dict[str, Any] = {"matryoshka_dimensions": ()}
 
 
 def test_every_fact_of_a_model_is_in_the_key_or_cannot_change_a_vector():

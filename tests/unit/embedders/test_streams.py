@@ -264,17 +264,33 @@ def test_collected_errors_stand_in_their_places(twin, wrap):
 
 
 def test_closed_stream_reads_and_sends_no_more(twin, wrap):
-    backend = FakeEmbedder(limits=LIMITS)
+    class Busy(FakeEmbedder):
+        under_way = 0
+        lock = threading.Lock()
+
+        def embed_batch(self, texts, kind):
+            with self.lock:
+                self.under_way += 1
+            try:
+                return super().embed_batch(texts, kind)
+            finally:
+                with self.lock:
+                    self.under_way -= 1
+
+    backend = Busy(limits=LIMITS)
     texts, read = counted()
     with wrap(backend) as embedder:
         take(twin, embedder, texts, 3)
         # Requests that were under way end; nothing follows them.
         deadline = time.monotonic() + 10
-        before = None
-        while (now := (len(read), len(backend.requests))) != before:
+        while backend.under_way:
             assert time.monotonic() < deadline
-            before = now
-            time.sleep(0.05)
+            time.sleep(0.01)
+        after = len(read), len(backend.requests)
+        time.sleep(0.1)
+        assert len(read) == after[0]
+        # One that a thread had taken up already may still begin.
+        assert len(backend.requests) <= after[1] + LIMITS.concurrency + 2
 
 
 def test_closed_async_stream_ends_a_source_that_waits(wrap):

@@ -19,7 +19,7 @@ HEADER = "X-Amzn-SageMaker-Custom-Attributes"
 @pytest.fixture
 def package(tmp_path):
     folder = write_model(tmp_path)
-    names = [path.name for path in folder.iterdir() if path.is_file()]
+    names = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
     Manifest(
         folder=folder, model_id="example/tiny", revision="c" * 40, dimensions=HIDDEN, max_tokens=POSITIONS,
         pooling="mean", normalize=True, prompts={}, precision="fp32",
