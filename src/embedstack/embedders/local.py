@@ -90,21 +90,19 @@ class LocalEmbedder(Embedder):
         """One pass of the model, pooled per span; see :meth:`Embedder.embed_spans`."""
         del kind  # its prompt is part of the texts
         encoder = self._load()
-        from embedstack.serving.requests import EmbedRequest, RequestError  # noqa: PLC0415 - an extra
-        from embedstack.serving.spans import span_vectors  # noqa: PLC0415 - an extra
+        from embedstack.serving.requests import RequestError  # noqa: PLC0415 - an extra
+        from embedstack.serving.spans import SpanPooling  # noqa: PLC0415 - an extra
 
-        request = EmbedRequest(
-            tuple(texts), normalize=self.info.normalized, spans=tuple(tuple(wanted) for wanted in spans)
-        )
         try:
-            encoded = encoder.encode(texts, truncate=False, hidden=True)
-            vectors = span_vectors(encoder, request, encoded)
+            tokenized = encoder.tokenize(texts, truncate=False, offsets=True)
+            pooling = SpanPooling(tokenized, spans, normalize=self.info.normalized)
+            encoded = encoder.compute([text.ids for text in tokenized], pooling)
         except RequestError as error:
             raise InputError(error.message, index=error.index) from None
         except RuntimeError as error:
             raise ModelFailed(f"The model failed in this process: {error}", retryable=True) from error
         self.count_tokens(encoded.tokens)
-        return vectors
+        return encoded.derived
 
     def _load(self) -> "Encoder":
         with self._loading:
