@@ -253,9 +253,12 @@ class Tokenizer:
         text, adds_specials = source
         before, after = (self._first, self._last) if adds_specials else ([], [])
         room = max(self.max_tokens - len(before) - len(after), 0)
+        is_whole = first == (0, len(text))
+        if is_whole and 0 < len(part.ids) <= room and not offsets:  # most texts
+            return TokenizedText(before + part.ids + after, [])
         parts = [_moved(part, first[0])]
         length = len(part.ids)
-        if length <= room and first != (0, len(text)):
+        if length <= room and not is_whole:
             segments = self._segments(text, direction, index)
             next(segments)
             for start, end in segments:
@@ -265,7 +268,7 @@ class Tokenizer:
                 if length > room:
                     break
         if length > room and not truncate:
-            at_least = "" if first == (0, len(text)) else "at least "
+            at_least = "" if is_whole else "at least "
             raise TextTooLong(
                 f"Text {index} has {at_least}{length + len(before) + len(after)} tokens; the model reads "
                 f"{self.max_tokens}. Shorten or split it, or allow truncation.",
