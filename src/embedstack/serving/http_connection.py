@@ -165,6 +165,8 @@ class HttpConnection(HttpToolsProtocol):
         self._end_request()
         self._state.end_unread(self)
         _cancel(self._write_deadline)
+        if self.cycle is not None:
+            self.cycle.body = bytearray()  # the two refer to each other, and would keep it until they are collected
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:

@@ -4,7 +4,9 @@
 Text Embeddings Inference's ``/embed``, so that a client of either is a client of both.
 """
 
+import asyncio
 import base64
+import contextlib
 import io
 import reprlib
 from dataclasses import dataclass
@@ -36,6 +38,10 @@ _PAYLOAD_LIMIT_BYTES = 25 * 1024 * 1024
 RESPONSE_LIMIT_BYTES = 25 * 1024 * 1024
 #: Tokens of all texts of one request: 2,048 texts of 512, or 128 of 8,192.
 MAX_REQUEST_TOKENS = 1_048_576
+# Responses over so many bytes are made a few at a time: their vectors and their JSON take memory, and writing JSON
+# holds the interpreter lock.
+_LARGE_RESPONSE_BYTES = 1024 * 1024
+_LARGE_RESPONSES = 2
 # Bytes that a float32 number takes in a response. In JSON it is 11 to 13 for most; the least is for a first check,
 # before the model runs, that must not refuse what would fit.
 _JSON_NUMBER_BYTES = 8
@@ -91,6 +97,10 @@ class EmbedProtocol:
 
     payload_limit = _PAYLOAD_LIMIT_BYTES
 
+    def __init__(self) -> None:
+        """Begin without requests."""
+        self._large = asyncio.Semaphore(_LARGE_RESPONSES)
+
     async def answer(self, encoder: "Encoder", invocation: Invocation) -> Answer:
         """Embed the request's inputs, or order its texts; see :class:`WireProtocol`."""
         match parse_request(invocation.body):
@@ -100,10 +110,15 @@ class EmbedProtocol:
             case EmbedRequest() as request:
                 plain = request.outputs is None and request.spans is None
                 media_type = _choose_media_type(invocation.accept, (JSON, NPY) if plain else (JSON,))
-                _check(encoder, request, media_type)
-                if plain:
-                    return await _embed(encoder, request, media_type)
-                return await _embed_outputs(encoder, request)
+                _check(encoder, request)
+                numbers = _count_numbers(encoder, request)
+                number_bytes = _NPY_NUMBER_BYTES if media_type == NPY else _number_bytes(request)
+                _check_response_size(numbers * number_bytes)
+                size = (numbers + _most_token_numbers(encoder, request)) * number_bytes
+                async with self._large if size > _LARGE_RESPONSE_BYTES else contextlib.nullcontext():
+                    if plain:
+                        return await _embed(encoder, request, media_type)
+                    return await _embed_outputs(encoder, request)
 
     def render_error(self, error: RequestError) -> Answer:
         """``{"error", "error_type", "index"?}``."""
@@ -145,8 +160,8 @@ def _media_range(item: str) -> tuple[str, float]:
         return name, 0.0
 
 
-def _check(encoder: "Encoder", request: EmbedRequest, media_type: str) -> None:
-    """Refuse what the model does not do, or what no response can hold, before the model does anything."""
+def _check(encoder: "Encoder", request: EmbedRequest) -> None:
+    """Refuse what the model does not do, before it does anything."""
     _check_model(encoder, request.model)
     encoder.check_dimensions(request.dimensions)
     if request.pooling is not None and request.pooling != encoder.folder.pooling:
@@ -163,12 +178,24 @@ def _check(encoder: "Encoder", request: EmbedRequest, media_type: str) -> None:
             "unsupported_output",
             f"The model has no output {', '.join(map(_shortened, unknown[:3]))}; it has: {', '.join(known)}.",
         )
-    vectors = len(request.inputs) if request.outputs is None or "dense" in request.outputs else 0
-    if request.spans is not None and request.outputs is None:
-        vectors = 0
-    dimensions = request.dimensions or encoder.folder.dimensions
-    numbers = vectors * dimensions + sum(map(len, request.spans or ())) * encoder.folder.dimensions
-    _check_response_size(numbers * (_NPY_NUMBER_BYTES if media_type == NPY else _number_bytes(request)))
+
+
+def _count_numbers(encoder: "Encoder", request: EmbedRequest) -> int:
+    """Numbers in the vectors of texts and spans that the response will have."""
+    spans = sum(map(len, request.spans or ())) * encoder.folder.dimensions
+    if "dense" in (request.outputs or ()) or (request.outputs is None and request.spans is None):
+        return len(request.inputs) * (request.dimensions or encoder.folder.dimensions) + spans
+    return spans
+
+
+def _most_token_numbers(encoder: "Encoder", request: EmbedRequest) -> int:
+    """Numbers that the response will have for tokens, at the most; few tokens have less than one character."""
+    heads = encoder.folder.heads
+    if heads is None:
+        return 0
+    tokens = min(len(request.inputs) * encoder.folder.max_tokens, sum(map(len, request.inputs)))
+    outputs = request.outputs or ()
+    return tokens * (heads.dimensions * ("colbert" in outputs) + ("sparse" in outputs))
 
 
 def _check_model(encoder: "Encoder", model: str | None) -> None:

@@ -186,6 +186,30 @@ def test_a_response_over_the_limit_is_413(encoder, monkeypatch, options):
     assert refusal(encoder, body)[0] == 413
 
 
+@pytest.mark.parametrize(("threshold", "most"), [(0, 2), (1_000_000, 6)])
+def test_large_responses_are_made_two_at_a_time(encoder, monkeypatch, threshold, most):
+    monkeypatch.setattr(protocol, "_LARGE_RESPONSE_BYTES", threshold)
+    running, counts = set(), []
+    acompute = Encoder.acompute
+
+    async def counted(self, *arguments):
+        task = asyncio.current_task()
+        running.add(task)
+        counts.append(len(running))
+        await asyncio.sleep(0.05)
+        running.remove(task)
+        return await acompute(self, *arguments)
+
+    monkeypatch.setattr(Encoder, "acompute", counted)
+
+    async def send():
+        wire = EmbedProtocol()
+        await asyncio.gather(*(wire.answer(encoder, Invocation(b'{"inputs": "cat"}')) for _ in range(6)))
+
+    asyncio.run(send())
+    assert max(counts) == most
+
+
 def test_too_many_tokens_are_413(encoder, monkeypatch):
     monkeypatch.setattr(protocol, "MAX_REQUEST_TOKENS", 11)
     assert refusal(encoder, {"inputs": ["cat"] * 4}) == (
