@@ -101,7 +101,8 @@ def test_a_dense_module_sets_the_dimensions(tmp_path):
 
 def test_token_vectors_are_the_texts_own(modernbert):
     encoder, model = modernbert
-    for states, text in zip(encoder.encode(TEXTS, hidden=True).hidden, TEXTS, strict=True):
+    found = encoder.encode(TEXTS, of_hidden=lambda _, states: states.copy()).derived
+    for states, text in zip(found, TEXTS, strict=True):
         reference = model.encode(text, output_value="token_embeddings", show_progress_bar=False).numpy()
         np.testing.assert_allclose(states, reference, atol=1e-5)
 
@@ -119,7 +120,7 @@ def test_token_vectors_stay_on_the_device_where_nobody_asks_for_them(modernbert,
     encoder.encode(TEXTS)
     assert sum(rows for rows, _ in copied) == len(TEXTS)
     copied.clear()
-    encoder.encode(TEXTS, hidden=True)
+    encoder.encode(TEXTS, of_hidden=lambda _, states: None)
     assert sum(rows for rows, _ in copied) > len(TEXTS)
 
 

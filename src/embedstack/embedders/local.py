@@ -105,24 +105,20 @@ class LocalEmbedder(Embedder):
     ) -> "list[NDArray[np.float32]]":
         """One pass of the model, pooled per span; see :meth:`Embedder.embed_spans`."""
         encoder = self._encoder.get()
-        from embedstack.serving.requests import EmbedRequest, RequestError  # noqa: PLC0415 - an extra
-        from embedstack.serving.spans import span_vectors  # noqa: PLC0415 - an extra
+        from embedstack.serving.requests import RequestError  # noqa: PLC0415 - an extra
+        from embedstack.serving.spans import SpanPooling  # noqa: PLC0415 - an extra
 
-        request = EmbedRequest(
-            tuple(texts),
-            normalize=self.info.normalized,
-            prompt=self._model_prompt(kind),
-            spans=tuple(tuple(wanted) for wanted in spans),
-        )
+        prompt = encoder.prompt(None, self._model_prompt(kind))
         try:
-            encoded = encoder.encode(texts, truncate=False, prompt=request.prompt, hidden=True)
-            vectors = span_vectors(encoder, request, encoded)
+            tokenized = encoder.tokenize(texts, truncate=False, prompt=prompt, offsets=True)
+            pooling = SpanPooling(tokenized, spans, prompt, normalize=self.info.normalized)
+            encoded = encoder.compute([text.ids for text in tokenized], pooling)
         except RequestError as error:
             raise InputError(error.message, index=error.index) from None
         except RuntimeError as error:
             raise ModelFailed(f"The model failed in this process: {error}", retryable=True) from error
         self.count_tokens(encoded.tokens)
-        return vectors
+        return encoded.derived
 
     def _model_prompt(self, kind: "Kind") -> str | None:
         """What the model puts before texts: nothing where they begin with their prompt, its default otherwise."""

@@ -3,8 +3,11 @@
 import asyncio
 import logging
 import math
+import reprlib
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,7 +19,7 @@ from embedstack.serving.exit_gate import ExitGate
 from embedstack.serving.manifest import Manifest
 from embedstack.serving.model_folder import ModelFolder
 from embedstack.serving.scheduler import Scheduler
-from embedstack.serving.tokenizer import Tokenizer
+from embedstack.serving.tokenizer import TextInput, TokenizedText, Tokenizer, TruncationDirection
 from embedstack.serving.wakeups import Wakeups
 
 if TYPE_CHECKING:
@@ -29,13 +32,19 @@ if TYPE_CHECKING:
 
     Vectors = NDArray[np.float32]
 
-__all__ = ["Encoded", "Encoder", "Precision", "PrecisionSetting"]
+__all__ = ["Encoded", "Encoder", "OfHidden", "Precision", "PrecisionSetting"]
 
 _logger = logging.getLogger(__name__)
+
+#: Computes a result from a text's position and its last hidden state, float32 (tokens, hidden size), which is valid
+#: only during the call. Called in a worker thread; must not fail.
+OfHidden = Callable[[int, "Vectors"], Any]
 
 _TINY = np.finfo(np.float32).tiny
 # Characters up to which tokenizing takes less time than handing it to another thread would.
 _TOKENIZED_IN_LOOP = 2_000
+# Characters from which a call waits for others as large: one at a time bounds the memory that tokenizing takes.
+_TOKENIZED_ALONE = 100_000
 _FORKED = (
     "The model was loaded before this process was forked, and its threads do not exist here: load it in this process."
 )
@@ -48,12 +57,12 @@ class Encoded:
     Attributes:
         ids: Tokens that were read of each text, special tokens included.
         pooled: float32 (texts, dimensions), as pooled and not normalised.
-        hidden: The last hidden state of each text, float32 (tokens, hidden size); empty unless it was asked for.
+        derived: What ``of_hidden`` returned for each text; empty without it.
     """
 
     ids: list[list[int]]
     pooled: "Vectors"
-    hidden: "list[Vectors]"
+    derived: list[Any]
 
     @property
     def tokens(self) -> int:
@@ -83,6 +92,7 @@ class Encoder:
         self._wakeups: Wakeups | None = None
         self._origin = Origin()
         self._gate = ExitGate()
+        self._large_texts = ThreadPoolExecutor(1, "tokenize-large-texts")
         self._scheduler = Scheduler(self._run, engine.workers, engine.tokens_per_batch)
         _logger.info(
             "model %s ready: %d dimensions, %d tokens, %s pooling, %s",
@@ -169,31 +179,104 @@ class Encoder:
 
     def encode(
         self,
-        texts: "Sequence[str]",
+        texts: "Sequence[TextInput]",
         *,
         truncate: bool = True,
+        direction: TruncationDirection = "right",
         prompt_name: str | None = None,
         prompt: str | None = None,
-        hidden: bool = False,
+        of_hidden: OfHidden | None = None,
     ) -> Encoded:
         """Run the model over texts.
 
         Args:
-            texts: The texts, none of them empty.
+            texts: The texts, or their token ids; none of them empty.
             truncate: Cut a text that is longer than the model reads; otherwise such a text is an error.
+            direction: Which end of a long text is cut off.
             prompt_name: Put the model's prompt of this name before every text; its default prompt, where it has one,
                 is put there otherwise.
             prompt: Put this before every text instead; "" for nothing.
-            hidden: Keep the last hidden states too.
+            of_hidden: Computes a result from each text's last hidden state, as soon as its batch is done.
 
         Raises:
             TextTooLong: A text is too long and ``truncate`` is off.
             InputError: A text is empty, or the model knows no such prompt.
             NonFiniteVector: The model computed a NaN or an infinity.
         """
-        rows = _Rows(
-            self._tokenize(texts, truncate, self.prompt(prompt_name, prompt)), self.folder.dimensions, hidden=hidden
+        tokenized = self.tokenize(texts, truncate=truncate, direction=direction, prompt_name=prompt_name, prompt=prompt)
+        return self.compute([text.ids for text in tokenized], of_hidden)
+
+    async def aencode(
+        self,
+        texts: "Sequence[TextInput]",
+        *,
+        truncate: bool = True,
+        direction: TruncationDirection = "right",
+        prompt_name: str | None = None,
+        prompt: str | None = None,
+        of_hidden: OfHidden | None = None,
+    ) -> Encoded:
+        """:meth:`encode` without holding up the event loop; rows that have not started are dropped when cancelled."""
+        tokenized = await self.atokenize(
+            texts, truncate=truncate, direction=direction, prompt_name=prompt_name, prompt=prompt
         )
+        return await self.acompute([text.ids for text in tokenized], of_hidden)
+
+    def tokenize(
+        self,
+        texts: "Sequence[TextInput]",
+        *,
+        truncate: bool = True,
+        direction: TruncationDirection = "right",
+        prompt_name: str | None = None,
+        prompt: str | None = None,
+        offsets: bool = False,
+        most_tokens: int | None = None,
+    ) -> list[TokenizedText]:
+        """The tokens of :meth:`encode`; see :meth:`Tokenizer.tokenize`.
+
+        Raises:
+            PayloadTooLarge: The texts have more than ``most_tokens`` tokens together.
+            TextTooLong: A text is too long and ``truncate`` is off.
+            InputError: A text is empty, or the model knows no such prompt.
+        """
+        self._origin.check(_FORKED)
+        for index, text in enumerate(texts):
+            if not text:
+                raise InputError(f"Text {index} is empty; an empty text has no meaning to embed.", index=index)
+        with self._gate:
+            return self._tokenizer.tokenize(
+                texts,
+                truncate=truncate,
+                direction=direction,
+                prompt=self.prompt(prompt_name, prompt),
+                offsets=offsets,
+                most_tokens=most_tokens,
+            )
+
+    async def atokenize(self, texts: "Sequence[TextInput]", **options: Any) -> list[TokenizedText]:
+        """:meth:`tokenize` without holding up the event loop."""
+        size = sum(map(len, texts))
+        if size <= _TOKENIZED_IN_LOOP:
+            return self.tokenize(texts, **options)
+        executor = self._large_texts if size > _TOKENIZED_ALONE else None
+        return await asyncio.get_running_loop().run_in_executor(executor, lambda: self.tokenize(texts, **options))
+
+    async def acount(self, text: str) -> int:
+        """Tokens of a whole text, special tokens included, whatever the model reads.
+
+        Raises:
+            TextTooLong: The text is too long to be tokenized.
+        """
+        return await asyncio.get_running_loop().run_in_executor(self._large_texts, self._tokenizer.count, text)
+
+    def compute(self, ids: list[list[int]], of_hidden: OfHidden | None = None) -> Encoded:
+        """Run the model over tokenized texts; see :meth:`encode`.
+
+        Raises:
+            NonFiniteVector: The model computed a NaN or an infinity.
+        """
+        rows = _Rows(ids, self.folder.dimensions, of_hidden)
         if len(rows.ids) == 1 and self._scheduler.claim():
             # Nobody else is there: no other thread needs to be woken for it.
             try:
@@ -205,21 +288,9 @@ class Encoder:
             self._scheduler.submit(rows.ids, rows.deliver).result()
         return rows.encoded()
 
-    async def aencode(
-        self,
-        texts: "Sequence[str]",
-        *,
-        truncate: bool = True,
-        prompt_name: str | None = None,
-        prompt: str | None = None,
-        hidden: bool = False,
-    ) -> Encoded:
-        """:meth:`encode` without holding up the event loop; rows that have not started are dropped when cancelled."""
-        if sum(map(len, texts)) <= _TOKENIZED_IN_LOOP:
-            ids = self._tokenize(texts, truncate, self.prompt(prompt_name, prompt))
-        else:
-            ids = await asyncio.to_thread(self._tokenize, texts, truncate, self.prompt(prompt_name, prompt))
-        rows = _Rows(ids, self.folder.dimensions, hidden=hidden)
+    async def acompute(self, ids: list[list[int]], of_hidden: OfHidden | None = None) -> Encoded:
+        """:meth:`compute` without holding up the event loop; rows that have not started are dropped when cancelled."""
+        rows = _Rows(ids, self.folder.dimensions, of_hidden)
         future = self._scheduler.submit(ids, rows.deliver)
         await self._wakeups_of(asyncio.get_running_loop()).wait(future)
         return rows.encoded()
@@ -244,7 +315,7 @@ class Encoder:
             return self.folder.prompts[name]
         except KeyError:
             known = ", ".join(sorted(self.folder.prompts)) or "none"
-            raise InputError(f"The model has no prompt {name!r}; its prompts: {known}.") from None
+            raise InputError(f"The model has no prompt {reprlib.repr(name)}; its prompts: {known}.") from None
 
     def check_dimensions(self, dimensions: int | None) -> None:
         """Refuse a length to which the model's vectors may not be cut.
@@ -258,10 +329,6 @@ class Encoder:
                 f"The model gives vectors of {' or '.join(map(str, allowed))} dimensions, not {dimensions}."
             )
 
-    def token_offsets(self, text: str) -> list[tuple[int, int]]:
-        """Where each token that is read of a text stands in it, as code points; (0, 0) for special tokens."""
-        return self._tokenizer.offsets(text)
-
     @property
     def is_healthy(self) -> bool:
         """Whether texts can be embedded: False once a worker thread has died, or after :meth:`close`."""
@@ -269,6 +336,7 @@ class Encoder:
 
     def close(self) -> None:
         """End the worker threads."""
+        self._large_texts.shutdown(wait=False, cancel_futures=True)
         self._scheduler.close()
 
     def _wakeups_of(self, loop: asyncio.AbstractEventLoop) -> Wakeups:
@@ -278,14 +346,6 @@ class Encoder:
             wakeups = self._wakeups = Wakeups(loop)
         return wakeups
 
-    def _tokenize(self, texts: "Sequence[str]", truncate: bool, prompt: str) -> list[list[int]]:
-        self._origin.check(_FORKED)
-        for index, text in enumerate(texts):
-            if not text:
-                raise InputError(f"Text {index} is empty; an empty text has no meaning to embed.", index=index)
-        with self._gate:
-            return self._tokenizer.encode([prompt + text for text in texts] if prompt else texts, truncate=truncate)
-
     def _run(self, ids: list[list[int]], alone: bool) -> Outputs:
         with self._gate:
             return self._engine.run_alone(ids[0]) if alone and len(ids) == 1 else self._engine.run(ids)
@@ -294,16 +354,24 @@ class Encoder:
 class _Rows:
     """The rows of one call, filled as batches finish."""
 
-    def __init__(self, ids: list[list[int]], dimensions: int, *, hidden: bool) -> None:
+    def __init__(self, ids: list[list[int]], dimensions: int, of_hidden: OfHidden | None) -> None:
         self.ids = ids
         self._pooled = np.empty((len(ids), dimensions), np.float32)
-        self._hidden: list[Vectors] | None = [self._pooled] * len(ids) if hidden else None
+        self._of_hidden = of_hidden
+        self._derived: list[Any] = [None] * len(ids) if of_hidden else []
+        self._non_finite: list[int] = []  # texts whose hidden states are
 
     def deliver(self, outputs: Outputs, position: int, index: int) -> None:
-        """Copy a row out of a batch."""
+        """Take a row out of a batch."""
         self._pooled[index] = outputs.pooled[position]
-        if self._hidden is not None:
-            self._hidden[index] = outputs.hidden(position)[: len(self.ids[index])].copy()
+        if self._of_hidden is None:
+            return
+        # Hidden states are hundreds of times as large as what is made of them: a batch's are not kept.
+        hidden = outputs.hidden(position)[: len(self.ids[index])]
+        if np.isfinite(hidden).all():
+            self._derived[index] = self._of_hidden(index, hidden)
+        else:
+            self._non_finite.append(index)
 
     def encoded(self) -> Encoded:
         """The finished rows, checked.
@@ -312,17 +380,12 @@ class _Rows:
             NonFiniteVector: One of them holds a NaN or an infinity.
         """
         # A sum is finite only if every number is, and one number is quicker to look at.
-        if not math.isfinite(self._pooled.sum()) or not all(
-            math.isfinite(states.sum()) for states in self._hidden or ()
-        ):
-            self._refuse_non_finite()
-        return Encoded(self.ids, self._pooled, self._hidden or [])
-
-    def _refuse_non_finite(self) -> None:
-        for index, pooled in enumerate(self._pooled):
-            numbers = (pooled, self._hidden[index]) if self._hidden else (pooled,)
-            if not all(np.isfinite(array).all() for array in numbers):
+        if self._non_finite or not math.isfinite(self._pooled.sum()):
+            rows = [index for index, pooled in enumerate(self._pooled) if not np.isfinite(pooled).all()]
+            if wrong := rows + self._non_finite:
+                index = min(wrong)
                 raise NonFiniteVector(f"The model computed a non-finite vector for text {index}.", index=index)
+        return Encoded(self.ids, self._pooled, self._derived)
 
 
 def unit_rows(vectors: "Vectors") -> "Vectors":

@@ -43,7 +43,8 @@ def model_fn(model_dir: str) -> LoadedPackage:
 
 def transform_fn(model: LoadedPackage, input_data: bytes | str, content_type: str, accept: str, context: Any) -> bytes:
     """Answer one request; an error sets its status on ``context`` and is answered as the product's own server does."""
-    body = input_data.encode() if isinstance(input_data, str) else input_data
+    # Half of a surrogate pair is passed on, to be refused with the reason.
+    body = input_data.encode(errors="surrogatepass") if isinstance(input_data, str) else input_data
     answer = asyncio.run(_answer(model, Invocation(body, accept, content_type)))
     if answer.status != 200:
         context.set_response_status(code=answer.status, phrase="", idx=0)

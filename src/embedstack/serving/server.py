@@ -1,7 +1,10 @@
 """The HTTP server in the endpoint's container: SageMaker's ``GET /ping`` and ``POST /invocations``."""
 
 import asyncio
+import contextlib
 import ctypes
+import dataclasses
+import functools
 import logging
 import os
 import signal
@@ -9,12 +12,13 @@ import socket
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import orjson
 import uvicorn
 
 from embedstack.errors import EmbedStackError
+from embedstack.serving.http_connection import HttpConnection, HttpLimits, HttpState
 from embedstack.serving.protocol import Answer, Invocation
 from embedstack.serving.requests import RequestError
 
@@ -27,6 +31,7 @@ if TYPE_CHECKING:
     Scope = MutableMapping[str, Any]
     Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
     Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+    Headers = tuple[tuple[bytes, bytes], ...]
 
 __all__ = ["ModelServer"]
 
@@ -42,6 +47,10 @@ _DRAIN_SECONDS = 25
 # engine's threads between them kept 28 MB more than with two.
 _M_ARENA_MAX = -8
 _HEAPS = 2
+# Memory that a large request took and freed is given back to the system so many seconds after the last of them: glibc
+# keeps it otherwise, in the heaps of the threads that used it.
+_LARGE_REQUEST_BYTES = 1024 * 1024
+_TRIM_AFTER_SECONDS = 1.0
 # A worker that has finished a batch must not wait out Python's usual 5 ms for the event loop to give way: that is as
 # long as a batch of short texts takes.
 _THREAD_SWITCH_SECONDS = 0.0005
@@ -62,6 +71,7 @@ class ModelServer:
         self._encoder: Encoder | None = None
         self._pending_requests = 0
         self._pending_bytes = 0
+        self._trim: asyncio.TimerHandle | None = None
 
     def load_model(self) -> None:
         """Load the model; ``/ping`` answers 200 from then on.
@@ -71,7 +81,7 @@ class ModelServer:
         """
         self._encoder = self._load()
 
-    def run(self, listener: socket.socket, keep_alive: int = 75) -> int:
+    def run(self, listener: socket.socket, keep_alive: int = 75, limits: HttpLimits | None = None) -> int:
         """Serve on a bound socket until SIGTERM or SIGINT, then let requests in flight finish.
 
         The port is open while the model loads, so that ``/ping`` can say 503. With ``LOG_LEVEL=debug`` in the
@@ -80,6 +90,7 @@ class ModelServer:
         Args:
             listener: The socket. SageMaker's containers listen on port 8080.
             keep_alive: Seconds that an unused connection is kept.
+            limits: Limits on requests and connections; the largest body is the protocol's own limit.
 
         Returns:
             The process's exit status: 0, or 1 when the model could not be loaded.
@@ -87,11 +98,17 @@ class ModelServer:
         _logger.setLevel(logging.getLevelNamesMapping().get(os.environ.get("LOG_LEVEL", "").upper(), logging.INFO))
         sys.setswitchinterval(_THREAD_SWITCH_SECONDS)
         _limit_heaps()
+        _raise_open_files()
+        limits = dataclasses.replace(limits or HttpLimits(), body_bytes=self._protocol.payload_limit)
+        connection = functools.partial(
+            HttpConnection, state=HttpState(limits, self._protocol.render_error, self._trim_later)
+        )
         server = uvicorn.Server(
             uvicorn.Config(
                 self,
                 access_log=False,
                 date_header=False,
+                http=cast("type[asyncio.Protocol]", connection),
                 interface="asgi3",
                 lifespan="off",
                 log_config=None,
@@ -100,6 +117,7 @@ class ModelServer:
                 server_header=False,
                 timeout_graceful_shutdown=_DRAIN_SECONDS,
                 timeout_keep_alive=keep_alive,
+                ws="none",
             )
         )
         failed = threading.Event()
@@ -129,16 +147,17 @@ class ModelServer:
                 await self._invocations(scope, receive, send)
             case "/ping", "GET":
                 await _respond(send, *self._ping())
-            case "/invocations" | "/ping", _:
-                await _respond(send, Answer(b"", status=405))
+            case ("/invocations" | "/ping") as path, _:
+                allowed = b"POST" if path == "/invocations" else b"GET"
+                await _respond(send, Answer(b"", status=405), ((b"allow", allowed),))
             case _:
                 await _respond(send, Answer(b"", status=404))
 
-    def _ping(self) -> tuple[Answer, int | None]:
+    def _ping(self) -> "tuple[Answer, Headers]":
         if self._encoder is None:
-            return Answer(b"", status=503), 1
+            return Answer(b"", status=503), _retry_after(1)
         if not self._encoder.is_healthy:
-            return Answer(b"", status=503), None
+            return Answer(b"", status=503), ()
         folder = self._encoder.folder
         info = {
             "model_id": folder.model_id,
@@ -147,24 +166,25 @@ class ModelServer:
             "pooling": folder.pooling,
             "precision": self._encoder.precision,
         }
-        return Answer(orjson.dumps(info)), None
+        return Answer(orjson.dumps(info)), ()
 
     async def _invocations(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
         started = time.perf_counter()
-        retry_after = None
+        headers: Headers = ()
         try:
             answer = await self._answer(scope, receive)
         except _ClientGoneError:
             _logger.info("POST /invocations abandoned by the client")
             return
         except RequestError as error:
-            answer, retry_after = self._protocol.render_error(error), error.retry_after
+            answer, headers = self._protocol.render_error(error), _retry_after(error.retry_after)
         # One line for each good answer would cost more than the server's own work on a short text.
         level = logging.DEBUG if answer.status == 200 else logging.INFO
         if _logger.isEnabledFor(level):
             milliseconds = (time.perf_counter() - started) * 1000
             _logger.log(level, "POST /invocations %d %d bytes %.1f ms", answer.status, len(answer.body), milliseconds)
-        await _respond(send, answer, retry_after)
+        await _respond(send, answer, headers)
+        self._trim_later(len(answer.body))
 
     async def _answer(self, scope: "Scope", receive: "Receive") -> Answer:
         if self._encoder is None:
@@ -179,20 +199,49 @@ class ModelServer:
             body = await _read_body(receive, self._protocol.payload_limit)
             size = len(body)
             self._pending_bytes += size
-            headers = dict(scope["headers"])
-            invocation = Invocation(body, _header(headers, b"accept"), _header(headers, b"content-type"))
+            invocation = Invocation(body, _header(scope, b"accept"), _header(scope, b"content-type"))
             return await _unless_disconnected(self._protocol.answer(self._encoder, invocation), receive)
         except EmbedStackError as error:
             raise RequestError.from_error(error) from error
         finally:
             self._pending_requests -= 1
             self._pending_bytes -= size
+            self._trim_later(size)
+
+    def _trim_later(self, size: int) -> None:
+        """Give freed memory back when there has been no large request for a while.
+
+        Args:
+            size: Bytes of a request or response that is no longer needed.
+        """
+        if size <= _LARGE_REQUEST_BYTES:
+            return
+        if self._trim is not None:
+            self._trim.cancel()
+        loop = asyncio.get_running_loop()
+        self._trim = loop.call_later(_TRIM_AFTER_SECONDS, lambda: loop.run_in_executor(None, _trim_heaps))
 
 
 def _limit_heaps() -> None:
     """Have threads share heaps, where the C library is glibc."""
     if sys.platform == "linux" and hasattr(library := ctypes.CDLL(None), "mallopt"):
         library.mallopt(_M_ARENA_MAX, _HEAPS)
+
+
+def _trim_heaps() -> None:
+    """Give freed memory back to the system, where the C library is glibc."""
+    if sys.platform == "linux" and hasattr(library := ctypes.CDLL(None), "malloc_trim"):
+        library.malloc_trim(0)
+
+
+def _raise_open_files() -> None:
+    """Have as many connections open as the system allows: the usual soft limit is 1,024 files."""
+    if sys.platform != "win32":
+        import resource  # noqa: PLC0415 - not on Windows
+
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        with contextlib.suppress(ValueError, OSError):  # macOS allows fewer than it says
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 class _ClientGoneError(Exception):
@@ -212,8 +261,6 @@ async def _read_body(receive: "Receive", limit: int) -> bytes:
     if message["type"] == "http.disconnect":
         raise _ClientGoneError
     if len(body) > limit:
-        while message.get("more_body"):  # read on, so that the client can read its answer
-            message = await receive()
         raise RequestError(413, "payload_too_large", f"The body is over the limit of {limit} bytes.")
     return body
 
@@ -243,16 +290,23 @@ async def _unless_disconnected(answering: "Awaitable[Answer]", receive: "Receive
         watching.cancel()
 
 
-async def _respond(send: "Send", answer: Answer, retry_after: int | None = None) -> None:
-    headers = [(b"content-type", answer.media_type.encode()), (b"content-length", str(len(answer.body)).encode())]
+async def _respond(send: "Send", answer: Answer, more_headers: "Headers" = ()) -> None:
+    headers = [
+        (b"content-type", answer.media_type.encode()),
+        (b"content-length", str(len(answer.body)).encode()),
+        *more_headers,
+    ]
     if answer.custom_attributes is not None:
         headers.append((b"x-amzn-sagemaker-custom-attributes", answer.custom_attributes.encode()))
-    if retry_after is not None:
-        headers.append((b"retry-after", str(retry_after).encode()))
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     await send({"type": "http.response.body", "body": answer.body})
 
 
-def _header(headers: dict[bytes, bytes], name: bytes) -> str | None:
-    value = headers.get(name)
-    return None if value is None else value.decode("latin-1")
+def _retry_after(seconds: int | None) -> "Headers":
+    return () if seconds is None else ((b"retry-after", str(seconds).encode()),)
+
+
+def _header(scope: "Scope", name: bytes) -> str | None:
+    """A header's value; the values of several in one, as RFC 9110 has it."""
+    values = [value.decode("latin-1") for key, value in scope["headers"] if key == name]
+    return ", ".join(values) if values else None

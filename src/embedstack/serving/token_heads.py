@@ -23,6 +23,8 @@ __all__ = ["TokenHeads", "colbert_score", "sparse_score"]
 
 # Tokens that say nothing of the text, by their name in the tokenizer's files.
 _UNWEIGHTED = ("cls_token", "eos_token", "pad_token", "unk_token")
+# Tokens of a passage compared at once: every pair of two texts of 8,192 tokens would be 256 MiB.
+_COMPARED_TOKENS = 512
 # torch.nn.functional.normalize's clamp.
 _SMALLEST_NORM = 1e-12
 
@@ -115,7 +117,10 @@ def colbert_score(query: "Vectors", passage: "Vectors") -> float:
         query: Unit vectors (query tokens, dimensions).
         passage: Unit vectors (passage tokens, dimensions).
     """
-    return float((query @ passage.T).max(axis=1).mean())
+    best = np.full(len(query), -np.inf, np.float32)
+    for start in range(0, len(passage), _COMPARED_TOKENS):
+        np.maximum(best, (query @ passage[start : start + _COMPARED_TOKENS].T).max(axis=1), out=best)
+    return float(best.mean())
 
 
 def _unweighted_ids(folder: "Path") -> frozenset[int]:

@@ -1,20 +1,110 @@
-"""Texts to token ids, with truncation that is always asked for and never silent."""
+"""Texts to token ids, with truncation that is always requested and never silent.
 
+A long text is not tokenized whole. It is cut into segments at positions where the tokens on both sides do not depend on
+each other, and segments are tokenized from the end that truncation keeps until there are enough tokens. The result
+equals the truncated tokens of the whole text; time and memory depend on what the model reads, not on what a client
+sends.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from itertools import takewhile
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from tokenizers import Tokenizer as _Tokenizer
 
-from embedstack.errors import ConfigurationError, TextTooLong
+from embedstack.errors import ConfigurationError, InputError, PayloadTooLarge, TextTooLong
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["Tokenizer"]
+    from tokenizers import Encoding
+
+__all__ = ["MAX_INPUT_IDS", "MAX_UNBROKEN_BYTES", "TextInput", "TokenizedText", "Tokenizer", "TruncationDirection"]
+
+#: Which end of a text is kept: ``right`` cuts off its end, ``left`` its beginning. The terms are those of transformers.
+TruncationDirection = Literal["left", "right"]
+#: A text, or token ids that stand for one.
+TextInput = str | Sequence[int]
+
+#: UTF-8 bytes of the longest segment. A text without a position to cut at, such as a single word, is tokenized whole up
+#: to this size, which takes about 2 s and 450 MB at the most. It is the largest request of a serverless endpoint.
+MAX_UNBROKEN_BYTES = 4 * 1024 * 1024
+#: Token ids in one input. They are decoded in one call, which holds the interpreter lock.
+MAX_INPUT_IDS = 65_536
 
 # What the padding token is called, where the file does not say: BERT's name, then RoBERTa's.
 _PADDING_TOKENS = ("[PAD]", "<pad>")
+# Characters up to which one text is tokenized in the calling thread: less work than waking the tokenizer's own threads.
+_SHORT_CHARS = 2_000
+# Characters of a segment for each token that the model reads; English has four to five for each.
+_CHARS_PER_TOKEN = 8
+# Characters tokenized in one call. An encoding takes up to 440 bytes for each.
+_CHARS_PER_CALL = 131_072
+# Characters searched in one call of the regular expression engine, which holds the interpreter lock.
+_SEARCHED_CHARS = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class _CutRule:
+    """A kind of position at which a text can be cut, if the tokenizer passes the rule's samples.
+
+    Attributes:
+        pattern: Matches the position.
+        samples: Texts that are cut where the pattern matches. Both parts must give the tokens that they give together.
+    """
+
+    pattern: str
+    samples: tuple[tuple[str, str], ...]
+
+
+_WORD = r"[^\W_]"
+_SPACE = r"[ \t\n\r]"
+# No contraction and no special token begins or ends with one of these.
+_SIGN = r'[,;:!?(){}"]'
+_IDEOGRAPH = r"[\u4e00-\u9fff]"
+_WORDS = ("ab", "Word", "12", "é", "漢字")
+_SIGNS = tuple(',;:!?(){}"')
+
+
+def _samples(before: Sequence[str], after: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    return tuple((left, right) for left in before for right in after)
+
+
+_CUT_RULES = (
+    *(
+        _CutRule(rf"(?<={_WORD})(?={space})", _samples(_WORDS, [space + word for word in (*_WORDS, " cd", "-", ".")]))
+        for space in " \n"
+    ),
+    _CutRule(rf"(?<={_WORD})(?={_SIGN})", _samples(_WORDS, [sign + end for sign in _SIGNS for end in ("", "cd", "!")])),
+    _CutRule(rf"(?<={_SIGN})(?={_WORD})", _samples(_SIGNS, _WORDS)),
+    _CutRule(rf"(?<={_SIGN})(?={_SIGN})", _samples(_SIGNS, _SIGNS)),
+    # Tokenizers that take each ideograph for a word.
+    _CutRule(rf"(?<={_WORD})(?={_IDEOGRAPH})", _samples((*_WORDS, "漢", "的", "日本"), ("字", "漢", "一", "語學"))),
+    _CutRule(rf"(?<={_IDEOGRAPH})(?={_WORD})", _samples(("字", "漢", "一", "語學"), (*_WORDS, "漢", "的", "日本"))),
+    # Tokenizers that drop white space.
+    _CutRule(
+        rf"(?<={_SPACE})(?={_SPACE})",
+        _samples((*" \t\n\r", "a ", "a  ", "a\n", "a\t"), (*" \t\n\r", " b", "  b", "\rb", "\n\nb", "  -")),
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TokenizedText:
+    """The tokens that the model reads of a text.
+
+    Attributes:
+        ids: Token ids, special tokens included.
+        offsets: For each token its start and end in the text, in code points; (0, 0) for special tokens. Empty unless
+            requested.
+    """
+
+    ids: list[int]
+    offsets: list[tuple[int, int]]
 
 
 class Tokenizer:
@@ -43,48 +133,253 @@ class Tokenizer:
             raise ConfigurationError(
                 f"{path} is not a readable tokenizer definition: {error}. It is damaged or cut short; fetch it again."
             ) from error
-        known = self._tokenizer.get_vocab_size(with_added_tokens=True)
-        if 0 < vocabulary_size < known:
+        self._size = self._tokenizer.get_vocab_size(with_added_tokens=True)
+        if 0 < vocabulary_size < self._size:
             raise ConfigurationError(
-                f"{path} has {known} tokens, but the model has vectors for {vocabulary_size}: it is another model's. "
-                "Fetch both again."
+                f"{path} has {self._size} tokens, but the model has vectors for {vocabulary_size}: it is another "
+                "model's. Fetch both again."
             )
         self.pad_id = self._padding_id()
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
-        mask = self._tokenizer.encode("a").special_tokens_mask
-        self._last_specials = sum(takewhile(bool, reversed(mask)))
+        # What the model puts around every text.
+        encoding = self._tokenizer.encode("a")
+        mask = encoding.special_tokens_mask
+        self._first = encoding.ids[: sum(takewhile(bool, mask))]
+        last = sum(takewhile(bool, reversed(mask)))
+        self._last = encoding.ids[len(mask) - last :]
+        self._segment_chars = max(_SHORT_CHARS, _CHARS_PER_TOKEN * max_tokens)
 
-    def encode(self, texts: "Sequence[str]", *, truncate: bool) -> list[list[int]]:
+    def encode(
+        self, texts: Sequence[str], *, truncate: bool, direction: TruncationDirection = "right"
+    ) -> list[list[int]]:
         """Token ids of each text, special tokens included.
 
-        Raises:
-            TextTooLong: ``truncate`` is off and a text has more tokens than the model reads; carries its index.
-        """
-        if len(texts) == 1:  # the batch's own threads would cost more than one text does
-            ids = [self._tokenizer.encode(texts[0]).ids]
-        else:
-            ids = [encoding.ids for encoding in self._tokenizer.encode_batch_fast(list(texts))]
-        for index, tokens in enumerate(ids):
-            if len(tokens) > self.max_tokens:
-                if not truncate:
-                    raise TextTooLong(
-                        f"Text {index} has {len(tokens)} tokens; the model reads {self.max_tokens}. "
-                        "Shorten or split it, or allow truncation.",
-                        index=index,
-                    )
-                # The special tokens that end a text end a cut one too.
-                kept = self.max_tokens - self._last_specials
-                ids[index] = tokens[:kept] + tokens[len(tokens) - self._last_specials :]
-        return ids
+        Args:
+            texts: The texts.
+            truncate: Cut a text that is longer than the model reads; otherwise such a text is an error.
+            direction: Which end of a long text is cut off.
 
-    def offsets(self, text: str) -> list[tuple[int, int]]:
-        """Where each token of :meth:`encode` stands in the text, as code points; (0, 0) for special tokens."""
-        offsets = self._tokenizer.encode(text).offsets
-        if len(offsets) > self.max_tokens:
-            kept = self.max_tokens - self._last_specials
-            offsets = offsets[:kept] + offsets[len(offsets) - self._last_specials :]
-        return [(int(start), int(end)) for start, end in offsets]
+        Raises:
+            TextTooLong: A text has more tokens than the model reads and ``truncate`` is off, or it cannot be cut;
+                carries its index.
+        """
+        return [text.ids for text in self.tokenize(texts, truncate=truncate, direction=direction)]
+
+    def tokenize(
+        self,
+        texts: Sequence[TextInput],
+        *,
+        truncate: bool,
+        direction: TruncationDirection = "right",
+        prompt: str = "",
+        offsets: bool = False,
+        most_tokens: int | None = None,
+    ) -> list[TokenizedText]:
+        """Tokenize texts, or texts that are given as token ids.
+
+        Token ids are decoded and tokenized again, as Text Embeddings Inference does: without a prompt the special
+        tokens are those among the ids, with a prompt they are added as for a text.
+
+        Args:
+            texts: The texts; none of them empty.
+            truncate: Cut a text that is longer than the model reads; otherwise such a text is an error.
+            direction: Which end of a long text is cut off.
+            prompt: Put before every text.
+            offsets: Find where each token stands in its text; offsets count from the beginning of the prompt.
+            most_tokens: Tokens of all texts together that are accepted; None for any number.
+
+        Raises:
+            PayloadTooLarge: The texts have more than ``most_tokens`` tokens.
+            TextTooLong: A text has more tokens than the model reads and ``truncate`` is off, or it cannot be cut;
+                carries its index.
+            InputError: Token ids are not the model's, or a text is not valid Unicode; carries its index.
+        """
+        sources = [self._source(text, prompt, index) for index, text in enumerate(texts)]
+        # Most texts need no more than their first segment, and these are tokenized together.
+        firsts = [next(self._segments(text, direction, index)) for index, (text, _) in enumerate(sources)]
+        parts = self._encode_all([sources[index][0][start:end] for index, (start, end) in enumerate(firsts)], offsets)
+        tokenized: list[TokenizedText] = []
+        total = 0
+        for index, part in enumerate(parts):
+            text = self._complete(index, sources[index], firsts[index], part, truncate, direction, offsets)
+            total += len(text.ids)
+            if most_tokens is not None and total > most_tokens:
+                raise PayloadTooLarge(
+                    f"The texts have more than {most_tokens} tokens together. Send fewer texts in one request."
+                )
+            tokenized.append(text)
+        return tokenized
+
+    def count(self, text: str) -> int:
+        """Tokens of a whole text, special tokens included, whatever the model reads.
+
+        Raises:
+            TextTooLong: The text cannot be cut and is too long to be tokenized whole.
+        """
+        segments = self._segments(text, "right", 0)
+        body = sum(len(next(self._encode_all([text[start:end]], False)).ids) for start, end in segments)
+        return len(self._first) + body + len(self._last)
+
+    def _source(self, text: TextInput, prompt: str, index: int) -> tuple[str, bool]:
+        """A text, and whether special tokens are added to it."""
+        if isinstance(text, str):
+            return prompt + text, True
+        if len(text) > MAX_INPUT_IDS:
+            raise TextTooLong(
+                f"Text {index} has {len(text)} token ids; one input takes {MAX_INPUT_IDS}. Shorten or split it.",
+                index=index,
+            )
+        if wrong := next((number for number in text if not 0 <= number < self._size), None):
+            raise InputError(
+                f"Text {index} has the token id {wrong}; the model's token ids are 0 to {self._size - 1}.", index=index
+            )
+        decoded = self._tokenizer.decode(list(text), skip_special_tokens=bool(prompt))
+        if not decoded and not prompt:
+            raise InputError(f"Text {index} is empty: its token ids stand for no text.", index=index)
+        return prompt + decoded, bool(prompt)
+
+    def _complete(
+        self,
+        index: int,
+        source: tuple[str, bool],
+        first: tuple[int, int],
+        part: TokenizedText,
+        truncate: bool,
+        direction: TruncationDirection,
+        offsets: bool,
+    ) -> TokenizedText:
+        """The tokens that the model reads of a text, from those of its first segment on."""
+        text, adds_specials = source
+        before, after = (self._first, self._last) if adds_specials else ([], [])
+        room = max(self.max_tokens - len(before) - len(after), 0)
+        is_whole = first == (0, len(text))
+        if is_whole and 0 < len(part.ids) <= room and not offsets:  # most texts
+            return TokenizedText(before + part.ids + after, [])
+        parts = [_moved(part, first[0])]
+        length = len(part.ids)
+        if length <= room and not is_whole:
+            segments = self._segments(text, direction, index)
+            next(segments)
+            for start, end in segments:
+                part = next(self._encode_all([text[start:end]], offsets))
+                parts.append(_moved(part, start))
+                length += len(part.ids)
+                if length > room:
+                    break
+        if length > room and not truncate:
+            at_least = "" if is_whole else "at least "
+            raise TextTooLong(
+                f"Text {index} has {at_least}{length + len(before) + len(after)} tokens; the model reads "
+                f"{self.max_tokens}. Shorten or split it, or allow truncation.",
+                index=index,
+            )
+        if direction == "left":
+            parts.reverse()
+        kept = slice(max(length - room, 0), None) if direction == "left" else slice(room)
+        ids = before + [token for part in parts for token in part.ids][kept] + after
+        if not ids:
+            raise InputError(f"Text {index} has no tokens; a blank text has no meaning to embed.", index=index)
+        if not offsets:
+            return TokenizedText(ids, [])
+        places = [place for part in parts for place in part.offsets][kept]
+        return TokenizedText(ids, [(0, 0)] * len(before) + places + [(0, 0)] * len(after))
+
+    def _segments(self, text: str, direction: TruncationDirection, index: int) -> "Iterator[tuple[int, int]]":
+        """Start and end of consecutive segments, from the end of the text that truncation keeps."""
+        if len(text) <= self._segment_chars:
+            yield 0, len(text)
+            return
+        start, end = (0, 0) if direction == "right" else (len(text), len(text))
+        size = self._segment_chars
+        while (end < len(text)) if direction == "right" else (start > 0):
+            if direction == "right":
+                start, end = end, self._next_cut(text, end + size)
+            else:
+                start, end = self._previous_cut(text, start - size), start
+            size = min(2 * size, _CHARS_PER_CALL)  # the first had few tokens
+            # No character takes more than four bytes.
+            if end - start > MAX_UNBROKEN_BYTES // 4 and len(_utf8(text[start:end], index)) > MAX_UNBROKEN_BYTES:
+                raise TextTooLong(
+                    f"Text {index} has more than {MAX_UNBROKEN_BYTES} bytes without a position to cut it at, such as a "
+                    "space after a word. Shorten or split it.",
+                    index=index,
+                )
+            yield start, end
+
+    def _next_cut(self, text: str, position: int) -> int:
+        """The first position from this one on at which the text can be cut, or its end."""
+        limit = len(text) if self._cut is None else min(position + MAX_UNBROKEN_BYTES, len(text))
+        while self._cut and position < limit:
+            if match := self._cut.search(text, position, min(position + _SEARCHED_CHARS, len(text))):
+                return match.start()
+            position += _SEARCHED_CHARS
+        return limit
+
+    def _previous_cut(self, text: str, position: int) -> int:
+        """The last position up to this one at which the text can be cut, or its beginning."""
+        limit = 0 if self._cut is None else max(position - MAX_UNBROKEN_BYTES, 0)
+        searched = 64
+        while self._cut and position > limit:
+            start = max(position - searched, 0)
+            cuts = [match.start() for match in self._cut.finditer(text, max(start, 1), position + 1)]
+            if cuts:
+                return cuts[-1]
+            position = start
+            searched = min(2 * searched, _SEARCHED_CHARS)
+        return limit
+
+    def _encode_all(self, texts: Sequence[str], offsets: bool) -> "Iterator[TokenizedText]":
+        """Tokens of texts as they stand, without special tokens. Releases the interpreter lock for long ones."""
+        try:
+            if len(texts) == 1 and len(texts[0]) <= _SHORT_CHARS:
+                # The batch's own threads would cost more than one text does.
+                yield _tokenized(self._tokenizer.encode(texts[0], add_special_tokens=False), offsets)
+                return
+            encode = self._tokenizer.encode_batch if offsets else self._tokenizer.encode_batch_fast
+            for group in _groups(texts):
+                # Encodings take much more memory than their ids: those of one group are freed before the next.
+                for encoding in encode(group, add_special_tokens=False):
+                    yield _tokenized(encoding, offsets)
+        except TypeError:
+            for index, text in enumerate(texts):
+                _utf8(text, index)
+            raise
+
+    @cached_property
+    def _cut(self) -> "re.Pattern[str] | None":
+        """What matches positions to cut at, by the rules whose samples the tokenizer passes; None if none does."""
+        if self._tokenizer.pre_tokenizer is None:  # a token may span several words
+            return None
+        added = list(self._tokenizer.get_added_tokens_decoder().values())
+        # Tokens that are words depend on the characters around them: no cut between letters.
+        in_words = any(token.single_word for token in added)
+        rules = [
+            rule.pattern
+            for rule in _CUT_RULES
+            if not (in_words and _IDEOGRAPH in rule.pattern)
+            and not any(re.search(rule.pattern, token.content) for token in added)
+            and all(self._is_separable(left, right) for left, right in rule.samples)
+        ]
+        return re.compile("|".join(rules)) if rules else None
+
+    def _is_separable(self, left: str, right: str) -> bool:
+        """Whether two texts are tokenized together as each is alone."""
+        whole, before, after = (self._pieces(text) for text in (left + right, left, right))
+        if whole != before + after:
+            return False
+        ids = [
+            encoding.ids
+            for encoding in self._tokenizer.encode_batch([left + right, left, right], add_special_tokens=False)
+        ]
+        return ids[0] == ids[1] + ids[2]
+
+    def _pieces(self, text: str) -> list[str]:
+        """What the pre-tokenizer makes of a text; the model reads each piece for itself."""
+        if self._tokenizer.normalizer is not None:
+            text = self._tokenizer.normalizer.normalize_str(text)
+        pre_tokenizer = self._tokenizer.pre_tokenizer
+        return [piece for piece, _ in pre_tokenizer.pre_tokenize_str(text)] if pre_tokenizer else [text]
 
     def _padding_id(self) -> int:
         padding = self._tokenizer.padding
@@ -92,3 +387,42 @@ class Tokenizer:
             return int(padding["pad_id"])
         ids = (self._tokenizer.token_to_id(token) for token in _PADDING_TOKENS)
         return next((token_id for token_id in ids if token_id is not None), 0)
+
+
+def _tokenized(encoding: "Encoding", offsets: bool) -> TokenizedText:
+    return TokenizedText(encoding.ids, encoding.offsets if offsets else [])
+
+
+def _moved(part: TokenizedText, start: int) -> TokenizedText:
+    """Tokens with their offsets in the text whose segment starts there."""
+    if not start or not part.offsets:
+        return part
+    return TokenizedText(part.ids, [(first + start, last + start) for first, last in part.offsets])
+
+
+def _groups(texts: Sequence[str]) -> "Iterator[list[str]]":
+    """Consecutive texts, together of about so many characters as one call takes."""
+    group: list[str] = []
+    size = 0
+    for text in texts:
+        if group and size + len(text) > _CHARS_PER_CALL:
+            yield group
+            group, size = [], 0
+        group.append(text)
+        size += len(text)
+    if group:
+        yield group
+
+
+def _utf8(text: str, index: int) -> bytes:
+    """The text in UTF-8.
+
+    Raises:
+        InputError: It has a surrogate without its other half.
+    """
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        raise InputError(
+            f"Text {index} is not valid Unicode: it has half of a surrogate pair. Replace or remove it.", index=index
+        ) from None

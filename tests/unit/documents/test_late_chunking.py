@@ -49,13 +49,15 @@ def test_a_chunk_is_the_mean_of_its_tokens_in_the_whole_document(local, chunker,
     [whole] = {passage.text for passage, _, _ in found}
     encoder = Encoder.load(minilm_folder)
     try:
-        hidden = encoder.encode([whole], hidden=True).hidden[0]
-        offsets = encoder.token_offsets(whole)
+        [tokenized] = encoder.tokenize([whole], offsets=True)
+        [hidden] = encoder.compute([tokenized.ids], lambda _, states: states.copy()).derived
     finally:
         encoder.close()
     for _, chunk, vector in found:
         start = whole.index(chunk.text)
-        inside = [first < start + len(chunk.text) and last > start and last > first for first, last in offsets]
+        inside = [
+            first < start + len(chunk.text) and last > start and last > first for first, last in tokenized.offsets
+        ]
         mean = hidden[inside].mean(axis=0)
         np.testing.assert_allclose(vector, mean / np.linalg.norm(mean), atol=5e-3)
 

@@ -58,11 +58,28 @@ def test_the_three_outputs_of_bge_m3(m3, reference):
 def test_rerank_orders_by_maxsim(m3):
     texts = ["dog ran far", TEXT, "on the mat the cat sat"]
     found = answer(m3, query=TEXT, texts=texts)
-    vectors = [m3.folder.heads.colbert(states) for states in m3.encode([TEXT, *texts], hidden=True).hidden]
+    vectors = m3.encode([TEXT, *texts], of_hidden=lambda _, states: m3.folder.heads.colbert(states)).derived
     expected = [colbert_score(vectors[0], vector) for vector in vectors[1:]]
     assert [entry["index"] for entry in found] == list(np.argsort(expected)[::-1])
     assert found[0]["index"] == 1
     assert [entry["score"] for entry in found] == pytest.approx(sorted(expected, reverse=True), abs=1e-6)
+
+
+def test_rerank_returns_the_texts_on_request(m3):
+    texts = ["dog ran far", TEXT]
+    assert [entry["text"] for entry in answer(m3, query=TEXT, texts=texts, return_text=True)] == texts[::-1]
+    assert "text" not in answer(m3, query=TEXT, texts=texts)[0]
+
+
+def test_a_refused_query_is_named(m3):
+    with pytest.raises(RequestError, match=r"`query`: Text 0 has .* tokens"):
+        answer(m3, query=TEXT * 3_000, texts=["dog"], truncate=False)
+
+
+def test_maxsim_of_long_texts_is_that_of_all_their_tokens():
+    random = np.random.default_rng(1)
+    query, passage = (random.standard_normal((rows, 8), np.float32) for rows in (5, 2_000))
+    assert colbert_score(query, passage) == pytest.approx(float((query @ passage.T).max(axis=1).mean()), abs=1e-6)
 
 
 def test_spans_are_pooled_from_the_whole_text(tiny):

@@ -6,24 +6,23 @@ body of multi-model-server under it, and transformers' ``FeatureExtractionPipeli
 
 import dataclasses
 import json
+import reprlib
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from embedstack.errors import EmbedStackError
+from embedstack.errors import EmbedStackError, TextTooLong
 from embedstack.serving.encoder import Encoder
 from embedstack.serving.manifest import Manifest
 from embedstack.serving.model_folder import ModelFolder
-from embedstack.serving.protocol import Answer, Invocation
-from embedstack.serving.requests import RequestError
-from embedstack.serving.tokenizer import Tokenizer
+from embedstack.serving.protocol import MAX_REQUEST_TOKENS, Answer, Invocation
+from embedstack.serving.requests import RequestError, check_size
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 #: multi-model-server's default for ``max_request_size``.
 PAYLOAD_LIMIT_BYTES = 6_553_500
-_ANY_LENGTH = 10_000_000
 
 
 class HuggingFaceDialect:
@@ -56,12 +55,13 @@ class HuggingFaceDialect:
         if invocation.accept not in (None, "", "*/*", "application/json"):
             raise _failure(f"Content type {invocation.accept} is not supported by this framework.")
         try:
+            check_size(invocation.body)
             request = json.loads(invocation.body)
-        except ValueError as error:
+        except (ValueError, RecursionError, RequestError) as error:
             raise _failure(str(error)) from error
         if not isinstance(request, dict):
             raise _failure(f"'{type(request).__name__}' object has no attribute 'pop'")
-        parameters = request.get("parameters") or {}
+        truncate = _truncation(request.get("parameters"))
         inputs = request.get("inputs")
         texts = [inputs] if isinstance(inputs, str) else inputs
         if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
@@ -71,9 +71,12 @@ class HuggingFaceDialect:
             )
         if not texts:
             return Answer(b"[]")
-        vectors = await _encode(encoder, texts, truncate=bool(parameters.get("truncation")))
+        vectors = await _encode(encoder, texts, truncate=truncate)
         document: Any = [[row] for row in vectors]
-        return Answer(orjson.dumps(document[0] if isinstance(inputs, str) else document, option=_OPTIONS))
+        body = orjson.dumps(document[0] if isinstance(inputs, str) else document, option=_OPTIONS)
+        if len(body) > PAYLOAD_LIMIT_BYTES:
+            raise _response_too_large()
+        return Answer(body)
 
     def render_error(self, error: RequestError) -> Answer:
         """multi-model-server's error body."""
@@ -83,6 +86,15 @@ class HuggingFaceDialect:
 
 
 _OPTIONS = orjson.OPT_SERIALIZE_NUMPY
+#: What transformers takes for ``truncation``, and whether a single text is truncated then.
+_TRUNCATIONS = {
+    None: False,
+    False: False,
+    True: True,
+    "do_not_truncate": False,
+    "longest_first": True,
+    "only_first": True,
+}
 
 
 def _check_content_type(content_type: str) -> None:
@@ -96,21 +108,47 @@ def _check_content_type(content_type: str) -> None:
         )
 
 
+def _truncation(parameters: Any) -> bool:
+    """Whether the pipeline truncates.
+
+    Raises:
+        RequestError: The parameters are none, or change the answer in a way that is not played here.
+    """
+    if parameters is None:
+        return False
+    if not isinstance(parameters, dict):
+        raise _failure(f"argument after ** must be a mapping, not {type(parameters).__name__}")
+    if unplayed := sorted(set(parameters) & {"tokenize_kwargs", "return_tensors"}):
+        raise _failure(f"{', '.join(unplayed)} is not available in the local AWS; truncation is.")
+    truncation = parameters.get("truncation")
+    if not isinstance(truncation, bool | str | None) or truncation not in _TRUNCATIONS:
+        raise _failure(f"{reprlib.repr(truncation)} is not a valid TruncationStrategy.")
+    return _TRUNCATIONS[truncation]
+
+
 async def _encode(encoder: Encoder, texts: list[str], *, truncate: bool) -> list[Any]:
     limit = encoder.folder.max_tokens
-    # The pipeline takes an empty text for its special tokens; a blank makes the same tokens for our encoder.
-    texts = [text or " " for text in texts]
-    if not truncate:
-        for tokens in Tokenizer(encoder.folder.tokenizer, _ANY_LENGTH).encode(texts, truncate=False):
-            if len(tokens) > limit:
-                raise _failure(
-                    f"The size of tensor a ({len(tokens)}) must match the size of tensor b ({limit}) at non-singleton "
-                    "dimension 1"
-                )
     try:
-        return (await encoder.aencode(texts, truncate=truncate, prompt="", hidden=True)).hidden
+        # The pipeline takes an empty text for its special tokens; a blank makes the same tokens for our encoder.
+        texts = [text or " " for text in texts]
+        tokenized = await encoder.atokenize(texts, truncate=truncate, prompt="", most_tokens=MAX_REQUEST_TOKENS)
+        # Each number takes at least eight bytes in the response.
+        tokens = sum(len(text.ids) for text in tokenized)
+        if tokens * encoder.folder.dimensions * 8 > PAYLOAD_LIMIT_BYTES:
+            raise _response_too_large()
+        return (await encoder.acompute([text.ids for text in tokenized], lambda _, hidden: hidden.copy())).derived
+    except TextTooLong as error:
+        tokens = await encoder.acount(texts[error.index or 0])
+        raise _failure(
+            f"The size of tensor a ({tokens}) must match the size of tensor b ({limit}) at non-singleton dimension 1"
+        ) from error
     except EmbedStackError as error:
         raise _failure(str(error)) from error
+
+
+def _response_too_large() -> RequestError:
+    """multi-model-server sends no response over its ``max_response_size``, whose default is that of requests."""
+    return _failure(f"The response would be over multi-model-server's limit of {PAYLOAD_LIMIT_BYTES} bytes.")
 
 
 def _failure(message: str) -> RequestError:
