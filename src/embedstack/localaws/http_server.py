@@ -144,6 +144,7 @@ class _Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress is untyped
     def __init__(self, adjustments: Adjustments) -> None:
         super().__init__(adjustments)
         self.error: Any = None
+        self.expect_continue = False
         self.completed = False
         self.started = time.monotonic()
         #: Metadata of S3 whose names have an underscore, by their keys in the environment: (name, value).
@@ -158,6 +159,8 @@ class _Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress is untyped
 
     def parse_header(self, header_plus: bytes) -> None:
         super().parse_header(header_plus)
+        # boto3 sends "Expect: 100-continue" with an empty object, too; waitress would then wait for a body.
+        self.expect_continue = self.expect_continue and self.body_rcv is not None
         # waitress drops these, since a server could take them for headers with a dash.
         for line in header_plus.split(b"\r\n")[1:]:
             name, _, value = (part.decode("latin-1").strip(" \t") for part in line.partition(b":"))
