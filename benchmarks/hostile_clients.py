@@ -14,6 +14,7 @@ import contextlib
 import json
 import multiprocessing
 import socket
+import subprocess
 import sys
 import tempfile
 import threading
@@ -23,7 +24,6 @@ from dataclasses import asdict, dataclass
 from multiprocessing.synchronize import Event
 from pathlib import Path
 
-import psutil
 import urllib3
 
 from embedstack.localaws import daemon
@@ -201,8 +201,7 @@ ATTACKS: dict[str, Attack] = {
 
 def measure(attack: str, host: str, port: int, path: str, pid: int, seconds: float) -> Figures:
     """Run one attack, with a healthy client beside it."""
-    process = psutil.Process(pid)
-    before = peak = process.memory_info().rss
+    before = peak = memory(pid)
     context = multiprocessing.get_context("spawn")
     stopped = context.Event()
     attacker = context.Process(target=ATTACKS[attack], args=(host, port, stopped), daemon=True)
@@ -218,14 +217,15 @@ def measure(attack: str, host: str, port: int, path: str, pid: int, seconds: flo
         except urllib3.exceptions.HTTPError:
             failed += 1
         times.append((time.perf_counter() - began) * 1000)
-        peak = max(peak, process.memory_info().rss)
+        if len(times) % 10 == 0:
+            peak = max(peak, memory(pid))
         time.sleep(0.01)
     stopped.set()
     attacker.join(20)
     attacker.kill()
     return Figures(
         attack, len(times), failed, percentile(times, 0.5), percentile(times, 0.99), max(times),
-        before / MIB, peak / MIB, settled_memory(process, before) / MIB,
+        before, peak, settled_memory(pid, before),
     )  # fmt: skip
 
 
@@ -234,12 +234,18 @@ def percentile(values: list[float], share: float) -> float:
     return sorted(values)[min(len(values) - 1, int(len(values) * share))]
 
 
-def settled_memory(process: psutil.Process, before: float) -> float:
-    """The process's memory in bytes, once it is near what it was or has had the time for it."""
+def memory(pid: int) -> float:
+    """A process's resident memory in MiB."""
+    output = subprocess.run(["ps", "-o", "rss=", "-p", str(pid)], capture_output=True, text=True, check=True).stdout
+    return int(output) / 1024
+
+
+def settled_memory(pid: int, before: float) -> float:
+    """The process's memory in MiB, once it is near what it was or has had the time for it."""
     deadline = time.monotonic() + SETTLE_SECONDS
-    while (memory := float(process.memory_info().rss)) > 1.05 * before and time.monotonic() < deadline:
+    while (now := memory(pid)) > 1.05 * before and time.monotonic() < deadline:
         time.sleep(0.5)
-    return memory
+    return now
 
 
 @contextlib.contextmanager
@@ -271,7 +277,8 @@ def main() -> int:
     with contextlib.ExitStack() as stack:
         port, pid = (options.port, options.pid) if options.port else stack.enter_context(local_aws())
         print(
-            f"{'attack':20} {'requests':>8} {'failed':>6} {'p50 ms':>8} {'p99 ms':>8} {'max ms':>8}  MiB before peak after"
+            f"{'attack':20} {'requests':>8} {'failed':>6} {'p50 ms':>8} {'p99 ms':>8} {'max ms':>8}"
+            "  MiB before peak after"
         )
         for attack in options.attack or ATTACKS:
             found = measure(attack, options.host, port, options.path, pid, options.seconds)

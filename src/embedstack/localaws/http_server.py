@@ -26,7 +26,7 @@ from embedstack.localaws.open_files import open_files_limit
 if TYPE_CHECKING:
     from wsgiref.types import WSGIApplication
 
-__all__ = ["CONNECTION_KEY", "IS_DISCONNECTED_KEY", "ClientDisconnected", "HttpServer"]
+__all__ = ["CONNECTION_KEY", "IS_DISCONNECTED_KEY", "MAX_CONNECTIONS", "ClientDisconnected", "HttpServer"]
 
 _logger = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ _CHUNK_LINE_BYTES = 16 * _KIB
 #: All bodies together, of the requests that are arriving.
 _ARRIVING_BYTES = 8 * _GIB
 
-_MAX_CONNECTIONS = 1000
+MAX_CONNECTIONS = 1000
 #: How many more waitress may hold until it stops accepting: idle connections are closed before.
 _CONNECTIONS_ABOVE = 16
 #: File descriptors for what else the process has open. A connection may take two: its body's temporary file.
@@ -81,7 +81,7 @@ class HttpServer:
         """
         self._map: dict[int, Any] = {}
         self._workers = _Workers()
-        limit = min(_MAX_CONNECTIONS, max(16, (open_files_limit() - _RESERVED_DESCRIPTORS) // 2))
+        limit = min(MAX_CONNECTIONS, max(16, (open_files_limit() - _RESERVED_DESCRIPTORS) // 2))
         adjustments = Adjustments(
             sockets=[listener],
             backlog=1024,
@@ -131,6 +131,8 @@ class HttpServer:
         self._server.pull_trigger()
         if self._thread.is_alive():
             self._thread.join()
+        for channel in list(self._server.active_channels.values()):
+            channel.handle_close()
         wasyncore.close_all(self._map, ignore_all=True)
 
     def _serve(self) -> None:
@@ -225,6 +227,16 @@ class _Task(WSGITask):  # type: ignore[misc]  # waitress is untyped
             self.set_close_on_finish()
             self.write(body)
 
+    def build_response_header(self) -> bytes:
+        # waitress capitalizes names. S3's clients take the names of metadata as they come.
+        names = {name.lower(): name for name, _ in self.response_headers}
+        block: bytes = super().build_response_header()
+        lines = block.decode("latin-1").split("\r\n")
+        for number, line in enumerate(lines[1:], 1):
+            name, colon, value = line.partition(":")
+            lines[number] = names.get(name.lower(), name) + colon + value
+        return "\r\n".join(lines).encode("latin-1")
+
     def finish(self) -> None:
         super().finish()
         # Retries are logged: they explain a resource that exists twice. What SDKs send: "attempt=2; max=3".
@@ -241,11 +253,20 @@ class _Channel(HTTPChannel):  # type: ignore[misc]  # waitress is untyped
 
     task_class = _Task
     parser_class = _Parser
+    request: _Parser | None = None
 
     @property
     def is_serving(self) -> bool:
         """Whether a request is being handled or its response is on the way."""
         return bool(self.requests) or bool(self.total_outbufs_len)
+
+    def handle_close(self) -> None:
+        super().handle_close()
+        # waitress would leave the temporary file of a body that has arrived in part to the garbage collector.
+        with self.requests_lock:
+            if self.request is not None:
+                self.request.close()
+                self.request = None
 
 
 class _Server(TcpWSGIServer):  # type: ignore[misc]  # waitress is untyped
@@ -283,5 +304,5 @@ class _Workers(ThreadedTaskDispatcher):  # type: ignore[misc]  # waitress is unt
             self.queue_cv.notify()
             threads = len(self.threads) - self.stop_count
             is_short = len(self.queue) > threads - self.active_count
-        if is_short and threads < _MAX_CONNECTIONS:
+        if is_short and threads < MAX_CONNECTIONS:
             self.set_thread_count(threads + 1)

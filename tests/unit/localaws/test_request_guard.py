@@ -47,9 +47,11 @@ def ask(
     for name, value in headers.items():
         environ[name.upper() if name == "content_type" else f"HTTP_{name.upper()}"] = value
     answered: list[tuple[str, dict[str, str]]] = []
-    content = b"".join(
-        RequestGuard(application)(environ, lambda status, given, *_: answered.append((status, dict(given))))
-    )
+
+    def start_response(status: str, given: list[tuple[str, str]], *_: Any) -> Any:
+        answered.append((status, dict(given)))
+
+    content = b"".join(RequestGuard(application)(environ, start_response))
     return (*answered[0], content)
 
 
@@ -124,7 +126,7 @@ FOREIGN = [
 
 @pytest.mark.parametrize("headers", FOREIGN, ids=str)
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"])
-def test_guard_refuses_web_pages(headers: dict[str, str], method: str) -> None:
+def test_guard_refuses_web_pages(headers: dict[str, Any], method: str) -> None:
     status, _, content = ask(method, authorization=SIGNED.format("lambda"), **headers)
     assert status == "403 Forbidden"
     assert content != b"passed"

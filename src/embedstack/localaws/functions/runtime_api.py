@@ -20,6 +20,7 @@ from embedstack.localaws.request_guard import local_request_refusal
 __all__ = ["Answer", "Request", "RuntimeApi"]
 
 _ROOT = "/2018-06-01/runtime/"
+_REFUSED_BYTES = 64 * 1024
 _RESULT = re.compile(_ROOT + r"invocation/([^/]+)/(response|error)")
 
 
@@ -200,6 +201,8 @@ class _Handler(BaseHTTPRequestHandler):
         environ |= {"SERVER_PORT": str(port), "REQUEST_METHOD": self.command, "REQUEST_URI": self.path}
         refusal = local_request_refusal(environ)
         if refusal is not None:
+            # With a body unread, closing would reset the connection before the client has read the response.
+            self.rfile.read(min(int(self.headers.get("Content-Length") or 0), _REFUSED_BYTES))
             self.close_connection = True
             self._send(403, _error("Forbidden", refusal))
         return refusal is None
