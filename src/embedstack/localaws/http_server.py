@@ -7,6 +7,7 @@ all are taken.
 """
 
 import logging
+import re
 import socket
 import threading
 import time
@@ -37,6 +38,8 @@ IS_DISCONNECTED_KEY = "waitress.client_disconnected"
 #: Where moto looks for the names of metadata headers as they were sent: there an underscore differs from a dash.
 _SENT_NAMES_KEY = "moto.preserved_header_names"
 _METADATA_PREFIX = "x-amz-meta-"
+
+_SIGNED_SERVICE = re.compile(r"/([a-z0-9-]+)/aws4_request")
 
 _KIB, _MIB, _GIB = 1024, 1024**2, 1024**3
 #: Request line and headers. The longest that AWS defines are a session token and 8 KB of S3 metadata.
@@ -243,8 +246,9 @@ class _Task(WSGITask):  # type: ignore[misc]  # waitress is untyped
         headers = self.request.headers
         attempt = headers.get("AMZ_SDK_REQUEST", "")
         if attempt and "attempt=1" not in attempt.split("; "):
-            # Of the path only its beginning: the rest may be an object's key.
-            operation = headers.get("X_AMZ_TARGET") or f"{self.request.command} /{self.request.path.split('/')[1]}"
+            # Without the path, which may be an object's key.
+            service = _SIGNED_SERVICE.search(headers.get("AUTHORIZATION", ""))
+            operation = headers.get("X_AMZ_TARGET") or f"{service[1] if service else 'unsigned'} {self.request.command}"
             _logger.info("%.100s: %.40s, status %s", operation, attempt, self.status.partition(" ")[0])
 
 
