@@ -16,6 +16,7 @@ import botocore.session
 
 from embedstack.localaws.config import ACCOUNT_ID, LocalAwsConfig
 from embedstack.localaws.errors import LocalAwsError
+from embedstack.localaws.freed_memory import return_freed_memory
 from embedstack.localaws.log_format import configure_log
 from embedstack.localaws.open_files import raise_open_files_limit
 from embedstack.localaws.pidfiles import ProcessIdentity
@@ -32,6 +33,7 @@ def main() -> int:
     options = _parse_options()
     configure_log()
     raise_open_files_limit()
+    return_freed_memory()
     config = dataclasses.replace(_config(options), state_dir=options.state_dir)
     stop_requests = _watch_stop_signals()
     aws = import_local_aws()(config)

@@ -6,6 +6,7 @@ waitress leaves out: a deadline for a whole request, a bound per service on a bo
 all are taken.
 """
 
+import heapq
 import logging
 import re
 import socket
@@ -49,9 +50,11 @@ _S3_BODY_BYTES = 5 * _GIB
 #: The largest body of any other service is Lambda's CreateFunction, 70,167,211 bytes.
 _BODY_BYTES = 128 * _MIB
 #: The part of a body that is held in memory while it arrives.
-_BODY_BYTES_IN_MEMORY = 128 * _KIB
+_BODY_BYTES_IN_MEMORY = 64 * _KIB
 #: The size line of a chunk with its extensions, or the trailer after the last chunk.
 _CHUNK_LINE_BYTES = 16 * _KIB
+#: How much of a chunked body is parsed at once.
+_CHUNKED_BYTES = 8 * _KIB
 
 #: All bodies together, of the requests that are arriving.
 _ARRIVING_BYTES = 8 * _GIB
@@ -61,6 +64,7 @@ MAX_CONNECTIONS = 1000
 _CONNECTIONS_ABOVE = 16
 #: File descriptors for what else the process has open. A connection may take two: its body's temporary file.
 _RESERVED_DESCRIPTORS = 128
+_ACCEPTED_AT_ONCE = 64
 #: Without a byte in either direction.
 _IDLE_SECONDS = 120.0
 #: Without a byte of a request that has begun.
@@ -156,11 +160,15 @@ class _Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress is untyped
         self.underscored: dict[str, tuple[str, str]] = {}
 
     def received(self, data: bytes) -> int:
-        consumed: int = super().received(data)
+        # waitress copies what is left after each chunk: of few bytes at a time, that is little.
+        consumed: int = super().received(data[:_CHUNKED_BYTES] if self.chunked else data)
         if self.error is None and self.headers_finished and self.body_rcv is not None:
             self.error = self._exceeded_bound()
-            self.completed = self.completed or self.error is not None
-        return consumed
+        if self.error is None:
+            return consumed
+        # The rest is no further request: the connection ends with the response.
+        self.completed = True
+        return len(data)
 
     def parse_header(self, header_plus: bytes) -> None:
         super().parse_header(header_plus)
@@ -191,7 +199,7 @@ class _Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress is untyped
         if max(len(self.body_rcv.control_line), len(self.body_rcv.trailer)) > _CHUNK_LINE_BYTES:
             return BadRequest(f"A chunk's size line or the trailer is longer than {_CHUNK_LINE_BYTES} bytes.")
         # Parsing chunks of a few bytes costs a hundred times what the bytes cost to send.
-        if self.body_bytes_received > _BODY_BYTES_IN_MEMORY and self.body_bytes_received > 2 * len(self.body_rcv):
+        if self.body_bytes_received > _CHUNKED_BYTES and self.body_bytes_received > 2 * len(self.body_rcv):
             return BadRequest("The chunks of the body are too small. Send at least 16 bytes in each.")
         return None
 
@@ -288,11 +296,21 @@ class _Server(TcpWSGIServer):  # type: ignore[misc]  # waitress is untyped
             max(arriving, key=lambda channel: channel.request.body_bytes_received).will_close = True
 
     def handle_accept(self) -> None:
-        if len(self.active_channels) >= self.adj.connection_limit - _CONNECTIONS_ABOVE:
-            idle = [channel for channel in self.active_channels.values() if not channel.is_serving]
-            if idle:
-                min(idle, key=lambda channel: channel.creation_time).handle_close()
-        super().handle_accept()
+        # waitress accepts one connection for each look at all of them: too slow where many connect at once.
+        for _ in range(_ACCEPTED_AT_ONCE):
+            before = len(self.active_channels)
+            if before >= self.adj.connection_limit - _CONNECTIONS_ABOVE:
+                self._close_idle()
+                before = len(self.active_channels)
+            super().handle_accept()
+            if len(self.active_channels) == before:
+                return
+
+    def _close_idle(self) -> None:
+        """Close the connections that have been open longest without a request to handle, a few at a time."""
+        idle = [channel for channel in self.active_channels.values() if not channel.is_serving]
+        for channel in heapq.nsmallest(_ACCEPTED_AT_ONCE, idle, key=lambda channel: channel.creation_time):
+            channel.handle_close()
 
 
 class _Workers(ThreadedTaskDispatcher):  # type: ignore[misc]  # waitress is untyped

@@ -5,6 +5,7 @@ import http.client
 import logging
 import os
 import socket
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 import urllib3
 
-from embedstack.localaws import http_server
+from embedstack.localaws import LocalAwsConfig, daemon, http_server
 from tests.integration.localaws.harness import Aws, looks, signed_headers, wait_until
 
 KIB, MIB = 1024, 1024**2
@@ -178,3 +179,22 @@ def test_slow_readers_hold_no_thread(aws: Aws) -> None:
         assert is_healthy(aws)
         assert aws.s3.get_object(Bucket="bodies", Key="large")["Body"].read() == b"x" * (20 * MIB)
         assert time.monotonic() - began < 60
+
+
+def test_memory_of_large_bodies_is_returned(tmp_path: Path) -> None:
+    running = daemon.start(LocalAwsConfig(port=0), tmp_path)
+    try:
+        url = f"{running.url}/endpoints/absent/invocations"
+        urllib3.request("POST", url, body=b"x", headers=signed_headers("sagemaker"))
+        before = resident_kib(running.pid)
+        for _ in range(8):
+            answer = urllib3.request("POST", url, body=b"x" * (25 * MIB), headers=signed_headers("sagemaker"))
+            assert 400 <= answer.status < 500
+        wait_until(lambda: resident_kib(running.pid) < 1.2 * before)
+    finally:
+        daemon.stop(tmp_path)
+
+
+def resident_kib(pid: int) -> int:
+    command = ["ps", "-o", "rss=", "-p", str(pid)]
+    return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
