@@ -74,7 +74,9 @@ class RequestGuard:
         """Hand on a request, or refuse it."""
         refusal = local_request_refusal(environ)
         if refusal is not None:
-            return _refuse(environ, start_response, 403, "AccessDenied", f"{refusal} {_ADVICE}")
+            return _refuse(
+                environ, start_response, 403, "AccessDenied", f"The request was refused. {refusal} {_ADVICE}"
+            )
         if not environ.get("PATH_INFO", "").startswith(OWN_PATHS):
             try:
                 signature = parse_signature(environ)
@@ -101,14 +103,14 @@ def local_request_refusal(environ: Mapping[str, object]) -> str | None:
 
     host, port = header("HTTP_HOST"), str(environ.get("SERVER_PORT", ""))
     if host is None:
-        return "The request has no Host header."
+        return "It has no Host header."
     if not _is_own_authority(host, port):
         return f"Its Host header is {_shown(host)}; this server is 127.0.0.1:{port} or localhost:{port}."
     target = str(environ.get("REQUEST_URI", "/"))
     if not target.startswith("/") and target != "*":
         parts = _split(target)
         if parts is None or parts[0] != "http" or parts[1].lower() != host.lower():
-            return "The request's target names another server than its Host header."
+            return "Its target names another server than its Host header."
     for name in _FORWARDED:
         if name in environ:
             return f"It comes through a proxy: it has the header {name.removeprefix('HTTP_').replace('_', '-')}."

@@ -158,7 +158,7 @@ def test_guard_lets_address_bar_only_read(headers: dict[str, str]) -> None:
 def test_guard_quotes_a_long_host_in_part() -> None:
     _, _, content = ask(host="<evil>" * 1000)
     assert len(content) < 600
-    assert json.loads(content)["message"].startswith("Its Host header is '<evil>")
+    assert "Its Host header is '<evil>" in json.loads(content)["message"]
 
 
 @pytest.mark.parametrize(
