@@ -307,9 +307,9 @@ class _Server(TcpWSGIServer):  # type: ignore[misc]  # waitress is untyped
                 return
 
     def _close_idle(self) -> None:
-        """Close the connections that have been open longest without a request to handle, a few at a time."""
+        """Close the connections without a request to handle that have been silent longest, some at a time."""
         idle = [channel for channel in self.active_channels.values() if not channel.is_serving]
-        for channel in heapq.nsmallest(_ACCEPTED_AT_ONCE, idle, key=lambda channel: channel.creation_time):
+        for channel in heapq.nsmallest(_ACCEPTED_AT_ONCE, idle, key=lambda channel: channel.last_activity):
             channel.handle_close()
 
 

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -187,9 +188,13 @@ def test_memory_of_large_bodies_is_returned(tmp_path: Path) -> None:
         url = f"{running.url}/endpoints/absent/invocations"
         urllib3.request("POST", url, body=b"x", headers=signed_headers("sagemaker"))
         before = resident_kib(running.pid)
-        for _ in range(8):
-            answer = urllib3.request("POST", url, body=b"x" * (25 * MIB), headers=signed_headers("sagemaker"))
-            assert 400 <= answer.status < 500
+        body = b"x" * (25 * MIB)
+
+        def send(_: int) -> int:
+            return urllib3.request("POST", url, body=body, headers=signed_headers("sagemaker")).status
+
+        with ThreadPoolExecutor(8) as threads:
+            assert all(400 <= status < 500 for status in threads.map(send, range(16)))
         wait_until(lambda: resident_kib(running.pid) < 1.2 * before)
     finally:
         daemon.stop(tmp_path)
