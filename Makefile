@@ -31,7 +31,7 @@ else
   DEPLOY_OPTIONS := $(if $(VARS),--var-file $(VARS))
 endif
 
-.PHONY: help up pipeline search down env plan apply check adopt destroy invoke test-endpoint package lambda test test-reference lint checkov fmt clean golden peers reference constraints
+.PHONY: browser help up pipeline search down env plan apply check adopt destroy invoke test-endpoint package lambda test test-reference lint checkov fmt clean golden peers reference constraints
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -73,8 +73,12 @@ export TEXT
 test-endpoint: $(INSTALLED) ## Say whether the endpoint gives right vectors, fast enough; ARGS="--junit report.xml"
 	@$(ON_TARGET) $(PY) scripts/test_endpoint.py $(ARGS)
 
-test: $(INSTALLED) ## Run all tests, against real parts on this machine
+test: $(INSTALLED) browser ## Run all tests, against real parts on this machine
 	@$(PY) -m pytest -n 4 --dist loadscope --no-loadscope-reorder $(ARGS)
+
+# What tests/browser opens pages with; Debian's and Ubuntu's own packages.
+browser:
+	@scripts/install_browser.sh
 
 package: $(INSTALLED) ## Package all-MiniLM-L6-v2 as .local/model.tar.gz; ARGS="MODEL TARGET …" for another
 	@mkdir -p .local
@@ -101,7 +105,7 @@ lint: $(INSTALLED) ## Check style, types and infrastructure
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/mypy benchmarks/search.py
 	@$(VENV)/bin/mypy benchmarks/pipeline.py
-	@$(VENV)/bin/shellcheck .ci/run docker/serve
+	@$(VENV)/bin/shellcheck .ci/run docker/serve scripts/install_browser.sh
 	@terraform fmt -check -recursive terraform
 	@$(MAKE) checkov
 

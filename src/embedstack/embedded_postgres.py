@@ -42,6 +42,9 @@ _SETTINGS = {
     "unix_socket_permissions": "0700",
     # A container's /dev/shm is often 64 MB, less than a parallel build of an index takes.
     "dynamic_shared_memory_type": "mmap",
+    # An error's statement may hold a password, its details a text: neither is for the log.
+    "log_min_error_statement": "panic",
+    "log_error_verbosity": "terse",
 }
 
 

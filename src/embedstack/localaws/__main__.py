@@ -16,6 +16,9 @@ import botocore.session
 
 from embedstack.localaws.config import ACCOUNT_ID, LocalAwsConfig
 from embedstack.localaws.errors import LocalAwsError
+from embedstack.localaws.freed_memory import return_freed_memory
+from embedstack.localaws.log_format import configure_log
+from embedstack.localaws.open_files import raise_open_files_limit
 from embedstack.localaws.pidfiles import ProcessIdentity
 from embedstack.localaws.state_file import is_disk_full, remove_state, write_state
 
@@ -28,7 +31,9 @@ _logger = logging.getLogger("embedstack.localaws")
 def main() -> int:
     """Run until told to stop; returns the exit status."""
     options = _parse_options()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    configure_log()
+    raise_open_files_limit()
+    return_freed_memory()
     config = dataclasses.replace(_config(options), state_dir=options.state_dir)
     stop_requests = _watch_stop_signals()
     aws = import_local_aws()(config)

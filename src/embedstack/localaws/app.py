@@ -41,6 +41,7 @@ from embedstack.localaws.null_members import answer_without_nulls
 from embedstack.localaws.queues.message_queue import MessageQueue
 from embedstack.localaws.queues.moves import MessageMoves
 from embedstack.localaws.queues.responses import Sqs
+from embedstack.localaws.request_guard import UNSIGNED_ACTIONS
 from embedstack.localaws.s3 import S3
 from embedstack.localaws.s3_events import ObjectEvents
 from embedstack.localaws.s3vectors.service import S3Vectors, is_s3vectors
@@ -63,6 +64,9 @@ __all__ = ["LocalAwsApplication"]
 _REMEMBERED_HOSTS = 1024
 #: Services whose unknown paths mean an operation that is not there; in S3 every path is some bucket's.
 _ROUTED_BY_PATH = frozenset({"sagemakerruntime"})
+#: moto's own console can wipe every backend, which would leave endpoints' processes without an owner. The others are an
+#: instance's metadata, with credentials, which moto answers by path to requests for any service.
+_CLOSED_PATHS = ("/moto-api", "/favicon.ico", "/latest/api/", "/latest/meta-data/")
 
 
 class LocalAwsApplication(DomainDispatcherApplication):  # type: ignore[misc]  # moto is untyped
@@ -132,8 +136,7 @@ class LocalAwsApplication(DomainDispatcherApplication):  # type: ignore[misc]  #
             body = json.dumps(self._describe()).encode()
             start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
             return [body]
-        if path.startswith("/moto-api"):
-            # moto's own console can wipe every backend, which would leave endpoints' processes without an owner.
+        if path.startswith(_CLOSED_PATHS):
             return NotFound()(environ, start_response)
         if is_bedrock(environ):
             return self._bedrock(environ, start_response)
@@ -142,7 +145,14 @@ class LocalAwsApplication(DomainDispatcherApplication):  # type: ignore[misc]  #
         return answer_without_nulls(super().__call__, environ, _without_cors(start_response))
 
     def infer_service_region_host(self, environ: "WSGIEnvironment", path: str) -> str | None:
-        """Moto's rule, with every path of the SageMaker runtime API, not only those ending in ``invocations``."""
+        """Moto's rule for signed requests, with every path of the SageMaker runtime API.
+
+        Unsigned requests and presigned URLs are for S3, or for STS where it takes an action unsigned. moto would also
+        let the path name a service, such as ``/lambda_us-east-1/``.
+        """
+        if not environ.get("HTTP_AUTHORIZATION", "").startswith("AWS4-"):
+            action = self.get_action_from_body(self._get_body(environ))
+            return "sts.us-east-1.amazonaws.com" if action in UNSIGNED_ACTIONS else None
         host: str | None = super().infer_service_region_host(environ, path)
         if host and host.startswith("api.sagemaker.") and environ.get("PATH_INFO", "").startswith("/endpoints/"):
             return host.replace("api.", "runtime.", 1)

@@ -6,19 +6,22 @@ lasts at most: longer than the client's patience, it ends when the client gives 
 for it.
 """
 
+import contextlib
 import io
 import json
 import math
 import random
-import select
 import socket
 import struct
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from embedstack.localaws.http_server import CONNECTION_KEY, IS_DISCONNECTED_KEY, ClientDisconnected
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -90,6 +93,7 @@ BY_SERVICE: Mapping[str, ErrorAnswers] = {
 }
 _BROKEN_OFF = frozenset({"reset", "hang"})
 _HANG_SECONDS = 0.2
+_HANG_POLL_SECONDS = 0.01
 
 
 @dataclass(slots=True)
@@ -133,6 +137,9 @@ class FaultInjector:
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         """Answer a request, or fail it."""
         if environ.get("PATH_INFO") == FAULTS_PATH:
+            if environ["REQUEST_METHOD"] != "POST":
+                body = b'{"error": "Set a fault with POST."}'
+                return _send(start_response, "405 Method Not Allowed", body, [("Allow", "POST")])
             return self._configure(environ, start_response)
         service = _service_of(environ) if self._faults else ""
         fault = self._faults.get(service)
@@ -197,13 +204,13 @@ def _send(
 
 
 def _break_off(environ: "WSGIEnvironment", seconds: float) -> Iterable[bytes]:
-    connection: socket.socket = environ["werkzeug.socket"]
-    # Readable is a connection that its client has closed: nobody waits any longer.
-    select.select([connection], [], [], seconds)
-    # Lingering for no time makes its end a reset; closing alone would wait for the server's own reader and writer.
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    connection.shutdown(socket.SHUT_RDWR)
-    raise ConnectionResetError("a fault that was asked for")
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and not environ[IS_DISCONNECTED_KEY]():
+        time.sleep(_HANG_POLL_SECONDS)
+    # Lingering for no time makes the connection's end a reset.
+    with contextlib.suppress(OSError):
+        environ[CONNECTION_KEY].setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    raise ClientDisconnected
 
 
 def _truncate(body: bytes, content_type: str) -> bytes:

@@ -10,8 +10,10 @@ from moto.core.responses import ActionResult
 from moto.iam.access_control import IAMPolicy, PermissionResult
 from moto.s3.responses import S3Response
 
+from embedstack.localaws.request_guard import IS_ANONYMOUS_KEY
 from embedstack.localaws.s3_events import ObjectEvents
 from embedstack.localaws.s3_objects import WatchedObjects
+from embedstack.localaws.s3_public_access import form_refusal, is_public_read
 
 _KEPT = "NewerNoncurrentVersions"
 
@@ -45,6 +47,8 @@ class S3(S3Response):  # type: ignore[misc]  # moto is untyped
             self.backend.tell()
 
     def _bucket_response(self, request: Any, full_url: str) -> Any:
+        if request.environ.get(IS_ANONYMOUS_KEY) and (refusal := self._refusal_of_everyone(request, full_url)):
+            return refusal
         # Who pays for requests: moto would list the bucket.
         if request.method == "GET" and "requestPayment" in self._get_querystring(request, full_url):
             self.backend.head_bucket(self.parse_bucket_name_from_url(request, full_url))
@@ -55,7 +59,22 @@ class S3(S3Response):  # type: ignore[misc]  # moto is untyped
         return _worded(request, super()._bucket_response(request, full_url))
 
     def _key_response(self, request: Any, full_url: str) -> Any:
+        if request.environ.get(IS_ANONYMOUS_KEY) and (refusal := self._refusal_of_everyone(request, full_url)):
+            return refusal
         return _worded(request, super()._key_response(request, full_url))
+
+    def _refusal_of_everyone(self, request: Any, full_url: str) -> tuple[int, dict[str, str], str] | None:
+        """The response to an unsigned request that not everyone may send; None where everyone may."""
+        name = self.parse_bucket_name_from_url(request, full_url)
+        key_name = self.parse_key_name() or None
+        if not name:
+            return _denied("Access Denied")
+        bucket = self.backend.get_bucket(name)
+        if request.method == "POST":
+            refusal = form_refusal(bucket, request.form) if key_name is None else "Access Denied"
+            return _denied(refusal) if refusal else None
+        key = None if key_name is None else self.backend.get_object(name, key_name)
+        return None if is_public_read(bucket, key, key_name, request.args) else _denied("Access Denied")
 
     def _bucket_response_put(self, request: Any, bucket_name: str, querystring: dict[str, Any]) -> Any:
         answer = super()._bucket_response_put(request, bucket_name, querystring)
@@ -101,7 +120,11 @@ def _worded(request: Any, answer: Any) -> Any:
     """An answer; a denial with AWS's words, where moto has none."""
     if answer != (403, {}, "") or request.method == "HEAD":
         return answer
-    document = "<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
+    return _denied("Access Denied")
+
+
+def _denied(message: str) -> tuple[int, dict[str, str], str]:
+    document = f"<Error><Code>AccessDenied</Code><Message>{message}</Message></Error>"
     return 403, {"Content-Type": "application/xml"}, document
 
 

@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import errno
-import logging
 import os
 import shutil
 import socket
@@ -15,8 +14,6 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from moto.moto_api._internal.models import moto_api_backend
-from moto.moto_server.werkzeug_app import MotoRequestHandler
-from werkzeug.serving import BaseWSGIServer, make_server
 
 from embedstack.localaws.app import LocalAwsApplication, version
 from embedstack.localaws.async_inference.service import AsyncInference
@@ -31,10 +28,12 @@ from embedstack.localaws.errors import LocalAwsError
 from embedstack.localaws.faults import FaultInjector
 from embedstack.localaws.functions.host import FunctionHost
 from embedstack.localaws.functions.urls import serve_function_urls
+from embedstack.localaws.http_server import HttpServer
 from embedstack.localaws.managed_policies import have_managed_policies, have_no_managed_policies
 from embedstack.localaws.metrics import MetricRecorder
 from embedstack.localaws.pidfiles import PidFiles
 from embedstack.localaws.queues.metrics import QueueMetrics
+from embedstack.localaws.request_guard import RequestGuard
 from embedstack.localaws.resends import ResentRequests
 from embedstack.localaws.s3vectors.service import S3Vectors
 from embedstack.localaws.simulated_time import SimulatedTime, TimeControl
@@ -45,8 +44,6 @@ if TYPE_CHECKING:
     from embedstack.localaws.cloudwatch.alarm_evaluator import AlarmEvaluator
 
 __all__ = ["LocalAws"]
-
-_logger = logging.getLogger(__name__)
 
 
 class LocalAws:
@@ -62,12 +59,11 @@ class LocalAws:
         """Prepare; nothing runs before ``start`` or the ``with`` statement."""
         self.config = config or LocalAwsConfig()
         self._temporary: Path | None = None
-        self._server: BaseWSGIServer | None = None
+        self._server: HttpServer | None = None
         self._host: EndpointHost | None = None
         self._services: list[AlarmEvaluator | AutoScaling | AsyncInference | FunctionHost | DatabaseHost] = []
         self._pids: PidFiles | None = None
         self._runtime: ContainerRuntime | None = None
-        self._thread: threading.Thread | None = None
 
     @property
     def port(self) -> int:
@@ -164,24 +160,13 @@ class LocalAws:
         self._services = [monitoring.alarms, scaling, queues, functions, databases]
         for service in self._services:
             service.start()
-        with _listen(config.port) as listener:
-            self._server = make_server(
-                "127.0.0.1",
-                listener.getsockname()[1],
-                application,
-                threaded=True,
-                request_handler=_RequestHandler,
-                fd=listener.fileno(),
-            )
+        self._server = HttpServer(RequestGuard(application), _listen(config.port))
         functions.serve_on(self.port)
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, name="localaws-http", daemon=True
-        )
-        self._thread.start()
+        self._server.start()
 
     def _close(self) -> None:
         if self._server is not None:
-            self._server.shutdown()
+            self._server.stop_accepting()
         while self._services:
             self._services.pop(0).close()
         if self._host is not None:
@@ -191,11 +176,8 @@ class LocalAws:
             self._runtime.close()
             self._runtime = None
         if self._server is not None:
-            self._server.server_close()
+            self._server.close()
             self._server = None
-        if self._thread is not None:
-            self._thread.join()
-            self._thread = None
         if self._pids is not None:
             self._pids.reap(grace=0)
             self._pids = None
@@ -207,21 +189,6 @@ class LocalAws:
 
     def _describe(self) -> dict[str, Any]:
         return {"status": "ok", "version": version(), "pid": os.getpid(), "port": self.port}
-
-
-class _RequestHandler(MotoRequestHandler):  # type: ignore[misc]  # moto is untyped
-    """Quiet: one line per request says nothing that CloudWatch does not, and an invocation should not pay for it."""
-
-    disable_nagle_algorithm = True
-
-    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:  # noqa: ARG002
-        """Log what was sent again: whoever wonders why something is there twice finds it here."""
-        # What SDKs send with each request: "attempt=2; max=3".
-        attempt = self.headers.get("amz-sdk-request", "")
-        if attempt and "attempt=1" not in attempt.split("; "):
-            # Of a path its beginning: the rest may be an object's key.
-            operation = self.headers.get("X-Amz-Target") or f"{self.command} /{self.path[1:].partition('/')[0]}"
-            _logger.info("%s: %s, answered with %s", operation, attempt, code)
 
 
 def _listen(port: int) -> socket.socket:

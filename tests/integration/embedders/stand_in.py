@@ -10,17 +10,19 @@ import hashlib
 import io
 import json
 import re
+import socket
 import subprocess
 import sys
+import threading
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from werkzeug.serving import WSGIRequestHandler, make_server
 
 from embedstack.localaws.faults import BY_SERVICE, FAULTS_PATH, FaultInjector
+from embedstack.localaws.http_server import HttpServer
 
 DIMENSIONS = 8
 REPOSITORY = Path(__file__).parents[3]
@@ -92,13 +94,6 @@ def bedrock(model, request):
     return f'{{"response_type":"embeddings_by_type","embeddings":{{"float":{vectors}}}}}'
 
 
-class _Quiet(WSGIRequestHandler):
-    disable_nagle_algorithm = True
-
-    def log(self, *_, **__):
-        """Log nothing."""
-
-
 @contextmanager
 def stand_in() -> Iterator[str]:
     """Its URL, for as long as the block lasts."""
@@ -128,6 +123,7 @@ def faults(url, service, kind, rate, **options):
 
 if __name__ == "__main__":
     injector = FaultInjector(application, {**BY_SERVICE, "": OLLAMA_ERRORS})
-    server = make_server("127.0.0.1", 0, injector, threaded=True, request_handler=_Quiet)
+    server = HttpServer(injector, socket.create_server(("127.0.0.1", 0)))
+    server.start()
     print(server.port, flush=True)
-    server.serve_forever()
+    threading.Event().wait()

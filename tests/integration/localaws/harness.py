@@ -153,6 +153,12 @@ class Aws:
         return sorted(int(path.stem) for path in containers.glob("*.json"))
 
 
+def signed_headers(service: str) -> dict[str, str]:
+    """The Authorization of a request for a service, as the local AWS takes it: it verifies no signature."""
+    scope = f"local/20260101/us-east-1/{service}/aws4_request"
+    return {"Authorization": f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature={'0' * 64}"}
+
+
 def looks(timeout: float) -> Iterator[None]:
     """Moments to look whether something has happened, until the time is over: often at first, and less often the
     longer it takes, since each question to the local AWS costs processor time that what is waited for needs too."""

@@ -15,9 +15,12 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, cast
 
+from embedstack.localaws.request_guard import local_request_refusal
+
 __all__ = ["Answer", "Request", "RuntimeApi"]
 
 _ROOT = "/2018-06-01/runtime/"
+_REFUSED_BYTES = 64 * 1024
 _RESULT = re.compile(_ROOT + r"invocation/([^/]+)/(response|error)")
 
 
@@ -188,6 +191,21 @@ class _Server(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
+
+    def parse_request(self) -> bool:
+        """Refuse what does not come from a program on this machine, as a web page's request."""
+        if not super().parse_request():
+            return False
+        environ = {f"HTTP_{name.upper().replace('-', '_')}": value for name, value in self.headers.items()}
+        port = cast("_Server", self.server).server_port
+        environ |= {"SERVER_PORT": str(port), "REQUEST_METHOD": self.command, "REQUEST_URI": self.path}
+        refusal = local_request_refusal(environ)
+        if refusal is not None:
+            # With a body unread, closing would reset the connection before the client has read the response.
+            self.rfile.read(min(int(self.headers.get("Content-Length") or 0), _REFUSED_BYTES))
+            self.close_connection = True
+            self._send(403, _error("Forbidden", refusal))
+        return refusal is None
 
     def do_GET(self) -> None:
         """Answer the question for the next invocation."""

@@ -31,6 +31,12 @@ __all__ = ["FUNCTION_URLS_PATH", "FunctionUrls", "serve_function_urls"]
 
 FUNCTION_URLS_PATH = "/_embedstack/function-urls/"
 
+#: What a function may not say about the connection, which is not its own.
+_CONNECTION_HEADERS = frozenset({
+    "connection", "content-length", "keep-alive", "proxy-authenticate", "proxy-authorization", "te", "trailers",
+    "transfer-encoding", "upgrade",
+})  # fmt: skip
+
 _CREDENTIAL = re.compile(r"AWS4-HMAC-SHA256 .*Credential=([^/]+)/\d{8}/[^/]+/lambda/aws4_request")
 _TEXT = re.compile(r"(text/.*|application/(json|javascript|xml|x-www-form-urlencoded|.*\+json|.*\+xml))(;.*)?")
 
@@ -64,7 +70,7 @@ class FunctionUrls:
         if answer is None:
             return _send(start_response, 502, {"Message": "Internal Server Error"})
         status, headers, content = answer
-        kept = [(name, value) for name, value in headers if name.lower() != "content-length"]
+        kept = [(name, value) for name, value in headers if name.lower() not in _CONNECTION_HEADERS]
         start_response(_line(status), [*kept, ("Content-Length", str(len(content)))])
         return [content]
 

@@ -1,0 +1,39 @@
+"""The log of the local AWS, without what an exception says.
+
+An exception's message may quote what a request held: a password, a token in a URL, a text. The log keeps its type and
+where it was raised; the client that sent the request receives the message.
+"""
+
+import logging
+import traceback
+from types import TracebackType
+
+__all__ = ["configure_log"]
+
+_ExceptionInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
+
+
+class _ExceptionTypesFormatter(logging.Formatter):
+    """Writes tracebacks with exceptions' types and without their messages."""
+
+    def formatException(self, ei: _ExceptionInfo) -> str:  # noqa: N802 - logging's name
+        _, error, _ = ei
+        parts: list[str] = []
+        seen: set[int] = set()
+        while error is not None and id(error) not in seen:
+            seen.add(id(error))
+            frames = "".join(traceback.format_tb(error.__traceback__))
+            parts.insert(
+                0, f"Traceback (most recent call last):\n{frames}{type(error).__module__}.{type(error).__qualname__}"
+            )
+            error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+        return "\n\nwhich led to:\n\n".join(parts)
+
+
+def configure_log() -> None:
+    """Log to standard error, from INFO on."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(_ExceptionTypesFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    # Its information is the path of each request whose client has gone, which may be an object's key.
+    logging.getLogger("waitress").setLevel(logging.WARNING)
