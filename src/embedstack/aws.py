@@ -38,6 +38,7 @@ from embedstack.errors import (
     PayloadTooLarge,
     Throttled,
 )
+from embedstack.loopback import is_loopback
 
 if TYPE_CHECKING:
     from embedstack.settings import Settings
@@ -91,6 +92,8 @@ def create_client(
         retries={"mode": "standard", "total_max_attempts": attempts},
     )
     try:
+        if settings.aws_endpoint_url is not None and is_loopback(settings.aws_endpoint_url):
+            config = config.merge(Config(proxies={}))  # a proxy would look for it on its own machine
         session = session or boto3.Session(region_name=settings.aws_region)
         client = session.client(service, endpoint_url=settings.aws_endpoint_url, config=config)  # type: ignore[call-overload]
     except BotoCoreError as error:

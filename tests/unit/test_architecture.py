@@ -15,6 +15,7 @@ FLOORS = [
         "errors",
         "settings",
         "settings_file",
+        "loopback",
         "models",
         "golden",
         "clock",
@@ -48,7 +49,7 @@ EXCEPTIONS = {
 }
 APART = {
     "serving": {"errors", "models", "golden"},
-    "localaws": {"serving", "errors", "models", "model_files", "embedded_postgres"},
+    "localaws": {"serving", "errors", "models", "model_files", "embedded_postgres", "loopback", "settings"},
 }
 
 
