@@ -1,6 +1,7 @@
 # Everything a person runs. `make` alone lists it.
 SHELL := /bin/bash
-.SHELLFLAGS := -euo pipefail -c
+# Recipes join commands by && and do not count on a shell that stops at the first error: make 3.81, which macOS has,
+# knows no .SHELLFLAGS.
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
@@ -19,17 +20,11 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Where the environment wants no bytecode, each process of the local AWS and the tests would compile all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-# While the local AWS runs, these commands talk to it; otherwise, or with TARGET=aws, to the account that the
-# environment names. Each destroys or changes nothing on AWS without asking.
-TARGET ?= $(if $(wildcard .local/localaws.json),local,aws)
-ifeq ($(TARGET),local)
-  # Two steps, so that a local AWS that has crashed ends the recipe before anything can reach a real account.
-  ON_TARGET := environment="$$($(PY) scripts/localaws.py env)"; eval "$$environment";
-  DEPLOY_OPTIONS := --var-file $(or $(VARS),$(shell cat .local/variables 2>/dev/null),terraform/environments/local.tfvars) --yes
-else
-  ON_TARGET :=
-  DEPLOY_OPTIONS := $(if $(VARS),--var-file $(VARS))
-endif
+# Which AWS a command acts on, the command itself decides: scripts/target.py. make passes TARGET=local or TARGET=aws to
+# it in the environment. An account is changed after a question, or with YES=1 on make's command line.
+VAR_FILE := $(if $(VARS),--var-file "$$VARS")
+CONFIRMED := $(if $(filter command,$(origin YES)),$(if $(filter 1 y yes true,$(YES)),--yes))
+export TEXT VARS
 
 .PHONY: browser help up pipeline search down env plan apply check adopt destroy invoke test-endpoint package lambda test test-reference lint checkov fmt clean golden peers reference constraints
 
@@ -43,35 +38,37 @@ pipeline: $(INSTALLED) ## Deploy the document pipeline on the local AWS, feed it
 	@$(PY) scripts/pipeline.py $(ARGS)
 
 search: $(INSTALLED) ## Search the documents: make search TEXT="How do I compress data?"
-	@$(ON_TARGET) $(PY) scripts/search.py "$$TEXT" --function applied $(ARGS)
+	@$(PY) scripts/search.py "$$TEXT" --function applied $(ARGS)
 
-down: $(INSTALLED) ## Stop the local AWS and everything that runs on it
-	@$(PY) scripts/localaws.py stop
+down: ## Stop the local AWS and everything that runs on it
+	@$(STOP)
 
-env: $(INSTALLED) ## Shell commands that point AWS tools at the local AWS: eval "$(make env)"
-	@$(PY) scripts/localaws.py env
+# Without Python, or with a broken virtual environment, too.
+STOP = if [ -x $(PY) ] && $(PY) scripts/localaws.py stop; then :; else sh scripts/stop_local.sh; fi
+
+env: ## Shell commands that point AWS tools at the local AWS: eval "$(make env)"; from elsewhere: make -s -C FOLDER env
+	@if [ -x $(PY) ]; then $(PY) scripts/localaws.py env; else echo 'error: nothing is installed: make up' >&2; exit 2; fi
 
 plan: $(INSTALLED) ## Show what an apply would change; VARS=file.tfvars chooses the variables
-	@$(ON_TARGET) $(PY) scripts/deploy.py plan $(filter-out --yes,$(DEPLOY_OPTIONS))
+	@$(PY) scripts/deploy.py plan $(VAR_FILE) $(ARGS)
 
 apply: $(INSTALLED) ## Plan, show it, apply exactly that, and see that it is what runs
-	@$(ON_TARGET) $(PY) scripts/deploy.py apply $(DEPLOY_OPTIONS)
+	@$(PY) scripts/deploy.py apply $(VAR_FILE) $(CONFIRMED) $(ARGS)
 
 check: $(INSTALLED) ## Compare what runs with what was applied, and send each endpoint a request
-	@$(ON_TARGET) $(PY) scripts/deploy.py check
+	@$(PY) scripts/deploy.py check $(ARGS)
 
 adopt: $(INSTALLED) ## Import what exists but is not in the state, as after a killed apply
-	@$(ON_TARGET) $(PY) scripts/deploy.py adopt $(filter-out --yes,$(DEPLOY_OPTIONS))
+	@$(PY) scripts/deploy.py adopt $(VAR_FILE) $(ARGS)
 
-destroy: $(INSTALLED) ## Destroy everything that was applied
-	@$(ON_TARGET) $(PY) scripts/deploy.py destroy $(DEPLOY_OPTIONS)
+destroy: $(INSTALLED) ## Destroy everything that was applied; YES=1 answers the question about an account
+	@$(PY) scripts/deploy.py destroy $(VAR_FILE) $(CONFIRMED) $(ARGS)
 
 invoke: $(INSTALLED) ## Embed a text: make invoke TEXT="Hello, world"
-	@$(ON_TARGET) $(PY) scripts/invoke.py $(if $(TEXT),"$$TEXT",--file vectorize_me.json)
-export TEXT
+	@$(PY) scripts/invoke.py $(if $(TEXT),"$$TEXT",--file vectorize_me.json) $(ARGS)
 
 test-endpoint: $(INSTALLED) ## Say whether the endpoint gives right vectors, fast enough; ARGS="--junit report.xml"
-	@$(ON_TARGET) $(PY) scripts/test_endpoint.py $(ARGS)
+	@$(PY) scripts/test_endpoint.py $(ARGS)
 
 test: $(INSTALLED) browser ## Run all tests, against real parts on this machine
 	@$(PY) -m pytest -n 4 --dist loadscope --no-loadscope-reorder $(ARGS)
@@ -105,14 +102,15 @@ lint: $(INSTALLED) ## Check style, types and infrastructure
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/mypy benchmarks/search.py
 	@$(VENV)/bin/mypy benchmarks/pipeline.py
-	@$(VENV)/bin/shellcheck .ci/run docker/serve scripts/install_browser.sh
+	@$(VENV)/bin/shellcheck .ci/run docker/serve scripts/install_browser.sh scripts/stop_local.sh
 	@terraform fmt -check -recursive terraform
 	@$(MAKE) checkov
 
 checkov: $(CHECKOV)/.installed ## Check the infrastructure's policies
 	@# A file that it cannot read is unchecked, and no failure to it.
-	@$(CHECKOV)/bin/checkov --config-file terraform/.checkov.yaml --directory terraform \
-		| awk '{ print } /Parsing errors/ { unread = 1 } END { exit unread }'
+	@mkdir -p .local && { $(CHECKOV)/bin/checkov --config-file terraform/.checkov.yaml --directory terraform \
+		> .local/checkov.txt; status=$$?; cat .local/checkov.txt; \
+		! grep -q 'Parsing errors' .local/checkov.txt && exit $$status; }
 
 fmt: $(INSTALLED) ## Format everything
 	@$(VENV)/bin/ruff check --fix-only --quiet .
@@ -120,7 +118,7 @@ fmt: $(INSTALLED) ## Format everything
 	@terraform fmt -recursive terraform
 
 clean: ## Stop the local AWS and remove what the build made
-	@if [ -x $(PY) ]; then $(PY) scripts/localaws.py stop; fi
+	@$(STOP) || echo 'Their files are removed all the same.' >&2
 	rm -rf .local .venv .venv-* .mypy_cache .pytest_cache .ruff_cache terraform/.terraform terraform/terraform.tfstate.d/local
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

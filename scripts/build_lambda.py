@@ -1,5 +1,8 @@
 """Build the Lambda functions' packages."""
 
+import needed_packages  # noqa: F401 - ends here where packages are missing
+
+# isort: split
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import get_args
@@ -17,10 +20,10 @@ __all__ = ["build"]
 
 _EXAMPLES = """\b
 Examples:
-  python scripts/build_lambda.py
-  python scripts/build_lambda.py ingest --architecture arm64 --python 3.13
-  python scripts/build_lambda.py --model BAAI/bge-m3 --tokenizer ./bge-m3/tokenizer.json
-  python scripts/build_lambda.py --architecture arm64 --python 3.13 --database-ca global-bundle.pem
+  .venv/bin/python scripts/build_lambda.py
+  .venv/bin/python scripts/build_lambda.py ingest --architecture arm64 --python 3.13
+  .venv/bin/python scripts/build_lambda.py --model BAAI/bge-m3 --tokenizer ./bge-m3/tokenizer.json
+  .venv/bin/python scripts/build_lambda.py --architecture arm64 --python 3.13 --database-ca global-bundle.pem
 """
 _HERE = Target.of_this_machine()
 

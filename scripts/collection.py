@@ -1,18 +1,25 @@
 """Look at the collections of the vector store, and drop one."""
 
+import needed_packages  # noqa: F401 - ends here where packages are missing
+
+# isort: split
+import sys
+
 import click
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from command_line import exit_on_error
+from embedstack.errors import ConfigurationError
 from embedstack.settings import load_settings
 from embedstack.stores import load_store
+from target import targeted, uses_aws
 
 _EXAMPLES = """\b
 Examples:
-  python scripts/collection.py list
-  python scripts/collection.py drop documents
+  .venv/bin/python scripts/collection.py list
+  .venv/bin/python scripts/collection.py drop documents
 """
 
 
@@ -24,6 +31,7 @@ def main() -> None:
 @main.command("list")
 @click.option("--region", help="AWS region; that of the environment otherwise.")
 @exit_on_error
+@targeted(uses_aws)
 def list_collections(region: str | None) -> None:
     """Print each collection with the model that its vectors come from, and how many there are."""
     table = Table(box=None, padding=(0, 2, 0, 0))
@@ -42,12 +50,18 @@ def list_collections(region: str | None) -> None:
 @click.option("--region", help="AWS region; that of the environment otherwise.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @exit_on_error
+@targeted(uses_aws)
 def drop(name: str, region: str | None, yes: bool) -> None:
     """Delete the collection NAME with all that it holds."""
     with load_store(load_settings(aws_region=region)) as store:
         info = store.describe(name)
         if not yes:
             count = store.open(info, create=False).count()
+            if not sys.stdin.isatty():
+                raise ConfigurationError(
+                    f"{name} with {count:,} vectors is not deleted: standard input is not a terminal, so nobody can "
+                    "confirm it. Pass --yes."
+                )
             click.confirm(f"Delete {name} with {count:,} vectors of {info.model_id}?", abort=True)
         store.drop(name)
     click.echo(f"{name} is deleted.")

@@ -1,12 +1,15 @@
 """What the commands in this folder share: how they fail, and what they know of the deployed infrastructure."""
 
+import contextlib
 import functools
 import io
+import signal
 import sys
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ParamSpec
+from typing import Any, NoReturn, ParamSpec
 
 import click
 from botocore.exceptions import BotoCoreError, ClientError
@@ -17,7 +20,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from embedstack.errors import ConfigurationError, EmbedStackError
 from embedstack.models import ModelInfo, known_model
 from embedstack.settings import Settings, load_settings
-from embedstack.terraform import TerraformRoot
+from embedstack.terraform import Plan, TerraformFailed, TerraformRoot
 
 __all__ = [
     "ROOT",
@@ -25,7 +28,10 @@ __all__ = [
     "TERRAFORM",
     "applied_endpoints",
     "applied_pipeline",
+    "applied_settings",
+    "apply_locally",
     "client_settings",
+    "deploying",
     "endpoint_settings",
     "exit_on_error",
     "expected_model",
@@ -39,24 +45,66 @@ ROOT = Path(__file__).resolve().parents[1]
 TERRAFORM = ROOT / "terraform"
 STATE = ROOT / ".local"
 
-# Which variables the local AWS was deployed with; make reads it too.
+# Which variables the local AWS was deployed with.
 _VARIABLES = STATE / "variables"
 
 _P = ParamSpec("_P")
 
 
 def exit_on_error(command: Callable[_P, None]) -> Callable[_P, None]:
-    """End with the error's sentence and status 2 instead of a traceback."""
+    """End with the error's sentence and status 2 instead of a traceback, and clear up when told to end by SIGTERM."""
 
     @functools.wraps(command)
     def wrapped(*args: _P.args, **kwargs: _P.kwargs) -> None:
         try:
-            command(*args, **kwargs)
+            with _exit_on_sigterm():
+                command(*args, **kwargs)
         except (EmbedStackError, OSError, BotoCoreError, ClientError) as error:
             click.secho(f"error: {error}", fg="red", err=True)
             sys.exit(2)
 
     return wrapped
+
+
+@contextlib.contextmanager
+def _exit_on_sigterm() -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may handle signals
+        return
+    before = signal.signal(signal.SIGTERM, _exit)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _exit(number: int, _: object) -> NoReturn:
+    sys.exit(128 + number)  # a shell's status for a command that a signal ended
+
+
+@contextlib.contextmanager
+def deploying(root: TerraformRoot) -> Iterator[None]:
+    """Plan and apply while no other command of this checkout does."""
+
+    def say_so() -> None:
+        click.echo("Another command is deploying from here. Waiting for it to end.", err=True)
+
+    with root.locked(STATE / "deployment.lock", on_wait=say_so):
+        yield
+
+
+def apply_locally(root: TerraformRoot, plan: Plan) -> str:
+    """Apply a plan on the local AWS, after taking over what an apply that was killed has left; what Terraform printed.
+
+    Raises:
+        TerraformFailed: The local AWS refused a change.
+    """
+    try:
+        return root.apply(plan, show_progress=False)
+    except TerraformFailed as error:
+        if "already" not in str(error).lower() or not root.adopt(plan):
+            raise
+    return root.apply(root.plan(plan.file), show_progress=False)
 
 
 def local_variables() -> Path:
@@ -113,6 +161,13 @@ def client_settings(outputs: Mapping[str, Any]) -> dict[str, str]:
     """What the root module's output ``dotenv`` sets, by name: clients' environment variables."""
     values = dotenv_values(stream=io.StringIO(outputs["dotenv"]))
     return {name: value for name, value in values.items() if value is not None}
+
+
+def applied_settings() -> dict[str, str]:
+    """The clients' settings of what is applied, without region and account; empty where nothing is applied."""
+    outputs = _outputs()
+    settings = client_settings(outputs) if "dotenv" in outputs else {}
+    return {name: value for name, value in settings.items() if "AWS_" not in name}
 
 
 def primary_endpoint() -> dict[str, Any]:

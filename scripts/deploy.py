@@ -1,19 +1,24 @@
 """Plan, apply and destroy the Terraform root, with the provider from the registry or from a mirror on this machine."""
 
+import needed_packages  # noqa: F401 - ends here where packages are missing
+
+# isort: split
 import sys
 from pathlib import Path
 
 import click
 
-from command_line import STATE, TERRAFORM, exit_on_error
+from command_line import STATE, TERRAFORM, deploying, exit_on_error, local_variables
+from embedstack.errors import ConfigurationError
 from embedstack.rollout import check_rollout
 from embedstack.settings import load_settings
 from embedstack.terraform import Plan, TerraformRoot
+from target import LOCAL_WORKSPACE, confirm, current_target, targeted
 
 _EXAMPLES = """\b
 Examples:
-  python scripts/deploy.py plan --var-file terraform/environments/serverless-minilm.tfvars
-  python scripts/deploy.py apply --yes
+  .venv/bin/python scripts/deploy.py plan --var-file terraform/environments/serverless-minilm.tfvars
+  .venv/bin/python scripts/deploy.py apply --yes
 """
 
 _MARKS = {"passed": ("✓", "green"), "failed": ("✗", "red"), "skipped": ("-", "yellow")}
@@ -21,42 +26,47 @@ _MARKS = {"passed": ("✓", "green"), "failed": ("✗", "red"), "skipped": ("-",
 _var_file = click.option(
     "--var-file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="The variables; terraform/terraform.tfvars otherwise.",
+    help="The variables; terraform/terraform.tfvars otherwise, and for the local AWS those it was deployed with.",
 )
-_yes = click.option("--yes", is_flag=True, help="Do not ask.")
+_yes = click.option("--yes", is_flag=True, help="Do not ask before an account is changed.")
 
 
 @click.group(epilog=_EXAMPLES)
 def main() -> None:
-    """Deploy what terraform/ describes; the AWS_* variables say where to."""
+    """Deploy what terraform/ describes, on the local AWS or in the account that the environment names."""
 
 
 @main.command()
 @_var_file
 @exit_on_error
+@targeted()
 def plan(var_file: Path | None) -> None:
     """Show what an apply would do."""
-    click.echo(_plan(TerraformRoot(TERRAFORM, var_file)).text)
+    root = _root(var_file)
+    with deploying(root):
+        click.echo(_plan(root).text)
 
 
 @main.command()
 @_var_file
 @_yes
 @exit_on_error
+@targeted()
 def apply(var_file: Path | None, yes: bool) -> None:
     """Plan, show the plan, apply exactly that, and see whether it is what runs now."""
-    root = TerraformRoot(TERRAFORM, var_file)
-    made = _plan(root)
-    click.echo(made.text)
-    if made.has_changes:
-        if not yes:
-            click.confirm("\nApply this plan?", abort=True)
-        root.apply(made)
+    root = _root(var_file)
+    with deploying(root):
+        made = _plan(root)
+        click.echo(made.text)
+        if made.has_changes:
+            confirm("\nApply this plan?", yes=yes)
+            root.apply(made)
     sys.exit(0 if _check(root) else 1)
 
 
 @main.command()
 @exit_on_error
+@targeted()
 def check() -> None:
     """Compare what runs with what was applied, and send each endpoint one request.
 
@@ -68,10 +78,12 @@ def check() -> None:
 @main.command()
 @_var_file
 @exit_on_error
+@targeted()
 def adopt(var_file: Path | None) -> None:
     """Import what exists but is not in the state, as after an apply that was killed."""
-    root = TerraformRoot(TERRAFORM, var_file)
-    adopted = root.adopt(_plan(root))
+    root = _root(var_file)
+    with deploying(root):
+        adopted = root.adopt(_plan(root))
     click.echo("\n".join(f"adopted {address}" for address in adopted) or "Nothing to adopt.")
 
 
@@ -79,13 +91,28 @@ def adopt(var_file: Path | None) -> None:
 @_var_file
 @_yes
 @exit_on_error
+@targeted()
 def destroy(var_file: Path | None, yes: bool) -> None:
     """Destroy everything that was applied."""
-    root = TerraformRoot(TERRAFORM, var_file)
-    root.init()
-    if not yes:
-        click.confirm(f"Destroy {', '.join(root.resources()) or 'nothing: the state is empty'}?", abort=True)
-    root.destroy()
+    root = _root(var_file)
+    with deploying(root):
+        _init(root)
+        confirm(f"Destroy {', '.join(root.resources()) or 'nothing: the state is empty'}?", yes=yes)
+        root.destroy()
+
+
+def _root(var_file: Path | None) -> TerraformRoot:
+    return TerraformRoot(TERRAFORM, var_file or (local_variables() if current_target().is_local else None))
+
+
+def _init(root: TerraformRoot) -> None:
+    is_local = current_target().is_local
+    root.init(reconfigure=is_local)
+    if not is_local and root.workspace() == LOCAL_WORKSPACE:
+        raise ConfigurationError(
+            f"Terraform's selected workspace is {LOCAL_WORKSPACE}, whose state is what was deployed on the local AWS. "
+            f"Select the account's: terraform -chdir={TERRAFORM} workspace select default"
+        )
 
 
 def _check(root: TerraformRoot) -> bool:
@@ -103,8 +130,7 @@ def _check(root: TerraformRoot) -> bool:
 
 
 def _plan(root: TerraformRoot) -> Plan:
-    root.init()
-    STATE.mkdir(exist_ok=True)
+    _init(root)
     return root.plan(STATE / "terraform.tfplan")
 
 

@@ -1,13 +1,17 @@
 """Put documents into the vector store from here: a folder, single files, or what lies under a prefix in S3."""
 
+import needed_packages  # noqa: F401 - ends here where packages are missing
+
+# isort: split
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, Any, BinaryIO, cast
 
 import click
@@ -22,6 +26,7 @@ from embedstack.documents.load import load_ingestion
 from embedstack.documents.queue import send_documents
 from embedstack.errors import DocumentRefused, EmbedStackError, InputError, RecordRefused
 from embedstack.settings import load_settings
+from target import targeted, uses_aws
 
 if TYPE_CHECKING:
     from embedstack.documents.ingestion import Ingested, Ingestion
@@ -32,10 +37,10 @@ _IN_MEMORY_BYTES = 8 * 1024 * 1024
 
 _EXAMPLES = """\b
 Examples:
-  python scripts/ingest.py handbook/
-  python scripts/ingest.py report.pdf notes.md --collection notes
-  python scripts/ingest.py s3://alex-documents/2025/ --workers 8
-  python scripts/ingest.py s3://alex-pipeline-documents/ --queue applied
+  .venv/bin/python scripts/ingest.py handbook/
+  .venv/bin/python scripts/ingest.py report.pdf notes.md --collection notes
+  .venv/bin/python scripts/ingest.py s3://alex-documents/2025/ --workers 8
+  .venv/bin/python scripts/ingest.py s3://alex-pipeline-documents/ --queue applied
 """
 
 
@@ -48,12 +53,14 @@ class Place:
         size: Its bytes.
         file: The file, where it is one.
         bucket: The bucket, where it is in one.
+        is_named: Whether it was named by itself, and not found in a folder or under a prefix.
     """
 
     source: str
     size: int
     file: Path | None = None
     bucket: str | None = None
+    is_named: bool = field(default=False, compare=False)
 
     def __str__(self) -> str:
         return str(self.file) if self.file else f"{_S3}{self.bucket}/{self.source}"
@@ -68,6 +75,7 @@ class Total:
     embedded: int = 0
     refused: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
 
     def add(self, ingested: "Ingested") -> None:
         """Count a document that is in the store."""
@@ -81,18 +89,30 @@ class Total:
 @click.option("--collection", help="EMBEDSTACK_COLLECTION otherwise.")
 @click.option("--workers", default=4, show_default=True, type=click.IntRange(1, 64), help="Documents at once.")
 @click.option("--queue", help="Have a pipeline ingest the objects: its queue's URL, or 'applied' for Terraform's.")
+@click.option("--strict", is_flag=True, help="Fail for files of a kind that is not read, instead of skipping them.")
 @click.option("--region", help="AWS region; that of the environment otherwise.")
 @exit_on_error
-def main(sources: tuple[str, ...], collection: str | None, workers: int, queue: str | None, region: str | None) -> None:
+@targeted(uses_aws)
+def main(
+    sources: tuple[str, ...],
+    collection: str | None,
+    workers: int,
+    queue: str | None,
+    strict: bool,
+    region: str | None,
+) -> None:
     """Read, cut and embed the documents in SOURCES: folders, files, or s3://bucket/prefix.
 
     Stopped in the middle, the same command goes on: what is stored is not embedded again. A document that cannot be
-    read is named with the reason, and does not stop the others.
+    read is named with the reason, and does not stop the others. In a folder or under a prefix, files of a kind that is
+    not read, such as pictures, are counted and skipped.
 
     Exits with 1 when some documents could not be read or stored.
     """
     settings = load_settings(aws_region=region, embedstack_collection=collection)
-    places = list(dict.fromkeys(place for source in sources for place in _places(source, settings)))
+    found = [place for source in sources for place in _places(source, settings)]
+    # Where it is given twice, what was named by itself counts.
+    places = list(dict.fromkeys(sorted(found, key=lambda place: not place.is_named) if len(sources) > 1 else found))
     console = Console(highlight=False)
     if queue:
         _leave_to_pipeline(console, settings, places, queue)
@@ -100,10 +120,13 @@ def main(sources: tuple[str, ...], collection: str | None, workers: int, queue: 
     _require_different(places)
     # A new collection's indexes are built once, at the end; one that is there keeps them up with every write.
     with load_ingestion(settings, optimize=False) as ingestion:
-        total = _ingest_all(console, ingestion, settings, places, workers)
+        total = _ingest_all(console, ingestion, settings, places, workers, strict=strict)
         ingestion.collection.optimize()
     for problem in (*total.refused, *total.failed):
         console.print(f"  [red]✗[/] {escape(problem)}", soft_wrap=True)
+    if total.skipped:
+        kinds = ", ".join(f"{count} {kind}" for kind, count in Counter(total.skipped).most_common())
+        console.print(f"  [yellow]-[/] skipped, of a kind that is not read: {escape(kinds)}", soft_wrap=True)
     console.print(
         f"{total.documents} of {len(places)} documents are in {escape(settings.embedstack_collection)}: {total.chunks} "
         f"chunks, {total.embedded} of them embedded now"
@@ -136,7 +159,7 @@ def _require_different(places: list[Place]) -> None:
 
 
 def _ingest_all(
-    console: Console, ingestion: "Ingestion", settings: "Settings", places: list[Place], workers: int
+    console: Console, ingestion: "Ingestion", settings: "Settings", places: list[Place], workers: int, *, strict: bool
 ) -> Total:
     total = Total()
     waiting = iter(places)
@@ -145,7 +168,9 @@ def _ingest_all(
         task = progress.add_task("documents", total=len(places))
 
         def submit(count: int) -> set[Future[None]]:
-            return {pool.submit(_ingest, ingestion, client, place, total) for place in islice(waiting, count)}
+            return {
+                pool.submit(_ingest, ingestion, client, place, total, strict=strict) for place in islice(waiting, count)
+            }
 
         running = submit(2 * workers)
         while running:
@@ -157,12 +182,16 @@ def _ingest_all(
     return total
 
 
-def _ingest(ingestion: "Ingestion", client: Any, place: Place, total: Total) -> None:
+def _ingest(ingestion: "Ingestion", client: Any, place: Place, total: Total, *, strict: bool) -> None:
     try:
         with _opened(client, place) as content:
             total.add(ingestion.ingest(place.source, content))
     except (InputError, RecordRefused) as error:
-        total.refused.append(str(error))
+        is_unsupported = isinstance(error, DocumentRefused) and error.reason == "unsupported"
+        if is_unsupported and not (strict or place.is_named):
+            total.skipped.append(PurePosixPath(place.source).suffix.lower() or "without a suffix")
+        else:
+            total.refused.append(str(error))
     except (EmbedStackError, OSError, ClientError, BotoCoreError) as error:
         total.failed.append(f"{shown(place.source)}: {error}")
 
@@ -192,7 +221,7 @@ def _places(source: str, settings: "Settings") -> Iterator[Place]:
         for page in pages:
             for found in page.get("Contents", []):
                 if not found["Key"].endswith("/"):  # a folder, as consoles make them
-                    yield Place(found["Key"], found["Size"], bucket=bucket)
+                    yield Place(found["Key"], found["Size"], bucket=bucket, is_named=found["Key"] == prefix)
         return
     path = Path(source)
     if path.is_dir():
@@ -201,7 +230,7 @@ def _places(source: str, settings: "Settings") -> Iterator[Place]:
             if file.is_file() and not any(part.startswith(".") for part in name.parts):
                 yield Place(name.as_posix(), file.stat().st_size, file=file)
     elif path.is_file():
-        yield Place(path.name, path.stat().st_size, file=path)
+        yield Place(path.name, path.stat().st_size, file=path, is_named=True)
     else:
         raise InputError(f"There is no {source}: name a folder, a file, or s3://bucket/prefix.")
 

@@ -1,5 +1,8 @@
 """Embed a text with the deployed endpoint."""
 
+import needed_packages  # noqa: F401 - ends here where packages are missing
+
+# isort: split
 import json
 import sys
 from pathlib import Path
@@ -11,14 +14,15 @@ from command_line import endpoint_settings, exit_on_error, expected_model
 from embedstack.deployment import describe_deployment
 from embedstack.embedders import SageMakerEmbedder
 from embedstack.errors import InputError
+from target import targeted
 
 _SHOWN_COMPONENTS = 6
 
 _EXAMPLES = """\b
 Examples:
-  python scripts/invoke.py "Hello, world"
-  python scripts/invoke.py --file vectorize_me.json
-  cat article.txt | python scripts/invoke.py - --truncate --json > vector.json
+  .venv/bin/python scripts/invoke.py "Hello, world"
+  .venv/bin/python scripts/invoke.py --file vectorize_me.json
+  cat article.txt | .venv/bin/python scripts/invoke.py - --truncate --json > vector.json
 """
 
 
@@ -37,6 +41,7 @@ Examples:
 @click.option("--truncate", is_flag=True, help="Cut a text that is longer than the model reads.")
 @click.option("--json", "as_json", is_flag=True, help="Print the vectors as JSON, a list of lists.")
 @exit_on_error
+@targeted()
 def main(
     text: str | None,
     file: Path | None,

@@ -1,22 +1,25 @@
 """Start, stop and look at the local AWS."""
 
-import os
+import needed_packages  # noqa: F401 - ends here where packages are missing
+
+# isort: split
 import shlex
 import shutil
 import sys
 
 import click
 
-from command_line import ROOT, STATE, exit_on_error, primary_endpoint, remember_local_variables
+from command_line import ROOT, STATE, applied_settings, exit_on_error, remember_local_variables
 from embedstack import embedded_postgres
 from embedstack.errors import ConfigurationError
 from embedstack.localaws import daemon
 from embedstack.localaws.config import LocalAwsConfig
+from target import LOCAL_WORKSPACE, acting_on_local, local_environment
 
 _EXAMPLES = """\b
 Examples:
-  python scripts/localaws.py start
-  eval "$(python scripts/localaws.py env)"
+  .venv/bin/python scripts/localaws.py start
+  eval "$(.venv/bin/python scripts/localaws.py env)"
 """
 
 
@@ -41,6 +44,11 @@ def stop() -> None:
         click.echo("Postgres is stopped; its data stays in .local/postgres.")
     remember_local_variables(None)
     click.echo("The local AWS is stopped." if daemon.stop(STATE) else "The local AWS was not running.")
+    for folder in embedded_postgres.running_folders():
+        click.echo(
+            f"A Postgres that a program of yours started still runs in {folder}. To stop it: "
+            f"{shlex.quote(sys.executable)} -m embedstack.embedded_postgres stop {shlex.quote(str(folder))}"
+        )
 
 
 @main.command()
@@ -59,8 +67,11 @@ def env() -> None:
     running = daemon.find(STATE)
     if running is None:
         raise ConfigurationError("The local AWS does not run: `make up` starts it.")
-    for name, value in environment(running).items():
-        click.echo(f"export {name}={shlex.quote(value)}")
+    variables = local_environment(running.environment(), LOCAL_WORKSPACE)
+    with acting_on_local(running):
+        variables |= applied_settings()
+    for name, value in variables.items():
+        click.echo(f"unset {name}" if value is None else f"export {name}={shlex.quote(value)}")
     if shutil.which("aws") is None:
         click.echo(f'export PATH={shlex.quote(str(ROOT / ".venv" / "bin"))}:"$PATH"')
 
@@ -70,22 +81,6 @@ def start_local_aws(config: LocalAwsConfig) -> daemon.RunningLocalAws:
     if daemon.find(STATE) is None:
         remember_local_variables(None)
     return daemon.start(config, STATE)
-
-
-def environment(running: daemon.RunningLocalAws) -> dict[str, str]:
-    """The variables that make every AWS tool, and Terraform's state, those of the local AWS."""
-    os.environ.update(running.environment(), TF_WORKSPACE="local")
-    endpoint = primary_endpoint()
-    return {
-        **running.environment(),
-        "TF_WORKSPACE": "local",
-        **({"SAGEMAKER_ENDPOINT": endpoint["name"]} if endpoint else {}),
-        **(
-            {"SAGEMAKER_INFERENCE_COMPONENT": endpoint["inference_component"]}
-            if endpoint.get("inference_component")
-            else {}
-        ),
-    }
 
 
 if __name__ == "__main__":

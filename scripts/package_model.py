@@ -1,5 +1,8 @@
 """Package a model for the HuggingFace PyTorch container, to be served by this product's own encoder."""
 
+import needed_packages  # noqa: F401 - ends here where packages are missing
+
+# isort: split
 from pathlib import Path
 from typing import get_args
 
@@ -11,8 +14,8 @@ from embedstack.serving.packaging import fetch_from_hub, make_package
 
 _EXAMPLES = """\b
 Examples:
-  python scripts/package_model.py sentence-transformers/all-MiniLM-L6-v2 model.tar.gz
-  python scripts/package_model.py my/model model.tar.gz --folder ./my-model --precision int8
+  .venv/bin/python scripts/package_model.py sentence-transformers/all-MiniLM-L6-v2 model.tar.gz
+  .venv/bin/python scripts/package_model.py my/model model.tar.gz --folder ./my-model --precision int8
   aws s3 cp model.tar.gz s3://my-models/minilm/model.tar.gz
 """
 

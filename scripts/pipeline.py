@@ -1,5 +1,8 @@
 """``make pipeline``: deploy the document pipeline on the local AWS, feed it documents, and search them."""
 
+import needed_packages  # noqa: F401 - ends here where packages are missing
+
+# isort: split
 import json
 import os
 import re
@@ -17,7 +20,16 @@ import localaws
 import sample_documents
 import search
 import search_function
-from command_line import STATE, TERRAFORM, client_settings, exit_on_error, progress_bar, remember_local_variables
+from command_line import (
+    STATE,
+    TERRAFORM,
+    applied_settings,
+    apply_locally,
+    deploying,
+    exit_on_error,
+    progress_bar,
+    remember_local_variables,
+)
 from default_network import default_subnets
 from embedstack.aws import create_client
 from embedstack.documents.dead_letters import count_messages
@@ -26,6 +38,7 @@ from embedstack.function_wheels import Target
 from embedstack.localaws.config import LocalAwsConfig
 from embedstack.settings import Settings, load_settings
 from embedstack.terraform import TerraformRoot
+from target import acting_on_local
 
 _VARIABLES = TERRAFORM / "environments" / "pipeline-local.tfvars"
 _QUERIES = (
@@ -60,7 +73,13 @@ def main(count: int, documents: Path | None, store: str) -> None:
     console = Console(highlight=False)
     console.print("[bold]1/4[/] Starting the local AWS, and packing the functions")
     running = localaws.start_local_aws(LocalAwsConfig.from_environment())
-    os.environ.update(localaws.environment(running))
+    with acting_on_local(running):
+        is_good = _run(console, count, documents, store)
+    sys.exit(0 if is_good else 1)
+
+
+def _run(console: Console, count: int, documents: Path | None, store: str) -> bool:
+    """Deploy, ingest and search; whether documents were read and found."""
     for package in build_lambda.build(FUNCTIONS, Target.of_this_machine()):
         console.print(f"  {os.path.relpath(package.path)}  [dim]{package.packed_bytes / 1e6:.1f} MB[/]")
     console.print("[bold]2/4[/] Deploying terraform/ with the pipeline on it")
@@ -74,7 +93,7 @@ def main(count: int, documents: Path | None, store: str) -> None:
     lost = _wait(console, settings, pipeline)
     console.print(f"  all of them are dealt with after {time.perf_counter() - started:.0f} s")
     if lost:
-        console.print(f"  [yellow]{lost} could not be read: python scripts/redrive.py says why[/]")
+        console.print(f"  [yellow]{lost} could not be read: .venv/bin/python scripts/redrive.py says why[/]")
     console.print("[bold]4/4[/] Searching, with the library and with the search function in turn")
     found = True
     for number, query in enumerate(_QUERIES):
@@ -87,21 +106,21 @@ def main(count: int, documents: Path | None, store: str) -> None:
         )
         search.show(console, query, hits)
         found &= bool(hits)
-    console.print('\nTry next: make search TEXT="…" · python scripts/redrive.py · make down')
-    sys.exit(0 if found and (documents or not lost) else 1)
+    console.print('\nTry next: make search TEXT="…" · .venv/bin/python scripts/redrive.py · make down')
+    return found and (documents is not None or not lost)
 
 
 def _deploy(console: Console, variables: Path) -> dict[str, Any]:
     root = TerraformRoot(TERRAFORM, variables)
-    root.init()
-    plan = root.plan(STATE / "terraform.tfplan")
-    console.print(f"  {plan.summary}")
-    remember_local_variables(variables)
-    if plan.has_changes:
-        root.apply(plan, show_progress=False)
-    outputs = root.outputs()
-    os.environ.update(client_settings(outputs))
-    return outputs
+    with deploying(root):
+        root.init(reconfigure=True)
+        plan = root.plan(STATE / "terraform.tfplan")
+        console.print(f"  {plan.summary}")
+        remember_local_variables(variables)
+        if plan.has_changes:
+            apply_locally(root, plan)
+    os.environ.update(applied_settings())
+    return root.outputs()
 
 
 def _local_variables() -> Path:

@@ -1,5 +1,8 @@
 """Look into the document pipeline's dead-letter queue, and send letters back."""
 
+import needed_packages  # noqa: F401 - ends here where packages are missing
+
+# isort: split
 from collections import Counter
 from fnmatch import fnmatchcase
 
@@ -11,12 +14,13 @@ from rich.table import Table
 from command_line import applied_pipeline, exit_on_error
 from embedstack.documents.dead_letters import DeadLetter, DeadLetters
 from embedstack.settings import load_settings
+from target import confirm, targeted
 
 _EXAMPLES = """\b
 Examples:
-  python scripts/redrive.py
-  python scripts/redrive.py --source '*.pdf' --reason encrypted --delete
-  python scripts/redrive.py --reason Throttled --send-back
+  .venv/bin/python scripts/redrive.py
+  .venv/bin/python scripts/redrive.py --source '*.pdf' --reason encrypted --delete
+  .venv/bin/python scripts/redrive.py --reason Throttled --send-back
 """
 
 
@@ -28,11 +32,21 @@ Examples:
 @click.option("--reason", default="", help="Only letters with this in their reason; may have * in it.")
 @click.option("--send-back", "action", flag_value="send back", help="Send them to the pipeline once more.")
 @click.option("--delete", "action", flag_value="delete", help="Give them up for good.")
+@click.option("--yes", is_flag=True, help="Do not ask before deleting in an account.")
 @exit_on_error
+@targeted()
 def main(
-    dlq_url: str | None, queue_url: str | None, region: str | None, source: str, reason: str, action: str | None
+    dlq_url: str | None,
+    queue_url: str | None,
+    region: str | None,
+    source: str,
+    reason: str,
+    action: str | None,
+    yes: bool,
 ) -> None:
     """Show what could not be ingested and why; send it back once the cause is repaired."""
+    if action == "delete":
+        confirm("Delete the matching letters for good?", yes=yes)
     pipeline = applied_pipeline() if not (dlq_url and queue_url) else {}
     letters = DeadLetters(
         load_settings(aws_region=region), dlq_url or pipeline["dlq_url"], queue_url or pipeline["queue_url"]

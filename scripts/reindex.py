@@ -1,5 +1,8 @@
 """Embed a collection anew with another model, beside the old vectors, and switch to the new ones at once."""
 
+import needed_packages  # noqa: F401 - ends here where packages are missing
+
+# isort: split
 import click
 from rich.console import Console
 from rich.markup import escape
@@ -13,11 +16,12 @@ from embedstack.errors import ConfigurationError
 from embedstack.factory import load_embedder
 from embedstack.settings import Settings, load_settings
 from embedstack.stores import CollectionInfo, load_store
+from target import targeted, uses_aws
 
 _EXAMPLES = """\b
 Examples:
-  python scripts/reindex.py --endpoint alex-bge-endpoint --model BAAI/bge-m3
-  python scripts/reindex.py --backend local --model sentence-transformers/all-MiniLM-L6-v2 --drop-replaced
+  .venv/bin/python scripts/reindex.py --endpoint alex-bge-endpoint --model BAAI/bge-m3
+  .venv/bin/python scripts/reindex.py --backend local --model sentence-transformers/all-MiniLM-L6-v2 --drop-replaced
 """
 
 
@@ -31,6 +35,7 @@ Examples:
 @click.option("--drop-replaced", is_flag=True, help="Delete the old vectors at the end.")
 @click.option("--region", help="AWS region; that of the environment otherwise.")
 @exit_on_error
+@targeted(uses_aws)
 def main(
     collection: str | None,
     model: str | None,

@@ -1,5 +1,8 @@
 """Search documents by meaning: in the configured store, or by the deployed search function."""
 
+import needed_packages  # noqa: F401 - ends here where packages are missing
+
+# isort: split
 import json
 from collections.abc import Sequence
 from typing import Any, cast
@@ -15,6 +18,7 @@ from embedstack.errors import ConfigurationError
 from embedstack.factory import load_embedder
 from embedstack.settings import Settings, load_settings
 from embedstack.stores import Mode, load_store
+from target import targeted, uses_aws
 
 __all__ = ["ask_store", "show"]
 
@@ -22,9 +26,9 @@ _SHOWN_CHARACTERS = 160
 
 _EXAMPLES = """\b
 Examples:
-  python scripts/search.py "How do I compress data?"
-  python scripts/search.py "invoice" -k 3 --filter '{"source": "2025/march.pdf"}' --mode hybrid
-  python scripts/search.py "How do I compress data?" --function alex-pipeline-search --json
+  .venv/bin/python scripts/search.py "How do I compress data?"
+  .venv/bin/python scripts/search.py "invoice" -k 3 --filter '{"source": "2025/march.pdf"}' --mode hybrid
+  .venv/bin/python scripts/search.py "How do I compress data?" --function alex-pipeline-search --json
 """
 
 
@@ -39,6 +43,7 @@ Examples:
 @click.option("--region", help="AWS region; that of the environment otherwise.")
 @click.option("--json", "as_json", is_flag=True, help="Print the hits as JSON.")
 @exit_on_error
+@targeted(uses_aws)
 def main(
     query: str, collection: str | None, function: str | None, region: str | None, as_json: bool, **conditions: Any
 ) -> None:

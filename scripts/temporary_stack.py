@@ -18,6 +18,7 @@ from embedstack.localaws import daemon
 from embedstack.localaws.config import LocalAwsConfig
 from embedstack.localaws.simulated_time import TIME_PATH
 from embedstack.terraform import TerraformRoot
+from target import local_environment
 
 __all__ = ["LOCAL_VARIABLES", "TemporaryStack", "temporary_stack"]
 
@@ -88,8 +89,12 @@ def temporary_stack(folder: Path | None = None, config: LocalAwsConfig | None = 
         left.callback(_restore, dict(os.environ))
         state = folder / "state"
         left.callback(daemon.stop, state)
-        running = daemon.start(config or LocalAwsConfig(port=0), state)
-        environment = {**running.environment(), "TF_WORKSPACE": "temporary", "AWS_PAGER": ""}
+        running = daemon.start(config or LocalAwsConfig(port=0), state, ends_with_caller=True)
+        environment = {"AWS_PAGER": ""}
+        for name, value in local_environment(running.environment(), "temporary").items():
+            os.environ.pop(name, None)
+            if value is not None:
+                environment[name] = value
         os.environ.update(environment)
         ignored = shutil.ignore_patterns(".terraform", "*.tfstate*", "tests")
         root = shutil.copytree(TERRAFORM, folder / "terraform", ignore=ignored)

@@ -1,5 +1,8 @@
 """Say whether a deployed endpoint gives right vectors, fast enough."""
 
+import needed_packages  # noqa: F401 - ends here where packages are missing
+
+# isort: split
 import sys
 from pathlib import Path
 
@@ -15,15 +18,16 @@ from embedstack.settings import Settings
 from embedstack.validation import Check, Report, Targets, validate
 from embedstack.validation.reports import to_json, to_junit
 from embedstack.waking import Waking
+from target import targeted
 
 _MARKS = {"passed": "[green]✓[/]", "failed": "[red]✗[/]", "skipped": "[yellow]-[/]"}
 
 _EXAMPLES = """\b
 Examples:
-  python scripts/test_endpoint.py
-  python scripts/test_endpoint.py alex-embedding-endpoint --region eu-west-1 --p95-ms 250
-  python scripts/test_endpoint.py --json report.json --junit report.xml
-  python scripts/test_endpoint.py --wake-minutes 0
+  .venv/bin/python scripts/test_endpoint.py
+  .venv/bin/python scripts/test_endpoint.py alex-embedding-endpoint --region eu-west-1 --p95-ms 250
+  .venv/bin/python scripts/test_endpoint.py --json report.json --junit report.xml
+  .venv/bin/python scripts/test_endpoint.py --wake-minutes 0
 """
 
 #: An instance with a GPU takes about ten minutes to start and to load a model.
@@ -53,6 +57,7 @@ _ANSWER_SECONDS = 120
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the report as JSON; - for stdout.")
 @click.option("--junit", "junit_file", type=click.Path(path_type=Path), help="Write the report as JUnit XML.")
 @exit_on_error
+@targeted()
 def main(
     endpoint: str | None,
     region: str | None,

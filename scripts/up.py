@@ -1,5 +1,8 @@
 """``make up``: start the local AWS, deploy terraform/ on it, and validate the endpoint."""
 
+import needed_packages  # noqa: F401 - ends here where packages are missing
+
+# isort: split
 import os
 import re
 import sys
@@ -12,10 +15,11 @@ from rich.table import Table
 
 import localaws
 import test_endpoint
-from command_line import STATE, TERRAFORM, exit_on_error, local_variables
+from command_line import STATE, TERRAFORM, apply_locally, deploying, exit_on_error, local_variables
 from embedstack.localaws.config import LocalAwsConfig
 from embedstack.terraform import TerraformRoot
 from embedstack.validation import Report
+from target import acting_on_local
 
 _COMPLETED = re.compile(r"^(\S+): (?:Creation|Modifications|Destruction) complete after (\w+)", re.MULTILINE)
 
@@ -29,25 +33,28 @@ def main() -> None:
     console.print("[bold]1/3[/] Starting the local AWS")
     config = LocalAwsConfig.from_environment()
     running = localaws.start_local_aws(config)
-    os.environ.update(localaws.environment(running))
     console.print(f"  {running.url}  [dim]process {running.pid}, log {_short(str(running.log_file))}[/]")
-    console.print("[bold]2/3[/] Deploying terraform/ on it")
-    _deploy(console)
-    console.print("[bold]3/3[/] Validating the endpoint")
-    report = test_endpoint.run(console)
+    with acting_on_local(running):
+        console.print("[bold]2/3[/] Deploying terraform/ on it")
+        endpoint = _deploy(console)
+        console.print("[bold]3/3[/] Validating the endpoint")
+        report = test_endpoint.run(console, endpoint)
     console.print(_summary(report, running.url, time.perf_counter() - started, config.clock_speed))
     sys.exit(0 if report.passed else 1)
 
 
-def _deploy(console: Console) -> None:
+def _deploy(console: Console) -> str:
+    """Deploy what `make up` is about; the endpoint's name."""
     root = TerraformRoot(TERRAFORM, local_variables())
-    root.init()
-    plan = root.plan(STATE / "terraform.tfplan")
-    console.print(f"  {plan.summary}")
-    if plan.has_changes:
-        for address, seconds in _COMPLETED.findall(root.apply(plan, show_progress=False)):
-            console.print(f"  [green]✓[/] {address.rpartition('].')[2]}  [dim]{seconds}[/]")
-    os.environ.update(SAGEMAKER_ENDPOINT=root.outputs()["endpoint_names"]["embedding"])
+    with deploying(root):
+        root.init(reconfigure=True)
+        plan = root.plan(STATE / "terraform.tfplan")
+        console.print(f"  {plan.summary}")
+        if plan.has_changes:
+            for address, seconds in _COMPLETED.findall(apply_locally(root, plan)):
+                console.print(f"  [green]✓[/] {address.rpartition('].')[2]}  [dim]{seconds}[/]")
+    name: str = root.outputs()["endpoint_names"]["embedding"]
+    return name
 
 
 def _summary(report: Report, url: str, seconds: float, clock_speed: float) -> Panel:

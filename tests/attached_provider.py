@@ -18,6 +18,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from embedstack.localaws.databases.lifeline import Lifeline
 from embedstack.terraform import TerraformRoot
 from tests.provider_relay import relayed
 from tests.provider_schema import named_types
@@ -52,6 +53,7 @@ def attached_provider(environment: Mapping[str, str]) -> Iterator[dict[str, str]
     (program,) = _installed(folder)
     with (Path(logs) / f"{uuid.uuid4()}.log" if logs else Path(os.devnull)).open("w") as log:
         process = subprocess.Popen([program, "-debug"], env=own, stdout=subprocess.PIPE, stderr=log, text=True)
+    lifeline = Lifeline(process.pid, signal="TERM")
     try:
         assert process.stdout is not None
         attach = json.loads(next(found[1] for line in process.stdout if (found := _ATTACH.search(line))))
@@ -62,6 +64,7 @@ def attached_provider(environment: Mapping[str, str]) -> Iterator[dict[str, str]
     finally:
         process.terminate()
         process.communicate()
+        lifeline.release()
 
 
 def _installation() -> Path:

@@ -3,13 +3,24 @@
 import functools
 import gc
 import os
+import signal
+import threading
 from pathlib import Path
+from typing import NoReturn
 
 import botocore.session
 import pytest
 
 from embedstack.model_files import find_model_folder
 
+
+def _interrupt(*_: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+# Told to end, as by `kill`, tests clear up as they do after Ctrl-C.
+if threading.current_thread() is threading.main_thread():
+    signal.signal(signal.SIGTERM, _interrupt)
 # Every local AWS of the tests, in this process or another, answers an error in the place of an answer that AWS could
 # not give: see embedstack.localaws.conformance. Set before any module of tests makes a LocalAwsConfig.
 os.environ["LOCALAWS_CHECK_ANSWERS"] = "1"

@@ -29,11 +29,13 @@ def copied_local_aws() -> Iterator[None]:
 class _Copy:
     """A local AWS's process; see :class:`~embedstack.localaws.pidfiles.StartedProcess`."""
 
-    def __init__(self, arguments: list[str], log: int, report: int) -> None:
+    def __init__(self, arguments: list[str], log: int, report: int, lifeline: int | None) -> None:
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload([local_aws_copy.__name__])
         # A file descriptor travels as the connection that it belongs to.
         files = [Connection(os.dup(file), readable=False) for file in (log, report)]
+        if lifeline is not None:
+            files.append(Connection(os.dup(lifeline), writable=False))
         self._process = context.Process(
             target=local_aws_copy.run, args=(arguments, dict(os.environ), *files), daemon=True
         )

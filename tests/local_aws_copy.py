@@ -18,7 +18,13 @@ for _service in ("cloudformation", "cloudwatch", "iam", "lambda", "logs", "s3", 
 gc.freeze()
 
 
-def run(arguments: list[str], environment: dict[str, str], log: Connection, report: Connection) -> None:
+def run(
+    arguments: list[str],
+    environment: dict[str, str],
+    log: Connection,
+    report: Connection,
+    lifeline: Connection | None = None,
+) -> None:
     """Be a local AWS, as ``python -m embedstack.localaws`` would be with these arguments and this environment."""
     os.setsid()
     os.environ.clear()
@@ -30,4 +36,7 @@ def run(arguments: list[str], environment: dict[str, str], log: Connection, repo
     log.close()
     sys.argv[1:] = [*arguments, f"--report-fd={os.dup(report.fileno())}"]
     report.close()
+    if lifeline is not None:
+        sys.argv.append(f"--lifeline-fd={os.dup(lifeline.fileno())}")
+        lifeline.close()
     sys.exit(main())

@@ -43,6 +43,7 @@ from embedstack.errors import (
 )
 from embedstack.forks import Lock, PerProcess, close_inherited_pools
 from embedstack.http_responses import parse_json, response_errors, retry_after_seconds
+from embedstack.loopback import is_loopback
 
 if TYPE_CHECKING:
     from embedstack.settings import Settings
@@ -100,6 +101,8 @@ def create_client(
         retries={"mode": "standard", "total_max_attempts": attempts},
     )
     try:
+        if settings.aws_endpoint_url is not None and is_loopback(settings.aws_endpoint_url):
+            config = config.merge(Config(proxies={}))  # a proxy would look for it on its own machine
         # Credentials of a role may be fetched here.
         with confidential():
             session = session or boto3.Session(region_name=settings.aws_region)

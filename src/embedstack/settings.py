@@ -3,23 +3,66 @@
 What none of them gives has its default.
 """
 
+import re
 from collections.abc import Collection
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
+from urllib.parse import urlsplit
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from embedstack.errors import ConfigurationError
-from embedstack.settings_file import check_names, read_settings_file
+from embedstack.settings_file import check_env_file, check_names, read_settings_file
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
-__all__ = ["Settings", "change_settings", "load_settings"]
+__all__ = ["LocalAwsSettings", "Settings", "change_settings", "load_local_aws_settings", "load_settings"]
+
+_ENV_FILE = Path(".env")
+#: A region's name, such as us-east-1 or us-gov-west-1.
+_REGION = r"^[a-z]{2,}(-[a-z]+)+-\d+$"
+_SECRETS = ("database_url", "embedstack_cache_key")
+#: How much of a value an error quotes.
+_QUOTED_CHARACTERS = 80
+
+_Any = TypeVar("_Any", bound="_Read")
 
 
-class Settings(BaseSettings):
+class _Read(BaseSettings):
+    """How settings are read, whichever they are."""
+
+    # An empty assignment such as the ones in .env.example means "not set". A byte order mark is no part of a name.
+    model_config = SettingsConfigDict(
+        env_file=_ENV_FILE,
+        env_file_encoding="utf-8-sig",
+        env_ignore_empty=True,
+        extra="ignore",
+        populate_by_name=True,
+        allow_inf_nan=False,
+    )
+
+    embedstack_config: Path | None = None
+    aws_region: str | None = Field(
+        default=None,
+        pattern=_REGION,
+        validation_alias=AliasChoices("aws_region", "default_aws_region", "aws_default_region"),
+    )
+    embedstack_models_dir: Path = Path("models")
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _strip(cls, value: Any, info: ValidationInfo) -> Any:
+        if not isinstance(value, str) or not value:
+            return value
+        if not value.strip():
+            raise ValueError("is blank")
+        # The space at the end of this one separates it from the chunk.
+        return value if info.field_name == "embedstack_document_context" else value.strip()
+
+
+class Settings(_Read):
     """The settings that the client and the scripts read; ``.env.example`` explains each.
 
     Attributes:
@@ -79,15 +122,6 @@ class Settings(BaseSettings):
             function's package.
     """
 
-    # An empty assignment such as the ones in .env.example means "not set".
-    model_config = SettingsConfigDict(
-        env_file=".env", env_file_encoding="utf-8", env_ignore_empty=True, extra="ignore", populate_by_name=True
-    )
-
-    embedstack_config: Path | None = None
-    aws_region: str | None = Field(
-        default=None, validation_alias=AliasChoices("aws_region", "default_aws_region", "aws_default_region")
-    )
     aws_account_id: str | None = Field(default=None, pattern=r"^\d{12}$")
     aws_endpoint_url: str | None = None
     aws_allowed_regions: str = ""
@@ -121,7 +155,6 @@ class Settings(BaseSettings):
     sagemaker_batch_size: int = Field(default=32, ge=1)
     st_device: str = "cpu"
     st_batch_size: int = Field(default=64, ge=1)
-    embedstack_models_dir: Path = Path("models")
     ollama_host: str = "http://127.0.0.1:11434"
     ollama_model: str = "all-minilm"
     vector_store: Literal["postgres", "s3vectors"] = "postgres"
@@ -136,6 +169,13 @@ class Settings(BaseSettings):
     embedstack_late_chunking: bool = False
     embedstack_document_context: str | None = None
     embedstack_tokenizer: Path | None = None
+
+    @field_validator("aws_endpoint_url", "ollama_host")
+    @classmethod
+    def _check_url(cls, value: str | None) -> str | None:
+        if value is not None and (urlsplit(value).scheme not in ("http", "https") or not urlsplit(value).hostname):
+            raise ValueError("Write an address such as http://127.0.0.1:4580")
+        return value
 
     @property
     def allowed_regions(self) -> tuple[str, ...]:
@@ -178,6 +218,36 @@ def _split(value: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in value.split(",") if part.strip())
 
 
+class LocalAwsSettings(_Read):
+    """The settings that the local AWS reads when it starts; ``.env.example`` explains each.
+
+    Attributes:
+        embedstack_config: YAML file with settings by these names; None for none.
+        aws_region: The default region handed to clients; None for the local AWS's own default.
+        embedstack_models_dir: Folder with models as ``<org>/<name>/``.
+        localaws_port: TCP port on 127.0.0.1; 0 lets the system choose.
+        localaws_idle_seconds: A serverless container without a request for this long is stopped.
+        localaws_function_processes: Processes of Lambda functions at the same time.
+        localaws_clock_speed: Speed of metrics, alarms and schedules, as a multiple of real time.
+        localaws_check_answers: Whether every answer is held against the service's model.
+    """
+
+    # The default need not be there; a folder that is named must be.
+    embedstack_models_dir: Path = Field(default=Path("models"), validate_default=False)
+    localaws_port: int = Field(default=4580, ge=0, le=65535)
+    localaws_idle_seconds: float = Field(default=300, gt=0)
+    localaws_function_processes: int = Field(default=10, ge=1)
+    localaws_clock_speed: float = Field(default=1, gt=0)
+    localaws_check_answers: bool = False
+
+    @field_validator("embedstack_models_dir")
+    @classmethod
+    def _check_folder(cls, value: Path) -> Path:
+        if not value.is_dir():
+            raise ValueError("There is no such folder" if not value.exists() else "It is not a folder")
+        return value
+
+
 def load_settings(**overrides: Any) -> Settings:
     """Read the settings; an override that is None counts as not given.
 
@@ -186,14 +256,16 @@ def load_settings(**overrides: Any) -> Settings:
             names the variable.
     """
     check_names(overrides, Settings.model_fields, "An argument")
-    given = {name: value for name, value in overrides.items() if value is not None}
-    settings = _validated(given)
-    if settings.embedstack_config is None:
-        return settings
-    file = settings.embedstack_config
-    values = read_settings_file(file, Settings.model_fields)
-    missing = {name: value for name, value in values.items() if name not in settings.model_fields_set}
-    return _validated({**missing, **given}, file=file, of_file=missing)
+    return _load(Settings, {name: value for name, value in overrides.items() if value is not None})
+
+
+def load_local_aws_settings() -> LocalAwsSettings:
+    """Read the settings of the local AWS, from the same places.
+
+    Raises:
+        ConfigurationError: As :func:`load_settings`.
+    """
+    return _load(LocalAwsSettings, {})
 
 
 def change_settings(settings: Settings, **overrides: Any) -> Settings:
@@ -203,18 +275,45 @@ def change_settings(settings: Settings, **overrides: Any) -> Settings:
         ConfigurationError: As :func:`load_settings`.
     """
     check_names(overrides, Settings.model_fields, "An argument")
-    return _validated({**settings.model_dump(), **overrides})
+    return _validated(Settings, {**settings.model_dump(), **overrides})
 
 
-def _validated(values: dict[str, Any], *, file: Path | None = None, of_file: Collection[str] = ()) -> Settings:
+def _load(kind: type[_Any], given: dict[str, Any]) -> _Any:
+    settings = _validated(kind, given)
+    if settings.embedstack_config is None:
+        return settings
+    file = settings.embedstack_config
+    # One file holds the settings of both.
+    values = read_settings_file(file, {*Settings.model_fields, *LocalAwsSettings.model_fields})
+    missing = {
+        name: value
+        for name, value in values.items()
+        if name in kind.model_fields and name not in settings.model_fields_set
+    }
+    return _validated(kind, {**missing, **given}, file=file, of_file=missing)
+
+
+def _validated(
+    kind: type[_Any], values: dict[str, Any], *, file: Path | None = None, of_file: Collection[str] = ()
+) -> _Any:
+    check_env_file(_ENV_FILE)
     try:
-        return Settings(**values)
+        return kind(**values)
     except ValidationError as error:
         problems = "; ".join(_describe(problem, file, of_file) for problem in error.errors())
-        raise ConfigurationError(f"A setting cannot be used. {problems}.") from None
+        raise ConfigurationError(
+            f"A setting cannot be used. {problems}. Correct it, or leave it empty for the default; .env.example "
+            "explains each setting."
+        ) from None
 
 
 def _describe(problem: "ErrorDetails", file: Path | None, of_file: Collection[str]) -> str:
     name = ".".join(str(part) for part in problem["loc"])
     where = f" (in {file})" if name in of_file else ""
-    return f"{name.upper()}{where}: {problem['msg']}"
+    message = problem["msg"].removeprefix("Value error, ")
+    if name in _SECRETS:
+        return f"{name.upper()}{where}: {message}"
+    # An address may hold a password.
+    value = re.sub(r"//[^/@]*@", "//…@", str(problem["input"]))
+    shown = value if len(value) <= _QUOTED_CHARACTERS else f"{value[:_QUOTED_CHARACTERS]}…"
+    return f"{name.upper()}{where}: {message}; it is {shown!r}"

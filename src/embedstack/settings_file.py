@@ -1,12 +1,16 @@
-"""Settings in a YAML file. Needs the extra ``embedstack[yaml]``."""
+"""Settings in files: ``.env``, and a YAML file, which needs the extra ``embedstack[yaml]``."""
 
+import codecs
 import difflib
+import io
 from collections.abc import Collection
 from pathlib import Path
 
+from dotenv.parser import parse_stream
+
 from embedstack.errors import ConfigurationError
 
-__all__ = ["check_names", "read_settings_file"]
+__all__ = ["check_env_file", "check_names", "read_settings_file"]
 
 _NOTHING = ("", "null", "~")
 
@@ -46,6 +50,32 @@ def read_settings_file(path: Path, known: Collection[str]) -> dict[str, str]:
     check_names(values, known, str(path))
     texts = {name: _text(path, name, value) for name, value in values.items()}
     return {name: text for name, text in texts.items() if text not in _NOTHING}
+
+
+def check_env_file(path: Path) -> None:
+    """See that a ``.env`` file, where there is one, can be read whole; what it sets is read elsewhere.
+
+    Raises:
+        ConfigurationError: It is not a file, cannot be read, is not UTF-8, or has a line that is no assignment. The
+            message quotes none of its content.
+    """
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be read: {error.strerror}. Settings are read from it.") from error
+    save = "Save it as UTF-8; in PowerShell: terraform output -raw dotenv | Out-File -Encoding utf8 .env"
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in content:
+        raise ConfigurationError(f"{path} is not UTF-8: it looks like UTF-16. {save}")
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise ConfigurationError(f"{path} is not UTF-8: line {line}, byte {error.start}. {save}") from None
+    for binding in parse_stream(io.StringIO(text)):
+        if binding.error:
+            raise ConfigurationError(f"{path}, line {binding.original.line}: this is not NAME=value. Correct the line.")
 
 
 def check_names(names: Collection[str], known: Collection[str], where: str) -> None:

@@ -1,21 +1,22 @@
-"""Driving Terraform from Python, and finding its AWS provider where the registry cannot be reached.
-
-python-terraform is from 2019: its ``apply`` waits for an approval that cannot be given, its ``destroy`` passes a flag
-that Terraform has dropped, and both add empty variable files. Only its generic ``cmd`` is used, and only here.
-"""
+"""Driving Terraform from Python, and finding its AWS provider where the registry cannot be reached."""
 
 import contextlib
+import fcntl
+import http.client
 import json
+import logging
 import os
 import re
-import socket
+import shutil
+import signal
+import subprocess
 import sys
-import warnings
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import python_terraform
 
 from embedstack.errors import ConfigurationError, EmbedStackError
 
@@ -26,6 +27,13 @@ _PROVIDER = Path(_REGISTRY, "hashicorp", "aws")
 _INSTALL = "https://developer.hashicorp.com/terraform/install"
 _NO_CHANGES = 0
 _CHANGES = 2
+#: How long a command waits for another one that holds the state, as from another machine.
+_LOCK_TIMEOUT = "-lock-timeout=60s"
+#: How long an interrupted command may take to finish what it is doing and to save the state.
+_INTERRUPT_SECONDS = 300
+_LOCK_POLL_SECONDS = 0.1
+
+_logger = logging.getLogger(__name__)
 
 
 class TerraformFailed(EmbedStackError):
@@ -68,39 +76,74 @@ class TerraformRoot:
         """
         self.folder = folder.resolve()
         self._var_file = var_file.resolve() if var_file else None
-        self._terraform = python_terraform.Terraform(working_dir=str(self.folder))
+        # Inherited by Terraform, so that the lock holds until it ends, even if this process is killed before.
+        self._lock: tuple[int, ...] = ()
 
     def check_version(self) -> str:
         """The installed Terraform's version.
 
         Raises:
-            ConfigurationError: It is missing, or older than the root module requires.
+            ConfigurationError: It is missing, older than the root module requires, or not Terraform.
         """
-        installed: str = json.loads(self._run("version", json=python_terraform.IsFlagged))["terraform_version"]
+        document = self._json("version", "-json")
+        installed = document.get("terraform_version")
+        if not isinstance(installed, str):
+            raise ConfigurationError(_not_terraform())
         required = re.search(r'required_version\s*=\s*">=\s*([\d.]+)', (self.folder / "versions.tf").read_text())
         if required and _numbers(installed) < _numbers(required[1]):
             raise ConfigurationError(f"Terraform {installed} is too old: {required[1]} is needed. Get it at {_INSTALL}")
         return installed
 
-    def init(self) -> None:
+    @contextlib.contextmanager
+    def locked(self, file: Path, on_wait: Callable[[], None] = lambda: None) -> Iterator[None]:
+        """Hold a lock file, so that one process at a time plans and applies on this machine.
+
+        Terraform's own lock is held for single commands only: between a plan and its apply another process could plan
+        the same changes.
+
+        Args:
+            file: The lock file; made if it is not there.
+            on_wait: Called once before waiting for another process.
+        """
+        file.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            if not _try_lock(descriptor):
+                on_wait()
+                while not _try_lock(descriptor):
+                    time.sleep(_LOCK_POLL_SECONDS)
+            self._lock = (descriptor,)
+            yield
+        finally:
+            self._lock = ()
+            os.close(descriptor)
+
+    def init(self, *, reconfigure: bool = False) -> None:
         """Install the provider: from the registry, or from a filesystem mirror where that cannot be reached.
+
+        Args:
+            reconfigure: Forget which backend was used before, and move no state from it.
 
         Raises:
             ConfigurationError: Terraform or the provider is not to be had.
             TerraformFailed: Terraform refuses the configuration.
         """
         self.check_version()
-        mirror = None if _registry_answers() else plugin_dir()
-        try:
-            self._run("init", input=False, no_color=python_terraform.IsFlagged, plugin_dir=mirror)
-        except TerraformFailed as error:
-            if "query available provider packages" not in str(error) and "Failed to install" not in str(error):
-                raise
-            raise ConfigurationError(
-                f"Terraform's AWS provider is not to be had: {_REGISTRY} cannot be reached, and no usable mirror of it "
-                f"lies on this machine. Copy one to {_mirror_roots()[0]} with `terraform providers mirror` on a "
-                f"machine that has access.\n{error}"
-            ) from error
+        mirror = plugin_dir()
+        # Without a mirror, Terraform's own configuration may still name one.
+        sources = [None, mirror] if mirror is None or _registry_answers() else [mirror, None]
+        failure: TerraformFailed | None = None
+        for source in dict.fromkeys(sources):
+            options = [*(["-reconfigure"] if reconfigure else []), *([f"-plugin-dir={source}"] if source else [])]
+            try:
+                self._run("init", "-input=false", "-no-color", *options)
+            except TerraformFailed as error:
+                if "query available provider packages" not in str(error) and "Failed to install" not in str(error):
+                    raise
+                failure = failure or error
+            else:
+                return
+        raise ConfigurationError(_no_provider(mirror) + f"\n{failure}") from failure
 
     def plan(self, file: Path) -> Plan:
         """Compare the configuration with what is there, and save what would be done.
@@ -110,10 +153,11 @@ class TerraformRoot:
         """
         output = self._run(
             "plan",
-            out=str(file.resolve()),
-            detailed_exitcode=python_terraform.IsFlagged,
+            f"-out={file.resolve()}",
+            "-detailed-exitcode",
+            _LOCK_TIMEOUT,
+            *self._options(),
             success=(_NO_CHANGES, _CHANGES),
-            **self._options(),
         )
         return Plan(file, self._returncode == _CHANGES, output)
 
@@ -127,9 +171,8 @@ class TerraformRoot:
         Raises:
             TerraformFailed: AWS refused a change; what was done until then is in the state.
         """
-        return self._run(
-            "apply", str(plan.file.resolve()), capture_output=not show_progress, input=False, no_color=_no_color()
-        )
+        options = ("-input=false", _LOCK_TIMEOUT, *_no_color())
+        return self._run("apply", *options, str(plan.file.resolve()), show=show_progress)
 
     def adopt(self, plan: Plan) -> list[str]:
         """Import into the state what a plan would create but what is there already, as after a killed apply.
@@ -140,14 +183,14 @@ class TerraformRoot:
         Raises:
             TerraformFailed: The plan cannot be read.
         """
-        document = json.loads(self._run("show", str(plan.file.resolve()), json=python_terraform.IsFlagged))
+        document = self._json("show", "-json", str(plan.file.resolve()))
         account_id = _account_id(document)
         adopted = []
         for change in document.get("resource_changes", []):
             import_id = _import_id(change["type"], {"account_id": account_id, **(change["change"]["after"] or {})})
             if change["change"]["actions"] == ["create"] and import_id:
                 with contextlib.suppress(TerraformFailed):  # it is not there, so the next apply will create it
-                    self._run("import", change["address"], import_id, **self._options())
+                    self._run("import", _LOCK_TIMEOUT, *self._options(), change["address"], import_id)
                     adopted.append(change["address"])
         return adopted
 
@@ -157,17 +200,11 @@ class TerraformRoot:
         Raises:
             TerraformFailed: AWS refused a change.
         """
-        self._run(
-            "apply -destroy",
-            capture_output=False,
-            auto_approve=python_terraform.IsFlagged,
-            no_color=_no_color(),
-            **self._options(),
-        )
+        self._run("apply", "-destroy", "-auto-approve", _LOCK_TIMEOUT, *_no_color(), *self._options(), show=True)
 
     def resources(self) -> list[str]:
         """Addresses of the resources in the state, without data sources."""
-        addresses = self._run("state list").splitlines() if self._has_state() else []
+        addresses = self._run("state", "list").splitlines() if self._has_state() else []
         return [address for address in addresses if not re.search(r"(^|\.)data\.", address)]
 
     def outputs(self) -> dict[str, Any]:
@@ -176,28 +213,113 @@ class TerraformRoot:
         Raises:
             TerraformFailed: The state cannot be read.
         """
-        document = json.loads(self._run("output", json=python_terraform.IsFlagged))
+        document = self._json("output", "-json")
         return {name: output["value"] for name, output in document.items()}
+
+    def workspace(self) -> str:
+        """The workspace whose state the commands use: TF_WORKSPACE, else the selected one, else ``default``."""
+        return self._run("workspace", "show")
+
+    def backend(self) -> str | None:
+        """The kind of backend that the configuration names for its state; None for Terraform's own file."""
+        for file in sorted(self.folder.glob("*.tf")):
+            block = re.search(r'^\s*(?:backend\s+"(\w+)"|(cloud))\s*\{', file.read_text(encoding="utf-8"), re.MULTILINE)
+            if block:
+                return block[1] or block[2]
+        return None
 
     def _has_state(self) -> bool:
         # `state list` fails where there is no state yet; `state pull` prints nothing.
-        return bool(self._run("state pull"))
+        return bool(self._run("state", "pull"))
 
-    def _options(self) -> dict[str, Any]:
-        return {"input": False, "var_file": str(self._var_file) if self._var_file else None}
+    def _options(self) -> list[str]:
+        return ["-input=false", *([f"-var-file={self._var_file}"] if self._var_file else [])]
 
-    def _run(self, command: str, *arguments: str, success: tuple[int, ...] = (0,), **options: Any) -> str:
+    def _json(self, *arguments: str) -> dict[str, Any]:
+        output = self._run(*arguments)
         try:
-            with warnings.catch_warnings():
-                # python-terraform reports a failing command through the logger's deprecated `warn`
-                warnings.simplefilter("ignore", DeprecationWarning)
-                self._returncode, output, error = self._terraform.cmd(command, *arguments, **options)
+            document = json.loads(output)
+        except ValueError:
+            document = None
+        if not isinstance(document, dict):
+            raise ConfigurationError(_not_terraform())
+        return document
+
+    def _run(self, *arguments: str, success: tuple[int, ...] = (0,), show: bool = False) -> str:
+        """Run a command; what it printed, or nothing if it is shown."""
+        pipe = None if show else subprocess.PIPE
+        try:
+            # In a session of its own: Ctrl-C at a terminal reaches this process alone, which passes it on once. At a
+            # second signal Terraform would stop without saving its state.
+            process = subprocess.Popen(
+                ["terraform", *arguments], cwd=self.folder, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe,
+                text=True, encoding="utf-8", errors="replace", start_new_session=True, pass_fds=self._lock,
+            )  # fmt: skip
         except FileNotFoundError:
             raise ConfigurationError(f"Terraform is not installed, or not on the PATH. Get it at {_INSTALL}") from None
+        except OSError as error:
+            raise ConfigurationError(
+                f"Terraform cannot be run ({shutil.which('terraform')}: {error.strerror}). Get it at {_INSTALL}"
+            ) from error
+        try:
+            output, errors = process.communicate()
+        except BaseException:
+            _interrupt(process)
+            raise
+        self._returncode = process.returncode
         if self._returncode not in success:
-            said = f":\n{_plain(error or output or '')}" if output is not None else "; what it said stands above."
-            raise TerraformFailed(f"`terraform {command}` in {self.folder} failed{said}")
+            raise TerraformFailed(_failure(arguments, self.folder, None if show else _plain(errors or output)))
         return _plain(output or "")
+
+
+def _interrupt(process: "subprocess.Popen[str]") -> None:
+    """Have Terraform finish what it is doing and save its state."""
+    _logger.warning("Interrupted. Terraform finishes the changes in progress and saves its state.")
+    process.send_signal(signal.SIGINT)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.communicate(timeout=_INTERRUPT_SECONDS)
+
+
+def _failure(arguments: tuple[str, ...], folder: Path, text: str | None) -> str:
+    command = f"`terraform {arguments[0]}` in {folder}"
+    if text is None:
+        return f"{command} failed; Terraform's message is above."
+    if "Error acquiring the state lock" in text:
+        return (
+            f"{command} failed: the state is locked by another Terraform command, or by one that was killed. Wait "
+            f"until the other one has ended; if none runs, `terraform -chdir={folder} force-unlock ID` with the ID "
+            f"below.\n{text}"
+        )
+    return f"{command} failed:\n{text}"
+
+
+def _not_terraform() -> str:
+    return (
+        f"{shutil.which('terraform')} did not print the JSON that Terraform prints: it is not Terraform 1.9 or newer, "
+        f"or a wrapper that adds to its output. Put Terraform first on the PATH. Get it at {_INSTALL}"
+    )
+
+
+def _no_provider(mirror: Path | None) -> str:
+    if mirror is None:
+        found = (
+            "no usable mirror of it lies on this machine. Copy one to "
+            f"{_mirror_roots()[0]} with `terraform providers mirror` on a machine that has access."
+        )
+    else:
+        found = f"the mirror {mirror} has no version of it for this configuration and machine."
+    return (
+        f"Terraform's AWS provider is not to be had: {_REGISTRY} cannot be reached (HTTPS_PROXY is used where it is "
+        f"set), and {found}"
+    )
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 #: What AWS refuses to create a second time, and the attributes that `terraform import` wants of it, joined by colons.
@@ -259,17 +381,18 @@ def _mirror_roots() -> list[Path]:
 
 
 def _registry_answers() -> bool:
+    """Whether the registry can be reached, through the proxy where one is set."""
     try:
-        with socket.create_connection((_REGISTRY, 443), timeout=3):
+        # What Terraform itself asks a registry for first.
+        with urllib.request.urlopen(f"https://{_REGISTRY}/.well-known/terraform.json", timeout=3):
             return True
-    except OSError:
-        # Behind a proxy the name need not resolve here; Terraform will know how to get out.
-        return "HTTPS_PROXY" in os.environ or "https_proxy" in os.environ
+    except (OSError, ValueError, http.client.HTTPException):
+        return False
 
 
-def _no_color() -> Any:
+def _no_color() -> list[str]:
     """The flag against colours where a log and not a person reads what Terraform prints."""
-    return None if sys.stdout.isatty() else python_terraform.IsFlagged
+    return [] if sys.stdout.isatty() else ["-no-color"]
 
 
 def _numbers(version: str) -> tuple[int, ...]:

@@ -87,8 +87,16 @@ def terraform_images(tmp_path_factory):
 def local_aws(tmp_path_factory):
     """A local AWS in a process of its own; the SDK finds it by AWS_ENDPOINT_URL."""
     state = tmp_path_factory.mktemp("localaws")
-    command = [os.environ["EMBEDSTACK_PYTHON"], "-m", "embedstack.localaws", "--port=0", f"--state-dir={state}"]
-    process = subprocess.Popen(command, cwd=REPOSITORY, env=os.environ | {"LOCALAWS_CHECK_ANSWERS": "1"})
+    command = [
+        os.environ["EMBEDSTACK_PYTHON"],
+        "-m",
+        "embedstack.localaws",
+        "--port=0",
+        f"--state-dir={state}",
+        "--lifeline-fd=0",
+    ]
+    environment = os.environ | {"LOCALAWS_CHECK_ANSWERS": "1"}
+    process = subprocess.Popen(command, cwd=REPOSITORY, env=environment, stdin=subprocess.PIPE)
     try:
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port_of(process, state / 'localaws.json')}")
@@ -98,7 +106,7 @@ def local_aws(tmp_path_factory):
             patch.setenv("AWS_SECRET_ACCESS_KEY", "local")
             yield
     finally:
-        process.terminate()
+        process.stdin.close()
         process.wait(timeout=60)
 
 

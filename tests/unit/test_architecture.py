@@ -16,6 +16,7 @@ FLOORS = [
         "errors",
         "settings",
         "settings_file",
+        "loopback",
         "models",
         "golden",
         "clock",
@@ -51,7 +52,7 @@ EXCEPTIONS = {
 }
 APART = {
     "serving": {"archives", "errors", "forks", "models", "golden"},
-    "localaws": {"serving", "archives", "errors", "models", "model_files", "embedded_postgres"},
+    "localaws": {"serving", "archives", "errors", "models", "model_files", "embedded_postgres", "loopback", "settings"},
 }
 
 

@@ -1,8 +1,13 @@
 """Terraform driven from Python: the real binary where it runs, a stand-in where it must be missing or old."""
 
+import fcntl
 import json
 import os
 import shutil
+import signal
+import subprocess
+import sys
+import threading
 
 import pytest
 
@@ -99,3 +104,137 @@ def _refuse_network(monkeypatch):
     for name in ("HTTPS_PROXY", "https_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     assert shutil.which("terraform")
+
+
+@pytest.mark.parametrize("printed", ["Terraform v1.11.4", "[command]/usr/bin/terraform\\n{}", "[]", "{}", ""])
+def test_terraform_without_json_is_named(root, tmp_path, monkeypatch, printed):
+    _stand_in(tmp_path / "bin", monkeypatch, f"printf '{printed}'")
+    with pytest.raises(ConfigurationError, match=r"bin/terraform did not print the JSON that Terraform prints"):
+        TerraformRoot(root).init()
+    if printed != "{}":
+        with pytest.raises(ConfigurationError, match="did not print the JSON"):
+            TerraformRoot(root).outputs()
+
+
+def test_terraform_that_cannot_be_run_is_named(root, tmp_path, monkeypatch):
+    _stand_in(tmp_path / "bin", monkeypatch, "")
+    (tmp_path / "bin" / "terraform").write_bytes(b"\x7fELF, but not for this machine")
+    with pytest.raises(ConfigurationError, match=r"Terraform cannot be run .*Exec format error.*Get it at"):
+        TerraformRoot(root).init()
+
+
+def test_mirror_is_used_where_the_proxy_does_not_answer(root, tmp_path, monkeypatch):
+    _refuse_network(monkeypatch)
+    monkeypatch.setattr(terraform, "_mirror_roots", lambda: [tmp_path / "mirror"])
+    (tmp_path / "mirror" / "registry.terraform.io" / "hashicorp" / "aws").mkdir(parents=True)
+    _stand_in(
+        tmp_path / "bin",
+        monkeypatch,
+        f"""
+        echo "$*" >> "{tmp_path}/calls"
+        [ "$1" = init ] || echo '{{"terraform_version": "1.11.4"}}'
+    """,
+    )
+    TerraformRoot(root).init()
+    assert (tmp_path / "calls").read_text().splitlines()[1:] == [
+        f"init -input=false -no-color -plugin-dir={tmp_path / 'mirror'}"
+    ]
+
+
+def test_mirror_is_used_where_the_registry_does_not_give_the_provider(root, tmp_path, monkeypatch):
+    monkeypatch.setattr(terraform, "_registry_answers", lambda: True)
+    monkeypatch.setattr(terraform, "_mirror_roots", lambda: [tmp_path / "mirror"])
+    (tmp_path / "mirror" / "registry.terraform.io" / "hashicorp" / "aws").mkdir(parents=True)
+    _stand_in(
+        tmp_path / "bin",
+        monkeypatch,
+        """
+        case "$*" in
+          version*) echo '{"terraform_version": "1.11.4"}' ;;
+          *-plugin-dir*) ;;
+          *) echo "Error: Failed to install provider" >&2; exit 1 ;;
+        esac
+    """,
+    )
+    TerraformRoot(root).init()
+
+
+def test_state_that_is_locked_says_what_to_do(root, monkeypatch):
+    driver = TerraformRoot(root)
+    driver.init()
+    monkeypatch.setattr(terraform, "_LOCK_TIMEOUT", "-lock-timeout=0s")
+    plan = driver.plan(root / "plan")
+    (root / "terraform.tfstate").touch()
+    with (root / "terraform.tfstate").open("r+") as state:
+        fcntl.lockf(state, fcntl.LOCK_EX)
+        with pytest.raises(TerraformFailed, match=r"the state is locked by another Terraform command.*force-unlock ID"):
+            TerraformRoot(root).apply(plan, show_progress=False)
+
+
+def test_one_command_deploys_at_a_time(root, tmp_path):
+    order = []
+    first = TerraformRoot(root)
+
+    def wait():
+        order.append("waits")
+        waiting.set()
+
+    def deploy():
+        with TerraformRoot(root).locked(tmp_path / "lock", on_wait=wait):
+            order.append("second")
+
+    waiting = threading.Event()
+    thread = threading.Thread(target=deploy)
+    with first.locked(tmp_path / "lock"):
+        thread.start()
+        assert waiting.wait(10)
+        order.append("first")
+    thread.join()
+    assert order == ["waits", "first", "second"]
+
+
+STARTS_TERRAFORM = """
+import sys
+from pathlib import Path
+from embedstack.terraform import TerraformRoot
+
+root = TerraformRoot(Path(sys.argv[1]))
+with root.locked(Path(sys.argv[2])):
+    root.resources()
+"""
+
+
+def test_interrupted_command_lets_terraform_save_its_state(root, tmp_path, monkeypatch):
+    calls = tmp_path / "calls"
+    # Its start takes a moment, so that it is surely known to the process that started it.
+    _stand_in(
+        tmp_path / "bin",
+        monkeypatch,
+        f"""
+        trap 'told=1' INT
+        sleep 0.5
+        touch '{calls}'
+        while [ -z "$told" ]; do sleep 0.1; done
+        echo saved > '{calls}'
+    """,
+    )
+    command = [sys.executable, "-c", STARTS_TERRAFORM, root, tmp_path / "lock"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE) as process:
+        while not calls.exists():
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=30)
+    assert calls.read_text() == "saved\n"
+    assert b"Terraform finishes the changes in progress" in errors
+
+
+def test_lock_outlives_a_killed_command(root, tmp_path, monkeypatch):
+    """Terraform goes on without it, and nobody else may deploy until it ends."""
+    runs, end = tmp_path / "runs", tmp_path / "end"
+    _stand_in(tmp_path / "bin", monkeypatch, f"touch '{runs}'; while [ ! -e '{end}' ]; do sleep 0.1; done")
+    with subprocess.Popen([sys.executable, "-c", STARTS_TERRAFORM, root, tmp_path / "lock"]) as process:
+        while not runs.exists():
+            assert process.poll() is None
+        process.kill()
+    with TerraformRoot(root).locked(tmp_path / "lock", on_wait=end.touch):
+        assert end.exists(), "it had to be waited for"

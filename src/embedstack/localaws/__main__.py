@@ -7,6 +7,7 @@ import gc
 import json
 import logging
 import os
+import select
 import signal
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import botocore.session
 
+from embedstack.errors import ConfigurationError
 from embedstack.localaws.config import ACCOUNT_ID, LocalAwsConfig
 from embedstack.localaws.errors import LocalAwsError
 from embedstack.localaws.freed_memory import return_freed_memory
@@ -21,9 +23,12 @@ from embedstack.localaws.log_format import configure_log
 from embedstack.localaws.open_files import raise_open_files_limit
 from embedstack.localaws.pidfiles import ProcessIdentity
 from embedstack.localaws.state_file import is_disk_full, remove_state, write_state
+from embedstack.loopback import bypass_proxies
 
 if TYPE_CHECKING:
     from embedstack.localaws.server import LocalAws
+
+_LAST_PORT = 65535
 
 _logger = logging.getLogger("embedstack.localaws")
 
@@ -34,7 +39,12 @@ def main() -> int:
     configure_log()
     raise_open_files_limit()
     return_freed_memory()
-    config = dataclasses.replace(_config(options), state_dir=options.state_dir)
+    bypass_proxies()
+    try:
+        config = dataclasses.replace(_config(options), state_dir=options.state_dir)
+    except ConfigurationError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
     stop_requests = _watch_stop_signals()
     aws = import_local_aws()(config)
     try:
@@ -51,8 +61,9 @@ def main() -> int:
         return 1
     _logger.info("listening on %s", aws.url)
     _report(options.report_fd, {"port": aws.port})
-    os.read(stop_requests, 1)
-    _logger.info("stopping")
+    lifeline = [] if options.lifeline_fd is None else [options.lifeline_fd]
+    readable, _, _ = select.select([stop_requests, *lifeline], [], [])
+    _logger.info("stopping: %s", "told to" if stop_requests in readable else "the process that started it has ended")
     aws.stop()
     remove_state(options.state_dir, os.getpid())
     return 0
@@ -91,10 +102,17 @@ def _watch_stop_signals() -> int:
 def _parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m embedstack.localaws", description=__doc__)
     parser.add_argument("--state-dir", type=Path, default=Path(".local"), help="where pid files and artefacts go")
-    parser.add_argument("--port", type=int, help="TCP port on 127.0.0.1 (LOCALAWS_PORT, 4580)")
+    parser.add_argument("--port", type=_port, help="TCP port on 127.0.0.1 (LOCALAWS_PORT, 4580); 0 for any free one")
     parser.add_argument("--settings", type=json.loads, help=argparse.SUPPRESS)
     parser.add_argument("--report-fd", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--lifeline-fd", type=int, help=argparse.SUPPRESS)
     return parser.parse_args()
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > _LAST_PORT:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port: name one from 0 to {_LAST_PORT}")
+    return int(text)
 
 
 def _config(options: argparse.Namespace) -> LocalAwsConfig:

@@ -1,7 +1,6 @@
 """Every limit and every duration of the local AWS, in one place, defaulting to AWS's own figures."""
 
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
@@ -82,23 +81,24 @@ class LocalAwsConfig:
     check_answers: bool = field(default_factory=lambda: os.environ.get("LOCALAWS_CHECK_ANSWERS") == "1")
 
     @classmethod
-    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Self:
-        """Read the environment.
-
-        LOCALAWS_PORT, LOCALAWS_IDLE_SECONDS, LOCALAWS_CLOCK_SPEED, LOCALAWS_FUNCTION_PROCESSES, AWS_REGION (or
-        AWS_DEFAULT_REGION) and EMBEDSTACK_MODELS_DIR.
+    def from_environment(cls) -> Self:
+        """Read the LOCALAWS_* settings, the region and the models folder from the environment, ``.env`` or YAML.
 
         Raises:
-            ValueError: A number is not a number.
+            ConfigurationError: A value is not of its type or out of its range; the message names the variable.
         """
-        default = cls()
+        # Late, since the processes that play containers need no settings and start often.
+        from embedstack.settings import load_local_aws_settings  # noqa: PLC0415
+
+        settings = load_local_aws_settings()
         return cls(
-            port=int(environ.get("LOCALAWS_PORT") or default.port),
-            idle_seconds=float(environ.get("LOCALAWS_IDLE_SECONDS") or default.idle_seconds),
-            clock_speed=float(environ.get("LOCALAWS_CLOCK_SPEED") or default.clock_speed),
-            function_processes=int(environ.get("LOCALAWS_FUNCTION_PROCESSES") or default.function_processes),
-            region=environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION") or default.region,
-            models_dir=Path(environ.get("EMBEDSTACK_MODELS_DIR") or default.models_dir).absolute(),
+            port=settings.localaws_port,
+            idle_seconds=settings.localaws_idle_seconds,
+            clock_speed=settings.localaws_clock_speed,
+            function_processes=settings.localaws_function_processes,
+            check_answers=settings.localaws_check_answers,
+            region=settings.aws_region or cls().region,
+            models_dir=settings.embedstack_models_dir.absolute(),
         )
 
     def client_environment(self, port: int) -> dict[str, str]:

@@ -34,6 +34,8 @@ __all__ = ["RunningLocalAws", "find", "start", "stop"]
 _LOG_TAIL_LINES = 15
 #: Processes this one started. Kept so that they are reaped when they end, and not reported as forgotten.
 _started: list[StartedProcess] = []
+#: Writing ends of pipes. They close when this process ends, and the local AWSs that read them stop.
+_lifelines: list[int] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,13 +81,16 @@ class RunningLocalAws:
         )
 
 
-def start(config: LocalAwsConfig, state_dir: Path, timeout: float = 60.0) -> RunningLocalAws:
+def start(
+    config: LocalAwsConfig, state_dir: Path, timeout: float = 60.0, *, ends_with_caller: bool = False
+) -> RunningLocalAws:
     """Start the local AWS in the background, or find the one that runs with this state directory.
 
     Args:
         config: Limits and durations; its ``state_dir`` is replaced.
         state_dir: Where it keeps its files; made if it is not there.
         timeout: Seconds until it has to be healthy.
+        ends_with_caller: Have it stop when this process ends, however it ends, instead of staying.
 
     Raises:
         LocalAwsError: The port is taken, the disk is full, or it did not come up; the message says which and what to
@@ -96,7 +101,7 @@ def start(config: LocalAwsConfig, state_dir: Path, timeout: float = 60.0) -> Run
         if running is not None:
             return running
         _clear_remains(state_dir)
-        return _spawn(config, state_dir, timeout)
+        return _spawn(config, state_dir, timeout, ends_with_caller=ends_with_caller)
 
 
 def find(state_dir: Path) -> RunningLocalAws | None:
@@ -158,18 +163,22 @@ def _clear_remains(state_dir: Path) -> None:
     remove_state(state_dir)
 
 
-def _spawn(config: LocalAwsConfig, state_dir: Path, timeout: float) -> RunningLocalAws:
+def _spawn(config: LocalAwsConfig, state_dir: Path, timeout: float, *, ends_with_caller: bool) -> RunningLocalAws:
     settings = {name: str(value) if isinstance(value, Path) else value for name, value in asdict(config).items()}
     log = _open_log(state_dir)
     reading, writing = os.pipe()
+    lifeline = _make_lifeline() if ends_with_caller else None
+    arguments = [f"--state-dir={state_dir.absolute()}", f"--settings={json.dumps(settings)}"]
     try:
-        process = _launch([f"--state-dir={state_dir.absolute()}", f"--settings={json.dumps(settings)}"], log, writing)
+        process = _launch(arguments, log, writing, lifeline)
     except OSError as error:
         os.close(reading)
         raise LocalAwsError(f"The local AWS cannot be started: {error}.") from error
     finally:
         os.close(log)
         os.close(writing)
+        if lifeline is not None:
+            os.close(lifeline)
     _started.append(process)
     try:
         report = _read_report(reading, timeout)
@@ -194,11 +203,26 @@ def _spawn(config: LocalAwsConfig, state_dir: Path, timeout: float) -> RunningLo
     return running
 
 
-def _launch(arguments: list[str], log: int, report: int) -> StartedProcess:
-    """Start the process, which writes to these file descriptors, in a session of its own."""
+def _make_lifeline() -> int:
+    """The reading end of a pipe whose writing end this process keeps."""
+    reading, writing = os.pipe()
+    _lifelines.append(writing)
+    return reading
+
+
+def _launch(arguments: list[str], log: int, report: int, lifeline: int | None) -> StartedProcess:
+    """Start the process in a session of its own.
+
+    Args:
+        arguments: Of its command line.
+        log: File descriptor that it writes its log to.
+        report: File descriptor that it writes the result of its start to.
+        lifeline: File descriptor at whose end of file it stops; None to stay.
+    """
+    files = {"report": report, **({} if lifeline is None else {"lifeline": lifeline})}
     return subprocess.Popen(
-        [sys.executable, "-m", "embedstack.localaws", *arguments, f"--report-fd={report}"],
-        stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, pass_fds=(report,),
+        [sys.executable, "-m", "embedstack.localaws", *arguments, *(f"--{name}-fd={fd}" for name, fd in files.items())],
+        stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, pass_fds=files.values(),
     )  # fmt: skip
 
 

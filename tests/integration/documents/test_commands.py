@@ -62,6 +62,32 @@ def test_one_document_that_cannot_be_had_stops_no_other_and_each_is_named_as_it_
     assert "gone [now].txt: An error occurred (404)" in said
 
 
+PICTURE = b"\x89PNG\r\n\x1a\n" + bytes(100)
+
+
+def test_ingest_skips_kinds_that_are_not_read(environment, tmp_path):
+    (tmp_path / "handbook").mkdir()
+    (tmp_path / "handbook" / "cat.txt").write_text("The cat sleeps.")
+    (tmp_path / "handbook" / "cat.png").write_bytes(PICTURE)
+    status, said = run("handbook", "--collection", "with-pictures")
+    assert status == 0
+    assert "skipped, of a kind that is not read: 1 .png" in said
+    assert "1 of 2 documents are in with-pictures" in said
+
+
+@pytest.mark.parametrize(
+    "arguments", [("handbook", "--strict"), ("handbook/cat.png",), ("handbook", "handbook/cat.png")]
+)
+def test_ingest_fails_for_a_picture_that_was_asked_for(environment, tmp_path, arguments):
+    (tmp_path / "handbook").mkdir()
+    (tmp_path / "handbook" / "cat.png").write_bytes(PICTURE)
+    if arguments[-1] != "handbook/cat.png" or len(arguments) == 1:
+        (tmp_path / "handbook" / "cat.txt").write_text("The cat sleeps.")
+    status, said = run(*arguments, "--collection", "strict-pictures")
+    assert status == 1
+    assert "cat.png is a PNG image" in said
+
+
 def test_two_documents_of_one_name_are_refused_before_anything_is_read(environment, tmp_path):
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()

@@ -91,3 +91,31 @@ def test_a_folder_that_holds_something_else_is_left_alone(tmp_path):
     assert (folder / "letter.txt").read_text() == "Dear Sir"
     assert embedded_postgres.find(folder) is None
     assert not embedded_postgres.stop(folder)
+
+
+def command(*arguments):
+    done = subprocess.run(
+        [sys.executable, "-m", "embedstack.embedded_postgres", *arguments], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def test_command_lists_and_stops_what_programs_started(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    folder = tmp_path / "somebody's folder" / ".local" / "postgres"
+    try:
+        start_elsewhere(folder)
+        assert command("list") == [str(folder)]
+        assert command("stop") == [f"Stopped: {folder}"]
+        assert command("list") == command("stop") == []
+        assert command("stop", folder) == [f"Was not running: {folder}"]
+    finally:
+        embedded_postgres.stop(folder)
+
+
+@pytest.mark.parametrize("name", ["file", "file/below"])
+def test_folder_that_cannot_be_used_is_named(tmp_path, name):
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigurationError, match=rf"{name} cannot hold Postgres' data.*EMBEDSTACK_POSTGRES_DIR"):
+        embedded_postgres.start(tmp_path / name)

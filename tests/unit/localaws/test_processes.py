@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -79,3 +80,35 @@ def test_disk_full_is_recognised() -> None:
         full.write("x\n")
     assert is_disk_full(caught.value)
     assert not is_disk_full(PermissionError(1, os.strerror(1)))
+
+
+WATCHES_A_GROUP = """
+import subprocess, sys, time
+from embedstack.localaws.databases.lifeline import Lifeline
+
+script = "sleep 60 & echo $!; wait"
+leader = subprocess.Popen(["sh", "-c", script], stdout=subprocess.PIPE, text=True, start_new_session=True)
+child = leader.stdout.readline().strip()
+lifeline = Lifeline(leader.pid, signal="KILL", group=True)
+if sys.argv[1] == "release":
+    lifeline.release()
+print(leader.pid, child, flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("action", ["keep", "release"])
+def test_lifeline_ends_a_group_when_its_holder_is_killed(action: str) -> None:
+    holder = [sys.executable, "-c", WATCHES_A_GROUP, action]
+    with subprocess.Popen(holder, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        group = [ProcessIdentity.of(int(pid)) for pid in process.stdout.readline().split()]
+        process.kill()
+    identities = [identity for identity in group if identity is not None]
+    assert len(identities) == 2
+    deadline = time.monotonic() + (10 if action == "keep" else 0.5)
+    while any(identity.alive for identity in identities) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert [identity.alive for identity in identities] == [action == "release"] * 2
+    for identity in identities:
+        identity.terminate(grace=5)

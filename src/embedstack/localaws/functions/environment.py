@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from embedstack.localaws.databases.lifeline import Lifeline
 from embedstack.localaws.functions.process_memory import ProcessMemory, descendants
 from embedstack.localaws.functions.runtime_api import RuntimeApi
 
@@ -75,6 +76,8 @@ class ExecutionEnvironment:
             self.api.close()
             shutil.rmtree(self._scratch, ignore_errors=True)
             raise
+        # A function that is busy would not notice that the local AWS is gone.
+        self._lifeline = Lifeline(self._process.pid, signal="KILL", group=True)
         self._memory = ProcessMemory(self._process.pid)
         pids.add(self._process.pid)
         self._reader = threading.Thread(target=self._read, name=f"function-log-{self.pid}", daemon=True)
@@ -139,6 +142,7 @@ class ExecutionEnvironment:
         """End the process; returns when nothing of it is left."""
         self.kill()
         self._process.wait()
+        self._lifeline.release()
         self._reader.join(timeout=5)
         self.flush()
         self.api.close()
