@@ -5,6 +5,7 @@ processed, only memory, and that is bounded for all connections together: the ol
 first.
 """
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -27,6 +28,8 @@ _MAX_PIPELINED = 16
 # Chunks of one body, beside one for every 64 bytes of it: each costs as much time as many bytes do.
 _MAX_SMALL_CHUNKS = 16_384
 _CHUNK_BYTES = 64
+# Bodies from this size are reported when they are freed.
+_LARGE_BYTES = 1024 * 1024
 # How long a refused client's data is read and dropped. To close at once would reset the connection, and the client
 # could not read why it was refused.
 _LINGER_SECONDS = 5.0
@@ -76,6 +79,7 @@ class HttpState:
         self.limits = limits
         self._render_error = render_error
         self._freed = freed
+        self._sweep: asyncio.TimerHandle | None = None
         self._incomplete: dict[HttpConnection, int] = {}
         self._incomplete_bytes = 0
         self._unread: dict[HttpConnection, int] = {}
@@ -83,6 +87,8 @@ class HttpState:
     def begin_request(self, connection: "HttpConnection") -> None:
         """A request begins on a connection."""
         self._incomplete.setdefault(connection, 0)
+        if self._sweep is None:
+            self._sweep = connection.loop.call_later(self._sweep_seconds, self._time_out, connection.loop)
         if len(self._incomplete) > self.limits.incomplete_requests:
             self._refuse_oldest()
 
@@ -101,7 +107,8 @@ class HttpState:
         """A connection's request is complete, or has been given up."""
         size = self._incomplete.pop(connection, 0)
         self._incomplete_bytes -= size
-        self._freed(size)
+        if size >= _LARGE_BYTES:
+            self._freed(size)
 
     def begin_unread(self, connection: "HttpConnection") -> None:
         """A connection cannot take more of its response."""
@@ -113,13 +120,27 @@ class HttpState:
 
     def end_unread(self, connection: "HttpConnection") -> None:
         """A connection's response is read."""
-        self._freed(self._unread.pop(connection, 0))
+        if size := self._unread.pop(connection, 0):
+            self._freed(size)
 
     def render(self, error: RequestError) -> Answer:
         """The response to a refused request: the protocol's own where it knows the reason."""
         if error.error_type in ("overloaded", "payload_too_large"):
             return self._render_error(error)
         return Answer(orjson.dumps({"error": error.message, "error_type": error.error_type}), status=error.status)
+
+    @property
+    def _sweep_seconds(self) -> float:
+        return min(1.0, self.limits.head_seconds / 4, self.limits.body_seconds / 4)
+
+    def _time_out(self, loop: "asyncio.AbstractEventLoop") -> None:
+        """Refuse the requests whose time is up. One timer for all costs less than one for each request."""
+        self._sweep = None
+        now = loop.time()
+        for connection in [connection for connection in self._incomplete if connection.deadline <= now]:
+            connection.time_out()
+        if self._incomplete and self._sweep is None:
+            self._sweep = loop.call_later(self._sweep_seconds, self._time_out, loop)
 
     def _refuse_oldest(self, *, with_body: bool = False) -> None:
         oldest = next(connection for connection, size in self._incomplete.items() if size or not with_body)
@@ -130,7 +151,11 @@ class HttpState:
 
 
 class HttpConnection(HttpToolsProtocol):
-    """A connection; see the module."""
+    """A connection; see the module.
+
+    Attributes:
+        deadline: When the request that is being read must be complete, or its headers; by the event loop's clock.
+    """
 
     def __init__(self, *args: Any, state: HttpState, **options: Any) -> None:
         """Make a connection of a server.
@@ -143,7 +168,8 @@ class HttpConnection(HttpToolsProtocol):
         super().__init__(*args, **options)
         self._state = state
         self._limits = state.limits
-        self._deadline: asyncio.TimerHandle | None = None
+        self.deadline = math.inf
+        self._lingering: asyncio.TimerHandle | None = None
         self._write_deadline: asyncio.TimerHandle | None = None
         self._refusal: RequestError | None = None
         self._refused = False
@@ -162,8 +188,9 @@ class HttpConnection(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection has ended."""
-        self._end_request()
+        self._state.end_request(self)
         self._state.end_unread(self)
+        _cancel(self._lingering)
         _cancel(self._write_deadline)
         if self.cycle is not None:
             self.cycle.body = bytearray()  # the two refer to each other, and would keep it until they are collected
@@ -216,7 +243,7 @@ class HttpConnection(HttpToolsProtocol):
         super().on_headers_complete()
         if self.pipeline:
             self._flow.hold()
-        self._set_deadline(self._limits.body_seconds)
+        self.deadline = self.loop.time() + self._limits.body_seconds
         if self.expect_100_continue and self._active is None:
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         # Or it would be sent again when the application reads the body.
@@ -243,7 +270,7 @@ class HttpConnection(HttpToolsProtocol):
         self._since_progress = 0
         if self._refused:
             return
-        self._end_request()
+        self._state.end_request(self)
         super().on_message_complete()
         if self._complete_later is not None:
             cycle, app = self._complete_later
@@ -281,7 +308,7 @@ class HttpConnection(HttpToolsProtocol):
         if self._refused or self.transport.is_closing():
             return
         self._refused = True
-        self._end_request()
+        self._state.end_request(self)
         self.pipeline.clear()
         self._complete_later = None
         if self.cycle is not None and self.cycle is not self._active:
@@ -299,7 +326,18 @@ class HttpConnection(HttpToolsProtocol):
         ]
         self.transport.write(b"".join(head) + answer.body)
         self.transport.write_eof()
-        self._deadline = self.loop.call_later(_LINGER_SECONDS, self.transport.abort)
+        self._lingering = self.loop.call_later(_LINGER_SECONDS, self.transport.abort)
+
+    def time_out(self) -> None:
+        """The deadline has passed."""
+        seconds = self._limits.body_seconds if self._in_body else self._limits.head_seconds
+        if self._flow.held:  # it is not read now
+            self.deadline = self.loop.time() + seconds
+        elif self._since_progress or self._in_body:
+            self.refuse(RequestError(408, "request_timeout", f"The request was not complete after {seconds:g} s."))
+        else:
+            self._state.end_request(self)
+            self.transport.close()
 
     @property
     def _flow(self) -> "_Flow":
@@ -341,24 +379,8 @@ class HttpConnection(HttpToolsProtocol):
         raise error
 
     def _begin_request(self) -> None:
-        self._set_deadline(self._limits.head_seconds)
+        self.deadline = self.loop.time() + self._limits.head_seconds
         self._state.begin_request(self)
-
-    def _end_request(self) -> None:
-        _cancel(self._deadline)
-        self._state.end_request(self)
-
-    def _set_deadline(self, seconds: float) -> None:
-        _cancel(self._deadline)
-        self._deadline = self.loop.call_later(seconds, self._time_out, seconds)
-
-    def _time_out(self, seconds: float) -> None:
-        if self._flow.held:  # it is not read now
-            self._set_deadline(seconds)
-        elif self._since_progress or self._in_body:
-            self.refuse(RequestError(408, "request_timeout", f"The request was not complete after {seconds:g} s."))
-        else:
-            self.transport.close()
 
 
 class _Flow(FlowControl):

@@ -6,7 +6,7 @@ Text Embeddings Inference's ``/embed``, so that a client of either is a client o
 
 import asyncio
 import base64
-import contextlib
+import functools
 import io
 import reprlib
 from dataclasses import dataclass, replace
@@ -132,10 +132,11 @@ class EmbedProtocol:
                 number_bytes = _NPY_NUMBER_BYTES if media_type == NPY else _number_bytes(request)
                 _check_response_size(numbers * number_bytes)
                 size = (numbers + _most_token_numbers(encoder, request)) * number_bytes
-                async with self._large if size > _LARGE_RESPONSE_BYTES else contextlib.nullcontext():
-                    if plain:
-                        return await _embed(encoder, request, media_type)
-                    return await _embed_outputs(encoder, request)
+                respond = functools.partial(_embed, media_type=media_type) if plain else _embed_outputs
+                if size <= _LARGE_RESPONSE_BYTES:
+                    return await respond(encoder, request)
+                async with self._large:
+                    return await respond(encoder, request)
 
     def render_error(self, error: RequestError) -> Answer:
         """``{"error", "error_type", "index"?}``."""

@@ -199,7 +199,8 @@ class ModelServer:
             body = await _read_body(receive, self._protocol.payload_limit)
             size = len(body)
             self._pending_bytes += size
-            invocation = Invocation(body, _header(scope, b"accept"), _header(scope, b"content-type"))
+            headers = _headers(scope)
+            invocation = Invocation(body, headers.get(b"accept"), headers.get(b"content-type"))
             return await _unless_disconnected(self._protocol.answer(self._encoder, invocation), receive)
         except EmbedStackError as error:
             raise RequestError.from_error(error) from error
@@ -306,7 +307,10 @@ def _retry_after(seconds: int | None) -> "Headers":
     return () if seconds is None else ((b"retry-after", str(seconds).encode()),)
 
 
-def _header(scope: "Scope", name: bytes) -> str | None:
-    """A header's value; the values of several in one, as RFC 9110 has it."""
-    values = [value.decode("latin-1") for key, value in scope["headers"] if key == name]
-    return ", ".join(values) if values else None
+def _headers(scope: "Scope") -> dict[bytes, str]:
+    """Headers by name; the values of several of one name are joined, as RFC 9110 has it."""
+    headers: dict[bytes, str] = {}
+    for name, value in scope["headers"]:
+        text = value.decode("latin-1")
+        headers[name] = f"{headers[name]}, {text}" if name in headers else text
+    return headers
