@@ -22,7 +22,7 @@ def package(tmp_path):
     names = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
     Manifest(
         folder=folder, model_id="example/tiny", revision="c" * 40, dimensions=HIDDEN, max_tokens=POSITIONS,
-        pooling="mean", normalize=True, prompts={}, precision="fp32",
+        pooling="mean", normalize=True, prompts={"query": "the "}, precision="fp32",
         sha256={name: file_sha256(folder / name) for name in names},
     ).write()  # fmt: skip
     return folder
