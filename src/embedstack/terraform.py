@@ -1,4 +1,8 @@
-"""Driving Terraform from Python, and finding its AWS provider where the registry cannot be reached."""
+"""Driving Terraform from Python, and finding its AWS provider where the registry cannot be reached.
+
+python-terraform builds the command lines. The commands are run here, since it cannot pass an interrupt on to Terraform,
+and its ``apply`` and ``destroy`` are those of 2019.
+"""
 
 import contextlib
 import fcntl
@@ -18,6 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from python_terraform import IsFlagged, Terraform
+
 from embedstack.errors import ConfigurationError, EmbedStackError
 
 __all__ = ["Plan", "TerraformFailed", "TerraformRoot", "plugin_dir"]
@@ -28,7 +34,7 @@ _INSTALL = "https://developer.hashicorp.com/terraform/install"
 _NO_CHANGES = 0
 _CHANGES = 2
 #: How long a command waits for another one that holds the state, as from another machine.
-_LOCK_TIMEOUT = "-lock-timeout=60s"
+_LOCK_TIMEOUT = "60s"
 #: How long an interrupted command may take to finish what it is doing and to save the state.
 _INTERRUPT_SECONDS = 300
 _LOCK_POLL_SECONDS = 0.1
@@ -75,6 +81,8 @@ class TerraformRoot:
             var_file: Its variables; Terraform's own defaults (``terraform.tfvars``) otherwise.
         """
         self.folder = folder.resolve()
+        # A name that does not exist, since it reads the state file at once and fails where another command writes it.
+        self._terraform = Terraform(working_dir=str(self.folder), state="not-read-here.tfstate")
         self._var_file = var_file.resolve() if var_file else None
         # Inherited by Terraform, so that the lock holds until it ends, even if this process is killed before.
         self._lock: tuple[int, ...] = ()
@@ -85,7 +93,7 @@ class TerraformRoot:
         Raises:
             ConfigurationError: It is missing, older than the root module requires, or not Terraform.
         """
-        document = self._json("version", "-json")
+        document = self._json("version")
         installed = document.get("terraform_version")
         if not isinstance(installed, str):
             raise ConfigurationError(_not_terraform())
@@ -134,9 +142,9 @@ class TerraformRoot:
         sources = [None, mirror] if mirror is None or _registry_answers() else [mirror, None]
         failure: TerraformFailed | None = None
         for source in dict.fromkeys(sources):
-            options = [*(["-reconfigure"] if reconfigure else []), *([f"-plugin-dir={source}"] if source else [])]
+            options: dict[str, Any] = {"reconfigure": IsFlagged if reconfigure else None, "plugin_dir": source}
             try:
-                self._run("init", "-input=false", "-no-color", *options)
+                self._run("init", input=False, no_color=IsFlagged, **options)
             except TerraformFailed as error:
                 if "query available provider packages" not in str(error) and "Failed to install" not in str(error):
                     raise
@@ -153,11 +161,10 @@ class TerraformRoot:
         """
         output = self._run(
             "plan",
-            f"-out={file.resolve()}",
-            "-detailed-exitcode",
-            _LOCK_TIMEOUT,
-            *self._options(),
+            out=file.resolve(),
+            detailed_exitcode=IsFlagged,
             success=(_NO_CHANGES, _CHANGES),
+            **self._options(),
         )
         return Plan(file, self._returncode == _CHANGES, output)
 
@@ -171,8 +178,14 @@ class TerraformRoot:
         Raises:
             TerraformFailed: AWS refused a change; what was done until then is in the state.
         """
-        options = ("-input=false", _LOCK_TIMEOUT, *_no_color())
-        return self._run("apply", *options, str(plan.file.resolve()), show=show_progress)
+        return self._run(
+            "apply",
+            str(plan.file.resolve()),
+            show=show_progress,
+            input=False,
+            lock_timeout=_LOCK_TIMEOUT,
+            no_color=_no_color(),
+        )
 
     def adopt(self, plan: Plan) -> list[str]:
         """Import into the state what a plan would create but what is there already, as after a killed apply.
@@ -183,14 +196,14 @@ class TerraformRoot:
         Raises:
             TerraformFailed: The plan cannot be read.
         """
-        document = self._json("show", "-json", str(plan.file.resolve()))
+        document = self._json("show", str(plan.file.resolve()))
         account_id = _account_id(document)
         adopted = []
         for change in document.get("resource_changes", []):
             import_id = _import_id(change["type"], {"account_id": account_id, **(change["change"]["after"] or {})})
             if change["change"]["actions"] == ["create"] and import_id:
                 with contextlib.suppress(TerraformFailed):  # it is not there, so the next apply will create it
-                    self._run("import", _LOCK_TIMEOUT, *self._options(), change["address"], import_id)
+                    self._run("import", change["address"], import_id, **self._options())
                     adopted.append(change["address"])
         return adopted
 
@@ -200,11 +213,11 @@ class TerraformRoot:
         Raises:
             TerraformFailed: AWS refused a change.
         """
-        self._run("apply", "-destroy", "-auto-approve", _LOCK_TIMEOUT, *_no_color(), *self._options(), show=True)
+        self._run("apply -destroy", show=True, auto_approve=IsFlagged, no_color=_no_color(), **self._options())
 
     def resources(self) -> list[str]:
         """Addresses of the resources in the state, without data sources."""
-        addresses = self._run("state", "list").splitlines() if self._has_state() else []
+        addresses = self._run("state list").splitlines() if self._has_state() else []
         return [address for address in addresses if not re.search(r"(^|\.)data\.", address)]
 
     def outputs(self) -> dict[str, Any]:
@@ -213,12 +226,12 @@ class TerraformRoot:
         Raises:
             TerraformFailed: The state cannot be read.
         """
-        document = self._json("output", "-json")
+        document = self._json("output")
         return {name: output["value"] for name, output in document.items()}
 
     def workspace(self) -> str:
         """The workspace whose state the commands use: TF_WORKSPACE, else the selected one, else ``default``."""
-        return self._run("workspace", "show")
+        return self._run("workspace show")
 
     def backend(self) -> str | None:
         """The kind of backend that the configuration names for its state; None for Terraform's own file."""
@@ -230,13 +243,13 @@ class TerraformRoot:
 
     def _has_state(self) -> bool:
         # `state list` fails where there is no state yet; `state pull` prints nothing.
-        return bool(self._run("state", "pull"))
+        return bool(self._run("state pull"))
 
-    def _options(self) -> list[str]:
-        return ["-input=false", *([f"-var-file={self._var_file}"] if self._var_file else [])]
+    def _options(self) -> dict[str, Any]:
+        return {"input": False, "lock_timeout": _LOCK_TIMEOUT, "var_file": self._var_file}
 
-    def _json(self, *arguments: str) -> dict[str, Any]:
-        output = self._run(*arguments)
+    def _json(self, command: str, *arguments: str) -> dict[str, Any]:
+        output = self._run(command, *arguments, json=IsFlagged)
         try:
             document = json.loads(output)
         except ValueError:
@@ -245,14 +258,17 @@ class TerraformRoot:
             raise ConfigurationError(_not_terraform())
         return document
 
-    def _run(self, *arguments: str, success: tuple[int, ...] = (0,), show: bool = False) -> str:
+    def _run(
+        self, command: str, *arguments: str, success: tuple[int, ...] = (0,), show: bool = False, **options: Any
+    ) -> str:
         """Run a command; what it printed, or nothing if it is shown."""
         pipe = None if show else subprocess.PIPE
         try:
             # In a session of its own: Ctrl-C at a terminal reaches this process alone, which passes it on once. At a
             # second signal Terraform would stop without saving its state.
             process = subprocess.Popen(
-                ["terraform", *arguments], cwd=self.folder, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe,
+                self._terraform.generate_cmd_string(command, *arguments, **options),
+                cwd=self.folder, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe,
                 text=True, encoding="utf-8", errors="replace", start_new_session=True, pass_fds=self._lock,
             )  # fmt: skip
         except FileNotFoundError:
@@ -268,7 +284,7 @@ class TerraformRoot:
             raise
         self._returncode = process.returncode
         if self._returncode not in success:
-            raise TerraformFailed(_failure(arguments, self.folder, None if show else _plain(errors or output)))
+            raise TerraformFailed(_failure(command, self.folder, None if show else _plain(errors or output)))
         return _plain(output or "")
 
 
@@ -280,17 +296,17 @@ def _interrupt(process: "subprocess.Popen[str]") -> None:
         process.communicate(timeout=_INTERRUPT_SECONDS)
 
 
-def _failure(arguments: tuple[str, ...], folder: Path, text: str | None) -> str:
-    command = f"`terraform {arguments[0]}` in {folder}"
+def _failure(command: str, folder: Path, text: str | None) -> str:
+    failed = f"`terraform {command.split(maxsplit=1)[0]}` in {folder} failed"
     if text is None:
-        return f"{command} failed; Terraform's message is above."
+        return f"{failed}; Terraform's message is above."
     if "Error acquiring the state lock" in text:
         return (
-            f"{command} failed: the state is locked by another Terraform command, or by one that was killed. Wait "
+            f"{failed}: the state is locked by another Terraform command, or by one that was killed. Wait "
             f"until the other one has ended; if none runs, `terraform -chdir={folder} force-unlock ID` with the ID "
             f"below.\n{text}"
         )
-    return f"{command} failed:\n{text}"
+    return f"{failed}:\n{text}"
 
 
 def _not_terraform() -> str:
@@ -390,9 +406,9 @@ def _registry_answers() -> bool:
         return False
 
 
-def _no_color() -> list[str]:
+def _no_color() -> Any:
     """The flag against colours where a log and not a person reads what Terraform prints."""
-    return [] if sys.stdout.isatty() else ["-no-color"]
+    return None if sys.stdout.isatty() else IsFlagged
 
 
 def _numbers(version: str) -> tuple[int, ...]:

@@ -162,7 +162,7 @@ def test_mirror_is_used_where_the_registry_does_not_give_the_provider(root, tmp_
 def test_state_that_is_locked_says_what_to_do(root, monkeypatch):
     driver = TerraformRoot(root)
     driver.init()
-    monkeypatch.setattr(terraform, "_LOCK_TIMEOUT", "-lock-timeout=0s")
+    monkeypatch.setattr(terraform, "_LOCK_TIMEOUT", "0s")
     plan = driver.plan(root / "plan")
     (root / "terraform.tfstate").touch()
     with (root / "terraform.tfstate").open("r+") as state:

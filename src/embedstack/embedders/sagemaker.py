@@ -1,6 +1,5 @@
 """A SageMaker endpoint as an :class:`Embedder`."""
 
-import threading
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ from embedstack.embedders.sagemaker_format import ResponseFormat
 from embedstack.embedders.sagemaker_identity import served_models
 from embedstack.embedders.sagemaker_requests import ENVELOPE_BYTES, json_bytes, request_body, text_bytes
 from embedstack.errors import EmbedStackError
+from embedstack.forks import Lock
 from embedstack.http_responses import parse_json, read_body
 from embedstack.models import ModelIdentity
 from embedstack.settings import Settings, load_settings
@@ -105,7 +105,7 @@ class SageMakerEmbedder(Embedder):
         # A HuggingFace container fails when it is asked for an array.
         self._format = ResponseFormat(arrays=client_pooling is None)
         self._is_verified = False
-        self._verifying = threading.Lock()
+        self._verifying = Lock()
 
     envelope_bytes = ENVELOPE_BYTES
 
