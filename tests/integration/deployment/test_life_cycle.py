@@ -94,6 +94,7 @@ def test_apply_change_under_load_destroy(stack):
     assert environment["LOG_LEVEL"] == "debug"
     assert _tags(stack, resized["EndpointArn"]) == {
         "CostCenter": "search", "Environment": "local", "ManagedBy": "terraform", "Project": "alex",
+        "embedstack:model-id": MINILM,
     }  # fmt: skip
     assert stack.is_up_to_date(root)
 
