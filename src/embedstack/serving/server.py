@@ -5,6 +5,7 @@ import contextlib
 import ctypes
 import dataclasses
 import functools
+import gc
 import logging
 import os
 import signal
@@ -80,6 +81,8 @@ class ModelServer:
             EmbedStackError: The model cannot be served.
         """
         self._encoder = self._load()
+        # What a model consists of is there for good: looking through it for garbage would hold up requests.
+        gc.freeze()
 
     def run(self, listener: socket.socket, keep_alive: int = 75, limits: HttpLimits | None = None) -> int:
         """Serve on a bound socket until SIGTERM or SIGINT, then let requests in flight finish.
@@ -231,6 +234,7 @@ def _limit_heaps() -> None:
 
 def _trim_heaps() -> None:
     """Give freed memory back to the system, where the C library is glibc."""
+    gc.collect()  # a connection and its requests refer to each other
     if sys.platform == "linux" and hasattr(library := ctypes.CDLL(None), "malloc_trim"):
         library.malloc_trim(0)
 
