@@ -47,9 +47,11 @@ _NOT_LOADED = {".a", ".c", ".h", ".pxd", ".pyi", ".pyx", ".pyc"}
 _TESTS = {"tests", "testing", "_examples", "examples"}
 # numpy.testing is part of its public face, and psycopg's and pydantic's have none of these names.
 _NEEDED_TESTS = ("numpy/testing/",)
+# Nothing that the functions do imports these (the backend "fake", which draws its vectors, is for tests).
 _NOT_LOADED_FOLDERS = (
-    "aws_lambda_powertools/event_handler/openapi/swagger_ui/",
-    "boto3/data/", "numpy/distutils/", "numpy/f2py/", "numpy/testing/tests/",
+    "aws_lambda_powertools/event_handler/",
+    "boto3/data/", "dateutil/zoneinfo/", "numpy/distutils/", "numpy/f2py/", "numpy/fft/", "numpy/ma/",
+    "numpy/polynomial/", "numpy/random/", "numpy/testing/tests/", "pydantic/v1/",
 )  # fmt: skip
 # Extension modules for numpy's own tests.
 _TEST_MODULE = re.compile(r"numpy/_core/(_simd|_\w+_tests)\.")

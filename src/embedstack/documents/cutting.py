@@ -29,7 +29,8 @@ _BOUNDARIES = tuple(
         re.compile,
         (
             r"\n(?=[^\S\n]*\n)",  # paragraph
-            r"[.!?…]+[\"'”’»)\]]*(?=\s)|[。！？｡]+[」』”’）]*",  # sentence
+            # One mark: with a run of them, a search would read the run again from each of its marks.
+            r"[.!?…][\"'”’»)\]]*+(?=\s)|[。！？｡]+[」』”’）]*",  # sentence
             r"\n",  # line
             r"[;:,](?=\s)|[，、；：]",  # clause
             r"\s",  # word
@@ -106,12 +107,14 @@ class _Window:
         if at == 0:
             return cut
         first = bisect_right(self.costs, self.costs[at - 1] - tokens)
-        low = self.starts[first] if first < at else cut
+        start = self.starts[first] if first < at else cut
+        # The first token may be far longer than all that is to be repeated.
+        low = max(start, cut - tokens * _CHARACTERS_PER_TOKEN)
         for boundary in (_SENTENCE, _WORD):
             match = boundary.search(self.text, max(low - 1, self.start), cut)
             if match and match.end() < cut:
                 return match.end()
-        return low
+        return start if start == low else cut
 
 
 class Cutter:

@@ -62,14 +62,17 @@ class LateEmbedding:
         room = self._most - self._tokens.count(self._prompt)
         before: deque[tuple[Chunk, int]] = deque()
         fresh: list[tuple[Chunk, int]] = []
+        taken = 0  # tokens of both
         for chunk in chunks:
             # One more, for what stands between two chunks.
             size = self._tokens.count(chunk.text) - self._tokens.special + 1
-            if fresh and _sum(before) + _sum(fresh) + size > room:
+            if fresh and taken + size > room:
                 yield from self._windows([one for one, _ in before], [one for one, _ in fresh])
                 before = _last([*before, *fresh], max(int(room * _REPEATED), fresh[-1][1]), room - size)
                 fresh = []
+                taken = sum(kept for _, kept in before)
             fresh.append((chunk, size))
+            taken += size
         if fresh:
             yield from self._windows([one for one, _ in before], [one for one, _ in fresh])
 
@@ -90,7 +93,8 @@ class LateEmbedding:
         text, spans = _join([*before, *fresh])
         if self._tokens.count(self._prompt + text) > self._most:
             if before:
-                yield from self._windows(before[1:], fresh)
+                # By halves: each attempt tokenizes the window again.
+                yield from self._windows(before[(len(before) + 1) // 2 :], fresh)
                 return
             if len(fresh) > 1:
                 middle = len(fresh) // 2
@@ -132,7 +136,3 @@ def _last(chunks: Sequence[tuple[Chunk, int]], wanted: int, room: int) -> deque[
             break
         kept.appendleft((chunk, size))
     return kept
-
-
-def _sum(chunks: Iterable[tuple[Chunk, int]]) -> int:
-    return sum(size for _, size in chunks)

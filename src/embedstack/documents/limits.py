@@ -22,7 +22,9 @@ class ReadLimits:
         max_pages: Pages of a PDF.
         max_rows: Rows of a table or a JSON Lines file.
         max_inflated_bytes: Bytes that the parts of a docx file inflate to.
-        max_seconds: Time that the reading may take.
+        max_seconds: Seconds that reading any document may take; see :meth:`seconds_for`.
+        base_seconds: Seconds that reading a small document may take.
+        seconds_per_mib: Seconds more for each MiB of the file.
         max_memory_bytes: Address space of the process that reads, its libraries included (on Linux).
     """
 
@@ -31,8 +33,14 @@ class ReadLimits:
     max_pages: int = 5_000
     max_rows: int = 200_000
     max_inflated_bytes: int = 256 * _MIB
-    max_seconds: float = 60.0
+    max_seconds: float = 300.0
+    base_seconds: float = 30.0
+    seconds_per_mib: float = 5.0
     max_memory_bytes: int = 768 * _MIB
+
+    def seconds_for(self, size: int) -> float:
+        """Seconds that reading a file of so many bytes may take: a large one needs more, a small one must not."""
+        return min(self.max_seconds, self.base_seconds + self.seconds_per_mib * size / _MIB)
 
 
 def shown(source: str) -> str:

@@ -83,6 +83,24 @@ class TestMarkdown:
         assert document.title == "My notes"
         assert [section.text for section in document.sections] == ["# A\n\ntext"]
 
+    def test_front_matter_may_be_long(self):
+        fields = "".join(f"field{number}: value of it\n" for number in range(2_500))
+        document = read_bytes(f"---\n{fields}title:  A 'title'  \n---\ntext\n".encode(), "a.md")
+        assert document.title == "A 'title"
+        assert [section.text for section in document.sections] == ["text"]
+
+    @pytest.mark.parametrize("front", ["---\na: b\n", "---\n---\n", "---\n- a\n---\n", "++\na: b\n++\n"])
+    def test_what_is_no_front_matter_is_text(self, front):
+        assert "".join(texts(f"{front}words\n", "a.md")).split() == [*front.split(), "words"]
+
+    def test_headings_with_references_tags_and_several_lines(self):
+        found = sections("   # A [b][c] ![d](e) `f` <i>g</i>\n\nx\n\ny\nz\n===\n\n[c]: /url\n", "a.md")
+        assert [section.headings for section in found] == [("A [b][c] d f <i>g</i>",), ("y z",)]
+        assert [section.text for section in found] == [
+            "   # A [b][c] ![d](e) `f` <i>g</i>\n\nx",
+            "y\nz\n===\n\n[c]: /url",
+        ]
+
     def test_a_rule_at_the_start_is_no_front_matter(self):
         assert texts("---\n\ntext: this\n\n---\n\nmore\n", "a.md") == ["---\n\ntext: this\n\n---\n\nmore"]
 
@@ -137,6 +155,80 @@ class TestWebPage:
         page = '<?xml version="1.0"?><html><body><p><![CDATA[a < b]]></p><![if IE]><p>c</p><![endif]></body></html>'
         assert texts(page, "a.xhtml") == ["a < b\n\nc"]
 
+    @pytest.mark.parametrize(
+        ("page", "expected"),
+        [
+            # CDATA sections
+            ("<p>a <![CDATA[b < c > d]]> e</p>", "a b < c > d e"),
+            ("<p><![CDATA[a]]><![CDATA[b]]><b><![CDATA[<i>]]></b></p>", "ab<i>"),
+            ("<p><![CDATA[a]]]]></p>b", "a]]\n\nb"),
+            ("<p><![CDATA[&lt;]]></p>", "&lt;"),
+            ("<p><![CDATA[a <b>c</b>", "a c"),
+            ("<p><![CDATA[a", "a"),
+            ("<p><![CDATA[<script>]]>a</p>", "<script>a"),
+            ("<script>//<![CDATA[\na > b //]]></script>text", "text"),
+            ("<!-- <![CDATA[ a --> b <![CDATA[c]]>", "b c"),
+            ("<!--[CDATA[ a -->b", "b"),
+            ('<p title="<![CDATA[">a</p>', "a"),
+            ("<svg><![CDATA[a]]></svg>b", "b"),
+            # elements that close themselves, as in XHTML
+            ('<script src="a"/><p>a</p>', "a"),
+            ("<title/><p>a</p>", "a"),
+            ("<textarea/><p>a</p>", "a"),
+            ("<iframe/><style/><nav/><p>a</p>", "a"),
+            # scripts, styles and their odd ends
+            ("<script>a</script/>b", "b"),
+            ("<script>a</script x='>'>b", "b"),
+            ("<SCRIPT>a</sCript\n>b", "b"),
+            ("<script>if (a </b) '<p>'</script>c", "c"),
+            ("<script><!-- a </script> b", "b"),
+            ("<style>a { content: '</p>' }</style>b", "b"),
+            ("a<script>b", "a"),
+            # comments, processing instructions and declarations
+            ("<!-->a<!--->b<!--c--!>d<!--e-- >f-->g", "abdg"),
+            ("<!--[if IE]>a<![endif]-->b<!--[if !IE]><!-->c<!--<![endif]-->", "bc"),
+            ("<?php a ?>b<!ELEMENT c>d</ e>f</>g", "bdfg"),
+            # elements whose tags are text, and those whose end is missing
+            ("<textarea><b>a</b></textarea>", "<b>a</b>"),
+            ("<xmp><b>a\n  b</b></xmp>", "<b>a\n  b</b>"),
+            ("<plaintext>a\n <b>", "a\n <b>"),
+            ("<title>a<p>b</p>", "a\n\nb"),
+            ("<textarea>a<p>b</p>", "a\n\nb"),
+            ("<noscript>a</noscript>b<noscript>c <i>d</i>", "abc d"),
+            ("<frameset><frame><noframes><p>a</p></noframes>", "a"),
+            ("<template>a</template><template shadowrootmode=open>b</template>", "b"),
+            # tags that never end
+            ('<a href="x>a</a><p>b', "a\n\nb"),
+            ("a <b unfinished", "a <b unfinished"),
+            ("a < b, a <3, 1<2", "a < b, a <3, 1<2"),
+            # entities, tables, hidden and nested elements
+            ("&copy &notit; &amp;lt; &#8364; &bogus; AT&T", "© ¬it; &lt; € &bogus; AT&T"),
+            ("<table><tr><td>a<td>b<tr><td>c</table>", "a | b\nc"),
+            ("&#0000000000065; &#x41; &#99999999999; &#128;", "A A \ufffd €"),
+            (f"&#{'1' * 5000};a &#{'0' * 5000}65;", "\ufffda A"),
+            ("a</\u00e9>b</ >c", "abc"),
+            ("<a href=x/>b</a> <script src=a/>c</script>d", "b d"),
+            ("<script><!-- '<script>a</script>' --> b</script>c", "c"),
+            ("<script><!-- <script> </script> a", "a"),
+            ("<p hidden>a</p><b><p>b</b>c</p>", "a\n\nbc"),
+            ("<svg><title>a</title></svg><math><mi>b</mi></math>", "b"),
+        ],
+    )
+    def test_text_of_odd_markup(self, page, expected):
+        document = read_bytes(page.encode(), "a.xhtml")
+        texts = [section.text for section in document.sections]
+        title = document.title if document.title and document.title not in texts else None
+        assert "\n\n".join(filter(None, [title, *texts])) == expected
+
+    def test_a_title_with_tags_or_character_data(self):
+        assert read_bytes(b"<title>A &amp; <b></title><p>x", "a.html").title == "A & <b>"
+        assert read_bytes(b"<title><![CDATA[A & B]]></title><p>x", "a.xhtml").title == "A & B"
+
+    def test_a_comment_that_is_never_closed_is_noted(self):
+        document = read_bytes(b"<p>a</p><!-- b <p>c</p>", "a.html")
+        assert [section.text for section in document.sections] == ["a"]
+        assert document.notes == ("A comment that is never closed hides the end of the page.",)
+
     def test_a_page_that_has_a_title_alone_is_its_title(self):
         assert texts("<title>Moved</title>", "a.html") == ["Moved"]
 
@@ -158,6 +250,14 @@ class TestPdf:
             make_pdf("(cid:12)(cid:9)(cid:44)".replace("(", "\\(").replace(")", "\\)"), "text"), "a.pdf"
         )
         assert [section.page for section in document.sections] == [2]
+
+    def test_a_word_hyphenated_at_the_end_of_a_line_is_joined(self):
+        lines = ["This line of a paragraph ends with an inter-", "national word, and this one with an S-", "Plus sign."]
+        drawn = b" ".join(b"(%s) Tj T*" % line.encode() for line in lines)
+        content = make_pdf("", extra=b"BT /F1 12 Tf 14 TL 72 720 Td %s ET" % drawn)
+        assert texts(content, "a.pdf") == [
+            "This line of a paragraph ends with an international word, and this one with an S-Plus sign."
+        ]
 
     def test_there_is_a_limit_of_pages(self):
         with pytest.raises(DocumentRefused, match="more than 2 pages") as refused:
@@ -198,6 +298,12 @@ class TestWord:
         inner = f"<w:tbl>{row(paragraph('x'), paragraph('y'))}</w:tbl>"
         body = f"<w:tbl>{row(paragraph('a'), paragraph('b') + paragraph('c'))}{row(inner, paragraph('d'))}</w:tbl>"
         assert texts(make_docx(body), "a.docx") == ["a | b c\nx | y | d"]
+
+    def test_cells_without_text_and_rows_without_cells(self):
+        cell = "<w:tc>%s</w:tc>"
+        rows = [cell % "" + cell % paragraph("a") + cell % "", cell % "" * 3, paragraph("b")]
+        body = "".join(f"<w:tr>{row}</w:tr>" for row in rows) + cell % paragraph("c") + paragraph("d")
+        assert texts(make_docx(body), "a.docx") == [" | a |\nb\n\nc\n\nd"]
 
     def test_deleted_text_field_codes_and_fallbacks_are_left_out(self):
         body = (

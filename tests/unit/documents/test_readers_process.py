@@ -5,22 +5,24 @@ import os
 import select
 import subprocess
 import sys
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO, cast
 
 import pytest
 from botocore.response import StreamingBody
+from reader_scaling import pdf_of_pages
 
 from embedstack.documents import ReadLimits, Section, read_document
 from embedstack.documents.limits import Allowance
 from embedstack.documents.readers import isolated, process as reader_process
 from embedstack.documents.readers.process import ProcessLost, ReaderProcess
 from embedstack.errors import ConfigurationError, DocumentRefused
-from tests.document_files import make_docx, make_pdf, paragraph
+from tests.document_files import join_pdf, make_docx, make_pdf, make_stream, paragraph
 
-# An element that Python's parser looks for the end of again and again; and lists that take 20 times their bytes.
-SLOW_PAGE = b"<p " * 300_000
+# Very many sections; and lists that take 20 times their bytes.
+SLOW_TEXT = b"# a\n" * 500_000
 WIDE_ROW = b"[" + b"[]," * 2_000_000 + b"[]]"
 
 linux = pytest.mark.skipif(
@@ -114,9 +116,40 @@ def test_a_refusal_arrives_whole_and_the_process_goes_on():
 
 def test_time_is_limited():
     with pytest.raises(DocumentRefused, match=r"took longer than 0\.5 s") as refused:
-        read(SLOW_PAGE, "a.html", max_seconds=0.5)
+        read(SLOW_TEXT, "a.md", max_seconds=0.5)
     assert refused.value.reason == "too_complex"
     assert not isolated._idle._processes
+    assert read(b"x", "a.txt")
+
+
+def test_time_grows_with_the_size_up_to_a_limit():
+    limits = ReadLimits()
+    assert limits.seconds_for(0) == limits.base_seconds
+    assert limits.seconds_for(8 * 2**20) == limits.base_seconds + 8 * limits.seconds_per_mib
+    assert limits.seconds_for(limits.max_bytes) == limits.max_seconds
+    assert ReadLimits(max_seconds=10).seconds_for(0) == 10
+
+
+@linux
+def test_a_manual_of_2400_pages_is_read_in_little_memory():
+    sections = read(pdf_of_pages(2400), "manual.pdf", max_memory_bytes=256 * 2**20)
+    assert [section.page for section in sections] == list(range(1, 2401))
+    assert all(section.text.endswith(f"page {section.page} of 2400.") for section in sections)
+
+
+@linux
+def test_a_pdf_that_inflates_without_end_is_refused():
+    bomb = zlib.compress(zlib.compress(b"[(" * 50_000_000, 9), 9)
+    page = b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 9 9] /Contents 4 0 R >>"
+    content = join_pdf([
+        b"<< /Type /Catalog /Pages 2 0 R >>", b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>", page,
+        make_stream(bomb, b"/Filter [/FlateDecode /FlateDecode]"),
+    ])  # fmt: skip
+    # Also by a process that has read something before, which is not to blame for its end.
+    assert read(b"x", "a.txt")
+    with pytest.raises(DocumentRefused) as refused:
+        read(content, "a.pdf", max_memory_bytes=200 * 2**20)
+    assert refused.value.reason == "too_complex"
     assert read(b"x", "a.txt")
 
 

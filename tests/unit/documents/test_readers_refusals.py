@@ -1,10 +1,8 @@
 """What is not read, why, and in which words: content that a person may well upload, and such as is meant to harm."""
 
 import io
-import subprocess
 import sys
 import zipfile
-import zlib
 
 import pytest
 from pypdf import PdfWriter
@@ -14,7 +12,7 @@ from embedstack.documents.limits import shown
 from embedstack.documents.readers.media_types import SUFFIXES
 from embedstack.documents.readers.reading import read_bytes
 from embedstack.errors import ConfigurationError, DocumentRefused, InputError
-from tests.document_files import join_pdf, make_docx, make_pdf, make_stream, make_zip, paragraph
+from tests.document_files import join_pdf, make_docx, make_pdf, make_zip, paragraph
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(100)
 OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600)
@@ -81,6 +79,10 @@ def test_a_docx_is_one_whatever_it_is_called():
     ("content", "media_type"),
     [
         (b"<!DOCTYPE html><p>x", "text/html"),
+        (b"\xef\xbb\xbf <!-- a --><!-- b -->\n<html><p>x", "text/html"),
+        (b'<?xml version="1.0"?><!DOCTYPE html><p>x', "text/html"),
+        (b"<!-- <html> --> words", "text/plain"),
+        (b"<!-- <html>", "text/plain"),
         (b"just words", "text/plain"),
         (b"\n" + make_pdf("hello"), "application/pdf"),
     ],
@@ -175,22 +177,9 @@ class TestPdfWithPasswords:
         error = refusal(self.encrypt("secret", algorithm), "a.pdf")
         assert (error.reason, "password" in str(error)) == ("encrypted", True)
 
-    def test_without_cryptography_aes_is_refused_with_the_remedy(self):
-        program = """
-import sys
-sys.modules["cryptography"] = sys.modules["Crypto"] = None  # as where they are not installed
-from embedstack.documents.readers.reading import read_bytes
-from embedstack.errors import DocumentRefused
-try:
-    read_bytes(sys.stdin.buffer.read(), "a.pdf")
-except DocumentRefused as refused:
-    print(refused.reason, refused)
-"""
-        answer = subprocess.run(
-            [sys.executable, "-c", program], input=self.encrypt("", "AES-256"), capture_output=True, check=True
-        ).stdout.decode()
-        assert answer.startswith("encrypted a.pdf")
-        assert "save it without protection, as `qpdf --decrypt` does" in answer
+    def test_a_damaged_file_after_it_is_damaged(self):
+        assert refusal(self.encrypt("secret", "AES-256"), "a.pdf").reason == "encrypted"
+        assert refusal(join_pdf([b"<< /Type /Catalog >>"]), "a.pdf").reason == "corrupt"
 
 
 class TestPdfThatHarms:
@@ -207,19 +196,6 @@ class TestPdfThatHarms:
     def test_loops_and_depth(self, objects):
         assert refusal(join_pdf(objects), "a.pdf").reason in ("corrupt", "empty", "too_complex")
 
-    def test_a_stream_that_inflates_without_end(self):
-        bomb = zlib.compress(zlib.compress(b"0" * 100_000_000, 9), 9)
-        page = (
-            b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 9 9] /Contents 4 0 R /Resources << /Font << /F 5 0 R >> >> >>"
-        )
-        content = join_pdf([
-            b"<< /Type /Catalog /Pages 2 0 R >>", b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>", page,
-            make_stream(bomb, b"/Filter [/FlateDecode /FlateDecode]"),
-            b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>",
-        ])  # fmt: skip
-        error = refusal(content, "a.pdf")
-        assert (error.reason, "page 1" in str(error)) == ("too_large", True)
-
 
 @pytest.mark.parametrize(
     ("content", "source"),
@@ -228,6 +204,7 @@ class TestPdfThatHarms:
         (b"> " * 20_000 + b"deep", "a.md"),
         (b"* " * 20_000 + b"deep", "a.md"),
         (b"[" * 300 + b'"deep"' + b"]" * 300, "a.jsonl"),
+        (b'{"a": [' * 450 + b'"deep"' + b"]}" * 450, "a.jsonl"),
     ],
 )
 def test_nesting_is_read(content, source):

@@ -30,6 +30,13 @@ def write_bytes(folder: Path) -> Path:
     return _saved(tokenizer, folder / "bytes.json")
 
 
+def write_words(folder: Path) -> Path:
+    """A token is what stands between blanks, however long it is."""
+    tokenizer = Tokenizer(models.WordLevel({"[UNK]": 0, "word": 1}, unk_token="[UNK]"))  # noqa: S106 - no password
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    return _saved(tokenizer, folder / "words.json")
+
+
 def _saved(tokenizer: Tokenizer, path: Path) -> Path:
     tokenizer.save(str(path))
     return path

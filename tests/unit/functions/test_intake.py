@@ -308,7 +308,7 @@ def test_a_large_tokenizer_leaves_less_to_reading(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("seconds", "memory_mb", "reading", "memory"), [(120, 1024, 40, 768), (900, 4096, 60, 768), (30, 256, 10, 128)]
+    ("seconds", "memory_mb", "reading", "memory"), [(120, 1024, 40, 768), (900, 4096, 300, 768), (30, 256, 10, 128)]
 )
 def test_reading_is_limited_to_what_the_function_has(seconds, memory_mb, reading, memory):
     services = RealServices()

@@ -112,6 +112,10 @@ def _is_number(cell: str) -> bool:
 
 
 def _lines(record: list[str], columns: list[str]) -> str:
-    names = columns + [_column(position) for position in range(len(columns), len(record))]
-    cells = ((name, clean(cell).strip()) for name, cell in zip(names, record, strict=False))
-    return "\n".join(f"{name}: {cell}" for name, cell in cells if cell)
+    # By position: a copy of the columns for each row would take as long as the columns are many.
+    lines = []
+    for position, cell in enumerate(record):
+        text = clean(cell).strip()
+        if text:
+            lines.append(f"{columns[position] if position < len(columns) else _column(position)}: {text}")
+    return "\n".join(lines)

@@ -46,7 +46,8 @@ def read_document(content: BinaryIO, source: str, limits: ReadLimits | None = No
         if start is None:
             raise
     content.seek(start)
-    return _read(content, source, limits)
+    # In a new process: one that is kept may be gone as well.
+    return _read(content, source, limits, is_new=True)
 
 
 class _Idle:
@@ -81,14 +82,14 @@ _idle = _Idle()
 atexit.register(_idle.close)
 
 
-def _read(content: BinaryIO, source: str, limits: ReadLimits) -> Document:
-    with _borrowed() as process:
+def _read(content: BinaryIO, source: str, limits: ReadLimits, *, is_new: bool = False) -> Document:
+    with _borrowed(is_new=is_new) as process:
         return process.read(content, Allowance(source, limits), source)
 
 
 @contextmanager
-def _borrowed() -> Iterator[ReaderProcess]:
-    process = _idle.take() or ReaderProcess()
+def _borrowed(*, is_new: bool) -> Iterator[ReaderProcess]:
+    process = (None if is_new else _idle.take()) or ReaderProcess()
     try:
         yield process
     finally:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from itertools import repeat
 from typing import Any
 
 from embedstack.documents.document import Section
@@ -58,12 +59,12 @@ def _parse(line: str, number: int, allowance: Allowance) -> Any:
 
 def _section(row: Any, number: int) -> Section | None:
     if not isinstance(row, dict):
-        text = "\n".join(_strings(row, ""))
+        text = "\n".join(_strings(row))
         return Section(text, row=number) if text.strip() else None
     title = clean(_first(row, _TITLES)).strip()
     text = clean(_first(row, _TEXTS)).strip()
     if not text:
-        text, title = "\n".join(_strings(row, "")), ""
+        text, title = "\n".join(_strings(row)), ""
     if not text.strip():
         return None
     headings = (clean_line(title),) if title else ()
@@ -75,14 +76,21 @@ def _first(row: dict[str, Any], names: tuple[str, ...]) -> str:
     return next((value for value in values if isinstance(value, str) and value.strip()), "")
 
 
-def _strings(value: Any, name: str) -> Iterator[str]:
-    if isinstance(value, str):
-        text = clean(value).strip()
-        if text:
-            yield f"{clean_line(name)}: {text}" if name else text
-    elif isinstance(value, dict):
-        for inner_name, inner in value.items():
-            yield from _strings(inner, inner_name)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from _strings(inner, name)
+def _strings(row: Any) -> Iterator[str]:
+    """All strings of a row in their order, as ``name: value`` lines."""
+    # A stack instead of recursion, which has a limit and would hand each string up through every level.
+    levels: list[Iterator[tuple[str, Any]]] = [iter([("", row)])]
+    while levels:
+        entry = next(levels[-1], None)
+        if entry is None:
+            levels.pop()
+            continue
+        name, value = entry
+        if isinstance(value, str):
+            text = clean(value).strip()
+            if text:
+                yield f"{name}: {text}" if name else text
+        elif isinstance(value, dict):
+            levels.append((clean_line(inner_name), inner) for inner_name, inner in value.items())
+        elif isinstance(value, list):
+            levels.append(zip(repeat(name), value))

@@ -13,10 +13,11 @@ from embedstack.documents.readers.outline import Outline, Reading
 
 __all__ = ["read_markdown"]
 
-_FRONT_MATTER = re.compile(
-    r"(---|\+\+\+)[ \t]*\n(?=[\w\"-]+[ \t]*[:=])(.{0,65536}?\n)(?:\1|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL
-)
-_TITLE = re.compile(r"^title[ \t]*[:=][ \t]*[\"']?(.+?)[\"']?[ \t]*$", re.MULTILINE)
+# Front matter as static site generators write it: YAML between lines of "---", TOML between lines of "+++".
+_FENCES = {"---": ("---", "..."), "+++": ("+++", "...")}
+_MAX_FRONT_MATTER = 65536
+_FIELD = re.compile(r"[\w\"-]+[ \t]*[:=]")
+_QUOTES = "\"'"
 _MAX_HEADING = 1000
 
 
@@ -29,12 +30,7 @@ def read_markdown(content: bytes, allowance: Allowance) -> Reading:
     """
     text, encoding = decode(content, allowance)
     text = clean(text)
-    title = None
-    front = _FRONT_MATTER.match(text)
-    if front:
-        found = _TITLE.search(front[2])
-        title = found[1] if found else None
-        text = text[front.end() :]
+    fields, text = _split_front_matter(text)
     outline = Outline(allowance)
     lines = text.split("\n")
     body = 0
@@ -43,7 +39,37 @@ def read_markdown(content: bytes, allowance: Allowance) -> Reading:
         outline.heading(level, heading, "\n".join(lines[start:end]))
         body = end
     outline.add("\n".join(lines[body:]))
-    return Reading(outline.sections(), title=title, encoding=encoding)
+    return Reading(outline.sections(), title=_title(fields), encoding=encoding)
+
+
+def _split_front_matter(text: str) -> tuple[list[str], str]:
+    """The lines of the front matter, none where there is none, and the text after it."""
+    lines = text[: _MAX_FRONT_MATTER + 1].split("\n")
+    ends = _FENCES.get(lines[0].rstrip(" \t"))
+    if ends is None or len(lines) < 2 or not _FIELD.match(lines[1]):
+        return [], text
+    position = len(lines[0]) + 1
+    for number, line in enumerate(lines[1:], start=1):
+        if number > 1 and line.rstrip(" \t") in ends:
+            # The last line may be cut off where the front matter has to end.
+            if number == len(lines) - 1 and len(text) > _MAX_FRONT_MATTER:
+                break
+            return lines[1:number], text[position + len(line) + 1 :]
+        position += len(line) + 1
+    return [], text
+
+
+def _title(fields: list[str]) -> str | None:
+    for line in fields:
+        name = line[: len("title")]
+        value = line[len("title") :].lstrip(" \t")
+        if name == "title" and value.startswith((":", "=")):
+            value = value[1:].strip(" \t")
+            value = value.removeprefix(value[:1] if value[:1] in _QUOTES else "")
+            value = value.removesuffix(value[-1:] if value[-1:] in _QUOTES else "")
+            if value:
+                return value
+    return None
 
 
 def _headings(text: str) -> Iterator[tuple[int, int, int, str]]:

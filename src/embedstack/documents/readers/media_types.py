@@ -1,5 +1,6 @@
 """Which reader a file is for: its suffix says it, and its content has the last word where that is certain."""
 
+import codecs
 import re
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
@@ -55,7 +56,9 @@ _BINARY = (
 )
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
-_PAGE = re.compile(rb"\s*(?:<!--.*?-->\s*)*(?:<!doctype\s+html|<html[\s>])", re.IGNORECASE | re.DOTALL)
+_PAGE = re.compile(rb"<!doctype\s+html|<html[\s>]", re.IGNORECASE)
+# What may stand before the document type of a page, and what it ends with.
+_BEFORE_PAGE = ((b"<!--", b"-->"), (b"<?", b"?>"))
 # PDF's own readers look for the header in the first 1,024 bytes (ISO 32000-1, annex H.3.4.1).
 _PDF_HEADER = 1024
 _HEAD = 4096
@@ -96,7 +99,7 @@ def media_type_of(content: bytes, source: str, allowance: Allowance) -> str:
         return named
     if suffix:
         allowance.refuse("unsupported", f"is of a kind that is not read: {_advice()}")
-    return HTML if _PAGE.match(content[:_PDF_HEADER]) else PLAIN
+    return HTML if _is_page(content[:_HEAD]) else PLAIN
 
 
 def _refuse_ole(content: bytes, named: str | None, allowance: Allowance) -> None:
@@ -118,6 +121,13 @@ def _is_pdf(content: bytes, named: str | None) -> bool:
         return b"%PDF-" in content[:_PDF_HEADER]
     # A text may be about PDF, and start with its mark.
     return content.startswith(b"%PDF-") and b"endobj" in content
+
+
+def _is_page(head: bytes) -> bool:
+    rest = head.removeprefix(codecs.BOM_UTF8).lstrip()
+    while end := next((end for start, end in _BEFORE_PAGE if rest.startswith(start)), None):
+        rest = rest.partition(end)[2].lstrip()
+    return bool(_PAGE.match(rest))
 
 
 def _binary(content: bytes) -> str | None:

@@ -17,7 +17,6 @@ EndElement = Callable[[str], None]
 _MAX_PARTS = 10_000
 _PART_HEADER = b"PK\x01\x02"
 _PIECE = 64 * 1024
-_SEPARATOR = "\n"
 
 
 class _HasEntities(Exception):
@@ -60,11 +59,12 @@ def parse_part(
     Raises:
         DocumentRefused: It is damaged, encrypted, not XML, declares entities, or is larger than is allowed.
     """
-    parser = expat.ParserCreate(namespace_separator=_SEPARATOR)
+    # Without namespaces: expat would copy a namespace's name, which may be long, for every element.
+    parser = expat.ParserCreate()
     parser.buffer_text = True
     parser.StartDoctypeDeclHandler = _refuse_doctype
     parser.StartElementHandler = lambda element, attributes: start(
-        _local(element), {_local(key): value for key, value in attributes.items()}
+        _local(element), {_local(key): value for key, value in attributes.items() if not key.startswith("xmlns")}
     )
     if end:
         parser.EndElementHandler = lambda element: end(_local(element))
@@ -73,9 +73,13 @@ def parse_part(
     _check_part(package, name, allowance)
     try:
         with package.open(name) as part:
-            while piece := part.read(_PIECE):
+            size, position = _PIECE, -1
+            while piece := part.read(size):
                 allowance.take_inflated(len(piece))
                 parser.Parse(piece, False)
+                # Before version 2.6, expat reads a tag, a comment or a text that is not ended from its start each time.
+                size = _PIECE if parser.CurrentByteIndex > position else 2 * size
+                position = parser.CurrentByteIndex
         parser.Parse(b"", True)
     except _HasEntities:
         allowance.refuse("corrupt", "declares a document type, as Office never does: save it as docx anew.")
@@ -98,7 +102,7 @@ def _check_part(package: zipfile.ZipFile, name: str, allowance: Allowance) -> No
 
 
 def _local(name: str) -> str:
-    return name.rpartition(_SEPARATOR)[2]
+    return name.rpartition(":")[2]
 
 
 def _refuse_doctype(*_: object) -> None:

@@ -1,10 +1,10 @@
 """PDF: a section for each page."""
 
-import io
 import re
+from contextlib import suppress
 
-from pypdf import PasswordType, PdfReader
-from pypdf.errors import DependencyError, FileNotDecryptedError, LimitReachedError
+from pypdfium2 import PdfDocument, PdfiumError
+from pypdfium2.raw import FPDF_ERR_PASSWORD, FPDF_ERR_SECURITY
 
 from embedstack.documents.document import Section
 from embedstack.documents.limits import Allowance
@@ -16,65 +16,88 @@ __all__ = ["read_pdf"]
 # What a font without a table of its characters gives: placeholders, not words.
 _PLACEHOLDERS = re.compile("[\ufffd\ue000-\uf8ff]|\\(cid:\\d+\\)")
 _MAX_PLACEHOLDERS = 0.3
+# PDFium puts this character in place of a hyphen at the end of a line and the line end after it.
+_LINE_END_HYPHEN = "\ufffe"
 
 
 def read_pdf(content: bytes, allowance: Allowance) -> Reading:
-    """Read a PDF, with pypdf.
+    """Read a PDF, with PDFium, the engine of Chrome.
 
     Pages without text, as a scan has, are counted in a note, and so are those whose font does not say which characters
-    it shows. A PDF that any reader opens without a password is read; where it is encrypted by AES, that takes the
-    package cryptography, which a function's package does not hold.
+    it shows. An encrypted PDF that opens without a password is read. A word that is hyphenated at the end of a line is
+    joined.
 
     Raises:
         DocumentRefused: It needs a password ("encrypted"), a page cannot be read ("corrupt"; the message has its
-            number), a stream inflates to more than pypdf's limits ("too_large"), or no page has text ("empty").
+            number), or no page has text ("empty").
     """
+    _clear_last_error()
     try:
-        return _read(content, allowance)
-    except DependencyError:
-        # Raised as soon as the file is opened, where anything has to be decrypted.
-        allowance.refuse("encrypted", "is encrypted by AES: save it without protection, as `qpdf --decrypt` does.")
+        document = PdfDocument(content)
+    except PdfiumError as error:
+        if error.err_code == FPDF_ERR_PASSWORD:
+            allowance.refuse("encrypted", "is protected by a password: save it without one.")
+        if error.err_code == FPDF_ERR_SECURITY:
+            allowance.refuse("encrypted", "is encrypted in an unsupported way: save it without protection.")
+        raise
+    try:
+        return _read(document, allowance)
+    finally:
+        document.close()
 
 
-def _read(content: bytes, allowance: Allowance) -> Reading:
-    reader = PdfReader(io.BytesIO(content))
-    if reader.is_encrypted and reader.decrypt("") == PasswordType.NOT_DECRYPTED:
-        allowance.refuse("encrypted", "is protected by a password: save it without one.")
+def _clear_last_error() -> None:
+    # PDFium fails on some files without an error of its own, and then reports that of the file before.
+    with suppress(PdfiumError):
+        PdfDocument(b"no PDF")
+
+
+def _read(document: PdfDocument, allowance: Allowance) -> Reading:
     sections = []
-    number = 0
-    for number, page in enumerate(reader.pages, start=1):
+    pages = len(document)
+    for index in range(pages):
         allowance.take_page()
         try:
-            extracted = page.extract_text()
-        except (MemoryError, RecursionError, DependencyError, FileNotDecryptedError):
-            raise
-        except LimitReachedError:
-            allowance.refuse(
-                "too_large", f"holds more on page {number} than is read of one page: print it anew as PDF."
-            )
-        except Exception:  # noqa: BLE001 - whatever pypdf stumbles over is in the file
-            allowance.refuse("corrupt", f"cannot be read on page {number}: print it anew as PDF.")
+            extracted = _page_text(document, index)
+        except PdfiumError:
+            allowance.refuse("corrupt", f"cannot be read on page {index + 1}: print it anew as PDF.")
         text = _readable(extracted)
         if text:
             allowance.take_characters(len(text))
-            sections.append(Section(text, page=number))
-    missing = number - len(sections)
+            sections.append(Section(text, page=index + 1))
+    missing = pages - len(sections)
     if not sections:
-        allowance.refuse("empty", f"has no text on any page, of {number}: scanned pages need OCR first.")
+        allowance.refuse("empty", f"has no text on any page, of {pages}: scanned pages need OCR first.")
     if missing:
-        allowance.notes.append(f"{missing} of {number} pages have no text: scanned pages need OCR first.")
-    return Reading(sections, title=_title(reader))
+        allowance.notes.append(f"{missing} of {pages} pages have no text: scanned pages need OCR first.")
+    return Reading(sections, title=document.get_metadata_value("Title"))
+
+
+def _page_text(document: PdfDocument, index: int) -> str:
+    # Closed at once: the garbage collector would keep the pages of a manual in memory.
+    page = document[index]
+    try:
+        text_page = page.get_textpage()
+        try:
+            return str(text_page.get_text_range())
+        finally:
+            text_page.close()
+    finally:
+        page.close()
 
 
 def _readable(extracted: str) -> str:
-    text = clean(extracted).strip()
-    placeholders = sum(len(found.group()) for found in _PLACEHOLDERS.finditer(text)) + count_controls(extracted)
+    joined = _join_hyphenated(extracted)
+    text = clean(joined).strip()
+    placeholders = sum(len(match.group()) for match in _PLACEHOLDERS.finditer(text)) + count_controls(joined)
     return text if placeholders <= _MAX_PLACEHOLDERS * len(text) else ""
 
 
-def _title(reader: PdfReader) -> str | None:
-    try:
-        title = reader.metadata.title if reader.metadata else None
-    except Exception:  # noqa: BLE001 - a broken title does not make the text unreadable
-        return None
-    return title if isinstance(title, str) else None
+def _join_hyphenated(text: str) -> str:
+    first, *rest = text.split(_LINE_END_HYPHEN)
+    parts = [first]
+    for before, part in zip([first, *rest], rest, strict=False):
+        # "exam-ple" is one word; "S-Plus" and "2-fold" keep their hyphen.
+        is_one_word = before[-1:].isalpha() and part[:1].islower()
+        parts.append(part if is_one_word else f"-{part}")
+    return "".join(parts)

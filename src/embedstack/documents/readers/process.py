@@ -105,11 +105,12 @@ class ReaderProcess:
         """
         self._documents += 1
         self._is_broken = True  # until the answer is complete
+        seconds = allowance.limits.max_seconds
         try:
-            self._send(content, allowance, source)
+            seconds = allowance.limits.seconds_for(self._send(content, allowance, source))
         except _GoneError:
-            self._give_up(allowance)
-        watch = threading.Timer(allowance.limits.max_seconds, self._time_out)
+            self._give_up(allowance, seconds)
+        watch = threading.Timer(seconds, self._time_out)
         watch.daemon = True
         watch.start()
         try:
@@ -117,7 +118,7 @@ class ReaderProcess:
         finally:
             watch.cancel()
         if end is None:
-            self._give_up(allowance)
+            self._give_up(allowance, seconds)
         self._is_broken = self._timed_out
         if "refused" in end:
             raise DocumentRefused(end["message"], reason=end["refused"])
@@ -125,14 +126,18 @@ class ReaderProcess:
             raise ConfigurationError(end["misconfigured"])
         return Document(source, end["media_type"], sections, end["title"], end["encoding"], tuple(end["notes"]))
 
-    def _send(self, content: BinaryIO, allowance: Allowance, source: str) -> None:
+    def _send(self, content: BinaryIO, allowance: Allowance, source: str) -> int:
+        """Send a document; returns its size in bytes."""
+        size = 0
         request = {"source": source, "limits": dataclasses.asdict(allowance.limits)}
         self._write(json.dumps(request).encode() + b"\n")
         while piece := content.read(_PIECE):
+            size += len(piece)
             allowance.take_bytes(len(piece))
             self._write(len(piece).to_bytes(LENGTH, "big"))
             self._write(piece)
         self._write(bytes(LENGTH))
+        return size
 
     def _write(self, data: bytes) -> None:
         try:
@@ -157,14 +162,14 @@ class ReaderProcess:
         self._timed_out = True
         self._process.kill()
 
-    def _give_up(self, allowance: Allowance) -> NoReturn:
+    def _give_up(self, allowance: Allowance, seconds: float) -> NoReturn:
         limits = allowance.limits
         status = self._process.wait()
         if self._timed_out:
             allowance.refuse(
                 "too_complex",
-                f"took longer than {limits.max_seconds:g} s to read: split it, or convert it to text. A function has a "
-                "third of its timeout_s for it, up to 60 s.",
+                f"took longer than {seconds:.3g} s to read: split it, or convert it to text. The time grows with the "
+                f"file's size up to {limits.max_seconds:g} s; a function has a third of its timeout_s at most.",
             )
         if status == 0:
             allowance.refuse(

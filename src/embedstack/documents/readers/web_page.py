@@ -1,28 +1,31 @@
 """HTML: a section for each heading, without what is not the page's text."""
 
 import re
-from html.parser import HTMLParser
 
 from embedstack.documents.limits import Allowance
 from embedstack.documents.readers.cleaning import clean
 from embedstack.documents.readers.encodings import decode
+from embedstack.documents.readers.markup import read_markup
 from embedstack.documents.readers.outline import Outline, Reading
 
 __all__ = ["read_web_page"]
 
-# Not text: code and styles; or not the page's own: its navigation.
+# Code, styles, media, and the site's navigation: not text of the page.
 _HIDDEN = frozenset(
     {"script", "style", "template", "noscript", "nav", "svg", "iframe", "object", "canvas", "audio", "video"}
 )
 _CODE = frozenset({"script", "style"})
+# A template with this attribute is shown.
+_SHADOW_ROOT = "shadowrootmode"
 _HEADINGS = {f"h{level}": level for level in range(1, 7)}
+_PREFORMATTED = frozenset({"pre", "xmp", "listing", "plaintext"})
 # Elements that the HTML standard renders as blocks:
 # https://html.spec.whatwg.org/multipage/rendering.html#flow-content-3
 _BLOCKS = frozenset({
     "address", "article", "aside", "blockquote", "body", "caption", "center", "dd", "details", "dialog", "dir",
     "div", "dl", "dt", "fieldset", "figcaption", "figure", "footer", "form", "head", "header", "hgroup", "hr",
-    "html", "legend", "li", "main", "menu", "ol", "optgroup", "option", "p", "pre", "search", "section", "summary",
-    "table", "tbody", "tfoot", "thead", "title", "tr", "ul", *_HEADINGS,
+    "html", "legend", "li", "main", "menu", "ol", "optgroup", "option", "p", "search", "section", "summary",
+    "table", "tbody", "tfoot", "thead", "title", "tr", "ul", *_HEADINGS, *_PREFORMATTED,
 })  # fmt: skip
 _CELLS = frozenset({"td", "th"})
 _TIGHT = frozenset({"li", "tr", "dt", "dd", "option"})
@@ -35,17 +38,18 @@ _DECLARED = re.compile(
     rb"|<\?xml[^>]{0,200}?encoding=[\"']([\w.:-]{1,40})",
     re.IGNORECASE,
 )
+_CDATA, _CDATA_END = "<![CDATA[", "]]>"
 
 
 def read_web_page(content: bytes, allowance: Allowance) -> Reading:
     """Read HTML or XHTML, well-formed or not.
 
-    Scripts, styles, templates, navigation, drawings and embedded media are left out; where one of them but a script is
-    never closed, what follows is read all the same. Headings h1 to h6 open sections, cells of a row are joined by bars,
+    Scripts, styles, templates, navigation, drawings and embedded media are left out. An element other than a script or
+    a style that is never closed hides nothing. Headings h1 to h6 open sections, cells of a row are joined by bars,
     preformatted text keeps its lines. A page that has a title alone is its title.
     """
-    found = _DECLARED.search(content[:_HEAD])
-    declared = (found[1] or found[2]).decode("ascii") if found else None
+    match = _DECLARED.search(content[:_HEAD])
+    declared = (match[1] or match[2]).decode("ascii") if match else None
     text, encoding = decode(content, allowance, declared)
     page = _parse(clean(text))
     outline = Outline(allowance)
@@ -58,31 +62,32 @@ def read_web_page(content: bytes, allowance: Allowance) -> Reading:
     if page.title and not sections:
         outline.add(page.title)
         sections = outline.sections()
+    if page.ends_in_comment:
+        allowance.notes.append("A comment that is never closed hides the end of the page.")
     return Reading(sections, title=page.title or None, encoding=encoding)
 
 
 def _parse(text: str) -> "_Page":
-    hidden = set(_HIDDEN)
+    hidden = _HIDDEN
     while True:
-        page = _Page(frozenset(hidden))
-        page.feed(text)
-        page.close()
+        page = _Page(hidden)
+        page.ends_in_comment = read_markup(text, page, parsed=_HIDDEN - hidden)
         page.end_block()
         if page.unclosed is None:
             return page
-        hidden.discard(page.unclosed)
+        hidden -= {page.unclosed}
 
 
-class _Page(HTMLParser):
-    """The blocks of a page in order, each with the element that it is: no tree, so that no depth is too deep."""
+class _Page:
+    """The blocks of a page in order, each with the name of its element. There is no tree, so no depth is too deep."""
 
     def __init__(self, hidden: frozenset[str]) -> None:
-        super().__init__(convert_charrefs=True)
         self.title = ""
         self.blocks: list[tuple[str, str]] = []
+        self.ends_in_comment = False
         self._hidden = hidden
-        self._within: str | None = None  # the outermost hidden element that is open
-        self._depth = 0  # how many of its name are
+        self._within: str | None = None  # the hidden element that is open
+        self._depth = 0  # how many elements of that name are open
         self._preformatted = 0
         self._block = ""
         self._inline: list[str] = []
@@ -90,26 +95,27 @@ class _Page(HTMLParser):
 
     @property
     def unclosed(self) -> str | None:
-        """A hidden element that swallowed the rest of the page."""
+        """A hidden element that is never closed and hides the rest of the page."""
         return None if self._within in _CODE else self._within
 
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        del attrs
+    def start(self, tag: str, attributes: str) -> None:
+        """See :class:`MarkupHandler`."""
         if self._within:
             self._depth += tag == self._within
-        elif tag in self._hidden:
+        elif tag in self._hidden and not (tag == "template" and _SHADOW_ROOT in attributes.lower()):
             self._within, self._depth = tag, 1
         elif tag in _BLOCKS:
             self.end_block()
             # A heading may have a div inside, and is a heading still.
             self._block = self._block if tag == "div" and self._block in _HEADINGS else tag
-            self._preformatted += tag == "pre"
+            self._preformatted += tag in _PREFORMATTED
         elif tag == "br":
             self._inline.append(_BREAK)
         elif tag in _CELLS and self._has_text:
             self._inline.append(" | ")
 
-    def handle_endtag(self, tag: str) -> None:
+    def end(self, tag: str) -> None:
+        """See :class:`MarkupHandler`."""
         if self._within:
             self._depth -= tag == self._within
             if not self._depth:
@@ -117,23 +123,13 @@ class _Page(HTMLParser):
         elif tag in _BLOCKS:
             self.end_block()
             self._block = self._block if tag == "div" and self._block in _HEADINGS else ""
-            self._preformatted = max(0, self._preformatted - (tag == "pre"))
+            self._preformatted = max(0, self._preformatted - (tag in _PREFORMATTED))
 
-    def handle_data(self, data: str) -> None:
+    def text(self, text: str) -> None:
+        """See :class:`MarkupHandler`."""
         if not self._within:
-            self._inline.append(data)
-            self._has_text = self._has_text or not data.isspace()
-
-    def parse_marked_section(self, i: int, report: bool = True) -> int:
-        # The base raises an AssertionError for those that it does not know. In XHTML, CDATA is text.
-        is_text = self.rawdata.startswith("<![CDATA[", i)
-        mark = "]]>" if is_text else ">"
-        end = self.rawdata.find(mark, i)
-        if end < 0:
-            return -1
-        if is_text and report:
-            self.handle_data(self.rawdata[i + 9 : end])
-        return end + len(mark)
+            self._inline.append(text)
+            self._has_text = self._has_text or not text.isspace()
 
     def end_block(self) -> None:
         """Make a block of the text since the last one."""
@@ -144,6 +140,8 @@ class _Page(HTMLParser):
         if not self._preformatted:
             lines = [line for line in (" ".join(line.split()) for line in lines) if line]
         if self._block == "title":
-            self.title = self.title or " ".join(lines)
+            # XHTML may have a CDATA section in its title, where the tokenizer of HTML takes no markup.
+            title = " ".join(lines).removeprefix(_CDATA).removesuffix(_CDATA_END)
+            self.title = self.title or title.strip()
         else:
             self.blocks.append((self._block, "\n".join(lines)))

@@ -7,6 +7,7 @@ whole document, where all that is wanted is its text in order.
 import posixpath
 import zipfile
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from embedstack.documents.limits import Allowance
 from embedstack.documents.readers.outline import Outline, Reading
@@ -21,6 +22,7 @@ _RELATIONS = "_rels/.rels"
 _LEFT_OUT = frozenset({"del", "moveFrom", "Fallback", "instrText", "delText", "delInstrText"})
 _TEXT = frozenset({"t"})
 _SIGNS = {"tab": "\t", "ptab": "\t", "br": "\n", "cr": "\n", "noBreakHyphen": "-"}
+_BAR = " | "
 _BODY_LEVEL = 9  # of w:outlineLvl: no heading (ECMA-376 part 1, 17.3.1.20)
 _NOTES = ("word/footnotes.xml", "word/endnotes.xml")
 
@@ -93,8 +95,7 @@ class _Body:
         self.outline = outline
         self._levels = levels
         self._paragraphs: list[_Paragraph] = []
-        self._cells: list[list[str]] = []  # of the rows that are open, the innermost last
-        self._lines: list[list[str]] = []  # of the cells that are open
+        self._row = _Row()
         self._left_out = 0
         self._in_text = False
 
@@ -104,9 +105,7 @@ class _Body:
         elif element == "p":
             self._paragraphs.append(_Paragraph())
         elif element == "tr":
-            self._cells.append([])
-        elif element == "tc":
-            self._lines.append([])
+            self._row.open()
         elif self._paragraphs:
             self._start_in_paragraph(self._paragraphs[-1], element, attributes)
 
@@ -132,17 +131,19 @@ class _Body:
         self._in_text = False
         if element == "p" and self._paragraphs:
             self._end_paragraph(self._paragraphs.pop())
-        elif element == "tc" and self._lines and self._cells:
-            self._cells[-1].append("\n".join(self._lines.pop()))
-        elif element == "tr" and self._cells:
-            self._end_row(self._cells.pop())
+        elif element == "tc" and self._row.is_open:
+            self._row.end_cell()
+        elif element == "tr" and self._row.is_open:
+            line = self._row.close()
+            if line:
+                self.outline.add(line, tight=True)
 
     def _end_paragraph(self, paragraph: _Paragraph) -> None:
         text = "".join(paragraph.text)
         if not text.strip():
             return
-        if self._lines:
-            self._lines[-1].append(text)
+        if self._row.is_open:
+            self._row.add(text)
             return
         level = paragraph.level if paragraph.level is not None else self._levels.get(paragraph.style or "")
         if level is None or level >= _BODY_LEVEL:
@@ -150,11 +151,47 @@ class _Body:
         else:
             self.outline.heading(level, text)
 
-    def _end_row(self, cells: list[str]) -> None:
-        row = " | ".join(" ".join(cell.split()) for cell in cells)
-        if not row.strip(" |"):
-            return
-        if self._lines:
-            self._lines[-1].append(row)
-        else:
-            self.outline.add(row, tight=True)
+
+class _Row:
+    """A row of a table as a line, with the rows of tables in its cells as parts of it.
+
+    They share one list of parts, so that tables in tables take time by their text and not by their depth.
+    """
+
+    def __init__(self) -> None:
+        self._parts: list[str] = []  # text, and a bar at the end of each cell
+        self._texts = 0
+        self._open: list[tuple[int, int]] = []  # parts and texts before each row that is open
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a row is open."""
+        return bool(self._open)
+
+    def open(self) -> None:
+        """Start a row, in a cell of the open one if there is one."""
+        self._open.append((len(self._parts), self._texts))
+
+    def add(self, text: str) -> None:
+        """Add text to the open cell."""
+        self._parts.append(" ".join(text.split()))
+        self._texts += 1
+
+    def end_cell(self) -> None:
+        """End the open cell."""
+        self._parts.append(_BAR)
+
+    def close(self) -> str:
+        """End the innermost row; returns the line once the whole row is ended, empty where it has no text."""
+        parts, texts = self._open.pop()
+        if self._texts == texts:
+            del self._parts[parts:]
+        elif self._parts[-1] == _BAR:
+            self._parts.pop()
+        if self._open:
+            return ""
+        line = "".join(
+            f" {part}" if _BAR not in (before, part) else part for before, part in pairwise([_BAR, *self._parts])
+        )
+        self._parts = []
+        return line

@@ -44,12 +44,9 @@ def heading_levels(package: zipfile.ZipFile, part: str, allowance: Allowance) ->
             current.level = _level_of_name(value)
 
     parse_part(package, part, allowance, start=start)
-    levels: dict[str, int] = {}
-    for style in styles:
-        level = _inherited(style, styles)
-        if level is not None and level < _NO_HEADING:
-            levels[style] = level
-    return levels
+    return {
+        style: level for style, level in _inherited_levels(styles).items() if level is not None and level < _NO_HEADING
+    }
 
 
 def _level_of_name(name: str) -> int | None:
@@ -59,12 +56,20 @@ def _level_of_name(name: str) -> int | None:
     return int(heading[1]) - 1 if heading else None
 
 
-def _inherited(style: str, styles: dict[str, _Style]) -> int | None:
-    seen = set()
-    name: str | None = style
-    while name in styles and name not in seen:
-        seen.add(name)
-        if styles[name].level is not None:
-            return styles[name].level
-        name = styles[name].based_on
-    return None
+def _inherited_levels(styles: dict[str, _Style]) -> dict[str, int | None]:
+    """The level of each style: its own, or that of the nearest style it is based on that has one."""
+    levels: dict[str, int | None] = {}
+    for style in styles:
+        # Each style is looked at once, however long the chain of styles based on each other.
+        chain: dict[str, None] = {}
+        name: str | None = style
+        while name in styles and name not in levels and name not in chain and styles[name].level is None:
+            chain[name] = None
+            name = styles[name].based_on
+        level = None
+        if name in levels:
+            level = levels[name]
+        elif name in styles:
+            level = levels[name] = styles[name].level
+        levels.update(dict.fromkeys(chain, level))
+    return levels
