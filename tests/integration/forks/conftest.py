@@ -13,6 +13,7 @@ from https_endpoint import HttpsEndpoint, https_endpoint
 
 from embedstack import embedded_postgres
 from embedstack.localaws import LocalAwsConfig
+from embedstack.localaws.databases.lifeline import Lifeline
 from embedstack.localaws.server import LocalAws
 from tests.tiny_bert import write_model
 
@@ -32,7 +33,10 @@ def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HttpsEndpoint
 def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("postgres") / "data"
     try:
-        yield embedded_postgres.start(folder).url
+        running = embedded_postgres.start(folder)
+        lifeline = Lifeline(running.pid)  # it ends when the tests are killed
+        yield running.url
+        lifeline.release()
     finally:
         embedded_postgres.stop(folder)
 

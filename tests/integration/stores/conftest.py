@@ -11,6 +11,7 @@ from psycopg import sql
 from embedstack import embedded_postgres
 from embedstack.embedded_postgres import EmbeddedPostgres
 from embedstack.localaws import LocalAwsConfig
+from embedstack.localaws.databases.lifeline import Lifeline
 from embedstack.localaws.server import LocalAws
 from embedstack.settings import Settings
 from embedstack.stores.base import Collection, VectorStore
@@ -24,7 +25,10 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostg
     """A server in a folder that only its owner can enter, as pytest makes them."""
     folder = tmp_path_factory.mktemp("postgres") / "data"
     try:
-        yield embedded_postgres.start(folder)
+        running = embedded_postgres.start(folder)
+        lifeline = Lifeline(running.pid)  # it ends when the tests are killed
+        yield running
+        lifeline.release()
     finally:
         embedded_postgres.stop(folder)
 
