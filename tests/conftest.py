@@ -24,6 +24,9 @@ if threading.current_thread() is threading.main_thread():
 # Every local AWS of the tests, in this process or another, answers an error in the place of an answer that AWS could
 # not give: see embedstack.localaws.conformance. Set before any module of tests makes a LocalAwsConfig.
 os.environ["LOCALAWS_CHECK_ANSWERS"] = "1"
+# What `make test` was called with is not for the makes and commands that tests run.
+for _name in ("ARGS", "MAKEFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MFLAGS", "TARGET", "YES"):
+    os.environ.pop(_name, None)
 # Terraform spends a quarter of its processor time on collecting garbage; there is memory enough for each of its short
 # commands to do that less often. Never to do it costs the short ones as much, for memory that they touch only once.
 os.environ.setdefault("GOGC", "400")

@@ -122,7 +122,7 @@ def repeating(monkeypatch):
     """A container that answers with an error of a status, and quotes what it was sent."""
 
     def repeat(status):
-        def invoke(self, body, accept):
+        def invoke(self, body, *_):
             response: Any = {
                 "Error": {"Code": "ModelError", "Message": body.decode()}, "OriginalStatusCode": status,
                 "OriginalMessage": body.decode(), "ResponseMetadata": {"HTTPStatusCode": 424, "RequestId": "r-7"},
