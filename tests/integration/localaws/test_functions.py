@@ -315,10 +315,9 @@ def test_a_killed_local_aws_leaves_no_function_behind(tmp_path: Path, monkeypatc
             os.kill(running.pid, signal.SIGKILL)
             with pytest.raises(HTTPClientError):
                 pending.result()
-        assert ProcessIdentity.of(int(record.stem)) is not None
+        wait_until(lambda: ProcessIdentity.of(int(record.stem)) is None)
     finally:
         daemon.stop(tmp_path)
-    assert ProcessIdentity.of(int(record.stem)) is None
 
 
 def test_nothing_is_left_of_a_function_that_was_killed_with_its_process_group(functions: Lambda) -> None:
