@@ -194,10 +194,12 @@ def test_one_command_deploys_at_a_time(root, tmp_path):
 
 
 STARTS_TERRAFORM = """
+import signal
 import sys
 from pathlib import Path
 from embedstack.terraform import TerraformRoot
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background inherits that it is ignored
 root = TerraformRoot(Path(sys.argv[1]))
 with root.locked(Path(sys.argv[2])):
     root.resources()
