@@ -34,7 +34,7 @@ def test_its_vectors_are_the_references(embedder, twin):
     vectors, wanted = twin.embed(embedder, golden_texts()), golden_vectors(MINILM)
     assert vectors.dtype == np.float32
     assert (vectors * wanted).sum(axis=1).min() > 0.99999
-    assert type(embedder._encoder._engine).__name__ == "SentenceTransformersEngine"
+    assert type(embedder._encoder.get()._engine).__name__ == "SentenceTransformersEngine"
 
 
 def test_a_stream_and_a_text_alone_give_the_same(embedder, twin):
