@@ -4,13 +4,16 @@ import functools
 import gc
 import os
 import signal
+import socket
 import threading
 from pathlib import Path
 from typing import NoReturn
+from urllib.parse import urlsplit
 
 import botocore.session
 import pytest
 
+from embedstack.loopback import bypass_proxies
 from embedstack.model_files import find_model_folder
 
 
@@ -27,6 +30,22 @@ os.environ["LOCALAWS_CHECK_ANSWERS"] = "1"
 # What `make test` was called with is not for the makes and commands that tests run.
 for _name in ("ARGS", "MAKEFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MFLAGS", "TARGET", "YES"):
     os.environ.pop(_name, None)
+
+
+def _answers(proxy: str) -> bool:
+    address = urlsplit(proxy if "//" in proxy else f"//{proxy}")
+    try:
+        socket.create_connection((address.hostname or "", address.port or 80), timeout=2).close()
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+# A proxy is needed for the package index at most; one that does not answer would fail every download.
+for _name in [name for name in os.environ if name.lower() in ("http_proxy", "https_proxy", "all_proxy")]:
+    if not _answers(os.environ[_name]):
+        del os.environ[_name]
+bypass_proxies()
 # Terraform spends a quarter of its processor time on collecting garbage; there is memory enough for each of its short
 # commands to do that less often. Never to do it costs the short ones as much, for memory that they touch only once.
 os.environ.setdefault("GOGC", "400")
