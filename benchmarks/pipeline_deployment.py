@@ -37,7 +37,7 @@ endpoints = {{
 vector_store = {{ {f"aurora = {aurora}" if subnets else f"s3_vectors = {s3_vectors}"} }}
 pipeline = {{
   architecture   = "{target.architecture}"
-  python_version = "{target.python}"
+  python_version = "{target.terraform_python}"
   ingest_package = "{packages / "ingest.zip"}"
   search_package = "{packages / "search.zip"}"
   bucket         = {{ force_destroy = true }}

@@ -21,6 +21,7 @@ import sample_documents
 import search
 import search_function
 from command_line import (
+    ROOT,
     STATE,
     TERRAFORM,
     applied_settings,
@@ -125,22 +126,27 @@ def _deploy(console: Console, variables: Path) -> dict[str, Any]:
 
 def _local_variables() -> Path:
     """pipeline-local.tfvars; where this machine is another than it names, a copy that names this one."""
-    target = Target.of_this_machine()
     written = _VARIABLES.read_text(encoding="utf-8")
-    fitting = written
-    for name, value in (("architecture", target.architecture), ("python_version", target.python)):
-        fitting = re.sub(rf'^(\s*{name}\s*=\s*)"[^"]*"', rf'\g<1>"{value}"', fitting, flags=re.MULTILINE)
-    if fitting == written:
+    target = Target.of_this_machine()
+    if f'"{target.architecture}"' in written and f'"{target.python}"' in written:
         return _VARIABLES
+    lines = [f"  {name} = {json.dumps(value)}" for name, value in _package_variables().items()]
+    others = re.sub(r"^\s*(architecture|python_version)\s*=.*\n", "", written, flags=re.MULTILINE)
     file = STATE / _VARIABLES.name
-    file.write_text(fitting, encoding="utf-8")
+    file.write_text(others.replace("pipeline = {", "\n".join(["pipeline = {", *lines])), encoding="utf-8")
     return file
+
+
+def _package_variables() -> dict[str, str]:
+    """Terraform's variables for the packages that were built for this machine."""
+    target = Target.of_this_machine()
+    packages = {f"{name}_package": str(ROOT / ".local" / "lambda" / target.name / f"{name}.zip") for name in FUNCTIONS}
+    return {"architecture": target.architecture, "python_version": target.terraform_python, **packages}
 
 
 def _write_aurora_variables() -> Path:
     """The variables of the same pipeline on Aurora, which needs subnets."""
     vpc = {"subnet_ids": default_subnets(load_settings())}
-    target = Target.of_this_machine()
     hub_id = "sentence-transformers/all-MiniLM-L6-v2"
     variables = {
         "name": "alex",
@@ -150,8 +156,7 @@ def _write_aurora_variables() -> Path:
         },
         "vector_store": {"aurora": {"deletion_protection": False, "vpc": vpc}},
         "pipeline": {
-            "architecture": target.architecture,
-            "python_version": target.python,
+            **_package_variables(),
             "bucket": {"force_destroy": True},
             "vpc": vpc,
         },

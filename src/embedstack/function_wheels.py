@@ -72,6 +72,14 @@ class Target:
         return f"{self.architecture}-{self.python}"
 
     @property
+    def terraform_python(self) -> str:
+        """The version to give to Terraform: its AWS provider 5 knows no runtime newer than Python 3.13.
+
+        The local AWS runs functions by this machine's Python, whatever version they name.
+        """
+        return min(self.python, "3.13", key=lambda version: [int(part) for part in version.split(".")])
+
+    @property
     def runs_on_lambda(self) -> bool:
         """Whether Lambda has a runtime that these wheels load in: Python 3.11's has an older glibc than they need."""
         return tuple(int(part) for part in self.python.split(".")) >= _OLDEST_ON_LAMBDA

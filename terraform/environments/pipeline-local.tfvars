@@ -1,6 +1,6 @@
 # Documents from a bucket into S3 Vectors, by functions and the endpoint of local.tfvars: what make pipeline deploys on
-# the local AWS. make lambda builds this machine's packages; where that is not as
-# architecture and python_version say, make pipeline takes a copy of this that is.
+# the local AWS. make lambda builds this machine's packages; on a machine with another architecture or Python, make
+# pipeline uses a copy of this file with its own.
 
 name        = "alex"
 environment = "local"

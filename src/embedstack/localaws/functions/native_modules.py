@@ -12,6 +12,8 @@ _TAG = re.compile(r"\.cpython-3(\d+)-")
 #: ELF's e_machine, by Lambda's names of processors.
 _PROCESSORS = {0x3E: "x86_64", 0xB7: "arm64"}
 _HEADER_BYTES = 20
+#: Terraform's AWS provider 5 knows no newer runtime. On a machine with a newer Python, functions name this one.
+_NEWEST_RUNTIME = 13
 
 
 def find_misfit(archive: zipfile.ZipFile, architecture: str, runtime: str) -> str | None:
@@ -23,11 +25,13 @@ def find_misfit(archive: zipfile.ZipFile, architecture: str, runtime: str) -> st
         runtime: Its runtime, ``python3.13``.
     """
     here = ("arm64" if platform.machine() in ("aarch64", "arm64") else "x86_64", f"python3.{sys.version_info.minor}")
+    is_newest = runtime == f"python3.{_NEWEST_RUNTIME}" and sys.version_info.minor > _NEWEST_RUNTIME
+    expected = here[1] if is_newest else runtime
     for member in archive.infolist():
         if not _SHARED_OBJECT.search(member.filename):
             continue
         processor, python = _built_for(archive, member)
-        if processor not in (None, architecture) or python not in (None, runtime):
+        if processor not in (None, architecture) or python not in (None, expected):
             return (
                 f"{member.filename} is for {python or runtime} on {processor}, and the function is {runtime} on "
                 f"{architecture}. AWS takes the package, and fails every invocation with Runtime.ImportModuleError: "
