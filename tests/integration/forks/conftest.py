@@ -41,7 +41,7 @@ def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         embedded_postgres.stop(folder)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # one process has one local AWS at a time, and other modules have theirs
 def aws_variables() -> Iterator[dict[str, str]]:
     """A local AWS with a vector bucket and a KMS key."""
     with LocalAws(LocalAwsConfig(port=0)) as aws:
