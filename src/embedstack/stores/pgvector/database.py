@@ -1,5 +1,6 @@
 """Connections to Postgres: pooled, in transactions that are run again when they fail for a reason that passes."""
 
+import atexit
 import re
 import weakref
 from collections.abc import Callable
@@ -21,7 +22,7 @@ from embedstack.errors import (
     StoreError,
     StoreUnavailable,
 )
-from embedstack.forks import PerProcess, disconnect, keep_forever
+from embedstack.forks import Origin, PerProcess, disconnect, keep_forever
 from embedstack.stores.pgvector.migrate import migrate
 
 __all__ = ["Connection", "Database"]
@@ -175,6 +176,7 @@ class _Connections:
             timeout=_POOL_SECONDS,
             reconnect_timeout=_POOL_SECONDS,
         )  # fmt: skip
+        atexit.register(_close_at_exit, weakref.ref(self), Origin())
 
     def abandon(self) -> None:
         """In the child of a fork: let go of the parent's connections without telling the server that they end.
@@ -187,6 +189,13 @@ class _Connections:
     def _configure(self, connection: Connection) -> None:
         self._opened.add(connection)
         register_vector(connection)
+
+
+def _close_at_exit(reference: "weakref.ref[_Connections]", origin: Origin) -> None:
+    """Close a pool that nobody closed: from Python 3.14 on, its finalizer cannot wait for its threads any more."""
+    connections = reference()
+    if connections is not None and origin.is_here:
+        connections.pool.close(timeout=1)
 
 
 def _address(url: str) -> str:
