@@ -21,6 +21,9 @@ __all__ = ["ArchiveRefused", "check_zip", "extract_tar_gz", "extract_zip"]
 #: Files and folders in one archive. A function's package has a few thousand, a model's package a few hundred.
 MAX_MEMBERS = 50_000
 _CHUNK_BYTES = 1024 * 1024
+# The longest key of an object in S3, where most archives come from. Every folder of a path is kept: a name of 64 KB that
+# is all slashes would take a gigabyte.
+_MAX_PATH_CHARACTERS = 1024
 # An extended header holds a name; tarfile reads it whole, so a larger one would only take memory.
 _MAX_HEADER_BYTES = 1024 * 1024
 # ext4, APFS and NTFS: "NAME_MAX".
@@ -130,8 +133,12 @@ class _Names:
             ArchiveRefused: It must not be unpacked.
         """
         self._members += 1
-        if self._members > MAX_MEMBERS:
-            raise ArchiveRefused(f"{self._archive} has over {MAX_MEMBERS} files and folders. Pack what is needed only.")
+        self._check_count()
+        if len(name) > _MAX_PATH_CHARACTERS:
+            raise ArchiveRefused(
+                f"The name {_shown(name)} is too long: {len(name)} characters, of {_MAX_PATH_CHARACTERS} at most. Pack a "
+                "folder's content with relative names."
+            )
         if size < 0:
             raise ArchiveRefused(f"{_shown(name)} has a negative size. The archive is damaged; make it again.")
         self._bytes += size
@@ -158,6 +165,11 @@ class _Names:
                 "differ by more than case."
             )
         (self._folders if is_folder else self._files).add(path)
+        self._check_count()
+
+    def _check_count(self) -> None:
+        if max(self._members, len(self._files) + len(self._folders)) > MAX_MEMBERS:
+            raise ArchiveRefused(f"{self._archive} has over {MAX_MEMBERS} files and folders. Pack what is needed only.")
 
 
 def _is_unsafe(part: str) -> bool:
