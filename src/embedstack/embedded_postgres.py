@@ -334,7 +334,7 @@ def _forget_dead(folder: Path, timeout: float) -> None:
     """
     deadline = time.monotonic() + timeout
     while (state := _process_state(_recorded_pid(folder))) is not None and time.monotonic() < deadline:
-        if state == "Z" and not any(_works_in(process, folder) for process in Path("/proc").glob("[0-9]*")):
+        if state == "Z" and not any(_works_in(process, folder) for process in [*Path("/proc").glob("[0-9]*")]):
             for trace in (folder / "postmaster.pid", socket_folder(folder) / _SOCKET_NAME):
                 trace.unlink(missing_ok=True)
             return

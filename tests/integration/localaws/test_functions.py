@@ -310,7 +310,7 @@ def test_a_killed_local_aws_leaves_no_function_behind(tmp_path: Path, monkeypatc
         with ThreadPoolExecutor(1) as threads:
             pending = threads.submit(client.invoke, FunctionName="endless")
             containers = tmp_path / "containers"
-            wait_until(lambda: any(containers.glob("*.json")))
+            wait_until(lambda: bool(list(containers.glob("*.json"))))
             (record,) = containers.glob("*.json")
             os.kill(running.pid, signal.SIGKILL)
             with pytest.raises(HTTPClientError):
