@@ -21,8 +21,8 @@ __all__ = ["ArchiveRefused", "check_zip", "extract_tar_gz", "extract_zip"]
 #: Files and folders in one archive. A function's package has a few thousand, a model's package a few hundred.
 MAX_MEMBERS = 50_000
 _CHUNK_BYTES = 1024 * 1024
-# The longest key of an object in S3, where most archives come from. Every folder of a path is kept: a name of 64 KB that
-# is all slashes would take a gigabyte.
+# The longest key of an object in S3, where most archives come from. Every folder of a path is kept: a name of 64 KB
+# that is all slashes would take a gigabyte.
 _MAX_PATH_CHARACTERS = 1024
 # An extended header holds a name; tarfile reads it whole, so a larger one would only take memory.
 _MAX_HEADER_BYTES = 1024 * 1024
