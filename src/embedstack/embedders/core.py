@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 from embedstack.embedders.batching import Batch, Batcher, Limits, estimate_tokens
 from embedstack.embedders.call import Call
 from embedstack.embedders.engine import arun, run
-from embedstack.embedders.identity import model_identity
+from embedstack.embedders.identity import model_facts
 from embedstack.embedders.integrity import check_vectors
 from embedstack.embedders.isolation import embed_isolated
 from embedstack.embedders.outcome import Part
@@ -103,7 +103,7 @@ class BatchEmbedder(ABC):
             "backend": f"{type(self).__module__}.{type(self).__qualname__}",
             # For the others, the model's own default prompt applies.
             "prompted_kinds": sorted({"document", "query"} & self.prompts.keys()),
-            **model_identity(self.info),
+            **model_facts(self.info),
         }
 
     def hand_over_retries(self) -> None:  # noqa: B027 - a backend without retries of its own has none to hand over

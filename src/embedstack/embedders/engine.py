@@ -90,7 +90,7 @@ async def arun(
     call: "Call",
     look_ahead: int,
 ) -> "AsyncGenerator[_Part | None]":
-    """As :func:`run`, without blocking the event loop; a pause of the source is noticed by itself."""
+    """As :func:`run`, without blocking the event loop; pauses of the source need no :class:`Signal`."""
     requests = _AsyncRequests(items, batcher, work, pool, call, look_ahead)
     is_complete = False
     try:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from embedstack.models import ModelInfo
 
-__all__ = ["identity_digest", "model_identity"]
+__all__ = ["identity_digest", "model_facts"]
 
 # Raised when the meaning of an identity changes, so that no older entry is taken for one of today's.
 _VERSION = 2
@@ -18,7 +18,7 @@ _VERSION = 2
 _NOT_IN_A_VECTOR = {"prompts", "matryoshka_dimensions"}
 
 
-def model_identity(info: "ModelInfo") -> dict[str, Any]:
+def model_facts(info: "ModelInfo") -> dict[str, Any]:
     """Every fact of a model that its vectors depend on."""
     return {
         field.name: getattr(info, field.name)

@@ -192,7 +192,7 @@ class _Connections:
 
 
 def _close_at_exit(reference: "weakref.ref[_Connections]", origin: Origin) -> None:
-    """Close a pool that nobody closed: from Python 3.14 on, its finalizer cannot wait for its threads any more."""
+    """Close a pool that is still open: since Python 3.14, its finalizer cannot join its threads during shutdown."""
     connections = reference()
     if connections is not None and origin.is_here:
         connections.pool.close(timeout=1)
