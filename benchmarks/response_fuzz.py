@@ -7,7 +7,7 @@ or repeated; values of JSON replaced; headers that are wrong; compressed or chun
 The clients are those of applications, over HTTP: SageMaker as JSON, arrays, spans and through a queue, Ollama,
 Bedrock's Titan and Cohere, and text generation whole and in parts.
 
-A damaged digit gives another vector, which nobody can tell from a right one: what is returned is compared with what a
+A damaged digit gives another vector, which cannot be told from a right one: what is returned is compared with what a
 second reading of the body finds.
 """
 

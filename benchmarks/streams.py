@@ -3,7 +3,7 @@
     python benchmarks/streams.py                 # some seconds
     python benchmarks/streams.py --texts 200000
 
-The backend answers every request after 50 ms, 16 at once, 32 texts each; it computes nothing.
+The backend answers every request after 50 ms, 16 concurrently, 32 texts each; it computes nothing.
 """
 
 import argparse

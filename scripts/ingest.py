@@ -53,7 +53,7 @@ class Place:
         size: Its bytes.
         file: The file, where it is one.
         bucket: The bucket, where it is in one.
-        is_named: Whether it was named by itself, and not found in a folder or under a prefix.
+        is_named: Whether it was named explicitly, and not found in a folder or under a prefix.
     """
 
     source: str
@@ -111,7 +111,7 @@ def main(
     """
     settings = load_settings(aws_region=region, embedstack_collection=collection)
     found = [place for source in sources for place in _places(source, settings)]
-    # Where it is given twice, what was named by itself counts.
+    # If it is given twice, the explicit name counts.
     places = list(dict.fromkeys(sorted(found, key=lambda place: not place.is_named) if len(sources) > 1 else found))
     console = Console(highlight=False)
     if queue:

@@ -273,7 +273,7 @@ def _choose_account(settings: Settings, region: str | None) -> Target:
         account_id = client.get_caller_identity()["Account"]
     except (BotoCoreError, ClientError) as error:
         problem = str(translate_error(error))
-    except ValueError as error:  # botocore's for an address that is none
+    except ValueError as error:  # botocore's for an invalid address
         problem = str(error)
     is_here = url is not None and is_loopback(url)
     if os.environ.get("TF_WORKSPACE") == LOCAL_WORKSPACE and not is_here:

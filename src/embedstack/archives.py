@@ -248,7 +248,7 @@ def _readable(read: Callable[..., Any], *arguments: Any) -> Any:
     """What a reader gives.
 
     Raises:
-        ArchiveRefused: The archive is damaged, whatever the reader said of it.
+        ArchiveRefused: The reader raised any other exception: the archive is damaged.
     """
     try:
         return read(*arguments)

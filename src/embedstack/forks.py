@@ -50,7 +50,7 @@ class _Pausable(Protocol):
 _renewables: "weakref.WeakSet[_Renewable]" = weakref.WeakSet()
 _pausables: "weakref.WeakSet[_Pausable]" = weakref.WeakSet()
 _paused: list[_Pausable] = []
-# Two threads that fork at once would wait for each other's pausables.
+# Two threads that fork concurrently would wait for each other's pausables.
 _forking = threading.Lock()
 
 

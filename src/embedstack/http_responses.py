@@ -17,7 +17,7 @@ from embedstack.errors import EndpointUnavailable, IntegrityError
 __all__ = ["parse_json", "read_body", "response_errors", "retry_after_seconds", "token_count"]
 
 _CHUNK_BYTES = 256 * 1024
-# An int of more digits is read as a float: it is no index and no count, and int() is quadratic in its digits.
+# An int of more digits is read as a float: it is neither an index nor a count, and int() is quadratic in its digits.
 _INT_DIGITS = 18
 _MAX_TOKENS = 2**53
 
@@ -143,7 +143,7 @@ def retry_after_seconds(value: object) -> float | None:
 
 
 def token_count(value: object) -> int | None:
-    """Tokens that a service counted, as a number or a header; None where it is no count."""
+    """Tokens that a service counted, as a number or a header; None where it is not a count."""
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= _INT_DIGITS:
         value = int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MAX_TOKENS else None

@@ -69,7 +69,7 @@ class ModelIdentity:
 
     Attributes:
         model_id: The model's name on the Hugging Face Hub.
-        revision: The Hub's commit, tag or branch; None where it is not said.
+        revision: The Hub's commit, tag or branch; None if unknown.
     """
 
     model_id: str

@@ -33,7 +33,7 @@ _Any = TypeVar("_Any", bound="_Read")
 class _Read(BaseSettings):
     """How settings are read, whichever they are."""
 
-    # An empty assignment such as the ones in .env.example means "not set". A byte order mark is no part of a name.
+    # An empty assignment such as the ones in .env.example means "not set". A byte order mark is not part of a name.
     model_config = SettingsConfigDict(
         env_file=_ENV_FILE,
         env_file_encoding="utf-8-sig",

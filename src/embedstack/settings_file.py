@@ -56,7 +56,7 @@ def check_env_file(path: Path) -> None:
     """See that a ``.env`` file, where there is one, can be read whole; what it sets is read elsewhere.
 
     Raises:
-        ConfigurationError: It is not a file, cannot be read, is not UTF-8, or has a line that is no assignment. The
+        ConfigurationError: It is not a file, cannot be read, is not UTF-8, or has a line that is not an assignment. The
             message quotes none of its content.
     """
     try:

@@ -3,7 +3,7 @@
 boto3 blocks a thread per request whoever waits for it, so both twins run the same work in the same pool and differ
 only in how they wait. Both read a source no further than keeps the pool busy, and send a batch that is not full only
 when the source has paused and nothing is under way (as Nagle's algorithm does for TCP segments, RFC 896): a source that
-gives one text now and then gets its vectors at once, and one that gives many gets full batches.
+gives one text now and then gets its vectors without delay, and one that gives many gets full batches.
 """
 
 import asyncio

@@ -143,7 +143,7 @@ def vector_of_base64(row: Any, source: str) -> "Vectors":
     """A vector, float32 (dimensions,), of base64 of little-endian float32.
 
     Raises:
-        IntegrityError: It is none.
+        IntegrityError: It is not one.
     """
     try:
         return np.frombuffer(base64.b64decode(row, validate=True), "<f4").astype(np.float32)

@@ -1,4 +1,4 @@
-"""Threads that make several requests at once and keep no program from exiting."""
+"""Threads for concurrent requests that do not keep a program from exiting."""
 
 import queue
 import threading

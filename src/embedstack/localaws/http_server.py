@@ -53,7 +53,7 @@ _BODY_BYTES = 128 * _MIB
 _BODY_BYTES_IN_MEMORY = 64 * _KIB
 #: The size line of a chunk with its extensions, or the trailer after the last chunk.
 _CHUNK_LINE_BYTES = 16 * _KIB
-#: How much of a chunked body is parsed at once.
+#: Bytes of a chunked body that are parsed in one step.
 _CHUNKED_BYTES = 8 * _KIB
 
 #: All bodies together, of the requests that are arriving.
@@ -166,7 +166,7 @@ class _Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress is untyped
             self.error = self._exceeded_bound()
         if self.error is None:
             return consumed
-        # The rest is no further request: the connection ends with the response.
+        # The rest is not another request: the connection ends with the response.
         self.completed = True
         return len(data)
 

@@ -30,7 +30,7 @@ _MAX_SMALL_CHUNKS = 16_384
 _CHUNK_BYTES = 64
 # Bodies from this size are reported when they are freed.
 _LARGE_BYTES = 1024 * 1024
-# How long a refused client's data is read and dropped. To close at once would reset the connection, and the client
+# How long a refused client's data is read and dropped. Closing immediately would reset the connection, and the client
 # could not read why it was refused.
 _LINGER_SECONDS = 5.0
 
@@ -44,7 +44,7 @@ class HttpLimits:
         body_bytes: Body of one request.
         head_seconds: From the first byte of a request, or the opening of a connection, to the end of the headers.
         body_seconds: From there to the end of the body. SageMaker gives an invocation 60 s in all.
-        write_seconds: In which a client must read a response that its connection cannot take at once.
+        write_seconds: Time for a client to read a response that does not fit into its connection's buffer.
         incomplete_requests: Of all connections together.
         incomplete_bytes: Bodies of these.
         unread_bytes: Responses of all connections together that wait for slow clients.

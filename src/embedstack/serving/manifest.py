@@ -66,7 +66,7 @@ class Manifest:
         """Read a package's manifest.
 
         Raises:
-            ConfigurationError: There is none, or it is damaged.
+            ConfigurationError: It does not exist, or is damaged.
         """
         path = folder / MANIFEST
         try:
@@ -141,13 +141,15 @@ class Manifest:
             ConfigurationError: They differ.
         """
         for name in ("dimensions", "max_tokens", "pooling", "normalize", "prompts"):
-            said, is_so = getattr(self, name), getattr(model, name)
-            if name == "prompts":  # empty ones were left out once
-                said, is_so = ({key: text for key, text in prompts.items() if text} for prompts in (said, is_so))
-            if said != is_so:
+            declared, actual = getattr(self, name), getattr(model, name)
+            if name == "prompts":  # earlier packages leave out empty ones
+                declared, actual = (
+                    {key: text for key, text in prompts.items() if text} for prompts in (declared, actual)
+                )
+            if declared != actual:
                 raise ConfigurationError(
-                    f"{self.folder / MANIFEST} says {name} {said!r}, but the model's files say {is_so!r}. Make the "
-                    "package again."
+                    f"{self.folder / MANIFEST} says {name} {declared!r}, but the model's files say {actual!r}. "
+                    "Make the package again."
                 )
 
 

@@ -132,7 +132,7 @@ def parse_request(body: bytes) -> EmbedRequest | RerankRequest:
     """Read a request's JSON body; ``query`` makes it one to rerank.
 
     Raises:
-        RequestError: The body is no JSON, or a member is unknown, missing or of the wrong type.
+        RequestError: The body is not JSON, or a member is unknown, missing or of the wrong type.
     """
     payload = _parse_object(body)
     if "query" in payload:

@@ -306,7 +306,7 @@ class Scheduler(Generic[OutputT]):
             return job
         job = next(iter(self._served))
         if len(self._served) == 1:
-            job.credit = 0  # nobody else was held up by what it used
+            job.credit = 0  # no other call waited for what it used
         while job.credit <= 0 and len(self._served) > 1:
             job.credit += self._tokens_per_batch
             self._served.move_to_end(job)

@@ -40,7 +40,7 @@ class ServedModel(Protocol):
 
     @property
     def default_prompt_name(self) -> str | None:
-        """Name of the prompt that is put before an input where a request names none; None where there is none."""
+        """Name of the prompt for requests that name no prompt; None if the model has no default."""
 
     @property
     def matryoshka_dimensions(self) -> tuple[int, ...]:

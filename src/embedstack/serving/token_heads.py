@@ -23,7 +23,7 @@ __all__ = ["TokenHeads", "colbert_score", "sparse_score"]
 
 # Tokens that say nothing of the text, by their name in the tokenizer's files.
 _UNWEIGHTED = ("cls_token", "eos_token", "pad_token", "unk_token")
-# Tokens of a passage compared at once: every pair of two texts of 8,192 tokens would be 256 MiB.
+# Tokens of a passage that are compared in one step: every pair of two texts of 8,192 tokens would be 256 MiB.
 _COMPARED_TOKENS = 512
 # torch.nn.functional.normalize's clamp.
 _SMALLEST_NORM = 1e-12

@@ -125,7 +125,7 @@ class EndpointChecks:
 
     def _model(self) -> Finding:
         expected = ModelIdentity.of(self._embedder.info)
-        # What its responses say is said by the model itself.
+        # The model server itself names its model in responses.
         served = self._embedder.served_model or self._deployment.identity
         if served is None:
             return "skipped", f"{expected} is not verified: the endpoint does not say which model it serves", ""

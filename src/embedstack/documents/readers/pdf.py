@@ -60,7 +60,7 @@ def _read(document: PdfDocument, allowance: Allowance) -> Reading:
         try:
             extracted = _page_text(document, index)
         except PdfiumError:
-            allowance.refuse("corrupt", f"cannot be read on page {index + 1}: print it anew as PDF.")
+            allowance.refuse("corrupt", f"cannot be read on page {index + 1}: print it to a new PDF.")
         text = _readable(extracted)
         if text:
             allowance.take_characters(len(text))
@@ -74,7 +74,7 @@ def _read(document: PdfDocument, allowance: Allowance) -> Reading:
 
 
 def _page_text(document: PdfDocument, index: int) -> str:
-    # Closed at once: the garbage collector would keep the pages of a manual in memory.
+    # Closed here: the garbage collector would keep the pages of a manual in memory.
     page = document[index]
     try:
         text_page = page.get_textpage()

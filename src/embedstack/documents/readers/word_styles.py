@@ -60,7 +60,7 @@ def _inherited_levels(styles: dict[str, _Style]) -> dict[str, int | None]:
     """The level of each style: its own, or that of the nearest style it is based on that has one."""
     levels: dict[str, int | None] = {}
     for style in styles:
-        # Each style is looked at once, however long the chain of styles based on each other.
+        # Each style is visited one time, however long the chain of styles based on each other.
         chain: dict[str, None] = {}
         name: str | None = style
         while name in styles and name not in levels and name not in chain and styles[name].level is None:

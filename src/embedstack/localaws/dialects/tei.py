@@ -210,7 +210,7 @@ def _direction(request: dict[str, Any]) -> "TruncationDirection":
             return "right"
         case str() | _Members():
             raise _wrong_type("truncation_direction: unknown variant, expected `Left` or `Right`")
-        case _:  # to serde_json this is no enum at all
+        case _:  # serde_json does not take this for an enum
             raise _syntax_error("truncation_direction: expected value")
 
 
