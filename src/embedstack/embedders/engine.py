@@ -57,7 +57,7 @@ def run(
         ConfigurationError: The iteration goes on in a child of the process that began it.
         BaseException: What the source or the batcher raised, after the results of what came before.
     """
-    requests = _Requests(batcher, work, pool, call, look_ahead)
+    requests = _Requests(_Job(batcher, work, pool, call, look_ahead))
     origin = Origin()
     is_complete = False
     try:
@@ -91,7 +91,7 @@ async def arun(
     look_ahead: int,
 ) -> "AsyncGenerator[_Part | None]":
     """As :func:`run`, without blocking the event loop; pauses of the source need no :class:`Signal`."""
-    requests = _AsyncRequests(items, batcher, work, pool, call, look_ahead)
+    requests = _AsyncRequests(items, _Job(batcher, work, pool, call, look_ahead))
     is_complete = False
     try:
         while not requests.is_complete:
@@ -110,8 +110,8 @@ async def arun(
         await requests.stop(is_complete=is_complete)
 
 
-class _Requests(Generic[_Part]):
-    """The batches of one :func:`run`: the first held back until it is known to be one of several."""
+class _Job(Generic[_Part]):
+    """What is done for every batch, and where; see :func:`run`."""
 
     def __init__(
         self,
@@ -121,19 +121,26 @@ class _Requests(Generic[_Part]):
         call: "Call",
         look_ahead: int,
     ) -> None:
+        self.batcher = batcher
+        self.work = work
+        self.pool = pool
+        self.call = call
+        self.look_ahead = look_ahead
+        self.context = call.context()
+
+
+class _Requests(Generic[_Part]):
+    """The batches of one :func:`run`: the first held back until it is known to be one of several."""
+
+    def __init__(self, job: "_Job[_Part]") -> None:
         self.broken: BaseException | None = None
-        self._batcher = batcher
-        self._work = work
-        self._pool = pool
-        self._call = call
-        self._look_ahead = look_ahead
-        self._context = call.context()
+        self._job = job
         self._held: list[Batch] = []
         self._pending: deque[Future[_Part]] = deque()
 
     def add(self, item: Any) -> bool:
         """Take a text; whether a batch was sent."""
-        batches, self.broken = _add(self._batcher, item)
+        batches, self.broken = _add(self._job.batcher, item)
         if not batches:
             return False
         if not self._held and not self._pending and len(batches) == 1:
@@ -144,14 +151,14 @@ class _Requests(Generic[_Part]):
 
     def due(self) -> Iterator[_Part]:
         """The results to give before more is read: at most one for one batch, so that the pool is kept busy."""
-        while len(self._pending) >= self._look_ahead:
+        while len(self._pending) >= self._job.look_ahead:
             yield self._result()
         if self._pending[0].done():
             yield self._result()
 
     def heed(self, signal: Signal) -> Iterator[_Part | None]:
         """What a signal asks for."""
-        self._send(() if self._held or not _is_idle(self._pending) else self._batcher.flush())
+        self._send(() if self._held or not _is_idle(self._pending) else self._job.batcher.flush())
         if signal is Signal.READY or not self._pending:
             yield None
         elif signal is Signal.FULL:
@@ -161,10 +168,10 @@ class _Requests(Generic[_Part]):
 
     def rest(self) -> Iterator[_Part]:
         """The results that are left, and what the source raised."""
-        last = [*self._held, *self._batcher.flush()]
+        last = [*self._held, *self._job.batcher.flush()]
         self._held.clear()
-        if len(last) == 1 and not self._pending and self._call.deadline is None:
-            yield self._context.run(self._work, last[0])
+        if len(last) == 1 and not self._pending and self._job.call.deadline is None:
+            yield self._job.context.run(self._job.work, last[0])
         else:
             self._send(last)
         while self._pending:
@@ -175,18 +182,18 @@ class _Requests(Generic[_Part]):
     def stop(self, *, is_complete: bool) -> None:
         """Send nothing more."""
         if not is_complete:
-            self._call.cancelled.set()
+            self._job.call.cancelled.set()
         for future in self._pending:
             future.cancel()
 
     def _send(self, batches: "Sequence[Batch]") -> None:
         for batch in (*self._held, *batches):
-            self._pending.append(self._pool().submit(self._context.copy().run, self._work, batch))
+            self._pending.append(self._job.pool().submit(self._job.context.copy().run, self._job.work, batch))
         self._held.clear()
 
     def _result(self) -> _Part:
         try:
-            return self._pending.popleft().result(self._call.remaining())
+            return self._pending.popleft().result(self._job.call.remaining())
         except TimeoutError:
             raise DeadlineExceeded(_TIMED_OUT) from None
         except CancelledError:
@@ -196,31 +203,18 @@ class _Requests(Generic[_Part]):
 class _AsyncRequests(Generic[_Part]):
     """The batches of one :func:`arun`."""
 
-    def __init__(
-        self,
-        items: AsyncIterable[Any],
-        batcher: "Batcher",
-        work: "Callable[[Batch], _Part]",
-        pool: Callable[[], Executor],
-        call: "Call",
-        look_ahead: int,
-    ) -> None:
+    def __init__(self, items: AsyncIterable[Any], job: "_Job[_Part]") -> None:
         self.broken: BaseException | None = None
-        self._batcher = batcher
-        self._work = work
-        self._pool = pool
-        self._call = call
-        self._look_ahead = look_ahead
-        self._context = call.context()
+        self._job = job
         self._pending: deque[asyncio.Future[_Part]] = deque()
         self._changed = asyncio.Event()
         self._is_read = False
-        self._source = AsyncSource(items, batcher.max_items, self._changed.set)
+        self._source = AsyncSource(items, job.batcher.max_items, self._changed.set)
 
     @property
     def is_due(self) -> bool:
         """Whether the next result is to be given before more is read."""
-        return bool(self._pending) and (self._pending[0].done() or len(self._pending) >= self._look_ahead)
+        return bool(self._pending) and (self._pending[0].done() or len(self._pending) >= self._job.look_ahead)
 
     @property
     def is_complete(self) -> bool:
@@ -233,30 +227,30 @@ class _AsyncRequests(Generic[_Part]):
         What changes from here on ends :meth:`wait`.
         """
         self._changed.clear()
-        if self._is_read or len(self._pending) >= self._look_ahead:
+        if self._is_read or len(self._pending) >= self._job.look_ahead:
             return False
         is_ready = False
         for item in self._source.take():
             if isinstance(item, Signal):
                 is_ready = True
             elif self.broken is None:
-                batches, self.broken = _add(self._batcher, item)
+                batches, self.broken = _add(self._job.batcher, item)
                 self._send(batches)
         self._is_read = self.broken is not None or self._source.is_over
         if self._is_read or (self._source.is_paused and _is_idle(self._pending)):
-            self._send(self._batcher.flush())
+            self._send(self._job.batcher.flush())
         return is_ready
 
     async def next_result(self) -> _Part:
         """The next result."""
         try:
-            return await asyncio.wait_for(self._pending.popleft(), self._call.remaining())
+            return await asyncio.wait_for(self._pending.popleft(), self._job.call.remaining())
         except TimeoutError:
             raise DeadlineExceeded(_TIMED_OUT) from None
 
     async def wait(self) -> None:
         """Wait until the source or a request has something new."""
-        seconds = self._call.remaining() if self._pending else None
+        seconds = self._job.call.remaining() if self._pending else None
         try:
             async with asyncio.timeout(seconds):
                 await self._changed.wait()
@@ -266,7 +260,7 @@ class _AsyncRequests(Generic[_Part]):
     async def stop(self, *, is_complete: bool) -> None:
         """Send nothing more, and stop reading."""
         if not is_complete:
-            self._call.cancelled.set()
+            self._job.call.cancelled.set()
         for future in self._pending:
             # Asking for the error of one that has failed keeps asyncio from reporting it as never asked for.
             if not future.cancel() and not future.cancelled():
@@ -276,7 +270,7 @@ class _AsyncRequests(Generic[_Part]):
     def _send(self, batches: "Sequence[Batch]") -> None:
         for batch in batches:
             loop = asyncio.get_running_loop()
-            future = loop.run_in_executor(self._pool(), self._context.copy().run, self._work, batch)
+            future = loop.run_in_executor(self._job.pool(), self._job.context.copy().run, self._job.work, batch)
             future.add_done_callback(lambda _: self._changed.set())
             self._pending.append(future)
 
