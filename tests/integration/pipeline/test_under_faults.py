@@ -219,5 +219,7 @@ def test_what_cannot_be_done_is_said_in_a_sentence(running, ingested, monkeypatc
     monkeypatch.chdir(running.stack.folder)
     done = CliRunner().invoke(script, arguments, env=variables)
     assert done.exit_code == 2, done.output
-    assert done.output.startswith("error: ")
-    assert words in done.output
+    target, _, message = done.output.partition("\n")
+    assert target.startswith("Target: local AWS at http://127.0.0.1:")
+    assert message.startswith("error: ")
+    assert words in message
