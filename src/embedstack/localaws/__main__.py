@@ -18,17 +18,19 @@ import botocore.session
 from embedstack.errors import ConfigurationError
 from embedstack.localaws.config import ACCOUNT_ID, LocalAwsConfig
 from embedstack.localaws.errors import LocalAwsError
-from embedstack.localaws.freed_memory import return_freed_memory
 from embedstack.localaws.log_format import configure_log
-from embedstack.localaws.open_files import raise_open_files_limit
 from embedstack.localaws.pidfiles import ProcessIdentity
 from embedstack.localaws.state_file import is_disk_full, remove_state, write_state
 from embedstack.loopback import bypass_proxies
+from embedstack.serving.process_resources import limit_heaps, raise_open_files_limit
 
 if TYPE_CHECKING:
     from embedstack.localaws.server import LocalAws
 
 _LAST_PORT = 65535
+_OPEN_FILES = 4096
+# Request bodies from this size on are returned to the system when they are freed.
+_RETURNED_BYTES = 64 * 1024
 
 _logger = logging.getLogger("embedstack.localaws")
 
@@ -37,8 +39,8 @@ def main() -> int:
     """Run until told to stop; returns the exit status."""
     options = _parse_options()
     configure_log()
-    raise_open_files_limit()
-    return_freed_memory()
+    raise_open_files_limit(_OPEN_FILES)
+    limit_heaps(_RETURNED_BYTES)
     bypass_proxies()
     try:
         config = dataclasses.replace(_config(options), state_dir=options.state_dir)

@@ -23,7 +23,7 @@ from waitress.server import TcpWSGIServer
 from waitress.task import ThreadedTaskDispatcher, WSGITask
 from waitress.utilities import BadRequest, RequestEntityTooLarge
 
-from embedstack.localaws.open_files import open_files_limit
+from embedstack.serving.process_resources import open_files_limit
 
 if TYPE_CHECKING:
     from wsgiref.types import WSGIApplication

@@ -1,8 +1,6 @@
 """The HTTP server in the endpoint's container: SageMaker's ``GET /ping`` and ``POST /invocations``."""
 
 import asyncio
-import contextlib
-import ctypes
 import dataclasses
 import functools
 import gc
@@ -20,6 +18,7 @@ import uvicorn
 
 from embedstack.errors import EmbedStackError
 from embedstack.serving.http_connection import HttpConnection, HttpLimits, HttpState
+from embedstack.serving.process_resources import limit_heaps, raise_open_files_limit, trim_heaps
 from embedstack.serving.protocol import Answer, Invocation
 from embedstack.serving.requests import RequestError
 
@@ -44,10 +43,6 @@ _MAX_PENDING_REQUESTS = 512
 _MAX_PENDING_BYTES = 256 * 1024 * 1024
 # SageMaker kills a container 30 s after SIGTERM; what is in flight gets less than that to finish.
 _DRAIN_SECONDS = 25
-# glibc's mallopt parameter, and the number of heaps: by its default every thread may fill one of its own, and the
-# engine's threads between them kept 28 MB more than with two.
-_M_ARENA_MAX = -8
-_HEAPS = 2
 # Memory that a large request took and freed is given back to the system so many seconds after the last of them: glibc
 # keeps it otherwise, in the heaps of the threads that used it.
 _LARGE_REQUEST_BYTES = 1024 * 1024
@@ -100,8 +95,8 @@ class ModelServer:
         """
         _logger.setLevel(logging.getLevelNamesMapping().get(os.environ.get("LOG_LEVEL", "").upper(), logging.INFO))
         sys.setswitchinterval(_THREAD_SWITCH_SECONDS)
-        _limit_heaps()
-        _raise_open_files()
+        limit_heaps()
+        raise_open_files_limit()
         limits = dataclasses.replace(limits or HttpLimits(), body_bytes=self._protocol.payload_limit)
         connection = functools.partial(
             HttpConnection, state=HttpState(limits, self._protocol.render_error, self._trim_later)
@@ -223,30 +218,7 @@ class ModelServer:
         if self._trim is not None:
             self._trim.cancel()
         loop = asyncio.get_running_loop()
-        self._trim = loop.call_later(_TRIM_AFTER_SECONDS, lambda: loop.run_in_executor(None, _trim_heaps))
-
-
-def _limit_heaps() -> None:
-    """Have threads share heaps, where the C library is glibc."""
-    if sys.platform == "linux" and hasattr(library := ctypes.CDLL(None), "mallopt"):
-        library.mallopt(_M_ARENA_MAX, _HEAPS)
-
-
-def _trim_heaps() -> None:
-    """Give freed memory back to the system, where the C library is glibc."""
-    gc.collect()  # a connection and its requests refer to each other
-    if sys.platform == "linux" and hasattr(library := ctypes.CDLL(None), "malloc_trim"):
-        library.malloc_trim(0)
-
-
-def _raise_open_files() -> None:
-    """Have as many connections open as the system allows: the usual soft limit is 1,024 files."""
-    if sys.platform != "win32":
-        import resource  # noqa: PLC0415 - not on Windows
-
-        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-        with contextlib.suppress(ValueError, OSError):  # macOS allows fewer than it says
-            resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+        self._trim = loop.call_later(_TRIM_AFTER_SECONDS, lambda: loop.run_in_executor(None, trim_heaps))
 
 
 class _ClientGoneError(Exception):
