@@ -8,7 +8,7 @@ WORKDIR /build
 COPY constraints.txt pyproject.toml README.md LICENSE ./
 COPY src src
 RUN python -m venv /opt/embedstack \
- && /opt/embedstack/bin/pip install --no-cache-dir --constraint constraints.txt '.[serving]'
+ && /opt/embedstack/bin/pip install --no-cache-dir --constraint constraints.txt '.[server]'
 
 FROM python:3.12-slim
 LABEL com.amazonaws.sagemaker.capabilities.accept-bind-to-port=true

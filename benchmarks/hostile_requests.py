@@ -20,7 +20,7 @@ from pathlib import Path
 
 from server_process import Server, serving
 
-from embedstack.model_files import find_model_folder
+from embedstack.models.local_files import find_model_folder
 
 MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 SCRIPTS = {

@@ -18,8 +18,8 @@ from embedstack.documents.embedding import ChunkEmbedding, SeparateEmbedding
 from embedstack.documents.late_chunking import LateEmbedding
 from embedstack.documents.load import find_tokenizer
 from embedstack.embedders import LocalEmbedder
-from embedstack.models import known_model
-from embedstack.settings import load_settings
+from embedstack.models.model_info import known_model
+from embedstack.settings.settings import load_settings
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -9,12 +9,12 @@ import boto3
 from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 
-import search_function
 from embedstack.documents.chunking import Chunker
 from embedstack.documents.dead_letters import DeadLetters, count_messages
 from embedstack.documents.readers.reading import read_bytes
-from embedstack.settings import load_settings
+from embedstack.settings.settings import load_settings
 from embedstack.stores import load_store
+from embedstack_ops.cli import search_function
 
 __all__ = ["Chunks", "DeployedPipeline", "cut"]
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from pipeline_audit import DeployedPipeline
 
-from command_line import client_settings
-from embedstack.function_wheels import Target
-from embedstack.terraform import TerraformRoot
+from embedstack_ops.cli.command_line import client_settings
+from embedstack_ops.lambda_packages.wheels import Target
+from embedstack_ops.terraform.driver import TerraformRoot
 
 __all__ = ["connect", "variables"]
 

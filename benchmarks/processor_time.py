@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
-from embedstack.localaws.chaos import processes
+from localaws.faults.chaos import processes
 
 __all__ = ["ProcessorTime"]
 

@@ -19,13 +19,13 @@ import openvino as ov
 from server_process import wait_until_ready
 from workloads import short_texts
 
-from embedstack.model_files import find_model_folder
-from embedstack.serving.encoder import Encoder
-from embedstack.serving.engine import OpenVinoEngine, Outputs, has_bf16
-from embedstack.serving.graph import build_graph
-from embedstack.serving.model_folder import ModelFolder
-from embedstack.serving.protocol import EmbedProtocol
-from embedstack.serving.server import ModelServer
+from embedstack.models.local_files import find_model_folder
+from embedstack_server.compute.encoder import Encoder
+from embedstack_server.compute.engine import OpenVinoEngine, Outputs, has_bf16
+from embedstack_server.compute.graph import build_graph
+from embedstack_server.http.protocol import EmbedProtocol
+from embedstack_server.http.server import ModelServer
+from embedstack_server.model.model_folder import ModelFolder
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -37,15 +37,15 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from embedstack.async_endpoint import AsyncEmbedder, AsyncEndpoint
 from embedstack.embedders import BedrockEmbedder, Embedder, Limits, OllamaEmbedder, SageMakerEmbedder, SpannedText
 from embedstack.embedders.fake import fake_vector
+from embedstack.embedders.sagemaker.async_embedder import AsyncEmbedder, AsyncEndpoint
 from embedstack.errors import EmbedStackError, EndpointUnavailable, IntegrityError
 from embedstack.generation import Generator
-from embedstack.localaws.event_stream import encode_event
-from embedstack.models import ModelInfo
+from embedstack.models.model_info import ModelInfo
 from embedstack.resilience import CircuitBreaker, Retry, RetryPolicy
-from embedstack.settings import Settings, load_settings
+from embedstack.settings.settings import Settings, load_settings
+from localaws.services.bedrock_runtime.event_stream import encode_event
 
 MODEL = ModelInfo("stand-in", 8, 64, "mean")
 TEXTS = ["one", "two", "three"]

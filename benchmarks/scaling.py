@@ -25,12 +25,12 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from scaling_plot import plot
 
-from embedstack.localaws.config import LocalAwsConfig
-from embedstack.localaws.simulated_time import TIME_PATH
+from localaws.config import LocalAwsConfig
+from localaws.core.clock import TIME_PATH
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "scripts"))
 
-from temporary_stack import temporary_stack
+from tests.support.temporary_stack import temporary_stack
 
 CALLERS = 6
 VARIABLES = """

@@ -38,7 +38,7 @@ def serving(folder: Path, *options: str) -> Iterator[Server]:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
-    command = [sys.executable, "-m", "embedstack.serving", str(folder), "--port", str(port), *options]
+    command = [sys.executable, "-m", "embedstack_server", str(folder), "--port", str(port), *options]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         wait_until_ready(port, lambda: process.poll() is None)

@@ -26,9 +26,9 @@ from server_process import serving
 from serving_plot import plot
 from workloads import mixed_texts, short_texts
 
-from embedstack.model_files import find_model_folder
-from embedstack.serving.model_folder import ModelFolder
-from embedstack.serving.tokenizer import Tokenizer
+from embedstack.models.local_files import find_model_folder
+from embedstack_server.model.model_folder import ModelFolder
+from embedstack_server.model.tokenizer import Tokenizer
 
 ROOT = Path(__file__).resolve().parents[1]
 BASELINE = "sentence-transformers fp32"

@@ -19,7 +19,7 @@ import http_load
 import numpy as np
 from server_process import Server, serving
 
-from embedstack.serving.encoder import Encoder
+from embedstack_server.compute.encoder import Encoder
 
 ROOT = Path(__file__).resolve().parents[1]
 _SAMPLES = 20
@@ -96,7 +96,7 @@ def _check(encoder: Encoder, vectors: Any, least: float) -> bool:
 
 def _tiny(folder: Path) -> Path:
     sys.path.insert(0, str(ROOT))
-    from tests.tiny_bert import write_model  # noqa: PLC0415 - not on the path before
+    from tests.support.tiny_bert import write_model  # noqa: PLC0415 - not on the path before
 
     return write_model(folder)
 

@@ -17,9 +17,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from embedstack.cache import Cache, CachedEmbedder, MemoryCache, SqliteCache
+from embedstack.cache.cached_embedder import Cache, CachedEmbedder, MemoryCache, SqliteCache
 from embedstack.embedders import Embedder, Kind, Limits
-from embedstack.models import ModelInfo
+from embedstack.models.model_info import ModelInfo
 
 MODEL = ModelInfo("benchmark/stand-in", dimensions=384, max_tokens=512, pooling="mean")
 SECONDS = 0.05

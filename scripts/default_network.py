@@ -1,7 +1,7 @@
 """Where a database goes on the local AWS: into the VPC that every account begins with."""
 
-from embedstack.aws import create_client
-from embedstack.settings import Settings
+from embedstack.aws.clients import create_client
+from embedstack.settings.settings import Settings
 
 __all__ = ["default_subnets"]
 

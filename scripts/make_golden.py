@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from sentence_transformers import SentenceTransformer
 
-from embedstack.golden import golden_file_name, golden_texts
+from embedstack.models.golden import golden_file_name, golden_texts
 
-FOLDER = Path(__file__).parents[1] / "src/embedstack/golden"
+FOLDER = Path(__file__).parents[1] / "src/embedstack/models/golden"
 
 
 @click.command(epilog="Example: python scripts/make_golden.py sentence-transformers/all-MiniLM-L6-v2 --folder MODEL")

@@ -15,12 +15,13 @@ from typing import Any
 import click
 from rich.console import Console
 
-import build_lambda
-import localaws
 import sample_documents
-import search
-import search_function
-from command_line import (
+from default_network import default_subnets
+from embedstack.aws.clients import create_client
+from embedstack.documents.dead_letters import count_messages
+from embedstack.settings.settings import Settings, load_settings
+from embedstack_ops.cli import local, package_functions, search, search_function
+from embedstack_ops.cli.command_line import (
     ROOT,
     STATE,
     TERRAFORM,
@@ -31,15 +32,11 @@ from command_line import (
     progress_bar,
     remember_local_variables,
 )
-from default_network import default_subnets
-from embedstack.aws import create_client
-from embedstack.documents.dead_letters import count_messages
-from embedstack.function_package import FUNCTIONS
-from embedstack.function_wheels import Target
-from embedstack.localaws.config import LocalAwsConfig
-from embedstack.settings import Settings, load_settings
-from embedstack.terraform import TerraformRoot
-from target import acting_on_local
+from embedstack_ops.cli.target import acting_on_local
+from embedstack_ops.lambda_packages.build import FUNCTIONS
+from embedstack_ops.lambda_packages.wheels import Target
+from embedstack_ops.terraform.driver import TerraformRoot
+from localaws.config import LocalAwsConfig
 
 _VARIABLES = TERRAFORM / "environments" / "pipeline-local.tfvars"
 _QUERIES = (
@@ -73,7 +70,7 @@ def main(count: int, documents: Path | None, store: str) -> None:
     """
     console = Console(highlight=False)
     console.print("[bold]1/4[/] Starting the local AWS, and packing the functions")
-    running = localaws.start_local_aws(LocalAwsConfig.from_environment())
+    running = local.start_local_aws(LocalAwsConfig.from_environment())
     with acting_on_local(running):
         is_good = _run(console, count, documents, store)
     sys.exit(0 if is_good else 1)
@@ -81,7 +78,7 @@ def main(count: int, documents: Path | None, store: str) -> None:
 
 def _run(console: Console, count: int, documents: Path | None, store: str) -> bool:
     """Deploy, ingest and search; whether documents were read and found."""
-    for package in build_lambda.build(FUNCTIONS, Target.of_this_machine()):
+    for package in package_functions.build(FUNCTIONS, Target.of_this_machine()):
         console.print(f"  {os.path.relpath(package.path)}  [dim]{package.packed_bytes / 1e6:.1f} MB[/]")
     console.print("[bold]2/4[/] Deploying terraform/ with the pipeline on it")
     outputs = _deploy(console, _write_aurora_variables() if store == "aurora" else _local_variables())

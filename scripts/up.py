@@ -13,13 +13,12 @@ from rich.console import Console
 from rich.panel import Panel
 from rich.table import Table
 
-import localaws
-import test_endpoint
-from command_line import STATE, TERRAFORM, apply_locally, deploying, exit_on_error, local_variables
-from embedstack.localaws.config import LocalAwsConfig
-from embedstack.terraform import TerraformRoot
-from embedstack.validation import Report
-from target import acting_on_local
+from embedstack_ops.cli import local, validate
+from embedstack_ops.cli.command_line import STATE, TERRAFORM, apply_locally, deploying, exit_on_error, local_variables
+from embedstack_ops.cli.target import acting_on_local
+from embedstack_ops.terraform.driver import TerraformRoot
+from embedstack_ops.validation import Report
+from localaws.config import LocalAwsConfig
 
 _COMPLETED = re.compile(r"^(\S+): (?:Creation|Modifications|Destruction) complete after (\w+)", re.MULTILINE)
 
@@ -32,13 +31,13 @@ def main() -> None:
     started = time.perf_counter()
     console.print("[bold]1/3[/] Starting the local AWS")
     config = LocalAwsConfig.from_environment()
-    running = localaws.start_local_aws(config)
+    running = local.start_local_aws(config)
     console.print(f"  {running.url}  [dim]process {running.pid}, log {_short(str(running.log_file))}[/]")
     with acting_on_local(running):
         console.print("[bold]2/3[/] Deploying terraform/ on it")
         endpoint = _deploy(console)
         console.print("[bold]3/3[/] Validating the endpoint")
-        report = test_endpoint.run(console, endpoint)
+        report = validate.run(console, endpoint)
     console.print(_summary(report, running.url, time.perf_counter() - started, config.clock_speed))
     sys.exit(0 if report.passed else 1)
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Literal
 
 from aws_lambda_powertools.metrics import MetricUnit
 
-from embedstack.clock import SystemClock
-from embedstack.embedders.call import Call
+from embedstack.calls.call_context import Call
+from embedstack.calls.clock import SystemClock
 from embedstack.errors import (
     CollectionReplaced,
     ConfigurationError,

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from embedstack.aws import AwsClient, translate_error
+from embedstack.aws.clients import AwsClient, translate_error
 from embedstack.errors import ConfigurationError, DocumentRefused, EmbedStackError
 
 if TYPE_CHECKING:
-    from embedstack.settings import Settings
+    from embedstack.settings.settings import Settings
 
 __all__ = ["Documents", "ObjectUnavailable", "StoredDocument"]
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from embedstack.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from embedstack.settings import Settings
+    from embedstack.settings.settings import Settings
 
 __all__ = ["check_database_ca", "check_runtime", "check_tokenizer", "tokenizer_bytes"]
 

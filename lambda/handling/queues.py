@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from embedstack.aws import AwsClient
+from embedstack.aws.clients import AwsClient
 from embedstack.errors import EmbedStackError
 from handling.telemetry import tell
 
 if TYPE_CHECKING:
-    from embedstack.settings import Settings
+    from embedstack.settings.settings import Settings
     from handling.messages import DocumentMessage
 
 __all__ = ["QueueUnavailable", "Queues", "describe_failure"]

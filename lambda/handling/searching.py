@@ -4,12 +4,12 @@ import time
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from embedstack.clock import SystemClock
+from embedstack.calls.call_context import Call
+from embedstack.calls.clock import SystemClock
 from embedstack.documents.searching import search
-from embedstack.embedders.call import Call
 from embedstack.errors import CollectionNotFound, CollectionReplaced, ConfigurationError, InputError, StoreUnavailable
 from embedstack.factory import load_embedder
-from embedstack.settings import Settings, load_settings
+from embedstack.settings.settings import Settings, load_settings
 from embedstack.stores import Collection, VectorStore, load_store
 from handling.package import check_database_ca
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from embedstack.documents.limits import ReadLimits
 from embedstack.documents.load import load_ingestion
-from embedstack.settings import Settings, load_settings
+from embedstack.settings.settings import Settings, load_settings
 from handling.objects import Documents
 from handling.package import check_database_ca, check_tokenizer, tokenizer_bytes
 from handling.queues import Queues

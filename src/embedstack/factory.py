@@ -5,10 +5,10 @@ from dataclasses import replace
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
-from embedstack.cache import Cache, CachedEmbedder, MemoryCache, SqliteCache
+from embedstack.cache.cached_embedder import Cache, CachedEmbedder, MemoryCache, SqliteCache
 from embedstack.embedders import Embedder, Limits
 from embedstack.errors import ConfigurationError
-from embedstack.models import ModelInfo, known_model
+from embedstack.models.model_info import ModelInfo, known_model
 from embedstack.resilience import (
     CircuitBreakerEmbedder,
     DeadlineEmbedder,
@@ -19,12 +19,12 @@ from embedstack.resilience import (
     RetryingEmbedder,
     Waiting,
 )
-from embedstack.settings import Settings, change_settings, load_settings
+from embedstack.settings.settings import Settings, change_settings, load_settings
 
 if TYPE_CHECKING:
     import boto3
 
-    from embedstack.cache_kms import KmsKey
+    from embedstack.cache.kms import KmsKey
 
 __all__ = ["load_embedder"]
 
@@ -70,7 +70,7 @@ def load_embedder(
 def _load_backend(name: str, settings: Settings, session: "boto3.Session | None") -> Embedder:
     match name:
         case "sagemaker":
-            from embedstack.embedders.sagemaker import SageMakerEmbedder
+            from embedstack.embedders.sagemaker.embedder import SageMakerEmbedder
 
             limits = Limits(settings.sagemaker_batch_size, concurrency=settings.embedding_concurrency)
             return SageMakerEmbedder(
@@ -148,7 +148,7 @@ def _cache_key(settings: Settings, session: "boto3.Session | None") -> "str | Km
     if given is not None and wrapped is not None:
         raise ConfigurationError("Set EMBEDSTACK_CACHE_KEY or EMBEDSTACK_CACHE_KMS_KEY, not both.")
     if wrapped is not None:
-        from embedstack.cache_kms import KmsKey
+        from embedstack.cache.kms import KmsKey
 
         return KmsKey(wrapped, settings, session=session)
     return given.get_secret_value() if given is not None else None

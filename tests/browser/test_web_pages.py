@@ -11,8 +11,9 @@ import boto3
 import pytest
 import urllib3
 
-from embedstack.localaws import LocalAwsConfig, daemon
-from embedstack.localaws.daemon import RunningLocalAws
+from localaws import LocalAwsConfig
+from localaws.process import daemon
+from localaws.process.daemon import RunningLocalAws
 from tests.browser.pages import WebSite, document, visit
 
 #: Does everything to the local AWS that a page can do without its consent, then reports what it could read.

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-import build_lambda
-from embedstack.function_package import FUNCTIONS
-from embedstack.function_wheels import Target
-from embedstack.localaws.config import LocalAwsConfig
-from temporary_stack import LOCAL_VARIABLES as VARIABLES, TemporaryStack as Stack, temporary_stack
-from tests.attached_provider import attached_provider
-from tests.copied_local_aws import copied_local_aws
+from embedstack_ops.cli import package_functions
+from embedstack_ops.lambda_packages.build import FUNCTIONS
+from embedstack_ops.lambda_packages.wheels import Target
+from localaws.config import LocalAwsConfig
+from tests.support.attached_provider import attached_provider
+from tests.support.copied_local_aws import copied_local_aws
+from tests.support.temporary_stack import LOCAL_VARIABLES as VARIABLES, TemporaryStack as Stack, temporary_stack
 
 __all__ = ["REPOSITORY", "VARIABLES", "Stack", "function_packages", "running_stack", "stack"]
 
@@ -49,6 +49,6 @@ def function_packages(tmp_path_factory: pytest.TempPathFactory, minilm_folder: P
         if not folder.exists():
             tokenizer = minilm_folder / "tokenizer.json"
             names, target = sorted(FUNCTIONS), Target.of_this_machine()
-            list(build_lambda.build(names, target, unfinished, tokenizer=tokenizer, wheels=root / "wheels"))
+            list(package_functions.build(names, target, unfinished, tokenizer=tokenizer, wheels=root / "wheels"))
             unfinished.rename(folder)
     return folder / Target.of_this_machine().name

@@ -7,17 +7,17 @@ import sys
 import numpy as np
 import pytest
 
-from embedstack.archives import extract_tar_gz
+from conftest import MINILM
 from embedstack.embedders import SageMakerEmbedder
 from embedstack.errors import ConfigurationError
-from embedstack.golden import golden_texts, golden_vectors
-from embedstack.models import known_model
-from embedstack.serving import packaging
-from embedstack.serving.manifest import Manifest
-from embedstack.serving.packaging import MAX_UNPACKED_BYTES, make_package
-from embedstack.serving.sagemaker_handler import model_fn
-from tests.conftest import MINILM
-from tests.tiny_bert import make_tensors, write_model
+from embedstack.models.archives import extract_tar_gz
+from embedstack.models.golden import golden_texts, golden_vectors
+from embedstack.models.model_info import known_model
+from embedstack_server import packaging
+from embedstack_server.model.manifest import Manifest
+from embedstack_server.packaging import MAX_UNPACKED_BYTES, make_package
+from embedstack_server.sagemaker_handler import model_fn
+from tests.support.tiny_bert import make_tensors, write_model
 
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.attached_provider import ATTACHED, attached_provider
+from tests.support.attached_provider import ATTACHED, attached_provider
 from tests.terraform.running import SOURCE, Applied, apply_mocked, without_account
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from embedstack.terraform import TerraformRoot
+from embedstack_ops.terraform.driver import TerraformRoot
 from tests.integration.conftest import Stack, running_stack
 from tests.terraform.running import SOURCE
 

@@ -9,7 +9,7 @@ import pytest
 
 import embedstack
 from embedstack import factory, load_embedder
-from embedstack.cache import CachedEmbedder
+from embedstack.cache.cached_embedder import CachedEmbedder
 from embedstack.embedders import (
     BedrockEmbedder,
     FakeEmbedder,
@@ -27,7 +27,7 @@ from embedstack.resilience import (
     RateLimitedEmbedder,
     RetryingEmbedder,
 )
-from embedstack.settings import load_settings
+from embedstack.settings.settings import load_settings
 
 
 @pytest.fixture(autouse=True)
@@ -159,7 +159,8 @@ def test_no_text_vector_or_key_is_ever_logged(caplog, tmp_path, monkeypatch):
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "topsecretkey")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "someone")
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
-    caplog.set_level(logging.DEBUG, logger="embedstack")
+    for package in ("embedstack", "embedstack_server"):
+        caplog.set_level(logging.DEBUG, logger=package)
     with load_embedder(
         embedding_backend="local", embedstack_cache_file=tmp_path / "cache.db", embedstack_cache_key=key
     ) as embedder:

@@ -13,10 +13,10 @@ from urllib.parse import unquote_plus
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from embedstack.aws import create_client, translate_error
+from embedstack.aws.clients import create_client, translate_error
 
 if TYPE_CHECKING:
-    from embedstack.settings import Settings
+    from embedstack.settings.settings import Settings
 
 __all__ = ["DeadLetter", "DeadLetters", "count_messages"]
 

@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, BinaryIO, Self, cast
 
-from embedstack.clock import Clock, SystemClock
+from embedstack.calls.call_context import Call
+from embedstack.calls.clock import Clock, SystemClock
 from embedstack.documents.chunking import Chunker
 from embedstack.documents.embedding import ChunkEmbedding, SeparateEmbedding
 from embedstack.documents.late_chunking import LateEmbedding
@@ -15,7 +16,6 @@ from embedstack.documents.limits import ReadLimits
 from embedstack.documents.progress import RESERVED, Ingested, Progress
 from embedstack.documents.readers.isolated import read_document
 from embedstack.documents.versions import open_versions
-from embedstack.embedders.call import Call
 from embedstack.errors import InputError
 from embedstack.stores import CollectionInfo
 

@@ -9,8 +9,8 @@ from embedstack.documents.chunking import Chunker
 from embedstack.documents.ingestion import Ingestion, collection_info
 from embedstack.errors import ConfigurationError
 from embedstack.factory import load_embedder
-from embedstack.model_files import find_model_folder
-from embedstack.settings import Settings, change_settings, load_settings
+from embedstack.models.local_files import find_model_folder
+from embedstack.settings.settings import Settings, change_settings, load_settings
 from embedstack.stores import load_store
 
 if TYPE_CHECKING:

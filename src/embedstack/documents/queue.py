@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from embedstack.aws import create_client, translate_error
+from embedstack.aws.clients import create_client, translate_error
 from embedstack.errors import EndpointUnavailable
 
 if TYPE_CHECKING:
-    from embedstack.settings import Settings
+    from embedstack.settings.settings import Settings
 
 __all__ = ["send_documents"]
 

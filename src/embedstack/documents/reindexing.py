@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from embedstack.documents.context import ContextPrefix
 from embedstack.documents.limits import shown
 from embedstack.errors import CollectionMismatch
-from embedstack.models import KNOWN_MODELS
+from embedstack.models.model_info import KNOWN_MODELS
 from embedstack.stores import Collection, CollectionInfo, Record, VectorStore, hash_text, reembed
 
 if TYPE_CHECKING:

@@ -5,17 +5,17 @@ from typing import TYPE_CHECKING, Any
 from embedstack.embedders.base import Embedder, OnError, Progress
 from embedstack.embedders.batching import Limits
 from embedstack.embedders.core import Context, Kind
-from embedstack.embedders.outcome import Collected, Failure
+from embedstack.embedders.middleware import Wrapper
+from embedstack.embedders.results import Collected, Failure
 from embedstack.embedders.spans import SpannedText
 from embedstack.embedders.usage import Price, Stats
-from embedstack.embedders.wrapper import Wrapper
 
 if TYPE_CHECKING:
     from embedstack.embedders.bedrock import BedrockEmbedder
     from embedstack.embedders.fake import FakeEmbedder
     from embedstack.embedders.local import LocalEmbedder
     from embedstack.embedders.ollama import OllamaEmbedder
-    from embedstack.embedders.sagemaker import SageMakerEmbedder
+    from embedstack.embedders.sagemaker.embedder import SageMakerEmbedder
 
 __all__ = [
     "BedrockEmbedder",
@@ -42,7 +42,7 @@ _BACKENDS = {
     "FakeEmbedder": "fake",
     "LocalEmbedder": "local",
     "OllamaEmbedder": "ollama",
-    "SageMakerEmbedder": "sagemaker",
+    "SageMakerEmbedder": "sagemaker.embedder",
 }
 
 

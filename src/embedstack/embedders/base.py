@@ -5,7 +5,7 @@ from contextlib import aclosing, closing
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from embedstack.embedders.core import Context, Kind
-from embedstack.embedders.outcome import Assembly, Collected
+from embedstack.embedders.results import Assembly, Collected
 from embedstack.embedders.spans import SpanEmbedder
 from embedstack.errors import EmbedStackError, InputError
 

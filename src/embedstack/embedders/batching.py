@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from embedstack.embedders.outcome import Failure
+from embedstack.embedders.results import Failure
 from embedstack.errors import InputError, PayloadTooLarge
 
 if TYPE_CHECKING:
-    from embedstack.embedders.pacing import BatchSizer
+    from embedstack.embedders.adaptive_limits import BatchSizer
 
 __all__ = ["Batch", "Batcher", "Limits", "estimate_tokens"]
 

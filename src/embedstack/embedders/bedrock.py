@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from embedstack.aws import AwsClient
-from embedstack.bedrock import base_model_id, check_residency, translate_bedrock_error
+from embedstack.aws.bedrock import base_model_id, check_residency, translate_bedrock_error
+from embedstack.aws.clients import AwsClient
+from embedstack.calls.http_responses import parse_json, read_body, token_count
 from embedstack.embedders.base import Embedder
 from embedstack.embedders.batching import Limits
 from embedstack.embedders.response_vectors import read_rows, response_limit
 from embedstack.errors import ConfigurationError, IntegrityError
-from embedstack.http_responses import parse_json, read_body, token_count
-from embedstack.models import ModelInfo, known_model
-from embedstack.settings import Settings, load_settings
+from embedstack.models.model_info import ModelInfo, known_model
+from embedstack.settings.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     import boto3

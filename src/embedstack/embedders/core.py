@@ -8,25 +8,25 @@ from contextlib import aclosing, closing
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
+from embedstack.calls.call_context import Call
+from embedstack.calls.process_local import PerProcess, keep_forever
+from embedstack.embedders.adaptive_limits import AdaptiveConcurrency, BatchSizer
 from embedstack.embedders.batching import Batch, Batcher, Limits, estimate_tokens
-from embedstack.embedders.call import Call
-from embedstack.embedders.engine import arun, run
+from embedstack.embedders.bisection import embed_isolated
+from embedstack.embedders.executor import arun, run
 from embedstack.embedders.identity import model_facts
 from embedstack.embedders.integrity import check_vectors
-from embedstack.embedders.isolation import embed_isolated
-from embedstack.embedders.outcome import Part
-from embedstack.embedders.pacing import AdaptiveConcurrency, BatchSizer
+from embedstack.embedders.results import Part
 from embedstack.embedders.source import paced
 from embedstack.embedders.threads import DaemonThreadPool
 from embedstack.embedders.usage import Meter, Price, Stats
 from embedstack.errors import EmbedStackError, Throttled
-from embedstack.forks import PerProcess, keep_forever
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from embedstack.models import ModelIdentity, ModelInfo
+    from embedstack.models.model_info import ModelIdentity, ModelInfo
 
     Vectors = NDArray[np.float32]
 

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from embedstack.calls.process_local import Lock
 from embedstack.embedders.base import Embedder
 from embedstack.embedders.batching import Limits
-from embedstack.forks import Lock
-from embedstack.models import ModelInfo
+from embedstack.models.model_info import ModelInfo
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

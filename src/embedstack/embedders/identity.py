@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from embedstack.models import ModelInfo
+    from embedstack.models.model_info import ModelInfo
 
 __all__ = ["identity_digest", "model_facts"]
 

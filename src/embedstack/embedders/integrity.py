@@ -9,7 +9,7 @@ from embedstack.errors import CountMismatch, DimensionMismatch, NonFiniteVector
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from embedstack.models import ModelInfo
+    from embedstack.models.model_info import ModelInfo
 
 __all__ = ["are_valid", "check_vectors"]
 

@@ -1,4 +1,4 @@
-"""A model in this process, by the model server's own encoder. Needs the extra ``embedstack[serving]``.
+"""A model in this process, by the model server's own encoder. Needs the extra ``embedstack[server]``.
 
 With ``embedstack[torch]`` also on a GPU, and of architectures that the encoder does not compute itself.
 """
@@ -9,12 +9,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from embedstack.calls.process_local import PerProcess, keep_forever
 from embedstack.embedders.base import Embedder
 from embedstack.embedders.batching import Limits
 from embedstack.errors import ConfigurationError, InputError, ModelFailed
-from embedstack.forks import PerProcess, keep_forever
-from embedstack.model_files import find_model_folder
-from embedstack.settings import Settings, load_settings
+from embedstack.models.local_files import find_model_folder
+from embedstack.settings.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from embedstack.embedders.core import Kind
     from embedstack.embedders.spans import Span
-    from embedstack.models import ModelInfo
-    from embedstack.serving.encoder import Encoder
+    from embedstack.models.model_info import ModelInfo
+    from embedstack_server.compute.encoder import Encoder
 
 __all__ = ["LocalEmbedder"]
 
@@ -105,8 +105,8 @@ class LocalEmbedder(Embedder):
     ) -> "list[NDArray[np.float32]]":
         """One pass of the model, pooled per span; see :meth:`Embedder.embed_spans`."""
         encoder = self._encoder.get()
-        from embedstack.serving.requests import RequestError  # noqa: PLC0415 - an extra
-        from embedstack.serving.spans import SpanPooling  # noqa: PLC0415 - an extra
+        from embedstack_server.compute.late_chunking import SpanPooling  # noqa: PLC0415 - an extra
+        from embedstack_server.http.requests import RequestError  # noqa: PLC0415 - an extra
 
         prompt = encoder.prompt(None, self._model_prompt(kind))
         try:
@@ -127,11 +127,11 @@ class LocalEmbedder(Embedder):
 
 def _load(folder: Path, info: "ModelInfo", options: dict[str, Any]) -> "Encoder":
     try:
-        from embedstack.serving.encoder import Encoder  # noqa: PLC0415 - heavy, and an extra
-        from embedstack.serving.manifest import model_identity  # noqa: PLC0415 - an extra
+        from embedstack_server.compute.encoder import Encoder  # noqa: PLC0415 - heavy, and an extra
+        from embedstack_server.model.manifest import model_identity  # noqa: PLC0415 - an extra
     except ImportError as error:
         raise ConfigurationError(
-            "Embedding in this process needs more packages: pip install 'embedstack[serving]'."
+            "Embedding in this process needs more packages: pip install 'embedstack[server]'."
         ) from error
     identity = model_identity(folder)
     if identity is not None:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import urllib3
 
+from embedstack.calls.http_responses import parse_json, read_body, response_errors, retry_after_seconds, token_count
+from embedstack.calls.process_local import PerProcess, close_inherited_pools
 from embedstack.embedders.base import Embedder
 from embedstack.embedders.batching import Limits
 from embedstack.embedders.response_vectors import read_rows, response_limit
@@ -20,16 +22,14 @@ from embedstack.errors import (
     PayloadTooLarge,
     Throttled,
 )
-from embedstack.forks import PerProcess, close_inherited_pools
-from embedstack.http_responses import parse_json, read_body, response_errors, retry_after_seconds, token_count
-from embedstack.settings import Settings, load_settings
+from embedstack.settings.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     from embedstack.embedders.core import Kind
-    from embedstack.models import ModelInfo
+    from embedstack.models.model_info import ModelInfo
 
 __all__ = ["OllamaEmbedder"]
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from embedstack.embedders.core import BatchEmbedder, Context, Kind
-from embedstack.embedders.engine import run
+from embedstack.embedders.executor import run
 from embedstack.embedders.source import paced
 from embedstack.errors import ConfigurationError, CountMismatch
 

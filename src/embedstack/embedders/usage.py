@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from embedstack.forks import renew_after_fork
+from embedstack.calls.process_local import renew_after_fork
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

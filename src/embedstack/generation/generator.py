@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from embedstack.aws import AwsClient, aws_response_errors
-from embedstack.bedrock import check_residency, translate_bedrock_error
-from embedstack.confidential import confidential
+from embedstack.aws.bedrock import check_residency, translate_bedrock_error
+from embedstack.aws.clients import AwsClient, aws_response_errors
+from embedstack.aws.log_redaction import confidential
+from embedstack.calls.process_local import Lock, Origin, renew_after_fork
 from embedstack.errors import ConfigurationError, EndpointUnavailable, TextTooLong
-from embedstack.forks import Lock, Origin, renew_after_fork
 from embedstack.generation.records import GenerationPrice, GenerationStats, Message, Reply, Sampling
 from embedstack.generation.wire import ApiFormat, Conversation, Usage, wire_for
 from embedstack.resilience import CircuitBreaker, Retry
-from embedstack.settings import Settings, load_settings
+from embedstack.settings.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     import boto3

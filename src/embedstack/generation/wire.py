@@ -10,9 +10,9 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
+from embedstack.calls.http_responses import parse_json, read_body, token_count
 from embedstack.errors import ConfigurationError, InputError, IntegrityError
 from embedstack.generation.records import Message, Sampling
-from embedstack.http_responses import parse_json, read_body, token_count
 
 __all__ = ["Answer", "ApiFormat", "Conversation", "Usage", "Wire", "wire_for"]
 

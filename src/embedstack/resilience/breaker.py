@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal, TypeVar
 
-from embedstack.clock import Clock, SystemClock
-from embedstack.embedders.wrapper import Wrapper
+from embedstack.calls.clock import Clock, SystemClock
+from embedstack.calls.process_local import Lock, renew_after_fork
+from embedstack.embedders.middleware import Wrapper
 from embedstack.errors import CircuitOpen, EmbedStackError, EndpointAsleep, EndpointError, Throttled
-from embedstack.forks import Lock, renew_after_fork
 
 if TYPE_CHECKING:
     from embedstack.embedders.base import Embedder

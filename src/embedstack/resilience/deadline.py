@@ -3,9 +3,9 @@
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from embedstack.clock import Clock, SystemClock
-from embedstack.embedders.call import Call
-from embedstack.embedders.wrapper import Wrapper
+from embedstack.calls.call_context import Call
+from embedstack.calls.clock import Clock, SystemClock
+from embedstack.embedders.middleware import Wrapper
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterable, Generator, Iterable
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from embedstack.embedders.base import Embedder
     from embedstack.embedders.batching import Batch
     from embedstack.embedders.core import Context, Kind
-    from embedstack.embedders.outcome import Part
+    from embedstack.embedders.results import Part
 
 __all__ = ["DeadlineEmbedder"]
 

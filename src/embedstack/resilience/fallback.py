@@ -4,12 +4,12 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from embedstack.embedders.wrapper import Wrapper
+from embedstack.embedders.middleware import Wrapper
 from embedstack.errors import BudgetExceeded, CircuitOpen, ConfigurationError, EndpointError
 
 if TYPE_CHECKING:
     from embedstack.embedders.base import Embedder
-    from embedstack.models import ModelInfo
+    from embedstack.models.model_info import ModelInfo
 
 __all__ = ["FallbackEmbedder"]
 

@@ -4,11 +4,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from embedstack.clock import Clock, SystemClock
-from embedstack.embedders.call import Call
-from embedstack.embedders.wrapper import Wrapper
+from embedstack.calls.call_context import Call
+from embedstack.calls.clock import Clock, SystemClock
+from embedstack.calls.process_local import Lock
+from embedstack.embedders.middleware import Wrapper
 from embedstack.errors import BudgetExceeded
-from embedstack.forks import Lock
 
 if TYPE_CHECKING:
     from embedstack.embedders.base import Embedder

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, TypeVar
 
 import tenacity
 
-from embedstack.clock import Clock, SystemClock
-from embedstack.embedders.call import Call
-from embedstack.embedders.wrapper import Wrapper
+from embedstack.calls.call_context import Call
+from embedstack.calls.clock import Clock, SystemClock
+from embedstack.calls.process_local import Lock
+from embedstack.embedders.middleware import Wrapper
 from embedstack.errors import CircuitOpen, CountMismatch, EmbedStackError, EndpointAsleep, NonFiniteVector
-from embedstack.forks import Lock
 
 if TYPE_CHECKING:
     from embedstack.embedders.base import Embedder

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, Self
 from embedstack.errors import CollectionMismatch, ConfigurationError
 
 if TYPE_CHECKING:
-    from embedstack.models import ModelInfo
+    from embedstack.models.model_info import ModelInfo
 
 __all__ = ["CollectionInfo", "Distance"]
 

@@ -10,7 +10,7 @@ from embedstack.errors import ConfigurationError, EndpointUnavailable, StoreUnav
 if TYPE_CHECKING:
     import boto3
 
-    from embedstack.settings import Settings
+    from embedstack.settings.settings import Settings
 
 __all__ = ["read_database_secret"]
 
@@ -37,7 +37,7 @@ def read_database_secret(arn: str, settings: "Settings", *, session: "boto3.Sess
     # boto3 takes long to import.
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
 
-    from embedstack.aws import AwsClient, translate_error  # noqa: PLC0415
+    from embedstack.aws.clients import AwsClient, translate_error  # noqa: PLC0415
 
     client = AwsClient("secretsmanager", settings, max_connections=1, session=session)
     try:

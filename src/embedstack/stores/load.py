@@ -2,9 +2,9 @@
 
 from typing import TYPE_CHECKING, Any
 
-from embedstack import embedded_postgres
 from embedstack.errors import ConfigurationError
-from embedstack.settings import Settings, load_settings
+from embedstack.settings.settings import Settings, load_settings
+from embedstack.stores import embedded_postgres
 from embedstack.stores.base import VectorStore
 from embedstack.stores.database_secret import read_database_secret
 

@@ -2,7 +2,7 @@
 
 import json
 
-from tests.integration.localaws.harness import wait_until
+from tests.support.localaws.harness import wait_until
 
 REALTIME = "alex-embedding-endpoint"
 QUEUE = "alex-batch-endpoint"

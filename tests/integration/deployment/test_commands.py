@@ -12,16 +12,13 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-import deploy
-import invoke
-import localaws
-import test_endpoint
+from conftest import MINILM
 from embedstack.embedders import Limits, SageMakerEmbedder
 from embedstack.errors import EndpointNotFound, InputError, PayloadTooLarge, TextTooLong
-from embedstack.golden import golden_texts, golden_vectors
-from embedstack.models import known_model
-from embedstack.settings import load_settings
-from tests.conftest import MINILM
+from embedstack.models.golden import golden_texts, golden_vectors
+from embedstack.models.model_info import known_model
+from embedstack.settings.settings import load_settings
+from embedstack_ops.cli import deploy, invoke, local, validate
 from tests.integration.conftest import REPOSITORY, running_stack
 
 ENDPOINT = "alex-embedding-endpoint"
@@ -53,11 +50,11 @@ def run(deployed):
 
 
 @pytest.fixture
-def script(run):
-    def script(name, *arguments, **options):
-        return run(sys.executable, REPOSITORY / "scripts" / f"{name}.py", *arguments, **options)
+def embedstack(run):
+    def embedstack(*arguments, **options):
+        return run(sys.executable, "-m", "embedstack_ops", *arguments, **options)
 
-    return script
+    return embedstack
 
 
 @pytest.fixture
@@ -148,16 +145,16 @@ def test_unknown_endpoint_and_wrong_region(deployed):
         SageMakerEmbedder(known_model(MINILM), endpoint=ENDPOINT, settings=elsewhere).embed(["a"])
 
 
-def test_test_endpoint_passes_and_reports(script, tmp_path):
+def test_test_endpoint_passes_and_reports(embedstack, tmp_path):
     junit = tmp_path / "report.xml"
-    report = json.loads(script("test_endpoint", ENDPOINT, "--json", "-", "--junit", junit, *ANY_MACHINE))
+    report = json.loads(embedstack("validate", ENDPOINT, "--json", "-", "--junit", junit, *ANY_MACHINE))
     assert report["passed"], report
     assert report["endpoint"] == ENDPOINT
     assert ET.parse(junit).getroot().get("failures") == "0"
 
 
-def test_test_endpoint_fails_with_status_1(script):
-    printed = script("test_endpoint", ENDPOINT, *ANY_MACHINE, "--p50-ms", "0.001", status=1)
+def test_test_endpoint_fails_with_status_1(embedstack):
+    printed = embedstack("validate", ENDPOINT, *ANY_MACHINE, "--p50-ms", "0.001", status=1)
     assert "latency p50" in printed
     assert "1 failed" in printed
 
@@ -174,16 +171,16 @@ def test_test_endpoint_fails_with_status_1(script):
     ],
 )
 def test_what_cannot_be_asked_is_status_2_and_a_sentence(said, arguments, variables, message):
-    assert message in said(test_endpoint.main, *arguments, status=2, **variables)
+    assert message in said(validate.main, *arguments, status=2, **variables)
 
 
-def test_invoke_takes_text_file_and_stdin(script, tmp_path):
+def test_invoke_takes_text_file_and_stdin(embedstack, tmp_path):
     text = "Text embeddings turn meaning into geometry."
-    sample = script("invoke", "--file", "vectorize_me.json", "--json", SAGEMAKER_ENDPOINT=ENDPOINT)
+    sample = embedstack("invoke", "--file", "vectorize_me.json", "--json", SAGEMAKER_ENDPOINT=ENDPOINT)
     (tmp_path / "plain.txt").write_text(text)
     for arguments, stdin in [((text,), None), (("--file", tmp_path / "plain.txt"), None), (("-",), text)]:
-        assert script("invoke", *arguments, "--json", "--endpoint", ENDPOINT, stdin=stdin) == sample
-    assert script("invoke", text, "--endpoint", ENDPOINT).startswith("384 dimensions: [+0.0")
+        assert embedstack("invoke", *arguments, "--json", "--endpoint", ENDPOINT, stdin=stdin) == sample
+    assert embedstack("invoke", text, "--endpoint", ENDPOINT).startswith("384 dimensions: [+0.0")
 
 
 @pytest.mark.parametrize(
@@ -199,6 +196,6 @@ def test_invoke_refuses_with_a_sentence(said, arguments, message):
     assert message in said(invoke.main, *arguments, "--endpoint", ENDPOINT, status=2)
 
 
-@pytest.mark.parametrize("script", [invoke, test_endpoint, deploy, localaws], ids=lambda script: script.__name__)
+@pytest.mark.parametrize("script", [invoke, validate, deploy, local], ids=lambda script: script.__name__)
 def test_help_has_examples(said, script):
     assert "Examples:" in said(script.main, "--help", status=0)

@@ -12,14 +12,14 @@ from typing import Any
 
 import pytest
 
-from embedstack.localaws.config import LocalAwsConfig
-from embedstack.rollout import check_rollout
-from embedstack.settings import load_settings
-from embedstack.terraform import TerraformRoot
-from embedstack.validation import Check
+from embedstack.settings.settings import load_settings
+from embedstack_ops.terraform.driver import TerraformRoot
+from embedstack_ops.validation import Check
+from embedstack_ops.validation.post_apply_check import check_rollout
+from localaws.config import LocalAwsConfig
 from tests.integration.conftest import REPOSITORY, Stack, running_stack
-from tests.integration.left_overs import left_overs
-from tests.reference_models import ReferenceModel
+from tests.support.left_overs import left_overs
+from tests.support.reference_models import ReferenceModel
 
 ENVIRONMENTS = REPOSITORY / "terraform" / "environments"
 pytestmark = pytest.mark.timeout(900)

@@ -9,13 +9,13 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 
+from conftest import MINILM
 from embedstack.embedders import Limits, SageMakerEmbedder
-from embedstack.localaws.chaos import processes
-from embedstack.models import known_model
-from tests.attached_provider import ATTACHED
-from tests.conftest import MINILM
+from embedstack.models.model_info import known_model
+from localaws.faults.chaos import processes
 from tests.integration.conftest import VARIABLES, running_stack
-from tests.integration.localaws.harness import Load
+from tests.support.attached_provider import ATTACHED
+from tests.support.localaws.harness import Load
 
 ENDPOINT = "alex-embedding-endpoint"
 

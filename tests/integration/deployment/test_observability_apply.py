@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.integration.localaws.harness import wait_until
+from tests.support.localaws.harness import wait_until
 
 ENDPOINT = "alex-embedding-endpoint"
 QUEUE_ARN = "arn:aws:sqs:us-east-1:123456789012:operators"

@@ -1,17 +1,16 @@
 """After an apply: what runs is what was meant, and it answers; what was rolled back or changed by hand is seen."""
 
 import json
-import shutil
 import subprocess
 import sys
 
 import pytest
 
-from embedstack.rollout import check_rollout
-from embedstack.settings import load_settings
-from tests.conftest import MINILM
-from tests.integration.conftest import REPOSITORY, VARIABLES, running_stack
-from tests.integration.localaws.harness import wait_until
+from conftest import MINILM
+from embedstack.settings.settings import load_settings
+from embedstack_ops.validation.post_apply_check import check_rollout
+from tests.integration.conftest import VARIABLES, running_stack
+from tests.support.localaws.harness import wait_until
 
 ENDPOINT = "alex-embedding-endpoint"
 
@@ -19,13 +18,12 @@ ENDPOINT = "alex-embedding-endpoint"
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory):
     with running_stack(tmp_path_factory.mktemp("stack")) as stack:
-        shutil.copytree(REPOSITORY / "scripts", stack.folder.parent / "scripts")
         yield stack
 
 
 def _deploy(stack, *arguments):
     return subprocess.run(
-        [sys.executable, "scripts/deploy.py", *map(str, arguments)],
+        [sys.executable, "-m", "embedstack_ops", "deploy", *map(str, arguments)],
         cwd=stack.folder.parent, capture_output=True, text=True, check=False, timeout=120,
     )  # fmt: skip
 
@@ -131,7 +129,7 @@ def _looked_at(intended):
 
 def _test_endpoint(stack, *arguments, status=0):
     done = subprocess.run(
-        [sys.executable, "scripts/test_endpoint.py", *arguments, "--json", "-", *LENIENT],
+        [sys.executable, "-m", "embedstack_ops", "validate", *arguments, "--json", "-", *LENIENT],
         cwd=stack.folder.parent, capture_output=True, text=True, check=False, timeout=120,
     )  # fmt: skip
     assert done.returncode == status, done.stdout + done.stderr

@@ -9,15 +9,14 @@ from contextlib import contextmanager
 
 import pytest
 
-from command_line import client_settings
-from embedstack.deployment import describe_deployment
+from conftest import MINILM
 from embedstack.embedders import SageMakerEmbedder
 from embedstack.errors import ConfigurationError, EndpointAsleep
-from embedstack.models import known_model
-from embedstack.rollout import check_rollout
-from embedstack.settings import load_settings
-from tests.conftest import MINILM
-from tests.integration.conftest import REPOSITORY
+from embedstack.models.model_info import known_model
+from embedstack.settings.settings import load_settings
+from embedstack_ops.cli.command_line import client_settings
+from embedstack_ops.validation.endpoint_description import describe_deployment
+from embedstack_ops.validation.post_apply_check import check_rollout
 
 ENDPOINT = "alex-embedding-endpoint"
 COMPONENT = "alex-embedding-component"
@@ -58,7 +57,7 @@ def _wait_for_copies(stack, copies):
 
 def _script(stack, name, *arguments):
     done = subprocess.run(
-        [sys.executable, REPOSITORY / "scripts" / f"{name}.py", *arguments],
+        [sys.executable, "-m", "embedstack_ops", name, *arguments],
         cwd=stack.folder, capture_output=True, text=True, check=False, timeout=120, env=os.environ,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
@@ -69,7 +68,7 @@ def _script(stack, name, *arguments):
 def _started(stack, name, *arguments):
     """A script that runs on meanwhile."""
     process = subprocess.Popen(
-        [sys.executable, REPOSITORY / "scripts" / f"{name}.py", *arguments],
+        [sys.executable, "-m", "embedstack_ops", name, *arguments],
         cwd=stack.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ,
     )  # fmt: skip
     try:
@@ -98,12 +97,12 @@ def test_sleeps_and_wakes(stack, monkeypatch):
     embedder = SageMakerEmbedder(known_model(MINILM))
     vectors = embedder.embed(["a text"])
     lenient = ["--p50-ms", "60000", "--p95-ms", "60000", "--texts-per-minute", "1"]
-    report = json.loads(_script(stack, "test_endpoint", "--json", "-", *lenient))
+    report = json.loads(_script(stack, "validate", "--json", "-", *lenient))
     assert report["passed"], report
 
     # Nobody asks, and nothing runs: whoever looks may leave it asleep.
     _wait_for_copies(stack, 0)
-    report = json.loads(_script(stack, "test_endpoint", "--json", "-", "--wake-minutes", "0", *lenient))
+    report = json.loads(_script(stack, "validate", "--json", "-", "--wake-minutes", "0", *lenient))
     assert report["passed"]
     assert (report["checks"][-1]["name"], report["checks"][-1]["status"]) == ("first call", "skipped")
     assert "asleep" in report["checks"][-1]["figure"]
@@ -113,7 +112,7 @@ def test_sleeps_and_wakes(stack, monkeypatch):
     # Somebody asks, and a copy comes up; whoever looks waits for it.
     with pytest.raises(EndpointAsleep):
         embedder.embed(["nobody is there"])
-    with _started(stack, "test_endpoint", "--json", "-", *lenient) as looking:
+    with _started(stack, "validate", "--json", "-", *lenient) as looking:
         assert any("a request wakes it" in line for line in looking.stderr)
         _wait_for_copies(stack, 1)
         printed, _ = looking.communicate(timeout=120)

@@ -17,10 +17,11 @@ from pathlib import Path
 
 import pytest
 
-from embedstack.localaws import LocalAwsConfig, LocalAwsError, daemon
-from embedstack.localaws.pidfiles import ProcessIdentity
-from tests.copied_local_aws import copied_local_aws
+from localaws import LocalAwsConfig, LocalAwsError
+from localaws.process import daemon
+from localaws.process.pidfiles import ProcessIdentity
 from tests.integration.conftest import REPOSITORY
+from tests.support.copied_local_aws import copied_local_aws
 
 # A root that needs the provider, and so its credentials and addresses, and nothing else.
 ROOT = """
@@ -83,6 +84,8 @@ def checkout(tmp_path):
     folder.mkdir()
     for name in ("Makefile", "vectorize_me.json", "pyproject.toml", "constraints.txt"):
         shutil.copy(REPOSITORY / name, folder)
+    (folder / "localaws").mkdir()
+    shutil.copy(REPOSITORY / "localaws" / "pyproject.toml", folder / "localaws")
     for name in ("scripts", "lambda"):
         shutil.copytree(REPOSITORY / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     terraform = folder / "terraform"
@@ -146,12 +149,12 @@ def crashed(checkout, running):
     assert (checkout / ".local" / "localaws.json").exists()
 
 
-SCRIPTS = [
-    ("ingest.py", "Makefile"),
-    ("search.py", "text"),
-    ("redrive.py",),
-    ("reindex.py",),
-    ("collection.py", "list"),
+COMMANDS = [
+    ("ingest", "Makefile"),
+    ("search", "text"),
+    ("redrive",),
+    ("reindex",),
+    ("collections", "list"),
 ]
 
 
@@ -159,7 +162,7 @@ SCRIPTS = [
 def test_crashed_local_aws_leads_no_command_to_an_account(run, internet):
     makes = ["plan", "apply", "check", "adopt", "destroy", "invoke", "search", "test-endpoint"]
     commands: list[tuple[str, ...]] = [("make", ".SHELLFLAGS=-c", target, "YES=1") for target in makes]
-    commands += [(".venv/bin/python", f"scripts/{script[0]}", *script[1:]) for script in SCRIPTS]
+    commands += [(".venv/bin/python", "-m", "embedstack_ops", *command) for command in COMMANDS]
     for command in commands:
         done = run(*command)
         assert done.returncode != 0, command
@@ -192,7 +195,7 @@ def test_nothing_reaches_an_account_from_a_local_target(run, checkout, running, 
     assert planned.returncode == 0, planned.stderr
     assert f"Target: local AWS at {running.url}" in planned.stderr
     assert '+ account = "123456789012"' in planned.stdout
-    asked = run(".venv/bin/python", "scripts/invoke.py", "text", "--endpoint", "nope", **hostile)
+    asked = run(".venv/bin/python", "-m", "embedstack_ops", "invoke", "text", "--endpoint", "nope", **hostile)
     assert "No endpoint 'nope' is in service in region us-east-1" in asked.stderr
     script = 'eval "$(make env)" && aws sts get-caller-identity && aws s3 ls && aws sagemaker list-endpoints'
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
@@ -242,7 +245,7 @@ def test_account_is_not_changed_after_a_no(checkout, internet, running):
     ],
 )
 def test_target_that_cannot_be_is_refused(run, variables, message):
-    done = run(".venv/bin/python", "scripts/deploy.py", "destroy", "--yes", **variables)
+    done = run(".venv/bin/python", "-m", "embedstack_ops", "deploy", "destroy", "--yes", **variables)
     assert done.returncode == 2
     assert message in done.stderr
     assert "Traceback" not in done.stderr
@@ -250,7 +253,7 @@ def test_target_that_cannot_be_is_refused(run, variables, message):
 
 def test_another_accounts_credentials_are_refused(run, running):
     (elsewhere := {"AWS_ENDPOINT_URL": running.url, "TARGET": "aws"})["AWS_ACCOUNT_ID"] = "999999999999"
-    done = run(".venv/bin/python", "scripts/deploy.py", "destroy", "--yes", **elsewhere)
+    done = run(".venv/bin/python", "-m", "embedstack_ops", "deploy", "destroy", "--yes", **elsewhere)
     assert done.returncode == 2
     assert "AWS_ACCOUNT_ID is 999999999999, and these credentials are of account 123456789012" in done.stderr
 
@@ -275,7 +278,7 @@ def test_local_aws_and_its_port_are_stopped_without_python(run, checkout, runnin
 
 def test_wrong_python_is_told_in_one_line(checkout, tmp_path):
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "bare"], check=True)
-    for script in ("up.py", "localaws.py", "search.py", "deploy.py"):
+    for script in ("up.py", "pipeline.py", "invoke.py", "test_endpoint.py"):
         done = subprocess.run(
             [tmp_path / "bare" / "bin" / "python", f"scripts/{script}"],
             cwd=checkout,
@@ -291,7 +294,8 @@ def test_wrong_python_is_told_in_one_line(checkout, tmp_path):
 
 def test_local_aws_ends_with_the_process_that_started_it(tmp_path):
     program = (
-        "import sys, time; from pathlib import Path; from embedstack.localaws import LocalAwsConfig, daemon; "
+        "import sys, time; from pathlib import Path; from localaws import LocalAwsConfig; "
+        "from localaws.process import daemon; "
         "running = daemon.start(LocalAwsConfig(port=0), Path(sys.argv[1]), ends_with_caller=True); "
         "print(running.port, flush=True); time.sleep(60)"
     )

@@ -7,7 +7,7 @@ import pytest
 from embedstack.documents import Chunker
 from embedstack.documents.ingestion import collection_info
 from embedstack.embedders import FakeEmbedder, Limits
-from embedstack.models import ModelInfo
+from embedstack.models.model_info import ModelInfo
 from embedstack.stores import Collection
 from tests.integration.stores.conftest import (  # noqa: F401 - fixtures
     _credentials,

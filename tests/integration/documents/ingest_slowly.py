@@ -10,7 +10,7 @@ from pathlib import Path
 from embedstack.documents import Chunker, Ingestion
 from embedstack.documents.ingestion import collection_info
 from embedstack.embedders import FakeEmbedder, Limits
-from embedstack.models import ModelInfo
+from embedstack.models.model_info import ModelInfo
 from embedstack.stores.pgvector import PgVectorStore
 
 MODEL = ModelInfo("embedstack/fake", dimensions=8, max_tokens=64, pooling="mean")

@@ -6,10 +6,9 @@ import boto3
 import pytest
 from click.testing import CliRunner
 
-import ingest
-import reindex
 from embedstack.documents import ReadLimits
 from embedstack.errors import ConfigurationError
+from embedstack_ops.cli import ingest, reindex
 
 
 @pytest.fixture

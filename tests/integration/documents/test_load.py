@@ -7,13 +7,13 @@ import boto3
 import psycopg
 import pytest
 
+from conftest import MINILM
 from embedstack.documents import load_ingestion, search
 from embedstack.documents.load import find_tokenizer
 from embedstack.errors import CollectionMismatch, ConfigurationError
 from embedstack.factory import load_embedder
-from embedstack.settings import Settings, change_settings, load_settings
+from embedstack.settings.settings import Settings, change_settings, load_settings
 from embedstack.stores import load_store
-from tests.conftest import MINILM
 
 MARKDOWN = """# Ada Lovelace
 

@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from embedstack.clock import SystemClock
+from embedstack.calls.call_context import Call
+from embedstack.calls.clock import SystemClock
 from embedstack.documents import Ingestion, search, versions
 from embedstack.documents.ingestion import collection_info
-from embedstack.embedders.call import Call
 from embedstack.errors import DeadlineExceeded
 from tests.integration.documents.test_ingestion import ingest, stored, text
 

@@ -12,12 +12,12 @@ from pathlib import Path
 import boto3
 import pytest
 
+from conftest import MINILM
 from embedstack.embedders.fake import fake_vector
-from embedstack.localaws import daemon
-from embedstack.localaws.config import LocalAwsConfig
-from embedstack.settings import Settings, load_settings
-from tests.conftest import MINILM
-from tests.copied_local_aws import copied_local_aws
+from embedstack.settings.settings import Settings, load_settings
+from localaws.config import LocalAwsConfig
+from localaws.process import daemon
+from tests.support.copied_local_aws import copied_local_aws
 
 _IMAGES = {
     "tei": "683313688378.dkr.ecr.us-east-1.amazonaws.com/tei-cpu:2.0.1-tei1.8.2-cpu-py310-ubuntu22.04",

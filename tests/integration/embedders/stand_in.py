@@ -21,8 +21,8 @@ from pathlib import Path
 
 import numpy as np
 
-from embedstack.localaws.faults import BY_SERVICE, FAULTS_PATH, FaultInjector
-from embedstack.localaws.http_server import HttpServer
+from localaws.faults.injector import BY_SERVICE, FAULTS_PATH, FaultInjector
+from localaws.gateway.http_server import HttpServer
 
 DIMENSIONS = 8
 REPOSITORY = Path(__file__).parents[3]

@@ -20,8 +20,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from embedstack.embedders import BedrockEmbedder, OllamaEmbedder, SageMakerEmbedder
 from embedstack.embedders.fake import fake_vector
 from embedstack.errors import EndpointUnavailable, IntegrityError, ModelFailed, StoreError, Throttled
-from embedstack.models import ModelInfo
-from embedstack.settings import load_settings
+from embedstack.models.model_info import ModelInfo
+from embedstack.settings.settings import load_settings
 from embedstack.stores.s3vectors.layout import from_tags, from_vector
 
 MODEL = ModelInfo("stand-in", 8, 64, "mean")

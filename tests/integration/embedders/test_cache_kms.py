@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from embedstack import load_embedder
-from embedstack.cache import SqliteCache
-from embedstack.cache_kms import KmsKey
+from embedstack.cache.cached_embedder import SqliteCache
+from embedstack.cache.kms import KmsKey
 from embedstack.embedders.fake import fake_vector
 from embedstack.errors import ConfigurationError
-from embedstack.settings import load_settings
+from embedstack.settings.settings import load_settings
 
 NAME, VECTOR = bytes(32), np.arange(8, dtype=np.float32)
 

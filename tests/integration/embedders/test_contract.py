@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
+from conftest import MINILM
 from embedstack.embedders import BedrockEmbedder, FakeEmbedder, LocalEmbedder, OllamaEmbedder, SageMakerEmbedder
 from embedstack.errors import InputError
-from embedstack.models import known_model
-from embedstack.settings import load_settings
-from tests.conftest import MINILM
-from tests.twins import TWINS
+from embedstack.models.model_info import known_model
+from embedstack.settings.settings import load_settings
+from tests.support.twins import TWINS
 
 ENDPOINTS = ("own", "tei", "toolkit")
 TEXTS = [f"sentence number {number} about {'cats' * (number % 7)}" for number in range(40)]

@@ -12,15 +12,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from embedstack.calls.process_local import PerProcess
 from embedstack.embedders import BedrockEmbedder, Embedder, Limits, LocalEmbedder, OllamaEmbedder, SageMakerEmbedder
 from embedstack.errors import EmbedStackError, EndpointUnavailable
-from embedstack.forks import PerProcess
-from embedstack.models import ModelInfo
+from embedstack.models.model_info import ModelInfo
 from embedstack.resilience import Retry, RetryingEmbedder, RetryPolicy
-from embedstack.settings import Settings, load_settings
+from embedstack.settings.settings import Settings, load_settings
 from tests.integration.embedders.stand_in import DIMENSIONS, OLLAMA_ERRORS, faults, stand_in
-from tests.tiny_bert import HIDDEN, POSITIONS, WORDS, write_model
-from tests.twins import TWINS
+from tests.support.tiny_bert import HIDDEN, POSITIONS, WORDS, write_model
+from tests.support.twins import TWINS
 
 MODEL = ModelInfo("stand-in", DIMENSIONS, 512, "mean")
 LIMITS = Limits(max_items=64, concurrency=4)

@@ -7,14 +7,14 @@ import urllib.request
 import numpy as np
 import pytest
 
+from conftest import MINILM
 from embedstack.embedders import BedrockEmbedder, Limits, SageMakerEmbedder
 from embedstack.errors import EmbedStackError
-from embedstack.localaws.faults import FAULTS_PATH
-from embedstack.models import known_model
+from embedstack.models.model_info import known_model
 from embedstack.resilience import Retry, RetryingEmbedder, RetryPolicy
-from tests.conftest import MINILM
+from localaws.faults.injector import FAULTS_PATH
 from tests.integration.embedders.stand_in import faults
-from tests.twins import TWINS
+from tests.support.twins import TWINS
 
 ENDPOINTS = ("own",)
 TEXTS = [f"text number {number}" for number in range(120)]

@@ -9,7 +9,7 @@ import pytest
 from embedstack.errors import ConfigurationError, EmbedStackError, EndpointUnavailable, InputError, TextTooLong
 from embedstack.generation import GenerationPrice, Generator, Message, Sampling
 from embedstack.resilience import Retry, RetryPolicy
-from embedstack.settings import load_settings
+from embedstack.settings.settings import load_settings
 from tests.integration.embedders.stand_in import faults
 
 CLAUDE = "anthropic.claude-3-5-haiku-20241022-v1:0"

@@ -11,14 +11,14 @@ import threading
 import numpy as np
 import pytest
 
-from embedstack.cache import CachedEmbedder, SqliteCache
+from conftest import MINILM
+from embedstack.cache.cached_embedder import CachedEmbedder, SqliteCache
 from embedstack.embedders import Limits, SageMakerEmbedder
-from embedstack.models import ModelInfo, known_model
+from embedstack.models.model_info import ModelInfo, known_model
 from embedstack.resilience import Retry, RetryingEmbedder, RetryPolicy
-from embedstack.settings import load_settings
-from tests.conftest import MINILM
+from embedstack.settings.settings import load_settings
 from tests.integration.embedders.stand_in import DIMENSIONS, stand_in
-from tests.twins import TWINS
+from tests.support.twins import TWINS
 
 ENDPOINTS = ("own",)
 TEXTS = [f"text number {number}" for number in range(200)]
@@ -90,10 +90,10 @@ MANY = 20_000
 _CLIENT = f"""
 import sys
 from pathlib import Path
-from embedstack.cache import CachedEmbedder, SqliteCache
+from embedstack.cache.cached_embedder import CachedEmbedder, SqliteCache
 from embedstack.embedders import SageMakerEmbedder
-from embedstack.models import ModelInfo
-from embedstack.settings import load_settings
+from embedstack.models.model_info import ModelInfo
+from embedstack.settings.settings import load_settings
 file, url, key = sys.argv[1:]
 settings = load_settings(aws_region="us-east-1", aws_endpoint_url=url)
 backend = SageMakerEmbedder(ModelInfo("stand-in", {DIMENSIONS}, 512, "mean"), endpoint="own", settings=settings)

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from embedstack import load_embedder
-from embedstack.aws import create_client
-from embedstack.cache_kms import KmsKey
+from embedstack.aws.clients import create_client
+from embedstack.cache.kms import KmsKey
 from embedstack.documents.dead_letters import DeadLetters
 from embedstack.errors import EmbedStackError
 from embedstack.generation import Generator

@@ -8,14 +8,13 @@ from typing import Any
 import boto3
 import pytest
 
-from embedstack.deployment import describe_deployment
+from conftest import MINILM
 from embedstack.embedders import SageMakerEmbedder
 from embedstack.errors import ModelMismatch
 from embedstack.factory import load_embedder
-from embedstack.models import ModelIdentity, ModelInfo, known_model
-from embedstack.settings import change_settings
-from tests.conftest import MINILM
-from tests.integration.embedders.stand_in import REPOSITORY
+from embedstack.models.model_info import ModelIdentity, ModelInfo, known_model
+from embedstack.settings.settings import change_settings
+from embedstack_ops.validation.endpoint_description import describe_deployment
 
 ENDPOINTS = ("own", "tei")
 OTHER = ModelInfo("example/other-384", 384, 256, "mean")
@@ -157,15 +156,15 @@ def test_commands_refuse_another_model(aws, monkeypatch, tmp_path):
 
     def run(*command):
         return subprocess.run(
-            [sys.executable, REPOSITORY / "scripts" / command[0], *command[1:]],
+            [sys.executable, "-m", "embedstack_ops", *command],
             cwd=tmp_path, capture_output=True, text=True, check=False,
         )  # fmt: skip
 
-    invoked = run("invoke.py", "hello")
+    invoked = run("invoke", "hello")
     assert invoked.returncode == 0, invoked.stderr
     deploy("moved", {"HF_MODEL_ID": MINILM, "HF_MODEL_REVISION": OTHER_COMMIT})
     monkeypatch.setenv("SAGEMAKER_ENDPOINT", "moved")
-    invoked, tested = run("invoke.py", "hello"), run("test_endpoint.py")
+    invoked, tested = run("invoke", "hello"), run("validate")
     assert (invoked.returncode, tested.returncode) == (2, 1)
     for said in (invoked.stderr, tested.stdout):
         assert f"serves {MINILM}@{OTHER_COMMIT}" in said.replace("\n", "")

@@ -12,9 +12,9 @@ import pytest
 from embedstack.embedders import SageMakerEmbedder
 from embedstack.embedders.fake import fake_vector
 from embedstack.errors import EndpointUnavailable, InputError, ModelFailed
-from embedstack.models import ModelInfo
+from embedstack.models.model_info import ModelInfo
 from embedstack.resilience import CircuitBreakerEmbedder, Retry, RetryingEmbedder, RetryPolicy
-from embedstack.settings import load_settings
+from embedstack.settings.settings import load_settings
 from tests.integration.embedders.conftest import http_server
 
 MODEL = ModelInfo("stand-in", 8, 64, "mean")

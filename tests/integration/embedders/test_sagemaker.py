@@ -4,6 +4,7 @@ import boto3
 import numpy as np
 import pytest
 
+from conftest import MINILM
 from embedstack.embedders import LocalEmbedder, SageMakerEmbedder, SpannedText
 from embedstack.errors import (
     ConfigurationError,
@@ -12,9 +13,8 @@ from embedstack.errors import (
     InputError,
 )
 from embedstack.factory import load_embedder
-from embedstack.models import known_model
-from embedstack.settings import load_settings
-from tests.conftest import MINILM
+from embedstack.models.model_info import known_model
+from embedstack.settings.settings import load_settings
 
 ENDPOINTS = ("own", "tei", "toolkit")
 

@@ -11,11 +11,11 @@ import boto3
 import pytest
 from https_endpoint import HttpsEndpoint, https_endpoint
 
-from embedstack import embedded_postgres
-from embedstack.localaws import LocalAwsConfig
-from embedstack.localaws.databases.lifeline import Lifeline
-from embedstack.localaws.server import LocalAws
-from tests.tiny_bert import write_model
+from embedstack.stores import embedded_postgres
+from localaws import LocalAwsConfig
+from localaws.gateway.local_aws import LocalAws
+from localaws.process.lifeline import Lifeline
+from tests.support.tiny_bert import write_model
 
 REPOSITORY = Path(__file__).parents[3]
 BUCKET = "forks-bucket"

@@ -12,9 +12,8 @@ import numpy as np
 from https_endpoint import DIMENSIONS
 
 from embedstack import load_embedder
-from embedstack.async_endpoint import AsyncEmbedder, AsyncEndpoint
-from embedstack.cache import CachedEmbedder, MemoryCache, SqliteCache
-from embedstack.cache_kms import KmsKey
+from embedstack.cache.cached_embedder import CachedEmbedder, MemoryCache, SqliteCache
+from embedstack.cache.kms import KmsKey
 from embedstack.documents.load import load_ingestion
 from embedstack.embedders import (
     BedrockEmbedder,
@@ -24,9 +23,10 @@ from embedstack.embedders import (
     OllamaEmbedder,
     SageMakerEmbedder,
 )
+from embedstack.embedders.sagemaker.async_embedder import AsyncEmbedder, AsyncEndpoint
 from embedstack.generation import Generator
-from embedstack.langchain import EmbedStackEmbeddings
-from embedstack.models import ModelInfo
+from embedstack.integrations.langchain import EmbedStackEmbeddings
+from embedstack.models.model_info import ModelInfo
 from embedstack.resilience import (
     CircuitBreakerEmbedder,
     DeadlineEmbedder,
@@ -35,11 +35,11 @@ from embedstack.resilience import (
     RateLimitedEmbedder,
     RetryingEmbedder,
 )
-from embedstack.settings import load_settings
+from embedstack.settings.settings import load_settings
 from embedstack.stores import CollectionInfo, Record
 from embedstack.stores.pgvector import PgVectorStore
 from embedstack.stores.s3vectors import S3VectorsStore
-from tests.tiny_bert import HIDDEN, POSITIONS
+from tests.support.tiny_bert import HIDDEN, POSITIONS
 
 MODEL = ModelInfo("stand-in", DIMENSIONS, 512, "mean")
 TINY = ModelInfo("tiny", HIDDEN, POSITIONS, "mean")

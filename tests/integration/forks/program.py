@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from tests.forked import start_child
 from tests.integration.forks.objects import OBJECTS
+from tests.support.forked import start_child
 
 CHILDREN = 2
 

@@ -9,8 +9,8 @@ import psycopg
 import pytest
 from fork_safety import PER_ROUND, count_requests
 
-from embedstack import embedded_postgres
-from tests.forked import start_child
+from embedstack.stores import embedded_postgres
+from tests.support.forked import start_child
 
 
 def test_no_process_receives_vectors_of_another_over_tls(endpoint, monkeypatch):
@@ -22,7 +22,7 @@ def test_no_process_receives_vectors_of_another_over_tls(endpoint, monkeypatch):
 def test_lock_of_a_connection_pool_held_during_the_fork_hangs_no_child(run_program):
     done = run_program("""
         import threading, sys
-        from tests.forked import start_child
+        from tests.support.forked import start_child
         from tests.integration.forks.objects import embed, sagemaker
         embedder = sagemaker()
         embed(embedder, 1)
@@ -132,7 +132,7 @@ def test_child_reads_documents_with_a_reader_of_its_own(run_program):
     done = run_program("""
         import io
         from embedstack.documents import read_document
-        from tests.forked import start_child
+        from tests.support.forked import start_child
         def read(name):
             return "".join(section.text for section in read_document(io.BytesIO(name.encode()), "a.txt").sections)
         read("parent")
@@ -147,8 +147,8 @@ def test_cache_file_is_whole_after_its_first_process_has_closed_it(run_program, 
         import os, sys
         from pathlib import Path
         import numpy as np
-        from embedstack.cache import SqliteCache
-        from tests.forked import start_child
+        from embedstack.cache.cached_embedder import SqliteCache
+        from tests.support.forked import start_child
         path = Path("cache.db")
         keys = [number.to_bytes(32, "big") for number in range(400)]
         def put(cache, some):
@@ -197,7 +197,7 @@ def test_answer_in_parts_goes_on_only_in_the_process_that_asked(run_program, aws
     done = run_program(
         """
         from embedstack.generation import Generator
-        from tests.forked import start_child
+        from tests.support.forked import start_child
         generator = Generator("anthropic.claude-3-5-haiku-20241022-v1:0")
         parts = generator.stream("how are you today")
         first = next(parts)

@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from embedstack.localaws.config import LocalAwsConfig
-from embedstack.localaws.server import LocalAws
-from tests.conftest import MINILM
-from tests.integration.localaws.harness import OWN_IMAGE, Aws
+from conftest import MINILM
+from localaws.config import LocalAwsConfig
+from localaws.gateway.local_aws import LocalAws
 from tests.integration.stores.conftest import database_url, postgres
+from tests.support.localaws.harness import OWN_IMAGE, Aws
 
 __all__ = ["database_url", "postgres"]
 

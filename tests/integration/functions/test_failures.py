@@ -10,7 +10,7 @@ import pytest
 from botocore.exceptions import ClientError
 from moto.sqs.models import sqs_backends
 
-from embedstack.aws import translate_error
+from embedstack.aws.clients import translate_error
 from embedstack.errors import EmbedStackError, Throttled
 from tests.integration.embedders.stand_in import faults
 from tests.integration.functions.conftest import MAX_RECEIVES, context, load
@@ -21,7 +21,7 @@ TEXT = "the password is Rumpelstiltskin"
 @pytest.fixture
 def impatient(monkeypatch):
     """Retries within the function, without their waits."""
-    monkeypatch.setattr("embedstack.clock.SystemClock.sleep", lambda self, seconds, cancelled: None)
+    monkeypatch.setattr("embedstack.calls.clock.SystemClock.sleep", lambda self, seconds, cancelled: None)
 
 
 def test_a_throttled_endpoint_makes_messages_come_again_and_then_end_with_the_reason(pipeline, impatient):
@@ -129,7 +129,7 @@ def repeating(monkeypatch):
             }  # fmt: skip
             raise translate_error(ClientError(response, "InvokeEndpoint"), endpoint=self.endpoint)
 
-        monkeypatch.setattr("embedstack.embedders.sagemaker.SageMakerEmbedder._invoke", invoke)
+        monkeypatch.setattr("embedstack.embedders.sagemaker.embedder.SageMakerEmbedder._invoke", invoke)
 
     return repeat
 
@@ -185,7 +185,7 @@ def test_no_content_is_logged(pipeline, impatient, monkeypatch, capsys, caplog):
         assert search(event, context())["status"] == 400
     said = capsys.readouterr()
     # The local AWS runs in this process too, and is not what is looked at.
-    records = [one for one in caplog.records if not one.name.startswith(("werkzeug", "embedstack.localaws", "moto"))]
+    records = [one for one in caplog.records if not one.name.startswith(("werkzeug", "localaws", "moto"))]
     logged = said.out + said.err + "".join(f"{one.name} {one.getMessage()} {vars(one)}" for one in records)
     assert "A document was looked at" in logged
     assert "Rumpelstiltskin" not in logged

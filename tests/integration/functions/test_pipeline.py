@@ -11,13 +11,13 @@ from urllib.parse import quote_plus
 
 import pytest
 
+from conftest import MINILM
 from embedstack.documents.chunking import first_chunk_id
 from embedstack.documents.progress import Progress
 from embedstack.errors import DocumentRefused
-from embedstack.settings import load_settings
+from embedstack.settings.settings import load_settings
 from embedstack.stores import load_store
 from handling.objects import Documents
-from tests.conftest import MINILM
 from tests.integration.functions.conftest import context
 
 TERMS = """# Terms

@@ -9,15 +9,15 @@ from pathlib import Path
 from pipeline_audit import DeployedPipeline
 from pipeline_deployment import connect, variables
 
+from conftest import MINILM
 from embedstack.documents.chunking import Chunker
 from embedstack.documents.load import load_chunker
 from embedstack.embedders import FakeEmbedder
-from embedstack.localaws.chaos import processes
-from embedstack.models import known_model
+from embedstack.models.model_info import known_model
 from embedstack.stores import load_store
-from tests.conftest import MINILM
+from localaws.faults.chaos import processes
 from tests.integration.conftest import Stack
-from tests.integration.left_overs import left_overs
+from tests.support.left_overs import left_overs
 
 # Whoever is killed has its messages come again after so many seconds: somewhat longer than a function runs at most, so
 # that no two ever work on one.

@@ -8,12 +8,12 @@ from typing import Any
 import urllib3
 from pipeline_audit import Chunks, DeployedPipeline, cut
 
-from embedstack.localaws.chaos import RandomKills, Victim
-from embedstack.localaws.faults import FAULTS_PATH
-from hostile_documents import ODD_KEYS, hostile_documents
+from localaws.faults.chaos import RandomKills, Victim
+from localaws.faults.injector import FAULTS_PATH
 from sample_documents import FORMATS, articles
 from tests.integration.conftest import Stack
 from tests.integration.pipeline.deployment import Running
+from tests.support.hostile_documents import ODD_KEYS, hostile_documents
 
 PATIENCE = 240
 # Of a module's members, which may be hundreds.

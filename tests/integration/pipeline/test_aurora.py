@@ -6,7 +6,7 @@ import psycopg
 import pytest
 
 from default_network import default_subnets
-from embedstack.settings import load_settings
+from embedstack.settings.settings import load_settings
 from embedstack.stores.database_secret import read_database_secret
 from tests.integration.conftest import running_stack
 from tests.integration.pipeline.deployment import Running, deployed

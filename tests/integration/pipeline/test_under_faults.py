@@ -10,13 +10,9 @@ from hashlib import sha256
 import pytest
 from click.testing import CliRunner
 
-import ingest
-import redrive
-import reindex
-import search
-from hostile_documents import ODD_KEYS, hostile_documents, long_text
-from tests.integration.conftest import REPOSITORY
+from embedstack_ops.cli import ingest, redrive, reindex, search
 from tests.integration.pipeline.faults import PATIENCE, ingest_under_faults
+from tests.support.hostile_documents import ODD_KEYS, hostile_documents, long_text
 
 # Packing the functions, the apply and the faults take minutes.
 pytestmark = pytest.mark.timeout(900)
@@ -128,7 +124,7 @@ def script(running):
 
     def script(name, *arguments, status=0, **variables):
         done = subprocess.run(
-            [sys.executable, REPOSITORY / "scripts" / f"{name}.py", *map(str, arguments)],
+            [sys.executable, "-m", "embedstack_ops", name, *map(str, arguments)],
             cwd=running.stack.folder, capture_output=True, text=True, check=False, timeout=120,
             env={**os.environ, "COLUMNS": "200", **variables},
         )  # fmt: skip

@@ -8,15 +8,15 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from embedstack import embedded_postgres
-from embedstack.embedded_postgres import EmbeddedPostgres
-from embedstack.localaws import LocalAwsConfig
-from embedstack.localaws.databases.lifeline import Lifeline
-from embedstack.localaws.server import LocalAws
-from embedstack.settings import Settings
+from embedstack.settings.settings import Settings
+from embedstack.stores import embedded_postgres
 from embedstack.stores.base import Collection, VectorStore
+from embedstack.stores.embedded_postgres import EmbeddedPostgres
 from embedstack.stores.pgvector import PgVectorStore
 from embedstack.stores.s3vectors import S3VectorsStore
+from localaws import LocalAwsConfig
+from localaws.gateway.local_aws import LocalAws
+from localaws.process.lifeline import Lifeline
 from tests.integration.stores.samples import BUCKET, collection, records
 
 

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from embedstack.embedders import FakeEmbedder
-from embedstack.models import known_model
+from embedstack.models.model_info import known_model
 from embedstack.stores import load_store
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "stores.md"

@@ -11,9 +11,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from embedstack import embedded_postgres
 from embedstack.errors import ConfigurationError
-from embedstack.stores import load_store
+from embedstack.stores import embedded_postgres, load_store
 from tests.integration.stores.samples import collection, records
 
 
@@ -95,7 +94,10 @@ def test_a_folder_that_holds_something_else_is_left_alone(tmp_path):
 
 def command(*arguments):
     done = subprocess.run(
-        [sys.executable, "-m", "embedstack.embedded_postgres", *arguments], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "embedstack.stores.embedded_postgres", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()

@@ -11,11 +11,10 @@ import numpy as np
 import psycopg
 import pytest
 
-from embedstack import embedded_postgres
-from embedstack.clock import SystemClock
-from embedstack.embedders.call import Call
+from embedstack.calls.call_context import Call
+from embedstack.calls.clock import SystemClock
 from embedstack.errors import CollectionMismatch, CollectionReplaced, StoreUnavailable
-from embedstack.stores import reembed
+from embedstack.stores import embedded_postgres, reembed
 from embedstack.stores.pgvector import PgVectorStore
 from tests.integration.stores.samples import collection, records, unit_vectors
 

@@ -15,10 +15,10 @@ from embedstack.errors import (
     StoreError,
     StoreUnavailable,
 )
-from embedstack.localaws.faults import FAULTS_PATH
-from embedstack.settings import Settings
+from embedstack.settings.settings import Settings
 from embedstack.stores import Stored, load_store
 from embedstack.stores.s3vectors import S3VectorsStore
+from localaws.faults.injector import FAULTS_PATH
 from tests.integration.stores.samples import BUCKET, collection, records, unit_vectors
 
 

@@ -13,12 +13,12 @@ import time
 import numpy as np
 import pytest
 
-from embedstack.cache import CachedEmbedder, MemoryCache, SqliteCache
+from embedstack.cache.cached_embedder import CachedEmbedder, MemoryCache, SqliteCache
 from embedstack.embedders import FakeEmbedder, Limits
 from embedstack.embedders.fake import FAKE_MODEL, fake_vector
 from embedstack.errors import ConfigurationError, InputError, PayloadTooLarge
-from embedstack.models import ModelInfo
-from tests.twins import TWINS
+from embedstack.models.model_info import ModelInfo
+from tests.support.twins import TWINS
 
 KEY = base64.b64encode(bytes(range(32))).decode()
 VECTOR = np.arange(8, dtype=np.float32)
@@ -230,7 +230,7 @@ def test_threads_share_a_cache(make):
 _WRITER = """
 import sys, numpy as np
 from pathlib import Path
-from embedstack.cache import SqliteCache
+from embedstack.cache.cached_embedder import SqliteCache
 cache = SqliteCache(Path(sys.argv[1]))
 number = int(sys.argv[2])
 print("ready", flush=True)

@@ -14,8 +14,7 @@ import threading
 import numpy as np
 import pytest
 
-from embedstack import cache_failures
-from embedstack.cache import CachedEmbedder, MemoryCache, SqliteCache
+from embedstack.cache import CachedEmbedder, MemoryCache, SqliteCache, failures as cache_failures
 from embedstack.embedders import FakeEmbedder, Limits
 from embedstack.embedders.fake import fake_vector
 from embedstack.errors import EndpointUnavailable
@@ -169,7 +168,7 @@ def test_empty_file_is_a_new_cache(file, caplog):
 
 
 def test_locked_file_is_one_warning(file, caplog, monkeypatch):
-    monkeypatch.setattr("embedstack.cache_sqlite._BUSY_SECONDS", 0.1)
+    monkeypatch.setattr("embedstack.cache.sqlite._BUSY_SECONDS", 0.1)
     cache = SqliteCache(file)
     with CachedEmbedder(FakeEmbedder(), cache) as embedder, open_file(file) as other:
         embedder.embed(TEXTS[:50])
@@ -227,7 +226,7 @@ _LIMITED = """
 import logging, resource, sys
 from pathlib import Path
 import numpy as np
-from embedstack.cache import CachedEmbedder, SqliteCache
+from embedstack.cache.cached_embedder import CachedEmbedder, SqliteCache
 from embedstack.embedders import FakeEmbedder
 from embedstack.embedders.fake import fake_vector
 logging.basicConfig()
@@ -253,7 +252,7 @@ _UNPRIVILEGED = """
 import logging, os, sys
 from pathlib import Path
 import numpy as np
-from embedstack.cache import CachedEmbedder, SqliteCache
+from embedstack.cache.cached_embedder import CachedEmbedder, SqliteCache
 from embedstack.embedders import FakeEmbedder
 from embedstack.embedders.fake import fake_vector
 logging.basicConfig()
@@ -364,7 +363,7 @@ def test_processes_open_a_new_file_at_once(file):
     code = textwrap.dedent("""
         import sys
         from pathlib import Path
-        from embedstack.cache import CachedEmbedder, SqliteCache
+        from embedstack.cache.cached_embedder import CachedEmbedder, SqliteCache
         from embedstack.embedders import FakeEmbedder
         sys.stdin.readline()
         with CachedEmbedder(FakeEmbedder(), SqliteCache(Path(sys.argv[1]))) as embedder:

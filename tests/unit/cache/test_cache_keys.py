@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 
 from embedstack import load_embedder
-from embedstack.async_endpoint import AsyncEmbedder, AsyncEndpoint
-from embedstack.cache import CachedEmbedder, MemoryCache, SqliteCache
+from embedstack.cache.cached_embedder import CachedEmbedder, MemoryCache, SqliteCache
 from embedstack.embedders import (
     BedrockEmbedder,
     FakeEmbedder,
@@ -23,8 +22,9 @@ from embedstack.embedders import (
     SageMakerEmbedder,
 )
 from embedstack.embedders.fake import FAKE_MODEL, fake_vector
+from embedstack.embedders.sagemaker.async_embedder import AsyncEmbedder, AsyncEndpoint
 from embedstack.errors import InputError, PayloadTooLarge, TextTooLong
-from embedstack.models import ModelInfo, known_model
+from embedstack.models.model_info import ModelInfo, known_model
 from embedstack.resilience import (
     CircuitBreakerEmbedder,
     DeadlineEmbedder,
@@ -33,7 +33,7 @@ from embedstack.resilience import (
     RateLimitedEmbedder,
     RetryingEmbedder,
 )
-from embedstack.settings import load_settings
+from embedstack.settings.settings import load_settings
 
 MODEL = ModelInfo("org/model", dimensions=8, max_tokens=64, pooling="mean", matryoshka_dimensions=(4,))
 OTHER = replace(MODEL, revision="0123abc")

@@ -6,14 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from conftest import MINILM
 from embedstack.documents import Chunker, Document, Section
 from embedstack.documents.embedding import SeparateEmbedding
 from embedstack.documents.late_chunking import LateEmbedding
 from embedstack.embedders import FakeEmbedder, LocalEmbedder
 from embedstack.errors import ConfigurationError
-from embedstack.models import ModelInfo, known_model
-from embedstack.serving.encoder import Encoder
-from tests.conftest import MINILM
+from embedstack.models.model_info import ModelInfo, known_model
+from embedstack_server.compute.encoder import Encoder
 
 SECTIONS = (
     Section("Ada Lovelace\nAda Lovelace was born in London in 1815. Her father was a poet.", ("Ada Lovelace",)),

@@ -5,7 +5,7 @@ import pytest
 from embedstack.documents import ReadLimits, Section
 from embedstack.documents.readers.reading import read_bytes
 from embedstack.errors import DocumentRefused
-from tests.document_files import WORD, make_docx, make_pdf, paragraph, style, styles
+from tests.support.document_files import WORD, make_docx, make_pdf, paragraph, style, styles
 
 
 def sections(content: bytes | str, source: str) -> list[Section]:

@@ -11,7 +11,7 @@ from embedstack.documents import Document, read_document
 from embedstack.documents.limits import shown
 from embedstack.documents.readers.media_types import SUFFIXES
 from embedstack.errors import DocumentRefused, RefusalReason
-from tests.document_files import make_docx, make_pdf, paragraph, style, styles
+from tests.support.document_files import make_docx, make_pdf, paragraph, style, styles
 
 CONTENT = "Xylophonquarz"
 FILES = {

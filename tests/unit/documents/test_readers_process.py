@@ -19,7 +19,7 @@ from embedstack.documents.limits import Allowance
 from embedstack.documents.readers import isolated, process as reader_process
 from embedstack.documents.readers.process import ProcessLost, ReaderProcess
 from embedstack.errors import ConfigurationError, DocumentRefused
-from tests.document_files import join_pdf, make_docx, make_pdf, make_stream, paragraph
+from tests.support.document_files import join_pdf, make_docx, make_pdf, make_stream, paragraph
 
 # Very many sections; and lists that take 20 times their bytes.
 SLOW_TEXT = b"# a\n" * 500_000

@@ -12,7 +12,7 @@ from embedstack.documents.limits import shown
 from embedstack.documents.readers.media_types import SUFFIXES
 from embedstack.documents.readers.reading import read_bytes
 from embedstack.errors import ConfigurationError, DocumentRefused, InputError
-from tests.document_files import join_pdf, make_docx, make_pdf, make_zip, paragraph
+from tests.support.document_files import join_pdf, make_docx, make_pdf, make_zip, paragraph
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(100)
 OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600)

@@ -8,7 +8,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from embedstack.embedders.sagemaker_answers import read_answer
+from embedstack.embedders.sagemaker.responses import read_answer
 from embedstack.errors import CountMismatch, DimensionMismatch, EndpointUnavailable, IntegrityError
 
 ROWS = [[0.6, 0.8], [1.0, 0.0]]

@@ -16,7 +16,7 @@ from embedstack.errors import (
     PayloadTooLarge,
     Throttled,
 )
-from embedstack.models import ModelInfo
+from embedstack.models.model_info import ModelInfo
 
 MODEL = ModelInfo("test/angle", dimensions=2, max_tokens=100, pooling="mean")
 

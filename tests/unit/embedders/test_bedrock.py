@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from embedstack.bedrock import base_model_id, translate_bedrock_error
+from embedstack.aws.bedrock import base_model_id, translate_bedrock_error
 from embedstack.embedders import BedrockEmbedder
 from embedstack.errors import ConfigurationError, EndpointUnavailable, InputError, ModelFailed, TextTooLong, Throttled
-from embedstack.settings import load_settings
+from embedstack.settings.settings import load_settings
 
 TITAN = "amazon.titan-embed-text-v2:0"
 

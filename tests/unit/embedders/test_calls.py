@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
+from embedstack.calls.call_context import Call
+from embedstack.calls.process_local import Lock
 from embedstack.embedders import Embedder, FakeEmbedder, Limits, Price
-from embedstack.embedders.call import Call
+from embedstack.embedders.adaptive_limits import AdaptiveConcurrency, BatchSizer
 from embedstack.embedders.fake import FAKE_MODEL, fake_vector
-from embedstack.embedders.pacing import AdaptiveConcurrency, BatchSizer
 from embedstack.errors import (
     ConfigurationError,
     DeadlineExceeded,
@@ -23,9 +24,8 @@ from embedstack.errors import (
     PayloadTooLarge,
     Throttled,
 )
-from embedstack.forks import Lock
-from embedstack.models import ModelInfo, known_model
-from tests.twins import TWINS
+from embedstack.models.model_info import ModelInfo, known_model
+from tests.support.twins import TWINS
 
 
 @pytest.fixture(params=TWINS, ids=lambda twin: twin.name)

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from embedstack.cache import CachedEmbedder
-from embedstack.clock import ManualClock
+from embedstack.cache.cached_embedder import CachedEmbedder
+from embedstack.calls.clock import ManualClock
 from embedstack.embedders import Embedder, FakeEmbedder, Limits, SpannedText
 from embedstack.embedders.fake import fake_vector
-from embedstack.embedders.sagemaker_answers import read_spans
+from embedstack.embedders.sagemaker.responses import read_spans
 from embedstack.errors import ConfigurationError, CountMismatch, EndpointUnavailable, IntegrityError, Throttled
-from embedstack.models import ModelInfo, known_model
+from embedstack.models.model_info import ModelInfo, known_model
 from embedstack.resilience import (
     CircuitBreakerEmbedder,
     DeadlineEmbedder,

@@ -10,12 +10,12 @@ import time
 import numpy as np
 import pytest
 
-from embedstack.cache import CachedEmbedder, MemoryCache, SqliteCache
+from embedstack.cache.cached_embedder import CachedEmbedder, MemoryCache, SqliteCache
 from embedstack.embedders import FakeEmbedder, Limits
 from embedstack.embedders.fake import FAKE_MODEL, fake_vector
 from embedstack.errors import EmbedStackError, InputError, ModelFailed
 from embedstack.resilience import DeadlineEmbedder
-from tests.twins import TWINS
+from tests.support.twins import TWINS
 
 LIMITS = Limits(max_items=8, concurrency=4)
 # Two more threads than requests read answers, and as many batches again wait.

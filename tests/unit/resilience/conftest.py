@@ -2,8 +2,8 @@
 
 import pytest
 
-from embedstack.clock import ManualClock
-from tests.twins import TWINS
+from embedstack.calls.clock import ManualClock
+from tests.support.twins import TWINS
 
 
 @pytest.fixture(params=TWINS, ids=lambda twin: twin.name)

@@ -6,7 +6,7 @@ import pytest
 from embedstack.embedders import FakeEmbedder
 from embedstack.embedders.fake import fake_vector
 from embedstack.errors import ConfigurationError, InputError
-from embedstack.models import ModelInfo
+from embedstack.models.model_info import ModelInfo
 from embedstack.resilience import FallbackEmbedder
 from tests.unit.resilience.scripted import DOWN, Scripted
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from embedstack.clock import ManualClock
+from embedstack.calls.clock import ManualClock
 from embedstack.embedders.fake import fake_vector
 from embedstack.errors import (
     DeadlineExceeded,

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import BinaryIO
 
+from embedstack.calls.process_local import Lock, renew_after_fork
 from embedstack.documents.document import Document
 from embedstack.documents.limits import Allowance, ReadLimits
 from embedstack.documents.readers.process import ProcessLost, ReaderProcess
-from embedstack.forks import Lock, renew_after_fork
 
 __all__ = ["read_document"]
 

@@ -10,11 +10,11 @@ import threading
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn, cast
 
+from embedstack.calls.process_local import disconnect, keep_forever, renew_after_fork
 from embedstack.documents.document import Document, Section
 from embedstack.documents.limits import Allowance
 from embedstack.documents.readers.worker import LENGTH, READY
 from embedstack.errors import ConfigurationError, DocumentRefused, EmbedStackError
-from embedstack.forks import disconnect, keep_forever, renew_after_fork
 
 __all__ = ["ProcessLost", "ReaderProcess"]
 

@@ -13,7 +13,8 @@ import tenacity
 from pgvector.psycopg import register_vector
 from psycopg import errors as pg
 
-from embedstack.embedders.call import Call
+from embedstack.calls.call_context import Call
+from embedstack.calls.process_local import Origin, PerProcess, disconnect, keep_forever
 from embedstack.errors import (
     CollectionReplaced,
     ConfigurationError,
@@ -22,7 +23,6 @@ from embedstack.errors import (
     StoreError,
     StoreUnavailable,
 )
-from embedstack.forks import Origin, PerProcess, disconnect, keep_forever
 from embedstack.stores.pgvector.migrate import migrate
 
 __all__ = ["Connection", "Database"]
@@ -69,7 +69,7 @@ class Database:
             schema: Where the tables are.
             max_connections: Connections at most.
             patience: Seconds for which a call is tried again while the server is away; fewer where the current
-                :class:`~embedstack.embedders.call.Call` has fewer left.
+                :class:`~embedstack.calls.call_context.Call` has fewer left.
 
         Raises:
             ConfigurationError: The address is none, the server refuses this user, or it has no pgvector.

@@ -8,7 +8,7 @@ from contextvars import copy_context
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from embedstack.embedders.call import Call
+from embedstack.calls.call_context import Call
 from embedstack.errors import ConfigurationError, DeadlineExceeded, FilterRefused, StoreError
 from embedstack.stores.base import Mode
 from embedstack.stores.collection_info import CollectionInfo

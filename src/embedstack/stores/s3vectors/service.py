@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from embedstack.aws import AwsClient, translate_error
+from embedstack.aws.clients import AwsClient, translate_error
 from embedstack.errors import (
     CollectionNotFound,
     ConfigurationError,
@@ -19,7 +19,7 @@ from embedstack.errors import (
 if TYPE_CHECKING:
     import boto3
 
-    from embedstack.settings import Settings
+    from embedstack.settings.settings import Settings
 
 __all__ = ["Service"]
 

@@ -14,7 +14,7 @@ from embedstack.errors import (
     ReplacementIncomplete,
     StoreError,
 )
-from embedstack.settings import load_settings
+from embedstack.settings.settings import load_settings
 from embedstack.stores.base import Collection
 from embedstack.stores.collection_info import CollectionInfo
 from embedstack.stores.records import hash_text
@@ -25,7 +25,7 @@ from embedstack.stores.s3vectors.service import Service
 if TYPE_CHECKING:
     import boto3
 
-    from embedstack.settings import Settings
+    from embedstack.settings.settings import Settings
 
 __all__ = ["S3VectorsStore"]
 

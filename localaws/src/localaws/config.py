@@ -1,0 +1,113 @@
+"""Every limit and every duration of the local AWS, in one place, defaulting to AWS's own figures."""
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+#: The account that moto takes every caller for, unless the caller assumed a role in another one.
+ACCOUNT_ID = "123456789012"
+_MIB = 1024 * 1024
+
+
+def _default_models_dir() -> Path:
+    return Path("models").absolute()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalAwsConfig:
+    """Settings of one local AWS. Durations are seconds, sizes are bytes.
+
+    Sources of the figures: SageMaker developer guide, "Deploy models with Amazon SageMaker Serverless Inference"
+    (4 MB, 60 s, 180 s start), "Custom Inference Code with Hosting Services" (25 MB, 2 s ping, 30 s from SIGTERM to
+    SIGKILL), "Asynchronous inference" (1 GB), and the ContainerStartupHealthCheckTimeoutInSeconds default (4 minutes);
+    Amazon S3 user guide, "Limitations and restrictions" of S3 Vectors.
+
+    Attributes:
+        port: TCP port on 127.0.0.1; 0 lets the system choose.
+        region: The default region handed to clients; all regions work.
+        models_dir: Folder with Hugging Face Hub models as ``<org>/<name>/``.
+        state_dir: Folder for pid files and unpacked artefacts; None makes a temporary one.
+        serverless_payload_bytes: Largest request and response of a serverless variant.
+        instance_payload_bytes: Largest request and response of an instance-based variant.
+        async_payload_bytes: Largest request and response of an asynchronous endpoint.
+        invocation_timeout: How long a container may take to answer one invocation.
+        serverless_start_timeout: From launch to a good ``GET /ping`` for serverless variants, download included.
+        instance_start_timeout: The same for instance-based variants.
+        ping_timeout: How long one ``GET /ping`` may take.
+        ping_interval: Pause between two pings while a container starts.
+        idle_seconds: A serverless container without a request for this long is stopped. AWS does not publish its
+            own figure; five minutes is what users observe.
+        stop_grace: From SIGTERM to SIGKILL.
+        drain_timeout: How long a replaced deployment may finish its requests.
+        restart_backoff: Pause before a container that failed to start is started again; doubles up to
+            ``restart_backoff_limit``.
+        restart_backoff_limit: Longest pause between two starts.
+        function_processes: Lambda execution environments at the same time, of all functions. AWS runs up to 1,000; an
+            invocation that it would start another one for waits here for one.
+        artefact_bytes: Largest unpacked model artefact (a serverless endpoint has 5 GB of disk).
+        clock_speed: How fast the time of metrics, alarms, schedules and cooldowns runs, as a multiple of the
+            machine's.
+        vector_writes_per_second: PutVectors and DeleteVectors of one index of S3 Vectors.
+        vectors_per_second: Vectors put into one index or deleted from it.
+        log_events_per_stream: Container log lines kept per stream; older ones are dropped.
+        check_answers: Hold every answer against the service's model, and answer an error where it breaks it: for
+            tests of the local AWS, whose every process LOCALAWS_CHECK_ANSWERS=1 asks for it.
+    """
+
+    port: int = 4580
+    region: str = "us-east-1"
+    models_dir: Path = field(default_factory=_default_models_dir)
+    state_dir: Path | None = None
+    serverless_payload_bytes: int = 4 * _MIB
+    instance_payload_bytes: int = 25 * _MIB
+    async_payload_bytes: int = 1024 * _MIB
+    invocation_timeout: float = 60.0
+    serverless_start_timeout: float = 180.0
+    instance_start_timeout: float = 240.0
+    ping_timeout: float = 2.0
+    ping_interval: float = 0.05
+    idle_seconds: float = 300.0
+    stop_grace: float = 30.0
+    drain_timeout: float = 60.0
+    restart_backoff: float = 1.0
+    restart_backoff_limit: float = 30.0
+    function_processes: int = 10
+    artefact_bytes: int = 5 * 1024 * _MIB
+    clock_speed: float = 1.0
+    vector_writes_per_second: int = 1000
+    vectors_per_second: int = 2500
+    log_events_per_stream: int = 10_000
+    check_answers: bool = field(default_factory=lambda: os.environ.get("LOCALAWS_CHECK_ANSWERS") == "1")
+
+    @classmethod
+    def from_environment(cls) -> Self:
+        """Read the LOCALAWS_* settings, the region and the models folder from the environment, ``.env`` or YAML.
+
+        Raises:
+            ConfigurationError: A value is not of its type or out of its range; the message names the variable.
+        """
+        # Late, since the processes that play containers need no settings and start often.
+        from embedstack.settings.settings import load_local_aws_settings  # noqa: PLC0415
+
+        settings = load_local_aws_settings()
+        return cls(
+            port=settings.localaws_port,
+            idle_seconds=settings.localaws_idle_seconds,
+            clock_speed=settings.localaws_clock_speed,
+            function_processes=settings.localaws_function_processes,
+            check_answers=settings.localaws_check_answers,
+            region=settings.aws_region or cls().region,
+            models_dir=settings.embedstack_models_dir.absolute(),
+        )
+
+    def client_environment(self, port: int) -> dict[str, str]:
+        """Environment variables that point any AWS SDK, the AWS CLI and Terraform at this local AWS."""
+        return {
+            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
+            "AWS_ACCESS_KEY_ID": "local",
+            "AWS_SECRET_ACCESS_KEY": "local",
+            "AWS_REGION": self.region,
+            "AWS_DEFAULT_REGION": self.region,
+            "AWS_ACCOUNT_ID": ACCOUNT_ID,
+        }

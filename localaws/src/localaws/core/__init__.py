@@ -1,0 +1,1 @@
+"""What every service shares: time, request validation, log format, threads."""

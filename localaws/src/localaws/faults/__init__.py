@@ -1,0 +1,1 @@
+"""Faults on demand: throttling, errors, delays, and processes that are killed."""

@@ -1,0 +1,1 @@
+"""The HTTP side: server, request guard, middleware and dispatch to the services."""

@@ -1,0 +1,232 @@
+"""Refuses requests that do not come from a program on this machine, and unsigned ones that AWS would refuse.
+
+Any web page can have the developer's browser send requests to 127.0.0.1. It cannot read the responses, but a request
+may do harm without that: forms and ``fetch`` with ``text/plain`` are sent without a preflight. With a host name of its
+own that resolves to 127.0.0.1 (DNS rebinding) a page could read the responses, too. Such requests differ in this:
+
+- ``Host`` is not a loopback name with the port of this server.
+- ``Origin``, or ``Referer`` without an ``Origin``, is not the server's own.
+- ``Sec-Fetch-Site`` is ``cross-site`` or ``same-site``. ``none`` is an address that a person typed or opened from a
+  bookmark, or that such an address redirected to: it may only read.
+- A browser that sends neither header is old: it may only read.
+
+A request that AWS wants signed has to be signed, in the header or as a presigned URL.
+"""
+
+import io
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs, urlsplit
+from xml.sax.saxutils import escape
+
+from localaws.gateway.request_signature import MalformedSignature, parse_signature
+
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+__all__ = ["IS_ANONYMOUS_KEY", "OWN_PATHS", "UNSIGNED_ACTIONS", "RequestGuard", "local_request_refusal"]
+
+#: Member of a request's environment: it is for S3, which has to decide whether everyone may do this.
+IS_ANONYMOUS_KEY = "embedstack.is_anonymous"
+#: Paths that are no AWS API: health, time, faults, function URLs.
+OWN_PATHS = "/_embedstack/"
+#: Actions of STS that AWS takes unsigned: the token in the request says who asks (STS API reference).
+UNSIGNED_ACTIONS = frozenset({"AssumeRoleWithSAML", "AssumeRoleWithWebIdentity"})
+
+_LOOPBACK = re.compile(
+    r"(?:(?:[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?\.)*localhost"
+    r"|127(?:\.(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)){3}"
+    r"|\[::1\])"
+    r"(?::(?P<port>[1-9]\d{0,4}))?",
+    re.IGNORECASE | re.ASCII,
+)
+_DEFAULT_PORT = "80"
+#: What a proxy says about the request that it forwards: a request through a proxy may come from anywhere.
+_FORWARDED = (
+    "HTTP_FORWARDED", "HTTP_X_FORWARDED_FOR", "HTTP_X_FORWARDED_HOST", "HTTP_X_FORWARDED_SERVER",
+    "HTTP_X_HOST", "HTTP_X_ORIGINAL_HOST", "HTTP_X_REAL_IP",
+)  # fmt: skip
+_READS = frozenset({"GET", "HEAD"})
+_FORM = "application/x-www-form-urlencoded"
+_MULTIPART = "multipart/form-data"
+#: Longer forms than AssumeRoleWithSAML's, whose assertion has up to 100,000 characters, are not looked into.
+_FORM_BYTES = 256 * 1024
+#: Paths of the REST protocols that an unsigned request may be meant for: Lambda and others, SageMaker Runtime, Bedrock,
+#: S3 Vectors. No bucket has such a name, except for the dates.
+_REST_JSON = re.compile(r"/(\d{4}-\d{2}-\d{2}/|endpoints/[^/]+/|model/[^/]+/|tags/|[A-Z][A-Za-z]+$)")
+_STATUSES = {
+    400: "400 Bad Request",
+    403: "403 Forbidden",
+}
+_ADVICE = "Send requests from a program on this machine, to AWS_ENDPOINT_URL as `make env` prints it."
+
+
+class RequestGuard:
+    """Stands in front of everything that one HTTP server answers."""
+
+    def __init__(self, application: "WSGIApplication") -> None:
+        """Wrap an application."""
+        self._application = application
+
+    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        """Hand on a request, or refuse it."""
+        refusal = local_request_refusal(environ)
+        if refusal is not None:
+            return _refuse(
+                environ, start_response, 403, "AccessDenied", f"The request was refused. {refusal} {_ADVICE}"
+            )
+        if not environ.get("PATH_INFO", "").startswith(OWN_PATHS):
+            try:
+                signature = parse_signature(environ)
+            except MalformedSignature as error:
+                return _refuse(environ, start_response, error.status, error.code, str(error))
+            if signature is None and not _is_unsigned_action(environ):
+                if not _may_be_anonymous(environ):
+                    return _refuse_unsigned(environ, start_response)
+                environ[IS_ANONYMOUS_KEY] = True
+        return self._application(environ, start_response)
+
+
+def local_request_refusal(environ: Mapping[str, object]) -> str | None:
+    """Why a request is not one of a program on this machine; None where it is.
+
+    Args:
+        environ: The request, as WSGI describes it, with ``SERVER_PORT`` and the target as it was sent in
+            ``REQUEST_URI``.
+    """
+
+    def header(name: str) -> str | None:
+        value = environ.get(name)
+        return None if value is None else str(value)
+
+    host, port = header("HTTP_HOST"), str(environ.get("SERVER_PORT", ""))
+    if host is None:
+        return "It has no Host header."
+    if not _is_own_authority(host, port):
+        return f"Its Host header is {_shown(host)}; this server is 127.0.0.1:{port} or localhost:{port}."
+    target = str(environ.get("REQUEST_URI", "/"))
+    if not target.startswith("/") and target != "*":
+        parts = _split(target)
+        if parts is None or parts[0] != "http" or parts[1].lower() != host.lower():
+            return "Its target names another server than its Host header."
+    for name in _FORWARDED:
+        if name in environ:
+            return f"It comes through a proxy: it has the header {name.removeprefix('HTTP_').replace('_', '-')}."
+    if "websocket" in (header("HTTP_UPGRADE") or "").lower():
+        return "WebSocket connections are not supported."
+    return _browser_refusal(header, host, str(environ.get("REQUEST_METHOD", "")))
+
+
+def _browser_refusal(header: Callable[[str], str | None], host: str, method: str) -> str | None:
+    origin, referer, site = header("HTTP_ORIGIN"), header("HTTP_REFERER"), header("HTTP_SEC_FETCH_SITE")
+    if origin is not None and origin.lower() != f"http://{host}".lower():
+        return f"It was sent by a web page of another origin, {_shown(origin)}."
+    if origin is None and referer is not None:
+        parts = _split(referer)
+        if parts is None or parts[0] != "http" or parts[1].lower() != host.lower():
+            return "It was sent by a web page of another origin, by its Referer header."
+    if site not in (None, "none", "same-origin"):
+        return f"It was sent by a web page of another site (Sec-Fetch-Site: {_shown(site or '')})."
+    is_browser = site == "none" or (header("HTTP_USER_AGENT") or "").startswith("Mozilla/")
+    if is_browser and origin is None and site != "same-origin" and method not in _READS:
+        return f"A browser sent a {_shown(method)} request without saying which page asked for it."
+    return None
+
+
+def _is_own_authority(authority: str, port: str) -> bool:
+    match = _LOOPBACK.fullmatch(authority)
+    return match is not None and (match["port"] or _DEFAULT_PORT) == port
+
+
+def _split(url: str) -> tuple[str, str] | None:
+    """Scheme and authority of a URL; None where it is malformed."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return None
+    return parts.scheme, parts.netloc
+
+
+def _shown(value: str) -> str:
+    return repr(value[:100])
+
+
+def _is_unsigned_action(environ: "WSGIEnvironment") -> bool:
+    """Whether this is a request to STS that AWS takes unsigned."""
+    if environ["REQUEST_METHOD"] != "POST" or environ.get("PATH_INFO") != "/":
+        return False
+    size = int(environ.get("CONTENT_LENGTH") or 0)
+    if not environ.get("CONTENT_TYPE", "").startswith(_FORM) or size > _FORM_BYTES:
+        return False
+    body: bytes = environ["wsgi.input"].read(size)
+    environ["wsgi.input"] = io.BytesIO(body)
+    actions = parse_qs(body.decode("latin-1")).get("Action", [])
+    return len(actions) == 1 and actions[0] in UNSIGNED_ACTIONS
+
+
+def _may_be_anonymous(environ: "WSGIEnvironment") -> bool:
+    """Whether S3 has to decide: a read, or a form that may carry its signature in itself."""
+    if _protocol(environ) != "rest-xml":
+        return False
+    if environ["REQUEST_METHOD"] in _READS:
+        return True
+    is_form: bool = environ.get("CONTENT_TYPE", "").startswith(_MULTIPART)
+    return is_form and environ["REQUEST_METHOD"] == "POST"
+
+
+def _refuse_unsigned(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+    if _protocol(environ) == "rest-xml":
+        message = "Access Denied: the request is not signed. Sign it with an AWS SDK, or use a presigned URL."
+        return _refuse(environ, start_response, 403, "AccessDenied", message)
+    message = "The request is not signed. Sign it with an AWS SDK; any access key works."
+    return _refuse(environ, start_response, 403, "MissingAuthenticationToken", message)
+
+
+def _protocol(environ: "WSGIEnvironment") -> str:
+    """The protocol that an error is written in, as far as the request shows it without a signature."""
+    if environ.get("HTTP_SMITHY_PROTOCOL", "") == "rpc-v2-cbor":
+        return "cbor"
+    if "HTTP_X_AMZ_TARGET" in environ:
+        return "json"
+    path = environ.get("PATH_INFO", "")
+    if path.startswith(OWN_PATHS) or _REST_JSON.match(path):
+        return "rest-json"
+    is_form = environ.get("CONTENT_TYPE", "").startswith(_FORM)
+    if is_form or "Action" in parse_qs(environ.get("QUERY_STRING", "")):
+        return "query"
+    return "rest-xml"
+
+
+def _refuse(
+    environ: "WSGIEnvironment", start_response: "StartResponse", status: int, code: str, message: str
+) -> Iterable[bytes]:
+    headers = []
+    match _protocol(environ):
+        case "query":
+            fields = f"<Type>Sender</Type><Code>{code}</Code><Message>{escape(message)}</Message>"
+            body, content_type = f"<ErrorResponse><Error>{fields}</Error></ErrorResponse>".encode(), "text/xml"
+        case "rest-xml":
+            fields = f"<Code>{code}</Code><Message>{escape(message)}</Message>"
+            body, content_type = f"<Error>{fields}</Error>".encode(), "application/xml"
+        case "cbor":
+            headers = [("smithy-protocol", "rpc-v2-cbor")]
+            body, content_type = _cbor({"__type": code, "message": message}), "application/cbor"
+        case protocol:
+            code = f"{code}Exception" if code == "MissingAuthenticationToken" else code
+            headers = [("x-amzn-ErrorType", code)]
+            body = json.dumps({"__type": code, "message": message}).encode()
+            content_type = "application/json" if protocol == "rest-json" else "application/x-amz-json-1.1"
+    start_response(_STATUSES[status], [("Content-Type", content_type), *headers, ("Content-Length", str(len(body)))])
+    return [] if environ.get("REQUEST_METHOD") == "HEAD" else [body]
+
+
+def _cbor(members: dict[str, str]) -> bytes:
+    """A map of texts in CBOR (RFC 8949)."""
+
+    def text(value: str) -> bytes:
+        content = value.encode()
+        return b"\x79" + len(content).to_bytes(2, "big") + content
+
+    return bytes([0xA0 + len(members)]) + b"".join(text(name) + text(value) for name, value in members.items())

@@ -1,0 +1,1 @@
+"""The processes of the local AWS: start, supervise, find and stop them."""

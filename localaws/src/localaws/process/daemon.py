@@ -1,0 +1,304 @@
+"""The local AWS in the background: start it, find it, stop it, from any process.
+
+One state directory belongs to one local AWS. In it: ``localaws.json`` (who runs, on which port), ``localaws.log`` (what
+it says), ``localaws.lock`` (held while it is started or stopped), ``containers/`` (pids of its processes),
+``databases/`` (what the Postgres of each database holds).
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import urllib3
+
+from localaws.config import LocalAwsConfig
+from localaws.core.health import HEALTH_PATH
+from localaws.errors import LocalAwsError
+from localaws.process.pidfiles import PidFiles, ProcessIdentity, StartedProcess
+from localaws.process.state_file import is_disk_full, read_state, remove_state
+from localaws.services.rds.host import remove_databases
+
+__all__ = ["RunningLocalAws", "find", "start", "stop"]
+
+_LOG_TAIL_LINES = 15
+#: Processes this one started. Kept so that they are reaped when they end, and not reported as forgotten.
+_started: list[StartedProcess] = []
+#: Writing ends of pipes. They close when this process ends, and the local AWSs that read them stop.
+_lifelines: list[int] = []
+
+
+@dataclass(frozen=True, slots=True)
+class RunningLocalAws:
+    """A local AWS that answers its health check.
+
+    Attributes:
+        pid: Its process id.
+        port: Its TCP port on 127.0.0.1.
+        region: The default region.
+        account_id: The account.
+        state_dir: Its state directory.
+    """
+
+    pid: int
+    port: int
+    region: str
+    account_id: str
+    state_dir: Path
+
+    @property
+    def url(self) -> str:
+        """What AWS_ENDPOINT_URL has to be."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def log_file(self) -> Path:
+        """Where it writes its log."""
+        return self.state_dir / "localaws.log"
+
+    def environment(self) -> dict[str, str]:
+        """Environment variables that point SDKs, CLI and Terraform at it."""
+        return LocalAwsConfig(region=self.region).client_environment(self.port)
+
+    @classmethod
+    def _from_state(cls, state: dict[str, Any], state_dir: Path) -> Self:
+        return cls(
+            pid=state["pid"],
+            port=state["port"],
+            region=state["region"],
+            account_id=state["account_id"],
+            state_dir=state_dir,
+        )
+
+
+def start(
+    config: LocalAwsConfig, state_dir: Path, timeout: float = 60.0, *, ends_with_caller: bool = False
+) -> RunningLocalAws:
+    """Start the local AWS in the background, or find the one that runs with this state directory.
+
+    Args:
+        config: Limits and durations; its ``state_dir`` is replaced.
+        state_dir: Where it keeps its files; made if it is not there.
+        timeout: Seconds until it has to be healthy.
+        ends_with_caller: Have it stop when this process ends, however it ends, instead of staying.
+
+    Raises:
+        LocalAwsError: The port is taken, the disk is full, or it did not come up; the message says which and what to
+            do.
+    """
+    with _locked(state_dir, timeout):
+        running = find(state_dir)
+        if running is not None:
+            return running
+        _clear_remains(state_dir)
+        return _spawn(config, state_dir, timeout, ends_with_caller=ends_with_caller)
+
+
+def find(state_dir: Path) -> RunningLocalAws | None:
+    """The local AWS that runs with this state directory and is healthy, or None."""
+    state = read_state(state_dir)
+    if state is None or not _identity(state).alive or not _is_healthy(state):
+        return None
+    return RunningLocalAws._from_state(state, state_dir)  # noqa: SLF001 - same module
+
+
+def stop(state_dir: Path, timeout: float = 60.0) -> bool:
+    """Stop the local AWS and every model server of it; nothing happens when none runs.
+
+    Args:
+        state_dir: Its state directory.
+        timeout: Seconds it may take to stop by itself before it is killed.
+
+    Returns:
+        Whether one ran.
+
+    Raises:
+        LocalAwsError: Another process is starting or stopping it and does not finish.
+    """
+    if not state_dir.is_dir():
+        return False
+    with _locked(state_dir, timeout):
+        state = read_state(state_dir)
+        ran = state is not None and _identity(state).alive
+        if state is not None and ran:
+            _identity(state).terminate(grace=timeout)
+            _wait_for_free_port(state["port"])
+        _clear_remains(state_dir)
+        _started[:] = [process for process in _started if process.poll() is None]
+        return ran
+
+
+def _identity(state: dict[str, Any]) -> ProcessIdentity:
+    return ProcessIdentity(state["pid"], state["started"])
+
+
+def _is_healthy(state: dict[str, Any]) -> bool:
+    """Whether that very process answers on that port."""
+    try:
+        url = f"http://127.0.0.1:{state['port']}{HEALTH_PATH}"
+        with urllib3.PoolManager(retries=False) as pool:
+            health = pool.request("GET", url, timeout=5.0).json()
+    except (urllib3.exceptions.HTTPError, ValueError):
+        return False
+    return isinstance(health, dict) and health.get("pid") == state["pid"]
+
+
+def _clear_remains(state_dir: Path) -> None:
+    """End and remove what a crash or a hang left behind."""
+    state = read_state(state_dir)
+    if state is not None:
+        _identity(state).terminate(grace=5.0)
+    remove_databases(state_dir)
+    PidFiles(state_dir / "containers").reap(grace=5.0)
+    remove_state(state_dir)
+
+
+def _spawn(config: LocalAwsConfig, state_dir: Path, timeout: float, *, ends_with_caller: bool) -> RunningLocalAws:
+    settings = {name: str(value) if isinstance(value, Path) else value for name, value in asdict(config).items()}
+    log = _open_log(state_dir)
+    reading, writing = os.pipe()
+    lifeline = _make_lifeline() if ends_with_caller else None
+    arguments = [f"--state-dir={state_dir.absolute()}", f"--settings={json.dumps(settings)}"]
+    try:
+        process = _launch(arguments, log, writing, lifeline)
+    except OSError as error:
+        os.close(reading)
+        raise LocalAwsError(f"The local AWS cannot be started: {error}.") from error
+    finally:
+        os.close(log)
+        os.close(writing)
+        if lifeline is not None:
+            os.close(lifeline)
+    _started.append(process)
+    try:
+        report = _read_report(reading, timeout)
+    finally:
+        os.close(reading)
+    if report is None or "error" in report:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=1)
+        what = "exited before it was up"
+        if process.poll() is None:
+            what = "did not come up in time"
+            os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        _started.remove(process)
+        _clear_remains(state_dir)
+        if report is not None:
+            raise LocalAwsError(report["error"])
+        raise LocalAwsError(f"The local AWS {what}. The end of {state_dir / 'localaws.log'}:\n{_log_tail(state_dir)}")
+    running = find(state_dir)
+    if running is None:
+        raise LocalAwsError(f"The local AWS came up and went away; see {state_dir / 'localaws.log'}.")
+    return running
+
+
+def _make_lifeline() -> int:
+    """The reading end of a pipe whose writing end this process keeps."""
+    reading, writing = os.pipe()
+    _lifelines.append(writing)
+    return reading
+
+
+def _launch(arguments: list[str], log: int, report: int, lifeline: int | None) -> StartedProcess:
+    """Start the process in a session of its own.
+
+    Args:
+        arguments: Of its command line.
+        log: File descriptor that it writes its log to.
+        report: File descriptor that it writes the result of its start to.
+        lifeline: File descriptor at whose end of file it stops; None to stay.
+    """
+    files = {"report": report, **({} if lifeline is None else {"lifeline": lifeline})}
+    return subprocess.Popen(
+        [sys.executable, "-m", "localaws", *arguments, *(f"--{name}-fd={fd}" for name, fd in files.items())],
+        stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, pass_fds=files.values(),
+    )  # fmt: skip
+
+
+def _read_report(descriptor: int, timeout: float) -> dict[str, Any] | None:
+    """What the child says about its start: ``{"port"}`` or ``{"error"}``; None when it says nothing in time."""
+    received = b""
+    deadline = time.monotonic() + timeout
+    while (left := deadline - time.monotonic()) > 0:
+        readable, _, _ = select.select([descriptor], [], [], left)
+        chunk = os.read(descriptor, 65536) if readable else b""
+        received += chunk
+        if not chunk:
+            break
+    try:
+        report = json.loads(received)
+    except ValueError:
+        return None
+    return report if isinstance(report, dict) else None
+
+
+def _open_log(state_dir: Path) -> int:
+    path = state_dir / "localaws.log"
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o644)
+        # Written now, so that a full disk is told here and not lost with the child.
+        os.write(descriptor, b"local AWS starting\n")
+    except OSError as error:
+        raise LocalAwsError(_cannot_write(path, error)) from error
+    return descriptor
+
+
+@contextlib.contextmanager
+def _locked(state_dir: Path, timeout: float) -> Iterator[None]:
+    """Hold the state directory's lock: one process at a time starts or stops."""
+    path = state_dir / "localaws.lock"
+    try:
+        state_dir.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise LocalAwsError(_cannot_write(path, error)) from error
+    try:
+        deadline = time.monotonic() + timeout
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise LocalAwsError(
+                        f"Another process has been starting or stopping the local AWS in {state_dir} for over "
+                        f"{timeout:g} seconds; end it and try again."
+                    ) from None
+                time.sleep(0.05)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _cannot_write(path: Path, error: OSError) -> str:
+    if is_disk_full(error):
+        return f"The disk is full: {path} cannot be written. Make room and start again."
+    return f"{path} cannot be written: {error.strerror}. Choose another state directory or fix its permissions."
+
+
+def _log_tail(state_dir: Path) -> str:
+    with contextlib.suppress(OSError):
+        lines = (state_dir / "localaws.log").read_text(encoding="utf-8", errors="replace").splitlines()
+        return "\n".join(lines[-_LOG_TAIL_LINES:])
+    return "(not readable)"
+
+
+def _wait_for_free_port(port: int) -> None:
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline:
+        with socket.socket() as probe:
+            probe.settimeout(0.5)
+            if probe.connect_ex(("127.0.0.1", port)) != 0:
+                return
+        time.sleep(0.05)

@@ -1,0 +1,54 @@
+"""PutScheduledAction: what makes a scheduled action acceptable, and the action that comes of it."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from localaws.services.application_autoscaling.errors import ValidationFailed
+from localaws.services.application_autoscaling.records import ScheduledAction, Target
+from localaws.services.application_autoscaling.registration import check_range
+from localaws.services.application_autoscaling.registry import Region
+from localaws.services.application_autoscaling.schedules import ScheduleError, parse_schedule, time_zone
+
+__all__ = ["put_action"]
+
+
+def put_action(region: Region, target: Target, request: dict[str, Any], now: datetime) -> ScheduledAction:
+    """Make a scheduled action of a target, or change what is named of it; a start and an end are not kept.
+
+    Raises:
+        ValidationFailed: The request breaks a rule.
+    """
+    name = request["ScheduledActionName"]
+    before = target.actions.get(name)
+    expression = request.get("Schedule") or (before.expression if before else None)
+    bounds = request.get("ScalableTargetAction") or {}
+    low, high = bounds.get("MinCapacity"), bounds.get("MaxCapacity")
+    if before is not None and not bounds:
+        low, high = before.low, before.high
+    if expression is None:
+        raise ValidationFailed("Schedule must be specified for a new scheduled action")
+    if low is None and high is None:
+        raise ValidationFailed("At least one of MinCapacity and MaxCapacity must be specified in ScalableTargetAction")
+    check_range(region, target.key, low, high)
+    start, end = _moment(request.get("StartTime")), _moment(request.get("EndTime"))
+    if start is not None and end is not None and end <= start:
+        raise ValidationFailed("EndTime must be later than StartTime")
+    timezone = request.get("Timezone") or (before.timezone if before else None)
+    try:
+        schedule = parse_schedule(expression, time_zone(timezone), start or now)
+    except ScheduleError as error:
+        raise ValidationFailed(str(error)) from error
+    arn = before.arn if before else region.action_arn(target.key, name)
+    created = before.created if before else now
+    action = ScheduledAction(name, arn, expression, timezone, schedule, created, low, high, start, end)
+    action.plan_after(now)
+    target.actions[name] = action
+    return action
+
+
+def _moment(value: Any) -> datetime | None:
+    """A timestamp of a request, in UTC."""
+    if value is None:
+        return None
+    moment = value if isinstance(value, datetime) else datetime.fromtimestamp(float(value), UTC)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

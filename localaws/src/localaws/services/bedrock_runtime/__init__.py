@@ -1,0 +1,1 @@
+"""Amazon Bedrock Runtime: InvokeModel and Converse with generated responses."""

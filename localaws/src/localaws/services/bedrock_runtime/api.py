@@ -1,0 +1,149 @@
+"""Bedrock's runtime API: text models, and embedding models whose vectors are made up, within the limits of the real.
+
+No weights of Bedrock's models can be had, so a text's vector is drawn by the text itself: the same text gives the same
+vector, and no two texts alike. Shapes and limits: Amazon Bedrock user guide, "Inference request parameters and response
+fields for foundation models".
+"""
+
+import hashlib
+import json
+import re
+import uuid
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+import numpy as np
+
+from localaws.services.bedrock_runtime.converse import converse, converse_stream
+from localaws.services.bedrock_runtime.errors import BedrockError
+from localaws.services.bedrock_runtime.invoke_model import generate, generate_stream, is_text_model
+
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse, WSGIEnvironment
+
+__all__ = ["BedrockRuntime", "is_bedrock"]
+
+_GEOGRAPHY = re.compile(r"^(us|eu|apac|us-gov|global)\.")
+_PATH = re.compile(r"^/model/(?P<model>[^/]+)/(?P<operation>[a-z-]+)$")
+_TITAN_CHARACTERS = 50_000
+_TITAN_TOKENS = 8192
+_COHERE_TEXTS = 96
+_STATUSES = {400: "400 Bad Request", 404: "404 Not Found", 501: "501 Not Implemented"}
+
+
+def is_bedrock(environ: "WSGIEnvironment") -> bool:
+    """Whether the request was signed for Bedrock's runtime API."""
+    signed = "/bedrock/aws4_request" in environ.get("HTTP_AUTHORIZATION", "")
+    return signed and environ.get("PATH_INFO", "").startswith("/model/")
+
+
+class BedrockRuntime:
+    """Answers InvokeModel for Titan's, Cohere's, Claude's and Llama's formats, Converse, and both in parts."""
+
+    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        """Answer one request."""
+        headers = [("Content-Type", "application/json"), ("x-amzn-RequestId", str(uuid.uuid4()))]
+        try:
+            body, status = _answer(environ, headers), "200 OK"
+        except BedrockError as error:
+            body, status = json.dumps({"message": str(error)}).encode(), _STATUSES[error.status]
+            headers.append(("x-amzn-errortype", error.code))
+        start_response(status, [*headers, ("Content-Length", str(len(body)))])
+        return [body]
+
+
+def _answer(environ: "WSGIEnvironment", headers: list[tuple[str, str]]) -> bytes:
+    found = _PATH.match(environ.get("PATH_INFO", ""))
+    model_id = unquote(found["model"]) if found else ""
+    model = _GEOGRAPHY.sub("", model_id)
+    content = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+    try:
+        request = json.loads(content)
+    except ValueError:
+        raise _invalid("Malformed input request, please reformat your input and try again.") from None
+    match found["operation"] if found else "":
+        case "invoke":
+            is_profile = model != model_id
+            answer, tokens = (
+                generate(model, request, is_profile=is_profile) if is_text_model(model) else _embed(model, request)
+            )
+            headers.append(("X-Amzn-Bedrock-Input-Token-Count", str(tokens)))
+            return json.dumps(answer).encode()
+        case "invoke-with-response-stream" if is_text_model(model):
+            headers[0] = ("Content-Type", "application/vnd.amazon.eventstream")
+            headers.append(("X-Amzn-Bedrock-Content-Type", "application/json"))  # of the chunks
+            return b"".join(generate_stream(model, request, is_profile=model != model_id))
+        case "converse":
+            return json.dumps(converse(model, request, is_profile=model != model_id)).encode()
+        case "converse-stream":
+            headers[0] = ("Content-Type", "application/vnd.amazon.eventstream")
+            return b"".join(converse_stream(model, request, is_profile=model != model_id))
+        case _:
+            message = f"The local AWS does not implement bedrock-runtime: {environ.get('PATH_INFO', '')}."
+            raise BedrockError(501, "NotImplementedException", message)
+
+
+def _embed(model: str, request: dict[str, Any]) -> tuple[dict[str, Any], int]:
+    if model.startswith("amazon.titan-embed-text-v"):
+        return _titan(model, request)
+    if model.startswith("cohere.embed-"):
+        return _cohere(model, request)
+    raise _invalid("The provided model identifier is invalid.")
+
+
+def _titan(model: str, request: dict[str, Any]) -> tuple[dict[str, Any], int]:
+    text = request.get("inputText")
+    if not isinstance(text, str) or not text:
+        raise _invalid("Malformed input request: #/inputText: expected minLength: 1, actual: 0.")
+    tokens = _count_tokens(text)
+    if len(text) > _TITAN_CHARACTERS or tokens > _TITAN_TOKENS:
+        raise _invalid(
+            f"400 Bad Request: Too many input tokens. Max input tokens: {_TITAN_TOKENS}, request input token count: "
+            f"{tokens}"
+        )
+    if model.startswith("amazon.titan-embed-text-v1"):
+        if set(request) != {"inputText"}:
+            raise _invalid("Malformed input request: #: extraneous key is not permitted.")
+        return {"embedding": _vector(model, text, 1536, normalize=False), "inputTextTokenCount": tokens}, tokens
+    dimensions = request.get("dimensions", 1024)
+    if dimensions not in (256, 512, 1024):
+        raise _invalid(f"Malformed input request: #/dimensions: {dimensions} is not a valid enum value.")
+    vector = _vector(model, text, dimensions, normalize=request.get("normalize", True))
+    return {"embedding": vector, "embeddingsByType": {"float": vector}, "inputTextTokenCount": tokens}, tokens
+
+
+def _cohere(model: str, request: dict[str, Any]) -> tuple[dict[str, Any], int]:
+    texts = request.get("texts")
+    if not isinstance(texts, list) or not 1 <= len(texts) <= _COHERE_TEXTS:
+        raise _invalid(f"Malformed input request: #/texts: expected 1 to {_COHERE_TEXTS} items.")
+    if request.get("input_type") not in ("search_document", "search_query", "classification", "clustering"):
+        raise _invalid("Malformed input request: #: required key [input_type] not found.")
+    is_v4 = model.startswith("cohere.embed-v4")
+    dimensions = request.get("output_dimension", 1536) if is_v4 else 1024
+    # A query and a document of the same words have vectors of their own.
+    vectors = [_vector(model, request["input_type"] + text, dimensions, normalize=False) for text in texts]
+    by_type = "embedding_types" in request
+    answer = {
+        "id": str(uuid.uuid4()),
+        "response_type": "embeddings_by_type" if by_type else "embeddings_floats",
+        "embeddings": {"float": vectors} if by_type else vectors,
+        "texts": texts,
+    }
+    return answer, sum(_count_tokens(text) for text in texts)
+
+
+def _vector(model: str, text: str, dimensions: int, *, normalize: bool) -> list[float]:
+    seed = int.from_bytes(hashlib.sha256(f"{model}\n{text}".encode()).digest()[:8], "little")
+    vector = np.random.default_rng(seed).normal(size=dimensions)
+    if normalize:
+        vector /= np.linalg.norm(vector)
+    return [float(component) for component in vector.astype(np.float32)]
+
+
+def _count_tokens(text: str) -> int:
+    return len(text.split()) + 1
+
+
+def _invalid(message: str) -> BedrockError:
+    return BedrockError(400, "ValidationException", message)

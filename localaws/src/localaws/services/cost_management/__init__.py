@@ -1,0 +1,1 @@
+"""AWS Budgets and Cost Explorer: the records that Terraform creates and reads."""

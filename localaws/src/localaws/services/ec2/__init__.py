@@ -1,0 +1,1 @@
+"""Amazon EC2: corrections of what moto returns for security groups."""

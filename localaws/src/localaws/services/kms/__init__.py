@@ -1,0 +1,1 @@
+"""AWS KMS: corrections of the errors that moto returns."""

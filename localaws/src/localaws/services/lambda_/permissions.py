@@ -1,0 +1,94 @@
+"""What a function's role lets it do, as far as Lambda itself asks before it takes a configuration.
+
+Lambda looks whether the role may read the queue, send to the dead-letter queue and make network interfaces; what the
+function's own code calls is not held against the role here.
+"""
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from moto.awslambda.exceptions import InvalidParameterValueException
+from moto.iam.access_control import IAMPolicy, PermissionResult
+from moto.iam.models import iam_backends
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from localaws.services.lambda_.record import FunctionRecord
+
+__all__ = ["check_reader", "check_role"]
+
+_READS = ("ReceiveMessage", "DeleteMessage", "GetQueueAttributes")
+
+
+def check_role(function: "FunctionRecord") -> None:
+    """Check that Lambda may take on the role, and that the role may do what the configuration needs.
+
+    Raises:
+        InvalidParameterValueException: It may not; in Lambda's words.
+    """
+    role = _role(function)
+    trusted = [
+        statement.get("Principal", {}).get("Service") for statement in _statements(role.assume_role_policy_document)
+    ]
+    if not any("lambda.amazonaws.com" in (service or "") for service in trusted):
+        raise InvalidParameterValueException("The role defined for the function cannot be assumed by Lambda.")
+    for resource in _interface_resources(function):
+        _require(role, "ec2", "CreateNetworkInterface", resource)
+    if function.dead_letter_arn:
+        service = function.dead_letter_arn.split(":")[2]
+        _require(role, service, "SendMessage" if service == "sqs" else "Publish", function.dead_letter_arn)
+
+
+def check_reader(function: "FunctionRecord", queue_arn: str) -> None:
+    """Check that a function's role may read a queue.
+
+    Raises:
+        InvalidParameterValueException: It may not; in Lambda's words.
+    """
+    for action in _READS:
+        _require(_role(function), "sqs", action, queue_arn)
+
+
+def _interface_resources(function: "FunctionRecord") -> "Iterator[str]":
+    """ARNs of what CreateNetworkInterface needs for a function in a VPC: the interface, its subnets and its groups.
+
+    From "Actions, resources, and condition keys for Amazon EC2" (Service Authorization Reference).
+    """
+    network = function.vpc_config
+    if not network:
+        return
+    prefix = f"arn:{function.partition}:ec2:{function.region}:{function.account_id}"
+    yield f"{prefix}:network-interface/*"
+    yield from (f"{prefix}:subnet/{subnet}" for subnet in network.get("SubnetIds", ()))
+    yield from (f"{prefix}:security-group/{group}" for group in network.get("SecurityGroupIds", ()))
+
+
+def _role(function: "FunctionRecord") -> Any:
+    return iam_backends[function.account_id][function.partition].get_role_by_arn(function.role)
+
+
+def _require(role: Any, service: str, action: str, resource: str) -> None:
+    results = {policy.is_action_permitted(f"{service}:{action}", resource) for policy in _policies(role)}
+    if PermissionResult.PERMITTED not in results or PermissionResult.DENIED in results:
+        raise InvalidParameterValueException(
+            f"The provided execution role does not have permissions to call {action} on {service.upper()}"
+        )
+
+
+def _policies(role: Any) -> "Iterator[IAMPolicy]":
+    """A role's policies, attached and its own; conditions are taken to be met where they allow, and only there."""
+    versions = [version for policy in role.managed_policies.values() for version in policy.versions]
+    documents = [*role.policies.values(), *(version.document for version in versions if version.is_default)]
+    for document in documents:
+        statements = [
+            {name: value for name, value in statement.items() if name != "Condition"}
+            for statement in _statements(document)
+            if statement.get("Effect") == "Allow" or "Condition" not in statement
+        ]
+        yield IAMPolicy(json.dumps({"Statement": statements}))
+
+
+def _statements(document: str) -> list[dict[str, Any]]:
+    found = json.loads(document).get("Statement", [])
+    return found if isinstance(found, list) else [found]

@@ -1,0 +1,277 @@
+"""The Lambda API: moto's records, with functions that run."""
+
+import contextlib
+import json
+import secrets
+from typing import Any, ClassVar
+from urllib.parse import unquote
+
+from moto.awslambda.exceptions import (
+    FunctionAlreadyExists,
+    GenericResourcNotFound,
+    InvalidParameterValueException,
+    LambdaClientError,
+    UnknownFunctionException,
+)
+from moto.awslambda.responses import LambdaResponse
+from moto.iam.exceptions import NotFoundException
+
+from localaws.services.lambda_.asynchronous import ASYNCHRONOUS_BYTES
+from localaws.services.lambda_.code import CodeRefused, check_package
+from localaws.services.lambda_.host import FunctionHost
+from localaws.services.lambda_.mappings import MappingConflict, MappingRecord, check_mapping, find_queue
+from localaws.services.lambda_.permissions import check_reader, check_role
+from localaws.services.lambda_.pool import ACCOUNT_CONCURRENCY, UNRESERVED_MINIMUM, Throttled
+from localaws.services.lambda_.record import FunctionRecord
+from localaws.services.lambda_.urls import FUNCTION_URLS_PATH
+
+__all__ = ["Functions"]
+
+_Answer = tuple[int, dict[str, Any], str | bytes]
+
+_REQUEST_BYTES = 6 * 1024 * 1024
+
+
+class _RequestTooLarge(LambdaClientError):  # type: ignore[misc]  # moto is untyped
+    code = 413
+
+    def __init__(self, size: int, kind: str, limit: int) -> None:
+        message = f"{size} byte payload is too large for the {kind} invocation type (limit {limit} bytes)"
+        super().__init__("RequestTooLargeException", message)
+
+
+class Functions(LambdaResponse):  # type: ignore[misc]  # moto is untyped
+    """Lambda for one local AWS."""
+
+    host: ClassVar[FunctionHost]
+
+    def create_function(self) -> _Answer:
+        """CreateFunction; the package has to be one."""
+        spec = self.json_body
+        name = spec["FunctionName"].rsplit(":", 1)[-1]
+        try:
+            self.backend.get_function(name, None)
+        except UnknownFunctionException:
+            function = FunctionRecord(self.current_account, spec, self.region, self.host.submit)
+        else:
+            raise FunctionAlreadyExists(name)
+        _check_code(function)
+        _check_role(function)
+        self.backend._lambdas.put_function(function)  # noqa: SLF001 - moto has no other way in
+        configuration = function.get_configuration(on_create=True)
+        if spec.get("Publish"):
+            configuration["Version"] = str(self.backend.publish_version(name).version)
+        return _json(201, configuration)
+
+    def update_function_code(self) -> _Answer:
+        """UpdateFunctionCode; environments of the former code end."""
+        super().update_function_code()
+        function = self._function()
+        _check_code(function)
+        self.host.changed(function)
+        return _json(200, function.get_configuration())
+
+    def update_function_configuration(self) -> _Answer:
+        """UpdateFunctionConfiguration; environments of the former one end."""
+        answer: _Answer = super().update_function_configuration()
+        check_role(self._function())
+        self.host.changed(self._function())
+        return answer
+
+    def delete_function(self) -> _Answer:
+        """DeleteFunction, with what runs of it."""
+        function = self.backend.get_function(unquote(self.path.rsplit("/", 1)[-1]))
+        answer: _Answer = super().delete_function()
+        if not self._get_param("Qualifier"):
+            self.host.deleted(function)
+        return answer
+
+    def put_function_concurrency(self) -> _Answer:
+        """PutFunctionConcurrency, as far as the account's limit allows."""
+        function = self._function()
+        wanted = int(self.json_body["ReservedConcurrentExecutions"])
+        elsewhere = self.host.reserved(self.current_account, self.region, without=function.function_name)
+        if wanted + elsewhere > ACCOUNT_CONCURRENCY - UNRESERVED_MINIMUM:
+            raise InvalidParameterValueException(
+                "Specified ReservedConcurrentExecutions for function decreases account's UnreservedConcurrentExecution "
+                f"below its minimum value of [{UNRESERVED_MINIMUM}]."
+            )
+        function.reserved_concurrency = wanted
+        return _json(200, {"ReservedConcurrentExecutions": wanted})
+
+    def get_function_concurrency(self) -> _Answer:
+        """GetFunctionConcurrency."""
+        return _json(200, {"ReservedConcurrentExecutions": self._function().reserved_concurrency})
+
+    def get_function_code_signing_config(self) -> _Answer:
+        """GetFunctionCodeSigningConfig."""
+        return _json(200, self._function().get_function_code_signing_config())
+
+    def invoke(self) -> _Answer:
+        """Invoke: now, later, or not at all."""
+        name = unquote(self.path.rsplit("/", 2)[-2])
+        qualifier = (self.querystring.get("Qualifier") or [""])[0]
+        function = self.backend.get_function(name, qualifier or None)
+        kind = self.headers.get("X-Amz-Invocation-Type") or "RequestResponse"
+        payload = self.body.encode() if isinstance(self.body, str) else self.body
+        _check_payload(payload, kind)
+        if kind == "DryRun":
+            return 204, {"status": 204}, ""
+        if kind == "Event":
+            request_id = self.host.submit(function, payload)
+            return 202, {"status": 202, "x-amzn-requestid": request_id}, ""
+        try:
+            context = self.headers.get("X-Amz-Client-Context")
+            result = self.host.invoke(function, payload, qualifier=qualifier, client_context=context)
+        except Throttled as error:
+            headers = {"status": 429, "x-amzn-errortype": "TooManyRequestsException"}
+            return 429, headers, json.dumps({"Reason": error.reason, "Type": "User", "message": str(error)})
+        except InterruptedError:
+            headers = {"status": 500, "x-amzn-errortype": "ServiceException"}
+            return 500, headers, json.dumps({"Type": "Service", "Message": "The local AWS goes down."})
+        headers = {
+            "status": 200,
+            "Content-Type": "application/json",
+            "X-Amz-Executed-Version": result.version,
+            "x-amzn-requestid": result.request_id,
+        }
+        if result.failed:
+            headers["X-Amz-Function-Error"] = "Unhandled"
+        if self.headers.get("X-Amz-Log-Type") == "Tail":
+            headers["X-Amz-Log-Result"] = result.log_result
+        return 200, headers, result.payload
+
+    def create_event_source_mapping(self) -> _Answer:
+        """CreateEventSourceMapping: the queue is read from now on."""
+        spec = self.json_body
+        function = self.backend.get_function(spec["FunctionName"])
+        queue = find_queue(spec["EventSourceArn"])
+        check_mapping(spec, function, queue)
+        check_reader(function, queue.queue_arn)
+        name = str(spec["FunctionName"])
+        qualifier = name.rsplit(":", 1)[1] if name.count(":") in (1, 7) else ""
+        arn = f"{function.unqualified_arn}:{qualifier}" if qualifier else function.unqualified_arn
+        for mapping in self._mappings.values():
+            if (mapping.event_source_arn, mapping.function_arn) == (queue.queue_arn, arn):
+                raise MappingConflict(queue.queue_arn, name, mapping.uuid)
+        mapping = MappingRecord({**spec, "FunctionName": function.function_name}, function, arn)
+        self._mappings[mapping.uuid] = mapping
+        described = mapping.get_configuration()
+        mapping.settle()
+        self.host.begin_reading(mapping)
+        return _json(202, described)
+
+    def update_event_source_mapping(self) -> _Answer:
+        """UpdateEventSourceMapping: the queue is read in the new way from now on."""
+        mapping = self._mapping()
+        function = self.backend.get_function(self.json_body.get("FunctionName") or mapping.function_arn)
+        check_mapping({"MaximumBatchingWindowInSeconds": mapping.max_batch_window, **self.json_body}, function,
+                      find_queue(mapping.event_source_arn))  # fmt: skip
+        self.backend.update_event_source_mapping(mapping.uuid, self.json_body)
+        mapping.state = "Updating"
+        described = mapping.get_configuration()
+        mapping.settle()
+        self.host.begin_reading(mapping)
+        return _json(202, described)
+
+    def delete_event_source_mapping(self) -> _Answer:
+        """DeleteEventSourceMapping: the queue is not read any more."""
+        mapping = self._mapping()
+        self.host.end_reading(mapping.uuid)
+        self.backend.delete_event_source_mapping(mapping.uuid)
+        mapping.state = "Deleting"
+        return _json(202, mapping.get_configuration())
+
+    def get_event_source_mapping(self) -> _Answer:
+        """GetEventSourceMapping."""
+        return _json(200, self._mapping().get_configuration())
+
+    def create_function_url_config(self) -> _Answer:
+        """CreateFunctionUrlConfig: an address of the local AWS."""
+        function = self._function()
+        if function.url_config is not None:
+            raise _Conflict(f"FunctionUrlConfig exists for this Lambda function: {function.unqualified_arn}")
+        if self.json_body.get("InvokeMode") == "RESPONSE_STREAM":
+            raise NotImplementedError("function URLs with InvokeMode RESPONSE_STREAM")
+        config = function.create_url_config(self.json_body)
+        config.url = f"http://{self.headers['Host']}{FUNCTION_URLS_PATH}{secrets.token_hex(16)}/"
+        described = _described_url(config, function)
+        # Only the other answers say when it was changed.
+        described.pop("LastModifiedTime")
+        return _json(201, described)
+
+    def get_function_url_config(self) -> _Answer:
+        """GetFunctionUrlConfig."""
+        function = self._function()
+        return _json(200, _described_url(function.get_url_config(), function))
+
+    def update_function_url_config(self) -> _Answer:
+        """UpdateFunctionUrlConfig."""
+        function = self._function()
+        function.get_url_config()
+        return _json(200, _described_url(function.update_url_config(self.json_body), function))
+
+    @staticmethod
+    def _enrich_response(headers: dict[str, Any], body: Any) -> tuple[dict[str, Any], Any]:
+        """Moto's, which gives every answer an id; an invocation has its own."""
+        request_id = headers.get("x-amzn-requestid")
+        enriched, body = LambdaResponse._enrich_response(headers, body)  # noqa: SLF001 - what is overridden
+        return {**enriched, **({"x-amzn-requestid": request_id} if request_id else {})}, body
+
+    @property
+    def _mappings(self) -> dict[str, MappingRecord]:
+        mappings: dict[str, MappingRecord] = self.backend._event_source_mappings  # noqa: SLF001 - moto has no other way in
+        return mappings
+
+    def _mapping(self) -> MappingRecord:
+        mapping = self._mappings.get(self.path.rstrip("/").split("/")[-1])
+        if mapping is None:
+            raise GenericResourcNotFound
+        return mapping
+
+    def _function(self) -> FunctionRecord:
+        """The function of a path that ends with something about it."""
+        function: FunctionRecord = self.backend.get_function(unquote(self.path.rstrip("/").rsplit("/", 2)[-2]))
+        return function
+
+
+class _Conflict(LambdaClientError):  # type: ignore[misc]  # moto is untyped
+    code = 409
+
+    def __init__(self, message: str) -> None:
+        super().__init__("ResourceConflictException", message)
+
+
+def _check_code(function: FunctionRecord) -> None:
+    if function.package_type != "Zip":
+        raise NotImplementedError("functions of the package type Image")
+    try:
+        check_package(function.code_bytes, function.architectures[0], str(function.run_time))
+    except CodeRefused as error:
+        raise InvalidParameterValueException(str(error)) from error
+
+
+def _check_role(function: FunctionRecord) -> None:
+    """Check the role of a new function; one that is not there, moto refuses in Lambda's words."""
+    with contextlib.suppress(NotFoundException):
+        check_role(function)
+
+
+def _check_payload(payload: bytes, kind: str) -> None:
+    limit = ASYNCHRONOUS_BYTES if kind == "Event" else _REQUEST_BYTES
+    if len(payload) > limit:
+        raise _RequestTooLarge(len(payload), kind, limit)
+    try:
+        json.loads(payload or b"{}")
+    except ValueError as error:
+        message = f"Could not parse request body into json: {error}"
+        raise LambdaClientError("InvalidRequestContentException", message) from error
+
+
+def _described_url(config: Any, function: FunctionRecord) -> dict[str, Any]:
+    described = {**config.to_dict(), "FunctionArn": function.unqualified_arn}
+    return {**described, "InvokeMode": str(described["InvokeMode"]).upper()}
+
+
+def _json(status: int, document: dict[str, Any]) -> _Answer:
+    return status, {"status": status}, json.dumps({key: value for key, value in document.items() if value is not None})

@@ -1,0 +1,1 @@
+"""Amazon S3: moto with event notifications, public access and corrected errors."""

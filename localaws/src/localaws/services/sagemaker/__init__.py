@@ -1,0 +1,1 @@
+"""Amazon SageMaker: endpoints whose containers are model server processes."""

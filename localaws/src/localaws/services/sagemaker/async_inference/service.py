@@ -1,0 +1,158 @@
+"""All queues of a local AWS: hands requests to instances that have room, and tells CloudWatch how much waits."""
+
+import logging
+import threading
+import time
+from datetime import datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING
+
+from localaws.core.threads import Ticker
+from localaws.services.sagemaker.async_inference.invocations import RequestRefused, accepted, read_request
+from localaws.services.sagemaker.async_inference.processing import NotNow, RequestProcessor
+from localaws.services.sagemaker.async_inference.requests import AsyncRequest, AsyncSettings, RequestQueue
+from localaws.services.sagemaker.metrics import EndpointId
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from localaws.services.sagemaker.endpoints.endpoint_manager import EndpointHost
+    from localaws.services.sagemaker.endpoints.endpoints import Endpoint
+    from localaws.services.sagemaker.endpoints.variants import Variant
+
+__all__ = ["AsyncInference"]
+
+_logger = logging.getLogger(__name__)
+#: Real seconds that a queue rests after a request found no container, which may be gone for a while.
+_PAUSE_SECONDS = 0.2
+
+
+class AsyncInference:
+    """Works off the queues of all asynchronous endpoints, from :meth:`start` to :meth:`close`."""
+
+    #: Real seconds between two looks at queues that had no room, and at requests that expire.
+    _TICK_SECONDS = 0.05
+
+    def __init__(self, host: "EndpointHost") -> None:
+        """Serve the endpoints of a host."""
+        self._host = host
+        self._queues: dict[Endpoint, RequestQueue] = {}
+        self._lock = threading.Lock()
+        self._processor = RequestProcessor(host.metrics, host.time, host.config.async_payload_bytes)
+        self._clock = Ticker("async-inference-clock", self._TICK_SECONDS, self._tick)
+
+    def start(self) -> None:
+        """Let queues be worked off."""
+        self._clock.start()
+
+    def close(self) -> None:
+        """Take no more requests from the queues. Those being worked on end with their containers."""
+        self._clock.close()
+
+    def invoke(
+        self, endpoint: "Endpoint", headers: "Mapping[str, str]", body: bytes
+    ) -> tuple[int, dict[str, str], bytes]:
+        """InvokeEndpointAsync: queue the request, and have it worked on at once if there is room.
+
+        Args:
+            endpoint: The endpoint.
+            headers: The call's headers.
+            body: The call's body.
+
+        Returns:
+            Status, headers and body of the answer.
+
+        Raises:
+            RequestRefused: The endpoint is not asynchronous, or the call breaks a rule.
+        """
+        name, settings = endpoint.endpoint_name, endpoint.settings.async_inference
+        if settings is None:
+            raise RequestRefused(
+                f"Endpoint {name} has no AsyncInferenceConfig and can only receive synchronous invocations."
+            )
+        request = read_request(name, headers, body, settings, self._host.time.now())
+        self._queue(endpoint).add(request)
+        self._dispatch(endpoint)
+        return accepted(request)
+
+    def sample(self, moment: datetime) -> None:
+        """Tell CloudWatch about the minute that ends at a moment; an empty queue is worth a zero."""
+        within = moment - timedelta(seconds=1)
+        for endpoint in self._endpoints():
+            queue = self._queue(endpoint)
+            backlog, instances = queue.size, sum(variant.fleet.current for variant in _variants(endpoint))
+            samples: list[tuple[str, float]] = [
+                ("ApproximateBacklogSize", backlog),
+                ("ApproximateBacklogSizePerInstance", backlog / max(instances, 1)),
+                ("ApproximateAgeOfOldestRequest", queue.oldest_age(within)),
+                ("HasBacklogWithoutCapacity", float(backlog > 0 and instances == 0)),
+            ]
+            self._host.metrics.record(_identity(endpoint), samples, at=within)
+
+    def _endpoints(self) -> "list[Endpoint]":
+        """The asynchronous endpoints that take requests. The queues of others that are gone are forgotten."""
+        there = [endpoint for endpoint in self._host.endpoints() if endpoint.settings.async_inference is not None]
+        with self._lock:
+            for endpoint in set(self._queues) - set(there):
+                del self._queues[endpoint]
+                self._host.metrics.forget(_identity(endpoint))
+        return there
+
+    def _queue(self, endpoint: "Endpoint") -> RequestQueue:
+        with self._lock:
+            return self._queues.setdefault(endpoint, RequestQueue())
+
+    def _dispatch(self, endpoint: "Endpoint") -> None:
+        """Start work on as many requests as there is room for."""
+        settings, queue = endpoint.settings.async_inference, self._queue(endpoint)
+        while settings is not None and not self._clock.closed and time.monotonic() >= queue.paused_until:
+            variants = {variant.name: variant for variant in _variants(endpoint)}
+            for variant in variants.values():
+                # An instance takes from the queue no more than it may work on.
+                variant.fleet.least_outstanding = True
+            capacity = {name: variant.fleet.current * settings.concurrency for name, variant in variants.items()}
+            taken = queue.take(capacity)
+            if taken is None:
+                return
+            request, name = taken
+            self._host.run(partial(self._work, endpoint, queue, settings, request, variants[name]))
+
+    def _work(
+        self,
+        endpoint: "Endpoint",
+        queue: RequestQueue,
+        settings: AsyncSettings,
+        request: AsyncRequest,
+        variant: "Variant",
+    ) -> None:
+        again = False
+        try:
+            self._processor.run(request, variant, settings)
+        except NotNow:
+            queue.paused_until = time.monotonic() + _PAUSE_SECONDS
+            again = True
+        except Exception:
+            _logger.exception("asynchronous request %s failed", request.inference_id)
+        finally:
+            queue.end(request, variant.name, again=again)
+        self._dispatch(endpoint)
+
+    def _tick(self) -> None:
+        now = self._host.time.now()
+        for endpoint in self._endpoints():
+            settings, queue = endpoint.settings.async_inference, self._queue(endpoint)
+            for request in queue.take_expired(now):
+                if settings is not None:
+                    self._processor.expire(request, settings, endpoint.settings.specs[0].identity)
+            self._dispatch(endpoint)
+
+
+def _variants(endpoint: "Endpoint") -> "list[Variant]":
+    """The variants that take requests now."""
+    deployment = endpoint.route()
+    return deployment.variants if deployment is not None else []
+
+
+def _identity(endpoint: "Endpoint") -> EndpointId:
+    identity = endpoint.settings.specs[0].identity
+    return EndpointId(identity.account_id, identity.region, identity.endpoint)

@@ -1,0 +1,1 @@
+"""The processes that play containers, and the protocol that each image speaks."""

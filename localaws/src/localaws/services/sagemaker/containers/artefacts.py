@@ -1,0 +1,78 @@
+"""Model artefacts: from ``s3://…/model.tar.gz`` in the local S3 to a folder, safely."""
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from moto.s3.exceptions import S3ClientError
+from moto.s3.models import s3_backends
+
+from embedstack.models.archives import ArchiveRefused, extract_tar_gz
+from localaws.services.sagemaker.containers.images import LaunchError
+
+if TYPE_CHECKING:
+    from moto.s3.models import FakeKey
+
+#: Files that make a folder a model folder: the tokenizer is the one that every packaging of a text model has.
+_MODEL_FILE = "tokenizer.json"
+
+
+def artefact_exists(url: str, account_id: str) -> bool:
+    """Whether the S3 object behind the URL is there."""
+    return _find_object(url, account_id) is not None
+
+
+def unpack_artefact(url: str, account_id: str, parent: Path, limit: int) -> Path:
+    """Unpack an artefact into a new folder under ``parent``.
+
+    Args:
+        url: ``s3://bucket/key`` of a gzipped tar archive.
+        account_id: Whose S3.
+        parent: Folder that the new one is made in; the caller removes it.
+        limit: Largest sum of the members' sizes in bytes.
+
+    Returns:
+        The folder with the model's files: the archive's root, or the only folder in it that has a tokenizer.
+
+    Raises:
+        LaunchError: In SageMaker's words: nothing at the URL, not an archive, an unsafe or too large archive, or an
+            archive without a model.
+    """
+    stored = _find_object(url, account_id)
+    if stored is None:
+        raise LaunchError(
+            f'Failed to download model data for container "container_1" from URL: "{url}". Please ensure that there '
+            "is an object located at the URL and that the role passed to CreateModel has permissions to download "
+            "the object."
+        )
+    parent.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(dir=parent, prefix="model-"))
+    with tempfile.TemporaryFile(dir=parent) as archive:
+        archive.write(stored.value)
+        archive.seek(0)
+        try:
+            extract_tar_gz(archive, folder, limit)
+        except ArchiveRefused as error:
+            raise LaunchError(
+                f'Failed to extract model data archive from URL "{url}". Please ensure that the object located at '
+                f"the URL is a valid tar.gz archive. ({error})"
+            ) from error
+    return _model_folder(folder, url)
+
+
+def _find_object(url: str, account_id: str) -> "FakeKey | None":
+    parts = urlsplit(url)
+    try:
+        return s3_backends[account_id]["aws"].get_object(parts.netloc, parts.path.lstrip("/"))
+    except S3ClientError:
+        return None
+
+
+def _model_folder(folder: Path, url: str) -> Path:
+    if (folder / _MODEL_FILE).is_file():
+        return folder
+    found = sorted({path.parent for path in folder.glob(f"*/{_MODEL_FILE}")})
+    if len(found) != 1:
+        raise LaunchError(f'The model data archive at "{url}" holds no model folder: no {_MODEL_FILE} in it.')
+    return found[0]

@@ -1,0 +1,41 @@
+"""How each container image's server speaks, on top of our own model server.
+
+Runs in the container's process only: this brings OpenVINO.
+"""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from embedstack.models.local_files import is_hub_id
+from embedstack_server.compute.encoder import Encoder
+from embedstack_server.http.protocol import EmbedProtocol
+from embedstack_server.http.server import ModelServer
+from embedstack_server.model.manifest import model_identity
+from localaws.services.sagemaker.containers.dialects.huggingface import HuggingFaceDialect
+from localaws.services.sagemaker.containers.dialects.tei import TeiDialect
+
+if TYPE_CHECKING:
+    from localaws.services.sagemaker.containers.images import Dialect
+
+__all__ = ["model_server"]
+
+
+def model_server(dialect: "Dialect", model_folder: str, model_id: str) -> ModelServer:
+    """A model server that speaks as the container would; it loads its model when it runs."""
+    folder = Path(model_folder)
+
+    def load() -> Encoder:
+        return Encoder.load(folder, model_id=model_id)
+
+    match dialect:
+        case "tei":
+            return ModelServer(load, TeiDialect())
+        case "huggingface":
+            toolkit = HuggingFaceDialect()
+            return ModelServer(lambda: toolkit.load(folder, model_id), toolkit)
+        case "embedstack":
+            # Not the given id: of an artifact it is its address.
+            hub_id, revision = (os.environ.get(name) for name in ("HF_MODEL_ID", "HF_MODEL_REVISION"))
+            given = hub_id if hub_id and is_hub_id(hub_id) else None
+            return ModelServer(load, EmbedProtocol(model_identity(folder, given, revision)))

@@ -1,0 +1,140 @@
+"""From a container definition to what is launched on this machine in its place."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from embedstack.models.local_files import find_model_folder, is_hub_id
+
+__all__ = ["ContainerDefinition", "Dialect", "LaunchError", "ModelSource", "model_source"]
+
+#: How the process speaks: as Text Embeddings Inference, as the Hugging Face inference toolkit, or as our own server.
+Dialect = Literal["tei", "huggingface", "embedstack"]
+
+#: Where SageMaker unpacks a model artefact inside a container.
+ARTEFACT_MOUNT = "/opt/ml/model"
+
+
+class LaunchError(Exception):
+    """A container that cannot be launched here; the message is what the container would have logged."""
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerDefinition:
+    """The parts of SageMaker's ContainerDefinition that decide what runs.
+
+    Attributes:
+        image: ECR image URI.
+        environment: The container's environment variables.
+        model_data_url: ``s3://…/model.tar.gz``, or None.
+        hostname: How SageMaker calls the container in messages.
+    """
+
+    image: str
+    environment: dict[str, str] = field(default_factory=dict)
+    model_data_url: str | None = None
+    hostname: str = "primary"
+
+    @classmethod
+    def from_request(cls, definition: dict[str, Any]) -> "ContainerDefinition":
+        """Read a ContainerDefinition as CreateModel takes it.
+
+        Raises:
+            NotImplementedError: It asks for something that the local AWS does not do.
+        """
+        if definition.get("ModelDataSource"):
+            raise NotImplementedError("CreateEndpoint for a model with an uncompressed ModelDataSource")
+        if definition.get("Mode") == "MultiModel":
+            raise NotImplementedError("CreateEndpoint for a multi-model container")
+        if not definition.get("Image"):
+            raise NotImplementedError("CreateEndpoint for a model package")
+        return cls(
+            image=definition["Image"],
+            environment=dict(definition.get("Environment") or {}),
+            model_data_url=definition.get("ModelDataUrl"),
+            hostname=definition.get("ContainerHostname") or "primary",
+        )
+
+    @property
+    def repository(self) -> str:
+        """Last part of the image's repository name: ``tei-cpu`` of ``…amazonaws.com/tei-cpu:2.0.1-…``."""
+        return self.image.split("@")[0].rpartition("/")[2].split(":")[0]
+
+    @property
+    def needs_gpu(self) -> bool:
+        """Whether the image is built for GPUs, as AWS's own images say in their tag."""
+        tag = self.image.rpartition("/")[2].partition(":")[2]
+        return "-gpu-" in tag
+
+    @property
+    def dialect(self) -> Dialect:
+        """How the image's server speaks."""
+        if self.repository in ("tei", "tei-cpu"):
+            return "tei"
+        if self.repository == "huggingface-pytorch-inference" and "HF_MODEL_ID" in self.environment:
+            # With HF_MODEL_ID the toolkit serves its own pipeline, whatever the artefact brings.
+            return "huggingface"
+        return "embedstack"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSource:
+    """Where a container's model comes from: exactly one of the two is set.
+
+    Attributes:
+        folder: The model's folder on this machine.
+        artefact_url: S3 URL of an artefact to unpack first.
+    """
+
+    folder: Path | None = None
+    artefact_url: str | None = None
+
+
+def model_source(container: ContainerDefinition, models_dir: Path, *, has_gpu: bool = False) -> ModelSource:
+    """Find the model that the container would load.
+
+    Args:
+        container: What would run.
+        models_dir: Folder with Hugging Face Hub models as ``<org>/<name>/``.
+        has_gpu: Whether it would find a GPU where it runs.
+
+    Raises:
+        LaunchError: The container would exit at start, or its model is not on this machine.
+    """
+    if container.needs_gpu and not has_gpu:
+        raise LaunchError(
+            f"image {container.image} is built for GPUs and finds none: use its CPU image "
+            "(for Text Embeddings Inference the repository tei-cpu)."
+        )
+    model_id = container.environment.get("HF_MODEL_ID")
+    if container.dialect == "tei" and not model_id:
+        raise LaunchError("HF_MODEL_ID must be set in the container's environment.")
+    if container.dialect == "huggingface":
+        _check_huggingface_task(container.environment.get("HF_TASK"))
+    if model_id and model_id != ARTEFACT_MOUNT:
+        return ModelSource(folder=_find_hub_model(model_id, models_dir))
+    if container.model_data_url:
+        return ModelSource(artefact_url=container.model_data_url)
+    if model_id:
+        raise LaunchError(f"HF_MODEL_ID is {ARTEFACT_MOUNT}, but the model has no ModelDataUrl.")
+    raise LaunchError("the model has neither a ModelDataUrl nor HF_MODEL_ID in its environment: nothing to serve.")
+
+
+def _check_huggingface_task(task: str | None) -> None:
+    if task is None:
+        # The toolkit would take the Hub's own tag, "sentence-similarity", which is no transformers pipeline.
+        raise LaunchError("HF_TASK is not set, and the Hub's task of an embedding model is no pipeline task.")
+    if task != "feature-extraction":
+        raise LaunchError(f"HF_TASK {task!r} is not available in the local AWS; feature-extraction is.")
+
+
+def _find_hub_model(model_id: str, models_dir: Path) -> Path:
+    if not is_hub_id(model_id):
+        raise LaunchError(f'HF_MODEL_ID {model_id!r} is not a Hugging Face Hub id such as "BAAI/bge-m3".')
+    folder = find_model_folder(model_id, models_dir)
+    if folder is None:
+        raise LaunchError(
+            f"model {model_id} is not on this machine: download it to {models_dir / model_id} or set "
+            f"EMBEDSTACK_MODELS_DIR to the folder that holds {model_id}."
+        )
+    return folder

@@ -1,0 +1,1 @@
+"""Endpoints, their variants, deployments, rollbacks and capacity."""

@@ -1,0 +1,146 @@
+"""UpdateEndpointWeightsAndCapacities: what may be asked for, and how a variant gets there."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from localaws.core.threads import at_the_same_time
+from localaws.services.sagemaker.containers.model_container import ContainerFailed
+from localaws.services.sagemaker.endpoints.variant_status import Stage
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from localaws.services.sagemaker.endpoints.deployments import Deployment
+    from localaws.services.sagemaker.endpoints.variants import Variant
+
+__all__ = ["CapacityChange", "VariantChange", "check_changes"]
+
+
+@dataclass(frozen=True, slots=True)
+class VariantChange:
+    """What shall become of one variant; None and an empty mapping leave it as it is.
+
+    Attributes:
+        variant: The variant's name.
+        weight: Its share of the traffic.
+        instances: How many instances.
+        serverless: MaxConcurrency and ProvisionedConcurrency.
+    """
+
+    variant: str
+    weight: float | None = None
+    instances: int | None = None
+    serverless: dict[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def from_request(cls, change: dict[str, Any]) -> "VariantChange":
+        """Read the API's DesiredWeightAndCapacity."""
+        return cls(
+            change["VariantName"],
+            change.get("DesiredWeight"),
+            change.get("DesiredInstanceCount"),
+            dict(change.get("ServerlessUpdateConfig") or {}),
+        )
+
+
+def check_changes(changes: Sequence[VariantChange], deployment: "Deployment", *, scales_to_zero: bool) -> str | None:
+    """The reason why SageMaker refuses these changes, or None.
+
+    Args:
+        changes: What is asked for.
+        deployment: What runs.
+        scales_to_zero: Whether no instance at all is fine, as for asynchronous inference.
+    """
+    unknown = [change.variant for change in changes if deployment.find(change.variant) is None]
+    if unknown:
+        return (
+            f'The variant name(s) "{", ".join(unknown)}" is/are not present within endpoint configuration '
+            f'"{deployment.config_name}".'
+        )
+    for change in changes:
+        variant = deployment.find(change.variant)
+        reason = None if variant is None else _check(change, variant, scales_to_zero=scales_to_zero)
+        if reason is not None:
+            return reason
+    return None
+
+
+def _check(change: VariantChange, variant: "Variant", *, scales_to_zero: bool) -> str | None:
+    name = change.variant
+    if variant.serverless is None:
+        if change.serverless:
+            return f"Production variant {name} is not serverless: ServerlessUpdateConfig cannot be applied to it."
+        if change.instances == 0 and not scales_to_zero:
+            return f"DesiredInstanceCount of production variant {name} must be greater than or equal to 1."
+        return None
+    if change.instances is not None:
+        return f"Production variant {name} is serverless: DesiredInstanceCount cannot be applied to it."
+    wanted = {**variant.serverless, **change.serverless}
+    if wanted.get("ProvisionedConcurrency", 0) > wanted["MaxConcurrency"]:
+        return (
+            f"ProvisionedConcurrency {wanted['ProvisionedConcurrency']} of production variant {name} must be less "
+            f"than or equal to its MaxConcurrency {wanted['MaxConcurrency']}."
+        )
+    return None
+
+
+class CapacityChange:
+    """Changes to the variants of a deployment, and the way back from them."""
+
+    def __init__(self, changes: Sequence[VariantChange], deployment: "Deployment") -> None:
+        """Note what is there before anything changes."""
+        found = ((change, deployment.find(change.variant)) for change in changes)
+        self._changes = [(change, variant) for change, variant in found if variant is not None]
+        self._before = [(variant, variant.weight, variant.fleet.current) for _, variant in self._changes]
+
+    def apply_at_once(self, now: "datetime") -> None:
+        """Put weights and concurrency into force, and announce the instances."""
+        for change, variant in self._changes:
+            if change.weight is not None:
+                variant.weight = change.weight
+            variant.change_serverless(change.serverless)
+            if change.instances is not None and change.instances != variant.fleet.current:
+                way = "out" if change.instances > variant.fleet.current else "in"
+                message = f"Scaling {way} desired instance count to {change.instances}."
+                variant.fleet.announce(change.instances)
+                variant.stage = Stage("Updating", message, now)
+
+    def scale(self) -> None:
+        """Reach the instance counts. Blocks until they are.
+
+        Raises:
+            ContainerFailed: An instance did not come up; the caller rolls back.
+        """
+        failures: list[ContainerFailed] = []
+
+        def scale(variant: "Variant", instances: int) -> None:
+            try:
+                variant.fleet.scale(instances)
+            except ContainerFailed as error:
+                failures.append(error)
+
+        at_the_same_time(
+            [
+                partial(scale, variant, change.instances)
+                for change, variant in self._changes
+                if change.instances is not None
+            ]
+        )
+        if failures:
+            raise failures[0]
+
+    def roll_back(self) -> None:
+        """Restore weights and instance counts, as far as instances come up again."""
+        for variant, weight, instances in self._before:
+            variant.weight = weight
+            try:
+                variant.fleet.scale(instances)
+            except ContainerFailed:
+                continue
+
+    def finish(self) -> None:
+        """Nothing is under way any more."""
+        for _, variant in self._changes:
+            variant.stage = None

@@ -1,0 +1,300 @@
+"""Endpoints: what DescribeEndpoint shows of them, and the life cycle behind it."""
+
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from moto.sagemaker.models import FakeEndpoint
+
+from localaws.core.timestamps import utc_now
+from localaws.services.sagemaker.containers.model_container import ContainerFailed
+from localaws.services.sagemaker.endpoints.capacity import CapacityChange
+from localaws.services.sagemaker.endpoints.deployment_policy import DeploymentPolicy
+from localaws.services.sagemaker.endpoints.rollout import RolledBack, Rollout, RolloutStopped, Surroundings
+from localaws.services.sagemaker.endpoints.traffic import Traffic
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from localaws.core.clock import SimulatedTime
+    from localaws.services.sagemaker.async_inference.requests import AsyncSettings
+    from localaws.services.sagemaker.endpoints.capacity import VariantChange
+    from localaws.services.sagemaker.endpoints.deployments import Deployment
+    from localaws.services.sagemaker.endpoints.variants import VariantSpec
+    from localaws.services.sagemaker.inference_components.instance_pools import PoolSpec
+    from localaws.services.sagemaker.metrics import VariantId
+
+_IN_PROGRESS = frozenset({"Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting"})
+_INVOCABLE = frozenset({"InService", "Updating", "RollingBack", "UpdateRollbackFailed"})
+
+
+class EndpointInProgressError(Exception):
+    """Another operation on the endpoint has not finished."""
+
+
+class EndpointFailedError(Exception):
+    """The endpoint has failed: deleting is all that can be done with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointSettings:
+    """An endpoint configuration, resolved: everything a deployment needs.
+
+    Attributes:
+        config_name: Name of the endpoint configuration.
+        specs: Its production variants.
+        data_capture: Its DataCaptureConfig, or None.
+        pools: Its production variants without a model, which inference components are placed on.
+        async_inference: Its AsyncInferenceConfig, or None: then the endpoint answers at once.
+    """
+
+    config_name: str
+    specs: "tuple[VariantSpec, ...]"
+    data_capture: dict[str, Any] | None = None
+    pools: "tuple[PoolSpec, ...]" = ()
+    async_inference: "AsyncSettings | None" = None
+
+    @property
+    def variants(self) -> "list[VariantId]":
+        """Its variants, whatever kind they are."""
+        return [*(spec.identity for spec in self.specs), *(pool.identity for pool in self.pools)]
+
+    @property
+    def scales_to_zero(self) -> bool:
+        """Whether a variant may have no instance."""
+        return self.async_inference is not None
+
+    @property
+    def captures_data(self) -> bool:
+        """Whether requests and answers are recorded; by the API reference a DataCaptureConfig enables it by default."""
+        return bool(self.data_capture) and (self.data_capture or {}).get("EnableCapture") is not False
+
+    @property
+    def is_serverless(self) -> bool:
+        """Whether its variants are serverless; SageMaker does not mix the two kinds."""
+        return any(spec.serverless for spec in self.specs)
+
+
+class DeploymentFactory(Protocol):
+    """Makes deployments; nothing of them runs yet."""
+
+    def __call__(self, settings: EndpointSettings, *, empty: bool = False) -> "Deployment":
+        """One for these settings, with all its instances or, for a rolling update, with none."""
+
+
+class Endpoint(FakeEndpoint):  # type: ignore[misc]  # moto is untyped
+    """One endpoint. moto lists and tags it; the deployments behind it are ours.
+
+    Creating → InService | Failed; InService → Updating → InService (rolled back when the new deployment does not
+    hold up); InService → Updating [→ RollingBack] → InService for changes of capacity; any settled state → Deleting →
+    gone. That RollingBack is about capacity only is what the API reference of DescribeEndpoint says.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        arn: str,
+        tags: list[dict[str, str]],
+        settings: EndpointSettings,
+        deploy: DeploymentFactory,
+        drain_timeout: float,
+        time: "SimulatedTime",
+        deployment_config: dict[str, Any] | None = None,
+    ) -> None:
+        """Describe a new endpoint in state Creating; ``run_creation`` brings it up.
+
+        moto's own ``__init__`` is not called: it declares the endpoint InService.
+        """
+        self.endpoint_name = name
+        self.arn = arn
+        self.tags = tags
+        self.endpoint_config_name = settings.config_name
+        self.endpoint_status = "Creating"
+        self.failure_reason: str | None = None
+        self.creation_time = self.last_modified_time = utc_now()
+        self.last_deployment_config = deployment_config
+        self.settings = settings
+        self.traffic = Traffic()
+        self._deploy = deploy
+        self._drain_timeout = drain_timeout
+        self._time = time
+        self._lock = threading.Lock()
+        self._stopped = threading.Event()
+        self._rollout: Rollout | None = None
+
+    @property
+    def in_progress(self) -> bool:
+        """Whether an operation has not finished."""
+        return self.endpoint_status in _IN_PROGRESS
+
+    @property
+    def invocable(self) -> bool:
+        """Whether it takes requests."""
+        return self.endpoint_status in _INVOCABLE
+
+    def route(self) -> "Deployment | None":
+        """The deployment for one request; None unless the endpoint can be invoked."""
+        return self.traffic.route() if self.invocable else None
+
+    def run_creation(self) -> None:
+        """Bring the endpoint up: InService, or Failed with its reason. Blocks until decided."""
+        deployment = self._deploy(self.settings)
+        self._rollout = self._new_rollout(deployment, DeploymentPolicy({}))
+        self.traffic.prepare(deployment)
+        try:
+            self._rollout.run()
+        except RolledBack as error:
+            self._settle("Failed", reason=str(error))
+        else:
+            self._settle("InService")
+
+    def begin_update(self, deployment_config: dict[str, Any] | None) -> None:
+        """Enter Updating, by this DeploymentConfig.
+
+        Raises:
+            EndpointInProgressError: Another operation has not finished.
+            EndpointFailedError: The endpoint has failed.
+        """
+        self._begin("Updating")
+        self.last_deployment_config = deployment_config
+
+    def run_update(self, settings: EndpointSettings) -> None:
+        """Start the new deployment beside the old, shift traffic, drain the old. Blocks until decided.
+
+        The old deployment keeps taking requests until the new one passed its health check, and goes on with the old
+        configuration if it never does, or if an alarm fires, as SageMaker rolls back.
+        """
+        policy = DeploymentPolicy(self.last_deployment_config or {})
+        deployment = self._deploy(settings, empty=policy.rolling is not None)
+        self._rollout = self._new_rollout(deployment, policy)
+        self.traffic.prepare(deployment)
+        try:
+            retired = self._rollout.run()
+        except RolledBack as error:
+            self._settle("InService" if error.complete else "UpdateRollbackFailed", reason=str(error))
+            return
+        except RolloutStopped:
+            return
+        self.settings = settings
+        self.endpoint_config_name = settings.config_name
+        if retired is not None:
+            retired.retire(self._drain_timeout)
+        self._settle("InService")
+
+    def begin_capacity_change(self, changes: "Sequence[VariantChange]") -> CapacityChange:
+        """Enter Updating; weights and concurrency are in force at once.
+
+        Raises:
+            EndpointInProgressError: Another operation has not finished.
+            EndpointFailedError: The endpoint has failed.
+        """
+        deployment = self.traffic.current
+        if deployment is None:
+            raise EndpointInProgressError if self.in_progress else EndpointFailedError
+        self._begin("Updating")
+        change = CapacityChange(changes, self.traffic.current or deployment)
+        change.apply_at_once(utc_now())
+        return change
+
+    def run_capacity_change(self, change: CapacityChange) -> None:
+        """Reach the instance counts, or go back to what was. Blocks until decided."""
+        reason = None
+        try:
+            change.scale()
+        except ContainerFailed as error:
+            reason = str(error)
+            self.endpoint_status = "RollingBack"
+            change.roll_back()
+        change.finish()
+        self._settle("InService", reason=reason)
+
+    def begin_deletion(self) -> None:
+        """Enter Deleting; from here on the endpoint cannot be invoked.
+
+        Raises:
+            EndpointInProgressError: Another operation has not finished.
+        """
+        self._begin("Deleting")
+
+    def run_deletion(self) -> None:
+        """Drain and stop what runs. Blocks until nothing does."""
+        if self.traffic.current is not None:
+            self.traffic.current.retire(self._drain_timeout)
+
+    def stop(self) -> None:
+        """Stop everything at once, whatever state the endpoint is in: the local AWS goes down."""
+        self._stopped.set()
+        for deployment in (self.traffic.current, self.traffic.pending):
+            if deployment is not None:
+                deployment.retire(0)
+
+    def tick(self) -> None:
+        """Let the variants look after their containers."""
+        if not self.invocable:
+            return
+        for deployment in (self.traffic.current, self.traffic.pending):
+            if deployment is not None:
+                deployment.tick()
+
+    @property
+    def production_variants(self) -> list[dict[str, Any]]:
+        """What moto and DescribeEndpoint know as ProductionVariants."""
+        deployment = self.traffic.current
+        return deployment.describe() if deployment is not None else []
+
+    @property
+    def response_object(self) -> dict[str, Any]:
+        """DescribeEndpoint's answer."""
+        answer: dict[str, Any] = {
+            "EndpointName": self.endpoint_name,
+            "EndpointArn": self.arn,
+            "EndpointConfigName": self.endpoint_config_name,
+            "EndpointStatus": self.endpoint_status,
+            "CreationTime": self.creation_time,
+            "LastModifiedTime": self.last_modified_time,
+            "ProductionVariants": self.production_variants or None,
+            "FailureReason": self.failure_reason,
+            "LastDeploymentConfig": self.last_deployment_config,
+        }
+        if self.settings.data_capture:
+            answer["DataCaptureConfig"] = {
+                "EnableCapture": self.settings.captures_data,
+                "CaptureStatus": "Started" if self.settings.captures_data else "Stopped",
+                "CurrentSamplingPercentage": self.settings.data_capture["InitialSamplingPercentage"],
+                "DestinationS3Uri": self.settings.data_capture["DestinationS3Uri"],
+                "KmsKeyId": self.settings.data_capture.get("KmsKeyId", ""),
+            }
+        if self.settings.async_inference is not None:
+            answer["AsyncInferenceConfig"] = self.settings.async_inference.request
+        pending, rollout = self.traffic.pending, self._rollout
+        if pending is not None and rollout is not None and self.in_progress:
+            answer["PendingDeploymentSummary"] = {
+                "EndpointConfigName": pending.config_name,
+                "ProductionVariants": rollout.describe(),
+                "StartTime": pending.created,
+            }
+        return {key: value for key, value in answer.items() if value is not None}
+
+    def _new_rollout(self, deployment: "Deployment", policy: DeploymentPolicy) -> Rollout:
+        identity = self.settings.specs[0].identity
+        surroundings = Surroundings(
+            identity.account_id, identity.region, self._time, self._stopped, self._drain_timeout
+        )
+        return Rollout(self.traffic, deployment, policy, surroundings)
+
+    def _begin(self, status: str) -> None:
+        """Enter an operation; raises EndpointInProgressError and EndpointFailedError."""
+        with self._lock:
+            if self.in_progress:
+                raise EndpointInProgressError
+            if self.endpoint_status == "Failed" and status != "Deleting":
+                raise EndpointFailedError
+            self.endpoint_status = status
+            self.last_modified_time = utc_now()
+
+    def _settle(self, status: str, reason: str | None = None) -> None:
+        with self._lock:
+            self._rollout = None
+            self.failure_reason = reason
+            self.last_modified_time = utc_now()
+            self.endpoint_status = status

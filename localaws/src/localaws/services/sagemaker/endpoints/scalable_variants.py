@@ -1,0 +1,83 @@
+"""Production variants as Application Auto Scaling moves them: by instances, or by provisioned concurrency."""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from localaws.services.sagemaker.endpoints.capacity import VariantChange
+from localaws.services.sagemaker.endpoints.scalable import CapacityRefused
+
+if TYPE_CHECKING:
+    from localaws.services.sagemaker.endpoints.endpoints import Endpoint
+    from localaws.services.sagemaker.endpoints.variants import Variant
+
+__all__ = ["INSTANCE_COUNT", "PROVISIONED_CONCURRENCY", "InstanceCount", "ProvisionedConcurrency", "variant_resource"]
+
+#: Application Auto Scaling's scalable dimensions.
+INSTANCE_COUNT = "sagemaker:variant:DesiredInstanceCount"
+PROVISIONED_CONCURRENCY = "sagemaker:variant:DesiredProvisionedConcurrency"
+
+#: Asks for changes to an endpoint's variants; raises CapacityRefused.
+ChangeCapacity = Callable[["Endpoint", Sequence[VariantChange]], None]
+
+
+def variant_resource(endpoint: str, variant: str) -> str:
+    """Application Auto Scaling's resource id of a variant."""
+    return f"endpoint/{endpoint}/variant/{variant}"
+
+
+class _ScalableVariant:
+    """A variant of an endpoint, looked up anew each time: an update of the endpoint replaces it."""
+
+    def __init__(self, endpoint: "Endpoint", variant: str, change: ChangeCapacity) -> None:
+        self._endpoint = endpoint
+        self._name = variant
+        self._change = change
+
+    @property
+    def changing(self) -> bool:
+        """Whether the endpoint is in the middle of an operation."""
+        return self._endpoint.in_progress
+
+    @property
+    def _variant(self) -> "Variant | None":
+        deployment = self._endpoint.traffic.current
+        return deployment.find(self._name) if deployment is not None else None
+
+
+class InstanceCount(_ScalableVariant):
+    """Instances of a variant: a :class:`~localaws.services.sagemaker.endpoints.scalable.ScalableResource`."""
+
+    @property
+    def current(self) -> int:
+        """Instances that take requests."""
+        return self._variant.fleet.current if self._variant is not None else 0
+
+    @property
+    def desired(self) -> int:
+        """Instances that shall."""
+        return self._variant.fleet.desired if self._variant is not None else 0
+
+    def scale(self, desired: int) -> None:
+        """Ask for so many instances; raises CapacityRefused."""
+        self._change(self._endpoint, [VariantChange(self._name, instances=desired)])
+
+
+class ProvisionedConcurrency(_ScalableVariant):
+    """Provisioned concurrency of a serverless variant, which changes at once."""
+
+    @property
+    def current(self) -> int:
+        """Requests that warm capacity is kept for."""
+        serverless = self._variant.serverless if self._variant is not None else None
+        return (serverless or {}).get("ProvisionedConcurrency", 0)
+
+    @property
+    def desired(self) -> int:
+        """The same: there is nothing to wait for."""
+        return self.current
+
+    def scale(self, desired: int) -> None:
+        """Ask for so much; raises CapacityRefused."""
+        if desired < 1:
+            raise CapacityRefused("ProvisionedConcurrency must be greater than or equal to 1.")
+        self._change(self._endpoint, [VariantChange(self._name, serverless={"ProvisionedConcurrency": desired})])

@@ -1,0 +1,148 @@
+"""A production variant: what its endpoint configuration says of it, and the fleet that serves it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from localaws.services.sagemaker.containers.fleet import Fleet
+from localaws.services.sagemaker.containers.images import ContainerDefinition
+from localaws.services.sagemaker.containers.launch_template import LaunchTemplate
+from localaws.services.sagemaker.inference_components.instance_types import has_gpu
+from localaws.services.sagemaker.logs import console_link
+
+if TYPE_CHECKING:
+    from localaws.config import LocalAwsConfig
+    from localaws.services.sagemaker.containers.container_process import ContainerStartError
+    from localaws.services.sagemaker.containers.container_runtime import ContainerRuntime
+    from localaws.services.sagemaker.endpoints.variant_status import Stage
+    from localaws.services.sagemaker.metrics import VariantId
+
+
+@dataclass(frozen=True, slots=True)
+class VariantSpec:
+    """A production variant as its endpoint configuration describes it.
+
+    Attributes:
+        identity: Endpoint and variant.
+        container: What to run.
+        production_variant: The ProductionVariant of the API.
+    """
+
+    identity: "VariantId"
+    container: ContainerDefinition
+    production_variant: dict[str, Any]
+
+    @property
+    def serverless(self) -> dict[str, int] | None:
+        """The ServerlessConfig, or None for an instance-based variant."""
+        config: dict[str, int] | None = self.production_variant.get("ServerlessConfig")
+        return config
+
+    @property
+    def instances(self) -> int:
+        """The InitialInstanceCount; a serverless variant has none."""
+        return 0 if self.serverless else int(self.production_variant.get("InitialInstanceCount", 1))
+
+    @property
+    def weight(self) -> float:
+        """The InitialVariantWeight."""
+        return float(self.production_variant.get("InitialVariantWeight", 1.0))
+
+    @property
+    def routes_by_load(self) -> bool:
+        """Whether requests go to the instance with the fewest outstanding; without a RoutingConfig they do not."""
+        routing = self.production_variant.get("RoutingConfig") or {}
+        return routing.get("RoutingStrategy") == "LEAST_OUTSTANDING_REQUESTS"
+
+    def launch_template(self, config: "LocalAwsConfig") -> LaunchTemplate:
+        """What each instance runs."""
+        asked = self.production_variant.get("ContainerStartupHealthCheckTimeoutInSeconds")
+        on_instances = float(asked or config.instance_start_timeout)
+        timeout = config.serverless_start_timeout if self.serverless else on_instances
+        return LaunchTemplate(
+            container=self.container,
+            log=self.identity,
+            label=f"{self.identity.endpoint}/{self.identity.variant}",
+            start_timeout=timeout,
+            failure_reason=lambda error: self._failure_reason(error, timeout),
+            has_gpu=not self.serverless and has_gpu(self.production_variant["InstanceType"]),
+        )
+
+    def _failure_reason(self, error: "ContainerStartError", timeout: float) -> str:
+        """SageMaker's sentence about a container that did not come up."""
+        if not self.serverless:
+            return (
+                f"The {self.container.hostname} container for production variant {self.identity.variant} did not pass "
+                "the ping health check. Please check CloudWatch logs for this endpoint."
+            )
+        if error.timed_out:
+            return (
+                f"Unable to successfully stand up your model within the allotted {timeout:g} second timeout. Please "
+                "ensure that downloading your model artifacts, starting your model container and passing the ping "
+                f"health checks can be completed within {timeout:g} seconds."
+            )
+        return (
+            'Received server error (0) from model with message "An error occurred while handling request as the '
+            f'model process exited.". {console_link(self.identity)}'
+        )
+
+
+class Variant:
+    """A production variant, running.
+
+    Attributes:
+        spec: What its endpoint configuration says.
+        fleet: The instances behind it; for a serverless variant the one container that runs on demand.
+        serverless: The ServerlessConfig now in force; None for an instance-based variant.
+        weight: Its share of the traffic, relative to the other variants'.
+        stage: The change of capacity that it is going through, or None.
+    """
+
+    def __init__(
+        self,
+        spec: VariantSpec,
+        config: "LocalAwsConfig",
+        runtime: "ContainerRuntime",
+        work_dir: Path,
+        *,
+        empty: bool = False,
+    ) -> None:
+        """Prepare a variant; nothing runs yet.
+
+        Args:
+            spec: What the variant is.
+            config: Limits and durations.
+            runtime: Starts containers.
+            work_dir: Where an artefact is unpacked.
+            empty: Whether its fleet begins without instances.
+        """
+        self.spec = spec
+        self.serverless = spec.serverless
+        self.weight = spec.weight
+        self.stage: Stage | None = None
+        size = 1 if spec.serverless else spec.instances
+        self.fleet = Fleet(spec.launch_template(config), config, runtime, work_dir, size=0 if empty else size)
+        self.fleet.least_outstanding = spec.routes_by_load
+        self._apply_serverless()
+
+    @property
+    def name(self) -> str:
+        """The variant's name, unique in its endpoint."""
+        return self.spec.identity.variant
+
+    def described_settings(self) -> dict[str, Any]:
+        """The settings that DescribeEndpoint repeats from the endpoint configuration."""
+        members = ("RoutingConfig", "ManagedInstanceScaling")
+        return {name: self.spec.production_variant[name] for name in members if self.spec.production_variant.get(name)}
+
+    def change_serverless(self, changes: dict[str, int]) -> None:
+        """Put another MaxConcurrency or ProvisionedConcurrency into force, at once."""
+        if self.serverless is not None:
+            self.serverless = {**self.serverless, **changes}
+            self._apply_serverless()
+
+    def _apply_serverless(self) -> None:
+        if self.serverless is not None:
+            self.fleet.max_concurrency = self.serverless["MaxConcurrency"]
+            # A container runs without requests where concurrency is provisioned.
+            self.fleet.stays_warm = bool(self.serverless.get("ProvisionedConcurrency"))

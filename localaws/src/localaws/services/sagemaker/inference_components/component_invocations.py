@@ -1,0 +1,86 @@
+"""Which copies an invocation goes to, on an endpoint of inference components and on one without."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from localaws.services.sagemaker.inference_components.component_endpoints import ComponentEndpoint
+from localaws.services.sagemaker_runtime.invocation_errors import InvocationError
+
+if TYPE_CHECKING:
+    from localaws.services.sagemaker.containers.fleet import Fleet
+    from localaws.services.sagemaker.endpoints.endpoint_manager import EndpointHost
+    from localaws.services.sagemaker.endpoints.endpoints import Endpoint
+    from localaws.services.sagemaker.inference_components.component_specs import ComponentSpec
+
+__all__ = ["COMPONENT_HEADER", "Copies", "find_copies", "no_capacity"]
+
+COMPONENT_HEADER = "X-Amzn-SageMaker-Inference-Component"
+
+
+@dataclass(frozen=True, slots=True)
+class Copies:
+    """The copies of an inference component, for one request.
+
+    Attributes:
+        spec: What a copy is.
+        fleet: The copies.
+    """
+
+    spec: "ComponentSpec"
+    fleet: "Fleet"
+    #: A component is never serverless.
+    serverless: ClassVar[None] = None
+
+
+def find_copies(
+    host: "EndpointHost", account_id: str, region: str, endpoint: "Endpoint", name: str | None
+) -> Copies | None:
+    """The copies that the header of a request names; None for a request to an endpoint's own models.
+
+    Args:
+        host: Where components are.
+        account_id: The caller's account.
+        region: The caller's region.
+        endpoint: The endpoint that the request names.
+        name: The header's value, None without the header.
+
+    Raises:
+        InvocationError: The endpoint and the header do not go together, there is no such component, or it has no
+            copies now.
+    """
+    if not isinstance(endpoint, ComponentEndpoint):
+        if name is not None:
+            raise _invalid(
+                "Inference Component Name header is not allowed for endpoints to which you dont plan to deploy "
+                "inference components. Please remove the Inference Component Name header and try again."
+            )
+        return None
+    if name is None:
+        message = (
+            "Inference Component Name header is required for endpoints to which you plan to deploy inference "
+            "components. Please include Inference Component Name header or consider using SageMaker models."
+        )
+        raise _invalid(message)
+    component = host.components.find(account_id, region, name)
+    if component is None or component.spec.identity.endpoint != endpoint.endpoint_name:
+        raise _invalid(f"Inference Component {name} of account {account_id} not found.")
+    fleet = component.fleet
+    if fleet is None:
+        raise no_capacity(host, component.spec)
+    return Copies(component.spec, fleet)
+
+
+def no_capacity(host: "EndpointHost", spec: "ComponentSpec") -> InvocationError:
+    """What a request gets while no copy runs; the alarm on the metric is what wakes a component at zero.
+
+    The sentence is that of AWS's post on scaling to zero (machine learning blog, December 2024).
+    """
+    host.metrics.record(spec.identity, [("NoCapacityInvocationFailures", 1.0)])
+    return _invalid(
+        "Inference Component has no capacity to process this request. ApplicationAutoScaling may be in-progress (if "
+        "configured) or try to increase the capacity by invoking UpdateInferenceComponentRuntimeConfig API."
+    )
+
+
+def _invalid(message: str) -> InvocationError:
+    return InvocationError(400, "ValidationError", {"message": message})

@@ -1,0 +1,95 @@
+"""Fleets of an inference component's copies: made, started, retired, and what they unpacked removed."""
+
+import shutil
+import threading
+import uuid
+from functools import partial
+from typing import TYPE_CHECKING
+
+from localaws.core.threads import at_the_same_time
+from localaws.services.sagemaker.containers.fleet import Fleet
+from localaws.services.sagemaker.containers.model_container import ContainerFailed
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from localaws.config import LocalAwsConfig
+    from localaws.services.sagemaker.containers.container_runtime import ContainerRuntime
+    from localaws.services.sagemaker.inference_components.component_specs import ComponentSpec
+
+__all__ = ["CopyLauncher"]
+
+
+class CopyLauncher:
+    """Starts the copies of one component; two fleets of them for as long as one takes over from the other."""
+
+    def __init__(self, config: "LocalAwsConfig", runtime: "ContainerRuntime", state_dir: "Path") -> None:
+        """Prepare a launcher.
+
+        Args:
+            config: Limits and durations.
+            runtime: Starts containers.
+            state_dir: Where artefacts are unpacked.
+        """
+        self._config = config
+        self._runtime = runtime
+        self._state_dir = state_dir
+        self._lock = threading.Lock()
+        self._stopped_for: str | None = None
+        self._fleets: dict[Fleet, Path] = {}
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether nothing runs or will run any more."""
+        return self._stopped_for is not None
+
+    def launch(self, spec: "ComponentSpec", copies: int, *, least_outstanding: bool) -> Fleet:
+        """Start copies and wait for their health checks.
+
+        Raises:
+            ContainerFailed: One did not come up, or no more are started.
+        """
+        work_dir = self._state_dir / "models" / uuid.uuid4().hex
+        fleet = Fleet(
+            spec.launch_template(self._config),
+            self._config,
+            self._runtime,
+            work_dir,
+            size=copies,
+            least_outstanding=least_outstanding,
+        )
+        with self._lock:
+            if self._stopped_for is not None:
+                raise ContainerFailed(self._stopped_for)
+            self._fleets[fleet] = work_dir
+        try:
+            fleet.start()
+        except ContainerFailed:
+            self._retire(fleet, 0)
+            raise
+        return fleet
+
+    def retire(self, fleet: Fleet | None) -> None:
+        """Let a fleet finish its requests, and stop it."""
+        if fleet is not None:
+            self._retire(fleet, self._config.drain_timeout)
+
+    def stop(self, reason: str, *, drain: bool) -> None:
+        """Stop every fleet, and start no more.
+
+        Args:
+            reason: What a start fails with from now on.
+            drain: Whether requests in flight are finished.
+        """
+        with self._lock:
+            self._stopped_for = reason
+            fleets = list(self._fleets)
+        timeout = self._config.drain_timeout if drain else 0
+        at_the_same_time([partial(self._retire, fleet, timeout) for fleet in fleets])
+
+    def _retire(self, fleet: Fleet, drain_timeout: float) -> None:
+        fleet.retire(drain_timeout)
+        with self._lock:
+            work_dir = self._fleets.pop(fleet, None)
+        if work_dir is not None:
+            shutil.rmtree(work_dir, ignore_errors=True)

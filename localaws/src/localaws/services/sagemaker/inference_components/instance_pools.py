@@ -1,0 +1,191 @@
+"""The instances of a variant without a model, and which copies of inference components run on them."""
+
+import contextlib
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from localaws.services.sagemaker.inference_components.instance_types import Resources, resources_of
+
+if TYPE_CHECKING:
+    from localaws.services.sagemaker.metrics import VariantId
+
+__all__ = ["InstancePool", "NotEnoughResources", "PoolSpec"]
+
+
+class NotEnoughResources(Exception):
+    """A copy that no instance has room for; the message is SageMaker's."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "There is not enough hardware resources on the instances for this endpoint to create a copy of the "
+            "inference component."
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class PoolSpec:
+    """A production variant without a model, as its endpoint configuration describes it.
+
+    Attributes:
+        identity: Endpoint and variant.
+        production_variant: The ProductionVariant of the API.
+    """
+
+    identity: "VariantId"
+    production_variant: dict[str, Any]
+
+    @property
+    def instance_type(self) -> str:
+        """``ml.g5.xlarge`` and the like."""
+        return str(self.production_variant["InstanceType"])
+
+    @property
+    def routes_by_load(self) -> bool:
+        """Whether requests go to the copy with the fewest outstanding; without a RoutingConfig they do not."""
+        routing = self.production_variant.get("RoutingConfig") or {}
+        return bool(routing.get("RoutingStrategy") == "LEAST_OUTSTANDING_REQUESTS")
+
+    @property
+    def is_managed(self) -> bool:
+        """Whether instances come and go with the copies."""
+        scaling = self.production_variant.get("ManagedInstanceScaling") or {}
+        return bool(scaling.get("Status") == "ENABLED")
+
+    @property
+    def bounds(self) -> tuple[int, int]:
+        """Fewest and most instances."""
+        initial = int(self.production_variant["InitialInstanceCount"])
+        if not self.is_managed:
+            return initial, initial
+        scaling = self.production_variant["ManagedInstanceScaling"]
+        low = int(scaling.get("MinInstanceCount", initial))
+        return low, int(scaling.get("MaxInstanceCount", max(initial, low)))
+
+
+@dataclass(slots=True)
+class _Instance:
+    """One instance: what is left of it, and how many copies of which component it runs."""
+
+    free: Resources
+    copies: Counter[str] = field(default_factory=Counter)
+
+
+class InstancePool:
+    """A variant's instances. Thread-safe."""
+
+    def __init__(self, spec: PoolSpec) -> None:
+        """Start with the variant's InitialInstanceCount."""
+        self._lock = threading.Lock()
+        self._spec = spec
+        self._needs: dict[str, Resources] = {}
+        self._instances = [self._new_instance() for _ in range(int(spec.production_variant["InitialInstanceCount"]))]
+
+    @property
+    def spec(self) -> PoolSpec:
+        """What the pool is."""
+        return self._spec
+
+    @property
+    def instance_count(self) -> int:
+        """How many instances there are."""
+        return len(self._instances)
+
+    def place(self, component: str, need: Resources, copies: int) -> None:
+        """Find room for so many more copies of a component, on more instances where the variant may have them.
+
+        Raises:
+            NotEnoughResources: Not all of them fit; nothing has changed.
+        """
+        with self._lock, self._kept_if_too_small():
+            for _ in range(copies):
+                self._place_one(component, need)
+            self._needs[component] = need
+
+    def release(self, component: str, copies: int | None = None) -> None:
+        """Give up copies (all where no number is given), and the instances that nothing runs on any more."""
+        with self._lock:
+            self._release(component, copies)
+            self._trim()
+
+    def replace(self, component: str, need: Resources, copies: int) -> None:
+        """Give a component's copies other resources.
+
+        Raises:
+            NotEnoughResources: They do not fit; nothing has changed.
+        """
+        with self._lock, self._kept_if_too_small():
+            self._release(component, None)
+            for _ in range(copies):
+                self._place_one(component, need)
+            self._needs[component] = need
+            self._trim()
+
+    def configure(self, spec: PoolSpec) -> None:
+        """Become what another endpoint configuration describes, with the copies placed anew.
+
+        Raises:
+            NotEnoughResources: The copies do not fit; nothing has changed.
+        """
+        with self._lock:
+            old, before = self._spec, self._instances
+            copies: Counter[str] = sum((instance.copies for instance in before), Counter())
+            self._spec, self._instances = spec, []
+            try:
+                for component, number in copies.items():
+                    for _ in range(number):
+                        self._place_one(component, self._needs[component])
+            except NotEnoughResources:
+                self._spec, self._instances = old, before
+                raise
+            while len(self._instances) < spec.bounds[0]:
+                self._instances.append(self._new_instance())
+
+    @contextlib.contextmanager
+    def _kept_if_too_small(self) -> Iterator[None]:
+        """The instances with their copies are as they were if something does not fit."""
+        before = [_Instance(instance.free, Counter(instance.copies)) for instance in self._instances]
+        try:
+            yield
+        except NotEnoughResources:
+            self._instances = before
+            raise
+
+    def _place_one(self, component: str, need: Resources) -> None:
+        for instance in self._instances:
+            if instance.free.holds(need):
+                break
+        else:
+            instance = self._new_instance()
+            if len(self._instances) >= self._spec.bounds[1] or not instance.free.holds(need):
+                raise NotEnoughResources
+            self._instances.append(instance)
+        instance.free -= need
+        instance.copies[component] += 1
+
+    def _release(self, component: str, copies: int | None) -> None:
+        """Take copies first from the instances that run the fewest: they are the nearest to being given up."""
+        left = sum(instance.copies[component] for instance in self._instances) if copies is None else copies
+        need = self._needs.get(component)
+        for instance in sorted(self._instances, key=lambda instance: instance.copies.total()):
+            while need is not None and left > 0 and instance.copies[component] > 0:
+                instance.copies[component] -= 1
+                instance.free = Resources(
+                    instance.free.cpu_cores + need.cpu_cores,
+                    instance.free.memory_mb + need.memory_mb,
+                    instance.free.accelerators + need.accelerators,
+                )
+                left -= 1
+
+    def _trim(self) -> None:
+        if not self._spec.is_managed:
+            return
+        low = self._spec.bounds[0]
+        for instance in [instance for instance in self._instances if not instance.copies.total()]:
+            if len(self._instances) > low:
+                self._instances.remove(instance)
+
+    def _new_instance(self) -> _Instance:
+        return _Instance(resources_of(self._spec.instance_type))

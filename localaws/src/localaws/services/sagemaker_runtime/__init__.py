@@ -1,0 +1,1 @@
+"""Amazon SageMaker Runtime: InvokeEndpoint and InvokeEndpointAsync."""

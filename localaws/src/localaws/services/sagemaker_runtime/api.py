@@ -1,0 +1,281 @@
+"""InvokeEndpoint: to the endpoint's container and back, within the service's limits and with its errors."""
+
+import json
+import time
+import uuid
+from typing import TYPE_CHECKING, Any, ClassVar
+from urllib.parse import unquote
+
+from moto.sagemaker.models import sagemaker_backends
+from moto.sagemakerruntime.responses import SageMakerRuntimeResponse
+
+from localaws.services.sagemaker.async_inference.invocations import RequestRefused
+from localaws.services.sagemaker.containers.container_process import ContainerGone, InvocationTimeout
+from localaws.services.sagemaker.containers.fleet import FleetRetired, FleetThrottled, NoCapacity
+from localaws.services.sagemaker.containers.model_container import ContainerFailed
+from localaws.services.sagemaker.data_capture import CapturedRequest
+from localaws.services.sagemaker.endpoints.deployments import Deployment, UnknownVariant
+from localaws.services.sagemaker.endpoints.endpoints import Endpoint
+from localaws.services.sagemaker.inference_components.component_invocations import (
+    COMPONENT_HEADER,
+    Copies,
+    find_copies,
+    no_capacity,
+)
+from localaws.services.sagemaker.inference_components.component_specs import ComponentId
+from localaws.services.sagemaker.logs import console_link, log_group_arn
+from localaws.services.sagemaker_runtime.invocation_errors import InvocationError
+from localaws.services.sagemaker_runtime.invocation_metrics import capacity_samples, error_samples
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from localaws.services.sagemaker.async_inference.service import AsyncInference
+    from localaws.services.sagemaker.containers.container_process import ContainerResponse
+    from localaws.services.sagemaker.containers.fleet import Lease
+    from localaws.services.sagemaker.data_capture import DataCapture
+    from localaws.services.sagemaker.endpoints.endpoint_manager import EndpointHost
+    from localaws.services.sagemaker.endpoints.variants import Variant
+
+    #: What answers a request.
+    _Target = Variant | Copies
+
+#: Headers that SageMaker hands through to the container, and the one that it hands back.
+_FORWARDED = ("Content-Type", "Accept", "X-Amzn-SageMaker-Custom-Attributes", "X-Amzn-SageMaker-Inference-Id")
+_CUSTOM_ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
+_TARGET_VARIANT = "X-Amzn-SageMaker-Target-Variant"
+#: Request headers of features that the local AWS does not have.
+_UNSUPPORTED = {
+    "X-Amzn-SageMaker-Target-Container-Hostname": "InvokeEndpoint of a multi-container endpoint",
+    "X-Amzn-SageMaker-Enable-Explanations": "InvokeEndpoint with explanations",
+    "X-Amzn-SageMaker-Session-Id": "InvokeEndpoint with a session",
+}
+#: How often a request is sent again because the container was gone before it got it, or the deployment was replaced.
+_MAX_ATTEMPTS = 5
+
+_Answer = tuple[int, dict[str, str], bytes]
+
+
+class SageMakerRuntime(SageMakerRuntimeResponse):  # type: ignore[misc]  # moto is untyped
+    """Answers InvokeEndpoint and InvokeEndpointAsync; everything else of the runtime API is refused by name."""
+
+    host: ClassVar["EndpointHost"]
+    async_inference: ClassVar["AsyncInference"]
+
+    def _dispatch(self, request: Any, full_url: str | None = None, headers: Any = None) -> _Answer:
+        """Answer one HTTP request.
+
+        moto's own dispatch decodes bodies, parses them as forms and inspects the class on every call; an invocation
+        needs none of it, and is what the latency of an endpoint is measured by.
+        """
+        del headers
+        queued = request.path.endswith("/async-invocations")
+        if not queued and not request.path.endswith("/invocations"):
+            raise NotImplementedError(f"the sagemaker-runtime operation at {request.path}")
+        for header, feature in _UNSUPPORTED.items():
+            if header in request.headers:
+                raise NotImplementedError(feature)
+        began = time.perf_counter()
+        request_id = str(uuid.uuid4())
+        self.headers = request.headers
+        self.querystring: dict[str, list[str]] = {}
+        region = self.get_region_from_url(request, full_url or request.raw_url)
+        name = unquote(request.path.split("/")[2])
+        try:
+            if queued:
+                status, answer_headers, body = self._enqueue(region, name, request)
+            else:
+                status, answer_headers, body = self._invoke(region, name, request, request_id, began)
+        except InvocationError as error:
+            status = error.status
+            answer_headers = {"Content-Type": "application/json", "x-amzn-errortype": error.code}
+            body = json.dumps(error.members).encode()
+        return status, {**answer_headers, "x-amzn-RequestId": request_id}, body
+
+    def _enqueue(self, region: str, name: str, request: Any) -> _Answer:
+        """InvokeEndpointAsync: answered before anything of the request has happened."""
+        account_id = self.get_current_account()
+        endpoint = sagemaker_backends[account_id][region].endpoints.get(name)
+        if not isinstance(endpoint, Endpoint) or not endpoint.invocable:
+            raise _not_found(name, account_id)
+        try:
+            return self.async_inference.invoke(endpoint, request.headers, request.get_data(cache=False))
+        except RequestRefused as error:
+            raise InvocationError(400, "ValidationError", {"message": str(error)}) from error
+
+    def _invoke(self, region: str, name: str, request: Any, request_id: str, began: float) -> _Answer:
+        body = request.get_data(cache=False)
+        forwarded = {header: request.headers[header] for header in _FORWARDED if header in request.headers}
+        account_id = self.get_current_account()
+        for _ in range(_MAX_ATTEMPTS):
+            variant, capture = self._target(account_id, region, name, request.headers)
+            if "X-Amzn-SageMaker-Target-Model" in request.headers:
+                message = f"Endpoint {name} is not a multi-model endpoint and does not support target model header."
+                raise InvocationError(400, "ValidationError", {"message": message})
+            self._check_size(variant, len(body), request_id)
+            try:
+                status, headers, answer = self._send(variant, body, forwarded, began)
+            except FleetRetired:
+                continue  # the endpoint was updated between looking it up and using it
+            except ContainerGone as gone:
+                if gone.request_sent:
+                    raise _process_exited(variant) from gone
+            else:
+                if capture is not None and not isinstance(variant, Copies):
+                    capture.record(_captured(variant, forwarded, body, headers, answer))
+                return status, headers, answer
+        raise _process_exited(variant)
+
+    def _target(
+        self, account_id: str, region: str, name: str, headers: "Mapping[str, str]"
+    ) -> "tuple[_Target, DataCapture | None]":
+        """What answers a request, a variant or an inference component's copies; and what keeps the answer, if anything.
+
+        Raises:
+            InvocationError: There is no such endpoint, variant or component, or it has no capacity.
+        """
+        endpoint = sagemaker_backends[account_id][region].endpoints.get(name)
+        if not isinstance(endpoint, Endpoint) or not endpoint.invocable:
+            raise _not_found(name, account_id)
+        if endpoint.settings.async_inference is not None:
+            # "The endpoint can only receive asynchronous invocations" (developer guide, "Asynchronous inference").
+            message = f"Endpoint {name} has an AsyncInferenceConfig and can only receive asynchronous invocations."
+            raise InvocationError(400, "ValidationError", {"message": message})
+        copies = find_copies(self.host, account_id, region, endpoint, headers.get(COMPONENT_HEADER))
+        if copies is not None:
+            return copies, None
+        deployment = endpoint.route()
+        if deployment is None:  # the endpoint was deleted just now
+            raise _not_found(name, account_id)
+        return _choose(deployment, headers.get(_TARGET_VARIANT), name), deployment.capture
+
+    def _send(self, variant: "_Target", body: bytes, headers: "Mapping[str, str]", began: float) -> _Answer:
+        """Send one request to the variant, and record it in CloudWatch.
+
+        Raises:
+            InvocationError: The service's answer is an error.
+            FleetRetired: Nothing was sent: the variant takes no more requests.
+            ContainerGone: The container went away; nothing was recorded if the request was not sent.
+        """
+        try:
+            with variant.fleet.lease() as lease:
+                sent = time.perf_counter()
+                try:
+                    response = lease.container.invoke(body, headers, self._payload_limit(variant))
+                except InvocationTimeout as error:
+                    self._record(variant, lease, began, sent, status=0)
+                    raise _model_error(variant, 0, _timeout_message(variant)) from error
+                except ContainerGone as error:
+                    if error.request_sent:
+                        self._record(variant, lease, began, sent, status=0)
+                    raise
+                self._record(variant, lease, began, sent, response.status)
+        except FleetThrottled as error:
+            # SageMaker leaves the message of this one empty.
+            raise InvocationError(400, "ThrottlingException", {"message": None}) from error
+        except NoCapacity as error:
+            if not isinstance(variant, Copies):
+                raise
+            raise no_capacity(self.host, variant.spec) from error
+        except ContainerFailed as error:
+            self._record_samples(variant, [("Invocations", 1), *error_samples(0)])
+            raise _model_error(variant, 0, str(error)) from error
+        return _answer(variant, response, self._payload_limit(variant))
+
+    def _record(self, variant: "_Target", lease: "Lease", began: float, sent: float, status: int) -> None:
+        """Record one invocation; latencies in microseconds, as SageMaker's metrics are."""
+        now = time.perf_counter()
+        samples = [
+            ("Invocations", 1.0),
+            ("ModelLatency", (now - sent) * 1e6),
+            ("OverheadLatency", (sent - began) * 1e6),
+            *error_samples(status),
+        ]
+        if lease.setup_seconds is not None and variant.spec.serverless:
+            samples.append(("ModelSetupTime", lease.setup_seconds * 1e6))
+        self._record_samples(variant, samples)
+        self.host.metrics.record(variant.spec.identity, capacity_samples(variant, lease))
+
+    def _record_samples(self, variant: "_Target", samples: list[tuple[str, float]]) -> None:
+        """Record in the variant's name, and in the component's where there is one."""
+        identity = variant.spec.identity
+        if isinstance(identity, ComponentId):
+            self.host.metrics.record(identity.hosted_by, samples)
+        self.host.metrics.record(identity, samples)
+
+    def _payload_limit(self, variant: "_Target") -> int:
+        config = self.host.config
+        return config.serverless_payload_bytes if variant.spec.serverless else config.instance_payload_bytes
+
+    def _check_size(self, variant: "_Target", size: int, request_id: str) -> None:
+        if size > self._payload_limit(variant):
+            raise InvocationError(400, "ValidationError", {"message": f"Request {request_id} has oversize body."})
+
+
+def _not_found(endpoint: str, account_id: str) -> InvocationError:
+    message = f"Endpoint {endpoint} of account {account_id} not found."
+    return InvocationError(400, "ValidationError", {"message": message})
+
+
+def _choose(deployment: Deployment, target: str | None, endpoint: str) -> "Variant":
+    try:
+        return deployment.choose(target)
+    except UnknownVariant as error:
+        message = f"Variant {target} of endpoint {endpoint} not found."
+        raise InvocationError(400, "ValidationError", {"message": message}) from error
+
+
+def _captured(
+    variant: "Variant", headers: "Mapping[str, str]", body: bytes, answer_headers: "Mapping[str, str]", answer: bytes
+) -> CapturedRequest:
+    return CapturedRequest(
+        variant.spec.identity,
+        headers.get("Content-Type", "application/octet-stream"),
+        body,
+        answer_headers["Content-Type"],
+        answer,
+        headers.get("X-Amzn-SageMaker-Inference-Id"),
+        headers.get(_CUSTOM_ATTRIBUTES),
+    )
+
+
+def _answer(variant: "_Target", response: "ContainerResponse", limit: int) -> _Answer:
+    if response.body is None:
+        raise _model_error(variant, 0, f"The response of the model is larger than {limit} bytes.")
+    if not 200 <= response.status < 300:
+        raise _model_error(variant, response.status, response.body.decode("utf-8", errors="replace"))
+    headers = {
+        "Content-Type": response.headers.get("Content-Type", "application/octet-stream"),
+        "x-Amzn-Invoked-Production-Variant": variant.spec.identity.variant,
+    }
+    if _CUSTOM_ATTRIBUTES in response.headers:
+        headers[_CUSTOM_ATTRIBUTES] = response.headers[_CUSTOM_ATTRIBUTES]
+    return 200, headers, response.body
+
+
+def _model_error(variant: "_Target", status: int, original: str, container: str | None = None) -> InvocationError:
+    """ModelError: the container answered with an error (its status), or not at all (0)."""
+    blame = "client" if 400 <= status < 500 else "server"
+    identity = variant.spec.identity
+    name = container or variant.spec.container.hostname
+    members = {
+        "ErrorCode": "CLIENT_ERROR_FROM_MODEL" if blame == "client" else "INTERNAL_FAILURE_FROM_MODEL",
+        "LogStreamArn": log_group_arn(identity),
+        "Message": f'Received {blame} error ({status}) from {name} with message "{original}". {console_link(identity)}',
+        "OriginalMessage": original,
+        "OriginalStatusCode": status,
+    }
+    return InvocationError(424, "ModelError", members)
+
+
+def _process_exited(variant: "_Target") -> InvocationError:
+    return _model_error(
+        variant, 0, "An error occurred while handling request as the model process exited.", container="model"
+    )
+
+
+def _timeout_message(variant: "_Target") -> str:
+    return (
+        f"Your invocation timed out while waiting for a response from container {variant.spec.container.hostname}. "
+        "Review the latency metrics for each container in Amazon CloudWatch, resolve the issue, and try again."
+    )

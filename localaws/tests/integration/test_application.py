@@ -1,0 +1,76 @@
+"""The application around the services: what it refuses, and how."""
+
+import json
+import urllib.request
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import urllib3
+from botocore.exceptions import ClientError
+
+from tests.support.localaws.harness import Aws
+
+
+@pytest.mark.parametrize(
+    ("service", "call", "names"),
+    [
+        ("sagemaker", lambda client: client.list_spaces(), "sagemaker: ListSpaces"),
+        ("logs", lambda client: client.get_transformer(logGroupIdentifier="x"), "logs: GetTransformer"),
+        (
+            "iam",
+            lambda client: client.list_service_specific_credentials(),
+            "iam: ListServiceSpecificCredentials",
+        ),
+        ("sts", lambda client: client.decode_authorization_message(EncodedMessage="x"), "sts: DecodeAuthorization"),
+        ("cloudwatch", lambda client: client.get_metric_stream(Name="x"), "cloudwatch: "),
+        (
+            "sagemaker-runtime",
+            lambda client: client.invoke_endpoint_with_response_stream(EndpointName="x", Body=b""),
+            "sagemaker-runtime: POST /endpoints/x/invocations-response-stream",
+        ),
+        ("translate", lambda client: client.list_languages(), r"service translate\.us-east-1\.amazonaws\.com"),
+    ],
+    ids=["json", "logs", "query", "sts", "cloudwatch", "stream", "service"],
+)
+def test_what_is_not_implemented_is_named_and_not_retried(
+    aws: Aws, service: str, call: Callable[[Any], Any], names: str
+) -> None:
+    with pytest.raises(ClientError, match=f"The local AWS does not implement {names}") as caught:
+        call(aws.client(service, attempts=3))
+    assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 501
+    assert caught.value.response["Error"]["Code"] == "NotImplementedException"
+    # An SDK repeats what it takes for a passing fault; this answer must not look like one.
+    assert caught.value.response["ResponseMetadata"]["RetryAttempts"] == 0
+
+
+def test_health(aws: Aws) -> None:
+    with urllib.request.urlopen(f"{aws.server.url}/_embedstack/health") as answer:
+        health = json.load(answer)
+    assert health["status"] == "ok"
+    assert health["port"] == aws.server.port
+
+
+def test_motos_own_console_is_closed(aws: Aws) -> None:
+    for path in ("/moto-api/reset", "/moto-api/data.json", "/latest/meta-data/iam/security-credentials/"):
+        assert urllib3.request("GET", aws.server.url + path).status == 404, path
+
+
+def test_services_of_moto_work(aws: Aws) -> None:
+    assert aws.client("sts").get_caller_identity()["Account"] == "123456789012"
+    aws.s3.create_bucket(Bucket="plain")
+    aws.s3.put_object(Bucket="plain", Key="under_score/k", Body=b"x", Metadata={"a_b": "c"})
+    assert aws.s3.get_object(Bucket="plain", Key="under_score/k")["Body"].read() == b"x"
+    assert aws.client("ecr").create_repository(repositoryName="images")["repository"]["repositoryName"] == "images"
+    iam = aws.client("iam")
+    iam.create_role(RoleName="r", AssumeRolePolicyDocument="{}")
+    managed = "arn:aws:iam::aws:policy/AmazonSageMakerFullAccess"
+    iam.attach_role_policy(RoleName="r", PolicyArn=managed)
+    assert iam.list_attached_role_policies(RoleName="r")["AttachedPolicies"][0]["PolicyArn"] == managed
+
+
+def test_environment_points_clients_here(aws: Aws) -> None:
+    environment = aws.server.environment()
+    assert environment["AWS_ENDPOINT_URL"] == aws.server.url
+    assert environment["AWS_REGION"] == environment["AWS_DEFAULT_REGION"] == "us-east-1"
+    assert environment["AWS_ACCOUNT_ID"] == "123456789012"

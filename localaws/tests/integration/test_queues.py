@@ -1,0 +1,81 @@
+"""Queues that many share, their metrics, and the way back from a dead-letter queue."""
+
+import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from localaws import LocalAwsConfig
+from tests.support.localaws.lambda_harness import Lambda, send
+
+
+@pytest.fixture(scope="module")
+def config() -> LocalAwsConfig:
+    return LocalAwsConfig(port=0, stop_grace=5, clock_speed=0, function_processes=1)
+
+
+def test_queues_tell_cloudwatch_what_waits(functions: Lambda) -> None:
+    url, _ = functions.queue("watched")
+    cloudwatch = functions.aws.client("cloudwatch")
+    for metric, threshold in (("ApproximateNumberOfMessagesVisible", 1), ("ApproximateAgeOfOldestMessage", 600)):
+        cloudwatch.put_metric_alarm(
+            AlarmName=metric,
+            Namespace="AWS/SQS",
+            MetricName=metric,
+            Dimensions=[{"Name": "QueueName", "Value": "watched"}],
+            Statistic="Maximum",
+            Period=60,
+            EvaluationPeriods=1,
+            Threshold=threshold,
+            ComparisonOperator="GreaterThanOrEqualToThreshold",
+        )
+
+    def states() -> dict[str, str]:
+        return {alarm["AlarmName"]: alarm["StateValue"] for alarm in cloudwatch.describe_alarms()["MetricAlarms"]}
+
+    functions.aws.advance(180)
+    functions.when(lambda: set(states().values()) == {"OK"})
+    functions.sqs.send_message(QueueUrl=url, MessageBody="waits")
+    functions.aws.advance(180)
+    functions.when(lambda: states()["ApproximateNumberOfMessagesVisible"] == "ALARM")
+    assert states()["ApproximateAgeOfOldestMessage"] == "OK"
+    functions.aws.advance(900)
+    functions.when(lambda: states()["ApproximateAgeOfOldestMessage"] == "ALARM")
+
+
+def test_a_dead_letter_queue_is_moved_back(functions: Lambda) -> None:
+    url, arn, dead_url = functions.queue_with_dlq("moved", 1)
+    send(functions, url, {"n": 1}, {"n": 2})
+    functions.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=0)
+    assert "Messages" not in functions.sqs.receive_message(QueueUrl=url)
+    dead_arn = f"{arn}-dlq"
+    functions.sqs.start_message_move_task(SourceArn=dead_arn)
+    task = functions.sqs.list_message_move_tasks(SourceArn=dead_arn)["Results"][0]
+    assert (task["Status"], task["ApproximateNumberOfMessagesMoved"]) == ("COMPLETED", 2)
+    assert functions.is_empty(dead_url)
+    moved = functions.received(url, 2)
+    assert {message["Attributes"]["ApproximateReceiveCount"] for message in moved} == {"1"}
+
+
+def test_receivers_share_a_queue_without_loss_or_repetition(functions: Lambda) -> None:
+    url, _ = functions.queue("shared", VisibilityTimeout="60")
+    found: list[str] = []
+    sending = threading.Event()
+    sending.set()
+
+    def receive() -> None:
+        while sending.is_set() or not functions.is_empty(url):
+            for message in functions.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", []):
+                functions.sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+                found.append(message["Body"])
+
+    receivers = [threading.Thread(target=receive) for _ in range(3)]
+    for receiver in receivers:
+        receiver.start()
+    with ThreadPoolExecutor(3) as threads:
+        list(threads.map(lambda n: send(functions, url, *({"n": 10 * n + each} for each in range(10))), range(20)))
+    sending.clear()
+    for receiver in receivers:
+        receiver.join()
+    assert sorted(json.loads(body)["n"] for body in found) == list(range(200))

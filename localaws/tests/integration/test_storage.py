@@ -1,0 +1,76 @@
+"""What a bucket is told is what it says and does."""
+
+import json
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from tests.support.localaws.harness import Aws
+
+
+def test_lifecycle_keeps_how_many_old_versions_stay(aws: Aws) -> None:
+    aws.s3.create_bucket(Bucket="versions")
+    with pytest.raises(ClientError, match="NoSuchLifecycleConfiguration"):
+        aws.s3.get_bucket_lifecycle_configuration(Bucket="versions")
+    expiration = {"NoncurrentDays": 30, "NewerNoncurrentVersions": 5}
+    rules: list[dict[str, Any]] = [
+        {"ID": "old", "Status": "Enabled", "Filter": {"Prefix": ""}, "NoncurrentVersionExpiration": expiration},
+        {"ID": "tmp", "Status": "Enabled", "Filter": {"Prefix": "tmp/"}, "Expiration": {"Days": 1}},
+    ]
+    for kept in (rules, rules[:1], rules[1:]):
+        aws.s3.put_bucket_lifecycle_configuration(Bucket="versions", LifecycleConfiguration={"Rules": kept})
+        assert aws.s3.get_bucket_lifecycle_configuration(Bucket="versions")["Rules"] == kept
+
+
+def test_policy_that_demands_tls_lets_objects_through_and_other_denials_stay(aws: Aws) -> None:
+    aws.s3.create_bucket(Bucket="tls")
+    refuse_plain = {
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "s3:*",
+        "Resource": ["arn:aws:s3:::tls", "arn:aws:s3:::tls/*"],
+        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+    }
+    no_reading = {"Effect": "Deny", "Principal": "*", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::tls/secret"}
+    policy = {"Version": "2012-10-17", "Statement": [refuse_plain, no_reading]}
+    aws.s3.put_bucket_policy(Bucket="tls", Policy=json.dumps(policy))
+    for key in ("state", "secret"):
+        aws.s3.put_object(Bucket="tls", Key=key, Body=b"x")
+    assert aws.s3.get_object(Bucket="tls", Key="state")["Body"].read() == b"x"
+    with pytest.raises(ClientError, match="AccessDenied"):
+        aws.s3.get_object(Bucket="tls", Key="secret")
+    assert json.loads(aws.s3.get_bucket_policy(Bucket="tls")["Policy"]) == policy
+
+
+def test_versions_keep_their_keys(aws: Aws) -> None:
+    keys = ["100% sure.txt", "a+b/c d.txt", "a/é\u0001.txt", "plain.txt"]
+    aws.s3.create_bucket(Bucket="keys")
+    aws.s3.put_bucket_versioning(Bucket="keys", VersioningConfiguration={"Status": "Enabled"})
+    for key in keys:
+        aws.s3.put_object(Bucket="keys", Key=key, Body=b"x")
+    aws.s3.delete_object(Bucket="keys", Key=keys[0])
+    listed = aws.s3.list_object_versions(Bucket="keys")
+    assert [version["Key"] for version in listed["Versions"]] == keys
+    assert [marker["Key"] for marker in listed["DeleteMarkers"]] == keys[:1]
+    encoded = aws.s3.list_object_versions(Bucket="keys", EncodingType="url", Prefix="a+b/", Delimiter="/")
+    assert (encoded["EncodingType"], encoded["Prefix"]) == ("url", "a%2Bb/")
+    assert [version["Key"] for version in encoded["Versions"]] == ["a%2Bb/c%20d.txt"]
+
+
+def test_versions_can_be_deleted_one_by_one_when_versioning_is_suspended(aws: Aws) -> None:
+    """As Terraform empties a bucket that it destroys."""
+    aws.s3.create_bucket(Bucket="suspended")
+    aws.s3.put_bucket_versioning(Bucket="suspended", VersioningConfiguration={"Status": "Enabled"})
+    for content in (b"first", b"second"):
+        aws.s3.put_object(Bucket="suspended", Key="key", Body=content)
+    marker = aws.s3.delete_object(Bucket="suspended", Key="key")["VersionId"]
+    aws.s3.put_bucket_versioning(Bucket="suspended", VersioningConfiguration={"Status": "Suspended"})
+    second, first = aws.s3.list_object_versions(Bucket="suspended")["Versions"]
+    aws.s3.delete_object(Bucket="suspended", Key="key", VersionId=first["VersionId"])
+    (left,) = aws.s3.list_object_versions(Bucket="suspended")["Versions"]
+    assert left["VersionId"] == second["VersionId"]
+    aws.s3.delete_object(Bucket="suspended", Key="key", VersionId=marker)
+    assert aws.s3.get_object(Bucket="suspended", Key="key")["Body"].read() == b"second"
+    aws.s3.delete_objects(Bucket="suspended", Delete={"Objects": [{"Key": "key", "VersionId": second["VersionId"]}]})
+    aws.s3.delete_bucket(Bucket="suspended")

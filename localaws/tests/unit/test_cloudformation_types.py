@@ -1,0 +1,38 @@
+"""Resource types are those that CloudFormation publishes, by the schemas in cfn-lint."""
+
+import pytest
+from cfnlint.schema import PROVIDER_SCHEMA_MANAGER
+
+from localaws.services.cloudformation.resource_types import RESOURCE_TYPES
+from localaws.services.cloudformation.s3vectors_types import S3VECTORS_TYPES
+
+# The endpoint's ARN in the place of its name is not simulated.
+LEFT_OUT = {"AWS::SageMaker::InferenceComponent": {"EndpointArn"}}
+
+
+def published(type_name):
+    return PROVIDER_SCHEMA_MANAGER.get_resource_schema("us-east-1", type_name).schema
+
+
+def names(pointers):
+    """Properties at the top."""
+    found = (pointer.removeprefix("/properties/") for pointer in pointers)
+    return {name for name in found if "/" not in name}
+
+
+@pytest.mark.parametrize("type_name", RESOURCE_TYPES)
+def test_properties_are_those_of_the_schema(type_name):
+    kind, schema = RESOURCE_TYPES[type_name], published(type_name)
+    read_only = names(schema.get("readOnlyProperties", []))
+    assert kind.properties == schema["properties"].keys() - read_only - LEFT_OUT.get(type_name, set())
+    assert kind.create_only == names(schema.get("createOnlyProperties", []))
+    assert kind.taggable == ("Tags" in kind.properties)
+
+
+@pytest.mark.parametrize("type_name", S3VECTORS_TYPES)
+def test_what_s3_vectors_types_need_and_give_is_that_of_the_schema(type_name):
+    kind, schema = S3VECTORS_TYPES[type_name], published(type_name)
+    assert set(kind.required) == set(schema.get("required", []))
+    assert names(schema["primaryIdentifier"]) == {kind.arn}
+    assert kind.attribute_names == {kind.arn} | names(schema.get("readOnlyProperties", []))
+    assert kind.tag_with_stack == schema["tagging"]["cloudFormationSystemTags"]

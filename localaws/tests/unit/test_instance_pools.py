@@ -1,0 +1,114 @@
+"""Where copies of inference components find room, and how many instances that takes."""
+
+import pytest
+
+from localaws.services.sagemaker.inference_components.instance_pools import InstancePool, NotEnoughResources, PoolSpec
+from localaws.services.sagemaker.inference_components.instance_types import Resources, resources_of
+from localaws.services.sagemaker.metrics import VariantId
+
+ONE_CORE = Resources(1, 128, 0)
+
+
+def pool(low: int = 0, high: int = 3, *, managed: bool = True, instance_type: str = "ml.c6i.large") -> InstancePool:
+    return InstancePool(_spec(low, high, managed=managed, instance_type=instance_type))
+
+
+def _spec(low: int, high: int, *, managed: bool = True, instance_type: str = "ml.c6i.large") -> PoolSpec:
+    scaling = {"Status": "ENABLED" if managed else "DISABLED", "MinInstanceCount": low, "MaxInstanceCount": high}
+    variant = {"InstanceType": instance_type, "InitialInstanceCount": 1, "ManagedInstanceScaling": scaling}
+    return PoolSpec(VariantId("1", "r", "e", "v"), variant)
+
+
+@pytest.mark.parametrize(
+    ("instance_type", "cores", "accelerators"),
+    [
+        ("ml.c6i.large", 2, 0),
+        ("ml.m7i.48xlarge", 192, 0),
+        ("ml.c4.8xlarge", 36, 0),
+        ("ml.t2.medium", 2, 0),
+        ("ml.g4dn.xlarge", 4, 1),
+        ("ml.g5.12xlarge", 48, 4),
+        ("ml.p6e-gb200.36xlarge", 144, 4),
+        ("ml.inf2.xlarge", 4, 1),
+    ],
+)
+def test_what_an_instance_has(instance_type: str, cores: float, accelerators: float) -> None:
+    found = resources_of(instance_type)
+    assert (found.cpu_cores, found.accelerators) == (cores, accelerators)
+
+
+def test_memory_is_what_was_seen_on_aws() -> None:
+    assert resources_of("ml.g5.xlarge").holds(Resources(0, 1024, 1))
+    assert not resources_of("ml.g5.xlarge").holds(Resources(0, 4096, 1))
+
+
+def test_instances_come_and_go_with_the_copies() -> None:
+    found = pool()
+    counts = []
+    for copies in (1, 1, 1, 3):
+        found.place("a", ONE_CORE, copies)
+        counts.append(found.instance_count)
+    assert counts == [1, 1, 2, 3]
+    with pytest.raises(NotEnoughResources, match="There is not enough hardware resources"):
+        found.place("b", ONE_CORE, 1)
+    for copies in (2, 2, 2):
+        found.release("a", copies)
+        counts.append(found.instance_count)
+    assert counts[4:] == [2, 1, 0]
+
+
+def test_what_does_not_fit_as_a_whole_changes_nothing() -> None:
+    found = pool(high=1)
+    with pytest.raises(NotEnoughResources):
+        found.place("a", ONE_CORE, 3)
+    found.place("b", ONE_CORE, 2)
+    assert found.instance_count == 1
+
+
+def test_a_copy_that_no_instance_holds_gets_none() -> None:
+    found = pool(high=5)
+    with pytest.raises(NotEnoughResources):
+        found.place("a", Resources(3, 128, 0), 1)
+    assert found.instance_count == 1
+
+
+def test_instances_that_are_not_managed_stay() -> None:
+    found = pool(managed=False)
+    found.place("a", ONE_CORE, 2)
+    with pytest.raises(NotEnoughResources):
+        found.place("a", ONE_CORE, 1)
+    found.release("a")
+    assert found.instance_count == 1
+
+
+def test_components_share_an_instance_and_leave_it_alone() -> None:
+    found = pool()
+    found.place("a", ONE_CORE, 1)
+    found.place("b", ONE_CORE, 1)
+    assert found.instance_count == 1
+    found.release("a")
+    assert found.instance_count == 1
+    found.release("b")
+    assert found.instance_count == 0
+
+
+def test_other_resources_in_place_of_the_old() -> None:
+    found = pool(high=1)
+    found.place("a", ONE_CORE, 2)
+    with pytest.raises(NotEnoughResources):
+        found.replace("a", Resources(2, 128, 0), 2)
+    found.replace("a", Resources(2, 128, 0), 1)
+    found.replace("a", ONE_CORE, 2)
+    assert found.instance_count == 1
+
+
+def test_another_configuration_takes_the_copies_over() -> None:
+    found = pool()
+    found.place("a", ONE_CORE, 4)
+    with pytest.raises(NotEnoughResources):
+        found.configure(_spec(0, 1))
+    assert found.instance_count == 2
+    found.configure(_spec(0, 1, instance_type="ml.c6i.xlarge"))
+    assert found.instance_count == 1
+    found.configure(_spec(2, 3, instance_type="ml.c6i.xlarge"))
+    assert found.instance_count == 2

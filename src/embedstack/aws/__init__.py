@@ -1,0 +1,1 @@
+"""AWS clients, error translation and log redaction."""

@@ -1,0 +1,7 @@
+"""Caches of vectors: in memory, and in an encrypted file that several processes share."""
+
+from embedstack.cache.cached_embedder import Cache, CachedEmbedder
+from embedstack.cache.memory import MemoryCache
+from embedstack.cache.sqlite import SqliteCache
+
+__all__ = ["Cache", "CachedEmbedder", "MemoryCache", "SqliteCache"]

@@ -1,0 +1,1 @@
+"""Embedders for SageMaker endpoints: synchronous and asynchronous inference."""

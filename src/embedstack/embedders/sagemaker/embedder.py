@@ -1,0 +1,225 @@
+"""A SageMaker endpoint as an :class:`Embedder`."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from embedstack.aws.clients import AwsClient, translate_error
+from embedstack.calls.http_responses import parse_json, read_body
+from embedstack.calls.process_local import Lock
+from embedstack.embedders.base import Embedder
+from embedstack.embedders.batching import Limits
+from embedstack.embedders.integrity import check_vectors
+from embedstack.embedders.response_vectors import response_limit
+from embedstack.embedders.sagemaker.model_identity import served_models
+from embedstack.embedders.sagemaker.requests import ENVELOPE_BYTES, json_bytes, request_body, text_bytes
+from embedstack.embedders.sagemaker.response_format import ResponseFormat
+from embedstack.embedders.sagemaker.responses import JSON, NPY, ClientPooling, is_array, read_answer, read_spans
+from embedstack.errors import EmbedStackError
+from embedstack.models.model_info import ModelIdentity
+from embedstack.settings.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    import boto3
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from embedstack.embedders.core import Kind
+    from embedstack.embedders.spans import Span
+    from embedstack.embedders.usage import Price
+    from embedstack.models.model_info import ModelInfo
+
+__all__ = ["SageMakerEmbedder"]
+
+# Payload limit of a real-time response (https://docs.aws.amazon.com/sagemaker/latest/dg/realtime-endpoints.html).
+_RESPONSE_BYTES = 25 * 1024 * 1024
+
+
+class SageMakerEmbedder(Embedder):
+    """Embeds through ``InvokeEndpoint``.
+
+    Speaks what Text Embeddings Inference, the product's own model server and, with ``client_pooling``, the HuggingFace
+    toolkit understand. Whether the endpoint answers arrays, which are several times faster to read than JSON, is
+    found out with the second request.
+
+    A response that says which model computed it is compared with the expected model. Where none does, the first one is
+    followed by a look at the endpoint's description in SageMaker, if the credentials allow that.
+    """
+
+    def __init__(  # noqa: PLR0913 - by keyword, each its own concern
+        self,
+        model: "ModelInfo",
+        *,
+        endpoint: str | None = None,
+        settings: Settings | None = None,
+        limits: Limits | None = None,
+        truncate: bool = False,
+        client_pooling: ClientPooling | None = None,
+        target_variant: str | None = None,
+        inference_component: str | None = None,
+        prompts: Mapping[str, str] | None = None,
+        price: "Price | None" = None,
+        session: "boto3.Session | None" = None,
+    ) -> None:
+        """Prepare a client; nothing is called yet.
+
+        Args:
+            model: The model that the endpoint is expected to serve.
+            endpoint: Its name; the configured one otherwise.
+            settings: Configuration; read from the environment otherwise.
+            limits: What one request may carry.
+            truncate: Cut texts that are longer than the model reads instead of refusing them.
+            client_pooling: ``mean`` pools the token vectors of a HuggingFace container, which are refused otherwise.
+            target_variant: Production variant to call; by their weights otherwise.
+            inference_component: Inference component to call, on an endpoint that has them; the configured one
+                otherwise, on the configured endpoint.
+            prompts: Text put before an input, by kind or context, beside the model's own.
+            price: What the endpoint charges.
+            session: A boto3 session of the caller's.
+
+        Raises:
+            ConfigurationError: No endpoint or no region is set, or the region is not an allowed one.
+        """
+        settings = settings or load_settings()
+        limits = limits or Limits(max_items=settings.sagemaker_batch_size)
+        super().__init__(model, limits, prompts=prompts, price=price)
+        self.endpoint = endpoint or settings.required_endpoint()
+        self.truncate = truncate
+        self._client_pooling = client_pooling
+        inference_component = inference_component or settings.component_of(endpoint)
+        self._routing = {
+            name: value
+            for name, value in (("TargetVariant", target_variant), ("InferenceComponentName", inference_component))
+            if value is not None
+        }
+        self._client = AwsClient(
+            "sagemaker-runtime",
+            settings,
+            max_connections=limits.concurrency,
+            read_timeout=settings.embedding_timeout_seconds,
+            session=session,
+        )
+        self._source = f"Endpoint {self.endpoint}"
+        self._settings, self._session = settings, session
+        # A HuggingFace container fails when it is asked for an array.
+        self._format = ResponseFormat(arrays=client_pooling is None)
+        self._is_verified = False
+        self._verifying = Lock()
+
+    envelope_bytes = ENVELOPE_BYTES
+
+    def request_bytes(self, text: str) -> int:
+        """Bytes of the text and its comma as JSON."""
+        return text_bytes(text)
+
+    def hand_over_retries(self) -> None:
+        """Leave retries to a wrapper."""
+        self._client.hand_over_retries()
+
+    def vector_identity(self) -> Mapping[str, Any]:
+        """The model as this endpoint, variant or component serves it, and how its answer becomes a vector."""
+        return {
+            **super().vector_identity(),
+            "backend": "sagemaker",
+            "address": self._client.endpoint_url,
+            "endpoint": self.endpoint,
+            "routing": self._routing,
+            "truncate": self.truncate,
+            "client_pooling": self._client_pooling,
+        }
+
+    def embed_batch(self, texts: Sequence[str], kind: "Kind") -> "NDArray[np.float32]":
+        """One ``InvokeEndpoint``; see :meth:`Embedder.embed_batch`."""
+        body = json_bytes(self._request(texts, kind))
+        accept = self._format.choose()
+        try:
+            return self._embed(body, accept, len(texts))
+        except EmbedStackError as error:
+            if accept == JSON or not self._format.needs_json(error):
+                raise
+        # Where the request itself is at fault, this raises too.
+        vectors = self._embed(body, JSON, len(texts))
+        self._format.refuse_arrays()
+        return vectors
+
+    def embed_span_batch(
+        self, texts: Sequence[str], spans: "Sequence[Sequence[Span]]", kind: "Kind"
+    ) -> "list[NDArray[np.float32]]":
+        """One ``InvokeEndpoint`` with spans, for this project's model server; see :meth:`Embedder.embed_spans`."""
+        # Not cut: a span in what was cut off would have no vector.
+        body = {**self._request(texts, kind), "truncate": False, "spans": spans, "encoding_format": "base64"}
+        content = self._invoke(json_bytes(body), JSON, sum(map(len, spans)))
+        self.received()
+        vectors = read_spans(content, self.endpoint)
+        self._verify_description()
+        return vectors
+
+    def invoke(self, body: dict[str, Any]) -> Any:
+        """Send a request as it is and return the parsed answer.
+
+        Raises:
+            EmbedStackError: As :meth:`Embedder.embed`.
+        """
+        return parse_json(self._invoke(json_bytes(body), JSON, None), self._source)
+
+    def _request(self, texts: Sequence[str], kind: "Kind") -> dict[str, Any]:
+        body = request_body(self.info, texts, truncate=self.truncate, has_prompt=kind in self.prompts)
+        if self._client_pooling is not None and self.truncate:
+            # How transformers' pipeline is told; the servers that give pooled vectors read `truncate`.
+            body["parameters"] = {"truncation": True}
+        return body
+
+    def _embed(self, body: bytes, accept: str, count: int) -> "NDArray[np.float32]":
+        content = self._invoke(body, accept, count)
+        self.received()
+        vectors = read_answer(content, count, pooling=self._client_pooling, normalized=self.info.normalized)
+        if accept == NPY or not self._is_verified:
+            # Here already, since a container may answer arrays and get them wrong; and since vectors of another length
+            # need no look at the description.
+            check_vectors(vectors, self.info, count)
+        self._verify_description()
+        self._format.answered(accept, is_array=is_array(content))
+        return vectors
+
+    def _invoke(self, body: bytes, accept: str, count: int | None) -> bytes:
+        """Send a request and read its response, which holds so many vectors; None for another response."""
+
+        def call(client: Any) -> tuple[bytes, object]:
+            response = client.invoke_endpoint(
+                EndpointName=self.endpoint, ContentType=JSON, Accept=accept, Body=body, **self._routing
+            )
+            limit = _RESPONSE_BYTES if count is None else self._response_limit(count, len(body))
+            return read_body(response["Body"], limit, self._source), response.get("CustomAttributes")
+
+        try:
+            content, attributes = self._client.call(call)
+        except (BotoCoreError, ClientError) as error:
+            raise translate_error(error, endpoint=self.endpoint, region=self._client.region) from error
+        said = ModelIdentity.from_attributes(attributes)
+        if said is not None:
+            said.require(self.info, self._source)
+            self.served_model = said
+            self._is_verified = True
+        return content
+
+    def _response_limit(self, count: int, request_bytes: int) -> int:
+        limit = response_limit(count, self.info.dimensions, request_bytes)
+        return limit if self._client_pooling is None else max(limit, _RESPONSE_BYTES)
+
+    def _verify_description(self) -> None:
+        """Compare the endpoint's description with the expected model, once, where no response has named the model.
+
+        Raises:
+            ModelMismatch: It is another one.
+        """
+        if self._is_verified:
+            return
+        with self._verifying:
+            if self._needs_verification():
+                for model in served_models(self._settings, self.endpoint, self._routing, self._session):
+                    model.require(self.info, self._source)
+                self._is_verified = True
+
+    def _needs_verification(self) -> bool:
+        return not self._is_verified  # another thread may have been first

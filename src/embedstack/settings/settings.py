@@ -1,0 +1,319 @@
+"""Configuration: an explicit argument beats the environment, which beats ``.env``, which beats a YAML file.
+
+What none of them gives has its default.
+"""
+
+import re
+from collections.abc import Collection
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
+from urllib.parse import urlsplit
+
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from embedstack.errors import ConfigurationError
+from embedstack.settings.yaml_file import check_env_file, check_names, read_settings_file
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
+__all__ = ["LocalAwsSettings", "Settings", "change_settings", "load_local_aws_settings", "load_settings"]
+
+_ENV_FILE = Path(".env")
+#: A region's name, such as us-east-1 or us-gov-west-1.
+_REGION = r"^[a-z]{2,}(-[a-z]+)+-\d+$"
+_SECRETS = ("database_url", "embedstack_cache_key")
+#: How much of a value an error quotes.
+_QUOTED_CHARACTERS = 80
+
+_Any = TypeVar("_Any", bound="_Read")
+
+
+class _Read(BaseSettings):
+    """How settings are read, whichever they are."""
+
+    # An empty assignment such as the ones in .env.example means "not set". A byte order mark is not part of a name.
+    model_config = SettingsConfigDict(
+        env_file=_ENV_FILE,
+        env_file_encoding="utf-8-sig",
+        env_ignore_empty=True,
+        extra="ignore",
+        populate_by_name=True,
+        allow_inf_nan=False,
+    )
+
+    embedstack_config: Path | None = None
+    aws_region: str | None = Field(
+        default=None,
+        pattern=_REGION,
+        validation_alias=AliasChoices("aws_region", "default_aws_region", "aws_default_region"),
+    )
+    embedstack_models_dir: Path = Path("models")
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _strip(cls, value: Any, info: ValidationInfo) -> Any:
+        if not isinstance(value, str) or not value:
+            return value
+        if not value.strip():
+            raise ValueError("is blank")
+        # The space at the end of this one separates it from the chunk.
+        return value if info.field_name == "embedstack_document_context" else value.strip()
+
+
+class Settings(_Read):
+    """The settings that the client and the scripts read; ``.env.example`` explains each.
+
+    Attributes:
+        embedstack_config: YAML file with settings by these names; None for none.
+        aws_region: Region of the endpoint; None leaves it to the AWS configuration files.
+        aws_account_id: Account that the endpoint is expected in; None checks nothing.
+        aws_endpoint_url: Where AWS is; None is AWS itself.
+        aws_allowed_regions: Regions that texts may be sent to, separated by commas, ``eu-*`` for all of a geography;
+            empty allows every one.
+        embedding_backend: Where vectors come from: ``sagemaker``, ``bedrock``, ``ollama``, ``local``, ``fake`` or the
+            name of an entry point.
+        embedding_fallbacks: Backends of the same model that take over, separated by commas.
+        embedding_dimensions: A shorter length that the model was trained to be cut to; None for its own.
+        embedding_truncate: Cut texts that are longer than the model reads instead of refusing them.
+        embedding_concurrency: Requests in flight at once.
+        embedding_deadline_seconds: How long a call may take; None for ever.
+        embedding_timeout_seconds: How long to wait for a byte of one request's answer; None for the backend's default.
+        embedding_requests_per_second: Requests at most; None for any.
+        embedding_texts_per_second: Texts at most; None for any.
+        embedstack_cache_mb: Memory for vectors that are known already; 0 for no cache.
+        embedstack_cache_file: SQLite file behind it; None for none.
+        embedstack_cache_key: 32 bytes in base64 that the file is encrypted with.
+        embedstack_cache_kms_key: Id, ARN or alias of a KMS key that wraps the file's own key, in place of the former.
+        embedstack_cache_ttl_seconds: How long a vector is kept; None for ever.
+        st_model_name: The model's Hugging Face Hub id, for every backend but Bedrock.
+        st_model_revision: The revision of it on the Hub that is served; None where it is not pinned. A collection
+            records it, and takes no vectors of another.
+        bedrock_embedding_model_id: Bedrock's id of the embedding model.
+        bedrock_model_id: Bedrock's id of the model that generates text, or of an inference profile of it.
+        bedrock_api_format: How to speak to it: ``converse``, or ``claude``, ``llama3`` or ``llama2`` for a model that
+            Converse does not take.
+        bedrock_max_tokens: Tokens of an answer at most.
+        bedrock_temperature: Randomness of an answer, 0 to 1; None leaves it to the model.
+        bedrock_timeout: Seconds to wait for an answer.
+        sagemaker_endpoint: Name of the endpoint.
+        sagemaker_inference_component: The inference component to call, on an endpoint that has them; that is one
+            which scales to zero.
+        sagemaker_verify_model: Compare the endpoint's description in SageMaker with the configured model, once, where
+            its responses do not name the model.
+        sagemaker_batch_size: Texts per request at most. 32 is what Text Embeddings Inference accepts.
+        st_device: Torch device of a model in this process; ``cpu`` is this product's own computation.
+        st_batch_size: Texts per pass of a model in this process at most.
+        embedstack_models_dir: Folder with models as ``<org>/<name>/``.
+        ollama_host: Where Ollama is.
+        ollama_model: Ollama's name of the model.
+        vector_store: Where vectors go: ``postgres`` or ``s3vectors``.
+        database_url: A Postgres that runs; None starts one on this machine.
+        embedstack_postgres_dir: Folder of that one.
+        database_secret_arn: Secret of Secrets Manager that names a Postgres, in place of its address.
+        vector_bucket: S3 Vectors' bucket.
+        embedstack_collection: Name of the collection that documents go to.
+        embedstack_chunk_tokens: Tokens of a chunk at most; None for what the model reads.
+        embedstack_chunk_overlap: Tokens that a chunk repeats of the one before, at most.
+        embedstack_late_chunking: Compute each chunk's vector with the whole document in view.
+        embedstack_document_context: Template of what is put before each chunk; None for nothing.
+        embedstack_tokenizer: The served model's ``tokenizer.json``; None looks for it beside the model, or in the
+            function's package.
+    """
+
+    aws_account_id: str | None = Field(default=None, pattern=r"^\d{12}$")
+    aws_endpoint_url: str | None = None
+    aws_allowed_regions: str = ""
+    embedding_backend: str = "sagemaker"
+    embedding_fallbacks: str = ""
+    embedding_dimensions: int | None = Field(default=None, ge=1)
+    embedding_truncate: bool = False
+    embedding_concurrency: int = Field(default=16, ge=1)
+    embedding_deadline_seconds: float | None = Field(default=None, gt=0)
+    embedding_timeout_seconds: float | None = Field(default=None, gt=0)
+    embedding_requests_per_second: float | None = Field(default=None, gt=0)
+    embedding_texts_per_second: float | None = Field(default=None, gt=0)
+    embedstack_cache_mb: int = Field(default=256, ge=0)
+    embedstack_cache_file: Path | None = None
+    embedstack_cache_key: SecretStr | None = None
+    embedstack_cache_kms_key: str | None = None
+    embedstack_cache_ttl_seconds: float | None = Field(default=None, gt=0)
+    st_model_name: str = "sentence-transformers/all-MiniLM-L6-v2"
+    st_model_revision: str | None = None
+    bedrock_embedding_model_id: str = "amazon.titan-embed-text-v2:0"
+    bedrock_model_id: str | None = None
+    bedrock_api_format: Literal["converse", "claude", "llama3", "llama2"] = "converse"
+    bedrock_max_tokens: int = Field(default=2000, ge=1)
+    bedrock_temperature: float | None = Field(default=None, ge=0, le=1)
+    bedrock_timeout: float = Field(default=30, gt=0)
+    sagemaker_endpoint: str | None = Field(
+        default=None, validation_alias=AliasChoices("sagemaker_endpoint", "sagemaker_endpoint_name")
+    )
+    sagemaker_inference_component: str | None = None
+    sagemaker_verify_model: bool = True
+    sagemaker_batch_size: int = Field(default=32, ge=1)
+    st_device: str = "cpu"
+    st_batch_size: int = Field(default=64, ge=1)
+    ollama_host: str = "http://127.0.0.1:11434"
+    ollama_model: str = "all-minilm"
+    vector_store: Literal["postgres", "s3vectors"] = "postgres"
+    # A secret: it may hold a password.
+    database_url: SecretStr | None = None
+    embedstack_postgres_dir: Path = Path(".local/postgres")
+    database_secret_arn: str | None = None
+    vector_bucket: str | None = None
+    embedstack_collection: str = "documents"
+    embedstack_chunk_tokens: int | None = Field(default=None, ge=1)
+    embedstack_chunk_overlap: int = Field(default=0, ge=0)
+    embedstack_late_chunking: bool = False
+    embedstack_document_context: str | None = None
+    embedstack_tokenizer: Path | None = None
+
+    @field_validator("aws_endpoint_url", "ollama_host")
+    @classmethod
+    def _check_url(cls, value: str | None) -> str | None:
+        if value is not None and (urlsplit(value).scheme not in ("http", "https") or not urlsplit(value).hostname):
+            raise ValueError("Write an address such as http://127.0.0.1:4580")
+        return value
+
+    @property
+    def allowed_regions(self) -> tuple[str, ...]:
+        """``aws_allowed_regions``, split."""
+        return _split(self.aws_allowed_regions)
+
+    @property
+    def fallback_backends(self) -> tuple[str, ...]:
+        """``embedding_fallbacks``, split."""
+        return _split(self.embedding_fallbacks)
+
+    def without_secrets(self) -> Self:
+        """A copy without passwords and keys, for objects that may be pickled."""
+        secrets = {name: None for name in type(self).model_fields if isinstance(getattr(self, name), SecretStr)}
+        return self.model_copy(update=secrets)
+
+    def component_of(self, endpoint: str | None) -> str | None:
+        """The configured inference component, for calls to an endpoint; None where it belongs to another.
+
+        Args:
+            endpoint: The endpoint that is called; None for the configured one.
+        """
+        return self.sagemaker_inference_component if endpoint in (None, self.sagemaker_endpoint) else None
+
+    def required_endpoint(self) -> str:
+        """The endpoint's name.
+
+        Raises:
+            ConfigurationError: None is set.
+        """
+        if self.sagemaker_endpoint is None:
+            raise ConfigurationError(
+                "No endpoint is named: set SAGEMAKER_ENDPOINT in the environment or in .env "
+                "(`terraform output -raw dotenv` prints the line), or pass its name."
+            )
+        return self.sagemaker_endpoint
+
+
+def _split(value: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in value.split(",") if part.strip())
+
+
+class LocalAwsSettings(_Read):
+    """The settings that the local AWS reads when it starts; ``.env.example`` explains each.
+
+    Attributes:
+        embedstack_config: YAML file with settings by these names; None for none.
+        aws_region: The default region handed to clients; None for the local AWS's own default.
+        embedstack_models_dir: Folder with models as ``<org>/<name>/``.
+        localaws_port: TCP port on 127.0.0.1; 0 lets the system choose.
+        localaws_idle_seconds: A serverless container without a request for this long is stopped.
+        localaws_function_processes: Processes of Lambda functions at the same time.
+        localaws_clock_speed: Speed of metrics, alarms and schedules, as a multiple of real time.
+        localaws_check_answers: Whether every answer is held against the service's model.
+    """
+
+    # The default need not be there; a folder that is named must be.
+    embedstack_models_dir: Path = Field(default=Path("models"), validate_default=False)
+    localaws_port: int = Field(default=4580, ge=0, le=65535)
+    localaws_idle_seconds: float = Field(default=300, gt=0)
+    localaws_function_processes: int = Field(default=10, ge=1)
+    localaws_clock_speed: float = Field(default=1, gt=0)
+    localaws_check_answers: bool = False
+
+    @field_validator("embedstack_models_dir")
+    @classmethod
+    def _check_folder(cls, value: Path) -> Path:
+        if not value.is_dir():
+            raise ValueError("There is no such folder" if not value.exists() else "It is not a folder")
+        return value
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Read the settings; an override that is None counts as not given.
+
+    Raises:
+        ConfigurationError: There is no such setting, or a value is not of its type or out of its range; the message
+            names the variable.
+    """
+    check_names(overrides, Settings.model_fields, "An argument")
+    return _load(Settings, {name: value for name, value in overrides.items() if value is not None})
+
+
+def load_local_aws_settings() -> LocalAwsSettings:
+    """Read the settings of the local AWS, from the same places.
+
+    Raises:
+        ConfigurationError: As :func:`load_settings`.
+    """
+    return _load(LocalAwsSettings, {})
+
+
+def change_settings(settings: Settings, **overrides: Any) -> Settings:
+    """The same settings but for these, whatever the environment says.
+
+    Raises:
+        ConfigurationError: As :func:`load_settings`.
+    """
+    check_names(overrides, Settings.model_fields, "An argument")
+    return _validated(Settings, {**settings.model_dump(), **overrides})
+
+
+def _load(kind: type[_Any], given: dict[str, Any]) -> _Any:
+    settings = _validated(kind, given)
+    if settings.embedstack_config is None:
+        return settings
+    file = settings.embedstack_config
+    # One file holds the settings of both.
+    values = read_settings_file(file, {*Settings.model_fields, *LocalAwsSettings.model_fields})
+    missing = {
+        name: value
+        for name, value in values.items()
+        if name in kind.model_fields and name not in settings.model_fields_set
+    }
+    return _validated(kind, {**missing, **given}, file=file, of_file=missing)
+
+
+def _validated(
+    kind: type[_Any], values: dict[str, Any], *, file: Path | None = None, of_file: Collection[str] = ()
+) -> _Any:
+    check_env_file(_ENV_FILE)
+    try:
+        return kind(**values)
+    except ValidationError as error:
+        problems = "; ".join(_describe(problem, file, of_file) for problem in error.errors())
+        raise ConfigurationError(
+            f"A setting cannot be used. {problems}. Correct it, or leave it empty for the default; .env.example "
+            "explains each setting."
+        ) from None
+
+
+def _describe(problem: "ErrorDetails", file: Path | None, of_file: Collection[str]) -> str:
+    name = ".".join(str(part) for part in problem["loc"])
+    where = f" (in {file})" if name in of_file else ""
+    message = problem["msg"].removeprefix("Value error, ")
+    if name in _SECRETS:
+        return f"{name.upper()}{where}: {message}"
+    # An address may hold a password.
+    value = re.sub(r"//[^/@]*@", "//…@", str(problem["input"]))
+    shown = value if len(value) <= _QUOTED_CHARACTERS else f"{value[:_QUOTED_CHARACTERS]}…"
+    return f"{name.upper()}{where}: {message}; it is {shown!r}"

@@ -1,0 +1,1 @@
+"""The `embedstack` command. Each module holds one subcommand."""

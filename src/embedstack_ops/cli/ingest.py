@@ -1,0 +1,232 @@
+"""Put documents into the vector store from here: a folder, single files, or what lies under a prefix in S3."""
+
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path, PurePosixPath
+from typing import IO, TYPE_CHECKING, Any, BinaryIO, cast
+
+import click
+from botocore.exceptions import BotoCoreError, ClientError
+from rich.console import Console
+from rich.markup import escape
+
+from embedstack.aws.clients import create_client
+from embedstack.documents.limits import ReadLimits, shown
+from embedstack.documents.load import load_ingestion
+from embedstack.documents.queue import send_documents
+from embedstack.errors import DocumentRefused, EmbedStackError, InputError, RecordRefused
+from embedstack.settings.settings import load_settings
+from embedstack_ops.cli.command_line import applied_pipeline, exit_on_error, progress_bar
+from embedstack_ops.cli.target import targeted, uses_aws
+
+if TYPE_CHECKING:
+    from embedstack.documents.ingestion import Ingested, Ingestion
+    from embedstack.settings.settings import Settings
+
+_S3 = "s3://"
+_IN_MEMORY_BYTES = 8 * 1024 * 1024
+
+_EXAMPLES = """\b
+Examples:
+  embedstack ingest handbook/
+  embedstack ingest report.pdf notes.md --collection notes
+  embedstack ingest s3://alex-documents/2025/ --workers 8
+  embedstack ingest s3://alex-pipeline-documents/ --queue applied
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a document is.
+
+    Attributes:
+        source: Its name in the store: the path within the folder, or the key.
+        size: Its bytes.
+        file: The file, where it is one.
+        bucket: The bucket, where it is in one.
+        is_named: Whether it was named explicitly, and not found in a folder or under a prefix.
+    """
+
+    source: str
+    size: int
+    file: Path | None = None
+    bucket: str | None = None
+    is_named: bool = field(default=False, compare=False)
+
+    def __str__(self) -> str:
+        return str(self.file) if self.file else f"{_S3}{self.bucket}/{self.source}"
+
+
+@dataclass(slots=True)
+class Total:
+    """What came of all documents."""
+
+    documents: int = 0
+    chunks: int = 0
+    embedded: int = 0
+    refused: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+
+    def add(self, ingested: "Ingested") -> None:
+        """Count a document that is in the store."""
+        self.documents += 1
+        self.chunks += ingested.chunks
+        self.embedded += ingested.embedded
+
+
+@click.command(epilog=_EXAMPLES)
+@click.argument("sources", nargs=-1, required=True)
+@click.option("--collection", help="EMBEDSTACK_COLLECTION otherwise.")
+@click.option("--workers", default=4, show_default=True, type=click.IntRange(1, 64), help="Documents at once.")
+@click.option("--queue", help="Have a pipeline ingest the objects: its queue's URL, or 'applied' for Terraform's.")
+@click.option("--strict", is_flag=True, help="Fail for files of a kind that is not read, instead of skipping them.")
+@click.option("--region", help="AWS region; that of the environment otherwise.")
+@exit_on_error
+@targeted(uses_aws)
+def main(
+    sources: tuple[str, ...],
+    collection: str | None,
+    workers: int,
+    queue: str | None,
+    strict: bool,
+    region: str | None,
+) -> None:
+    """Read, cut and embed the documents in SOURCES: folders, files, or s3://bucket/prefix.
+
+    Stopped in the middle, the same command goes on: what is stored is not embedded again. A document that cannot be
+    read is named with the reason, and does not stop the others. In a folder or under a prefix, files of a kind that is
+    not read, such as pictures, are counted and skipped.
+
+    Exits with 1 when some documents could not be read or stored.
+    """
+    settings = load_settings(aws_region=region, embedstack_collection=collection)
+    found = [place for source in sources for place in _places(source, settings)]
+    # If it is given twice, the explicit name counts.
+    places = list(dict.fromkeys(sorted(found, key=lambda place: not place.is_named) if len(sources) > 1 else found))
+    console = Console(highlight=False)
+    if queue:
+        _leave_to_pipeline(console, settings, places, queue)
+        return
+    _require_different(places)
+    # A new collection's indexes are built once, at the end; one that is there keeps them up with every write.
+    with load_ingestion(settings, optimize=False) as ingestion:
+        total = _ingest_all(console, ingestion, settings, places, workers, strict=strict)
+        ingestion.collection.optimize()
+    for problem in (*total.refused, *total.failed):
+        console.print(f"  [red]✗[/] {escape(problem)}", soft_wrap=True)
+    if total.skipped:
+        kinds = ", ".join(f"{count} {kind}" for kind, count in Counter(total.skipped).most_common())
+        console.print(f"  [yellow]-[/] skipped, of a kind that is not read: {escape(kinds)}", soft_wrap=True)
+    console.print(
+        f"{total.documents} of {len(places)} documents are in {escape(settings.embedstack_collection)}: {total.chunks} "
+        f"chunks, {total.embedded} of them embedded now"
+    )
+    sys.exit(1 if total.refused or total.failed else 0)
+
+
+def _leave_to_pipeline(console: Console, settings: "Settings", places: list[Place], queue: str) -> None:
+    files = [place for place in places if place.bucket is None]
+    if files:
+        raise InputError(f"{files[0]} is not in S3, where a pipeline reads: copy it to the pipeline's bucket.")
+    url = applied_pipeline()["queue_url"] if queue == "applied" else queue
+    objects = [(str(place.bucket), place.source) for place in places]
+    with progress_bar(console) as progress:
+        task = progress.add_task("documents", total=len(objects))
+        send_documents(settings, url, objects, on_progress=lambda count: progress.advance(task, count))
+    console.print(f"{len(objects)} documents are on the pipeline's queue")
+
+
+def _require_different(places: list[Place]) -> None:
+    """See that no document would take another one's place."""
+    known: dict[str, Place] = {}
+    for place in places:
+        other = known.setdefault(place.source, place)
+        if other != place:
+            raise InputError(
+                f"{other} and {place} would both be {place.source} in the collection, and one take the other's place: "
+                "name the folder that both are in, or ingest them into different collections."
+            )
+
+
+def _ingest_all(
+    console: Console, ingestion: "Ingestion", settings: "Settings", places: list[Place], workers: int, *, strict: bool
+) -> Total:
+    total = Total()
+    waiting = iter(places)
+    client = create_client("s3", settings) if any(place.bucket for place in places) else None
+    with progress_bar(console) as progress, ThreadPoolExecutor(workers) as pool:
+        task = progress.add_task("documents", total=len(places))
+
+        def submit(count: int) -> set[Future[None]]:
+            return {
+                pool.submit(_ingest, ingestion, client, place, total, strict=strict) for place in islice(waiting, count)
+            }
+
+        running = submit(2 * workers)
+        while running:
+            done, running = wait(running, return_when=FIRST_COMPLETED)
+            for future in done:
+                future.result()
+            progress.advance(task, len(done))
+            running |= submit(len(done))
+    return total
+
+
+def _ingest(ingestion: "Ingestion", client: Any, place: Place, total: Total, *, strict: bool) -> None:
+    try:
+        with _opened(client, place) as content:
+            total.add(ingestion.ingest(place.source, content))
+    except (InputError, RecordRefused) as error:
+        is_unsupported = isinstance(error, DocumentRefused) and error.reason == "unsupported"
+        if is_unsupported and not (strict or place.is_named):
+            total.skipped.append(PurePosixPath(place.source).suffix.lower() or "without a suffix")
+        else:
+            total.refused.append(str(error))
+    except (EmbedStackError, OSError, ClientError, BotoCoreError) as error:
+        total.failed.append(f"{shown(place.source)}: {error}")
+
+
+@contextmanager
+def _opened(client: Any, place: Place) -> Iterator[BinaryIO]:
+    most = ReadLimits().max_bytes
+    if place.size > most:
+        raise DocumentRefused(
+            f"{shown(place.source)} has {place.size:,} bytes, and up to {most:,} are read: split it.",
+            reason="too_large",
+        )
+    if place.file is not None:
+        with place.file.open("rb") as file:
+            yield file
+        return
+    with tempfile.SpooledTemporaryFile(_IN_MEMORY_BYTES) as copy:
+        client.download_fileobj(place.bucket, place.source, copy)
+        copy.seek(0)
+        yield cast("BinaryIO", cast("IO[bytes]", copy))
+
+
+def _places(source: str, settings: "Settings") -> Iterator[Place]:
+    if source.startswith(_S3):
+        bucket, _, prefix = source.removeprefix(_S3).partition("/")
+        pages = create_client("s3", settings).get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+        for page in pages:
+            for found in page.get("Contents", []):
+                if not found["Key"].endswith("/"):  # a folder, as consoles make them
+                    yield Place(found["Key"], found["Size"], bucket=bucket, is_named=found["Key"] == prefix)
+        return
+    path = Path(source)
+    if path.is_dir():
+        for file in sorted(path.rglob("*")):
+            name = file.relative_to(path)
+            if file.is_file() and not any(part.startswith(".") for part in name.parts):
+                yield Place(name.as_posix(), file.stat().st_size, file=file)
+    elif path.is_file():
+        yield Place(path.name, path.stat().st_size, file=path, is_named=True)
+    else:
+        raise InputError(f"There is no {source}: name a folder, a file, or s3://bucket/prefix.")

@@ -1,0 +1,113 @@
+"""Build the Lambda functions' packages."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import get_args
+
+import click
+
+from embedstack.errors import ConfigurationError
+from embedstack.models.local_files import find_model_folder
+from embedstack.settings.settings import Settings, load_settings
+from embedstack_ops.cli.command_line import ROOT, STATE, exit_on_error
+from embedstack_ops.lambda_packages.build import FUNCTIONS, FunctionPackage, build_function
+from embedstack_ops.lambda_packages.wheels import Architecture, Target
+
+__all__ = ["build"]
+
+_EXAMPLES = """\b
+Examples:
+  embedstack package-functions
+  embedstack package-functions ingest --architecture arm64 --python 3.13
+  embedstack package-functions --model BAAI/bge-m3 --tokenizer ./bge-m3/tokenizer.json
+  embedstack package-functions --architecture arm64 --python 3.13 --database-ca global-bundle.pem
+"""
+_HERE = Target.of_this_machine()
+
+
+@click.command(epilog=_EXAMPLES)
+@click.argument("functions", nargs=-1, type=click.Choice(sorted(FUNCTIONS)))
+@click.option(
+    "--architecture", type=click.Choice(get_args(Architecture)), default=_HERE.architecture, show_default=True
+)
+@click.option("--python", default=_HERE.python, show_default=True, help="Version of Lambda's Python runtime.")
+@click.option("--model", help="Hub id of the endpoint's model, whose tokens are counted.  [default: ST_MODEL_NAME]")
+@click.option(
+    "--tokenizer", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Its tokenizer.json, if at hand."
+)
+@click.option(
+    "--database-ca",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Certificates that Aurora's is checked against: "
+    "https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem, or a region's.",
+)
+@click.option("--folder", type=click.Path(file_okay=False, path_type=Path), default=STATE / "lambda", show_default=True)
+@exit_on_error
+def main(
+    functions: tuple[str, ...],
+    architecture: Architecture,
+    python: str,
+    model: str | None,
+    tokenizer: Path | None,
+    database_ca: Path | None,
+    folder: Path,
+) -> None:
+    """Write the packages of FUNCTIONS, of all if none is named, as FOLDER/<architecture>-<python>/<name>.zip."""
+    target = Target(architecture, python)
+    for package in build(
+        functions or sorted(FUNCTIONS), target, folder, model=model, tokenizer=tokenizer, database_ca=database_ca
+    ):
+        parts = ", ".join(f"{part.name} {part.packed_bytes / 1e6:.1f}" for part in package.largest)
+        click.echo(
+            f"{package.path}: Python {python} on {architecture}, {package.packed_bytes / 1e6:.1f} MB, unzipped "
+            f"{package.unpacked_bytes / 1e6:.0f} MB\n  largest, in MB: {parts}\n  sha256 {package.sha256}"
+        )
+    if not target.runs_on_lambda:
+        click.secho(
+            f"These are for this machine: Lambda's Python {python} has an older C library than their wheels need. "
+            "Build with --python 3.13 for AWS.",
+            fg="yellow",
+            err=True,
+        )
+
+
+def build(
+    functions: Iterable[str],
+    target: Target,
+    folder: Path = STATE / "lambda",
+    *,
+    model: str | None = None,
+    tokenizer: Path | None = None,
+    database_ca: Path | None = None,
+    wheels: Path = STATE / "wheels",
+) -> Iterator[FunctionPackage]:
+    """Write the packages of functions into a folder, one by one.
+
+    Args:
+        functions: Their names.
+        target: Where they are to run.
+        folder: Where the packages go, below it into one by what they are for: ``arm64-3.13``.
+        model: Hub id of the endpoint's model; ``ST_MODEL_NAME`` otherwise.
+        tokenizer: Its ``tokenizer.json``; looked for otherwise.
+        database_ca: Certificates that the database's is checked against.
+        wheels: Where what they need is kept for the next time.
+    """
+    folder /= target.name
+    folder.mkdir(parents=True, exist_ok=True)
+    settings = load_settings(st_model_name=model)
+    for name in functions:
+        brings = (tokenizer or _find_tokenizer(settings)) if name == "ingest" else None
+        yield build_function(
+            name, ROOT, folder / f"{name}.zip",
+            target=target, model=settings.st_model_name, tokenizer=brings, database_ca=database_ca, wheels=wheels,
+        )  # fmt: skip
+
+
+def _find_tokenizer(settings: Settings) -> Path:
+    folder = find_model_folder(settings.st_model_name, settings.embedstack_models_dir)
+    if folder is None or not (folder / "tokenizer.json").is_file():
+        raise ConfigurationError(
+            f"No tokenizer.json of {settings.st_model_name} is on this machine: name it with --tokenizer, or put the "
+            f"model into {settings.embedstack_models_dir}/."
+        )
+    return folder / "tokenizer.json"

@@ -1,0 +1,1 @@
+"""The Lambda functions' packages: their wheels, and the zip."""

@@ -1,0 +1,1 @@
+"""Terraform, driven from Python."""

@@ -1,0 +1,46 @@
+"""The model's OpenVINO graph, built straight from its weights: no torch, no transformers."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import openvino as ov
+from openvino import opset13 as ops
+
+from embedstack_server.compute.graph.encoder import encode
+from embedstack_server.compute.graph.layers import INT8_GROUP_SIZE, Layers
+from embedstack_server.compute.graph.pooling import dense, pool
+from embedstack_server.model.weights import Weights
+
+if TYPE_CHECKING:
+    from embedstack_server.model.model_folder import ModelFolder
+
+__all__ = ["INT8_GROUP_SIZE", "build_graph"]
+
+
+def build_graph(folder: "ModelFolder", *, int8: bool = False) -> ov.Model:
+    """Build the graph from ``input_ids`` and ``attention_mask``, both int32 (texts, tokens), padded on the right.
+
+    Args:
+        folder: The model.
+        int8: Store the encoder's linear layers, but for the attention's values, as int8. Compiled with
+            ``DYNAMIC_QUANTIZATION_GROUP_SIZE`` of :data:`INT8_GROUP_SIZE`, they also multiply in int8.
+
+    Returns:
+        A model with two outputs: ``pooled``, vectors (texts, dimensions), not normalised, and ``hidden``, the last
+        hidden state (texts, tokens, hidden size). It refers to the weights' file, which must not change while the
+        model is in use.
+
+    Raises:
+        ConfigurationError: The weights are unreadable, or a tensor is missing or has a wrong shape.
+    """
+    ids = ops.parameter([-1, -1], np.int32, "input_ids")
+    mask = ops.parameter([-1, -1], np.int32, "attention_mask")
+    float_mask = ops.convert(mask, "f32")
+    hidden = encode(Layers(Weights.open(folder.weights), int8=int8), folder.config, ids, float_mask)
+    pooled = pool(hidden, float_mask, folder.pooling)
+    for module in folder.modules.dense:
+        pooled = dense(pooled, module)
+    results = [ops.result(pooled, "pooled"), ops.result(hidden, "hidden")]
+    for node, name in ((ids, "input_ids"), (mask, "attention_mask"), (results[0], "pooled"), (results[1], "hidden")):
+        node.output(0).set_names({name})
+    return ov.Model(results, [ids, mask], "sentence_encoder")

@@ -1,0 +1,56 @@
+"""From token vectors to a text's vector, as sentence-transformers' Pooling and Dense modules compute it."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import openvino as ov
+from openvino import opset13 as ops
+
+from embedstack_server.compute.graph.layers import Layers, integers, scalar
+from embedstack_server.model.weights import Weights
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from embedstack.models.model_info import Pooling
+    from embedstack_server.model.sentence_modules import DenseModule
+
+__all__ = ["dense", "pool"]
+
+# Added to a padded token's numbers before a maximum: far below any real one.
+_NEVER_THE_LARGEST = -1e9
+# sentence-transformers' clamp against an empty mask, so that the mean is the same to the last bit.
+_SMALLEST_TOKEN_COUNT = 1e-9
+_ACTIVATIONS: "dict[str, Callable[[ov.Node], ov.Node]]" = {
+    "GELU": lambda x: ops.gelu(x, "erf"),
+    "Identity": lambda x: x,
+    "ReLU": ops.relu,
+    "Sigmoid": ops.sigmoid,
+    "Tanh": ops.tanh,
+}
+
+
+def pool(hidden: ov.Node, float_mask: ov.Node, pooling: "Pooling") -> ov.Node:
+    """(texts, tokens, hidden size) to (texts, hidden size)."""
+    mask = ops.unsqueeze(float_mask, integers(-1))
+    match pooling:
+        case "cls":
+            return ops.gather(hidden, ops.constant(np.int64(0)), ops.constant(np.int64(1)))
+        case "max":
+            padding = ops.multiply(ops.subtract(scalar(1), mask), scalar(_NEVER_THE_LARGEST))
+            return ops.reduce_max(ops.add(hidden, padding), integers(1), False)
+        case "mean" | "mean_sqrt_len":
+            total = ops.reduce_sum(ops.multiply(hidden, mask), integers(1), False)
+            count = ops.maximum(ops.reduce_sum(mask, integers(1), False), scalar(_SMALLEST_TOKEN_COUNT))
+            return ops.divide(total, count if pooling == "mean" else ops.sqrt(count))
+
+
+def dense(x: ov.Node, module: "DenseModule") -> ov.Node:
+    """(texts, in) to (texts, out).
+
+    Raises:
+        ConfigurationError: The module's weights are unreadable, or a tensor is missing or has a wrong shape.
+    """
+    layers = Layers(Weights.open(module.weights))
+    projected = layers.linear(x, "linear", module.in_features, module.out_features, bias=module.bias)
+    return _ACTIVATIONS[module.activation](projected)

@@ -1,0 +1,369 @@
+"""How a model server speaks, apart from HTTP.
+
+:class:`WireProtocol` is what a server needs of a protocol; :class:`EmbedProtocol` is the product's own: a superset of
+Text Embeddings Inference's ``/embed``, so that a client of either is a client of both.
+"""
+
+import asyncio
+import base64
+import functools
+import io
+import reprlib
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import orjson
+
+from embedstack.errors import InputError
+from embedstack_server.compute.late_chunking import SpanPooling
+from embedstack_server.http.requests import EmbedRequest, RequestError, RerankRequest, parse_request
+from embedstack_server.model.token_heads import colbert_score
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from embedstack.models.model_info import ModelIdentity
+    from embedstack_server.compute.encoder import Encoded, Encoder, OfHidden, Vectors
+    from embedstack_server.model.token_heads import TokenHeads
+    from embedstack_server.model.tokenizer import TokenizedText
+
+__all__ = ["MAX_REQUEST_TOKENS", "RESPONSE_LIMIT_BYTES", "Answer", "EmbedProtocol", "Invocation", "WireProtocol"]
+
+JSON = "application/json"
+NPY = "application/x-npy"
+
+# SageMaker's own limit on a real-time request; nothing larger can arrive through InvokeEndpoint.
+_PAYLOAD_LIMIT_BYTES = 25 * 1024 * 1024
+#: SageMaker's limit on the response of a real-time endpoint; it delivers no larger one.
+RESPONSE_LIMIT_BYTES = 25 * 1024 * 1024
+#: Tokens of all texts of one request: 2,048 texts of 512, or 128 of 8,192.
+MAX_REQUEST_TOKENS = 1_048_576
+# Responses over so many bytes are made a few at a time: their vectors and their JSON take memory, and writing JSON
+# holds the interpreter lock.
+_LARGE_RESPONSE_BYTES = 1024 * 1024
+_LARGE_RESPONSES = 2
+# Bytes that a float32 number takes in a response. In JSON it is 11 to 13 for most; the least is for a first check,
+# before the model runs, that must not refuse what would fit.
+_JSON_NUMBER_BYTES = 8
+_BASE64_NUMBER_BYTES = 5
+_NPY_NUMBER_BYTES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An HTTP answer's body with its media type.
+
+    Attributes:
+        body: The body.
+        media_type: Its media type.
+        status: The HTTP status.
+        custom_attributes: Value of ``X-Amzn-SageMaker-Custom-Attributes``, which SageMaker passes on; None for none.
+    """
+
+    body: bytes
+    media_type: str = JSON
+    status: int = 200
+    custom_attributes: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Invocation:
+    """A request to ``/invocations`` before it is understood.
+
+    Attributes:
+        body: The body.
+        accept: The ``Accept`` header; None where there is none.
+        content_type: The ``Content-Type`` header; None where there is none.
+    """
+
+    body: bytes
+    accept: str | None = None
+    content_type: str | None = None
+
+
+class WireProtocol(Protocol):
+    """How a model server speaks."""
+
+    @property
+    def payload_limit(self) -> int:
+        """Bytes of the largest request."""
+
+    async def answer(self, encoder: "Encoder", invocation: Invocation) -> Answer:
+        """Answer one request.
+
+        Raises:
+            RequestError: The request is refused.
+            EmbedStackError: The encoder refused it or failed.
+        """
+
+    def render_error(self, error: RequestError) -> Answer:
+        """The answer to a refused request."""
+
+
+class EmbedProtocol:
+    """The product's own protocol."""
+
+    payload_limit = _PAYLOAD_LIMIT_BYTES
+
+    def __init__(self, identity: "ModelIdentity | None" = None) -> None:
+        """Make the protocol.
+
+        Args:
+            identity: The model to name in each response, for clients to compare with the one that they expect.
+        """
+        self._attributes = identity.attributes() if identity else None
+        self._large = asyncio.Semaphore(_LARGE_RESPONSES)
+
+    async def answer(self, encoder: "Encoder", invocation: Invocation) -> Answer:
+        """Embed the request's inputs, or order its texts; see :class:`WireProtocol`."""
+        return replace(await self._answer(encoder, invocation), custom_attributes=self._attributes)
+
+    async def _answer(self, encoder: "Encoder", invocation: Invocation) -> Answer:
+        match parse_request(invocation.body):
+            case RerankRequest() as request:
+                _choose_media_type(invocation.accept, (JSON,))
+                return await _rerank(encoder, request)
+            case EmbedRequest() as request:
+                plain = request.outputs is None and request.spans is None
+                media_type = _choose_media_type(invocation.accept, (JSON, NPY) if plain else (JSON,))
+                _check(encoder, request)
+                numbers = _count_numbers(encoder, request)
+                number_bytes = _NPY_NUMBER_BYTES if media_type == NPY else _number_bytes(request)
+                _check_response_size(numbers * number_bytes)
+                size = (numbers + _most_token_numbers(encoder, request)) * number_bytes
+                respond = functools.partial(_embed, media_type=media_type) if plain else _embed_outputs
+                if size <= _LARGE_RESPONSE_BYTES:
+                    return await respond(encoder, request)
+                async with self._large:
+                    return await respond(encoder, request)
+
+    def render_error(self, error: RequestError) -> Answer:
+        """``{"error", "error_type", "index"?}``."""
+        document: dict[str, Any] = {"error": error.message, "error_type": error.error_type}
+        if error.index is not None:
+            document["index"] = error.index
+        return Answer(orjson.dumps(document), status=error.status)
+
+
+def _choose_media_type(accept: str | None, offered: tuple[str, ...]) -> str:
+    """The offered media type that the client likes best, by RFC 9110's ``Accept``; the first of equals.
+
+    Raises:
+        RequestError: The client accepts none of them.
+    """
+    if accept is None or not accept.strip():
+        return offered[0]
+    qualities = dict(map(_media_range, accept.split(",")))
+
+    def quality(media_type: str) -> float:
+        ranges = (media_type, f"{media_type.partition('/')[0]}/*", "*/*")
+        return next((qualities[name] for name in ranges if name in qualities), 0)
+
+    best = max(offered, key=quality)
+    if quality(best) > 0:
+        return best
+    raise RequestError(
+        406, "not_acceptable", f"The response is {' or '.join(offered)}; `Accept` is {reprlib.repr(accept)}."
+    )
+
+
+def _media_range(item: str) -> tuple[str, float]:
+    """A media range of ``Accept`` and its quality."""
+    name, *parameters = (part.strip().lower() for part in item.split(";"))
+    quality = next((value for value in parameters if value.startswith("q=")), "q=1")
+    try:
+        return name, float(quality[2:])
+    except ValueError:
+        return name, 0.0
+
+
+def _check(encoder: "Encoder", request: EmbedRequest) -> None:
+    """Refuse what the model does not do, before it does anything."""
+    _check_model(encoder, request.model)
+    encoder.check_dimensions(request.dimensions)
+    if request.pooling is not None and request.pooling != encoder.folder.pooling:
+        raise RequestError(
+            422,
+            "unsupported_pooling",
+            f"The model was trained with {encoder.folder.pooling} pooling, not {_shortened(request.pooling)}: leave "
+            "out `pooling`.",
+        )
+    known = ["dense", *(["sparse", "colbert"] if encoder.folder.heads else [])]
+    if unknown := sorted(set(request.outputs or ()) - set(known)):
+        raise RequestError(
+            422,
+            "unsupported_output",
+            f"The model has no output {', '.join(map(_shortened, unknown[:3]))}; it has: {', '.join(known)}.",
+        )
+
+
+def _count_numbers(encoder: "Encoder", request: EmbedRequest) -> int:
+    """Numbers in the vectors of texts and spans that the response will have."""
+    spans = sum(map(len, request.spans or ())) * encoder.folder.dimensions
+    if "dense" in (request.outputs or ()) or (request.outputs is None and request.spans is None):
+        return len(request.inputs) * (request.dimensions or encoder.folder.dimensions) + spans
+    return spans
+
+
+def _most_token_numbers(encoder: "Encoder", request: EmbedRequest) -> int:
+    """Numbers that the response will have for tokens, at the most; few tokens have less than one character."""
+    heads = encoder.folder.heads
+    if heads is None:
+        return 0
+    tokens = min(len(request.inputs) * encoder.folder.max_tokens, sum(map(len, request.inputs)))
+    outputs = request.outputs or ()
+    return tokens * (heads.dimensions * ("colbert" in outputs) + ("sparse" in outputs))
+
+
+def _check_model(encoder: "Encoder", model: str | None) -> None:
+    served = encoder.folder.model_id
+    if model is not None and model not in (served, served.rpartition("/")[2]):
+        raise RequestError(
+            422, "unknown_model", f"The server has the model {served}, not {_shortened(model)}: leave out `model`."
+        )
+
+
+def _shortened(name: str) -> str:
+    """A client's name for a message: no longer than a name is."""
+    return name if len(name) <= 100 else reprlib.repr(name)
+
+
+def _number_bytes(request: EmbedRequest) -> int:
+    return _BASE64_NUMBER_BYTES if request.base64 else _JSON_NUMBER_BYTES
+
+
+def _check_response_size(size: int) -> None:
+    """Refuse a response that SageMaker would not deliver.
+
+    Args:
+        size: Its bytes, or what they are at the least.
+
+    Raises:
+        RequestError: It is too large.
+    """
+    if size > RESPONSE_LIMIT_BYTES:
+        raise RequestError(
+            413,
+            "response_too_large",
+            f"The response would be over the limit of {RESPONSE_LIMIT_BYTES} bytes. Send fewer texts or spans in one "
+            "request, or ask for a shorter format (base64, or application/x-npy for plain vectors).",
+        )
+
+
+async def _embed(encoder: "Encoder", request: EmbedRequest, media_type: str) -> Answer:
+    """Plain rows."""
+    tokenized = await _tokenize(encoder, request)
+    encoded = await encoder.acompute([text.ids for text in tokenized])
+    vectors = encoded.vectors(request.dimensions, normalize=request.normalize)
+    if media_type == NPY:
+        buffer = io.BytesIO()
+        np.save(buffer, np.ascontiguousarray(vectors), allow_pickle=False)
+        return Answer(buffer.getvalue(), NPY)
+    return _json(_listed(vectors, as_base64=request.base64))
+
+
+async def _embed_outputs(encoder: "Encoder", request: EmbedRequest) -> Answer:
+    """The response by kind of output, with the tokens that it took."""
+    tokenized = await _tokenize(encoder, request, offsets=request.spans is not None)
+    ids = [text.ids for text in tokenized]
+    heads = encoder.folder.heads
+    # What each text's hidden state becomes, by output.
+    functions: dict[str, OfHidden] = {}
+    size = 0
+    for output in request.outputs or ():
+        if heads is not None and output == "colbert":
+            functions[output] = lambda _, hidden: heads.colbert(hidden)
+            size += sum(len(tokens) - 1 for tokens in ids) * heads.dimensions * _number_bytes(request)
+        elif heads is not None and output == "sparse":
+            functions[output] = lambda index, hidden: heads.sparse(hidden, ids[index])
+    _check_response_size(size)
+    if request.spans is not None:
+        prompt = encoder.prompt(request.prompt_name, request.prompt)
+        functions["spans"] = SpanPooling(tokenized, request.spans, prompt, normalize=request.normalize)
+
+    def derive(index: int, hidden: "Vectors") -> dict[str, Any]:
+        return {output: function(index, hidden) for output, function in functions.items()}
+
+    encoded = await encoder.acompute(ids, derive if functions else None)
+    return _json(_document(request, encoded, functions))
+
+
+async def _tokenize(encoder: "Encoder", request: EmbedRequest, *, offsets: bool = False) -> "list[TokenizedText]":
+    return await encoder.atokenize(
+        request.inputs,
+        truncate=request.truncate,
+        direction=request.direction,
+        prompt_name=request.prompt_name,
+        prompt=request.prompt,
+        offsets=offsets,
+        most_tokens=MAX_REQUEST_TOKENS,
+    )
+
+
+def _document(request: EmbedRequest, encoded: "Encoded", functions: "Collection[str]") -> dict[str, Any]:
+    document: dict[str, Any] = {}
+    if "dense" in (request.outputs or ()):
+        vectors = encoded.vectors(request.dimensions, normalize=request.normalize)
+        document["dense"] = _listed(vectors, as_base64=request.base64)
+    for output in functions:
+        results = [derived[output] for derived in encoded.derived]
+        if output == "sparse":
+            document[output] = [{str(token): weight for token, weight in weights.items()} for weights in results]
+        else:
+            document[output] = [_listed(vectors, as_base64=request.base64) for vectors in results]
+    document["usage"] = {"prompt_tokens": encoded.tokens, "total_tokens": encoded.tokens}
+    return document
+
+
+async def _rerank(encoder: "Encoder", request: RerankRequest) -> Answer:
+    _check_model(encoder, request.model)
+    heads = encoder.folder.heads
+    if heads is None:
+        raise RequestError(
+            422, "unsupported_output", "The model cannot rerank: it has no ColBERT output. Compare its vectors instead."
+        )
+    query = await _colbert_query(encoder, request, heads)
+    tokenized = await encoder.atokenize(
+        request.texts,
+        truncate=request.truncate,
+        direction=request.direction,
+        prompt="",
+        most_tokens=MAX_REQUEST_TOKENS,
+    )
+    encoded = await encoder.acompute(
+        [text.ids for text in tokenized], lambda _, hidden: colbert_score(query, heads.colbert(hidden))
+    )
+    scores = [{"index": index, "score": score} for index, score in enumerate(encoded.derived)]
+    if request.return_text:
+        scores = [{**entry, "text": text} for entry, text in zip(scores, request.texts, strict=True)]
+    return _json(sorted(scores, key=lambda entry: -entry["score"]))
+
+
+async def _colbert_query(encoder: "Encoder", request: RerankRequest, heads: "TokenHeads") -> "Vectors":
+    try:
+        encoded = await encoder.aencode(
+            [request.query],
+            truncate=request.truncate,
+            direction=request.direction,
+            prompt="",
+            of_hidden=lambda _, hidden: heads.colbert(hidden),
+        )
+    except InputError as error:
+        refused = RequestError.from_error(error)
+        raise RequestError(refused.status, refused.error_type, f"`query`: {refused.message}") from error
+    query: Vectors = encoded.derived[0]
+    return query
+
+
+def _listed(vectors: Any, *, as_base64: bool) -> Any:
+    """Vectors as they stand in a JSON response: lists of numbers, or strings that hold them."""
+    if as_base64:
+        return [base64.b64encode(row).decode() for row in np.ascontiguousarray(vectors, "<f4")]
+    return np.ascontiguousarray(vectors)
+
+
+def _json(document: Any) -> Answer:
+    body = orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)
+    _check_response_size(len(body))
+    return Answer(body)

@@ -1,0 +1,292 @@
+"""The HTTP server in the endpoint's container: SageMaker's ``GET /ping`` and ``POST /invocations``."""
+
+import asyncio
+import dataclasses
+import functools
+import gc
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Any, cast
+
+import orjson
+import uvicorn
+
+from embedstack.errors import EmbedStackError
+from embedstack_server.http.connection import HttpConnection, HttpLimits, HttpState
+from embedstack_server.http.protocol import Answer, Invocation
+from embedstack_server.http.requests import RequestError
+from embedstack_server.process_resources import limit_heaps, raise_open_files_limit, trim_heaps
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, MutableMapping
+
+    from embedstack_server.compute.encoder import Encoder
+    from embedstack_server.http.protocol import WireProtocol
+
+    Scope = MutableMapping[str, Any]
+    Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+    Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+    Headers = tuple[tuple[bytes, bytes], ...]
+
+__all__ = ["ModelServer"]
+
+_logger = logging.getLogger(__name__)
+
+# What may wait for the processor; more is answered 429, so that memory stays bounded and a caller learns at once to
+# slow down.
+_MAX_PENDING_REQUESTS = 512
+_MAX_PENDING_BYTES = 256 * 1024 * 1024
+# SageMaker kills a container 30 s after SIGTERM; what is in flight gets less than that to finish.
+_DRAIN_SECONDS = 25
+# Memory that a large request took and freed is given back to the system so many seconds after the last of them: glibc
+# keeps it otherwise, in the heaps of the threads that used it.
+_LARGE_REQUEST_BYTES = 1024 * 1024
+_TRIM_AFTER_SECONDS = 1.0
+# A worker that has finished a batch must not wait out Python's usual 5 ms for the event loop to give way: that is as
+# long as a batch of short texts takes.
+_THREAD_SWITCH_SECONDS = 0.0005
+
+
+class ModelServer:
+    """An ASGI application that loads a model in the background and answers requests once it is there."""
+
+    def __init__(self, load: "Callable[[], Encoder]", protocol: "WireProtocol") -> None:
+        """Prepare a server.
+
+        Args:
+            load: Loads the encoder; may raise :class:`EmbedStackError`.
+            protocol: How the server speaks.
+        """
+        self._load = load
+        self._protocol = protocol
+        self._encoder: Encoder | None = None
+        self._pending_requests = 0
+        self._pending_bytes = 0
+        self._trim: asyncio.TimerHandle | None = None
+
+    def load_model(self) -> None:
+        """Load the model; ``/ping`` answers 200 from then on.
+
+        Raises:
+            EmbedStackError: The model cannot be served.
+        """
+        self._encoder = self._load()
+        # What a model consists of is there for good: looking through it for garbage would hold up requests.
+        gc.freeze()
+
+    def run(self, listener: socket.socket, keep_alive: int = 75, limits: HttpLimits | None = None) -> int:
+        """Serve on a bound socket until SIGTERM or SIGINT, then let requests in flight finish.
+
+        The port is open while the model loads, so that ``/ping`` can say 503. With ``LOG_LEVEL=debug`` in the
+        environment, which TEI reads too, there is a line in the log for each request.
+
+        Args:
+            listener: The socket. SageMaker's containers listen on port 8080.
+            keep_alive: Seconds that an unused connection is kept.
+            limits: Limits on requests and connections; the largest body is the protocol's own limit.
+
+        Returns:
+            The process's exit status: 0, or 1 when the model could not be loaded.
+        """
+        _logger.setLevel(logging.getLevelNamesMapping().get(os.environ.get("LOG_LEVEL", "").upper(), logging.INFO))
+        sys.setswitchinterval(_THREAD_SWITCH_SECONDS)
+        limit_heaps()
+        raise_open_files_limit()
+        limits = dataclasses.replace(limits or HttpLimits(), body_bytes=self._protocol.payload_limit)
+        connection = functools.partial(
+            HttpConnection, state=HttpState(limits, self._protocol.render_error, self._trim_later)
+        )
+        server = uvicorn.Server(
+            uvicorn.Config(
+                self,
+                access_log=False,
+                date_header=False,
+                http=cast("type[asyncio.Protocol]", connection),
+                interface="asgi3",
+                lifespan="off",
+                log_config=None,
+                log_level=logging.WARNING,
+                proxy_headers=False,
+                server_header=False,
+                timeout_graceful_shutdown=_DRAIN_SECONDS,
+                timeout_keep_alive=keep_alive,
+                ws="none",
+            )
+        )
+        failed = threading.Event()
+
+        def load() -> None:
+            try:
+                self.load_model()
+            except EmbedStackError as error:
+                _logger.error("cannot serve the model: %s", error)  # noqa: TRY400 - the message says all there is
+                failed.set()
+            except Exception:
+                _logger.exception("cannot serve the model")
+                failed.set()
+            server.should_exit = failed.is_set()
+
+        threading.Thread(target=load, name="load-model", daemon=True).start()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            # uvicorn raises a signal once more when it has shut down; that one must not change the exit status.
+            signal.signal(number, lambda *_: None)
+        server.run(sockets=[listener])
+        return int(failed.is_set())
+
+    async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
+        """The ASGI entry point."""
+        match scope["path"], scope["method"]:
+            case "/invocations", "POST":
+                await self._invocations(scope, receive, send)
+            case "/ping", "GET":
+                await _respond(send, *self._ping())
+            case ("/invocations" | "/ping") as path, _:
+                allowed = b"POST" if path == "/invocations" else b"GET"
+                await _respond(send, Answer(b"", status=405), ((b"allow", allowed),))
+            case _:
+                await _respond(send, Answer(b"", status=404))
+
+    def _ping(self) -> "tuple[Answer, Headers]":
+        if self._encoder is None:
+            return Answer(b"", status=503), _retry_after(1)
+        if not self._encoder.is_healthy:
+            return Answer(b"", status=503), ()
+        folder = self._encoder.folder
+        info = {
+            "model_id": folder.model_id,
+            "dimensions": folder.dimensions,
+            "max_tokens": folder.max_tokens,
+            "pooling": folder.pooling,
+            "precision": self._encoder.precision,
+        }
+        return Answer(orjson.dumps(info)), ()
+
+    async def _invocations(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
+        started = time.perf_counter()
+        headers: Headers = ()
+        try:
+            answer = await self._answer(scope, receive)
+        except _ClientGoneError:
+            _logger.info("POST /invocations abandoned by the client")
+            return
+        except RequestError as error:
+            answer, headers = self._protocol.render_error(error), _retry_after(error.retry_after)
+        # One line for each good answer would cost more than the server's own work on a short text.
+        level = logging.DEBUG if answer.status == 200 else logging.INFO
+        if _logger.isEnabledFor(level):
+            milliseconds = (time.perf_counter() - started) * 1000
+            _logger.log(level, "POST /invocations %d %d bytes %.1f ms", answer.status, len(answer.body), milliseconds)
+        await _respond(send, answer, headers)
+        self._trim_later(len(answer.body))
+
+    async def _answer(self, scope: "Scope", receive: "Receive") -> Answer:
+        if self._encoder is None:
+            raise RequestError(503, "not_ready", "The model is still loading; try again in a second.", retry_after=1)
+        if self._pending_requests >= _MAX_PENDING_REQUESTS or self._pending_bytes >= _MAX_PENDING_BYTES:
+            raise RequestError(
+                429, "overloaded", f"{self._pending_requests} requests are waiting; send fewer at once.", retry_after=1
+            )
+        self._pending_requests += 1
+        size = 0
+        try:
+            body = await _read_body(receive, self._protocol.payload_limit)
+            size = len(body)
+            self._pending_bytes += size
+            headers = _headers(scope)
+            invocation = Invocation(body, headers.get(b"accept"), headers.get(b"content-type"))
+            return await _unless_disconnected(self._protocol.answer(self._encoder, invocation), receive)
+        except EmbedStackError as error:
+            raise RequestError.from_error(error) from error
+        finally:
+            self._pending_requests -= 1
+            self._pending_bytes -= size
+            self._trim_later(size)
+
+    def _trim_later(self, size: int) -> None:
+        """Give freed memory back when there has been no large request for a while.
+
+        Args:
+            size: Bytes of a request or response that is no longer needed.
+        """
+        if size <= _LARGE_REQUEST_BYTES:
+            return
+        if self._trim is not None:
+            self._trim.cancel()
+        loop = asyncio.get_running_loop()
+        self._trim = loop.call_later(_TRIM_AFTER_SECONDS, lambda: loop.run_in_executor(None, trim_heaps))
+
+
+class _ClientGoneError(Exception):
+    """The client closed its connection: nobody is there to be answered."""
+
+
+async def _read_body(receive: "Receive", limit: int) -> bytes:
+    """The whole body, refused as soon as it is known to be too large."""
+    message = await receive()
+    body: bytes = message.get("body", b"")
+    if message.get("more_body"):
+        parts = bytearray(body)
+        while message.get("more_body") and len(parts) <= limit:
+            message = await receive()
+            parts += message.get("body", b"")
+        body = bytes(parts)
+    if message["type"] == "http.disconnect":
+        raise _ClientGoneError
+    if len(body) > limit:
+        raise RequestError(413, "payload_too_large", f"The body is over the limit of {limit} bytes.")
+    return body
+
+
+async def _unless_disconnected(answering: "Awaitable[Answer]", receive: "Receive") -> Answer:
+    """The answer; or, when the client goes away first, an end to the work on it."""
+    working = asyncio.current_task()
+    gone = False
+
+    def stop(_: object) -> None:
+        nonlocal gone
+        gone = True
+        if working is not None:
+            working.cancel()
+
+    # After the body there is nothing more to receive but the end of the connection.
+    watching = asyncio.ensure_future(receive())
+    watching.add_done_callback(stop)
+    try:
+        return await answering
+    except asyncio.CancelledError:
+        if gone:
+            raise _ClientGoneError from None
+        raise
+    finally:
+        watching.remove_done_callback(stop)
+        watching.cancel()
+
+
+async def _respond(send: "Send", answer: Answer, more_headers: "Headers" = ()) -> None:
+    headers = [
+        (b"content-type", answer.media_type.encode()),
+        (b"content-length", str(len(answer.body)).encode()),
+        *more_headers,
+    ]
+    if answer.custom_attributes is not None:
+        headers.append((b"x-amzn-sagemaker-custom-attributes", answer.custom_attributes.encode()))
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": answer.body})
+
+
+def _retry_after(seconds: int | None) -> "Headers":
+    return () if seconds is None else ((b"retry-after", str(seconds).encode()),)
+
+
+def _headers(scope: "Scope") -> dict[bytes, str]:
+    """Headers by name; the values of several of one name are joined, as RFC 9110 has it."""
+    headers: dict[bytes, str] = {}
+    for name, value in scope["headers"]:
+        text = value.decode("latin-1")
+        headers[name] = f"{headers[name]}, {text}" if name in headers else text
+    return headers

@@ -1,0 +1,1 @@
+"""A model's files: configuration, tokenizer, weights and manifest."""

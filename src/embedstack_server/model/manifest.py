@@ -1,0 +1,182 @@
+"""``embedstack.json``: what a packaged model is, and the checksum of every file that it is made of."""
+
+import hashlib
+import json
+import re
+from dataclasses import asdict, dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any, get_args
+
+from embedstack.errors import ConfigurationError
+from embedstack.models.model_info import ModelIdentity
+from embedstack_server.compute.engine import PrecisionSetting
+
+if TYPE_CHECKING:
+    from embedstack_server.model.served_model import ServedModel
+
+__all__ = [
+    "DESCRIPTION_FILES", "MANIFEST", "WEIGHTS_FILES", "Manifest", "file_sha256", "model_files", "model_identity",
+]  # fmt: skip
+
+MANIFEST = "embedstack.json"
+#: Of a model's folder: what the encoder reads, whichever of it is there.
+DESCRIPTION_FILES = (
+    "*.json", "*/config.json", "*/model.safetensors", "*/pytorch_model.bin", "colbert_linear.*", "sparse_linear.*",
+)  # fmt: skip
+#: A checkpoint in both formats is packaged once.
+WEIGHTS_FILES = ("model*.safetensors", "pytorch_model*.bin")
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """A package's description of itself.
+
+    Attributes:
+        folder: The package's folder.
+        model_id: The model's name on the Hugging Face Hub.
+        revision: The Hub's commit, where it was known.
+        dimensions: Length of a vector.
+        max_tokens: Tokens read of one text.
+        pooling: How token vectors become one vector.
+        normalize: Whether vectors have unit length.
+        prompts: Text put before an input, by prompt name.
+        precision: Arithmetic to compute in; ``auto`` takes bfloat16 where the processor has it.
+        sha256: Checksum of each of the model's files by its path in the package.
+        reference: What the vectors were compared with when the package was made; None in older packages.
+        cosine: Least cosine to it over the golden texts.
+    """
+
+    folder: Path
+    model_id: str
+    revision: str | None
+    dimensions: int
+    max_tokens: int
+    pooling: str
+    normalize: bool
+    prompts: dict[str, str]
+    precision: PrecisionSetting
+    sha256: dict[str, str]
+    reference: str | None = None
+    cosine: float | None = None
+
+    @classmethod
+    def read(cls, folder: Path) -> "Manifest":
+        """Read a package's manifest.
+
+        Raises:
+            ConfigurationError: It does not exist, or is damaged.
+        """
+        path = folder / MANIFEST
+        try:
+            manifest = cls(folder=folder, **json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError, RecursionError) as error:
+            raise ConfigurationError(
+                f"{path} is not a package's manifest ({error}); make the package with scripts/package_model.py."
+            ) from error
+        if manifest.precision not in get_args(PrecisionSetting):
+            raise ConfigurationError(
+                f"{path}: the precision {manifest.precision!r} is not one of {get_args(PrecisionSetting)}."
+            )
+        if damaged := manifest._damaged_members():
+            raise ConfigurationError(f"{path} is damaged: {', '.join(damaged)}. Make the package again.")
+        return manifest
+
+    @property
+    def identity(self) -> ModelIdentity:
+        """The model that is in the package."""
+        return ModelIdentity(self.model_id, self.revision)
+
+    @classmethod
+    def read_optional(cls, folder: Path) -> "Manifest | None":
+        """Read a folder's manifest; None where it has none, as a folder from the Hub.
+
+        Raises:
+            ConfigurationError: It is damaged.
+        """
+        return cls.read(folder) if (folder / MANIFEST).exists() else None
+
+    def _damaged_members(self) -> list[str]:
+        right = {
+            "model_id": isinstance(self.model_id, str) and self.model_id != "",
+            "revision": self.revision is None or isinstance(self.revision, str),
+            "dimensions": type(self.dimensions) is int and self.dimensions > 0,
+            "max_tokens": type(self.max_tokens) is int and self.max_tokens > 0,
+            "normalize": isinstance(self.normalize, bool),
+            "pooling": isinstance(self.pooling, str),
+            "prompts": isinstance(self.prompts, dict) and all(isinstance(text, str) for text in self.prompts.values()),
+            "sha256": isinstance(self.sha256, dict) and bool(self.sha256) and all(map(_is_entry, self.sha256.items())),
+        }
+        return [name for name, is_right in right.items() if not is_right]
+
+    def write(self) -> None:
+        """Write the manifest into its folder."""
+        document = {name: value for name, value in asdict(self).items() if name != "folder"}
+        (self.folder / MANIFEST).write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+
+    def verify(self) -> None:
+        """Compare every file with its checksum, and what the manifest says of the model with the files.
+
+        Raises:
+            ConfigurationError: A file is missing, has another content, or is one that was not packaged.
+        """
+        for name, expected in self.sha256.items():
+            path = self.folder / name
+            if not path.is_file():
+                raise ConfigurationError(f"{path} is missing from the package; make the package again.")
+            if file_sha256(path) != expected:
+                raise ConfigurationError(
+                    f"{path} is not the file that was packaged: its checksum differs. Make the package again."
+                )
+        if added := sorted(model_files(self.folder).difference(self.sha256)):
+            raise ConfigurationError(
+                f"{self.folder / added[0]} was not packaged, but would be read. Remove it, or make the package again."
+            )
+
+    def check_model(self, model: "ServedModel") -> None:
+        """Compare what the manifest says of the model with the model.
+
+        Raises:
+            ConfigurationError: They differ.
+        """
+        for name in ("dimensions", "max_tokens", "pooling", "normalize", "prompts"):
+            declared, actual = getattr(self, name), getattr(model, name)
+            if name == "prompts":  # earlier packages leave out empty ones
+                declared, actual = (
+                    {key: text for key, text in prompts.items() if text} for prompts in (declared, actual)
+                )
+            if declared != actual:
+                raise ConfigurationError(
+                    f"{self.folder / MANIFEST} says {name} {declared!r}, but the model's files say {actual!r}. "
+                    "Make the package again."
+                )
+
+
+def model_files(folder: Path) -> set[str]:
+    """Paths of the files in a folder that a model may be read from, but for the manifest."""
+    patterns = (*DESCRIPTION_FILES, *WEIGHTS_FILES)
+    names = {path.relative_to(folder).as_posix() for pattern in patterns for path in folder.glob(pattern)}
+    return names - {MANIFEST}
+
+
+def _is_entry(entry: tuple[str, Any]) -> bool:
+    name, digest = entry
+    path = PurePosixPath(name)
+    return not path.is_absolute() and ".." not in path.parts and bool(_SHA256.fullmatch(str(digest)))
+
+
+def file_sha256(path: Path) -> str:
+    """The file's SHA-256 in hexadecimal, read in pieces."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def model_identity(folder: Path, model_id: str | None = None, revision: str | None = None) -> ModelIdentity | None:
+    """The model in a folder: what its manifest says, or else what is given; None where nothing says so.
+
+    A folder's own ``_name_or_path`` does not count: of a fine-tuned model it is often the base model's.
+    """
+    if manifest := Manifest.read_optional(folder):
+        return manifest.identity
+    return ModelIdentity(model_id, revision) if model_id else None

@@ -1,0 +1,137 @@
+"""The modules of a sentence-transformers model that follow its encoder."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from embedstack.errors import ConfigurationError
+from embedstack.models.model_info import Pooling
+from embedstack_server.model.json_files import read_json, read_object
+from embedstack_server.model.weights import weights_file
+
+__all__ = ["DenseModule", "SentenceModules"]
+
+_POOLING_MODES: dict[str, Pooling] = {
+    "cls": "cls",
+    "max": "max",
+    "mean": "mean",
+    "mean_sqrt_len_tokens": "mean_sqrt_len",
+    "pooling_mode_cls_token": "cls",
+    "pooling_mode_max_tokens": "max",
+    "pooling_mode_mean_sqrt_len_tokens": "mean_sqrt_len",
+    "pooling_mode_mean_tokens": "mean",
+}
+_ACTIVATIONS = ("GELU", "Identity", "ReLU", "Sigmoid", "Tanh")
+
+
+@dataclass(frozen=True, slots=True)
+class DenseModule:
+    """A linear layer after pooling.
+
+    Attributes:
+        weights: Its weights file, with ``linear.weight`` and, where there is a bias, ``linear.bias``.
+        in_features: Length of the vector that it takes.
+        out_features: Length of the vector that it gives.
+        bias: Whether it adds a bias.
+        activation: What comes after it: the name of a class of ``torch.nn``.
+    """
+
+    weights: Path
+    in_features: int
+    out_features: int
+    bias: bool
+    activation: str
+
+
+@dataclass(frozen=True, slots=True)
+class SentenceModules:
+    """What makes one vector of a text's token vectors.
+
+    Attributes:
+        pooling: How token vectors become one vector.
+        dense: Linear layers after it, in order.
+        normalize: Whether the model ends in a Normalize module.
+    """
+
+    pooling: Pooling
+    dense: tuple[DenseModule, ...]
+    normalize: bool
+
+    @classmethod
+    def read(cls, path: Path, hidden_size: int) -> "SentenceModules":
+        """Read ``modules.json`` and the configuration of each module that it names.
+
+        Raises:
+            ConfigurationError: A file is unreadable, or the modules are none that are served, or in an order that is
+                not.
+        """
+        pooling: Pooling | None = None
+        dense: list[DenseModule] = []
+        normalize = False
+        for position, (kind, folder) in enumerate(_listed(path)):
+            match kind:
+                case "Transformer" if position == 0:
+                    pass
+                case "Pooling" if pooling is None:
+                    pooling = _read_pooling(folder / "config.json")
+                case "Dense" if pooling is not None and not normalize:
+                    dense.append(_read_dense(folder, dense[-1].out_features if dense else hidden_size))
+                case "Normalize" if pooling is not None:
+                    normalize = True
+                case _:
+                    raise ConfigurationError(
+                        f"{path}: the module {kind} is not served in position {position} of modules.json; served are "
+                        "Transformer, Pooling, any number of Dense, Normalize, in this order."
+                    )
+        if pooling is None:
+            raise ConfigurationError(
+                f"{path}: modules.json names no Pooling module, so a text would have no one vector."
+            )
+        return cls(pooling, tuple(dense), normalize)
+
+
+def _listed(path: Path) -> list[tuple[str, Path]]:
+    """Each module's class and folder."""
+    file = path / "modules.json"
+    try:
+        return [(str(module["type"]).rpartition(".")[2], path / module.get("path", "")) for module in read_json(file)]
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ConfigurationError(f"{file} is no list of modules with a type each: {error!r}.") from error
+
+
+def _read_pooling(path: Path) -> Pooling:
+    config = read_object(path)
+    if mode := config.get("pooling_mode"):
+        chosen = [mode] if isinstance(mode, str) else list(mode)
+    else:
+        chosen = [key for key, value in config.items() if key.startswith("pooling_mode_") and value]
+    if len(chosen) != 1 or chosen[0] not in _POOLING_MODES:
+        served = ", ".join(sorted(set(_POOLING_MODES.values())))
+        raise ConfigurationError(f"{path}: pooling {chosen or 'none'} is not served; exactly one of {served} is.")
+    if config.get("include_prompt") is False:
+        raise ConfigurationError(f"{path}: pooling that leaves out the prompt's tokens is not served.")
+    return _POOLING_MODES[chosen[0]]
+
+
+def _read_dense(folder: Path, takes: int) -> DenseModule:
+    path = folder / "config.json"
+    config = read_object(path)
+    activation = str(config.get("activation_function") or "Identity").rpartition(".")[2]
+    if activation not in _ACTIVATIONS:
+        raise ConfigurationError(
+            f"{path}: the activation {activation} is not served; served are {', '.join(_ACTIVATIONS)}."
+        )
+    keys = {config.get("module_input_name"), config.get("module_output_name")}
+    if config.get("use_residual") or not keys <= {None, "sentence_embedding"}:
+        raise ConfigurationError(
+            f"{path}: only a Dense module that replaces the text's vector, without residual, is served."
+        )
+    weights = weights_file(folder, "model", "pytorch_model")
+    if weights is None:
+        raise ConfigurationError(f"{folder} has neither model.safetensors nor pytorch_model.bin. Fetch one.")
+    gives = config.get("out_features")
+    if config.get("in_features") != takes or not isinstance(gives, int) or gives < 1:
+        raise ConfigurationError(
+            f"{path}: the module takes {config.get('in_features')} numbers and gives {gives}; the one before it "
+            f"gives {takes}."
+        )
+    return DenseModule(weights, takes, gives, bool(config.get("bias", True)), activation)

@@ -1,0 +1,272 @@
+"""A ``model.tar.gz`` that the HuggingFace PyTorch container serves with this product's own encoder.
+
+The package brings everything that the container lacks, unpacked under ``code/vendor``, so that nothing is installed
+when a container starts. The same input gives the same file, byte for byte.
+"""
+
+import gzip
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+import zipfile
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+import embedstack
+from embedstack.errors import ConfigurationError
+from embedstack.models.archives import extract_zip
+from embedstack.models.golden import golden_texts, golden_vectors
+from embedstack_server.compute.encoder import Encoder, PrecisionSetting
+from embedstack_server.model.manifest import DESCRIPTION_FILES, MANIFEST, WEIGHTS_FILES, Manifest, file_sha256
+from embedstack_server.model.model_folder import ModelFolder
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+__all__ = ["MAX_UNPACKED_BYTES", "MIN_COSINE", "Package", "fetch_from_hub", "make_package"]
+
+# A serverless container has 5 GB of disk, whatever its memory (SageMaker developer guide, "Serverless endpoints").
+MAX_UNPACKED_BYTES = 5_000_000_000
+# Of one wheel, with what is left out of it.
+_MAX_WHEEL_BYTES = 1_000_000_000
+
+# What the container lacks: it has numpy, tokenizers and safetensors of its own, for transformers.
+_VENDORED = ("openvino", "orjson")
+# What the model server imports of the client library.
+_LIBRARY_MODULES = (
+    "__init__.py", "py.typed", "errors.py", "calls/__init__.py", "calls/process_local.py", "models/__init__.py",
+    "models/model_info.py",
+)  # fmt: skip
+# Of OpenVINO only the CPU's part is used; the rest is half of its size.
+_NOT_NEEDED = (
+    "gpu_plugin",
+    "npu_plugin",
+    "_frontend.so",
+    "cache.json",
+    "auto_plugin",
+    "hetero",
+    "auto_batch",
+    "/include/",
+)
+_PLATFORMS = ("manylinux_2_28_x86_64", "manylinux_2_27_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64")
+
+# Cosine to the reference under which a model's own arithmetic is not served: int8 may cost this much and no more.
+MIN_COSINE = 0.998
+
+_INFERENCE = '''"""Served by the HuggingFace container: the handler functions that its toolkit looks for."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent / "vendor"))
+
+from embedstack_server.sagemaker_handler import model_fn, transform_fn
+
+__all__ = ["model_fn", "transform_fn"]
+'''
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """A finished package.
+
+    Attributes:
+        path: The ``model.tar.gz``.
+        manifest: What it says of itself.
+        packed_bytes: Size of the file.
+        unpacked_bytes: Size on the container's disk.
+    """
+
+    path: Path
+    manifest: Manifest
+    packed_bytes: int
+    unpacked_bytes: int
+
+
+def make_package(
+    folder: Path,
+    target: Path,
+    *,
+    model_id: str,
+    revision: str | None = None,
+    precision: PrecisionSetting = "auto",
+    python: str = "3.12",
+) -> Package:
+    """Package a sentence-transformers folder.
+
+    Args:
+        folder: The model's folder.
+        target: The ``.tar.gz`` to write.
+        model_id: The model's name on the Hugging Face Hub.
+        revision: The Hub's commit.
+        precision: Arithmetic to compute in.
+        python: Python version of the container that will run it.
+
+    Raises:
+        ConfigurationError: The model cannot be served, a dependency is not to be had for that Python, or the package
+            would not fit into a container.
+    """
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".package-") as staging:
+        root = Path(staging)
+        manifest = _stage_model(folder, root, model_id, revision, precision)
+        manifest = _check_accuracy(manifest)
+        manifest.write()
+        _stage_code(root / "code", python)
+        unpacked = sum(path.stat().st_size for path in root.rglob("*") if path.is_file())
+        if unpacked > MAX_UNPACKED_BYTES:
+            raise ConfigurationError(
+                f"The package would take {unpacked / 1e9:.1f} GB of a container's {MAX_UNPACKED_BYTES / 1e9:.0f} GB of "
+                "disk: take a smaller model or a real-time endpoint."
+            )
+        finished = root.with_suffix(".tar.gz")
+        _pack(root, finished)
+        finished.replace(target)
+    return Package(target, manifest, target.stat().st_size, unpacked)
+
+
+def fetch_from_hub(model_id: str, revision: str | None) -> tuple[Path, str]:
+    """Download a model from the Hugging Face Hub.
+
+    Returns:
+        Its folder, and the commit that it is.
+
+    Raises:
+        ConfigurationError: The Hub has no such model, refuses it, or cannot be reached.
+    """
+    try:
+        folder = Path(
+            snapshot_download(model_id, revision=revision, allow_patterns=[*DESCRIPTION_FILES, *WEIGHTS_FILES])
+        )
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        raise ConfigurationError(
+            f"{model_id} cannot be fetched from the Hugging Face Hub ({error}). Check the id and HF_TOKEN, or name a "
+            "folder that holds it with --folder."
+        ) from error
+    return folder, folder.name  # the Hub's cache names the folder by the commit
+
+
+def _stage_model(
+    folder: Path, root: Path, model_id: str, revision: str | None, precision: PrecisionSetting
+) -> Manifest:
+    model = ModelFolder.read(folder, model_id)
+    patterns = (*DESCRIPTION_FILES, WEIGHTS_FILES[model.weights.suffix == ".bin"])
+    names = sorted(
+        {path.relative_to(folder) for pattern in patterns for path in folder.glob(pattern)} - {Path(MANIFEST)}
+    )
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(folder / name, root / name)
+    manifest = Manifest(
+        folder=root,
+        model_id=model_id,
+        revision=revision,
+        dimensions=model.dimensions,
+        max_tokens=model.max_tokens,
+        pooling=model.pooling,
+        normalize=model.normalize,
+        prompts=model.prompts,
+        precision=precision,
+        sha256={name.as_posix(): file_sha256(root / name) for name in names},
+    )
+    manifest.write()  # loading compares with it
+    return manifest
+
+
+def _check_accuracy(manifest: Manifest) -> Manifest:
+    """Compare the packaged model with a reference; the manifest that says which, and how close they are.
+
+    Raises:
+        ConfigurationError: The cosine is below what is served, or the model cannot be loaded.
+    """
+    texts = golden_texts()
+    name, reference = _reference(manifest, texts)
+    cosine = float((_vectors(manifest, texts) * reference).sum(axis=1).min())
+    if not cosine >= MIN_COSINE:
+        raise ConfigurationError(
+            f"In {manifest.precision}, the vectors of {manifest.model_id} are off by too much: cosine {cosine:.4f} to "
+            f"{name} at worst over {len(texts)} texts, and {MIN_COSINE} is the least that is served. Take bf16 or fp32."
+        )
+    return replace(manifest, reference=name, cosine=round(cosine, 6))
+
+
+def _reference(manifest: Manifest, texts: list[str]) -> "tuple[str, NDArray[np.float32]]":
+    """The best reference that is at hand, with its name: an independent computation where there is one."""
+    golden = golden_vectors(manifest.model_id)
+    if golden is not None:
+        return "sentence-transformers in float32 (stored vectors)", golden
+    if find_spec("sentence_transformers") is None:
+        return "its own float32 computation (sentence-transformers is not installed)", _vectors(
+            replace(manifest, precision="fp32"), texts
+        )
+    from sentence_transformers import SentenceTransformer  # noqa: PLC0415 - heavy, and an extra
+
+    model = SentenceTransformer(str(manifest.folder), device="cpu", local_files_only=True)
+    # One text at a time: without padding nothing but the text itself can be in its vector.
+    vectors = model.encode(texts, batch_size=1, normalize_embeddings=True, show_progress_bar=False)
+    return f"sentence-transformers {version('sentence-transformers')} in float32", vectors
+
+
+def _vectors(manifest: Manifest, texts: list[str]) -> "NDArray[np.float32]":
+    encoder = Encoder.load(manifest.folder, precision=manifest.precision)
+    try:
+        return encoder.encode(texts).vectors()
+    finally:
+        encoder.close()
+
+
+def _stage_code(code: Path, python: str) -> None:
+    vendor = code / "vendor"
+    server, library = Path(__file__).parent, Path(embedstack.__file__).parent
+    shutil.copytree(
+        server, vendor / server.name, ignore=shutil.ignore_patterns("__pycache__", "packaging.py", "__main__.py")
+    )
+    for module in _LIBRARY_MODULES:
+        target = vendor / library.name / module
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(library / module, target)
+    (code / "inference.py").write_text(_INFERENCE, encoding="utf-8")
+    for wheel in _download(python):
+        with zipfile.ZipFile(wheel) as archive:
+            extract_zip(archive, vendor, _MAX_WHEEL_BYTES, lambda name: not _is_dropped(name))
+        wheel.unlink()
+
+
+def _is_dropped(name: str) -> bool:
+    return any(part in name for part in _NOT_NEEDED)
+
+
+def _download(python: str) -> Iterable[Path]:
+    """Wheels of the vendored packages for the container, of the versions that are installed here."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:",
+                   "--implementation=cp", f"--python-version={python}", f"--dest={folder}",
+                   *(f"--platform={platform}" for platform in _PLATFORMS),
+                   *(f"{name}=={version(name)}" for name in _VENDORED)]  # fmt: skip
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise ConfigurationError(f"The wheels for Python {python} are not to be had:\n{done.stderr.strip()}")
+        yield from sorted(Path(folder).iterdir())
+
+
+def _pack(root: Path, target: Path) -> None:
+    """A tar of the folder without anything that differs from one run to the next."""
+    with (
+        target.open("wb") as file,
+        gzip.GzipFile(filename="", fileobj=file, mode="wb", compresslevel=6, mtime=0) as stream,
+        tarfile.open(fileobj=stream, mode="w", format=tarfile.PAX_FORMAT) as archive,
+    ):
+        for path in sorted(path for path in root.rglob("*") if path.is_file()):
+            member = tarfile.TarInfo(path.relative_to(root).as_posix())
+            member.size, member.mode = path.stat().st_size, 0o644
+            with path.open("rb") as content:
+                archive.addfile(member, content)

@@ -1,0 +1,197 @@
+"""Architectures that are not our own equal sentence-transformers itself, under the same contract as the others.
+
+Runs in the reference environment (`make test-reference`), on random weights.
+"""
+
+import asyncio
+import json
+
+import numpy as np
+import pytest
+import torch
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer.modules import Dense, Normalize, Pooling, Transformer
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from transformers import AutoConfig, AutoModel, PreTrainedTokenizerFast, T5EncoderModel
+
+from embedstack.errors import ConfigurationError, InputError, NonFiniteVector, TextTooLong
+from embedstack_server.compute import sentence_transformers_engine as engine
+from embedstack_server.compute.encoder import Encoder
+from embedstack_server.http.protocol import EmbedProtocol, Invocation
+from embedstack_server.http.requests import RequestError
+
+LONGEST = 48
+SPECIALS = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "eos_token": "[SEP]"}
+WORDS = ["the", "cat", "sat", "on", "mat", "dog", "ran", "far"]
+TEXTS = ["the cat sat on the mat", "dog", "the dog ran far far far", "unheard words count too", "cat " * 80]
+SMALL = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
+# An encoder, a decoder that is read at its last token, and one without a limit to its positions.
+ARCHITECTURES = {
+    "modernbert": ({**SMALL, "max_position_embeddings": 64}, ("mean", "cls")),
+    "apertus": ({**SMALL, "num_key_value_heads": 2, "max_position_embeddings": 64}, ("lasttoken",)),
+    "t5": ({"d_model": 32, "d_kv": 8, "d_ff": 64, "num_layers": 2, "num_heads": 4}, ("mean", "max")),
+}
+
+
+def make_model(folder, name, pooling, *, normalize=True, dense=False):
+    torch.manual_seed(7)
+    words = {word: index for index, word in enumerate([*SPECIALS.values(), *WORDS])}
+    tokenizer = Tokenizer(models.WordLevel(words, "[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        "[CLS] $A [SEP]", None, [("[CLS]", words["[CLS]"]), ("[SEP]", words["[SEP]"])]
+    )
+    ids = {"pad_token_id": 0, "bos_token_id": 2, "cls_token_id": 2, "eos_token_id": 3, "sep_token_id": 3}
+    config = AutoConfig.for_model(name, vocab_size=len(words), **ids, **ARCHITECTURES[name][0])
+    encoder = T5EncoderModel(config) if name == "t5" else AutoModel.from_config(config)
+    encoder.save_pretrained(folder / "encoder")
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, **SPECIALS).save_pretrained(folder / "encoder")
+    modules = [Transformer(str(folder / "encoder"), max_seq_length=LONGEST), Pooling(32, pooling)]
+    if dense:
+        modules.append(Dense(32, 12))
+    if normalize:
+        modules.append(Normalize())
+    model = SentenceTransformer(modules=modules, prompts={"query": "the "}, device="cpu")
+    model.save(str(folder / "model"))
+    return folder / "model", model
+
+
+@pytest.fixture(scope="module")
+def modernbert(tmp_path_factory):
+    folder, model = make_model(tmp_path_factory.mktemp("modernbert"), "modernbert", "mean")
+    encoder = Encoder.load(folder, model_id="test/modernbert")
+    yield encoder, model
+    encoder.close()
+
+
+def expected(model, texts):
+    # One at a time: no padding, so that nothing but the text itself can be in its vector.
+    return np.stack([model.encode(text, show_progress_bar=False) for text in texts])
+
+
+@pytest.mark.parametrize(
+    ("name", "pooling"), [(name, pooling) for name, (_, poolings) in ARCHITECTURES.items() for pooling in poolings]
+)
+def test_vectors_equal_sentence_transformers(tmp_path, name, pooling):
+    folder, model = make_model(tmp_path, name, pooling, normalize=False)
+    encoder = Encoder.load(folder)
+    found = encoder.encode(TEXTS)
+    np.testing.assert_allclose(found.vectors(normalize=False), expected(model, TEXTS), atol=1e-5)
+    assert [len(ids) for ids in found.ids] == [8, 3, 8, 6, LONGEST]
+    assert encoder.folder.pooling == pooling
+    assert encoder.precision == "fp32"
+    encoder.close()
+
+
+def test_a_normalize_module_is_the_requests_choice(modernbert):
+    encoder, model = modernbert
+    assert encoder.folder.normalize
+    encoded = encoder.encode(TEXTS)
+    np.testing.assert_allclose(encoded.vectors(), expected(model, TEXTS), atol=1e-6)
+    assert np.abs(np.linalg.norm(encoded.vectors(normalize=False), axis=1) - 1).min() > 0.01
+
+
+def test_a_dense_module_sets_the_dimensions(tmp_path):
+    folder, model = make_model(tmp_path, "modernbert", "mean", dense=True)
+    encoder = Encoder.load(folder, batch_size=1)
+    assert encoder.folder.dimensions == 12
+    np.testing.assert_allclose(encoder.encode(TEXTS).vectors(), expected(model, TEXTS), atol=1e-6)
+    encoder.close()
+
+
+def test_token_vectors_are_the_texts_own(modernbert):
+    encoder, model = modernbert
+    found = encoder.encode(TEXTS, of_hidden=lambda _, states: states.copy()).derived
+    for states, text in zip(found, TEXTS, strict=True):
+        reference = model.encode(text, output_value="token_embeddings", show_progress_bar=False).numpy()
+        np.testing.assert_allclose(states, reference, atol=1e-5)
+
+
+def test_token_vectors_stay_on_the_device_where_nobody_asks_for_them(modernbert, monkeypatch):
+    encoder, _ = modernbert
+    copied = []
+    copy = engine._array
+
+    def counted(tensor):
+        copied.append(tuple(tensor.shape))
+        return copy(tensor)
+
+    monkeypatch.setattr(engine, "_array", counted)
+    encoder.encode(TEXTS)
+    assert sum(rows for rows, _ in copied) == len(TEXTS)
+    copied.clear()
+    encoder.encode(TEXTS, of_hidden=lambda _, states: None)
+    assert sum(rows for rows, _ in copied) > len(TEXTS)
+
+
+def test_no_kernel_prepares_itself_for_every_shape(modernbert):
+    """Attention of cuDNN is left out while a batch is computed, and only then."""
+    encoder, _ = modernbert
+    seen = []
+    hook = encoder.folder.module[0].register_forward_pre_hook(
+        lambda *_: seen.append(torch.backends.cuda.cudnn_sdp_enabled())
+    )
+    encoder.encode(TEXTS)
+    hook.remove()
+    assert set(seen) == {False}
+    assert torch.backends.cuda.cudnn_sdp_enabled()
+
+
+def test_the_limits_are_the_encoders(modernbert):
+    encoder, _ = modernbert
+    with pytest.raises(TextTooLong, match=f"Text 1 has 82 tokens; the model reads {LONGEST}"):
+        encoder.encode(["cat", TEXTS[-1]], truncate=False)
+    with pytest.raises(InputError, match="Text 0 is empty"):
+        encoder.encode([""])
+
+
+def test_the_protocol_is_the_same(modernbert):
+    encoder, model = modernbert
+
+    def answer(**payload):
+        invocation = Invocation(json.dumps(payload).encode())
+        return json.loads(asyncio.run(EmbedProtocol().answer(encoder, invocation)).body)
+
+    np.testing.assert_allclose(answer(inputs=TEXTS), expected(model, TEXTS), atol=1e-6)
+    np.testing.assert_allclose(answer(inputs="cat", prompt_name="query"), expected(model, ["the cat"]), atol=1e-6)
+    spans = answer(inputs=TEXTS[0], spans=[[[4, 7], [0, 22]]])["spans"]
+    assert np.asarray(spans).shape == (1, 2, 32)
+    for payload in ({"outputs": ["sparse"]}, {"pooling": "cls"}):
+        with pytest.raises(RequestError, match=r"no output sparse|mean pooling, not cls"):
+            answer(inputs="cat", **payload)
+
+
+def test_a_nan_is_an_error(tmp_path):
+    folder, model = make_model(tmp_path, "modernbert", "mean")
+    with torch.no_grad():
+        next(model[0].model.parameters())[5] = np.nan
+    model.save(str(folder))
+    encoder = Encoder.load(folder)
+    with pytest.raises(NonFiniteVector, match="text 1"):
+        encoder.encode(["dog", "cat"])
+    encoder.close()
+
+
+def test_a_device_is_torchs_for_our_own_architectures_too(tmp_path):
+    with pytest.raises(ConfigurationError, match="cannot load it"):
+        Encoder.load(make_model(tmp_path, "modernbert", "mean")[0], device="no-such-device")
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda folder: (folder / "tokenizer.json").unlink(), "has no tokenizer.json"),
+        (lambda folder: (folder / "model.safetensors").write_bytes(b"no weights"), "cannot load it"),
+    ],
+)
+def test_a_damaged_folder_is_refused_with_the_reason(tmp_path, damage, message):
+    folder, _ = make_model(tmp_path, "modernbert", "mean")
+    damage(folder)
+    with pytest.raises(ConfigurationError, match=message):
+        Encoder.load(folder)
+
+
+def test_eight_bits_are_refused(tmp_path):
+    folder, _ = make_model(tmp_path, "modernbert", "mean")
+    with pytest.raises(ConfigurationError, match="not in int8"):
+        Encoder.load(folder, precision="int8")

@@ -1,0 +1,218 @@
+"""Compute the reference models with transformers and sentence-transformers: ``make reference``.
+
+Runs in the reference environment (extra ``embedstack[reference]``). The tests compare with what this stores.
+"""
+
+import json
+import tempfile
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import safe_open
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.models import Dense, Normalize, Pooling, Transformer
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from torch.nn import functional
+from transformers import AutoConfig, AutoModel, PreTrainedTokenizerFast
+
+from tests.support.reference_models import (
+    FOLDER,
+    LONGEST,
+    LONGEST_OF_ALL,
+    LONGEST_TEXT,
+    TEXTS,
+    ReferenceModel,
+    random_tensor,
+)
+
+BERT_SPECIALS = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
+ROBERTA_SPECIALS = {
+    "bos_token": "<s>", "cls_token": "<s>", "pad_token": "<pad>", "eos_token": "</s>", "sep_token": "</s>",
+    "unk_token": "<unk>",
+}  # fmt: skip
+WORDS = ["the", "cat", "sat", "on", "mat", "dog", "ran", "far"]
+NAMES = {"num_hidden_layers": 2, "hidden_size": 32, "num_attention_heads": 4, "intermediate_size": 64}
+DISTILBERT_NAMES = {"n_layers": 2, "dim": 32, "n_heads": 4, "hidden_dim": 64}
+POOLINGS = ("mean", "cls", "max", "mean_sqrt_len_tokens")
+
+ARCHITECTURES: dict[str, dict[str, Any]] = {
+    "bert": {**NAMES, "max_position_embeddings": LONGEST},
+    "camembert": {**NAMES, "max_position_embeddings": LONGEST + 2},
+    "distilbert": {**DISTILBERT_NAMES, "max_position_embeddings": LONGEST},
+    "electra": {**NAMES, "embedding_size": 16, "max_position_embeddings": LONGEST, "hidden_act": "relu"},
+    "mpnet": {**NAMES, "max_position_embeddings": LONGEST + 2},
+    "roberta": {**NAMES, "max_position_embeddings": LONGEST + 2, "hidden_act": "gelu_new"},
+    "xlm-roberta": {**NAMES, "max_position_embeddings": LONGEST + 2, "type_vocab_size": 1, "layer_norm_eps": 1e-5},
+}
+
+
+def main() -> None:
+    """Compute and store everything."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    for seed, (name, numbers) in enumerate(ARCHITECTURES.items()):
+        with tempfile.TemporaryDirectory() as folder:
+            _store_architecture(name, numbers, seed, Path(folder))
+    with tempfile.TemporaryDirectory() as folder:
+        _store_dense(Path(folder))
+    with tempfile.TemporaryDirectory() as folder:
+        _store_bge_m3(Path(folder))
+    with tempfile.TemporaryDirectory() as folder:
+        _store_long(Path(folder))
+    _store_torch_files()
+
+
+@torch.inference_mode()
+def _store_architecture(name: str, numbers: dict[str, Any], seed: int, folder: Path) -> None:
+    transformer = _transformer(name, numbers, seed, 0.3, folder / "encoder")
+    answers: dict[str, Any] = {}
+    for mode in POOLINGS:
+        model = SentenceTransformer(modules=[transformer, Pooling(_width(transformer), mode)], device="cpu")
+        # One text at a time: no padding, so that nothing but the text itself can be in its vector.
+        answers[mode] = np.stack([model.encode(text, show_progress_bar=False) for text in TEXTS])
+    model.save(str(folder / "model"))
+    answers["hidden"] = _hidden(model, TEXTS[0])
+    _stored(folder / "model", seed, 0.3, answers).save(name)
+
+
+@torch.inference_mode()
+def _store_dense(folder: Path) -> None:
+    seed = 20
+    transformer = _transformer("bert", ARCHITECTURES["bert"], seed, 0.3, folder / "encoder")
+    wide = Dense(32, 48, activation_function=torch.nn.Tanh())
+    narrow = Dense(48, 8, bias=False, activation_function=torch.nn.Identity())
+    for module in (wide, narrow):
+        _fill(module, seed, 0.3)
+    model = SentenceTransformer(modules=[transformer, Pooling(32, "mean"), wide, narrow, Normalize()], device="cpu")
+    model.save(str(folder / "model"))
+    answers = {"normalized": np.stack([model.encode(text, show_progress_bar=False) for text in TEXTS])}
+    _stored(folder / "model", seed, 0.3, answers).save("dense")
+
+
+@torch.inference_mode()
+def _store_bge_m3(folder: Path) -> None:
+    """BGE-M3's width with two of its layers: dense, sparse and ColBERT by its formulas."""
+    seed, spread = 30, 0.04
+    numbers = {
+        "num_hidden_layers": 2, "hidden_size": 1024, "num_attention_heads": 16, "intermediate_size": 4096,
+        "max_position_embeddings": LONGEST + 2, "type_vocab_size": 1, "layer_norm_eps": 1e-5,
+    }  # fmt: skip
+    transformer = _transformer("xlm-roberta", numbers, seed, spread, folder / "encoder")
+    model = SentenceTransformer(modules=[transformer, Pooling(1024, "cls"), Normalize()], device="cpu")
+    model.save(str(folder / "model"))
+    sparse_linear, colbert_linear = torch.nn.Linear(1024, 1), torch.nn.Linear(1024, 1024)
+    heads = {"sparse_linear.safetensors": sparse_linear, "colbert_linear.safetensors": colbert_linear}
+    for head in heads.values():
+        _fill(head, seed, spread)
+    texts = [TEXTS[0], TEXTS[3]]
+    answers: dict[str, Any] = {"dense": np.stack([model.encode(text, show_progress_bar=False) for text in texts])}
+    specials = {transformer.tokenizer.convert_tokens_to_ids(token) for token in ("<s>", "</s>", "<pad>", "<unk>")}
+    for index, text in enumerate(texts):
+        hidden = torch.from_numpy(_hidden(model, text))
+        ids = transformer.tokenizer(text)["input_ids"]
+        answers[f"colbert{index}"] = functional.normalize(colbert_linear(hidden[1:]), dim=-1).numpy()
+        weights: dict[int, float] = {}
+        for token, weight in zip(ids, torch.relu(sparse_linear(hidden))[:, 0].tolist(), strict=True):
+            if token not in specials and weight > weights.get(token, 0):
+                weights[token] = weight
+        answers[f"sparse{index}"] = np.array(sorted(weights.items()), np.float32)
+    stored = _stored(folder / "model", seed, spread, answers)
+    for file, head in heads.items():
+        stored.tensors[file] = {name: tuple(tensor.shape) for name, tensor in head.state_dict().items()}
+    stored.save("bge-m3")
+
+
+@torch.inference_mode()
+def _store_long(folder: Path) -> None:
+    """As many tokens as BGE-M3 reads."""
+    seed, spread = 40, 0.3
+    numbers = {**ARCHITECTURES["xlm-roberta"], "max_position_embeddings": LONGEST_OF_ALL + 2}
+    transformer = _transformer("xlm-roberta", numbers, seed, spread, folder / "encoder", LONGEST_OF_ALL)
+    model = SentenceTransformer(modules=[transformer, Pooling(32, "mean")], device="cpu")
+    model.save(str(folder / "model"))
+    answers = {"mean": model.encode([LONGEST_TEXT], show_progress_bar=False)}
+    _stored(folder / "model", seed, spread, answers).save("long")
+
+
+def _store_torch_files() -> None:
+    """State dictionaries as torch writes them, with what a reader may meet."""
+    base = torch.from_numpy(random_tensor(0, "base", (6, 4), 1.0))
+    for dtype in (torch.float32, torch.float16, torch.bfloat16):
+        tensors = OrderedDict(
+            whole=base.to(dtype),
+            transposed=base.to(dtype).T,
+            rows=base.to(dtype)[2:4],
+            parameter=torch.nn.Parameter(base.to(dtype)),
+            scalar=base.to(dtype)[1, 1],
+            position_ids=torch.arange(5),
+        )
+        torch.save(tensors, FOLDER / f"{str(dtype).removeprefix('torch.')}.bin")
+    heads = {
+        "sparse_linear": torch.arange(1, 5).reshape(1, 4),
+        "colbert_linear": torch.arange(1, 17).reshape(4, 4),
+    }
+    for name, matrix in heads.items():
+        layer = OrderedDict(weight=matrix.half(), bias=torch.full((len(matrix),), 0.5).half())
+        torch.save(layer, FOLDER / f"{name}.pt")
+    bert = AutoModel.from_config(AutoConfig.for_model("bert", vocab_size=12, **ARCHITECTURES["bert"]))
+    _fill(bert, list(ARCHITECTURES).index("bert"), 0.3)
+    torch.save(bert.half().state_dict(), FOLDER / "pytorch_model.bin")
+    torch.save({"whole": base}, FOLDER / "before_1_6.bin", _use_new_zipfile_serialization=False)
+    torch.save({"whole": base.double()}, FOLDER / "float64.bin")
+    torch.save({"epoch": 3, "model": {"whole": base}}, FOLDER / "checkpoint.bin")
+
+
+def _transformer(
+    name: str, numbers: dict[str, Any], seed: int, spread: float, folder: Path, longest: int = LONGEST
+) -> Transformer:
+    specials = BERT_SPECIALS if name in ("bert", "distilbert", "electra") else ROBERTA_SPECIALS
+    tokenizer = _tokenizer(specials)
+    config = AutoConfig.for_model(name, vocab_size=len(tokenizer), pad_token_id=tokenizer.pad_token_id, **numbers)
+    model = AutoModel.from_config(config, attn_implementation="eager")
+    _fill(model, seed, spread)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return Transformer(str(folder), max_seq_length=longest)
+
+
+def _tokenizer(specials: dict[str, str]) -> PreTrainedTokenizerFast:
+    vocabulary = {token: index for index, token in enumerate([*dict.fromkeys(specials.values()), *WORDS])}
+    first, last = specials["cls_token"], specials["sep_token"]
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, specials["unk_token"]))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        f"{first} $A {last}", None, [(first, vocabulary[first]), (last, vocabulary[last])]
+    )
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, **specials)
+
+
+def _fill(module: torch.nn.Module, seed: int, spread: float) -> None:
+    for name, parameter in module.named_parameters():
+        parameter.data = torch.from_numpy(random_tensor(seed, name, tuple(parameter.shape), spread))
+
+
+def _width(transformer: Transformer) -> int:
+    return int(transformer.model.config.hidden_size)
+
+
+def _hidden(model: SentenceTransformer, text: str) -> Any:
+    return model.encode(text, output_value="token_embeddings", show_progress_bar=False).numpy()
+
+
+def _stored(folder: Path, seed: int, spread: float, answers: dict[str, Any]) -> ReferenceModel:
+    """What is small of a saved model: its JSON files, and the names and shapes of its tensors."""
+    files = {
+        str(path.relative_to(folder)): json.loads(path.read_text(encoding="utf-8")) for path in folder.rglob("*.json")
+    }
+    tensors: dict[str, dict[str, tuple[int, ...]]] = {}
+    for path in folder.rglob("*.safetensors"):
+        with safe_open(path, framework="numpy") as file:
+            shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 - no mapping
+        tensors[str(path.relative_to(folder))] = shapes
+    return ReferenceModel(dict(sorted(files.items())), tensors, seed, spread, answers)
+
+
+if __name__ == "__main__":
+    main()

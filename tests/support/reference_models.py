@@ -1,0 +1,90 @@
+"""Models with seeded random weights, which the reference implementation and ours both compute.
+
+``make reference`` computes them with transformers and sentence-transformers and stores what is small: each model's own
+files as those libraries write them, its tensors' names and shapes, and the numbers that it answers. The weights are
+made anew here, from the seed.
+"""
+
+import json
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import save_file
+
+FOLDER = Path(__file__).parents[1] / "fixtures" / "reference"
+LONGEST = 140
+LONGEST_OF_ALL = 8192
+TEXTS = [
+    "the cat sat on the mat",
+    "dog",
+    "unheard words count too",
+    "the dog ran far <pad> far",
+    " ".join(["cat sat dog ran far"] * 27),
+    " ".join(["the mat on far"] * 5),
+]
+
+LONGEST_TEXT = " ".join(["the cat sat on far mat"] * 2000)
+
+Array = np.ndarray[Any, Any]
+
+
+def random_tensor(seed: int, name: str, shape: tuple[int, ...], spread: float) -> Array:
+    """A tensor that depends on nothing but these arguments: normal, around 1 for the scale of a layer norm."""
+    random = np.random.default_rng([seed, zlib.crc32(name.encode())])
+    centre = float(name.lower().endswith("norm.weight"))
+    return (centre + spread * random.standard_normal(shape, np.float32)).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class ReferenceModel:
+    """A model and what the reference computes with it.
+
+    Attributes:
+        files: The model's JSON files by their path in its folder.
+        tensors: Shapes by tensor name, by the path of the safetensors file.
+        seed: Of the weights.
+        spread: Standard deviation of the weights.
+        answers: The reference's numbers, by name.
+    """
+
+    files: dict[str, Any]
+    tensors: dict[str, dict[str, tuple[int, ...]]]
+    seed: int
+    spread: float
+    answers: dict[str, Array]
+
+    @classmethod
+    def load(cls, name: str) -> "ReferenceModel":
+        """Read a stored model."""
+        description = json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
+        with np.load(FOLDER / f"{name}.npz") as answers:
+            return cls(**description, answers=dict(answers))
+
+    def save(self, name: str) -> None:
+        """Store the model without its weights."""
+        description = {name: getattr(self, name) for name in ("files", "tensors", "seed", "spread")}
+        FOLDER.mkdir(parents=True, exist_ok=True)
+        (FOLDER / f"{name}.json").write_text(json.dumps(description, ensure_ascii=False) + "\n", encoding="utf-8")
+        np.savez_compressed(FOLDER / f"{name}.npz", allow_pickle=False, **self.answers)
+
+    def write(self, folder: Path, **replaced: Any) -> Path:
+        """Write the model's folder; ``replaced`` holds other contents of files, by stem, as ``pooling``."""
+        for path, content in self.files.items():
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).write_text(json.dumps(content), encoding="utf-8")
+        if "pooling" in replaced:
+            (folder / "1_Pooling/config.json").write_text(json.dumps(replaced["pooling"]), encoding="utf-8")
+        for path, shapes in self.tensors.items():
+            save_file(self.weights(path), folder / path)
+            assert shapes
+        return folder
+
+    def weights(self, path: str = "model.safetensors") -> dict[str, Array]:
+        """The tensors of one file."""
+        return {
+            name: random_tensor(self.seed, name, tuple(shape), self.spread)
+            for name, shape in self.tensors[path].items()
+        }

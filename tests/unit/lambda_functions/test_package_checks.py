@@ -1,0 +1,123 @@
+"""A function tells that its package is for something else: another processor, Python, model or database."""
+
+import json
+import os
+import platform
+import re
+import subprocess
+import sys
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from embedstack.errors import ConfigurationError
+from embedstack.models.model_info import KNOWN_MODELS
+from embedstack.settings.settings import load_settings
+from embedstack_ops.lambda_packages.wheels import Target
+from handling.package import check_database_ca, check_runtime, check_tokenizer
+from handling.searching import SearchServices
+from handling.services import Services
+
+MINILM = "sentence-transformers/all-MiniLM-L6-v2"
+REPOSITORY = Path(__file__).parents[3]
+# Prints why the handler does not import, and what is compiled that was imported before.
+IMPORT = """if True:
+    import sys
+    try:
+        import function
+    except ImportError as error:
+        print(error, *({"numpy", "psycopg", "pydantic_core"} & sys.modules.keys()), sep="\\n")
+"""
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """Writes an unpacked package of this machine, with what differs."""
+
+    def write(**differing):
+        here = Target.of_this_machine()
+        (tmp_path / "tokenizer.json").write_text("{}")
+        manifest = {
+            "architecture": here.architecture, "python": here.python, "function": "ingest", "model": MINILM,
+            "tokenizer_sha256": sha256(b"{}").hexdigest(), **differing,
+        }  # fmt: skip
+        (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+        monkeypatch.setenv("LAMBDA_TASK_ROOT", str(tmp_path))
+        return tmp_path
+
+    monkeypatch.chdir(tmp_path)
+    for name in ("EMBEDSTACK_TOKENIZER", "PGHOST", "PGSSLROOTCERT", "ST_MODEL_NAME"):
+        monkeypatch.delenv(name, raising=False)
+    return write
+
+
+def test_a_package_of_this_machine_and_its_model_is_fine(package):
+    package()
+    check_runtime()
+    check_tokenizer(load_settings())
+
+
+def test_without_a_manifest_nothing_is_known(tmp_path, monkeypatch):
+    monkeypatch.setenv("LAMBDA_TASK_ROOT", str(tmp_path))
+    check_runtime()
+    check_tokenizer(load_settings(st_model_name="BAAI/bge-m3"))
+
+
+@pytest.mark.parametrize("differing", [{"architecture": "riscv64"}, {"python": "3.99"}])
+def test_a_function_of_another_processor_or_python_says_so_before_it_imports_anything(package, differing):
+    folder = package(**differing)
+    for name in ("ingest", "search"):
+        path = [str(REPOSITORY / "lambda" / name), str(REPOSITORY / "lambda"), *sys.path]
+        environment = {"LAMBDA_TASK_ROOT": str(folder), "PYTHONPATH": os.pathsep.join(path)}
+        done = subprocess.run(
+            [sys.executable, "-c", IMPORT], env=environment, capture_output=True, text=True, check=True
+        )
+        (said,) = done.stdout.splitlines()
+        assert said.startswith("The package was built for Python ")
+        assert "build it with --architecture" in said
+
+
+def test_a_graviton_is_lambdas_arm64(package, monkeypatch):
+    monkeypatch.setattr(platform, "machine", lambda: "aarch64")
+    package(architecture="arm64")
+    check_runtime()
+
+
+def test_another_models_tokenizer_is_refused(package, tmp_path):
+    package()
+    settings = load_settings(st_model_name="BAAI/bge-m3")
+    with pytest.raises(ConfigurationError, match=r"tokenizer of sentence-.* BAAI/bge-m3 .* build it with --model BAAI"):
+        check_tokenizer(settings)
+    check_tokenizer(load_settings(st_model_name="BAAI/bge-m3", embedstack_tokenizer=tmp_path / "own.json"))
+    (tmp_path / "tokenizer.json").write_text('{"another": "one"}')
+    with pytest.raises(ConfigurationError, match="is not the one of sentence-transformers"):
+        check_tokenizer(load_settings())
+
+
+def test_the_ingest_function_looks_before_it_cuts(package, monkeypatch):
+    package()
+    monkeypatch.setenv("ST_MODEL_NAME", "BAAI/bge-m3")
+    with pytest.raises(ConfigurationError, match="build it with --model"):
+        Services().ingestion  # noqa: B018 - the access is what is tested
+
+
+def test_a_database_is_not_trusted_without_what_it_is_checked_against(package, monkeypatch, tmp_path):
+    package()
+    check_database_ca()
+    monkeypatch.setenv("PGSSLROOTCERT", str(tmp_path / "rds-ca.pem"))
+    for part in (lambda: Services().ingestion, lambda: SearchServices().store):
+        with pytest.raises(ConfigurationError, match=r"rds-ca.pem .* build the package with --database-ca"):
+            part()
+    with monkeypatch.context() as local:
+        local.setenv("PGHOST", str(tmp_path))
+        check_database_ca()
+    (tmp_path / "rds-ca.pem").touch()
+    check_database_ca()
+
+
+def test_terraform_knows_the_models_that_the_functions_know():
+    """So that a plan refuses what would refuse every document."""
+    text = (REPOSITORY / "terraform/modules/document-pipeline/main.tf").read_text()
+    block = text.partition("known_models = {")[2].partition("}")[0]
+    assert re.findall(r'"(.+)"\s+=', block) == sorted(name for name in KNOWN_MODELS if "/" in name)

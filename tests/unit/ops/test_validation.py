@@ -1,0 +1,258 @@
+"""Each check can fail: an endpoint that is wrong in one way fails the check for that way."""
+
+import functools
+import itertools
+import json
+import time
+from dataclasses import replace
+from xml.etree import ElementTree as ET
+
+import numpy as np
+import pytest
+
+from conftest import MINILM
+from embedstack.embedders import Embedder, Limits
+from embedstack.errors import EndpointAsleep, Throttled
+from embedstack.models.golden import golden_texts
+from embedstack.models.model_info import known_model
+from embedstack_ops.validation import Targets, validate
+from embedstack_ops.validation.endpoint_description import Deployment
+from embedstack_ops.validation.reports import to_json, to_junit
+from embedstack_ops.validation.wake_up import Waking
+from embedstack_server.compute.encoder import Encoder
+
+DEPLOYMENT = Deployment(
+    endpoint="e", status="InService", failure_reason=None, config="c-1", model_name="m",
+    image="x/tei-cpu:1", environment={"HF_MODEL_ID": MINILM},
+)  # fmt: skip
+PATIENT = Targets(p50_ms=60_000, p95_ms=60_000, texts_per_minute=1)
+
+
+class SpoiltEmbedder(Embedder):
+    """The real model, with a fault of choice in every answer."""
+
+    def __init__(self, compute, spoil):
+        super().__init__(known_model(MINILM), Limits())
+        self._compute = compute
+        self._spoil = spoil
+
+    def embed_batch(self, texts, kind):
+        return self._spoil(self._compute(tuple(texts)).copy(), texts)
+
+
+@pytest.fixture(scope="module")
+def compute(minilm_folder):
+    """The real model, which computes a batch once: most of the reports here ask for the same ones."""
+    encoder = Encoder.load(minilm_folder, precision="fp32")
+    return functools.cache(lambda texts: encoder.encode(texts).vectors())
+
+
+@pytest.fixture
+def run(compute):
+    def run(spoil=lambda vectors, texts: vectors, deployment=DEPLOYMENT, targets=PATIENT, **options):
+        return validate(SpoiltEmbedder(compute, spoil), deployment, targets=targets, **options)
+
+    return run
+
+
+def failed(report):
+    return {check.name for check in report.checks if check.status == "failed"}
+
+
+def test_a_right_endpoint_passes_every_check(run):
+    report = run(intended_config="c-1")
+    assert report.passed
+    assert {check.status for check in report.checks} == {"passed"}
+    assert report.cold_start_seconds > 0
+
+
+RANDOM = np.random.default_rng(0)
+
+
+def _noise(vectors, texts):
+    noisy = vectors + RANDOM.normal(0, 0.01, vectors.shape).astype(np.float32)
+    return noisy / np.linalg.norm(noisy, axis=1, keepdims=True)
+
+
+def _by_batch_size(vectors, texts):
+    return vectors if len(texts) == 1 else np.roll(vectors, 1, axis=1)
+
+
+def _sorted_by_length(vectors, texts):
+    return vectors[np.argsort([len(text) for text in texts])]
+
+
+def _nan_in_long(vectors, texts):
+    vectors[[len(text) > 2000 for text in texts], 0] = np.nan
+    return vectors
+
+
+@pytest.mark.parametrize(
+    ("spoil", "expected"),
+    [
+        (lambda vectors, texts: vectors[:, :100], {"first call"}),
+        (lambda vectors, texts: vectors * 1.005, {"unit norm"}),
+        (_noise, {"determinism", "batch invariance", "golden vectors"}),
+        (_by_batch_size, {"batch invariance", "golden vectors"}),
+        (_sorted_by_length, {"order", "golden vectors"}),
+        (_nan_in_long, {"finite values"}),
+        (lambda vectors, texts: np.roll(vectors, 1, axis=1), {"golden vectors"}),
+        (lambda vectors, texts: np.tile(vectors[:1], (len(texts), 1)), {"meaning", "golden vectors"}),
+    ],
+    ids=["dimension", "norm", "noise", "batch", "order", "nan", "golden", "one vector for all"],
+)
+def test_a_wrong_endpoint_fails_the_check_for_its_fault(run, spoil, expected):
+    report = run(spoil)
+    assert not report.passed
+    assert expected <= failed(report)
+
+
+def test_slow_endpoints_fail_the_speed_checks(run):
+    def slow(vectors, texts):
+        time.sleep(0.02)
+        return vectors
+
+    assert failed(run(slow, targets=Targets(10, 10, 1e9))) == {"latency p50", "latency p95", "throughput"}
+
+
+def test_a_silent_rollback_is_seen(run):
+    report = run(intended_config="c-2")
+    assert failed(report) == {"configuration"}
+    assert next(check for check in report.checks if check.name == "configuration").target == "c-2"
+
+
+def _model_check(report):
+    return next(check for check in report.checks if check.name == "model")
+
+
+def test_another_model_than_the_expected_one_is_seen(run):
+    other = replace(DEPLOYMENT, environment={"HF_MODEL_ID": "intfloat/e5-small-v2"})
+    report = run(deployment=other)
+    assert failed(report) == {"model"}
+    assert (_model_check(report).figure, _model_check(report).target) == ("intfloat/e5-small-v2", MINILM)
+
+
+def test_a_model_that_nothing_names_is_not_verified(run):
+    report = run(deployment=replace(DEPLOYMENT, environment={}))
+    assert report.passed
+    assert _model_check(report).status == "skipped"
+    assert "not verified" in _model_check(report).figure
+    tagged = replace(DEPLOYMENT, environment={"HF_MODEL_ID": "/opt/ml/model"}, tags={"embedstack:model-id": MINILM})
+    assert _model_check(run(deployment=tagged)).status == "passed"
+
+
+def test_an_endpoint_that_is_not_in_service_is_not_invoked(run):
+    def invoked(vectors, texts):
+        raise AssertionError
+
+    report = run(invoked, replace(DEPLOYMENT, status="Failed", failure_reason="no such model"))
+    assert [(check.name, check.status) for check in report.checks] == [("status", "failed")]
+    assert "no such model" in report.checks[0].figure
+
+
+class Sleeper:
+    """An endpoint without capacity that a request wakes, after so many looks."""
+
+    def __init__(self, looks):
+        self.looks = looks
+        self.requests = 0
+
+    def answer(self, vectors, texts):
+        if self.looks > 0:
+            self.requests += 1
+            raise EndpointAsleep("asleep")
+        return vectors
+
+    def capacity(self):
+        if self.requests:
+            self.looks -= 1
+        return int(self.looks <= 0)
+
+
+def test_an_endpoint_that_sleeps_is_left_asleep_unless_it_may_be_woken(run):
+    sleeper = Sleeper(looks=3)
+    report = run(sleeper.answer, replace(DEPLOYMENT, capacity=0))
+    assert report.passed
+    assert [check.status for check in report.checks] == ["passed", "skipped", "skipped"]
+    assert "--wake-minutes" in report.checks[-1].figure
+    assert sleeper.requests == 0, "a request would have woken it"
+
+
+@pytest.mark.parametrize(("capacity", "found"), [(0, "passed"), (1, "failed")])
+def test_one_that_is_being_woken_already_is_no_failure(run, capacity, found):
+    sleeper = Sleeper(looks=1)
+    waking = Waking(60, sleeper.capacity, pause_seconds=0.01)
+    report = run(sleeper.answer, replace(DEPLOYMENT, capacity=capacity, status="Updating"), waking=waking)
+    assert (report.checks[0].status, report.checks[0].figure) == (found, "Updating")
+
+
+def test_one_that_fell_asleep_meanwhile_is_no_failure(run):
+    report = run(Sleeper(looks=3).answer, replace(DEPLOYMENT, capacity=1))
+    assert report.passed
+    assert report.checks[-1].name == "first call"
+
+
+def test_a_request_wakes_an_endpoint_and_no_more_are_sent_until_something_runs(run):
+    sleeper = Sleeper(looks=3)
+    waking = Waking(60, sleeper.capacity, pause_seconds=0.01)
+    report = run(sleeper.answer, replace(DEPLOYMENT, capacity=0), waking=waking)
+    assert report.passed
+    assert report.checks[-1].name == "throughput"
+    assert sleeper.requests == 1
+
+
+def test_an_endpoint_that_does_not_wake_in_time_has_failed(run):
+    waking = Waking(0.03, lambda: 0, pause_seconds=0.01)
+    report = run(Sleeper(looks=1000).answer, replace(DEPLOYMENT, capacity=0), waking=waking)
+    assert failed(report) == {"first call"}
+    assert "auto scaling" in report.checks[-1].figure
+    assert report.checks[-1].name == "first call"
+
+
+def test_a_queue_is_checked_but_for_its_speed(run):
+    report = run(deployment=replace(DEPLOYMENT, is_async=True), targets=Targets(0, 0, 1e9))
+    assert report.passed
+    skipped = [check.name for check in report.checks if check.status == "skipped"]
+    assert skipped == ["configuration", "latency p50", "latency p95", "throughput"]
+
+
+def test_an_error_in_one_check_is_its_finding_and_the_others_run(run):
+    calls = itertools.count()
+
+    def throttled_once(vectors, texts):
+        if next(calls) == 1:
+            raise Throttled("too many at once")
+        return vectors
+
+    report = run(throttled_once)
+    assert [check.figure for check in report.checks if check.status == "failed"] == ["too many at once"]
+    assert report.checks[-1].name == "throughput"
+
+
+@pytest.mark.parametrize(
+    ("image", "environment", "precision"),
+    [
+        ("x/tei:1-gpu-y", {}, "reduced"),
+        ("x/tei-cpu:1-cpu-y", {}, "fp32"),
+        ("x/tei:1-gpu-y", {"DTYPE": "float32"}, "fp32"),
+    ],
+)
+def test_precision_to_expect(image, environment, precision):
+    assert replace(DEPLOYMENT, image=image, environment=environment).precision == precision
+
+
+def test_reports_for_machines(run):
+    report = run(intended_config="c-2")
+    document = json.loads(to_json(report))
+    assert document["passed"] is False
+    assert [check["name"] for check in document["checks"]] == [check.name for check in report.checks]
+    suite = ET.fromstring(to_junit(report))
+    assert (suite.get("tests"), suite.get("failures")) == (str(len(report.checks)), "1")
+    assert [case.get("name") for case in suite if case.find("failure") is not None] == ["configuration"]
+
+
+def test_golden_texts_are_varied():
+    texts = golden_texts()
+    assert len(set(texts)) == len(texts) >= 60
+    assert min(map(len, texts)) == 1
+    assert max(map(len, texts)) > 2000

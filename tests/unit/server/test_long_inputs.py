@@ -1,0 +1,221 @@
+"""Long texts are truncated as by the tokenizers library, with every kind of tokenizer, and are not read whole."""
+
+import threading
+from typing import Any
+
+import pytest
+import tokenizers
+from hypothesis import given, settings, strategies as st
+from tokenizers import models, normalizers, pre_tokenizers, processors, trainers
+
+from embedstack.errors import InputError, PayloadTooLarge, TextTooLong
+from embedstack_server.model.tokenizer import MAX_INPUT_IDS, MAX_UNBROKEN_BYTES, Tokenizer
+
+LIMIT = 64
+WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "the", "cat", "##s", "sat", "漢", "字", "a", "##a", "1", "##2", ",", "("]
+PIECES = ["▁", "a", "b", "1", "2", ",", "(", "漢", "字", "aa", "aaa", "ab", "ba", "▁a", "▁ab", "漢字", "字漢"]
+UNKNOWN: Any = {"unk_token": "[UNK]"}
+CORPUS = ["the cat sat on the mat, aaa abab 1212 (漢字) don't"] * 40
+
+
+def wordpiece():
+    tokenizer = tokenizers.Tokenizer(models.WordPiece({word: index for index, word in enumerate(WORDS)}, **UNKNOWN))
+    tokenizer.normalizer = normalizers.BertNormalizer()
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
+    tokenizer.add_special_tokens(["[PAD]", "[CLS]", "[SEP]"])
+    return tokenizer
+
+
+def unigram(pre_tokenizer):
+    vocabulary = [("<s>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), *((piece, -2.0 - len(piece) / 4) for piece in PIECES)]
+    tokenizer = tokenizers.Tokenizer(models.Unigram(vocabulary, 2))
+    tokenizer.normalizer = normalizers.Sequence(
+        [normalizers.NFKC(), normalizers.Replace(tokenizers.Regex(" {2,}"), " ")]
+    )
+    tokenizer.pre_tokenizer = pre_tokenizer
+    tokenizer.post_processor = processors.TemplateProcessing("<s> $A </s>", None, [("<s>", 0), ("</s>", 1)])
+    return tokenizer
+
+
+def byte_level(*, add_prefix_space):
+    tokenizer = tokenizers.Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=add_prefix_space)
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(
+        vocab_size=400, initial_alphabet=alphabet, special_tokens=["<s>", "</s>"], show_progress=False
+    )
+    tokenizer.train_from_iterator(CORPUS, trainer)
+    tokenizer.post_processor = processors.RobertaProcessing(("</s>", 1), ("<s>", 0), add_prefix_space=add_prefix_space)
+    return tokenizer
+
+
+def without_pre_tokenizer():
+    tokenizer = tokenizers.Tokenizer(models.BPE(fuse_unk=True, unk_token="<unk>"))  # noqa: S106 - no password
+    tokenizer.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
+    trainer = trainers.BpeTrainer(vocab_size=120, special_tokens=["<unk>"], show_progress=False)
+    tokenizer.train_from_iterator(CORPUS, trainer)
+    return tokenizer
+
+
+def metaspace_of_words():
+    return pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace()])
+
+
+def with_a_word_added():
+    tokenizer = wordpiece()
+    tokenizer.add_tokens(
+        [tokenizers.AddedToken("cat sat", single_word=True), tokenizers.AddedToken("字漢", single_word=True)]
+    )
+    return tokenizer
+
+
+KINDS = {
+    "wordpiece": wordpiece,
+    "wordpiece with words added": with_a_word_added,
+    "unigram": lambda: unigram(pre_tokenizers.Metaspace()),
+    "unigram of words": lambda: unigram(metaspace_of_words()),
+    "unigram without first mark": lambda: unigram(pre_tokenizers.Metaspace(prepend_scheme="never")),
+    "byte-level": lambda: byte_level(add_prefix_space=False),
+    "byte-level with first space": lambda: byte_level(add_prefix_space=True),
+    "no pre-tokenizer": without_pre_tokenizer,
+}
+UNITS = [
+    "the", "cat", "cats", "a", "aaa", "ab", "1", "12", "a" * 300, "漢", "漢字", " ", "  ", "\n", "\t", ",", "(",
+    ")", "don't", "é", "e\u0301", "\u0301", "\0", "\N{GRINNING FACE}", "\N{WOMAN}\u200d\N{GIRL}", "[SEP]", "cat sat",
+    "字漢", "\u00a0", "-", ".",
+]  # fmt: skip
+
+
+class Pair:
+    """This project's tokenizer and the library's, from the same file."""
+
+    def __init__(self, path):
+        self.library = tokenizers.Tokenizer.from_file(str(path))
+        self.ours = Tokenizer(path, LIMIT)
+
+    def truncated(self, text, direction):
+        self.library.enable_truncation(LIMIT, direction=direction)
+        encoding = self.library.encode(text)
+        self.library.no_truncation()
+        return encoding
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def pair(request, tmp_path_factory):
+    path = tmp_path_factory.mktemp("tokenizer") / "tokenizer.json"
+    KINDS[request.param]().save(str(path))
+    return Pair(path)
+
+
+@settings(max_examples=15, deadline=None)
+@given(units=st.lists(st.sampled_from(UNITS), min_size=1, max_size=6), data=st.data())
+@pytest.mark.parametrize("direction", ["right", "left"])
+def test_long_texts_are_truncated_as_by_the_library(pair, direction, units, data):
+    chosen = data.draw(st.lists(st.sampled_from(units), min_size=20, max_size=60))
+    text = ("".join(chosen) * data.draw(st.integers(1, 200)))[:30_000]
+    expected = pair.truncated(text, direction)
+    if not expected.ids:
+        return
+    [found] = pair.ours.tokenize([text], truncate=True, direction=direction, offsets=True)
+    assert found.ids == expected.ids
+    # Whether a token's own space is part of it, the library decides by the token's place after truncation.
+    places = [[text[start:end].strip() for start, end in offsets] for offsets in (found.offsets, expected.offsets)]
+    assert places[0] == places[1]
+    assert pair.ours.count(text) == len(pair.library.encode(text).ids)
+
+
+@pytest.mark.parametrize("direction", ["right", "left"])
+def test_several_long_texts_and_prompts(pair, direction):
+    texts = ["cat " * 3_000, "the", "漢字" * 4_000, "(a, 1)" * 3_000]
+    found = pair.ours.tokenize(texts, truncate=True, direction=direction, prompt="the ")
+    assert [text.ids for text in found] == [pair.truncated("the " + text, direction).ids for text in texts]
+
+
+def test_a_long_text_is_refused_without_truncation(pair):
+    with pytest.raises(TextTooLong, match=rf"Text 1 has (at least )?\d+ tokens; the model reads {LIMIT}") as caught:
+        pair.ours.tokenize(["cat", "the cat sat, " * 100_000], truncate=False)
+    assert caught.value.index == 1
+
+
+@pytest.fixture(scope="module")
+def bert(tmp_path_factory):
+    path = tmp_path_factory.mktemp("wordpiece") / "tokenizer.json"
+    wordpiece().save(str(path))
+    return Pair(path)
+
+
+@pytest.mark.parametrize("direction", ["right", "left"])
+@pytest.mark.parametrize("unit", ["the ", "漢字", " ", "\n", "a,b(", "a漢"])
+def test_huge_texts_are_not_read_whole(bert, monkeypatch, unit, direction):
+    read = []
+    encode_all = Tokenizer._encode_all
+
+    def counted(self, texts, offsets):
+        read.append(sum(map(len, texts)))
+        return encode_all(self, texts, offsets)
+
+    text = unit * ((4_000_000 if unit.isspace() else 25_000_000) // len(unit.encode()))
+    monkeypatch.setattr(Tokenizer, "_encode_all", counted)
+    ids = bert.ours.encode([text], truncate=True, direction=direction)[0]
+    if unit.isspace():  # all of it may matter, but it is read in parts
+        assert ids == [2, 3]
+        assert max(read) < 200_000
+    else:
+        assert len(ids) == LIMIT
+        assert sum(read) < 20_000
+
+
+@pytest.mark.parametrize("direction", ["right", "left"])
+def test_what_cannot_be_cut_is_read_whole_up_to_a_size(bert, direction):
+    word = "a" * 1_000_000
+    assert bert.ours.encode([word], truncate=True, direction=direction) == [[2, 1, 3]]
+    with pytest.raises(TextTooLong, match=f"Text 0 has more than {MAX_UNBROKEN_BYTES} bytes without a position to cut"):
+        bert.ours.encode(["a" * (MAX_UNBROKEN_BYTES + 10_000)], truncate=True, direction=direction)
+
+
+def test_other_threads_run_while_a_long_word_is_tokenized(bert):
+    ticks = 0
+    done = threading.Event()
+
+    def tokenize():
+        bert.ours.encode(["a" * 2_000_000], truncate=True)
+        done.set()
+
+    threading.Thread(target=tokenize).start()
+    while not done.wait(0.001):
+        ticks += 1
+    assert ticks > 20
+
+
+def test_a_request_may_have_a_limit_on_tokens(bert):
+    assert len(bert.ours.tokenize(["the cat"] * 5, truncate=True, most_tokens=20)) == 5
+    with pytest.raises(PayloadTooLarge, match="more than 19 tokens together"):
+        bert.ours.tokenize(["the cat"] * 5, truncate=True, most_tokens=19)
+
+
+def test_token_ids_are_decoded_and_tokenized_again(bert):
+    ids = bert.ours.encode(["the cat sat"], truncate=True)[0]
+    [again, bare, prompted] = bert.ours.tokenize([ids, ids[1:-1], "the"], truncate=True)
+    assert again.ids == ids
+    assert bare.ids == ids[1:-1], "special tokens were added"
+    assert prompted.ids == [2, 4, 3]
+    assert bert.ours.tokenize([ids], truncate=True, prompt="the ")[0].ids == [2, 4, *ids[1:]]
+    long = [4] * 100
+    assert bert.ours.tokenize([long], truncate=True)[0].ids == long[:LIMIT]
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "message"),
+    [
+        ([99], InputError, "token id 99; the model's token ids are 0 to 15"),
+        ([-1], InputError, "token id -1"),
+        ([4] * (MAX_INPUT_IDS + 1), TextTooLong, f"one input takes {MAX_INPUT_IDS}"),
+        ([4] * 100, TextTooLong, "has 100 tokens"),
+        ("half a \ud83d", InputError, "not valid Unicode"),
+    ],
+)
+def test_what_no_text_stands_behind_is_refused_with_its_index(bert, text, error, message):
+    with pytest.raises(error, match=message) as caught:
+        bert.ours.tokenize(["the cat", text], truncate=False)
+    assert caught.value.index == 1

@@ -1,0 +1,113 @@
+"""The prompt before a text is what sentence-transformers' ``encode`` would take, and a client can take its own."""
+
+import asyncio
+import json
+
+import numpy as np
+import pytest
+
+from embedstack.embedders.local import LocalEmbedder
+from embedstack.embedders.sagemaker.requests import request_body
+from embedstack.errors import ConfigurationError, InputError
+from embedstack.models.model_info import ModelInfo
+from embedstack_server.compute.encoder import Encoder
+from embedstack_server.http.protocol import EmbedProtocol, Invocation
+from embedstack_server.http.requests import RequestError
+from embedstack_server.model.model_folder import ModelFolder
+from localaws.services.sagemaker.containers.dialects.tei import TeiDialect
+from tests.support.tiny_bert import HIDDEN, POSITIONS, write_model
+
+PROMPTS = {"query": "the ", "passage": "far ", "document": ""}
+MODEL = ModelInfo("test/tiny", dimensions=HIDDEN, max_tokens=POSITIONS, pooling="mean")
+
+
+def write_prompts(folder, **config):
+    (folder / "config_sentence_transformers.json").write_text(json.dumps({"prompts": PROMPTS, **config}))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return write_prompts(write_model(tmp_path_factory.mktemp("tiny")), default_prompt_name="query")
+
+
+@pytest.fixture(scope="module")
+def encoder(folder):
+    encoder = Encoder.load(folder, precision="fp32")
+    yield encoder
+    encoder.close()
+
+
+def vectors(encoder, text):
+    return encoder.encode([text], prompt="").vectors()
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({}, "the cat"),
+        ({"prompt_name": "query"}, "the cat"),
+        ({"prompt_name": "passage"}, "far cat"),
+        ({"prompt_name": "document"}, "cat"),
+        ({"prompt": "sat "}, "sat cat"),
+        ({"prompt": ""}, "cat"),
+    ],
+)
+def test_the_prompt_of_a_request(encoder, options, text):
+    answer = asyncio.run(EmbedProtocol().answer(encoder, Invocation(json.dumps({"inputs": "cat", **options}).encode())))
+    np.testing.assert_allclose(json.loads(answer.body), vectors(encoder, text), atol=1e-6)
+
+
+def test_prompt_and_prompt_name_together_are_refused(encoder):
+    body = json.dumps({"inputs": "cat", "prompt": "", "prompt_name": "query"}).encode()
+    with pytest.raises(RequestError, match="both given"):
+        asyncio.run(EmbedProtocol().answer(encoder, Invocation(body)))
+
+
+def test_spans_count_from_the_input_not_the_default_prompt(encoder):
+    def spans(**payload):
+        body = json.dumps({**payload, "normalize": True}).encode()
+        return json.loads(asyncio.run(EmbedProtocol().answer(encoder, Invocation(body))).body)["spans"]
+
+    found = spans(inputs="cat sat", spans=[[[4, 7]]])
+    expected = spans(inputs="the cat sat", spans=[[[8, 11]]], prompt="")
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(("options", "text"), [({}, "cat"), ({"prompt_name": "passage"}, "far cat")])
+def test_tei_applies_no_default_prompt(encoder, options, text):
+    invocation = Invocation(json.dumps({"inputs": "cat", **options}).encode(), content_type="application/json")
+    answer = asyncio.run(TeiDialect().answer(encoder, invocation))
+    np.testing.assert_allclose(json.loads(answer.body), vectors(encoder, text), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("prompts", "kind", "text"),
+    [
+        ({}, "document", "the cat"),
+        ({}, "query", "the cat"),
+        ({"query": "dog "}, "query", "dog cat"),
+        ({"query": "dog "}, "document", "the cat"),
+        ({"document": ""}, "document", "cat"),
+    ],
+)
+def test_a_client_with_its_own_prompt_gets_no_second_one(encoder, folder, prompts, kind, text):
+    info = ModelInfo("test/tiny", HIDDEN, POSITIONS, "mean", prompts=prompts)
+    found = LocalEmbedder(info, folder=folder).embed(["cat"], kind=kind)
+    assert (found * vectors(encoder, text)).sum() > 0.999
+
+
+def test_a_request_says_that_the_prompt_is_there():
+    assert request_body(MODEL, ["cat"], truncate=True, has_prompt=True)["prompt"] == ""
+    assert "prompt" not in request_body(MODEL, ["cat"], truncate=True, has_prompt=False)
+
+
+def test_an_unknown_default_prompt_is_refused(tmp_path):
+    folder = write_prompts(write_model(tmp_path), default_prompt_name="clustering")
+    with pytest.raises(ConfigurationError, match="'clustering'; its prompts: query, passage, document"):
+        ModelFolder.read(folder)
+
+
+def test_an_unknown_prompt_name_is_refused(encoder):
+    with pytest.raises(InputError, match="no prompt 'clustering'"):
+        encoder.encode(["cat"], prompt_name="clustering")

@@ -1,0 +1,169 @@
+"""BGE-M3's outputs, late chunking and reranking, as a request asks for them."""
+
+import asyncio
+import base64
+import io
+import json
+
+import numpy as np
+import pytest
+
+from embedstack.errors import EmbedStackError
+from embedstack_server.compute.encoder import Encoder
+from embedstack_server.http.protocol import EmbedProtocol, Invocation
+from embedstack_server.http.requests import RequestError
+from embedstack_server.model.token_heads import colbert_score
+from tests.support.reference_models import TEXTS, ReferenceModel
+from tests.support.tiny_bert import hidden_states, make_tensors, write_model
+
+EMBEDDED = [TEXTS[0], TEXTS[3]]
+TEXT = "the cat sat on the mat"
+
+
+@pytest.fixture(scope="module")
+def reference():
+    return ReferenceModel.load("bge-m3")
+
+
+@pytest.fixture(scope="module")
+def m3(reference, tmp_path_factory):
+    encoder = Encoder.load(reference.write(tmp_path_factory.mktemp("m3")), precision="fp32")
+    yield encoder
+    encoder.close()
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    encoder = Encoder.load(write_model(tmp_path_factory.mktemp("tiny"), make_tensors(seed=5)), precision="fp32")
+    yield encoder
+    encoder.close()
+
+
+def answer(encoder, **payload):
+    body = json.dumps(payload).encode()
+    return json.loads(asyncio.run(EmbedProtocol().answer(encoder, Invocation(body))).body)
+
+
+def test_the_three_outputs_of_bge_m3(m3, reference):
+    found = answer(m3, inputs=EMBEDDED, outputs=["dense", "sparse", "colbert"])
+    np.testing.assert_allclose(found["dense"], reference.answers["dense"], atol=2e-6)
+    for index in range(len(EMBEDDED)):
+        expected = {int(token): weight for token, weight in reference.answers[f"sparse{index}"]}
+        sparse = {int(token): weight for token, weight in found["sparse"][index].items()}
+        assert sparse == pytest.approx(expected, abs=2e-5)
+        np.testing.assert_allclose(found["colbert"][index], reference.answers[f"colbert{index}"], atol=2e-5)
+    assert found["usage"]["total_tokens"] == sum(len(ids) for ids in m3.encode(EMBEDDED).ids)
+
+
+def test_rerank_orders_by_maxsim(m3):
+    texts = ["dog ran far", TEXT, "on the mat the cat sat"]
+    found = answer(m3, query=TEXT, texts=texts)
+    vectors = m3.encode([TEXT, *texts], of_hidden=lambda _, states: m3.folder.heads.colbert(states)).derived
+    expected = [colbert_score(vectors[0], vector) for vector in vectors[1:]]
+    assert [entry["index"] for entry in found] == list(np.argsort(expected)[::-1])
+    assert found[0]["index"] == 1
+    assert [entry["score"] for entry in found] == pytest.approx(sorted(expected, reverse=True), abs=1e-6)
+
+
+def test_rerank_returns_the_texts_on_request(m3):
+    texts = ["dog ran far", TEXT]
+    assert [entry["text"] for entry in answer(m3, query=TEXT, texts=texts, return_text=True)] == texts[::-1]
+    assert "text" not in answer(m3, query=TEXT, texts=texts)[0]
+
+
+def test_a_refused_query_is_named(m3):
+    with pytest.raises(RequestError, match=r"`query`: Text 0 has .* tokens"):
+        answer(m3, query=TEXT * 3_000, texts=["dog"], truncate=False)
+
+
+def test_maxsim_of_long_texts_is_that_of_all_their_tokens():
+    random = np.random.default_rng(1)
+    query, passage = (random.standard_normal((rows, 8), np.float32) for rows in (5, 2_000))
+    assert colbert_score(query, passage) == pytest.approx(float((query @ passage.T).max(axis=1).mean()), abs=1e-6)
+
+
+def test_spans_are_pooled_from_the_whole_text(tiny):
+    cat_sat, mat = [4, 11], [19, 22]
+    found = answer(tiny, inputs=TEXT, spans=[[cat_sat, mat]])
+    states = hidden_states(make_tensors(seed=5), TEXT)  # [CLS] the cat sat on the mat [SEP]
+    expected = np.stack([states[2:4].mean(axis=0), states[6]])
+    expected /= np.linalg.norm(expected, axis=1, keepdims=True)
+    np.testing.assert_allclose(found["spans"][0], expected, atol=2e-5)
+    alone = answer(tiny, inputs="mat")[0]
+    assert np.abs(np.asarray(found["spans"][0][1]) - alone).max() > 0.01, "the context made no difference"
+
+
+def test_spans_count_from_the_text_and_not_from_its_prompt(tiny):
+    with_prompt = answer(tiny, inputs="cat sat", spans=[[[0, 3]]], prompt_name="query")
+    written_out = answer(tiny, inputs="the cat sat", spans=[[[4, 7]]])
+    np.testing.assert_allclose(with_prompt["spans"], written_out["spans"], atol=1e-6)
+
+
+def decoded(vectors):
+    return np.stack([np.frombuffer(base64.b64decode(vector, validate=True), "<f4") for vector in vectors])
+
+
+def test_base64_holds_the_numbers_of_every_vector(m3):
+    for payload in ({"inputs": EMBEDDED}, {"inputs": EMBEDDED, "normalize": False}):
+        np.testing.assert_array_equal(
+            decoded(answer(m3, **payload, encoding_format="base64")),
+            np.asarray(answer(m3, **payload, encoding_format="float"), np.float32),
+        )
+    wanted = {"inputs": EMBEDDED, "outputs": ["dense", "sparse", "colbert"], "spans": [[[0, 3]], [[0, 3], [4, 7]]]}
+    found, expected = answer(m3, **wanted, encoding_format="base64"), answer(m3, **wanted)
+    np.testing.assert_array_equal(decoded(found["dense"]), np.asarray(expected["dense"], np.float32))
+    for index in range(len(EMBEDDED)):
+        for output in ("colbert", "spans"):
+            numbers = np.asarray(expected[output][index], np.float32)
+            np.testing.assert_array_equal(decoded(found[output][index]), numbers)
+    assert found["sparse"] == expected["sparse"]
+
+
+def test_an_array_is_asked_for_by_the_header_whatever_the_format(tiny):
+    invocation = Invocation(b'{"inputs": "cat", "encoding_format": "base64"}', accept="application/x-npy")
+    found = asyncio.run(EmbedProtocol().answer(tiny, invocation))
+    assert np.load(io.BytesIO(found.body)).shape == (1, 32)
+
+
+def test_a_span_of_the_whole_text_with_dense_beside_it(tiny):
+    found = answer(tiny, inputs=["cat", TEXT], spans=[[[0, 3]], [[0, len(TEXT)], [0, 3]]], outputs=["dense"])
+    assert np.asarray(found["dense"]).shape == (2, 32)
+    assert [len(vectors) for vectors in found["spans"]] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("payload", "status", "message"),
+    [
+        ({"inputs": "cat", "spans": [[[0, 4]]]}, 400, "0 <= start < end <= 3"),
+        ({"inputs": "cat", "spans": [[[2, 2]]]}, 400, r"\[2, 2\]"),
+        ({"inputs": "cat", "spans": [[]]}, 400, "non-empty list"),
+        ({"inputs": ["cat", "dog"], "spans": [[[0, 3]]]}, 400, "1 lists for 2 inputs"),
+        ({"inputs": "cat  dog", "spans": [[[3, 5]]]}, 422, "no token"),
+        ({"inputs": "cat " * 30, "spans": [[[100, 110]]]}, 422, "beyond the length"),
+        ({"inputs": "cat", "encoding_format": "hex"}, 400, "'hex'; it must be one of float, base64"),
+        ({"inputs": "cat", "encoding_format": 64}, 400, "`encoding_format` is a number"),
+        ({"query": "cat", "texts": []}, 400, "`texts` is an empty list"),
+        ({"query": 3, "texts": ["a"]}, 400, "`query` is a number"),
+        ({"query": "cat", "texts": ["dog"]}, 422, "cannot rerank"),
+        ({"inputs": "cat", "outputs": ["colbert"]}, 422, "no output colbert; it has: dense"),
+    ],
+)
+def test_what_cannot_be_answered_is_refused(tiny, payload, status, message):
+    with pytest.raises(RequestError, match=message) as caught:
+        answer(tiny, **payload)
+    assert caught.value.status == status
+
+
+def test_a_cancelled_request_leaves_the_encoder_usable(tiny):
+    async def cancel():
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(tiny.aencode([TEXT] * 5000), 0.05)
+
+    asyncio.run(cancel())
+    assert tiny.encode([TEXT]).tokens == 8
+
+
+def test_an_encoders_error_keeps_its_index(tiny):
+    with pytest.raises(EmbedStackError) as caught:
+        answer(tiny, inputs=["cat", ""])
+    assert caught.value.index == 1

@@ -1,0 +1,256 @@
+"""What a request says is honoured or refused, and no body makes the server fail."""
+
+import asyncio
+import json
+import random
+
+import numpy as np
+import pytest
+import tokenizers
+
+from embedstack.errors import EmbedStackError
+from embedstack_server.compute.encoder import Encoder
+from embedstack_server.http import protocol
+from embedstack_server.http.protocol import EmbedProtocol, Invocation
+from embedstack_server.http.requests import RequestError, check_size, parse_request
+from tests.support.tiny_bert import POSITIONS, WORDS, write_model
+from tests.unit.server.mutations import mutated
+
+LONG = " ".join(WORDS[4:] * 3)
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory):
+    encoder = Encoder.load(write_model(tmp_path_factory.mktemp("tiny")), model_id="test/tiny", precision="fp32")
+    yield encoder
+    encoder.close()
+
+
+def answer(encoder, body, accept=None):
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return asyncio.run(EmbedProtocol().answer(encoder, Invocation(content, accept)))
+
+
+def vectors(encoder, **body):
+    return np.asarray(json.loads(answer(encoder, body).body))
+
+
+def refusal(encoder, body, accept=None):
+    try:
+        answer(encoder, body, accept)
+    except RequestError as error:
+        return error.status, error.message
+    except EmbedStackError as error:
+        refused = RequestError.from_error(error)
+        return refused.status, refused.message
+    raise AssertionError("answered")
+
+
+@pytest.mark.parametrize("names", [("Left", "left"), ("Right", "right")])
+def test_truncation_direction_equals_the_tokenizers_librarys(encoder, names):
+    library = tokenizers.Tokenizer.from_file(str(encoder.folder.tokenizer))
+    library.no_padding()
+    library.enable_truncation(POSITIONS, direction=names[1])
+    kept = library.encode(LONG)
+    text = " ".join(token for token in kept.tokens if token[0] != "[")
+    expected = vectors(encoder, inputs=text)
+    for name in names:
+        np.testing.assert_allclose(vectors(encoder, inputs=LONG, truncation_direction=name), expected, atol=1e-6)
+
+
+def test_truncation_directions_differ(encoder):
+    left, right = (vectors(encoder, inputs=LONG, truncation_direction=name)[0] for name in ("Left", "Right"))
+    assert left @ right < 0.999
+    nested = vectors(encoder, inputs=LONG, parameters={"truncation_direction": "Left"})[0]
+    np.testing.assert_array_equal(nested, left)
+
+
+@pytest.mark.parametrize("inputs", [[2, 4, 5, 3], [[2, 4, 5, 3]], [[2, 4, 5, 3], "the cat"]])
+def test_token_ids_stand_for_their_text(encoder, inputs):
+    rows = vectors(encoder, inputs=inputs)
+    np.testing.assert_allclose(rows, vectors(encoder, inputs=["the cat"] * len(rows)), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("accept", "media_type"),
+    [
+        (None, "application/json"),
+        ("", "application/json"),
+        ("*/*", "application/json"),
+        ("application/*", "application/json"),
+        ("text/html, */*;q=0.1", "application/json"),
+        ("application/x-npy", "application/x-npy"),
+        ("Application/X-NPY; q=0.4", "application/x-npy"),
+        ("application/json;q=0.5, application/x-npy", "application/x-npy"),
+        ("application/json;q=0, */*", "application/x-npy"),
+        ("application/x-npy;q=0.5, application/json;q=0.9", "application/json"),
+        ("application/x-npy;q=nonsense, application/json", "application/json"),
+    ],
+)
+def test_the_accept_header_chooses_the_media_type(encoder, accept, media_type):
+    assert answer(encoder, {"inputs": "cat"}, accept).media_type == media_type
+
+
+@pytest.mark.parametrize("accept", ["text/html", "application/json;q=0", "image/*, text/plain", ",", ";;;"])
+def test_a_media_type_that_is_not_offered_is_406(encoder, accept):
+    status, message = refusal(encoder, {"inputs": "cat"}, accept)
+    assert status == 406
+    assert "application/json or application/x-npy" in message
+
+
+def test_named_outputs_are_json_only(encoder):
+    body = {"inputs": "cat", "outputs": ["dense"]}
+    assert answer(encoder, body, "application/x-npy, application/json;q=0.1").media_type == "application/json"
+    assert refusal(encoder, body, "application/x-npy")[0] == 406
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "message"),
+    [
+        ({"inputs": "cat", "truncation_direction": "Up"}, 400, "must be Left or Right"),
+        ({"inputs": "cat", "truncation_direction": 1}, 400, "`truncation_direction` is a number"),
+        ({"inputs": "cat", "normalise": False}, 400, "Unknown member: 'normalise'. Known members: inputs, normalize"),
+        ({"inputs": "cat", "parameters": {"truncation": True}}, 400, "Unknown member in `parameters`: 'truncation'"),
+        ({"query": "cat", "texts": ["dog"], "raw_scores": True}, 400, "Unknown member: 'raw_scores'"),
+        ({"query": "cat", "texts": ["dog"], "truncation_direction": "up"}, 400, "must be Left or Right"),
+        ({"inputs": "cat", "model": "another/model"}, 422, "has the model test/tiny, not another/model"),
+        ({"inputs": "cat", "dimensions": 64}, 422, "32 dimensions, not 64"),
+        ({"inputs": "cat", "dimensions": 2**70}, 400, "must be an integer"),
+        ({"inputs": "cat", "dimensions": 1.5}, 400, "must be an integer"),
+        ({"inputs": [4, 5.0]}, 400, "a number; it must be a string or a list of token ids"),
+        ({"inputs": [4, True]}, 400, "`inputs[0]` is a number"),
+        ({"inputs": [4, -5]}, 400, "`inputs[0]` is a number"),
+        ({"inputs": [[4], []]}, 400, "`inputs[1]` is a list"),
+        ({"inputs": [99]}, 422, "token id 99"),
+        ({"inputs": [4], "spans": [[[0, 1]]]}, 400, "`inputs` are token ids"),
+        ({"inputs": "cat", "spans": [[[False, 1]]]}, 400, "a span is"),
+        (b'{"inputs": "cat", "inputs": "dog"}', 400, "a member twice"),
+        (b'{"inputs": "cat", "parameters": {"user": 1, "user": 2}, "user": "x"}', 400, "a member twice"),
+        (b'{"inputs": "\\ud800"}', 400, "not JSON"),
+        (b'{"inputs": "\xff"}', 400, "not JSON"),
+        (b'\xef\xbb\xbf{"inputs": "cat"}', 400, "not JSON"),
+        ('{"inputs": "cat"}'.encode("utf-16"), 400, "not JSON"),
+        (b'{"inputs": Infinity}', 400, "not JSON"),
+        (b'{"inputs": "cat"} x', 400, "not JSON"),
+        (b"", 400, "not JSON"),
+        (b"[" * 100_000, 400, "not JSON"),
+        (b'{"inputs": ' + b"[" * 500 + b"]" * 500 + b"}", 400, "must be a string or a list of token ids"),
+    ],
+)  # fmt: skip
+def test_what_is_not_honoured_is_refused(encoder, body, status, message):
+    found, text = refusal(encoder, body)
+    assert found == status
+    assert message in text
+
+
+def test_the_served_model_may_be_named(encoder):
+    expected = vectors(encoder, inputs="cat")
+    for model in ("test/tiny", "tiny"):
+        np.testing.assert_array_equal(vectors(encoder, inputs="cat", model=model, user="somebody"), expected)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"inputs": "secret " * 30, "prompt_name": "secret " * 30},
+        {"inputs": "cat", "secret " * 30: 1},
+        {"inputs": "cat", "encoding_format": "secret " * 30},
+        {"inputs": "cat", "pooling": "secret " * 30},
+        {"inputs": "cat", "model": "secret " * 30},
+        {"inputs": "cat", "outputs": ["secret " * 30] * 30},
+        {"inputs": "cat", "spans": [["secret " * 30]]},
+        {"inputs": "cat", "truncation_direction": "secret " * 30},
+    ],
+)
+def test_a_message_repeats_no_long_value(encoder, body):
+    assert len(refusal(encoder, body)[1]) < 400
+
+
+def test_too_many_spans_are_413_before_the_model_runs(encoder, monkeypatch):
+    monkeypatch.setattr(Encoder, "acompute", None)
+    status, message = refusal(encoder, {"inputs": "cat", "spans": [[[0, 3]] * 120_000]})
+    assert status == 413
+    assert f"the limit of {protocol.RESPONSE_LIMIT_BYTES} bytes. Send fewer texts or spans" in message
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"encoding_format": "base64"}, {"outputs": ["dense"]}, {"spans": [[[0, 3]]] * 40}, {"normalize": False}],
+)
+def test_a_response_over_the_limit_is_413(encoder, monkeypatch, options):
+    body = {"inputs": ["cat"] * 40, **options}
+    size = len(answer(encoder, body).body)
+    monkeypatch.setattr(protocol, "RESPONSE_LIMIT_BYTES", size)
+    assert len(answer(encoder, body).body) == size
+    monkeypatch.setattr(protocol, "RESPONSE_LIMIT_BYTES", size - 1)
+    assert refusal(encoder, body)[0] == 413
+
+
+@pytest.mark.parametrize(("threshold", "most"), [(0, 2), (1_000_000, 6)])
+def test_large_responses_are_made_two_at_a_time(encoder, monkeypatch, threshold, most):
+    monkeypatch.setattr(protocol, "_LARGE_RESPONSE_BYTES", threshold)
+    running, counts = set(), []
+    acompute = Encoder.acompute
+
+    async def counted(self, *arguments):
+        task = asyncio.current_task()
+        running.add(task)
+        counts.append(len(running))
+        await asyncio.sleep(0.05)
+        running.remove(task)
+        return await acompute(self, *arguments)
+
+    monkeypatch.setattr(Encoder, "acompute", counted)
+
+    async def send():
+        wire = EmbedProtocol()
+        await asyncio.gather(*(wire.answer(encoder, Invocation(b'{"inputs": "cat"}')) for _ in range(6)))
+
+    asyncio.run(send())
+    assert max(counts) == most
+
+
+def test_too_many_tokens_are_413(encoder, monkeypatch):
+    monkeypatch.setattr(protocol, "MAX_REQUEST_TOKENS", 11)
+    assert refusal(encoder, {"inputs": ["cat"] * 4}) == (
+        413, "The texts have more than 11 tokens together. Send fewer texts in one request."
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("unit", [b"[],", b"[[[]]],", b"{},", b'{"a":1},', b'"a",', b"1,", b'["\\"[",1],'])
+def test_bodies_with_too_many_values_are_not_parsed(unit):
+    with pytest.raises(RequestError, match="Send fewer in one request") as caught:
+        parse_request(b'{"inputs": [' + unit * 1_600_000 + b"1]}")
+    assert caught.value.status == 413
+
+
+@pytest.mark.parametrize("text", ["[{," * 1_000_000, '\\"[,' * 500_000, "\\\\" * 500_000, "a, b\n" * 500_000])
+def test_signs_within_texts_are_not_counted(text):
+    check_size(json.dumps({"inputs": [text, "\\", '"']}).encode())
+
+
+BODIES = [
+    b'{"inputs": "the cat", "truncate": true, "truncation_direction": "Left", "normalize": false, "dimensions": 32}',
+    b'{"inputs": ["the cat", [2, 4, 3], "dog"], "prompt_name": "query", "encoding_format": "base64", "user": "x"}',
+    b'{"inputs": "the cat", "spans": [[[0, 3], [4, 7]]], "outputs": ["dense"], "parameters": {"pooling": "mean"}}',
+    b'{"query": "the cat", "texts": ["dog", "cat"], "truncate": true, "return_text": true, "model": "tiny"}',
+]
+
+
+def test_mutated_bodies_are_answered_or_refused(encoder):
+    choice = random.Random(7)  # noqa: S311 - the same bodies every time
+    wire = EmbedProtocol()
+    statuses = set()
+
+    async def send():
+        for _ in range(4_000):
+            body = mutated(choice.choice(BODIES), choice)
+            try:
+                statuses.add((await wire.answer(encoder, Invocation(body, "*/*"))).status)
+            except RequestError as error:
+                statuses.add(wire.render_error(error).status)
+            except EmbedStackError as error:
+                statuses.add(wire.render_error(RequestError.from_error(error)).status)
+
+    asyncio.run(send())
+    assert statuses == {200, 400, 422}

@@ -1,0 +1,216 @@
+"""The model server over real HTTP, in a process of its own as a container starts it."""
+
+import io
+import json
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.support.tiny_bert import HIDDEN, make_tensors, write_model
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+@contextmanager
+def serving(folder: Path, *options: str):
+    port = free_port()
+    command = [sys.executable, "-m", "embedstack_server", str(folder), "--port", str(port), *options]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    try:
+        yield f"http://127.0.0.1:{port}", process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def call(url: str, body: bytes | None = None, accept: str | None = None) -> tuple[int, dict[str, str], bytes]:
+    request = urllib.request.Request(url, data=body, headers={"Accept": accept} if accept else {})
+    try:
+        with urllib.request.urlopen(request, timeout=30) as response:
+            return response.status, dict(response.headers), response.read()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, dict(error.headers), error.read()
+
+
+def wait_until_ready(url: str) -> list[int]:
+    """Statuses of /ping until it says 200; 0 stands for a refused connection."""
+    statuses: list[int] = []
+    for _ in range(300):
+        try:
+            statuses.append(call(f"{url}/ping")[0])
+        except OSError:
+            statuses.append(0)
+        if statuses[-1] == 200:
+            return statuses
+        time.sleep(0.05)
+    raise AssertionError(f"not ready: {set(statuses)}")
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    folder = write_model(tmp_path_factory.mktemp("tiny"))
+    with serving(folder, "--model-id", "test/tiny") as (url, _):
+        wait_until_ready(url)
+        yield url
+
+
+def invoke(server: str, payload: object, accept: str | None = None) -> tuple[int, Any]:
+    status, _, body = call(f"{server}/invocations", json.dumps(payload).encode(), accept)
+    return status, json.loads(body)
+
+
+def test_ping_tells_what_is_served(server):
+    status, _, body = call(f"{server}/ping")
+    info = json.loads(body)
+    assert status == 200
+    assert info["model_id"] == "test/tiny"
+    assert info["dimensions"] == HIDDEN
+    assert info["pooling"] == "mean"
+
+
+def test_one_text_and_many_give_rows(server):
+    status, one = invoke(server, {"inputs": "the cat"})
+    assert status == 200
+    assert np.asarray(one).shape == (1, HIDDEN)
+    status, many = invoke(server, {"inputs": ["dog", "the cat"]})
+    assert status == 200
+    np.testing.assert_allclose(many[1], one[0], atol=1e-2)
+    np.testing.assert_allclose(np.linalg.norm(many, axis=1), 1, atol=1e-5)
+
+
+def test_older_clients_nest_their_options(server):
+    nested = invoke(server, {"inputs": "cat", "parameters": {"normalize": False, "pooling": "mean"}})
+    assert nested == invoke(server, {"inputs": "cat", "normalize": False})
+    assert abs(np.linalg.norm(nested[1]) - 1) > 0.1
+
+
+def test_numpy_answer_equals_the_json_one(server):
+    body = json.dumps({"inputs": ["cat", "dog"]}).encode()
+    status, headers, content = call(f"{server}/invocations", body, "application/x-npy")
+    array = np.load(io.BytesIO(content), allow_pickle=False)
+    assert (status, headers["content-type"], array.dtype) == (200, "application/x-npy", np.float32)
+    np.testing.assert_array_equal(array, np.asarray(invoke(server, {"inputs": ["cat", "dog"]})[1], np.float32))
+
+
+def test_named_outputs_come_with_usage(server):
+    status, answer = invoke(server, {"inputs": ["cat", "the dog"], "outputs": ["dense"]})
+    assert status == 200
+    assert np.asarray(answer["dense"]).shape == (2, HIDDEN)
+    assert answer["usage"] == {"prompt_tokens": 7, "total_tokens": 7}
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "error_type", "message"),
+    [
+        (b"{bad", 400, "malformed_json", "not JSON"),
+        (b'{"inputs": NaN}', 400, "malformed_json", "not JSON"),
+        (b"[1]", 400, "malformed_request", "a list"),
+        (b"{}", 400, "malformed_request", "`inputs` is missing"),
+        (b'{"inputs": []}', 400, "malformed_request", "an empty list"),
+        (b'{"inputs": 3}', 400, "malformed_request", "a number"),
+        (b'{"inputs": {"text": "cat"}}', 400, "malformed_request", "an object"),
+        (b'{"inputs": ["cat", ["dog"]]}', 400, "malformed_request", r"`inputs\[1\]` is a list"),
+        (b'{"inputs": ["cat", null]}', 400, "malformed_request", r"`inputs\[1\]` is null"),
+        (b'{"inputs": "cat", "truncate": 1}', 400, "malformed_request", "`truncate` is a number"),
+        (b'{"inputs": "cat", "dimensions": true}', 400, "malformed_request", "`dimensions` is a boolean"),
+        (b'{"inputs": "cat", "outputs": []}', 400, "malformed_request", "`outputs`"),
+        (b'{"inputs": ""}', 422, "invalid_input", "Text 0 is empty"),
+        (b'{"inputs": "cat", "dimensions": 7}', 422, "invalid_input", "not 7"),
+        (b'{"inputs": "cat", "prompt_name": "x"}', 422, "invalid_input", "no prompt 'x'"),
+        (b'{"inputs": "cat", "outputs": ["sparse"]}', 422, "unsupported_output", "no output sparse"),
+        (b'{"inputs": "cat", "pooling": "cls"}', 422, "unsupported_pooling", "mean pooling, not cls"),
+        (b'{"inputs": "%s", "truncate": false}' % (b"cat " * 20), 422, "text_too_long", "22 tokens"),
+        (json.dumps({"inputs": ["cat"] * 2049}).encode(), 413, "too_many_inputs", "2049"),
+        (b'{"inputs": "%s"}' % (b"x" * 25 * 1024 * 1024), 413, "payload_too_large", "limit"),
+    ],
+)  # fmt: skip
+def test_bad_requests_are_refused_with_the_reason(server, body, status, error_type, message):
+    found, _, content = call(f"{server}/invocations", body)
+    answer = json.loads(content)
+    assert (found, answer["error_type"]) == (status, error_type)
+    assert re.search(message, answer["error"]), answer
+
+
+def test_a_refused_text_is_named(server):
+    assert invoke(server, {"inputs": ["cat", "dog", ""]})[1]["index"] == 2
+
+
+def test_a_nan_is_never_answered_with_200(tmp_path):
+    tensors = make_tensors()
+    # Each is finite, and their sum is not.
+    tensors["embeddings.word_embeddings.weight"][9, 0] = 3e38
+    tensors["embeddings.token_type_embeddings.weight"][0, 0] = 3e38
+    with serving(write_model(tmp_path, tensors)) as (url, _):
+        wait_until_ready(url)
+        status, answer = invoke(url, {"inputs": ["cat", "dog"]})
+        assert (status, answer["error_type"], answer["index"]) == (500, "model_error", 1)
+
+
+def test_not_ready_until_the_model_is_loaded(minilm_folder):
+    with serving(minilm_folder) as (url, _):
+        statuses = wait_until_ready(url)
+    assert set(statuses) <= {0, 503, 200}
+
+
+def test_sigterm_lets_requests_finish(minilm_folder):
+    with serving(minilm_folder) as (url, process):
+        wait_until_ready(url)
+        body = json.dumps({"inputs": ["word " * 200] * 60}).encode()
+        client = subprocess.Popen(
+            [sys.executable, "-c", _POST, f"{url}/invocations"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        assert client.stdin is not None
+        client.stdin.write(body)
+        client.stdin.close()
+        time.sleep(0.4)
+        process.send_signal(signal.SIGTERM)
+        assert client.stdout is not None
+        rows = json.loads(client.stdout.read())
+        client.stdout.close()
+        assert client.wait() == 0
+        assert np.asarray(rows).shape == (60, 384)
+        assert process.wait(30) == 0
+
+
+_POST = """
+import sys, urllib.request
+body = sys.stdin.buffer.read()
+sys.stdout.buffer.write(urllib.request.urlopen(urllib.request.Request(sys.argv[1], data=body)).read())
+"""
+
+
+def test_a_folder_that_is_no_model_ends_the_process_with_the_reason(tmp_path):
+    with serving(tmp_path) as (_, process):
+        output, _ = process.communicate(timeout=60)
+        assert process.returncode == 1
+        assert "it has no config.json" in output
+
+
+@pytest.mark.parametrize(("level", "logged"), [(None, ["422"]), ("debug", ["200", "422"]), ("all of it", ["422"])])
+def test_the_log_holds_no_text_at_any_level(tmp_path, monkeypatch, level, logged):
+    if level:
+        monkeypatch.setenv("LOG_LEVEL", level)
+    with serving(write_model(tmp_path)) as (url, process):
+        wait_until_ready(url)
+        invoke(url, {"inputs": "confidential words"})
+        invoke(url, {"inputs": "confidential words", "prompt_name": "none"})
+        process.terminate()
+        output, _ = process.communicate(timeout=30)
+    assert re.findall(r"POST /invocations (\d+) \d+ bytes \d+\.\d ms", output) == logged
+    assert "confidential" not in output

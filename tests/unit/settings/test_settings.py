@@ -1,0 +1,151 @@
+"""An explicit argument beats the environment, which beats .env, which beats the default."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from embedstack.errors import ConfigurationError
+from embedstack.settings.settings import Settings, change_settings, load_settings
+
+EXAMPLE = Path(__file__).parents[3] / ".env.example"
+
+
+@pytest.fixture(autouse=True)
+def _empty_environment(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    for name in re.findall(r"^(\w+)=", EXAMPLE.read_text(), re.MULTILINE):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("DEFAULT_AWS_REGION", "AWS_DEFAULT_REGION", "SAGEMAKER_ENDPOINT_NAME"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_precedence(monkeypatch, tmp_path):
+    assert load_settings().sagemaker_batch_size == 32
+    (tmp_path / ".env").write_text("SAGEMAKER_BATCH_SIZE=8\nSAGEMAKER_ENDPOINT=from-file\n")
+    assert load_settings().sagemaker_batch_size == 8
+    monkeypatch.setenv("SAGEMAKER_BATCH_SIZE", "16")
+    assert load_settings().sagemaker_batch_size == 16
+    assert load_settings(sagemaker_batch_size=24).sagemaker_batch_size == 24
+    assert load_settings().sagemaker_endpoint == "from-file"
+
+
+@pytest.mark.parametrize("name", ["AWS_REGION", "DEFAULT_AWS_REGION", "AWS_DEFAULT_REGION"])
+def test_every_name_of_the_region_is_read(monkeypatch, name):
+    monkeypatch.setenv(name, "eu-west-1")
+    assert load_settings().aws_region == "eu-west-1"
+    assert load_settings(aws_region="us-east-2").aws_region == "us-east-2"
+
+
+@pytest.mark.parametrize("name", ["SAGEMAKER_ENDPOINT", "SAGEMAKER_ENDPOINT_NAME"])
+def test_both_names_of_the_endpoint_are_read(monkeypatch, tmp_path, name):
+    (tmp_path / ".env").write_text("SAGEMAKER_ENDPOINT=from-file\n")
+    monkeypatch.setenv(name, "from-environment")
+    assert load_settings().sagemaker_endpoint == "from-environment"
+    assert load_settings(sagemaker_endpoint="explicit").sagemaker_endpoint == "explicit"
+
+
+def test_an_empty_assignment_is_not_set(tmp_path):
+    (tmp_path / ".env").write_text("AWS_ACCOUNT_ID=\nAWS_ENDPOINT_URL=\nSAGEMAKER_ENDPOINT=\n")
+    settings = load_settings()
+    assert settings.aws_account_id is None
+    assert settings.aws_endpoint_url is None
+    with pytest.raises(ConfigurationError, match="set SAGEMAKER_ENDPOINT"):
+        settings.required_endpoint()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("SAGEMAKER_BATCH_SIZE", "many"), ("SAGEMAKER_BATCH_SIZE", "0"), ("AWS_ACCOUNT_ID", "12")]
+)
+def test_a_bad_value_is_refused_by_the_name_of_its_variable(monkeypatch, name, value):
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigurationError, match=name):
+        load_settings()
+
+
+def test_the_example_is_a_valid_file_that_names_every_setting(tmp_path):
+    (tmp_path / ".env").write_text(EXAMPLE.read_text())
+    load_settings()
+    assert all(field.upper() in EXAMPLE.read_text() for field in Settings.model_fields)
+
+
+@pytest.fixture
+def file(tmp_path, monkeypatch):
+    path = tmp_path / "embeddings.yaml"
+    monkeypatch.setenv("EMBEDSTACK_CONFIG", str(path))
+    return path
+
+
+def test_a_file_is_beaten_by_everything_else(file, tmp_path, monkeypatch):
+    file.write_text("""
+        embedding_backend: bedrock
+        SAGEMAKER_BATCH_SIZE: 7
+        embedding_concurrency: 3
+        embedding_truncate: true
+        aws_allowed_regions: [eu-west-1, eu-central-1]
+        aws_account_id: 012345670123
+        sagemaker_endpoint:
+        embedding_dimensions: null
+    """)
+    settings = load_settings(embedding_backend="fake")
+    assert settings.embedding_backend == "fake"
+    assert settings.sagemaker_batch_size == 7
+    assert settings.embedding_truncate
+    assert settings.allowed_regions == ("eu-west-1", "eu-central-1")
+    assert settings.aws_account_id == "012345670123"
+    assert settings.sagemaker_endpoint is None
+    assert settings.embedding_dimensions is None
+    (tmp_path / ".env").write_text("SAGEMAKER_BATCH_SIZE=8\n")
+    assert load_settings().sagemaker_batch_size == 8
+    monkeypatch.setenv("EMBEDDING_CONCURRENCY", "4")
+    assert load_settings().embedding_concurrency == 4
+
+
+def test_a_file_may_be_an_argument(file, monkeypatch):
+    monkeypatch.delenv("EMBEDSTACK_CONFIG")
+    file.write_text("embedding_backend: fake")
+    assert load_settings().embedding_backend == "sagemaker"
+    assert load_settings(embedstack_config=file).embedding_backend == "fake"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("embeding_backend: fake", r"embeddings.yaml: there is no setting embeding_backend. Did you mean embedding_b"),
+        ("qqq: 1", r"there is no setting qqq. .env.example lists them"),
+        ("sagemaker_batch_size: many", r"SAGEMAKER_BATCH_SIZE .in .*embeddings.yaml.: Input should be a valid integer"),
+        ("embedding_backend: {name: fake}", "embedding_backend takes one value, not a dict"),
+        ("- embedding_backend", "is not a file of settings"),
+        ("a: [", "is not YAML"),
+        (None, "which cannot be read"),
+    ],
+)
+def test_a_file_that_cannot_be_meant_is_refused(file, content, message):
+    if content is not None:
+        file.write_text(content)
+    with pytest.raises(ConfigurationError, match=message):
+        load_settings()
+
+
+def test_an_empty_file_sets_nothing(file):
+    file.write_text("# nothing yet")
+    assert load_settings().embedding_backend == "sagemaker"
+
+
+def test_an_argument_that_is_no_setting_is_refused(monkeypatch):
+    with pytest.raises(ConfigurationError, match=r"no setting embedding_bakend. Did you mean embedding_backend"):
+        load_settings(embedding_bakend="fake")
+
+
+def test_settings_are_changed_whatever_the_environment_says(monkeypatch):
+    settings = load_settings(sagemaker_batch_size=5, aws_region="eu-west-1")
+    monkeypatch.setenv("SAGEMAKER_BATCH_SIZE", "16")
+    monkeypatch.setenv("DEFAULT_AWS_REGION", "us-east-1")
+    monkeypatch.setenv("SAGEMAKER_ENDPOINT_NAME", "e")
+    changed = change_settings(settings, embedding_concurrency=2)
+    assert (changed.sagemaker_batch_size, changed.embedding_concurrency) == (5, 2)
+    assert (changed.aws_region, changed.sagemaker_endpoint) == ("eu-west-1", None)
+    with pytest.raises(ConfigurationError, match="EMBEDDING_CONCURRENCY"):
+        change_settings(settings, embedding_concurrency=0)
+    with pytest.raises(ConfigurationError, match="Did you mean embedding_concurrency"):
+        change_settings(settings, embeding_concurrency=1)
