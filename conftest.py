@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import botocore.session
 import pytest
 
+import localaws  # noqa: F401 - else pytest takes the folder localaws/ for the package
 from embedstack.aws.loopback import bypass_proxies
 from embedstack.models.local_files import find_model_folder
 

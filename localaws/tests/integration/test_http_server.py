@@ -205,3 +205,24 @@ def test_memory_of_large_bodies_is_returned(tmp_path: Path) -> None:
 def resident_kib(pid: int) -> int:
     command = ["ps", "-o", "rss=", "-p", str(pid)]
     return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+
+def test_continue_for_the_next_request_keeps_the_connection(aws: Aws, caplog: pytest.LogCaptureFixture) -> None:
+    # The header of the second request arrives while the first is being handled.
+    first = head(aws, "PUT /bodies/first", "Content-Length: 5") + b"first"
+    second = head(aws, "PUT /bodies/second", "Content-Length: 6", "Expect: 100-continue")
+    with connected(aws) as connection:
+        for _ in range(300):
+            connection.sendall(first)
+            connection.sendall(second)
+            received = b""
+            while b"100 Continue\r\n\r\n" not in received:
+                part = connection.recv(4096)
+                assert part, received
+                received += part
+            connection.sendall(b"second")
+            while received.count(b" 200 OK") < 2:
+                part = connection.recv(4096)
+                assert part, received
+                received += part
+    assert not [record for record in caplog.records if record.name == "waitress"]

@@ -272,6 +272,13 @@ class _Channel(HTTPChannel):  # type: ignore[misc]  # waitress is untyped
         """Whether a request is being handled or its response is on the way."""
         return bool(self.requests) or bool(self.total_outbufs_len)
 
+    def _flush_some(self, do_close: bool = True) -> bool:
+        # waitress takes no lock here while no request is queued. A worker thread that has finished a request may then
+        # be sending "100 Continue" for the next one, and both would send the same bytes.
+        with self.outbuf_lock:
+            flushed: bool = super()._flush_some(do_close=do_close)
+            return flushed
+
     def handle_close(self) -> None:
         super().handle_close()
         # waitress would leave the temporary file of a body that has arrived in part to the garbage collector.
