@@ -27,7 +27,7 @@ def copied_local_aws() -> Iterator[None]:
 
 
 class _Copy:
-    """A local AWS's process; see :class:`~localaws.process.pidfiles.StartedProcess`."""
+    """A local AWS's process; see :class:`~localaws.process.pid_files.StartedProcess`."""
 
     def __init__(self, arguments: list[str], log: int, report: int, lifeline: int | None) -> None:
         context = multiprocessing.get_context("forkserver")

@@ -21,7 +21,7 @@ from embedstack_server.process_resources import limit_heaps, raise_open_files_li
 from localaws.config import ACCOUNT_ID, LocalAwsConfig
 from localaws.core.log_format import configure_log
 from localaws.errors import LocalAwsError
-from localaws.process.pidfiles import ProcessIdentity
+from localaws.process.pid_files import ProcessIdentity
 from localaws.process.state_file import is_disk_full, remove_state, write_state
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def _watch_stop_signals() -> int:
 
 def _parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m localaws", description=__doc__)
-    parser.add_argument("--state-dir", type=Path, default=Path(".local"), help="where pid files and artefacts go")
+    parser.add_argument("--state-dir", type=Path, default=Path(".local"), help="where pid files and artifacts go")
     parser.add_argument("--port", type=_port, help="TCP port on 127.0.0.1 (LOCALAWS_PORT, 4580); 0 for any free one")
     parser.add_argument("--settings", type=json.loads, help=argparse.SUPPRESS)
     parser.add_argument("--report-fd", type=int, help=argparse.SUPPRESS)

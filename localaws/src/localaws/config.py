@@ -27,7 +27,7 @@ class LocalAwsConfig:
         port: TCP port on 127.0.0.1; 0 lets the system choose.
         region: The default region handed to clients; all regions work.
         models_dir: Folder with Hugging Face Hub models as ``<org>/<name>/``.
-        state_dir: Folder for pid files and unpacked artefacts; None makes a temporary one.
+        state_dir: Folder for pid files and unpacked artifacts; None makes a temporary one.
         serverless_payload_bytes: Largest request and response of a serverless variant.
         instance_payload_bytes: Largest request and response of an instance-based variant.
         async_payload_bytes: Largest request and response of an asynchronous endpoint.
@@ -45,7 +45,7 @@ class LocalAwsConfig:
         restart_backoff_limit: Longest pause between two starts.
         function_processes: Lambda execution environments at the same time, of all functions. AWS runs up to 1,000; an
             invocation that it would start another one for waits here for one.
-        artefact_bytes: Largest unpacked model artefact (a serverless endpoint has 5 GB of disk).
+        artifact_bytes: Largest unpacked model artifact (a serverless endpoint has 5 GB of disk).
         clock_speed: How fast the time of metrics, alarms, schedules and cooldowns runs, as a multiple of the
             machine's.
         vector_writes_per_second: PutVectors and DeleteVectors of one index of S3 Vectors.
@@ -73,7 +73,7 @@ class LocalAwsConfig:
     restart_backoff: float = 1.0
     restart_backoff_limit: float = 30.0
     function_processes: int = 10
-    artefact_bytes: int = 5 * 1024 * _MIB
+    artifact_bytes: int = 5 * 1024 * _MIB
     clock_speed: float = 1.0
     vector_writes_per_second: int = 1000
     vectors_per_second: int = 2500

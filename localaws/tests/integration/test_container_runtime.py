@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from localaws.config import LocalAwsConfig
-from localaws.process.pidfiles import PidFiles, ProcessIdentity
-from localaws.services.sagemaker.containers.container_process import ContainerProcess, ContainerStartError, LaunchPlan
+from localaws.process.pid_files import PidFiles, ProcessIdentity
 from localaws.services.sagemaker.containers.container_runtime import ContainerRuntime
+from localaws.services.sagemaker.containers.process import ContainerProcess, ContainerStartError, LaunchPlan
 from tests.support.localaws.harness import wait_until
 from tests.support.tiny_bert import write_model
 
@@ -26,7 +26,7 @@ OWNER = """
 import socket, sys, time
 from pathlib import Path
 from localaws.services.sagemaker.containers.container_runtime import ContainerRuntime
-from localaws.process.pidfiles import PidFiles
+from localaws.process.pid_files import PidFiles
 runtime = ContainerRuntime(PidFiles(Path(sys.argv[1])))
 with socket.create_server(("127.0.0.1", 0)) as listener:
     container = runtime.start(listener)
@@ -78,8 +78,8 @@ def gone(pid: int) -> bool:
 def test_containers_are_copies_that_share_nothing(start: Start) -> None:
     one, other = start("search/One", LOG_LEVEL="debug"), start("search/Other")
     assert parent(one.pid) == parent(other.pid)
-    assert command(one.pid).endswith("-m localaws.services.sagemaker.containers.container_main search/One")
-    assert command(other.pid).endswith("-m localaws.services.sagemaker.containers.container_main search/Other")
+    assert command(one.pid).endswith("-m localaws.services.sagemaker.containers.main search/One")
+    assert command(other.pid).endswith("-m localaws.services.sagemaker.containers.main search/Other")
     assert [os.getsid(each.pid) for each in (one, other)] == [one.pid, other.pid]
     assert [embed(each) for each in (one, other)] == [200, 200]
     one.stop()

@@ -16,7 +16,7 @@ import pytest
 
 from localaws import LocalAwsConfig, LocalAwsError
 from localaws.process import daemon
-from localaws.process.pidfiles import ProcessIdentity
+from localaws.process.pid_files import ProcessIdentity
 from tests.support.localaws.harness import ROLE, TEI, TINY_BERT, wait_until
 
 CONFIG = LocalAwsConfig(port=0, stop_grace=5)

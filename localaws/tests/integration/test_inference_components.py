@@ -12,7 +12,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from localaws import LocalAwsConfig
-from localaws.services.sagemaker.inference_components.manager import COPY_COUNT
+from localaws.services.sagemaker.inference_components.host import COPY_COUNT
 from tests.support.localaws.harness import MINILM, ROLE, TEI, TEI_GPU, TINY_BERT, Aws, Load, wait_until
 from tests.support.tiny_bert import HIDDEN
 

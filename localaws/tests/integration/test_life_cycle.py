@@ -121,16 +121,16 @@ def files_of(folder: Path, prefix: str) -> dict[str, bytes]:
 
 @pytest.fixture(scope="module")
 def bucket(aws: Aws) -> str:
-    aws.s3.create_bucket(Bucket="artefacts")
-    return "artefacts"
+    aws.s3.create_bucket(Bucket="artifacts")
+    return "artifacts"
 
 
-def test_artefact_is_served_from_s3(aws: Aws, deploy: Deploy, bucket: str, minilm_folder: Path) -> None:
+def test_artifact_is_served_from_s3(aws: Aws, deploy: Deploy, bucket: str, minilm_folder: Path) -> None:
     aws.s3.put_object(Bucket=bucket, Key="good.tar.gz", Body=archive(files_of(minilm_folder, "model/")))
-    description = deploy("artefact", HUGGINGFACE, url=f"s3://{bucket}/good.tar.gz")
+    description = deploy("artifact", HUGGINGFACE, url=f"s3://{bucket}/good.tar.gz")
 
     assert description["EndpointStatus"] == "InService", description
-    assert len(aws.invoke("artefact", ["one", "two"])) == 2
+    assert len(aws.invoke("artifact", ["one", "two"])) == 2
 
 
 @pytest.mark.parametrize(
@@ -142,20 +142,20 @@ def test_artefact_is_served_from_s3(aws: Aws, deploy: Deploy, bucket: str, minil
     ],
     ids=["garbage", "no-model", "escaping"],
 )
-def test_bad_artefact_fails_the_endpoint(aws: Aws, deploy: Deploy, bucket: str, body: bytes, reason: str) -> None:
+def test_bad_artifact_fails_the_endpoint(aws: Aws, deploy: Deploy, bucket: str, body: bytes, reason: str) -> None:
     aws.s3.put_object(Bucket=bucket, Key="bad.tar.gz", Body=body)
-    description = deploy("bad-artefact", HUGGINGFACE, url=f"s3://{bucket}/bad.tar.gz")
+    description = deploy("bad-artifact", HUGGINGFACE, url=f"s3://{bucket}/bad.tar.gz")
     assert description["EndpointStatus"] == "Failed"
     assert re.search(reason, description["FailureReason"])
 
 
-def test_artefact_that_went_away_fails_the_endpoint(aws: Aws, bucket: str) -> None:
+def test_artifact_that_went_away_fails_the_endpoint(aws: Aws, bucket: str) -> None:
     aws.s3.put_object(Bucket=bucket, Key="gone.tar.gz", Body=b"x")
     aws.create_model("gone", HUGGINGFACE, url=f"s3://{bucket}/gone.tar.gz")
     aws.create_config("gone", "gone")
     aws.s3.delete_object(Bucket=bucket, Key="gone.tar.gz")
     aws.sagemaker.create_endpoint(EndpointName="gone", EndpointConfigName="gone")
-    assert 'from URL: "s3://artefacts/gone.tar.gz". Please ensure' in aws.settled("gone")["FailureReason"]
+    assert 'from URL: "s3://artifacts/gone.tar.gz". Please ensure' in aws.settled("gone")["FailureReason"]
     aws.delete_endpoint("gone")
 
 

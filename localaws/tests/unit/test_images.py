@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from localaws.services.sagemaker.containers.images import ContainerDefinition, LaunchError, model_source
-from localaws.services.sagemaker.inference_components.instance_types import has_gpu
+from localaws.services.sagemaker.containers.instance_types import has_gpu
 
 TEI = "683313688378.dkr.ecr.us-east-1.amazonaws.com/tei-cpu:2.0.1-tei1.8.2-cpu-py310-ubuntu22.04"
 TEI_GPU = "683313688378.dkr.ecr.us-east-1.amazonaws.com/tei:2.0.1-tei1.8.2-gpu-py310-cu122-ubuntu22.04"
@@ -18,7 +18,7 @@ def container(image: str, url: str | None = None, **environment: str) -> Contain
 
 
 @pytest.mark.parametrize(
-    ("image", "environment", "dialect"),
+    ("image", "environment", "protocol"),
     [
         (TEI, {"HF_MODEL_ID": MINILM}, "tei"),
         (TEI_GPU, {}, "tei"),
@@ -28,14 +28,14 @@ def container(image: str, url: str | None = None, **environment: str) -> Contain
         ("123456789012.dkr.ecr.us-east-1.amazonaws.com/my-tei:1", {}, "embedstack"),
     ],
 )
-def test_dialect_follows_the_image(image: str, environment: dict[str, str], dialect: str) -> None:
-    assert container(image, **environment).dialect == dialect
+def test_protocol_follows_the_image(image: str, environment: dict[str, str], protocol: str) -> None:
+    assert container(image, **environment).protocol == protocol
 
 
 def test_installed_weights_are_found(tmp_path: Path, minilm_folder: Path) -> None:
     source = model_source(container(TEI, HF_MODEL_ID=MINILM), tmp_path)
     assert source.folder == minilm_folder
-    assert source.artefact_url is None
+    assert source.artifact_url is None
 
 
 def test_models_dir_comes_first(tmp_path: Path) -> None:
@@ -46,9 +46,9 @@ def test_models_dir_comes_first(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("environment", [{}, {"HF_MODEL_ID": "/opt/ml/model"}])
-def test_artefact_is_the_model(tmp_path: Path, environment: dict[str, str]) -> None:
+def test_artifact_is_the_model(tmp_path: Path, environment: dict[str, str]) -> None:
     source = model_source(container(HUGGINGFACE if not environment else TEI, "s3://b/k", **environment), tmp_path)
-    assert source.artefact_url == "s3://b/k"
+    assert source.artifact_url == "s3://b/k"
     assert source.folder is None
 
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from localaws.services.sagemaker.inference_components.instance_pools import InstancePool, NotEnoughResources, PoolSpec
-from localaws.services.sagemaker.inference_components.instance_types import Resources, resources_of
-from localaws.services.sagemaker.metrics import VariantId
+from localaws.services.sagemaker.containers.instance_types import Resources, resources_of
+from localaws.services.sagemaker.inference_components.pools import InstancePool, NotEnoughResources, PoolSpec
+from localaws.services.sagemaker.telemetry.metrics import VariantId
 
 ONE_CORE = Resources(1, 128, 0)
 

@@ -17,9 +17,9 @@ from localaws.config import ACCOUNT_ID
     [
         ("localaws", ["moto", "openvino", "boto3"]),
         ("localaws.process.daemon", ["moto", "openvino", "boto3"]),
-        ("localaws.services.sagemaker.containers.container_main", ["moto", "boto3"]),
+        ("localaws.services.sagemaker.containers.main", ["moto", "boto3"]),
         ("localaws.gateway.local_aws", ["openvino", "tokenizers", "torch"]),
-        ("localaws.services.sagemaker.containers.dialects", ["moto", "boto3", "torch"]),
+        ("localaws.services.sagemaker.containers.protocols", ["moto", "boto3", "torch"]),
     ],
 )
 def test_imports_stay_apart(module: str, forbidden: list[str]) -> None:

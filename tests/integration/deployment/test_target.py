@@ -19,7 +19,7 @@ import pytest
 
 from localaws import LocalAwsConfig, LocalAwsError
 from localaws.process import daemon
-from localaws.process.pidfiles import ProcessIdentity
+from localaws.process.pid_files import ProcessIdentity
 from tests.integration.conftest import REPOSITORY
 from tests.support.copied_local_aws import copied_local_aws
 

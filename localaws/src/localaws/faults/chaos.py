@@ -12,7 +12,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Literal, Self
 
-from localaws.process.pidfiles import ProcessIdentity
+from localaws.process.pid_files import ProcessIdentity
 
 __all__ = ["RandomKills", "Victim", "processes"]
 
@@ -21,7 +21,7 @@ Victim = Literal["database", "function", "model"]
 #: Modules by which processes tell what they are.
 _MODULES: dict[str, Victim] = {
     "awslambdaric": "function",
-    "localaws.services.sagemaker.containers.container_main": "model",
+    "localaws.services.sagemaker.containers.main": "model",
 }
 _DATABASE_PROGRAM = "/bin/postgres"
 

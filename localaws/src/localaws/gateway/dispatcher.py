@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     from localaws.services.lambda_.host import FunctionHost
     from localaws.services.rds.host import DatabaseHost
     from localaws.services.sagemaker.async_inference.service import AsyncInference
-    from localaws.services.sagemaker.endpoints.endpoint_manager import EndpointHost
+    from localaws.services.sagemaker.host import EndpointHost
 
 __all__ = ["LocalAwsApplication"]
 

@@ -21,10 +21,10 @@ from localaws.core.clock import SimulatedTime, TimeControl
 from localaws.errors import LocalAwsError
 from localaws.faults.injector import FaultInjector
 from localaws.gateway.dispatcher import LocalAwsApplication, version
-from localaws.gateway.duplicate_requests import ResentRequests
 from localaws.gateway.http_server import HttpServer
 from localaws.gateway.request_guard import RequestGuard
-from localaws.process.pidfiles import PidFiles
+from localaws.gateway.retry_deduplicator import RetryDeduplicator
+from localaws.process.pid_files import PidFiles
 from localaws.services.application_autoscaling.service import AutoScaling
 from localaws.services.cloudwatch.monitoring import Monitoring
 from localaws.services.iam.managed_policies import have_managed_policies, have_no_managed_policies
@@ -34,8 +34,8 @@ from localaws.services.rds.host import DatabaseHost, remove_databases
 from localaws.services.s3vectors.service import S3Vectors
 from localaws.services.sagemaker.async_inference.service import AsyncInference
 from localaws.services.sagemaker.containers.container_runtime import ContainerRuntime
-from localaws.services.sagemaker.endpoints.endpoint_manager import EndpointHost
-from localaws.services.sagemaker.metrics import MetricRecorder
+from localaws.services.sagemaker.host import EndpointHost
+from localaws.services.sagemaker.telemetry.metrics import MetricRecorder
 from localaws.services.sqs.metrics import QueueMetrics
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ class LocalAws:
 
     @property
     def state_dir(self) -> Path:
-        """Where pid files and unpacked artefacts are."""
+        """Where pid files and unpacked artifacts are."""
         state_dir = self.config.state_dir or self._temporary
         if state_dir is None:
             raise LocalAwsError("The local AWS is not running.")
@@ -156,7 +156,7 @@ class LocalAws:
         )
         if config.check_answers:
             services = AnswerCheck(services)
-        application = TimeControl(FaultInjector(serve_function_urls(ResentRequests(services), functions)), simulated)
+        application = TimeControl(FaultInjector(serve_function_urls(RetryDeduplicator(services), functions)), simulated)
         self._services = [monitoring.alarms, scaling, queues, functions, databases]
         for service in self._services:
             service.start()

@@ -25,7 +25,7 @@ import urllib3
 from localaws.config import LocalAwsConfig
 from localaws.core.health import HEALTH_PATH
 from localaws.errors import LocalAwsError
-from localaws.process.pidfiles import PidFiles, ProcessIdentity, StartedProcess
+from localaws.process.pid_files import PidFiles, ProcessIdentity, StartedProcess
 from localaws.process.state_file import is_disk_full, read_state, remove_state
 from localaws.services.rds.host import remove_databases
 

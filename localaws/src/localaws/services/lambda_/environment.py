@@ -19,7 +19,7 @@ from localaws.services.lambda_.process_memory import ProcessMemory, descendants
 from localaws.services.lambda_.runtime_api import RuntimeApi
 
 if TYPE_CHECKING:
-    from localaws.process.pidfiles import PidFiles
+    from localaws.process.pid_files import PidFiles
 
 __all__ = ["EnvironmentPlan", "ExecutionEnvironment"]
 

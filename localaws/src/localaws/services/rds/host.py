@@ -13,10 +13,10 @@ from embedstack.errors import ConfigurationError
 from embedstack.stores import embedded_postgres
 from localaws.core.threads import Ticker, at_the_same_time
 from localaws.process.lifeline import Lifeline
-from localaws.process.pidfiles import ProcessIdentity
+from localaws.process.pid_files import ProcessIdentity
 
 if TYPE_CHECKING:
-    from localaws.process.pidfiles import PidFiles
+    from localaws.process.pid_files import PidFiles
 
 __all__ = ["Database", "DatabaseHost", "State", "remove_databases"]
 

@@ -5,36 +5,36 @@ from typing import Any
 
 from moto.core.responses import ActionResult, EmptyResult
 
-from localaws.services.sagemaker.async_inference.requests import AsyncSettings
-from localaws.services.sagemaker.containers.artefacts import artefact_exists
+from localaws.services.sagemaker.async_inference.queue import AsyncSettings
+from localaws.services.sagemaker.component_api import InferenceComponentActions
+from localaws.services.sagemaker.containers.artifacts import artifact_exists
 from localaws.services.sagemaker.containers.images import ContainerDefinition
 from localaws.services.sagemaker.control_plane import one_page, refuse as _refuse
 from localaws.services.sagemaker.endpoints import rollback_alarms
 from localaws.services.sagemaker.endpoints.capacity import VariantChange
 from localaws.services.sagemaker.endpoints.deployment_policy import DeploymentPolicy, check_deployment_config
-from localaws.services.sagemaker.endpoints.endpoints import (
+from localaws.services.sagemaker.endpoints.endpoint import (
     Endpoint,
     EndpointFailedError,
     EndpointInProgressError,
     EndpointSettings,
 )
 from localaws.services.sagemaker.endpoints.scalable import CapacityRefused
-from localaws.services.sagemaker.endpoints.scalable_variants import variant_resource
+from localaws.services.sagemaker.endpoints.scaling import variant_resource
 from localaws.services.sagemaker.endpoints.update_rules import autoscaled_variants_changed, retain_properties
-from localaws.services.sagemaker.endpoints.variant_rules import check_config
+from localaws.services.sagemaker.endpoints.validation import check_config
 from localaws.services.sagemaker.endpoints.variants import VariantSpec
-from localaws.services.sagemaker.inference_components.component_endpoints import ComponentEndpoint
-from localaws.services.sagemaker.inference_components.inference_components import InferenceComponentActions
-from localaws.services.sagemaker.inference_components.instance_pools import PoolSpec
-from localaws.services.sagemaker.metrics import VariantId
+from localaws.services.sagemaker.inference_components.endpoint import ComponentEndpoint
+from localaws.services.sagemaker.inference_components.pools import PoolSpec
 from localaws.services.sagemaker.records import EndpointConfigRecord, ModelRecord
+from localaws.services.sagemaker.telemetry.metrics import VariantId
 
 
 class SageMaker(InferenceComponentActions):
     """Answers the actions whose behaviour moto lacks; the rest is moto's."""
 
     def create_model(self) -> ActionResult:
-        """CreateModel; the artefact must be in S3 already, as on AWS."""
+        """CreateModel; the artifact must be in S3 already, as on AWS."""
         request = self._checked_request()
         models, arn = self.sagemaker_backend._models, self._arn("model", request["ModelName"])  # noqa: SLF001 - moto has no other way in
         if request["ModelName"] in models:
@@ -44,7 +44,7 @@ class SageMaker(InferenceComponentActions):
             _refuse("Either PrimaryContainer or Containers must be specified.")
         for container in record.containers:
             url = container.get("ModelDataUrl")
-            if url and not artefact_exists(url, self.current_account):
+            if url and not artifact_exists(url, self.current_account):
                 _refuse(f"Could not find model data at {url}.")
         models[record.model_name] = record
         return ActionResult({"ModelArn": arn})

@@ -8,13 +8,13 @@ from moto.sagemaker.exceptions import AWSValidationException
 from moto.sagemaker.responses import SageMakerResponse
 
 from localaws.core.request_validation import check_request
-from localaws.services.sagemaker.endpoints.endpoints import Endpoint
+from localaws.services.sagemaker.endpoints.endpoint import Endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from localaws.services.sagemaker.endpoints.endpoint_manager import EndpointHost
-    from localaws.services.sagemaker.inference_components.components import InferenceComponent
+    from localaws.services.sagemaker.host import EndpointHost
+    from localaws.services.sagemaker.inference_components.component import InferenceComponent
     from localaws.services.sagemaker.records import EndpointConfigRecord, ModelRecord
 
 __all__ = ["ControlPlane", "one_page", "refuse"]

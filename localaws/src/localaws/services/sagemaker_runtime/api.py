@@ -9,33 +9,33 @@ from urllib.parse import unquote
 from moto.sagemaker.models import sagemaker_backends
 from moto.sagemakerruntime.responses import SageMakerRuntimeResponse
 
-from localaws.services.sagemaker.async_inference.invocations import RequestRefused
-from localaws.services.sagemaker.containers.container_process import ContainerGone, InvocationTimeout
-from localaws.services.sagemaker.containers.fleet import FleetRetired, FleetThrottled, NoCapacity
-from localaws.services.sagemaker.containers.model_container import ContainerFailed
-from localaws.services.sagemaker.data_capture import CapturedRequest
-from localaws.services.sagemaker.endpoints.deployments import Deployment, UnknownVariant
-from localaws.services.sagemaker.endpoints.endpoints import Endpoint
-from localaws.services.sagemaker.inference_components.component_invocations import (
+from localaws.services.sagemaker.async_inference.api import RequestRefused
+from localaws.services.sagemaker.containers.container import ContainerFailed
+from localaws.services.sagemaker.containers.group import GroupRetired, GroupThrottled, NoCapacity
+from localaws.services.sagemaker.containers.process import ContainerGone, InvocationTimeout
+from localaws.services.sagemaker.endpoints.deployment import Deployment, UnknownVariant
+from localaws.services.sagemaker.endpoints.endpoint import Endpoint
+from localaws.services.sagemaker.inference_components.specs import ComponentId
+from localaws.services.sagemaker.telemetry.data_capture import CapturedRequest
+from localaws.services.sagemaker.telemetry.logs import console_link, log_group_arn
+from localaws.services.sagemaker_runtime.component_copies import (
     COMPONENT_HEADER,
     Copies,
     find_copies,
     no_capacity,
 )
-from localaws.services.sagemaker.inference_components.component_specs import ComponentId
-from localaws.services.sagemaker.logs import console_link, log_group_arn
-from localaws.services.sagemaker_runtime.invocation_errors import InvocationError
-from localaws.services.sagemaker_runtime.invocation_metrics import capacity_samples, error_samples
+from localaws.services.sagemaker_runtime.errors import InvocationError
+from localaws.services.sagemaker_runtime.metrics import capacity_samples, error_samples
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from localaws.services.sagemaker.async_inference.service import AsyncInference
-    from localaws.services.sagemaker.containers.container_process import ContainerResponse
-    from localaws.services.sagemaker.containers.fleet import Lease
-    from localaws.services.sagemaker.data_capture import DataCapture
-    from localaws.services.sagemaker.endpoints.endpoint_manager import EndpointHost
+    from localaws.services.sagemaker.containers.group import Lease
+    from localaws.services.sagemaker.containers.process import ContainerResponse
     from localaws.services.sagemaker.endpoints.variants import Variant
+    from localaws.services.sagemaker.host import EndpointHost
+    from localaws.services.sagemaker.telemetry.data_capture import DataCapture
 
     #: What answers a request.
     _Target = Variant | Copies
@@ -115,7 +115,7 @@ class SageMakerRuntime(SageMakerRuntimeResponse):  # type: ignore[misc]  # moto 
             self._check_size(variant, len(body), request_id)
             try:
                 status, headers, answer = self._send(variant, body, forwarded, began)
-            except FleetRetired:
+            except GroupRetired:
                 continue  # the endpoint was updated between looking it up and using it
             except ContainerGone as gone:
                 if gone.request_sent:
@@ -154,11 +154,11 @@ class SageMakerRuntime(SageMakerRuntimeResponse):  # type: ignore[misc]  # moto 
 
         Raises:
             InvocationError: The service's answer is an error.
-            FleetRetired: Nothing was sent: the variant takes no more requests.
+            GroupRetired: Nothing was sent: the variant takes no more requests.
             ContainerGone: The container went away; nothing was recorded if the request was not sent.
         """
         try:
-            with variant.fleet.lease() as lease:
+            with variant.group.lease() as lease:
                 sent = time.perf_counter()
                 try:
                     response = lease.container.invoke(body, headers, self._payload_limit(variant))
@@ -170,7 +170,7 @@ class SageMakerRuntime(SageMakerRuntimeResponse):  # type: ignore[misc]  # moto 
                         self._record(variant, lease, began, sent, status=0)
                     raise
                 self._record(variant, lease, began, sent, response.status)
-        except FleetThrottled as error:
+        except GroupThrottled as error:
             # SageMaker leaves the message of this one empty.
             raise InvocationError(400, "ThrottlingException", {"message": None}) from error
         except NoCapacity as error:

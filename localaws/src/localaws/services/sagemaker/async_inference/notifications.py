@@ -7,7 +7,7 @@ import json
 from datetime import datetime
 from typing import Any
 
-from localaws.services.sagemaker.async_inference.requests import AsyncRequest
+from localaws.services.sagemaker.async_inference.queue import AsyncRequest
 
 __all__ = ["message"]
 

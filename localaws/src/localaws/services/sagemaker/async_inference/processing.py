@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 from localaws.services.cloudwatch.topic_delivery import publish
 from localaws.services.sagemaker.async_inference.notifications import message
 from localaws.services.sagemaker.async_inference.objects import ObjectError, read_object, write_object
-from localaws.services.sagemaker.containers.container_process import ContainerGone, InvocationTimeout
-from localaws.services.sagemaker.containers.fleet import FleetRetired, FleetThrottled, NoCapacity
-from localaws.services.sagemaker.containers.model_container import ContainerFailed
+from localaws.services.sagemaker.containers.container import ContainerFailed
+from localaws.services.sagemaker.containers.group import GroupRetired, GroupThrottled, NoCapacity
+from localaws.services.sagemaker.containers.process import ContainerGone, InvocationTimeout
 
 if TYPE_CHECKING:
     from localaws.core.clock import SimulatedTime
-    from localaws.services.sagemaker.async_inference.requests import AsyncRequest, AsyncSettings
-    from localaws.services.sagemaker.containers.container_process import ContainerResponse
+    from localaws.services.sagemaker.async_inference.queue import AsyncRequest, AsyncSettings
+    from localaws.services.sagemaker.containers.process import ContainerResponse
     from localaws.services.sagemaker.endpoints.variants import Variant
-    from localaws.services.sagemaker.metrics import MetricRecorder, VariantId
+    from localaws.services.sagemaker.telemetry.metrics import MetricRecorder, VariantId
 
 __all__ = ["NotNow", "RequestProcessor"]
 
@@ -107,10 +107,10 @@ class RequestProcessor:
         self, request: "AsyncRequest", variant: "Variant", body: bytes, samples: list[tuple[str, float]]
     ) -> "ContainerResponse":
         try:
-            with variant.fleet.lease() as lease:
+            with variant.group.lease() as lease:
                 sent = time.perf_counter()
                 response = lease.container.invoke(body, request.headers, self._payload_bytes, timeout=request.timeout)
-        except (NoCapacity, FleetRetired, FleetThrottled, ContainerFailed) as error:
+        except (NoCapacity, GroupRetired, GroupThrottled, ContainerFailed) as error:
             raise NotNow from error
         except InvocationTimeout as error:
             raise _Failed(_model_failure(0), samples=_error_samples(0)) from error

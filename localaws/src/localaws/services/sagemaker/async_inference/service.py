@@ -8,17 +8,17 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from localaws.core.threads import Ticker
-from localaws.services.sagemaker.async_inference.invocations import RequestRefused, accepted, read_request
+from localaws.services.sagemaker.async_inference.api import RequestRefused, accepted, read_request
 from localaws.services.sagemaker.async_inference.processing import NotNow, RequestProcessor
-from localaws.services.sagemaker.async_inference.requests import AsyncRequest, AsyncSettings, RequestQueue
-from localaws.services.sagemaker.metrics import EndpointId
+from localaws.services.sagemaker.async_inference.queue import AsyncRequest, AsyncSettings, RequestQueue
+from localaws.services.sagemaker.telemetry.metrics import EndpointId
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from localaws.services.sagemaker.endpoints.endpoint_manager import EndpointHost
-    from localaws.services.sagemaker.endpoints.endpoints import Endpoint
+    from localaws.services.sagemaker.endpoints.endpoint import Endpoint
     from localaws.services.sagemaker.endpoints.variants import Variant
+    from localaws.services.sagemaker.host import EndpointHost
 
 __all__ = ["AsyncInference"]
 
@@ -80,7 +80,7 @@ class AsyncInference:
         within = moment - timedelta(seconds=1)
         for endpoint in self._endpoints():
             queue = self._queue(endpoint)
-            backlog, instances = queue.size, sum(variant.fleet.current for variant in _variants(endpoint))
+            backlog, instances = queue.size, sum(variant.group.current for variant in _variants(endpoint))
             samples: list[tuple[str, float]] = [
                 ("ApproximateBacklogSize", backlog),
                 ("ApproximateBacklogSizePerInstance", backlog / max(instances, 1)),
@@ -109,8 +109,8 @@ class AsyncInference:
             variants = {variant.name: variant for variant in _variants(endpoint)}
             for variant in variants.values():
                 # An instance takes from the queue no more than it may work on.
-                variant.fleet.least_outstanding = True
-            capacity = {name: variant.fleet.current * settings.concurrency for name, variant in variants.items()}
+                variant.group.least_outstanding = True
+            capacity = {name: variant.group.current * settings.concurrency for name, variant in variants.items()}
             taken = queue.take(capacity)
             if taken is None:
                 return

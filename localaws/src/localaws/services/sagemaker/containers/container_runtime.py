@@ -17,11 +17,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
 if TYPE_CHECKING:
-    from localaws.process.pidfiles import PidFiles, StartedProcess
+    from localaws.process.pid_files import PidFiles, StartedProcess
 
 __all__ = ["Container", "ContainerRuntime"]
 
-_MODULE = "localaws.services.sagemaker.containers.container_main"
+_MODULE = "localaws.services.sagemaker.containers.main"
 #: Variables of this machine that a container's process needs in order to start.
 _INHERITED = ("HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PATH", "PYTHONPATH", "TMPDIR", "TZ")
 

@@ -6,13 +6,13 @@ from typing import Any, Literal
 
 from embedstack.models.local_files import find_model_folder, is_hub_id
 
-__all__ = ["ContainerDefinition", "Dialect", "LaunchError", "ModelSource", "model_source"]
+__all__ = ["ContainerDefinition", "LaunchError", "ModelSource", "ServerProtocol", "model_source"]
 
 #: How the process speaks: as Text Embeddings Inference, as the Hugging Face inference toolkit, or as our own server.
-Dialect = Literal["tei", "huggingface", "embedstack"]
+ServerProtocol = Literal["tei", "huggingface", "embedstack"]
 
-#: Where SageMaker unpacks a model artefact inside a container.
-ARTEFACT_MOUNT = "/opt/ml/model"
+#: Where SageMaker unpacks a model artifact inside a container.
+ARTIFACT_MOUNT = "/opt/ml/model"
 
 
 class LaunchError(Exception):
@@ -67,12 +67,12 @@ class ContainerDefinition:
         return "-gpu-" in tag
 
     @property
-    def dialect(self) -> Dialect:
+    def protocol(self) -> ServerProtocol:
         """How the image's server speaks."""
         if self.repository in ("tei", "tei-cpu"):
             return "tei"
         if self.repository == "huggingface-pytorch-inference" and "HF_MODEL_ID" in self.environment:
-            # With HF_MODEL_ID the toolkit serves its own pipeline, whatever the artefact brings.
+            # With HF_MODEL_ID the toolkit serves its own pipeline, whatever the artifact brings.
             return "huggingface"
         return "embedstack"
 
@@ -83,11 +83,11 @@ class ModelSource:
 
     Attributes:
         folder: The model's folder on this machine.
-        artefact_url: S3 URL of an artefact to unpack first.
+        artifact_url: S3 URL of an artifact to unpack first.
     """
 
     folder: Path | None = None
-    artefact_url: str | None = None
+    artifact_url: str | None = None
 
 
 def model_source(container: ContainerDefinition, models_dir: Path, *, has_gpu: bool = False) -> ModelSource:
@@ -107,16 +107,16 @@ def model_source(container: ContainerDefinition, models_dir: Path, *, has_gpu: b
             "(for Text Embeddings Inference the repository tei-cpu)."
         )
     model_id = container.environment.get("HF_MODEL_ID")
-    if container.dialect == "tei" and not model_id:
+    if container.protocol == "tei" and not model_id:
         raise LaunchError("HF_MODEL_ID must be set in the container's environment.")
-    if container.dialect == "huggingface":
+    if container.protocol == "huggingface":
         _check_huggingface_task(container.environment.get("HF_TASK"))
-    if model_id and model_id != ARTEFACT_MOUNT:
+    if model_id and model_id != ARTIFACT_MOUNT:
         return ModelSource(folder=_find_hub_model(model_id, models_dir))
     if container.model_data_url:
-        return ModelSource(artefact_url=container.model_data_url)
+        return ModelSource(artifact_url=container.model_data_url)
     if model_id:
-        raise LaunchError(f"HF_MODEL_ID is {ARTEFACT_MOUNT}, but the model has no ModelDataUrl.")
+        raise LaunchError(f"HF_MODEL_ID is {ARTIFACT_MOUNT}, but the model has no ModelDataUrl.")
     raise LaunchError("the model has neither a ModelDataUrl nor HF_MODEL_ID in its environment: nothing to serve.")
 
 

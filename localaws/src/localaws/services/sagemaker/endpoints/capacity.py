@@ -6,13 +6,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from localaws.core.threads import at_the_same_time
-from localaws.services.sagemaker.containers.model_container import ContainerFailed
-from localaws.services.sagemaker.endpoints.variant_status import Stage
+from localaws.services.sagemaker.containers.container import ContainerFailed
+from localaws.services.sagemaker.endpoints.variant_status import VariantStatus
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from localaws.services.sagemaker.endpoints.deployments import Deployment
+    from localaws.services.sagemaker.endpoints.deployment import Deployment
     from localaws.services.sagemaker.endpoints.variants import Variant
 
 __all__ = ["CapacityChange", "VariantChange", "check_changes"]
@@ -93,7 +93,7 @@ class CapacityChange:
         """Note what is there before anything changes."""
         found = ((change, deployment.find(change.variant)) for change in changes)
         self._changes = [(change, variant) for change, variant in found if variant is not None]
-        self._before = [(variant, variant.weight, variant.fleet.current) for _, variant in self._changes]
+        self._before = [(variant, variant.weight, variant.group.current) for _, variant in self._changes]
 
     def apply_at_once(self, now: "datetime") -> None:
         """Put weights and concurrency into force, and announce the instances."""
@@ -101,11 +101,11 @@ class CapacityChange:
             if change.weight is not None:
                 variant.weight = change.weight
             variant.change_serverless(change.serverless)
-            if change.instances is not None and change.instances != variant.fleet.current:
-                way = "out" if change.instances > variant.fleet.current else "in"
+            if change.instances is not None and change.instances != variant.group.current:
+                way = "out" if change.instances > variant.group.current else "in"
                 message = f"Scaling {way} desired instance count to {change.instances}."
-                variant.fleet.announce(change.instances)
-                variant.stage = Stage("Updating", message, now)
+                variant.group.announce(change.instances)
+                variant.status = VariantStatus("Updating", message, now)
 
     def scale(self) -> None:
         """Reach the instance counts. Blocks until they are.
@@ -117,7 +117,7 @@ class CapacityChange:
 
         def scale(variant: "Variant", instances: int) -> None:
             try:
-                variant.fleet.scale(instances)
+                variant.group.scale(instances)
             except ContainerFailed as error:
                 failures.append(error)
 
@@ -136,11 +136,11 @@ class CapacityChange:
         for variant, weight, instances in self._before:
             variant.weight = weight
             try:
-                variant.fleet.scale(instances)
+                variant.group.scale(instances)
             except ContainerFailed:
                 continue
 
     def finish(self) -> None:
         """Nothing is under way any more."""
         for _, variant in self._changes:
-            variant.stage = None
+            variant.status = None

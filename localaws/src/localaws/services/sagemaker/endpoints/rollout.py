@@ -5,18 +5,18 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from localaws.services.sagemaker.containers.model_container import ContainerFailed
+from localaws.services.sagemaker.containers.container import ContainerFailed
 from localaws.services.sagemaker.endpoints import rollback_alarms
 from localaws.services.sagemaker.endpoints.deployment_policy import CapacitySize, DeploymentPolicy
-from localaws.services.sagemaker.endpoints.variant_status import Stage
+from localaws.services.sagemaker.endpoints.variant_status import VariantStatus
 
 if TYPE_CHECKING:
     from localaws.core.clock import SimulatedTime
-    from localaws.services.sagemaker.endpoints.deployments import Deployment
+    from localaws.services.sagemaker.endpoints.deployment import Deployment
     from localaws.services.sagemaker.endpoints.traffic import Traffic
     from localaws.services.sagemaker.endpoints.variants import Variant
 
-__all__ = ["RolledBack", "Rollout", "RolloutStopped", "Surroundings"]
+__all__ = ["RolledBack", "Rollout", "RolloutContext", "RolloutStopped"]
 
 
 class RolledBack(Exception):
@@ -40,7 +40,7 @@ class _Unsound(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class RolloutContext:
     """Where a rollout takes place.
 
     Attributes:
@@ -68,7 +68,7 @@ class Rollout:
     _POLL = 0.05
 
     def __init__(
-        self, traffic: "Traffic", green: "Deployment", policy: DeploymentPolicy, surroundings: Surroundings
+        self, traffic: "Traffic", green: "Deployment", policy: DeploymentPolicy, context: RolloutContext
     ) -> None:
         """Prepare a rollout.
 
@@ -76,15 +76,15 @@ class Rollout:
             traffic: The endpoint's; its pending deployment is ``green``.
             green: The new deployment; empty for a rolling update, which adds its instances batch by batch.
             policy: How to go about it.
-            surroundings: Account, time, and the end of it all.
+            context: Account, time, and the end of it all.
         """
         self._traffic = traffic
         self._green = green
         self._policy = policy
-        self._around = surroundings
-        self._began = surroundings.time.seconds()
+        self._around = context
+        self._began = context.time.seconds()
         self._share = 0.0
-        self._stage: Stage | None = None
+        self._status: VariantStatus | None = None
 
     def run(self) -> "Deployment | None":
         """Move all traffic. Blocks until decided.
@@ -97,7 +97,7 @@ class Rollout:
             RolloutStopped: The endpoint is being stopped, together with both deployments.
         """
         blue = self._traffic.current
-        sizes = [] if blue is None else [(variant, variant.fleet.current) for variant in blue.variants]
+        sizes = [] if blue is None else [(variant, variant.group.current) for variant in blue.variants]
         try:
             self._require_running()
             if self._policy.rolling:
@@ -113,7 +113,7 @@ class Rollout:
         return [self._describe_variant(variant) for variant in self._green.variants]
 
     def _shift(self) -> None:
-        """Blue/green: the whole new fleet comes up, then gets more and more of the traffic."""
+        """Blue/green: the whole new group comes up, then gets more and more of the traffic."""
         instances = self._instances
         self._enter("Creating", f"Launching {instances} instance(s).")
         self._green.start()
@@ -122,15 +122,15 @@ class Rollout:
 
     def _roll(self, policy: Any, sizes: "list[tuple[Variant, int]]") -> None:
         """Rolling: one batch of new instances at a time takes the place of as many old ones."""
-        instances, fleet = self._instances, self._green.variants[0].fleet
+        instances, group = self._instances, self._green.variants[0].group
         batch = CapacitySize.of(policy["MaximumBatchSize"]).count_of(instances)
         for active in [*range(batch, instances, batch), instances]:
-            self._enter("Creating", f"Launching {active - fleet.current} instance(s).")
-            fleet.scale(active)
+            self._enter("Creating", f"Launching {active - group.current} instance(s).")
+            group.scale(active)
             self._activate(active / instances, "batch", policy["WaitIntervalInSeconds"], "WaitIntervalInSeconds")
             if active < instances:
                 for variant, size in sizes:
-                    variant.fleet.scale(max(1, round(size * (1 - active / instances))))
+                    variant.group.scale(max(1, round(size * (1 - active / instances))))
 
     def _activate(self, share: float, part: str, bake_seconds: float, parameter: str) -> None:
         """Send this share of the requests to the new deployment, and watch it."""
@@ -147,9 +147,9 @@ class Rollout:
         self._share = 0.0
         complete = True
         for variant, size in sizes:
-            if variant.fleet.current < size:
+            if variant.group.current < size:
                 try:
-                    variant.fleet.scale(size)
+                    variant.group.scale(size)
                 except ContainerFailed:
                     complete = False
         self._enter("Deleting", f"Terminating {self._instances} instance(s).")
@@ -191,7 +191,7 @@ class Rollout:
         return sum(variant.spec.instances or 1 for variant in self._green.variants)
 
     def _enter(self, status: Any, message: str) -> None:
-        self._stage = Stage(status, message, self._around.time.now().replace(tzinfo=None))
+        self._status = VariantStatus(status, message, self._around.time.now().replace(tzinfo=None))
 
     def _describe_variant(self, variant: "Variant") -> dict[str, Any]:
         spec = variant.spec
@@ -210,8 +210,8 @@ class Rollout:
                 "DesiredInstanceCount": spec.instances,
                 "InstanceType": spec.production_variant["InstanceType"],
             }
-        if self._stage is not None:
-            summary["VariantStatus"] = self._stage.describe()
+        if self._status is not None:
+            summary["VariantStatus"] = self._status.describe()
         return summary
 
 

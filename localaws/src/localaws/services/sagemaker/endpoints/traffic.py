@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from localaws.services.sagemaker.endpoints.deployments import Deployment
+    from localaws.services.sagemaker.endpoints.deployment import Deployment
 
 __all__ = ["Traffic"]
 

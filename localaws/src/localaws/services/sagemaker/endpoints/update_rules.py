@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-    from localaws.services.sagemaker.endpoints.deployments import Deployment
-    from localaws.services.sagemaker.endpoints.endpoints import EndpointSettings
+    from localaws.services.sagemaker.endpoints.deployment import Deployment
+    from localaws.services.sagemaker.endpoints.endpoint import EndpointSettings
     from localaws.services.sagemaker.endpoints.variants import VariantSpec
 
 __all__ = ["autoscaled_variants_changed", "retain_properties"]
@@ -30,7 +30,7 @@ def retain_properties(
             return spec
         kept: dict[str, float] = {}
         if "DesiredInstanceCount" not in excluded and not spec.serverless and not running.serverless:
-            kept["InitialInstanceCount"] = running.fleet.desired
+            kept["InitialInstanceCount"] = running.group.desired
         if "DesiredWeight" not in excluded:
             kept["InitialVariantWeight"] = running.weight
         return replace(spec, production_variant={**spec.production_variant, **kept})

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-__all__ = ["Stage"]
+__all__ = ["VariantStatus"]
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class VariantStatus:
     """One stage of a deployment or of a change of capacity.
 
     The statuses are those of the API's VariantStatus; the messages are worded as in the developer guide's "SageMaker

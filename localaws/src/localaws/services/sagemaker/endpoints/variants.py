@@ -1,21 +1,21 @@
-"""A production variant: what its endpoint configuration says of it, and the fleet that serves it."""
+"""A production variant: what its endpoint configuration says of it, and the group that serves it."""
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from localaws.services.sagemaker.containers.fleet import Fleet
+from localaws.services.sagemaker.containers.group import ContainerGroup
 from localaws.services.sagemaker.containers.images import ContainerDefinition
-from localaws.services.sagemaker.containers.launch_template import LaunchTemplate
-from localaws.services.sagemaker.inference_components.instance_types import has_gpu
-from localaws.services.sagemaker.logs import console_link
+from localaws.services.sagemaker.containers.instance_types import has_gpu
+from localaws.services.sagemaker.containers.launch import LaunchTemplate
+from localaws.services.sagemaker.telemetry.logs import console_link
 
 if TYPE_CHECKING:
     from localaws.config import LocalAwsConfig
-    from localaws.services.sagemaker.containers.container_process import ContainerStartError
     from localaws.services.sagemaker.containers.container_runtime import ContainerRuntime
-    from localaws.services.sagemaker.endpoints.variant_status import Stage
-    from localaws.services.sagemaker.metrics import VariantId
+    from localaws.services.sagemaker.containers.process import ContainerStartError
+    from localaws.services.sagemaker.endpoints.variant_status import VariantStatus
+    from localaws.services.sagemaker.telemetry.metrics import VariantId
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ class Variant:
 
     Attributes:
         spec: What its endpoint configuration says.
-        fleet: The instances behind it; for a serverless variant the one container that runs on demand.
+        group: The instances behind it; for a serverless variant the one container that runs on demand.
         serverless: The ServerlessConfig now in force; None for an instance-based variant.
         weight: Its share of the traffic, relative to the other variants'.
         stage: The change of capacity that it is going through, or None.
@@ -113,16 +113,16 @@ class Variant:
             spec: What the variant is.
             config: Limits and durations.
             runtime: Starts containers.
-            work_dir: Where an artefact is unpacked.
-            empty: Whether its fleet begins without instances.
+            work_dir: Where an artifact is unpacked.
+            empty: Whether its group begins without instances.
         """
         self.spec = spec
         self.serverless = spec.serverless
         self.weight = spec.weight
-        self.stage: Stage | None = None
+        self.status: VariantStatus | None = None
         size = 1 if spec.serverless else spec.instances
-        self.fleet = Fleet(spec.launch_template(config), config, runtime, work_dir, size=0 if empty else size)
-        self.fleet.least_outstanding = spec.routes_by_load
+        self.group = ContainerGroup(spec.launch_template(config), config, runtime, work_dir, size=0 if empty else size)
+        self.group.least_outstanding = spec.routes_by_load
         self._apply_serverless()
 
     @property
@@ -143,6 +143,6 @@ class Variant:
 
     def _apply_serverless(self) -> None:
         if self.serverless is not None:
-            self.fleet.max_concurrency = self.serverless["MaxConcurrency"]
+            self.group.max_concurrency = self.serverless["MaxConcurrency"]
             # A container runs without requests where concurrency is provisioned.
-            self.fleet.stays_warm = bool(self.serverless.get("ProvisionedConcurrency"))
+            self.group.stays_warm = bool(self.serverless.get("ProvisionedConcurrency"))

@@ -4,14 +4,14 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from localaws.core.timestamps import utc_now
-from localaws.services.sagemaker.containers.model_container import ContainerFailed
-from localaws.services.sagemaker.inference_components.instance_pools import NotEnoughResources
+from localaws.services.sagemaker.containers.container import ContainerFailed
+from localaws.services.sagemaker.inference_components.pools import NotEnoughResources
 
 if TYPE_CHECKING:
-    from localaws.services.sagemaker.containers.fleet import Fleet
-    from localaws.services.sagemaker.inference_components.component_specs import ComponentSpec
-    from localaws.services.sagemaker.inference_components.copy_fleets import CopyLauncher
-    from localaws.services.sagemaker.inference_components.instance_pools import InstancePool
+    from localaws.services.sagemaker.containers.group import ContainerGroup
+    from localaws.services.sagemaker.inference_components.launcher import CopyFleetLauncher
+    from localaws.services.sagemaker.inference_components.pools import InstancePool
+    from localaws.services.sagemaker.inference_components.specs import ComponentSpec
 
 __all__ = ["ComponentInProgressError", "InferenceComponent"]
 
@@ -43,7 +43,7 @@ class InferenceComponent:
         spec: "ComponentSpec",
         copies: int,
         pool: "InstancePool",
-        launcher: "CopyLauncher",
+        launcher: "CopyFleetLauncher",
     ) -> None:
         """Describe a new component in state Creating; ``run_creation`` brings it up.
 
@@ -68,7 +68,7 @@ class InferenceComponent:
         self._pool = pool
         self._launcher = launcher
         self._lock = threading.Lock()
-        self._fleet: Fleet | None = None
+        self._group: ContainerGroup | None = None
         self._deployed = self.creation_time
 
     @property
@@ -77,20 +77,20 @@ class InferenceComponent:
         return self.spec.identity.name
 
     @property
-    def fleet(self) -> "Fleet | None":
+    def group(self) -> "ContainerGroup | None":
         """The copies that take requests; None while there are none yet, or none any more."""
-        return self._fleet if self.status in ("InService", "Updating") else None
+        return self._group if self.status in ("InService", "Updating") else None
 
     @property
     def current(self) -> int:
         """How many copies run."""
-        return self._fleet.current if self._fleet is not None and not self._launcher.is_stopped else 0
+        return self._group.current if self._group is not None and not self._launcher.is_stopped else 0
 
     def run_creation(self) -> None:
         """Place and start the copies: InService, or Failed with its reason. Blocks until decided."""
         try:
             self._pool.place(self.name, self.spec.need, self.desired)
-            self._fleet = self._new_fleet(self.spec, self.desired)
+            self._group = self._new_group(self.spec, self.desired)
         except (NotEnoughResources, ContainerFailed) as error:
             self._pool.release(self.name)
             self._settle("Failed", reason=str(error))
@@ -115,15 +115,15 @@ class InferenceComponent:
 
         The old copies take requests until the new ones passed their health checks, and go on if those never do.
         """
-        old = self._fleet.current if self._fleet is not None else 0
+        old = self._group.current if self._group is not None else 0
         try:
-            if spec is not None or self._fleet is None:
+            if spec is not None or self._group is None:
                 self._replace(spec or self.spec, old)
             else:
-                self._scale(self._fleet, old)
+                self._scale(self._group, old)
         except (NotEnoughResources, ContainerFailed) as error:
             self.desired = old
-            self._settle("InService" if self._fleet is not None else "Failed", reason=str(error))
+            self._settle("InService" if self._group is not None else "Failed", reason=str(error))
         else:
             self._settle("InService")
 
@@ -140,8 +140,8 @@ class InferenceComponent:
 
     def run_deletion(self) -> None:
         """Drain and stop the copies, and give up their room. Blocks until nothing runs."""
-        self._launcher.retire(self._fleet)
-        self._fleet = None
+        self._launcher.retire(self._group)
+        self._group = None
         self._pool.release(self.name)
 
     def abandon(self) -> None:
@@ -154,9 +154,9 @@ class InferenceComponent:
 
     def tick(self) -> None:
         """Let the copies look after themselves."""
-        fleet = self.fleet
-        if fleet is not None:
-            fleet.tick()
+        group = self.group
+        if group is not None:
+            group.tick()
 
     def summary(self) -> dict[str, Any]:
         """ListInferenceComponents' line about it."""
@@ -186,31 +186,31 @@ class InferenceComponent:
         """Start copies by another specification, then retire the old ones."""
         self._pool.replace(self.name, spec.need, self.desired)
         try:
-            fleet = self._new_fleet(spec, self.desired)
+            group = self._new_group(spec, self.desired)
         except ContainerFailed:
             self._pool.replace(self.name, self.spec.need, old)
             raise
-        retired, self._fleet = self._fleet, fleet
+        retired, self._group = self._group, group
         self.spec = spec
         self._launcher.retire(retired)
 
-    def _scale(self, fleet: "Fleet", old: int) -> None:
+    def _scale(self, group: "ContainerGroup", old: int) -> None:
         more = self.desired - old
         if more <= 0:
-            fleet.scale(self.desired)
+            group.scale(self.desired)
             self._pool.release(self.name, -more)
             return
         self._pool.place(self.name, self.spec.need, more)
         try:
-            fleet.scale(self.desired)
+            group.scale(self.desired)
         except ContainerFailed:
             self._pool.release(self.name, more)
             raise
 
-    def _new_fleet(self, spec: "ComponentSpec", copies: int) -> "Fleet":
-        fleet = self._launcher.launch(spec, copies, least_outstanding=self._pool.spec.routes_by_load)
+    def _new_group(self, spec: "ComponentSpec", copies: int) -> "ContainerGroup":
+        group = self._launcher.launch(spec, copies, least_outstanding=self._pool.spec.routes_by_load)
         self._deployed = utc_now()
-        return fleet
+        return group
 
     def _require_settled(self) -> None:
         if self.status not in ("InService", "Failed"):

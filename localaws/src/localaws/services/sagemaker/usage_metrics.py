@@ -2,17 +2,17 @@
 
 from typing import TYPE_CHECKING
 
-from localaws.services.sagemaker.containers.process_usage import ProcessUsage
+from localaws.process.usage import ProcessUsage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from localaws.core.clock import SimulatedTime
-    from localaws.services.sagemaker.containers.fleet import Fleet
-    from localaws.services.sagemaker.endpoints.endpoints import Endpoint
+    from localaws.services.sagemaker.containers.group import ContainerGroup
+    from localaws.services.sagemaker.endpoints.endpoint import Endpoint
     from localaws.services.sagemaker.endpoints.variants import Variant
-    from localaws.services.sagemaker.inference_components.components import InferenceComponent
-    from localaws.services.sagemaker.metrics import MetricRecorder, MetricSource
+    from localaws.services.sagemaker.inference_components.component import InferenceComponent
+    from localaws.services.sagemaker.telemetry.metrics import MetricRecorder, MetricSource
 
 __all__ = ["UsageMetrics"]
 
@@ -50,14 +50,14 @@ class UsageMetrics:
         if self._is_due(_CONCURRENCY_SECONDS):
             for variant in variants:
                 if variant.serverless is None:
-                    self._record_concurrency("ConcurrentRequestsPerModel", variant.spec.identity, variant.fleet)
+                    self._record_concurrency("ConcurrentRequestsPerModel", variant.spec.identity, variant.group)
             for component in components:
-                if component.fleet is not None:
-                    self._record_concurrency("ConcurrentRequestsPerCopy", component.spec.identity, component.fleet)
+                if component.group is not None:
+                    self._record_concurrency("ConcurrentRequestsPerCopy", component.spec.identity, component.group)
         if self._is_due(_MINUTE):
             for variant in variants:
                 self._record_hosts(variant)
-            self._processes.keep_only({pid for variant in variants for pid in variant.fleet.pids})
+            self._processes.keep_only({pid for variant in variants for pid in variant.group.pids})
 
     def _is_due(self, period: int) -> bool:
         """Whether another period of so many seconds began: one sample falls into each, however the clock ticks."""
@@ -65,13 +65,13 @@ class UsageMetrics:
         began, self._last[period] = self._last.get(period) != index, index
         return began
 
-    def _record_concurrency(self, metric: str, source: "MetricSource", fleet: "Fleet") -> None:
-        samples = [(metric, float(load)) for load in fleet.loads]
+    def _record_concurrency(self, metric: str, source: "MetricSource", group: "ContainerGroup") -> None:
+        samples = [(metric, float(load)) for load in group.loads]
         self._metrics.record(source, samples, resolution=_CONCURRENCY_SECONDS)
 
     def _record_hosts(self, variant: "Variant") -> None:
         """What each instance uses of this machine; for a serverless variant SageMaker publishes the memory only."""
-        for pid in variant.fleet.pids:
+        for pid in variant.group.pids:
             usage = self._processes.measure(pid)
             if usage is None:
                 continue

@@ -12,27 +12,27 @@ from embedstack_server.compute.encoder import Encoder
 from embedstack_server.http.protocol import EmbedProtocol
 from embedstack_server.http.server import ModelServer
 from embedstack_server.model.manifest import model_identity
-from localaws.services.sagemaker.containers.dialects.huggingface import HuggingFaceDialect
-from localaws.services.sagemaker.containers.dialects.tei import TeiDialect
+from localaws.services.sagemaker.containers.protocols.huggingface import HuggingFaceProtocol
+from localaws.services.sagemaker.containers.protocols.tei import TeiProtocol
 
 if TYPE_CHECKING:
-    from localaws.services.sagemaker.containers.images import Dialect
+    from localaws.services.sagemaker.containers.images import ServerProtocol
 
 __all__ = ["model_server"]
 
 
-def model_server(dialect: "Dialect", model_folder: str, model_id: str) -> ModelServer:
+def model_server(protocol: "ServerProtocol", model_folder: str, model_id: str) -> ModelServer:
     """A model server that speaks as the container would; it loads its model when it runs."""
     folder = Path(model_folder)
 
     def load() -> Encoder:
         return Encoder.load(folder, model_id=model_id)
 
-    match dialect:
+    match protocol:
         case "tei":
-            return ModelServer(load, TeiDialect())
+            return ModelServer(load, TeiProtocol())
         case "huggingface":
-            toolkit = HuggingFaceDialect()
+            toolkit = HuggingFaceProtocol()
             return ModelServer(lambda: toolkit.load(folder, model_id), toolkit)
         case "embedstack":
             # Not the given id: of an artifact it is its address.

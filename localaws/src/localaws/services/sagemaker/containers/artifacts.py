@@ -1,4 +1,4 @@
-"""Model artefacts: from ``s3://…/model.tar.gz`` in the local S3 to a folder, safely."""
+"""Model artifacts: from ``s3://…/model.tar.gz`` in the local S3 to a folder, safely."""
 
 import tempfile
 from pathlib import Path
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 _MODEL_FILE = "tokenizer.json"
 
 
-def artefact_exists(url: str, account_id: str) -> bool:
+def artifact_exists(url: str, account_id: str) -> bool:
     """Whether the S3 object behind the URL is there."""
     return _find_object(url, account_id) is not None
 
 
-def unpack_artefact(url: str, account_id: str, parent: Path, limit: int) -> Path:
-    """Unpack an artefact into a new folder under ``parent``.
+def unpack_artifact(url: str, account_id: str, parent: Path, limit: int) -> Path:
+    """Unpack an artifact into a new folder under ``parent``.
 
     Args:
         url: ``s3://bucket/key`` of a gzipped tar archive.

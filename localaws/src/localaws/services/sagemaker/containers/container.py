@@ -6,14 +6,14 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from localaws.services.sagemaker.containers.container_process import ContainerProcess, ContainerStartError, LaunchPlan
 from localaws.services.sagemaker.containers.images import LaunchError
-from localaws.services.sagemaker.logs import ContainerLog
+from localaws.services.sagemaker.containers.process import ContainerProcess, ContainerStartError, LaunchPlan
+from localaws.services.sagemaker.telemetry.logs import ContainerLog
 
 if TYPE_CHECKING:
     from localaws.config import LocalAwsConfig
     from localaws.services.sagemaker.containers.container_runtime import ContainerRuntime
-    from localaws.services.sagemaker.containers.launch_template import LaunchTemplate
+    from localaws.services.sagemaker.containers.launch import LaunchTemplate
 
 __all__ = ["ContainerFailed", "ModelContainer"]
 

@@ -7,21 +7,21 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from localaws.core.threads import at_the_same_time
-from localaws.services.sagemaker.containers.fleet import Fleet
-from localaws.services.sagemaker.containers.model_container import ContainerFailed
+from localaws.services.sagemaker.containers.container import ContainerFailed
+from localaws.services.sagemaker.containers.group import ContainerGroup
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from localaws.config import LocalAwsConfig
     from localaws.services.sagemaker.containers.container_runtime import ContainerRuntime
-    from localaws.services.sagemaker.inference_components.component_specs import ComponentSpec
+    from localaws.services.sagemaker.inference_components.specs import ComponentSpec
 
-__all__ = ["CopyLauncher"]
+__all__ = ["CopyFleetLauncher"]
 
 
-class CopyLauncher:
-    """Starts the copies of one component; two fleets of them for as long as one takes over from the other."""
+class CopyFleetLauncher:
+    """Starts the copies of one component; two groups of them for as long as one takes over from the other."""
 
     def __init__(self, config: "LocalAwsConfig", runtime: "ContainerRuntime", state_dir: "Path") -> None:
         """Prepare a launcher.
@@ -29,28 +29,28 @@ class CopyLauncher:
         Args:
             config: Limits and durations.
             runtime: Starts containers.
-            state_dir: Where artefacts are unpacked.
+            state_dir: Where artifacts are unpacked.
         """
         self._config = config
         self._runtime = runtime
         self._state_dir = state_dir
         self._lock = threading.Lock()
         self._stopped_for: str | None = None
-        self._fleets: dict[Fleet, Path] = {}
+        self._groups: dict[ContainerGroup, Path] = {}
 
     @property
     def is_stopped(self) -> bool:
         """Whether nothing runs or will run any more."""
         return self._stopped_for is not None
 
-    def launch(self, spec: "ComponentSpec", copies: int, *, least_outstanding: bool) -> Fleet:
+    def launch(self, spec: "ComponentSpec", copies: int, *, least_outstanding: bool) -> ContainerGroup:
         """Start copies and wait for their health checks.
 
         Raises:
             ContainerFailed: One did not come up, or no more are started.
         """
         work_dir = self._state_dir / "models" / uuid.uuid4().hex
-        fleet = Fleet(
+        group = ContainerGroup(
             spec.launch_template(self._config),
             self._config,
             self._runtime,
@@ -61,21 +61,21 @@ class CopyLauncher:
         with self._lock:
             if self._stopped_for is not None:
                 raise ContainerFailed(self._stopped_for)
-            self._fleets[fleet] = work_dir
+            self._groups[group] = work_dir
         try:
-            fleet.start()
+            group.start()
         except ContainerFailed:
-            self._retire(fleet, 0)
+            self._retire(group, 0)
             raise
-        return fleet
+        return group
 
-    def retire(self, fleet: Fleet | None) -> None:
-        """Let a fleet finish its requests, and stop it."""
-        if fleet is not None:
-            self._retire(fleet, self._config.drain_timeout)
+    def retire(self, group: ContainerGroup | None) -> None:
+        """Let a group finish its requests, and stop it."""
+        if group is not None:
+            self._retire(group, self._config.drain_timeout)
 
     def stop(self, reason: str, *, drain: bool) -> None:
-        """Stop every fleet, and start no more.
+        """Stop every group, and start no more.
 
         Args:
             reason: What a start fails with from now on.
@@ -83,13 +83,13 @@ class CopyLauncher:
         """
         with self._lock:
             self._stopped_for = reason
-            fleets = list(self._fleets)
+            groups = list(self._groups)
         timeout = self._config.drain_timeout if drain else 0
-        at_the_same_time([partial(self._retire, fleet, timeout) for fleet in fleets])
+        at_the_same_time([partial(self._retire, group, timeout) for group in groups])
 
-    def _retire(self, fleet: Fleet, drain_timeout: float) -> None:
-        fleet.retire(drain_timeout)
+    def _retire(self, group: ContainerGroup, drain_timeout: float) -> None:
+        group.retire(drain_timeout)
         with self._lock:
-            work_dir = self._fleets.pop(fleet, None)
+            work_dir = self._groups.pop(group, None)
         if work_dir is not None:
             shutil.rmtree(work_dir, ignore_errors=True)

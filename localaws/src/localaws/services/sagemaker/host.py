@@ -10,25 +10,25 @@ from typing import TYPE_CHECKING, Any
 from moto.sagemaker.models import sagemaker_backends
 
 from localaws.core.threads import Ticker
-from localaws.services.sagemaker.data_capture import DataCapture
 from localaws.services.sagemaker.endpoints.capacity import check_changes
-from localaws.services.sagemaker.endpoints.deployments import Deployment
-from localaws.services.sagemaker.endpoints.endpoints import (
+from localaws.services.sagemaker.endpoints.deployment import Deployment
+from localaws.services.sagemaker.endpoints.endpoint import (
     Endpoint,
     EndpointFailedError,
     EndpointInProgressError,
     EndpointSettings,
 )
 from localaws.services.sagemaker.endpoints.scalable import CapacityRefused, ScalableResource
-from localaws.services.sagemaker.endpoints.scalable_variants import (
+from localaws.services.sagemaker.endpoints.scaling import (
     INSTANCE_COUNT,
     PROVISIONED_CONCURRENCY,
     InstanceCount,
     ProvisionedConcurrency,
 )
-from localaws.services.sagemaker.inference_components.component_endpoints import ComponentEndpoint
-from localaws.services.sagemaker.inference_components.manager import COPY_COUNT, ComponentHost
-from localaws.services.sagemaker.instance_metrics import UsageMetrics
+from localaws.services.sagemaker.inference_components.endpoint import ComponentEndpoint
+from localaws.services.sagemaker.inference_components.host import COPY_COUNT, ComponentHost
+from localaws.services.sagemaker.telemetry.data_capture import DataCapture
+from localaws.services.sagemaker.usage_metrics import UsageMetrics
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from localaws.services.sagemaker.containers.container_runtime import ContainerRuntime
     from localaws.services.sagemaker.endpoints.capacity import VariantChange
     from localaws.services.sagemaker.endpoints.variants import Variant
-    from localaws.services.sagemaker.metrics import MetricRecorder
+    from localaws.services.sagemaker.telemetry.metrics import MetricRecorder
 
 _logger = logging.getLogger(__name__)
 

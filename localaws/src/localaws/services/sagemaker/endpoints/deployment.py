@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from localaws.core.threads import at_the_same_time
 from localaws.core.timestamps import utc_now
-from localaws.services.sagemaker.containers.model_container import ContainerFailed
+from localaws.services.sagemaker.containers.container import ContainerFailed
 from localaws.services.sagemaker.endpoints.variants import Variant
 
 if TYPE_CHECKING:
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from localaws.config import LocalAwsConfig
     from localaws.services.sagemaker.containers.container_runtime import ContainerRuntime
-    from localaws.services.sagemaker.data_capture import DataCapture
     from localaws.services.sagemaker.endpoints.variants import VariantSpec
+    from localaws.services.sagemaker.telemetry.data_capture import DataCapture
 
 
 class UnknownVariant(Exception):
@@ -46,7 +46,7 @@ class Deployment:
             specs: Its variants.
             config: Limits and durations.
             runtime: Starts containers.
-            state_dir: Where artefacts are unpacked.
+            state_dir: Where artifacts are unpacked.
             empty: Whether it begins without instances.
             capture: Where requests and answers are recorded; None for nowhere.
         """
@@ -66,7 +66,7 @@ class Deployment:
 
         def start(variant: Variant) -> None:
             try:
-                variant.fleet.start()
+                variant.group.start()
             except ContainerFailed as error:
                 failures.append(error)
 
@@ -96,13 +96,13 @@ class Deployment:
     def tick(self) -> None:
         """Let the variants look after their containers, and write what was captured."""
         for variant in self.variants:
-            variant.fleet.tick()
+            variant.group.tick()
         if self.capture is not None:
             self.capture.tick()
 
     def retire(self, drain_timeout: float) -> None:
         """Drain and stop all variants at the same time, and remove what they unpacked."""
-        at_the_same_time([partial(variant.fleet.retire, drain_timeout) for variant in self.variants])
+        at_the_same_time([partial(variant.group.retire, drain_timeout) for variant in self.variants])
         if self.capture is not None:
             self.capture.close()
         shutil.rmtree(self._work_dir, ignore_errors=True)
@@ -131,10 +131,10 @@ class Deployment:
                 "CurrentServerlessConfig": variant.serverless,
                 "DesiredServerlessConfig": variant.serverless,
             }
-        if variant.stage is not None:
-            summary["VariantStatus"] = variant.stage.describe()
+        if variant.status is not None:
+            summary["VariantStatus"] = variant.status.describe()
         return {
             **summary,
-            "CurrentInstanceCount": variant.fleet.current,
-            "DesiredInstanceCount": variant.fleet.desired,
+            "CurrentInstanceCount": variant.group.current,
+            "DesiredInstanceCount": variant.group.desired,
         }

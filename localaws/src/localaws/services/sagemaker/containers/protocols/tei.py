@@ -37,7 +37,7 @@ _MAX_U32 = 2**32 - 1
 _MAX_U64 = 2**64 - 1
 
 
-class TeiDialect:
+class TeiProtocol:
     """TEI's ``/embed``, which is what its SageMaker image serves at ``/invocations``."""
 
     payload_limit = PAYLOAD_LIMIT_BYTES

@@ -4,13 +4,13 @@ from typing import Any
 
 from moto.core.responses import ActionResult, EmptyResult
 
-from localaws.services.sagemaker.containers.artefacts import artefact_exists
+from localaws.services.sagemaker.containers.artifacts import artifact_exists
 from localaws.services.sagemaker.containers.images import ContainerDefinition
 from localaws.services.sagemaker.control_plane import ControlPlane, one_page, refuse
-from localaws.services.sagemaker.inference_components.component_endpoints import ComponentEndpoint
-from localaws.services.sagemaker.inference_components.component_specs import ComponentId, ComponentSpec
-from localaws.services.sagemaker.inference_components.components import ComponentInProgressError, InferenceComponent
-from localaws.services.sagemaker.metrics import VariantId
+from localaws.services.sagemaker.inference_components.component import ComponentInProgressError, InferenceComponent
+from localaws.services.sagemaker.inference_components.endpoint import ComponentEndpoint
+from localaws.services.sagemaker.inference_components.specs import ComponentId, ComponentSpec
+from localaws.services.sagemaker.telemetry.metrics import VariantId
 
 __all__ = ["InferenceComponentActions"]
 
@@ -152,7 +152,7 @@ class InferenceComponentActions(ControlPlane):
             definition = model.containers[0]
         else:
             url = container.get("ArtifactUrl")
-            if url and not artefact_exists(url, self.current_account):
+            if url and not artifact_exists(url, self.current_account):
                 refuse(f"Could not find model data at {url}.")
             definition = {
                 "Image": container.get("Image"),

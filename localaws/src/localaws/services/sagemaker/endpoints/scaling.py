@@ -7,7 +7,7 @@ from localaws.services.sagemaker.endpoints.capacity import VariantChange
 from localaws.services.sagemaker.endpoints.scalable import CapacityRefused
 
 if TYPE_CHECKING:
-    from localaws.services.sagemaker.endpoints.endpoints import Endpoint
+    from localaws.services.sagemaker.endpoints.endpoint import Endpoint
     from localaws.services.sagemaker.endpoints.variants import Variant
 
 __all__ = ["INSTANCE_COUNT", "PROVISIONED_CONCURRENCY", "InstanceCount", "ProvisionedConcurrency", "variant_resource"]
@@ -50,12 +50,12 @@ class InstanceCount(_ScalableVariant):
     @property
     def current(self) -> int:
         """Instances that take requests."""
-        return self._variant.fleet.current if self._variant is not None else 0
+        return self._variant.group.current if self._variant is not None else 0
 
     @property
     def desired(self) -> int:
         """Instances that shall."""
-        return self._variant.fleet.desired if self._variant is not None else 0
+        return self._variant.group.desired if self._variant is not None else 0
 
     def scale(self, desired: int) -> None:
         """Ask for so many instances; raises CapacityRefused."""

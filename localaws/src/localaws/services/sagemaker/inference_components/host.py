@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from localaws.core.threads import at_the_same_time
 from localaws.services.sagemaker.endpoints.scalable import CapacityRefused
-from localaws.services.sagemaker.inference_components.components import ComponentInProgressError, InferenceComponent
-from localaws.services.sagemaker.inference_components.copy_fleets import CopyLauncher
+from localaws.services.sagemaker.inference_components.component import ComponentInProgressError, InferenceComponent
+from localaws.services.sagemaker.inference_components.launcher import CopyFleetLauncher
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
     from localaws.config import LocalAwsConfig
     from localaws.services.sagemaker.containers.container_runtime import ContainerRuntime
-    from localaws.services.sagemaker.inference_components.component_specs import ComponentSpec
-    from localaws.services.sagemaker.inference_components.instance_pools import InstancePool
-    from localaws.services.sagemaker.metrics import MetricRecorder
+    from localaws.services.sagemaker.inference_components.pools import InstancePool
+    from localaws.services.sagemaker.inference_components.specs import ComponentSpec
+    from localaws.services.sagemaker.telemetry.metrics import MetricRecorder
 
 __all__ = ["COPY_COUNT", "ComponentCopies", "ComponentHost"]
 
@@ -43,7 +43,7 @@ class ComponentHost:
 
         Args:
             config: Limits and durations.
-            state_dir: Where artefacts are unpacked.
+            state_dir: Where artifacts are unpacked.
             runtime: Starts containers.
             metrics: Where the copies' load is recorded, until they are gone.
             run: Runs a long operation in the background.
@@ -66,7 +66,7 @@ class ComponentHost:
         pool: "InstancePool",
     ) -> InferenceComponent:
         """Make a component and start bringing it up."""
-        launcher = CopyLauncher(self._config, self._runtime, self._state_dir)
+        launcher = CopyFleetLauncher(self._config, self._runtime, self._state_dir)
         component = InferenceComponent(arn, endpoint_arn, tags, spec, copies, pool, launcher)
         with self._lock:
             self._components[_key(component)] = component

@@ -11,9 +11,9 @@ import tokenizers
 from embedstack_server.compute.encoder import Encoder
 from embedstack_server.http.protocol import Invocation
 from embedstack_server.http.requests import RequestError
-from localaws.services.sagemaker.containers.dialects import huggingface
-from localaws.services.sagemaker.containers.dialects.huggingface import HuggingFaceDialect
-from localaws.services.sagemaker.containers.dialects.tei import TeiDialect
+from localaws.services.sagemaker.containers.protocols import huggingface
+from localaws.services.sagemaker.containers.protocols.huggingface import HuggingFaceProtocol
+from localaws.services.sagemaker.containers.protocols.tei import TeiProtocol
 from tests.support.tiny_bert import POSITIONS, WORDS, hidden_states, make_tensors, write_model
 from tests.unit.server.mutations import mutated
 
@@ -31,17 +31,17 @@ def invocation(body, content_type="application/json"):
     return Invocation(body if isinstance(body, bytes) else json.dumps(body).encode(), None, content_type)
 
 
-def answer(dialect, encoder, body, content_type="application/json"):
+def answer(protocol, encoder, body, content_type="application/json"):
     """Status and body of the response."""
     try:
-        found = asyncio.run(dialect.answer(encoder, invocation(body, content_type)))
+        found = asyncio.run(protocol.answer(encoder, invocation(body, content_type)))
     except RequestError as error:
-        found = dialect.render_error(error)
+        found = protocol.render_error(error)
     return found.status, found.body.decode()
 
 
 def tei(encoder, body):
-    status, content = answer(TeiDialect(), encoder, body)
+    status, content = answer(TeiProtocol(), encoder, body)
     assert status == 200, content
     return np.asarray(json.loads(content))
 
@@ -128,7 +128,7 @@ def test_tei_accepts_what_serde_accepts(encoder, body):
     ],
 )
 def test_tei_refuses_what_serde_and_tei_refuse(encoder, body, status, message):
-    found, content = answer(TeiDialect(), encoder, body)
+    found, content = answer(TeiProtocol(), encoder, body)
     assert found == status, content
     assert message in content
 
@@ -137,8 +137,8 @@ def test_tei_refuses_what_serde_and_tei_refuse(encoder, body, status, message):
     "content_type", [None, "", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data"]
 )
 def test_tei_wants_json_by_its_content_type(encoder, content_type):
-    assert answer(TeiDialect(), encoder, {"inputs": "cat"}, content_type)[0] == 415
-    assert answer(TeiDialect(), encoder, {"inputs": "cat"}, "application/merge-patch+json; charset=utf-8")[0] == 200
+    assert answer(TeiProtocol(), encoder, {"inputs": "cat"}, content_type)[0] == 415
+    assert answer(TeiProtocol(), encoder, {"inputs": "cat"}, "application/merge-patch+json; charset=utf-8")[0] == 200
 
 
 @pytest.mark.parametrize(
@@ -152,7 +152,7 @@ def test_tei_wants_json_by_its_content_type(encoder, content_type):
 )  # fmt: skip
 def test_the_pipelines_parameters_are_honoured_or_refused(encoder, parameters, status):
     body = {"inputs": LONG, "parameters": parameters}
-    found, content = answer(HuggingFaceDialect(), encoder, body)
+    found, content = answer(HuggingFaceProtocol(), encoder, body)
     assert found == status
     if status == 200:
         library = tokenizers.Tokenizer.from_file(str(encoder.folder.tokenizer))
@@ -162,45 +162,45 @@ def test_the_pipelines_parameters_are_honoured_or_refused(encoder, parameters, s
 
 
 def test_the_pipeline_says_how_long_a_text_is(encoder):
-    status, content = answer(HuggingFaceDialect(), encoder, {"inputs": ["cat", "the cat " * 100_000]})
+    status, content = answer(HuggingFaceProtocol(), encoder, {"inputs": ["cat", "the cat " * 100_000]})
     assert status == 400
     assert f"The size of tensor a (200002) must match the size of tensor b ({POSITIONS})" in content
 
 
 def test_a_response_over_the_pipelines_limit_is_refused_before_the_model_runs(encoder, monkeypatch):
-    assert answer(HuggingFaceDialect(), encoder, {"inputs": ["cat"] * 50})[0] == 200
+    assert answer(HuggingFaceProtocol(), encoder, {"inputs": ["cat"] * 50})[0] == 200
     monkeypatch.setattr(huggingface, "PAYLOAD_LIMIT_BYTES", 20_000)
     monkeypatch.setattr(Encoder, "acompute", None)
-    status, content = answer(HuggingFaceDialect(), encoder, {"inputs": ["cat"] * 50})
+    status, content = answer(HuggingFaceProtocol(), encoder, {"inputs": ["cat"] * 50})
     assert status == 400
     assert "limit of 20000 bytes" in content
 
 
 BODIES = {
-    TeiDialect: [
+    TeiProtocol: [
         b'{"inputs": "the cat", "truncate": true, "truncation_direction": "Left", "normalize": false, "dimensions": 8}',
         b'{"inputs": ["the cat", [2, 4, 3], "dog"], "prompt_name": "query", "truncate": true}',
     ],
-    HuggingFaceDialect: [
+    HuggingFaceProtocol: [
         b'{"inputs": "the cat", "parameters": {"truncation": true, "return_tensors": false}}',
         b'{"inputs": ["the cat", "dog"], "parameters": {"tokenize_kwargs": {}}}',
     ],
 }
 
 
-@pytest.mark.parametrize("dialect", [TeiDialect, HuggingFaceDialect])
-def test_mutated_bodies_are_answered_or_refused(encoder, dialect):
+@pytest.mark.parametrize("protocol", [TeiProtocol, HuggingFaceProtocol])
+def test_mutated_bodies_are_answered_or_refused(encoder, protocol):
     choice = random.Random(11)  # noqa: S311 - the same bodies every time
-    wire = dialect()
+    wire = protocol()
     statuses = set()
 
     async def send():
         for _ in range(3_000):
-            body = mutated(choice.choice(BODIES[dialect]), choice)
+            body = mutated(choice.choice(BODIES[protocol]), choice)
             try:
                 statuses.add((await wire.answer(encoder, invocation(body))).status)
             except RequestError as error:
                 statuses.add(wire.render_error(error).status)
 
     asyncio.run(send())
-    assert statuses == ({200, 400, 413, 422} if dialect is TeiDialect else {200, 400})
+    assert statuses == ({200, 400, 413, 422} if protocol is TeiProtocol else {200, 400})

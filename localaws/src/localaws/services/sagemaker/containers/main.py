@@ -1,6 +1,6 @@
 """The process that plays a container, started by the local AWS.
 
-It reads one line of JSON from standard input, ``{"dialect", "model_folder", "model_id", "label", "environment"}``, and
+It reads one line of JSON from standard input, ``{"protocol", "model_folder", "model_id", "label", "environment"}``, and
 serves ``GET /ping`` and ``POST /invocations`` on the listening socket whose file descriptor it inherited
 (``--listener``), speaking as the container image that it stands for. It ends itself when standard input is closed: the
 local AWS is gone then, however it went.
@@ -47,9 +47,9 @@ def _serve(listener: int) -> int:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stdout)
 
     # Imported late: these bring OpenVINO, and the lifeline has to hold from the first moment.
-    from localaws.services.sagemaker.containers.dialects import model_server  # noqa: PLC0415
+    from localaws.services.sagemaker.containers.protocols import model_server  # noqa: PLC0415
 
-    server = model_server(specification["dialect"], specification["model_folder"], specification["model_id"])
+    server = model_server(specification["protocol"], specification["model_folder"], specification["model_id"])
     return server.run(socket.socket(fileno=listener), keep_alive=_KEEP_ALIVE_SECONDS)
 
 
@@ -61,7 +61,7 @@ class _Copies:
         os.environ["OPENBLAS_NUM_THREADS"] = "1"
         # What is imported is there for good: a copy that looks through it for garbage would copy the memory too.
         gc.disable()
-        import localaws.services.sagemaker.containers.dialects  # noqa: F401, PLC0415 - what copies are spared
+        import localaws.services.sagemaker.containers.protocols  # noqa: F401, PLC0415 - what copies are spared
 
         gc.freeze()
         gc.enable()

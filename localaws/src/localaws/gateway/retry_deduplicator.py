@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-__all__ = ["ResentRequests"]
+__all__ = ["RetryDeduplicator"]
 
 #: How many answers are kept: the SDK sends again within seconds.
 _KEPT = 1000
@@ -24,7 +24,7 @@ _LONGEST = 64 * 1024
 _Answer = tuple[str, list[tuple[str, str]], bytes]
 
 
-class ResentRequests:
+class RetryDeduplicator:
     """Keeps the last good answers to Go clients by the SDK's id of the call, which is the same in each attempt."""
 
     def __init__(self, application: "WSGIApplication") -> None:

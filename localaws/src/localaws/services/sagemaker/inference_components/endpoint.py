@@ -2,14 +2,14 @@
 
 from typing import TYPE_CHECKING, Any
 
-from localaws.services.sagemaker.endpoints.endpoints import Endpoint
-from localaws.services.sagemaker.inference_components.instance_pools import InstancePool, NotEnoughResources
+from localaws.services.sagemaker.endpoints.endpoint import Endpoint
+from localaws.services.sagemaker.inference_components.pools import InstancePool, NotEnoughResources
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from localaws.core.clock import SimulatedTime
-    from localaws.services.sagemaker.endpoints.endpoints import EndpointSettings
+    from localaws.services.sagemaker.endpoints.endpoint import EndpointSettings
 
 __all__ = ["ComponentEndpoint"]
 

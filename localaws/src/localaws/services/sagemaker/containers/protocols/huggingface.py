@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 PAYLOAD_LIMIT_BYTES = 6_553_500
 
 
-class HuggingFaceDialect:
+class HuggingFaceProtocol:
     """``pipeline("feature-extraction")`` behind the toolkit's default handler."""
 
     payload_limit = PAYLOAD_LIMIT_BYTES

@@ -3,14 +3,14 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from localaws.services.sagemaker.inference_components.component_endpoints import ComponentEndpoint
-from localaws.services.sagemaker_runtime.invocation_errors import InvocationError
+from localaws.services.sagemaker.inference_components.endpoint import ComponentEndpoint
+from localaws.services.sagemaker_runtime.errors import InvocationError
 
 if TYPE_CHECKING:
-    from localaws.services.sagemaker.containers.fleet import Fleet
-    from localaws.services.sagemaker.endpoints.endpoint_manager import EndpointHost
-    from localaws.services.sagemaker.endpoints.endpoints import Endpoint
-    from localaws.services.sagemaker.inference_components.component_specs import ComponentSpec
+    from localaws.services.sagemaker.containers.group import ContainerGroup
+    from localaws.services.sagemaker.endpoints.endpoint import Endpoint
+    from localaws.services.sagemaker.host import EndpointHost
+    from localaws.services.sagemaker.inference_components.specs import ComponentSpec
 
 __all__ = ["COMPONENT_HEADER", "Copies", "find_copies", "no_capacity"]
 
@@ -23,11 +23,11 @@ class Copies:
 
     Attributes:
         spec: What a copy is.
-        fleet: The copies.
+        group: The copies.
     """
 
     spec: "ComponentSpec"
-    fleet: "Fleet"
+    group: "ContainerGroup"
     #: A component is never serverless.
     serverless: ClassVar[None] = None
 
@@ -64,10 +64,10 @@ def find_copies(
     component = host.components.find(account_id, region, name)
     if component is None or component.spec.identity.endpoint != endpoint.endpoint_name:
         raise _invalid(f"Inference Component {name} of account {account_id} not found.")
-    fleet = component.fleet
-    if fleet is None:
+    group = component.group
+    if group is None:
         raise no_capacity(host, component.spec)
-    return Copies(component.spec, fleet)
+    return Copies(component.spec, group)
 
 
 def no_capacity(host: "EndpointHost", spec: "ComponentSpec") -> InvocationError:

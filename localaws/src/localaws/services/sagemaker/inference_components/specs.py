@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from localaws.services.sagemaker.containers.launch_template import LaunchTemplate
-from localaws.services.sagemaker.inference_components.instance_types import Resources
+from localaws.services.sagemaker.containers.instance_types import Resources
+from localaws.services.sagemaker.containers.launch import LaunchTemplate
 
 if TYPE_CHECKING:
     from localaws.config import LocalAwsConfig
     from localaws.services.sagemaker.containers.images import ContainerDefinition
-    from localaws.services.sagemaker.metrics import VariantId
+    from localaws.services.sagemaker.telemetry.metrics import VariantId
 
 __all__ = ["ComponentId", "ComponentSpec"]
 

@@ -10,27 +10,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from localaws.core.threads import at_the_same_time
-from localaws.services.sagemaker.containers.container_process import ContainerProcess, LaunchPlan
-from localaws.services.sagemaker.containers.model_container import ContainerFailed, ModelContainer
+from localaws.services.sagemaker.containers.container import ContainerFailed, ModelContainer
+from localaws.services.sagemaker.containers.process import ContainerProcess, LaunchPlan
 
 if TYPE_CHECKING:
     from localaws.config import LocalAwsConfig
     from localaws.services.sagemaker.containers.container_runtime import ContainerRuntime
-    from localaws.services.sagemaker.containers.launch_template import LaunchTemplate
+    from localaws.services.sagemaker.containers.launch import LaunchTemplate
 
-__all__ = ["Fleet", "FleetRetired", "FleetThrottled", "Lease", "NoCapacity"]
-
-
-class FleetThrottled(Exception):
-    """As many requests as the fleet may take are in flight."""
+__all__ = ["ContainerGroup", "GroupRetired", "GroupThrottled", "Lease", "NoCapacity"]
 
 
-class FleetRetired(Exception):
-    """The fleet takes no more requests: its endpoint moved on to another deployment, or is going away."""
+class GroupThrottled(Exception):
+    """As many requests as the group may take are in flight."""
+
+
+class GroupRetired(Exception):
+    """The group takes no more requests: its endpoint moved on to another deployment, or is going away."""
 
 
 class NoCapacity(Exception):
-    """The fleet has no containers: it was scaled to 0."""
+    """The group has no containers: it was scaled to 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +40,8 @@ class Lease:
     Attributes:
         container: The running container.
         setup_seconds: How long this request waited for the container to start; None when it was running.
-        in_flight: Requests in flight in the fleet, this one included.
-        size: Containers of the fleet.
+        in_flight: Requests in flight in the group, this one included.
+        size: Containers of the group.
     """
 
     container: ContainerProcess
@@ -50,7 +50,7 @@ class Lease:
     size: int
 
 
-class Fleet:
+class ContainerGroup:
     """Keeps ``desired`` containers, in the name of a production variant or of an inference component.
 
     Attributes:
@@ -71,13 +71,13 @@ class Fleet:
         stays_warm: bool = True,
         least_outstanding: bool = True,
     ) -> None:
-        """Prepare a fleet of ``size`` containers, possibly none; nothing runs before :meth:`start`.
+        """Prepare a group of ``size`` containers, possibly none; nothing runs before :meth:`start`.
 
         Args:
             template: What each container is.
             config: Limits and durations.
             runtime: Starts containers.
-            work_dir: Where an artefact is unpacked.
+            work_dir: Where an artifact is unpacked.
             size: How many containers.
             max_concurrency: Most requests in flight; None for no limit.
             stays_warm: Whether containers run without requests.
@@ -129,7 +129,7 @@ class Fleet:
         """Start all containers at the same time and wait for their health checks.
 
         Raises:
-            ContainerFailed: One did not come up; the message says why, and the caller retires the fleet.
+            ContainerFailed: One did not come up; the message says why, and the caller retires the group.
         """
         _start_all(self._members)
 
@@ -144,7 +144,7 @@ class Fleet:
         old ones do. Requests in flight on a container that goes are finished, for up to ``drain_timeout``.
 
         Raises:
-            ContainerFailed: A new container did not come up; the fleet has its old size.
+            ContainerFailed: A new container did not come up; the group has its old size.
         """
         with self._scaling:
             self._desired = size
@@ -160,18 +160,18 @@ class Fleet:
         """Reserve one unit of concurrency and a running container, starting one when none runs.
 
         Raises:
-            FleetThrottled: The fleet is at its concurrency limit.
-            FleetRetired: The fleet takes no requests any more.
-            NoCapacity: The fleet has no containers.
+            GroupThrottled: The group is at its concurrency limit.
+            GroupRetired: The group takes no requests any more.
+            NoCapacity: The group has no containers.
             ContainerFailed: The container does not start.
         """
         with self._lock:
             if self._retired:
-                raise FleetRetired
+                raise GroupRetired
             if not self._members:
                 raise NoCapacity
             if self.max_concurrency is not None and self._in_flight >= self.max_concurrency:
-                raise FleetThrottled
+                raise GroupThrottled
             member = self._choose()
             member.enter()
             self._in_flight += 1

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from werkzeug.test import Client
 
-from localaws.gateway.duplicate_requests import ResentRequests
+from localaws.gateway.retry_deduplicator import RetryDeduplicator
 
 _GO = {"User-Agent": "APN/1.0 HashiCorp/1.0 Terraform/1.11.4 aws-sdk-go-v2/1.36.3", "amz-sdk-invocation-id": "a"}
 _PYTHON = {**_GO, "User-Agent": "Boto3/1.44.5"}
@@ -28,7 +28,7 @@ class Service:
 
 def test_what_was_answered_is_answered_alike() -> None:
     service = Service()
-    client = Client(ResentRequests(service))
+    client = Client(RetryDeduplicator(service))
     first = client.post("/", data=b"make it", headers=_GO)
     again = client.post("/", data=b"make it", headers={**_GO, "amz-sdk-request": "attempt=2; max=25"})
     assert (again.status, again.data, list(again.headers)) == (first.status, b"created", list(first.headers))
@@ -44,14 +44,14 @@ def test_what_was_answered_is_answered_alike() -> None:
 )
 def test_anything_else_is_run(first: dict[str, str], second: dict[str, str]) -> None:
     service = Service()
-    client = Client(ResentRequests(service))
+    client = Client(RetryDeduplicator(service))
     client.post("/", data=b"make it", headers=first)
     assert client.post("/", data=b"make it", headers=second).data == b"already there"
 
 
 def test_a_read_is_run_again() -> None:
     service = Service()
-    client = Client(ResentRequests(service))
+    client = Client(RetryDeduplicator(service))
     client.get("/", headers=_GO)
     client.get("/", headers=_GO)
     assert len(service.requests) == 2
@@ -59,7 +59,7 @@ def test_a_read_is_run_again() -> None:
 
 def test_a_failed_attempt_is_tried_again() -> None:
     service = Service("503 Service Unavailable")
-    client = Client(ResentRequests(service))
+    client = Client(RetryDeduplicator(service))
     client.post("/", headers=_GO)
     client.post("/", headers=_GO)
     assert len(service.requests) == 2

@@ -7,22 +7,22 @@ from typing import TYPE_CHECKING, Any, Protocol
 from moto.sagemaker.models import FakeEndpoint
 
 from localaws.core.timestamps import utc_now
-from localaws.services.sagemaker.containers.model_container import ContainerFailed
+from localaws.services.sagemaker.containers.container import ContainerFailed
 from localaws.services.sagemaker.endpoints.capacity import CapacityChange
 from localaws.services.sagemaker.endpoints.deployment_policy import DeploymentPolicy
-from localaws.services.sagemaker.endpoints.rollout import RolledBack, Rollout, RolloutStopped, Surroundings
+from localaws.services.sagemaker.endpoints.rollout import RolledBack, Rollout, RolloutContext, RolloutStopped
 from localaws.services.sagemaker.endpoints.traffic import Traffic
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from localaws.core.clock import SimulatedTime
-    from localaws.services.sagemaker.async_inference.requests import AsyncSettings
+    from localaws.services.sagemaker.async_inference.queue import AsyncSettings
     from localaws.services.sagemaker.endpoints.capacity import VariantChange
-    from localaws.services.sagemaker.endpoints.deployments import Deployment
+    from localaws.services.sagemaker.endpoints.deployment import Deployment
     from localaws.services.sagemaker.endpoints.variants import VariantSpec
-    from localaws.services.sagemaker.inference_components.instance_pools import PoolSpec
-    from localaws.services.sagemaker.metrics import VariantId
+    from localaws.services.sagemaker.inference_components.pools import PoolSpec
+    from localaws.services.sagemaker.telemetry.metrics import VariantId
 
 _IN_PROGRESS = frozenset({"Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting"})
 _INVOCABLE = frozenset({"InService", "Updating", "RollingBack", "UpdateRollbackFailed"})
@@ -277,10 +277,8 @@ class Endpoint(FakeEndpoint):  # type: ignore[misc]  # moto is untyped
 
     def _new_rollout(self, deployment: "Deployment", policy: DeploymentPolicy) -> Rollout:
         identity = self.settings.specs[0].identity
-        surroundings = Surroundings(
-            identity.account_id, identity.region, self._time, self._stopped, self._drain_timeout
-        )
-        return Rollout(self.traffic, deployment, policy, surroundings)
+        context = RolloutContext(identity.account_id, identity.region, self._time, self._stopped, self._drain_timeout)
+        return Rollout(self.traffic, deployment, policy, context)
 
     def _begin(self, status: str) -> None:
         """Enter an operation; raises EndpointInProgressError and EndpointFailedError."""

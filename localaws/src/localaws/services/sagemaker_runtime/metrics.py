@@ -2,10 +2,10 @@
 
 from typing import TYPE_CHECKING
 
-from localaws.services.sagemaker.inference_components.component_invocations import Copies
+from localaws.services.sagemaker_runtime.component_copies import Copies
 
 if TYPE_CHECKING:
-    from localaws.services.sagemaker.containers.fleet import Lease
+    from localaws.services.sagemaker.containers.group import Lease
     from localaws.services.sagemaker.endpoints.variants import Variant
 
 __all__ = ["capacity_samples", "error_samples"]

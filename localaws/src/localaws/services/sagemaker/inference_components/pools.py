@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from localaws.services.sagemaker.inference_components.instance_types import Resources, resources_of
+from localaws.services.sagemaker.containers.instance_types import Resources, resources_of
 
 if TYPE_CHECKING:
-    from localaws.services.sagemaker.metrics import VariantId
+    from localaws.services.sagemaker.telemetry.metrics import VariantId
 
 __all__ = ["InstancePool", "NotEnoughResources", "PoolSpec"]
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from localaws.config import LocalAwsConfig
     from localaws.services.sagemaker.containers.container_runtime import Container, ContainerRuntime
-    from localaws.services.sagemaker.containers.images import Dialect
+    from localaws.services.sagemaker.containers.images import ServerProtocol
 
 _TAIL_LINES = 10
 #: A dying process closes its sockets a little before it can be reaped.
@@ -64,14 +64,14 @@ class LaunchPlan:
     """What to run for a container.
 
     Attributes:
-        dialect: How the server speaks.
+        protocol: How the server speaks.
         model_folder: The model it loads.
         model_id: The name it reports.
         environment: The container's environment variables.
         label: ``endpoint/variant``, for the process list.
     """
 
-    dialect: "Dialect"
+    protocol: "ServerProtocol"
     model_folder: Path
     model_id: str
     environment: "Mapping[str, str]" = field(default_factory=dict)
@@ -229,7 +229,7 @@ def _tell(container: "Container", plan: LaunchPlan) -> None:
     specification goes through it too, because a command line is visible to every user of the machine.
     """
     specification: dict[str, Any] = {
-        "dialect": plan.dialect,
+        "protocol": plan.protocol,
         "model_folder": str(plan.model_folder),
         "model_id": plan.model_id,
         "label": plan.label,

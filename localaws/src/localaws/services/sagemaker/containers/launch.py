@@ -1,17 +1,17 @@
-"""What every container of a fleet runs, and in whose name."""
+"""What every container of a group runs, and in whose name."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from localaws.services.sagemaker.containers.artefacts import unpack_artefact
-from localaws.services.sagemaker.containers.container_process import ContainerStartError, LaunchPlan
+from localaws.services.sagemaker.containers.artifacts import unpack_artifact
 from localaws.services.sagemaker.containers.images import ContainerDefinition, LaunchError, model_source
+from localaws.services.sagemaker.containers.process import ContainerStartError, LaunchPlan
 
 if TYPE_CHECKING:
     from localaws.config import LocalAwsConfig
-    from localaws.services.sagemaker.logs import LogSource
+    from localaws.services.sagemaker.telemetry.logs import LogSource
 
 __all__ = ["LaunchTemplate"]
 
@@ -37,21 +37,21 @@ class LaunchTemplate:
     has_gpu: bool
 
     def plan(self, config: "LocalAwsConfig", work_dir: Path) -> LaunchPlan:
-        """Find the model, unpacking its artefact into ``work_dir`` if it has one.
+        """Find the model, unpacking its artifact into ``work_dir`` if it has one.
 
         Raises:
             LaunchError: The container would exit at start; the message says why.
         """
         source = model_source(self.container, config.models_dir, has_gpu=self.has_gpu)
         folder = source.folder
-        if source.artefact_url is not None:
-            folder = unpack_artefact(source.artefact_url, self.log.account_id, work_dir, config.artefact_bytes)
+        if source.artifact_url is not None:
+            folder = unpack_artifact(source.artifact_url, self.log.account_id, work_dir, config.artifact_bytes)
         if folder is None:
             raise LaunchError("the container has no model")
         return LaunchPlan(
-            dialect=self.container.dialect,
+            protocol=self.container.protocol,
             model_folder=folder,
-            model_id=self.container.environment.get("HF_MODEL_ID") or source.artefact_url or folder.name,
+            model_id=self.container.environment.get("HF_MODEL_ID") or source.artifact_url or folder.name,
             environment=self.container.environment,
             label=self.label,
         )
