@@ -16,7 +16,7 @@ import pytest
 
 from localaws import LocalAwsConfig, LocalAwsError
 from localaws.process import daemon
-from localaws.process.pid_files import ProcessIdentity
+from localaws.process.identity import ProcessIdentity
 from tests.support.localaws.harness import ROLE, TEI, TINY_BERT, wait_until
 
 CONFIG = LocalAwsConfig(port=0, stop_grace=5)
@@ -137,5 +137,5 @@ def test_broken_start_shows_the_log(state_dir: Path, monkeypatch: pytest.MonkeyP
     shadow = state_dir / "shadow" / "moto"
     shadow.mkdir(parents=True)
     (shadow / "__init__.py").write_text("raise RuntimeError('moto is broken')")
-    with pytest.raises(LocalAwsError, match=r"exited before it was up(?s:.*)moto is broken"):
+    with pytest.raises(LocalAwsError, match=r"exited during its start(?s:.*)moto is broken"):
         daemon.start(CONFIG, state_dir)

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from localaws.process.pid_files import PidFiles, ProcessIdentity
+from localaws.process.identity import ProcessIdentity
+from localaws.process.pid_files import PidFiles
 from localaws.process.state_file import is_disk_full, read_state, remove_state, write_state
 
 STATE = {"pid": 1, "started": "2", "port": 3, "region": "r", "account_id": "a"}

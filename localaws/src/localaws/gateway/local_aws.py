@@ -24,16 +24,16 @@ from localaws.gateway.dispatcher import LocalAwsApplication, version
 from localaws.gateway.http_server import HttpServer
 from localaws.gateway.request_guard import RequestGuard
 from localaws.gateway.retry_deduplicator import RetryDeduplicator
+from localaws.process.databases import remove_databases
 from localaws.process.pid_files import PidFiles
 from localaws.services.application_autoscaling.service import AutoScaling
 from localaws.services.cloudwatch.monitoring import Monitoring
 from localaws.services.iam.managed_policies import have_managed_policies, have_no_managed_policies
 from localaws.services.lambda_.host import FunctionHost
 from localaws.services.lambda_.urls import serve_function_urls
-from localaws.services.rds.host import DatabaseHost, remove_databases
+from localaws.services.rds.host import DatabaseHost
 from localaws.services.s3vectors.service import S3Vectors
 from localaws.services.sagemaker.async_inference.service import AsyncInference
-from localaws.services.sagemaker.containers.container_runtime import ContainerRuntime
 from localaws.services.sagemaker.host import EndpointHost
 from localaws.services.sagemaker.telemetry.metrics import MetricRecorder
 from localaws.services.sqs.metrics import QueueMetrics
@@ -63,7 +63,6 @@ class LocalAws:
         self._host: EndpointHost | None = None
         self._services: list[AlarmEvaluator | AutoScaling | AsyncInference | FunctionHost | DatabaseHost] = []
         self._pids: PidFiles | None = None
-        self._runtime: ContainerRuntime | None = None
 
     @property
     def port(self) -> int:
@@ -140,8 +139,7 @@ class LocalAws:
         simulated = SimulatedTime(config.clock_speed)
         monitoring = Monitoring(simulated)
         recorder = MetricRecorder(simulated, monitoring.metrics)
-        self._runtime = ContainerRuntime(self._pids)
-        self._host = EndpointHost(config, state_dir, self._runtime, recorder, simulated)
+        self._host = EndpointHost(config, state_dir, self._pids, recorder, simulated)
         scaling = AutoScaling(self._host.scalable, monitoring)
         self._host.is_scalable_target = scaling.is_target
         queues = AsyncInference(self._host)
@@ -172,9 +170,6 @@ class LocalAws:
         if self._host is not None:
             self._host.close()
             self._host = None
-        if self._runtime is not None:
-            self._runtime.close()
-            self._runtime = None
         if self._server is not None:
             self._server.close()
             self._server = None

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from localaws.config import LocalAwsConfig
     from localaws.core.clock import SimulatedTime
-    from localaws.services.sagemaker.containers.container_runtime import ContainerRuntime
+    from localaws.process.pid_files import PidFiles
     from localaws.services.sagemaker.endpoints.capacity import VariantChange
     from localaws.services.sagemaker.endpoints.variants import Variant
     from localaws.services.sagemaker.telemetry.metrics import MetricRecorder
@@ -58,7 +58,7 @@ class EndpointHost:
         self,
         config: "LocalAwsConfig",
         state_dir: "Path",
-        runtime: "ContainerRuntime",
+        pids: "PidFiles",
         metrics: "MetricRecorder",
         time: "SimulatedTime",
     ) -> None:
@@ -67,11 +67,11 @@ class EndpointHost:
         self.metrics = metrics
         self.time = time
         self._state_dir = state_dir
-        self._runtime = runtime
+        self._pids = pids
         self._endpoints: set[Endpoint] = set()
         self._threads: set[threading.Thread] = set()
         self._lock = threading.Lock()
-        self.components = ComponentHost(config, state_dir, runtime, metrics, self.run)
+        self.components = ComponentHost(config, state_dir, pids, metrics, self.run)
         self._scalable_dimensions: dict[str, ScalableFinder] = {
             INSTANCE_COUNT: self._find_instances,
             PROVISIONED_CONCURRENCY: self._find_concurrency,
@@ -197,7 +197,7 @@ class EndpointHost:
             settings.config_name,
             settings.specs,
             self.config,
-            self._runtime,
+            self._pids,
             self._state_dir,
             empty=empty,
             capture=capture,

@@ -12,7 +12,7 @@ from localaws.services.sagemaker.telemetry.logs import ContainerLog
 
 if TYPE_CHECKING:
     from localaws.config import LocalAwsConfig
-    from localaws.services.sagemaker.containers.container_runtime import ContainerRuntime
+    from localaws.process.pid_files import PidFiles
     from localaws.services.sagemaker.containers.launch import LaunchTemplate
 
 __all__ = ["ContainerFailed", "ModelContainer"]
@@ -33,7 +33,7 @@ class ModelContainer:
         template: "LaunchTemplate",
         plan: Callable[[], LaunchPlan],
         config: "LocalAwsConfig",
-        runtime: "ContainerRuntime",
+        pids: "PidFiles",
     ) -> None:
         """Prepare a container; nothing runs yet.
 
@@ -41,12 +41,12 @@ class ModelContainer:
             template: What it is.
             plan: What to run; may raise LaunchError.
             config: Limits and durations.
-            runtime: Starts containers.
+            pids: Where the containers' processes are recorded.
         """
         self._template = template
         self._plan = plan
         self._config = config
-        self._runtime = runtime
+        self._pids = pids
         self._changed = threading.Condition()
         self._retired = False
         self._cancelled = threading.Event()
@@ -183,7 +183,7 @@ class ModelContainer:
             raise
         if self._cancelled.is_set():
             raise LaunchError("The container is not wanted any more.")
-        process = ContainerProcess(plan, self._config, self._runtime, log.write)
+        process = ContainerProcess(plan, self._config, self._pids, log.write)
         try:
             process.wait_until_ready(deadline, self._cancelled)
         except ContainerStartError:

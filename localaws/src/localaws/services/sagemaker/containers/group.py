@@ -15,7 +15,7 @@ from localaws.services.sagemaker.containers.process import ContainerProcess, Lau
 
 if TYPE_CHECKING:
     from localaws.config import LocalAwsConfig
-    from localaws.services.sagemaker.containers.container_runtime import ContainerRuntime
+    from localaws.process.pid_files import PidFiles
     from localaws.services.sagemaker.containers.launch import LaunchTemplate
 
 __all__ = ["ContainerGroup", "GroupRetired", "GroupThrottled", "Lease", "NoCapacity"]
@@ -63,7 +63,7 @@ class ContainerGroup:
         self,
         template: "LaunchTemplate",
         config: "LocalAwsConfig",
-        runtime: "ContainerRuntime",
+        pids: "PidFiles",
         work_dir: Path,
         *,
         size: int,
@@ -76,7 +76,7 @@ class ContainerGroup:
         Args:
             template: What each container is.
             config: Limits and durations.
-            runtime: Starts containers.
+            pids: Where the containers' processes are recorded.
             work_dir: Where an artifact is unpacked.
             size: How many containers.
             max_concurrency: Most requests in flight; None for no limit.
@@ -88,7 +88,7 @@ class ContainerGroup:
         self.least_outstanding = least_outstanding
         self._template = template
         self._config = config
-        self._runtime = runtime
+        self._pids = pids
         self._work_dir = work_dir
         self._lock = threading.Lock()
         self._scaling = threading.Lock()
@@ -238,7 +238,7 @@ class ContainerGroup:
         _retire_all(going, self._config.drain_timeout)
 
     def _new_members(self, count: int) -> list[ModelContainer]:
-        return [ModelContainer(self._template, self._shared_plan, self._config, self._runtime) for _ in range(count)]
+        return [ModelContainer(self._template, self._shared_plan, self._config, self._pids) for _ in range(count)]
 
     def _shared_plan(self) -> LaunchPlan:
         """What to run, found once for all containers."""

@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections import deque
@@ -16,24 +17,29 @@ from typing import TYPE_CHECKING, Any
 import urllib3
 from urllib3.exceptions import HTTPError, NewConnectionError, ReadTimeoutError
 
+from localaws.process.lifeline import lifeline_fd
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from localaws.config import LocalAwsConfig
-    from localaws.services.sagemaker.containers.container_runtime import Container, ContainerRuntime
+    from localaws.process.pid_files import PidFiles
     from localaws.services.sagemaker.containers.images import ServerProtocol
 
 _TAIL_LINES = 10
 #: A dying process closes its sockets a little before it can be reaped.
 _DEATH_NOTICE_SECONDS = 0.25
 _CONNECTIONS = 256
+_MODULE = "localaws.services.sagemaker.containers.main"
+#: Variables of this machine that a container's process needs in order to start.
+_INHERITED = ("HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PATH", "PYTHONPATH", "TMPDIR", "TZ")
 
 
 class ContainerStartError(Exception):
     """A container did not come up.
 
     Attributes:
-        timed_out: True when it ran out of time, False when its process exited.
+        timed_out: True if the health check did not pass in time, False if the process exited.
         tail: The last lines it printed.
     """
 
@@ -56,7 +62,7 @@ class ContainerGone(Exception):
 
 
 class InvocationTimeout(Exception):
-    """The container did not answer an invocation in time."""
+    """The container did not respond to an invocation in time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +70,7 @@ class LaunchPlan:
     """What to run for a container.
 
     Attributes:
-        protocol: How the server speaks.
+        protocol: The protocol of the server in the image.
         model_folder: The model it loads.
         model_id: The name it reports.
         environment: The container's environment variables.
@@ -80,7 +86,7 @@ class LaunchPlan:
 
 @dataclass(frozen=True, slots=True)
 class ContainerResponse:
-    """What a container answered; ``body`` is None when it was larger than allowed."""
+    """A container's response; ``body`` is None if it was larger than allowed."""
 
     status: int
     headers: "Mapping[str, str]"
@@ -88,25 +94,31 @@ class ContainerResponse:
 
 
 class ContainerProcess:
-    """A running model server. Use from several threads at once is fine."""
+    """A running model server. Thread-safe."""
 
     def __init__(
-        self, plan: LaunchPlan, config: "LocalAwsConfig", runtime: "ContainerRuntime", on_line: "Callable[[str], None]"
+        self, plan: LaunchPlan, config: "LocalAwsConfig", pids: "PidFiles", on_line: "Callable[[str], None]"
     ) -> None:
-        """Start the process; it serves once ``wait_until_ready`` returned.
+        """Start the process; it serves once ``wait_until_ready`` has returned.
+
+        Args:
+            plan: What to run.
+            config: Limits and durations.
+            pids: Where the process is recorded.
+            on_line: Receives each line that the container prints.
 
         Raises:
-            OSError: The system does not give another process.
+            OSError: The system cannot start another process.
         """
         self._config = config
-        self._runtime = runtime
+        self._pids = pids
         self._on_line = on_line
         self._tail: deque[str] = deque(maxlen=_TAIL_LINES)
         with socket.create_server(("127.0.0.1", 0), backlog=1024) as listener:
             port = listener.getsockname()[1]
-            self._container = runtime.start(listener)
-        self._process = self._container.process
-        _tell(self._container, plan)
+            self._process = _spawn(plan.label, listener.fileno())
+        pids.add(self._process.pid)
+        _send_specification(self._process, plan)
         self._reader = threading.Thread(target=self._read_output, name=f"log-{self._process.pid}", daemon=True)
         self._reader.start()
         self._pool = urllib3.HTTPConnectionPool("127.0.0.1", port, maxsize=_CONNECTIONS, retries=False)
@@ -126,7 +138,7 @@ class ContainerProcess:
 
         Args:
             deadline: On ``time.monotonic``'s scale.
-            cancelled: Set when nobody wants the container any more.
+            cancelled: Set when the container is no longer needed.
 
         Raises:
             ContainerStartError: The process exited, time ran out, or the start was cancelled.
@@ -144,7 +156,7 @@ class ContainerProcess:
 
     @property
     def tail(self) -> str:
-        """The last lines that the container printed, in one string."""
+        """The last lines that the container printed, joined."""
         return " | ".join(self._tail)
 
     def invoke(
@@ -156,11 +168,11 @@ class ContainerProcess:
             body: Request body.
             headers: Request headers.
             limit: Largest response in bytes.
-            timeout: Seconds to answer in; None for the ``invocation_timeout``.
+            timeout: Seconds for the whole request; defaults to ``invocation_timeout``.
 
         Raises:
-            ContainerGone: The process ended before it answered.
-            InvocationTimeout: It did not answer in time.
+            ContainerGone: The process ended before it responded.
+            InvocationTimeout: It did not respond in time.
         """
         total = urllib3.Timeout(connect=self._config.ping_timeout, total=timeout or self._config.invocation_timeout)
         try:
@@ -178,21 +190,21 @@ class ContainerProcess:
         except ReadTimeoutError as error:
             raise InvocationTimeout from error
         except NewConnectionError as error:
-            # A process that was killed refuses connections shortly before it is seen to be dead.
+            # A killed process refuses connections shortly before its death can be observed.
             self._outlives_its_connection()
             raise ContainerGone(request_sent=False) from error
         except HTTPError as error:
             raise ContainerGone(request_sent=not self._outlives_its_connection()) from error
 
     def _outlives_its_connection(self) -> bool:
-        """Whether only the connection broke: a kept-alive one may be closed by the server just as it is used."""
+        """Whether only the connection broke: the server may close a kept-alive connection just as it is used."""
         deadline = time.monotonic() + _DEATH_NOTICE_SECONDS
         while self.alive and time.monotonic() < deadline:
             time.sleep(0.01)
         return self.alive
 
     def stop(self, grace: float | None = None) -> None:
-        """SIGTERM, then SIGKILL after the grace period; returns when the process and its log are done."""
+        """Send SIGTERM, then SIGKILL after the grace period; returns once the process and its log have ended."""
         if self.alive:
             self._signal(signal.SIGTERM)
             try:
@@ -202,12 +214,10 @@ class ContainerProcess:
                 self._process.wait()
         self._reader.join(timeout=5)
         self._pool.close()
-        # What was not flushed may have nobody to read it.
-        with contextlib.suppress(OSError):
-            self._container.input.close()
-        if not self._reader.is_alive():
-            self._container.output.close()
-        self._runtime.forget(self._container)
+        # A worker of the server may hold the pipe open.
+        if self._process.stdout is not None and not self._reader.is_alive():
+            self._process.stdout.close()
+        self._pids.remove(self._process.pid)
 
     def _signal(self, number: signal.Signals) -> None:
         """Signal the container's whole process group: a server may have workers."""
@@ -215,26 +225,38 @@ class ContainerProcess:
             os.killpg(self._process.pid, number)
 
     def _read_output(self) -> None:
-        for raw in iter(lambda: self._container.output.readline(65536), b""):
+        output = self._process.stdout
+        if output is None:
+            return
+        for raw in iter(lambda: output.readline(65536), b""):
             line = raw.decode("utf-8", errors="replace").rstrip("\n")
             if line.strip():
                 self._tail.append(line)
                 self._on_line(line)
 
 
-def _tell(container: "Container", plan: LaunchPlan) -> None:
-    """Say what to serve.
+def _spawn(label: str, listener: int) -> "subprocess.Popen[bytes]":
+    inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
+    lifeline = lifeline_fd()
+    return subprocess.Popen(
+        [sys.executable, "-m", _MODULE, f"--listener-fd={listener}", f"--lifeline-fd={lifeline}", label],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env={**inherited, "PYTHONUNBUFFERED": "1"},
+        pass_fds=(listener, lifeline),
+        start_new_session=True,
+    )
 
-    Standard input stays open as a lifeline: the container exits when its reading end reports that we are gone. The
-    specification goes through it too, because a command line is visible to every user of the machine.
-    """
+
+def _send_specification(process: "subprocess.Popen[bytes]", plan: LaunchPlan) -> None:
+    """Write what to serve to standard input: a command line is visible to every user of the machine."""
     specification: dict[str, Any] = {
         "protocol": plan.protocol,
         "model_folder": str(plan.model_folder),
         "model_id": plan.model_id,
-        "label": plan.label,
         "environment": dict(plan.environment),
     }
-    with contextlib.suppress(BrokenPipeError):
-        container.input.write(json.dumps(specification).encode() + b"\n")
-        container.input.flush()
+    if process.stdin is not None:
+        with contextlib.suppress(BrokenPipeError), process.stdin:
+            process.stdin.write(json.dumps(specification).encode())

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from localaws.config import LocalAwsConfig
-    from localaws.services.sagemaker.containers.container_runtime import ContainerRuntime
+    from localaws.process.pid_files import PidFiles
     from localaws.services.sagemaker.endpoints.variants import VariantSpec
     from localaws.services.sagemaker.telemetry.data_capture import DataCapture
 
@@ -33,7 +33,7 @@ class Deployment:
         config_name: str,
         specs: "Sequence[VariantSpec]",
         config: "LocalAwsConfig",
-        runtime: "ContainerRuntime",
+        pids: "PidFiles",
         state_dir: "Path",
         *,
         empty: bool = False,
@@ -45,7 +45,7 @@ class Deployment:
             config_name: Name of its endpoint configuration.
             specs: Its variants.
             config: Limits and durations.
-            runtime: Starts containers.
+            pids: Where the containers' processes are recorded.
             state_dir: Where artifacts are unpacked.
             empty: Whether it begins without instances.
             capture: Where requests and answers are recorded; None for nowhere.
@@ -54,7 +54,7 @@ class Deployment:
         self.capture = capture
         self.created = utc_now()
         self._work_dir = state_dir / "models" / uuid.uuid4().hex
-        self.variants = [Variant(spec, config, runtime, self._work_dir, empty=empty) for spec in specs]
+        self.variants = [Variant(spec, config, pids, self._work_dir, empty=empty) for spec in specs]
 
     def start(self) -> None:
         """Start all variants at the same time.

@@ -12,7 +12,7 @@ from localaws.services.sagemaker.telemetry.logs import console_link
 
 if TYPE_CHECKING:
     from localaws.config import LocalAwsConfig
-    from localaws.services.sagemaker.containers.container_runtime import ContainerRuntime
+    from localaws.process.pid_files import PidFiles
     from localaws.services.sagemaker.containers.process import ContainerStartError
     from localaws.services.sagemaker.endpoints.variant_status import VariantStatus
     from localaws.services.sagemaker.telemetry.metrics import VariantId
@@ -102,7 +102,7 @@ class Variant:
         self,
         spec: VariantSpec,
         config: "LocalAwsConfig",
-        runtime: "ContainerRuntime",
+        pids: "PidFiles",
         work_dir: Path,
         *,
         empty: bool = False,
@@ -112,7 +112,7 @@ class Variant:
         Args:
             spec: What the variant is.
             config: Limits and durations.
-            runtime: Starts containers.
+            pids: Where the containers' processes are recorded.
             work_dir: Where an artifact is unpacked.
             empty: Whether its group begins without instances.
         """
@@ -121,7 +121,7 @@ class Variant:
         self.weight = spec.weight
         self.status: VariantStatus | None = None
         size = 1 if spec.serverless else spec.instances
-        self.group = ContainerGroup(spec.launch_template(config), config, runtime, work_dir, size=0 if empty else size)
+        self.group = ContainerGroup(spec.launch_template(config), config, pids, work_dir, size=0 if empty else size)
         self.group.least_outstanding = spec.routes_by_load
         self._apply_serverless()
 

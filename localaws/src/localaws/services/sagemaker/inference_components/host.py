@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from localaws.config import LocalAwsConfig
-    from localaws.services.sagemaker.containers.container_runtime import ContainerRuntime
+    from localaws.process.pid_files import PidFiles
     from localaws.services.sagemaker.inference_components.pools import InstancePool
     from localaws.services.sagemaker.inference_components.specs import ComponentSpec
     from localaws.services.sagemaker.telemetry.metrics import MetricRecorder
@@ -35,7 +35,7 @@ class ComponentHost:
         self,
         config: "LocalAwsConfig",
         state_dir: "Path",
-        runtime: "ContainerRuntime",
+        pids: "PidFiles",
         metrics: "MetricRecorder",
         run: "Callable[[Callable[[], None]], None]",
     ) -> None:
@@ -44,13 +44,13 @@ class ComponentHost:
         Args:
             config: Limits and durations.
             state_dir: Where artifacts are unpacked.
-            runtime: Starts containers.
+            pids: Where the containers' processes are recorded.
             metrics: Where the copies' load is recorded, until they are gone.
             run: Runs a long operation in the background.
         """
         self._config = config
         self._state_dir = state_dir
-        self._runtime = runtime
+        self._pids = pids
         self._metrics = metrics
         self._run = run
         self._lock = threading.Lock()
@@ -66,7 +66,7 @@ class ComponentHost:
         pool: "InstancePool",
     ) -> InferenceComponent:
         """Make a component and start bringing it up."""
-        launcher = CopyFleetLauncher(self._config, self._runtime, self._state_dir)
+        launcher = CopyFleetLauncher(self._config, self._pids, self._state_dir)
         component = InferenceComponent(arn, endpoint_arn, tags, spec, copies, pool, launcher)
         with self._lock:
             self._components[_key(component)] = component

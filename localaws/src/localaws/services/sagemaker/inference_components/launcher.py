@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from localaws.config import LocalAwsConfig
-    from localaws.services.sagemaker.containers.container_runtime import ContainerRuntime
+    from localaws.process.pid_files import PidFiles
     from localaws.services.sagemaker.inference_components.specs import ComponentSpec
 
 __all__ = ["CopyFleetLauncher"]
@@ -23,16 +23,16 @@ __all__ = ["CopyFleetLauncher"]
 class CopyFleetLauncher:
     """Starts the copies of one component; two groups of them for as long as one takes over from the other."""
 
-    def __init__(self, config: "LocalAwsConfig", runtime: "ContainerRuntime", state_dir: "Path") -> None:
+    def __init__(self, config: "LocalAwsConfig", pids: "PidFiles", state_dir: "Path") -> None:
         """Prepare a launcher.
 
         Args:
             config: Limits and durations.
-            runtime: Starts containers.
+            pids: Where the containers' processes are recorded.
             state_dir: Where artifacts are unpacked.
         """
         self._config = config
-        self._runtime = runtime
+        self._pids = pids
         self._state_dir = state_dir
         self._lock = threading.Lock()
         self._stopped_for: str | None = None
@@ -53,7 +53,7 @@ class CopyFleetLauncher:
         group = ContainerGroup(
             spec.launch_template(self._config),
             self._config,
-            self._runtime,
+            self._pids,
             work_dir,
             size=copies,
             least_outstanding=least_outstanding,
