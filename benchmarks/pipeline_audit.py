@@ -126,4 +126,4 @@ class DeployedPipeline:
 
     def search(self, query: str, **conditions: Any) -> list[dict[str, Any]]:
         """Hits by the search function."""
-        return search_function.ask(self.settings, self.parts["search_function"], {"query": query, **conditions})
+        return search_function.invoke(self.settings, self.parts["search_function"], {"query": query, **conditions})

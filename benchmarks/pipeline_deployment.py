@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pipeline_audit import DeployedPipeline
 
-from embedstack_ops.cli.command_line import client_settings
+from embedstack_ops.cli.checkout import client_settings
 from embedstack_ops.lambda_packages.wheels import Target
 from embedstack_ops.terraform.driver import TerraformRoot
 

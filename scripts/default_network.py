@@ -1,4 +1,4 @@
-"""Where a database goes on the local AWS: into the VPC that every account begins with."""
+"""The default VPC's subnets, for a database on the local AWS."""
 
 from embedstack.aws.clients import create_client
 from embedstack.settings.settings import Settings
@@ -7,10 +7,10 @@ __all__ = ["default_subnets"]
 
 
 def default_subnets(settings: Settings) -> list[str]:
-    """Subnets in two availability zones of the default VPC, by their ids.
+    """Ids of subnets in two availability zones of the default VPC.
 
     Args:
-        settings: Where AWS is.
+        settings: Region, credentials and address of AWS.
     """
     filters = [{"Name": "default-for-az", "Values": ["true"]}]
     subnets = create_client("ec2", settings).describe_subnets(Filters=filters)["Subnets"]

@@ -1,4 +1,4 @@
-"""``make pipeline``: deploy the document pipeline on the local AWS, feed it documents, and search them."""
+"""``make pipeline``: deploy the document pipeline on the local AWS, ingest documents, and search them."""
 
 import needed_packages  # noqa: F401 - ends here where packages are missing
 
@@ -21,17 +21,16 @@ from embedstack.aws.clients import create_client
 from embedstack.documents.dead_letters import count_messages
 from embedstack.settings.settings import Settings, load_settings
 from embedstack_ops.cli import local, package_functions, search, search_function
-from embedstack_ops.cli.command_line import (
+from embedstack_ops.cli.checkout import (
     ROOT,
     STATE,
     TERRAFORM,
     applied_settings,
     apply_locally,
     deploying,
-    exit_on_error,
-    progress_bar,
     remember_local_variables,
 )
+from embedstack_ops.cli.command import exit_on_error, progress_bar
 from embedstack_ops.cli.target import acting_on_local
 from embedstack_ops.lambda_packages.build import FUNCTIONS
 from embedstack_ops.lambda_packages.wheels import Target
@@ -45,31 +44,33 @@ _QUERIES = (
     "Which function tells the number of days in a month?",
 )
 _POLL_SECONDS = 1
-# Counts of SQS are approximate, and a message may just be on its way back.
-_EMPTY_LOOKS = 3
-_PATIENCE_SECONDS = 300
+# SQS counts are approximate, and a message may be about to become visible again.
+_EMPTY_POLLS = 3
+_STALLED_SECONDS = 300
 
 
 @click.command()
 @click.option("--count", default=200, show_default=True, help="Documents to upload.")
 @click.option(
-    "--documents", type=click.Path(exists=True, file_okay=False, path_type=Path), help="A folder of your own."
+    "--documents",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder to upload instead of the samples.",
 )
 @click.option(
     "--store",
     type=click.Choice(["s3vectors", "aurora"]),
     default="s3vectors",
     show_default=True,
-    help="Where vectors go. With Aurora the apply takes a minute longer.",
+    help="Vector store. Deploying Aurora takes a minute longer.",
 )
 @exit_on_error
 def main(count: int, documents: Path | None, store: str) -> None:
-    """Upload documents to S3 and see them become searchable.
+    """Upload documents to S3, wait until they are ingested, and search them.
 
-    Exits with 1 when a search finds nothing, or a sample document could not be read.
+    Exits with 1 if a search returns no hits or a sample document could not be read.
     """
     console = Console(highlight=False)
-    console.print("[bold]1/4[/] Starting the local AWS, and packing the functions")
+    console.print("[bold]1/4[/] Starting the local AWS and packaging the functions")
     running = local.start_local_aws(LocalAwsConfig.from_environment())
     with acting_on_local(running):
         is_good = _run(console, count, documents, store)
@@ -77,10 +78,10 @@ def main(count: int, documents: Path | None, store: str) -> None:
 
 
 def _run(console: Console, count: int, documents: Path | None, store: str) -> bool:
-    """Deploy, ingest and search; whether documents were read and found."""
+    """Deploy, ingest and search; whether all documents were read and all searches returned hits."""
     for package in package_functions.build(FUNCTIONS, Target.of_this_machine()):
         console.print(f"  {os.path.relpath(package.path)}  [dim]{package.packed_bytes / 1e6:.1f} MB[/]")
-    console.print("[bold]2/4[/] Deploying terraform/ with the pipeline on it")
+    console.print("[bold]2/4[/] Deploying terraform/ with the pipeline")
     outputs = _deploy(console, _write_aurora_variables() if store == "aurora" else _local_variables())
     pipeline = outputs["pipeline"]
     settings = load_settings()
@@ -88,24 +89,24 @@ def _run(console: Console, count: int, documents: Path | None, store: str) -> bo
     console.print(f"[bold]3/4[/] Uploading {len(files)} documents to s3://{pipeline['bucket']}")
     started = time.perf_counter()
     _upload(console, settings, pipeline["bucket"], files, documents or STATE / "samples")
-    lost = _wait(console, settings, pipeline)
-    console.print(f"  all of them are dealt with after {time.perf_counter() - started:.0f} s")
-    if lost:
-        console.print(f"  [yellow]{lost} could not be read: .venv/bin/python scripts/redrive.py says why[/]")
-    console.print("[bold]4/4[/] Searching, with the library and with the search function in turn")
-    found = True
+    failed = _wait(console, settings, pipeline)
+    console.print(f"  finished after {time.perf_counter() - started:.0f} s")
+    if failed:
+        console.print(f"  [yellow]{failed} could not be read; for the reasons: .venv/bin/embedstack redrive[/]")
+    console.print("[bold]4/4[/] Searching with the library and with the search function")
+    all_hit = True
     for number, query in enumerate(_QUERIES):
         request = {"query": query, "k": 3}
         by_function = number % 2 == 1
         hits = (
-            search_function.ask(settings, pipeline["search_function"], request)
+            search_function.invoke(settings, pipeline["search_function"], request)
             if by_function
-            else search.ask_store(settings, request)
+            else search.search_store(settings, request)
         )
-        search.show(console, query, hits)
-        found &= bool(hits)
-    console.print('\nTry next: make search TEXT="…" · .venv/bin/python scripts/redrive.py · make down')
-    return found and (documents is not None or not lost)
+        search.print_hits(console, query, hits)
+        all_hit &= bool(hits)
+    console.print('\nTry next: make search TEXT="…" · .venv/bin/embedstack redrive · make down')
+    return all_hit and (documents is not None or not failed)
 
 
 def _deploy(console: Console, variables: Path) -> dict[str, Any]:
@@ -122,7 +123,7 @@ def _deploy(console: Console, variables: Path) -> dict[str, Any]:
 
 
 def _local_variables() -> Path:
-    """pipeline-local.tfvars; where this machine is another than it names, a copy that names this one."""
+    """pipeline-local.tfvars, or a copy of it for this machine's architecture and Python."""
     written = _VARIABLES.read_text(encoding="utf-8")
     target = Target.of_this_machine()
     if f'"{target.architecture}"' in written and f'"{target.python}"' in written:
@@ -135,14 +136,14 @@ def _local_variables() -> Path:
 
 
 def _package_variables() -> dict[str, str]:
-    """Terraform's variables for the packages that were built for this machine."""
+    """Terraform variables for the packages built for this machine."""
     target = Target.of_this_machine()
     packages = {f"{name}_package": str(ROOT / ".local" / "lambda" / target.name / f"{name}.zip") for name in FUNCTIONS}
     return {"architecture": target.architecture, "python_version": target.terraform_python, **packages}
 
 
 def _write_aurora_variables() -> Path:
-    """The variables of the same pipeline on Aurora, which needs subnets."""
+    """Write the variables of the same pipeline with Aurora, which needs subnets."""
     vpc = {"subnet_ids": default_subnets(load_settings())}
     hub_id = "sentence-transformers/all-MiniLM-L6-v2"
     variables = {
@@ -176,10 +177,10 @@ def _upload(console: Console, settings: Settings, bucket: str, files: list[Path]
 
 
 def _wait(console: Console, settings: Settings, pipeline: dict[str, Any]) -> int:
-    """Wait until the queue is empty; the number of messages in the dead-letter queue.
+    """Wait until the queue is empty and return the number of messages in the dead-letter queue.
 
     Raises:
-        EmbedStackError: Nothing moved for minutes.
+        click.ClickException: The queue made no progress for five minutes.
     """
     client = create_client("sqs", settings)
     with progress_bar(console) as progress:
@@ -192,17 +193,17 @@ def _wait(console: Console, settings: Settings, pipeline: dict[str, Any]) -> int
 
 
 def _waiting(client: Any, queue_url: str) -> Iterator[int]:
-    """Messages that are not dealt with, until there are none for a while."""
-    last, moved = -1, time.monotonic()
+    """Yield the number of unprocessed messages, until several polls return none."""
+    last, changed = -1, time.monotonic()
     empty = 0
-    while empty < _EMPTY_LOOKS:
+    while empty < _EMPTY_POLLS:
         waiting = count_messages(client, queue_url)
         empty = empty + 1 if waiting == 0 else 0
         if waiting != last:
-            last, moved = waiting, time.monotonic()
-        elif waiting and time.monotonic() - moved > _PATIENCE_SECONDS:
+            last, changed = waiting, time.monotonic()
+        elif waiting and time.monotonic() - changed > _STALLED_SECONDS:
             raise click.ClickException(
-                f"{waiting} messages have waited for {_PATIENCE_SECONDS} s in {queue_url}: see .local/localaws.log."
+                f"{waiting} messages made no progress for {_STALLED_SECONDS} s in {queue_url}. See .local/localaws.log."
             )
         yield waiting
         time.sleep(_POLL_SECONDS)

@@ -1,4 +1,4 @@
-"""``make up``: start the local AWS, deploy terraform/ on it, and validate the endpoint."""
+"""``make up``: start the local AWS, deploy terraform/ to it, and validate the endpoint."""
 
 import needed_packages  # noqa: F401 - ends here where packages are missing
 
@@ -14,7 +14,8 @@ from rich.panel import Panel
 from rich.table import Table
 
 from embedstack_ops.cli import local, validate
-from embedstack_ops.cli.command_line import STATE, TERRAFORM, apply_locally, deploying, exit_on_error, local_variables
+from embedstack_ops.cli.checkout import STATE, TERRAFORM, apply_locally, deploying, local_variables
+from embedstack_ops.cli.command import exit_on_error
 from embedstack_ops.cli.target import acting_on_local
 from embedstack_ops.terraform.driver import TerraformRoot
 from embedstack_ops.validation import Report
@@ -26,7 +27,7 @@ _COMPLETED = re.compile(r"^(\S+): (?:Creation|Modifications|Destruction) complet
 @click.command()
 @exit_on_error
 def main() -> None:
-    """Deploy a real embedding endpoint on this machine and check its vectors."""
+    """Deploy an embedding endpoint on this machine and check its vectors."""
     console = Console(highlight=False)
     started = time.perf_counter()
     console.print("[bold]1/3[/] Starting the local AWS")
@@ -34,16 +35,16 @@ def main() -> None:
     running = local.start_local_aws(config)
     console.print(f"  {running.url}  [dim]process {running.pid}, log {_short(str(running.log_file))}[/]")
     with acting_on_local(running):
-        console.print("[bold]2/3[/] Deploying terraform/ on it")
+        console.print("[bold]2/3[/] Deploying terraform/")
         endpoint = _deploy(console)
         console.print("[bold]3/3[/] Validating the endpoint")
-        report = validate.run(console, endpoint)
+        report = validate.validate_endpoint(console, endpoint)
     console.print(_summary(report, running.url, time.perf_counter() - started, config.clock_speed))
     sys.exit(0 if report.passed else 1)
 
 
 def _deploy(console: Console) -> str:
-    """Deploy what `make up` is about; the endpoint's name."""
+    """Deploy the local environment and return the endpoint's name."""
     root = TerraformRoot(TERRAFORM, local_variables())
     with deploying(root):
         root.init(reconfigure=True)
@@ -66,14 +67,14 @@ def _summary(report: Report, url: str, seconds: float, clock_speed: float) -> Pa
     table.add_row("Throughput", figures.get("throughput", "not measured"))
     table.add_row("Checks", f"{report.count('passed')} of {len(report.checks)} passed")
     if clock_speed != 1:
-        table.add_row("Time", f"alarms and autoscaling go {clock_speed:g} times as fast as real time")
+        table.add_row("Time", f"the clock of alarms and autoscaling runs {clock_speed:g} times as fast")
     table.add_row("", "")
     table.add_row("Try next", 'make invoke TEXT="Hello, world"')
     table.add_row("", 'eval "$(make env)"   then any AWS tool:')
     table.add_row("", "aws sagemaker list-endpoints")
     table.add_row("", "make test-endpoint · make plan · make down")
     colour = "green" if report.passed else "red"
-    title = f"{'Ready' if report.passed else 'Not right'} after {seconds:.0f} s"
+    title = f"{'Ready' if report.passed else 'Failed'} after {seconds:.0f} s"
     return Panel(table, title=title, border_style=colour, expand=False)
 
 

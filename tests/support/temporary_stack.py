@@ -13,7 +13,7 @@ from typing import Any
 
 import boto3
 
-from embedstack_ops.cli.command_line import TERRAFORM
+from embedstack_ops.cli.checkout import TERRAFORM
 from embedstack_ops.cli.target import local_environment
 from embedstack_ops.terraform.driver import TerraformRoot
 from localaws.config import LocalAwsConfig

@@ -1,5 +1,6 @@
-"""Look at the collections of the vector store, and drop one."""
+"""``embedstack collections``: list the collections of the vector store, or delete one."""
 
+import json
 import sys
 
 import click
@@ -10,7 +11,7 @@ from rich.table import Table
 from embedstack.errors import ConfigurationError
 from embedstack.settings.settings import load_settings
 from embedstack.stores import load_store
-from embedstack_ops.cli.command_line import exit_on_error
+from embedstack_ops.cli.command import exit_on_error
 from embedstack_ops.cli.target import targeted, uses_aws
 
 _EXAMPLES = """\b
@@ -22,43 +23,53 @@ Examples:
 
 @click.group(epilog=_EXAMPLES)
 def main() -> None:
-    """What the configured store (VECTOR_STORE, DATABASE_URL, VECTOR_BUCKET) holds."""
+    """List or delete collections of the configured store (VECTOR_STORE, DATABASE_URL, VECTOR_BUCKET)."""
 
 
 @main.command("list")
-@click.option("--region", help="AWS region; that of the environment otherwise.")
+@click.option("--json", "as_json", is_flag=True, help="Print the collections as JSON.")
+@click.option("--region", help="AWS region.  [default: from the environment]")
 @exit_on_error
 @targeted(uses_aws)
-def list_collections(region: str | None) -> None:
-    """Print each collection with the model that its vectors come from, and how many there are."""
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for heading in ("Collection", "Records", "Model", "Dimensions", "Chunks"):
-        table.add_column(heading, overflow="fold", justify="right" if heading in ("Records", "Dimensions") else "left")
+def list_collections(region: str | None, as_json: bool) -> None:
+    """Print each collection with its model and the number of its vectors."""
+    facts = []
     with load_store(load_settings(aws_region=region)) as store:
         for info in store.collections():
             count = store.open(info, create=False).count()
-            facts = (info.name, f"{count:,}", info.model_id, str(info.dimensions), info.chunker or "")
-            table.add_row(*map(escape, facts))
-    Console(highlight=False).print(table if table.rows else "The store holds no collection.")
+            facts.append({
+                "name": info.name, "records": count, "model": info.model_id, "dimensions": info.dimensions,
+                "chunks": info.chunker,
+            })  # fmt: skip
+    if as_json:
+        click.echo(json.dumps(facts))
+        return
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for heading in ("Collection", "Records", "Model", "Dimensions", "Chunks"):
+        table.add_column(heading, overflow="fold", justify="right" if heading in ("Records", "Dimensions") else "left")
+    for fact in facts:
+        cells = (fact["name"], f"{fact['records']:,}", fact["model"], fact["dimensions"], fact["chunks"] or "")
+        table.add_row(*(escape(str(cell)) for cell in cells))
+    Console(highlight=False).print(table if facts else "The store has no collections.")
 
 
 @main.command()
 @click.argument("name")
-@click.option("--region", help="AWS region; that of the environment otherwise.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--region", help="AWS region.  [default: from the environment]")
+@click.option("--yes", is_flag=True, help="Delete without asking.")
 @exit_on_error
 @targeted(uses_aws)
 def drop(name: str, region: str | None, yes: bool) -> None:
-    """Delete the collection NAME with all that it holds."""
+    """Delete the collection NAME and all its vectors."""
     with load_store(load_settings(aws_region=region)) as store:
         info = store.describe(name)
         if not yes:
             count = store.open(info, create=False).count()
             if not sys.stdin.isatty():
                 raise ConfigurationError(
-                    f"{name} with {count:,} vectors is not deleted: standard input is not a terminal, so nobody can "
-                    "confirm it. Pass --yes."
+                    f"{name} with {count:,} vectors is not deleted: standard input is not a terminal, so the deletion "
+                    "cannot be confirmed. Pass --yes."
                 )
             click.confirm(f"Delete {name} with {count:,} vectors of {info.model_id}?", abort=True)
         store.drop(name)
-    click.echo(f"{name} is deleted.")
+    click.echo(f"Deleted {name}.")

@@ -1,16 +1,23 @@
-"""Plan, apply and destroy the Terraform root, with the provider from the registry or from a mirror on this machine."""
+"""``embedstack deploy``: the Terraform root, with the provider from the registry or from a mirror on this machine."""
 
+import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from embedstack.errors import ConfigurationError
 from embedstack.settings.settings import load_settings
-from embedstack_ops.cli.command_line import STATE, TERRAFORM, deploying, exit_on_error, local_variables
+from embedstack_ops.cli.checkout import STATE, TERRAFORM, deploying, local_variables
+from embedstack_ops.cli.command import exit_on_error
 from embedstack_ops.cli.target import LOCAL_WORKSPACE, confirm, current_target, targeted
 from embedstack_ops.terraform.driver import Plan, TerraformRoot
-from embedstack_ops.validation.post_apply_check import check_rollout
+from embedstack_ops.validation.post_apply_check import check_endpoint
+
+if TYPE_CHECKING:
+    from embedstack_ops.validation import Check
 
 _EXAMPLES = """\b
 Examples:
@@ -23,14 +30,14 @@ _MARKS = {"passed": ("✓", "green"), "failed": ("✗", "red"), "skipped": ("-",
 _var_file = click.option(
     "--var-file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="The variables; terraform/terraform.tfvars otherwise, and for the local AWS those it was deployed with.",
+    help="Variables file.  [default: terraform/terraform.tfvars; for the local AWS the file it was deployed with]",
 )
-_yes = click.option("--yes", is_flag=True, help="Do not ask before an account is changed.")
+_yes = click.option("--yes", is_flag=True, help="Change an AWS account without asking.")
 
 
 @click.group(epilog=_EXAMPLES)
 def main() -> None:
-    """Deploy what terraform/ describes, on the local AWS or in the account that the environment names."""
+    """Deploy terraform/ to the local AWS or to an AWS account."""
 
 
 @main.command()
@@ -38,7 +45,7 @@ def main() -> None:
 @exit_on_error
 @targeted()
 def plan(var_file: Path | None) -> None:
-    """Show what an apply would do."""
+    """Show what `apply` would change."""
     root = _root(var_file)
     with deploying(root):
         click.echo(_plan(root).text)
@@ -50,26 +57,30 @@ def plan(var_file: Path | None) -> None:
 @exit_on_error
 @targeted()
 def apply(var_file: Path | None, yes: bool) -> None:
-    """Plan, show the plan, apply exactly that, and see whether it is what runs now."""
+    """Plan, show the plan, apply it, and verify the result.
+
+    Exits with 1 if the deployed endpoints differ from the configuration.
+    """
     root = _root(var_file)
     with deploying(root):
-        made = _plan(root)
-        click.echo(made.text)
-        if made.has_changes:
+        saved_plan = _plan(root)
+        click.echo(saved_plan.text)
+        if saved_plan.has_changes:
             confirm("\nApply this plan?", yes=yes)
-            root.apply(made)
-    sys.exit(0 if _check(root) else 1)
+            root.apply(saved_plan)
+    sys.exit(0 if _verify(root) else 1)
 
 
 @main.command()
+@click.option("--json", "as_json", is_flag=True, help="Print the checks as JSON.")
 @exit_on_error
 @targeted()
-def verify() -> None:
-    """Compare what runs with what was applied, and send each endpoint one request.
+def verify(as_json: bool) -> None:
+    """Compare the deployed endpoints with the configuration, and send each a request.
 
-    Exits with 1 when they differ.
+    Exits with 1 if they differ.
     """
-    sys.exit(0 if _check(TerraformRoot(TERRAFORM)) else 1)
+    sys.exit(0 if _verify(TerraformRoot(TERRAFORM), as_json=as_json) else 1)
 
 
 @main.command("import")
@@ -77,11 +88,11 @@ def verify() -> None:
 @exit_on_error
 @targeted()
 def import_resources(var_file: Path | None) -> None:
-    """Import what exists but is not in the state, as after an apply that was killed."""
+    """Import existing resources that the state lacks, such as those of a killed apply."""
     root = _root(var_file)
     with deploying(root):
-        adopted = root.adopt(_plan(root))
-    click.echo("\n".join(f"imported {address}" for address in adopted) or "Nothing to import.")
+        imported = root.import_existing(_plan(root))
+    click.echo("\n".join(f"imported {address}" for address in imported) or "Nothing to import.")
 
 
 @main.command()
@@ -90,11 +101,11 @@ def import_resources(var_file: Path | None) -> None:
 @exit_on_error
 @targeted()
 def destroy(var_file: Path | None, yes: bool) -> None:
-    """Destroy everything that was applied."""
+    """Destroy all resources in the state."""
     root = _root(var_file)
     with deploying(root):
         _init(root)
-        confirm(f"Destroy {', '.join(root.resources()) or 'nothing: the state is empty'}?", yes=yes)
+        confirm(f"Destroy {', '.join(root.resources()) or 'nothing (the state is empty)'}?", yes=yes)
         root.destroy()
 
 
@@ -107,23 +118,29 @@ def _init(root: TerraformRoot) -> None:
     root.init(reconfigure=is_local)
     if not is_local and root.workspace() == LOCAL_WORKSPACE:
         raise ConfigurationError(
-            f"Terraform's selected workspace is {LOCAL_WORKSPACE}, whose state is what was deployed on the local AWS. "
-            f"Select the account's: terraform -chdir={TERRAFORM} workspace select default"
+            f"The selected Terraform workspace is {LOCAL_WORKSPACE}, which holds the state of the local AWS. "
+            f"Select the account's workspace: terraform -chdir={TERRAFORM} workspace select default"
         )
 
 
-def _check(root: TerraformRoot) -> bool:
-    """Print what SageMaker runs of each endpoint; whether all of it is what was applied."""
+def _verify(root: TerraformRoot, *, as_json: bool = False) -> bool:
+    """Print a check per line; whether every endpoint runs as configured."""
     settings = load_settings()
-    good = True
+    checks: dict[str, list[Check]] = {}
     for intended in root.outputs().get("endpoints", {}).values():
-        click.secho(intended["name"], bold=True)
-        for finding in check_rollout(intended, settings):
-            good &= finding.status != "failed"
-            mark, colour = _MARKS[finding.status]
-            wanted = f"  (wanted: {finding.target})" if finding.status == "failed" else ""
-            click.echo(f"  {click.style(mark, fg=colour)} {finding.name:<13} {finding.figure}{wanted}")
-    return good
+        name = intended["name"]
+        if not as_json:
+            click.secho(name, bold=True)
+        checks[name] = []
+        for check in check_endpoint(intended, settings):
+            checks[name].append(check)
+            if not as_json:
+                mark, colour = _MARKS[check.status]
+                expected = f"  (expected: {check.target})" if check.status == "failed" else ""
+                click.echo(f"  {click.style(mark, fg=colour)} {check.name:<13} {check.figure}{expected}")
+    if as_json:
+        click.echo(json.dumps({name: [asdict(check) for check in each] for name, each in checks.items()}, indent=2))
+    return all(check.status != "failed" for each in checks.values() for check in each)
 
 
 def _plan(root: TerraformRoot) -> Plan:

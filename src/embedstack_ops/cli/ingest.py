@@ -1,4 +1,4 @@
-"""Put documents into the vector store from here: a folder, single files, or what lies under a prefix in S3."""
+"""``embedstack ingest``: store documents from files, folders or S3 as vectors."""
 
 import sys
 import tempfile
@@ -22,7 +22,8 @@ from embedstack.documents.load import load_ingestion
 from embedstack.documents.queue import send_documents
 from embedstack.errors import DocumentRefused, EmbedStackError, InputError, RecordRefused
 from embedstack.settings.settings import load_settings
-from embedstack_ops.cli.command_line import applied_pipeline, exit_on_error, progress_bar
+from embedstack_ops.cli.checkout import applied_pipeline
+from embedstack_ops.cli.command import exit_on_error, progress_bar
 from embedstack_ops.cli.target import targeted, uses_aws
 
 if TYPE_CHECKING:
@@ -43,14 +44,14 @@ Examples:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a document is.
+    """A document's location.
 
     Attributes:
         source: Its name in the store: the path within the folder, or the key.
-        size: Its bytes.
-        file: The file, where it is one.
-        bucket: The bucket, where it is in one.
-        is_named: Whether it was named explicitly, and not found in a folder or under a prefix.
+        size: Size in bytes.
+        file: The local file; None for an S3 object.
+        bucket: The bucket of an S3 object.
+        is_named: Whether it was named explicitly, not listed from a folder or prefix.
     """
 
     source: str
@@ -65,7 +66,7 @@ class Place:
 
 @dataclass(slots=True)
 class Total:
-    """What came of all documents."""
+    """Counts and problems of all documents."""
 
     documents: int = 0
     chunks: int = 0
@@ -75,7 +76,7 @@ class Total:
     skipped: list[str] = field(default_factory=list)
 
     def add(self, ingested: "Ingested") -> None:
-        """Count a document that is in the store."""
+        """Count a stored document."""
         self.documents += 1
         self.chunks += ingested.chunks
         self.embedded += ingested.embedded
@@ -83,11 +84,13 @@ class Total:
 
 @click.command(epilog=_EXAMPLES)
 @click.argument("sources", nargs=-1, required=True)
-@click.option("--collection", help="EMBEDSTACK_COLLECTION otherwise.")
-@click.option("--workers", default=4, show_default=True, type=click.IntRange(1, 64), help="Documents at once.")
-@click.option("--queue", help="Have a pipeline ingest the objects: its queue's URL, or 'applied' for Terraform's.")
-@click.option("--strict", is_flag=True, help="Fail for files of a kind that is not read, instead of skipping them.")
-@click.option("--region", help="AWS region; that of the environment otherwise.")
+@click.option("--collection", help="Collection.  [default: EMBEDSTACK_COLLECTION]")
+@click.option(
+    "--workers", default=4, show_default=True, type=click.IntRange(1, 64), help="Documents processed concurrently."
+)
+@click.option("--queue", help="Let a pipeline ingest the objects: URL of its queue, or 'applied'.")
+@click.option("--strict", is_flag=True, help="Fail for files of an unsupported type instead of skipping them.")
+@click.option("--region", help="AWS region.  [default: from the environment]")
 @exit_on_error
 @targeted(uses_aws)
 def main(
@@ -98,24 +101,24 @@ def main(
     strict: bool,
     region: str | None,
 ) -> None:
-    """Read, cut and embed the documents in SOURCES: folders, files, or s3://bucket/prefix.
+    """Read, split and embed the documents in SOURCES: folders, files, or s3://bucket/prefix.
 
-    Stopped in the middle, the same command goes on: what is stored is not embedded again. A document that cannot be
-    read is named with the reason, and does not stop the others. In a folder or under a prefix, files of a kind that is
-    not read, such as pictures, are counted and skipped.
+    An interrupted run can be repeated: chunks that are stored are not embedded again. A document that cannot be read
+    is reported with the reason and does not stop the others. In a folder or under a prefix, files of an unsupported
+    type, such as images, are counted and skipped.
 
-    Exits with 1 when some documents could not be read or stored.
+    Exits with 1 if a document could not be read or stored.
     """
     settings = load_settings(aws_region=region, embedstack_collection=collection)
-    found = [place for source in sources for place in _places(source, settings)]
-    # If it is given twice, the explicit name counts.
-    places = list(dict.fromkeys(sorted(found, key=lambda place: not place.is_named) if len(sources) > 1 else found))
+    listed = [place for source in sources for place in _places(source, settings)]
+    # A document that is also named explicitly counts as named.
+    places = list(dict.fromkeys(sorted(listed, key=lambda place: not place.is_named) if len(sources) > 1 else listed))
     console = Console(highlight=False)
     if queue:
-        _leave_to_pipeline(console, settings, places, queue)
+        _enqueue(console, settings, places, queue)
         return
     _require_different(places)
-    # A new collection's indexes are built once, at the end; one that is there keeps them up with every write.
+    # The indexes of a new collection are built once, at the end; an existing one updates them with every write.
     with load_ingestion(settings, optimize=False) as ingestion:
         total = _ingest_all(console, ingestion, settings, places, workers, strict=strict)
         ingestion.collection.optimize()
@@ -123,35 +126,35 @@ def main(
         console.print(f"  [red]✗[/] {escape(problem)}", soft_wrap=True)
     if total.skipped:
         kinds = ", ".join(f"{count} {kind}" for kind, count in Counter(total.skipped).most_common())
-        console.print(f"  [yellow]-[/] skipped, of a kind that is not read: {escape(kinds)}", soft_wrap=True)
+        console.print(f"  [yellow]-[/] skipped (unsupported type): {escape(kinds)}", soft_wrap=True)
     console.print(
         f"{total.documents} of {len(places)} documents are in {escape(settings.embedstack_collection)}: {total.chunks} "
-        f"chunks, {total.embedded} of them embedded now"
+        f"chunks, {total.embedded} of them newly embedded"
     )
     sys.exit(1 if total.refused or total.failed else 0)
 
 
-def _leave_to_pipeline(console: Console, settings: "Settings", places: list[Place], queue: str) -> None:
+def _enqueue(console: Console, settings: "Settings", places: list[Place], queue: str) -> None:
     files = [place for place in places if place.bucket is None]
     if files:
-        raise InputError(f"{files[0]} is not in S3, where a pipeline reads: copy it to the pipeline's bucket.")
+        raise InputError(f"{files[0]} is not in S3. Copy it to the pipeline's bucket.")
     url = applied_pipeline()["queue_url"] if queue == "applied" else queue
     objects = [(str(place.bucket), place.source) for place in places]
     with progress_bar(console) as progress:
         task = progress.add_task("documents", total=len(objects))
         send_documents(settings, url, objects, on_progress=lambda count: progress.advance(task, count))
-    console.print(f"{len(objects)} documents are on the pipeline's queue")
+    console.print(f"Sent {len(objects)} documents to the pipeline's queue")
 
 
 def _require_different(places: list[Place]) -> None:
-    """See that no document would take another one's place."""
-    known: dict[str, Place] = {}
+    """Check that no document would replace another one."""
+    by_source: dict[str, Place] = {}
     for place in places:
-        other = known.setdefault(place.source, place)
+        other = by_source.setdefault(place.source, place)
         if other != place:
             raise InputError(
-                f"{other} and {place} would both be {place.source} in the collection, and one take the other's place: "
-                "name the folder that both are in, or ingest them into different collections."
+                f"{other} and {place} would both be stored as {place.source}, so that one replaces the other. Pass the "
+                "folder that contains both, or ingest them into different collections."
             )
 
 
@@ -195,10 +198,10 @@ def _ingest(ingestion: "Ingestion", client: Any, place: Place, total: Total, *, 
 
 @contextmanager
 def _opened(client: Any, place: Place) -> Iterator[BinaryIO]:
-    most = ReadLimits().max_bytes
-    if place.size > most:
+    limit = ReadLimits().max_bytes
+    if place.size > limit:
         raise DocumentRefused(
-            f"{shown(place.source)} has {place.size:,} bytes, and up to {most:,} are read: split it.",
+            f"{shown(place.source)} has {place.size:,} bytes; the limit is {limit:,}. Split it.",
             reason="too_large",
         )
     if place.file is not None:
@@ -216,9 +219,9 @@ def _places(source: str, settings: "Settings") -> Iterator[Place]:
         bucket, _, prefix = source.removeprefix(_S3).partition("/")
         pages = create_client("s3", settings).get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
         for page in pages:
-            for found in page.get("Contents", []):
-                if not found["Key"].endswith("/"):  # a folder, as consoles make them
-                    yield Place(found["Key"], found["Size"], bucket=bucket, is_named=found["Key"] == prefix)
+            for listed in page.get("Contents", []):
+                if not listed["Key"].endswith("/"):  # a folder that the S3 console created
+                    yield Place(listed["Key"], listed["Size"], bucket=bucket, is_named=listed["Key"] == prefix)
         return
     path = Path(source)
     if path.is_dir():
@@ -229,4 +232,4 @@ def _places(source: str, settings: "Settings") -> Iterator[Place]:
     elif path.is_file():
         yield Place(path.name, path.stat().st_size, file=path, is_named=True)
     else:
-        raise InputError(f"There is no {source}: name a folder, a file, or s3://bucket/prefix.")
+        raise InputError(f"{source} does not exist. Pass a folder, a file, or s3://bucket/prefix.")

@@ -1,4 +1,4 @@
-"""Embed a text with the deployed endpoint."""
+"""``embedstack invoke``: embed a text with the deployed endpoint."""
 
 import json
 import sys
@@ -9,11 +9,11 @@ from rich.console import Console
 
 from embedstack.embedders import SageMakerEmbedder
 from embedstack.errors import InputError
-from embedstack_ops.cli.command_line import endpoint_settings, exit_on_error, expected_model
+from embedstack_ops.cli.command import endpoint_settings, exit_on_error, expected_model
 from embedstack_ops.cli.target import targeted
 from embedstack_ops.validation.endpoint_description import describe_deployment
 
-_SHOWN_COMPONENTS = 6
+_PRINTED_VALUES = 6
 
 _EXAMPLES = """\b
 Examples:
@@ -27,15 +27,15 @@ Examples:
 @click.argument("text", required=False)
 @click.option(
     "--file", type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help='Read the text from a file; of a .json file its "inputs".',
+    help='Read the text from a file; from a .json file its member "inputs".',
 )  # fmt: skip
-@click.option("--endpoint", help="Its name; SAGEMAKER_ENDPOINT or what Terraform applied otherwise.")
-@click.option("--region", help="AWS region; that of the environment otherwise.")
-@click.option("--component", help="Inference component, on an endpoint with several of them.")
+@click.option("--endpoint", help="Endpoint name.  [default: SAGEMAKER_ENDPOINT, else the applied endpoint]")
+@click.option("--region", help="AWS region.  [default: from the environment]")
+@click.option("--component", help="Inference component, if the endpoint has several.")
 @click.option(
-    "--model", "model_id", help="The model it should serve; ST_MODEL_NAME, or what the endpoint says, otherwise."
+    "--model", "model_id", help="Model that it should serve.  [default: ST_MODEL_NAME, else what the endpoint reports]"
 )
-@click.option("--truncate", is_flag=True, help="Cut a text that is longer than the model reads.")
+@click.option("--truncate", is_flag=True, help="Truncate a text that is longer than the model's limit.")
 @click.option("--json", "as_json", is_flag=True, help="Print the vectors as JSON, a list of lists.")
 @exit_on_error
 @targeted()
@@ -49,7 +49,7 @@ def main(
     truncate: bool,
     as_json: bool,
 ) -> None:
-    """Embed TEXT, a file, or standard input (TEXT is -), and show the vector."""
+    """Embed TEXT, a file, or standard input (TEXT is -), and print the vector."""
     texts = _read(text, file)
     settings = endpoint_settings(endpoint, region, component)
     name = settings.required_endpoint()
@@ -67,13 +67,13 @@ def main(
         return
     console = Console(highlight=False)
     for vector in vectors:
-        shown = ", ".join(f"{component:+.4f}" for component in vector[:_SHOWN_COMPONENTS])
-        console.print(f"{len(vector)} dimensions: \\[{shown}, …]", soft_wrap=True)
+        first = ", ".join(f"{value:+.4f}" for value in vector[:_PRINTED_VALUES])
+        console.print(f"{len(vector)} dimensions: \\[{first}, …]", soft_wrap=True)
 
 
 def _read(text: str | None, file: Path | None) -> list[str]:
     if (text is None) == (file is None):
-        raise click.UsageError("Give either a TEXT (- for standard input) or --file.")
+        raise click.UsageError("Pass either TEXT (- for standard input) or --file.")
     try:
         content = file.read_text(encoding="utf-8") if file else sys.stdin.read() if text == "-" else str(text)
         inputs = json.loads(content)["inputs"] if file and file.suffix == ".json" else content

@@ -1,5 +1,6 @@
-"""Start, stop and look at the local AWS."""
+"""``embedstack local``: start, stop and inspect the local AWS."""
 
+import json
 import shlex
 import shutil
 import sys
@@ -8,7 +9,8 @@ import click
 
 from embedstack.errors import ConfigurationError
 from embedstack.stores import embedded_postgres
-from embedstack_ops.cli.command_line import ROOT, STATE, applied_settings, exit_on_error, remember_local_variables
+from embedstack_ops.cli.checkout import ROOT, STATE, applied_settings, remember_local_variables
+from embedstack_ops.cli.command import exit_on_error
 from embedstack_ops.cli.target import LOCAL_WORKSPACE, acting_on_local, local_environment
 from localaws.config import LocalAwsConfig
 from localaws.process import daemon
@@ -22,48 +24,56 @@ Examples:
 
 @click.group(epilog=_EXAMPLES)
 def main() -> None:
-    """AWS on this machine: SageMaker endpoints that answer, and the services around them."""
+    """Run AWS on this machine: SageMaker endpoints that return real vectors, and the services around them."""
 
 
 @main.command()
 @exit_on_error
 def start() -> None:
-    """Start it in the background, or find the one that runs."""
+    """Start the local AWS in the background, unless it is running."""
     running = start_local_aws(LocalAwsConfig.from_environment())
-    click.echo(f"The local AWS runs at {running.url}, process {running.pid}; its log: {running.log_file}")
+    click.echo(f"The local AWS is running at {running.url} (process {running.pid}, log {running.log_file})")
 
 
 @main.command()
 @exit_on_error
 def stop() -> None:
-    """Stop it, every model server and Postgres; what was deployed on it is gone, what Postgres holds stays."""
+    """Stop the local AWS, its model servers and Postgres.
+
+    Everything deployed on it is lost; Postgres keeps its data in .local/postgres.
+    """
     if embedded_postgres.stop(STATE / "postgres"):
-        click.echo("Postgres is stopped; its data stays in .local/postgres.")
+        click.echo("Stopped Postgres; its data stays in .local/postgres.")
     remember_local_variables(None)
-    click.echo("The local AWS is stopped." if daemon.stop(STATE) else "The local AWS was not running.")
+    click.echo("Stopped the local AWS." if daemon.stop(STATE) else "The local AWS was not running.")
     for folder in embedded_postgres.running_folders():
         click.echo(
-            f"A Postgres that a program of yours started still runs in {folder}. To stop it: "
+            f"Another program's Postgres is still running in {folder}. Stop it with: "
             f"{shlex.quote(sys.executable)} -m embedstack.stores.embedded_postgres stop {shlex.quote(str(folder))}"
         )
 
 
 @main.command()
+@click.option("--json", "as_json", is_flag=True, help="Print the status as JSON.")
 @exit_on_error
-def status() -> None:
-    """Say whether it runs; exits with 1 when it does not."""
+def status(as_json: bool) -> None:
+    """Print whether the local AWS is running; exit with 1 if it is not."""
     running = daemon.find(STATE)
-    click.echo(f"running at {running.url}, process {running.pid}" if running else "not running: make up")
+    if as_json:
+        facts = {"url": running.url, "pid": running.pid, "log": str(running.log_file)} if running else {}
+        click.echo(json.dumps({"running": running is not None, **facts}))
+    else:
+        click.echo(f"running at {running.url}, process {running.pid}" if running else "not running; start it: make up")
     sys.exit(0 if running else 1)
 
 
 @main.command()
 @exit_on_error
 def env() -> None:
-    """Print the shell commands that point AWS tools at it."""
+    """Print shell commands that point AWS tools at the local AWS."""
     running = daemon.find(STATE)
     if running is None:
-        raise ConfigurationError("The local AWS does not run: `make up` starts it.")
+        raise ConfigurationError("The local AWS is not running. Start it: make up")
     variables = local_environment(running.environment(), LOCAL_WORKSPACE)
     with acting_on_local(running):
         variables |= applied_settings()
@@ -74,7 +84,7 @@ def env() -> None:
 
 
 def start_local_aws(config: LocalAwsConfig) -> daemon.RunningLocalAws:
-    """Start it, or find the one that runs; a new one knows nothing of what was deployed on the last."""
-    if daemon.find(STATE) is None:
+    """Start the local AWS, or return the running one."""
+    if daemon.find(STATE) is None:  # a new one starts without any deployment
         remember_local_variables(None)
     return daemon.start(config, STATE)

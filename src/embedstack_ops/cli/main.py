@@ -2,24 +2,32 @@
 
 import importlib
 import sys
+from typing import NamedTuple
 
 import click
 
 __all__ = ["main"]
 
-#: Module of each subcommand, and the line that ``embedstack --help`` shows.
+
+class _Command(NamedTuple):
+    module: str
+    extras: str
+    summary: str
+
+
+#: The subcommands, with the extras of this package that each needs and the line that ``embedstack --help`` prints.
 _COMMANDS = {
-    "collections": ("collection", "List the collections of the vector store, or delete one."),
-    "deploy": ("deploy", "Plan, apply, verify, import and destroy the Terraform root."),
-    "ingest": ("ingest", "Store documents from files, folders or S3 as vectors."),
-    "invoke": ("invoke", "Embed a text with the deployed endpoint."),
-    "local": ("local", "Start, stop and inspect the local AWS."),
-    "package-functions": ("package_functions", "Build the Lambda functions' packages."),
-    "package-model": ("package_model", "Package a model for the Hugging Face PyTorch container."),
-    "redrive": ("redrive", "List, resend or delete the messages of the dead-letter queue."),
-    "reindex": ("reindex", "Re-embed a collection with another model."),
-    "search": ("search", "Search documents by meaning."),
-    "validate": ("validate", "Check an endpoint's state, vectors and speed."),
+    "collections": _Command("collection", "ops,postgres", "List the collections of the vector store, or delete one."),
+    "deploy": _Command("deploy", "ops", "Plan, apply, verify, import and destroy the Terraform root."),
+    "ingest": _Command("ingest", "ops,documents,postgres", "Store documents from files, folders or S3 as vectors."),
+    "invoke": _Command("invoke", "ops", "Embed a text with the deployed endpoint."),
+    "local": _Command("local", "ops", "Start, stop and inspect the local AWS."),
+    "package-functions": _Command("package_functions", "ops", "Build the packages of the Lambda functions."),
+    "package-model": _Command("package_model", "ops,server", "Package a model for the Hugging Face container."),
+    "redrive": _Command("redrive", "ops", "List, resend or delete messages of the dead-letter queue."),
+    "reindex": _Command("reindex", "ops,documents,postgres", "Re-embed a collection with another model."),
+    "search": _Command("search", "ops,postgres", "Search documents by meaning."),
+    "validate": _Command("validate", "ops", "Check an endpoint's state, vectors and speed."),
 }
 
 _EPILOG = """\b
@@ -39,27 +47,25 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         if cmd_name not in _COMMANDS:
             return None
-        module, _ = _COMMANDS[cmd_name]
         try:
-            command: click.Command = importlib.import_module(f"embedstack_ops.cli.{module}").main
+            module = importlib.import_module(f"embedstack_ops.cli.{_COMMANDS[cmd_name].module}")
         except ModuleNotFoundError as error:
             raise click.ClickException(_missing_package(cmd_name, error)) from error
+        command: click.Command = module.main
         command.name = cmd_name
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in sorted(_COMMANDS.items())])
+            formatter.write_dl([(name, command.summary) for name, command in sorted(_COMMANDS.items())])
 
 
 def _missing_package(command: str, error: ModuleNotFoundError) -> str:
     if error.name is not None and error.name.split(".")[0] == "localaws":
-        return (
-            f"`embedstack {command}` needs the local AWS, which only a checkout of the repository has: run `make up`."
-        )
+        return f"`embedstack {command}` needs the local AWS, which comes with a checkout of the repository: make up"
     return (
-        f"`embedstack {command}` needs the package {error.name}, which {sys.executable} does not have: "
-        "pip install 'embedstack[ops,server,documents,postgres]'."
+        f"`embedstack {command}` needs the package {error.name}, which is not installed for {sys.executable}: "
+        f"pip install 'embedstack[{_COMMANDS[command].extras}]'"
     )
 
 

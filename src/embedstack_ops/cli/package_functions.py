@@ -1,4 +1,4 @@
-"""Build the Lambda functions' packages."""
+"""``embedstack package-functions``: build the packages of the Lambda functions."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -9,7 +9,8 @@ import click
 from embedstack.errors import ConfigurationError
 from embedstack.models.local_files import find_model_folder
 from embedstack.settings.settings import Settings, load_settings
-from embedstack_ops.cli.command_line import ROOT, STATE, exit_on_error
+from embedstack_ops.cli.checkout import ROOT, STATE
+from embedstack_ops.cli.command import exit_on_error
 from embedstack_ops.lambda_packages.build import FUNCTIONS, FunctionPackage, build_function
 from embedstack_ops.lambda_packages.wheels import Architecture, Target
 
@@ -31,15 +32,16 @@ _HERE = Target.of_this_machine()
     "--architecture", type=click.Choice(get_args(Architecture)), default=_HERE.architecture, show_default=True
 )
 @click.option("--python", default=_HERE.python, show_default=True, help="Version of Lambda's Python runtime.")
-@click.option("--model", help="Hub id of the endpoint's model, whose tokens are counted.  [default: ST_MODEL_NAME]")
+@click.option("--model", help="Hub id of the endpoint's model.  [default: ST_MODEL_NAME]")
 @click.option(
-    "--tokenizer", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Its tokenizer.json, if at hand."
+    "--tokenizer",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="The model's tokenizer.json.  [default: from the model's folder]",
 )
 @click.option(
     "--database-ca",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Certificates that Aurora's is checked against: "
-    "https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem, or a region's.",
+    help="CA bundle for Aurora: https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem, or a region's.",
 )
 @click.option("--folder", type=click.Path(file_okay=False, path_type=Path), default=STATE / "lambda", show_default=True)
 @exit_on_error
@@ -52,7 +54,7 @@ def main(
     database_ca: Path | None,
     folder: Path,
 ) -> None:
-    """Write the packages of FUNCTIONS, of all if none is named, as FOLDER/<architecture>-<python>/<name>.zip."""
+    """Write FOLDER/<architecture>-<python>/<name>.zip for each of FUNCTIONS (default: all)."""
     target = Target(architecture, python)
     for package in build(
         functions or sorted(FUNCTIONS), target, folder, model=model, tokenizer=tokenizer, database_ca=database_ca
@@ -64,8 +66,8 @@ def main(
         )
     if not target.runs_on_lambda:
         click.secho(
-            f"These are for this machine: Lambda's Python {python} has an older C library than their wheels need. "
-            "Build with --python 3.13 for AWS.",
+            f"These packages run on this machine only: their wheels need a newer C library than Lambda's "
+            f"Python {python} has. Build with --python 3.13 for AWS.",
             fg="yellow",
             err=True,
         )

@@ -1,11 +1,11 @@
-"""Package a model for the HuggingFace PyTorch container, to be served by this product's own encoder."""
+"""``embedstack package-model``: package a model and this model server for the Hugging Face PyTorch container."""
 
 from pathlib import Path
 from typing import get_args
 
 import click
 
-from embedstack_ops.cli.command_line import exit_on_error
+from embedstack_ops.cli.command import exit_on_error
 from embedstack_server.compute.encoder import PrecisionSetting
 from embedstack_server.packaging import fetch_from_hub, make_package
 
@@ -20,21 +20,25 @@ Examples:
 @click.command(epilog=_EXAMPLES)
 @click.argument("model_id")
 @click.argument("target", type=click.Path(dir_okay=False, path_type=Path))
-@click.option("--folder", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Its files, if at hand.")
-@click.option("--revision", help="The Hub's commit; what it is, when --folder is given.")
+@click.option(
+    "--folder",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="The model's files.  [default: downloaded from the Hub]",
+)
+@click.option("--revision", help="Commit on the Hub; with --folder, the commit of these files.")
 @click.option("--precision", type=click.Choice(get_args(PrecisionSetting)), default="auto", show_default=True)
-@click.option("--python", default="3.12", show_default=True, help="Python of the container.")
+@click.option("--python", default="3.12", show_default=True, help="Python version of the container.")
 @exit_on_error
 def main(
     model_id: str, target: Path, folder: Path | None, revision: str | None, precision: PrecisionSetting, python: str
 ) -> None:
-    """Write the package of MODEL_ID, a sentence-transformers model on the Hugging Face Hub, to TARGET."""
+    """Package MODEL_ID, a sentence-transformers model on the Hugging Face Hub, as TARGET."""
     if folder is None:
         folder, revision = fetch_from_hub(model_id, revision)
     package = make_package(folder, target, model_id=model_id, revision=revision, precision=precision, python=python)
     manifest = package.manifest
     click.echo(
         f"{package.path}: {manifest.model_id}, {manifest.dimensions} dimensions, {manifest.precision}, "
-        f"cosine {manifest.cosine:.5f} at worst to {manifest.reference}\n"
-        f"{package.packed_bytes / 1e6:.0f} MB packed, {package.unpacked_bytes / 1e6:.0f} MB on the container's disk"
+        f"minimum cosine {manifest.cosine:.5f} to {manifest.reference}\n"
+        f"{package.packed_bytes / 1e6:.0f} MB compressed, {package.unpacked_bytes / 1e6:.0f} MB unpacked"
     )

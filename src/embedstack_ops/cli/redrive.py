@@ -1,5 +1,6 @@
-"""Look into the document pipeline's dead-letter queue, and send letters back."""
+"""``embedstack redrive``: list, resend or delete the messages of the pipeline's dead-letter queue."""
 
+import json
 from collections import Counter
 from fnmatch import fnmatchcase
 
@@ -10,26 +11,28 @@ from rich.table import Table
 
 from embedstack.documents.dead_letters import DeadLetter, DeadLetters
 from embedstack.settings.settings import load_settings
-from embedstack_ops.cli.command_line import applied_pipeline, exit_on_error
+from embedstack_ops.cli.checkout import applied_pipeline
+from embedstack_ops.cli.command import exit_on_error
 from embedstack_ops.cli.target import confirm, targeted
 
 _EXAMPLES = """\b
 Examples:
   embedstack redrive
   embedstack redrive --source '*.pdf' --reason encrypted --delete
-  embedstack redrive --reason Throttled --send-back
+  embedstack redrive --reason Throttled --resend
 """
 
 
 @click.command(epilog=_EXAMPLES)
-@click.option("--dlq-url", help="The dead-letter queue; what Terraform applied otherwise.")
-@click.option("--queue-url", help="The queue that letters go back to; what Terraform applied otherwise.")
-@click.option("--region", help="AWS region; that of the environment otherwise.")
-@click.option("--source", default="*", show_default=True, help="Only letters about documents whose key matches.")
-@click.option("--reason", default="", help="Only letters with this in their reason; may have * in it.")
-@click.option("--send-back", "action", flag_value="send back", help="Send them to the pipeline once more.")
-@click.option("--delete", "action", flag_value="delete", help="Give them up for good.")
-@click.option("--yes", is_flag=True, help="Do not ask before deleting in an account.")
+@click.option("--dlq-url", help="URL of the dead-letter queue.  [default: the applied one]")
+@click.option("--queue-url", help="URL of the queue that messages are resent to.  [default: the applied one]")
+@click.option("--region", help="AWS region.  [default: from the environment]")
+@click.option("--source", default="*", show_default=True, help="Only messages whose document key matches this pattern.")
+@click.option("--reason", default="", help="Only messages whose reason contains this text; may contain *.")
+@click.option("--resend", "action", flag_value="resend", help="Send the messages to the pipeline again.")
+@click.option("--delete", "action", flag_value="delete", help="Delete the messages.")
+@click.option("--json", "as_json", is_flag=True, help="Print the messages as JSON.")
+@click.option("--yes", is_flag=True, help="Delete in an AWS account without asking.")
 @exit_on_error
 @targeted()
 def main(
@@ -39,34 +42,42 @@ def main(
     source: str,
     reason: str,
     action: str | None,
+    as_json: bool,
     yes: bool,
 ) -> None:
-    """Show what could not be ingested and why; send it back once the cause is repaired."""
+    """List the documents that could not be ingested, with the reason; resend them once the cause is fixed."""
     if action == "delete":
-        confirm("Delete the matching letters for good?", yes=yes)
+        confirm("Delete the matching messages?", yes=yes)
     pipeline = applied_pipeline() if not (dlq_url and queue_url) else {}
     letters = DeadLetters(
         load_settings(aws_region=region), dlq_url or pipeline["dlq_url"], queue_url or pipeline["queue_url"]
     )
-    found = 0
-    chosen = []
-    # Each while it is withheld from others: of thousands the first would be back before the last is read.
+    total = 0
+    selected = []
+    # Each message is handled while it is invisible: of thousands, the first would be visible before the last is read.
     for letter in letters.read():
-        found += 1
+        total += 1
         if not (letter.is_about(source) and fnmatchcase(letter.reason, f"*{reason}*")):
             continue
-        chosen.append(letter)
-        if action == "send back":
+        selected.append(letter)
+        if action == "resend":
             letters.send_back(letter)
         elif action == "delete":
             letters.delete(letter)
+    outcome = {"resend": "resent", "delete": "deleted"}.get(action or "", "left in the queue")
+    if as_json:
+        messages = [
+            {"sent": letter.sent.isoformat(), "reason": letter.reason, "documents": list(letter.sources)}
+            for letter in selected
+        ]
+        click.echo(json.dumps({"total": total, "outcome": outcome, "messages": messages}, ensure_ascii=False))
+        return
     console = Console(highlight=False)
-    _show(console, chosen)
-    done = {"send back": "sent back", "delete": "deleted"}.get(action or "", "left in the queue")
-    console.print(f"{len(chosen)} of {found} letters {done}")
+    _print_table(console, selected)
+    console.print(f"{len(selected)} of {total} messages {outcome}")
 
 
-def _show(console: Console, letters: list[DeadLetter]) -> None:
+def _print_table(console: Console, letters: list[DeadLetter]) -> None:
     if not letters:
         return
     table = Table(box=None, padding=(0, 2, 0, 0))

@@ -1,4 +1,4 @@
-"""Embed a collection anew with another model, beside the old vectors, and switch to the new ones at once."""
+"""``embedstack reindex``: re-embed a collection with another model, then switch to the new vectors."""
 
 import click
 from rich.console import Console
@@ -12,7 +12,7 @@ from embedstack.errors import ConfigurationError
 from embedstack.factory import load_embedder
 from embedstack.settings.settings import Settings, load_settings
 from embedstack.stores import CollectionInfo, load_store
-from embedstack_ops.cli.command_line import exit_on_error, progress_bar
+from embedstack_ops.cli.command import exit_on_error, progress_bar
 from embedstack_ops.cli.target import targeted, uses_aws
 
 _EXAMPLES = """\b
@@ -23,14 +23,14 @@ Examples:
 
 
 @click.command(epilog=_EXAMPLES)
-@click.option("--collection", help="EMBEDSTACK_COLLECTION otherwise.")
-@click.option("--model", help="Hub id of the new model; ST_MODEL_NAME otherwise.")
-@click.option("--revision", help="Revision of it on the Hub; without --model ST_MODEL_REVISION otherwise.")
-@click.option("--endpoint", help="The endpoint that serves it; SAGEMAKER_ENDPOINT otherwise.")
-@click.option("--component", help="Its inference component there; that of SAGEMAKER_ENDPOINT otherwise.")
-@click.option("--backend", help="Where vectors come from; EMBEDDING_BACKEND otherwise.")
-@click.option("--drop-replaced", is_flag=True, help="Delete the old vectors at the end.")
-@click.option("--region", help="AWS region; that of the environment otherwise.")
+@click.option("--collection", help="Collection.  [default: EMBEDSTACK_COLLECTION]")
+@click.option("--model", help="Hub id of the new model.  [default: ST_MODEL_NAME]")
+@click.option("--revision", help="Its revision on the Hub.  [default: without --model, ST_MODEL_REVISION]")
+@click.option("--endpoint", help="Endpoint that serves it.  [default: SAGEMAKER_ENDPOINT]")
+@click.option("--component", help="Inference component.  [default: SAGEMAKER_INFERENCE_COMPONENT]")
+@click.option("--backend", help="Embedding backend.  [default: EMBEDDING_BACKEND]")
+@click.option("--drop-replaced", is_flag=True, help="Delete the old vectors afterwards.")
+@click.option("--region", help="AWS region.  [default: from the environment]")
 @exit_on_error
 @targeted(uses_aws)
 def main(
@@ -43,10 +43,10 @@ def main(
     drop_replaced: bool,
     region: str | None,
 ) -> None:
-    """Searches go on meanwhile. Stopped in the middle, the same command goes on where it was.
+    """Re-embed the texts of a collection with another model.
 
-    The stored texts are embedded, with EMBEDSTACK_DOCUMENT_CONTEXT before them where they had it; they are not cut
-    anew. For a collection that a pipeline goes on writing to, see docs/documents.md, "Another model".
+    Searches use the old vectors until the command switches to the new ones. An interrupted run can be repeated and
+    continues where it stopped. Texts keep their chunks; EMBEDSTACK_DOCUMENT_CONTEXT is prepended again where it was.
     """
     settings = load_settings(
         aws_region=region, embedstack_collection=collection, st_model_name=model, embedding_backend=backend
@@ -54,7 +54,7 @@ def main(
     settings = settings.model_copy(
         update={
             "sagemaker_endpoint": endpoint or settings.sagemaker_endpoint,
-            # The configured component is of the configured endpoint, and the revision of the model: of no others.
+            # The configured component belongs to the configured endpoint, and the revision to the configured model.
             "sagemaker_inference_component": component or settings.component_of(endpoint),
             "st_model_revision": revision or (None if model else settings.st_model_revision),
         }
@@ -65,9 +65,8 @@ def main(
         old = store.describe(name)
         if was_cut_here(old) and not _can_be_added_to(old, settings, embedder):
             console.print(
-                f"[yellow]![/] {escape(name)} keeps its chunks, and {escape(embedder.info.model_id)} would cut others: "
-                "documents that come later will be refused, also in a pipeline. See docs/documents.md, \"Another "
-                'model".',
+                f"[yellow]![/] {escape(name)} keeps its chunks, but {escape(embedder.info.model_id)} needs others: "
+                "documents added later, also by a pipeline, will be rejected. Ingest all into a new collection.",
                 soft_wrap=True,
             )  # fmt: skip
         with progress_bar(console) as progress:
@@ -83,13 +82,13 @@ def main(
         )
         if drop_replaced:
             store.drop_replaced(name)
-            console.print(f"what {escape(old.model_id)} had made of them is deleted")
+            console.print(f"Deleted the vectors of {escape(old.model_id)}.")
 
 
 def _can_be_added_to(old: CollectionInfo, settings: Settings, embedder: Embedder) -> bool:
-    """Whether documents are still cut as the collection's were, once it has the new model's vectors."""
+    """Whether the new model's chunker splits documents as the collection's chunks were split."""
     try:
         chunker = load_chunker(settings, embedder)
     except ConfigurationError:
-        return False  # there is no tokenizer of the new model here, and so nobody to cut as before
+        return False  # without the new model's tokenizer, documents cannot be split here
     return collection_info(old.name, embedder, chunker, late=settings.embedstack_late_chunking).chunker == old.chunker

@@ -1,4 +1,4 @@
-"""Search documents by meaning: in the configured store, or by the deployed search function."""
+"""``embedstack search``: search documents by meaning, in the configured store or with the search function."""
 
 import json
 from collections.abc import Sequence
@@ -14,12 +14,13 @@ from embedstack.factory import load_embedder
 from embedstack.settings.settings import Settings, load_settings
 from embedstack.stores import Mode, load_store
 from embedstack_ops.cli import search_function
-from embedstack_ops.cli.command_line import applied_pipeline, exit_on_error
+from embedstack_ops.cli.checkout import applied_pipeline
+from embedstack_ops.cli.command import exit_on_error
 from embedstack_ops.cli.target import targeted, uses_aws
 
-__all__ = ["ask_store", "show"]
+__all__ = ["print_hits", "search_store"]
 
-_SHOWN_CHARACTERS = 160
+_PRINTED_CHARACTERS = 160
 
 _EXAMPLES = """\b
 Examples:
@@ -31,39 +32,39 @@ Examples:
 
 @click.command(epilog=_EXAMPLES)
 @click.argument("query")
-@click.option("-k", default=5, show_default=True, help="Hits at most.")
-@click.option("--filter", help="Conditions on metadata, as JSON; see docs/stores.md.")
-@click.option("--threshold", type=float, help="The least similarity, -1 to 1.")
+@click.option("-k", default=5, show_default=True, help="Maximum number of hits.")
+@click.option("--filter", help='Metadata filter as JSON, such as \'{"source": "manual.pdf"}\'.')
+@click.option("--threshold", type=float, help="Minimum similarity, -1 to 1.")
 @click.option("--mode", type=click.Choice(["approximate", "exact", "hybrid"]), default="approximate", show_default=True)
-@click.option("--collection", help="EMBEDSTACK_COLLECTION otherwise.")
-@click.option("--function", help="Ask this Lambda function; 'applied' for the one that Terraform applied.")
-@click.option("--region", help="AWS region; that of the environment otherwise.")
+@click.option("--collection", help="Collection.  [default: EMBEDSTACK_COLLECTION]")
+@click.option("--function", help="Search with this Lambda function; 'applied' is the one that Terraform applied.")
+@click.option("--region", help="AWS region.  [default: from the environment]")
 @click.option("--json", "as_json", is_flag=True, help="Print the hits as JSON.")
 @exit_on_error
 @targeted(uses_aws)
 def main(
     query: str, collection: str | None, function: str | None, region: str | None, as_json: bool, **conditions: Any
 ) -> None:
-    """Print the chunks of documents that are nearest to QUERY in meaning, with where they are from."""
+    """Print the chunks that are closest in meaning to QUERY, with their sources."""
     settings = load_settings(aws_region=region, embedstack_collection=collection)
     request = {"query": query, **conditions, "filter": _read_filter(conditions["filter"])}
     if function:
         name = applied_pipeline()["search_function"] if function == "applied" else function
-        hits = search_function.ask(settings, name, request)
+        hits = search_function.invoke(settings, name, request)
     else:
-        hits = ask_store(settings, request)
+        hits = search_store(settings, request)
     if as_json:
         click.echo(json.dumps({"hits": hits}, ensure_ascii=False))
     else:
-        show(Console(highlight=False), query, hits)
+        print_hits(Console(highlight=False), query, hits)
 
 
-def ask_store(settings: Settings, request: dict[str, Any]) -> list[dict[str, Any]]:
+def search_store(settings: Settings, request: dict[str, Any]) -> list[dict[str, Any]]:
     """Search with the configured embedder and store.
 
     Args:
-        settings: Which.
-        request: ``query``, ``k``, ``filter``, ``threshold`` and ``mode``; all but the first may be missing.
+        settings: The settings that name embedder, store and collection.
+        request: ``query`` and optionally ``k``, ``filter``, ``threshold`` and ``mode``.
     """
     with load_embedder(settings) as embedder, load_store(settings) as store:
         collection = store.open(store.describe(settings.embedstack_collection), create=False)
@@ -79,16 +80,16 @@ def ask_store(settings: Settings, request: dict[str, Any]) -> list[dict[str, Any
     return [_as_json(hit) for hit in hits]
 
 
-def show(console: Console, query: str, hits: Sequence[dict[str, Any]]) -> None:
-    """Print hits, each with its source and the beginning of its text."""
+def print_hits(console: Console, query: str, hits: Sequence[dict[str, Any]]) -> None:
+    """Print hits with source and the first characters of the text."""
     console.print(f"[bold]{escape(query)}[/]")
     for hit in hits:
         text = " ".join(hit["text"].split())
-        shown = text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + " …"
+        excerpt = text if len(text) <= _PRINTED_CHARACTERS else text[:_PRINTED_CHARACTERS] + " …"
         console.print(f"  [green]{hit['score']:.2f}[/]  {escape(_place(hit))}", soft_wrap=True)
-        console.print(f"        [dim]{escape(shown)}[/]", soft_wrap=True)
+        console.print(f"        [dim]{escape(excerpt)}[/]", soft_wrap=True)
     if not hits:
-        console.print("  nothing found")
+        console.print("  no hits")
 
 
 def _place(hit: dict[str, Any]) -> str:
@@ -103,13 +104,13 @@ def _as_json(hit: DocumentHit) -> dict[str, Any]:
     return {name: getattr(hit, name) for name in DocumentHit.__dataclass_fields__}
 
 
-def _read_filter(given: str | None) -> dict[str, Any] | None:
-    if given is None:
+def _read_filter(text: str | None) -> dict[str, Any] | None:
+    if text is None:
         return None
     try:
-        found = json.loads(given)
+        conditions = json.loads(text)
     except ValueError as error:
         raise ConfigurationError(f"--filter is not JSON: {error}") from None
-    if not isinstance(found, dict):
-        raise ConfigurationError('--filter must be an object, such as {"source": "manual.pdf"}.')
-    return found
+    if not isinstance(conditions, dict):
+        raise ConfigurationError('--filter must be a JSON object, such as {"source": "manual.pdf"}.')
+    return conditions

@@ -1,4 +1,4 @@
-"""The pipeline's search function, asked by name."""
+"""Calls of the pipeline's search function."""
 
 import json
 from typing import Any
@@ -7,26 +7,26 @@ from embedstack.aws.clients import create_client
 from embedstack.errors import EmbedStackError
 from embedstack.settings.settings import Settings
 
-__all__ = ["ask"]
+__all__ = ["invoke"]
 
 
-def ask(settings: Settings, function: str, request: dict[str, Any]) -> list[dict[str, Any]]:
-    """Search by a deployed function.
+def invoke(settings: Settings, function: str, request: dict[str, Any]) -> list[dict[str, Any]]:
+    """Search with a deployed function and return the hits.
 
     Args:
-        settings: Where AWS is.
-        function: Its name or ARN.
-        request: ``query``, ``k``, ``filter``, ``threshold`` and ``mode``; all but the first may be missing.
+        settings: Region, credentials and address of AWS.
+        function: Name or ARN.
+        request: ``query`` and optionally ``k``, ``filter``, ``threshold`` and ``mode``.
 
     Raises:
-        EmbedStackError: The function failed, or refused the search.
+        EmbedStackError: The function failed or rejected the search.
     """
     payload = json.dumps({name: value for name, value in request.items() if value is not None})
-    answer = create_client("lambda", settings).invoke(FunctionName=function, Payload=payload)
-    said = json.loads(answer["Payload"].read())
-    if "FunctionError" in answer:
-        raise EmbedStackError(f"The function {function} failed: {said.get('errorMessage', said.get('errorType'))}")
-    if "error" in said:
-        raise EmbedStackError(f"The function {function} refuses the search. {said['error']}")
-    hits: list[dict[str, Any]] = said["hits"]
+    response = create_client("lambda", settings).invoke(FunctionName=function, Payload=payload)
+    result = json.loads(response["Payload"].read())
+    if "FunctionError" in response:
+        raise EmbedStackError(f"The function {function} failed: {result.get('errorMessage', result.get('errorType'))}")
+    if "error" in result:
+        raise EmbedStackError(f"The function {function} rejected the search. {result['error']}")
+    hits: list[dict[str, Any]] = result["hits"]
     return hits

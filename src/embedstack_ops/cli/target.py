@@ -1,8 +1,8 @@
-"""Which AWS a command acts on: the local AWS or an account. This module decides it, for every command.
+"""The target of a command: the local AWS or an AWS account. Every command decides it here.
 
-``--target``, or TARGET in the environment or on make's command line, says ``local`` or ``aws``. Without it a command
-acts on the local AWS where one runs, and on the account that the environment names where there is none. A local AWS
-that has stopped answering is an error, and never a reason to act on an account.
+``--target``, or TARGET in the environment or on make's command line, is ``local`` or ``aws``. It defaults to the local
+AWS if one is running, else to the account of the environment's credentials. A local AWS that has stopped responding is
+an error: a command never falls back to an account.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ from embedstack.aws.clients import translate_error
 from embedstack.aws.loopback import bypass_proxies, is_loopback
 from embedstack.errors import ConfigurationError
 from embedstack.settings.settings import Settings, load_settings
-from embedstack_ops.cli.command_line import STATE, TERRAFORM, applied_settings
+from embedstack_ops.cli.checkout import STATE, TERRAFORM, applied_settings
 from embedstack_ops.terraform.driver import TerraformRoot
 
 if TYPE_CHECKING:
@@ -44,9 +44,9 @@ __all__ = [
 
 _Command = TypeVar("_Command", bound=Callable[..., None])
 
-#: The workspace that holds the state of what is deployed on the local AWS.
+#: The Terraform workspace of the local AWS.
 LOCAL_WORKSPACE = "local"
-#: AWS_* variables that say nothing about where requests go or who sends them.
+#: AWS_* variables that affect neither the address nor the credentials of a request.
 _KEPT = (
     "AWS_ALLOWED_REGIONS", "AWS_CA_BUNDLE", "AWS_DEFAULT_OUTPUT", "AWS_MAX_ATTEMPTS", "AWS_PAGER", "AWS_RETRY_MODE",
 )  # fmt: skip
@@ -56,12 +56,12 @@ _AWS_BACKENDS = {"sagemaker", "bedrock"}
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where a command acts.
+    """The target of a command.
 
     Attributes:
-        is_local: Whether it is the local AWS, which this module has asked.
-        description: What is shown to the person who runs the command.
-        account_id: The account; None where AWS did not tell.
+        is_local: Whether it is the local AWS.
+        description: Printed before the command runs.
+        account_id: The AWS account; None for the local AWS, or if AWS did not return it.
     """
 
     is_local: bool
@@ -73,15 +73,15 @@ _current: ContextVar[Target] = ContextVar("current_target")
 
 
 def current_target() -> Target:
-    """Where the running command acts."""
+    """The target of the running command."""
     return _current.get()
 
 
 def targeted(only_if: Callable[[Settings, Mapping[str, Any]], bool] = lambda *_: True) -> Callable[[_Command], Any]:
-    """Give a command the option ``--target``, and set its environment before it runs.
+    """Add the option ``--target`` to a command, and set its environment before it runs.
 
     Args:
-        only_if: From the settings and the command's options, whether the command uses AWS at all.
+        only_if: Whether the command uses AWS, given the settings and its options.
     """
 
     def decorate(command: _Command) -> Any:
@@ -89,7 +89,7 @@ def targeted(only_if: Callable[[Settings, Mapping[str, Any]], bool] = lambda *_:
             "--target",
             type=click.Choice(["local", "aws"]),
             envvar="TARGET",
-            help="The local AWS, or the account that the environment names.  [default: local while the local AWS runs]",
+            help="The local AWS or an AWS account.  [default: local if the local AWS is running, else aws]",
         )
         @functools.wraps(command)
         def wrapped(*arguments: Any, target: str | None, **options: Any) -> None:
@@ -107,7 +107,7 @@ def targeted(only_if: Callable[[Settings, Mapping[str, Any]], bool] = lambda *_:
 
 
 def uses_aws(settings: Settings, options: Mapping[str, Any]) -> bool:
-    """Whether documents are embedded, stored or read by AWS, for commands that also work without it."""
+    """Whether the settings and options of a command need AWS to embed, store or read documents."""
     backends = {options.get("backend") or settings.embedding_backend, *settings.fallback_backends}
     is_named = bool(options.get("function") or options.get("queue"))
     reads_s3 = any(source.startswith("s3://") for source in options.get("sources", ()))
@@ -118,44 +118,44 @@ def uses_aws(settings: Settings, options: Mapping[str, Any]) -> bool:
 
 
 def confirm(question: str, *, yes: bool) -> None:
-    """Ask before an account is changed. The local AWS holds nothing of value, and is not asked about.
+    """Ask for confirmation before changing an AWS account; the local AWS needs none.
 
     Args:
-        question: What will be done.
-        yes: Whether ``--yes`` was typed.
+        question: Describes the change.
+        yes: Whether ``--yes`` was passed.
 
     Raises:
-        ConfigurationError: Nobody can answer: standard input is not a terminal.
-        click.Abort: The answer was no.
+        ConfigurationError: Standard input is not a terminal, so that nobody can confirm.
+        click.Abort: The change was not confirmed.
     """
     target = current_target()
     if target.is_local or yes:
         return
     if target.account_id is None:
-        raise ConfigurationError(f"Nothing is changed: AWS did not say which account this is. {target.description}")
+        raise ConfigurationError(f"Nothing is changed: AWS did not return the account. {target.description}")
     if not sys.stdin.isatty():
         raise ConfigurationError(
-            f"Nothing is changed in AWS account {target.account_id}: standard input is not a terminal, so nobody can "
-            "confirm it. Pass --yes (make: YES=1), or TARGET=local for the local AWS."
+            f"Nothing is changed in AWS account {target.account_id}: standard input is not a terminal, so the change "
+            "cannot be confirmed. Pass --yes (make: YES=1), or TARGET=local for the local AWS."
         )
     click.confirm(f"{question} (AWS account {target.account_id})", abort=True)
 
 
 @contextlib.contextmanager
 def acting_on_local(running: "RunningLocalAws") -> Iterator[Target]:
-    """Act on a local AWS that was just started or found, whatever the environment says."""
+    """Act on a running local AWS, regardless of the environment."""
     with _chosen(lambda: _choose_local(running.environment(), LOCAL_WORKSPACE)) as target:
         yield target
 
 
 def local_environment(variables: Mapping[str, str], workspace: str) -> dict[str, str | None]:
-    """What the environment has to be so that no AWS tool can reach an account; None for a variable to unset.
+    """Environment variables with which no AWS tool can reach an account; None means unset.
 
-    Profiles, endpoints of single services, credentials of every kind and Terraform's own variables are out of the way.
+    They override profiles, endpoints of single services, credentials of every kind and Terraform's variables.
 
     Args:
-        variables: Those that lead to the local AWS: its address, region and credentials.
-        workspace: Terraform's workspace.
+        variables: Address, region and credentials of the local AWS.
+        workspace: Terraform workspace.
     """
     proxies = dict(os.environ)
     bypass_proxies(proxies)
@@ -163,7 +163,7 @@ def local_environment(variables: Mapping[str, str], workspace: str) -> dict[str,
     return {
         **removed,
         **variables,
-        # Profiles may name endpoints and credentials, and switch AWS_ENDPOINT_URL off.
+        # Profiles may set endpoints and credentials, and disable AWS_ENDPOINT_URL.
         "AWS_CONFIG_FILE": os.devnull,
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "false",
@@ -176,7 +176,7 @@ def local_environment(variables: Mapping[str, str], workspace: str) -> dict[str,
 
 @contextlib.contextmanager
 def _chosen(choose: Callable[[], Target]) -> Iterator[Target]:
-    """Set the environment for a while."""
+    """Set the environment for the duration of the context."""
     before = dict(os.environ)
     token = None
     try:
@@ -201,11 +201,11 @@ def _choose(name: str | None, region: str | None) -> Target:
         if running is not None:
             return _choose_local(running.environment(), LOCAL_WORKSPACE)
         if name == "local":
-            raise ConfigurationError("TARGET is local, and no local AWS runs: `make up` starts it.")
+            raise ConfigurationError("TARGET is local, but no local AWS is running. Start it: make up")
         if (STATE / "localaws.json").exists():
             raise ConfigurationError(
-                "The local AWS was started and does not answer any more; its log: .local/localaws.log. Start it again "
-                "with `make up`, or clear it away with `make down`. To act on an AWS account, pass TARGET=aws."
+                "The local AWS was started but does not respond; see .local/localaws.log. Restart it with `make up`, "
+                "or remove it with `make down`. To act on an AWS account, pass TARGET=aws."
             )
     return _choose_account(settings, region)
 
@@ -219,10 +219,10 @@ def _find_local_aws() -> "RunningLocalAws | None":
 
 
 def _local_aws_named(settings: Settings, *, must_answer: bool) -> dict[str, str] | None:
-    """Variables of the local AWS that AWS_ENDPOINT_URL names; None where it names another service, or nothing here.
+    """Variables of the local AWS at AWS_ENDPOINT_URL; None if another service, or no local address, is named there.
 
     Raises:
-        ConfigurationError: Nothing answers there.
+        ConfigurationError: Nothing responds at that address.
     """
     url = (settings.aws_endpoint_url or "").rstrip("/")
     if not is_loopback(url):
@@ -239,8 +239,8 @@ def _local_aws_named(settings: Settings, *, must_answer: bool) -> dict[str, str]
         if not must_answer:
             return None
         raise ConfigurationError(
-            f"Nothing answers at {url}, which AWS_ENDPOINT_URL names: is the local AWS running? `make up` starts it. "
-            "If it has moved, unset AWS_ENDPOINT_URL."
+            f"Nothing responds at AWS_ENDPOINT_URL ({url}). Start the local AWS with `make up`, or unset "
+            "AWS_ENDPOINT_URL."
         ) from None
     except ValueError:
         return None
@@ -251,11 +251,11 @@ def _local_aws_named(settings: Settings, *, must_answer: bool) -> dict[str, str]
 
 
 def _choose_local(variables: Mapping[str, str], workspace: str, *, is_own: bool = True) -> Target:
-    """Set the environment for a local AWS: the checkout's own, or one that another state is applied on."""
+    """Set the environment for a local AWS: that of this checkout, or another one."""
     backend = TerraformRoot(TERRAFORM).backend()
     if backend is not None:
         raise ConfigurationError(
-            f"terraform/ keeps its state in the backend {backend}, which the local AWS must not share. Move the file "
+            f"terraform/ stores its state in the backend {backend}, which the local AWS must not use. Move the file "
             "with the backend block away while you use the local AWS, or pass TARGET=aws."
         )
     for name, value in local_environment(variables, workspace).items():
@@ -269,7 +269,7 @@ def _choose_local(variables: Mapping[str, str], workspace: str, *, is_own: bool 
 
 
 def _choose_account(settings: Settings, region: str | None) -> Target:
-    # Terraform and the AWS CLI do not read .env, and have to act where the library does.
+    # Terraform and the AWS CLI do not read .env, but must act on the same target as the library.
     if settings.aws_endpoint_url is not None:
         os.environ.setdefault("AWS_ENDPOINT_URL", settings.aws_endpoint_url)
     if settings.aws_region is not None:
@@ -291,13 +291,13 @@ def _choose_account(settings: Settings, region: str | None) -> Target:
     is_here = url is not None and is_loopback(url)
     if os.environ.get("TF_WORKSPACE") == LOCAL_WORKSPACE and not is_here:
         raise ConfigurationError(
-            f"TF_WORKSPACE is {LOCAL_WORKSPACE}, whose state is what was deployed on the local AWS. Unset it, and what "
-            "else `make env` has set, to act on an AWS account."
+            f"TF_WORKSPACE is {LOCAL_WORKSPACE}, the workspace of the local AWS. To act on an AWS account, unset it "
+            "and the other variables that `make env` sets."
         )
     if settings.aws_account_id is not None and account_id not in (None, settings.aws_account_id):
         raise ConfigurationError(
-            f"AWS_ACCOUNT_ID is {settings.aws_account_id}, and these credentials are of account {account_id}. Use the "
-            "other account's credentials (AWS_PROFILE), or correct AWS_ACCOUNT_ID."
+            f"AWS_ACCOUNT_ID is {settings.aws_account_id}, but the credentials belong to account {account_id}. Use "
+            "other credentials (AWS_PROFILE), or correct AWS_ACCOUNT_ID."
         )
     return Target(False, _describe_account(account_id, session, url if is_here else None, problem), account_id)
 
@@ -309,7 +309,7 @@ def _describe_account(
     if os.environ.get("AWS_PROFILE"):
         parts.append(f" (profile {os.environ['AWS_PROFILE']})")
     if url is not None:
-        parts.append(f" at {url}, on this machine and not AWS itself: unset AWS_ENDPOINT_URL to reach AWS")
+        parts.append(f" at {url}, which is this machine and not AWS: unset AWS_ENDPOINT_URL to reach AWS")
     others = [f"{name}={value}" for name, value in sorted(os.environ.items()) if name.startswith("AWS_ENDPOINT_URL_")]
     if others:
         parts.append(f"; other endpoints: {', '.join(others)}")

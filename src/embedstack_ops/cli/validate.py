@@ -1,4 +1,4 @@
-"""Say whether a deployed endpoint gives right vectors, fast enough."""
+"""``embedstack validate``: check that a deployed endpoint returns correct vectors, fast enough."""
 
 import sys
 from pathlib import Path
@@ -10,7 +10,8 @@ from embedstack.embedders import Embedder, SageMakerEmbedder
 from embedstack.embedders.sagemaker.async_embedder import AsyncEmbedder, AsyncEndpoint
 from embedstack.models.model_info import ModelInfo
 from embedstack.settings.settings import Settings
-from embedstack_ops.cli.command_line import applied_endpoints, endpoint_settings, exit_on_error, expected_model
+from embedstack_ops.cli.checkout import applied_endpoints
+from embedstack_ops.cli.command import endpoint_settings, exit_on_error, expected_model
 from embedstack_ops.cli.target import targeted
 from embedstack_ops.validation import Check, Report, Targets, validate
 from embedstack_ops.validation.endpoint_description import Deployment, describe_deployment
@@ -27,29 +28,33 @@ Examples:
   embedstack validate --wake-minutes 0
 """
 
-#: An instance with a GPU takes about ten minutes to start and to load a model.
+#: A GPU instance takes about ten minutes to start and to load a model.
 _WAKE_MINUTES = 15
-#: For how long an endpoint's queue may keep a request while instances run.
-_ANSWER_SECONDS = 120
+#: How long an asynchronous endpoint may take for a request while instances are running.
+_RESPONSE_SECONDS = 120
 
 
 @click.command(epilog=_EXAMPLES)
 @click.argument("endpoint", required=False)
-@click.option("--region", help="AWS region; the environment's otherwise.")
-@click.option("--component", help="Inference component, on an endpoint with several of them.")
+@click.option("--region", help="AWS region.  [default: from the environment]")
+@click.option("--component", help="Inference component, if the endpoint has several.")
 @click.option(
-    "--model", "model_id", help="The model it should serve; ST_MODEL_NAME, or what the endpoint says, otherwise."
+    "--model", "model_id", help="Model that it should serve.  [default: ST_MODEL_NAME, else what the endpoint reports]"
 )
-@click.option("--p50-ms", type=float, default=Targets.p50_ms, show_default=True, help="Median of a one-text call.")
-@click.option("--p95-ms", type=float, default=Targets.p95_ms, show_default=True, help="95th percentile of the same.")
-@click.option("--texts-per-minute", type=float, default=Targets.texts_per_minute, show_default=True)
+@click.option(
+    "--p50-ms", type=float, default=Targets.p50_ms, show_default=True, help="Limit of the median latency for one text."
+)
+@click.option("--p95-ms", type=float, default=Targets.p95_ms, show_default=True, help="Limit of its 95th percentile.")
+@click.option(
+    "--texts-per-minute", type=float, default=Targets.texts_per_minute, show_default=True, help="Minimum throughput."
+)
 @click.option(
     "--wake-minutes",
     type=click.FloatRange(min=0),
     default=_WAKE_MINUTES,
     show_default=True,
-    help="How long to wait for an endpoint that is scaled to zero and that the first request wakes. 0 leaves it "
-    "asleep, which is reported and is no failure.",
+    help="How long to wait for an endpoint that is scaled to zero. 0 does not wake it, which is reported and is not a "
+    "failure.",
 )
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the report as JSON; - for stdout.")
 @click.option("--junit", "junit_file", type=click.Path(path_type=Path), help="Write the report as JUnit XML.")
@@ -67,15 +72,15 @@ def main(
 ) -> None:
     """Check ENDPOINT's state, vectors and speed.
 
-    Without ENDPOINT: the one that SAGEMAKER_ENDPOINT names, else the one that Terraform applied.
+    ENDPOINT defaults to SAGEMAKER_ENDPOINT, else to the applied endpoint.
 
-    An asynchronous endpoint is asked through its queue, some 20 requests, and its answers are read from S3 and removed
-    there where that is allowed; its speed is not checked. Its success topic is told of each.
+    An asynchronous endpoint receives about 20 requests through its queue. Responses are read from S3 and deleted
+    there if permissions allow; its success topic receives a notification for each. Speed is not checked.
 
-    Exits with 1 when a check fails, with 2 when the endpoint could not be asked.
+    Exits with 1 if a check fails, with 2 if the endpoint cannot be reached.
     """
     console = Console(stderr=json_file == Path("-"), highlight=False)
-    report = run(
+    report = validate_endpoint(
         console, endpoint, region, model_id, Targets(**targets), component=component, wake_minutes=wake_minutes
     )
     if json_file == Path("-"):
@@ -87,7 +92,7 @@ def main(
     sys.exit(0 if report.passed else 1)
 
 
-def run(
+def validate_endpoint(
     console: Console,
     endpoint: str | None = None,
     region: str | None = None,
@@ -97,13 +102,13 @@ def run(
     component: str | None = None,
     wake_minutes: float = _WAKE_MINUTES,
 ) -> Report:
-    """Validate an endpoint and print each finding as it comes."""
+    """Validate an endpoint and print each check as it finishes."""
     settings = endpoint_settings(endpoint, region, component)
     deployment = describe_deployment(settings.required_endpoint(), settings)
     model = expected_model(settings, endpoint, model_id) or deployment.model()
     console.print(f"[bold]{deployment.endpoint}[/] serves {model.model_id}")
 
-    def show(check: Check) -> None:
+    def print_check(check: Check) -> None:
         target = f"  [dim]{check.target}[/]" if check.target not in ("", check.figure) else ""
         console.print(f"  {_MARKS[check.status]} {check.name:<16} {check.figure}{target}", soft_wrap=True)
 
@@ -111,14 +116,14 @@ def run(
         return describe_deployment(deployment.endpoint, settings, deployment.component).capacity
 
     if deployment.capacity == 0 and wake_minutes > 0:
-        console.print(f"  [dim]asleep: a request wakes it, which may take some of {wake_minutes:g} minutes[/]")
+        console.print(f"  [dim]scaled to zero; waking it up takes up to {wake_minutes:g} minutes[/]")
     report = validate(
         _embedder(model, deployment, settings, wake_minutes * 60),
         deployment,
         targets=targets,
         intended_config=_intended_config(deployment.endpoint),
         waking=Waking(wake_minutes * 60, capacity),
-        on_check=show,
+        on_check=print_check,
     )
     counts = [f"{report.count(status)} {status}" for status in ("passed", "failed", "skipped") if report.count(status)]
     console.print(f"  [bold {'green' if report.passed else 'red'}]{', '.join(counts)}[/]")
@@ -126,9 +131,9 @@ def run(
 
 
 def _embedder(model: ModelInfo, deployment: Deployment, settings: Settings, wake_seconds: float) -> Embedder:
-    """Who calls the endpoint, in the way that it takes requests."""
+    """The embedder for a synchronous or an asynchronous endpoint."""
     if deployment.is_async:
-        wait_seconds = max(_ANSWER_SECONDS, wake_seconds if deployment.capacity == 0 else 0)
+        wait_seconds = max(_RESPONSE_SECONDS, wake_seconds if deployment.capacity == 0 else 0)
         return AsyncEmbedder(
             model, AsyncEndpoint(deployment.endpoint, settings, wait_seconds=wait_seconds), truncate=True
         )
@@ -142,5 +147,6 @@ def _embedder(model: ModelInfo, deployment: Deployment, settings: Settings, wake
 
 
 def _intended_config(endpoint: str) -> str | None:
-    """The configuration that Terraform last applied for the endpoint; None where it does not manage it."""
-    return next((found["config_name"] for found in applied_endpoints().values() if found["name"] == endpoint), None)
+    """The configuration that Terraform applied for the endpoint; None if Terraform does not manage it."""
+    applied = (entry for entry in applied_endpoints().values() if entry["name"] == endpoint)
+    return next((entry["config_name"] for entry in applied), None)

@@ -187,8 +187,8 @@ class TerraformRoot:
             no_color=_no_color(),
         )
 
-    def adopt(self, plan: Plan) -> list[str]:
-        """Import into the state what a plan would create but what is there already, as after a killed apply.
+    def import_existing(self, plan: Plan) -> list[str]:
+        """Import the resources that a plan would create but that exist, such as those of a killed apply.
 
         Returns:
             The addresses of what was imported.
@@ -198,14 +198,14 @@ class TerraformRoot:
         """
         document = self._json("show", str(plan.file.resolve()))
         account_id = _account_id(document)
-        adopted = []
+        imported = []
         for change in document.get("resource_changes", []):
             import_id = _import_id(change["type"], {"account_id": account_id, **(change["change"]["after"] or {})})
             if change["change"]["actions"] == ["create"] and import_id:
                 with contextlib.suppress(TerraformFailed):  # it is not there, so the next apply will create it
                     self._run("import", change["address"], import_id, **self._options())
-                    adopted.append(change["address"])
-        return adopted
+                    imported.append(change["address"])
+        return imported
 
     def destroy(self) -> None:
         """Destroy everything in the state without asking, and show Terraform's progress.

@@ -22,7 +22,7 @@ from embedstack_ops.validation.endpoint_description import instances
 if TYPE_CHECKING:
     from embedstack.settings.settings import Settings
 
-__all__ = ["check_rollout"]
+__all__ = ["check_endpoint"]
 
 _REQUEST = json.dumps({"inputs": ["One request after an apply, to see an answer."]}).encode()
 #: For how long an asynchronous endpoint may take to answer, while an instance of it runs.
@@ -32,7 +32,7 @@ _RESPONSE_BYTES = 25 * 1024 * 1024
 _ASLEEP = "asleep: nothing runs, and a request would wake it"
 
 
-def check_rollout(intended: Mapping[str, Any], settings: "Settings") -> Iterator[Check]:
+def check_endpoint(intended: Mapping[str, Any], settings: "Settings") -> Iterator[Check]:
     """Compare one endpoint with what was applied, and invoke it.
 
     Args:

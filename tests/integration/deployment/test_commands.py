@@ -164,7 +164,7 @@ def test_test_endpoint_fails_with_status_1(embedstack):
     [
         (["nope"], {}, "No endpoint 'nope' is in service"),
         ([ENDPOINT, "--region", "eu-west-1"], {}, "in region eu-west-1"),
-        ([ENDPOINT], {"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}, "is the local AWS running? `make up`"),
+        ([ENDPOINT], {"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}, "Nothing responds at AWS_ENDPOINT_URL"),
         ([ENDPOINT, "--model", "no/such"], {}, "Nothing is recorded of the model 'no/such'"),
         ([ENDPOINT], {"SAGEMAKER_BATCH_SIZE": "many"}, "SAGEMAKER_BATCH_SIZE"),
         ([], {}, "set SAGEMAKER_ENDPOINT"),
@@ -188,7 +188,7 @@ def test_invoke_takes_text_file_and_stdin(embedstack, tmp_path):
     [
         ([""], "Text 0 is empty"),
         (["word " * 400], "256"),
-        (["--file", "pyproject.toml", "text"], "either a TEXT"),
+        (["--file", "pyproject.toml", "text"], "either TEXT"),
         (["--file", "tests/fixtures/not_inputs.json"], '"inputs"'),
     ],
 )

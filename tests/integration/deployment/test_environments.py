@@ -15,7 +15,7 @@ import pytest
 from embedstack.settings.settings import load_settings
 from embedstack_ops.terraform.driver import TerraformRoot
 from embedstack_ops.validation import Check
-from embedstack_ops.validation.post_apply_check import check_rollout
+from embedstack_ops.validation.post_apply_check import check_endpoint
 from localaws.config import LocalAwsConfig
 from tests.integration.conftest import REPOSITORY, Stack, running_stack
 from tests.support.left_overs import left_overs
@@ -174,7 +174,7 @@ def life(stack: Stack) -> Life:
 
 
 def looked_at(endpoints: dict[str, Any]) -> list[Check]:
-    return [check for each in endpoints.values() for check in check_rollout(each, load_settings())]
+    return [check for each in endpoints.values() for check in check_endpoint(each, load_settings())]
 
 
 def described(stack: Stack) -> dict[str, dict[str, Any]]:

@@ -102,7 +102,7 @@ def test_apply_change_under_load_destroy(stack):
     assert _left_overs(stack) == []
 
 
-def test_a_killed_apply_is_adopted_and_finished(stack, monkeypatch):
+def test_import_existing_finishes_a_killed_apply(stack, monkeypatch):
     root = stack.root()
     with monkeypatch.context() as patch:
         # A provider of its own dies with it.
@@ -119,8 +119,8 @@ def test_a_killed_apply_is_adopted_and_finished(stack, monkeypatch):
     assert sagemaker.list_endpoints()["Endpoints"], "the apply ended before it could be killed"
 
     again = root.plan(stack.folder / "plan")
-    adopted = root.adopt(again)
-    assert any(address.endswith("aws_sagemaker_endpoint.embeddings") for address in adopted)
+    imported = root.import_existing(again)
+    assert any(address.endswith("aws_sagemaker_endpoint.embeddings") for address in imported)
     root.apply(root.plan(stack.folder / "plan"), show_progress=False)
     assert stack.is_up_to_date(root)
     assert len(sagemaker.list_endpoints()["Endpoints"]) == 1

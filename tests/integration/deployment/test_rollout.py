@@ -8,7 +8,7 @@ import pytest
 
 from conftest import MINILM
 from embedstack.settings.settings import load_settings
-from embedstack_ops.validation.post_apply_check import check_rollout
+from embedstack_ops.validation.post_apply_check import check_endpoint
 from tests.integration.conftest import VARIABLES, running_stack
 from tests.support.localaws.harness import wait_until
 
@@ -35,7 +35,7 @@ def _settled(stack, name=ENDPOINT):
 
 def _findings(stack, **meant):
     intended = stack.root().outputs()["endpoints"]["embedding"]
-    return {check.name: check for check in check_rollout({**intended, **meant}, load_settings())}
+    return {check.name: check for check in check_endpoint({**intended, **meant}, load_settings())}
 
 
 def test_apply_ends_with_a_look_at_what_runs(stack):
@@ -124,7 +124,7 @@ def _deployed(stack, name, variants, **config):
 
 
 def _looked_at(intended):
-    return {check.name: check for check in check_rollout(intended, load_settings())}
+    return {check.name: check for check in check_endpoint(intended, load_settings())}
 
 
 def _test_endpoint(stack, *arguments, status=0):

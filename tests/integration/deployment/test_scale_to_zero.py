@@ -14,9 +14,9 @@ from embedstack.embedders import SageMakerEmbedder
 from embedstack.errors import ConfigurationError, EndpointAsleep
 from embedstack.models.model_info import known_model
 from embedstack.settings.settings import load_settings
-from embedstack_ops.cli.command_line import client_settings
+from embedstack_ops.cli.checkout import client_settings
 from embedstack_ops.validation.endpoint_description import describe_deployment
-from embedstack_ops.validation.post_apply_check import check_rollout
+from embedstack_ops.validation.post_apply_check import check_endpoint
 
 ENDPOINT = "alex-embedding-endpoint"
 COMPONENT = "alex-embedding-component"
@@ -83,7 +83,7 @@ def test_sleeps_and_wakes(stack, monkeypatch):
     outputs = root.outputs()
     settings = client_settings(outputs)
     assert (settings["SAGEMAKER_ENDPOINT"], settings["SAGEMAKER_INFERENCE_COMPONENT"]) == (ENDPOINT, COMPONENT)
-    checks = check_rollout(outputs["endpoints"]["embedding"], load_settings())
+    checks = check_endpoint(outputs["endpoints"]["embedding"], load_settings())
     assert {check.status for check in checks} == {"passed"}, checks
 
     # The commands find the endpoint's only component; the library has to be told, and says how.

@@ -164,7 +164,7 @@ def test_crashed_local_aws_leads_no_command_to_an_account(run, internet):
     for command in commands:
         done = run(*command)
         assert done.returncode != 0, command
-        assert "does not answer any more" in done.stderr, (command, done.stderr)
+        assert "was started but does not respond" in done.stderr, (command, done.stderr)
         assert "make up" in done.stderr
         assert "TARGET=aws" in done.stderr
         assert "Traceback" not in done.stderr
@@ -207,7 +207,7 @@ def test_account_is_not_changed_without_a_person(run, running):
     elsewhere = {"AWS_ENDPOINT_URL": running.url, "TARGET": "aws"}
     done = run("make", "destroy", **elsewhere)
     assert done.returncode != 0
-    assert f"at {running.url}, on this machine and not AWS itself" in done.stderr
+    assert f"at {running.url}, which is this machine and not AWS" in done.stderr
     assert "Nothing is changed in AWS account 123456789012" in done.stderr
     assert "--yes" in done.stderr
 
@@ -227,17 +227,17 @@ def test_account_is_not_changed_after_a_no(checkout, internet, running):
                     os.write(terminal, b"n\n")
     os.close(terminal)
     assert process.returncode != 0
-    assert b"Destroy nothing: the state is empty? (AWS account 123456789012) [y/N]" in said
+    assert b"Destroy nothing (the state is empty)? (AWS account 123456789012) [y/N]" in said
     assert b"Aborted" in said
 
 
 @pytest.mark.parametrize(
     ("variables", "message"),
     [
-        ({"TARGET": "local"}, "TARGET is local, and no local AWS runs: `make up` starts it"),
+        ({"TARGET": "local"}, "TARGET is local, but no local AWS is running. Start it: make up"),
         ({"TARGET": "elsewhere"}, "'elsewhere' is not one of 'local', 'aws'"),
         ({"TARGET": "aws", "TF_WORKSPACE": "local"}, "TF_WORKSPACE is local"),
-        ({"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}, "Nothing answers at http://127.0.0.1:9"),
+        ({"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}, "Nothing responds at AWS_ENDPOINT_URL (http://127.0.0.1:9)"),
         ({"AWS_ENDPOINT_URL": "127.0.0.1:4580"}, "AWS_ENDPOINT_URL: Write an address such as http://127.0.0.1:4580"),
         ({"AWS_REGION": "us_east_1"}, "AWS_REGION: "),
     ],
@@ -253,14 +253,14 @@ def test_another_accounts_credentials_are_refused(run, running):
     (elsewhere := {"AWS_ENDPOINT_URL": running.url, "TARGET": "aws"})["AWS_ACCOUNT_ID"] = "999999999999"
     done = run(".venv/bin/python", "-m", "embedstack_ops", "deploy", "destroy", "--yes", **elsewhere)
     assert done.returncode == 2
-    assert "AWS_ACCOUNT_ID is 999999999999, and these credentials are of account 123456789012" in done.stderr
+    assert "AWS_ACCOUNT_ID is 999999999999, but the credentials belong to account 123456789012" in done.stderr
 
 
 def test_shared_backend_is_not_used_for_the_local_aws(run, checkout, running):
     (checkout / "terraform" / "backend.tf").write_text('terraform {\n  backend "s3" {\n    bucket = "ours"\n  }\n}\n')
     done = run("make", "destroy")
     assert done.returncode != 0
-    assert "keeps its state in the backend s3" in done.stderr
+    assert "stores its state in the backend s3" in done.stderr
 
 
 def test_local_aws_and_its_port_are_stopped_without_python(run, checkout, running):

@@ -1,4 +1,4 @@
-"""scripts/ingest.py and reindex.py: every document is in the store, or named with what to do."""
+"""``embedstack ingest`` and ``embedstack reindex``: every document is stored or reported with a remedy."""
 
 import json
 
@@ -57,7 +57,7 @@ def test_one_document_that_cannot_be_had_stops_no_other_and_each_is_named_as_it_
     assert "1 of 5 documents are in commands: 1 chunks" in said
     assert "notes [draft].txt" in said
     assert "a[/b].txt" in said
-    assert "large.txt has 1,001 bytes, and up to 1,000 are read" in said
+    assert "large.txt has 1,001 bytes; the limit is 1,000" in said
     assert "gone [now].txt: An error occurred (404)" in said
 
 
@@ -70,7 +70,7 @@ def test_ingest_skips_kinds_that_are_not_read(environment, tmp_path):
     (tmp_path / "handbook" / "cat.png").write_bytes(PICTURE)
     status, said = run("handbook", "--collection", "with-pictures")
     assert status == 0
-    assert "skipped, of a kind that is not read: 1 .png" in said
+    assert "skipped (unsupported type): 1 .png" in said
     assert "1 of 2 documents are in with-pictures" in said
 
 
@@ -93,7 +93,7 @@ def test_two_documents_of_one_name_are_refused_before_anything_is_read(environme
         (tmp_path / folder / "notes.txt").write_text(f"The notes of {folder}.")
     status, said = run("a", "b", "--collection", "same-names")
     assert status == 2
-    assert "a/notes.txt and b/notes.txt would both be notes.txt" in said
+    assert "a/notes.txt and b/notes.txt would both be stored as notes.txt" in said
     assert run("a", "a/notes.txt", "--collection", "same-names")[0] == 0
     assert run(".", "--collection", "same-names")[0] == 0
 
@@ -103,7 +103,7 @@ def test_a_pipeline_is_told_of_what_is_in_its_bucket(bucket, environment, tmp_pa
     url = sqs.create_queue(QueueName="told")["QueueUrl"]
     bucket("2025/ä.txt", b"x")
     status, said = run("s3://documents/2025/", "--queue", url)
-    assert (status, said.splitlines()[-1]) == (0, "1 documents are on the pipeline's queue")
+    assert (status, said.splitlines()[-1]) == (0, "Sent 1 documents to the pipeline's queue")
     [message] = sqs.receive_message(QueueUrl=url)["Messages"]
     assert json.loads(message["Body"]) == {"bucket": "documents", "key": "2025/ä.txt"}
     (tmp_path / "here.txt").write_text("x")
@@ -120,7 +120,7 @@ def test_reindex_says_where_later_documents_would_be_refused(environment, tmp_pa
     monkeypatch.setenv("EMBEDSTACK_CHUNK_TOKENS", "64")
     status, said = run("--collection", "reindexed", command=reindex.main)
     assert status == 0
-    assert "documents that come later will be refused" in said
+    assert "documents added later, also by a pipeline, will be rejected" in said
     assert "reindexed: 1 vectors of" in said
 
 

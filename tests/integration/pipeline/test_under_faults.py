@@ -141,10 +141,10 @@ def test_a_folder_goes_in_once_and_is_found(ingested, script, tmp_path):
     (folder / "sun.txt").write_text("The sun is made of hydrogen and helium.\n")
     (folder / "locked.pdf").write_bytes(hostile_documents()["hostile/locked.pdf"][0])
     said = script("ingest", folder, "--collection", "handbook", status=1)
-    assert "2 of 3 documents are in handbook: 2 chunks, 2 of them embedded now" in said
+    assert "2 of 3 documents are in handbook: 2 chunks, 2 of them newly embedded" in said
     assert "locked.pdf is protected by a password" in said
     (folder / "locked.pdf").unlink()
-    assert "2 chunks, 0 of them embedded now" in script("ingest", folder, "--collection", "handbook")
+    assert "2 chunks, 0 of them newly embedded" in script("ingest", folder, "--collection", "handbook")
     found = json.loads(script("search", "What is the moon made of?", "--collection", "handbook", "--json", "-k", 1))
     assert [(hit["source"], hit["position"], hit["headings"]) for hit in found["hits"]] == [
         ("moon.md", 0, ["The moon"])
@@ -189,12 +189,12 @@ def test_redrive_shows_letters_and_sends_back_those_chosen(ingested, script):
     count = len(pipeline.reasons())
     said = script("redrive", *queues, "--source", source)
     assert "not_text" in said
-    assert f"1 of {count} letters left in the queue" in said
+    assert f"1 of {count} messages left in the queue" in said
     pipeline.upload(source, b"# No program any more")
-    assert f"1 of {count} letters sent back" in script("redrive", *queues, "--source", source, "--send-back")
+    assert f"1 of {count} messages resent" in script("redrive", *queues, "--source", source, "--resend")
     pipeline.wait(PATIENCE)
     assert source in pipeline.stored()
-    assert f"0 of {count - 1} letters" in script("redrive", *queues, "--source", source, "--delete")
+    assert f"0 of {count - 1} messages" in script("redrive", *queues, "--source", source, "--delete")
 
 
 @pytest.mark.parametrize(

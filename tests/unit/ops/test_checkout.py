@@ -3,7 +3,7 @@
 import pytest
 
 from embedstack.errors import ConfigurationError
-from embedstack_ops.cli import command_line
+from embedstack_ops.cli import checkout, command
 from embedstack_ops.terraform.driver import TerraformRoot
 
 
@@ -29,13 +29,13 @@ ENDPOINTS = {"embedding": {"name": "alex-embedding-endpoint"}, "papers": {"name"
 def test_the_endpoint_is_the_one_that_clients_are_told_of(applied, name):
     """With a pipeline that is the pipeline's, even where another one is called embedding."""
     applied({"endpoints": ENDPOINTS, "dotenv": f"AWS_REGION=us-east-1\nSAGEMAKER_ENDPOINT={name}\n"})
-    assert command_line.primary_endpoint() == {"name": name}
-    assert command_line.endpoint_settings(None, "us-east-1").sagemaker_endpoint == name
+    assert checkout.primary_endpoint() == {"name": name}
+    assert command.endpoint_settings(None, "us-east-1").sagemaker_endpoint == name
 
 
 @pytest.mark.parametrize("outputs", [{}, ConfigurationError("terraform is not installed")])
 def test_nothing_is_known_where_nothing_is_applied(applied, outputs):
     applied(outputs)
-    assert command_line.primary_endpoint() == {}
-    assert command_line.applied_endpoints() == {}
-    assert command_line.endpoint_settings(None, "us-east-1").sagemaker_endpoint is None
+    assert checkout.primary_endpoint() == {}
+    assert checkout.applied_endpoints() == {}
+    assert command.endpoint_settings(None, "us-east-1").sagemaker_endpoint is None
