@@ -9,7 +9,8 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from localaws.gateway.request_guard import RequestGuard, local_request_refusal
+from localaws.core.local_requests import local_request_refusal
+from localaws.gateway.request_guard import RequestGuard
 from localaws.gateway.request_signature import MalformedSignature, parse_signature
 
 PORT = 4580

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from waitress import wasyncore
 from waitress.adjustments import Adjustments
-from waitress.channel import ClientDisconnected, HTTPChannel
+from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser
 from waitress.receiver import ChunkedReceiver
 from waitress.server import TcpWSGIServer
@@ -24,17 +24,14 @@ from waitress.task import ThreadedTaskDispatcher, WSGITask
 from waitress.utilities import BadRequest, RequestEntityTooLarge
 
 from embedstack_server.process_resources import open_files_limit
+from localaws.core.wsgi import CONNECTION_KEY, ClientDisconnected
 
 if TYPE_CHECKING:
     from wsgiref.types import WSGIApplication
 
-__all__ = ["CONNECTION_KEY", "IS_DISCONNECTED_KEY", "MAX_CONNECTIONS", "ClientDisconnected", "HttpServer"]
+__all__ = ["MAX_CONNECTIONS", "HttpServer"]
 
 _logger = logging.getLogger(__name__)
-
-#: Members of a request's environment: its connection's socket, and a function that says whether the client has gone.
-CONNECTION_KEY = "embedstack.connection"
-IS_DISCONNECTED_KEY = "waitress.client_disconnected"
 
 #: Where moto looks for the names of metadata headers as they were sent: there an underscore differs from a dash.
 _SENT_NAMES_KEY = "moto.preserved_header_names"
