@@ -13,7 +13,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from localaws import LocalAwsConfig
-from localaws.services.sagemaker.endpoints.scalable import CapacityRefused
+from localaws.services.sagemaker.endpoints.scaling import CapacityRefused
 from tests.support.localaws.harness import TINY_BERT, Aws, Load, stalled, wait_until, without_weights
 from tests.support.tiny_bert import HIDDEN
 

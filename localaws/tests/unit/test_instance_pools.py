@@ -3,8 +3,9 @@
 import pytest
 
 from localaws.services.sagemaker.containers.instance_types import Resources, resources_of
-from localaws.services.sagemaker.inference_components.pools import InstancePool, NotEnoughResources, PoolSpec
-from localaws.services.sagemaker.telemetry.metrics import VariantId
+from localaws.services.sagemaker.endpoints.settings import PoolSpec
+from localaws.services.sagemaker.inference_components.pools import InstancePool, NotEnoughResources
+from localaws.services.sagemaker.telemetry.identities import VariantId
 
 ONE_CORE = Resources(1, 128, 0)
 

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, strategies as st
 
 from localaws.services.sagemaker.async_inference.api import read_request
-from localaws.services.sagemaker.async_inference.queue import AsyncRequest, AsyncSettings, RequestQueue
+from localaws.services.sagemaker.async_inference.queue import AsyncRequest, RequestQueue
+from localaws.services.sagemaker.endpoints.settings import AsyncSettings
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 OUTPUT = {"S3OutputPath": "s3://bucket/out/", "S3FailurePath": "s3://bucket/failed"}

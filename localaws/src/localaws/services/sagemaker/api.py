@@ -5,29 +5,25 @@ from typing import Any
 
 from moto.core.responses import ActionResult, EmptyResult
 
-from localaws.services.sagemaker.async_inference.queue import AsyncSettings
 from localaws.services.sagemaker.component_api import InferenceComponentActions
 from localaws.services.sagemaker.containers.artifacts import artifact_exists
 from localaws.services.sagemaker.containers.images import ContainerDefinition
 from localaws.services.sagemaker.control_plane import one_page, refuse as _refuse
-from localaws.services.sagemaker.endpoints import rollback_alarms
 from localaws.services.sagemaker.endpoints.capacity import VariantChange
 from localaws.services.sagemaker.endpoints.deployment_policy import DeploymentPolicy, check_deployment_config
-from localaws.services.sagemaker.endpoints.endpoint import (
-    Endpoint,
-    EndpointFailedError,
-    EndpointInProgressError,
-    EndpointSettings,
+from localaws.services.sagemaker.endpoints.endpoint import Endpoint, EndpointFailedError, EndpointInProgressError
+from localaws.services.sagemaker.endpoints.records import EndpointConfigRecord, ModelRecord
+from localaws.services.sagemaker.endpoints.rollout import first_missing_alarm
+from localaws.services.sagemaker.endpoints.scaling import CapacityRefused, variant_resource
+from localaws.services.sagemaker.endpoints.settings import AsyncSettings, EndpointSettings, PoolSpec
+from localaws.services.sagemaker.endpoints.validation import (
+    autoscaled_variants_changed,
+    check_config,
+    retain_properties,
 )
-from localaws.services.sagemaker.endpoints.scalable import CapacityRefused
-from localaws.services.sagemaker.endpoints.scaling import variant_resource
-from localaws.services.sagemaker.endpoints.update_rules import autoscaled_variants_changed, retain_properties
-from localaws.services.sagemaker.endpoints.validation import check_config
 from localaws.services.sagemaker.endpoints.variants import VariantSpec
 from localaws.services.sagemaker.inference_components.endpoint import ComponentEndpoint
-from localaws.services.sagemaker.inference_components.pools import PoolSpec
-from localaws.services.sagemaker.records import EndpointConfigRecord, ModelRecord
-from localaws.services.sagemaker.telemetry.metrics import VariantId
+from localaws.services.sagemaker.telemetry.identities import VariantId
 
 
 class SageMaker(InferenceComponentActions):
@@ -244,9 +240,7 @@ class SageMaker(InferenceComponentActions):
             _refuse(reason)
 
     def _check_alarms(self, config: dict[str, Any] | None) -> None:
-        missing = rollback_alarms.first_missing(
-            self.current_account, self.region, DeploymentPolicy(config or {}).alarms
-        )
+        missing = first_missing_alarm(self.current_account, self.region, DeploymentPolicy(config or {}).alarms)
         if missing is not None:
             _refuse(f'Could not find CloudWatch alarm "{missing}" of the auto-rollback configuration.')
 

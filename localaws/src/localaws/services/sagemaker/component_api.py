@@ -9,8 +9,8 @@ from localaws.services.sagemaker.containers.images import ContainerDefinition
 from localaws.services.sagemaker.control_plane import ControlPlane, one_page, refuse
 from localaws.services.sagemaker.inference_components.component import ComponentInProgressError, InferenceComponent
 from localaws.services.sagemaker.inference_components.endpoint import ComponentEndpoint
-from localaws.services.sagemaker.inference_components.specs import ComponentId, ComponentSpec
-from localaws.services.sagemaker.telemetry.metrics import VariantId
+from localaws.services.sagemaker.inference_components.specs import ComponentSpec
+from localaws.services.sagemaker.telemetry.identities import ComponentId, VariantId
 
 __all__ = ["InferenceComponentActions"]
 

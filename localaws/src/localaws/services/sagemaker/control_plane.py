@@ -13,9 +13,9 @@ from localaws.services.sagemaker.endpoints.endpoint import Endpoint
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from localaws.services.sagemaker.endpoints.records import EndpointConfigRecord, ModelRecord
     from localaws.services.sagemaker.host import EndpointHost
     from localaws.services.sagemaker.inference_components.component import InferenceComponent
-    from localaws.services.sagemaker.records import EndpointConfigRecord, ModelRecord
 
 __all__ = ["ControlPlane", "one_page", "refuse"]
 

@@ -12,19 +12,16 @@ from moto.sagemaker.models import sagemaker_backends
 from localaws.core.threads import Ticker
 from localaws.services.sagemaker.endpoints.capacity import check_changes
 from localaws.services.sagemaker.endpoints.deployment import Deployment
-from localaws.services.sagemaker.endpoints.endpoint import (
-    Endpoint,
-    EndpointFailedError,
-    EndpointInProgressError,
-    EndpointSettings,
-)
-from localaws.services.sagemaker.endpoints.scalable import CapacityRefused, ScalableResource
+from localaws.services.sagemaker.endpoints.endpoint import Endpoint, EndpointFailedError, EndpointInProgressError
 from localaws.services.sagemaker.endpoints.scaling import (
     INSTANCE_COUNT,
     PROVISIONED_CONCURRENCY,
+    CapacityRefused,
     InstanceCount,
     ProvisionedConcurrency,
+    ScalableResource,
 )
+from localaws.services.sagemaker.endpoints.settings import EndpointSettings
 from localaws.services.sagemaker.inference_components.endpoint import ComponentEndpoint
 from localaws.services.sagemaker.inference_components.host import COPY_COUNT, ComponentHost
 from localaws.services.sagemaker.telemetry.data_capture import DataCapture

@@ -15,8 +15,8 @@ from localaws.services.sagemaker.containers.group import GroupRetired, GroupThro
 from localaws.services.sagemaker.containers.process import ContainerGone, InvocationTimeout
 from localaws.services.sagemaker.endpoints.deployment import Deployment, UnknownVariant
 from localaws.services.sagemaker.endpoints.endpoint import Endpoint
-from localaws.services.sagemaker.inference_components.specs import ComponentId
 from localaws.services.sagemaker.telemetry.data_capture import CapturedRequest
+from localaws.services.sagemaker.telemetry.identities import ComponentId
 from localaws.services.sagemaker.telemetry.logs import console_link, log_group_arn
 from localaws.services.sagemaker_runtime.component_copies import (
     COMPONENT_HEADER,

@@ -9,12 +9,8 @@ from typing import TYPE_CHECKING, Any
 from moto.core.utils import get_service_model
 
 from localaws.core.request_validation import check_request
-from localaws.services.sagemaker.async_inference.queue import (
-    DEFAULT_TIMEOUT_SECONDS,
-    DEFAULT_TTL_SECONDS,
-    AsyncRequest,
-    AsyncSettings,
-)
+from localaws.services.sagemaker.async_inference.queue import DEFAULT_TIMEOUT_SECONDS, DEFAULT_TTL_SECONDS, AsyncRequest
+from localaws.services.sagemaker.endpoints.settings import AsyncSettings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -13,10 +13,12 @@ from localaws.services.sagemaker.containers.process import ContainerGone, Invoca
 
 if TYPE_CHECKING:
     from localaws.core.clock import SimulatedTime
-    from localaws.services.sagemaker.async_inference.queue import AsyncRequest, AsyncSettings
+    from localaws.services.sagemaker.async_inference.queue import AsyncRequest
     from localaws.services.sagemaker.containers.process import ContainerResponse
+    from localaws.services.sagemaker.endpoints.settings import AsyncSettings
     from localaws.services.sagemaker.endpoints.variants import Variant
-    from localaws.services.sagemaker.telemetry.metrics import MetricRecorder, VariantId
+    from localaws.services.sagemaker.telemetry.identities import VariantId
+    from localaws.services.sagemaker.telemetry.metrics import MetricRecorder
 
 __all__ = ["NotNow", "RequestProcessor"]
 

@@ -4,61 +4,12 @@ import threading
 from collections import Counter, deque
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Self
 
-__all__ = ["AsyncRequest", "AsyncSettings", "RequestQueue"]
+__all__ = ["DEFAULT_TIMEOUT_SECONDS", "DEFAULT_TTL_SECONDS", "AsyncRequest", "RequestQueue"]
 
 #: InvokeEndpointAsync's own defaults (API reference).
 DEFAULT_TTL_SECONDS = 21_600
 DEFAULT_TIMEOUT_SECONDS = 900
-#: Without MaxConcurrentInvocationsPerInstance "SageMaker chooses an optimal value", which it does not publish.
-DEFAULT_CONCURRENCY = 4
-
-
-@dataclass(frozen=True, slots=True)
-class AsyncSettings:
-    """An endpoint's AsyncInferenceConfig.
-
-    Attributes:
-        request: It, as it was asked for.
-        concurrency: MaxConcurrentInvocationsPerInstance.
-        output_path: S3OutputPath, or None.
-        failure_path: S3FailurePath, or None.
-        kms_key_id: What answers are encrypted with; None for the bucket's own way.
-        success_topic: SuccessTopic, or None.
-        error_topic: ErrorTopic, or None.
-    """
-
-    request: dict[str, Any]
-    concurrency: int
-    output_path: str | None
-    failure_path: str | None
-    kms_key_id: str | None
-    success_topic: str | None
-    error_topic: str | None
-
-    @classmethod
-    def from_request(cls, request: dict[str, Any] | None) -> Self | None:
-        """Read an AsyncInferenceConfig.
-
-        Raises:
-            NotImplementedError: It asks for something that the local AWS does not do.
-        """
-        if not request:
-            return None
-        client, output = request.get("ClientConfig") or {}, request["OutputConfig"]
-        topics = output.get("NotificationConfig") or {}
-        if topics.get("IncludeInferenceResponseIn"):
-            raise NotImplementedError("CreateEndpoint with IncludeInferenceResponseIn")
-        return cls(
-            request=request,
-            concurrency=client.get("MaxConcurrentInvocationsPerInstance") or DEFAULT_CONCURRENCY,
-            output_path=output.get("S3OutputPath") or None,
-            failure_path=output.get("S3FailurePath") or None,
-            kms_key_id=output.get("KmsKeyId") or None,
-            success_topic=topics.get("SuccessTopic") or None,
-            error_topic=topics.get("ErrorTopic") or None,
-        )
 
 
 @dataclass(slots=True)

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 from localaws.core.threads import Ticker
 from localaws.services.sagemaker.async_inference.api import RequestRefused, accepted, read_request
 from localaws.services.sagemaker.async_inference.processing import NotNow, RequestProcessor
-from localaws.services.sagemaker.async_inference.queue import AsyncRequest, AsyncSettings, RequestQueue
-from localaws.services.sagemaker.telemetry.metrics import EndpointId
+from localaws.services.sagemaker.async_inference.queue import AsyncRequest, RequestQueue
+from localaws.services.sagemaker.endpoints.settings import AsyncSettings
+from localaws.services.sagemaker.telemetry.identities import EndpointId
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from localaws.core.threads import at_the_same_time
 from localaws.services.sagemaker.containers.container import ContainerFailed
-from localaws.services.sagemaker.endpoints.variant_status import VariantStatus
+from localaws.services.sagemaker.endpoints.variants import VariantStatus
 
 if TYPE_CHECKING:
     from datetime import datetime

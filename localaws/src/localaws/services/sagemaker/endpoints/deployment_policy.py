@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from localaws.services.sagemaker.endpoints.endpoint import EndpointSettings
+    from localaws.services.sagemaker.endpoints.settings import EndpointSettings
     from localaws.services.sagemaker.endpoints.variants import VariantSpec
 
 __all__ = ["CapacitySize", "DeploymentPolicy", "Step", "check_deployment_config"]

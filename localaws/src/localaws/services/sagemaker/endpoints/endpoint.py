@@ -1,7 +1,6 @@
 """Endpoints: what DescribeEndpoint shows of them, and the life cycle behind it."""
 
 import threading
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from moto.sagemaker.models import FakeEndpoint
@@ -17,12 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from localaws.core.clock import SimulatedTime
-    from localaws.services.sagemaker.async_inference.queue import AsyncSettings
     from localaws.services.sagemaker.endpoints.capacity import VariantChange
     from localaws.services.sagemaker.endpoints.deployment import Deployment
-    from localaws.services.sagemaker.endpoints.variants import VariantSpec
-    from localaws.services.sagemaker.inference_components.pools import PoolSpec
-    from localaws.services.sagemaker.telemetry.metrics import VariantId
+    from localaws.services.sagemaker.endpoints.settings import EndpointSettings
 
 _IN_PROGRESS = frozenset({"Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting"})
 _INVOCABLE = frozenset({"InService", "Updating", "RollingBack", "UpdateRollbackFailed"})
@@ -36,49 +32,10 @@ class EndpointFailedError(Exception):
     """The endpoint has failed: deleting is all that can be done with it."""
 
 
-@dataclass(frozen=True, slots=True)
-class EndpointSettings:
-    """An endpoint configuration, resolved: everything a deployment needs.
-
-    Attributes:
-        config_name: Name of the endpoint configuration.
-        specs: Its production variants.
-        data_capture: Its DataCaptureConfig, or None.
-        pools: Its production variants without a model, which inference components are placed on.
-        async_inference: Its AsyncInferenceConfig, or None: then the endpoint answers at once.
-    """
-
-    config_name: str
-    specs: "tuple[VariantSpec, ...]"
-    data_capture: dict[str, Any] | None = None
-    pools: "tuple[PoolSpec, ...]" = ()
-    async_inference: "AsyncSettings | None" = None
-
-    @property
-    def variants(self) -> "list[VariantId]":
-        """Its variants, whatever kind they are."""
-        return [*(spec.identity for spec in self.specs), *(pool.identity for pool in self.pools)]
-
-    @property
-    def scales_to_zero(self) -> bool:
-        """Whether a variant may have no instance."""
-        return self.async_inference is not None
-
-    @property
-    def captures_data(self) -> bool:
-        """Whether requests and answers are recorded; by the API reference a DataCaptureConfig enables it by default."""
-        return bool(self.data_capture) and (self.data_capture or {}).get("EnableCapture") is not False
-
-    @property
-    def is_serverless(self) -> bool:
-        """Whether its variants are serverless; SageMaker does not mix the two kinds."""
-        return any(spec.serverless for spec in self.specs)
-
-
 class DeploymentFactory(Protocol):
     """Makes deployments; nothing of them runs yet."""
 
-    def __call__(self, settings: EndpointSettings, *, empty: bool = False) -> "Deployment":
+    def __call__(self, settings: "EndpointSettings", *, empty: bool = False) -> "Deployment":
         """One for these settings, with all its instances or, for a rolling update, with none."""
 
 
@@ -95,7 +52,7 @@ class Endpoint(FakeEndpoint):  # type: ignore[misc]  # moto is untyped
         name: str,
         arn: str,
         tags: list[dict[str, str]],
-        settings: EndpointSettings,
+        settings: "EndpointSettings",
         deploy: DeploymentFactory,
         drain_timeout: float,
         time: "SimulatedTime",
@@ -158,7 +115,7 @@ class Endpoint(FakeEndpoint):  # type: ignore[misc]  # moto is untyped
         self._begin("Updating")
         self.last_deployment_config = deployment_config
 
-    def run_update(self, settings: EndpointSettings) -> None:
+    def run_update(self, settings: "EndpointSettings") -> None:
         """Start the new deployment beside the old, shift traffic, drain the old. Blocks until decided.
 
         The old deployment keeps taking requests until the new one passed its health check, and goes on with the old

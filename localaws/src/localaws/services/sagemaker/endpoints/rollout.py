@@ -5,18 +5,21 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from moto.cloudwatch.models import cloudwatch_backends
+
 from localaws.services.sagemaker.containers.container import ContainerFailed
-from localaws.services.sagemaker.endpoints import rollback_alarms
 from localaws.services.sagemaker.endpoints.deployment_policy import CapacitySize, DeploymentPolicy
-from localaws.services.sagemaker.endpoints.variant_status import VariantStatus
+from localaws.services.sagemaker.endpoints.variants import VariantStatus
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from localaws.core.clock import SimulatedTime
     from localaws.services.sagemaker.endpoints.deployment import Deployment
     from localaws.services.sagemaker.endpoints.traffic import Traffic
     from localaws.services.sagemaker.endpoints.variants import Variant
 
-__all__ = ["RolledBack", "Rollout", "RolloutContext", "RolloutStopped"]
+__all__ = ["RolledBack", "Rollout", "RolloutContext", "RolloutStopped", "first_missing_alarm"]
 
 
 class RolledBack(Exception):
@@ -176,7 +179,7 @@ class Rollout:
 
     def _check(self) -> None:
         around, limit = self._around, self._policy.timeout_seconds
-        fired = rollback_alarms.in_alarm(around.account_id, around.region, self._policy.alarms)
+        fired = alarms_in_alarm(around.account_id, around.region, self._policy.alarms)
         if fired:
             raise _Unsound(
                 "The deployment was rolled back because these alarms of its auto-rollback configuration went into "
@@ -218,3 +221,15 @@ class Rollout:
 def _count(share: float, instances: int) -> int:
     """Whole instances that this share of the traffic counts as."""
     return math.ceil(share * instances - 1e-9)
+
+
+def first_missing_alarm(account_id: str, region: str, names: "Iterable[str]") -> str | None:
+    """The first of these alarms that does not exist, or None."""
+    alarms = cloudwatch_backends[account_id][region].alarms
+    return next((name for name in names if name not in alarms), None)
+
+
+def alarms_in_alarm(account_id: str, region: str, names: "Iterable[str]") -> list[str]:
+    """The names of the alarms in state ALARM; a deleted alarm is not in any state."""
+    alarms = cloudwatch_backends[account_id][region].alarms
+    return [name for name in names if name in alarms and alarms[name].state_value == "ALARM"]

@@ -1,16 +1,23 @@
 """Production variants as Application Auto Scaling moves them: by instances, or by provisioned concurrency."""
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from localaws.services.sagemaker.endpoints.capacity import VariantChange
-from localaws.services.sagemaker.endpoints.scalable import CapacityRefused
 
 if TYPE_CHECKING:
     from localaws.services.sagemaker.endpoints.endpoint import Endpoint
     from localaws.services.sagemaker.endpoints.variants import Variant
 
-__all__ = ["INSTANCE_COUNT", "PROVISIONED_CONCURRENCY", "InstanceCount", "ProvisionedConcurrency", "variant_resource"]
+__all__ = [
+    "INSTANCE_COUNT",
+    "PROVISIONED_CONCURRENCY",
+    "CapacityRefused",
+    "InstanceCount",
+    "ProvisionedConcurrency",
+    "ScalableResource",
+    "variant_resource",
+]
 
 #: Application Auto Scaling's scalable dimensions.
 INSTANCE_COUNT = "sagemaker:variant:DesiredInstanceCount"
@@ -18,6 +25,33 @@ PROVISIONED_CONCURRENCY = "sagemaker:variant:DesiredProvisionedConcurrency"
 
 #: Asks for changes to an endpoint's variants; raises CapacityRefused.
 ChangeCapacity = Callable[["Endpoint", Sequence[VariantChange]], None]
+
+
+class ScalableResource(Protocol):
+    """A variant's instances or provisioned concurrency, or an inference component's copies."""
+
+    @property
+    def current(self) -> int:
+        """How much runs."""
+
+    @property
+    def desired(self) -> int:
+        """How much shall run."""
+
+    @property
+    def changing(self) -> bool:
+        """Whether a change has not finished: the service refuses another one until then."""
+
+    def scale(self, desired: int) -> None:
+        """Ask for another capacity; returns at once, the change happens in the background.
+
+        Raises:
+            CapacityRefused: The capacity cannot be changed now; the message says why.
+        """
+
+
+class CapacityRefused(Exception):
+    """A change of capacity that SageMaker refuses."""
 
 
 def variant_resource(endpoint: str, variant: str) -> str:
@@ -45,7 +79,7 @@ class _ScalableVariant:
 
 
 class InstanceCount(_ScalableVariant):
-    """Instances of a variant: a :class:`~localaws.services.sagemaker.endpoints.scalable.ScalableResource`."""
+    """Instances of a variant: a :class:`ScalableResource`."""
 
     @property
     def current(self) -> int:

@@ -1,8 +1,9 @@
 """A production variant: what its endpoint configuration says of it, and the group that serves it."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from localaws.services.sagemaker.containers.group import ContainerGroup
 from localaws.services.sagemaker.containers.images import ContainerDefinition
@@ -14,8 +15,7 @@ if TYPE_CHECKING:
     from localaws.config import LocalAwsConfig
     from localaws.process.pid_files import PidFiles
     from localaws.services.sagemaker.containers.process import ContainerStartError
-    from localaws.services.sagemaker.endpoints.variant_status import VariantStatus
-    from localaws.services.sagemaker.telemetry.metrics import VariantId
+    from localaws.services.sagemaker.telemetry.identities import VariantId
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +85,28 @@ class VariantSpec:
             'Received server error (0) from model with message "An error occurred while handling request as the '
             f'model process exited.". {console_link(self.identity)}'
         )
+
+
+@dataclass(frozen=True, slots=True)
+class VariantStatus:
+    """One stage of a deployment or of a change of capacity.
+
+    The statuses are those of the API's VariantStatus; the messages are worded as in the developer guide's "SageMaker
+    Endpoint Deployment State Change" events.
+
+    Attributes:
+        status: Which stage.
+        message: What happens, with figures.
+        started: Since when, in UTC without a time zone.
+    """
+
+    status: Literal["Creating", "Updating", "Deleting", "ActivatingTraffic", "Baking"]
+    message: str
+    started: datetime
+
+    def describe(self) -> list[dict[str, Any]]:
+        """As the API's ProductionVariantStatusList."""
+        return [{"Status": self.status, "StatusMessage": self.message, "StartTime": self.started}]
 
 
 class Variant:

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from localaws.core.clock import SimulatedTime
-    from localaws.services.sagemaker.endpoints.endpoint import EndpointSettings
+    from localaws.services.sagemaker.endpoints.settings import EndpointSettings
 
 __all__ = ["ComponentEndpoint"]
 

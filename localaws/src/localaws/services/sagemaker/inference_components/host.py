@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from localaws.core.threads import at_the_same_time
-from localaws.services.sagemaker.endpoints.scalable import CapacityRefused
+from localaws.services.sagemaker.endpoints.scaling import CapacityRefused
 from localaws.services.sagemaker.inference_components.component import ComponentInProgressError, InferenceComponent
 from localaws.services.sagemaker.inference_components.launcher import CopyFleetLauncher
 

@@ -5,14 +5,14 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from localaws.services.sagemaker.containers.instance_types import Resources, resources_of
 
 if TYPE_CHECKING:
-    from localaws.services.sagemaker.telemetry.metrics import VariantId
+    from localaws.services.sagemaker.endpoints.settings import PoolSpec
 
-__all__ = ["InstancePool", "NotEnoughResources", "PoolSpec"]
+__all__ = ["InstancePool", "NotEnoughResources"]
 
 
 class NotEnoughResources(Exception):
@@ -23,46 +23,6 @@ class NotEnoughResources(Exception):
             "There is not enough hardware resources on the instances for this endpoint to create a copy of the "
             "inference component."
         )
-
-
-@dataclass(frozen=True, slots=True)
-class PoolSpec:
-    """A production variant without a model, as its endpoint configuration describes it.
-
-    Attributes:
-        identity: Endpoint and variant.
-        production_variant: The ProductionVariant of the API.
-    """
-
-    identity: "VariantId"
-    production_variant: dict[str, Any]
-
-    @property
-    def instance_type(self) -> str:
-        """``ml.g5.xlarge`` and the like."""
-        return str(self.production_variant["InstanceType"])
-
-    @property
-    def routes_by_load(self) -> bool:
-        """Whether requests go to the copy with the fewest outstanding; without a RoutingConfig they do not."""
-        routing = self.production_variant.get("RoutingConfig") or {}
-        return bool(routing.get("RoutingStrategy") == "LEAST_OUTSTANDING_REQUESTS")
-
-    @property
-    def is_managed(self) -> bool:
-        """Whether instances come and go with the copies."""
-        scaling = self.production_variant.get("ManagedInstanceScaling") or {}
-        return bool(scaling.get("Status") == "ENABLED")
-
-    @property
-    def bounds(self) -> tuple[int, int]:
-        """Fewest and most instances."""
-        initial = int(self.production_variant["InitialInstanceCount"])
-        if not self.is_managed:
-            return initial, initial
-        scaling = self.production_variant["ManagedInstanceScaling"]
-        low = int(scaling.get("MinInstanceCount", initial))
-        return low, int(scaling.get("MaxInstanceCount", max(initial, low)))
 
 
 @dataclass(slots=True)
@@ -76,7 +36,7 @@ class _Instance:
 class InstancePool:
     """A variant's instances. Thread-safe."""
 
-    def __init__(self, spec: PoolSpec) -> None:
+    def __init__(self, spec: "PoolSpec") -> None:
         """Start with the variant's InitialInstanceCount."""
         self._lock = threading.Lock()
         self._spec = spec
@@ -84,7 +44,7 @@ class InstancePool:
         self._instances = [self._new_instance() for _ in range(int(spec.production_variant["InitialInstanceCount"]))]
 
     @property
-    def spec(self) -> PoolSpec:
+    def spec(self) -> "PoolSpec":
         """What the pool is."""
         return self._spec
 
@@ -123,7 +83,7 @@ class InstancePool:
             self._needs[component] = need
             self._trim()
 
-    def configure(self, spec: PoolSpec) -> None:
+    def configure(self, spec: "PoolSpec") -> None:
         """Become what another endpoint configuration describes, with the copies placed anew.
 
         Raises:

@@ -9,52 +9,9 @@ from localaws.services.sagemaker.containers.launch import LaunchTemplate
 if TYPE_CHECKING:
     from localaws.config import LocalAwsConfig
     from localaws.services.sagemaker.containers.images import ContainerDefinition
-    from localaws.services.sagemaker.telemetry.metrics import VariantId
+    from localaws.services.sagemaker.telemetry.identities import ComponentId
 
-__all__ = ["ComponentId", "ComponentSpec"]
-
-
-@dataclass(frozen=True, slots=True)
-class ComponentId:
-    """Which inference component a metric, a log line or a process belongs to."""
-
-    hosted_by: "VariantId"
-    name: str
-
-    @property
-    def account_id(self) -> str:
-        """Whose."""
-        return self.hosted_by.account_id
-
-    @property
-    def region(self) -> str:
-        """Where."""
-        return self.hosted_by.region
-
-    @property
-    def endpoint(self) -> str:
-        """Name of the endpoint."""
-        return self.hosted_by.endpoint
-
-    @property
-    def variant(self) -> str:
-        """Name of the variant whose instances it runs on."""
-        return self.hosted_by.variant
-
-    @property
-    def dimensions(self) -> tuple[tuple[str, str], ...]:
-        """The dimensions of a component's metrics."""
-        return (("InferenceComponentName", self.name),)
-
-    @property
-    def log_group(self) -> str:
-        """The log group that SageMaker gives a component."""
-        return f"/aws/sagemaker/InferenceComponents/{self.name}"
-
-    @property
-    def log_stream_prefix(self) -> str:
-        """What the name of each copy's log stream begins with."""
-        return self.variant
+__all__ = ["ComponentSpec"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +24,7 @@ class ComponentSpec:
         specification: The Specification of the API.
     """
 
-    identity: ComponentId
+    identity: "ComponentId"
     container: "ContainerDefinition"
     specification: dict[str, Any]
     #: A component is never serverless.

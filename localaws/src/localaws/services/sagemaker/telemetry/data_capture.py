@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from localaws.core.clock import SimulatedTime
-    from localaws.services.sagemaker.telemetry.metrics import VariantId
+    from localaws.services.sagemaker.telemetry.identities import VariantId
 
 __all__ = ["CapturedRequest", "DataCapture"]
 

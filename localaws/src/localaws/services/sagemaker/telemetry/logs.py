@@ -1,11 +1,9 @@
 """What containers print, as CloudWatch log streams."""
 
-import threading
-import time
 import uuid
 from typing import Protocol
 
-from moto.logs.models import logs_backends
+from localaws.services.logs.log_stream import LogStream
 
 
 class LogSource(Protocol):
@@ -37,45 +35,6 @@ def console_link(source: LogSource) -> str:
     """The sentence about where the logs are, with which SageMaker ends its error messages."""
     url = f"https://{source.region}.console.aws.amazon.com/cloudwatch/home?region={source.region}"
     return f"See {url}#logEventViewer:group={source.log_group} in account {source.account_id} for more information."
-
-
-class LogStream:
-    """One log stream; the group and the stream appear with the first line, as on AWS."""
-
-    #: moto's log streams are not safe for concurrent writers.
-    _lock = threading.Lock()
-
-    def __init__(self, account_id: str, region: str, group: str, name: str, kept_events: int) -> None:
-        """Prepare.
-
-        Args:
-            account_id: Whose.
-            region: Where.
-            group: The log group.
-            name: The stream.
-            kept_events: Older lines than so many are dropped.
-        """
-        self._account_id = account_id
-        self._region = region
-        self._group = group
-        self._name = name
-        self._kept_events = kept_events
-
-    def write(self, line: str) -> None:
-        """Add one line, stamped now. An empty line is dropped, because CloudWatch refuses empty events."""
-        if not line.strip():
-            return
-        with self._lock:
-            backend = logs_backends[self._account_id][self._region]
-            backend.ensure_log_group(self._group)
-            streams = backend.groups[self._group].streams
-            if self._name not in streams:
-                backend.create_log_stream(self._group, self._name)
-            events = [{"timestamp": time.time_ns() // 1_000_000, "message": line}]
-            backend.put_log_events(self._group, self._name, events)
-            kept = streams[self._name].events
-            if len(kept) > self._kept_events:
-                del kept[: -self._kept_events]
 
 
 class ContainerLog(LogStream):

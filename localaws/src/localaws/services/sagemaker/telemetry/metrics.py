@@ -1,6 +1,5 @@
 """SageMaker's endpoint metrics, recorded into CloudWatch."""
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from localaws.services.cloudwatch.metric_store import STANDARD_RESOLUTION, MetricId, MetricStore, Series
@@ -50,45 +49,6 @@ class MetricSource(Protocol):
     @property
     def dimensions(self) -> tuple[tuple[str, str], ...]:
         """CloudWatch's dimensions, as pairs of name and value."""
-
-
-@dataclass(frozen=True, slots=True)
-class VariantId:
-    """Which production variant a metric, a log line or a process belongs to."""
-
-    account_id: str
-    region: str
-    endpoint: str
-    variant: str
-
-    @property
-    def dimensions(self) -> tuple[tuple[str, str], ...]:
-        """The dimensions of a variant's metrics."""
-        return (("EndpointName", self.endpoint), ("VariantName", self.variant))
-
-    @property
-    def log_group(self) -> str:
-        """The log group SageMaker gives an endpoint."""
-        return f"/aws/sagemaker/Endpoints/{self.endpoint}"
-
-    @property
-    def log_stream_prefix(self) -> str:
-        """SageMaker's log streams are named by variant, then by container."""
-        return self.variant
-
-
-@dataclass(frozen=True, slots=True)
-class EndpointId:
-    """Which endpoint a metric belongs to that is not about one of its variants."""
-
-    account_id: str
-    region: str
-    endpoint: str
-
-    @property
-    def dimensions(self) -> tuple[tuple[str, str], ...]:
-        """The dimension of an endpoint's own metrics."""
-        return (("EndpointName", self.endpoint),)
 
 
 class MetricRecorder:
