@@ -78,7 +78,7 @@ def load_of(aws: Aws, name: str, *pids: int) -> int:
     endpoint = aws.server.host.endpoint(ACCOUNT, REGION, name)
     assert endpoint is not None
     assert endpoint.traffic.current is not None
-    fleet = endpoint.traffic.current.variants[0].fleet
+    fleet = endpoint.traffic.current.variants[0].group
     return sum(load for pid, load in zip(fleet.pids, fleet.loads, strict=True) if pid in pids)
 
 
