@@ -2,12 +2,13 @@
 
 import sys
 
+import click
 import pytest
 from click.testing import CliRunner
 
 from embedstack_ops.cli.main import main
 
-COMMANDS = sorted(main.list_commands(None))
+COMMANDS = sorted(main.list_commands(click.Context(main)))
 
 
 def invoke(*arguments):
