@@ -67,7 +67,7 @@ def test_verify_detects_a_manual_change(stack):
         assert findings["request"].status == "passed"
         checked = _deploy(stack, "verify")
         assert checked.returncode == 1
-        assert f"✗ configuration by-hand  (wanted: {before})" in checked.stdout
+        assert f"✗ configuration by-hand  (expected: {before})" in checked.stdout
     finally:
         sagemaker.update_endpoint(EndpointName=ENDPOINT, EndpointConfigName=before)
         _settled(stack)
