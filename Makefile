@@ -35,7 +35,7 @@ CONFIRMED := $(if $(filter command,$(origin YES)),$(if $(filter 1 y yes true,$(Y
 export TEXT VARS
 
 .PHONY: help prerequisites browser up pipeline search down env plan apply verify import destroy invoke test-endpoint \
-	package-model package-functions install test-unit test test-compat lint checkov fmt docs clean \
+	package-model package-functions install install-dev test-unit test test-compat lint checkov fmt docs clean \
 	golden-vectors reference-vectors install-benchmarks lock
 
 help: ## This list
@@ -47,6 +47,10 @@ prerequisites:
 
 up: prerequisites $(INSTALLED) ## Start the local AWS, deploy a real endpoint on it, validate it
 	@$(PY) scripts/up.py
+
+install: $(INSTALLED) ## Install what the commands need
+
+install-dev: $(DEVELOPMENT) ## Install the AWS CLI, Postgres and what tests, lint and examples need too
 
 pipeline: prerequisites $(INSTALLED) ## Deploy the document pipeline on the local AWS, feed it 200 documents, search them
 	@$(PY) scripts/pipeline.py $(ARGS)
@@ -84,10 +88,8 @@ invoke: $(INSTALLED) ## Embed a text: make invoke TEXT="Hello, world"
 test-endpoint: $(INSTALLED) ## Say whether the endpoint gives right vectors, fast enough; ARGS="--junit report.xml"
 	@$(PY) scripts/test_endpoint.py $(ARGS)
 
-install: $(DEVELOPMENT) ## Install everything that tests, lint and examples need: also the AWS CLI and Postgres
-
 test-unit: $(DEVELOPMENT) ## Run the unit tests: no servers, no other processes
-	@$(PY) -m pytest -n auto tests/unit localaws/tests/unit $(ARGS)
+	@$(PY) -m pytest -n auto $(or $(TESTS),tests/unit localaws/tests/unit) $(ARGS)
 
 test: prerequisites $(DEVELOPMENT) browser ## Run all tests but test-compat, against real parts on this machine
 	@$(PY) -m pytest -n 4 --dist loadscope --no-loadscope-reorder $(ARGS)
@@ -120,7 +122,7 @@ lint: prerequisites $(DEVELOPMENT) ## Check style, types, workflows and infrastr
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/shellcheck .ci/run docker/serve scripts/*.sh
-	@$(VENV)/bin/zizmor --offline --quiet --pedantic .github
+	@$(VENV)/bin/zizmor --offline --quiet .github
 	@terraform fmt -check -recursive terraform
 	@$(MAKE) checkov
 

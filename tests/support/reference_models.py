@@ -1,6 +1,6 @@
 """Models with seeded random weights, which the reference implementation and ours both compute.
 
-``make reference`` computes them with transformers and sentence-transformers and stores what is small: each model's own
+``make reference-vectors`` computes them with transformers and sentence-transformers and stores what is small: each model's own
 files as those libraries write them, its tensors' names and shapes, and the numbers that it answers. The weights are
 made anew here, from the seed.
 """
