@@ -1,19 +1,18 @@
-# Everything a person runs. `make` alone lists it.
+# `make` lists the targets.
 SHELL := /bin/bash
-# Recipes join commands by && and do not count on a shell that stops at the first error: make 3.81, which macOS has,
-# knows no .SHELLFLAGS.
+# Recipes join commands by &&, because make 3.81 (macOS) ignores .SHELLFLAGS and so cannot set the shell's option -e.
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
-# Prerequisites are built in the order in which a target lists them: `prerequisites` comes before anything is installed.
+# Prerequisites run in the order in which a target lists them, also with -j: `prerequisites` before installations.
 .NOTPARALLEL:
 
 PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
-# Unlike the console script, it works in a path with spaces.
+# Unlike the console script, this works in a path with spaces.
 EMBEDSTACK := $(PY) -m embedstack_ops
-# What the commands need, and what tests, lint, the AWS CLI and the embedded Postgres need besides.
+# Markers of what is installed in .venv: the packages of the commands; those of tests, lint and examples too.
 INSTALLED := $(VENV)/.installed
 DEVELOPMENT := $(VENV)/.installed-dev
 REFERENCE := .venv-reference
@@ -25,11 +24,11 @@ SDK := .venv-sagemaker
 INFINITY := .venv-infinity
 UV := .venv-uv
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
-# Where the environment wants no bytecode, each process of the local AWS and the tests would compile all that it imports.
+# Without bytecode files, each process of the local AWS and of the tests would compile every module that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-# Which AWS a command acts on, the command itself decides: scripts/target.py. make passes TARGET=local or TARGET=aws to
-# it in the environment. An account is changed after a question, or with YES=1 on make's command line.
+# The commands choose between the local AWS and an account (embedstack_ops/cli/target.py); TARGET=local or TARGET=aws
+# reaches them through the environment. They change an account after confirmation, or with YES=1 on make's command line.
 VAR_FILE := $(if $(VARS),--var-file "$$VARS")
 CONFIRMED := $(if $(filter command,$(origin YES)),$(if $(filter 1 y yes true,$(YES)),--yes))
 export TEXT VARS
@@ -38,63 +37,61 @@ export TEXT VARS
 	package-model package-functions install install-dev test-unit test test-compat lint checkov fmt docs clean \
 	golden-vectors reference-vectors install-benchmarks lock
 
-help: ## This list
+help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-18s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-# Everything that has to be there before the first installation.
 prerequisites:
 	@scripts/check_prerequisites.sh "$(PYTHON)" terraform
 
-up: prerequisites $(INSTALLED) ## Start the local AWS, deploy a real endpoint on it, validate it
+up: prerequisites $(INSTALLED) ## Start the local AWS, deploy an endpoint on it, and validate the endpoint
 	@$(PY) scripts/up.py
 
-install: $(INSTALLED) ## Install what the commands need
+install: $(INSTALLED) ## Install the packages that the commands need
 
-install-dev: $(DEVELOPMENT) ## Install the AWS CLI, Postgres and what tests, lint and examples need too
+install-dev: $(DEVELOPMENT) ## Install everything: also the AWS CLI, Postgres, and packages for tests, lint and examples
 
-pipeline: prerequisites $(INSTALLED) ## Deploy the document pipeline on the local AWS, feed it 200 documents, search them
+pipeline: prerequisites $(INSTALLED) ## Deploy the document pipeline on the local AWS, ingest 200 documents, and search them
 	@$(PY) scripts/pipeline.py $(ARGS)
 
 search: $(INSTALLED) ## Search the documents: make search TEXT="How do I compress data?"
 	@$(EMBEDSTACK) search "$$TEXT" --function applied $(ARGS)
 
-down: ## Stop the local AWS and everything that runs on it
+down: ## Stop the local AWS and its processes
 	@$(STOP)
 
-# Without Python, or with a broken virtual environment, too.
+# Works without Python and with a broken virtual environment, too.
 STOP = if [ -x $(PY) ] && $(EMBEDSTACK) local stop; then :; else sh scripts/stop_local.sh; fi
 
-env: ## Shell commands that point AWS tools at the local AWS: eval "$(make env)"; from elsewhere: make -s -C FOLDER env
-	@if [ -x $(PY) ]; then $(EMBEDSTACK) local env; else echo 'error: nothing is installed: make up' >&2; exit 2; fi
+env: ## Print shell commands that point AWS tools at the local AWS: eval "$(make env)"; in another folder: make -s -C FOLDER env
+	@if [ -x $(PY) ]; then $(EMBEDSTACK) local env; else echo 'error: Nothing is installed. Run: make up' >&2; exit 2; fi
 
-plan: prerequisites $(INSTALLED) ## Show what an apply would change; VARS=file.tfvars chooses the variables
+plan: prerequisites $(INSTALLED) ## Show what an apply would change; VARS=file.tfvars names the variables
 	@$(EMBEDSTACK) deploy plan $(VAR_FILE) $(ARGS)
 
-apply: prerequisites $(INSTALLED) ## Plan, show it, apply exactly that, and see that it is what runs
+apply: prerequisites $(INSTALLED) ## Show a plan, apply it, and verify the result
 	@$(EMBEDSTACK) deploy apply $(VAR_FILE) $(CONFIRMED) $(ARGS)
 
-verify: prerequisites $(INSTALLED) ## Compare what runs with what was applied, and send each endpoint a request
+verify: prerequisites $(INSTALLED) ## Compare what runs with the applied configuration, and send each endpoint a request
 	@$(EMBEDSTACK) deploy verify $(ARGS)
 
-import: prerequisites $(INSTALLED) ## Import what exists but is not in the state, as after a killed apply
+import: prerequisites $(INSTALLED) ## Import resources that exist but are not in the state, for example after a killed apply
 	@$(EMBEDSTACK) deploy import $(VAR_FILE) $(ARGS)
 
-destroy: prerequisites $(INSTALLED) ## Destroy everything that was applied; YES=1 answers the question about an account
+destroy: prerequisites $(INSTALLED) ## Destroy everything that was applied; YES=1 confirms it for an account
 	@$(EMBEDSTACK) deploy destroy $(VAR_FILE) $(CONFIRMED) $(ARGS)
 
 invoke: $(INSTALLED) ## Embed a text: make invoke TEXT="Hello, world"
 	@$(PY) scripts/invoke.py $(if $(TEXT),"$$TEXT",--file vectorize_me.json) $(ARGS)
 
-test-endpoint: $(INSTALLED) ## Say whether the endpoint gives right vectors, fast enough; ARGS="--junit report.xml"
+test-endpoint: $(INSTALLED) ## Validate the endpoint: correct vectors, latency, throughput; ARGS="--junit report.xml"
 	@$(PY) scripts/test_endpoint.py $(ARGS)
 
-test-unit: $(DEVELOPMENT) ## Run the unit tests: no servers, no other processes
+test-unit: $(DEVELOPMENT) ## Run the unit tests, which start no process; TESTS="tests/unit/cache" runs some
 	@$(PY) -m pytest -n auto $(or $(TESTS),tests/unit localaws/tests/unit) $(ARGS)
 
-test: prerequisites $(DEVELOPMENT) browser ## Run all tests but test-compat, against real parts on this machine
+test: prerequisites $(DEVELOPMENT) browser ## Run all tests except test-compat
 	@$(PY) -m pytest -n 4 --dist loadscope --no-loadscope-reorder $(ARGS)
 
-# What tests/browser opens pages with; Debian's and Ubuntu's own packages.
 browser:
 	@scripts/install_browser.sh
 
@@ -127,7 +124,7 @@ lint: prerequisites $(DEVELOPMENT) ## Check style, types, workflows and infrastr
 	@$(MAKE) checkov
 
 checkov: $(CHECKOV)/.installed ## Check the infrastructure's policies
-	@# A file that it cannot read is unchecked, and no failure to it.
+	@# checkov exits with 0 when it cannot parse a file.
 	@mkdir -p .local && { $(CHECKOV)/bin/checkov --config-file terraform/.checkov.yaml --directory terraform \
 		> .local/checkov.txt; status=$$?; cat .local/checkov.txt; \
 		! grep -q 'Parsing errors' .local/checkov.txt && exit $$status; }
@@ -140,8 +137,8 @@ fmt: $(DEVELOPMENT) ## Format everything
 docs: $(DOCS)/.installed ## Build the documentation site in .local/docs
 	@$(DOCS)/bin/mkdocs build --quiet --strict --site-dir .local/docs
 
-clean: ## Stop the local AWS and remove what the build made
-	@$(STOP) || echo 'Their files are removed all the same.' >&2
+clean: ## Stop the local AWS and remove installed and generated files
+	@$(STOP) || echo 'Their files are removed nevertheless.' >&2
 	rm -rf .local .venv .venv-* .mypy_cache .pytest_cache .ruff_cache terraform/.terraform terraform/terraform.tfstate.d/local
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -157,22 +154,22 @@ install-benchmarks: $(REFERENCE)/.installed $(TOOLKIT)/.installed $(INFINITY)/.i
 lock: $(UV)/.installed ## Resolve locks/*.in into locks/*.txt; ARGS=--upgrade takes the newest versions
 	@scripts/lock.sh $(UV)/bin/uv $(ARGS)
 
-# Texts and their vectors, for tests in an environment that does not have the package which they lie in.
+# Golden texts and vectors, for tests in environments without embedstack.
 GOLDEN := EMBEDSTACK_GOLDEN_TEXTS=src/embedstack/models/golden/texts.json \
 	EMBEDSTACK_GOLDEN_VECTORS=src/embedstack/models/golden/sentence-transformers--all-MiniLM-L6-v2.npy
 
-# The folder of the real weights.
+# Prints the folder of the weights of all-MiniLM-L6-v2.
 MINILM = $(PY) -c 'from pathlib import Path; from embedstack.models.local_files import find_model_folder as find; print(find("sentence-transformers/all-MiniLM-L6-v2", Path("models")))'
 
-# uv installs the rest in half of pip's time; without it, pip does.
+# scripts/install.py uses uv, which takes a fraction of pip's time, or pip where uv cannot be installed.
 $(UV)/.installed: locks/uv.txt
 	@scripts/check_prerequisites.sh "$(PYTHON)"
 	@$(PYTHON) -m venv $(UV)
 	@$(UV)/bin/python -m pip install --quiet --require-hashes --only-binary :all: --requirement locks/uv.txt \
-		|| echo 'uv cannot be installed: pip is used instead, which takes longer.' >&2
+		|| echo 'uv cannot be installed. pip is used instead and takes longer.' >&2
 	@touch $@
 
-# $(call install,LOCKS AND PROJECTS): packages into the virtual environment in the target's folder
+# $(call install,OPTIONS OF scripts/install.py): install into the virtual environment in the target's folder
 install = @$(UV)/bin/python scripts/install.py $(@D) --python "$(PYTHON)" $(1) && touch $@
 
 $(INSTALLED): pyproject.toml localaws/pyproject.toml locks/build.txt locks/local.txt locks/weights.txt $(UV)/.installed
