@@ -1,5 +1,5 @@
-# The model server as an image of one's own, for model = { image = "…" }: the model lies at /opt/ml/model, as SageMaker
-# mounts it, or is copied in by a second stage.
+# The model server as a custom image, for model = { image = "…" }. It reads the model from /opt/ml/model, where SageMaker
+# mounts it; or copy a model there in a second stage.
 #
 #   docker build -t embedstack .
 #   docker run --read-only --tmpfs /tmp -p 8080:8080 -v "$PWD/my-model:/opt/ml/model:ro" embedstack serve
