@@ -38,7 +38,7 @@ if [ "$2" = terraform ]; then
   if ! command -v terraform > /dev/null; then
     problem "Terraform $least or newer is needed, and there is no terraform." "$remedy"
   else
-    version=$(terraform version 2> /dev/null | sed -n 's/^[A-Za-z]* v\([0-9.]*\).*/\1/p' | head -n 1)
+    version=$(CHECKPOINT_DISABLE=1 terraform version 2> /dev/null | sed -n 's/^[A-Za-z]* v\([0-9.]*\).*/\1/p' | head -n 1)
     if [ -z "$version" ]; then
       problem "Terraform $least or newer is needed; $(command -v terraform) does not print its version." "$remedy"
     elif is_older "$version" "$least"; then

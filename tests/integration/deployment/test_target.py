@@ -162,7 +162,7 @@ COMMANDS = [
 
 @pytest.mark.usefixtures("crashed")
 def test_crashed_local_aws_leads_no_command_to_an_account(run, internet):
-    makes = ["plan", "apply", "check", "adopt", "destroy", "invoke", "search", "test-endpoint"]
+    makes = ["plan", "apply", "verify", "import", "destroy", "invoke", "search", "test-endpoint"]
     commands: list[tuple[str, ...]] = [("make", ".SHELLFLAGS=-c", target, "YES=1") for target in makes]
     commands += [(".venv/bin/python", "-m", "embedstack_ops", *command) for command in COMMANDS]
     for command in commands:
