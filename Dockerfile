@@ -1,14 +1,19 @@
-# The model server as an image of one's own, for model = { image = "…" }: the model lies at /opt/ml/model, as SageMaker
-# mounts it, or is copied in by a second stage.
+# The model server as a custom image, for model = { image = "…" }. It reads the model from /opt/ml/model, where SageMaker
+# mounts it; or copy a model there in a second stage.
 #
 #   docker build -t embedstack .
 #   docker run --read-only --tmpfs /tmp -p 8080:8080 -v "$PWD/my-model:/opt/ml/model:ro" embedstack serve
 FROM python:3.12-slim AS build
 WORKDIR /build
-COPY constraints.txt pyproject.toml README.md LICENSE ./
+COPY locks/build.txt locks/server.txt locks/
+RUN python -m venv backends \
+ && backends/bin/pip install --no-cache-dir --no-deps --require-hashes --requirement locks/build.txt \
+ && python -m venv /opt/embedstack \
+ && /opt/embedstack/bin/pip install --no-cache-dir --no-deps --require-hashes --requirement locks/server.txt
+COPY pyproject.toml README.md LICENSE ./
 COPY src src
-RUN python -m venv /opt/embedstack \
- && /opt/embedstack/bin/pip install --no-cache-dir --constraint constraints.txt '.[server]'
+RUN backends/bin/pip wheel --no-deps --no-build-isolation --wheel-dir wheels . \
+ && /opt/embedstack/bin/pip install --no-cache-dir --no-deps wheels/*.whl
 
 FROM python:3.12-slim
 LABEL com.amazonaws.sagemaker.capabilities.accept-bind-to-port=true

@@ -1,7 +1,5 @@
 """What all tests share."""
 
-import functools
-import gc
 import os
 import signal
 import socket
@@ -10,7 +8,6 @@ from pathlib import Path
 from typing import NoReturn
 from urllib.parse import urlsplit
 
-import botocore.session
 import pytest
 
 import localaws  # noqa: F401 - else pytest takes the folder localaws/ for the package
@@ -47,20 +44,6 @@ for _name in [name for name in os.environ if name.lower() in ("http_proxy", "htt
     if not _answers(os.environ[_name]):
         del os.environ[_name]
 bypass_proxies()
-# Terraform spends a quarter of its processor time on collecting garbage; there is memory enough for each of its short
-# commands to do that less often. Never to do it costs the short ones as much, for memory that they touch only once.
-os.environ.setdefault("GOGC", "400")
-# Nor does it need more than one processor: another is busy with another worker's tests, and both would cost it more.
-os.environ.setdefault("GOMAXPROCS", "1")
-# gRPC prepares itself for forks only where no other thread uses it, and warns of each one that it was not prepared for.
-# Tests fork to start programs, which know nothing of it. Set before any module of tests imports it.
-os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
-# Each of boto3's sessions parses what botocore knows of endpoints and services anew; here one parses it for all.
-botocore.session.create_loader = functools.cache(botocore.session.create_loader)
-
-# What tests import is there for good: looking through it for garbage, first while it comes and then again and again,
-# takes a fifth of the time of collecting the tests.
-gc.disable()
 
 # What takes minutes, the longest first: workers take files in this order, and none is left alone with one in the end.
 LONGEST = (
@@ -94,9 +77,3 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return next((rank for rank, place in enumerate(places) if item.path.is_relative_to(place)), len(places))
 
     items.sort(key=rank)
-
-
-def pytest_collection_finish() -> None:
-    """Everything is imported."""
-    gc.freeze()
-    gc.enable()

@@ -2,7 +2,7 @@
 
     python benchmarks/client.py            # everything, about a minute
     python benchmarks/client.py --stream 1000000
-    .venv-adapters/bin/python benchmarks/client.py    # with LangChain; make test-reference installs it there
+    .venv-adapters/bin/python benchmarks/client.py    # with LangChain; make test-compat installs it there
 
 The endpoint is an HTTP server in a process of its own that answers InvokeEndpoint after 50 ms, 8 requests at once,
 with arrays where they are asked for, as the product's own model server does.

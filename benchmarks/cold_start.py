@@ -1,6 +1,6 @@
 """What a function's cold start imports, and how long that takes: in a fresh interpreter, from the unpacked package.
 
-    make lambda && python benchmarks/cold_start.py            # about a minute
+    make package-functions && python benchmarks/cold_start.py            # about a minute
     python benchmarks/cold_start.py .local/lambda/x86_64-3.11/search.zip --starts 3
 
 Lambda's own share of a cold start (fetching the zip, starting the sandbox) comes on top. The first start reads the
@@ -72,7 +72,7 @@ def main() -> None:
     options = parser.parse_args()
     for package in options.packages:
         if not package.is_file():
-            sys.exit(f"{package} is not there: build it with `make lambda`.")
+            sys.exit(f"{package} is not there: build it with `make package-functions`.")
         measure(package, options.starts)
 
 

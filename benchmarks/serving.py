@@ -4,7 +4,7 @@ All engines take turns in one run, so that a machine that slows down slows all o
 rounds of each engine's time against sentence-transformers' fp32 in the same round.
 
 usage: .venv/bin/python benchmarks/serving.py [--rounds 7] [--json FILE] [--plot FILE.svg]
-Peers run where their environment is there: `make peers` makes them all.
+Peers run where their environment is there: `make install-benchmarks` makes them all.
 """
 
 import argparse

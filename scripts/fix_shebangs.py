@@ -1,7 +1,7 @@
-"""Make a virtual environment's programs run where its path has a space or is long.
+"""Make a virtual environment's programs run if its path is long or contains a space.
 
-pip copies scripts such as the AWS CLI's with a first line that names the interpreter's path as it is. The kernel cuts
-that at a space or after 255 bytes. Usage: fix_shebangs.py BIN_FOLDER
+The first line of scripts such as the AWS CLI's contains the path of the interpreter. The kernel cuts it at a space or
+after 255 bytes. Usage: fix_shebangs.py BIN_FOLDER
 """
 
 import sys
@@ -15,7 +15,7 @@ _TRAMPOLINE = b"""#!/bin/sh
 
 
 def main(folder: Path) -> None:
-    """Give the programs in this folder a first line that every path can have."""
+    """Give the programs in this folder a first line that works with every path."""
     interpreter = b"#!" + bytes(folder.absolute() / "python")
     if b" " not in interpreter and len(interpreter) < 127:
         return

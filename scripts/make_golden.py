@@ -1,6 +1,6 @@
 """Make the golden vectors with the reference implementation, sentence-transformers in float32.
 
-Runs in the reference environment (extra ``embedstack[reference]``); ``make golden`` sets it up.
+Runs in the reference environment (extra ``embedstack[reference]``); ``make golden-vectors`` sets it up.
 """
 
 import sys

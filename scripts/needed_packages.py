@@ -1,4 +1,4 @@
-"""Imported first by each command: one line, and no traceback, where Python or its packages are the wrong ones."""
+"""Check Python and the installed packages. Scripts import this first: one line instead of a traceback."""
 
 import importlib.util
 import os
@@ -18,7 +18,7 @@ if _missing or sys.version_info < _OLDEST:
     _remedy = (
         f"Use {os.path.relpath(_PYTHON)} scripts/{os.path.basename(sys.argv[0])} instead."  # noqa: PTH119
         if os.path.exists(_PYTHON)  # noqa: PTH110
-        else "`make up` installs them into .venv; then use .venv/bin/python."
+        else "Run `make install`, then use .venv/bin/python."
     )
     sys.stderr.write("error: {} {}. {}\n".format(sys.executable, _problem, _remedy))  # noqa: UP032
     sys.exit(2)

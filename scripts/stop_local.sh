@@ -1,9 +1,9 @@
 #!/bin/sh
-# End the local AWS and its processes without Python: for `make down` and `make clean` where .venv is missing or broken.
-# Exits with 1 and names what still runs.
+# Stop the local AWS and its processes without Python: `make down` and `make clean` use it if .venv is missing or broken.
+# Exits with 1 and names the processes that still run.
 cd "$(dirname "$0")/.." || exit 1
 
-# started PID: when the process started, as the local AWS records it, so that a pid in use again is left alone
+# started PID: when the process started, as the local AWS records it, so that a reused pid is left alone
 started() {
   if [ -r /proc/self/stat ]; then
     sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | cut -d ' ' -f 20
@@ -12,7 +12,7 @@ started() {
   fi
 }
 
-# is_running PID: whether it runs, and is not only waiting to be reaped
+# is_running PID: whether it runs and is no zombie
 is_running() {
   if [ -r /proc/self/stat ]; then
     state=$(sed 's/.*) //; s/ .*//' "/proc/$1/stat" 2>/dev/null)
@@ -46,7 +46,7 @@ end() {
     sleep 1
   fi
   if is_running "$1"; then
-    echo "error: $3, process $1, could not be stopped: end it yourself (kill -9 $1)." >&2
+    echo "error: $3, process $1, could not be stopped. Run: kill -9 $1" >&2
     left=1
   else
     echo "Stopped $3, process $1."

@@ -1,14 +1,11 @@
-"""Terraform's AWS provider as a process that many commands use, where each would start one of its own.
+"""Terraform's AWS provider as one process for many commands, in Terraform's own debug mode.
 
-A command that starts the provider compares its 700 MB with the lock file first and then loads them: some eight seconds
-of processor time, three times what the rest of a command takes. What starts it all the same is `make up`, `make
-pipeline` and the test of a killed apply. Between Terraform and the process stands a relay, since to read what it knows
-of all of AWS would be most of that rest: see tests/provider_schema.py.
+Without it, each command checks the provider's 700 MB against the lock file and loads them, which takes eight seconds of
+processor time. `make up`, `make pipeline` and the test of a killed apply start the provider as users do.
 """
 
 import fcntl
 import hashlib
-import json
 import os
 import re
 import shutil
@@ -20,8 +17,6 @@ from pathlib import Path
 
 from embedstack_ops.terraform.driver import TerraformRoot
 from localaws.process.lifeline import Lifeline
-from tests.support.provider_relay import relayed
-from tests.support.provider_schema import named_types
 
 __all__ = ["ATTACHED", "attached_provider"]
 
@@ -49,18 +44,14 @@ def attached_provider(environment: Mapping[str, str]) -> Iterator[dict[str, str]
     logs = os.environ.get(_LOGS)
     if logs:
         own["TF_LOG"] = "DEBUG"
-    folder = _installation()
-    (program,) = _installed(folder)
+    (program,) = _installed(_installation())
     with (Path(logs) / f"{uuid.uuid4()}.log" if logs else Path(os.devnull)).open("w") as log:
         process = subprocess.Popen([program, "-debug"], env=own, stdout=subprocess.PIPE, stderr=log, text=True)
     lifeline = Lifeline(process.pid, signal="TERM")
     try:
         assert process.stdout is not None
-        attach = json.loads(next(found[1] for line in process.stdout if (found := _ATTACH.search(line))))
-        (address,) = (provider["Addr"] for provider in attach.values())
-        schema = folder / f"schema-{_digest(' '.join(sorted(named_types())).encode())}"
-        with relayed(address["String"], schema) as address["String"]:
-            yield {ATTACHED: json.dumps(attach)}
+        attach = next(match[1] for line in process.stdout if (match := _ATTACH.search(line)))
+        yield {ATTACHED: attach}
     finally:
         process.terminate()
         process.communicate()

@@ -1,4 +1,4 @@
-"""Compute the reference models with transformers and sentence-transformers: ``make reference``.
+"""Compute the reference models with transformers and sentence-transformers: ``make reference-vectors``.
 
 Runs in the reference environment (extra ``embedstack[reference]``). The tests compare with what this stores.
 """

@@ -34,17 +34,19 @@ def test_workflows_may_only_read_unless_a_job_needs_more(name: str) -> None:
     assert WORKFLOWS[name]["permissions"] == {"contents": "read"}
     for job in WORKFLOWS[name]["jobs"].values():
         assert "timeout-minutes" in job or "uses" in job
-        allowed = {"contents": "read", "id-token": "write", "pull-requests": "write"}
+        allowed = {"attestations": "write", "contents": "read", "id-token": "write", "pull-requests": "write"}
         assert job.get("permissions", {}).items() <= allowed.items()
 
 
-def test_every_push_is_checked_and_main_before_it_is_planned() -> None:
-    assert WORKFLOWS["check"][True]["push"] == {"branches-ignore": ["main"]}  # YAML 1.1 reads the key "on" as true
+def test_terraform_lint_runs_on_every_push_and_before_a_plan() -> None:
+    assert WORKFLOWS["terraform-lint"][True]["push"] == {
+        "branches-ignore": ["main"]
+    }  # YAML 1.1 reads the key "on" as true
     jobs = WORKFLOWS["apply"]["jobs"]
-    assert jobs["check"] == {"uses": "./.github/workflows/check.yml"}
-    assert "workflow_call" in WORKFLOWS["check"][True]
-    assert (jobs["plan"]["needs"], jobs["apply"]["needs"]) == ("check", "plan")
-    said = commands("check", "check")
+    assert jobs["terraform-lint"] == {"uses": "./.github/workflows/terraform-lint.yml"}
+    assert "workflow_call" in WORKFLOWS["terraform-lint"][True]
+    assert (jobs["plan"]["needs"], jobs["apply"]["needs"]) == ("terraform-lint", "plan")
+    said = commands("terraform-lint", "terraform-lint")
     for command in ("terraform fmt -check", "validate", " test", "make checkov"):
         assert command in said
 
@@ -117,7 +119,7 @@ esac
     [
         (0, "No changes. Your infrastructure matches the configuration.", "No changes."),
         (2, "Plan: 1 to add, 0 to change, 0 to destroy.", "Plan: 1 to add, 0 to change, 0 to destroy."),
-        (2, "Changes to Outputs:\n  + topic_arn = null", "Outputs change, and nothing else."),
+        (2, "Changes to Outputs:\n  + topic_arn = null", "Only outputs change."),
         (1, "Plan: a resource called so\nError: Invalid index", "The plan failed."),
     ],
 )
@@ -133,7 +135,7 @@ def test_a_pull_request_is_told_in_one_comment(
         "PATH": f"{tmp_path}:/usr/bin:/bin", "EARLIER": earlier, "PLAN_STATUS": str(status), "VAR_FILE": "a.tfvars",
         "GITHUB_REPOSITORY": "example/embeddings", "NUMBER": "3",
     }  # fmt: skip
-    (tell,) = (step["run"] for step in steps("plan", "plan") if step.get("name", "").startswith("Tell"))
+    (tell,) = (step["run"] for step in steps("plan", "plan") if step.get("name") == "Comment")
     done = subprocess.run(["bash", "-e", "-c", tell], cwd=tmp_path, env=environment, check=False)
     assert done.returncode == (status if status == 1 else 0)
     told = (tmp_path / "told").read_text()
@@ -162,7 +164,7 @@ def run_plan(folder: Path, secret: str, *, private: str) -> tuple[int, str, str]
 def test_a_token_does_not_get_into_a_plan_that_everybody_can_download(tmp_path: Path) -> None:
     status, said, _ = run_plan(tmp_path, "hf_secret", private="false")
     assert status == 1
-    assert "::error::A saved plan holds HUB_TOKEN" in said
+    assert "::error::The saved plan contains HUB_TOKEN" in said
     assert "hf_secret" not in said
     assert run_plan(tmp_path, "hf_secret", private="true")[:2] == (0, "token: hf_secret\n")
     assert run_plan(tmp_path, "", private="false") == (0, "token: none\n", "has_changes=true\n" * 2)
@@ -202,7 +204,7 @@ def test_branch_and_environment_are_those_that_the_roles_trust() -> None:
 
 def test_packages_are_built_before_there_are_credentials_and_alike_in_every_job() -> None:
     first, second, *_ = yaml.safe_load((GITHUB / "actions/terraform/action.yml").read_text())["runs"]["steps"]
-    assert 'make lambda ARGS="$LAMBDA_ARGS"' in first["run"]
+    assert 'make package-functions ARGS="$LAMBDA_ARGS"' in first["run"]
     assert "configure-aws-credentials" in second["uses"]
     arguments = {WORKFLOWS[name]["env"]["LAMBDA_ARGS"] for name in ("apply", "drift", "plan")}
     assert len(arguments) == 1
@@ -228,3 +230,36 @@ def test_only_the_apply_uses_the_role_that_applies() -> None:
 def test_drift_is_looked_for_every_night() -> None:
     assert len(WORKFLOWS["drift"][True]["schedule"]) == 1
     assert "-detailed-exitcode" in commands("drift", "drift")
+
+
+def test_release_publishes_what_was_tested_built_and_attested() -> None:
+    jobs = WORKFLOWS["release"]["jobs"]
+    assert WORKFLOWS["release"][True] == {"push": {"tags": ["v*"]}}
+    assert jobs["ci"] == {"uses": "./.github/workflows/ci.yml"}
+    assert (jobs["build"]["needs"], jobs["publish"]["needs"]) == ("ci", "build")
+    assert "attest-build-provenance" in str(jobs["build"]["steps"])
+    assert jobs["publish"]["permissions"] == {"id-token": "write"}
+    assert jobs["publish"]["environment"] == "pypi"
+    assert not any("run" in step for step in jobs["publish"]["steps"]), "the job that may publish runs no code"
+
+
+@pytest.mark.parametrize(("tag", "status"), [("v1.2.3", 0), ("v1.2.4", 1)])
+def test_release_refuses_a_tag_of_another_version(tmp_path: Path, tag: str, status: int) -> None:
+    for name, script in (("pip", ""), ("hatchling", 'echo "$@" >> ran; [ "$1" != version ] || echo 1.2.3')):
+        (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / name).chmod(0o755)
+    (build,) = (step["run"] for step in steps("release", "build") if "run" in step)
+    environment = {"PATH": f"{tmp_path}:/usr/bin:/bin", "GITHUB_REF_NAME": tag}
+    done = subprocess.run(["bash", "-e", "-c", build], cwd=tmp_path, env=environment, check=False, capture_output=True)
+    assert done.returncode == status
+    assert ("build" in (tmp_path / "ran").read_text().split()) == (status == 0)
+
+
+def test_ci_runs_what_the_readme_tells_and_every_python() -> None:
+    jobs = WORKFLOWS["ci"]["jobs"]
+    assert commands("ci", "up-and-test").endswith(".ci/run")
+    assert jobs["unit-tests"]["strategy"]["matrix"] == {"python": ["3.11", "3.12", "3.13", "3.14"]}
+    assert jobs["unit-tests-macos"]["runs-on"].startswith("macos-")
+    folders = re.findall(r"tests/\S+(?=[ \"])", commands("ci", "unit-tests-macos"))
+    assert folders
+    assert all((GITHUB.parent / folder).is_dir() for folder in folders)

@@ -73,7 +73,7 @@ def test_the_only_component_is_found(settings):
 
 
 def test_one_of_several_has_to_be_named(settings, asleep):
-    with pytest.raises(ConfigurationError, match=r"has several inference components.*asleep, awake"):
+    with pytest.raises(ConfigurationError, match=r"has several inference components: asleep, awake"):
         describe_deployment(ENDPOINT, settings)
     found = describe_deployment(ENDPOINT, settings, asleep)
     assert (found.component, found.image, found.model_id, found.precision) == (asleep, TEI, MINILM, "reduced")

@@ -40,6 +40,10 @@ Exit codes: 0 success, 1 a check failed, 2 wrong usage, wrong configuration or a
 """
 
 
+class _MissingPackage(click.ClickException):
+    exit_code = 2
+
+
 class _Commands(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         return sorted(_COMMANDS)
@@ -50,7 +54,7 @@ class _Commands(click.Group):
         try:
             module = importlib.import_module(f"embedstack_ops.cli.{_COMMANDS[cmd_name].module}")
         except ModuleNotFoundError as error:
-            raise click.ClickException(_missing_package(cmd_name, error)) from error
+            raise _MissingPackage(_missing_package(cmd_name, error)) from error
         command: click.Command = module.main
         command.name = cmd_name
         return command

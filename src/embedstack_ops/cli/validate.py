@@ -16,7 +16,7 @@ from embedstack_ops.cli.target import targeted
 from embedstack_ops.validation import Check, Report, Targets, validate
 from embedstack_ops.validation.endpoint_description import Deployment, describe_deployment
 from embedstack_ops.validation.reports import to_json, to_junit
-from embedstack_ops.validation.wake_up import Waking
+from embedstack_ops.validation.wake_up import ScaleFromZero
 
 _MARKS = {"passed": "[green]✓[/]", "failed": "[red]✗[/]", "skipped": "[yellow]-[/]"}
 
@@ -122,7 +122,7 @@ def validate_endpoint(
         deployment,
         targets=targets,
         intended_config=_intended_config(deployment.endpoint),
-        waking=Waking(wake_minutes * 60, capacity),
+        scale_from_zero=ScaleFromZero(wake_minutes * 60, capacity),
         on_check=print_check,
     )
     counts = [f"{report.count(status)} {status}" for status in ("passed", "failed", "skipped") if report.count(status)]

@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 import embedstack
 from embedstack.errors import ConfigurationError
 from embedstack.models.archives import check_zip
-from embedstack_ops.lambda_packages.wheels import Target, download_wheels, read_pins, read_requirements
+from embedstack_ops.lambda_packages.wheels import Target, download_wheels, read_lock, read_requirements
 
 __all__ = ["FUNCTIONS", "MAX_ZIP_BYTES", "FunctionPackage", "Largest", "build_function", "pack"]
 
@@ -104,7 +104,7 @@ def build_function(
 
     Args:
         name: ``ingest`` or ``search``.
-        repository: The folder with ``lambda/``, ``pyproject.toml`` and ``constraints.txt``.
+        repository: The folder with ``lambda/``, ``pyproject.toml`` and ``locks/``.
         target_file: The ``.zip`` to write.
         target: Where it is to run.
         model: Hub id of the endpoint's model; the function refuses to cut texts for another one.
@@ -121,7 +121,7 @@ def build_function(
         kept = (wheels or Path(staging, "wheels")) / f"{target.python}-{target.architecture}"
         kept.mkdir(parents=True, exist_ok=True)
         requirements = read_requirements(repository / "pyproject.toml", FUNCTIONS[name])
-        for wheel in download_wheels(requirements, read_pins(repository / "constraints.txt", target), target, kept):
+        for wheel in download_wheels(requirements, read_lock(repository / "locks" / "dev.txt", target), target, kept):
             _unpack(wheel, root)
         _stage_own(repository / "lambda", name, root)
         if tokenizer is not None:

@@ -1,5 +1,6 @@
 """The wheels that a function needs, for the processor and the Python that it runs on."""
 
+import hashlib
 import platform
 import re
 import subprocess
@@ -19,11 +20,13 @@ from packaging.version import Version
 
 from embedstack.errors import ConfigurationError
 
-__all__ = ["Architecture", "Target", "download_wheels", "read_pins", "read_requirements"]
+__all__ = ["Architecture", "Pin", "Target", "download_wheels", "read_lock", "read_requirements"]
 
 Architecture = Literal["arm64", "x86_64"]
 # A package and its version.
 _Release = tuple[str, Version]
+# A requirement of a lock file ends before its hashes.
+_HASH = re.compile(r"--hash=(\S+)")
 
 _MACHINES: dict[Architecture, str] = {"arm64": "aarch64", "x86_64": "x86_64"}
 # Lambda's Python 3.12 and later run on Amazon Linux 2023 with glibc 2.34.
@@ -126,19 +129,34 @@ def read_requirements(pyproject: Path, extras: Iterable[str]) -> list[Requiremen
     return found
 
 
-def read_pins(constraints: Path, target: Target) -> dict[str, str]:
-    """Versions by package for a target, of a file with ``package==version`` lines that may end in a marker."""
-    lines = constraints.read_text(encoding="utf-8").splitlines()
-    pins = [Requirement(line) for line in lines if "==" in line and not line.startswith("#")]
-    return {
-        canonicalize_name(pin.name): str(pin.specifier).removeprefix("==")
-        for pin in pins
-        if pin.marker is None or pin.marker.evaluate(target.markers(""))
-    }
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """A package's locked release.
+
+    Attributes:
+        version: Its version.
+        hashes: Hashes of its files, as ``sha256:…``.
+    """
+
+    version: Version
+    hashes: frozenset[str]
+
+
+def read_lock(lock: Path, target: Target) -> dict[str, Pin]:
+    """Pins by package for a target, of a lock file with ``package==version; marker --hash=…`` requirements."""
+    pins = {}
+    for line in lock.read_text(encoding="utf-8").replace("\\\n", " ").splitlines():
+        if "==" not in line or line.startswith("#"):
+            continue
+        requirement = Requirement(_HASH.sub("", line))
+        if requirement.marker is None or requirement.marker.evaluate(target.markers("")):
+            version = Version(str(requirement.specifier).removeprefix("=="))
+            pins[canonicalize_name(requirement.name)] = Pin(version, frozenset(_HASH.findall(line)))
+    return pins
 
 
 def download_wheels(
-    requirements: Iterable[Requirement], pins: Mapping[str, str], target: Target, folder: Path
+    requirements: Iterable[Requirement], pins: Mapping[str, Pin], target: Target, folder: Path
 ) -> list[Path]:
     """Download what is required, and what that requires in turn, each in its pinned version.
 
@@ -146,9 +164,9 @@ def download_wheels(
 
     Args:
         requirements: What is required.
-        pins: A version for each package.
+        pins: A pin for each package.
         target: Where it is to run.
-        folder: For the wheels, of this target only. One that is there in its pinned version is not downloaded again.
+        folder: For the wheels, of this target only. One that is there with a hash of its pin is not downloaded again.
 
     Returns:
         The wheels, by name.
@@ -162,7 +180,7 @@ def download_wheels(
     while waiting:
         wanted = [one for one, extra in waiting if one.marker is None or one.marker.evaluate(target.markers(extra))]
         missing = sorted({canonicalize_name(one.name) for one in wanted} - wheels.keys())
-        wheels |= _get({(name, _pinned(name, pins)) for name in missing}, target, folder)
+        wheels |= _get({name: _pinned(name, pins) for name in missing}, target, folder)
         waiting = []
         for one in wanted:
             name = canonicalize_name(one.name)
@@ -173,18 +191,29 @@ def download_wheels(
     return [wheels[name] for name in sorted(wheels)]
 
 
-def _pinned(name: str, pins: Mapping[str, str]) -> Version:
+def _pinned(name: str, pins: Mapping[str, Pin]) -> Pin:
     if name not in pins:
-        raise ConfigurationError(f"constraints.txt has no version of {name}: run `make constraints`.")
-    return Version(pins[name])
+        raise ConfigurationError(f"The lock file has no version of {name}: run `make lock`.")
+    return pins[name]
 
 
-def _get(wanted: set[_Release], target: Target, folder: Path) -> dict[str, Path]:
-    there = {_release(path): path for path in folder.glob("*.whl")}
-    missing = sorted(wanted - there.keys())
+def _get(pins: Mapping[str, Pin], target: Target, folder: Path) -> dict[str, Path]:
+    kept = {_release(path): path for path in folder.glob("*.whl")}
+    wheels = {
+        name: kept[name, pin.version]
+        for name, pin in pins.items()
+        if (name, pin.version) in kept and _has_hash(kept[name, pin.version], pin)
+    }
+    missing = {name: pin for name, pin in pins.items() if name not in wheels}
     if missing:
-        there |= _download([f"{name}=={version}" for name, version in missing], target, folder)
-    return {name: there[name, version] for name, version in wanted}
+        downloaded = _download(missing, target, folder)
+        wheels |= {name: downloaded[name, pin.version] for name, pin in missing.items()}
+    return wheels
+
+
+def _has_hash(wheel: Path, pin: Pin) -> bool:
+    with wheel.open("rb") as file:
+        return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}" in pin.hashes
 
 
 def _release(wheel: Path) -> _Release:
@@ -192,12 +221,19 @@ def _release(wheel: Path) -> _Release:
     return name, version
 
 
-def _download(requirements: list[str], target: Target, folder: Path) -> dict[_Release, Path]:
+def _download(pins: Mapping[str, Pin], target: Target, folder: Path) -> dict[_Release, Path]:
     # Elsewhere first: what is in the folder is whole, also where two builds share it, or one is killed.
     with tempfile.TemporaryDirectory(dir=folder, prefix=".pip-") as elsewhere:
+        requirements = Path(elsewhere, "requirements.txt")
+        lines = (
+            " ".join([f"{name}=={pin.version}", *(f"--hash={value}" for value in sorted(pin.hashes))])
+            for name, pin in sorted(pins.items())
+        )
+        requirements.write_text("\n".join(lines), encoding="utf-8")
         command = [
             sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps",
-            "--only-binary=:all:", f"--dest={elsewhere}", *target.pip_options, *requirements,
+            "--require-hashes", "--only-binary=:all:", f"--dest={elsewhere}", *target.pip_options,
+            f"--requirement={requirements}",
         ]  # fmt: skip
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
@@ -206,7 +242,7 @@ def _download(requirements: list[str], target: Target, folder: Path) -> dict[_Re
                 f"pip cannot get a wheel for Python {target.python} on {target.architecture}. Is a package index that "
                 f"has it configured (`pip config list`)? pip said:\n{said or done.stderr.strip()}"
             )
-        return {_release(path): path.replace(folder / path.name) for path in Path(elsewhere).iterdir()}
+        return {_release(path): path.replace(folder / path.name) for path in Path(elsewhere).glob("*.whl")}
 
 
 def _required_by(name: str, wheel: Path) -> list[Requirement]:

@@ -1,7 +1,7 @@
-"""Driving Terraform from Python, and finding its AWS provider where the registry cannot be reached.
+"""Runs Terraform, with the AWS provider from the registry or from a filesystem mirror.
 
-python-terraform builds the command lines. The commands are run here, since it cannot pass an interrupt on to Terraform,
-and its ``apply`` and ``destroy`` are those of 2019.
+python-terraform builds the command lines. This module runs them, because python-terraform does not forward interrupts
+and its ``apply`` and ``destroy`` date from Terraform 0.11.
 """
 
 import contextlib
@@ -33,9 +33,9 @@ _PROVIDER = Path(_REGISTRY, "hashicorp", "aws")
 _INSTALL = "https://developer.hashicorp.com/terraform/install"
 _NO_CHANGES = 0
 _CHANGES = 2
-#: How long a command waits for another one that holds the state, as from another machine.
+#: How long a command waits for the state lock, which another machine may hold.
 _LOCK_TIMEOUT = "60s"
-#: How long an interrupted command may take to finish what it is doing and to save the state.
+#: How long an interrupted command may take to finish its changes and save the state.
 _INTERRUPT_SECONDS = 300
 _LOCK_POLL_SECONDS = 0.1
 
@@ -43,17 +43,17 @@ _logger = logging.getLogger(__name__)
 
 
 class TerraformFailed(EmbedStackError):
-    """A Terraform command failed; the message ends with what Terraform said."""
+    """A Terraform command failed; the message ends with Terraform's output."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a plan would do.
+    """A saved plan.
 
     Attributes:
-        file: The saved plan, to be applied as it is.
-        has_changes: Whether it would do anything.
-        text: What Terraform printed of it.
+        file: The plan file.
+        has_changes: Whether it changes anything.
+        text: Terraform's description of it.
     """
 
     file: Path
@@ -68,30 +68,30 @@ class Plan:
 
 
 class TerraformRoot:
-    """A root module and the variables that it is applied with.
+    """A root module and its variables.
 
-    The environment says which account or local AWS it talks to (``AWS_*``) and which state it keeps (``TF_WORKSPACE``).
+    The environment determines the target (``AWS_*``) and the workspace (``TF_WORKSPACE``).
     """
 
     def __init__(self, folder: Path, var_file: Path | None = None) -> None:
-        """Name the root; nothing runs yet.
+        """Create the driver; no command runs yet.
 
         Args:
-            folder: The root module's folder.
-            var_file: Its variables; Terraform's own defaults (``terraform.tfvars``) otherwise.
+            folder: Folder of the root module.
+            var_file: Variables file; defaults to Terraform's own (``terraform.tfvars``).
         """
         self.folder = folder.resolve()
-        # A name that does not exist, since it reads the state file at once and fails where another command writes it.
+        # python-terraform reads the state file immediately and fails while another command writes it: name none.
         self._terraform = Terraform(working_dir=str(self.folder), state="not-read-here.tfstate")
         self._var_file = var_file.resolve() if var_file else None
-        # Inherited by Terraform, so that the lock holds until it ends, even if this process is killed before.
+        # Terraform inherits it, so that the lock is held until Terraform ends, even if this process is killed.
         self._lock: tuple[int, ...] = ()
 
     def check_version(self) -> str:
-        """The installed Terraform's version.
+        """The version of the installed Terraform.
 
         Raises:
-            ConfigurationError: It is missing, older than the root module requires, or not Terraform.
+            ConfigurationError: Terraform is missing, too old for the root module, or another program.
         """
         document = self._json("version")
         installed = document.get("terraform_version")
@@ -104,13 +104,13 @@ class TerraformRoot:
 
     @contextlib.contextmanager
     def locked(self, file: Path, on_wait: Callable[[], None] = lambda: None) -> Iterator[None]:
-        """Hold a lock file, so that one process at a time plans and applies on this machine.
+        """Hold a lock file, so that only one process plans and applies on this machine.
 
-        Terraform's own lock is held for single commands only: between a plan and its apply another process could plan
+        Terraform locks the state for single commands only: between a plan and its apply, another process could plan
         the same changes.
 
         Args:
-            file: The lock file; made if it is not there.
+            file: The lock file, created if missing.
             on_wait: Called once before waiting for another process.
         """
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -127,18 +127,18 @@ class TerraformRoot:
             os.close(descriptor)
 
     def init(self, *, reconfigure: bool = False) -> None:
-        """Install the provider: from the registry, or from a filesystem mirror where that cannot be reached.
+        """Install the provider from the registry, or from a filesystem mirror if the registry cannot be reached.
 
         Args:
-            reconfigure: Forget which backend was used before, and move no state from it.
+            reconfigure: Ignore the previous backend and migrate no state.
 
         Raises:
-            ConfigurationError: Terraform or the provider is not to be had.
-            TerraformFailed: Terraform refuses the configuration.
+            ConfigurationError: Terraform or the provider is not available.
+            TerraformFailed: Terraform rejected the configuration.
         """
         self.check_version()
         mirror = plugin_dir()
-        # Without a mirror, Terraform's own configuration may still name one.
+        # Terraform's own configuration may name a mirror too.
         sources = [None, mirror] if mirror is None or _registry_answers() else [mirror, None]
         failure: TerraformFailed | None = None
         for source in dict.fromkeys(sources):
@@ -154,10 +154,10 @@ class TerraformRoot:
         raise ConfigurationError(_no_provider(mirror) + f"\n{failure}") from failure
 
     def plan(self, file: Path) -> Plan:
-        """Compare the configuration with what is there, and save what would be done.
+        """Create and save a plan.
 
         Raises:
-            TerraformFailed: The configuration is refused, or AWS does not answer.
+            TerraformFailed: The configuration is invalid, or AWS cannot be reached.
         """
         output = self._run(
             "plan",
@@ -169,14 +169,14 @@ class TerraformRoot:
         return Plan(file, self._returncode == _CHANGES, output)
 
     def apply(self, plan: Plan, *, show_progress: bool = True) -> str:
-        """Do what a saved plan says.
+        """Apply a saved plan.
 
         Args:
             plan: The plan.
-            show_progress: Let Terraform print as it goes, rather than return what it printed.
+            show_progress: Print Terraform's output while it runs instead of returning it.
 
         Raises:
-            TerraformFailed: AWS refused a change; what was done until then is in the state.
+            TerraformFailed: AWS rejected a change; the state contains the changes made before.
         """
         return self._run(
             "apply",
@@ -191,7 +191,7 @@ class TerraformRoot:
         """Import the resources that a plan would create but that exist, such as those of a killed apply.
 
         Returns:
-            The addresses of what was imported.
+            The addresses of the imported resources.
 
         Raises:
             TerraformFailed: The plan cannot be read.
@@ -202,16 +202,16 @@ class TerraformRoot:
         for change in document.get("resource_changes", []):
             import_id = _import_id(change["type"], {"account_id": account_id, **(change["change"]["after"] or {})})
             if change["change"]["actions"] == ["create"] and import_id:
-                with contextlib.suppress(TerraformFailed):  # it is not there, so the next apply will create it
+                with contextlib.suppress(TerraformFailed):  # the resource does not exist; the next apply creates it
                     self._run("import", change["address"], import_id, **self._options())
                     imported.append(change["address"])
         return imported
 
     def destroy(self) -> None:
-        """Destroy everything in the state without asking, and show Terraform's progress.
+        """Destroy everything in the state without confirmation, printing Terraform's output.
 
         Raises:
-            TerraformFailed: AWS refused a change.
+            TerraformFailed: AWS rejected a change.
         """
         self._run("apply -destroy", show=True, auto_approve=IsFlagged, no_color=_no_color(), **self._options())
 
@@ -230,11 +230,11 @@ class TerraformRoot:
         return {name: output["value"] for name, output in document.items()}
 
     def workspace(self) -> str:
-        """The workspace whose state the commands use: TF_WORKSPACE, else the selected one, else ``default``."""
+        """The current workspace: TF_WORKSPACE, else the selected one, else ``default``."""
         return self._run("workspace show")
 
     def backend(self) -> str | None:
-        """The kind of backend that the configuration names for its state; None for Terraform's own file."""
+        """The type of the configured backend; None for a local state file."""
         for file in sorted(self.folder.glob("*.tf")):
             block = re.search(r'^\s*(?:backend\s+"(\w+)"|(cloud))\s*\{', file.read_text(encoding="utf-8"), re.MULTILINE)
             if block:
@@ -242,7 +242,7 @@ class TerraformRoot:
         return None
 
     def _has_state(self) -> bool:
-        # `state list` fails where there is no state yet; `state pull` prints nothing.
+        # Without a state, `state list` fails and `state pull` prints nothing.
         return bool(self._run("state pull"))
 
     def _options(self) -> dict[str, Any]:
@@ -261,11 +261,11 @@ class TerraformRoot:
     def _run(
         self, command: str, *arguments: str, success: tuple[int, ...] = (0,), show: bool = False, **options: Any
     ) -> str:
-        """Run a command; what it printed, or nothing if it is shown."""
+        """Run a command and return its output; with ``show``, print it and return nothing."""
         pipe = None if show else subprocess.PIPE
         try:
-            # In a session of its own: Ctrl-C at a terminal reaches this process alone, which passes it on once. At a
-            # second signal Terraform would stop without saving its state.
+            # In a new session, Ctrl-C reaches this process only, which forwards it once: after a second signal,
+            # Terraform would stop without saving its state.
             process = subprocess.Popen(
                 self._terraform.generate_cmd_string(command, *arguments, **options),
                 cwd=self.folder, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe,
@@ -289,7 +289,7 @@ class TerraformRoot:
 
 
 def _interrupt(process: "subprocess.Popen[str]") -> None:
-    """Have Terraform finish what it is doing and save its state."""
+    """Let Terraform finish its current changes and save its state."""
     _logger.warning("Interrupted. Terraform finishes the changes in progress and saves its state.")
     process.send_signal(signal.SIGINT)
     with contextlib.suppress(subprocess.TimeoutExpired):
@@ -303,30 +303,30 @@ def _failure(command: str, folder: Path, text: str | None) -> str:
     if "Error acquiring the state lock" in text:
         return (
             f"{failed}: the state is locked by another Terraform command, or by one that was killed. Wait "
-            f"until the other one has ended; if none runs, `terraform -chdir={folder} force-unlock ID` with the ID "
-            f"below.\n{text}"
+            f"until the other command ends. If none is running: `terraform -chdir={folder} force-unlock ID`, with the "
+            f"ID below.\n{text}"
         )
     return f"{failed}:\n{text}"
 
 
 def _not_terraform() -> str:
     return (
-        f"{shutil.which('terraform')} did not print the JSON that Terraform prints: it is not Terraform 1.9 or newer, "
-        f"or a wrapper that adds to its output. Put Terraform first on the PATH. Get it at {_INSTALL}"
+        f"{shutil.which('terraform')} did not print Terraform's JSON: it is older than Terraform 1.9, another program, "
+        f"or a wrapper that adds output. Put Terraform first on the PATH. Get it at {_INSTALL}"
     )
 
 
 def _no_provider(mirror: Path | None) -> str:
     if mirror is None:
-        found = (
-            "no usable mirror of it lies on this machine. Copy one to "
+        reason = (
+            "this machine has no filesystem mirror of it. Create one in "
             f"{_mirror_roots()[0]} with `terraform providers mirror` on a machine that has access."
         )
     else:
-        found = f"the mirror {mirror} has no version of it for this configuration and machine."
+        reason = f"the mirror {mirror} has no version of it for this configuration and machine."
     return (
-        f"Terraform's AWS provider is not to be had: {_REGISTRY} cannot be reached (HTTPS_PROXY is used where it is "
-        f"set), and {found}"
+        f"Terraform's AWS provider is not available: {_REGISTRY} cannot be reached (HTTPS_PROXY is used if set), and "
+        f"{reason}"
     )
 
 
@@ -338,8 +338,8 @@ def _try_lock(descriptor: int) -> bool:
     return True
 
 
-#: What AWS refuses to create a second time, and the attributes that `terraform import` wants of it, joined by colons.
-#: The rest is not here: AWS takes a second creation for an update (alarms, dashboards, scaling policies, topics).
+#: Resource types that AWS does not create twice, with the attributes that form the id for `terraform import`, joined
+#: by colons. Alarms, dashboards, scaling policies and topics are missing: AWS treats a second creation as an update.
 _IMPORTED_BY = {
     "aws_budgets_budget": ("account_id", "name"),
     "aws_cloudformation_stack": ("name",),
@@ -360,23 +360,23 @@ _IMPORTED_BY = {
 
 
 def _import_id(kind: str, attributes: dict[str, Any]) -> str | None:
-    """What `terraform import` wants to know of a planned resource; None where it need not or cannot be imported."""
+    """The import id of a planned resource; None if it need not or cannot be imported."""
     parts = _IMPORTED_BY.get(kind, ())
     values = [str(attributes[part]) for part in parts if attributes.get(part)]
     return ":".join(values) if values and len(values) == len(parts) else None
 
 
 def _account_id(plan: dict[str, Any]) -> str | None:
-    """The account that a plan was made for, where the configuration asks who it is."""
+    """The account of a plan, if the configuration reads the caller identity."""
     resources = plan.get("prior_state", {}).get("values", {}).get("root_module", {}).get("resources", [])
-    found = (each["values"].get("account_id") for each in resources if each["type"] == "aws_caller_identity")
-    return next(found, None)
+    accounts = (each["values"].get("account_id") for each in resources if each["type"] == "aws_caller_identity")
+    return next(accounts, None)
 
 
 def plugin_dir() -> Path | None:
-    """A filesystem mirror on this machine that holds the AWS provider, or None.
+    """A filesystem mirror of the AWS provider on this machine, or None.
 
-    Looks where Terraform itself looks, and into the folders directly under /opt, where images tend to put one.
+    Searches Terraform's own locations and the folders directly under /opt, where machine images often keep one.
     """
     return next((root for root in _mirror_roots() if (root / _PROVIDER).is_dir()), None)
 
@@ -397,9 +397,9 @@ def _mirror_roots() -> list[Path]:
 
 
 def _registry_answers() -> bool:
-    """Whether the registry can be reached, through the proxy where one is set."""
+    """Whether the registry can be reached, through the proxy if one is set."""
     try:
-        # What Terraform itself asks a registry for first.
+        # Terraform's own first request to a registry.
         with urllib.request.urlopen(f"https://{_REGISTRY}/.well-known/terraform.json", timeout=3):
             return True
     except (OSError, ValueError, http.client.HTTPException):
@@ -407,7 +407,7 @@ def _registry_answers() -> bool:
 
 
 def _no_color() -> Any:
-    """The flag against colours where a log and not a person reads what Terraform prints."""
+    """The flag that disables colours, unless standard output is a terminal."""
     return None if sys.stdout.isatty() else IsFlagged
 
 
@@ -416,5 +416,5 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 
 def _plain(text: str) -> str:
-    """Text without the terminal's colours."""
+    """Text without colour codes."""
     return re.sub(r"\x1b\[[0-9;]*m", "", text).strip()

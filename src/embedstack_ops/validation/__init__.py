@@ -1,4 +1,4 @@
-"""Is a deployed endpoint right? Checks of its state, its vectors and its speed, the same on AWS and on this machine."""
+"""Validation of a deployed endpoint: its state, its vectors and its speed, on AWS and on the local AWS."""
 
 from embedstack_ops.validation.findings import Check, Report, Status, Targets
 from embedstack_ops.validation.run import validate

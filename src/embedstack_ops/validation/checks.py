@@ -17,25 +17,25 @@ if TYPE_CHECKING:
     from embedstack.embedders.base import Embedder
     from embedstack_ops.validation.endpoint_description import Deployment
     from embedstack_ops.validation.findings import Report, Targets
-    from embedstack_ops.validation.wake_up import Waking
+    from embedstack_ops.validation.wake_up import ScaleFromZero
 
     Vectors = NDArray[np.float32]
 
-__all__ = ["EndpointChecks", "Finding"]
+__all__ = ["EndpointChecks", "Result"]
 
-#: A check's status, what was found, and what was wanted.
-Finding = tuple[Status, str, str]
+#: A check's status, the measured value, and the expected value.
+Result = tuple[Status, str, str]
 
-# An endpoint in float32 differs from the reference by rounding only; bfloat16, float16 and int8 round more coarsely.
+# Minimum cosine to the reference. In float32 it differs by rounding only; bfloat16, float16 and int8 round more.
 _MIN_COSINE = {"fp32": 0.9999, "reduced": 0.999}
 _UNIT_NORM_TOLERANCE = 1e-3
 _SAME_COSINE = 0.999999
 _ORDER_TOLERANCE = 1e-3
-# One vector for all texts is as close to each, but for rounding.
-_LEAST_MARGIN = 1e-3
+# A model that returns the same vector for every text has a margin of zero, apart from rounding.
+_MIN_MARGIN = 1e-3
 _BATCH = 32
-# Each request to a queue takes a second or more, and its topic is told of it.
-_ALONE_IN_QUEUE = 8
+# Each request to an asynchronous endpoint takes a second or more and sends a notification.
+_ALONE_ASYNC = 8
 _LATENCY_SAMPLES = 30
 
 _RELATED = [
@@ -46,12 +46,12 @@ _RELATED = [
 ]
 _UNRELATED = "Photosynthesis converts carbon dioxide and water into glucose and oxygen."
 
-_ASLEEP = "asleep: nothing runs, and what it answers was not looked at; --wake-minutes 15 would wake it"
-_QUEUED = "the endpoint takes its requests from a queue, and answers when it gets to them"
+_ASLEEP = "scaled to zero; nothing else was checked. --wake-minutes 15 wakes it up"
+_ASYNC = "not measured for an asynchronous endpoint"
 
 
 class EndpointChecks:
-    """The checks, which share the golden texts' vectors so that each is computed once."""
+    """The checks. They share the vectors of the golden texts, which are computed once."""
 
     def __init__(
         self,
@@ -59,23 +59,23 @@ class EndpointChecks:
         deployment: "Deployment",
         targets: "Targets",
         intended_config: str | None,
-        waking: "Waking | None",
+        scale_from_zero: "ScaleFromZero | None",
         report: "Report",
     ) -> None:
         self._embedder = embedder
         self._deployment = deployment
         self._targets = targets
         self._intended_config = intended_config
-        self._waking = waking
+        self._scale_from_zero = scale_from_zero
         self._report = report
         self._texts = golden_texts()
         self._vectors: Vectors | None = None
         self._latencies_ms: list[float] = []
         self._min_cosine = _MIN_COSINE[deployment.precision]
-        self._alone = _ALONE_IN_QUEUE if deployment.is_async else _BATCH
+        self._alone = _ALONE_ASYNC if deployment.is_async else _BATCH
 
-    def all(self) -> Iterator[tuple[str, Callable[[], Finding]]]:
-        """Each check by its name, in the order in which they are to run."""
+    def all(self) -> Iterator[tuple[str, Callable[[], Result]]]:
+        """Name and function of each check, in the order in which they run."""
         yield "status", self._status
         yield "configuration", self._configuration
         yield "first call", self._first_call
@@ -92,139 +92,139 @@ class EndpointChecks:
         yield "latency p95", lambda: self._latency(95, self._targets.p95_ms)
         yield "throughput", self._throughput
 
-    def _status(self) -> Finding:
+    def _status(self) -> Result:
         figure = self._deployment.status
         if self._deployment.failure_reason:
             figure += f": {self._deployment.failure_reason}"
-        # What sleeps may be on its way already, at somebody else's request.
+        # An endpoint at zero that is updating may be waking up for another client's request.
         wakes = self._deployment.capacity == 0 and self._deployment.status == "Updating"
-        return _finding(wakes or self._deployment.status == "InService", figure, "InService")
+        return _result(wakes or self._deployment.status == "InService", figure, "InService")
 
-    def _configuration(self) -> Finding:
+    def _configuration(self) -> Result:
         actual = self._deployment.config
         if self._intended_config is None:
-            return "skipped", f"{actual}; Terraform's outputs name no other", ""
-        return _finding(actual == self._intended_config, actual, self._intended_config)
+            return "skipped", f"{actual}; not managed by Terraform here", ""
+        return _result(actual == self._intended_config, actual, self._intended_config)
 
-    def _first_call(self) -> Finding:
+    def _first_call(self) -> Result:
         started = time.perf_counter()
-        wakes = self._waking is not None and self._waking.seconds > 0
+        wakes = self._scale_from_zero is not None and self._scale_from_zero.seconds > 0
         if self._deployment.capacity == 0 and not wakes:
-            return "skipped", _ASLEEP, ""  # a request would wake it
+            return "skipped", _ASLEEP, ""  # a request would wake it up
         try:
-            if self._waking is None:
+            if self._scale_from_zero is None:
                 self._call()
             else:
-                self._waking.first_answer(self._call)
+                self._scale_from_zero.first_response(self._call)
         except EndpointAsleep:
             if wakes:
                 raise
             return "skipped", _ASLEEP, ""
         self._report.cold_start_seconds = time.perf_counter() - started
-        return "passed", f"answered after {self._report.cold_start_seconds:.2f} s", ""
+        return "passed", f"response after {self._report.cold_start_seconds:.2f} s", ""
 
-    def _model(self) -> Finding:
+    def _model(self) -> Result:
         expected = ModelIdentity.of(self._embedder.info)
-        # The model server itself names its model in responses.
+        # The model server names its model in its responses.
         served = self._embedder.served_model or self._deployment.identity
         if served is None:
-            return "skipped", f"{expected} is not verified: the endpoint does not say which model it serves", ""
-        return _finding(served.matches(expected), str(served), str(expected))
+            return "skipped", f"{expected} is not verified: the endpoint does not report its model", ""
+        return _result(served.matches(expected), str(served), str(expected))
 
     def _call(self) -> None:
         self._embedder.embed(["A first call may have to start the container."])
 
-    def _dimension(self) -> Finding:
-        found = self._golden_answer().shape[1]
-        return _finding(found == self._embedder.info.dimensions, str(found), str(self._embedder.info.dimensions))
+    def _dimension(self) -> Result:
+        actual, expected = self._golden_response().shape[1], self._embedder.info.dimensions
+        return _result(actual == expected, str(actual), str(expected))
 
-    def _finite(self) -> Finding:
-        wrong = int((~np.isfinite(self._golden_answer())).any(axis=1).sum())
-        return _finding(wrong == 0, f"{wrong} of {len(self._texts)} vectors with NaN or infinity", "0")
+    def _finite(self) -> Result:
+        wrong = int((~np.isfinite(self._golden_response())).any(axis=1).sum())
+        return _result(wrong == 0, f"{wrong} of {len(self._texts)} vectors with NaN or infinity", "0")
 
-    def _unit_norm(self) -> Finding:
+    def _unit_norm(self) -> Result:
         if not self._embedder.info.normalized:
-            return "skipped", "the model does not normalise", ""
-        off = float(np.abs(np.linalg.norm(self._golden_answer(), axis=1) - 1).max())
-        return _finding(off <= _UNIT_NORM_TOLERANCE, f"off by {off:.1e}", f"≤ {_UNIT_NORM_TOLERANCE:.0e}")
+            return "skipped", "the model does not normalize", ""
+        off = float(np.abs(np.linalg.norm(self._golden_response(), axis=1) - 1).max())
+        return _result(off <= _UNIT_NORM_TOLERANCE, f"off by {off:.1e}", f"≤ {_UNIT_NORM_TOLERANCE:.0e}")
 
-    def _determinism(self) -> Finding:
+    def _determinism(self) -> Result:
         text = [self._texts[0]]
         cosine = _min_cosine(self._embedder.embed(text), self._embedder.embed(text))
-        return _finding(cosine >= _SAME_COSINE, f"cosine {cosine:.6f} of two calls", f"≥ {_SAME_COSINE}")
+        return _result(cosine >= _SAME_COSINE, f"cosine {cosine:.6f} of two calls", f"≥ {_SAME_COSINE}")
 
-    def _batch_invariance(self) -> Finding:
+    def _batch_invariance(self) -> Result:
         batch = self._texts[:_BATCH]
         alone = np.concatenate([self._embedder.embed([text]) for text in batch[: self._alone]])
         cosine = _min_cosine(alone, self._embedder.embed(batch)[: self._alone])
-        return _finding(
+        return _result(
             cosine >= self._min_cosine, f"cosine {cosine:.6f} alone and in a batch of {_BATCH}", f"≥ {self._min_cosine}"
         )
 
-    def _order(self) -> Finding:
+    def _order(self) -> Result:
         backwards = self._embedder.embed(self._texts[::-1])[::-1]
-        cosines = backwards @ self._golden_answer().T
-        # Texts that differ only in what the tokenizer ignores share one vector, so the nearest row may be another's.
+        cosines = backwards @ self._golden_response().T
+        # Texts that differ only in characters that the tokenizer ignores share a vector, so compare cosines.
         moved = int((cosines.diagonal() < cosines.max(axis=1) - _ORDER_TOLERANCE).sum())
-        return _finding(moved == 0, f"{moved} of {len(self._texts)} rows moved when sent backwards", "0")
+        return _result(moved == 0, f"{moved} of {len(self._texts)} rows moved in reverse order", "0")
 
-    def _meaning(self) -> Finding:
+    def _meaning(self) -> Result:
         queries, paraphrases = zip(*_RELATED, strict=True)
         vectors = self._embedder.embed([*queries, *paraphrases, _UNRELATED])
         query, paraphrase, unrelated = vectors[: len(queries)], vectors[len(queries) : -1], vectors[-1]
         margin = float(((query * paraphrase).sum(axis=1) - query @ unrelated).min())
-        target = f"≥ {_LEAST_MARGIN}"
-        return _finding(margin >= _LEAST_MARGIN, f"a paraphrase is {margin:+.2f} closer than an unrelated text", target)
+        target = f"≥ {_MIN_MARGIN}"
+        return _result(margin >= _MIN_MARGIN, f"a paraphrase is {margin:+.2f} closer than an unrelated text", target)
 
-    def _golden(self) -> Finding:
+    def _golden(self) -> Result:
         reference = golden_vectors(self._embedder.info.model_id)
         if reference is None:
-            return "skipped", f"no golden vectors of {self._embedder.info.model_id} are recorded", ""
-        cosine = _min_cosine(self._golden_answer(), reference)
-        return _finding(
+            return "skipped", f"no golden vectors for {self._embedder.info.model_id}", ""
+        cosine = _min_cosine(self._golden_response(), reference)
+        return _result(
             cosine >= self._min_cosine,
-            f"cosine {cosine:.6f} at worst over {len(self._texts)} texts",
+            f"minimum cosine {cosine:.6f} over {len(self._texts)} texts",
             f"≥ {self._min_cosine} ({self._deployment.precision})",
         )
 
-    def _latency(self, percentile: int, target: float) -> Finding:
+    def _latency(self, percentile: int, target: float) -> Result:
         if self._deployment.is_async:
-            return "skipped", _QUEUED, ""
+            return "skipped", _ASYNC, ""
         if not self._latencies_ms:
             for _ in range(_LATENCY_SAMPLES):
                 started = time.perf_counter()
                 self._embedder.embed([self._texts[0]])
                 self._latencies_ms.append((time.perf_counter() - started) * 1000)
         figure = float(np.percentile(self._latencies_ms, percentile))
-        return _finding(figure <= target, f"{figure:.1f} ms for one short text", f"≤ {target:g} ms")
+        return _result(figure <= target, f"{figure:.1f} ms for one short text", f"≤ {target:g} ms")
 
-    def _throughput(self) -> Finding:
+    def _throughput(self) -> Result:
         if self._deployment.is_async:
-            return "skipped", _QUEUED, ""
+            return "skipped", _ASYNC, ""
         started = time.perf_counter()
         self._embedder.embed(self._texts)
         per_minute = len(self._texts) / (time.perf_counter() - started) * 60
         target = self._targets.texts_per_minute
-        return _finding(per_minute >= target, f"{per_minute:,.0f} texts/minute in batches", f"≥ {target:,.0f}")
+        return _result(per_minute >= target, f"{per_minute:,.0f} texts/minute in batches", f"≥ {target:,.0f}")
 
-    def _golden_answer(self) -> "Vectors":
-        """The golden texts' vectors as the endpoint gave them, not yet checked by the client."""
+    def _golden_response(self) -> "Vectors":
+        """The vectors of the golden texts as the endpoint returned them, without the client's checks."""
         if self._vectors is None:
             rows: list[Vectors] = []
             for start in range(0, len(self._texts), _BATCH):
                 texts = self._texts[start : start + _BATCH]
                 rows.extend(self._embedder.embed_batch(texts, "document"))
                 if len(rows) != start + len(texts):
-                    raise CountMismatch(f"{len(texts)} texts came back as {len(rows) - start} vectors.")
+                    raise CountMismatch(f"{len(texts)} texts returned {len(rows) - start} vectors.")
             self._vectors = np.stack(rows)
         return self._vectors
 
 
-def _finding(holds: bool, figure: str, target: str) -> Finding:
+def _result(holds: bool, figure: str, target: str) -> Result:
     return ("passed" if holds else "failed"), figure, target
 
 
 def _min_cosine(left: "Vectors", right: "Vectors") -> float:
-    """The smallest cosine of two (texts, dimensions) row by row."""
+    """The smallest row-wise cosine of two arrays (texts, dimensions)."""
     norms: Sequence[Vectors] = [np.linalg.norm(side, axis=1) for side in (left, right)]
     return float(((left * right).sum(axis=1) / (norms[0] * norms[1])).min())

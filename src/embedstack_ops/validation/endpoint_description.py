@@ -1,4 +1,4 @@
-"""What SageMaker says of a deployed endpoint: its status, its configuration and the model behind it."""
+"""The description of a deployed endpoint: status, configuration and model."""
 
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
@@ -20,20 +20,20 @@ __all__ = ["Deployment", "describe_deployment", "instances"]
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """An endpoint as it is.
+    """A deployed endpoint.
 
     Attributes:
-        endpoint: Its name.
+        endpoint: Name.
         status: SageMaker's ``EndpointStatus``.
-        failure_reason: Why the last deployment failed, where it did.
+        failure_reason: Why the last deployment failed; None if it did not.
         config: Name of the endpoint configuration in use.
         model_name: Name of its SageMaker model.
         image: Container image of that model.
         environment: Environment of the container.
-        component: Inference component that requests have to name; None on an endpoint without them.
-        is_async: Whether it takes requests from a queue only.
-        capacity: Instances, or copies of the component, that run now; None where SageMaker counts none: serverless.
-        tags: Tags of the model, or of an inference component without one.
+        component: Inference component that requests must name; None if the endpoint has none.
+        is_async: Whether it is an asynchronous endpoint.
+        capacity: Running instances, or copies of the component; None for a serverless endpoint.
+        tags: Tags of the model, or of the inference component if it has no model.
     """
 
     endpoint: str
@@ -50,52 +50,50 @@ class Deployment:
 
     @property
     def identity(self) -> ModelIdentity | None:
-        """The model that is served, by the container's environment or by tags; None where neither says so."""
+        """The served model, from the container's environment or from tags; None if neither names it."""
         return container_identity(self.environment, self.tags)
 
     @property
     def model_id(self) -> str | None:
-        """The served model's id on the Hugging Face Hub; None where nothing says it."""
+        """The Hub id of the served model; None if it is unknown."""
         return self.identity.model_id if self.identity else None
 
     @property
     def precision(self) -> Literal["fp32", "reduced"]:
-        """The arithmetic to expect: containers for GPUs compute in float16 unless told otherwise."""
-        wanted = self.environment.get("DTYPE", "").lower()
-        if wanted:
-            return "fp32" if wanted in ("float32", "fp32") else "reduced"
+        """The expected arithmetic; GPU containers default to float16."""
+        dtype = self.environment.get("DTYPE", "").lower()
+        if dtype:
+            return "fp32" if dtype in ("float32", "fp32") else "reduced"
         return "reduced" if "-gpu-" in self.image else "fp32"
 
     def model(self) -> ModelInfo:
-        """The facts of the model that is served.
+        """The served model.
 
         Raises:
-            ConfigurationError: The endpoint does not say which model it serves, or nothing is recorded of it.
+            ConfigurationError: The endpoint does not report its model, or the model is unknown.
         """
         if self.identity is None:
             raise ConfigurationError(
-                f"{self.endpoint} does not say which model it serves, neither by HF_MODEL_ID in its container's "
-                "environment nor by tags of its model: name it, for example --model "
+                f"{self.endpoint} does not report its model: HF_MODEL_ID is missing in its container's environment, "
+                "and its SageMaker model has no tags for it. Name the model, for example with --model "
                 "sentence-transformers/all-MiniLM-L6-v2."
             )
         return replace(known_model(self.identity.model_id), revision=self.identity.revision)
 
 
 def describe_deployment(endpoint: str, settings: "Settings", component: str | None = None) -> Deployment:
-    """Ask SageMaker about an endpoint, its configuration and its model.
+    """Describe an endpoint, its configuration and its model.
 
     Args:
-        endpoint: Its name.
-        settings: Region and credentials, and the configured inference component.
-        component: Inference component to ask about, on an endpoint that has them; the configured one otherwise, or
-            the only one that the endpoint has.
+        endpoint: Name of the endpoint.
+        settings: Region, credentials and the configured inference component.
+        component: Inference component; defaults to the configured one, else to the only one of the endpoint.
 
     Raises:
-        EndpointNotFound: There is no such endpoint in this account and region.
-        ConfigurationError: No region or credentials, or they do not allow to ask; or the endpoint's inference
-            component cannot be told.
+        EndpointNotFound: The endpoint does not exist in this account and region.
+        ConfigurationError: Region, credentials or permissions are missing, or the inference component is ambiguous.
         EndpointUnavailable: AWS cannot be reached.
-        IntegrityError: Its response cannot be read.
+        IntegrityError: The response of AWS is malformed.
         ModelMismatch: Requests go to variants with different models.
     """
     client = create_client("sagemaker", settings)
@@ -107,27 +105,29 @@ def describe_deployment(endpoint: str, settings: "Settings", component: str | No
 
 
 def _describe(client: Any, endpoint: str, settings: "Settings", component: str | None) -> Deployment:
-    found = client.describe_endpoint(EndpointName=endpoint)
-    config = client.describe_endpoint_config(EndpointConfigName=found["EndpointConfigName"])
+    description = client.describe_endpoint(EndpointName=endpoint)
+    config = client.describe_endpoint_config(EndpointConfigName=description["EndpointConfigName"])
     variants = config["ProductionVariants"]
     model_name = variants[0].get("ModelName")
     if model_name is None:
         name = component or settings.component_of(endpoint) or _only_component(client, endpoint)
-        return _describe_component(client, name, found)
+        return _describe_component(client, name, description)
     container, tags = _describe_model(client, model_name)
     deployment = Deployment(
         endpoint=endpoint,
-        status=found["EndpointStatus"],
-        failure_reason=found.get("FailureReason"),
-        config=found["EndpointConfigName"],
+        status=description["EndpointStatus"],
+        failure_reason=description.get("FailureReason"),
+        config=description["EndpointConfigName"],
         model_name=model_name,
         image=container.get("Image", ""),
         environment=container.get("Environment", {}),
         is_async="AsyncInferenceConfig" in config,
-        capacity=instances(found, config),
+        capacity=instances(description, config),
         tags=tags,
     )
-    others = {variant["ModelName"] for variant in variants[1:] if receives_requests(found, variant)} - {model_name}
+    others = {variant["ModelName"] for variant in variants[1:] if receives_requests(description, variant)} - {
+        model_name
+    }
     for other in sorted(others):
         container, tags = _describe_model(client, other)
         _require_same_model(endpoint, deployment.identity, container_identity(container.get("Environment", {}), tags))
@@ -137,7 +137,7 @@ def _describe(client: Any, endpoint: str, settings: "Settings", component: str |
 def _describe_model(client: Any, name: str) -> tuple[dict[str, Any], dict[str, str]]:
     """A model's container, and the model's tags."""
     model = client.describe_model(ModelName=name)
-    # Of a pipeline the last container answers.
+    # In an inference pipeline, the last container returns the response.
     container = model.get("PrimaryContainer") or model["Containers"][-1]
     return container, read_tags(client, model.get("ModelArn"))
 
@@ -145,17 +145,17 @@ def _describe_model(client: Any, name: str) -> tuple[dict[str, Any], dict[str, s
 def _require_same_model(endpoint: str, first: ModelIdentity | None, other: ModelIdentity | None) -> None:
     if first and other and not first.matches(other):
         raise ModelMismatch(
-            f"{endpoint} answers by {first} or by {other}, whichever variant gets a request: their vectors cannot be "
-            "compared. Set the weight of all but one variant to 0, and call these by their names."
+            f"The variants of {endpoint} serve different models, {first} and {other}, whose vectors cannot be "
+            "compared. Set the weight of all variants but one to 0, and call the others by name."
         )
 
 
 def instances(endpoint: "Mapping[str, Any]", config: "Mapping[str, Any]") -> int | None:
-    """Instances that run behind an endpoint; None where it is serverless.
+    """The number of an endpoint's running instances; None if it is serverless.
 
     Args:
-        endpoint: Its description.
-        config: The description of its configuration: of a serverless variant too 0 instances are told.
+        endpoint: The endpoint's description.
+        config: The description of its configuration; the endpoint's reports 0 instances for serverless variants.
     """
     if any("ServerlessConfig" in variant for variant in config["ProductionVariants"]):
         return None
@@ -163,45 +163,45 @@ def instances(endpoint: "Mapping[str, Any]", config: "Mapping[str, Any]") -> int
 
 
 def _only_component(client: Any, endpoint: str) -> str:
-    """The name of the endpoint's inference component.
+    """The name of the endpoint's only inference component.
 
     Raises:
-        ConfigurationError: It has none, or several.
+        ConfigurationError: It has none or several.
     """
-    answer = client.list_inference_components(EndpointNameEquals=endpoint)
-    names = sorted(found["InferenceComponentName"] for found in answer["InferenceComponents"])
+    response = client.list_inference_components(EndpointNameEquals=endpoint)
+    names = sorted(item["InferenceComponentName"] for item in response["InferenceComponents"])
     if not names:
-        raise ConfigurationError(f"{endpoint} has no inference component yet, and so nothing that it could answer by.")
+        raise ConfigurationError(f"{endpoint} has no inference component yet. Create one, or wait for its deployment.")
     if len(names) > 1:
         raise ConfigurationError(
-            f"{endpoint} has several inference components: name one, by --component or "
-            f"SAGEMAKER_INFERENCE_COMPONENT. There are {', '.join(names)}."
+            f"{endpoint} has several inference components: {', '.join(names)}. Name one with --component or "
+            "SAGEMAKER_INFERENCE_COMPONENT."
         )
     return str(names[0])
 
 
 def _describe_component(client: Any, name: str, endpoint: dict[str, Any]) -> Deployment:
-    """An inference component's deployment; its status counts, once its endpoint is in service."""
-    found = client.describe_inference_component(InferenceComponentName=name)
-    specification = found["Specification"]
+    """Describe an inference component; its status applies once its endpoint is in service."""
+    description = client.describe_inference_component(InferenceComponentName=name)
+    specification = description["Specification"]
     model_name = specification.get("ModelName")
     if model_name:
         container, tags = _describe_model(client, model_name)
         image = container.get("Image", "")
     else:
         container = specification["Container"]
-        tags = read_tags(client, found.get("InferenceComponentArn"))
+        tags = read_tags(client, description.get("InferenceComponentArn"))
         image = container.get("DeployedImage", {}).get("SpecifiedImage", "")
-    shown = endpoint if endpoint["EndpointStatus"] != "InService" else found
+    reported = endpoint if endpoint["EndpointStatus"] != "InService" else description
     return Deployment(
         endpoint=endpoint["EndpointName"],
-        status=shown.get("EndpointStatus") or shown["InferenceComponentStatus"],
-        failure_reason=shown.get("FailureReason"),
+        status=reported.get("EndpointStatus") or reported["InferenceComponentStatus"],
+        failure_reason=reported.get("FailureReason"),
         config=endpoint["EndpointConfigName"],
         model_name=model_name or name,
         image=image,
         environment=container.get("Environment", {}),
         component=name,
-        capacity=found.get("RuntimeConfig", {}).get("CurrentCopyCount"),
+        capacity=description.get("RuntimeConfig", {}).get("CurrentCopyCount"),
         tags=tags,
     )

@@ -1,4 +1,4 @@
-"""What a look at an endpoint finds: checks, the report that they make, and what counts as fast enough."""
+"""The results of a validation: checks, the report, and the latency and throughput targets."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -10,12 +10,12 @@ Status = Literal["passed", "failed", "skipped"]
 
 @dataclass(frozen=True)
 class Targets:
-    """What counts as fast enough.
+    """Latency and throughput targets.
 
     Attributes:
-        p50_ms: Median milliseconds of a call with one short text.
-        p95_ms: 95th percentile of the same.
-        texts_per_minute: Texts embedded per minute, in batches.
+        p50_ms: Maximum median latency of a call with one short text, in milliseconds.
+        p95_ms: Maximum 95th percentile of that latency, in milliseconds.
+        texts_per_minute: Minimum throughput in batches.
     """
 
     p50_ms: float = 100
@@ -25,14 +25,14 @@ class Targets:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One finding.
+    """The result of one check.
 
     Attributes:
-        name: What was looked at.
-        status: Whether it holds.
-        figure: What was found.
-        target: What was wanted.
-        seconds: How long the check took.
+        name: Name of the check.
+        status: Whether it passed.
+        figure: The measured value.
+        target: The expected value.
+        seconds: Duration of the check.
     """
 
     name: str
@@ -47,10 +47,10 @@ class Report:
     """The checks of one endpoint, in the order in which they ran.
 
     Attributes:
-        endpoint: The endpoint's name.
-        model_id: The model that it serves.
+        endpoint: Name of the endpoint.
+        model_id: Hub id of the model that it serves.
         dimensions: Length of its vectors.
-        checks: The findings.
+        checks: Results.
         cold_start_seconds: Duration of the first call, which may have started a container.
     """
 
@@ -62,9 +62,9 @@ class Report:
 
     @property
     def passed(self) -> bool:
-        """Whether nothing failed."""
+        """Whether no check failed."""
         return all(check.status != "failed" for check in self.checks)
 
     def count(self, status: Status) -> int:
-        """Checks that ended so."""
+        """The number of checks with this status."""
         return sum(check.status == status for check in self.checks)

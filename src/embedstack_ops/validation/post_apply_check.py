@@ -1,7 +1,7 @@
-"""Did an apply do what it said? What SageMaker runs, compared with what Terraform meant, and real requests.
+"""Checks after an apply: compares each deployed endpoint with Terraform's outputs and sends it a request.
 
-SageMaker answers an update that failed by going back to what ran before, and reports the endpoint InService: an apply
-that looks good may have changed nothing.
+SageMaker rolls a failed update back to the previous configuration and reports the endpoint InService: a successful
+apply may have changed nothing.
 """
 
 import json
@@ -24,28 +24,28 @@ if TYPE_CHECKING:
 
 __all__ = ["check_endpoint"]
 
-_REQUEST = json.dumps({"inputs": ["One request after an apply, to see an answer."]}).encode()
-#: For how long an asynchronous endpoint may take to answer, while an instance of it runs.
-_ANSWER_SECONDS = 120
-#: More than one text's token vectors take.
+_REQUEST = json.dumps({"inputs": ["A request after an apply."]}).encode()
+#: How long a running asynchronous endpoint may take to respond.
+_RESPONSE_SECONDS = 120
+#: More than the token vectors of one text.
 _RESPONSE_BYTES = 25 * 1024 * 1024
-_ASLEEP = "asleep: nothing runs, and a request would wake it"
+_ASLEEP = "scaled to zero; a request would wake it up"
 
 
 def check_endpoint(intended: Mapping[str, Any], settings: "Settings") -> Iterator[Check]:
-    """Compare one endpoint with what was applied, and invoke it.
+    """Compare an endpoint with its configuration in Terraform, and invoke it.
 
     Args:
         intended: The endpoint's entry in the root module's output ``endpoints``.
         settings: Region, credentials and address of AWS.
 
     Yields:
-        A finding at a time, with a request to each production variant. The request is skipped while the endpoint is
-        scaled to zero, and where an asynchronous one took it and its answer may not be read.
+        The checks, with a request to each production variant. The request is skipped while the endpoint is scaled to
+        zero, and if permissions do not allow reading an asynchronous response.
 
     Raises:
-        EndpointNotFound: There is no such endpoint in this account and region.
-        ConfigurationError: No region or credentials, or they do not allow to ask.
+        EndpointNotFound: The endpoint does not exist in this account and region.
+        ConfigurationError: Region, credentials or permissions are missing.
         EndpointUnavailable: AWS cannot be reached.
     """
     client = create_client("sagemaker", settings)
@@ -70,84 +70,86 @@ def check_endpoint(intended: Mapping[str, Any], settings: "Settings") -> Iterato
     if asleep:
         yield Check("request", "skipped", _ASLEEP)
     elif config.get("AsyncInferenceConfig"):
-        queue = AsyncEndpoint(name, settings, wait_seconds=_ANSWER_SECONDS)
-        yield _answer("request", lambda: queue.ask(_REQUEST))
+        queue = AsyncEndpoint(name, settings, wait_seconds=_RESPONSE_SECONDS)
+        yield _request("request", lambda: queue.ask(_REQUEST))
     else:
         for check, target in _targets(component, list(running)).items():
-            yield _answer(check, _invocation(name, target, settings))
+            yield _request(check, _invocation(name, target, settings))
 
 
 def _targets(component: str | None, variants: list[str]) -> dict[str, dict[str, str]]:
-    """The requests to send: what each names beside the endpoint, by the check that it makes."""
+    """The parameters of each request to send, by the name of its check."""
     if component:
         return {"request": {"InferenceComponentName": component}}
     if len(variants) < 2:
         return {"request": {}}
-    # By their weights a variant may get no request in a thousand, and one of weight 0 none at all.
+    # A variant with a small weight might receive no request, and one with weight 0 never does.
     return {f"request to {name}": {"TargetVariant": name} for name in variants}
 
 
 def _variant(configured: Mapping[str, Any], running: Mapping[str, Any], intended: Mapping[str, Any]) -> Check:
-    """What a variant runs, in one line; only its own model and hardware, since scaling moves its count."""
+    """Compare a variant's model and hardware; scaling changes its instance count."""
     name = configured["VariantName"]
     meant = {"model_name": intended["model_name"], **intended, **intended.get("variants", {}).get(name, {})}
     serverless = configured.get("ServerlessConfig")
     if serverless:
-        found = f"{configured['ModelName']}, {serverless['MemorySizeInMB']} MB, {serverless['MaxConcurrency']} at once"
-        wanted = f"{meant['model_name']}, {meant['memory_mb']} MB, {meant['max_concurrency']} at once"
-        return _compare(name, found, wanted)
+        actual = (
+            f"{configured['ModelName']}, {serverless['MemorySizeInMB']} MB, {serverless['MaxConcurrency']} concurrent"
+        )
+        expected = f"{meant['model_name']}, {meant['memory_mb']} MB, {meant['max_concurrency']} concurrent"
+        return _compare(name, actual, expected)
     parts = [configured.get("ModelName"), configured["InstanceType"]]
-    wanted_parts = [None if intended.get("inference_component") else meant["model_name"], meant["instance_type"]]
+    expected_parts = [None if intended.get("inference_component") else meant["model_name"], meant["instance_type"]]
     if len(intended.get("variants", {})) > 1:
-        # UpdateEndpointWeightsAndCapacities leaves the configuration as it is.
+        # UpdateEndpointWeightsAndCapacities does not change the configuration.
         parts.append(f"weight {float(running.get('CurrentWeight', 0)):g}")
-        wanted_parts.append(f"weight {float(meant['weight']):g}")
-    found, wanted = (", ".join(filter(None, some)) for some in (parts, wanted_parts))
+        expected_parts.append(f"weight {float(meant['weight']):g}")
+    actual, expected = (", ".join(filter(None, some)) for some in (parts, expected_parts))
     current, desired = (int(running.get(f"{which}InstanceCount", 0)) for which in ("Current", "Desired"))
-    note = f"{current} of {desired} instances run" if current != desired else None
-    return _compare(name, found, wanted, note)
+    note = f"{current} of {desired} instances running" if current != desired else None
+    return _compare(name, actual, expected, note)
 
 
 def _component(described: Mapping[str, Any], intended: Mapping[str, Any]) -> Check:
-    found = f"{described['InferenceComponentStatus']}, {described['Specification'].get('ModelName')}"
-    wanted = f"InService, {intended['model_name']}"
-    return _compare("component", found, wanted, described.get("FailureReason"))
+    actual = f"{described['InferenceComponentStatus']}, {described['Specification'].get('ModelName')}"
+    expected = f"InService, {intended['model_name']}"
+    return _compare("component", actual, expected, described.get("FailureReason"))
 
 
 def _invocation(name: str, target: dict[str, str], settings: "Settings") -> Callable[[], bytes]:
-    """A request to the endpoint, to be sent: gives the answer."""
+    """A function that sends a request and returns the response body."""
 
-    def ask() -> bytes:
+    def send() -> bytes:
         runtime = create_client("sagemaker-runtime", settings)
         try:
             with aws_response_errors(f"Endpoint {name}"):
-                answer = runtime.invoke_endpoint(
+                response = runtime.invoke_endpoint(
                     EndpointName=name, ContentType="application/json", Body=_REQUEST, **target
                 )
-                return read_body(answer["Body"], _RESPONSE_BYTES, f"Endpoint {name}")
+                return read_body(response["Body"], _RESPONSE_BYTES, f"Endpoint {name}")
         except (BotoCoreError, ClientError) as error:
             raise translate_error(error, endpoint=name, region=runtime.meta.region_name) from error
 
-    return ask
+    return send
 
 
-def _answer(name: str, ask: Callable[[], bytes]) -> Check:
-    """Whether a request is answered with a vector."""
+def _request(name: str, send: Callable[[], bytes]) -> Check:
+    """Whether a request returns a vector."""
     try:
-        vectors = read_answer(ask(), 1, pooling="mean", normalized=True)
+        vectors = read_answer(send(), 1, pooling="mean", normalized=True)
     except EndpointAsleep:
-        return Check(name, "skipped", _ASLEEP)  # it fell asleep since it was described
+        return Check(name, "skipped", _ASLEEP)  # it was scaled to zero after it was described
     except AnswerOutOfReach as error:
         return Check(name, "skipped", str(error))
     except EmbedStackError as error:
         return Check(name, "failed", str(error), "a vector")
     rows, dimensions = vectors.shape
     if rows != 1 or not np.isfinite(vectors).all():
-        return Check(name, "failed", f"{rows} vectors, or not finite", "a vector")
-    return Check(name, "passed", f"answered with a vector of {dimensions} dimensions")
+        return Check(name, "failed", f"{rows} vectors, or NaN or infinity", "a vector")
+    return Check(name, "passed", f"a vector with {dimensions} dimensions")
 
 
-def _compare(name: str, found: str, wanted: str, complaint: str | None = None) -> Check:
-    if found != wanted or complaint:
-        return Check(name, "failed", f"{found}{f': {complaint}' if complaint else ''}", wanted)
-    return Check(name, "passed", found)
+def _compare(name: str, actual: str, expected: str, problem: str | None = None) -> Check:
+    if actual != expected or problem:
+        return Check(name, "failed", f"{actual}{f': {problem}' if problem else ''}", expected)
+    return Check(name, "passed", actual)

@@ -1,4 +1,4 @@
-"""A validation report for machines: JSON, and the JUnit XML that CI systems draw."""
+"""Validation reports as JSON and as JUnit XML for CI systems."""
 
 import json
 from dataclasses import asdict
@@ -29,7 +29,7 @@ def to_junit(report: "Report") -> str:
     for check in report.checks:
         case = ET.SubElement(suite, "testcase", classname=report.endpoint, name=check.name, time=f"{check.seconds:.3f}")
         if check.status == "failed":
-            ET.SubElement(case, "failure", message=f"{check.figure} (wanted {check.target or 'an answer'})")
+            ET.SubElement(case, "failure", message=f"{check.figure} (expected {check.target or 'a response'})")
         elif check.status == "skipped":
             ET.SubElement(case, "skipped", message=check.figure)
         else:

@@ -1,4 +1,4 @@
-"""Runs the checks of an endpoint in their order, and gathers what they find."""
+"""Runs the checks of an endpoint in order and collects the results."""
 
 import time
 from collections.abc import Callable
@@ -11,11 +11,11 @@ from embedstack_ops.validation.findings import Check, Report, Targets
 if TYPE_CHECKING:
     from embedstack.embedders.base import Embedder
     from embedstack_ops.validation.endpoint_description import Deployment
-    from embedstack_ops.validation.wake_up import Waking
+    from embedstack_ops.validation.wake_up import ScaleFromZero
 
 __all__ = ["validate"]
 
-# Without these every further check would fail for the same reason, after a timeout each.
+# If one of these fails, every further check would fail for the same reason, after a timeout each.
 _PREREQUISITES = {"status", "first call"}
 
 
@@ -25,36 +25,36 @@ def validate(
     *,
     targets: Targets | None = None,
     intended_config: str | None = None,
-    waking: "Waking | None" = None,
+    scale_from_zero: "ScaleFromZero | None" = None,
     on_check: Callable[[Check], None] = lambda _: None,
 ) -> Report:
-    """Run every check. Needs nothing but the right to describe and to invoke the endpoint.
+    """Run every check. Requires permission to describe and to invoke the endpoint only.
 
-    Of an asynchronous endpoint everything is checked but its speed. One that sleeps and may not be woken is found
-    asleep, which is no failure, and checked no further.
+    The speed of an asynchronous endpoint is not checked. For an endpoint that is scaled to zero and may not be woken
+    up, the remaining checks are skipped; that is not a failure.
 
     Args:
-        embedder: Calls the endpoint; must truncate, since some golden texts are longer than models read.
-        deployment: What AWS says of the endpoint.
-        targets: What counts as fast enough.
-        intended_config: Endpoint configuration that Terraform applied; SageMaker rolls back silently to an older one.
-        waking: How long to wait for an endpoint that is scaled to zero; it is left asleep otherwise.
-        on_check: Called with each finding as soon as it is there.
+        embedder: Calls the endpoint; must truncate, since some golden texts exceed the limits of models.
+        deployment: The endpoint's description.
+        targets: Latency and throughput targets.
+        intended_config: Endpoint configuration that Terraform applied; SageMaker may have rolled back to an older one.
+        scale_from_zero: How long to wait for an endpoint that is scaled to zero; without it the endpoint is not woken.
+        on_check: Called with each result.
 
     Returns:
-        The report; a check that could not run because the endpoint answered with an error has failed.
+        The report. A check that received an error from the endpoint has failed.
     """
     report = Report(deployment.endpoint, embedder.info.model_id, embedder.info.dimensions)
-    checks = EndpointChecks(embedder, deployment, targets or Targets(), intended_config, waking, report)
+    checks = EndpointChecks(embedder, deployment, targets or Targets(), intended_config, scale_from_zero, report)
     for name, check in checks.all():
         started = time.perf_counter()
         try:
             status, figure, target = check()
         except EmbedStackError as error:
             status, figure, target = "failed", str(error), ""
-        finding = Check(name, status, figure, target, time.perf_counter() - started)
-        report.checks.append(finding)
-        on_check(finding)
+        result = Check(name, status, figure, target, time.perf_counter() - started)
+        report.checks.append(result)
+        on_check(result)
         if status != "passed" and name in _PREREQUISITES:
             break
     return report

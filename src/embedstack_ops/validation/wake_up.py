@@ -1,4 +1,4 @@
-"""Wakes an endpoint that is scaled to zero, and waits for its first answer."""
+"""Wakes up an endpoint that is scaled to zero and waits for its first response."""
 
 import time
 from collections.abc import Callable
@@ -6,36 +6,36 @@ from dataclasses import dataclass
 
 from embedstack.errors import EndpointAsleep
 
-__all__ = ["Waking"]
+__all__ = ["ScaleFromZero"]
 
 
 @dataclass(frozen=True, slots=True)
-class Waking:
-    """How long to wait for an endpoint that a request wakes.
+class ScaleFromZero:
+    """How long to wait for an endpoint that scales from zero.
 
     Attributes:
-        seconds: At most so long; 0 wakes nothing.
-        capacity: Asks how many instances or copies run now; None where there are none to count.
-        pause_seconds: Between two looks.
+        seconds: Maximum wait; 0 does not wake the endpoint.
+        capacity: Returns the number of running instances or copies; None for a serverless endpoint.
+        pause_seconds: Interval between two calls of ``capacity``.
     """
 
     seconds: float
     capacity: Callable[[], int | None]
     pause_seconds: float = 5.0
 
-    def first_answer(self, ask: Callable[[], object]) -> None:
-        """Ask until there is an answer.
+    def first_response(self, send: Callable[[], object]) -> None:
+        """Send a request until it succeeds.
 
-        While nothing runs it is only looked at: each further request would be a reason to scale out further.
+        While no instance is running, only its capacity is polled: further requests would scale it out further.
 
         Raises:
-            EndpointAsleep: Nothing runs, and may not be woken or did not wake in time.
-            EmbedStackError: Whatever else ``ask`` raises.
+            EndpointAsleep: No instance is running, and none may be woken up or became ready in time.
+            EmbedStackError: Any other error of ``send``.
         """
         deadline = time.monotonic() + self.seconds
         while True:
             try:
-                ask()
+                send()
             except EndpointAsleep:
                 if self.seconds <= 0:
                     raise
@@ -44,13 +44,12 @@ class Waking:
                 return
 
     def _wait(self, deadline: float) -> None:
-        """Until something runs."""
+        """Wait until an instance or copy is running."""
         while True:
             if time.monotonic() >= deadline:
                 raise EndpointAsleep(
-                    f"A request did not wake the endpoint within {self.seconds / 60:g} minutes: see whether auto "
-                    "scaling is set up, and whether there is capacity for the instance type; or wait for longer, "
-                    "by --wake-minutes."
+                    f"The endpoint did not wake up within {self.seconds / 60:g} minutes. Check that auto scaling is "
+                    "configured and that the instance type has capacity, or wait longer with --wake-minutes."
                 )
             time.sleep(self.pause_seconds)
             if self.capacity() != 0:

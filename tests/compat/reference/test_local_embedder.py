@@ -1,6 +1,6 @@
 """The in-process backend on a torch device, held to the same contract and the same golden vectors as the others.
 
-Runs in the reference environment (`make test-reference`).
+Runs in the reference environment (`make test-compat`).
 """
 
 import numpy as np

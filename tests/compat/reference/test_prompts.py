@@ -1,6 +1,6 @@
 """Prompts go before texts as in sentence-transformers itself, and packages are compared with it.
 
-Runs in the reference environment (`make test-reference`).
+Runs in the reference environment (`make test-compat`).
 """
 
 import json

@@ -1,6 +1,6 @@
 """Architectures that are not our own equal sentence-transformers itself, under the same contract as the others.
 
-Runs in the reference environment (`make test-reference`), on random weights.
+Runs in the reference environment (`make test-compat`), on random weights.
 """
 
 import asyncio

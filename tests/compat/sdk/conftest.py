@@ -1,6 +1,6 @@
 """What the SageMaker SDK's tests share: a local AWS beside them, and what Terraform says of the images.
 
-They run in an environment of the SDK's own (`make test-reference`), without this product installed:
+They run in an environment of the SDK's own (`make test-compat`), without this product installed:
 EMBEDSTACK_PYTHON is the interpreter that has it, EMBEDSTACK_PLUGIN_DIR a mirror of Terraform's provider or nothing.
 """
 

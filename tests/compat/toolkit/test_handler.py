@@ -1,6 +1,6 @@
 """A package under the real handler service of the HuggingFace container's toolkit.
 
-Runs in an environment of its own (`make test-reference`), without this product and without OpenVINO installed: what the
+Runs in an environment of its own (`make test-compat`), without this product and without OpenVINO installed: what the
 package needs, the package brings.
 """
 

@@ -38,17 +38,17 @@ def _findings(stack, **meant):
     return {check.name: check for check in check_endpoint({**intended, **meant}, load_settings())}
 
 
-def test_apply_ends_with_a_look_at_what_runs(stack):
+def test_apply_verifies_the_endpoint(stack):
     applied = _deploy(stack, "apply", "--yes", "--var-file", VARIABLES)
     assert applied.returncode == 0, applied.stdout + applied.stderr
     report = applied.stdout.rpartition(ENDPOINT)[2]
     assert report.count("✓") == 4
     assert "InService" in report
-    assert "2048 MB, 10 at once" in report
-    assert "a vector of 384 dimensions" in report
+    assert "2048 MB, 10 concurrent" in report
+    assert "a vector with 384 dimensions" in report
 
 
-def test_a_change_by_hand_is_seen(stack):
+def test_verify_detects_a_manual_change(stack):
     if not stack.client("sagemaker").list_endpoints()["Endpoints"]:
         stack.apply()
     sagemaker = stack.client("sagemaker")
@@ -63,11 +63,11 @@ def test_a_change_by_hand_is_seen(stack):
         findings = _findings(stack)
         assert findings["configuration"].status == "failed"
         assert findings["configuration"].target == before
-        assert findings["AllTraffic"].figure.endswith("1024 MB, 1 at once")
+        assert findings["AllTraffic"].figure.endswith("1024 MB, 1 concurrent")
         assert findings["request"].status == "passed"
-        checked = _deploy(stack, "check")
+        checked = _deploy(stack, "verify")
         assert checked.returncode == 1
-        assert f"✗ configuration by-hand  (wanted: {before})" in checked.stdout
+        assert f"✗ configuration by-hand  (expected: {before})" in checked.stdout
     finally:
         sagemaker.update_endpoint(EndpointName=ENDPOINT, EndpointConfigName=before)
         _settled(stack)
@@ -123,7 +123,7 @@ def _deployed(stack, name, variants, **config):
     return {**meant, "name": name, "config_name": name, "variants": outputs}
 
 
-def _looked_at(intended):
+def _checks(intended):
     return {check.name: check for check in check_endpoint(intended, load_settings())}
 
 
@@ -139,7 +139,7 @@ def _test_endpoint(stack, *arguments, status=0):
 def test_every_variant_is_asked_and_a_weight_that_was_changed_by_hand_is_seen(stack):
     # The candidate's weight keeps all traffic from it.
     intended = _deployed(stack, "shared", {"AllTraffic": 1, "candidate": 0})
-    findings = _looked_at(intended)
+    findings = _checks(intended)
     assert {check.status for check in findings.values()} == {"passed"}, findings
     assert {"request to AllTraffic", "request to candidate"} <= findings.keys()
 
@@ -148,20 +148,20 @@ def test_every_variant_is_asked_and_a_weight_that_was_changed_by_hand_is_seen(st
         EndpointName="shared", DesiredWeightsAndCapacities=[{"VariantName": "candidate", "DesiredWeight": 3}]
     )
     _settled(stack, "shared")
-    findings = _looked_at(intended)
+    findings = _checks(intended)
     assert {name for name, check in findings.items() if check.status == "failed"} == {"candidate"}
     assert findings["candidate"].figure == "shared, ml.c6i.large, weight 3"
     assert findings["candidate"].target == "shared, ml.c6i.large, weight 0"
 
 
-def test_an_asynchronous_endpoint_is_asked_through_its_queue(stack):
+def test_validate_uses_the_queue_of_an_asynchronous_endpoint(stack):
     s3 = stack.client("s3")
     s3.create_bucket(Bucket="answers")
     output = {"S3OutputPath": "s3://answers/out", "S3FailurePath": "s3://answers/failed"}
     intended = _deployed(stack, "queued", {"AllTraffic": 1}, AsyncInferenceConfig={"OutputConfig": output})
-    findings = _looked_at(intended)
+    findings = _checks(intended)
     assert {check.status for check in findings.values()} == {"passed"}, findings
-    assert findings["request"].figure == "answered with a vector of 384 dimensions"
+    assert findings["request"].figure == "a vector with 384 dimensions"
 
     checks = _test_endpoint(stack, "queued")
     skipped = {name for name, check in checks.items() if check["status"] == "skipped"}
@@ -174,11 +174,11 @@ def test_an_asynchronous_endpoint_is_asked_through_its_queue(stack):
         EndpointName="queued", DesiredWeightsAndCapacities=[{"VariantName": "AllTraffic", "DesiredInstanceCount": 0}]
     )
     _settled(stack, "queued")
-    assert _looked_at(intended)["request"].status == "skipped"
+    assert _checks(intended)["request"].status == "skipped"
     checks = _test_endpoint(stack, "queued", "--wake-minutes", "0")
     assert list(checks) == ["status", "configuration", "first call"]
     assert checks["first call"]["status"] == "skipped"
-    assert "asleep" in checks["first call"]["figure"]
+    assert "scaled to zero" in checks["first call"]["figure"]
 
 
 def test_an_asynchronous_failure_is_told(stack):
@@ -186,6 +186,6 @@ def test_an_asynchronous_failure_is_told(stack):
     s3.create_bucket(Bucket="failures")
     output = {"S3OutputPath": "s3://no-such-bucket/out", "S3FailurePath": "s3://failures"}
     intended = _deployed(stack, "spilling", {"AllTraffic": 1}, AsyncInferenceConfig={"OutputConfig": output})
-    found = _looked_at(intended)["request"]
+    found = _checks(intended)["request"]
     assert found.status == "failed"
     assert "no-such-bucket" in found.figure

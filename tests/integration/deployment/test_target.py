@@ -81,11 +81,11 @@ def checkout(tmp_path):
     """A checkout of what the commands need, whose virtual environment is that of the tests."""
     folder = tmp_path / "a folder with é"
     folder.mkdir()
-    for name in ("Makefile", "vectorize_me.json", "pyproject.toml", "constraints.txt"):
+    for name in ("Makefile", "vectorize_me.json", "pyproject.toml"):
         shutil.copy(REPOSITORY / name, folder)
     (folder / "localaws").mkdir()
     shutil.copy(REPOSITORY / "localaws" / "pyproject.toml", folder / "localaws")
-    for name in ("scripts", "lambda"):
+    for name in ("locks", "scripts", "lambda"):
         shutil.copytree(REPOSITORY / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     terraform = folder / "terraform"
     (terraform / "environments").mkdir(parents=True)
@@ -97,7 +97,9 @@ def checkout(tmp_path):
     python.parent.mkdir(parents=True)
     python.write_text(f"#!/bin/sh\nexec '{sys.executable}' \"$@\"\n")
     python.chmod(0o755)
-    (folder / ".venv" / ".installed").touch()
+    (folder / ".venv-uv").mkdir()
+    for marker in (".venv-uv/.installed", ".venv/.installed"):
+        (folder / marker).touch()
     return folder
 
 
@@ -158,7 +160,7 @@ COMMANDS = [
 
 @pytest.mark.usefixtures("crashed")
 def test_crashed_local_aws_leads_no_command_to_an_account(run, internet):
-    makes = ["plan", "apply", "check", "adopt", "destroy", "invoke", "search", "test-endpoint"]
+    makes = ["plan", "apply", "verify", "import", "destroy", "invoke", "search", "test-endpoint"]
     commands: list[tuple[str, ...]] = [("make", ".SHELLFLAGS=-c", target, "YES=1") for target in makes]
     commands += [(".venv/bin/python", "-m", "embedstack_ops", *command) for command in COMMANDS]
     for command in commands:

@@ -12,11 +12,13 @@ from pathlib import Path
 from random import Random
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name, parse_wheel_filename
 
 from embedstack.errors import ConfigurationError
 from embedstack_ops.lambda_packages import build as function_package
 from embedstack_ops.lambda_packages.build import build_function, is_needed, pack
-from embedstack_ops.lambda_packages.wheels import Target, download_wheels, read_pins, read_requirements
+from embedstack_ops.lambda_packages.wheels import Target, download_wheels, read_lock, read_requirements
 
 HERE = Target.of_this_machine()
 GRAVITON = Target("arm64", "3.13")
@@ -32,7 +34,7 @@ readers = ["reader"]
 postgres = []
 unused = ["unused"]
 """
-CONSTRAINTS = """# pins
+PINS = """# pins
 base.package==1.5
 Tokenizers==2.0
 reader==0.9 ; python_version < '3.12'
@@ -83,19 +85,35 @@ def index(tmp_path_factory):
         yield folder
 
 
+def write_lock(repository, index, pins=PINS):
+    """Write the lock file of these pins, with the hashes that the wheels of the index have."""
+    digests = {}
+    for path in index.glob("*.whl"):
+        name, version, *_ = parse_wheel_filename(path.name)
+        digests.setdefault(f"{name}=={version}", []).append(hashlib.sha256(path.read_bytes()).hexdigest())
+    lines = []
+    for pin in pins.splitlines()[1:]:
+        requirement = Requirement(pin)
+        release = f"{canonicalize_name(requirement.name)}{requirement.specifier}"
+        hashes = [f"--hash=sha256:{digest}" for digest in digests.get(release, ["0" * 64])]
+        lines.append(" \\\n    ".join([pin, *hashes]))
+    (repository / "locks").mkdir(exist_ok=True)
+    (repository / "locks" / "dev.txt").write_text("\n".join(lines))
+
+
 @pytest.fixture
-def repository(tmp_path):
+def repository(tmp_path, index):
     folder = tmp_path / "repository"
     shutil.copytree(Path(__file__).parents[3] / "lambda", folder / "lambda")
     (folder / "pyproject.toml").write_text(PYPROJECT)
-    (folder / "constraints.txt").write_text(CONSTRAINTS)
+    write_lock(folder, index)
     return folder
 
 
 def wheels(repository, target, folder, extras=("lambda", "documents")):
     folder.mkdir()
     requirements = read_requirements(repository / "pyproject.toml", extras)
-    found = download_wheels(requirements, read_pins(repository / "constraints.txt", target), target, folder)
+    found = download_wheels(requirements, read_lock(repository / "locks" / "dev.txt", target), target, folder)
     return [path.name for path in found]
 
 
@@ -142,16 +160,35 @@ def test_wheels_that_are_kept_are_downloaded_once_and_in_their_pinned_version(
         assert build() == first
         with pytest.raises(ConfigurationError, match="x86_64"):
             build(Target("x86_64", "3.13"))
-        (repository / "constraints.txt").write_text(CONSTRAINTS.replace("reader==1.0", "reader==1.1"))
+        write_lock(repository, index, PINS.replace("reader==1.0", "reader==1.1"))
         with pytest.raises(ConfigurationError, match=r"reader==1\.1"):
             build()
     assert sorted(path.suffix for path in kept.rglob("*") if path.is_file()) == [".whl"] * 4
 
 
 def test_a_package_without_a_pin_is_refused(index, repository, tmp_path):
-    (repository / "constraints.txt").write_text(CONSTRAINTS.replace("compiled==3.0\n", ""))
+    write_lock(repository, index, PINS.replace("compiled==3.0\n", ""))
     with pytest.raises(ConfigurationError, match="no version of compiled"):
         wheels(repository, GRAVITON, tmp_path / "wheels")
+
+
+def test_download_wheels_refuses_a_wheel_with_another_hash(index, repository, tmp_path):
+    lock = repository / "locks" / "dev.txt"
+    digest = hashlib.sha256((index / "reader-1.0-py3-none-any.whl").read_bytes()).hexdigest()
+    lock.write_text(lock.read_text().replace(digest, "0" * 64))
+    with pytest.raises(ConfigurationError, match=r"DO NOT MATCH THE HASHES|reader==1\.0"):
+        wheels(repository, GRAVITON, tmp_path / "wheels")
+
+
+def test_download_wheels_replaces_a_kept_wheel_with_another_hash(index, repository, tmp_path):
+    wheels(repository, GRAVITON, tmp_path / "wheels")
+    kept = tmp_path / "wheels" / "reader-1.0-py3-none-any.whl"
+    right = kept.read_bytes()
+    kept.write_bytes(b"damaged")
+    requirements = read_requirements(repository / "pyproject.toml", ["documents"])
+    pins = read_lock(repository / "locks" / "dev.txt", GRAVITON)
+    download_wheels(requirements, pins, GRAVITON, tmp_path / "wheels")
+    assert kept.read_bytes() == right
 
 
 @pytest.mark.parametrize(("architecture", "python"), [("x86", "3.13"), ("arm64", "3"), ("arm64", "3.13; rm")])

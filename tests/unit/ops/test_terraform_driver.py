@@ -95,7 +95,7 @@ def test_no_registry_and_no_mirror_says_what_to_install(root, tmp_path, monkeypa
     monkeypatch.setattr(terraform, "_registry_answers", lambda: False)
     monkeypatch.setattr(terraform, "_mirror_roots", lambda: [tmp_path / "nowhere"])
     _refuse_network(monkeypatch)
-    with pytest.raises(ConfigurationError, match=r"no usable mirror of it lies on this machine.*providers mirror"):
+    with pytest.raises(ConfigurationError, match=r"has no filesystem mirror of it.*providers mirror"):
         TerraformRoot(root).init()
 
 
@@ -109,10 +109,10 @@ def _refuse_network(monkeypatch):
 @pytest.mark.parametrize("printed", ["Terraform v1.11.4", "[command]/usr/bin/terraform\\n{}", "[]", "{}", ""])
 def test_terraform_without_json_is_named(root, tmp_path, monkeypatch, printed):
     _stand_in(tmp_path / "bin", monkeypatch, f"printf '{printed}'")
-    with pytest.raises(ConfigurationError, match=r"bin/terraform did not print the JSON that Terraform prints"):
+    with pytest.raises(ConfigurationError, match=r"bin/terraform did not print Terraform.s JSON"):
         TerraformRoot(root).init()
     if printed != "{}":
-        with pytest.raises(ConfigurationError, match="did not print the JSON"):
+        with pytest.raises(ConfigurationError, match="did not print Terraform.s JSON"):
             TerraformRoot(root).outputs()
 
 

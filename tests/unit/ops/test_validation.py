@@ -18,7 +18,7 @@ from embedstack.models.model_info import known_model
 from embedstack_ops.validation import Targets, validate
 from embedstack_ops.validation.endpoint_description import Deployment
 from embedstack_ops.validation.reports import to_json, to_junit
-from embedstack_ops.validation.wake_up import Waking
+from embedstack_ops.validation.wake_up import ScaleFromZero
 from embedstack_server.compute.encoder import Encoder
 
 DEPLOYMENT = Deployment(
@@ -181,8 +181,8 @@ def test_an_endpoint_that_sleeps_is_left_asleep_unless_it_may_be_woken(run):
 @pytest.mark.parametrize(("capacity", "found"), [(0, "passed"), (1, "failed")])
 def test_one_that_is_being_woken_already_is_no_failure(run, capacity, found):
     sleeper = Sleeper(looks=1)
-    waking = Waking(60, sleeper.capacity, pause_seconds=0.01)
-    report = run(sleeper.answer, replace(DEPLOYMENT, capacity=capacity, status="Updating"), waking=waking)
+    waking = ScaleFromZero(60, sleeper.capacity, pause_seconds=0.01)
+    report = run(sleeper.answer, replace(DEPLOYMENT, capacity=capacity, status="Updating"), scale_from_zero=waking)
     assert (report.checks[0].status, report.checks[0].figure) == (found, "Updating")
 
 
@@ -194,16 +194,16 @@ def test_one_that_fell_asleep_meanwhile_is_no_failure(run):
 
 def test_a_request_wakes_an_endpoint_and_no_more_are_sent_until_something_runs(run):
     sleeper = Sleeper(looks=3)
-    waking = Waking(60, sleeper.capacity, pause_seconds=0.01)
-    report = run(sleeper.answer, replace(DEPLOYMENT, capacity=0), waking=waking)
+    waking = ScaleFromZero(60, sleeper.capacity, pause_seconds=0.01)
+    report = run(sleeper.answer, replace(DEPLOYMENT, capacity=0), scale_from_zero=waking)
     assert report.passed
     assert report.checks[-1].name == "throughput"
     assert sleeper.requests == 1
 
 
 def test_an_endpoint_that_does_not_wake_in_time_has_failed(run):
-    waking = Waking(0.03, lambda: 0, pause_seconds=0.01)
-    report = run(Sleeper(looks=1000).answer, replace(DEPLOYMENT, capacity=0), waking=waking)
+    waking = ScaleFromZero(0.03, lambda: 0, pause_seconds=0.01)
+    report = run(Sleeper(looks=1000).answer, replace(DEPLOYMENT, capacity=0), scale_from_zero=waking)
     assert failed(report) == {"first call"}
     assert "auto scaling" in report.checks[-1].figure
     assert report.checks[-1].name == "first call"

@@ -17,16 +17,22 @@ def folder(tmp_path):
     """A checkout with a recorder for Python, in a folder that shells have to quote."""
     folder = tmp_path / "a folder with é"
     (folder / "scripts").mkdir(parents=True)
-    for name in ("Makefile", "scripts/stop_local.sh"):
+    (folder / "terraform").mkdir()
+    for name in (
+        "Makefile", "scripts/check_prerequisites.sh", "scripts/stop_local.sh", "terraform/versions.tf"
+    ):  # fmt: skip
         shutil.copy(REPOSITORY / name, folder / name)
+    shutil.copytree(REPOSITORY / "locks", folder / "locks")
     python = folder / ".venv" / "bin" / "python"
     python.parent.mkdir(parents=True)
     python.write_text(_RECORDER)
     python.chmod(0o755)
     (folder / "localaws").mkdir()
-    for name in ("pyproject.toml", "localaws/pyproject.toml", "constraints.txt"):
+    for name in ("pyproject.toml", "localaws/pyproject.toml"):
         (folder / name).touch()
-    (folder / ".venv" / ".installed").touch()
+    (folder / ".venv-uv").mkdir()
+    for marker in (".venv-uv/.installed", ".venv/.installed"):
+        (folder / marker).touch()
     return folder
 
 
@@ -49,7 +55,7 @@ def make(folder, request):
     return make
 
 
-COMMANDS = ["plan", "apply", "check", "adopt", "destroy", "invoke", "search", "test-endpoint"]
+COMMANDS = ["plan", "apply", "verify", "import", "destroy", "invoke", "search", "test-endpoint"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -41,7 +41,7 @@ def find_misfit(archive: zipfile.ZipFile, architecture: str, runtime: str) -> st
             return (
                 f"{member.filename} is for {python or runtime} on {processor}, which AWS has and the local AWS has "
                 f"not: it runs functions by this machine's {here[1]} on {here[0]}. Build the package for this machine "
-                "(make lambda), and set Runtime and Architectures to that."
+                "(make package-functions), and set Runtime and Architectures to that."
             )
     return None
 

@@ -1,0 +1,49 @@
+#!/bin/sh
+# Check what has to be installed before `make` installs anything. Usage: check_prerequisites.sh PYTHON [terraform]
+# Exits with 2 and a remedy for everything that is missing.
+cd "$(dirname "$0")/.." || exit 2
+python=$1
+status=0
+
+# problem WHAT REMEDY
+problem() {
+  echo "error: $1 $2" >&2
+  status=2
+}
+
+# is_older VERSION LEAST: whether a version such as 1.8.5 is lower than 1.9.0
+is_older() {
+  awk -v version="$1" -v least="$2" 'BEGIN {
+    split(version, a, "."); split(least, b, ".")
+    for (i = 1; i <= 3; i++) { if (a[i] + 0 != b[i] + 0) exit !(a[i] + 0 < b[i] + 0) }
+    exit 1
+  }'
+}
+
+another="Install it, or name another one: make PYTHON=python3.12 ..."
+if ! command -v "$python" > /dev/null; then
+  problem "Python 3.11 or newer is needed, and there is no $python." "$another"
+elif ! version=$("$python" -c 'import sys; print("%d.%d.%d" % sys.version_info[:3])' 2> /dev/null); then
+  problem "$python does not run." "$another"
+elif is_older "$version" 3.11.0; then
+  problem "Python 3.11 or newer is needed; $python is Python $version." "$another"
+elif ! "$python" -c 'import ensurepip, ssl, venv' 2> /dev/null; then
+  problem "$python cannot create virtual environments." \
+    "On Debian and Ubuntu: apt-get install python${version%.*}-venv"
+fi
+
+if [ "$2" = terraform ]; then
+  least=$(sed -n 's/.*required_version *= *">= *\([0-9.]*\).*/\1/p' terraform/versions.tf)
+  remedy="Install it: https://developer.hashicorp.com/terraform/install"
+  if ! command -v terraform > /dev/null; then
+    problem "Terraform $least or newer is needed, and there is no terraform." "$remedy"
+  else
+    version=$(CHECKPOINT_DISABLE=1 terraform version 2> /dev/null | sed -n 's/^[A-Za-z]* v\([0-9.]*\).*/\1/p' | head -n 1)
+    if [ -z "$version" ]; then
+      problem "Terraform $least or newer is needed; $(command -v terraform) does not print its version." "$remedy"
+    elif is_older "$version" "$least"; then
+      problem "Terraform $least or newer is needed; $(command -v terraform) is $version." "$remedy"
+    fi
+  fi
+fi
+exit "$status"
