@@ -25,6 +25,13 @@ from localaws.services.sagemaker.endpoints.variants import VariantSpec
 from localaws.services.sagemaker.inference_components.endpoint import ComponentEndpoint
 from localaws.services.sagemaker.telemetry.identities import VariantId
 
+SIMPLIFICATIONS = {
+    "CreateModel": "Pipelines, multi-model containers, uncompressed artifacts and model packages cannot be deployed.",
+    "CreateEndpoint": "Containers are local model servers; images for GPUs run on the CPU. No shadow variants.",
+    "UpdateEndpoint": "Waiting times pass on the clock of the local AWS.",
+    "UpdateEndpointWeightsAndCapacities": "Not for endpoints of inference components.",
+}
+
 
 class SageMaker(InferenceComponentActions):
     """Answers the actions whose behaviour moto lacks; the rest is moto's."""

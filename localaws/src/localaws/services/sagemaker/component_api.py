@@ -14,6 +14,11 @@ from localaws.services.sagemaker.telemetry.identities import ComponentId, Varian
 
 __all__ = ["InferenceComponentActions"]
 
+SIMPLIFICATIONS = {
+    "CreateInferenceComponent": "One Specification, none per instance type. Resources of instances are estimated.",
+    "UpdateInferenceComponent": "All copies are replaced in one batch, and alarms do not roll back.",
+}
+
 _SORT_KEYS = {"Name": "name", "Status": "status", "CreationTime": "creation_time"}
 
 

@@ -40,6 +40,13 @@ if TYPE_CHECKING:
     #: What answers a request.
     _Target = Variant | Copies
 
+SERVICE = "sagemaker-runtime"
+ACTIONS = ("InvokeEndpoint", "InvokeEndpointAsync")
+SIMPLIFICATIONS = {
+    "InvokeEndpoint": "No sessions, explanations or multi-container endpoints.",
+    "InvokeEndpointAsync": "Notifications do not include the response.",
+}
+
 #: Headers that SageMaker hands through to the container, and the one that it hands back.
 _FORWARDED = ("Content-Type", "Accept", "X-Amzn-SageMaker-Custom-Attributes", "X-Amzn-SageMaker-Inference-Id")
 _CUSTOM_ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
