@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from localaws.conformance import AnswerCheck
+from localaws.conformance import ConformanceCheck
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
@@ -66,7 +66,7 @@ def answered(
     def start_response(status: str, headers: list[tuple[str, str]], *_: Any) -> Any:
         started.append(status)
 
-    text = b"".join(AnswerCheck(application)(request, start_response)).decode(errors="replace")
+    text = b"".join(ConformanceCheck(application)(request, start_response)).decode(errors="replace")
     return started[0], text
 
 
@@ -89,14 +89,14 @@ def test_good_answers_pass_as_they_are(request_: dict[str, Any], answer: Any) ->
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"Status": "InService"}, "DescribeEndpoint.Status is no member of DescribeEndpointOutput"),
-        ({"EndpointArn": ...}, "DescribeEndpoint.EndpointArn is required and missing"),
+        ({"Status": "InService"}, "DescribeEndpoint.Status is not a member of DescribeEndpointOutput"),
+        ({"EndpointArn": ...}, "DescribeEndpoint.EndpointArn is required, and missing"),
         ({"EndpointStatus": "Ready"}, "DescribeEndpoint.EndpointStatus is one of "),
-        ({"CreationTime": "2026-11-21T12:00:00Z"}, "DescribeEndpoint.CreationTime is a timestamp (unixTimestamp)"),
-        ({"FailureReason": None}, "DescribeEndpoint.FailureReason is of type string, not None"),
+        ({"CreationTime": "2026-11-21T12:00:00Z"}, "DescribeEndpoint.CreationTime must be a timestamp (unixTimestamp)"),
+        ({"FailureReason": None}, "DescribeEndpoint.FailureReason must be of type string, not None"),
         ({"ProductionVariants": {}}, "DescribeEndpoint.ProductionVariants is a list, not {}"),
-        ({"ProductionVariants": [{}]}, "DescribeEndpoint.ProductionVariants[0].VariantName is required and missing"),
-        ({"ProductionVariants": [{"VariantName": "v", "CurrentInstanceCount": 1.5}]}, "is of type integer, not 1.5"),
+        ({"ProductionVariants": [{}]}, "DescribeEndpoint.ProductionVariants[0].VariantName is required, and missing"),
+        ({"ProductionVariants": [{"VariantName": "v", "CurrentInstanceCount": 1.5}]}, "must be of type integer, not 1.5"),
     ],
 )
 def test_wrong_json_is_told(change: dict[str, Any], said: str) -> None:
@@ -109,11 +109,11 @@ def test_wrong_json_is_told(change: dict[str, Any], said: str) -> None:
 @pytest.mark.parametrize(
     ("element", "said"),
     [
-        ("<Colour>red</Colour>", "Colour is no member of MetricAlarm"),
-        ("<Threshold>high</Threshold>", "Threshold is of type double, not 'high'"),
-        ("<ActionsEnabled>True</ActionsEnabled>", "ActionsEnabled is of type boolean, not 'True'"),
-        ("<StateValue>FINE</StateValue>", "StateValue is one of OK, ALARM, INSUFFICIENT_DATA, not 'FINE'"),
-        ("<StateUpdatedTimestamp>now</StateUpdatedTimestamp>", "StateUpdatedTimestamp is a timestamp (iso8601)"),
+        ("<Colour>red</Colour>", "Colour is not a member of MetricAlarm"),
+        ("<Threshold>high</Threshold>", "Threshold must be of type double, not 'high'"),
+        ("<ActionsEnabled>True</ActionsEnabled>", "ActionsEnabled must be of type boolean, not 'True'"),
+        ("<StateValue>FINE</StateValue>", "StateValue must be one of OK, ALARM, INSUFFICIENT_DATA, not 'FINE'"),
+        ("<StateUpdatedTimestamp>now</StateUpdatedTimestamp>", "StateUpdatedTimestamp must be a timestamp (iso8601)"),
         ("<Dimensions><Dimension/></Dimensions>", "Dimensions has &lt;Dimension&gt; for &lt;member&gt;"),
     ],
 )
@@ -132,7 +132,7 @@ def test_wrong_cbor_is_told() -> None:
     )
     status, body = answered(request, b"\xa1\x66Colour\x63red")
     assert status == "501 Not Implemented"
-    assert "ListDashboards.Colour is no member of ListDashboardsOutput" in body
+    assert "ListDashboards.Colour is not a member of ListDashboardsOutput" in body
 
 
 @pytest.mark.parametrize(
@@ -143,12 +143,12 @@ def test_wrong_cbor_is_told() -> None:
             "ModelError",
             "424 Failed",
             {"Message": "no", "OriginalStatusCode": "400"},
-            "OriginalStatusCode is of type integer",
+            "OriginalStatusCode must be of type integer",
         ),
         ("ModelError", "400 Bad Request", {"Message": "no"}, "ModelError has the HTTP status 424, not 400"),
         ("ModelNotReadyException", "429 Too Many", {"Message": "wait"}, None),
         ("ThrottlingException", "400 Bad Request", {"message": None}, None),
-        ("EndpointGone", "400 Bad Request", {"message": "gone"}, "answers the error 'EndpointGone'; it declares "),
+        ("EndpointGone", "400 Bad Request", {"message": "gone"}, "responds with the error 'EndpointGone'; it declares "),
     ],
 )
 def test_errors_are_those_that_the_operation_declares(

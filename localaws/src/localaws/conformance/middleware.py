@@ -8,20 +8,20 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
 
-from localaws.conformance.answers import Answer, is_streamed, problems
 from localaws.conformance.known_deviations import is_known_deviation
 from localaws.conformance.operations import Call, called_operations
+from localaws.conformance.responses import ReceivedResponse, find_violations, is_streamed
 from localaws.core.wsgi import Response, call, read_body
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-__all__ = ["AnswerCheck"]
+__all__ = ["ConformanceCheck"]
 
 _logger = logging.getLogger(__name__)
 
 
-class AnswerCheck:
+class ConformanceCheck:
     """Checks every response to a request for an AWS service."""
 
     def __init__(self, application: "WSGIApplication") -> None:
@@ -39,10 +39,10 @@ class AnswerCheck:
         else:
             content = response.read()
         headers = {name.lower(): value for name, value in response.headers}
-        operation_call, violations = _best(calls, Answer(int(response.status.split()[0]), headers, content))
+        operation_call, violations = _best(calls, ReceivedResponse(int(response.status.split()[0]), headers, content))
         if violations:
             _logger.error("%s: %s", operation_call.name, "; ".join(violations))
-            message = f"The local AWS answered {operation_call.name} as AWS cannot: {'; '.join(violations)}"
+            message = f"The response to {operation_call.name} breaks the service's model: {'; '.join(violations)}"
             response = Response("501 Not Implemented", *_refusal(operation_call, message))
         return response.send(start_response)
 
@@ -56,9 +56,9 @@ def _request_body(environ: "WSGIEnvironment") -> bytes:
     return body
 
 
-def _best(calls: list[Call], answer: Answer) -> tuple[Call, list[str]]:
+def _best(calls: list[Call], response: ReceivedResponse) -> tuple[Call, list[str]]:
     """The operation that a response fits best, and what is wrong with it."""
-    candidates = [(each, [] if is_known_deviation(each.name) else problems(each, answer)) for each in calls]
+    candidates = [(each, [] if is_known_deviation(each.name) else find_violations(each, response)) for each in calls]
     return min(candidates, key=lambda pair: len(pair[1]))
 
 

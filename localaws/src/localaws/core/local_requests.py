@@ -1,14 +1,14 @@
 """Tells requests of programs on this machine from those that a web page makes a browser send.
 
-Any web page can have the developer's browser send requests to 127.0.0.1. It cannot read the responses, but a request
-may do harm without that: forms and ``fetch`` with ``text/plain`` are sent without a preflight. With a host name of its
-own that resolves to 127.0.0.1 (DNS rebinding) a page could read the responses, too. Such requests differ in this:
+Any web page can make the browser send requests to 127.0.0.1. It cannot read the responses, but requests can do harm:
+forms and ``fetch`` with ``text/plain`` are sent without a preflight. With a host name that resolves to 127.0.0.1 (DNS
+rebinding), a page could also read the responses. Such requests are recognized by these headers:
 
 - ``Host`` is not a loopback name with the port of this server.
 - ``Origin``, or ``Referer`` without an ``Origin``, is not the server's own.
-- ``Sec-Fetch-Site`` is ``cross-site`` or ``same-site``. ``none`` is an address that a person typed or opened from a
-  bookmark, or that such an address redirected to: it may only read.
-- A browser that sends neither header is old: it may only read.
+- ``Sec-Fetch-Site`` is ``cross-site`` or ``same-site``. With ``none``, a person has typed the address or opened a
+  bookmark, or was redirected from there: only reads are allowed.
+- An old browser sends neither header: only reads are allowed.
 """
 
 import re
@@ -25,7 +25,7 @@ _LOOPBACK = re.compile(
     re.IGNORECASE | re.ASCII,
 )
 _DEFAULT_PORT = "80"
-#: What a proxy says about the request that it forwards: a request through a proxy may come from anywhere.
+#: Headers that proxies add. A request through a proxy may come from anywhere.
 _FORWARDED = (
     "HTTP_FORWARDED", "HTTP_X_FORWARDED_FOR", "HTTP_X_FORWARDED_HOST", "HTTP_X_FORWARDED_SERVER",
     "HTTP_X_HOST", "HTTP_X_ORIGINAL_HOST", "HTTP_X_REAL_IP",
@@ -34,11 +34,10 @@ _READS = frozenset({"GET", "HEAD"})
 
 
 def local_request_refusal(environ: Mapping[str, object]) -> str | None:
-    """Why a request is not one of a program on this machine; None where it is.
+    """Why a request is rejected; None for a request of a program on this machine.
 
     Args:
-        environ: The request, as WSGI describes it, with ``SERVER_PORT`` and the target as it was sent in
-            ``REQUEST_URI``.
+        environ: The WSGI environment, with ``SERVER_PORT`` and the unchanged target in ``REQUEST_URI``.
     """
 
     def header(name: str) -> str | None:
@@ -85,7 +84,7 @@ def _is_own_authority(authority: str, port: str) -> bool:
 
 
 def _split(url: str) -> tuple[str, str] | None:
-    """Scheme and authority of a URL; None where it is malformed."""
+    """Scheme and authority of a URL; None for a malformed one."""
     try:
         parts = urlsplit(url)
     except ValueError:

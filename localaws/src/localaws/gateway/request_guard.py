@@ -1,6 +1,6 @@
 """Rejects requests that do not come from a program on this machine, and unsigned ones that AWS would reject.
 
-A request that AWS wants signed has to be signed, in the header or as a presigned URL.
+Where AWS requires a signature, in the header or as a presigned URL, a request must have one. It is not verified.
 """
 
 import io
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
 
 __all__ = ["UNSIGNED_ACTIONS", "RequestGuard"]
 
-#: Actions of STS that AWS takes unsigned: the token in the request says who asks (STS API reference).
+#: Unsigned actions of STS: a token in the request identifies the caller (STS API reference).
 UNSIGNED_ACTIONS = frozenset({"AssumeRoleWithSAML", "AssumeRoleWithWebIdentity"})
 
 _READS = frozenset({"GET", "HEAD"})
 _FORM = "application/x-www-form-urlencoded"
 _MULTIPART = "multipart/form-data"
-#: Longer forms than AssumeRoleWithSAML's, whose assertion has up to 100,000 characters, are not looked into.
+#: Longer forms are not parsed. AssumeRoleWithSAML has the longest, with an assertion of up to 100,000 characters.
 _FORM_BYTES = 256 * 1024
-#: Paths of the REST protocols that an unsigned request may be meant for: Lambda and others, SageMaker Runtime, Bedrock,
-#: S3 Vectors. No bucket has such a name, except for the dates.
+#: Paths of REST protocols: Lambda and others, SageMaker Runtime, Bedrock, S3 Vectors. No bucket has such a name, except
+#: for the dates.
 _REST_JSON = re.compile(r"/(\d{4}-\d{2}-\d{2}/|endpoints/[^/]+/|model/[^/]+/|tags/|[A-Z][A-Za-z]+$)")
 _STATUSES = {
     400: "400 Bad Request",
@@ -39,33 +39,33 @@ _ADVICE = "Send requests from a program on this machine, to AWS_ENDPOINT_URL as 
 
 
 class RequestGuard:
-    """Stands in front of everything that one HTTP server answers."""
+    """Rejects requests before any other middleware sees them."""
 
     def __init__(self, application: "WSGIApplication") -> None:
         """Wrap an application."""
         self._application = application
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        """Hand on a request, or refuse it."""
+        """Pass on a request, or reject it."""
         refusal = local_request_refusal(environ)
         if refusal is not None:
-            return _refuse(
-                environ, start_response, 403, "AccessDenied", f"The request was refused. {refusal} {_ADVICE}"
+            return _reject(
+                environ, start_response, 403, "AccessDenied", f"The request was rejected. {refusal} {_ADVICE}"
             )
         if not environ.get("PATH_INFO", "").startswith(OWN_PATHS):
             try:
                 signature = parse_signature(environ)
             except MalformedSignature as error:
-                return _refuse(environ, start_response, error.status, error.code, str(error))
+                return _reject(environ, start_response, error.status, error.code, str(error))
             if signature is None and not _is_unsigned_action(environ):
                 if not _may_be_anonymous(environ):
-                    return _refuse_unsigned(environ, start_response)
+                    return _reject_unsigned(environ, start_response)
                 environ[IS_ANONYMOUS_KEY] = True
         return self._application(environ, start_response)
 
 
 def _is_unsigned_action(environ: "WSGIEnvironment") -> bool:
-    """Whether this is a request to STS that AWS takes unsigned."""
+    """Whether this is an action of STS that needs no signature."""
     if environ["REQUEST_METHOD"] != "POST" or environ.get("PATH_INFO") != "/":
         return False
     size = int(environ.get("CONTENT_LENGTH") or 0)
@@ -78,7 +78,7 @@ def _is_unsigned_action(environ: "WSGIEnvironment") -> bool:
 
 
 def _may_be_anonymous(environ: "WSGIEnvironment") -> bool:
-    """Whether S3 has to decide: a read, or a form that may carry its signature in itself."""
+    """Whether S3 decides: for a read, or for a form that may contain its signature."""
     if _protocol(environ) != "rest-xml":
         return False
     if environ["REQUEST_METHOD"] in _READS:
@@ -87,16 +87,16 @@ def _may_be_anonymous(environ: "WSGIEnvironment") -> bool:
     return is_form and environ["REQUEST_METHOD"] == "POST"
 
 
-def _refuse_unsigned(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+def _reject_unsigned(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
     if _protocol(environ) == "rest-xml":
         message = "Access Denied: the request is not signed. Sign it with an AWS SDK, or use a presigned URL."
-        return _refuse(environ, start_response, 403, "AccessDenied", message)
+        return _reject(environ, start_response, 403, "AccessDenied", message)
     message = "The request is not signed. Sign it with an AWS SDK; any access key works."
-    return _refuse(environ, start_response, 403, "MissingAuthenticationToken", message)
+    return _reject(environ, start_response, 403, "MissingAuthenticationToken", message)
 
 
 def _protocol(environ: "WSGIEnvironment") -> str:
-    """The protocol that an error is written in, as far as the request shows it without a signature."""
+    """The protocol of the error response, guessed from an unsigned request."""
     if environ.get("HTTP_SMITHY_PROTOCOL", "") == "rpc-v2-cbor":
         return "cbor"
     if "HTTP_X_AMZ_TARGET" in environ:
@@ -110,7 +110,7 @@ def _protocol(environ: "WSGIEnvironment") -> str:
     return "rest-xml"
 
 
-def _refuse(
+def _reject(
     environ: "WSGIEnvironment", start_response: "StartResponse", status: int, code: str, message: str
 ) -> Iterable[bytes]:
     headers = []

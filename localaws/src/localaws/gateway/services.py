@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from moto.moto_api._internal.models import moto_api_backend
 
 from localaws.config import LocalAwsConfig
-from localaws.conformance import AnswerCheck
+from localaws.conformance import ConformanceCheck
 from localaws.core.clock import SimulatedTime, TimeControl
 from localaws.core.wsgi import chain
 from localaws.faults.injector import FaultInjector
@@ -87,7 +87,7 @@ class Services:
             FaultInjector,
             partial(FunctionUrls, host=self._functions),
             RetryDeduplicator,
-            *([AnswerCheck] if config.check_answers else []),
+            *([ConformanceCheck] if config.check_answers else []),
             partial(HealthCheck, describe=describe),
             ClosedPaths,
             CorsHeaderFilter,
