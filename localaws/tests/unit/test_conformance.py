@@ -91,12 +91,15 @@ def test_good_answers_pass_as_they_are(request_: dict[str, Any], answer: Any) ->
     [
         ({"Status": "InService"}, "DescribeEndpoint.Status is not a member of DescribeEndpointOutput"),
         ({"EndpointArn": ...}, "DescribeEndpoint.EndpointArn is required, and missing"),
-        ({"EndpointStatus": "Ready"}, "DescribeEndpoint.EndpointStatus is one of "),
+        ({"EndpointStatus": "Ready"}, "DescribeEndpoint.EndpointStatus must be one of "),
         ({"CreationTime": "2026-11-21T12:00:00Z"}, "DescribeEndpoint.CreationTime must be a timestamp (unixTimestamp)"),
         ({"FailureReason": None}, "DescribeEndpoint.FailureReason must be of type string, not None"),
         ({"ProductionVariants": {}}, "DescribeEndpoint.ProductionVariants is a list, not {}"),
         ({"ProductionVariants": [{}]}, "DescribeEndpoint.ProductionVariants[0].VariantName is required, and missing"),
-        ({"ProductionVariants": [{"VariantName": "v", "CurrentInstanceCount": 1.5}]}, "must be of type integer, not 1.5"),
+        (
+            {"ProductionVariants": [{"VariantName": "v", "CurrentInstanceCount": 1.5}]},
+            "must be of type integer, not 1.5",
+        ),
     ],
 )
 def test_wrong_json_is_told(change: dict[str, Any], said: str) -> None:
@@ -114,7 +117,7 @@ def test_wrong_json_is_told(change: dict[str, Any], said: str) -> None:
         ("<ActionsEnabled>True</ActionsEnabled>", "ActionsEnabled must be of type boolean, not 'True'"),
         ("<StateValue>FINE</StateValue>", "StateValue must be one of OK, ALARM, INSUFFICIENT_DATA, not 'FINE'"),
         ("<StateUpdatedTimestamp>now</StateUpdatedTimestamp>", "StateUpdatedTimestamp must be a timestamp (iso8601)"),
-        ("<Dimensions><Dimension/></Dimensions>", "Dimensions has &lt;Dimension&gt; for &lt;member&gt;"),
+        ("<Dimensions><Dimension/></Dimensions>", "Dimensions has &lt;Dimension&gt; instead of &lt;member&gt;"),
     ],
 )
 def test_wrong_xml_is_told(element: str, said: str) -> None:
@@ -148,7 +151,12 @@ def test_wrong_cbor_is_told() -> None:
         ("ModelError", "400 Bad Request", {"Message": "no"}, "ModelError has the HTTP status 424, not 400"),
         ("ModelNotReadyException", "429 Too Many", {"Message": "wait"}, None),
         ("ThrottlingException", "400 Bad Request", {"message": None}, None),
-        ("EndpointGone", "400 Bad Request", {"message": "gone"}, "responds with the error 'EndpointGone'; it declares "),
+        (
+            "EndpointGone",
+            "400 Bad Request",
+            {"message": "gone"},
+            "responds with the error 'EndpointGone'; it declares ",
+        ),
     ],
 )
 def test_errors_are_those_that_the_operation_declares(

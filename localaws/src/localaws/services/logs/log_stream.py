@@ -9,20 +9,20 @@ __all__ = ["LogStream"]
 
 
 class LogStream:
-    """One log stream; the group and the stream appear with the first line, as on AWS."""
+    """One log stream. As on AWS, group and stream are created with the first line."""
 
     #: moto's log streams are not safe for concurrent writers.
     _lock = threading.Lock()
 
     def __init__(self, account_id: str, region: str, group: str, name: str, kept_events: int) -> None:
-        """Prepare.
+        """Prepare; nothing is created yet.
 
         Args:
-            account_id: Whose.
-            region: Where.
+            account_id: The account.
+            region: The region.
             group: The log group.
             name: The stream.
-            kept_events: Older lines than so many are dropped.
+            kept_events: How many of the latest lines are kept.
         """
         self._account_id = account_id
         self._region = region
@@ -31,7 +31,7 @@ class LogStream:
         self._kept_events = kept_events
 
     def write(self, line: str) -> None:
-        """Add one line, stamped now. An empty line is dropped, because CloudWatch refuses empty events."""
+        """Add one line with the current time. Empty lines are dropped, since CloudWatch rejects empty events."""
         if not line.strip():
             return
         with self._lock:

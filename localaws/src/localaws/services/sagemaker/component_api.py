@@ -1,4 +1,4 @@
-"""SageMaker's control plane for inference components, which moto does not have."""
+"""Actions on inference components, which moto does not have."""
 
 from typing import Any
 
@@ -23,10 +23,10 @@ _SORT_KEYS = {"Name": "name", "Status": "status", "CreationTime": "creation_time
 
 
 class InferenceComponentActions(ControlPlane):
-    """Answers the actions about inference components."""
+    """The actions on inference components."""
 
     def create_inference_component(self) -> ActionResult:
-        """CreateInferenceComponent: answers at once, the copies come up in the background."""
+        """CreateInferenceComponent: responds immediately; the copies start in the background."""
         request = self._checked_request()
         name, arn = (
             request["InferenceComponentName"],
@@ -57,13 +57,13 @@ class InferenceComponentActions(ControlPlane):
     def list_inference_components(self) -> ActionResult:
         """ListInferenceComponents, with its filters, order and pages."""
         request = self._checked_request()
-        found = [
+        components = [
             component
             for component in self.host.components.all_in(self.current_account, self.region)
             if _matches(component, request)
         ]
         key = _SORT_KEYS[request.get("SortBy") or "CreationTime"]
-        return one_page("InferenceComponents", found, request, sorted_by=key, size=10)
+        return one_page("InferenceComponents", components, request, sorted_by=key, size=10)
 
     def update_inference_component(self) -> ActionResult:
         """UpdateInferenceComponent: another specification, another number of copies, or both."""
@@ -74,10 +74,10 @@ class InferenceComponentActions(ControlPlane):
         deployment = request.get("DeploymentConfig")
         if deployment and deployment.get("AutoRollbackConfiguration"):
             raise NotImplementedError("UpdateInferenceComponent with an AutoRollbackConfiguration")
-        wanted, runtime = request.get("Specification"), request.get("RuntimeConfig")
-        if not wanted and not runtime:
+        specification, runtime = request.get("Specification"), request.get("RuntimeConfig")
+        if not specification and not runtime:
             refuse("Either Specification or RuntimeConfig must be specified.")
-        spec = self._spec(component.spec.identity, wanted) if wanted else None
+        spec = self._spec(component.spec.identity, specification) if specification else None
         return self._update(component, spec, runtime["CopyCount"] if runtime else None, deployment)
 
     def update_inference_component_runtime_config(self) -> ActionResult:
@@ -87,7 +87,7 @@ class InferenceComponentActions(ControlPlane):
         return self._update(component, None, request["DesiredRuntimeConfig"]["CopyCount"], None)
 
     def delete_inference_component(self) -> ActionResult:
-        """DeleteInferenceComponent: Deleting until none of its copies runs, then gone."""
+        """DeleteInferenceComponent: the status is Deleting until all copies have stopped."""
         component = self._component(self._checked_request()["InferenceComponentName"])
         try:
             self.host.components.delete(component)
@@ -116,7 +116,7 @@ class InferenceComponentActions(ControlPlane):
         """The endpoint to place copies on.
 
         Raises:
-            AWSValidationException: There is none, it has models of its own, or it is changing.
+            AWSValidationException: It does not exist, hosts models itself, or is changing.
         """
         endpoint = self._endpoint(name)
         if not isinstance(endpoint, ComponentEndpoint):
@@ -140,7 +140,7 @@ class InferenceComponentActions(ControlPlane):
 
         Raises:
             AWSValidationException: Its model does not exist, or it lacks something.
-            NotImplementedError: It asks for something that the local AWS does not do.
+            NotImplementedError: It uses a feature that the local AWS does not implement.
         """
         for feature in ("BaseInferenceComponentName", "InstanceType"):
             if specification.get(feature):
@@ -173,7 +173,7 @@ def _check_copies(copies: int, *, is_managed: bool) -> None:
 
 
 def _matches(component: InferenceComponent, request: dict[str, Any]) -> bool:
-    """Whether ListInferenceComponents' filters let a component through."""
+    """Whether a component matches ListInferenceComponents' filters."""
     identity = component.spec.identity
     exact = {
         "StatusEquals": component.status,

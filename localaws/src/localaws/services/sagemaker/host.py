@@ -1,4 +1,4 @@
-"""All endpoints of a local AWS: runs their life cycles in the background and looks after what runs."""
+"""All endpoints of a local AWS, with their life cycles in the background."""
 
 import logging
 import re
@@ -47,7 +47,7 @@ _VARIANT_RESOURCE = re.compile(r"endpoint/([^/]+)/variant/([^/]+)")
 
 
 class EndpointHost:
-    """Owns every endpoint from creation to deletion, and the threads that their operations run in."""
+    """Owns every endpoint from creation to deletion, and the threads of their operations."""
 
     _TICK_SECONDS = 0.25
 
@@ -93,7 +93,7 @@ class EndpointHost:
         settings: EndpointSettings,
         deployment_config: dict[str, Any] | None = None,
     ) -> Endpoint:
-        """Make an endpoint and start bringing it up; the DeploymentConfig is kept for later updates."""
+        """Create an endpoint and start it in the background. The DeploymentConfig is kept for later updates."""
         endpoint = self._new_endpoint(name, arn, tags, settings, deployment_config)
         with self._lock:
             self._endpoints.add(endpoint)
@@ -109,7 +109,7 @@ class EndpointHost:
         """Change weights and capacities of an endpoint's variants.
 
         Raises:
-            CapacityRefused: An operation has not finished, or the changes make no sense; in SageMaker's words.
+            CapacityRefused: An operation has not finished, or the changes are invalid; with SageMaker's message.
         """
         deployment = endpoint.traffic.current
         if deployment is not None:
@@ -126,12 +126,16 @@ class EndpointHost:
         self.run(lambda: endpoint.run_capacity_change(change))
 
     def scalable(self, account_id: str, region: str, resource_id: str, dimension: str) -> ScalableResource | None:
-        """What Application Auto Scaling knows by this resource id and dimension, or None if there is no such thing."""
+        """The resource that Application Auto Scaling scales; None if it does not exist."""
         find = self._scalable_dimensions.get(dimension)
         return find(account_id, region, resource_id) if find is not None else None
 
     def delete(self, endpoint: Endpoint, forget: Callable[[], None]) -> None:
-        """Take an endpoint down; ``forget`` is called once nothing of it runs and all of its log is written.
+        """Delete an endpoint in the background.
+
+        Args:
+            endpoint: The endpoint.
+            forget: Called once its containers have stopped and its log is written.
 
         Raises:
             EndpointInProgressError: Another operation has not finished.
@@ -150,11 +154,11 @@ class EndpointHost:
 
     @property
     def closed(self) -> bool:
-        """Whether the local AWS goes down."""
+        """Whether the local AWS is stopping."""
         return self._clock.closed
 
     def endpoints(self) -> list[Endpoint]:
-        """Every endpoint there is."""
+        """All endpoints."""
         with self._lock:
             return list(self._endpoints)
 
@@ -201,7 +205,7 @@ class EndpointHost:
         )
 
     def _find_variant(self, account_id: str, region: str, resource_id: str) -> "tuple[Endpoint, Variant] | None":
-        """The variant that ``endpoint/<name>/variant/<name>`` names."""
+        """The variant with the resource id ``endpoint/<name>/variant/<name>``."""
         match = _VARIANT_RESOURCE.fullmatch(resource_id)
         endpoint = self.endpoint(account_id, region, match[1]) if match else None
         if match is None or endpoint is None or endpoint.traffic.current is None:
@@ -222,7 +226,7 @@ class EndpointHost:
         return ProvisionedConcurrency(endpoint, variant.name, self.change_capacity)
 
     def run(self, operation: Callable[[], None]) -> None:
-        """Run a long operation in a thread of the host's own; ``close`` waits for it."""
+        """Run a long operation in a thread; ``close`` waits for it."""
 
         def run() -> None:
             try:
@@ -243,6 +247,6 @@ class EndpointHost:
             try:
                 endpoint.tick()
             except Exception:
-                # The others are looked after all the same.
-                _logger.exception("looking after endpoint %s failed", endpoint.endpoint_name)
+                # The other endpoints still get their tick.
+                _logger.exception("the tick of endpoint %s failed", endpoint.endpoint_name)
         self._usage.tick(endpoints, self.components.all())

@@ -1,4 +1,4 @@
-"""Metrics that do not come with a request: how busy each instance is."""
+"""Periodic metrics: concurrent requests, and the load of each instance."""
 
 from typing import TYPE_CHECKING
 
@@ -20,15 +20,15 @@ __all__ = ["UsageMetrics"]
 #: metrics in Amazon CloudWatch" and "Auto scaling policy overview" in the developer guide).
 _CONCURRENCY_SECONDS = 10
 _MINUTE = 60
-#: Where the metrics of the hosts are.
+#: CloudWatch's namespace of instance metrics.
 _HOST_NAMESPACE = "/aws/sagemaker/Endpoints"
 
 
 class UsageMetrics:
-    """Records them by the local AWS's own time, when the host's clock ticks."""
+    """Records the metrics on the local AWS's clock, whenever the host ticks."""
 
     def __init__(self, metrics: "MetricRecorder", time: "SimulatedTime") -> None:
-        """Prepare for endpoints that come later."""
+        """Prepare; nothing is recorded before :meth:`tick`."""
         self._metrics = metrics
         self._time = time
         self._processes = ProcessUsage()
@@ -38,8 +38,8 @@ class UsageMetrics:
         """Record what is due.
 
         Args:
-            endpoints: Those that exist.
-            components: The inference components that exist.
+            endpoints: All endpoints.
+            components: All inference components.
         """
         variants = [
             variant
@@ -60,7 +60,7 @@ class UsageMetrics:
             self._processes.keep_only({pid for variant in variants for pid in variant.group.pids})
 
     def _is_due(self, period: int) -> bool:
-        """Whether another period of so many seconds began: one sample falls into each, however the clock ticks."""
+        """Whether a new period has begun, so that each period gets one sample whatever the clock's speed."""
         index = int(self._time.now().timestamp() // period)
         began, self._last[period] = self._last.get(period) != index, index
         return began
@@ -70,7 +70,7 @@ class UsageMetrics:
         self._metrics.record(source, samples, resolution=_CONCURRENCY_SECONDS)
 
     def _record_hosts(self, variant: "Variant") -> None:
-        """What each instance uses of this machine; for a serverless variant SageMaker publishes the memory only."""
+        """Each instance's use of this machine. SageMaker publishes only the memory of serverless variants."""
         for pid in variant.group.pids:
             usage = self._processes.measure(pid)
             if usage is None:

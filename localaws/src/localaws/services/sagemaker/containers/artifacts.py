@@ -1,4 +1,4 @@
-"""Model artifacts: from ``s3://…/model.tar.gz`` in the local S3 to a folder, safely."""
+"""Unpacks model artifacts, ``s3://…/model.tar.gz`` in the local S3, into folders."""
 
 import tempfile
 from pathlib import Path
@@ -14,12 +14,12 @@ from localaws.services.sagemaker.containers.images import LaunchError
 if TYPE_CHECKING:
     from moto.s3.models import FakeKey
 
-#: Files that make a folder a model folder: the tokenizer is the one that every packaging of a text model has.
+#: The file that marks a model's folder: every packaging of a text model has a tokenizer.
 _MODEL_FILE = "tokenizer.json"
 
 
 def artifact_exists(url: str, account_id: str) -> bool:
-    """Whether the S3 object behind the URL is there."""
+    """Whether the S3 object exists."""
     return _find_object(url, account_id) is not None
 
 
@@ -28,16 +28,16 @@ def unpack_artifact(url: str, account_id: str, parent: Path, limit: int) -> Path
 
     Args:
         url: ``s3://bucket/key`` of a gzipped tar archive.
-        account_id: Whose S3.
-        parent: Folder that the new one is made in; the caller removes it.
-        limit: Largest sum of the members' sizes in bytes.
+        account_id: The account of the bucket.
+        parent: Folder for the new one; the caller removes it.
+        limit: Largest sum of the files' sizes in bytes.
 
     Returns:
-        The folder with the model's files: the archive's root, or the only folder in it that has a tokenizer.
+        The folder with the model: the archive's root, or the only folder in it with a tokenizer.
 
     Raises:
-        LaunchError: In SageMaker's words: nothing at the URL, not an archive, an unsafe or too large archive, or an
-            archive without a model.
+        LaunchError: There is no object, or it is not an archive, unsafe, too large, or without a model; with
+            SageMaker's message.
     """
     stored = _find_object(url, account_id)
     if stored is None:
@@ -72,7 +72,7 @@ def _find_object(url: str, account_id: str) -> "FakeKey | None":
 def _model_folder(folder: Path, url: str) -> Path:
     if (folder / _MODEL_FILE).is_file():
         return folder
-    found = sorted({path.parent for path in folder.glob(f"*/{_MODEL_FILE}")})
-    if len(found) != 1:
+    folders = sorted({path.parent for path in folder.glob(f"*/{_MODEL_FILE}")})
+    if len(folders) != 1:
         raise LaunchError(f'The model data archive at "{url}" holds no model folder: no {_MODEL_FILE} in it.')
-    return found[0]
+    return folders[0]

@@ -1,4 +1,4 @@
-"""One container that is kept: started on demand, restarted after its death, stopped when idle."""
+"""One container, started on demand, restarted when its process dies, and stopped when idle."""
 
 import contextlib
 import threading
@@ -22,11 +22,11 @@ _MAX_REASON = 1024
 
 
 class ContainerFailed(Exception):
-    """A container did not come up; the message is a FailureReason."""
+    """A container did not start; the message is a FailureReason."""
 
 
 class ModelContainer:
-    """Starts its process when it is needed, shares that start between all who wait for it, and replaces a dead one."""
+    """Starts its process when needed, shares the start between all waiting callers, and replaces a dead process."""
 
     def __init__(
         self,
@@ -38,8 +38,8 @@ class ModelContainer:
         """Prepare a container; nothing runs yet.
 
         Args:
-            template: What it is.
-            plan: What to run; may raise LaunchError.
+            template: What it runs.
+            plan: Returns how to run it; may raise LaunchError.
             config: Limits and durations.
             pids: Where the containers' processes are recorded.
         """
@@ -60,12 +60,12 @@ class ModelContainer:
 
     @property
     def in_flight(self) -> int:
-        """Requests that it was chosen for and that have not ended."""
+        """Its requests that have not ended."""
         return self._in_flight
 
     @property
     def ready(self) -> bool:
-        """Whether it takes a request without a start."""
+        """Whether its process runs."""
         process = self._process
         return process is not None and process.alive
 
@@ -90,10 +90,10 @@ class ModelContainer:
     def running(self) -> tuple[ContainerProcess, float | None]:
         """The running process, and the seconds this caller waited for it to start (None when it was running).
 
-        The first caller that finds none starts it; the others wait for that start, and share its failure.
+        The first caller without a running process starts it; the others wait for that start and share its failure.
 
         Raises:
-            ContainerFailed: It did not come up, or failed so recently that it is not tried again yet.
+            ContainerFailed: It did not start, or failed so recently that it is not started again yet.
         """
         began = time.monotonic()
         waited = False
@@ -114,7 +114,7 @@ class ModelContainer:
         return self._start(), time.monotonic() - began
 
     def tick(self, *, stays_warm: bool) -> None:
-        """Stop an idle process, or restart a dead one that has to stay warm. Called every so often."""
+        """Stop an idle process, or restart a dead one that has to stay warm. Called periodically."""
         with self._changed:
             if self._retired or self._starting:
                 return
@@ -131,7 +131,7 @@ class ModelContainer:
             threading.Thread(target=self._restart, name="restart", daemon=True).start()
 
     def retire(self, drain_timeout: float) -> None:
-        """Let requests in flight finish for ``drain_timeout`` seconds, then stop the process, for good."""
+        """Let requests in flight finish for ``drain_timeout`` seconds, then stop the process for good."""
         with self._changed:
             self._retired = True
             self._changed.wait_for(lambda: self._in_flight == 0, drain_timeout)
@@ -146,7 +146,7 @@ class ModelContainer:
             self.running()
 
     def _start(self) -> ContainerProcess:
-        """Start the process for all who wait for it; called by whoever set ``_starting``."""
+        """Start the process for all waiting callers; called by the one that set ``_starting``."""
         try:
             process = self._launch()
         except LaunchError as error:
@@ -163,7 +163,7 @@ class ModelContainer:
         return process
 
     def _start_failed(self, reason: str) -> ContainerFailed:
-        """Tell those who wait, and hold back the next start for a while."""
+        """Wake the waiting callers and delay the next start."""
         failure = ContainerFailed(reason[:_MAX_REASON])
         with self._changed:
             self._starting, self._failure = False, failure
@@ -182,7 +182,7 @@ class ModelContainer:
             log.write(str(error))
             raise
         if self._cancelled.is_set():
-            raise LaunchError("The container is not wanted any more.")
+            raise LaunchError("The container is no longer needed.")
         process = ContainerProcess(plan, self._config, self._pids, log.write)
         try:
             process.wait_until_ready(deadline, self._cancelled)

@@ -1,4 +1,4 @@
-"""Several containers of one kind: scaled out and in, and handed out to requests one by one."""
+"""A group of equal containers, which is scaled and whose containers are leased to requests."""
 
 import contextlib
 import random
@@ -22,15 +22,15 @@ __all__ = ["ContainerGroup", "GroupRetired", "GroupThrottled", "Lease", "NoCapac
 
 
 class GroupThrottled(Exception):
-    """As many requests as the group may take are in flight."""
+    """The group is at its concurrency limit."""
 
 
 class GroupRetired(Exception):
-    """The group takes no more requests: its endpoint moved on to another deployment, or is going away."""
+    """The group accepts no more requests: its endpoint has another deployment, or is being deleted."""
 
 
 class NoCapacity(Exception):
-    """The group has no containers: it was scaled to 0."""
+    """The group was scaled to zero containers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +39,9 @@ class Lease:
 
     Attributes:
         container: The running container.
-        setup_seconds: How long this request waited for the container to start; None when it was running.
-        in_flight: Requests in flight in the group, this one included.
-        size: Containers of the group.
+        setup_seconds: Time that this request waited for the container to start; None if it was running.
+        in_flight: Requests in flight in the group, including this one.
+        size: Number of containers in the group.
     """
 
     container: ContainerProcess
@@ -51,12 +51,12 @@ class Lease:
 
 
 class ContainerGroup:
-    """Keeps ``desired`` containers, in the name of a production variant or of an inference component.
+    """The containers of a production variant or of an inference component.
 
     Attributes:
-        max_concurrency: Most requests in flight in all containers together; None where there is no limit.
-        stays_warm: Whether containers always run; without it one that is idle is stopped until the next request.
-        least_outstanding: Whether a request goes to the container with the fewest in flight, or to any at random.
+        max_concurrency: Most requests in flight in the group; None for no limit.
+        stays_warm: Whether containers always run. Otherwise an idle one is stopped until the next request.
+        least_outstanding: Whether a request goes to the container with the fewest in flight, or to a random one.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class ContainerGroup:
         """Prepare a group of ``size`` containers, possibly none; nothing runs before :meth:`start`.
 
         Args:
-            template: What each container is.
+            template: What each container runs.
             config: Limits and durations.
             pids: Where the containers' processes are recorded.
             work_dir: Where an artifact is unpacked.
@@ -102,12 +102,12 @@ class ContainerGroup:
 
     @property
     def current(self) -> int:
-        """Containers that take requests."""
+        """Containers that accept requests."""
         return len(self._members)
 
     @property
     def desired(self) -> int:
-        """Containers that shall run; what differs from ``current`` is starting or being drained."""
+        """The desired number of containers. The difference to ``current`` is starting or being drained."""
         return self._desired
 
     @property
@@ -129,22 +129,22 @@ class ContainerGroup:
         """Start all containers at the same time and wait for their health checks.
 
         Raises:
-            ContainerFailed: One did not come up; the message says why, and the caller retires the group.
+            ContainerFailed: A container did not start; the caller retires the group.
         """
         _start_all(self._members)
 
     def announce(self, size: int) -> None:
-        """Say what :meth:`scale` will be asked for, before the thread that does it gets to it."""
+        """Set ``desired`` before another thread calls :meth:`scale`."""
         self._desired = size
 
     def scale(self, size: int) -> None:
         """Start more containers, or drain and stop those with the fewest requests. Blocks until that is done.
 
-        New containers take requests once all of them passed the health check; until then, and if one does not, the
-        old ones do. Requests in flight on a container that goes are finished, for up to ``drain_timeout``.
+        New containers accept requests once all of them have passed the health check. A removed container finishes its
+        requests in flight, for up to ``drain_timeout``.
 
         Raises:
-            ContainerFailed: A new container did not come up; the group has its old size.
+            ContainerFailed: A new container did not start; the group keeps its old size.
         """
         with self._scaling:
             self._desired = size
@@ -157,11 +157,11 @@ class ContainerGroup:
 
     @contextlib.contextmanager
     def lease(self) -> Iterator[Lease]:
-        """Reserve one unit of concurrency and a running container, starting one when none runs.
+        """Reserve one unit of concurrency and a running container, which is started if necessary.
 
         Raises:
             GroupThrottled: The group is at its concurrency limit.
-            GroupRetired: The group takes no requests any more.
+            GroupRetired: The group accepts no more requests.
             NoCapacity: The group has no containers.
             ContainerFailed: The container does not start.
         """
@@ -185,21 +185,21 @@ class ContainerGroup:
             member.leave()
 
     def tick(self) -> None:
-        """Let every container look after itself. Called every so often."""
+        """Stop idle containers and restart dead ones. Called periodically."""
         with self._lock:
             members = [] if self._retired else list(self._members)
         for member in members:
             member.tick(stays_warm=self.stays_warm)
 
     def retire(self, drain_timeout: float) -> None:
-        """Take no more requests, let those in flight finish for ``drain_timeout`` seconds, stop every container."""
+        """Accept no more requests, let those in flight finish for ``drain_timeout`` seconds, stop all containers."""
         with self._lock:
             self._retired = True
             members = [*self._members, *self._joining]
         _retire_all(members, drain_timeout)
 
     def _choose(self) -> ModelContainer:
-        """The container for one request: among those that run, if any does."""
+        """The container for one request, preferably a running one."""
         candidates = [member for member in self._members if member.ready] or self._members
         if self.least_outstanding:
             fewest = min(member.in_flight for member in candidates)
@@ -210,7 +210,7 @@ class ContainerGroup:
         if count <= 0:
             return
         if self._retired:
-            raise ContainerFailed("The endpoint is going away.")
+            raise ContainerFailed("The endpoint is being deleted.")
         self._joining = joining = self._new_members(count)
         try:
             _start_all(joining)
@@ -224,24 +224,24 @@ class ContainerGroup:
     def _admit(self, joining: list[ModelContainer]) -> None:
         with self._lock:
             if self._retired:
-                raise ContainerFailed("The endpoint is going away.")
+                raise ContainerFailed("The endpoint is being deleted.")
             self._members = [*self._members, *joining]
 
     def _remove(self, count: int) -> None:
         if count <= 0:
             return
         with self._lock:
-            # One that does not run at the moment goes before one that does.
+            # Containers that do not run are removed first.
             by_load = sorted(self._members, key=lambda member: (member.ready, member.in_flight))
-            going = by_load[:count]
-            self._members = [member for member in self._members if member not in going]
-        _retire_all(going, self._config.drain_timeout)
+            removed = by_load[:count]
+            self._members = [member for member in self._members if member not in removed]
+        _retire_all(removed, self._config.drain_timeout)
 
     def _new_members(self, count: int) -> list[ModelContainer]:
         return [ModelContainer(self._template, self._shared_plan, self._config, self._pids) for _ in range(count)]
 
     def _shared_plan(self) -> LaunchPlan:
-        """What to run, found once for all containers."""
+        """How to run the containers, determined once for all of them."""
         with self._planning:
             if self._plan is None:
                 self._plan = self._template.plan(self._config, self._work_dir)
@@ -249,7 +249,7 @@ class ContainerGroup:
 
 
 def _start_all(members: Sequence[ModelContainer]) -> None:
-    """Start containers at the same time; raises the first failure once all are decided."""
+    """Start containers concurrently; raises the first failure once all starts have ended."""
     failures: list[ContainerFailed] = []
 
     def start(member: ModelContainer) -> None:

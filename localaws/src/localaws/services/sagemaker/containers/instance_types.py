@@ -1,4 +1,4 @@
-"""What an instance has for the copies of inference components: cores, memory and accelerators, by instance type."""
+"""Cores, memory and accelerators of instance types."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ __all__ = ["Resources", "has_gpu", "resources_of"]
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """What an instance offers, or what a copy reserves.
+    """Resources that an instance has, or that a copy reserves.
 
     Attributes:
         cpu_cores: vCPUs, or parts of one.
@@ -20,7 +20,7 @@ class Resources:
     accelerators: float
 
     def __sub__(self, other: "Resources") -> "Resources":
-        """What is left of this once the other is taken."""
+        """The remaining resources."""
         return Resources(
             self.cpu_cores - other.cpu_cores,
             self.memory_mb - other.memory_mb,
@@ -28,18 +28,18 @@ class Resources:
         )
 
     def holds(self, need: "Resources") -> bool:
-        """Whether all that is needed is there."""
+        """Whether these resources are sufficient."""
         rest = self - need
         return min(rest.cpu_cores, rest.memory_mb, rest.accelerators) >= 0
 
 
-#: GiB of memory for each vCPU, by the letters that a family begins with; the longest match counts (EC2's list of
-#: instance types). Families without an entry have 8.
+#: GiB of memory per vCPU, by prefix of the family; the longest match counts (EC2's list of instance types). The default
+#: is 8.
 _GIB_PER_CPU = {
     "c": 2, "m": 4, "r": 8, "t2": 4, "g4dn": 4, "g5": 4, "g6": 4, "g6e": 8, "p2": 15, "p3": 7.6, "p4": 12, "p5": 10.6,
     "p6": 10.6, "inf1": 2, "inf2": 4, "trn1": 4, "trn2": 10.6, "dl1": 8,
 }  # fmt: skip
-#: Accelerators of the instance types that have another number than their family has mostly.
+#: Accelerators by family, and by instance type where it differs from the family.
 _ACCELERATORS = {
     "g4dn": 1, "g4dn.12xlarge": 4,
     "g5": 1, "g5.12xlarge": 4, "g5.24xlarge": 4, "g5.48xlarge": 8,
@@ -56,14 +56,14 @@ _ACCELERATORS = {
 _CPUS_OF_SMALL_SIZES = {"medium": 1, "large": 2, "xlarge": 4}
 _OTHER_CPUS = {"t2.medium": 2, "c4.8xlarge": 36}
 
-#: Part of the memory that SageMaker hands out. It publishes none; on ml.g5.xlarge (16 GiB) users saw 1024 MB accepted
-#: and 4096 MB refused.
+#: Share of the memory that SageMaker makes available. It publishes no figure; on ml.g5.xlarge (16 GiB), users saw 1024
+#: MB accepted and 4096 MB rejected.
 _SCHEDULABLE_WITH_ACCELERATORS = 0.2
 _SCHEDULABLE_WITHOUT = 0.5
 
 
 def resources_of(instance_type: str) -> Resources:
-    """What SageMaker can hand out of an instance.
+    """The resources of an instance that copies can reserve.
 
     Args:
         instance_type: ``ml.g5.xlarge``; one of the API's enum.
@@ -79,5 +79,5 @@ def resources_of(instance_type: str) -> Resources:
 
 
 def has_gpu(instance_type: str) -> bool:
-    """Whether instances of a type have NVIDIA GPUs: the families g and p have."""
+    """Whether an instance type has NVIDIA GPUs, as the families g and p have."""
     return resources_of(instance_type).accelerators > 0 and instance_type.removeprefix("ml.")[0] in "gp"

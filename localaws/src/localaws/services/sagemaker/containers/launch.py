@@ -1,4 +1,4 @@
-"""What every container of a group runs, and in whose name."""
+"""What every container of a group runs."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,15 +18,15 @@ __all__ = ["LaunchTemplate"]
 
 @dataclass(frozen=True, slots=True)
 class LaunchTemplate:
-    """The containers of one production variant, or the copies of one inference component.
+    """The containers of a production variant, or the copies of an inference component.
 
     Attributes:
-        container: What to run.
-        log: Whose log group the containers write to.
-        label: For the process list, such as ``endpoint/variant``.
-        start_timeout: Seconds from launch to a good ``GET /ping``.
-        failure_reason: SageMaker's sentence about a container that did not come up.
-        has_gpu: Whether it runs on an instance with GPUs. Here the processor stands in for them.
+        container: The container definition.
+        log: The owner of the containers' log group.
+        label: Label in the process list, such as ``endpoint/variant``.
+        start_timeout: Seconds from launch to a successful ``GET /ping``.
+        failure_reason: Returns SageMaker's message for a container that did not start.
+        has_gpu: Whether the instance type has GPUs. Here the model runs on the CPU.
     """
 
     container: ContainerDefinition

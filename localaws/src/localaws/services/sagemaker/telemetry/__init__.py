@@ -1,1 +1,1 @@
-"""What running endpoints tell CloudWatch and S3: metrics, logs, captured requests, and whose they are."""
+"""Metrics, logs and captured data of endpoints, and the identities that they belong to."""

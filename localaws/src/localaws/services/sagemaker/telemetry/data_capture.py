@@ -1,4 +1,4 @@
-"""Data capture: requests and answers as JSON lines in S3, in SageMaker's layout."""
+"""Data capture: requests and responses as JSON lines in S3, in SageMaker's layout."""
 
 import base64
 import json
@@ -25,22 +25,22 @@ __all__ = ["CapturedRequest", "DataCapture"]
 
 _logger = logging.getLogger(__name__)
 
-#: SageMaker gathers records for some time before it writes a file; it does not publish for how long.
+#: SageMaker collects records before it writes a file; it does not publish for how long.
 _FLUSH_SECONDS = 60
-#: So many records are written at once without waiting for that.
+#: With this many records, a file is written earlier.
 _FLUSH_RECORDS = 500
 
 
 @dataclass(frozen=True, slots=True)
 class CapturedRequest:
-    """One request that was answered, with its answer.
+    """One request with its response.
 
     Attributes:
-        variant: Who answered.
-        content_type: Of the request.
-        body: The request.
-        answer_content_type: Of the answer.
-        answer: The answer.
+        variant: The variant that handled it.
+        content_type: Content type of the request.
+        body: Body of the request.
+        response_content_type: Content type of the response.
+        response: Body of the response.
         inference_id: The caller's InferenceId, or None.
         custom_attributes: The caller's CustomAttributes, or None.
     """
@@ -48,14 +48,14 @@ class CapturedRequest:
     variant: "VariantId"
     content_type: str
     body: bytes
-    answer_content_type: str
-    answer: bytes
+    response_content_type: str
+    response: bytes
     inference_id: str | None = None
     custom_attributes: str | None = None
 
 
 class DataCapture:
-    """Gathers a sample of the requests of one deployment, and writes them to its S3 destination.
+    """Writes a sample of the requests of one deployment to S3.
 
     The line format and the keys, ``<prefix>/<endpoint>/<variant>/yyyy/mm/dd/hh/<file>.jsonl``, are those of the
     developer guide's "Data capture from a real-time endpoint".
@@ -66,7 +66,7 @@ class DataCapture:
 
         Args:
             config: The DataCaptureConfig of the API.
-            time: What records and keys are stamped with.
+            time: The clock for records and keys.
         """
         self._share = config["InitialSamplingPercentage"] / 100
         modes = {option["CaptureMode"] for option in config["CaptureOptions"]}
@@ -87,7 +87,7 @@ class DataCapture:
         self._closed = False
 
     def record(self, request: CapturedRequest) -> None:
-        """Keep a request, if it is drawn."""
+        """Record a request, if it is part of the sample."""
         if random.random() < self._share:  # noqa: S311 - a sample, no secret
             with self._lock:
                 self._records.append((self._time.now(), request))
@@ -96,18 +96,18 @@ class DataCapture:
                 self.flush()
 
     def tick(self) -> None:
-        """Write what has been gathered for long enough."""
+        """Write a file if it is due."""
         due = self._time.seconds() - self._flushed >= _FLUSH_SECONDS
         if due or len(self._records) >= _FLUSH_RECORDS:
             self.flush()
 
     def close(self) -> None:
-        """Write what has been gathered, and from now on whatever comes."""
+        """Write all records now, and later ones immediately."""
         self._closed = True
         self.flush()
 
     def flush(self) -> None:
-        """Write everything that has been gathered."""
+        """Write all records."""
         with self._lock:
             records, self._records = self._records, []
             self._flushed = self._time.seconds()
@@ -125,7 +125,7 @@ class DataCapture:
         try:
             s3_backends[variant.account_id]["aws"].put_object(self._bucket, key, content, **encryption)
         except S3ClientError as error:
-            # The endpoint goes on without, as on AWS.
+            # As on AWS, the endpoint continues without data capture.
             _logger.warning("data capture of %s cannot write to its bucket: %s", variant.endpoint, type(error).__name__)
 
     def _line(self, moment: datetime, request: CapturedRequest) -> dict[str, Any]:
@@ -133,7 +133,7 @@ class DataCapture:
         if self._input:
             data["endpointInput"] = self._part("INPUT", request.content_type, request.body)
         if self._output:
-            data["endpointOutput"] = self._part("OUTPUT", request.answer_content_type, request.answer)
+            data["endpointOutput"] = self._part("OUTPUT", request.response_content_type, request.response)
         metadata: dict[str, Any] = {"eventId": str(uuid.uuid4())}
         if request.custom_attributes is not None:
             metadata["customAttributes"] = [request.custom_attributes]
@@ -143,7 +143,7 @@ class DataCapture:
         return {"captureData": data, "eventMetadata": metadata, "eventVersion": "0"}
 
     def _part(self, mode: str, content_type: str, body: bytes) -> dict[str, str]:
-        """A body in the encoding that its content type is configured for; BASE64 for any other."""
+        """A body, encoded as configured for its content type; BASE64 by default."""
         encoding = self._encodings.get(content_type.partition(";")[0].strip(), "BASE64")
         data = base64.b64encode(body).decode() if encoding == "BASE64" else body.decode("utf-8", errors="replace")
         return {"observedContentType": content_type, "mode": mode, "data": data, "encoding": encoding}

@@ -1,4 +1,4 @@
-"""What a metric, a log line or a process belongs to: a variant, an endpoint or an inference component."""
+"""Identities of variants, endpoints and inference components, which metrics, logs and processes belong to."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ __all__ = ["ComponentId", "EndpointId", "VariantId"]
 
 @dataclass(frozen=True, slots=True)
 class VariantId:
-    """Which production variant a metric, a log line or a process belongs to."""
+    """A production variant."""
 
     account_id: str
     region: str
@@ -21,18 +21,18 @@ class VariantId:
 
     @property
     def log_group(self) -> str:
-        """The log group SageMaker gives an endpoint."""
+        """The endpoint's log group."""
         return f"/aws/sagemaker/Endpoints/{self.endpoint}"
 
     @property
     def log_stream_prefix(self) -> str:
-        """SageMaker's log streams are named by variant, then by container."""
+        """The prefix of log streams' names: the variant, followed by the container."""
         return self.variant
 
 
 @dataclass(frozen=True, slots=True)
 class EndpointId:
-    """Which endpoint a metric belongs to that is not about one of its variants."""
+    """An endpoint, for metrics of the endpoint as a whole."""
 
     account_id: str
     region: str
@@ -40,25 +40,25 @@ class EndpointId:
 
     @property
     def dimensions(self) -> tuple[tuple[str, str], ...]:
-        """The dimension of an endpoint's own metrics."""
+        """The dimensions of an endpoint's metrics."""
         return (("EndpointName", self.endpoint),)
 
 
 @dataclass(frozen=True, slots=True)
 class ComponentId:
-    """Which inference component a metric, a log line or a process belongs to."""
+    """An inference component."""
 
     hosted_by: VariantId
     name: str
 
     @property
     def account_id(self) -> str:
-        """Whose."""
+        """The account."""
         return self.hosted_by.account_id
 
     @property
     def region(self) -> str:
-        """Where."""
+        """The region."""
         return self.hosted_by.region
 
     @property
@@ -78,10 +78,10 @@ class ComponentId:
 
     @property
     def log_group(self) -> str:
-        """The log group that SageMaker gives a component."""
+        """The component's log group."""
         return f"/aws/sagemaker/InferenceComponents/{self.name}"
 
     @property
     def log_stream_prefix(self) -> str:
-        """What the name of each copy's log stream begins with."""
+        """The prefix of the names of the copies' log streams."""
         return self.variant

@@ -36,15 +36,15 @@ UNITS = {
 
 
 class MetricSource(Protocol):
-    """Something that has metrics; hashable."""
+    """Something with metrics; hashable."""
 
     @property
     def account_id(self) -> str:
-        """Whose."""
+        """The account."""
 
     @property
     def region(self) -> str:
-        """Where."""
+        """The region."""
 
     @property
     def dimensions(self) -> tuple[tuple[str, str], ...]:
@@ -54,16 +54,16 @@ class MetricSource(Protocol):
 class MetricRecorder:
     """Adds samples to the running period of each metric.
 
-    A sample can be read the moment it was recorded, a request costs a few additions under a lock, and memory grows with
-    minutes, not with requests.
+    Samples are visible immediately. A request costs a few additions under a lock, and memory grows with minutes, not
+    with requests.
     """
 
     def __init__(self, time: "SimulatedTime", store: MetricStore) -> None:
         """Prepare a recorder.
 
         Args:
-            time: What samples are stamped with.
-            store: Where they go.
+            time: The clock for the samples.
+            store: The metrics.
         """
         self._time = time
         self._store = store
@@ -81,12 +81,12 @@ class MetricRecorder:
         """Add one sample to each named metric of the source.
 
         Args:
-            source: Whose metrics.
+            source: The variant, endpoint or component.
             samples: Pairs of metric name and value; latencies in microseconds, utilisation as a fraction.
             namespace: CloudWatch's namespace, such as ``/aws/sagemaker/Endpoints``.
             resolution: Seconds of a period: 60, or 10 for SageMaker's metrics of high resolution. The first sample
                 of a metric decides.
-            at: The moment it was like that; None for now.
+            at: The time of the sample; defaults to now.
         """
         now = (at or self._time.now()).timestamp()
         taken = [(self._series_of(source, namespace, name, resolution), value) for name, value in samples]
@@ -95,7 +95,7 @@ class MetricRecorder:
                 series.period(now).add(value)
 
     def forget(self, source: MetricSource) -> None:
-        """Stop tracking what was deleted; what CloudWatch holds of it stays, as on AWS."""
+        """Stop tracking a deleted source. As on AWS, its metrics stay in CloudWatch."""
         for key in [key for key in list(self._series) if key[0] == source]:
             self._series.pop(key, None)
 

@@ -1,6 +1,6 @@
-"""How each container image's server speaks, on top of our own model server.
+"""The protocols of container images, on top of embedstack's model server.
 
-Runs in the container's process only: this brings OpenVINO.
+Imported in containers' processes only, since it loads OpenVINO.
 """
 
 import os
@@ -22,7 +22,7 @@ __all__ = ["model_server"]
 
 
 def model_server(protocol: "ServerProtocol", model_folder: str, model_id: str) -> ModelServer:
-    """A model server that speaks as the container would; it loads its model when it runs."""
+    """A model server with a container image's protocol. It loads its model when it runs."""
     folder = Path(model_folder)
 
     def load() -> Encoder:
@@ -35,7 +35,7 @@ def model_server(protocol: "ServerProtocol", model_folder: str, model_id: str) -
             toolkit = HuggingFaceProtocol()
             return ModelServer(lambda: toolkit.load(folder, model_id), toolkit)
         case "embedstack":
-            # Not the given id: of an artifact it is its address.
+            # The given id of an artifact is its URL.
             hub_id, revision = (os.environ.get(name) for name in ("HF_MODEL_ID", "HF_MODEL_REVISION"))
             given = hub_id if hub_id and is_hub_id(hub_id) else None
             return ModelServer(load, EmbedProtocol(model_identity(folder, given, revision)))

@@ -1,6 +1,6 @@
 """The Hugging Face inference toolkit's feature-extraction pipeline: one vector per token, not per text.
 
-Taken from ``handler_service.py`` and ``decoder_encoder.py`` of aws/sagemaker-huggingface-inference-toolkit, the error
+Sources: ``handler_service.py`` and ``decoder_encoder.py`` of aws/sagemaker-huggingface-inference-toolkit, the error
 body of multi-model-server under it, and transformers' ``FeatureExtractionPipeline``.
 """
 
@@ -33,8 +33,7 @@ class HuggingFaceProtocol:
     def load(self, folder: "Path", model_id: str) -> Encoder:
         """Load as transformers does: float32, and up to the model's position limit.
 
-        The shorter limit that sentence-transformers keeps for a model (256 tokens for all-MiniLM-L6-v2) is not the
-        pipeline's.
+        The pipeline does not apply sentence-transformers' shorter limit (256 tokens for all-MiniLM-L6-v2).
 
         Raises:
             ConfigurationError: The folder cannot be served, or a file of a package is missing or damaged.
@@ -49,7 +48,7 @@ class HuggingFaceProtocol:
         """Token vectors: ``[1][tokens][hidden]`` for a text, ``[texts][1][tokens][hidden]`` for a list.
 
         Raises:
-            RequestError: Always 400: the toolkit turns every exception of a handler into it.
+            RequestError: Always with status 400, the toolkit's status for every exception of a handler.
         """
         _check_content_type(invocation.content_type or "")
         if invocation.accept not in (None, "", "*/*", "application/json"):
@@ -86,7 +85,7 @@ class HuggingFaceProtocol:
 
 
 _OPTIONS = orjson.OPT_SERIALIZE_NUMPY
-#: What transformers takes for ``truncation``, and whether a single text is truncated then.
+#: Values of ``truncation`` in transformers, and whether a single text is then truncated.
 _TRUNCATIONS = {
     None: False,
     False: False,
@@ -98,7 +97,7 @@ _TRUNCATIONS = {
 
 
 def _check_content_type(content_type: str) -> None:
-    """The toolkit's decoders for text are JSON and CSV; only JSON is played."""
+    """The toolkit decodes JSON and CSV; only JSON is supported here."""
     kind = content_type.split(";", maxsplit=1)[0].strip().lower()
     if kind != "application/json":
         raise _failure(
@@ -112,14 +111,14 @@ def _truncation(parameters: Any) -> bool:
     """Whether the pipeline truncates.
 
     Raises:
-        RequestError: The parameters are none, or change the answer in a way that is not played here.
+        RequestError: The parameters are invalid, or not supported here.
     """
     if parameters is None:
         return False
     if not isinstance(parameters, dict):
         raise _failure(f"argument after ** must be a mapping, not {type(parameters).__name__}")
-    if unplayed := sorted(set(parameters) & {"tokenize_kwargs", "return_tensors"}):
-        raise _failure(f"{', '.join(unplayed)} is not available in the local AWS; truncation is.")
+    if unsupported := sorted(set(parameters) & {"tokenize_kwargs", "return_tensors"}):
+        raise _failure(f"{', '.join(unsupported)} is not supported by the local AWS; truncation is.")
     truncation = parameters.get("truncation")
     if not isinstance(truncation, bool | str | None) or truncation not in _TRUNCATIONS:
         raise _failure(f"{reprlib.repr(truncation)} is not a valid TruncationStrategy.")
@@ -129,7 +128,7 @@ def _truncation(parameters: Any) -> bool:
 async def _encode(encoder: Encoder, texts: list[str], *, truncate: bool) -> list[Any]:
     limit = encoder.folder.max_tokens
     try:
-        # The pipeline takes an empty text for its special tokens; a blank makes the same tokens for our encoder.
+        # The pipeline embeds the special tokens of an empty text; our encoder gets the same tokens from a blank.
         texts = [text or " " for text in texts]
         tokenized = await encoder.atokenize(texts, truncate=truncate, prompt="", most_tokens=MAX_REQUEST_TOKENS)
         # Each number takes at least eight bytes in the response.

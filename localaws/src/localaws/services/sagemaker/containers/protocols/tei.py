@@ -23,22 +23,22 @@ if TYPE_CHECKING:
 
 MAX_CLIENT_BATCH_SIZE = 32
 PAYLOAD_LIMIT_BYTES = 2_000_000
-#: Characters of an input for each token that the model reads: more are refused, or cut off before tokenizing.
+#: Characters per token of the model's limit. Longer inputs are rejected, or truncated before tokenizing.
 MAX_CHAR_MULTIPLIER = 250
 #: HTTP status of each of TEI's error types.
 _STATUS = {"Validation": 413, "Tokenizer": 422, "Backend": 424, "Overloaded": 429, "Unhealthy": 503, "Empty": 400}
 _PLAIN = "text/plain; charset=utf-8"
-#: Error types of requests that TEI's web framework refuses before TEI sees them, with a plain text body.
+#: Error type of requests that TEI's web framework rejects before TEI sees them, with a plain text body.
 _FRAMEWORK = "framework"
 _MEMBERS = ("inputs", "truncate", "truncation_direction", "prompt_name", "normalize", "dimensions")
-#: serde_json's limit on nested lists and objects, that of the body itself not counted.
+#: serde_json's limit on nested lists and objects, without the body itself.
 _MAX_DEPTH = 127
 _MAX_U32 = 2**32 - 1
 _MAX_U64 = 2**64 - 1
 
 
 class TeiProtocol:
-    """TEI's ``/embed``, which is what its SageMaker image serves at ``/invocations``."""
+    """TEI's ``/embed``, which its SageMaker image serves at ``/invocations``."""
 
     payload_limit = PAYLOAD_LIMIT_BYTES
 
@@ -46,7 +46,7 @@ class TeiProtocol:
         """Embed ``inputs``: one row of floats per text, as JSON whatever the client accepts.
 
         Raises:
-            RequestError: The request is refused.
+            RequestError: The request is rejected.
         """
         _check_content_type(invocation.content_type or "")
         request = _parse(invocation.body)
@@ -83,7 +83,7 @@ class TeiProtocol:
         return Answer(orjson.dumps(np.ascontiguousarray(vectors), option=orjson.OPT_SERIALIZE_NUMPY))
 
     def render_error(self, error: RequestError) -> Answer:
-        """``{"error", "error_type"}``; plain text for what TEI's web framework refuses."""
+        """``{"error", "error_type"}``; plain text for what TEI's web framework rejects."""
         if error.error_type == "payload_too_large":
             return Answer(b"Failed to buffer the request body: length limit exceeded", _PLAIN, 413)
         if error.error_type == _FRAMEWORK:
@@ -102,7 +102,7 @@ def _check_content_type(content_type: str) -> None:
 
 
 def _parse(body: bytes) -> dict[str, Any]:
-    """The body as serde_json reads it for a struct; what follows the document is not read."""
+    """The body as serde_json reads it for a struct. Anything after the document is ignored."""
     try:
         check_size(body)
         text = body.decode().lstrip(" \t\n\r")
@@ -123,7 +123,7 @@ def _parse(body: bytes) -> dict[str, Any]:
 
 
 class _Members(list[tuple[str, Any]]):
-    """A JSON object, which may have a name twice."""
+    """A JSON object, possibly with duplicate names."""
 
 
 def _finite(number: str) -> float:
@@ -141,7 +141,7 @@ _DECODER = json.JSONDecoder(object_pairs_hook=_Members, parse_float=_finite, par
 
 
 def _inputs(request: dict[str, Any]) -> "list[TextInput]":
-    """``Input``: one text or its token ids, or a list of these."""
+    """TEI's ``Input``: one text or its token ids, or a list of these."""
     if "inputs" not in request:
         raise _wrong_type("missing field `inputs`")
     value = request["inputs"]
@@ -156,7 +156,7 @@ def _inputs(request: dict[str, Any]) -> "list[TextInput]":
 
 
 def _is_input(value: Any) -> bool:
-    """Whether a value is ``InputType``; an empty list is one without token ids."""
+    """Whether a value is TEI's ``InputType``; an empty list has no token ids."""
     return isinstance(value, str) or (
         type(value) is list and all(type(number) is int and 0 <= number <= _MAX_U32 for number in value)
     )
@@ -173,7 +173,7 @@ def _has_surrogate(value: "TextInput") -> bool:
 
 
 def _check_depth(value: Any) -> None:
-    """Refuse what serde_json does not descend into."""
+    """Reject values that are nested too deeply for serde_json."""
     level, depth = [value], 1
     while level := [item for parent in level if isinstance(parent, list) for item in parent]:
         # A member of an object is a pair here.
@@ -191,7 +191,7 @@ def _check_batch(inputs: "list[TextInput]") -> None:
 
 
 def _option(request: dict[str, Any], name: str, kind: type, *, default: Any) -> Any:
-    """A member; null stands for None where that is the default."""
+    """An optional member; null is the default None."""
     value = request.get(name, default)
     if value is None and default is None:
         return None
@@ -215,7 +215,7 @@ def _direction(request: dict[str, Any]) -> "TruncationDirection":
 
 
 def _within(limit: int, value: "TextInput", *, truncate: bool) -> "TextInput":
-    """The input within TEI's limit on characters, counted in bytes where it cuts."""
+    """The input within TEI's limit on characters; truncation counts bytes."""
     if len(value) <= limit:
         return value
     if not truncate:
@@ -224,7 +224,7 @@ def _within(limit: int, value: "TextInput", *, truncate: bool) -> "TextInput":
         return value
     try:
         return value.encode()[:limit].decode()
-    except UnicodeDecodeError:  # TEI does not cut within a character, and so not at all
+    except UnicodeDecodeError:  # TEI truncates nothing if it would cut a character
         return value
 
 
@@ -234,7 +234,7 @@ def _check_prompt(encoder: "Encoder", name: str | None) -> None:
     problem = f"`default-prompt-name` is set to `{name[:100]}` but"
     if not encoder.folder.prompts:
         raise _invalid(f"{problem} no prompts were found in the Sentence Transformers configuration")
-    available = ", ".join(f'"{known}"' for known in encoder.folder.prompts)
+    available = ", ".join(f'"{prompt}"' for prompt in encoder.folder.prompts)
     raise _invalid(f"{problem} it was not found in the Sentence Transformers prompts. Available prompts: [{available}]")
 
 
