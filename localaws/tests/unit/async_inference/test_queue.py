@@ -51,7 +51,7 @@ def test_a_request_that_is_put_back_comes_first() -> None:
     queue.add(request("b"))
     taken = queue.take({"v": 1})
     assert taken is not None
-    queue.end(*taken, again=True)
+    queue.end(*taken, requeue=True)
     again = queue.take({"v": 1})
     assert again is not None
     assert again[0].inference_id == "a"
@@ -80,7 +80,7 @@ def test_every_request_is_somewhere_once(steps: list[str]) -> None:
             if taken is not None:
                 running.append(taken)
         elif running:
-            queue.end(*running.pop(0), again=step == "again")
+            queue.end(*running.pop(0), requeue=step == "again")
             ended += step == "end"
         assert queue.size == added - ended
         assert len(running) <= 2

@@ -1,4 +1,4 @@
-"""Which copies an invocation goes to, on an endpoint of inference components and on one without."""
+"""Finds the copies of the inference component that an invocation is for."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
@@ -22,7 +22,7 @@ class Copies:
     """The copies of an inference component, for one request.
 
     Attributes:
-        spec: What a copy is.
+        spec: The component's specification.
         group: The copies.
     """
 
@@ -38,15 +38,15 @@ def find_copies(
     """The copies that the header of a request names; None for a request to an endpoint's own models.
 
     Args:
-        host: Where components are.
+        host: The endpoints and components.
         account_id: The caller's account.
         region: The caller's region.
         endpoint: The endpoint that the request names.
-        name: The header's value, None without the header.
+        name: The header's value, or None.
 
     Raises:
-        InvocationError: The endpoint and the header do not go together, there is no such component, or it has no
-            copies now.
+        InvocationError: The endpoint does not accept the header or requires it, the component does not exist, or it
+            has no copies.
     """
     if not isinstance(endpoint, ComponentEndpoint):
         if name is not None:
@@ -71,9 +71,9 @@ def find_copies(
 
 
 def no_capacity(host: "EndpointHost", spec: "ComponentSpec") -> InvocationError:
-    """What a request gets while no copy runs; the alarm on the metric is what wakes a component at zero.
+    """The error of a request while no copy runs. An alarm on its metric scales the component out from zero.
 
-    The sentence is that of AWS's post on scaling to zero (machine learning blog, December 2024).
+    The message is from AWS's post on scaling to zero (machine learning blog, December 2024).
     """
     host.metrics.record(spec.identity, [("NoCapacityInvocationFailures", 1.0)])
     return _invalid(

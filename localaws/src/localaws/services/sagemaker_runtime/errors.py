@@ -1,4 +1,4 @@
-"""Error answers of the SageMaker runtime."""
+"""Error responses of SageMaker Runtime."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ __all__ = ["InvocationError"]
 
 
 class InvocationError(Exception):
-    """An error answer of the service.
+    """An error response of the service.
 
     Attributes:
         status: HTTP status.

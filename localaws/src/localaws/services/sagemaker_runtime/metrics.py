@@ -1,4 +1,4 @@
-"""What one invocation adds to SageMaker's metrics."""
+"""The metrics of one invocation."""
 
 from typing import TYPE_CHECKING
 
@@ -12,10 +12,10 @@ __all__ = ["capacity_samples", "error_samples"]
 
 
 def capacity_samples(variant: "Variant | Copies", lease: "Lease") -> list[tuple[str, float]]:
-    """How much of the capacity a request found in use, by the metrics that capacity is scaled by.
+    """The use of the capacity, in the metrics that autoscaling is based on.
 
     Source: "Amazon SageMaker AI metrics in Amazon CloudWatch" and "Monitoring a serverless endpoint" in the
-    developer guide. InvocationsPerInstance is 1 / instances for each request, so that its sum is what it says.
+    developer guide. InvocationsPerInstance is 1 / instances for each request, so that the sum is per instance.
     """
     if isinstance(variant, Copies):
         return [("InvocationsPerCopy", 1 / lease.size)]
@@ -35,7 +35,7 @@ def capacity_samples(variant: "Variant | Copies", lease: "Lease") -> list[tuple[
 
 
 def error_samples(status: int) -> list[tuple[str, float]]:
-    """SageMaker sends 0 for a good response too, so that the average is the rate; status 0 is no response at all."""
+    """Error metrics: 0 for a success, so that the average is the rate. Status 0 means no response."""
     return [
         ("Invocation4XXErrors", float(400 <= status < 500)),
         ("Invocation5XXErrors", float(status == 0 or status >= 500)),

@@ -1,4 +1,4 @@
-"""InvokeEndpointAsync: puts a request into the endpoint's queue, and says where its answer will be."""
+"""InvokeEndpointAsync: the call and its response."""
 
 import json
 import re
@@ -19,7 +19,7 @@ __all__ = ["RequestRefused", "accepted", "read_request"]
 
 #: Largest body that comes with the call (API reference of InvokeEndpointAsync).
 _BODY_BYTES = 128_000
-#: What the container sees, by the member that it comes from.
+#: Headers that the container receives, by member of the call.
 _FORWARDED = {
     "ContentType": "Content-Type",
     "Accept": "Accept",
@@ -28,11 +28,11 @@ _FORWARDED = {
 
 
 class RequestRefused(Exception):
-    """A call that breaks a rule; the message is the ValidationError's."""
+    """A call is invalid; the message is the ValidationError's."""
 
 
 def accepted(request: AsyncRequest) -> tuple[int, dict[str, str], bytes]:
-    """The answer to a call whose request is in the queue: status, headers and body."""
+    """The response to a call whose request is in the queue: status, headers and body."""
     locations = {
         "X-Amzn-SageMaker-OutputLocation": request.output_location,
         "X-Amzn-SageMaker-FailureLocation": request.failure_location,
@@ -49,12 +49,12 @@ def read_request(
     Args:
         endpoint: The endpoint's name.
         headers: The call's headers.
-        body: The call's body; empty where the request is in S3.
+        body: The call's body; empty if the request is in S3.
         settings: The endpoint's AsyncInferenceConfig.
-        now: When it came.
+        now: Time of the call.
 
     Raises:
-        RequestRefused: The call breaks a rule; the message is the ValidationError's.
+        RequestRefused: The call is invalid; the message is the ValidationError's.
     """
     members = _members(endpoint, headers)
     location = members.get("InputLocation")
@@ -80,7 +80,7 @@ def read_request(
 
 
 def _members(endpoint: str, headers: "Mapping[str, str]") -> dict[str, Any]:
-    """The call's members, checked against the API's model."""
+    """The call's members, validated with the API's model."""
     shape = get_service_model("sagemaker-runtime").operation_model("InvokeEndpointAsync").input_shape
     members: dict[str, Any] = {"EndpointName": endpoint}
     for name, member in shape.members.items():

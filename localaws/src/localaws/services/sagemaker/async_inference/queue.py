@@ -1,4 +1,4 @@
-"""A request in the queue, and where its answer goes."""
+"""The queue of an asynchronous endpoint, and its requests."""
 
 import threading
 from collections import Counter, deque
@@ -7,26 +7,26 @@ from datetime import datetime, timedelta
 
 __all__ = ["DEFAULT_TIMEOUT_SECONDS", "DEFAULT_TTL_SECONDS", "AsyncRequest", "RequestQueue"]
 
-#: InvokeEndpointAsync's own defaults (API reference).
+#: Defaults of InvokeEndpointAsync (API reference).
 DEFAULT_TTL_SECONDS = 21_600
 DEFAULT_TIMEOUT_SECONDS = 900
 
 
 @dataclass(slots=True)
 class AsyncRequest:
-    """One request.
+    """One asynchronous request.
 
     Attributes:
         inference_id: Its id.
-        headers: What is handed through to the container.
-        received: When it came, in simulated time.
-        input_location: ``s3://…`` of its body; None when the body came with the call.
-        body: The body that came with the call.
-        output_location: ``s3://…`` that the answer goes to, or None.
-        failure_location: ``s3://…`` that an error goes to, or None.
-        ttl: How long it may wait.
-        timeout: Seconds that the container may take.
-        deaths: How often a container died of it, or with it.
+        headers: Headers for the container.
+        received: Time of the call, on the local AWS's clock.
+        input_location: ``s3://…`` of its body; None if the call contained the body.
+        body: The body in the call.
+        output_location: ``s3://…`` of the response, or None.
+        failure_location: ``s3://…`` of a failure, or None.
+        ttl: Longest time in the queue.
+        timeout: Seconds that the container has.
+        deaths: Number of containers that died while processing it.
     """
 
     inference_id: str
@@ -43,9 +43,9 @@ class AsyncRequest:
 
 @dataclass(slots=True)
 class RequestQueue:
-    """The requests of one endpoint: those that wait, in order, and those that are worked on, by variant.
+    """The requests of one endpoint: the waiting ones in order, and those in progress by variant.
 
-    It belongs to the endpoint and not to its instances: they come and go, it stays.
+    It belongs to the endpoint and outlives its instances.
     """
 
     waiting: deque[AsyncRequest] = field(default_factory=deque)
@@ -55,39 +55,39 @@ class RequestQueue:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def add(self, request: AsyncRequest) -> None:
-        """Let a request wait behind the others."""
+        """Add a request at the end."""
         with self.lock:
             self.waiting.append(request)
 
     def take(self, capacity: dict[str, int]) -> tuple[AsyncRequest, str] | None:
-        """The next request, with the variant that is to work on it: the one with the most room.
+        """Take the next request, for the variant with the most free capacity.
 
         Args:
-            capacity: How many requests each variant may work on at a time.
+            capacity: Maximum number of concurrent requests per variant.
 
         Returns:
-            None when nothing waits, or no variant has room.
+            The request and the variant; None if no request waits or no variant has free capacity.
         """
         with self.lock:
-            room = {variant: limit - self.busy[variant] for variant, limit in capacity.items()}
-            variant = max(room, key=lambda name: room[name], default="")
-            if not self.waiting or room.get(variant, 0) <= 0:
+            free = {variant: limit - self.busy[variant] for variant, limit in capacity.items()}
+            variant = max(free, key=lambda name: free[name], default="")
+            if not self.waiting or free.get(variant, 0) <= 0:
                 return None
             request = self.waiting.popleft()
             self.busy[variant] += 1
             self.processing[id(request)] = request
             return request, variant
 
-    def end(self, request: AsyncRequest, variant: str, *, again: bool = False) -> None:
-        """A variant is done with a request; ``again`` puts it back to where it was, before all others."""
+    def end(self, request: AsyncRequest, variant: str, *, requeue: bool = False) -> None:
+        """End the processing of a request; ``requeue`` puts it back in front of all others."""
         with self.lock:
             self.busy[variant] -= 1
             self.processing.pop(id(request), None)
-            if again:
+            if requeue:
                 self.waiting.appendleft(request)
 
     def take_expired(self, now: datetime) -> list[AsyncRequest]:
-        """Remove and return the requests that have waited for longer than they may."""
+        """Remove and return the requests that have waited for longer than their TTL."""
         with self.lock:
             expired = [request for request in self.waiting if now - request.received > request.ttl]
             for request in expired:
@@ -96,11 +96,11 @@ class RequestQueue:
 
     @property
     def size(self) -> int:
-        """Requests that are being processed or yet to be processed."""
+        """Number of requests, waiting and in progress."""
         return len(self.waiting) + len(self.processing)
 
     def oldest_age(self, now: datetime) -> float:
-        """Seconds since the oldest request came; 0 without any."""
+        """Seconds since the oldest request was received; 0 without requests."""
         with self.lock:
             received = [request.received for request in (*self.waiting, *self.processing.values())]
         return max(((now - moment).total_seconds() for moment in received), default=0.0)

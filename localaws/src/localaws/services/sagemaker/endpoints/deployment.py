@@ -1,4 +1,4 @@
-"""One endpoint configuration, running: all its variants together."""
+"""A running endpoint configuration with all its variants."""
 
 import random
 import shutil
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class UnknownVariant(Exception):
-    """A request named a variant that the deployment does not have."""
+    """The deployment has no variant of the requested name."""
 
 
 class Deployment:
@@ -47,8 +47,8 @@ class Deployment:
             config: Limits and durations.
             pids: Where the containers' processes are recorded.
             state_dir: Where artifacts are unpacked.
-            empty: Whether it begins without instances.
-            capture: Where requests and answers are recorded; None for nowhere.
+            empty: Whether it starts without instances.
+            capture: Records requests and responses; None to record nothing.
         """
         self.config_name = config_name
         self.capture = capture
@@ -57,10 +57,10 @@ class Deployment:
         self.variants = [Variant(spec, config, pids, self._work_dir, empty=empty) for spec in specs]
 
     def start(self) -> None:
-        """Start all variants at the same time.
+        """Start all variants concurrently.
 
         Raises:
-            ContainerFailed: One did not come up; the caller retires the deployment.
+            ContainerFailed: A container did not start; the caller retires the deployment.
         """
         failures: list[ContainerFailed] = []
 
@@ -75,14 +75,14 @@ class Deployment:
             raise failures[0]
 
     def find(self, name: str) -> Variant | None:
-        """The variant of this name, if there is one."""
+        """The variant of this name, or None."""
         return next((variant for variant in self.variants if variant.name == name), None)
 
     def choose(self, target: str | None) -> Variant:
-        """The variant for one request: the named one, or one drawn by weight.
+        """The variant for one request: the named one, or a random one by weight.
 
         Raises:
-            UnknownVariant: There is none of that name.
+            UnknownVariant: No variant has that name.
         """
         if target is not None:
             variant = self.find(target)
@@ -94,14 +94,14 @@ class Deployment:
         return random.choices(self.variants, [variant.weight for variant in self.variants])[0]  # noqa: S311 - traffic, no secret
 
     def tick(self) -> None:
-        """Let the variants look after their containers, and write what was captured."""
+        """Maintain the variants' containers, and write captured data."""
         for variant in self.variants:
             variant.group.tick()
         if self.capture is not None:
             self.capture.tick()
 
     def retire(self, drain_timeout: float) -> None:
-        """Drain and stop all variants at the same time, and remove what they unpacked."""
+        """Drain and stop all variants concurrently, and remove their unpacked artifacts."""
         at_the_same_time([partial(variant.group.retire, drain_timeout) for variant in self.variants])
         if self.capture is not None:
             self.capture.close()

@@ -1,4 +1,4 @@
-"""Endpoints: what DescribeEndpoint shows of them, and the life cycle behind it."""
+"""An endpoint: its description and its life cycle."""
 
 import threading
 from typing import TYPE_CHECKING, Any, Protocol
@@ -29,22 +29,24 @@ class EndpointInProgressError(Exception):
 
 
 class EndpointFailedError(Exception):
-    """The endpoint has failed: deleting is all that can be done with it."""
+    """The endpoint has failed and can only be deleted."""
 
 
 class DeploymentFactory(Protocol):
-    """Makes deployments; nothing of them runs yet."""
+    """Creates deployments that are not started yet."""
 
     def __call__(self, settings: "EndpointSettings", *, empty: bool = False) -> "Deployment":
-        """One for these settings, with all its instances or, for a rolling update, with none."""
+        """A deployment with all its instances or, for a rolling update, with none."""
 
 
 class Endpoint(FakeEndpoint):  # type: ignore[misc]  # moto is untyped
-    """One endpoint. moto lists and tags it; the deployments behind it are ours.
+    """One endpoint. moto lists and tags it; its deployments are ours.
 
-    Creating → InService | Failed; InService → Updating → InService (rolled back when the new deployment does not
-    hold up); InService → Updating [→ RollingBack] → InService for changes of capacity; any settled state → Deleting →
-    gone. That RollingBack is about capacity only is what the API reference of DescribeEndpoint says.
+    - Creation: Creating → InService or Failed.
+    - Update: InService → Updating → InService, rolled back if the new deployment fails.
+    - Change of capacity: InService → Updating [→ RollingBack] → InService. By the API reference of DescribeEndpoint,
+      RollingBack is for changes of capacity only.
+    - Deletion: any settled state → Deleting → deleted.
     """
 
     def __init__(
@@ -58,9 +60,9 @@ class Endpoint(FakeEndpoint):  # type: ignore[misc]  # moto is untyped
         time: "SimulatedTime",
         deployment_config: dict[str, Any] | None = None,
     ) -> None:
-        """Describe a new endpoint in state Creating; ``run_creation`` brings it up.
+        """Create an endpoint in state Creating; ``run_creation`` starts it.
 
-        moto's own ``__init__`` is not called: it declares the endpoint InService.
+        moto's ``__init__`` is not called, since it sets the state InService.
         """
         self.endpoint_name = name
         self.arn = arn
@@ -86,15 +88,15 @@ class Endpoint(FakeEndpoint):  # type: ignore[misc]  # moto is untyped
 
     @property
     def invocable(self) -> bool:
-        """Whether it takes requests."""
+        """Whether it accepts requests."""
         return self.endpoint_status in _INVOCABLE
 
     def route(self) -> "Deployment | None":
-        """The deployment for one request; None unless the endpoint can be invoked."""
+        """The deployment for one request; None if the endpoint cannot be invoked."""
         return self.traffic.route() if self.invocable else None
 
     def run_creation(self) -> None:
-        """Bring the endpoint up: InService, or Failed with its reason. Blocks until decided."""
+        """Start the endpoint: InService, or Failed with a reason. Blocks until then."""
         deployment = self._deploy(self.settings)
         self._rollout = self._new_rollout(deployment, DeploymentPolicy({}))
         self.traffic.prepare(deployment)
@@ -106,7 +108,7 @@ class Endpoint(FakeEndpoint):  # type: ignore[misc]  # moto is untyped
             self._settle("InService")
 
     def begin_update(self, deployment_config: dict[str, Any] | None) -> None:
-        """Enter Updating, by this DeploymentConfig.
+        """Enter Updating, with this DeploymentConfig.
 
         Raises:
             EndpointInProgressError: Another operation has not finished.
@@ -116,10 +118,10 @@ class Endpoint(FakeEndpoint):  # type: ignore[misc]  # moto is untyped
         self.last_deployment_config = deployment_config
 
     def run_update(self, settings: "EndpointSettings") -> None:
-        """Start the new deployment beside the old, shift traffic, drain the old. Blocks until decided.
+        """Start the new deployment, shift traffic to it and drain the old one. Blocks until then.
 
-        The old deployment keeps taking requests until the new one passed its health check, and goes on with the old
-        configuration if it never does, or if an alarm fires, as SageMaker rolls back.
+        As in SageMaker, the old deployment keeps all traffic if the new one does not pass its health check, or if an
+        alarm fires.
         """
         policy = DeploymentPolicy(self.last_deployment_config or {})
         deployment = self._deploy(settings, empty=policy.rolling is not None)
@@ -139,7 +141,7 @@ class Endpoint(FakeEndpoint):  # type: ignore[misc]  # moto is untyped
         self._settle("InService")
 
     def begin_capacity_change(self, changes: "Sequence[VariantChange]") -> CapacityChange:
-        """Enter Updating; weights and concurrency are in force at once.
+        """Enter Updating; weights and concurrency are applied immediately.
 
         Raises:
             EndpointInProgressError: Another operation has not finished.
@@ -150,11 +152,11 @@ class Endpoint(FakeEndpoint):  # type: ignore[misc]  # moto is untyped
             raise EndpointInProgressError if self.in_progress else EndpointFailedError
         self._begin("Updating")
         change = CapacityChange(changes, self.traffic.current or deployment)
-        change.apply_at_once(utc_now())
+        change.apply_immediately(utc_now())
         return change
 
     def run_capacity_change(self, change: CapacityChange) -> None:
-        """Reach the instance counts, or go back to what was. Blocks until decided."""
+        """Scale to the instance counts, or roll back. Blocks until then."""
         reason = None
         try:
             change.scale()
@@ -166,7 +168,7 @@ class Endpoint(FakeEndpoint):  # type: ignore[misc]  # moto is untyped
         self._settle("InService", reason=reason)
 
     def begin_deletion(self) -> None:
-        """Enter Deleting; from here on the endpoint cannot be invoked.
+        """Enter Deleting; the endpoint can no longer be invoked.
 
         Raises:
             EndpointInProgressError: Another operation has not finished.
@@ -174,19 +176,19 @@ class Endpoint(FakeEndpoint):  # type: ignore[misc]  # moto is untyped
         self._begin("Deleting")
 
     def run_deletion(self) -> None:
-        """Drain and stop what runs. Blocks until nothing does."""
+        """Drain and stop all containers. Blocks until then."""
         if self.traffic.current is not None:
             self.traffic.current.retire(self._drain_timeout)
 
     def stop(self) -> None:
-        """Stop everything at once, whatever state the endpoint is in: the local AWS goes down."""
+        """Stop all containers without draining, in any state: the local AWS is stopping."""
         self._stopped.set()
         for deployment in (self.traffic.current, self.traffic.pending):
             if deployment is not None:
                 deployment.retire(0)
 
     def tick(self) -> None:
-        """Let the variants look after their containers."""
+        """Maintain the variants' containers."""
         if not self.invocable:
             return
         for deployment in (self.traffic.current, self.traffic.pending):
@@ -195,14 +197,14 @@ class Endpoint(FakeEndpoint):  # type: ignore[misc]  # moto is untyped
 
     @property
     def production_variants(self) -> list[dict[str, Any]]:
-        """What moto and DescribeEndpoint know as ProductionVariants."""
+        """The ProductionVariants of DescribeEndpoint, which moto reads, too."""
         deployment = self.traffic.current
         return deployment.describe() if deployment is not None else []
 
     @property
     def response_object(self) -> dict[str, Any]:
-        """DescribeEndpoint's answer."""
-        answer: dict[str, Any] = {
+        """The response of DescribeEndpoint."""
+        description: dict[str, Any] = {
             "EndpointName": self.endpoint_name,
             "EndpointArn": self.arn,
             "EndpointConfigName": self.endpoint_config_name,
@@ -214,7 +216,7 @@ class Endpoint(FakeEndpoint):  # type: ignore[misc]  # moto is untyped
             "LastDeploymentConfig": self.last_deployment_config,
         }
         if self.settings.data_capture:
-            answer["DataCaptureConfig"] = {
+            description["DataCaptureConfig"] = {
                 "EnableCapture": self.settings.captures_data,
                 "CaptureStatus": "Started" if self.settings.captures_data else "Stopped",
                 "CurrentSamplingPercentage": self.settings.data_capture["InitialSamplingPercentage"],
@@ -222,15 +224,15 @@ class Endpoint(FakeEndpoint):  # type: ignore[misc]  # moto is untyped
                 "KmsKeyId": self.settings.data_capture.get("KmsKeyId", ""),
             }
         if self.settings.async_inference is not None:
-            answer["AsyncInferenceConfig"] = self.settings.async_inference.request
+            description["AsyncInferenceConfig"] = self.settings.async_inference.request
         pending, rollout = self.traffic.pending, self._rollout
         if pending is not None and rollout is not None and self.in_progress:
-            answer["PendingDeploymentSummary"] = {
+            description["PendingDeploymentSummary"] = {
                 "EndpointConfigName": pending.config_name,
                 "ProductionVariants": rollout.describe(),
                 "StartTime": pending.created,
             }
-        return {key: value for key, value in answer.items() if value is not None}
+        return {key: value for key, value in description.items() if value is not None}
 
     def _new_rollout(self, deployment: "Deployment", policy: DeploymentPolicy) -> Rollout:
         identity = self.settings.specs[0].identity
@@ -238,7 +240,7 @@ class Endpoint(FakeEndpoint):  # type: ignore[misc]  # moto is untyped
         return Rollout(self.traffic, deployment, policy, context)
 
     def _begin(self, status: str) -> None:
-        """Enter an operation; raises EndpointInProgressError and EndpointFailedError."""
+        """Enter a state, unless another operation runs or the endpoint has failed."""
         with self._lock:
             if self.in_progress:
                 raise EndpointInProgressError

@@ -1,4 +1,4 @@
-"""SageMaker models and endpoint configurations: kept as they were asked for, described as AWS describes them."""
+"""SageMaker models and endpoint configurations: requests as stored, and their descriptions."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from localaws.core.timestamps import utc_now
 
 __all__ = ["EndpointConfigRecord", "ModelRecord"]
 
-#: Members of CreateModel and CreateEndpointConfig that the Describe call repeats.
+#: Members of CreateModel and CreateEndpointConfig that the Describe calls return.
 _MODEL_MEMBERS = ("PrimaryContainer", "Containers", "InferenceExecutionConfig", "ExecutionRoleArn", "VpcConfig")
 _CONFIG_MEMBERS = (
     "ProductionVariants",
@@ -24,10 +24,10 @@ _CONFIG_MEMBERS = (
 
 
 class ModelRecord(Model):  # type: ignore[misc]  # moto is untyped
-    """A model. For an empty VpcConfig moto answers {} where AWS answers none, and Terraform then replaces the model."""
+    """A model. moto returns an empty VpcConfig as {}, AWS omits it; with {}, Terraform would replace the model."""
 
     def __init__(self, arn: str, request: dict[str, Any]) -> None:
-        """Keep a CreateModel request. moto's ``__init__`` is not called: it would only set the members again."""
+        """Store a CreateModel request. moto's ``__init__`` is not called: it would only set the members again."""
         self.model_name = request["ModelName"]
         self.arn = arn
         self.tags = list(request.get("Tags") or [])
@@ -42,7 +42,7 @@ class ModelRecord(Model):  # type: ignore[misc]  # moto is untyped
 
     @property
     def response_object(self) -> dict[str, Any]:
-        """DescribeModel's answer."""
+        """The response of DescribeModel."""
         members = {name: self.request[name] for name in _MODEL_MEMBERS if self.request.get(name)}
         for container in [members.get("PrimaryContainer"), *members.get("Containers", [])]:
             if container is not None:
@@ -56,7 +56,7 @@ class ModelRecord(Model):  # type: ignore[misc]  # moto is untyped
         }
 
     def summary(self) -> dict[str, Any]:
-        """ListModels' line about it."""
+        """Its entry in ListModels."""
         return {"ModelName": self.model_name, "ModelArn": self.arn, "CreationTime": self.creation_time}
 
 
@@ -64,7 +64,7 @@ class EndpointConfigRecord(FakeEndpointConfig):  # type: ignore[misc]  # moto is
     """An endpoint configuration. moto's own drops shadow variants and rejects instance types newer than its list."""
 
     def __init__(self, arn: str, request: dict[str, Any]) -> None:
-        """Keep a CreateEndpointConfig request that was checked; moto's ``__init__`` would check it by its own list."""
+        """Store a validated CreateEndpointConfig request; moto's ``__init__`` would validate it with its own list."""
         self.endpoint_config_name = request["EndpointConfigName"]
         self.arn = self.endpoint_config_arn = arn
         self.production_variants = [_with_defaults(variant) for variant in request["ProductionVariants"]]
@@ -74,7 +74,7 @@ class EndpointConfigRecord(FakeEndpointConfig):  # type: ignore[misc]  # moto is
 
     @property
     def response_object(self) -> dict[str, Any]:
-        """DescribeEndpointConfig's answer."""
+        """The response of DescribeEndpointConfig."""
         return {
             "EndpointConfigName": self.endpoint_config_name,
             "EndpointConfigArn": self.endpoint_config_arn,
@@ -85,5 +85,5 @@ class EndpointConfigRecord(FakeEndpointConfig):  # type: ignore[misc]  # moto is
 
 
 def _with_defaults(variant: dict[str, Any]) -> dict[str, Any]:
-    """AWS answers a weight of 1.0 for a variant that named none."""
+    """Add AWS's default weight of 1.0."""
     return {"InitialVariantWeight": 1.0, **variant}

@@ -1,4 +1,4 @@
-"""Production variants as Application Auto Scaling moves them: by instances, or by provisioned concurrency."""
+"""What Application Auto Scaling scales: instances and provisioned concurrency of variants."""
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
@@ -23,7 +23,7 @@ __all__ = [
 INSTANCE_COUNT = "sagemaker:variant:DesiredInstanceCount"
 PROVISIONED_CONCURRENCY = "sagemaker:variant:DesiredProvisionedConcurrency"
 
-#: Asks for changes to an endpoint's variants; raises CapacityRefused.
+#: Requests changes to an endpoint's variants; raises CapacityRefused.
 ChangeCapacity = Callable[["Endpoint", Sequence[VariantChange]], None]
 
 
@@ -32,18 +32,18 @@ class ScalableResource(Protocol):
 
     @property
     def current(self) -> int:
-        """How much runs."""
+        """The current capacity."""
 
     @property
     def desired(self) -> int:
-        """How much shall run."""
+        """The desired capacity."""
 
     @property
     def changing(self) -> bool:
-        """Whether a change has not finished: the service refuses another one until then."""
+        """Whether a change has not finished; the service rejects another one until then."""
 
     def scale(self, desired: int) -> None:
-        """Ask for another capacity; returns at once, the change happens in the background.
+        """Request another capacity; the change happens in the background.
 
         Raises:
             CapacityRefused: The capacity cannot be changed now; the message says why.
@@ -51,7 +51,7 @@ class ScalableResource(Protocol):
 
 
 class CapacityRefused(Exception):
-    """A change of capacity that SageMaker refuses."""
+    """SageMaker rejects a change of capacity; the message is SageMaker's."""
 
 
 def variant_resource(endpoint: str, variant: str) -> str:
@@ -60,7 +60,7 @@ def variant_resource(endpoint: str, variant: str) -> str:
 
 
 class _ScalableVariant:
-    """A variant of an endpoint, looked up anew each time: an update of the endpoint replaces it."""
+    """A variant, looked up each time, since an update of the endpoint replaces it."""
 
     def __init__(self, endpoint: "Endpoint", variant: str, change: ChangeCapacity) -> None:
         self._endpoint = endpoint
@@ -69,7 +69,7 @@ class _ScalableVariant:
 
     @property
     def changing(self) -> bool:
-        """Whether the endpoint is in the middle of an operation."""
+        """Whether an operation on the endpoint has not finished."""
         return self._endpoint.in_progress
 
     @property
@@ -83,35 +83,35 @@ class InstanceCount(_ScalableVariant):
 
     @property
     def current(self) -> int:
-        """Instances that take requests."""
+        """Instances that accept requests."""
         return self._variant.group.current if self._variant is not None else 0
 
     @property
     def desired(self) -> int:
-        """Instances that shall."""
+        """The desired number of instances."""
         return self._variant.group.desired if self._variant is not None else 0
 
     def scale(self, desired: int) -> None:
-        """Ask for so many instances; raises CapacityRefused."""
+        """Request a number of instances; raises CapacityRefused."""
         self._change(self._endpoint, [VariantChange(self._name, instances=desired)])
 
 
 class ProvisionedConcurrency(_ScalableVariant):
-    """Provisioned concurrency of a serverless variant, which changes at once."""
+    """Provisioned concurrency of a serverless variant, which changes immediately."""
 
     @property
     def current(self) -> int:
-        """Requests that warm capacity is kept for."""
+        """The provisioned concurrency."""
         serverless = self._variant.serverless if self._variant is not None else None
         return (serverless or {}).get("ProvisionedConcurrency", 0)
 
     @property
     def desired(self) -> int:
-        """The same: there is nothing to wait for."""
+        """The same, since changes are immediate."""
         return self.current
 
     def scale(self, desired: int) -> None:
-        """Ask for so much; raises CapacityRefused."""
+        """Request a provisioned concurrency; raises CapacityRefused."""
         if desired < 1:
             raise CapacityRefused("ProvisionedConcurrency must be greater than or equal to 1.")
         self._change(self._endpoint, [VariantChange(self._name, serverless={"ProvisionedConcurrency": desired})])

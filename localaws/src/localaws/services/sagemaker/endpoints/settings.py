@@ -18,11 +18,11 @@ class AsyncSettings:
     """An endpoint's AsyncInferenceConfig.
 
     Attributes:
-        request: It, as it was asked for.
+        request: The AsyncInferenceConfig as requested.
         concurrency: MaxConcurrentInvocationsPerInstance.
         output_path: S3OutputPath, or None.
         failure_path: S3FailurePath, or None.
-        kms_key_id: What answers are encrypted with; None for the bucket's own way.
+        kms_key_id: Key for responses; None for the bucket's default.
         success_topic: SuccessTopic, or None.
         error_topic: ErrorTopic, or None.
     """
@@ -40,7 +40,7 @@ class AsyncSettings:
         """Read an AsyncInferenceConfig.
 
         Raises:
-            NotImplementedError: It asks for something that the local AWS does not do.
+            NotImplementedError: It uses a feature that the local AWS does not implement.
         """
         if not request:
             return None
@@ -78,19 +78,19 @@ class PoolSpec:
 
     @property
     def routes_by_load(self) -> bool:
-        """Whether requests go to the copy with the fewest outstanding; without a RoutingConfig they do not."""
+        """Whether requests go to the copy with the fewest outstanding ones; the default is random."""
         routing = self.production_variant.get("RoutingConfig") or {}
         return bool(routing.get("RoutingStrategy") == "LEAST_OUTSTANDING_REQUESTS")
 
     @property
     def is_managed(self) -> bool:
-        """Whether instances come and go with the copies."""
+        """Whether the number of instances follows the copies."""
         scaling = self.production_variant.get("ManagedInstanceScaling") or {}
         return bool(scaling.get("Status") == "ENABLED")
 
     @property
     def bounds(self) -> tuple[int, int]:
-        """Fewest and most instances."""
+        """Minimum and maximum number of instances."""
         initial = int(self.production_variant["InitialInstanceCount"])
         if not self.is_managed:
             return initial, initial
@@ -107,8 +107,8 @@ class EndpointSettings:
         config_name: Name of the endpoint configuration.
         specs: Its production variants.
         data_capture: Its DataCaptureConfig, or None.
-        pools: Its production variants without a model, which inference components are placed on.
-        async_inference: Its AsyncInferenceConfig, or None: then the endpoint answers at once.
+        pools: Its production variants without a model, which host inference components.
+        async_inference: Its AsyncInferenceConfig; None for a synchronous endpoint.
     """
 
     config_name: str
@@ -119,17 +119,17 @@ class EndpointSettings:
 
     @property
     def variants(self) -> "list[VariantId]":
-        """Its variants, whatever kind they are."""
+        """Its variants of either kind."""
         return [*(spec.identity for spec in self.specs), *(pool.identity for pool in self.pools)]
 
     @property
     def scales_to_zero(self) -> bool:
-        """Whether a variant may have no instance."""
+        """Whether a variant may have zero instances."""
         return self.async_inference is not None
 
     @property
     def captures_data(self) -> bool:
-        """Whether requests and answers are recorded; by the API reference a DataCaptureConfig enables it by default."""
+        """Whether requests and responses are recorded: the default with a DataCaptureConfig (API reference)."""
         return bool(self.data_capture) and (self.data_capture or {}).get("EnableCapture") is not False
 
     @property

@@ -1,4 +1,4 @@
-"""What makes production variants acceptable, beyond the types and ranges of the API's own model."""
+"""Validation of endpoint configurations and updates, beyond the API's model."""
 
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 __all__ = ["autoscaled_variants_changed", "check_config", "retain_properties"]
 
-#: AWS::SageMaker ProductionVariantServerlessConfig: memory comes in these sizes only.
+#: Memory sizes of ProductionVariantServerlessConfig (API reference).
 MEMORY_SIZES_MB = (1024, 2048, 3072, 4096, 5120, 6144)
 
 
 def check_config(request: "Mapping[str, Any]", models: "Mapping[str, ModelRecord]") -> str | None:
-    """The reason why SageMaker refuses a CreateEndpointConfig request whose models exist, or None.
+    """SageMaker's message if it rejects a CreateEndpointConfig request whose models exist, or None.
 
     The limits of serverless variants are those of the developer guide's "Feature exclusions" for Serverless Inference.
     """
@@ -69,7 +69,7 @@ def _check_variant(variant: "Mapping[str, Any]", path: str) -> str | None:
 
 
 def _check_hosting(variant: "Mapping[str, Any]", request: "Mapping[str, Any]") -> str | None:
-    """What tells a variant for inference components (without a model) from one with a model."""
+    """Check that a variant is either for inference components, without a model, or has a model."""
     name, scaling = variant["VariantName"], variant.get("ManagedInstanceScaling") or {}
     if variant.get("ModelName"):
         return "ManagedInstanceScaling is only supported for inference component endpoints" if scaling else None
@@ -89,7 +89,7 @@ def _check_hosting(variant: "Mapping[str, Any]", request: "Mapping[str, Any]") -
 
 
 def _check_serverless(variant: "Mapping[str, Any]", request: "Mapping[str, Any]", model: "ModelRecord") -> str | None:
-    """What a serverless variant excludes."""
+    """Check the features that serverless variants do not support."""
     excluded = {
         "multiple production variants": len(request["ProductionVariants"]) > 1,
         "shadow variants": bool(request.get("ShadowProductionVariants")),
@@ -110,24 +110,24 @@ def _check_serverless(variant: "Mapping[str, Any]", request: "Mapping[str, Any]"
 def retain_properties(
     settings: "EndpointSettings", deployment: "Deployment | None", excluded: "Collection[str]"
 ) -> "EndpointSettings":
-    """The settings with the instance counts and weights that variants of the same name have now.
+    """The settings with the current instance counts and weights of variants of the same name.
 
     Args:
-        settings: The new ones.
-        deployment: What runs.
-        excluded: VariantPropertyTypes that the new settings decide: DesiredInstanceCount, DesiredWeight.
+        settings: The new settings.
+        deployment: The running deployment.
+        excluded: VariantPropertyTypes of the new settings to use: DesiredInstanceCount, DesiredWeight.
     """
 
     def retain(spec: "VariantSpec") -> "VariantSpec":
         running = deployment.find(spec.identity.variant) if deployment is not None else None
         if running is None:
             return spec
-        kept: dict[str, float] = {}
+        retained: dict[str, float] = {}
         if "DesiredInstanceCount" not in excluded and not spec.serverless and not running.serverless:
-            kept["InitialInstanceCount"] = running.group.desired
+            retained["InitialInstanceCount"] = running.group.desired
         if "DesiredWeight" not in excluded:
-            kept["InitialVariantWeight"] = running.weight
-        return replace(spec, production_variant={**spec.production_variant, **kept})
+            retained["InitialVariantWeight"] = running.weight
+        return replace(spec, production_variant={**spec.production_variant, **retained})
 
     return replace(settings, specs=tuple(retain(spec) for spec in settings.specs))
 
@@ -135,11 +135,11 @@ def retain_properties(
 def autoscaled_variants_changed(
     old: "EndpointSettings", new: "EndpointSettings", is_scalable_target: "Callable[[str], bool]"
 ) -> str | None:
-    """SageMaker's refusal to remove a variant that is scaled automatically or to change its instance type, or None.
+    """SageMaker's message if an autoscaled variant is removed or changes its instance type, or None.
 
     Args:
-        old: What the endpoint has.
-        new: What it shall have.
+        old: The current settings.
+        new: The new settings.
         is_scalable_target: Whether the variant of this name is registered with Application Auto Scaling.
     """
     types = {spec.identity.variant: spec.production_variant.get("InstanceType") for spec in new.specs}
@@ -149,10 +149,10 @@ def autoscaled_variants_changed(
         if types.get(spec.identity.variant) != spec.production_variant.get("InstanceType")
         or spec.identity.variant not in types
     ]
-    refused = [variant for variant in changed if is_scalable_target(variant)]
-    if not refused:
+    autoscaled = [variant for variant in changed if is_scalable_target(variant)]
+    if not autoscaled:
         return None
     return (
-        f'The variant(s) "[{", ".join(refused)}]" must be deregistered as scalable targets with AWS Application Auto '
-        "Scaling before they can be removed or have their instance type updated."
+        f'The variant(s) "[{", ".join(autoscaled)}]" must be deregistered as scalable targets with AWS Application '
+        "Auto Scaling before they can be removed or have their instance type updated."
     )

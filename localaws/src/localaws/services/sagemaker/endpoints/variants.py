@@ -1,4 +1,4 @@
-"""A production variant: what its endpoint configuration says of it, and the group that serves it."""
+"""A production variant: its specification, its status, and its containers."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -50,14 +50,14 @@ class VariantSpec:
 
     @property
     def routes_by_load(self) -> bool:
-        """Whether requests go to the instance with the fewest outstanding; without a RoutingConfig they do not."""
+        """Whether requests go to the instance with the fewest outstanding ones; the default is random."""
         routing = self.production_variant.get("RoutingConfig") or {}
         return routing.get("RoutingStrategy") == "LEAST_OUTSTANDING_REQUESTS"
 
     def launch_template(self, config: "LocalAwsConfig") -> LaunchTemplate:
         """What each instance runs."""
-        asked = self.production_variant.get("ContainerStartupHealthCheckTimeoutInSeconds")
-        on_instances = float(asked or config.instance_start_timeout)
+        configured = self.production_variant.get("ContainerStartupHealthCheckTimeoutInSeconds")
+        on_instances = float(configured or config.instance_start_timeout)
         timeout = config.serverless_start_timeout if self.serverless else on_instances
         return LaunchTemplate(
             container=self.container,
@@ -69,7 +69,7 @@ class VariantSpec:
         )
 
     def _failure_reason(self, error: "ContainerStartError", timeout: float) -> str:
-        """SageMaker's sentence about a container that did not come up."""
+        """SageMaker's message for a container that did not start."""
         if not self.serverless:
             return (
                 f"The {self.container.hostname} container for production variant {self.identity.variant} did not pass "
@@ -89,15 +89,15 @@ class VariantSpec:
 
 @dataclass(frozen=True, slots=True)
 class VariantStatus:
-    """One stage of a deployment or of a change of capacity.
+    """One stage of a deployment or of a change of capacity, as in DescribeEndpoint.
 
     The statuses are those of the API's VariantStatus; the messages are worded as in the developer guide's "SageMaker
     Endpoint Deployment State Change" events.
 
     Attributes:
-        status: Which stage.
-        message: What happens, with figures.
-        started: Since when, in UTC without a time zone.
+        status: The stage.
+        message: Details, with figures.
+        started: Start of the stage, in UTC without a time zone.
     """
 
     status: Literal["Creating", "Updating", "Deleting", "ActivatingTraffic", "Baking"]
@@ -113,11 +113,11 @@ class Variant:
     """A production variant, running.
 
     Attributes:
-        spec: What its endpoint configuration says.
-        group: The instances behind it; for a serverless variant the one container that runs on demand.
-        serverless: The ServerlessConfig now in force; None for an instance-based variant.
-        weight: Its share of the traffic, relative to the other variants'.
-        stage: The change of capacity that it is going through, or None.
+        spec: Its specification.
+        group: Its instances; for a serverless variant the one container that runs on demand.
+        serverless: The current ServerlessConfig; None for an instance-based variant.
+        weight: Its share of the traffic, relative to the other variants.
+        status: The change of capacity in progress, or None.
     """
 
     def __init__(
@@ -132,11 +132,11 @@ class Variant:
         """Prepare a variant; nothing runs yet.
 
         Args:
-            spec: What the variant is.
+            spec: The specification.
             config: Limits and durations.
             pids: Where the containers' processes are recorded.
             work_dir: Where an artifact is unpacked.
-            empty: Whether its group begins without instances.
+            empty: Whether it starts without instances.
         """
         self.spec = spec
         self.serverless = spec.serverless
@@ -153,12 +153,12 @@ class Variant:
         return self.spec.identity.variant
 
     def described_settings(self) -> dict[str, Any]:
-        """The settings that DescribeEndpoint repeats from the endpoint configuration."""
+        """The settings of the endpoint configuration that DescribeEndpoint returns."""
         members = ("RoutingConfig", "ManagedInstanceScaling")
         return {name: self.spec.production_variant[name] for name in members if self.spec.production_variant.get(name)}
 
     def change_serverless(self, changes: dict[str, int]) -> None:
-        """Put another MaxConcurrency or ProvisionedConcurrency into force, at once."""
+        """Apply another MaxConcurrency or ProvisionedConcurrency."""
         if self.serverless is not None:
             self.serverless = {**self.serverless, **changes}
             self._apply_serverless()
@@ -166,5 +166,5 @@ class Variant:
     def _apply_serverless(self) -> None:
         if self.serverless is not None:
             self.group.max_concurrency = self.serverless["MaxConcurrency"]
-            # A container runs without requests where concurrency is provisioned.
+            # Provisioned concurrency keeps a container running without requests.
             self.group.stays_warm = bool(self.serverless.get("ProvisionedConcurrency"))

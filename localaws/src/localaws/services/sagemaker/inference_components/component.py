@@ -1,4 +1,4 @@
-"""Inference components: what DescribeInferenceComponent shows of them, and the life cycle behind it."""
+"""An inference component: its description and its life cycle."""
 
 import threading
 from typing import TYPE_CHECKING, Any
@@ -23,16 +23,17 @@ class ComponentInProgressError(Exception):
 class InferenceComponent:
     """Copies of one model on the instances of an endpoint's variant.
 
-    Creating → InService | Failed; InService → Updating → InService (with the old copies when the new ones do not come
-    up); any settled state → Deleting → gone.
+    - Creation: Creating → InService or Failed.
+    - Update: InService → Updating → InService, with the old copies if the new ones do not start.
+    - Deletion: any settled state → Deleting → deleted.
 
     Attributes:
         arn: Its ARN.
         tags: Its tags.
         endpoint_arn: ARN of its endpoint.
-        spec: What a copy is.
+        spec: Its specification.
         status: SageMaker's InferenceComponentStatus.
-        desired: How many copies shall run.
+        desired: Desired number of copies.
     """
 
     def __init__(
@@ -45,16 +46,16 @@ class InferenceComponent:
         pool: "InstancePool",
         launcher: "CopyFleetLauncher",
     ) -> None:
-        """Describe a new component in state Creating; ``run_creation`` brings it up.
+        """Create a component in state Creating; ``run_creation`` starts it.
 
         Args:
             arn: Its ARN.
             endpoint_arn: ARN of its endpoint.
             tags: Its tags.
-            spec: What a copy is.
-            copies: How many there shall be.
-            pool: The instances to place them on.
-            launcher: Starts them.
+            spec: Its specification.
+            copies: Desired number of copies.
+            pool: The instances for the copies.
+            launcher: Starts the copies.
         """
         self.arn = arn
         self.endpoint_arn = endpoint_arn
@@ -78,16 +79,16 @@ class InferenceComponent:
 
     @property
     def group(self) -> "ContainerGroup | None":
-        """The copies that take requests; None while there are none yet, or none any more."""
+        """The copies that accept requests; None before creation and after deletion."""
         return self._group if self.status in ("InService", "Updating") else None
 
     @property
     def current(self) -> int:
-        """How many copies run."""
+        """Number of running copies."""
         return self._group.current if self._group is not None and not self._launcher.is_stopped else 0
 
     def run_creation(self) -> None:
-        """Place and start the copies: InService, or Failed with its reason. Blocks until decided."""
+        """Place and start the copies: InService, or Failed with a reason. Blocks until then."""
         try:
             self._pool.place(self.name, self.spec.need, self.desired)
             self._group = self._new_group(self.spec, self.desired)
@@ -111,9 +112,9 @@ class InferenceComponent:
             self.last_deployment_config = deployment_config or self.last_deployment_config
 
     def run_update(self, spec: "ComponentSpec | None") -> None:
-        """Bring another specification or another number of copies into being. Blocks until decided.
+        """Apply another specification or number of copies. Blocks until then.
 
-        The old copies take requests until the new ones passed their health checks, and go on if those never do.
+        The old copies accept requests until the new ones have passed their health checks.
         """
         old = self._group.current if self._group is not None else 0
         try:
@@ -128,7 +129,7 @@ class InferenceComponent:
             self._settle("InService")
 
     def begin_deletion(self) -> None:
-        """Enter Deleting; from here on the component cannot be invoked.
+        """Enter Deleting; the component can no longer be invoked.
 
         Raises:
             ComponentInProgressError: Another operation has not finished.
@@ -139,27 +140,27 @@ class InferenceComponent:
             self.last_modified_time = utc_now()
 
     def run_deletion(self) -> None:
-        """Drain and stop the copies, and give up their room. Blocks until nothing runs."""
+        """Drain and stop the copies, and release their resources. Blocks until then."""
         self._launcher.retire(self._group)
         self._group = None
         self._pool.release(self.name)
 
     def abandon(self) -> None:
-        """Lose the copies, because the endpoint goes; SageMaker leaves the component itself behind."""
+        """Stop the copies because the endpoint is deleted. As in SageMaker, the component itself remains."""
         self._launcher.stop(f'Endpoint "{self.endpoint_arn}" was deleted.', drain=True)
 
     def stop(self) -> None:
-        """Stop everything at once, whatever state the component is in: the local AWS goes down."""
+        """Stop the copies without draining, in any state: the local AWS is stopping."""
         self._launcher.stop("The local AWS is stopping.", drain=False)
 
     def tick(self) -> None:
-        """Let the copies look after themselves."""
+        """Maintain the copies' containers."""
         group = self.group
         if group is not None:
             group.tick()
 
     def summary(self) -> dict[str, Any]:
-        """ListInferenceComponents' line about it."""
+        """Its entry in ListInferenceComponents."""
         return {
             "InferenceComponentName": self.name,
             "InferenceComponentArn": self.arn,
@@ -172,18 +173,18 @@ class InferenceComponent:
         }
 
     def describe(self) -> dict[str, Any]:
-        """DescribeInferenceComponent's answer."""
-        answer = {
+        """The response of DescribeInferenceComponent."""
+        description = {
             **self.summary(),
             "FailureReason": self.failure_reason,
             "Specification": self.spec.describe(self._deployed),
             "RuntimeConfig": {"DesiredCopyCount": self.desired, "CurrentCopyCount": self.current},
             "LastDeploymentConfig": self.last_deployment_config,
         }
-        return {key: value for key, value in answer.items() if value is not None}
+        return {key: value for key, value in description.items() if value is not None}
 
     def _replace(self, spec: "ComponentSpec", old: int) -> None:
-        """Start copies by another specification, then retire the old ones."""
+        """Start copies with another specification, then retire the old ones."""
         self._pool.replace(self.name, spec.need, self.desired)
         try:
             group = self._new_group(spec, self.desired)

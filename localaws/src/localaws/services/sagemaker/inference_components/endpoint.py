@@ -1,4 +1,4 @@
-"""Endpoints whose variants have no model: instances that inference components are placed on."""
+"""Endpoints whose variants have no model and host inference components."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -15,10 +15,10 @@ __all__ = ["ComponentEndpoint"]
 
 
 class ComponentEndpoint(Endpoint):
-    """An endpoint without containers of its own.
+    """An endpoint that hosts inference components.
 
     Attributes:
-        pools: Its instances, by the variant's name.
+        pools: Its instances, by name of the variant.
     """
 
     def __init__(
@@ -31,27 +31,27 @@ class ComponentEndpoint(Endpoint):
         deployment_config: dict[str, Any] | None,
         abandon_components: "Callable[[], None]",
     ) -> None:
-        """Describe a new endpoint in state Creating.
+        """Create an endpoint in state Creating.
 
         Args:
             name: Its name.
             arn: Its ARN.
             tags: Its tags.
             settings: Its configuration.
-            time: The local AWS's time.
-            deployment_config: Kept, and told by DescribeEndpoint.
-            abandon_components: Called when the endpoint goes: stops the copies that run on it.
+            time: The local AWS's clock.
+            deployment_config: Its DeploymentConfig, for DescribeEndpoint.
+            abandon_components: Stops the copies on it; called when the endpoint is deleted.
         """
         super().__init__(name, arn, tags, settings, _deploy_nothing, 0, time, deployment_config)
         self.pools = {spec.identity.variant: InstancePool(spec) for spec in settings.pools}
         self._abandon_components = abandon_components
 
     def run_creation(self) -> None:
-        """Be InService: the instances run nothing yet."""
+        """Enter InService: the instances are empty."""
         self._settle("InService")
 
     def run_update(self, settings: "EndpointSettings") -> None:
-        """Take over another configuration; the components stay, and are placed anew where the instances change."""
+        """Apply another configuration; the components stay and are placed again if the instances change."""
         try:
             for spec in settings.pools:
                 name = spec.identity.variant
@@ -68,19 +68,19 @@ class ComponentEndpoint(Endpoint):
         self._settle("InService")
 
     def run_deletion(self) -> None:
-        """Stop the copies on its instances. Blocks until nothing runs."""
+        """Stop the copies on its instances. Blocks until then."""
         self._abandon_components()
 
     @property
     def production_variants(self) -> list[dict[str, Any]]:
-        """What DescribeEndpoint knows as ProductionVariants."""
+        """The ProductionVariants of DescribeEndpoint."""
         return [_describe(pool) for pool in self.pools.values()]
 
 
 def _describe(pool: InstancePool) -> dict[str, Any]:
     variant = pool.spec.production_variant
     weight = float(variant.get("InitialVariantWeight", 1.0))
-    answer = {
+    description = {
         "VariantName": pool.spec.identity.variant,
         "CurrentWeight": weight,
         "DesiredWeight": weight,
@@ -89,9 +89,9 @@ def _describe(pool: InstancePool) -> dict[str, Any]:
         "ManagedInstanceScaling": variant.get("ManagedInstanceScaling"),
         "RoutingConfig": variant.get("RoutingConfig"),
     }
-    return {key: value for key, value in answer.items() if value is not None}
+    return {key: value for key, value in description.items() if value is not None}
 
 
 def _deploy_nothing(settings: "EndpointSettings", *, empty: bool = False) -> Any:
     del settings, empty
-    raise AssertionError("an endpoint of inference components deploys nothing itself")
+    raise AssertionError("an endpoint of inference components has no deployments")

@@ -1,4 +1,4 @@
-"""All inference components of a local AWS: runs their life cycles in the background and looks after their copies."""
+"""All inference components of a local AWS, with their life cycles in the background."""
 
 import logging
 import threading
@@ -45,7 +45,7 @@ class ComponentHost:
             config: Limits and durations.
             state_dir: Where artifacts are unpacked.
             pids: Where the containers' processes are recorded.
-            metrics: Where the copies' load is recorded, until they are gone.
+            metrics: Recorder of the copies' metrics.
             run: Runs a long operation in the background.
         """
         self._config = config
@@ -65,7 +65,7 @@ class ComponentHost:
         copies: int,
         pool: "InstancePool",
     ) -> InferenceComponent:
-        """Make a component and start bringing it up."""
+        """Create a component and start it in the background."""
         launcher = CopyFleetLauncher(self._config, self._pids, self._state_dir)
         component = InferenceComponent(arn, endpoint_arn, tags, spec, copies, pool, launcher)
         with self._lock:
@@ -81,7 +81,7 @@ class ComponentHost:
         copies: int | None = None,
         deployment_config: dict[str, Any] | None = None,
     ) -> None:
-        """Give a component another specification or number of copies.
+        """Change a component's specification or number of copies in the background.
 
         Raises:
             ComponentInProgressError: Another operation has not finished.
@@ -90,7 +90,7 @@ class ComponentHost:
         self._run(partial(component.run_update, spec))
 
     def delete(self, component: InferenceComponent) -> None:
-        """Take a component down; it can be described until nothing of it runs.
+        """Delete a component in the background. It can be described until its copies have stopped.
 
         Raises:
             ComponentInProgressError: Another operation has not finished.
@@ -106,63 +106,65 @@ class ComponentHost:
         self._run(delete)
 
     def find(self, account_id: str, region: str, name: str) -> InferenceComponent | None:
-        """The component of that name, if there is one."""
+        """The component of that name, or None."""
         return self._components.get((account_id, region, name))
 
     def all(self) -> list[InferenceComponent]:
-        """Every component there is."""
+        """All components."""
         with self._lock:
             return list(self._components.values())
 
     def all_in(self, account_id: str, region: str) -> list[InferenceComponent]:
-        """Every component of an account in a region."""
+        """All components of an account in a region."""
         with self._lock:
-            return [found for key, found in self._components.items() if key[:2] == (account_id, region)]
+            return [component for key, component in self._components.items() if key[:2] == (account_id, region)]
 
     def on_endpoint(self, account_id: str, region: str, endpoint: str) -> list[InferenceComponent]:
         """The components of one endpoint."""
-        return [found for found in self.all_in(account_id, region) if found.spec.identity.endpoint == endpoint]
+        return [
+            component for component in self.all_in(account_id, region) if component.spec.identity.endpoint == endpoint
+        ]
 
     def abandon(self, account_id: str, region: str, endpoint: str) -> None:
-        """Stop the copies on an endpoint that goes."""
-        at_the_same_time([found.abandon for found in self.on_endpoint(account_id, region, endpoint)])
+        """Stop the copies on an endpoint that is being deleted."""
+        at_the_same_time([component.abandon for component in self.on_endpoint(account_id, region, endpoint)])
 
     def scalable(self, account_id: str, region: str, resource_id: str) -> "ComponentCopies | None":
-        """What Application Auto Scaling knows as ``inference-component/<name>``; None where there is none."""
+        """The copies with the resource id ``inference-component/<name>``; None if it does not exist."""
         kind, _, name = resource_id.partition("/")
         component = self.find(account_id, region, name) if kind == "inference-component" else None
         return None if component is None else ComponentCopies(self, component)
 
     def stop(self) -> None:
-        """Stop every copy at once."""
+        """Stop all copies without draining."""
         at_the_same_time([component.stop for component in self.all()])
 
     def tick(self) -> None:
-        """Let the copies look after themselves. Called every so often."""
+        """Maintain the copies' containers. Called periodically."""
         for component in self.all():
             try:
                 component.tick()
             except Exception:
-                # The others are looked after all the same.
-                _logger.exception("looking after inference component %s failed", component.name)
+                # The other components still get their tick.
+                _logger.exception("the tick of inference component %s failed", component.name)
 
 
 class ComponentCopies:
-    """A component's copies, as Application Auto Scaling moves them."""
+    """A component's copies, as Application Auto Scaling scales them."""
 
     def __init__(self, host: ComponentHost, component: InferenceComponent) -> None:
-        """Offer a component."""
+        """Wrap a component."""
         self._host = host
         self._component = component
 
     @property
     def current(self) -> int:
-        """How many copies run."""
+        """Number of running copies."""
         return self._component.current
 
     @property
     def desired(self) -> int:
-        """How many copies shall run."""
+        """Desired number of copies."""
         return self._component.desired
 
     @property
@@ -171,7 +173,7 @@ class ComponentCopies:
         return self._component.status not in ("InService", "Failed")
 
     def scale(self, desired: int) -> None:
-        """Ask for another number of copies; returns at once.
+        """Request another number of copies; the change happens in the background.
 
         Raises:
             CapacityRefused: Another operation on the component has not finished.

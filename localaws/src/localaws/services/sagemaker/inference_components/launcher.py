@@ -1,4 +1,4 @@
-"""Fleets of an inference component's copies: made, started, retired, and what they unpacked removed."""
+"""Starts and retires the copies of an inference component."""
 
 import shutil
 import threading
@@ -21,7 +21,7 @@ __all__ = ["CopyFleetLauncher"]
 
 
 class CopyFleetLauncher:
-    """Starts the copies of one component; two groups of them for as long as one takes over from the other."""
+    """Starts the copies of one component: one group of them, or two during a replacement."""
 
     def __init__(self, config: "LocalAwsConfig", pids: "PidFiles", state_dir: "Path") -> None:
         """Prepare a launcher.
@@ -40,14 +40,14 @@ class CopyFleetLauncher:
 
     @property
     def is_stopped(self) -> bool:
-        """Whether nothing runs or will run any more."""
+        """Whether all copies were stopped for good."""
         return self._stopped_for is not None
 
     def launch(self, spec: "ComponentSpec", copies: int, *, least_outstanding: bool) -> ContainerGroup:
         """Start copies and wait for their health checks.
 
         Raises:
-            ContainerFailed: One did not come up, or no more are started.
+            ContainerFailed: A copy did not start, or the launcher was stopped.
         """
         work_dir = self._state_dir / "models" / uuid.uuid4().hex
         group = ContainerGroup(
@@ -70,16 +70,16 @@ class CopyFleetLauncher:
         return group
 
     def retire(self, group: ContainerGroup | None) -> None:
-        """Let a group finish its requests, and stop it."""
+        """Let a group finish its requests, then stop it."""
         if group is not None:
             self._retire(group, self._config.drain_timeout)
 
     def stop(self, reason: str, *, drain: bool) -> None:
-        """Stop every group, and start no more.
+        """Stop every group for good.
 
         Args:
-            reason: What a start fails with from now on.
-            drain: Whether requests in flight are finished.
+            reason: Message of later attempts to start copies.
+            drain: Whether to finish requests in flight.
         """
         with self._lock:
             self._stopped_for = reason

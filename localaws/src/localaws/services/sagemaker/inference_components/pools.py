@@ -1,4 +1,4 @@
-"""The instances of a variant without a model, and which copies of inference components run on them."""
+"""The instances of a variant without a model, with the copies of inference components on them."""
 
 import contextlib
 import threading
@@ -16,7 +16,7 @@ __all__ = ["InstancePool", "NotEnoughResources"]
 
 
 class NotEnoughResources(Exception):
-    """A copy that no instance has room for; the message is SageMaker's."""
+    """No instance has the resources for a copy; the message is SageMaker's."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -27,7 +27,7 @@ class NotEnoughResources(Exception):
 
 @dataclass(slots=True)
 class _Instance:
-    """One instance: what is left of it, and how many copies of which component it runs."""
+    """One instance: its free resources, and its copies by component."""
 
     free: Resources
     copies: Counter[str] = field(default_factory=Counter)
@@ -45,38 +45,38 @@ class InstancePool:
 
     @property
     def spec(self) -> "PoolSpec":
-        """What the pool is."""
+        """The variant."""
         return self._spec
 
     @property
     def instance_count(self) -> int:
-        """How many instances there are."""
+        """Number of instances."""
         return len(self._instances)
 
     def place(self, component: str, need: Resources, copies: int) -> None:
-        """Find room for so many more copies of a component, on more instances where the variant may have them.
+        """Place more copies of a component, on additional instances if the variant allows them.
 
         Raises:
-            NotEnoughResources: Not all of them fit; nothing has changed.
+            NotEnoughResources: Not all of them fit; nothing changed.
         """
-        with self._lock, self._kept_if_too_small():
+        with self._lock, self._restored_if_too_small():
             for _ in range(copies):
                 self._place_one(component, need)
             self._needs[component] = need
 
     def release(self, component: str, copies: int | None = None) -> None:
-        """Give up copies (all where no number is given), and the instances that nothing runs on any more."""
+        """Release copies, by default all of them, and instances without copies."""
         with self._lock:
             self._release(component, copies)
             self._trim()
 
     def replace(self, component: str, need: Resources, copies: int) -> None:
-        """Give a component's copies other resources.
+        """Change the resources of a component's copies.
 
         Raises:
-            NotEnoughResources: They do not fit; nothing has changed.
+            NotEnoughResources: They do not fit; nothing changed.
         """
-        with self._lock, self._kept_if_too_small():
+        with self._lock, self._restored_if_too_small():
             self._release(component, None)
             for _ in range(copies):
                 self._place_one(component, need)
@@ -84,10 +84,10 @@ class InstancePool:
             self._trim()
 
     def configure(self, spec: "PoolSpec") -> None:
-        """Become what another endpoint configuration describes, with the copies placed anew.
+        """Apply another endpoint configuration and place the copies again.
 
         Raises:
-            NotEnoughResources: The copies do not fit; nothing has changed.
+            NotEnoughResources: The copies do not fit; nothing changed.
         """
         with self._lock:
             old, before = self._spec, self._instances
@@ -104,8 +104,8 @@ class InstancePool:
                 self._instances.append(self._new_instance())
 
     @contextlib.contextmanager
-    def _kept_if_too_small(self) -> Iterator[None]:
-        """The instances with their copies are as they were if something does not fit."""
+    def _restored_if_too_small(self) -> Iterator[None]:
+        """Restore the instances and their copies if something does not fit."""
         before = [_Instance(instance.free, Counter(instance.copies)) for instance in self._instances]
         try:
             yield
@@ -126,7 +126,7 @@ class InstancePool:
         instance.copies[component] += 1
 
     def _release(self, component: str, copies: int | None) -> None:
-        """Take copies first from the instances that run the fewest: they are the nearest to being given up."""
+        """Release copies from the instances with the fewest first, which can then be released soonest."""
         left = sum(instance.copies[component] for instance in self._instances) if copies is None else copies
         need = self._needs.get(component)
         for instance in sorted(self._instances, key=lambda instance: instance.copies.total()):

@@ -1,4 +1,4 @@
-"""What an inference component is made of: its model, the resources of a copy, and whose logs and metrics it has."""
+"""The resolved Specification of an inference component."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -19,8 +19,8 @@ class ComponentSpec:
     """An inference component's Specification, resolved: everything a copy needs.
 
     Attributes:
-        identity: Which component.
-        container: What a copy runs.
+        identity: The component.
+        container: The container of a copy.
         specification: The Specification of the API.
     """
 
@@ -32,12 +32,12 @@ class ComponentSpec:
 
     @property
     def need(self) -> Resources:
-        """What a copy reserves of an instance."""
-        asked = self.specification["ComputeResourceRequirements"]
+        """The resources that a copy reserves."""
+        requirements = self.specification["ComputeResourceRequirements"]
         return Resources(
-            cpu_cores=float(asked.get("NumberOfCpuCoresRequired", 0)),
-            memory_mb=float(asked["MinMemoryRequiredInMb"]),
-            accelerators=float(asked.get("NumberOfAcceleratorDevicesRequired", 0)),
+            cpu_cores=float(requirements.get("NumberOfCpuCoresRequired", 0)),
+            memory_mb=float(requirements["MinMemoryRequiredInMb"]),
+            accelerators=float(requirements.get("NumberOfAcceleratorDevicesRequired", 0)),
         )
 
     def launch_template(self, config: "LocalAwsConfig") -> LaunchTemplate:
@@ -53,7 +53,7 @@ class ComponentSpec:
                 f"The {self.container.hostname} container for inference component {self.identity.name} did not pass "
                 "the ping health check. Please check CloudWatch logs for this inference component."
             ),
-            # On an instance without GPUs a copy that reserves one is not placed.
+            # A copy that reserves a GPU is placed on instances with GPUs only.
             has_gpu=self.need.accelerators > 0,
         )
 
@@ -61,12 +61,12 @@ class ComponentSpec:
         """DescribeInferenceComponent's Specification.
 
         Args:
-            deployed: When the copies' image was resolved.
+            deployed: Time at which the copies' image was resolved.
         """
-        answer = dict(self.specification)
-        if "Container" in answer:
-            container = dict(answer["Container"])
+        specification = dict(self.specification)
+        if "Container" in specification:
+            container = dict(specification["Container"])
             image = container.pop("Image", None)
             container["DeployedImage"] = {"SpecifiedImage": image, "ResolvedImage": image, "ResolutionTime": deployed}
-            answer["Container"] = container
-        return answer
+            specification["Container"] = container
+        return specification
