@@ -342,7 +342,7 @@ def test_an_endpoint_leaves_its_components_behind(aws):
 
 def test_auto_scaling_moves_the_copies(components):
     components.create("scalable", 0)
-    host = components.aws.server._host
+    host = components.aws.server.host
     mine = ("123456789012", "us-east-1")
     resource = host.scalable(*mine, "inference-component/scalable", COPY_COUNT)
     assert (resource.current, resource.desired, resource.changing) == (0, 0, False)

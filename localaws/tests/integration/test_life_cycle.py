@@ -240,5 +240,5 @@ def test_instance_based_variants_share_traffic(aws: Aws) -> None:
 
 
 def test_one_local_aws_per_process(aws: Aws) -> None:
-    with pytest.raises(LocalAwsError, match="running in this process already"):
+    with pytest.raises(LocalAwsError, match="Another local AWS runs in this process"):
         LocalAws(LocalAwsConfig(port=0)).start()
