@@ -1,4 +1,4 @@
-"""The application around the services: what it refuses, and how."""
+"""The application around the services: errors, health, reset."""
 
 import json
 import urllib.request
@@ -35,7 +35,7 @@ from tests.support.tiny_bert import HIDDEN
     ],
     ids=["json", "logs", "query", "sts", "cloudwatch", "stream", "service"],
 )
-def test_what_is_not_implemented_is_named_and_not_retried(
+def test_unimplemented_action_is_named_and_not_retried(
     aws: Aws, service: str, call: Callable[[Any], Any], names: str
 ) -> None:
     with pytest.raises(ClientError, match=f"The local AWS does not implement {names}") as caught:
@@ -46,7 +46,7 @@ def test_what_is_not_implemented_is_named_and_not_retried(
     assert caught.value.response["ResponseMetadata"]["RetryAttempts"] == 0
 
 
-def test_health(aws: Aws) -> None:
+def test_health_check_reports_the_port(aws: Aws) -> None:
     with urllib.request.urlopen(f"{aws.server.url}/_embedstack/health") as answer:
         health = json.load(answer)
     assert health["status"] == "ok"
@@ -98,7 +98,7 @@ def test_services_of_moto_work(aws: Aws) -> None:
     assert iam.list_attached_role_policies(RoleName="r")["AttachedPolicies"][0]["PolicyArn"] == managed
 
 
-def test_environment_points_clients_here(aws: Aws) -> None:
+def test_environment_points_clients_to_the_local_aws(aws: Aws) -> None:
     environment = aws.server.environment()
     assert environment["AWS_ENDPOINT_URL"] == aws.server.url
     assert environment["AWS_REGION"] == environment["AWS_DEFAULT_REGION"] == "us-east-1"

@@ -1,4 +1,4 @@
-"""Endpoints from Creating to gone."""
+"""The life cycle of endpoints, from Creating to deleted."""
 
 import io
 import re
@@ -18,7 +18,7 @@ Deploy = Callable[..., dict[str, Any]]
 IN_PROGRESS = 'Cannot update in-progress endpoint "arn:aws:sagemaker:'
 
 
-def test_endpoint_comes_up_and_is_described(aws: Aws, deploy: Deploy) -> None:
+def test_endpoint_starts_and_is_described(aws: Aws, deploy: Deploy) -> None:
     description = deploy("up", HF_MODEL_ID=MINILM)
 
     assert description["EndpointStatus"] == "InService"
@@ -30,7 +30,7 @@ def test_endpoint_comes_up_and_is_described(aws: Aws, deploy: Deploy) -> None:
     assert [endpoint["EndpointName"] for endpoint in listed] == ["up"]
 
 
-def test_endpoint_in_progress_is_left_alone(aws: Aws, deploy: Deploy) -> None:
+def test_endpoint_in_progress_rejects_changes(aws: Aws, deploy: Deploy) -> None:
     aws.create_model("busy", HF_MODEL_ID=TINY_BERT)
     aws.create_config("busy", "busy")
     aws.sagemaker.create_endpoint(EndpointName="busy", EndpointConfigName="busy")
@@ -90,7 +90,7 @@ def test_endpoints_of_one_model_have_a_process_each(aws: Aws, deploy: Deploy) ->
         (OWN_IMAGE, {"OTHER": "x"}, "nothing to serve"),
     ],
 )
-def test_endpoint_that_cannot_start_says_why(
+def test_endpoint_that_cannot_start_has_a_failure_reason(
     aws: Aws, deploy: Deploy, image: str, environment: dict[str, str], reason: str
 ) -> None:
     description = deploy("failed", image, **environment)
@@ -149,7 +149,7 @@ def test_bad_artifact_fails_the_endpoint(aws: Aws, deploy: Deploy, bucket: str, 
     assert re.search(reason, description["FailureReason"])
 
 
-def test_artifact_that_went_away_fails_the_endpoint(aws: Aws, bucket: str) -> None:
+def test_deleted_artifact_fails_the_endpoint(aws: Aws, bucket: str) -> None:
     aws.s3.put_object(Bucket=bucket, Key="gone.tar.gz", Body=b"x")
     aws.create_model("gone", HUGGINGFACE, url=f"s3://{bucket}/gone.tar.gz")
     aws.create_config("gone", "gone")
@@ -159,7 +159,7 @@ def test_artifact_that_went_away_fails_the_endpoint(aws: Aws, bucket: str) -> No
     aws.delete_endpoint("gone")
 
 
-def test_update_under_load_loses_no_request(aws: Aws, deploy: Deploy) -> None:
+def test_update_under_load_fails_no_request(aws: Aws, deploy: Deploy) -> None:
     deploy("updated")
     old = aws.pids()
     aws.create_config("updated-2", "updated", MemorySizeInMB=3072)
@@ -239,6 +239,6 @@ def test_instance_based_variants_share_traffic(aws: Aws) -> None:
     aws.delete_endpoint("instances")
 
 
-def test_one_local_aws_per_process(aws: Aws) -> None:
+def test_second_local_aws_in_a_process_is_rejected(aws: Aws) -> None:
     with pytest.raises(LocalAwsError, match="Another local AWS runs in this process"):
         LocalAws(LocalAwsConfig(port=0)).start()

@@ -1,4 +1,4 @@
-"""Containers answer as their images do."""
+"""Containers respond as their images do."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -35,7 +35,7 @@ def refusal(action: Callable[[], Any]) -> tuple[int, str]:
     return response["OriginalStatusCode"], response["OriginalMessage"]
 
 
-def test_tei_answers_one_row_per_text(aws: Aws) -> None:
+def test_tei_returns_one_row_per_text(aws: Aws) -> None:
     vectors = np.array(aws.invoke("tei", ["first", "second", "first"]))
     assert vectors.shape == (3, 384)
     assert np.linalg.norm(vectors, axis=1) == pytest.approx(np.ones(3), abs=1e-5)
@@ -43,7 +43,7 @@ def test_tei_answers_one_row_per_text(aws: Aws) -> None:
     assert np.array(aws.invoke("tei", "first")).shape == (1, 384)
 
 
-def test_tei_options(aws: Aws) -> None:
+def test_tei_applies_options(aws: Aws) -> None:
     raw = np.array(aws.invoke("tei", "first", normalize=False))
     unit = np.array(aws.invoke("tei", "first"))
     assert np.linalg.norm(raw) > 1.5
@@ -54,7 +54,7 @@ def test_tei_options(aws: Aws) -> None:
     assert len(aws.invoke("tei", "word " * 400, truncate=True)) == 1
 
 
-def test_tei_takes_32_texts(aws: Aws) -> None:
+def test_tei_accepts_32_texts(aws: Aws) -> None:
     assert len(aws.invoke("tei", ["a"] * 32)) == 32
 
 
@@ -92,7 +92,7 @@ def test_tei_takes_32_texts(aws: Aws) -> None:
         ({"inputs": "a", "normalize": "yes"}, 422, "Failed to deserialize the JSON body into the target type"),
     ],
 )
-def test_tei_refusals(aws: Aws, body: dict[str, Any], status: int, message: Any) -> None:
+def test_tei_rejects_invalid_requests(aws: Aws, body: dict[str, Any], status: int, message: Any) -> None:
     got, text = refusal(lambda: aws.invoke_raw("tei", json.dumps(body).encode()))
     assert got == status
     if isinstance(message, str):
@@ -101,13 +101,13 @@ def test_tei_refusals(aws: Aws, body: dict[str, Any], status: int, message: Any)
         assert message.items() <= json.loads(text).items()
 
 
-def test_tei_refuses_what_is_not_json(aws: Aws) -> None:
+def test_tei_rejects_other_content_types(aws: Aws) -> None:
     status, text = refusal(lambda: aws.invoke_raw("tei", b"{"))
     assert status == 400
     assert text.startswith("Failed to parse the request body as JSON")
 
 
-def test_huggingface_answers_token_vectors(aws: Aws) -> None:
+def test_huggingface_returns_token_vectors(aws: Aws) -> None:
     single = np.array(aws.invoke("hf", "Hello world"))
     assert single.shape == (1, 4, 384)
     several = aws.invoke("hf", ["Hello world", "a longer text of words"])
@@ -116,14 +116,14 @@ def test_huggingface_answers_token_vectors(aws: Aws) -> None:
     assert aws.invoke("hf", []) == []
 
 
-def test_huggingface_pooled_is_what_tei_answers(aws: Aws) -> None:
+def test_huggingface_pooled_vectors_equal_tei(aws: Aws) -> None:
     text = "Mean pooling makes one vector of many."
     pooled = np.array(aws.invoke("hf", text))[0].mean(axis=0)
     vector = np.array(aws.invoke("tei", text))[0]
     assert float(pooled @ vector / np.linalg.norm(pooled)) > 0.999
 
 
-def test_huggingface_reads_to_the_position_limit(aws: Aws) -> None:
+def test_huggingface_reads_up_to_the_position_limit(aws: Aws) -> None:
     assert np.array(aws.invoke("hf", "word " * 500)).shape == (1, 502, 384)
     assert np.array(aws.invoke("hf", "word " * 600, parameters={"truncation": True})).shape == (1, 512, 384)
 
@@ -136,7 +136,7 @@ def test_huggingface_reads_to_the_position_limit(aws: Aws) -> None:
         (b'{"text": "a"}', "text input must be of type `str`"),
     ],
 )
-def test_huggingface_refusals(aws: Aws, body: bytes, message: str) -> None:
+def test_huggingface_rejects_invalid_requests(aws: Aws, body: bytes, message: str) -> None:
     status, text = refusal(lambda: aws.invoke_raw("hf", body))
     document = json.loads(text)
     assert status == 400
@@ -145,7 +145,7 @@ def test_huggingface_refusals(aws: Aws, body: bytes, message: str) -> None:
     assert document["message"].startswith(message)
 
 
-def test_huggingface_wants_json(aws: Aws) -> None:
+def test_huggingface_requires_json(aws: Aws) -> None:
     status, text = refusal(lambda: aws.invoke_raw("hf", b"a", ContentType="application/octet-stream"))
     assert status == 400
     assert "Content type application/octet-stream is not supported by this framework." in text

@@ -1,4 +1,4 @@
-"""What AWS could not answer is found, whatever it is written in."""
+"""The conformance check finds responses that break the service's model, in every protocol."""
 
 import io
 import json
@@ -80,7 +80,7 @@ def answered(
         (asked("execute-api", "/anything"), "of no service of ours"),
     ],
 )
-def test_good_answers_pass_as_they_are(request_: dict[str, Any], answer: Any) -> None:
+def test_check_passes_valid_responses_unchanged(request_: dict[str, Any], answer: Any) -> None:
     status, body = answered(request_, answer)
     assert status == "200 OK"
     assert body == (answer if isinstance(answer, str) else json.dumps(answer))
@@ -102,7 +102,7 @@ def test_good_answers_pass_as_they_are(request_: dict[str, Any], answer: Any) ->
         ),
     ],
 )
-def test_wrong_json_is_told(change: dict[str, Any], said: str) -> None:
+def test_check_reports_invalid_json(change: dict[str, Any], said: str) -> None:
     wrong = {key: value for key, value in (ENDPOINT | change).items() if value is not ...}
     status, body = answered(sagemaker("DescribeEndpoint"), wrong)
     assert status == "501 Not Implemented"
@@ -120,14 +120,14 @@ def test_wrong_json_is_told(change: dict[str, Any], said: str) -> None:
         ("<Dimensions><Dimension/></Dimensions>", "Dimensions has &lt;Dimension&gt; instead of &lt;member&gt;"),
     ],
 )
-def test_wrong_xml_is_told(element: str, said: str) -> None:
+def test_check_reports_invalid_xml(element: str, said: str) -> None:
     status, body = answered(query("monitoring", "DescribeAlarms"), ALARM_XML.format(element))
     assert status == "501 Not Implemented"
     assert "<Code>NotImplementedException</Code>" in body
     assert said in body
 
 
-def test_wrong_cbor_is_told() -> None:
+def test_check_reports_invalid_cbor() -> None:
     request = asked(
         "monitoring",
         "/service/GraniteServiceVersion20100801/operation/ListDashboards",
@@ -159,9 +159,7 @@ def test_wrong_cbor_is_told() -> None:
         ),
     ],
 )
-def test_errors_are_those_that_the_operation_declares(
-    code: str, status: str, document: dict[str, Any], said: str | None
-) -> None:
+def test_check_reports_undeclared_errors(code: str, status: str, document: dict[str, Any], said: str | None) -> None:
     got, body = answered(invocation(), document, status, x_amzn_errortype=code)
     if said is None:
         assert (got, json.loads(body)) == (status, document)
@@ -169,12 +167,12 @@ def test_errors_are_those_that_the_operation_declares(
         assert said in json.loads(body)["message"]
 
 
-def test_what_a_container_answers_is_no_concern_of_the_model() -> None:
+def test_check_ignores_bodies_of_containers() -> None:
     status, body = answered(invocation(), "[[0.1, NaN]]", Content_Type="application/json")
     assert (status, body) == ("200 OK", "[[0.1, NaN]]")
 
 
-def test_operations_with_one_path_are_told_apart_by_their_query() -> None:
+def test_operations_with_one_path_are_distinguished_by_query() -> None:
     listing = '<ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Name>b</Name>{0}</ListBucketResult>'
     request = asked("s3", "/b", REQUEST_METHOD="GET", QUERY_STRING="list-type=2")
     assert answered(dict(request), listing.format("<KeyCount>0</KeyCount>"))[0] == "200 OK"

@@ -1,4 +1,4 @@
-"""Which requests the local AWS takes for those of a program on this machine, and which need a signature."""
+"""The request guard: local programs, and signatures."""
 
 import io
 import json
@@ -84,7 +84,7 @@ def test_guard_accepts_loopback_hosts(host: str) -> None:
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("target", ["/_embedstack/health", "/bucket/key"])
-def test_guard_refuses_other_hosts(host: str | None, target: str) -> None:
+def test_guard_rejects_other_hosts(host: str | None, target: str) -> None:
     status, _, content = ask(target=target, host=host, authorization=SIGNED.format("s3"))
     assert status == "403 Forbidden"
     assert b"AWS_ENDPOINT_URL" in content
@@ -127,7 +127,7 @@ FOREIGN = [
 
 @pytest.mark.parametrize("headers", FOREIGN, ids=str)
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"])
-def test_guard_refuses_web_pages(headers: dict[str, Any], method: str) -> None:
+def test_guard_rejects_web_pages(headers: dict[str, Any], method: str) -> None:
     status, _, content = ask(method, authorization=SIGNED.format("lambda"), **headers)
     assert status == "403 Forbidden"
     assert content != b"passed"
@@ -173,7 +173,7 @@ def test_guard_quotes_a_long_host_in_part() -> None:
     ],
     ids=["json", "lambda", "sagemaker-runtime", "bedrock", "s3vectors"],
 )
-def test_guard_refuses_unsigned_json(target: str, headers: dict[str, str]) -> None:
+def test_guard_rejects_unsigned_json(target: str, headers: dict[str, str]) -> None:
     status, answered, content = ask("POST", target, body=b"{}", **headers)
     assert status == "403 Forbidden"
     assert answered["x-amzn-ErrorType"] == "MissingAuthenticationTokenException"
@@ -181,7 +181,7 @@ def test_guard_refuses_unsigned_json(target: str, headers: dict[str, str]) -> No
 
 
 @pytest.mark.parametrize("in_query", [True, False])
-def test_guard_refuses_unsigned_query_protocol(in_query: bool) -> None:
+def test_guard_rejects_unsigned_query_protocol(in_query: bool) -> None:
     action = "Action=CreateUser&UserName=u"
     target, body = (f"/?{action}", b"") if in_query else ("/", action.encode())
     status, _, content = ask("POST", target, body=body, content_type="" if in_query else FORM)
@@ -189,7 +189,7 @@ def test_guard_refuses_unsigned_query_protocol(in_query: bool) -> None:
     assert ET.fromstring(content).findtext("Error/Code") == "MissingAuthenticationToken"
 
 
-def test_guard_refuses_unsigned_cbor() -> None:
+def test_guard_rejects_unsigned_cbor() -> None:
     status, headers, content = ask("POST", "/service/x/operation/y", body=b"\xa0", smithy_protocol="rpc-v2-cbor")
     assert (status, headers["Content-Type"]) == ("403 Forbidden", "application/cbor")
     assert b"MissingAuthenticationToken" in content
@@ -203,7 +203,7 @@ def test_guard_refuses_unsigned_cbor() -> None:
         ("POST", "/lambda_us-east-1/functions", "text/plain"),
     ],
 )  # fmt: skip
-def test_guard_refuses_anonymous_writes(method: str, target: str, content_type: str) -> None:
+def test_guard_rejects_anonymous_writes(method: str, target: str, content_type: str) -> None:
     status, _, content = ask(method, target, content_type=content_type)
     assert status == "403 Forbidden"
     assert ET.fromstring(content).findtext("Code") == "AccessDenied"
@@ -265,7 +265,7 @@ def test_signature_is_found_in_header_and_query() -> None:
         ({"QUERY_STRING": "AWSAccessKeyId=key&Signature=c2ln"}, "AccessDenied"),
     ],
 )
-def test_signature_that_aws_would_refuse_is_refused(environ: dict[str, str], code: str) -> None:
+def test_signature_that_aws_would_reject_is_rejected(environ: dict[str, str], code: str) -> None:
     with pytest.raises(MalformedSignature) as caught:
         parse_signature(environ, NOW)
     assert caught.value.code == code

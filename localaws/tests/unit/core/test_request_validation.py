@@ -1,4 +1,4 @@
-"""Requests held against the service's API model."""
+"""Validation of requests against the service's API model."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ def check(operation: str, **request: Any) -> str | None:
     return check_request(model.input_shape, request)
 
 
-def test_good_request_passes() -> None:
+def test_valid_request_passes() -> None:
     assert check("DescribeEndpoint", EndpointName="alex-embedding-endpoint") is None
 
 
@@ -31,7 +31,7 @@ def test_violation_names_value_path_and_constraint(name: str, constraint: str) -
     assert f"Value '{name}' at 'endpointName' failed to satisfy constraint: {constraint}" in message
 
 
-def test_missing_member_is_null() -> None:
+def test_missing_member_is_reported_as_null() -> None:
     message = check("CreateEndpoint", EndpointName="e")
     assert message == (
         "1 validation error detected: Value null at 'endpointConfigName' failed to satisfy constraint: "
@@ -39,7 +39,7 @@ def test_missing_member_is_null() -> None:
     )
 
 
-def test_members_of_lists_are_counted_from_one() -> None:
+def test_list_members_are_counted_from_one() -> None:
     variants = [
         {"VariantName": "a", "ServerlessConfig": {"MemorySizeInMB": 2048, "MaxConcurrency": 1}},
         {"VariantName": "b", "ServerlessConfig": {"MemorySizeInMB": 512, "MaxConcurrency": 0}},
@@ -58,7 +58,7 @@ def test_maps_are_checked() -> None:
     assert "'primaryContainer.environment.BAD-KEY.key'" in message
 
 
-def test_pattern_that_python_cannot_express_is_left_to_aws() -> None:
+def test_unsupported_patterns_are_not_checked() -> None:
     assert (
         check("AddTags", ResourceArn="arn:aws:sagemaker:r:123456789012:model/m", Tags=[{"Key": "é", "Value": "v"}])
         is None

@@ -1,4 +1,4 @@
-"""The local AWS's time runs at a speed, moves on when told to, and wakes those who wait."""
+"""The local AWS's clock: speed, advancing, waiting."""
 
 import threading
 
@@ -17,7 +17,7 @@ class RealSeconds:
         return self.value
 
 
-def test_runs_faster_than_the_machine() -> None:
+def test_clock_runs_at_its_speed() -> None:
     machine = RealSeconds()
     time = SimulatedTime(60, clock=machine)
     start = time.now()
@@ -25,7 +25,7 @@ def test_runs_faster_than_the_machine() -> None:
     assert (time.now() - start).total_seconds() == pytest.approx(120)
 
 
-def test_a_change_of_speed_keeps_what_has_passed() -> None:
+def test_set_speed_keeps_the_time_that_passed() -> None:
     machine = RealSeconds()
     time = SimulatedTime(60, clock=machine)
     machine.value += 1
@@ -34,7 +34,7 @@ def test_a_change_of_speed_keeps_what_has_passed() -> None:
     assert time.seconds() == pytest.approx(61)
 
 
-def test_advance_wakes_who_waits() -> None:
+def test_advance_wakes_waiting_threads() -> None:
     time = SimulatedTime(0)
     woken = threading.Event()
 
@@ -51,13 +51,13 @@ def test_advance_wakes_who_waits() -> None:
     thread.join()
 
 
-def test_a_stop_ends_a_wait() -> None:
+def test_wait_ends_with_the_event() -> None:
     stopped = threading.Event()
     stopped.set()
     assert SimulatedTime(0).wait(60, stopped)
 
 
 @pytest.mark.parametrize("speed", [-1, float("nan"), float("inf")])
-def test_refuses_a_speed_that_is_none(speed: float) -> None:
+def test_clock_rejects_an_invalid_speed(speed: float) -> None:
     with pytest.raises(ValueError, match="not a number of at least 0"):
         SimulatedTime(speed)

@@ -1,4 +1,4 @@
-"""A Go client that sends a call again is answered as before, and the call is not run again."""
+"""Retries of Go clients are answered with the first response."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -26,7 +26,7 @@ class Service:
         return [b"created" if len(self.requests) == 1 else b"already there"]
 
 
-def test_what_was_answered_is_answered_alike() -> None:
+def test_retry_gets_the_stored_response() -> None:
     service = Service()
     client = Client(RetryDeduplicator(service))
     first = client.post("/", data=b"make it", headers=_GO)
@@ -42,14 +42,14 @@ def test_what_was_answered_is_answered_alike() -> None:
         pytest.param(_PYTHON, _PYTHON, id="a client without the race"),
     ],
 )
-def test_anything_else_is_run(first: dict[str, str], second: dict[str, str]) -> None:
+def test_other_calls_and_clients_are_passed_on(first: dict[str, str], second: dict[str, str]) -> None:
     service = Service()
     client = Client(RetryDeduplicator(service))
     client.post("/", data=b"make it", headers=first)
     assert client.post("/", data=b"make it", headers=second).data == b"already there"
 
 
-def test_a_read_is_run_again() -> None:
+def test_reads_are_passed_on() -> None:
     service = Service()
     client = Client(RetryDeduplicator(service))
     client.get("/", headers=_GO)
@@ -57,7 +57,7 @@ def test_a_read_is_run_again() -> None:
     assert len(service.requests) == 2
 
 
-def test_a_failed_attempt_is_tried_again() -> None:
+def test_retry_of_a_failed_attempt_is_passed_on() -> None:
     service = Service("503 Service Unavailable")
     client = Client(RetryDeduplicator(service))
     client.post("/", headers=_GO)

@@ -1,4 +1,4 @@
-"""DeploymentConfig read: which steps it means for how many instances."""
+"""The steps of a DeploymentConfig."""
 
 from typing import Any
 
@@ -38,13 +38,15 @@ def percent(value: int) -> dict[str, Any]:
         ),
     ],
 )
-def test_steps(deployment: DeploymentPolicy, instances: int, steps: list[tuple[float, str, float]]) -> None:
+def test_policy_has_the_configured_steps(
+    deployment: DeploymentPolicy, instances: int, steps: list[tuple[float, str, float]]
+) -> None:
     found = [(round(step.share, 9), step.name, step.bake_seconds) for step in deployment.steps(instances)]
     assert found == steps
 
 
 @given(value=st.integers(10, 50), instances=st.integers(1, 20))
-def test_linear_steps_grow_to_all(value: int, instances: int) -> None:
+def test_linear_steps_end_with_all_traffic(value: int, instances: int) -> None:
     shares = [step.share for step in policy("LINEAR", percent(value)).steps(instances)]
     assert shares == sorted(set(shares))
     assert shares[-1] == 1.0
@@ -52,7 +54,7 @@ def test_linear_steps_grow_to_all(value: int, instances: int) -> None:
 
 
 @given(unit=st.sampled_from(["CAPACITY_PERCENT", "INSTANCE_COUNT"]), value=st.integers(1, 100), of=st.integers(1, 50))
-def test_a_part_of_a_fleet_is_at_least_one_instance_and_never_more_than_all(unit: str, value: int, of: int) -> None:
+def test_capacity_size_is_between_one_and_all_instances(unit: str, value: int, of: int) -> None:
     size = CapacitySize(unit, value)
     assert 1 <= size.count_of(of) <= of
     assert 0 < size.share_of(of) <= 1

@@ -1,4 +1,4 @@
-"""What is launched for a container definition."""
+"""Which model and protocol run for a container definition."""
 
 from pathlib import Path
 
@@ -28,17 +28,17 @@ def container(image: str, url: str | None = None, **environment: str) -> Contain
         ("123456789012.dkr.ecr.us-east-1.amazonaws.com/my-tei:1", {}, "embedstack"),
     ],
 )
-def test_protocol_follows_the_image(image: str, environment: dict[str, str], protocol: str) -> None:
+def test_protocol_depends_on_the_image(image: str, environment: dict[str, str], protocol: str) -> None:
     assert container(image, **environment).protocol == protocol
 
 
-def test_installed_weights_are_found(tmp_path: Path, minilm_folder: Path) -> None:
+def test_model_source_finds_installed_weights(tmp_path: Path, minilm_folder: Path) -> None:
     source = model_source(container(TEI, HF_MODEL_ID=MINILM), tmp_path)
     assert source.folder == minilm_folder
     assert source.artifact_url is None
 
 
-def test_models_dir_comes_first(tmp_path: Path) -> None:
+def test_model_source_prefers_the_models_folder(tmp_path: Path) -> None:
     folder = tmp_path / MINILM
     folder.mkdir(parents=True)
     (folder / "config.json").write_text("{}")
@@ -46,7 +46,7 @@ def test_models_dir_comes_first(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("environment", [{}, {"HF_MODEL_ID": "/opt/ml/model"}])
-def test_artifact_is_the_model(tmp_path: Path, environment: dict[str, str]) -> None:
+def test_model_source_uses_the_artifact(tmp_path: Path, environment: dict[str, str]) -> None:
     source = model_source(container(HUGGINGFACE if not environment else TEI, "s3://b/k", **environment), tmp_path)
     assert source.artifact_url == "s3://b/k"
     assert source.folder is None
@@ -67,7 +67,9 @@ def test_artifact_is_the_model(tmp_path: Path, environment: dict[str, str]) -> N
         (container(HUGGINGFACE), "nothing to serve"),
     ],
 )
-def test_container_that_would_not_start(tmp_path: Path, definition: ContainerDefinition, message: str) -> None:
+def test_model_source_rejects_containers_that_would_not_start(
+    tmp_path: Path, definition: ContainerDefinition, message: str
+) -> None:
     with pytest.raises(LaunchError, match=message):
         model_source(definition, tmp_path)
 
@@ -80,12 +82,12 @@ def test_container_that_would_not_start(tmp_path: Path, definition: ContainerDef
         ({"ModelPackageName": "p"}, "model package"),
     ],
 )
-def test_what_is_not_played_is_named(definition: dict[str, object], feature: str) -> None:
+def test_container_definition_names_unsupported_features(definition: dict[str, object], feature: str) -> None:
     with pytest.raises(NotImplementedError, match=feature):
         ContainerDefinition.from_request(definition)
 
 
-def test_a_gpu_image_runs_where_there_is_a_gpu(tmp_path):
+def test_gpu_image_needs_an_instance_with_a_gpu(tmp_path):
     definition = container(TEI_GPU, HF_MODEL_ID=MINILM)
     with pytest.raises(LaunchError, match="built for GPUs"):
         model_source(definition, tmp_path)
@@ -96,5 +98,5 @@ def test_a_gpu_image_runs_where_there_is_a_gpu(tmp_path):
     ("instance_type", "expected"),
     [("ml.g4dn.xlarge", True), ("ml.p5.48xlarge", True), ("ml.c7i.xlarge", False), ("ml.inf2.xlarge", False)],
 )
-def test_knows_which_instances_have_gpus(instance_type, expected):
+def test_has_gpu_knows_the_instance_families(instance_type, expected):
     assert has_gpu(instance_type) is expected

@@ -1,4 +1,4 @@
-"""The queue of an asynchronous endpoint: in order, no more at a time than there is room for, nothing lost."""
+"""The queue of an asynchronous endpoint: order, capacity, expiry."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -23,7 +23,7 @@ def settings(**output: object) -> AsyncSettings:
     return read
 
 
-def test_requests_are_taken_in_order_by_the_variant_with_the_most_room() -> None:
+def test_take_is_in_order_for_the_variant_with_most_capacity() -> None:
     queue = RequestQueue()
     for name in "abcd":
         queue.add(request(name))
@@ -37,7 +37,7 @@ def test_requests_are_taken_in_order_by_the_variant_with_the_most_room() -> None
     assert queue.size == 4
 
 
-def test_without_capacity_everything_waits() -> None:
+def test_take_without_capacity_returns_none() -> None:
     queue = RequestQueue()
     queue.add(request("a", age=90))
     assert queue.take({}) is None
@@ -45,7 +45,7 @@ def test_without_capacity_everything_waits() -> None:
     assert (queue.size, queue.oldest_age(NOW)) == (1, 90)
 
 
-def test_a_request_that_is_put_back_comes_first() -> None:
+def test_requeued_request_comes_first() -> None:
     queue = RequestQueue()
     queue.add(request("a"))
     queue.add(request("b"))
@@ -59,7 +59,7 @@ def test_a_request_that_is_put_back_comes_first() -> None:
     assert queue.size == 1
 
 
-def test_only_requests_that_wait_expire() -> None:
+def test_only_waiting_requests_expire() -> None:
     queue = RequestQueue()
     for name, ttl in (("worked on", 1), ("late", 60), ("in time", 120)):
         queue.add(request(name, age=100, ttl=ttl))
@@ -69,7 +69,7 @@ def test_only_requests_that_wait_expire() -> None:
 
 
 @given(st.lists(st.sampled_from(["add", "take", "end", "again"]), max_size=60))
-def test_every_request_is_somewhere_once(steps: list[str]) -> None:
+def test_queue_neither_loses_nor_duplicates_requests(steps: list[str]) -> None:
     queue, running, added, ended = RequestQueue(), [], 0, 0
     for step in steps:
         if step == "add":
@@ -86,7 +86,7 @@ def test_every_request_is_somewhere_once(steps: list[str]) -> None:
         assert len(running) <= 2
 
 
-def test_locations_are_composed_of_what_the_call_names() -> None:
+def test_locations_follow_the_calls_members() -> None:
     headers = {"X-Amzn-SageMaker-Inference-Id": "id", "X-Amzn-SageMaker-S3OutputPathExtension": "/team/"}
     read = read_request("e", headers, b"body", settings(), NOW)
     assert read.output_location == "s3://bucket/out/team/id.out"
@@ -95,7 +95,7 @@ def test_locations_are_composed_of_what_the_call_names() -> None:
     assert read_request("e", {}, b"body", settings(S3FailurePath=None), NOW).failure_location is None
 
 
-def test_what_is_not_done_is_said() -> None:
+def test_settings_name_unsupported_features() -> None:
     topics = {"IncludeInferenceResponseIn": ["SUCCESS_NOTIFICATION_TOPIC"]}
     with pytest.raises(NotImplementedError, match="IncludeInferenceResponseIn"):
         settings(NotificationConfig=topics)

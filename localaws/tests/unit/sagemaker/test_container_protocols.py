@@ -1,4 +1,4 @@
-"""The containers' protocols take what the images take, refuse what they refuse, and fail on nothing."""
+"""The containers' protocols accept and reject what the images do, and fail on no input."""
 
 import asyncio
 import json
@@ -47,7 +47,7 @@ def tei(encoder, body):
 
 
 @pytest.mark.parametrize("direction", ["Left", "Right"])
-def test_tei_truncates_in_the_direction_it_is_told(encoder, direction):
+def test_tei_truncates_in_the_requested_direction(encoder, direction):
     library = tokenizers.Tokenizer.from_file(str(encoder.folder.tokenizer))
     library.no_padding()
     library.enable_truncation(POSITIONS, direction=direction.lower())
@@ -57,12 +57,12 @@ def test_tei_truncates_in_the_direction_it_is_told(encoder, direction):
 
 
 @pytest.mark.parametrize("inputs", [[2, 4, 5, 3], [[2, 4, 5, 3], [2, 4, 5, 3]], ["the cat", [2, 4, 5, 3]]])
-def test_tei_takes_token_ids(encoder, inputs):
+def test_tei_accepts_token_ids(encoder, inputs):
     rows = tei(encoder, {"inputs": inputs})
     np.testing.assert_allclose(rows, tei(encoder, {"inputs": ["the cat"] * len(rows)}), atol=1e-6)
 
 
-def test_tei_adds_special_tokens_to_token_ids_behind_a_prompt(encoder):
+def test_tei_adds_special_tokens_to_token_ids_with_a_prompt(encoder):
     prompted = tei(encoder, {"inputs": [4, 5], "prompt_name": "query"})
     np.testing.assert_allclose(prompted, tei(encoder, {"inputs": "the the cat"}), atol=1e-6)
 
@@ -127,7 +127,7 @@ def test_tei_accepts_what_serde_accepts(encoder, body):
         ({"inputs": [2] * 4_001}, 413, f"must have less than {POSITIONS * 250} characters. Given: 4001"),
     ],
 )
-def test_tei_refuses_what_serde_and_tei_refuse(encoder, body, status, message):
+def test_tei_rejects_what_serde_and_tei_reject(encoder, body, status, message):
     found, content = answer(TeiProtocol(), encoder, body)
     assert found == status, content
     assert message in content
@@ -136,7 +136,7 @@ def test_tei_refuses_what_serde_and_tei_refuse(encoder, body, status, message):
 @pytest.mark.parametrize(
     "content_type", [None, "", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data"]
 )
-def test_tei_wants_json_by_its_content_type(encoder, content_type):
+def test_tei_requires_a_json_content_type(encoder, content_type):
     assert answer(TeiProtocol(), encoder, {"inputs": "cat"}, content_type)[0] == 415
     assert answer(TeiProtocol(), encoder, {"inputs": "cat"}, "application/merge-patch+json; charset=utf-8")[0] == 200
 
@@ -150,7 +150,7 @@ def test_tei_wants_json_by_its_content_type(encoder, content_type):
         ({"tokenize_kwargs": {"truncation": True}}, 400), ([1], 400), ("truncation", 400), (1, 400),
     ],
 )  # fmt: skip
-def test_the_pipelines_parameters_are_honoured_or_refused(encoder, parameters, status):
+def test_huggingface_applies_or_rejects_parameters(encoder, parameters, status):
     body = {"inputs": LONG, "parameters": parameters}
     found, content = answer(HuggingFaceProtocol(), encoder, body)
     assert found == status
@@ -161,13 +161,13 @@ def test_the_pipelines_parameters_are_honoured_or_refused(encoder, parameters, s
         np.testing.assert_allclose(json.loads(content)[0], hidden_states(make_tensors(), kept), atol=2e-5)
 
 
-def test_the_pipeline_says_how_long_a_text_is(encoder):
+def test_huggingface_reports_the_length_of_a_text(encoder):
     status, content = answer(HuggingFaceProtocol(), encoder, {"inputs": ["cat", "the cat " * 100_000]})
     assert status == 400
     assert f"The size of tensor a (200002) must match the size of tensor b ({POSITIONS})" in content
 
 
-def test_a_response_over_the_pipelines_limit_is_refused_before_the_model_runs(encoder, monkeypatch):
+def test_huggingface_rejects_large_responses_before_computing(encoder, monkeypatch):
     assert answer(HuggingFaceProtocol(), encoder, {"inputs": ["cat"] * 50})[0] == 200
     monkeypatch.setattr(huggingface, "PAYLOAD_LIMIT_BYTES", 20_000)
     monkeypatch.setattr(Encoder, "acompute", None)
@@ -189,7 +189,7 @@ BODIES = {
 
 
 @pytest.mark.parametrize("protocol", [TeiProtocol, HuggingFaceProtocol])
-def test_mutated_bodies_are_answered_or_refused(encoder, protocol):
+def test_protocols_respond_to_mutated_bodies(encoder, protocol):
     choice = random.Random(11)  # noqa: S311 - the same bodies every time
     wire = protocol()
     statuses = set()

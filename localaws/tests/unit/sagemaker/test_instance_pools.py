@@ -1,4 +1,4 @@
-"""Where copies of inference components find room, and how many instances that takes."""
+"""Placement of copies of inference components on instances."""
 
 import pytest
 
@@ -33,17 +33,17 @@ def _spec(low: int, high: int, *, managed: bool = True, instance_type: str = "ml
         ("ml.inf2.xlarge", 4, 1),
     ],
 )
-def test_what_an_instance_has(instance_type: str, cores: float, accelerators: float) -> None:
+def test_resources_of_an_instance_type(instance_type: str, cores: float, accelerators: float) -> None:
     found = resources_of(instance_type)
     assert (found.cpu_cores, found.accelerators) == (cores, accelerators)
 
 
-def test_memory_is_what_was_seen_on_aws() -> None:
+def test_schedulable_memory_matches_observations_on_aws() -> None:
     assert resources_of("ml.g5.xlarge").holds(Resources(0, 1024, 1))
     assert not resources_of("ml.g5.xlarge").holds(Resources(0, 4096, 1))
 
 
-def test_instances_come_and_go_with_the_copies() -> None:
+def test_managed_instances_follow_the_copies() -> None:
     found = pool()
     counts = []
     for copies in (1, 1, 1, 3):
@@ -58,7 +58,7 @@ def test_instances_come_and_go_with_the_copies() -> None:
     assert counts[4:] == [2, 1, 0]
 
 
-def test_what_does_not_fit_as_a_whole_changes_nothing() -> None:
+def test_place_changes_nothing_if_not_all_copies_fit() -> None:
     found = pool(high=1)
     with pytest.raises(NotEnoughResources):
         found.place("a", ONE_CORE, 3)
@@ -66,14 +66,14 @@ def test_what_does_not_fit_as_a_whole_changes_nothing() -> None:
     assert found.instance_count == 1
 
 
-def test_a_copy_that_no_instance_holds_gets_none() -> None:
+def test_place_rejects_a_copy_larger_than_an_instance() -> None:
     found = pool(high=5)
     with pytest.raises(NotEnoughResources):
         found.place("a", Resources(3, 128, 0), 1)
     assert found.instance_count == 1
 
 
-def test_instances_that_are_not_managed_stay() -> None:
+def test_unmanaged_instances_stay() -> None:
     found = pool(managed=False)
     found.place("a", ONE_CORE, 2)
     with pytest.raises(NotEnoughResources):
@@ -82,7 +82,7 @@ def test_instances_that_are_not_managed_stay() -> None:
     assert found.instance_count == 1
 
 
-def test_components_share_an_instance_and_leave_it_alone() -> None:
+def test_release_keeps_instances_of_other_components() -> None:
     found = pool()
     found.place("a", ONE_CORE, 1)
     found.place("b", ONE_CORE, 1)
@@ -93,7 +93,7 @@ def test_components_share_an_instance_and_leave_it_alone() -> None:
     assert found.instance_count == 0
 
 
-def test_other_resources_in_place_of_the_old() -> None:
+def test_replace_changes_the_resources_of_copies() -> None:
     found = pool(high=1)
     found.place("a", ONE_CORE, 2)
     with pytest.raises(NotEnoughResources):
@@ -103,7 +103,7 @@ def test_other_resources_in_place_of_the_old() -> None:
     assert found.instance_count == 1
 
 
-def test_another_configuration_takes_the_copies_over() -> None:
+def test_configure_places_the_copies_again() -> None:
     found = pool()
     found.place("a", ONE_CORE, 4)
     with pytest.raises(NotEnoughResources):

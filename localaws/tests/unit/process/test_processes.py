@@ -1,4 +1,4 @@
-"""Pid files and the state file: what survives a crash, and what must not be touched after one."""
+"""Pid files, state file and lifeline."""
 
 import json
 import os
@@ -24,7 +24,7 @@ def sleeper() -> Iterator["subprocess.Popen[bytes]"]:
         process.kill()
 
 
-def test_recorded_process_is_reaped(tmp_path: Path, sleeper: "subprocess.Popen[bytes]") -> None:
+def test_reap_ends_recorded_processes(tmp_path: Path, sleeper: "subprocess.Popen[bytes]") -> None:
     files = PidFiles(tmp_path / "containers")
     files.add(sleeper.pid)
     assert files.reap(grace=5) == [sleeper.pid]
@@ -32,7 +32,7 @@ def test_recorded_process_is_reaped(tmp_path: Path, sleeper: "subprocess.Popen[b
     assert list((tmp_path / "containers").iterdir()) == []
 
 
-def test_someone_elses_pid_is_left_alone(tmp_path: Path, sleeper: "subprocess.Popen[bytes]") -> None:
+def test_reap_leaves_reused_pids_alone(tmp_path: Path, sleeper: "subprocess.Popen[bytes]") -> None:
     (tmp_path / f"{sleeper.pid}.json").write_text(json.dumps({"pid": sleeper.pid, "started": "long ago"}))
     (tmp_path / "garbage.json").write_text("{")
     assert PidFiles(tmp_path).reap(grace=5) == []
@@ -40,7 +40,7 @@ def test_someone_elses_pid_is_left_alone(tmp_path: Path, sleeper: "subprocess.Po
     assert list(tmp_path.iterdir()) == []
 
 
-def test_ended_process_is_not_alive(sleeper: "subprocess.Popen[bytes]") -> None:
+def test_identity_of_an_ended_process_is_not_alive(sleeper: "subprocess.Popen[bytes]") -> None:
     identity = ProcessIdentity.of(sleeper.pid)
     assert identity is not None
     assert identity.alive
@@ -49,7 +49,7 @@ def test_ended_process_is_not_alive(sleeper: "subprocess.Popen[bytes]") -> None:
     assert ProcessIdentity.of(sleeper.pid) is None, "a zombie is not alive"
 
 
-def test_stubborn_process_is_killed() -> None:
+def test_terminate_kills_after_the_grace_period() -> None:
     code = "import signal, sys, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); time.sleep(60)"
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
@@ -60,7 +60,7 @@ def test_stubborn_process_is_killed() -> None:
         assert process.wait(5) == -9
 
 
-def test_state_is_written_whole_and_removed_by_its_owner(tmp_path: Path) -> None:
+def test_state_is_removed_by_its_owner_only(tmp_path: Path) -> None:
     write_state(tmp_path, STATE)
     assert read_state(tmp_path) == STATE
     assert [path.name for path in tmp_path.iterdir()] == ["localaws.json"]
@@ -71,12 +71,12 @@ def test_state_is_written_whole_and_removed_by_its_owner(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"pid": 1}'])
-def test_state_that_makes_no_sense_is_none(tmp_path: Path, content: str) -> None:
+def test_read_state_ignores_damaged_files(tmp_path: Path, content: str) -> None:
     (tmp_path / "localaws.json").write_text(content)
     assert read_state(tmp_path) is None
 
 
-def test_disk_full_is_recognised() -> None:
+def test_is_disk_full_recognizes_the_error() -> None:
     with pytest.raises(OSError, match="No space left") as caught, Path("/dev/full").open("w", buffering=1) as full:
         full.write("x\n")
     assert is_disk_full(caught.value)
@@ -99,7 +99,7 @@ time.sleep(60)
 
 
 @pytest.mark.parametrize("action", ["keep", "release"])
-def test_lifeline_ends_a_group_when_its_holder_is_killed(action: str) -> None:
+def test_lifeline_ends_a_group_with_its_holder_unless_released(action: str) -> None:
     holder = [sys.executable, "-c", WATCHES_A_GROUP, action]
     with subprocess.Popen(holder, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None

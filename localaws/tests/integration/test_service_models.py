@@ -1,7 +1,6 @@
-"""Every answer to what Terraform and operators ask keeps to the service's own model.
+"""Responses to actions that other tests reach only through Terraform, or not at all, follow the service models.
 
-The check itself is in the local AWS (localaws.conformance) and on in all tests; here the operations are
-asked that the rest of the tests reach only through Terraform, or not at all. Refusals are checked like good answers.
+The check is part of the local AWS (localaws.conformance) and is on in all tests. Error responses are checked, too.
 """
 
 import json
@@ -165,7 +164,7 @@ QUESTIONS: dict[str, list[tuple[str, dict[str, Any]]]] = {
 
 
 @pytest.mark.parametrize("service", QUESTIONS)
-def test_answers_keep_to_the_model(aws: Aws, service: str) -> None:
+def test_responses_follow_the_service_models(aws: Aws, service: str) -> None:
     client, wrong = aws.client(service), []
     for operation, parameters in QUESTIONS[service]:
         try:
@@ -176,7 +175,7 @@ def test_answers_keep_to_the_model(aws: Aws, service: str) -> None:
     assert wrong == []
 
 
-def test_who_pays_for_requests(aws: Aws) -> None:
+def test_request_payment_is_readable(aws: Aws) -> None:
     aws.s3.create_bucket(Bucket="paid-for")
     assert aws.s3.get_bucket_request_payment(Bucket="paid-for")["Payer"] == "BucketOwner"
     aws.s3.delete_bucket(Bucket="paid-for")
@@ -184,7 +183,7 @@ def test_who_pays_for_requests(aws: Aws) -> None:
         aws.s3.get_bucket_request_payment(Bucket="paid-for")
 
 
-def test_a_member_without_a_value_is_left_out(aws: Aws) -> None:
+def test_null_members_are_omitted(aws: Aws) -> None:
     # botocore drops nulls, so that only the raw answer tells.
     raw: list[bytes] = []
     client = aws.client("logs")
