@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.document_files import make_pdf
+from tests.support.document_files import make_pdf
 from tests.support.documentation import code_blocks
 
 

@@ -14,10 +14,10 @@ RUN_BY = {
     "formats": "tests/integration/documents/test_documentation.py",
     "ingesting": "tests/integration/documents/test_documentation.py",
     "local": "tests/integration/test_documentation.py",
-    "localaws": "tests/integration/localaws/test_documentation.py",
+    "localaws": "localaws/tests/integration/test_documentation.py",
     "planned": "tests/terraform/test_terraform.py",
     "stores": "tests/integration/stores/test_documentation.py",
-    "unit": "tests/unit/test_documentation.py",
+    "unit": "tests/unit/repository/test_documentation.py",
 }
 AWS_ACCOUNT = "test: needs an AWS account"
 LINK = re.compile(r"(?<!!)\[[^\]]+\]\((?!https?://|#)(?P<path>[^)#\s]+)[^)]*\)")
