@@ -25,7 +25,9 @@ PAGES = sorted({block.page for block in BLOCKS})
 PREPARATION = """
 set -euo pipefail
 eval "$(make -s env)"
-output() { terraform -chdir=terraform output -json pipeline | python -c "import json, sys; print(json.load(sys.stdin)['$1'])"; }
+output() {
+  terraform -chdir=terraform output -json pipeline | python -c "import json, sys; print(json.load(sys.stdin)['$1'])"
+}
 export SEARCH_FUNCTION=$(output search_function) SEARCH_URL=$(output search_url)
 export BEDROCK_MODEL_ID=anthropic.claude-haiku-4-5-20251001-v1:0
 """

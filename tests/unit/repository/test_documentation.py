@@ -42,12 +42,15 @@ def test_blocks_name_tests_that_exist():
 
 @pytest.mark.parametrize("block", code_blocks(AWS_ACCOUNT), ids=str)
 def test_readers_see_which_blocks_need_an_aws_account(block: CodeBlock):
-    says_so = re.search(r"[Ee]very\s+command\s+block\s+(on this page\s+)?needs\s+an\s+AWS\s+account", pages()[block.page])
+    says_so = re.search(
+        r"[Ee]very\s+command\s+block\s+(on this page\s+)?needs\s+an\s+AWS\s+account", pages()[block.page]
+    )
     assert says_so or "# needs an AWS account" in block.code
 
 
-def test_blocks_of_ci_are_lines_of_the_ci_script():
-    lines = (REPOSITORY / ".ci/run").read_text(encoding="utf-8")
+def test_blocks_of_ci_are_commands_that_ci_runs():
+    scripts = [".ci/run", "tests/integration/test_documentation.py"]
+    lines = "\n".join((REPOSITORY / script).read_text(encoding="utf-8") for script in scripts)
     commands = [line.split("#")[0].strip() for block in code_blocks("test: ci") for line in block.code.splitlines()]
     assert [command for command in commands if command not in lines] == []
 
