@@ -6,13 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.documentation import CodeBlock, code_blocks
 from tests.terraform import module_tables, readme_examples
 from tests.terraform.running import SOURCE, add_packages, init, terraform
 
 MODULES = sorted(path.name for path in (SOURCE / "modules").iterdir())
 RUN = re.compile(r'^run "', re.MULTILINE)
-#: A page's fragments of one file of variables; the later ones go with the first.
-VARIABLES_BLOCK = re.compile(r"^```(?:hcl|terraform)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 HCL_BLOCK = re.compile(r"^```hcl\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 pytestmark = pytest.mark.skipif(shutil.which("terraform") is None, reason="terraform is not installed")
@@ -102,12 +101,10 @@ def root_with_environments(root: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize(("page", "count"), [("README.md", 2), ("docs/infrastructure.md", 1)])
-def test_examples_of_the_root_can_be_planned(root_with_environments: Path, page: str, count: int) -> None:
-    blocks = VARIABLES_BLOCK.findall((SOURCE.parent / page).read_text())
-    assert len(blocks) == count
-    needed = "" if "environment" in blocks[0] else 'name = "alex"\nenvironment = "dev"\n'
-    (root_with_environments / "page.tfvars").write_text("\n".join([needed, *blocks]))
+@pytest.mark.parametrize("block", code_blocks("test: planned"), ids=str)
+def test_documented_variables_can_be_planned(root_with_environments: Path, block: CodeBlock) -> None:
+    needed = "" if block.code.startswith("name ") else 'name = "alex"\n'
+    (root_with_environments / "page.tfvars").write_text(needed + block.code)
     said = terraform(root_with_environments, "test", "-test-directory=tests/environments", "-var-file=page.tfvars")
     assert "1 passed, 0 failed." in said
 
