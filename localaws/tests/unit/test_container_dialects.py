@@ -48,7 +48,7 @@ def tei(encoder, body):
 
 @pytest.mark.parametrize("direction", ["Left", "Right"])
 def test_tei_truncates_in_the_direction_it_is_told(encoder, direction):
-    library = tokenizers.Tokenizer.from_file(str(encoder.folder.tokenizer))
+    library = tokenizers.Tokenizer.from_file(str(encoder.model.tokenizer))
     library.no_padding()
     library.enable_truncation(POSITIONS, direction=direction.lower())
     kept = " ".join(token for token in library.encode(LONG).tokens if token[0] != "[")
@@ -155,7 +155,7 @@ def test_the_pipelines_parameters_are_honoured_or_refused(encoder, parameters, s
     found, content = answer(HuggingFaceDialect(), encoder, body)
     assert found == status
     if status == 200:
-        library = tokenizers.Tokenizer.from_file(str(encoder.folder.tokenizer))
+        library = tokenizers.Tokenizer.from_file(str(encoder.model.tokenizer))
         library.enable_truncation(POSITIONS)
         kept = " ".join(token for token in library.encode(LONG).tokens if token[0] != "[")
         np.testing.assert_allclose(json.loads(content)[0], hidden_states(make_tensors(), kept), atol=2e-5)

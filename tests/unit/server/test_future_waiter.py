@@ -6,12 +6,12 @@ from concurrent.futures import Future
 
 import pytest
 
-from embedstack_server.compute.future_waiter import Wakeups
+from embedstack_server.compute.future_waiter import FutureWaiter
 
 
 def test_every_waiter_gets_its_own_outcome():
     async def scenario():
-        wakeups = Wakeups(asyncio.get_running_loop())
+        wakeups = FutureWaiter(asyncio.get_running_loop())
         futures: list[Future[None]] = [Future() for _ in range(300)]
         waiting = [asyncio.ensure_future(wakeups.wait(future)) for future in futures]
         await asyncio.sleep(0)
@@ -39,7 +39,7 @@ def test_a_future_that_is_done_already_is_not_waited_for():
     async def scenario():
         future: Future[None] = Future()
         future.set_result(None)
-        await asyncio.wait_for(Wakeups(asyncio.get_running_loop()).wait(future), 30)
+        await asyncio.wait_for(FutureWaiter(asyncio.get_running_loop()).wait(future), 30)
 
     asyncio.run(scenario())
 
@@ -47,7 +47,7 @@ def test_a_future_that_is_done_already_is_not_waited_for():
 def test_a_cancelled_task_cancels_the_work():
     async def scenario():
         future: Future[None] = Future()
-        waiting = asyncio.ensure_future(Wakeups(asyncio.get_running_loop()).wait(future))
+        waiting = asyncio.ensure_future(FutureWaiter(asyncio.get_running_loop()).wait(future))
         await asyncio.sleep(0)
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -61,7 +61,7 @@ def test_work_that_ends_after_its_loop_is_not_an_error():
     future: Future[None] = Future()
 
     async def scenario():
-        task = asyncio.ensure_future(Wakeups(asyncio.get_running_loop()).wait(future))
+        task = asyncio.ensure_future(FutureWaiter(asyncio.get_running_loop()).wait(future))
         await asyncio.sleep(0)
         future.set_running_or_notify_cancel()
         return task
