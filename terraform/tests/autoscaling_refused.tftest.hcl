@@ -161,7 +161,11 @@ run "two_metrics" {
   module { source = "./modules/autoscaling" }
 
   variables {
-    tracking = { metric = "SageMakerVariantInvocationsPerInstance", custom = { namespace = "n", metric_name = "m" }, value = 5 }
+    tracking = {
+      metric = "SageMakerVariantInvocationsPerInstance"
+      custom = { namespace = "n", metric_name = "m" }
+      value  = 5
+    }
   }
 
   expect_failures = [var.tracking]

@@ -61,7 +61,11 @@ run "steps_that_overlap" {
   module { source = "./modules/autoscaling" }
 
   variables {
-    step = { metric_name = "m", threshold = 1, steps = [{ change = 1, lower = 0, upper = 20 }, { change = 2, lower = 10 }] }
+    step = {
+      metric_name = "m"
+      threshold   = 1
+      steps       = [{ change = 1, lower = 0, upper = 20 }, { change = 2, lower = 10 }]
+    }
   }
 
   expect_failures = [var.step]
@@ -72,7 +76,11 @@ run "steps_with_a_gap" {
   module { source = "./modules/autoscaling" }
 
   variables {
-    step = { metric_name = "m", threshold = 1, steps = [{ change = 1, lower = 0, upper = 10 }, { change = 2, lower = 20 }] }
+    step = {
+      metric_name = "m"
+      threshold   = 1
+      steps       = [{ change = 1, lower = 0, upper = 10 }, { change = 2, lower = 20 }]
+    }
   }
 
   expect_failures = [var.step]
@@ -94,7 +102,11 @@ run "steps_that_end_under_the_load" {
   module { source = "./modules/autoscaling" }
 
   variables {
-    step = { metric_name = "m", threshold = 1, steps = [{ change = 1, lower = 0, upper = 10 }, { change = 2, lower = 10, upper = 20 }] }
+    step = {
+      metric_name = "m"
+      threshold   = 1
+      steps       = [{ change = 1, lower = 0, upper = 10 }, { change = 2, lower = 10, upper = 20 }]
+    }
   }
 
   expect_failures = [var.step]
@@ -127,7 +139,13 @@ run "periods_of_more_than_a_day" {
   module { source = "./modules/autoscaling" }
 
   variables {
-    step = { evaluation_periods = 25, period_s = 3600, metric_name = "m", threshold = 1, steps = [{ change = 1, lower = 0 }] }
+    step = {
+      evaluation_periods = 25
+      period_s           = 3600
+      metric_name        = "m"
+      threshold          = 1
+      steps              = [{ change = 1, lower = 0 }]
+    }
   }
 
   expect_failures = [var.step]

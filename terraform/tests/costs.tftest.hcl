@@ -19,23 +19,54 @@ run "hundred_dollars_a_month" {
   }
 
   assert {
-    condition     = aws_budgets_budget.embeddings[0].limit_amount == "100.00" && aws_budgets_budget.embeddings[0].limit_unit == "USD" && aws_budgets_budget.embeddings[0].time_unit == "MONTHLY" && aws_budgets_budget.embeddings[0].budget_type == "COST"
+    condition = (
+      aws_budgets_budget.embeddings[0].limit_amount == "100.00" &&
+      aws_budgets_budget.embeddings[0].limit_unit == "USD" &&
+      aws_budgets_budget.embeddings[0].time_unit == "MONTHLY" &&
+      aws_budgets_budget.embeddings[0].budget_type == "COST"
+    )
     error_message = "The budget must be 100 USD a month."
   }
   assert {
-    condition     = toset([for notification in aws_budgets_budget.embeddings[0].notification : "${notification.notification_type} ${notification.threshold} ${notification.threshold_type} ${notification.comparison_operator}"]) == toset(["ACTUAL 80 PERCENTAGE GREATER_THAN", "ACTUAL 100 PERCENTAGE GREATER_THAN", "FORECASTED 80 PERCENTAGE GREATER_THAN", "FORECASTED 100 PERCENTAGE GREATER_THAN"])
+    condition = (
+      toset([
+        for notification in aws_budgets_budget.embeddings[0].notification :
+        join(" ", [
+          "${notification.notification_type} ${notification.threshold} ${notification.threshold_type}",
+          "${notification.comparison_operator}",
+        ])
+      ]) ==
+      toset([
+        "ACTUAL 80 PERCENTAGE GREATER_THAN",
+        "ACTUAL 100 PERCENTAGE GREATER_THAN",
+        "FORECASTED 80 PERCENTAGE GREATER_THAN",
+        "FORECASTED 100 PERCENTAGE GREATER_THAN",
+      ])
+    )
     error_message = "Both shares must be told of, as spent and as forecast."
   }
   assert {
-    condition     = one([for filter in aws_budgets_budget.embeddings[0].cost_filter : "${filter.name} ${join(",", filter.values)}"]) == "Service Amazon SageMaker"
+    condition = (
+      one([
+        for filter in aws_budgets_budget.embeddings[0].cost_filter :
+        "${filter.name} ${join(",", filter.values)}"
+      ]) ==
+      "Service Amazon SageMaker"
+    )
     error_message = "SageMaker's cost must be counted, which needs no tag to be activated."
   }
   assert {
-    condition     = jsondecode(aws_ce_anomaly_monitor.embeddings[0].monitor_specification).Tags == { Key = "Project", MatchOptions = null, Values = ["alex"] }
+    condition = (
+      jsondecode(aws_ce_anomaly_monitor.embeddings[0].monitor_specification).Tags ==
+      { Key = "Project", MatchOptions = null, Values = ["alex"] }
+    )
     error_message = "The project's costs must be watched for anomalies."
   }
   assert {
-    condition     = one(aws_ce_anomaly_subscription.embeddings[0].threshold_expression[0].dimension).values == toset(["10"]) && aws_ce_anomaly_subscription.embeddings[0].frequency == "IMMEDIATE"
+    condition = (
+      one(aws_ce_anomaly_subscription.embeddings[0].threshold_expression[0].dimension).values == toset(["10"]) &&
+      aws_ce_anomaly_subscription.embeddings[0].frequency == "IMMEDIATE"
+    )
     error_message = "Ten dollars out of line must be told of at once."
   }
 }
@@ -49,11 +80,20 @@ run "by_tag_without_anomalies" {
   }
 
   assert {
-    condition     = one([for filter in aws_budgets_budget.embeddings[0].cost_filter : "${filter.name} ${join(",", filter.values)}"]) == "TagKeyValue user:Project$alex"
+    condition = (
+      one([
+        for filter in aws_budgets_budget.embeddings[0].cost_filter :
+        "${filter.name} ${join(",", filter.values)}"
+      ]) ==
+      "TagKeyValue user:Project$alex"
+    )
     error_message = "The project's tag must be counted."
   }
   assert {
-    condition     = aws_budgets_budget.embeddings[0].limit_amount == "220.00" && length(aws_budgets_budget.embeddings[0].notification) == 2
+    condition = (
+      aws_budgets_budget.embeddings[0].limit_amount == "220.00" &&
+      length(aws_budgets_budget.embeddings[0].notification) == 2
+    )
     error_message = "Amounts have cents, and each share makes two notifications."
   }
   assert {

@@ -26,11 +26,17 @@ run "hub_model_runs_in_tei" {
   }
 
   assert {
-    condition     = output.container == "tei" && data.aws_sagemaker_prebuilt_ecr_image.container[0].repository_name == "tei-cpu"
+    condition = (
+      output.container == "tei" &&
+      data.aws_sagemaker_prebuilt_ecr_image.container[0].repository_name == "tei-cpu"
+    )
     error_message = "A Hub model must run in TEI for CPUs."
   }
   assert {
-    condition     = data.aws_sagemaker_prebuilt_ecr_image.container[0].image_tag == "2.0.1-tei1.8.2-cpu-py310-ubuntu22.04"
+    condition = (
+      data.aws_sagemaker_prebuilt_ecr_image.container[0].image_tag ==
+      "2.0.1-tei1.8.2-cpu-py310-ubuntu22.04"
+    )
     error_message = "TEI must be pinned."
   }
   assert {
@@ -46,7 +52,11 @@ run "hub_model_runs_in_tei" {
     error_message = "A Hub model has no artifact."
   }
   assert {
-    condition     = output.hub_id == "sentence-transformers/all-MiniLM-L6-v2" && output.artifact_size_gb == null && output.image_size_gb == null
+    condition = (
+      output.hub_id == "sentence-transformers/all-MiniLM-L6-v2" &&
+      output.artifact_size_gb == null &&
+      output.image_size_gb == null
+    )
     error_message = "Nothing is known of a Hub model's size."
   }
 }
@@ -56,7 +66,10 @@ run "another_revision_is_a_new_model" {
   module { source = "./modules/huggingface-model" }
 
   variables {
-    model = { hub_id = "sentence-transformers/all-MiniLM-L6-v2", revision = "c9745ed1d9f207416be6d2e6f8de32d1f16199bf" }
+    model = {
+      hub_id   = "sentence-transformers/all-MiniLM-L6-v2"
+      revision = "c9745ed1d9f207416be6d2e6f8de32d1f16199bf"
+    }
   }
 
   assert {
@@ -117,7 +130,10 @@ run "hub_model_is_configurable" {
     error_message = "The environment handed on must not hold the token."
   }
   assert {
-    condition     = data.aws_sagemaker_prebuilt_ecr_image.container[0].image_tag == "2.0.1-tei1.9.3-cpu-py310-ubuntu24.04"
+    condition = (
+      data.aws_sagemaker_prebuilt_ecr_image.container[0].image_tag ==
+      "2.0.1-tei1.9.3-cpu-py310-ubuntu24.04"
+    )
     error_message = "image_tag must pick the release."
   }
   assert {
@@ -135,11 +151,17 @@ run "hub_model_in_the_huggingface_container" {
   }
 
   assert {
-    condition     = output.container == "huggingface" && data.aws_sagemaker_prebuilt_ecr_image.container[0].repository_name == "huggingface-pytorch-inference"
+    condition = (
+      output.container == "huggingface" &&
+      data.aws_sagemaker_prebuilt_ecr_image.container[0].repository_name == "huggingface-pytorch-inference"
+    )
     error_message = "It must run in the HuggingFace container."
   }
   assert {
-    condition     = data.aws_sagemaker_prebuilt_ecr_image.container[0].image_tag == "2.6.0-transformers4.51.3-cpu-py312-ubuntu22.04"
+    condition = (
+      data.aws_sagemaker_prebuilt_ecr_image.container[0].image_tag ==
+      "2.6.0-transformers4.51.3-cpu-py312-ubuntu22.04"
+    )
     error_message = "The HuggingFace container must be pinned."
   }
   assert {
@@ -162,19 +184,31 @@ run "artifact_runs_in_the_huggingface_container" {
   }
 
   assert {
-    condition     = output.container == "huggingface" && data.aws_sagemaker_prebuilt_ecr_image.container[0].repository_name == "huggingface-pytorch-inference"
+    condition = (
+      output.container == "huggingface" &&
+      data.aws_sagemaker_prebuilt_ecr_image.container[0].repository_name == "huggingface-pytorch-inference"
+    )
     error_message = "An artifact must run in the HuggingFace container."
   }
   assert {
-    condition     = aws_sagemaker_model.embeddings.primary_container[0].model_data_url == "s3://my-models/minilm/model.tar.gz"
+    condition = (
+      aws_sagemaker_model.embeddings.primary_container[0].model_data_url ==
+      "s3://my-models/minilm/model.tar.gz"
+    )
     error_message = "The artifact must be the model's data."
   }
   assert {
-    condition     = nonsensitive(aws_sagemaker_model.embeddings.primary_container[0].environment) == tomap({ SAGEMAKER_MODEL_SERVER_WORKERS = "1" })
-    error_message = "HF_MODEL_ID would make the container ignore the artifact's handler, and a token is of no use to it."
+    condition = (
+      nonsensitive(aws_sagemaker_model.embeddings.primary_container[0].environment) ==
+      tomap({ SAGEMAKER_MODEL_SERVER_WORKERS = "1" })
+    )
+    error_message = "An artifact needs neither HF_MODEL_ID, which hides its handler, nor a token."
   }
   assert {
-    condition     = data.aws_s3_object.artifact[0].bucket == "my-models" && data.aws_s3_object.artifact[0].key == "minilm/model.tar.gz"
+    condition = (
+      data.aws_s3_object.artifact[0].bucket == "my-models" &&
+      data.aws_s3_object.artifact[0].key == "minilm/model.tar.gz"
+    )
     error_message = "The artifact must be looked up."
   }
   assert {
@@ -229,7 +263,10 @@ run "own_image" {
   }
 
   assert {
-    condition     = output.container == "custom" && output.image_uri == "123456789012.dkr.ecr.us-east-1.amazonaws.com/team/embedstack:1.2.0"
+    condition = (
+      output.container == "custom" &&
+      output.image_uri == "123456789012.dkr.ecr.us-east-1.amazonaws.com/team/embedstack:1.2.0"
+    )
     error_message = "An image of one's own must be run as it is."
   }
   assert {
@@ -238,7 +275,8 @@ run "own_image" {
   }
   assert {
     condition = (
-      data.aws_ecr_image.own[0].registry_id == "123456789012" && data.aws_ecr_image.own[0].repository_name == "team/embedstack" &&
+      data.aws_ecr_image.own[0].registry_id == "123456789012" &&
+      data.aws_ecr_image.own[0].repository_name == "team/embedstack" &&
       data.aws_ecr_image.own[0].image_tag == "1.2.0"
     )
     error_message = "The image must be looked up."
@@ -254,11 +292,19 @@ run "own_image_by_digest" {
   module { source = "./modules/huggingface-model" }
 
   variables {
-    model = { image = "123456789012.dkr.ecr.us-east-1.amazonaws.com/embedstack@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef" }
+    model = {
+      image = join(":", [
+        "123456789012.dkr.ecr.us-east-1.amazonaws.com/embedstack@sha256",
+        "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
+      ])
+    }
   }
 
   assert {
-    condition     = data.aws_ecr_image.own[0].image_tag == null && data.aws_ecr_image.own[0].repository_name == "embedstack"
+    condition = (
+      data.aws_ecr_image.own[0].image_tag == null &&
+      data.aws_ecr_image.own[0].repository_name == "embedstack"
+    )
     error_message = "The image must be looked up by its digest."
   }
 }
@@ -287,7 +333,10 @@ run "model_runs_under_its_own_role" {
   }
 
   assert {
-    condition     = aws_sagemaker_model.embeddings.execution_role_arn == "arn:aws:iam::123456789012:role/alex-embedding-role"
+    condition = (
+      aws_sagemaker_model.embeddings.execution_role_arn ==
+      "arn:aws:iam::123456789012:role/alex-embedding-role"
+    )
     error_message = "The model must run under the role made for it."
   }
 }
@@ -320,11 +369,21 @@ run "tags_name_the_model_in_an_artifact" {
   }
 
   assert {
-    condition     = aws_sagemaker_model.embeddings.tags == tomap({ "embedstack:model-id" = "sentence-transformers/all-MiniLM-L6-v2" }) && output.identity_tags == aws_sagemaker_model.embeddings.tags
+    condition = (
+      (
+        aws_sagemaker_model.embeddings.tags ==
+        tomap({ "embedstack:model-id" = "sentence-transformers/all-MiniLM-L6-v2" })
+      ) &&
+      output.identity_tags == aws_sagemaker_model.embeddings.tags
+    )
     error_message = "The model's tags must name what is in the artifact."
   }
   assert {
-    condition     = lookup(aws_sagemaker_model.embeddings.primary_container[0].environment, "HF_MODEL_ID", null) == null && output.model_id == "sentence-transformers/all-MiniLM-L6-v2" && output.hub_id == null
+    condition = (
+      lookup(aws_sagemaker_model.embeddings.primary_container[0].environment, "HF_MODEL_ID", null) == null &&
+      output.model_id == "sentence-transformers/all-MiniLM-L6-v2" &&
+      output.hub_id == null
+    )
     error_message = "The container must serve the artifact."
   }
 }

@@ -71,7 +71,10 @@ run "endpoint_name_overrides_the_endpoint_alone" {
     error_message = "endpoint_name must be the endpoint's name."
   }
   assert {
-    condition     = output.endpoints["embedding"].log_group_name == "/aws/sagemaker/Endpoints/pbl-development-dev-embeddings"
+    condition = (
+      output.endpoints["embedding"].log_group_name ==
+      "/aws/sagemaker/Endpoints/pbl-development-dev-embeddings"
+    )
     error_message = "The log group must follow the endpoint's name."
   }
   assert {
@@ -96,11 +99,17 @@ run "neither_tags_nor_log_retention_change_a_name" {
   }
 
   assert {
-    condition     = output.endpoints["embedding"].model_name == run.derived_from_name_and_key.endpoints["embedding"].model_name
+    condition = (
+      output.endpoints["embedding"].model_name ==
+      run.derived_from_name_and_key.endpoints["embedding"].model_name
+    )
     error_message = "Neither must change the model's name, or it would be replaced."
   }
   assert {
-    condition     = output.endpoints["embedding"].config_name == run.derived_from_name_and_key.endpoints["embedding"].config_name
+    condition = (
+      output.endpoints["embedding"].config_name ==
+      run.derived_from_name_and_key.endpoints["embedding"].config_name
+    )
     error_message = "Neither must change the configuration's name, or the endpoint would be updated."
   }
 }
@@ -118,11 +127,17 @@ run "memory_changes_the_configuration_alone" {
   }
 
   assert {
-    condition     = output.endpoints["embedding"].config_name != run.derived_from_name_and_key.endpoints["embedding"].config_name
+    condition = (
+      output.endpoints["embedding"].config_name !=
+      run.derived_from_name_and_key.endpoints["embedding"].config_name
+    )
     error_message = "Another memory size must make another configuration."
   }
   assert {
-    condition     = output.endpoints["embedding"].model_name == run.derived_from_name_and_key.endpoints["embedding"].model_name
+    condition = (
+      output.endpoints["embedding"].model_name ==
+      run.derived_from_name_and_key.endpoints["embedding"].model_name
+    )
     error_message = "Another memory size must leave the model."
   }
   assert {
@@ -147,11 +162,17 @@ run "container_environment_changes_model_and_configuration" {
   }
 
   assert {
-    condition     = output.endpoints["embedding"].model_name != run.derived_from_name_and_key.endpoints["embedding"].model_name
+    condition = (
+      output.endpoints["embedding"].model_name !=
+      run.derived_from_name_and_key.endpoints["embedding"].model_name
+    )
     error_message = "Another environment must make another model."
   }
   assert {
-    condition     = output.endpoints["embedding"].config_name != run.derived_from_name_and_key.endpoints["embedding"].config_name
+    condition = (
+      output.endpoints["embedding"].config_name !=
+      run.derived_from_name_and_key.endpoints["embedding"].config_name
+    )
     error_message = "Another model must make another configuration, or the endpoint would never see it."
   }
 }
@@ -164,7 +185,10 @@ run "token_changes_the_model" {
   }
 
   assert {
-    condition     = output.endpoints["embedding"].model_name != run.derived_from_name_and_key.endpoints["embedding"].model_name
+    condition = (
+      output.endpoints["embedding"].model_name !=
+      run.derived_from_name_and_key.endpoints["embedding"].model_name
+    )
     error_message = "A new token must reach the container by a new model."
   }
   assert {

@@ -15,7 +15,11 @@ run "three_instances" {
     vector_store = { s3_vectors = {} }
     endpoints = {
       embedding = { model = { hub_id = "sentence-transformers/all-MiniLM-L6-v2" }, serverless = {} }
-      search    = { model = { hub_id = "BAAI/bge-m3", revision = "5617a9f61b028005a4858fdac845db406aefb181" }, realtime = { instance_type = "ml.c7i.xlarge" }, autoscaling = { max = 3, tracking = { value = 100 } } }
+      search = {
+        model       = { hub_id = "BAAI/bge-m3", revision = "5617a9f61b028005a4858fdac845db406aefb181" }
+        realtime    = { instance_type = "ml.c7i.xlarge" }
+        autoscaling = { max = 3, tracking = { value = 100 } }
+      }
     }
     pipeline = {
       chunking       = { context = "{source}: " }
@@ -26,15 +30,32 @@ run "three_instances" {
   }
 
   assert {
-    condition     = output.pipeline.concurrency == { ingest = 9, search = 3 } && output.pipeline.ingest_function == "alex-pipeline-ingest" && output.pipeline.search_url == "https://mocked.lambda-url.us-east-1.on.aws/"
+    condition = (
+      output.pipeline.concurrency == { ingest = 9, search = 3 } &&
+      output.pipeline.ingest_function == "alex-pipeline-ingest" &&
+      output.pipeline.search_url == "https://mocked.lambda-url.us-east-1.on.aws/"
+    )
     error_message = "Three instances answer twelve requests at once."
   }
   assert {
-    condition     = output.vector_store.kind == "s3_vectors" && strcontains(output.dotenv, "VECTOR_BUCKET=alex-vectors\nVECTOR_STORE=s3vectors\n") && strcontains(output.dotenv, "EMBEDSTACK_DOCUMENT_CONTEXT='{source}: '\n") && strcontains(output.dotenv, "EMBEDSTACK_CHUNK_TOKENS=512\n") && strcontains(output.dotenv, "SAGEMAKER_ENDPOINT=alex-search-endpoint\n") && strcontains(output.dotenv, "ST_MODEL_NAME=BAAI/bge-m3\nST_MODEL_REVISION=5617a9f61b028005a4858fdac845db406aefb181\n")
+    condition = (
+      output.vector_store.kind == "s3_vectors" &&
+      strcontains(output.dotenv, "VECTOR_BUCKET=alex-vectors\nVECTOR_STORE=s3vectors\n") &&
+      strcontains(output.dotenv, "EMBEDSTACK_DOCUMENT_CONTEXT='{source}: '\n") &&
+      strcontains(output.dotenv, "EMBEDSTACK_CHUNK_TOKENS=512\n") &&
+      strcontains(output.dotenv, "SAGEMAKER_ENDPOINT=alex-search-endpoint\n") &&
+      strcontains(
+        output.dotenv,
+        "ST_MODEL_NAME=BAAI/bge-m3\nST_MODEL_REVISION=5617a9f61b028005a4858fdac845db406aefb181\n",
+      )
+    )
     error_message = ".env must name the store and the pipeline's endpoint, and say how documents are cut."
   }
   assert {
-    condition     = output.pipeline.alarm_names["dead-letters"] == "alex-pipeline-dead-letters" && output.search_policy_json != null
+    condition = (
+      output.pipeline.alarm_names["dead-letters"] == "alex-pipeline-dead-letters" &&
+      output.search_policy_json != null
+    )
     error_message = "Alarms must have names under which the topic takes them."
   }
 }
@@ -46,9 +67,19 @@ run "without_a_store_for_an_endpoint_that_is_none" {
   variables {
     name = "alex"
     endpoints = {
-      embedding = { model = { hub_id = "a/b" }, realtime = { instance_type = "ml.c7i.xlarge", async = { input_path = "s3://my-queue/requests", output_path = "s3://my-queue/answers" } } }
+      embedding = {
+        model = { hub_id = "a/b" }
+        realtime = {
+          instance_type = "ml.c7i.xlarge"
+          async         = { input_path = "s3://my-queue/requests", output_path = "s3://my-queue/answers" }
+        }
+      }
     }
-    pipeline = { chunking = { late = true }, ingest_package = "tests/fixtures/function.zip", search_package = "tests/fixtures/function.zip" }
+    pipeline = {
+      chunking       = { late = true }
+      ingest_package = "tests/fixtures/function.zip"
+      search_package = "tests/fixtures/function.zip"
+    }
   }
 
   expect_failures = [var.pipeline]
@@ -73,9 +104,13 @@ run "model_that_the_endpoint_does_not_serve" {
   module { source = "./tests/variables" }
 
   variables {
-    name         = "alex"
-    endpoints    = { embedding = { model = { hub_id = "BAAI/bge-m3" }, serverless = {} } }
-    pipeline     = { ingest_package = "tests/fixtures/function.zip", model = "sentence-transformers/all-MiniLM-L6-v2", search_package = "tests/fixtures/function.zip" }
+    name      = "alex"
+    endpoints = { embedding = { model = { hub_id = "BAAI/bge-m3" }, serverless = {} } }
+    pipeline = {
+      ingest_package = "tests/fixtures/function.zip"
+      model          = "sentence-transformers/all-MiniLM-L6-v2"
+      search_package = "tests/fixtures/function.zip"
+    }
     vector_store = { s3_vectors = {} }
   }
 

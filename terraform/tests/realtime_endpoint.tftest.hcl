@@ -13,8 +13,16 @@ override_resource {
 }
 
 variables {
-  name     = "alex-embedding-endpoint"
-  variants = { AllTraffic = { instance_type = "ml.g4dn.xlarge", model = { name = "m", image_uri = "683313688378.dkr.ecr.us-east-1.amazonaws.com/tei:2.0.1-tei1.8.2-gpu-py310-cu122-ubuntu22.04" } } }
+  name = "alex-embedding-endpoint"
+  variants = {
+    AllTraffic = {
+      instance_type = "ml.g4dn.xlarge"
+      model = {
+        name      = "m"
+        image_uri = "683313688378.dkr.ecr.us-east-1.amazonaws.com/tei:2.0.1-tei1.8.2-gpu-py310-cu122-ubuntu22.04"
+      }
+    }
+  }
 }
 
 run "defaults" {
@@ -22,47 +30,103 @@ run "defaults" {
   module { source = "./modules/realtime-endpoint" }
 
   assert {
-    condition     = one([for variant in aws_sagemaker_endpoint_configuration.embeddings.production_variants : "${variant.variant_name} ${variant.instance_type} ${variant.initial_instance_count} ${variant.initial_variant_weight} ${variant.model_name}"]) == "AllTraffic ml.g4dn.xlarge 1 1 m"
+    condition = (
+      one([
+        for variant in aws_sagemaker_endpoint_configuration.embeddings.production_variants :
+        join(" ", [
+          "${variant.variant_name} ${variant.instance_type} ${variant.initial_instance_count}",
+          "${variant.initial_variant_weight} ${variant.model_name}",
+        ])
+      ]) ==
+      "AllTraffic ml.g4dn.xlarge 1 1 m"
+    )
     error_message = "One instance must get all the traffic."
   }
   assert {
-    condition     = aws_sagemaker_endpoint_configuration.embeddings.production_variants[0].container_startup_health_check_timeout_in_seconds == 600 && aws_sagemaker_endpoint_configuration.embeddings.production_variants[0].model_data_download_timeout_in_seconds == 600
+    condition = (
+      (
+        (
+          aws_sagemaker_endpoint_configuration.embeddings.production_variants[0]
+          .container_startup_health_check_timeout_in_seconds
+        ) ==
+        600
+      ) &&
+      (
+        (
+          aws_sagemaker_endpoint_configuration.embeddings.production_variants[0]
+          .model_data_download_timeout_in_seconds
+        ) ==
+        600
+      )
+    )
     error_message = "The container must have ten minutes to download and load the model."
   }
   assert {
-    condition     = aws_sagemaker_endpoint_configuration.embeddings.production_variants[0].routing_config[0].routing_strategy == "LEAST_OUTSTANDING_REQUESTS"
+    condition = (
+      aws_sagemaker_endpoint_configuration.embeddings.production_variants[0].routing_config[0].routing_strategy ==
+      "LEAST_OUTSTANDING_REQUESTS"
+    )
     error_message = "Requests must go to the instance with the fewest."
   }
   assert {
-    condition     = aws_sagemaker_endpoint_configuration.embeddings.production_variants[0].inference_ami_version == null
+    condition = (
+      aws_sagemaker_endpoint_configuration.embeddings.production_variants[0].inference_ami_version ==
+      null
+    )
     error_message = "CUDA 12.2 runs on the default host."
   }
   assert {
-    condition     = length(aws_sagemaker_endpoint_configuration.embeddings.async_inference_config) == 0 && length(aws_sagemaker_endpoint_configuration.embeddings.data_capture_config) == 0
+    condition = (
+      length(aws_sagemaker_endpoint_configuration.embeddings.async_inference_config) == 0 &&
+      length(aws_sagemaker_endpoint_configuration.embeddings.data_capture_config) == 0
+    )
     error_message = "Nothing else must be set that was not asked for."
   }
   assert {
-    condition = jsonencode(aws_sagemaker_endpoint.embeddings.deployment_config) == jsonencode([{
-      auto_rollback_configuration = [{ alarms = [{ alarm_name = "alex-embedding-endpoint-no-rollback" }] }]
-      blue_green_update_policy = [{
-        maximum_execution_timeout_in_seconds = 3600
-        termination_wait_in_seconds          = 0
-        traffic_routing_configuration        = [{ canary_size = [], linear_step_size = [], type = "ALL_AT_ONCE", wait_interval_in_seconds = 0 }]
-      }]
-      rolling_update_policy = []
-    }])
-    error_message = "A deployment must be all at once, and have an alarm: without one the endpoint would be replaced when it gets one."
+    condition = (
+      jsonencode(aws_sagemaker_endpoint.embeddings.deployment_config) ==
+      jsonencode([
+        {
+          auto_rollback_configuration = [{ alarms = [{ alarm_name = "alex-embedding-endpoint-no-rollback" }] }]
+          blue_green_update_policy = [
+            {
+              maximum_execution_timeout_in_seconds = 3600
+              termination_wait_in_seconds          = 0
+              traffic_routing_configuration = [
+                { canary_size = [], linear_step_size = [], type = "ALL_AT_ONCE", wait_interval_in_seconds = 0 },
+              ]
+            },
+          ]
+          rolling_update_policy = []
+        },
+      ])
+    )
+    error_message = join(" ", [
+      "A deployment must be all at once, and have an alarm: without one the endpoint would be replaced when it",
+      "gets one.",
+    ])
   }
   assert {
-    condition     = aws_cloudwatch_metric_alarm.no_rollback.comparison_operator == "LessThanThreshold" && aws_cloudwatch_metric_alarm.no_rollback.threshold == 0 && aws_cloudwatch_metric_alarm.no_rollback.statistic == "Sum" && aws_cloudwatch_metric_alarm.no_rollback.treat_missing_data == "notBreaching"
+    condition = (
+      aws_cloudwatch_metric_alarm.no_rollback.comparison_operator == "LessThanThreshold" &&
+      aws_cloudwatch_metric_alarm.no_rollback.threshold == 0 &&
+      aws_cloudwatch_metric_alarm.no_rollback.statistic == "Sum" &&
+      aws_cloudwatch_metric_alarm.no_rollback.treat_missing_data == "notBreaching"
+    )
     error_message = "This alarm must not fire: no sum of requests is under zero."
   }
   assert {
-    condition     = aws_sagemaker_endpoint.embeddings.endpoint_config_name == output.config_name && can(regex("^alex-embedding-endpoint-[0-9a-f]{8}$", output.config_name))
+    condition = (
+      aws_sagemaker_endpoint.embeddings.endpoint_config_name == output.config_name &&
+      can(regex("^alex-embedding-endpoint-[0-9a-f]{8}$", output.config_name))
+    )
     error_message = "The endpoint must run the configuration, which is named after it."
   }
   assert {
-    condition     = aws_cloudwatch_log_group.embeddings.name == "/aws/sagemaker/Endpoints/alex-embedding-endpoint" && aws_cloudwatch_log_group.embeddings.retention_in_days == 30
+    condition = (
+      aws_cloudwatch_log_group.embeddings.name == "/aws/sagemaker/Endpoints/alex-embedding-endpoint" &&
+      aws_cloudwatch_log_group.embeddings.retention_in_days == 30
+    )
     error_message = "The logs must be kept for 30 days, in the group that SageMaker writes to."
   }
 }
@@ -104,20 +168,31 @@ run "canary_with_alarms" {
   }
 
   assert {
-    condition = jsonencode(aws_sagemaker_endpoint.embeddings.deployment_config[0].blue_green_update_policy[0]) == jsonencode({
-      maximum_execution_timeout_in_seconds = 3600
-      termination_wait_in_seconds          = 120
-      traffic_routing_configuration = [{
-        canary_size              = [{ type = "CAPACITY_PERCENT", value = 20 }]
-        linear_step_size         = []
-        type                     = "CANARY"
-        wait_interval_in_seconds = 600
-      }]
-    })
+    condition = (
+      jsonencode(aws_sagemaker_endpoint.embeddings.deployment_config[0].blue_green_update_policy[0]) ==
+      jsonencode({
+        maximum_execution_timeout_in_seconds = 3600
+        termination_wait_in_seconds          = 120
+        traffic_routing_configuration = [
+          {
+            canary_size              = [{ type = "CAPACITY_PERCENT", value = 20 }]
+            linear_step_size         = []
+            type                     = "CANARY"
+            wait_interval_in_seconds = 600
+          },
+        ]
+      })
+    )
     error_message = "A fifth must be tried for ten minutes first."
   }
   assert {
-    condition     = sort([for alarm in one(aws_sagemaker_endpoint.embeddings.deployment_config[0].auto_rollback_configuration).alarms : alarm.alarm_name]) == tolist(["a-latency", "b-5xx"])
+    condition = (
+      sort([
+        for alarm in one(aws_sagemaker_endpoint.embeddings.deployment_config[0].auto_rollback_configuration).alarms :
+        alarm.alarm_name
+      ]) ==
+      tolist(["a-latency", "b-5xx"])
+    )
     error_message = "The alarms must roll back."
   }
   assert {
@@ -136,13 +211,28 @@ run "linear" {
 
   assert {
     condition = (
-      aws_sagemaker_endpoint.embeddings.deployment_config[0].blue_green_update_policy[0].traffic_routing_configuration[0].type == "LINEAR" &&
-      aws_sagemaker_endpoint.embeddings.deployment_config[0].blue_green_update_policy[0].traffic_routing_configuration[0].linear_step_size[0].value == 25
+      (
+        (
+          aws_sagemaker_endpoint.embeddings.deployment_config[0].blue_green_update_policy[0]
+          .traffic_routing_configuration[0].type
+        ) ==
+        "LINEAR"
+      ) &&
+      (
+        (
+          aws_sagemaker_endpoint.embeddings.deployment_config[0].blue_green_update_policy[0]
+          .traffic_routing_configuration[0].linear_step_size[0].value
+        ) ==
+        25
+      )
     )
     error_message = "The traffic must move by quarters."
   }
   assert {
-    condition     = one(one(aws_sagemaker_endpoint.embeddings.deployment_config[0].auto_rollback_configuration).alarms).alarm_name == "alex-embedding-endpoint-no-rollback"
+    condition = (
+      one(one(aws_sagemaker_endpoint.embeddings.deployment_config[0].auto_rollback_configuration).alarms).alarm_name ==
+      "alex-embedding-endpoint-no-rollback"
+    )
     error_message = "Without alarms nothing rolls back by itself."
   }
 }
@@ -156,12 +246,15 @@ run "all_at_once" {
   }
 
   assert {
-    condition = jsonencode(aws_sagemaker_endpoint.embeddings.deployment_config[0].blue_green_update_policy[0].traffic_routing_configuration) == jsonencode([{
-      canary_size              = []
-      linear_step_size         = []
-      type                     = "ALL_AT_ONCE"
-      wait_interval_in_seconds = 0
-    }])
+    condition = (
+      jsonencode(
+        (
+          aws_sagemaker_endpoint.embeddings.deployment_config[0].blue_green_update_policy[0]
+          .traffic_routing_configuration
+        ),
+      ) ==
+      jsonencode([{ canary_size = [], linear_step_size = [], type = "ALL_AT_ONCE", wait_interval_in_seconds = 0 }])
+    )
     error_message = "All traffic must move at once."
   }
 }
@@ -177,8 +270,17 @@ run "rolling" {
   assert {
     condition = (
       length(aws_sagemaker_endpoint.embeddings.deployment_config[0].blue_green_update_policy) == 0 &&
-      aws_sagemaker_endpoint.embeddings.deployment_config[0].rolling_update_policy[0].maximum_batch_size[0].value == 5 &&
-      aws_sagemaker_endpoint.embeddings.deployment_config[0].rolling_update_policy[0].maximum_execution_timeout_in_seconds == 1800
+      (
+        aws_sagemaker_endpoint.embeddings.deployment_config[0].rolling_update_policy[0].maximum_batch_size[0].value ==
+        5
+      ) &&
+      (
+        (
+          aws_sagemaker_endpoint.embeddings.deployment_config[0].rolling_update_policy[0]
+          .maximum_execution_timeout_in_seconds
+        ) ==
+        1800
+      )
     )
     error_message = "Instances must be replaced by twentieths."
   }
@@ -200,20 +302,33 @@ run "asynchronous" {
   }
 
   assert {
-    condition     = aws_sagemaker_endpoint_configuration.embeddings.async_inference_config[0].client_config[0].max_concurrent_invocations_per_instance == 8
+    condition = (
+      (
+        aws_sagemaker_endpoint_configuration.embeddings.async_inference_config[0].client_config[0]
+        .max_concurrent_invocations_per_instance
+      ) ==
+      8
+    )
     error_message = "The concurrency must be set."
   }
   assert {
-    condition = jsonencode(aws_sagemaker_endpoint_configuration.embeddings.async_inference_config[0].output_config) == jsonencode([{
-      kms_key_id = "arn:aws:kms:us-east-1:123456789012:key/0a1b2c3d"
-      notification_config = [{
-        error_topic                   = "arn:aws:sns:us-east-1:123456789012:failures"
-        include_inference_response_in = null
-        success_topic                 = null
-      }]
-      s3_failure_path = "s3://my-bucket/failures"
-      s3_output_path  = "s3://my-bucket/answers"
-    }])
+    condition = (
+      jsonencode(aws_sagemaker_endpoint_configuration.embeddings.async_inference_config[0].output_config) ==
+      jsonencode([
+        {
+          kms_key_id = "arn:aws:kms:us-east-1:123456789012:key/0a1b2c3d"
+          notification_config = [
+            {
+              error_topic                   = "arn:aws:sns:us-east-1:123456789012:failures"
+              include_inference_response_in = null
+              success_topic                 = null
+            },
+          ]
+          s3_failure_path = "s3://my-bucket/failures"
+          s3_output_path  = "s3://my-bucket/answers"
+        },
+      ])
+    )
     error_message = "Answers and failures must go to S3, encrypted, and failures be told of."
   }
   assert {
@@ -232,7 +347,13 @@ run "volume_key_where_there_are_volumes" {
   }
 
   assert {
-    condition     = aws_sagemaker_endpoint_configuration.embeddings.kms_key_arn == "arn:aws:kms:us-east-1:123456789012:key/0a1b2c3d" && aws_sagemaker_endpoint_configuration.embeddings.production_variants[0].volume_size_in_gb == 64
+    condition = (
+      (
+        aws_sagemaker_endpoint_configuration.embeddings.kms_key_arn ==
+        "arn:aws:kms:us-east-1:123456789012:key/0a1b2c3d"
+      ) &&
+      aws_sagemaker_endpoint_configuration.embeddings.production_variants[0].volume_size_in_gb == 64
+    )
     error_message = "The volume must be encrypted with the key."
   }
 }
@@ -249,8 +370,14 @@ run "captures_data" {
     condition = (
       aws_sagemaker_endpoint_configuration.embeddings.data_capture_config[0].initial_sampling_percentage == 10 &&
       aws_sagemaker_endpoint_configuration.embeddings.data_capture_config[0].enable_capture &&
-      aws_sagemaker_endpoint_configuration.embeddings.data_capture_config[0].destination_s3_uri == "s3://my-bucket/captured" &&
-      jsonencode(aws_sagemaker_endpoint_configuration.embeddings.data_capture_config[0].capture_options) == jsonencode([{ capture_mode = "Input" }])
+      (
+        aws_sagemaker_endpoint_configuration.embeddings.data_capture_config[0].destination_s3_uri ==
+        "s3://my-bucket/captured"
+      ) &&
+      (
+        jsonencode(aws_sagemaker_endpoint_configuration.embeddings.data_capture_config[0].capture_options) ==
+        jsonencode([{ capture_mode = "Input" }])
+      )
     )
     error_message = "A tenth of the requests must be kept."
   }
@@ -268,7 +395,16 @@ run "variants_share_the_traffic" {
   }
 
   assert {
-    condition     = [for variant in aws_sagemaker_endpoint_configuration.embeddings.production_variants : "${variant.variant_name} ${variant.model_name} ${variant.initial_variant_weight} ${variant.instance_type} ${variant.initial_instance_count}"] == ["candidate b 0.5 ml.c7i.xlarge 1", "current a 4.5 ml.c7i.large 3"]
+    condition = (
+      [
+        for variant in aws_sagemaker_endpoint_configuration.embeddings.production_variants :
+        join(" ", [
+          "${variant.variant_name} ${variant.model_name} ${variant.initial_variant_weight}",
+          "${variant.instance_type} ${variant.initial_instance_count}",
+        ])
+      ] ==
+      ["candidate b 0.5 ml.c7i.xlarge 1", "current a 4.5 ml.c7i.large 3"]
+    )
     error_message = "Each variant must have its own model, size and weight."
   }
   assert {
@@ -283,13 +419,29 @@ run "host_fits_the_images_cuda" {
 
   variables {
     variants = {
-      older  = { instance_type = "ml.g5.xlarge", model = { name = "a", image_uri = "763104351884.dkr.ecr.us-east-1.amazonaws.com/huggingface-pytorch-inference:2.6.0-transformers4.51.3-gpu-py312-cu124-ubuntu22.04" } }
-      chosen = { inference_ami = "al2-ami-sagemaker-inference-gpu-2-1", instance_type = "ml.g5.xlarge", model = { name = "b" } }
+      older = {
+        instance_type = "ml.g5.xlarge"
+        model = {
+          name = "a"
+          image_uri = join(":", [
+            "763104351884.dkr.ecr.us-east-1.amazonaws.com/huggingface-pytorch-inference",
+            "2.6.0-transformers4.51.3-gpu-py312-cu124-ubuntu22.04",
+          ])
+        }
+      }
+      chosen = {
+        inference_ami = "al2-ami-sagemaker-inference-gpu-2-1"
+        instance_type = "ml.g5.xlarge"
+        model         = { name = "b" }
+      }
     }
   }
 
   assert {
-    condition     = output.variants["older"].inference_ami == "al2-ami-sagemaker-inference-gpu-3-1" && output.variants["chosen"].inference_ami == "al2-ami-sagemaker-inference-gpu-2-1"
+    condition = (
+      output.variants["older"].inference_ami == "al2-ami-sagemaker-inference-gpu-3-1" &&
+      output.variants["chosen"].inference_ami == "al2-ami-sagemaker-inference-gpu-2-1"
+    )
     error_message = "CUDA 12.4 needs a newer driver than the default host's, and a choice must stand."
   }
 }

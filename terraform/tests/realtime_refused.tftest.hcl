@@ -37,7 +37,15 @@ run "gpu_image_on_a_cpu" {
   module { source = "./modules/realtime-endpoint" }
 
   variables {
-    variants = { AllTraffic = { instance_type = "ml.c7i.xlarge", model = { name = "m", image_uri = "683313688378.dkr.ecr.us-east-1.amazonaws.com/tei:2.0.1-tei1.8.2-gpu-py310-cu122-ubuntu22.04" } } }
+    variants = {
+      AllTraffic = {
+        instance_type = "ml.c7i.xlarge"
+        model = {
+          name      = "m"
+          image_uri = "683313688378.dkr.ecr.us-east-1.amazonaws.com/tei:2.0.1-tei1.8.2-gpu-py310-cu122-ubuntu22.04"
+        }
+      }
+    }
   }
 
   expect_failures = [var.variants]
@@ -48,7 +56,15 @@ run "cpu_image_on_a_gpu" {
   module { source = "./modules/realtime-endpoint" }
 
   variables {
-    variants = { AllTraffic = { instance_type = "ml.g6.xlarge", model = { name = "m", image_uri = "683313688378.dkr.ecr.us-east-1.amazonaws.com/tei-cpu:2.0.1-tei1.8.2-cpu-py310-ubuntu22.04" } } }
+    variants = {
+      AllTraffic = {
+        instance_type = "ml.g6.xlarge"
+        model = {
+          name      = "m"
+          image_uri = "683313688378.dkr.ecr.us-east-1.amazonaws.com/tei-cpu:2.0.1-tei1.8.2-cpu-py310-ubuntu22.04"
+        }
+      }
+    }
   }
 
   expect_failures = [var.variants]
@@ -59,7 +75,15 @@ run "x86_image_on_graviton" {
   module { source = "./modules/realtime-endpoint" }
 
   variables {
-    variants = { AllTraffic = { instance_type = "ml.c7g.xlarge", model = { name = "m", image_uri = "683313688378.dkr.ecr.us-east-1.amazonaws.com/tei-cpu:2.0.1-tei1.8.2-cpu-py310-ubuntu22.04" } } }
+    variants = {
+      AllTraffic = {
+        instance_type = "ml.c7g.xlarge"
+        model = {
+          name      = "m"
+          image_uri = "683313688378.dkr.ecr.us-east-1.amazonaws.com/tei-cpu:2.0.1-tei1.8.2-cpu-py310-ubuntu22.04"
+        }
+      }
+    }
   }
 
   expect_failures = [var.variants]
@@ -70,7 +94,18 @@ run "cuda_image_on_inferentia" {
   module { source = "./modules/realtime-endpoint" }
 
   variables {
-    variants = { AllTraffic = { instance_type = "ml.inf2.xlarge", model = { name = "m", image_uri = "763104351884.dkr.ecr.us-east-1.amazonaws.com/huggingface-pytorch-inference:2.6.0-transformers4.51.3-cpu-py312-ubuntu22.04" } } }
+    variants = {
+      AllTraffic = {
+        instance_type = "ml.inf2.xlarge"
+        model = {
+          name = "m"
+          image_uri = join(":", [
+            "763104351884.dkr.ecr.us-east-1.amazonaws.com/huggingface-pytorch-inference",
+            "2.6.0-transformers4.51.3-cpu-py312-ubuntu22.04",
+          ])
+        }
+      }
+    }
   }
 
   expect_failures = [var.variants]
@@ -81,7 +116,15 @@ run "tei_on_a_gpu_that_is_too_old" {
   module { source = "./modules/realtime-endpoint" }
 
   variables {
-    variants = { AllTraffic = { instance_type = "ml.p3.2xlarge", model = { name = "m", image_uri = "683313688378.dkr.ecr.us-east-1.amazonaws.com/tei:2.0.1-tei1.8.2-gpu-py310-cu122-ubuntu22.04" } } }
+    variants = {
+      AllTraffic = {
+        instance_type = "ml.p3.2xlarge"
+        model = {
+          name      = "m"
+          image_uri = "683313688378.dkr.ecr.us-east-1.amazonaws.com/tei:2.0.1-tei1.8.2-gpu-py310-cu122-ubuntu22.04"
+        }
+      }
+    }
   }
 
   expect_failures = [var.variants]
@@ -147,7 +190,10 @@ run "negative_weight" {
   module { source = "./modules/realtime-endpoint" }
 
   variables {
-    variants = { a = { instance_type = "ml.c7i.xlarge", model = { name = "m" }, weight = -1 }, b = { instance_type = "ml.c7i.xlarge", model = { name = "m" }, weight = 3 } }
+    variants = {
+      a = { instance_type = "ml.c7i.xlarge", model = { name = "m" }, weight = -1 }
+      b = { instance_type = "ml.c7i.xlarge", model = { name = "m" }, weight = 3 }
+    }
   }
 
   expect_failures = [var.variants]
@@ -191,7 +237,15 @@ run "image_for_a_host_that_the_provider_does_not_know" {
   module { source = "./modules/realtime-endpoint" }
 
   variables {
-    variants = { AllTraffic = { instance_type = "ml.g5.xlarge", model = { name = "m", image_uri = "683313688378.dkr.ecr.us-east-1.amazonaws.com/tei:2.0.1-tei1.9.3-gpu-py310-cu129-ubuntu24.04" } } }
+    variants = {
+      AllTraffic = {
+        instance_type = "ml.g5.xlarge"
+        model = {
+          name      = "m"
+          image_uri = "683313688378.dkr.ecr.us-east-1.amazonaws.com/tei:2.0.1-tei1.9.3-gpu-py310-cu129-ubuntu24.04"
+        }
+      }
+    }
   }
 
   expect_failures = [var.variants]

@@ -115,7 +115,10 @@ run "rolling_with_two_variants" {
 
   variables {
     deployment = { strategy = "rolling" }
-    variants   = { a = { instance_type = "ml.c7i.xlarge", model = { name = "m" } }, b = { instance_type = "ml.c7i.xlarge", model = { name = "m" } } }
+    variants = {
+      a = { instance_type = "ml.c7i.xlarge", model = { name = "m" } }
+      b = { instance_type = "ml.c7i.xlarge", model = { name = "m" } }
+    }
   }
 
   expect_failures = [var.deployment]
@@ -159,7 +162,11 @@ run "topic_by_name" {
   module { source = "./modules/realtime-endpoint" }
 
   variables {
-    async = { error_topic_arn = "failures", input_path = "s3://my-bucket/requests", output_path = "s3://my-bucket/answers" }
+    async = {
+      error_topic_arn = "failures"
+      input_path      = "s3://my-bucket/requests"
+      output_path     = "s3://my-bucket/answers"
+    }
   }
 
   expect_failures = [var.async]

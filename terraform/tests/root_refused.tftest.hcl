@@ -1,5 +1,4 @@
-# What the root refuses of its variables but endpoints. tests/variables has them alone: to plan all that they are for would
-# take twenty times as long.
+# Variables that the root refuses. tests/variables holds the root's variables alone, which is faster to plan.
 
 variables {
   name = "alex"

@@ -6,7 +6,10 @@ mock_provider "aws" {
 }
 
 variables {
-  model         = { name = "alex-embedding-model-0a1b2c3d", role_arn = "arn:aws:iam::123456789012:role/alex-embedding-role" }
+  model = {
+    name     = "alex-embedding-model-0a1b2c3d"
+    role_arn = "arn:aws:iam::123456789012:role/alex-embedding-role"
+  }
   name          = "alex-embedding-endpoint"
   scale_to_zero = { instance_type = "ml.g4dn.xlarge", max = 5 }
 }
@@ -16,56 +19,88 @@ run "on_gpus" {
   module { source = "./modules/scale-to-zero-endpoint" }
 
   assert {
-    condition = jsondecode(aws_cloudformation_stack.embeddings.template_body).Resources.EndpointConfig == {
-      Type = "AWS::SageMaker::EndpointConfig"
-      Properties = {
-        EndpointConfigName = output.config_name
-        ExecutionRoleArn   = "arn:aws:iam::123456789012:role/alex-embedding-role"
-        ProductionVariants = [{
-          ContainerStartupHealthCheckTimeoutInSeconds = 1200
-          InitialInstanceCount                        = 1
-          InstanceType                                = "ml.g4dn.xlarge"
-          ManagedInstanceScaling                      = { MaxInstanceCount = 5, MinInstanceCount = 0, Status = "ENABLED" }
-          ModelDataDownloadTimeoutInSeconds           = 1200
-          RoutingConfig                               = { RoutingStrategy = "LEAST_OUTSTANDING_REQUESTS" }
-          VariantName                                 = "AllTraffic"
-        }]
+    condition = (
+      jsondecode(aws_cloudformation_stack.embeddings.template_body).Resources.EndpointConfig ==
+      {
+        Type = "AWS::SageMaker::EndpointConfig"
+        Properties = {
+          EndpointConfigName = output.config_name
+          ExecutionRoleArn   = "arn:aws:iam::123456789012:role/alex-embedding-role"
+          ProductionVariants = [
+            {
+              ContainerStartupHealthCheckTimeoutInSeconds = 1200
+              InitialInstanceCount                        = 1
+              InstanceType                                = "ml.g4dn.xlarge"
+              ManagedInstanceScaling = {
+                MaxInstanceCount = 5
+                MinInstanceCount = 0
+                Status           = "ENABLED"
+              }
+              ModelDataDownloadTimeoutInSeconds = 1200
+              RoutingConfig                     = { RoutingStrategy = "LEAST_OUTSTANDING_REQUESTS" }
+              VariantName                       = "AllTraffic"
+            },
+          ]
+        }
       }
-    }
+    )
     error_message = "The variant must have no model, and no instance at least."
   }
   assert {
-    condition = jsondecode(aws_cloudformation_stack.embeddings.template_body).Resources.InferenceComponent == {
-      Type      = "AWS::SageMaker::InferenceComponent"
-      DependsOn = "Endpoint"
-      Properties = {
-        EndpointName           = "alex-embedding-endpoint"
-        InferenceComponentName = "alex-embedding-endpoint-component"
-        RuntimeConfig          = { CopyCount = 1 }
-        Specification = {
-          ComputeResourceRequirements = { MinMemoryRequiredInMb = 1024, NumberOfAcceleratorDevicesRequired = 1 }
-          ModelName                   = "alex-embedding-model-0a1b2c3d"
-          StartupParameters           = { ContainerStartupHealthCheckTimeoutInSeconds = 1200, ModelDataDownloadTimeoutInSeconds = 1200 }
+    condition = (
+      jsondecode(aws_cloudformation_stack.embeddings.template_body).Resources.InferenceComponent ==
+      {
+        Type      = "AWS::SageMaker::InferenceComponent"
+        DependsOn = "Endpoint"
+        Properties = {
+          EndpointName           = "alex-embedding-endpoint"
+          InferenceComponentName = "alex-embedding-endpoint-component"
+          RuntimeConfig          = { CopyCount = 1 }
+          Specification = {
+            ComputeResourceRequirements = { MinMemoryRequiredInMb = 1024, NumberOfAcceleratorDevicesRequired = 1 }
+            ModelName                   = "alex-embedding-model-0a1b2c3d"
+            StartupParameters = {
+              ContainerStartupHealthCheckTimeoutInSeconds = 1200
+              ModelDataDownloadTimeoutInSeconds           = 1200
+            }
+          }
+          VariantName = "AllTraffic"
         }
-        VariantName = "AllTraffic"
       }
-    }
+    )
     error_message = "A copy of the model must have a GPU, and be deleted before its endpoint."
   }
   assert {
-    condition     = jsondecode(aws_cloudformation_stack.embeddings.template_body).Resources.Endpoint == { Type = "AWS::SageMaker::Endpoint", DependsOn = "EndpointConfig", Properties = { EndpointConfigName = output.config_name, EndpointName = "alex-embedding-endpoint" } }
+    condition = (
+      jsondecode(aws_cloudformation_stack.embeddings.template_body).Resources.Endpoint ==
+      {
+        Type       = "AWS::SageMaker::Endpoint"
+        DependsOn  = "EndpointConfig"
+        Properties = { EndpointConfigName = output.config_name, EndpointName = "alex-embedding-endpoint" }
+      }
+    )
     error_message = "The endpoint must keep its name, and be deleted before its configuration."
   }
   assert {
-    condition     = can(regex("^alex-embedding-endpoint-[0-9a-f]{8}$", output.config_name)) && output.component_name == "alex-embedding-endpoint-component"
+    condition = (
+      can(regex("^alex-embedding-endpoint-[0-9a-f]{8}$", output.config_name)) &&
+      output.component_name == "alex-embedding-endpoint-component"
+    )
     error_message = "The names must follow the endpoint's."
   }
   assert {
-    condition     = module.autoscaling.resource_id == "inference-component/alex-embedding-endpoint-component" && module.autoscaling.alarm_names == { wake = "alex-embedding-endpoint-wake" } && output.target_value == 300
+    condition = (
+      module.autoscaling.resource_id == "inference-component/alex-embedding-endpoint-component" &&
+      module.autoscaling.alarm_names == { wake = "alex-embedding-endpoint-wake" } &&
+      output.target_value == 300
+    )
     error_message = "The copies must be scaled, and woken."
   }
   assert {
-    condition     = output.log_group_name == "/aws/sagemaker/InferenceComponents/alex-embedding-endpoint-component" && length(aws_cloudwatch_log_group.embeddings) == 2
+    condition = (
+      output.log_group_name == "/aws/sagemaker/InferenceComponents/alex-embedding-endpoint-component" &&
+      length(aws_cloudwatch_log_group.embeddings) == 2
+    )
     error_message = "The logs must be kept where the component writes them."
   }
 }
@@ -79,7 +114,10 @@ run "model_changes_no_configuration" {
   }
 
   assert {
-    condition     = output.config_name == run.on_gpus.config_name && strcontains(aws_cloudformation_stack.embeddings.template_body, "\"another\"")
+    condition = (
+      output.config_name == run.on_gpus.config_name &&
+      strcontains(aws_cloudformation_stack.embeddings.template_body, "\"another\"")
+    )
     error_message = "Another model must update the component alone."
   }
 }
@@ -101,14 +139,27 @@ run "on_cpus_in_a_vpc" {
 
   assert {
     condition = (
-      jsondecode(aws_cloudformation_stack.embeddings.template_body).Resources.EndpointConfig.Properties.VpcConfig == { SecurityGroupIds = ["sg-1"], Subnets = ["subnet-1"] } &&
-      jsondecode(aws_cloudformation_stack.embeddings.template_body).Resources.EndpointConfig.Properties.EnableNetworkIsolation &&
-      jsondecode(aws_cloudformation_stack.embeddings.template_body).Resources.EndpointConfig.Properties.KmsKeyId == "arn:aws:kms:us-east-1:123456789012:key/0a1b2c3d"
+      (
+        jsondecode(aws_cloudformation_stack.embeddings.template_body).Resources.EndpointConfig.Properties.VpcConfig ==
+        { SecurityGroupIds = ["sg-1"], Subnets = ["subnet-1"] }
+      ) &&
+      jsondecode(
+        aws_cloudformation_stack.embeddings.template_body,
+      ).Resources.EndpointConfig.Properties.EnableNetworkIsolation &&
+      (
+        jsondecode(aws_cloudformation_stack.embeddings.template_body).Resources.EndpointConfig.Properties.KmsKeyId ==
+        "arn:aws:kms:us-east-1:123456789012:key/0a1b2c3d"
+      )
     )
     error_message = "The endpoint must be in the VPC, isolated and encrypted."
   }
   assert {
-    condition     = jsondecode(aws_cloudformation_stack.embeddings.template_body).Resources.InferenceComponent.Properties.Specification.ComputeResourceRequirements == { MinMemoryRequiredInMb = 2048, NumberOfCpuCoresRequired = 1 }
+    condition = (
+      jsondecode(
+        aws_cloudformation_stack.embeddings.template_body,
+      ).Resources.InferenceComponent.Properties.Specification.ComputeResourceRequirements ==
+      { MinMemoryRequiredInMb = 2048, NumberOfCpuCoresRequired = 1 }
+    )
     error_message = "A copy must have the cores and the memory that were asked for."
   }
   assert {
@@ -122,11 +173,20 @@ run "host_fits_the_images_cuda" {
   module { source = "./modules/scale-to-zero-endpoint" }
 
   variables {
-    model = { image_uri = "683313688378.dkr.ecr.us-east-1.amazonaws.com/tei:2.0.1-tei1.9.3-gpu-py310-cu129-ubuntu24.04", name = "m", role_arn = "r" }
+    model = {
+      image_uri = "683313688378.dkr.ecr.us-east-1.amazonaws.com/tei:2.0.1-tei1.9.3-gpu-py310-cu129-ubuntu24.04"
+      name      = "m"
+      role_arn  = "r"
+    }
   }
 
   assert {
-    condition     = jsondecode(aws_cloudformation_stack.embeddings.template_body).Resources.EndpointConfig.Properties.ProductionVariants[0].InferenceAmiVersion == "al2023-ami-sagemaker-inference-gpu-4-1"
+    condition = (
+      jsondecode(
+        aws_cloudformation_stack.embeddings.template_body,
+      ).Resources.EndpointConfig.Properties.ProductionVariants[0].InferenceAmiVersion ==
+      "al2023-ami-sagemaker-inference-gpu-4-1"
+    )
     error_message = "CUDA 12.9 needs a newer driver than the default host's."
   }
 }
@@ -140,7 +200,12 @@ run "host_by_choice" {
   }
 
   assert {
-    condition     = jsondecode(aws_cloudformation_stack.embeddings.template_body).Resources.EndpointConfig.Properties.ProductionVariants[0].InferenceAmiVersion == "al2-ami-sagemaker-inference-gpu-2-1"
+    condition = (
+      jsondecode(
+        aws_cloudformation_stack.embeddings.template_body,
+      ).Resources.EndpointConfig.Properties.ProductionVariants[0].InferenceAmiVersion ==
+      "al2-ami-sagemaker-inference-gpu-2-1"
+    )
     error_message = "A choice must stand."
   }
 }

@@ -93,7 +93,11 @@ run "gpu_image_on_a_cpu" {
   module { source = "./modules/scale-to-zero-endpoint" }
 
   variables {
-    model         = { image_uri = "683313688378.dkr.ecr.us-east-1.amazonaws.com/tei:2.0.1-tei1.8.2-gpu-py310-cu122-ubuntu22.04", name = "m", role_arn = "r" }
+    model = {
+      image_uri = "683313688378.dkr.ecr.us-east-1.amazonaws.com/tei:2.0.1-tei1.8.2-gpu-py310-cu122-ubuntu22.04"
+      name      = "m"
+      role_arn  = "r"
+    }
     scale_to_zero = { instance_type = "ml.c7i.xlarge" }
   }
 
@@ -105,7 +109,11 @@ run "cpu_image_on_a_gpu" {
   module { source = "./modules/scale-to-zero-endpoint" }
 
   variables {
-    model = { image_uri = "683313688378.dkr.ecr.us-east-1.amazonaws.com/tei-cpu:2.0.1-tei1.8.2-cpu-py310-ubuntu22.04", name = "m", role_arn = "r" }
+    model = {
+      image_uri = "683313688378.dkr.ecr.us-east-1.amazonaws.com/tei-cpu:2.0.1-tei1.8.2-cpu-py310-ubuntu22.04"
+      name      = "m"
+      role_arn  = "r"
+    }
   }
 
   expect_failures = [var.model]
@@ -171,7 +179,11 @@ run "x86_image_on_graviton" {
   module { source = "./modules/scale-to-zero-endpoint" }
 
   variables {
-    model         = { image_uri = "683313688378.dkr.ecr.us-east-1.amazonaws.com/tei-cpu:2.0.1-tei1.8.2-cpu-py310-ubuntu22.04", name = "m", role_arn = "r" }
+    model = {
+      image_uri = "683313688378.dkr.ecr.us-east-1.amazonaws.com/tei-cpu:2.0.1-tei1.8.2-cpu-py310-ubuntu22.04"
+      name      = "m"
+      role_arn  = "r"
+    }
     scale_to_zero = { instance_type = "ml.c7g.xlarge" }
   }
 
@@ -183,7 +195,11 @@ run "tei_on_a_gpu_that_is_too_old" {
   module { source = "./modules/scale-to-zero-endpoint" }
 
   variables {
-    model         = { image_uri = "683313688378.dkr.ecr.us-east-1.amazonaws.com/tei:2.0.1-tei1.8.2-gpu-py310-cu122-ubuntu22.04", name = "m", role_arn = "r" }
+    model = {
+      image_uri = "683313688378.dkr.ecr.us-east-1.amazonaws.com/tei:2.0.1-tei1.8.2-gpu-py310-cu122-ubuntu22.04"
+      name      = "m"
+      role_arn  = "r"
+    }
     scale_to_zero = { instance_type = "ml.p3.2xlarge" }
   }
 

@@ -22,19 +22,40 @@ run "defaults" {
   module { source = "./modules/serverless-endpoint" }
 
   assert {
-    condition     = aws_sagemaker_endpoint_configuration.embeddings_serverless.production_variants[0].serverless_config[0].memory_size_in_mb == 2048
+    condition = (
+      (
+        aws_sagemaker_endpoint_configuration.embeddings_serverless.production_variants[0].serverless_config[0]
+        .memory_size_in_mb
+      ) ==
+      2048
+    )
     error_message = "The default memory must be 2048 MB."
   }
   assert {
-    condition     = aws_sagemaker_endpoint_configuration.embeddings_serverless.production_variants[0].serverless_config[0].max_concurrency == 10
+    condition = (
+      (
+        aws_sagemaker_endpoint_configuration.embeddings_serverless.production_variants[0].serverless_config[0]
+        .max_concurrency
+      ) ==
+      10
+    )
     error_message = "The default concurrency must be 10."
   }
   assert {
-    condition     = aws_sagemaker_endpoint_configuration.embeddings_serverless.production_variants[0].serverless_config[0].provisioned_concurrency == null
+    condition = (
+      (
+        aws_sagemaker_endpoint_configuration.embeddings_serverless.production_variants[0].serverless_config[0]
+        .provisioned_concurrency
+      ) ==
+      null
+    )
     error_message = "No container must be kept warm, and paid for, by default."
   }
   assert {
-    condition     = aws_cloudwatch_log_group.embeddings.retention_in_days == 30 && aws_cloudwatch_log_group.embeddings.name == "/aws/sagemaker/Endpoints/alex-embedding-endpoint"
+    condition = (
+      aws_cloudwatch_log_group.embeddings.retention_in_days == 30 &&
+      aws_cloudwatch_log_group.embeddings.name == "/aws/sagemaker/Endpoints/alex-embedding-endpoint"
+    )
     error_message = "The logs must be kept for 30 days, in the group that SageMaker writes to."
   }
   assert {
@@ -58,11 +79,20 @@ run "kept_warm" {
   }
 
   assert {
-    condition     = aws_sagemaker_endpoint_configuration.embeddings_serverless.production_variants[0].serverless_config[0].provisioned_concurrency == 200
+    condition = (
+      (
+        aws_sagemaker_endpoint_configuration.embeddings_serverless.production_variants[0].serverless_config[0]
+        .provisioned_concurrency
+      ) ==
+      200
+    )
     error_message = "Provisioned concurrency may be as large as the maximum."
   }
   assert {
-    condition     = startswith(output.config_name, "alex-embedding-config-") && output.config_name != run.defaults.config_name
+    condition = (
+      startswith(output.config_name, "alex-embedding-config-") &&
+      output.config_name != run.defaults.config_name
+    )
     error_message = "config_name must name the configuration."
   }
 }
@@ -72,7 +102,12 @@ run "sizes_at_the_limit" {
   module { source = "./modules/serverless-endpoint" }
 
   variables {
-    model = { name = "m", image_uri = "123456789012.dkr.ecr.us-east-1.amazonaws.com/gpus-of-ours:cpu-1", image_size_gb = 10, artifact_size_gb = 5 }
+    model = {
+      name             = "m"
+      image_uri        = "123456789012.dkr.ecr.us-east-1.amazonaws.com/gpus-of-ours:cpu-1"
+      image_size_gb    = 10
+      artifact_size_gb = 5
+    }
   }
 
   assert {
@@ -209,7 +244,13 @@ run "gpu_release_of_a_container" {
   module { source = "./modules/serverless-endpoint" }
 
   variables {
-    model = { name = "m", image_uri = "763104351884.dkr.ecr.us-east-1.amazonaws.com/huggingface-pytorch-inference:2.6.0-transformers4.51.3-gpu-py312-cu124-ubuntu22.04" }
+    model = {
+      name = "m"
+      image_uri = join(":", [
+        "763104351884.dkr.ecr.us-east-1.amazonaws.com/huggingface-pytorch-inference",
+        "2.6.0-transformers4.51.3-gpu-py312-cu124-ubuntu22.04",
+      ])
+    }
   }
 
   expect_failures = [var.model]

@@ -29,21 +29,45 @@ run "vector_bucket" {
     error_message = "The stack must hold the bucket alone, and leave it behind."
   }
   assert {
-    condition     = length(aws_rds_cluster.vectors) + length(aws_security_group.vectors) + length(aws_cloudwatch_log_group.vectors) == 0
+    condition = (
+      (
+        length(aws_rds_cluster.vectors) +
+        length(aws_security_group.vectors) +
+        length(aws_cloudwatch_log_group.vectors)
+      ) ==
+      0
+    )
     error_message = "There must be no database."
   }
   assert {
-    condition     = output.environment == tomap({ VECTOR_BUCKET = "alex-vectors", VECTOR_STORE = "s3vectors" }) && output.kind == "s3_vectors" && output.arn == "arn:aws:s3vectors:us-east-1:123456789012:bucket/alex-vectors"
+    condition = (
+      output.environment == tomap({ VECTOR_BUCKET = "alex-vectors", VECTOR_STORE = "s3vectors" }) &&
+      output.kind == "s3_vectors" &&
+      output.arn == "arn:aws:s3vectors:us-east-1:123456789012:bucket/alex-vectors"
+    )
     error_message = "The library must find the bucket."
   }
   assert {
     condition = alltrue([
-      for statement in output.writing_statements : alltrue([for resource in flatten([statement.Resource]) : startswith(resource, "arn:aws:s3vectors:us-east-1:123456789012:bucket/alex-vectors")])
+      for statement in output.writing_statements :
+      alltrue([
+        for resource in flatten([statement.Resource]) :
+        startswith(resource, "arn:aws:s3vectors:us-east-1:123456789012:bucket/alex-vectors")
+      ])
     ])
     error_message = "Nothing outside the bucket may be touched."
   }
   assert {
-    condition     = setsubtract(flatten(output.writing_statements[*].Action), flatten(output.reading_statements[*].Action)) == toset(["s3vectors:CreateIndex", "s3vectors:DeleteVectors", "s3vectors:ListVectors", "s3vectors:PutVectors", "s3vectors:TagResource"])
+    condition = (
+      setsubtract(flatten(output.writing_statements[*].Action), flatten(output.reading_statements[*].Action)) ==
+      toset([
+        "s3vectors:CreateIndex",
+        "s3vectors:DeleteVectors",
+        "s3vectors:ListVectors",
+        "s3vectors:PutVectors",
+        "s3vectors:TagResource",
+      ])
+    )
     error_message = "Who searches must not write."
   }
 }
@@ -53,7 +77,11 @@ run "vector_bucket_with_a_key_that_goes" {
   module { source = "./modules/vector-store" }
 
   variables {
-    s3_vectors = { bucket_name = "my-vectors", kms_key_arn = "arn:aws:kms:us-east-1:123456789012:key/mocked", retain = false }
+    s3_vectors = {
+      bucket_name = "my-vectors"
+      kms_key_arn = "arn:aws:kms:us-east-1:123456789012:key/mocked"
+      retain      = false
+    }
   }
 
   assert {
@@ -70,8 +98,20 @@ run "vector_bucket_with_a_key_that_goes" {
   }
   assert {
     condition = (
-      [for statement in output.reading_statements : "${statement.Action} ${statement.Resource}" if strcontains(jsonencode(statement.Action), "kms:")] == ["kms:Decrypt arn:aws:kms:us-east-1:123456789012:key/mocked"] &&
-      [for statement in output.writing_statements : "${statement.Action} ${statement.Resource}" if statement.Sid == "EncryptVectors"] == ["kms:GenerateDataKey arn:aws:kms:us-east-1:123456789012:key/mocked"]
+      (
+        [
+          for statement in output.reading_statements :
+          "${statement.Action} ${statement.Resource}" if strcontains(jsonencode(statement.Action), "kms:")
+        ] ==
+        ["kms:Decrypt arn:aws:kms:us-east-1:123456789012:key/mocked"]
+      ) &&
+      (
+        [
+          for statement in output.writing_statements :
+          "${statement.Action} ${statement.Resource}" if statement.Sid == "EncryptVectors"
+        ] ==
+        ["kms:GenerateDataKey arn:aws:kms:us-east-1:123456789012:key/mocked"]
+      )
     )
     error_message = "Who reads vectors must be able to decrypt them, and who stores them to encrypt them."
   }
@@ -86,7 +126,10 @@ run "vector_bucket_that_is_there" {
   }
 
   assert {
-    condition     = length(aws_cloudformation_stack.vectors) == 0 && output.environment["VECTOR_BUCKET"] == "alex-vectors"
+    condition = (
+      length(aws_cloudformation_stack.vectors) == 0 &&
+      output.environment["VECTOR_BUCKET"] == "alex-vectors"
+    )
     error_message = "The bucket must be used, not made."
   }
 }
@@ -96,7 +139,10 @@ run "aurora" {
   module { source = "./modules/vector-store" }
 
   variables {
-    aurora                 = { kms_key_arn = "arn:aws:kms:us-east-1:123456789012:key/mocked", vpc = { subnet_ids = ["subnet-0123456789abcdef0", "subnet-0fedcba9876543210"] } }
+    aurora = {
+      kms_key_arn = "arn:aws:kms:us-east-1:123456789012:key/mocked"
+      vpc         = { subnet_ids = ["subnet-0123456789abcdef0", "subnet-0fedcba9876543210"] }
+    }
     client_security_groups = { functions = "sg-0fedcba9876543210" }
   }
 
@@ -119,21 +165,42 @@ run "aurora" {
   }
   assert {
     condition = (
-      aws_rds_cluster.vectors[0].storage_encrypted && aws_rds_cluster.vectors[0].manage_master_user_password &&
-      aws_rds_cluster.vectors[0].kms_key_id == var.aurora.kms_key_arn && aws_rds_cluster.vectors[0].master_user_secret_kms_key_id == var.aurora.kms_key_arn &&
-      aws_rds_cluster.vectors[0].deletion_protection && !aws_rds_cluster.vectors[0].skip_final_snapshot && !aws_rds_cluster.vectors[0].enable_http_endpoint
+      aws_rds_cluster.vectors[0].storage_encrypted &&
+      aws_rds_cluster.vectors[0].manage_master_user_password &&
+      aws_rds_cluster.vectors[0].kms_key_id == var.aurora.kms_key_arn &&
+      aws_rds_cluster.vectors[0].master_user_secret_kms_key_id == var.aurora.kms_key_arn &&
+      aws_rds_cluster.vectors[0].deletion_protection &&
+      !aws_rds_cluster.vectors[0].skip_final_snapshot &&
+      !aws_rds_cluster.vectors[0].enable_http_endpoint
     )
     error_message = "It must be encrypted, protected, and keep its password to itself."
   }
   assert {
     condition = (
       aws_rds_cluster_parameter_group.vectors[0].family == "aurora-postgresql17" &&
-      { for parameter in aws_rds_cluster_parameter_group.vectors[0].parameter : parameter.name => parameter.value } == { idle_session_timeout = "60000", log_error_verbosity = "terse", log_min_error_statement = "panic", "rds.force_ssl" = "1" }
+      (
+        {
+          for parameter in aws_rds_cluster_parameter_group.vectors[0].parameter :
+          parameter.name => parameter.value
+        } ==
+        {
+          idle_session_timeout    = "60000"
+          log_error_verbosity     = "terse"
+          log_min_error_statement = "panic"
+          "rds.force_ssl"         = "1"
+        }
+      )
     )
     error_message = "TLS must be forced, sleepers let go of, and texts kept out of the log."
   }
   assert {
-    condition     = aws_vpc_security_group_ingress_rule.clients["functions"].referenced_security_group_id == "sg-0fedcba9876543210" && length(aws_vpc_security_group_ingress_rule.clients) == 1
+    condition = (
+      (
+        aws_vpc_security_group_ingress_rule.clients["functions"].referenced_security_group_id ==
+        "sg-0fedcba9876543210"
+      ) &&
+      length(aws_vpc_security_group_ingress_rule.clients) == 1
+    )
     error_message = "The functions alone must be let in."
   }
   assert {
@@ -148,10 +215,23 @@ run "aurora" {
     error_message = "The library must find the database."
   }
   assert {
-    condition = jsonencode(output.reading_statements) == jsonencode([
-      { Sid = "ReadDatabaseSecret", Effect = "Allow", Action = "secretsmanager:GetSecretValue", Resource = "arn:aws:secretsmanager:us-east-1:123456789012:secret:rds!cluster-mocked" },
-      { Sid = "DecryptDatabaseSecret", Effect = "Allow", Action = "kms:Decrypt", Resource = "arn:aws:kms:us-east-1:123456789012:key/mocked" },
-    ])
+    condition = (
+      jsonencode(output.reading_statements) ==
+      jsonencode([
+        {
+          Sid      = "ReadDatabaseSecret"
+          Effect   = "Allow"
+          Action   = "secretsmanager:GetSecretValue"
+          Resource = "arn:aws:secretsmanager:us-east-1:123456789012:secret:rds!cluster-mocked"
+        },
+        {
+          Sid      = "DecryptDatabaseSecret"
+          Effect   = "Allow"
+          Action   = "kms:Decrypt"
+          Resource = "arn:aws:kms:us-east-1:123456789012:key/mocked"
+        },
+      ])
+    )
     error_message = "The one secret must be readable, and nothing else."
   }
 }
@@ -188,7 +268,10 @@ run "database_without_the_right_pgvector" {
   module { source = "./modules/vector-store" }
 
   variables {
-    aurora = { engine_version = "16.4", vpc = { subnet_ids = ["subnet-0123456789abcdef0", "subnet-0fedcba9876543210"] } }
+    aurora = {
+      engine_version = "16.4"
+      vpc            = { subnet_ids = ["subnet-0123456789abcdef0", "subnet-0fedcba9876543210"] }
+    }
   }
 
   expect_failures = [var.aurora]

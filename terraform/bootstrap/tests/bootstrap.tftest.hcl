@@ -48,26 +48,50 @@ run "state" {
     error_message = "The bucket must be called after project, account and region."
   }
   assert {
-    condition     = aws_s3_bucket_versioning.state.versioning_configuration[0].status == "Enabled" && one(aws_s3_bucket_server_side_encryption_configuration.state.rule).apply_server_side_encryption_by_default[0].sse_algorithm == "aws:kms"
+    condition = (
+      aws_s3_bucket_versioning.state.versioning_configuration[0].status == "Enabled" &&
+      (
+        one(
+          aws_s3_bucket_server_side_encryption_configuration.state.rule,
+        ).apply_server_side_encryption_by_default[0].sse_algorithm ==
+        "aws:kms"
+      )
+    )
     error_message = "The state must be versioned and encrypted."
   }
   assert {
-    condition     = aws_s3_bucket_public_access_block.state.block_public_acls && aws_s3_bucket_public_access_block.state.block_public_policy && aws_s3_bucket_public_access_block.state.ignore_public_acls && aws_s3_bucket_public_access_block.state.restrict_public_buckets
+    condition = (
+      aws_s3_bucket_public_access_block.state.block_public_acls &&
+      aws_s3_bucket_public_access_block.state.block_public_policy &&
+      aws_s3_bucket_public_access_block.state.ignore_public_acls &&
+      aws_s3_bucket_public_access_block.state.restrict_public_buckets
+    )
     error_message = "Nobody else must see the state."
   }
   assert {
-    condition = jsondecode(aws_s3_bucket_policy.state.policy).Statement == [{
-      Sid       = "RefusePlainText"
-      Effect    = "Deny"
-      Principal = "*"
-      Action    = "s3:*"
-      Resource  = ["arn:aws:s3:::alex-state-123456789012-us-east-1", "arn:aws:s3:::alex-state-123456789012-us-east-1/*"]
-      Condition = { Bool = { "aws:SecureTransport" = "false" } }
-    }]
+    condition = (
+      jsondecode(aws_s3_bucket_policy.state.policy).Statement ==
+      [
+        {
+          Sid       = "RefusePlainText"
+          Effect    = "Deny"
+          Principal = "*"
+          Action    = "s3:*"
+          Resource = [
+            "arn:aws:s3:::alex-state-123456789012-us-east-1",
+            "arn:aws:s3:::alex-state-123456789012-us-east-1/*",
+          ]
+          Condition = { Bool = { "aws:SecureTransport" = "false" } }
+        },
+      ]
+    )
     error_message = "The state must not travel in plain text."
   }
   assert {
-    condition     = strcontains(output.backend, "use_lockfile = true") && strcontains(output.backend, "key          = \"alex/terraform.tfstate\"")
+    condition = (
+      strcontains(output.backend, "use_lockfile = true") &&
+      strcontains(output.backend, "key          = \"alex/terraform.tfstate\"")
+    )
     error_message = "The backend must lock by an object."
   }
 }
@@ -91,11 +115,19 @@ run "who_may_assume_the_roles" {
     error_message = "Only a job in the protected environment of this repository may apply."
   }
   assert {
-    condition     = jsondecode(aws_iam_role.github["plan"].assume_role_policy).Statement[0].Condition.StringEquals["token.actions.githubusercontent.com:sub"] == ["repo:example/embeddings:pull_request", "repo:example/embeddings:ref:refs/heads/main"]
+    condition = (
+      jsondecode(
+        aws_iam_role.github["plan"].assume_role_policy,
+      ).Statement[0].Condition.StringEquals["token.actions.githubusercontent.com:sub"] ==
+      ["repo:example/embeddings:pull_request", "repo:example/embeddings:ref:refs/heads/main"]
+    )
     error_message = "Pull requests and the main branch of this repository may plan."
   }
   assert {
-    condition     = alltrue([for role in aws_iam_role.github : role.permissions_boundary == "arn:aws:iam::123456789012:policy/alex-boundary"])
+    condition = alltrue([
+      for role in aws_iam_role.github :
+      role.permissions_boundary == "arn:aws:iam::123456789012:policy/alex-boundary"
+    ])
     error_message = "Both roles must be bounded."
   }
 }
@@ -104,119 +136,274 @@ run "what_the_roles_may_do" {
   command = plan
 
   assert {
-    condition     = [for statement in jsondecode(aws_iam_role_policy.plan.policy).Statement : statement.Sid] == ["ReadSageMaker", "ReadRoles", "ReadLogGroups", "ReadStack", "ReadObservability", "ReadCosts", "ReadKeysImagesAndScaling", "ReadWhatIamCannotNarrow", "FindState", "HoldLock", "ReadState"]
+    condition = (
+      [for statement in jsondecode(aws_iam_role_policy.plan.policy).Statement : statement.Sid] ==
+      [
+        "ReadSageMaker",
+        "ReadRoles",
+        "ReadLogGroups",
+        "ReadStack",
+        "ReadObservability",
+        "ReadCosts",
+        "ReadKeysImagesAndScaling",
+        "ReadWhatIamCannotNarrow",
+        "FindState",
+        "HoldLock",
+        "ReadState",
+      ]
+    )
     error_message = "A plan must read, and nothing else."
   }
   assert {
     # The lock is the only thing that a plan writes.
     condition = alltrue(flatten([
-      for statement in jsondecode(aws_iam_role_policy.plan.policy).Statement : [
-        for action in flatten([statement.Action]) : can(regex(":(Describe|Get|List|View)", action)) || statement.Sid == "HoldLock"
+      for statement in jsondecode(aws_iam_role_policy.plan.policy).Statement :
+      [
+        for action in flatten([statement.Action]) :
+        can(regex(":(Describe|Get|List|View)", action)) || statement.Sid == "HoldLock"
       ]
     ]))
     error_message = "A plan must change nothing."
   }
   assert {
-    condition     = [for statement in jsondecode(aws_iam_role_policy.plan.policy).Statement : statement if statement.Sid == "HoldLock"] == [{ Sid = "HoldLock", Effect = "Allow", Action = ["s3:DeleteObject", "s3:GetObject", "s3:PutObject"], Resource = "arn:aws:s3:::alex-state-123456789012-us-east-1/*.tflock" }]
+    condition = (
+      [
+        for statement in jsondecode(aws_iam_role_policy.plan.policy).Statement :
+        statement if statement.Sid == "HoldLock"
+      ] ==
+      [
+        {
+          Sid      = "HoldLock"
+          Effect   = "Allow"
+          Action   = ["s3:DeleteObject", "s3:GetObject", "s3:PutObject"]
+          Resource = "arn:aws:s3:::alex-state-123456789012-us-east-1/*.tflock"
+        },
+      ]
+    )
     error_message = "A plan must be able to lock."
   }
   assert {
-    condition     = !strcontains(aws_iam_role_policy.plan.policy, "secretsmanager") && !strcontains(aws_iam_role_policy.plan.policy, "arn:aws:s3:::*")
+    condition = (
+      !strcontains(aws_iam_role_policy.plan.policy, "secretsmanager") &&
+      !strcontains(aws_iam_role_policy.plan.policy, "arn:aws:s3:::*")
+    )
     error_message = "A plan must see no data of others."
   }
   assert {
-    condition = [for statement in jsondecode(aws_iam_role_policy.apply.policy).Statement : statement if statement.Sid == "MakeBoundedRoles"] == [{
-      Sid       = "MakeBoundedRoles"
-      Effect    = "Allow"
-      Action    = ["iam:CreateRole", "iam:PutRolePermissionsBoundary"]
-      Resource  = "arn:aws:iam::123456789012:role/alex-*"
-      Condition = { StringEquals = { "iam:PermissionsBoundary" = "arn:aws:iam::123456789012:policy/alex-boundary" } }
-    }]
+    condition = (
+      [
+        for statement in jsondecode(aws_iam_role_policy.apply.policy).Statement :
+        statement if statement.Sid == "MakeBoundedRoles"
+      ] ==
+      [
+        {
+          Sid      = "MakeBoundedRoles"
+          Effect   = "Allow"
+          Action   = ["iam:CreateRole", "iam:PutRolePermissionsBoundary"]
+          Resource = "arn:aws:iam::123456789012:role/alex-*"
+          Condition = {
+            StringEquals = { "iam:PermissionsBoundary" = "arn:aws:iam::123456789012:policy/alex-boundary" }
+          }
+        },
+      ]
+    )
     error_message = "An apply must make bounded roles only."
   }
   assert {
-    condition = [for statement in jsondecode(aws_iam_role_policy.apply.policy).Statement : statement if statement.Sid == "PassRolesToSageMaker"] == [{
-      Sid       = "PassRolesToSageMaker"
-      Effect    = "Allow"
-      Action    = "iam:PassRole"
-      Resource  = "arn:aws:iam::123456789012:role/alex-*"
-      Condition = { StringEquals = { "iam:PassedToService" = "sagemaker.amazonaws.com" } }
-    }]
+    condition = (
+      [
+        for statement in jsondecode(aws_iam_role_policy.apply.policy).Statement :
+        statement if statement.Sid == "PassRolesToSageMaker"
+      ] ==
+      [
+        {
+          Sid       = "PassRolesToSageMaker"
+          Effect    = "Allow"
+          Action    = "iam:PassRole"
+          Resource  = "arn:aws:iam::123456789012:role/alex-*"
+          Condition = { StringEquals = { "iam:PassedToService" = "sagemaker.amazonaws.com" } }
+        },
+      ]
+    )
     error_message = "Roles may be passed to SageMaker alone."
   }
   assert {
-    condition     = [for statement in jsondecode(aws_iam_role_policy.apply.policy).Statement : statement.Resource if statement.Effect == "Deny"] == ["arn:aws:iam::123456789012:role/alex-github-*"]
+    condition = (
+      [
+        for statement in jsondecode(aws_iam_role_policy.apply.policy).Statement :
+        statement.Resource if statement.Effect == "Deny"
+      ] ==
+      ["arn:aws:iam::123456789012:role/alex-github-*"]
+    )
     error_message = "An apply must not be able to widen its own access."
   }
   assert {
-    condition     = sort([for statement in jsondecode(aws_iam_role_policy.apply.policy).Statement : statement.Sid if statement.Resource == "*" && statement.Effect == "Allow"]) == tolist(["MakeAnomalies", "MakeKeys", "ReadWhatIamCannotNarrow", "Unsubscribe"])
+    condition = (
+      sort([
+        for statement in jsondecode(aws_iam_role_policy.apply.policy).Statement :
+        statement.Sid if statement.Resource == "*" && statement.Effect == "Allow"
+      ]) ==
+      tolist(["MakeAnomalies", "MakeKeys", "ReadWhatIamCannotNarrow", "Unsubscribe"])
+    )
     error_message = "Only these know no narrower resource."
   }
   assert {
-    condition = [for statement in jsondecode(aws_iam_policy.boundary.policy).Statement : statement if contains(statement.Action, "iam:CreateRole") && statement.Effect == "Deny" && can(statement.Condition)] == [{
-      Sid       = "ChangeBoundedRolesOnly"
-      Effect    = "Deny"
-      Action    = ["iam:AttachRolePolicy", "iam:CreateRole", "iam:DeleteRolePolicy", "iam:DetachRolePolicy", "iam:PutRolePermissionsBoundary", "iam:PutRolePolicy"]
-      Resource  = "*"
-      Condition = { StringNotEquals = { "iam:PermissionsBoundary" = "arn:aws:iam::123456789012:policy/alex-boundary" } }
-    }]
+    condition = (
+      [
+        for statement in jsondecode(aws_iam_policy.boundary.policy).Statement :
+        statement
+        if contains(statement.Action, "iam:CreateRole") && statement.Effect == "Deny" && can(statement.Condition)
+      ] ==
+      [
+        {
+          Sid    = "ChangeBoundedRolesOnly"
+          Effect = "Deny"
+          Action = [
+            "iam:AttachRolePolicy",
+            "iam:CreateRole",
+            "iam:DeleteRolePolicy",
+            "iam:DetachRolePolicy",
+            "iam:PutRolePermissionsBoundary",
+            "iam:PutRolePolicy",
+          ]
+          Resource = "*"
+          Condition = {
+            StringNotEquals = { "iam:PermissionsBoundary" = "arn:aws:iam::123456789012:policy/alex-boundary" }
+          }
+        },
+      ]
+    )
     error_message = "A role under the boundary must make and change bounded roles only."
   }
   assert {
-    condition = [for statement in jsondecode(aws_iam_policy.boundary.policy).Statement : statement if try(statement.Resource, "") == "arn:aws:iam::123456789012:role/alex-github-*"] == [{
-      Sid      = "LeaveRolesOfGitHubAlone"
-      Effect   = "Deny"
-      Action   = ["iam:AttachRolePolicy", "iam:CreateRole", "iam:DeleteRole*", "iam:DetachRolePolicy", "iam:PassRole", "iam:PutRole*", "iam:TagRole", "iam:UntagRole", "iam:UpdateAssumeRolePolicy", "iam:UpdateRole*"]
-      Resource = "arn:aws:iam::123456789012:role/alex-github-*"
-    }]
+    condition = (
+      [
+        for statement in jsondecode(aws_iam_policy.boundary.policy).Statement :
+        statement if try(statement.Resource, "") == "arn:aws:iam::123456789012:role/alex-github-*"
+      ] ==
+      [
+        {
+          Sid    = "LeaveRolesOfGitHubAlone"
+          Effect = "Deny"
+          Action = [
+            "iam:AttachRolePolicy",
+            "iam:CreateRole",
+            "iam:DeleteRole*",
+            "iam:DetachRolePolicy",
+            "iam:PassRole",
+            "iam:PutRole*",
+            "iam:TagRole",
+            "iam:UntagRole",
+            "iam:UpdateAssumeRolePolicy",
+            "iam:UpdateRole*",
+          ]
+          Resource = "arn:aws:iam::123456789012:role/alex-github-*"
+        },
+      ]
+    )
     error_message = "A role under the boundary must not change the roles that GitHub assumes."
   }
   assert {
-    condition = [for statement in jsondecode(aws_iam_policy.boundary.policy).Statement : statement if contains(statement.Action, "iam:SetDefaultPolicyVersion")] == [{
-      Sid      = "LeaveTheBoundaryAlone"
-      Effect   = "Deny"
-      Action   = ["iam:CreatePolicyVersion", "iam:DeletePolicy", "iam:DeletePolicyVersion", "iam:DeleteRolePermissionsBoundary", "iam:SetDefaultPolicyVersion"]
-      Resource = "*"
-    }]
+    condition = (
+      [
+        for statement in jsondecode(aws_iam_policy.boundary.policy).Statement :
+        statement if contains(statement.Action, "iam:SetDefaultPolicyVersion")
+      ] ==
+      [
+        {
+          Sid    = "LeaveTheBoundaryAlone"
+          Effect = "Deny"
+          Action = [
+            "iam:CreatePolicyVersion",
+            "iam:DeletePolicy",
+            "iam:DeletePolicyVersion",
+            "iam:DeleteRolePermissionsBoundary",
+            "iam:SetDefaultPolicyVersion",
+          ]
+          Resource = "*"
+        },
+      ]
+    )
     error_message = "The boundary must not be changed or taken off from under it."
   }
   assert {
-    condition = [for statement in jsondecode(aws_iam_policy.boundary.policy).Statement : statement if can(statement.NotResource)] == [{
-      Sid    = "StayInTheProject"
-      Effect = "Deny"
-      Action = ["cloudformation:*Stack", "iam:*", "lambda:*Function*", "lambda:*Permission", "secretsmanager:*"]
-      NotResource = [
-        "arn:aws:cloudformation:*:123456789012:stack/alex-*",
-        "arn:aws:iam::123456789012:role/alex-*",
-        "arn:aws:iam::123456789012:role/aws-service-role/*",
-        "arn:aws:lambda:*:123456789012:function:alex-*",
-        "arn:aws:secretsmanager:*:123456789012:secret:rds!cluster-*",
+    condition = (
+      [
+        for statement in jsondecode(aws_iam_policy.boundary.policy).Statement :
+        statement if can(statement.NotResource)
+      ] ==
+      [
+        {
+          Sid    = "StayInTheProject"
+          Effect = "Deny"
+          Action = ["cloudformation:*Stack", "iam:*", "lambda:*Function*", "lambda:*Permission", "secretsmanager:*"]
+          NotResource = [
+            "arn:aws:cloudformation:*:123456789012:stack/alex-*",
+            "arn:aws:iam::123456789012:role/alex-*",
+            "arn:aws:iam::123456789012:role/aws-service-role/*",
+            "arn:aws:lambda:*:123456789012:function:alex-*",
+            "arn:aws:secretsmanager:*:123456789012:secret:rds!cluster-*",
+          ]
+        },
       ]
-    }]
+    )
     error_message = "Roles, stacks and functions of others, and secrets, must be out of reach."
   }
   assert {
-    condition     = alltrue(flatten([for statement in jsondecode(aws_iam_policy.pipeline["plan"].policy).Statement : [for action in flatten([statement.Action]) : can(regex(":(Describe|Get|List)", action)) && !endswith(action, "Object") && statement.Resource != "*"]]))
+    condition = alltrue(flatten([
+      for statement in jsondecode(aws_iam_policy.pipeline["plan"].policy).Statement :
+      [
+        for action in flatten([statement.Action]) :
+        can(regex(":(Describe|Get|List)", action)) && !endswith(action, "Object") && statement.Resource != "*"
+      ]
+    ]))
     error_message = "A plan must see how the pipeline is set up, and no document."
   }
   assert {
-    condition     = sort([for statement in jsondecode(aws_iam_policy.pipeline["apply"].policy).Statement : statement.Sid if statement.Resource == "*"]) == tolist(["LookAtVpcs", "MakeQueueReaders"])
+    condition = (
+      sort([
+        for statement in jsondecode(aws_iam_policy.pipeline["apply"].policy).Statement :
+        statement.Sid if statement.Resource == "*"
+      ]) ==
+      tolist(["LookAtVpcs", "MakeQueueReaders"])
+    )
     error_message = "Only these know no narrower resource."
   }
   assert {
-    condition     = !strcontains(aws_iam_policy.pipeline["apply"].policy, "GetSecretValue") && [for statement in jsondecode(aws_iam_policy.pipeline["apply"].policy).Statement : statement.Resource if statement.Sid == "ManageBucketOfDocuments"] == ["arn:aws:s3:::alex-pipeline-*"]
+    condition = (
+      !strcontains(aws_iam_policy.pipeline["apply"].policy, "GetSecretValue") &&
+      (
+        [
+          for statement in jsondecode(aws_iam_policy.pipeline["apply"].policy).Statement :
+          statement.Resource if statement.Sid == "ManageBucketOfDocuments"
+        ] ==
+        ["arn:aws:s3:::alex-pipeline-*"]
+      )
+    )
     error_message = "An apply must neither read the database's password nor change the bucket of the state."
   }
   assert {
-    condition = { for key, attachment in aws_iam_role_policy_attachment.pipeline : key => "${attachment.role} ${basename(attachment.policy_arn)}" } == {
-      apply      = "alex-github-apply alex-github-apply-pipeline"
-      apply-read = "alex-github-apply alex-github-plan-pipeline"
-      plan       = "alex-github-plan alex-github-plan-pipeline"
-    }
+    condition = (
+      {
+        for key, attachment in aws_iam_role_policy_attachment.pipeline :
+        key => "${attachment.role} ${basename(attachment.policy_arn)}"
+      } ==
+      {
+        apply      = "alex-github-apply alex-github-apply-pipeline"
+        apply-read = "alex-github-apply alex-github-plan-pipeline"
+        plan       = "alex-github-plan alex-github-plan-pipeline"
+      }
+    )
     error_message = "Only who applies may change the pipeline."
   }
   assert {
-    condition     = !strcontains(aws_iam_policy.boundary.policy, "\"*:*\"") && !contains(flatten([for statement in jsondecode(aws_iam_policy.boundary.policy).Statement : statement.Action]), "*")
+    condition = (
+      !strcontains(aws_iam_policy.boundary.policy, "\"*:*\"") &&
+      !contains(
+        flatten([for statement in jsondecode(aws_iam_policy.boundary.policy).Statement : statement.Action]),
+        "*",
+      )
+    )
     error_message = "The boundary must not allow everything."
   }
 }
@@ -232,7 +419,13 @@ run "provider_that_is_there_already" {
   }
 
   assert {
-    condition     = length(aws_iam_openid_connect_provider.github) == 0 && strcontains(aws_iam_role.github["plan"].assume_role_policy, "arn:aws:iam::123456789012:oidc-provider/token.actions.githubusercontent.com")
+    condition = (
+      length(aws_iam_openid_connect_provider.github) == 0 &&
+      strcontains(
+        aws_iam_role.github["plan"].assume_role_policy,
+        "arn:aws:iam::123456789012:oidc-provider/token.actions.githubusercontent.com",
+      )
+    )
     error_message = "The account's provider must be used."
   }
   assert {
@@ -249,10 +442,16 @@ run "provider_that_is_there_already" {
     error_message = "A plan must be able to look up packages, with the tags that the provider reads."
   }
   assert {
-    condition = [for statement in jsondecode(aws_iam_role_policy.apply.policy).Statement : statement if strcontains(jsonencode(statement), "my-answers")] == [
-      { Sid = "ReadAnswers", Effect = "Allow", Action = "s3:GetObject", Resource = ["arn:aws:s3:::my-answers/*"] },
-      { Sid = "FindAnswers", Effect = "Allow", Action = "s3:ListBucket", Resource = ["arn:aws:s3:::my-answers"] },
-    ]
+    condition = (
+      [
+        for statement in jsondecode(aws_iam_role_policy.apply.policy).Statement :
+        statement if strcontains(jsonencode(statement), "my-answers")
+      ] ==
+      [
+        { Sid = "ReadAnswers", Effect = "Allow", Action = "s3:GetObject", Resource = ["arn:aws:s3:::my-answers/*"] },
+        { Sid = "FindAnswers", Effect = "Allow", Action = "s3:ListBucket", Resource = ["arn:aws:s3:::my-answers"] },
+      ]
+    )
     error_message = "An apply must be able to read the answers of asynchronous endpoints."
   }
 }
@@ -267,11 +466,17 @@ run "the_longest_name" {
   }
 
   assert {
-    condition     = alltrue([for policy in concat([aws_iam_policy.boundary], values(aws_iam_policy.pipeline)) : length(policy.policy) <= 6144])
+    condition = alltrue([
+      for policy in concat([aws_iam_policy.boundary], values(aws_iam_policy.pipeline)) :
+      length(policy.policy) <= 6144
+    ])
     error_message = "IAM takes managed policies of up to 6,144 characters."
   }
   assert {
-    condition     = alltrue([for policy in [aws_iam_role_policy.apply, aws_iam_role_policy.plan] : length(policy.policy) <= 10240])
+    condition = alltrue([
+      for policy in [aws_iam_role_policy.apply, aws_iam_role_policy.plan] :
+      length(policy.policy) <= 10240
+    ])
     error_message = "IAM takes up to 10,240 characters of inline policies for a role."
   }
 }

@@ -8,12 +8,16 @@ mock_provider "aws" {
 # On GPUs the image is another one.
 override_data {
   target = module.model["asleep"].data.aws_sagemaker_prebuilt_ecr_image.container[0]
-  values = { registry_path = "683313688378.dkr.ecr.us-east-1.amazonaws.com/tei:2.0.1-tei1.9.3-gpu-py310-cu129-ubuntu24.04" }
+  values = {
+    registry_path = "683313688378.dkr.ecr.us-east-1.amazonaws.com/tei:2.0.1-tei1.9.3-gpu-py310-cu129-ubuntu24.04"
+  }
 }
 
 override_data {
   target = module.model["search"].data.aws_sagemaker_prebuilt_ecr_image.container[0]
-  values = { registry_path = "683313688378.dkr.ecr.us-east-1.amazonaws.com/tei:2.0.1-tei1.8.2-gpu-py310-cu122-ubuntu22.04" }
+  values = {
+    registry_path = "683313688378.dkr.ecr.us-east-1.amazonaws.com/tei:2.0.1-tei1.8.2-gpu-py310-cu122-ubuntu22.04"
+  }
 }
 
 variables {
@@ -24,7 +28,9 @@ variables {
   budget        = {}
   dashboard     = true
   notifications = { emails = ["operator@example.com"] }
-  vector_store  = { s3_vectors = { kms_key_arn = "arn:aws:kms:us-east-1:123456789012:key/0a1b2c3d-0000-4000-8000-000000000000" } }
+  vector_store = {
+    s3_vectors = { kms_key_arn = "arn:aws:kms:us-east-1:123456789012:key/0a1b2c3d-0000-4000-8000-000000000000" }
+  }
 
   pipeline = {
     endpoint       = "asleep-on-cpus"
@@ -81,7 +87,9 @@ variables {
       realtime = {
         deployment    = {}
         instance_type = "ml.g4dn.xlarge"
-        variants      = { candidate = { instance_type = "ml.c7i.xlarge", model = { hub_id = "BAAI/bge-small-en-v1.5" } } }
+        variants = {
+          candidate = { instance_type = "ml.c7i.xlarge", model = { hub_id = "BAAI/bge-small-en-v1.5" } }
+        }
       }
     }
   }
