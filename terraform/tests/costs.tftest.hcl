@@ -195,7 +195,7 @@ run "silence_over_a_day" {
   module { source = "./modules/observability" }
 
   variables {
-    alarms = { silence_minutes = 1441 }
+    alarms = { no_traffic_minutes = 1441 }
   }
 
   expect_failures = [var.alarms]

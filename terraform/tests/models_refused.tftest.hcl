@@ -172,7 +172,7 @@ run "environment_with_a_bad_name" {
     model = { hub_id = "a/b", environment = { "MAX-TOKENS" = "1" } }
   }
 
-  expect_failures = [var.model]
+  expect_failures = [aws_sagemaker_model.embeddings]
 }
 
 run "environment_with_a_long_value" {
@@ -183,7 +183,7 @@ run "environment_with_a_long_value" {
     model = { hub_id = "a/b", environment = { LONG = format("%1025s", "x") } }
   }
 
-  expect_failures = [var.model]
+  expect_failures = [aws_sagemaker_model.embeddings]
 }
 
 run "environment_with_the_model" {

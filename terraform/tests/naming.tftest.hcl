@@ -13,7 +13,7 @@ override_resource {
 }
 
 override_resource {
-  target          = module.serverless_endpoint["embedding"].terraform_data.deployment
+  target          = module.serverless_endpoint["embedding"].module.config.terraform_data.deployment
   override_during = plan
   values          = { id = "11111111-2222-3333-4444-555555555555" }
 }

@@ -50,7 +50,7 @@ run "alarms" {
   module { source = "./modules/observability" }
 
   variables {
-    alarms = { latency_p95_ms = 500, silence_minutes = 60 }
+    alarms = { latency_p95_ms = 500, no_traffic_minutes = 60 }
   }
 
   assert {

@@ -238,7 +238,7 @@ run "everything" {
       revision       = "5617a9f61b028005a4858fdac845db406aefb181"
     }
     environment          = { EMBEDDING_TRUNCATE = "true" }
-    ingest               = { requests = 2, timeout_s = 900, batch_window_s = 300 }
+    ingest               = { requests_per_function = 2, timeout_s = 900, batch_window_s = 300 }
     kms_key_arn          = "arn:aws:kms:us-east-1:123456789012:key/mocked"
     permissions_boundary = "arn:aws:iam::123456789012:policy/alex-boundary"
     reserve_concurrency  = false
@@ -373,7 +373,7 @@ run "everything" {
   assert {
     condition = (
       aws_vpc_security_group_egress_rule.database[0].referenced_security_group_id == "sg-0fedcba9876543210" &&
-      aws_vpc_security_group_egress_rule.https[0].to_port == 443 &&
+      module.security_group.created &&
       output.security_group_ids == tolist(["sg-0123456789abcdef0"])
     )
     error_message = "The functions must reach services and the database."

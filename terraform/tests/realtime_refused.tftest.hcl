@@ -18,7 +18,7 @@ run "instance_type_that_does_not_exist" {
     variants = { AllTraffic = { instance_type = "ml.g4dn.large", model = { name = "m" } } }
   }
 
-  expect_failures = [var.variants]
+  expect_failures = [aws_sagemaker_endpoint_configuration.embeddings]
 }
 
 run "instance_type_of_ec2" {
@@ -29,7 +29,7 @@ run "instance_type_of_ec2" {
     variants = { AllTraffic = { instance_type = "g5.xlarge", model = { name = "m" } } }
   }
 
-  expect_failures = [var.variants]
+  expect_failures = [aws_sagemaker_endpoint_configuration.embeddings]
 }
 
 run "gpu_image_on_a_cpu" {
@@ -48,7 +48,7 @@ run "gpu_image_on_a_cpu" {
     }
   }
 
-  expect_failures = [var.variants]
+  expect_failures = [aws_sagemaker_endpoint_configuration.embeddings]
 }
 
 run "cpu_image_on_a_gpu" {
@@ -67,7 +67,7 @@ run "cpu_image_on_a_gpu" {
     }
   }
 
-  expect_failures = [var.variants]
+  expect_failures = [aws_sagemaker_endpoint_configuration.embeddings]
 }
 
 run "x86_image_on_graviton" {
@@ -86,7 +86,7 @@ run "x86_image_on_graviton" {
     }
   }
 
-  expect_failures = [var.variants]
+  expect_failures = [aws_sagemaker_endpoint_configuration.embeddings]
 }
 
 run "cuda_image_on_inferentia" {
@@ -108,7 +108,7 @@ run "cuda_image_on_inferentia" {
     }
   }
 
-  expect_failures = [var.variants]
+  expect_failures = [aws_sagemaker_endpoint_configuration.embeddings]
 }
 
 run "tei_on_a_gpu_that_is_too_old" {
@@ -127,7 +127,7 @@ run "tei_on_a_gpu_that_is_too_old" {
     }
   }
 
-  expect_failures = [var.variants]
+  expect_failures = [aws_sagemaker_endpoint_configuration.embeddings]
 }
 
 run "no_variant" {
@@ -218,7 +218,7 @@ run "volume_beside_disks_of_the_host" {
     variants = { AllTraffic = { instance_type = "ml.g5.xlarge", model = { name = "m" }, volume_gb = 100 } }
   }
 
-  expect_failures = [var.variants]
+  expect_failures = [aws_sagemaker_endpoint_configuration.embeddings]
 }
 
 run "volume_over_the_limit" {
@@ -229,7 +229,7 @@ run "volume_over_the_limit" {
     variants = { AllTraffic = { instance_type = "ml.c7i.xlarge", model = { name = "m" }, volume_gb = 1000 } }
   }
 
-  expect_failures = [var.variants]
+  expect_failures = [aws_sagemaker_endpoint_configuration.embeddings]
 }
 
 run "image_for_a_host_that_the_provider_does_not_know" {
@@ -248,5 +248,5 @@ run "image_for_a_host_that_the_provider_does_not_know" {
     }
   }
 
-  expect_failures = [var.variants]
+  expect_failures = [aws_sagemaker_endpoint_configuration.embeddings]
 }

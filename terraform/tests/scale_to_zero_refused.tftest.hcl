@@ -101,7 +101,7 @@ run "gpu_image_on_a_cpu" {
     scale_to_zero = { instance_type = "ml.c7i.xlarge" }
   }
 
-  expect_failures = [var.model]
+  expect_failures = [aws_cloudformation_stack.embeddings]
 }
 
 run "cpu_image_on_a_gpu" {
@@ -116,7 +116,7 @@ run "cpu_image_on_a_gpu" {
     }
   }
 
-  expect_failures = [var.model]
+  expect_failures = [aws_cloudformation_stack.embeddings]
 }
 
 run "key_by_alias" {
@@ -187,7 +187,7 @@ run "x86_image_on_graviton" {
     scale_to_zero = { instance_type = "ml.c7g.xlarge" }
   }
 
-  expect_failures = [var.model]
+  expect_failures = [aws_cloudformation_stack.embeddings]
 }
 
 run "tei_on_a_gpu_that_is_too_old" {
@@ -203,5 +203,5 @@ run "tei_on_a_gpu_that_is_too_old" {
     scale_to_zero = { instance_type = "ml.p3.2xlarge" }
   }
 
-  expect_failures = [var.model]
+  expect_failures = [aws_cloudformation_stack.embeddings]
 }

@@ -412,7 +412,7 @@ run "provider_that_is_there_already" {
   command = plan
 
   variables {
-    answer_buckets       = ["my-answers"]
+    async_output_buckets = ["my-answers"]
     artifact_buckets     = ["my-models"]
     cost_allocation_tags = ["Project"]
     create_oidc_provider = false
@@ -460,9 +460,9 @@ run "the_longest_name" {
   command = plan
 
   variables {
-    answer_buckets   = ["my-answers"]
-    artifact_buckets = ["my-models"]
-    name             = "twenty-four-characters-x"
+    async_output_buckets = ["my-answers"]
+    artifact_buckets     = ["my-models"]
+    name                 = "twenty-four-characters-x"
   }
 
   assert {

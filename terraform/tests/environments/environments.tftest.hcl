@@ -46,7 +46,7 @@ override_data {
 }
 
 override_data {
-  target = module.document_pipeline[0].data.aws_subnet.first[0]
+  target = module.document_pipeline[0].module.security_group.data.aws_subnet.first[0]
   values = { vpc_id = "vpc-0123456789abcdef0" }
 }
 

@@ -95,7 +95,7 @@ mock_resource "aws_sns_topic" {
 
 mock_resource "aws_appautoscaling_policy" {
   defaults = {
-    arn = "arn:aws:autoscaling:us-east-1:123456789012:scalingPolicy:0a1b2c3d:resource/sagemaker/mocked:policyName/mocked"
+    arn = "arn:aws:autoscaling:us-east-1:123456789012:scalingPolicy:0a1b2c3d:resource/sagemaker/m:policyName/m"
   }
 }
 

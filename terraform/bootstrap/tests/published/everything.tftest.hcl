@@ -23,7 +23,7 @@ mock_provider "aws" {
 }
 
 variables {
-  answer_buckets       = ["my-answers"]
+  async_output_buckets = ["my-answers"]
   artifact_buckets     = ["my-models"]
   cost_allocation_tags = ["Project"]
   name                 = "alex"
