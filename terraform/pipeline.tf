@@ -1,5 +1,5 @@
 locals {
-  # The folder that make lambda builds for an architecture and a Python version.
+  # The folder in which embedstack package-functions builds packages for an architecture and a Python version.
   _package_target = try("${var.pipeline.architecture}-${var.pipeline.python_version}", "")
   _packages       = "${path.module}/../.local/lambda/${local._package_target}"
 

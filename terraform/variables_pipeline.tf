@@ -35,7 +35,7 @@ variable "pipeline" {
       storage_mb            = optional(number)
       timeout_s             = optional(number)
     }), {})
-    # Zip of the ingest function; defaults to the package that make lambda builds.
+    # Zip of the ingest function; defaults to the one that embedstack package-functions builds.
     ingest_package     = optional(string)
     kms_key_arn        = optional(string)
     log_level          = optional(string)
@@ -51,7 +51,7 @@ variable "pipeline" {
       timeout_s   = optional(number)
       url         = optional(bool)
     }), {})
-    # Zip of the search function; defaults to the package that make lambda builds.
+    # Zip of the search function; defaults to the one that embedstack package-functions builds.
     search_package = optional(string)
     vpc = optional(object({
       security_group_ids = optional(list(string), [])
@@ -115,7 +115,7 @@ variable "pipeline" {
     )
     error_message = join(" ", [
       "pipeline.chunking.late requires this project's model server, and hub_id deploys Text Embeddings Inference.",
-      "Package the model (make package) and set the endpoint's model.artifact, or remove late.",
+      "Package the model (embedstack package-model) and set the endpoint's model.artifact, or remove late.",
     ])
   }
   validation {

@@ -1,7 +1,7 @@
 # A document pipeline with Postgres and pgvector, which pauses without connections. Replace the subnets with existing
 # ones in two availability zones, with access to AWS services. Build the packages first, with RDS's certificates
 # (https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem), with which the functions verify the database:
-# make lambda ARGS="--architecture arm64 --python 3.13 --database-ca global-bundle.pem"
+# embedstack package-functions --architecture arm64 --python 3.13 --database-ca global-bundle.pem
 
 name        = "alex"
 environment = "prod"

@@ -5,9 +5,9 @@ data "aws_partition" "current" {}
 data "aws_region" "current" {}
 
 locals {
-  # The models that src/embedstack/models.py knows, and the default number of tokens in a chunk; null is the model's
-  # own limit. The 8,192 tokens that BGE-M3 reads are too many: such chunks cover too many subjects for search, and can
-  # exceed the 40 KB of metadata that S3 Vectors stores with a vector.
+  # The models that src/embedstack/models/model_info.py knows, and the default number of tokens in a chunk; null is the
+  # model's own limit. The 8,192 tokens that BGE-M3 reads are too many: such chunks cover too many subjects for search,
+  # and can exceed the 40 KB of metadata that S3 Vectors stores with a vector.
   known_models = {
     "BAAI/bge-m3"                            = 512
     "sentence-transformers/all-MiniLM-L6-v2" = null
@@ -63,7 +63,7 @@ locals {
         ST_MODEL_REVISION             = var.endpoint.revision
       } : name => tostring(value) if value != null
     },
-    # The certificates in the package (build_lambda --database-ca), if the database's certificate is verified.
+    # The certificates in the package (package-functions --database-ca), if the database's certificate is verified.
     {
       for mode in [lookup(var.vector_store.environment, "PGSSLMODE", "")] :
       "PGSSLROOTCERT" => "/var/task/rds-ca.pem" if startswith(mode, "verify-")

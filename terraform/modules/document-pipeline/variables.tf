@@ -143,7 +143,8 @@ variable "endpoint" {
     condition = contains(keys(local.known_models), var.endpoint.model)
     error_message = join(" ", [
       "Unknown model ${var.endpoint.model}: the functions would reject every document.",
-      "Known models: ${join(", ", keys(local.known_models))}. src/embedstack/models.py describes how to add one.",
+      "Known models: ${join(", ", keys(local.known_models))}.",
+      "src/embedstack/models/model_info.py describes how to add one.",
     ])
   }
 }

@@ -151,7 +151,7 @@ variable "ingest" {
 }
 
 variable "ingest_package" {
-  description = "Path of the ingest function's package, which scripts/build_lambda.py builds."
+  description = "Path of the ingest function's package; embedstack package-functions builds it."
   type        = string
   nullable    = false
 
@@ -159,8 +159,8 @@ variable "ingest_package" {
     condition = fileexists(var.ingest_package)
     error_message = join(" ", [
       "There is no package at ${var.ingest_package}.",
-      "Build it with make lambda ARGS=\"--architecture ${var.architecture} --python ${var.python_version}\", or",
-      "set architecture and python_version to those of an existing package.",
+      "Build it with embedstack package-functions --architecture ${var.architecture} --python ${var.python_version},",
+      "or set architecture and python_version to those of an existing package.",
     ])
   }
 }
@@ -233,7 +233,7 @@ variable "search" {
 }
 
 variable "search_package" {
-  description = "Path of the search function's package, which scripts/build_lambda.py builds."
+  description = "Path of the search function's package; embedstack package-functions builds it."
   type        = string
   nullable    = false
 
@@ -241,8 +241,8 @@ variable "search_package" {
     condition = fileexists(var.search_package)
     error_message = join(" ", [
       "There is no package at ${var.search_package}.",
-      "Build it with make lambda ARGS=\"--architecture ${var.architecture} --python ${var.python_version}\", or",
-      "set architecture and python_version to those of an existing package.",
+      "Build it with embedstack package-functions --architecture ${var.architecture} --python ${var.python_version},",
+      "or set architecture and python_version to those of an existing package.",
     ])
   }
 }

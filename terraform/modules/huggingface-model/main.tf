@@ -46,7 +46,7 @@ locals {
   hub_id_pattern = "^[A-Za-z0-9][A-Za-z0-9_.-]{0,95}(/[A-Za-z0-9][A-Za-z0-9_.-]{0,95})?$"
 
   model_id = try(coalesce(var.model.hub_id, var.model.model_id), null)
-  # embedstack.embedders.sagemaker_identity reads these.
+  # src/embedstack/embedders/sagemaker/model_identity.py reads these tags.
   identity_tags = merge(
     local.model_id == null ? {} : { "embedstack:model-id" = local.model_id },
     local.model_id == null || var.model.revision == null ? {} : { "embedstack:model-revision" = var.model.revision },
