@@ -1,4 +1,4 @@
-# Scaling: what is made for each kind of capacity.
+# Scaling of each kind of capacity.
 
 mock_provider "aws" {
   source          = "./tests/mocks"
@@ -45,7 +45,7 @@ run "instances_by_measured_throughput" {
       aws_appautoscaling_target.embeddings.min_capacity == 1 &&
       aws_appautoscaling_target.embeddings.max_capacity == 5
     )
-    error_message = "The range must be the given one."
+    error_message = "The capacity must be the given one."
   }
   assert {
     condition = (
@@ -60,7 +60,7 @@ run "instances_by_measured_throughput" {
       length(aws_cloudwatch_metric_alarm.step) == 0 &&
       length(aws_appautoscaling_scheduled_action.embeddings) == 0
     )
-    error_message = "Nothing else must scale."
+    error_message = "There must be no other scaling policy."
   }
 }
 
@@ -236,7 +236,7 @@ run "copies_from_zero" {
   }
 }
 
-run "copies_that_never_sleep" {
+run "copies_with_a_minimum_of_one" {
   command = plan
   module { source = "./modules/autoscaling" }
 
@@ -251,7 +251,7 @@ run "copies_that_never_sleep" {
 
   assert {
     condition     = length(aws_cloudwatch_metric_alarm.step) == 0
-    error_message = "What does not sleep needs no alarm to wake it."
+    error_message = "With min = 1, there must be no wake alarm."
   }
 }
 
@@ -318,7 +318,7 @@ run "custom_metric" {
   }
 }
 
-run "nights" {
+run "schedules" {
   command = plan
   module { source = "./modules/autoscaling" }
 
@@ -336,7 +336,7 @@ run "nights" {
 
   assert {
     condition     = length(aws_appautoscaling_policy.tracking) == 0
-    error_message = "Without tracking the clock alone must scale."
+    error_message = "Without tracking, only schedules must scale."
   }
   assert {
     condition = (
@@ -344,14 +344,14 @@ run "nights" {
       aws_appautoscaling_scheduled_action.embeddings["evening"].timezone == "Europe/Berlin" &&
       aws_appautoscaling_scheduled_action.embeddings["evening"].scalable_target_action[0].max_capacity == "1"
     )
-    error_message = "In the evening one instance must remain, by the clock of the place."
+    error_message = "The evening schedule must leave one instance, in local time."
   }
   assert {
     condition = (
       aws_appautoscaling_scheduled_action.embeddings["launch"].scalable_target_action[0].max_capacity == null &&
       aws_appautoscaling_scheduled_action.embeddings["launch"].timezone == "UTC"
     )
-    error_message = "What a schedule does not set must stay."
+    error_message = "A schedule must leave an unset bound unchanged."
   }
   assert {
     condition     = aws_appautoscaling_scheduled_action.embeddings["cleanup"].timezone == null
@@ -380,7 +380,7 @@ run "steps" {
       ) &&
       aws_cloudwatch_metric_alarm.step["step"].evaluation_periods == 2
     )
-    error_message = "The variant's own metric must be watched."
+    error_message = "The alarm must use the variant's metric."
   }
   assert {
     condition = (

@@ -67,7 +67,7 @@ run "time_zone_by_abbreviation" {
   expect_failures = [aws_appautoscaling_scheduled_action.embeddings]
 }
 
-run "schedule_of_nothing" {
+run "schedule_without_bounds" {
   command = plan
   module { source = "./modules/autoscaling" }
 
@@ -78,7 +78,7 @@ run "schedule_of_nothing" {
   expect_failures = [aws_appautoscaling_scheduled_action.embeddings]
 }
 
-run "schedule_upside_down" {
+run "schedule_with_minimum_over_maximum" {
   command = plan
   module { source = "./modules/autoscaling" }
 
@@ -89,7 +89,7 @@ run "schedule_upside_down" {
   expect_failures = [aws_appautoscaling_scheduled_action.embeddings]
 }
 
-run "instances_switched_off_at_night" {
+run "schedule_with_zero_instances" {
   command = plan
   module { source = "./modules/autoscaling" }
 
@@ -100,7 +100,7 @@ run "instances_switched_off_at_night" {
   expect_failures = [aws_appautoscaling_scheduled_action.embeddings]
 }
 
-run "hour_after_the_last" {
+run "hour_25" {
   command = plan
   module { source = "./modules/autoscaling" }
 
@@ -111,7 +111,7 @@ run "hour_after_the_last" {
   expect_failures = [aws_appautoscaling_scheduled_action.embeddings]
 }
 
-run "minute_and_weekday_that_do_not_exist" {
+run "minute_99_and_unknown_weekday" {
   command = plan
   module { source = "./modules/autoscaling" }
 
@@ -122,7 +122,7 @@ run "minute_and_weekday_that_do_not_exist" {
   expect_failures = [aws_appautoscaling_scheduled_action.embeddings]
 }
 
-run "cron_of_punctuation" {
+run "cron_without_values" {
   command = plan
   module { source = "./modules/autoscaling" }
 
@@ -133,7 +133,7 @@ run "cron_of_punctuation" {
   expect_failures = [aws_appautoscaling_scheduled_action.embeddings]
 }
 
-run "moment_that_does_not_exist" {
+run "at_with_month_13" {
   command = plan
   module { source = "./modules/autoscaling" }
 
@@ -166,7 +166,7 @@ run "time_zone_without_an_area" {
   expect_failures = [aws_appautoscaling_scheduled_action.embeddings]
 }
 
-run "least_over_the_most_there_may_be" {
+run "schedule_minimum_over_capacity_maximum" {
   command = plan
   module { source = "./modules/autoscaling" }
 
@@ -177,7 +177,7 @@ run "least_over_the_most_there_may_be" {
   expect_failures = [aws_appautoscaling_scheduled_action.embeddings]
 }
 
-run "most_under_the_least_there_must_be" {
+run "schedule_maximum_under_capacity_minimum" {
   command = plan
   module { source = "./modules/autoscaling" }
 

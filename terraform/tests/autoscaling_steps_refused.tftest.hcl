@@ -23,7 +23,7 @@ run "step_without_bounds" {
   expect_failures = [var.step]
 }
 
-run "step_of_nothing" {
+run "step_without_a_change" {
   command = plan
   module { source = "./modules/autoscaling" }
 
@@ -34,7 +34,7 @@ run "step_of_nothing" {
   expect_failures = [var.step]
 }
 
-run "step_upside_down" {
+run "step_with_lower_over_upper" {
   command = plan
   module { source = "./modules/autoscaling" }
 
@@ -86,7 +86,7 @@ run "steps_with_a_gap" {
   expect_failures = [var.step]
 }
 
-run "step_twice" {
+run "steps_with_equal_bounds" {
   command = plan
   module { source = "./modules/autoscaling" }
 
@@ -97,7 +97,7 @@ run "step_twice" {
   expect_failures = [var.step]
 }
 
-run "steps_that_end_under_the_load" {
+run "steps_with_a_bounded_end" {
   command = plan
   module { source = "./modules/autoscaling" }
 
@@ -123,7 +123,7 @@ run "period_of_a_minute_and_a_half" {
   expect_failures = [var.step]
 }
 
-run "period_in_high_resolution_of_awss_metric" {
+run "high_resolution_period_of_an_aws_metric" {
   command = plan
   module { source = "./modules/autoscaling" }
 
@@ -151,7 +151,7 @@ run "periods_of_more_than_a_day" {
   expect_failures = [var.step]
 }
 
-run "half_a_period" {
+run "fractional_period" {
   command = plan
   module { source = "./modules/autoscaling" }
 
@@ -173,7 +173,7 @@ run "negative_cooldown" {
   expect_failures = [var.step]
 }
 
-run "statistic_in_percentiles" {
+run "step_with_a_percentile" {
   command = plan
   module { source = "./modules/autoscaling" }
 

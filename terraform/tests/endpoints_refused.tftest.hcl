@@ -110,7 +110,7 @@ run "serverless_with_a_gpu" {
   expect_failures = [output.endpoints]
 }
 
-run "memory_by_awss_name" {
+run "memory_size_in_mb" {
   command = plan
   module { source = "./modules/endpoint-settings" }
 
@@ -138,7 +138,7 @@ run "serverless_in_a_vpc" {
   expect_failures = [output.endpoints]
 }
 
-run "serverless_in_isolation" {
+run "serverless_with_network_isolation" {
   command = plan
   module { source = "./modules/endpoint-settings" }
 
@@ -179,7 +179,7 @@ run "serverless_with_a_key" {
   expect_failures = [output.endpoints]
 }
 
-run "second_variant_of_the_firsts_name" {
+run "variant_named_all_traffic" {
   command = plan
   module { source = "./modules/endpoint-settings" }
 
@@ -195,7 +195,7 @@ run "second_variant_of_the_firsts_name" {
   expect_failures = [output.endpoints]
 }
 
-run "fewer_instances_than_the_floor" {
+run "instance_count_under_the_minimum" {
   command = plan
   module { source = "./modules/endpoint-settings" }
 
@@ -212,7 +212,7 @@ run "fewer_instances_than_the_floor" {
   expect_failures = [output.endpoints]
 }
 
-run "variant_of_fewer_instances_than_the_floor" {
+run "variant_instance_count_under_the_minimum" {
   command = plan
   module { source = "./modules/endpoint-settings" }
 
@@ -309,7 +309,7 @@ run "token_level_vectors_cause_a_warning" {
   expect_failures = [check.pooled_vectors]
 }
 
-run "key_that_begins_anothers_alarms" {
+run "key_that_clashes_with_another_endpoints_alarms" {
   command = plan
   module { source = "./modules/endpoint-settings" }
 
@@ -323,7 +323,7 @@ run "key_that_begins_anothers_alarms" {
   expect_failures = [output.endpoints]
 }
 
-run "key_of_a_variants_name" {
+run "key_that_clashes_with_a_variant" {
   command = plan
   module { source = "./modules/endpoint-settings" }
 
@@ -359,7 +359,7 @@ run "variants_that_differ_in_case" {
   expect_failures = [output.endpoints]
 }
 
-run "queue_of_a_sleeping_endpoints_name" {
+run "key_that_clashes_with_a_wake_alarm" {
   command = plan
   module { source = "./modules/endpoint-settings" }
 

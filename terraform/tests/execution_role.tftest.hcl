@@ -28,7 +28,7 @@ run "for_a_hub_model" {
         },
       ]
     }
-    error_message = "SageMaker alone may assume the role, for this account and region."
+    error_message = "Only SageMaker may assume the role, for this account and region."
   }
   assert {
     condition = jsondecode(aws_iam_role_policy.embeddings.policy) == {
@@ -113,7 +113,7 @@ run "for_an_artifact" {
   }
   assert {
     condition     = aws_iam_role.embeddings.permissions_boundary == "arn:aws:iam::123456789012:policy/team-boundary"
-    error_message = "The boundary must be put on the role."
+    error_message = "The role must have the boundary."
   }
 }
 
@@ -133,7 +133,7 @@ run "for_an_image_by_digest" {
       jsondecode(output.policy_json).Statement[0].Resource ==
       "arn:aws:ecr:us-east-1:123456789012:repository/team/embedstack"
     )
-    error_message = "The repository's name may have slashes, and ends before the digest."
+    error_message = "The repository's name must keep slashes and exclude the digest."
   }
 }
 
@@ -214,7 +214,7 @@ run "for_asynchronous_inference" {
         Condition = { Bool = { "kms:GrantIsForAWSResource" = "true" } }
       },
     ]
-    error_message = "The role may read requests, write answers, tell of them and use the key, and touch nothing else."
+    error_message = "The role may only read requests, write responses, publish to the topics and use the key."
   }
 }
 
@@ -292,7 +292,7 @@ run "for_an_inference_component" {
       "arn:aws:logs:us-east-1:123456789012:log-group:/aws/sagemaker/InferenceComponents/alex-embedding-component",
       "arn:aws:logs:us-east-1:123456789012:log-group:/aws/sagemaker/InferenceComponents/alex-embedding-component:*",
     ]
-    error_message = "The role may write to the component's log group too."
+    error_message = "The role must be able to write to the component's log group."
   }
   assert {
     condition = (
@@ -301,11 +301,11 @@ run "for_an_inference_component" {
         StringEquals = { "cloudwatch:namespace" = ["/aws/sagemaker/Endpoints", "/aws/sagemaker/InferenceComponents"] }
       }
     )
-    error_message = "The role may publish the component's metrics too."
+    error_message = "The role must be able to publish the component's metrics."
   }
 }
 
-run "for_watched_deployments" {
+run "for_rollback_alarms" {
   command = plan
   module { source = "./modules/execution-role" }
 
@@ -331,6 +331,6 @@ run "for_watched_deployments" {
         },
       ]
     )
-    error_message = "SageMaker must be able to look up these alarms, and no others."
+    error_message = "The role may describe only these alarms."
   }
 }

@@ -1,4 +1,4 @@
-# The images' addresses by the real provider, which computes them without a network.
+# Image URIs, which the real provider computes without a network.
 
 provider "aws" {
   access_key                  = "test"
@@ -101,7 +101,7 @@ run "region_without_images" {
   expect_failures = [data.aws_sagemaker_prebuilt_ecr_image.container]
 }
 
-run "region_without_images_but_an_image_of_ones_own" {
+run "region_without_images_with_a_custom_image" {
   command = plan
   module { source = "./modules/huggingface-model" }
   providers = { aws = aws.mexico }
@@ -112,7 +112,7 @@ run "region_without_images_but_an_image_of_ones_own" {
 
   assert {
     condition     = output.image_uri == "123456789012.dkr.ecr.mx-central-1.amazonaws.com/embeddings:1"
-    error_message = "An image of one's own runs everywhere."
+    error_message = "A custom image must run in every region."
   }
 }
 
@@ -135,7 +135,7 @@ run "instance_types" {
       ] ==
       ["gpu", "gpu", "gpu", "gpu", "gpu", "gpu"]
     )
-    error_message = "These have GPUs."
+    error_message = "These types must have GPUs."
   }
   assert {
     condition = (
@@ -145,7 +145,7 @@ run "instance_types" {
       ] ==
       ["cpu x86_64", "cpu x86_64", "cpu x86_64", "cpu x86_64", "cpu arm64"]
     )
-    error_message = "These have none."
+    error_message = "These types must have no GPU."
   }
   assert {
     condition = (
@@ -163,10 +163,10 @@ run "instance_types" {
       ] ==
       [true, true, true, true, false, false, false]
     )
-    error_message = "Disks of the host must be known."
+    error_message = "The types must have local_storage."
   }
   assert {
     condition     = !contains(keys(output.types), "ml.g4dn.large") && length(output.types) == 277
-    error_message = "There is no ml.g4dn.large."
+    error_message = "ml.g4dn.large must not exist."
   }
 }

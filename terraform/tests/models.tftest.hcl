@@ -1,11 +1,11 @@
-# The four kinds of model, and what each becomes.
+# The four kinds of model.
 
 mock_provider "aws" {
   source          = "./tests/mocks"
   override_during = plan
 }
 
-# Held still, so that names can be compared.
+# A fixed id, so that names can be compared.
 override_resource {
   target          = terraform_data.deployment
   override_during = plan
@@ -57,7 +57,7 @@ run "hub_model_runs_in_tei" {
       output.artifact_size_gb == null &&
       output.image_size_gb == null
     )
-    error_message = "Nothing is known of a Hub model's size."
+    error_message = "A Hub model must have no known size."
   }
 }
 
@@ -74,11 +74,11 @@ run "another_revision_is_a_new_model" {
 
   assert {
     condition     = output.name != run.hub_model_runs_in_tei.name
-    error_message = "Another revision must make another model."
+    error_message = "Another revision must lead to another model."
   }
 }
 
-run "way_back_after_a_rolled_back_deployment_is_a_new_model" {
+run "former_settings_are_a_new_model" {
   command = plan
   module { source = "./modules/huggingface-model" }
 
@@ -94,7 +94,7 @@ run "way_back_after_a_rolled_back_deployment_is_a_new_model" {
 
   assert {
     condition     = output.name != run.hub_model_runs_in_tei.name
-    error_message = "The same settings deployed once more must not take the name of a model that may still exist."
+    error_message = "Former settings must not reuse the name of a model that may still exist."
   }
 }
 
@@ -127,14 +127,14 @@ run "hub_model_is_configurable" {
   }
   assert {
     condition     = !contains(keys(output.environment), "HF_TOKEN")
-    error_message = "The environment handed on must not hold the token."
+    error_message = "The environment in the output must not contain the token."
   }
   assert {
     condition = (
       data.aws_sagemaker_prebuilt_ecr_image.container[0].image_tag ==
       "2.0.1-tei1.9.3-cpu-py310-ubuntu24.04"
     )
-    error_message = "image_tag must pick the release."
+    error_message = "image_tag must select the release."
   }
   assert {
     condition     = output.artifact_size_gb == 2.3
@@ -155,7 +155,7 @@ run "hub_model_in_the_huggingface_container" {
       output.container == "huggingface" &&
       data.aws_sagemaker_prebuilt_ecr_image.container[0].repository_name == "huggingface-pytorch-inference"
     )
-    error_message = "It must run in the HuggingFace container."
+    error_message = "The model must run in the huggingface container."
   }
   assert {
     condition = (
@@ -213,7 +213,7 @@ run "artifact_runs_in_the_huggingface_container" {
   }
   assert {
     condition     = format("%.3f", output.artifact_size_gb) == "0.085"
-    error_message = "The artifact's size must be the one that S3 tells."
+    error_message = "The artifact's size must be the one in S3."
   }
 }
 
@@ -237,7 +237,7 @@ run "new_content_under_the_same_key_is_a_new_model" {
   }
 }
 
-run "artifact_of_given_size_is_not_looked_up" {
+run "artifact_with_size_gb_is_not_looked_up" {
   command = plan
   module { source = "./modules/huggingface-model" }
 
@@ -247,11 +247,11 @@ run "artifact_of_given_size_is_not_looked_up" {
 
   assert {
     condition     = length(data.aws_s3_object.artifact) == 0 && output.artifact_size_gb == 0.2
-    error_message = "size_gb must take the place of the look-up."
+    error_message = "size_gb must replace the look-up."
   }
 }
 
-run "own_image" {
+run "custom_image" {
   command = plan
   module { source = "./modules/huggingface-model" }
 
@@ -267,11 +267,11 @@ run "own_image" {
       output.container == "custom" &&
       output.image_uri == "123456789012.dkr.ecr.us-east-1.amazonaws.com/team/embedstack:1.2.0"
     )
-    error_message = "An image of one's own must be run as it is."
+    error_message = "A custom image must run unchanged."
   }
   assert {
     condition     = aws_sagemaker_model.embeddings.primary_container[0].environment == tomap({ LOG_LEVEL = "info" })
-    error_message = "An image of one's own must be given its own variables only."
+    error_message = "A custom image must receive only its own variables."
   }
   assert {
     condition = (
@@ -283,11 +283,11 @@ run "own_image" {
   }
   assert {
     condition     = output.image_size_gb == 1 && output.artifact_size_gb == null
-    error_message = "The image's size must be the one that ECR tells."
+    error_message = "The image's size must be the one in ECR."
   }
 }
 
-run "own_image_by_digest" {
+run "custom_image_by_digest" {
   command = plan
   module { source = "./modules/huggingface-model" }
 
@@ -309,7 +309,7 @@ run "own_image_by_digest" {
   }
 }
 
-run "own_image_of_given_size_is_not_looked_up" {
+run "custom_image_with_size_gb_is_not_looked_up" {
   command = plan
   module { source = "./modules/huggingface-model" }
 
@@ -319,7 +319,7 @@ run "own_image_of_given_size_is_not_looked_up" {
 
   assert {
     condition     = length(data.aws_ecr_image.own) == 0 && output.image_size_gb == 3.5
-    error_message = "size_gb must take the place of the look-up."
+    error_message = "size_gb must replace the look-up."
   }
 }
 
@@ -376,7 +376,7 @@ run "tags_name_the_model_in_an_artifact" {
       ) &&
       output.identity_tags == aws_sagemaker_model.embeddings.tags
     )
-    error_message = "The model's tags must name what is in the artifact."
+    error_message = "The model's tags must name the artifact's model."
   }
   assert {
     condition = (

@@ -1,11 +1,11 @@
-# What a model becomes on instances: for a GPU, in a VPC, cut off from the network.
+# Models on instances: with a GPU, in a VPC, with network isolation.
 
 mock_provider "aws" {
   source          = "./tests/mocks"
   override_during = plan
 }
 
-# Held still, so that names can be compared.
+# A fixed id, so that names can be compared.
 override_resource {
   target          = terraform_data.deployment
   override_during = plan
@@ -27,7 +27,7 @@ run "tei_for_cpus" {
       data.aws_sagemaker_prebuilt_ecr_image.container[0].repository_name == "tei-cpu" &&
       output.hardware == "cpu"
     )
-    error_message = "Without a word about hardware the image must be the one for CPUs."
+    error_message = "By default, the image must be the one for CPUs."
   }
   assert {
     condition = (
@@ -51,7 +51,7 @@ run "tei_for_gpus" {
       data.aws_sagemaker_prebuilt_ecr_image.container[0].repository_name == "tei" &&
       data.aws_sagemaker_prebuilt_ecr_image.container[0].image_tag == "2.0.1-tei1.8.2-gpu-py310-cu122-ubuntu22.04"
     )
-    error_message = "On a GPU TEI's GPU image must run."
+    error_message = "On a GPU, TEI's GPU image must run."
   }
 }
 
@@ -69,11 +69,11 @@ run "artifact_on_a_gpu" {
       data.aws_sagemaker_prebuilt_ecr_image.container[0].image_tag ==
       "2.6.0-transformers4.51.3-gpu-py312-cu124-ubuntu22.04"
     )
-    error_message = "On a GPU the HuggingFace container's GPU image must run."
+    error_message = "On a GPU, the huggingface container's GPU image must run."
   }
 }
 
-run "isolated" {
+run "network_isolation" {
   command = plan
   module { source = "./modules/huggingface-model" }
 
@@ -87,7 +87,7 @@ run "isolated" {
       aws_sagemaker_model.embeddings.enable_network_isolation &&
       output.name != run.artifact_on_a_gpu.name
     )
-    error_message = "The containers must be isolated, by another model."
+    error_message = "The containers must be isolated, with another model."
   }
 }
 
@@ -108,18 +108,18 @@ run "in_a_vpc" {
   }
   assert {
     condition     = !module.security_group.created && output.name != run.tei_for_cpus.name
-    error_message = "No group must be created beside a given one, and the model must be another."
+    error_message = "No group must be created if one is given, and the model must be another."
   }
   assert {
     condition = strcontains(
       module.execution_role.policy_json,
       "arn:aws:ec2:us-east-1:123456789012:subnet/subnet-2",
     )
-    error_message = "The role must be allowed to make interfaces there."
+    error_message = "The role must be able to create interfaces there."
   }
 }
 
-run "in_a_vpc_with_a_group_of_its_own" {
+run "in_a_vpc_with_a_created_group" {
   command = plan
   module { source = "./modules/huggingface-model" }
 
@@ -150,7 +150,7 @@ run "in_an_inference_component" {
       length(aws_sagemaker_model.embeddings.vpc_config) == 0 &&
       output.vpc.subnet_ids == tolist(["subnet-1"])
     )
-    error_message = "An inference component takes its endpoint's network."
+    error_message = "An inference component must use its endpoint's network."
   }
   assert {
     condition = strcontains(
@@ -173,7 +173,7 @@ run "unknown_hardware" {
   expect_failures = [var.hardware]
 }
 
-run "hub_model_in_isolation" {
+run "hub_model_with_network_isolation" {
   command = plan
   module { source = "./modules/huggingface-model" }
 

@@ -1,11 +1,11 @@
-# Names: what they are, what changes them and what does not.
+# Names, and the settings that change them.
 
 mock_provider "aws" {
   source          = "./tests/mocks"
   override_during = plan
 }
 
-# Held still, so that names can be compared.
+# A fixed id, so that names can be compared.
 override_resource {
   target          = module.model["embedding"].terraform_data.deployment
   override_during = plan
@@ -53,7 +53,7 @@ run "derived_from_name_and_key" {
   }
 }
 
-run "endpoint_name_overrides_the_endpoint_alone" {
+run "endpoint_name_overrides_only_the_endpoint" {
   command = plan
 
   variables {
@@ -79,7 +79,7 @@ run "endpoint_name_overrides_the_endpoint_alone" {
   }
   assert {
     condition     = startswith(output.model_names["embedding"], "alex-embedding-model-")
-    error_message = "The other names must stay."
+    error_message = "The other names must not change."
   }
 }
 
@@ -114,7 +114,7 @@ run "neither_tags_nor_log_retention_change_a_name" {
   }
 }
 
-run "memory_changes_the_configuration_alone" {
+run "memory_changes_only_the_configuration" {
   command = plan
 
   variables {
@@ -131,14 +131,14 @@ run "memory_changes_the_configuration_alone" {
       output.endpoints["embedding"].config_name !=
       run.derived_from_name_and_key.endpoints["embedding"].config_name
     )
-    error_message = "Another memory size must make another configuration."
+    error_message = "Another memory size must lead to another configuration."
   }
   assert {
     condition = (
       output.endpoints["embedding"].model_name ==
       run.derived_from_name_and_key.endpoints["embedding"].model_name
     )
-    error_message = "Another memory size must leave the model."
+    error_message = "Another memory size must not change the model."
   }
   assert {
     condition     = output.endpoints["embedding"].name == run.derived_from_name_and_key.endpoints["embedding"].name
@@ -166,14 +166,14 @@ run "container_environment_changes_model_and_configuration" {
       output.endpoints["embedding"].model_name !=
       run.derived_from_name_and_key.endpoints["embedding"].model_name
     )
-    error_message = "Another environment must make another model."
+    error_message = "Another environment must lead to another model."
   }
   assert {
     condition = (
       output.endpoints["embedding"].config_name !=
       run.derived_from_name_and_key.endpoints["embedding"].config_name
     )
-    error_message = "Another model must make another configuration, or the endpoint would never see it."
+    error_message = "Another model must lead to another configuration."
   }
 }
 
@@ -193,6 +193,6 @@ run "token_changes_the_model" {
   }
   assert {
     condition     = !strcontains(jsonencode(output.endpoints), "hf_0123456789")
-    error_message = "Outputs must not hold the token."
+    error_message = "Outputs must not contain the token."
   }
 }

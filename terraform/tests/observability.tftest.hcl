@@ -1,4 +1,4 @@
-# What watches the endpoints: alarms, topic, dashboard.
+# Alarms, topic and dashboard.
 
 mock_provider "aws" {
   source          = "./tests/mocks"
@@ -20,7 +20,7 @@ variables {
   }
 }
 
-run "nothing_unless_asked_for" {
+run "defaults_create_nothing" {
   command = plan
   module { source = "./modules/observability" }
 
@@ -37,7 +37,7 @@ run "nothing_unless_asked_for" {
       ) ==
       0
     )
-    error_message = "Nothing must be made, or paid for, that was not asked for."
+    error_message = "By default there must be no resources."
   }
   assert {
     condition     = output.topic_arn == null && length(output.rollback_alarm_names["gpu"]) == 0
@@ -73,7 +73,7 @@ run "alarms" {
       ) &&
       length(aws_cloudwatch_metric_alarm.embeddings["embedding/AllTraffic/errors"].alarm_actions) == 0
     )
-    error_message = "Errors must be counted by variant, and told of by the composite alarm alone."
+    error_message = "Errors must be counted by variant, and only the composite alarm must notify."
   }
   assert {
     condition = (
@@ -88,7 +88,7 @@ run "alarms" {
       ) &&
       length(aws_cloudwatch_metric_alarm.embeddings["embedding/AllTraffic/concurrency"].alarm_actions) == 1
     )
-    error_message = "80 % of the concurrency must be told of."
+    error_message = "The alarm must fire at 80 % of the concurrency and notify."
   }
   assert {
     condition = (
@@ -99,7 +99,7 @@ run "alarms" {
         tomap({ EndpointName = "alex-gpu-endpoint", VariantName = "candidate" })
       )
     )
-    error_message = "The memory of each fleet's GPUs must be watched."
+    error_message = "Each variant with a GPU must have a memory alarm."
   }
   assert {
     condition = (
@@ -109,7 +109,7 @@ run "alarms" {
       ] ==
       ["gpu/AllTraffic/gpu-memory 90", "gpu/candidate/gpu-memory 360"]
     )
-    error_message = "Of four GPUs 90 % are 360, as the metric adds them up; what has none is not watched."
+    error_message = "The threshold for four GPUs must be 360, and variants without GPU must have no alarm."
   }
   assert {
     condition = (
@@ -146,7 +146,7 @@ run "alarms" {
         "ALARM(\"alex-embedding-model-errors\") OR ALARM(\"alex-embedding-silence\")",
       ])
     )
-    error_message = "An endpoint is unhealthy when its callers are hurt."
+    error_message = "The composite alarm must include the alarms that affect callers."
   }
   assert {
     condition = (
@@ -160,11 +160,11 @@ run "alarms" {
         "alex-gpu-candidate-model-errors",
       ]
     )
-    error_message = "What hurts callers must take a deployment back; silence does not."
+    error_message = "Alarms that affect callers must roll back, except the one for missing traffic."
   }
 }
 
-run "quiet_is_normal" {
+run "without_a_no_traffic_alarm" {
   command = plan
   module { source = "./modules/observability" }
 
@@ -177,14 +177,14 @@ run "quiet_is_normal" {
       length([for key in keys(aws_cloudwatch_metric_alarm.embeddings) : key if endswith(key, "/silence")]) ==
       0
     )
-    error_message = "Silence must be no alarm unless it is asked for."
+    error_message = "Without no_traffic_minutes, there must be no alarm for missing traffic."
   }
   assert {
     condition = (
       aws_kms_key.embeddings[0].enable_key_rotation &&
       aws_sns_topic.embeddings[0].name == "alex-notifications"
     )
-    error_message = "The topic must have a key of its own, which rotates."
+    error_message = "The topic must have its own key with rotation."
   }
   assert {
     condition = (
@@ -266,11 +266,11 @@ run "quiet_is_normal" {
         ],
       ]
     )
-    error_message = "Three services may publish, for this account, and nobody in plain text."
+    error_message = "Only three services may publish, for this account, and only over TLS."
   }
 }
 
-run "subscribers" {
+run "subscriptions" {
   command = plan
   module { source = "./modules/observability" }
 
@@ -291,7 +291,7 @@ run "subscribers" {
   }
 }
 
-run "own_topic" {
+run "existing_topic" {
   command = plan
   module { source = "./modules/observability" }
 
@@ -309,7 +309,7 @@ run "own_topic" {
         toset(["arn:aws:sns:us-east-1:123456789012:operations"])
       )
     )
-    error_message = "The given topic must be told, and none be made."
+    error_message = "The given topic must be notified, and none created."
   }
 }
 
@@ -369,7 +369,7 @@ run "dashboard" {
         48
       )
     )
-    error_message = "The pipeline must have a row of its own under the five fleets', and costs one under that."
+    error_message = "The pipeline's row must follow the five variants' rows, and the cost row must follow it."
   }
   assert {
     condition = strcontains(
@@ -416,6 +416,6 @@ run "dashboard" {
       )) ==
       0
     )
-    error_message = "Metrics must be those that exist."
+    error_message = "The dashboard must use existing metrics."
   }
 }

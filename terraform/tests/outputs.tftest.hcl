@@ -1,4 +1,4 @@
-# What the root hands to the applications and checks around it.
+# Outputs for applications and checks.
 
 mock_provider "aws" {
   source          = "./tests/mocks"
@@ -14,7 +14,7 @@ mock_provider "aws" {
   }
 }
 
-# Held still, so that names can be compared.
+# A fixed id, so that names can be compared.
 override_resource {
   target          = module.model["archive"].terraform_data.deployment
   override_during = plan
@@ -61,7 +61,7 @@ run "two_endpoints" {
       archive   = "arn:aws:sagemaker:us-east-1:123456789012:endpoint/alex-archive-endpoint"
       embedding = "arn:aws:sagemaker:us-east-1:123456789012:endpoint/alex-embedding-endpoint"
     }
-    error_message = "The endpoints' ARNs must be told by key."
+    error_message = "The output must contain the endpoints' ARNs by key."
   }
   assert {
     condition = jsondecode(output.invoke_policy_json) == {
@@ -78,7 +78,7 @@ run "two_endpoints" {
         },
       ]
     }
-    error_message = "The policy must allow to invoke these endpoints and nothing else."
+    error_message = "The policy must allow only requests to these endpoints."
   }
   assert {
     condition = output.dotenv == join("\n", [
@@ -134,7 +134,7 @@ run "two_endpoints" {
   }
   assert {
     condition     = output.endpoints["embedding"].environment["HF_MODEL_REVISION"] == "main"
-    error_message = "The container's environment must be told."
+    error_message = "The output must contain the container's environment."
   }
   assert {
     condition = (
@@ -177,7 +177,7 @@ run "endpoint_that_scales_to_zero" {
       output.endpoints["embedding"].kind == "scale_to_zero" &&
       output.endpoints["embedding"].instance_type == "ml.c7i.xlarge"
     )
-    error_message = "Callers must be told of the inference component, which they have to name."
+    error_message = "The outputs must contain the inference component's name."
   }
   assert {
     condition = (
@@ -198,11 +198,11 @@ run "endpoint_that_scales_to_zero" {
   }
   assert {
     condition     = strcontains(output.dotenv, "\n# ST_MODEL_NAME= ") && !strcontains(output.dotenv, "\nST_MODEL_NAME")
-    error_message = "Of a package that does not say which model is in it, .env must name none."
+    error_message = "Without model_id, .env must name no model."
   }
 }
 
-run "package_that_says_which_model_is_in_it" {
+run "artifact_with_model_id" {
   command = plan
 
   variables {
@@ -227,11 +227,11 @@ run "package_that_says_which_model_is_in_it" {
   }
   assert {
     condition     = lookup(output.endpoints["embedding"].environment, "HF_MODEL_ID", null) == null
-    error_message = "The container must serve the package, and HF_MODEL_ID would have it ignored."
+    error_message = "The container must serve the package, without HF_MODEL_ID."
   }
 }
 
-run "endpoint_with_a_queue" {
+run "asynchronous_endpoint" {
   command = plan
 
   variables {
@@ -266,18 +266,18 @@ run "endpoint_with_a_queue" {
         },
       ]
     )
-    error_message = "A queue takes requests by an action of its own."
+    error_message = "An asynchronous endpoint needs the action InvokeEndpointAsync."
   }
   assert {
     condition = (
       output.alarm_names["batch/AllTraffic/errors"] == "alex-batch-errors" &&
       output.alarm_names["batch/unhealthy"] == "alex-batch-unhealthy"
     )
-    error_message = "All alarms must be told by name, the composite ones too."
+    error_message = "The output must contain all alarm names, including composite alarms."
   }
 }
 
-run "endpoints_with_queues_alone" {
+run "only_asynchronous_endpoints" {
   command = plan
 
   variables {
@@ -308,6 +308,6 @@ run "endpoints_with_queues_alone" {
   }
   assert {
     condition     = strcontains(output.dotenv, "SAGEMAKER_ENDPOINT=alex-archive-endpoint\n")
-    error_message = ".env must name the first endpoint by key where none has the key embedding."
+    error_message = ".env must name the first endpoint by key if none has the key embedding."
   }
 }

@@ -1,4 +1,4 @@
-# Documents from a bucket into the vector store: the module by itself.
+# The document pipeline's module.
 
 mock_provider "aws" {
   source          = "./tests/mocks"
@@ -65,7 +65,7 @@ run "defaults" {
       aws_lambda_function.functions["ingest"].reserved_concurrent_executions == 8 &&
       aws_lambda_function.functions["search"].reserved_concurrent_executions == 2
     )
-    error_message = "Of ten requests at once, two must be left to searches."
+    error_message = "Searches must get two of ten concurrent requests."
   }
   assert {
     condition = (
@@ -74,7 +74,7 @@ run "defaults" {
       aws_lambda_event_source_mapping.ingest.event_source_arn == aws_sqs_queue.ingest.arn &&
       aws_lambda_event_source_mapping.ingest.batch_size == 10
     )
-    error_message = "The queue's reader must take no more than the function may work on, and hear of each message."
+    error_message = "The event source must have the function's concurrency and report failed messages."
   }
   assert {
     condition = (
@@ -84,7 +84,7 @@ run "defaults" {
       aws_sqs_queue.ingest.sqs_managed_sse_enabled &&
       aws_sqs_queue.dead_letters.sqs_managed_sse_enabled
     )
-    error_message = "Messages must be hidden for six timeouts and the window, and encrypted."
+    error_message = "The visibility timeout must be six timeouts and the window, and messages encrypted."
   }
   assert {
     condition = (
@@ -101,7 +101,7 @@ run "defaults" {
       ) &&
       aws_sqs_queue.dead_letters.message_retention_seconds == 1209600
     )
-    error_message = "What fails five times must be set aside for two weeks."
+    error_message = "After five receipts, messages must move to the dead-letter queue for two weeks."
   }
   assert {
     condition = (
@@ -140,7 +140,7 @@ run "defaults" {
       jsondecode(aws_s3_bucket_policy.documents.policy).Statement[0].Sid == "RefusePlainText" &&
       !aws_s3_bucket.documents.force_destroy
     )
-    error_message = "The bucket must tell of every change, be versioned, encrypted and closed."
+    error_message = "The bucket must notify of every change, and be versioned, encrypted and private."
   }
   assert {
     condition = (
@@ -173,7 +173,7 @@ run "defaults" {
       VECTOR_BUCKET                = "alex-vectors"
       VECTOR_STORE                 = "s3vectors"
     })
-    error_message = "The function must be told where everything is."
+    error_message = "The function must receive all settings."
   }
   assert {
     condition = (
@@ -197,7 +197,7 @@ run "defaults" {
       ] ==
       ["Trace"]
     )
-    error_message = "Every statement but that of X-Ray must name its resources."
+    error_message = "Every statement except X-Ray's must name its resources."
   }
   assert {
     condition = (
@@ -207,11 +207,11 @@ run "defaults" {
         ["lambda:InvokeFunction", "lambda:InvokeFunctionUrl"]
       )
     )
-    error_message = "The URL must ask who calls, and callers need both permissions."
+    error_message = "The URL must require IAM, and callers need both permissions."
   }
   assert {
     condition     = length(aws_cloudwatch_metric_alarm.pipeline) == 0
-    error_message = "Alarms must be asked for."
+    error_message = "Without alarms = {}, there must be no alarms."
   }
 }
 
@@ -286,7 +286,7 @@ run "everything" {
       } ==
       { ingest = ["kms:Decrypt", "kms:GenerateDataKey"], search = ["kms:Decrypt"] }
     )
-    error_message = "Who sends nothing must not make keys."
+    error_message = "The search role must not generate keys."
   }
   assert {
     condition = (
@@ -300,7 +300,7 @@ run "everything" {
         ["arn:aws:s3:::my-documents/handbook/*"]
       )
     )
-    error_message = "Only what is under the prefix may be read."
+    error_message = "The role may read only keys with the prefix."
   }
   assert {
     condition = (
@@ -330,7 +330,7 @@ run "everything" {
         }
       )
     )
-    error_message = "Functions, and who ingests from elsewhere, must be told how to cut."
+    error_message = "Functions and applications must receive the chunking settings."
   }
   assert {
     condition = (
@@ -360,7 +360,7 @@ run "everything" {
         ]
       )
     )
-    error_message = "Lambda must be able to make interfaces, its code must not."
+    error_message = "Lambda must be able to create interfaces, but not the functions' code."
   }
   assert {
     condition = (
@@ -368,7 +368,7 @@ run "everything" {
       length(aws_lambda_function_url.search) == 0 &&
       output.search_url == null
     )
-    error_message = "Roles must be bounded, and the URL left out."
+    error_message = "Roles must have the boundary, and the URL must be omitted."
   }
   assert {
     condition = (
@@ -392,7 +392,7 @@ run "everything" {
       aws_cloudwatch_metric_alarm.pipeline["dead-letters"].threshold == 0 &&
       aws_cloudwatch_metric_alarm.pipeline["dead-letters"].treat_missing_data == "ignore"
     )
-    error_message = "Somebody must be told."
+    error_message = "Alarms must notify the topic."
   }
   assert {
     condition = (
@@ -413,6 +413,6 @@ run "everything" {
         tomap({ FunctionName = "alex-pipeline-search" })
       )
     )
-    error_message = "Failures that a search answers, and those of its function, must be heard of."
+    error_message = "Failed search responses and function errors must have alarms."
   }
 }

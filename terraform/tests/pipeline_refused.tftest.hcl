@@ -1,4 +1,4 @@
-# Pipelines that are refused, before anything is made.
+# Pipelines that are refused.
 
 mock_provider "aws" {
   source          = "./tests/mocks"
@@ -18,7 +18,7 @@ variables {
   vector_store = { environment = {}, kind = "s3_vectors", reading_statements = [], writing_statements = [] }
 }
 
-run "settings_that_services_refuse" {
+run "invalid_settings" {
   command = plan
   module { source = "./modules/document-pipeline" }
 
@@ -56,7 +56,7 @@ run "settings_that_services_refuse" {
   ]
 }
 
-run "packages_that_are_not_built_a_small_endpoint_and_no_store_of_these" {
+run "missing_packages_low_concurrency_and_unknown_store" {
   command = plan
   module { source = "./modules/document-pipeline" }
 
@@ -75,7 +75,7 @@ run "packages_that_are_not_built_a_small_endpoint_and_no_store_of_these" {
   expect_failures = [var.ingest, var.ingest_package, var.search_package, var.vector_store]
 }
 
-run "database_without_a_way_to_it_too_much_time_and_too_many_settings" {
+run "database_without_vpc_long_timeout_and_long_environment" {
   command = plan
   module { source = "./modules/document-pipeline" }
 

@@ -1,4 +1,4 @@
-# What the root makes of a pipeline and a vector store.
+# A pipeline and a vector store in the root.
 
 mock_provider "aws" {
   source          = "./tests/mocks"
@@ -35,7 +35,7 @@ run "three_instances" {
       output.pipeline.ingest_function == "alex-pipeline-ingest" &&
       output.pipeline.search_url == "https://mocked.lambda-url.us-east-1.on.aws/"
     )
-    error_message = "Three instances answer twelve requests at once."
+    error_message = "Three instances must count as a concurrency of twelve."
   }
   assert {
     condition = (
@@ -49,18 +49,18 @@ run "three_instances" {
         "ST_MODEL_NAME=BAAI/bge-m3\nST_MODEL_REVISION=5617a9f61b028005a4858fdac845db406aefb181\n",
       )
     )
-    error_message = ".env must name the store and the pipeline's endpoint, and say how documents are cut."
+    error_message = ".env must name the store, the pipeline's endpoint and the chunking."
   }
   assert {
     condition = (
       output.pipeline.alarm_names["dead-letters"] == "alex-pipeline-dead-letters" &&
       output.search_policy_json != null
     )
-    error_message = "Alarms must have names under which the topic takes them."
+    error_message = "Alarm names must match the pattern that the topic's policy allows."
   }
 }
 
-run "without_a_store_for_an_endpoint_that_is_none" {
+run "without_a_store_for_an_asynchronous_endpoint" {
   command = plan
   module { source = "./tests/variables" }
 
@@ -85,7 +85,7 @@ run "without_a_store_for_an_endpoint_that_is_none" {
   expect_failures = [var.pipeline]
 }
 
-run "model_that_nobody_names" {
+run "pipeline_model_missing" {
   command = plan
   module { source = "./tests/variables" }
 
@@ -99,7 +99,7 @@ run "model_that_nobody_names" {
   expect_failures = [var.pipeline]
 }
 
-run "model_that_the_endpoint_does_not_serve" {
+run "pipeline_model_other_than_the_endpoints" {
   command = plan
   module { source = "./tests/variables" }
 

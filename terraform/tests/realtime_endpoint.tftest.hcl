@@ -1,11 +1,11 @@
-# The real-time endpoint: what it makes of its settings.
+# Settings of the real-time endpoint.
 
 mock_provider "aws" {
   source          = "./tests/mocks"
   override_during = plan
 }
 
-# Held still, so that names can be compared.
+# A fixed id, so that names can be compared.
 override_resource {
   target          = module.config.terraform_data.deployment
   override_during = plan
@@ -66,21 +66,21 @@ run "defaults" {
       aws_sagemaker_endpoint_configuration.embeddings.production_variants[0].routing_config[0].routing_strategy ==
       "LEAST_OUTSTANDING_REQUESTS"
     )
-    error_message = "Requests must go to the instance with the fewest."
+    error_message = "Requests must go to the instance with the fewest requests."
   }
   assert {
     condition = (
       aws_sagemaker_endpoint_configuration.embeddings.production_variants[0].inference_ami_version ==
       null
     )
-    error_message = "CUDA 12.2 runs on the default host."
+    error_message = "CUDA 12.2 must use the default host image."
   }
   assert {
     condition = (
       length(aws_sagemaker_endpoint_configuration.embeddings.async_inference_config) == 0 &&
       length(aws_sagemaker_endpoint_configuration.embeddings.data_capture_config) == 0
     )
-    error_message = "Nothing else must be set that was not asked for."
+    error_message = "No other attribute must be set."
   }
   assert {
     condition = (
@@ -113,7 +113,7 @@ run "defaults" {
       aws_cloudwatch_metric_alarm.no_rollback.statistic == "Sum" &&
       aws_cloudwatch_metric_alarm.no_rollback.treat_missing_data == "notBreaching"
     )
-    error_message = "This alarm must not fire: no sum of requests is under zero."
+    error_message = "The placeholder alarm must never fire."
   }
   assert {
     condition = (
@@ -128,7 +128,7 @@ run "defaults" {
   }
 }
 
-run "instance_count_makes_another_configuration" {
+run "instance_count_changes_the_configuration" {
   command = plan
   module { source = "./modules/realtime-endpoint" }
 
@@ -138,11 +138,11 @@ run "instance_count_makes_another_configuration" {
 
   assert {
     condition     = output.config_name != run.defaults.config_name
-    error_message = "Another count must make another configuration."
+    error_message = "Another instance count must lead to another configuration."
   }
 }
 
-run "image_alone_makes_no_other_configuration" {
+run "image_does_not_change_the_configuration" {
   command = plan
   module { source = "./modules/realtime-endpoint" }
 
@@ -194,7 +194,7 @@ run "canary_with_alarms" {
   }
   assert {
     condition     = output.config_name != run.defaults.config_name
-    error_message = "Another policy must come with another configuration."
+    error_message = "Another deployment policy must lead to another configuration."
   }
 }
 
@@ -223,14 +223,14 @@ run "linear" {
         25
       )
     )
-    error_message = "The traffic must move by quarters."
+    error_message = "Each step must shift 25 % of the traffic."
   }
   assert {
     condition = (
       one(one(aws_sagemaker_endpoint.embeddings.deployment_config[0].auto_rollback_configuration).alarms).alarm_name ==
       "alex-embedding-endpoint-no-rollback"
     )
-    error_message = "Without alarms nothing rolls back by itself."
+    error_message = "Without alarms, only the placeholder must be named."
   }
 }
 
@@ -252,7 +252,7 @@ run "all_at_once" {
       ) ==
       jsonencode([{ canary_size = [], linear_step_size = [], type = "ALL_AT_ONCE", wait_interval_in_seconds = 0 }])
     )
-    error_message = "All traffic must move at once."
+    error_message = "All traffic must shift at once."
   }
 }
 
@@ -279,7 +279,7 @@ run "rolling" {
         1800
       )
     )
-    error_message = "Instances must be replaced by twentieths."
+    error_message = "Each step must replace 5 % of the instances."
   }
 }
 
@@ -326,15 +326,15 @@ run "asynchronous" {
         },
       ])
     )
-    error_message = "Answers and failures must go to S3, encrypted, and failures be told of."
+    error_message = "Responses and failures must go to S3, encrypted, and failures must notify."
   }
   assert {
     condition     = aws_sagemaker_endpoint_configuration.embeddings.kms_key_arn == null
-    error_message = "A g4dn has disks of its own, beside which SageMaker takes no key."
+    error_message = "A g4dn has local disks, for which SageMaker accepts no key."
   }
 }
 
-run "volume_key_where_there_are_volumes" {
+run "volume_key_without_local_disks" {
   command = plan
   module { source = "./modules/realtime-endpoint" }
 
@@ -355,7 +355,7 @@ run "volume_key_where_there_are_volumes" {
   }
 }
 
-run "captures_data" {
+run "data_capture" {
   command = plan
   module { source = "./modules/realtime-endpoint" }
 
@@ -406,11 +406,11 @@ run "variants_share_the_traffic" {
   }
   assert {
     condition     = output.variants["current"].instance_count == 3
-    error_message = "The variants must be told by name."
+    error_message = "The output must contain the variants by name."
   }
 }
 
-run "host_fits_the_images_cuda" {
+run "host_image_by_cuda_version" {
   command = plan
   module { source = "./modules/realtime-endpoint" }
 
@@ -439,6 +439,6 @@ run "host_fits_the_images_cuda" {
       output.variants["older"].inference_ami == "al2-ami-sagemaker-inference-gpu-3-1" &&
       output.variants["chosen"].inference_ami == "al2-ami-sagemaker-inference-gpu-2-1"
     )
-    error_message = "CUDA 12.4 needs a newer driver than the default host's, and a choice must stand."
+    error_message = "CUDA 12.4 must select a newer host image, and inference_ami must override it."
   }
 }

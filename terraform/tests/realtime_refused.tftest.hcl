@@ -152,7 +152,7 @@ run "variant_with_an_underscore" {
   expect_failures = [var.variants]
 }
 
-run "no_instance" {
+run "instance_count_of_zero" {
   command = plan
   module { source = "./modules/realtime-endpoint" }
 
@@ -163,7 +163,7 @@ run "no_instance" {
   expect_failures = [var.variants]
 }
 
-run "half_an_instance" {
+run "fractional_instance_count" {
   command = plan
   module { source = "./modules/realtime-endpoint" }
 
@@ -174,7 +174,7 @@ run "half_an_instance" {
   expect_failures = [var.variants]
 }
 
-run "no_weight_at_all" {
+run "weight_of_zero" {
   command = plan
   module { source = "./modules/realtime-endpoint" }
 
@@ -199,7 +199,7 @@ run "negative_weight" {
   expect_failures = [var.variants]
 }
 
-run "startup_in_a_second" {
+run "startup_timeout_of_a_second" {
   command = plan
   module { source = "./modules/realtime-endpoint" }
 
@@ -210,7 +210,7 @@ run "startup_in_a_second" {
   expect_failures = [var.variants]
 }
 
-run "volume_beside_disks_of_the_host" {
+run "volume_with_local_disks" {
   command = plan
   module { source = "./modules/realtime-endpoint" }
 
@@ -232,7 +232,7 @@ run "volume_over_the_limit" {
   expect_failures = [aws_sagemaker_endpoint_configuration.embeddings]
 }
 
-run "image_for_a_host_that_the_provider_does_not_know" {
+run "image_for_an_unsupported_host" {
   command = plan
   module { source = "./modules/realtime-endpoint" }
 

@@ -54,7 +54,7 @@ run "bake_over_an_hour" {
   expect_failures = [var.deployment]
 }
 
-run "timeout_after_the_providers" {
+run "timeout_over_an_hour" {
   command = plan
   module { source = "./modules/realtime-endpoint" }
 
@@ -76,7 +76,7 @@ run "timeout_too_short" {
   expect_failures = [var.deployment]
 }
 
-run "bakes_longer_than_the_timeout" {
+run "bake_time_over_the_timeout" {
   command = plan
   module { source = "./modules/realtime-endpoint" }
 
@@ -124,7 +124,7 @@ run "rolling_with_two_variants" {
   expect_failures = [var.deployment]
 }
 
-run "answers_into_a_whole_bucket" {
+run "output_path_without_a_prefix" {
   command = plan
   module { source = "./modules/realtime-endpoint" }
 
@@ -135,7 +135,7 @@ run "answers_into_a_whole_bucket" {
   expect_failures = [var.async]
 }
 
-run "requests_from_anywhere" {
+run "input_path_with_a_wildcard" {
   command = plan
   module { source = "./modules/realtime-endpoint" }
 
@@ -146,7 +146,7 @@ run "requests_from_anywhere" {
   expect_failures = [var.async]
 }
 
-run "concurrency_of_nothing" {
+run "concurrency_of_zero" {
   command = plan
   module { source = "./modules/realtime-endpoint" }
 
@@ -157,7 +157,7 @@ run "concurrency_of_nothing" {
   expect_failures = [var.async]
 }
 
-run "topic_by_name" {
+run "topic_without_an_arn" {
   command = plan
   module { source = "./modules/realtime-endpoint" }
 
@@ -172,7 +172,7 @@ run "topic_by_name" {
   expect_failures = [var.async]
 }
 
-run "captured_into_a_folder" {
+run "capture_to_a_local_path" {
   command = plan
   module { source = "./modules/realtime-endpoint" }
 
@@ -183,7 +183,7 @@ run "captured_into_a_folder" {
   expect_failures = [var.data_capture]
 }
 
-run "captured_twice_over" {
+run "capture_over_100_percent" {
   command = plan
   module { source = "./modules/realtime-endpoint" }
 
@@ -194,7 +194,7 @@ run "captured_twice_over" {
   expect_failures = [var.data_capture]
 }
 
-run "captured_in_a_mode_of_its_own" {
+run "capture_in_an_unknown_mode" {
   command = plan
   module { source = "./modules/realtime-endpoint" }
 
@@ -205,7 +205,7 @@ run "captured_in_a_mode_of_its_own" {
   expect_failures = [var.data_capture]
 }
 
-run "key_by_alias" {
+run "key_alias" {
   command = plan
   module { source = "./modules/realtime-endpoint" }
 
@@ -216,7 +216,7 @@ run "key_by_alias" {
   expect_failures = [var.kms_key_arn]
 }
 
-run "retention_that_cloudwatch_lacks" {
+run "unsupported_log_retention" {
   command = plan
   module { source = "./modules/realtime-endpoint" }
 

@@ -43,7 +43,7 @@ run "environment_with_a_space" {
   expect_failures = [var.environment]
 }
 
-run "region_by_its_city" {
+run "region_by_city" {
   command = plan
   module { source = "./tests/variables" }
 
@@ -54,7 +54,7 @@ run "region_by_its_city" {
   expect_failures = [var.aws_region]
 }
 
-run "tag_of_awss_own" {
+run "tag_with_the_aws_prefix" {
   command = plan
   module { source = "./tests/variables" }
 

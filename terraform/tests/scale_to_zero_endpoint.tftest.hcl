@@ -1,4 +1,4 @@
-# The endpoint that scales to zero: its stack, and what wakes it.
+# The scale-to-zero endpoint: its stack and its wake alarm.
 
 mock_provider "aws" {
   source          = "./tests/mocks"
@@ -44,7 +44,7 @@ run "on_gpus" {
         }
       }
     )
-    error_message = "The variant must have no model, and no instance at least."
+    error_message = "The variant must have no model and a minimum of 0 instances."
   }
   assert {
     condition = (
@@ -94,14 +94,14 @@ run "on_gpus" {
       module.autoscaling.alarm_names == { wake = "alex-embedding-endpoint-wake" } &&
       output.target_value == 300
     )
-    error_message = "The copies must be scaled, and woken."
+    error_message = "The copies must have a scalable target and a wake alarm."
   }
   assert {
     condition = (
       output.log_group_name == "/aws/sagemaker/InferenceComponents/alex-embedding-endpoint-component" &&
       length(aws_cloudwatch_log_group.embeddings) == 2
     )
-    error_message = "The logs must be kept where the component writes them."
+    error_message = "The component's log group must exist."
   }
 }
 
@@ -118,7 +118,7 @@ run "model_changes_no_configuration" {
       output.config_name == run.on_gpus.config_name &&
       strcontains(aws_cloudformation_stack.embeddings.template_body, "\"another\"")
     )
-    error_message = "Another model must update the component alone."
+    error_message = "Another model must update only the component."
   }
 }
 
@@ -164,11 +164,11 @@ run "on_cpus_in_a_vpc" {
   }
   assert {
     condition     = module.autoscaling.alarm_names == {}
-    error_message = "What does not sleep needs no alarm to wake it."
+    error_message = "With min = 1, there must be no wake alarm."
   }
 }
 
-run "host_fits_the_images_cuda" {
+run "host_image_by_cuda_version" {
   command = plan
   module { source = "./modules/scale-to-zero-endpoint" }
 
@@ -187,11 +187,11 @@ run "host_fits_the_images_cuda" {
       ).Resources.EndpointConfig.Properties.ProductionVariants[0].InferenceAmiVersion ==
       "al2023-ami-sagemaker-inference-gpu-4-1"
     )
-    error_message = "CUDA 12.9 needs a newer driver than the default host's."
+    error_message = "CUDA 12.9 must select a newer host image."
   }
 }
 
-run "host_by_choice" {
+run "host_image_by_setting" {
   command = plan
   module { source = "./modules/scale-to-zero-endpoint" }
 

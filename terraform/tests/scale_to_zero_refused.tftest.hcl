@@ -1,4 +1,4 @@
-# Endpoints that scale to zero, and are refused.
+# Scale-to-zero endpoints that are refused.
 
 mock_provider "aws" {
   source          = "./tests/mocks"
@@ -22,7 +22,7 @@ run "instance_type_that_does_not_exist" {
   expect_failures = [var.scale_to_zero]
 }
 
-run "instance_type_for_compiled_models" {
+run "neuron_instance_type" {
   command = plan
   module { source = "./modules/scale-to-zero-endpoint" }
 
@@ -55,7 +55,7 @@ run "cores_under_the_limit" {
   expect_failures = [var.scale_to_zero]
 }
 
-run "startup_in_a_second" {
+run "startup_timeout_of_a_second" {
   command = plan
   module { source = "./modules/scale-to-zero-endpoint" }
 
@@ -66,7 +66,7 @@ run "startup_in_a_second" {
   expect_failures = [var.scale_to_zero]
 }
 
-run "never_any_copy" {
+run "maximum_of_zero_copies" {
   command = plan
   module { source = "./modules/scale-to-zero-endpoint" }
 
@@ -77,7 +77,7 @@ run "never_any_copy" {
   expect_failures = [var.scale_to_zero]
 }
 
-run "least_over_most" {
+run "minimum_over_the_maximum" {
   command = plan
   module { source = "./modules/scale-to-zero-endpoint" }
 
@@ -119,7 +119,7 @@ run "cpu_image_on_a_gpu" {
   expect_failures = [aws_cloudformation_stack.embeddings]
 }
 
-run "key_by_alias" {
+run "key_alias" {
   command = plan
   module { source = "./modules/scale-to-zero-endpoint" }
 
@@ -130,7 +130,7 @@ run "key_by_alias" {
   expect_failures = [var.kms_key_arn]
 }
 
-run "retention_that_cloudwatch_lacks" {
+run "unsupported_log_retention" {
   command = plan
   module { source = "./modules/scale-to-zero-endpoint" }
 

@@ -1,11 +1,11 @@
-# The serverless endpoint: what it makes of its settings, and what it refuses.
+# The serverless endpoint, and settings that it refuses.
 
 mock_provider "aws" {
   source          = "./tests/mocks"
   override_during = plan
 }
 
-# Held still, so that names can be compared.
+# A fixed id, so that names can be compared.
 override_resource {
   target          = module.config.terraform_data.deployment
   override_during = plan
@@ -49,7 +49,7 @@ run "defaults" {
       ) ==
       null
     )
-    error_message = "No container must be kept warm, and paid for, by default."
+    error_message = "By default there must be no provisioned concurrency."
   }
   assert {
     condition     = output.log_group_name == "/aws/sagemaker/Endpoints/alex-embedding-endpoint"
@@ -65,7 +65,7 @@ run "defaults" {
   }
 }
 
-run "kept_warm" {
+run "provisioned_concurrency" {
   command = plan
   module { source = "./modules/serverless-endpoint" }
 
@@ -113,7 +113,7 @@ run "sizes_at_the_limit" {
   }
 }
 
-run "memory_between_the_steps" {
+run "memory_between_steps" {
   command = plan
   module { source = "./modules/serverless-endpoint" }
 
@@ -157,7 +157,7 @@ run "concurrency_over_the_limit" {
   expect_failures = [var.serverless]
 }
 
-run "half_a_request" {
+run "fractional_concurrency" {
   command = plan
   module { source = "./modules/serverless-endpoint" }
 
@@ -168,7 +168,7 @@ run "half_a_request" {
   expect_failures = [var.serverless]
 }
 
-run "provisioned_concurrency_of_nothing" {
+run "provisioned_concurrency_of_zero" {
   command = plan
   module { source = "./modules/serverless-endpoint" }
 
@@ -190,7 +190,7 @@ run "provisioned_over_maximum" {
   expect_failures = [var.serverless]
 }
 
-run "retention_that_cloudwatch_lacks" {
+run "unsupported_log_retention" {
   command = plan
   module { source = "./modules/serverless-endpoint" }
 
@@ -236,7 +236,7 @@ run "configuration_name_too_long" {
   expect_failures = [var.config_name]
 }
 
-run "gpu_release_of_a_container" {
+run "gpu_image" {
   command = plan
   module { source = "./modules/serverless-endpoint" }
 

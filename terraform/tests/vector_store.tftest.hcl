@@ -1,4 +1,4 @@
-# Where vectors go: a bucket of S3 Vectors, or Aurora with pgvector.
+# The vector store: S3 Vectors, or Aurora with pgvector.
 
 mock_provider "aws" {
   source          = "./tests/mocks"
@@ -26,7 +26,7 @@ run "vector_bucket" {
         Properties          = { VectorBucketName = "alex-vectors" }
       }
     }
-    error_message = "The stack must hold the bucket alone, and leave it behind."
+    error_message = "The stack must contain only the bucket and retain it."
   }
   assert {
     condition = (
@@ -55,7 +55,7 @@ run "vector_bucket" {
         startswith(resource, "arn:aws:s3vectors:us-east-1:123456789012:bucket/alex-vectors")
       ])
     ])
-    error_message = "Nothing outside the bucket may be touched."
+    error_message = "The role must have no access outside the bucket."
   }
   assert {
     condition = (
@@ -68,11 +68,11 @@ run "vector_bucket" {
         "s3vectors:TagResource",
       ])
     )
-    error_message = "Who searches must not write."
+    error_message = "The search role must not write."
   }
 }
 
-run "vector_bucket_with_a_key_that_goes" {
+run "vector_bucket_with_a_key_and_without_retain" {
   command = plan
   module { source = "./modules/vector-store" }
 
@@ -94,7 +94,7 @@ run "vector_bucket_with_a_key_that_goes" {
         VectorBucketName        = "my-vectors"
       }
     }
-    error_message = "The bucket must be encrypted with the key, and go."
+    error_message = "The bucket must be encrypted with the key, and deleted by a destroy."
   }
   assert {
     condition = (
@@ -113,11 +113,11 @@ run "vector_bucket_with_a_key_that_goes" {
         ["kms:GenerateDataKey arn:aws:kms:us-east-1:123456789012:key/mocked"]
       )
     )
-    error_message = "Who reads vectors must be able to decrypt them, and who stores them to encrypt them."
+    error_message = "Readers must be able to decrypt vectors, and writers to encrypt them."
   }
 }
 
-run "vector_bucket_that_is_there" {
+run "existing_vector_bucket" {
   command = plan
   module { source = "./modules/vector-store" }
 
@@ -130,7 +130,7 @@ run "vector_bucket_that_is_there" {
       length(aws_cloudformation_stack.vectors) == 0 &&
       output.environment["VECTOR_BUCKET"] == "alex-vectors"
     )
-    error_message = "The bucket must be used, not made."
+    error_message = "An existing bucket must not be created."
   }
 }
 
@@ -161,7 +161,7 @@ run "aurora" {
   }
   assert {
     condition     = can(regex("^alex-vectors-final-\\d{14}$", aws_rds_cluster.vectors[0].final_snapshot_identifier))
-    error_message = "Each cluster's last snapshot must have a name of its own."
+    error_message = "Each cluster's final snapshot must have a unique name."
   }
   assert {
     condition = (
@@ -173,7 +173,7 @@ run "aurora" {
       !aws_rds_cluster.vectors[0].skip_final_snapshot &&
       !aws_rds_cluster.vectors[0].enable_http_endpoint
     )
-    error_message = "It must be encrypted, protected, and keep its password to itself."
+    error_message = "The cluster must be encrypted and protected, with a managed password."
   }
   assert {
     condition = (
@@ -191,7 +191,7 @@ run "aurora" {
         }
       )
     )
-    error_message = "TLS must be forced, sleepers let go of, and texts kept out of the log."
+    error_message = "TLS must be required, idle sessions closed, and texts excluded from the log."
   }
   assert {
     condition = (
@@ -201,7 +201,7 @@ run "aurora" {
       ) &&
       length(aws_vpc_security_group_ingress_rule.clients) == 1
     )
-    error_message = "The functions alone must be let in."
+    error_message = "Only the functions may connect."
   }
   assert {
     condition = output.environment == tomap({
@@ -232,11 +232,11 @@ run "aurora" {
         },
       ])
     )
-    error_message = "The one secret must be readable, and nothing else."
+    error_message = "The role may read only the database's secret."
   }
 }
 
-run "aurora_without_a_check_of_its_certificate" {
+run "aurora_without_certificate_verification" {
   command = plan
   module { source = "./modules/vector-store" }
 
@@ -246,7 +246,7 @@ run "aurora_without_a_check_of_its_certificate" {
 
   assert {
     condition     = output.environment["PGSSLMODE"] == "require"
-    error_message = "It must be possible to do without RDS's certificates."
+    error_message = "verify_server = false must disable certificate verification."
   }
 }
 
@@ -263,7 +263,7 @@ run "two_stores" {
   expect_failures = [var.aurora, var.name]
 }
 
-run "database_without_the_right_pgvector" {
+run "database_without_pgvector_0_8" {
   command = plan
   module { source = "./modules/vector-store" }
 
@@ -277,7 +277,7 @@ run "database_without_the_right_pgvector" {
   expect_failures = [var.aurora]
 }
 
-run "bucket_by_a_name_that_is_none" {
+run "invalid_bucket_name" {
   command = plan
   module { source = "./modules/vector-store" }
 

@@ -1,4 +1,4 @@
-# The bootstrap: the state's bucket, and who may assume which role to do what.
+# The bootstrap: the state's bucket, and trust and permissions of the roles.
 
 mock_provider "aws" {
   override_during = plan
@@ -45,7 +45,7 @@ run "state" {
 
   assert {
     condition     = aws_s3_bucket.state.bucket == "alex-state-123456789012-us-east-1"
-    error_message = "The bucket must be called after project, account and region."
+    error_message = "The bucket's name must contain project, account and region."
   }
   assert {
     condition = (
@@ -66,7 +66,7 @@ run "state" {
       aws_s3_bucket_public_access_block.state.ignore_public_acls &&
       aws_s3_bucket_public_access_block.state.restrict_public_buckets
     )
-    error_message = "Nobody else must see the state."
+    error_message = "The state's bucket must block public access."
   }
   assert {
     condition = (
@@ -85,18 +85,18 @@ run "state" {
         },
       ]
     )
-    error_message = "The state must not travel in plain text."
+    error_message = "The bucket must reject requests without TLS."
   }
   assert {
     condition = (
       strcontains(output.backend, "use_lockfile = true") &&
       strcontains(output.backend, "key          = \"alex/terraform.tfstate\"")
     )
-    error_message = "The backend must lock by an object."
+    error_message = "The backend must use a lock file."
   }
 }
 
-run "who_may_assume_the_roles" {
+run "trust_of_the_roles" {
   command = plan
 
   assert {
@@ -128,11 +128,11 @@ run "who_may_assume_the_roles" {
       for role in aws_iam_role.github :
       role.permissions_boundary == "arn:aws:iam::123456789012:policy/alex-boundary"
     ])
-    error_message = "Both roles must be bounded."
+    error_message = "Both roles must have the permissions boundary."
   }
 }
 
-run "what_the_roles_may_do" {
+run "permissions_of_the_roles" {
   command = plan
 
   assert {
@@ -207,7 +207,7 @@ run "what_the_roles_may_do" {
         },
       ]
     )
-    error_message = "An apply must make bounded roles only."
+    error_message = "An apply may create only roles with the boundary."
   }
   assert {
     condition = (
@@ -225,7 +225,7 @@ run "what_the_roles_may_do" {
         },
       ]
     )
-    error_message = "Roles may be passed to SageMaker alone."
+    error_message = "Roles may be passed only to SageMaker."
   }
   assert {
     condition = (
@@ -245,7 +245,7 @@ run "what_the_roles_may_do" {
       ]) ==
       tolist(["MakeAnomalies", "MakeKeys", "ReadWhatIamCannotNarrow", "Unsubscribe"])
     )
-    error_message = "Only these know no narrower resource."
+    error_message = "Only these actions may have the resource \"*\"."
   }
   assert {
     condition = (
@@ -273,7 +273,7 @@ run "what_the_roles_may_do" {
         },
       ]
     )
-    error_message = "A role under the boundary must make and change bounded roles only."
+    error_message = "A role with the boundary may create and change only roles with it."
   }
   assert {
     condition = (
@@ -324,7 +324,7 @@ run "what_the_roles_may_do" {
         },
       ]
     )
-    error_message = "The boundary must not be changed or taken off from under it."
+    error_message = "The roles must not change or remove the boundary."
   }
   assert {
     condition = (
@@ -347,7 +347,7 @@ run "what_the_roles_may_do" {
         },
       ]
     )
-    error_message = "Roles, stacks and functions of others, and secrets, must be out of reach."
+    error_message = "Roles, stacks, functions and secrets of other projects must be denied."
   }
   assert {
     condition = alltrue(flatten([
@@ -367,7 +367,7 @@ run "what_the_roles_may_do" {
       ]) ==
       tolist(["LookAtVpcs", "MakeQueueReaders"])
     )
-    error_message = "Only these know no narrower resource."
+    error_message = "Only these actions may have the resource \"*\"."
   }
   assert {
     condition = (
@@ -394,7 +394,7 @@ run "what_the_roles_may_do" {
         plan       = "alex-github-plan alex-github-plan-pipeline"
       }
     )
-    error_message = "Only who applies may change the pipeline."
+    error_message = "Only the apply role may change the pipeline."
   }
   assert {
     condition = (
@@ -408,7 +408,7 @@ run "what_the_roles_may_do" {
   }
 }
 
-run "provider_that_is_there_already" {
+run "existing_oidc_provider" {
   command = plan
 
   variables {
@@ -456,7 +456,7 @@ run "provider_that_is_there_already" {
   }
 }
 
-run "the_longest_name" {
+run "longest_name" {
   command = plan
 
   variables {
@@ -481,7 +481,7 @@ run "the_longest_name" {
   }
 }
 
-run "repository_by_a_pattern" {
+run "repository_with_a_pattern" {
   command = plan
 
   variables {
@@ -491,7 +491,7 @@ run "repository_by_a_pattern" {
   expect_failures = [var.repository]
 }
 
-run "repository_by_its_address" {
+run "repository_with_an_address" {
   command = plan
 
   variables {

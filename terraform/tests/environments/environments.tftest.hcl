@@ -65,7 +65,7 @@ run "can_be_planned" {
 
   assert {
     condition     = join(",", keys(output.endpoint_names)) == join(",", keys(var.endpoints))
-    error_message = "Every endpoint must be there."
+    error_message = "Every endpoint must exist."
   }
   assert {
     condition = alltrue([

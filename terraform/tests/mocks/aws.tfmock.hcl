@@ -1,4 +1,4 @@
-# What a mocked provider answers where a random string would break a plan, or could not be asserted on.
+# Values of the mocked provider, where a random string would fail a plan or an assertion.
 
 mock_data "aws_caller_identity" {
   defaults = {

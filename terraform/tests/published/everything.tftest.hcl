@@ -1,11 +1,11 @@
-# Everything that the root can make, made by a mocked provider, for tests that hold its policies and templates against
-# what AWS publishes: terraform test -test-directory=tests/published -json -verbose
+# All resources of the root, created by a mocked provider. Tests compare policies and templates with AWS's definitions:
+# terraform test -test-directory=tests/published -json -verbose
 
 mock_provider "aws" {
   source = "./tests/mocks"
 }
 
-# On GPUs the image is another one.
+# The image differs on GPUs.
 override_data {
   target = module.model["asleep"].data.aws_sagemaker_prebuilt_ecr_image.container[0]
   values = {
@@ -98,6 +98,6 @@ variables {
 run "everything" {
   assert {
     condition     = length(output.endpoint_names) == length(var.endpoints)
-    error_message = "Every endpoint must be there."
+    error_message = "Every endpoint must exist."
   }
 }

@@ -1,5 +1,5 @@
-# Everything that the bootstrap can make, made by a mocked provider, for the test that holds its policies against what
-# AWS publishes: terraform test -test-directory=tests/published -json -verbose
+# All resources of the bootstrap, created by a mocked provider. Tests compare policies with AWS's definitions:
+# terraform test -test-directory=tests/published -json -verbose
 
 mock_provider "aws" {
   mock_data "aws_caller_identity" {
