@@ -14,6 +14,15 @@ RUN = re.compile(r'^run "', re.MULTILINE)
 #: A page's fragments of one file of variables; the later ones go with the first.
 VARIABLES_BLOCK = re.compile(r"^```(?:hcl|terraform)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 HCL_BLOCK = re.compile(r"^```hcl\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+#: Endpoints that break two rules of modules/endpoint-settings.
+REFUSED = """
+name = "alex"
+endpoints = {
+  both    = { model = { hub_id = "a/b" }, serverless = {}, realtime = { instance_type = "ml.c7i.xlarge" } }
+  none    = { model = { hub_id = "a/b" } }
+  private = { model = { hub_id = "a/b" }, serverless = {}, vpc = { subnet_ids = ["subnet-0123456789abcdef0"] } }
+}
+"""
 
 pytestmark = pytest.mark.skipif(shutil.which("terraform") is None, reason="terraform is not installed")
 
@@ -125,6 +134,16 @@ def test_examples_of_the_root_can_be_planned(root_with_environments: Path, page:
     (root_with_environments / "page.tfvars").write_text("\n".join([needed, *blocks]))
     said = terraform(root_with_environments, "test", "-test-directory=tests/environments", "-var-file=page.tfvars")
     assert "1 passed, 0 failed." in said
+
+
+def test_plan_of_the_root_reports_each_rule_that_endpoints_break(root_with_environments: Path) -> None:
+    (root_with_environments / "refused.tfvars").write_text(REFUSED)
+    options = ("test", "-test-directory=tests/environments", "-var-file=refused.tfvars")
+    output = " ".join(re.sub(r"[│╷╵]", " ", terraform(root_with_environments, *options, status=1)).split())
+    assert "An endpoint has one type." in output
+    assert "Affected: both, none." in output
+    assert "Serverless endpoints cannot be attached to a VPC." in output
+    assert "Affected: private." in output
 
 
 @pytest.mark.parametrize("name", ["pipeline-aurora", "pipeline-local"])
