@@ -94,7 +94,7 @@ def _staircase(steps: Sequence[tuple[float, float]], minutes: _Axis, capacity: _
 
 
 def _legend(left: float, y: float) -> Iterator[str]:
-    entries = {"running": _RUNNING, "wanted": _WANTED, "answered": _ANSWERED, "refused: no capacity": _REFUSED}
+    entries = {"running": _RUNNING, "desired": _WANTED, "answered": _ANSWERED, "rejected: no capacity": _REFUSED}
     for index, (name, colour) in enumerate(entries.items()):
         x = left + index * 130
         yield f'<rect x="{x:.1f}" y="{y - 9:.1f}" width="12" height="8" fill="{colour}"/>'

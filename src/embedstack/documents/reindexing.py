@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["reindex", "was_cut_here"]
 
-_REMEDY = 'Ingest the documents into another collection instead: see docs/documents.md, "Another model".'
+_REMEDY = "Ingest the documents into another collection instead: see docs/guides/reindexing.md."
 # How ingestion names its ways of cutting; see Chunker.name and collection_info.
 _LATE, _CUT_HERE = "late-", "semantic-"
 

@@ -144,7 +144,7 @@ class Pin:
 
 def read_lock(lock: Path, target: Target) -> dict[str, Pin]:
     """Pins by package for a target, of a lock file with ``package==version; marker --hash=…`` requirements."""
-    pins = {}
+    pins: dict[str, Pin] = {}
     for line in lock.read_text(encoding="utf-8").replace("\\\n", " ").splitlines():
         if "==" not in line or line.startswith("#"):
             continue

@@ -174,7 +174,7 @@ def test_crashed_local_aws_leads_no_command_to_an_account(run, internet):
 
 
 def test_command_told_aws_reaches_the_account(run, internet):
-    done = run("make", "check", "TARGET=aws")
+    done = run("make", "verify", "TARGET=aws")
     assert "CONNECT sts.us-east-1.amazonaws.com:443 HTTP/1.1" in internet.asked or internet.aws, done.stderr
     assert "Target: AWS account unknown in us-east-1" in done.stderr
 

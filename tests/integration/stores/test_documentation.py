@@ -1,22 +1,16 @@
-"""What docs/stores.md shows runs."""
-
-import re
-from pathlib import Path
+"""The examples of docs/guides/vector-stores.md run."""
 
 from embedstack.embedders import FakeEmbedder
 from embedstack.models.model_info import known_model
 from embedstack.stores import load_store
-
-DOCUMENT = Path(__file__).parents[3] / "docs" / "stores.md"
+from tests.support.documentation import code_blocks
 
 
 def test_the_examples_run(database_url, monkeypatch, capsys, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("EMBEDDING_BACKEND", "fake")
     monkeypatch.setenv("DATABASE_URL", database_url)
-    opening, searching, reembedding = re.findall(
-        r"```python\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL
-    )
+    opening, searching, reembedding = (block.code for block in code_blocks("test: stores"))
     names: dict[str, object] = {}
     exec(opening, names)  # noqa: S102 - the product's own document
     assert sorted(line.split()[1] for line in capsys.readouterr().out.splitlines()) == ["note-0:", "note-1:"]

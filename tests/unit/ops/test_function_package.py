@@ -87,7 +87,7 @@ def index(tmp_path_factory):
 
 def write_lock(repository, index, pins=PINS):
     """Write the lock file of these pins, with the hashes that the wheels of the index have."""
-    digests = {}
+    digests: dict[str, list[str]] = {}
     for path in index.glob("*.whl"):
         name, version, *_ = parse_wheel_filename(path.name)
         digests.setdefault(f"{name}=={version}", []).append(hashlib.sha256(path.read_bytes()).hexdigest())

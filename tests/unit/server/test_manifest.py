@@ -124,7 +124,7 @@ def test_a_manifest_of_another_model_is_refused(package, change):
 def test_the_packaged_precision_and_name_are_the_defaults(package):
     edit(precision="int8")(package)
     encoder = Encoder.load(package)
-    assert (encoder.precision, encoder.folder.model_id) == ("int8", "test/tiny")
+    assert (encoder.precision, encoder.model.model_id) == ("int8", "test/tiny")
     assert Encoder.load(package, precision="fp32").precision == "fp32"
 
 

@@ -48,7 +48,7 @@ def tei(encoder, body):
 
 @pytest.mark.parametrize("direction", ["Left", "Right"])
 def test_tei_truncates_in_the_requested_direction(encoder, direction):
-    library = tokenizers.Tokenizer.from_file(str(encoder.folder.tokenizer))
+    library = tokenizers.Tokenizer.from_file(str(encoder.model.tokenizer))
     library.no_padding()
     library.enable_truncation(POSITIONS, direction=direction.lower())
     kept = " ".join(token for token in library.encode(LONG).tokens if token[0] != "[")
@@ -155,7 +155,7 @@ def test_huggingface_applies_or_rejects_parameters(encoder, parameters, status):
     found, content = answer(HuggingFaceProtocol(), encoder, body)
     assert found == status
     if status == 200:
-        library = tokenizers.Tokenizer.from_file(str(encoder.folder.tokenizer))
+        library = tokenizers.Tokenizer.from_file(str(encoder.model.tokenizer))
         library.enable_truncation(POSITIONS)
         kept = " ".join(token for token in library.encode(LONG).tokens if token[0] != "[")
         np.testing.assert_allclose(json.loads(content)[0], hidden_states(make_tensors(), kept), atol=2e-5)

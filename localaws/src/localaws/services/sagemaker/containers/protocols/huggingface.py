@@ -126,14 +126,14 @@ def _truncation(parameters: Any) -> bool:
 
 
 async def _encode(encoder: Encoder, texts: list[str], *, truncate: bool) -> list[Any]:
-    limit = encoder.folder.max_tokens
+    limit = encoder.model.max_tokens
     try:
         # The pipeline embeds the special tokens of an empty text; our encoder gets the same tokens from a blank.
         texts = [text or " " for text in texts]
         tokenized = await encoder.atokenize(texts, truncate=truncate, prompt="", most_tokens=MAX_REQUEST_TOKENS)
         # Each number takes at least eight bytes in the response.
         tokens = sum(len(text.ids) for text in tokenized)
-        if tokens * encoder.folder.dimensions * 8 > PAYLOAD_LIMIT_BYTES:
+        if tokens * encoder.model.dimensions * 8 > PAYLOAD_LIMIT_BYTES:
             raise _response_too_large()
         return (await encoder.acompute([text.ids for text in tokenized], lambda _, hidden: hidden.copy())).derived
     except TextTooLong as error:

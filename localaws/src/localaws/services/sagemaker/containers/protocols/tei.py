@@ -60,7 +60,7 @@ class TeiProtocol:
             raise _invalid("`dimensions` should be positive")
         _check_batch(inputs)
         _check_prompt(encoder, prompt_name)
-        limit = encoder.folder.max_tokens * MAX_CHAR_MULTIPLIER
+        limit = encoder.model.max_tokens * MAX_CHAR_MULTIPLIER
         inputs = [_within(limit, value, truncate=truncate) for value in inputs]
         try:
             encoded = await encoder.aencode(
@@ -77,7 +77,7 @@ class TeiProtocol:
             raise _refusal("Backend", "Backend error: the model computed a non-finite value") from error
         except InputError as error:
             raise _invalid(str(error)) from error
-        if dimensions is not None and dimensions > encoder.folder.dimensions:
+        if dimensions is not None and dimensions > encoder.model.dimensions:
             raise _invalid("`dimensions` should be smaller than the maximum embedding dimension.")
         vectors = encoded.vectors(dimensions, normalize=normalize)
         return Answer(orjson.dumps(np.ascontiguousarray(vectors), option=orjson.OPT_SERIALIZE_NUMPY))
@@ -229,18 +229,18 @@ def _within(limit: int, value: "TextInput", *, truncate: bool) -> "TextInput":
 
 
 def _check_prompt(encoder: "Encoder", name: str | None) -> None:
-    if name is None or name in encoder.folder.prompts:
+    if name is None or name in encoder.model.prompts:
         return
     problem = f"`default-prompt-name` is set to `{name[:100]}` but"
-    if not encoder.folder.prompts:
+    if not encoder.model.prompts:
         raise _invalid(f"{problem} no prompts were found in the Sentence Transformers configuration")
-    available = ", ".join(f'"{prompt}"' for prompt in encoder.folder.prompts)
+    available = ", ".join(f'"{prompt}"' for prompt in encoder.model.prompts)
     raise _invalid(f"{problem} it was not found in the Sentence Transformers prompts. Available prompts: [{available}]")
 
 
 async def _too_long(encoder: "Encoder", value: "TextInput", prompt_name: str | None) -> RequestError:
     given = await encoder.acount(encoder.prompt(prompt_name) + value) if isinstance(value, str) else len(value)
-    return _invalid(f"`inputs` must have less than {encoder.folder.max_tokens} tokens. Given: {given}")
+    return _invalid(f"`inputs` must have less than {encoder.model.max_tokens} tokens. Given: {given}")
 
 
 def _invalid(message: str) -> RequestError:
