@@ -45,7 +45,6 @@ from localaws.services.s3vectors.service import S3Vectors, is_s3vectors
 from localaws.services.sagemaker.api import SageMaker
 from localaws.services.sagemaker_runtime.api import SageMakerRuntime
 from localaws.services.sqs.message_queue import MessageQueue
-from localaws.services.sqs.moves import MessageMoves
 from localaws.services.sqs.responses import Sqs
 
 if TYPE_CHECKING:
@@ -122,7 +121,7 @@ class LocalAwsApplication(DomainDispatcherApplication):  # type: ignore[misc]  #
             SageMakerRuntimeResponse: type(
                 "SageMakerRuntime", (SageMakerRuntime,), {"host": host, "async_inference": async_inference}
             ),
-            SQSResponse: type("Sqs", (Sqs,), {"queue_class": queue_class, "moves": MessageMoves()}),
+            SQSResponse: type("Sqs", (Sqs,), {"queue_class": queue_class}),
         }
         self._describe = describe
         self._bedrock = BedrockRuntime()

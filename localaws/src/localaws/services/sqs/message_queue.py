@@ -125,15 +125,6 @@ class MessageQueue(Queue):  # type: ignore[misc]  # moto is untyped
             self._enter(message, time.time() + seconds)
             self._messages_lock.notify_all()
 
-    def take_all(self) -> list[tuple[Message, str | None]]:
-        """Remove every message that can be received now, each with the ARN of the queue that it failed in."""
-        now = time.time() * 1000
-        with self._messages_lock:
-            found = [message for message in self._stored.values() if message.visible_at <= now]
-            for message in found:
-                self._forget(message)
-        return [(message, getattr(message, "source_queue_arn", None)) for message in found]
-
     def source_of(self, message_id: str) -> str | None:
         """ARN of the queue that a message failed in; None where it was sent here."""
         return getattr(self._stored.get(message_id), "source_queue_arn", None)

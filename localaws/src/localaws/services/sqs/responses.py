@@ -9,7 +9,6 @@ from moto.sqs.models import SQSBackend
 from moto.sqs.responses import SQSResponse
 
 from localaws.services.sqs.message_queue import MessageQueue
-from localaws.services.sqs.moves import MessageMoves
 
 __all__ = ["Sqs"]
 
@@ -63,7 +62,6 @@ class Sqs(SQSResponse):  # type: ignore[misc]  # moto is untyped
     """SQS as moto has it, with other standard queues, and policies that stay what they were set to."""
 
     queue_class: ClassVar[type[MessageQueue]]
-    moves: ClassVar[MessageMoves]
 
     @property
     def sqs_backend(self) -> Any:
@@ -137,16 +135,6 @@ class Sqs(SQSResponse):  # type: ignore[misc]  # moto is untyped
                 if source is not None:
                     message.setdefault("Attributes", {})[_DEAD_LETTER_SOURCE] = source
         return answer
-
-    def start_message_move_task(self) -> ActionResult:
-        """StartMessageMoveTask: back from a dead-letter queue."""
-        source, destination = self._get_param("SourceArn"), self._get_param("DestinationArn")
-        return ActionResult({"TaskHandle": self.moves.start(self.sqs_backend.queues, source, destination)})
-
-    def list_message_move_tasks(self) -> ActionResult:
-        """ListMessageMoveTasks, the latest first."""
-        found = self.moves.tasks(self._get_param("SourceArn"))[: int(self._get_param("MaxResults") or 1)]
-        return ActionResult({"Results": [task.describe() for task in found]})
 
 
 def _wanted(attributes: dict[str, Any], names: list[str]) -> dict[str, Any]:
