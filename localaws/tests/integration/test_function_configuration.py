@@ -18,7 +18,6 @@ def configuration(functions: Lambda) -> dict[str, Any]:
     group = ec2.create_security_group(GroupName="function", Description="Its own", VpcId=network)["GroupId"]
     return {
         "KMSKeyArn": functions.aws.client("kms").create_key()["KeyMetadata"]["Arn"],
-        "DeadLetterConfig": {"TargetArn": functions.queue("configured-dlq")[1]},
         "VpcConfig": {"SubnetIds": [subnet], "SecurityGroupIds": [group]},
     }
 

@@ -116,7 +116,7 @@ class LocalAwsApplication(DomainDispatcherApplication):  # type: ignore[misc]  #
             KmsResponse: Kms,
             LambdaResponse: type("Functions", (Functions,), {"host": functions}),
             RDSResponse: type("Rds", (Rds,), {"host": databases}),
-            S3Response: type("S3", (S3,), {"events": ObjectEvents(functions.submit)}),
+            S3Response: type("S3", (S3,), {"events": ObjectEvents()}),
             SageMakerResponse: control_plane,
             SageMakerRuntimeResponse: type(
                 "SageMakerRuntime", (SageMakerRuntime,), {"host": host, "async_inference": async_inference}

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from moto.awslambda.models import lambda_backends
 
 from localaws.core.threads import Ticker
-from localaws.services.lambda_.asynchronous import AsyncInvocations
 from localaws.services.lambda_.code import CodeFolders
 from localaws.services.lambda_.event_source import QueuePoller
 from localaws.services.lambda_.invocations import FunctionResult, Invoker
@@ -47,7 +46,6 @@ class FunctionHost:
         self._pool = EnvironmentPool(config.function_processes, config.idle_seconds)
         self._folder = state_dir / "functions"
         self._invoker = Invoker(config, self._pool, CodeFolders(self._folder), pids, metrics)
-        self._asynchronous = AsyncInvocations(self._invoke_again, metrics, time)
         self._pollers: dict[str, QueuePoller] = {}
         self._lock = threading.Lock()
         self._clock = Ticker("function-clock", self._TICK_SECONDS, self._pool.tick)
@@ -73,7 +71,6 @@ class FunctionHost:
         for poller in pollers:
             poller.close(wait=False)
         self._pool.close()
-        self._asynchronous.close()
         for poller in pollers:
             poller.close()
         self._clock.close()
@@ -99,10 +96,6 @@ class FunctionHost:
             qualifier=qualifier,
             client_context=client_context,
         )
-
-    def submit(self, function: FunctionRecord, payload: bytes) -> str:
-        """Run a function later; returns the invocation's id."""
-        return self._asynchronous.submit(function, payload)
 
     def reserved(self, account_id: str, region: str, *, without: str = "") -> int:
         """Concurrency that functions have reserved; ``without`` names one that does not count."""
@@ -143,7 +136,3 @@ class FunctionHost:
         arn = mapping.function_arn
         qualifier = arn.split(":")[7] if arn.count(":") == 7 else ""
         return self.invoke(self.find(mapping.account_id, mapping.region, arn), event, qualifier=qualifier)
-
-    def _invoke_again(self, function: FunctionRecord, payload: bytes, request_id: str) -> FunctionResult:
-        reserved = self.reserved(function.account_id, function.region)
-        return self._invoker.invoke(function, payload, reserved_elsewhere=reserved, request_id=request_id)

@@ -97,7 +97,6 @@ class Invoker:
         reserved_elsewhere: int = 0,
         qualifier: str = "",
         client_context: str | None = None,
-        request_id: str = "",
     ) -> FunctionResult:
         """Run a function once and wait for it.
 
@@ -107,16 +106,13 @@ class Invoker:
             reserved_elsewhere: What the account's functions have reserved.
             qualifier: The version or alias that was asked for.
             client_context: What the caller sent along, JSON.
-            request_id: The invocation's id; a retry keeps it.
 
         Raises:
             Throttled: The function, or the account, runs as often as it may.
             InterruptedError: The local AWS goes down.
         """
         resource = f"{function.function_name}:{qualifier}" if qualifier else ""
-        request = Request(
-            request_id or str(uuid.uuid4()), payload or b"{}", 0, _arn(function, qualifier), client_context
-        )
+        request = Request(str(uuid.uuid4()), payload or b"{}", 0, _arn(function, qualifier), client_context)
         try:
             with self._pool.admitted(function, reserved_elsewhere) as concurrency:
                 self._record(function, [("Invocations", 1), ("ConcurrentExecutions", concurrency)], resource)

@@ -21,10 +21,6 @@ _UNITS = {
     "Throttles": "Count",
     "Duration": "Milliseconds",
     "ConcurrentExecutions": "Count",
-    "AsyncEventsReceived": "Count",
-    "AsyncEventsDropped": "Count",
-    "DeadLetterErrors": "Count",
-    "DestinationDeliveryFailures": "Count",
 }
 #: Lists in the format hold at most so many ("Specification: Embedded metric format", CloudWatch user guide).
 _MAX_METRICS = 100

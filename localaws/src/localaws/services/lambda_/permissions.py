@@ -1,7 +1,7 @@
-"""What a function's role lets it do, as far as Lambda itself asks before it takes a configuration.
+"""The checks of a function's role that Lambda makes when a function or an event source mapping is created.
 
-Lambda looks whether the role may read the queue, send to the dead-letter queue and make network interfaces; what the
-function's own code calls is not held against the role here.
+Lambda checks that it can assume the role, and that the role may read the queue and create network interfaces. The
+calls that the function's code makes are not checked against the role.
 """
 
 import json
@@ -35,9 +35,6 @@ def check_role(function: "FunctionRecord") -> None:
         raise InvalidParameterValueException("The role defined for the function cannot be assumed by Lambda.")
     for resource in _interface_resources(function):
         _require(role, "ec2", "CreateNetworkInterface", resource)
-    if function.dead_letter_arn:
-        service = function.dead_letter_arn.split(":")[2]
-        _require(role, service, "SendMessage" if service == "sqs" else "Publish", function.dead_letter_arn)
 
 
 def check_reader(function: "FunctionRecord", queue_arn: str) -> None:

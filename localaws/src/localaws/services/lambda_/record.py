@@ -1,36 +1,28 @@
 """A function as Lambda knows it: moto's record, with what moto forgets."""
 
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from moto.awslambda.models import LambdaFunction
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 __all__ = ["FunctionRecord"]
 
 #: What a function has that names none ("LoggingConfig", API reference).
 _TEXT_FORMAT = "Text"
-_KEPT = ("DeadLetterConfig", "FileSystemConfigs")
+_KEPT = ("FileSystemConfigs",)
 
 
 class FunctionRecord(LambdaFunction):  # type: ignore[misc]  # moto is untyped
     """A function, or a published version of it: a copy."""
 
-    def __init__(
-        self, account_id: str, spec: dict[str, Any], region: str, submit: "Callable[[FunctionRecord, bytes], object]"
-    ) -> None:
-        """Keep a CreateFunction request.
+    def __init__(self, account_id: str, spec: dict[str, Any], region: str) -> None:
+        """Create a function from a CreateFunction request.
 
-        Args:
-            account_id: Whose.
-            spec: The request.
-            region: Where.
-            submit: Invokes a function asynchronously, for the services that do.
+        Raises:
+            NotImplementedError: The request sets DeadLetterConfig, which needs asynchronous invocation.
         """
+        _check_supported(spec)
         super().__init__(account_id=account_id, spec=spec, region=region, version="$LATEST")
-        self._submit = submit
         self._kept = {name: spec[name] for name in _KEPT if spec.get(name)}
         self._logging = dict(spec.get("LoggingConfig") or {})
         #: Changes with code and configuration.
@@ -49,16 +41,6 @@ class FunctionRecord(LambdaFunction):  # type: ignore[misc]  # moto is untyped
             defaults |= {"ApplicationLogLevel": "INFO", "SystemLogLevel": "INFO"}
         return defaults | {name: value for name, value in self._logging.items() if value}
 
-    @property
-    def dead_letter_arn(self) -> str:
-        """Where asynchronous events go that failed; empty for nowhere."""
-        return str(self._kept.get("DeadLetterConfig", {}).get("TargetArn") or "")
-
-    @property
-    def event_invoke(self) -> dict[str, Any]:
-        """The latest PutFunctionEventInvokeConfig."""
-        return dict(self.event_invoke_config[-1].response()) if self.event_invoke_config else {}
-
     def get_configuration(self, on_create: bool = False) -> dict[str, Any]:
         """FunctionConfiguration, without the members that have no value."""
         configuration = super().get_configuration(on_create)
@@ -73,11 +55,10 @@ class FunctionRecord(LambdaFunction):  # type: ignore[misc]  # moto is untyped
         return described
 
     def update_configuration(self, config_updates: dict[str, Any]) -> dict[str, Any]:
-        """Take the members that are there."""
+        """Apply UpdateFunctionConfiguration; members that are missing keep their values."""
+        _check_supported(config_updates)
         super().update_configuration({name: value for name, value in config_updates.items() if value is not None})
         self._kept |= {name: config_updates[name] for name in _KEPT if config_updates.get(name)}
-        if "DeadLetterConfig" in config_updates and not self.dead_letter_arn:
-            self._kept.pop("DeadLetterConfig", None)
         if config_updates.get("LoggingConfig"):
             self._logging = dict(config_updates["LoggingConfig"])
         if config_updates.get("TracingConfig"):
@@ -99,7 +80,10 @@ class FunctionRecord(LambdaFunction):  # type: ignore[misc]  # moto is untyped
         return self.get_configuration()
 
     def invoke(self, body: str, request_headers: Any, response_headers: Any) -> str:
-        """What moto's other services call: they invoke asynchronously, all of them."""
-        del request_headers, response_headers
-        self._submit(self, body.encode())
-        return ""
+        """Refuse what moto's other services call: all of them invoke asynchronously."""
+        raise NotImplementedError("asynchronous invocation")
+
+
+def _check_supported(spec: dict[str, Any]) -> None:
+    if (spec.get("DeadLetterConfig") or {}).get("TargetArn"):
+        raise NotImplementedError("functions with DeadLetterConfig")

@@ -16,7 +16,6 @@ from moto.awslambda.exceptions import (
 from moto.awslambda.responses import LambdaResponse
 from moto.iam.exceptions import NotFoundException
 
-from localaws.services.lambda_.asynchronous import ASYNCHRONOUS_BYTES
 from localaws.services.lambda_.code import CodeRefused, check_package
 from localaws.services.lambda_.host import FunctionHost
 from localaws.services.lambda_.mappings import MappingConflict, MappingRecord, check_mapping, find_queue
@@ -52,7 +51,7 @@ class Functions(LambdaResponse):  # type: ignore[misc]  # moto is untyped
         try:
             self.backend.get_function(name, None)
         except UnknownFunctionException:
-            function = FunctionRecord(self.current_account, spec, self.region, self.host.submit)
+            function = FunctionRecord(self.current_account, spec, self.region)
         else:
             raise FunctionAlreadyExists(name)
         _check_code(function)
@@ -108,18 +107,17 @@ class Functions(LambdaResponse):  # type: ignore[misc]  # moto is untyped
         return _json(200, self._function().get_function_code_signing_config())
 
     def invoke(self) -> _Answer:
-        """Invoke: now, later, or not at all."""
+        """Invoke a function and wait, or only validate the request (DryRun)."""
         name = unquote(self.path.rsplit("/", 2)[-2])
         qualifier = (self.querystring.get("Qualifier") or [""])[0]
         function = self.backend.get_function(name, qualifier or None)
         kind = self.headers.get("X-Amz-Invocation-Type") or "RequestResponse"
+        if kind == "Event":
+            raise NotImplementedError("Invoke with InvocationType Event (asynchronous invocation)")
         payload = self.body.encode() if isinstance(self.body, str) else self.body
         _check_payload(payload, kind)
         if kind == "DryRun":
             return 204, {"status": 204}, ""
-        if kind == "Event":
-            request_id = self.host.submit(function, payload)
-            return 202, {"status": 202, "x-amzn-requestid": request_id}, ""
         try:
             context = self.headers.get("X-Amz-Client-Context")
             result = self.host.invoke(function, payload, qualifier=qualifier, client_context=context)
@@ -211,6 +209,18 @@ class Functions(LambdaResponse):  # type: ignore[misc]  # moto is untyped
         function.get_url_config()
         return _json(200, _described_url(function.update_url_config(self.json_body), function))
 
+    def put_function_event_invoke_config(self) -> Any:
+        """PutFunctionEventInvokeConfig: not implemented, since it configures asynchronous invocation."""
+        raise NotImplementedError("PutFunctionEventInvokeConfig")
+
+    def update_function_event_invoke_config(self) -> Any:
+        """UpdateFunctionEventInvokeConfig: not implemented, since it configures asynchronous invocation."""
+        raise NotImplementedError("UpdateFunctionEventInvokeConfig")
+
+    def invoke_async(self) -> Any:
+        """InvokeAsync: not implemented."""
+        raise NotImplementedError("InvokeAsync")
+
     @staticmethod
     def _enrich_response(headers: dict[str, Any], body: Any) -> tuple[dict[str, Any], Any]:
         """Moto's, which gives every answer an id; an invocation has its own."""
@@ -258,9 +268,8 @@ def _check_role(function: FunctionRecord) -> None:
 
 
 def _check_payload(payload: bytes, kind: str) -> None:
-    limit = ASYNCHRONOUS_BYTES if kind == "Event" else _REQUEST_BYTES
-    if len(payload) > limit:
-        raise _RequestTooLarge(len(payload), kind, limit)
+    if len(payload) > _REQUEST_BYTES:
+        raise _RequestTooLarge(len(payload), kind, _REQUEST_BYTES)
     try:
         json.loads(payload or b"{}")
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""moto's S3 backend for the length of one request, watched for what happens to objects."""
+"""moto's S3 backend for one request, extended to send event notifications."""
 
 import contextlib
 from collections.abc import Iterator
@@ -13,41 +13,41 @@ if TYPE_CHECKING:
 
     from localaws.services.s3.event_notifications import ObjectEvents
 
-__all__ = ["WatchedObjects"]
+__all__ = ["NotifyingS3Backend"]
 
-#: ETag of nothing, which a delete marker's event has.
+#: ETag of an empty object, which the event of a delete marker carries.
 _EMPTY_ETAG = "d41d8cd98f00b204e9800998ecf8427e"
 _UNVERSIONED = "null"
 
 
-class WatchedObjects:
-    """The backend; events are held back until the request has done all that it does to an object."""
+class NotifyingS3Backend:
+    """Wraps moto's backend. Events are held until the request has finished with the object."""
 
     def __init__(self, backend: "S3Backend", events: "ObjectEvents", account_id: str) -> None:
-        """Watch for one request."""
+        """Wrap a backend for one request."""
         self._backend = backend
         self._events = events
         self._account_id = account_id
-        self._held: list[S3Event] = []
+        self._pending: list[S3Event] = []
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._backend, name)
 
-    def tell(self) -> None:
-        """Send the events that were held back."""
-        while self._held:
-            self._events.tell(self._held.pop(0), self._account_id)
+    def publish_events(self) -> None:
+        """Send the events that were held."""
+        while self._pending:
+            self._events.publish(self._pending.pop(0), self._account_id)
 
     def put_bucket_notification_configuration(self, bucket_name: str, notification_config: dict[str, Any]) -> None:
-        """Configure a bucket's notifications."""
+        """PutBucketNotificationConfiguration."""
         self._events.configure(self._backend.get_bucket(bucket_name), notification_config, self._account_id)
 
     def get_bucket_notification_configuration(self, bucket_name: str) -> "NotificationConfiguration | None":
-        """A bucket's notifications."""
+        """GetBucketNotificationConfiguration."""
         return self._events.configuration(self._backend.get_bucket(bucket_name))
 
     def put_object(self, *args: Any, **options: Any) -> "FakeKey":
-        """PutObject, or an upload from a form."""
+        """PutObject, or an upload by an HTML form."""
         key = self._backend.put_object(*args, **options)
         self._created("Post" if options.get("request_method") == "POST" else "Put", key)
         return key
@@ -73,23 +73,23 @@ class WatchedObjects:
         version_id: str | None = None,
         bypass: bool = False,
     ) -> tuple[bool, dict[str, Any]]:
-        """DeleteObject: the object, one version of it, or a marker in front of its versions."""
+        """DeleteObject: delete the object or one version of it, or add a delete marker."""
         bucket = self._backend.get_bucket(bucket_name)
-        there = {str(key.version_id) for key in bucket.keys.getlist(key_name, [])}
+        existing_versions = {str(key.version_id) for key in bucket.keys.getlist(key_name, [])}
         with _versioned(bucket):
-            return self._delete_object(bucket, key_name, version_id, bypass, there)
+            return self._delete_object(bucket, key_name, version_id, bypass, existing_versions)
 
     def _delete_object(
-        self, bucket: Any, key_name: str, version_id: str | None, bypass: bool, there: set[str]
+        self, bucket: Any, key_name: str, version_id: str | None, bypass: bool, existing_versions: set[str]
     ) -> tuple[bool, dict[str, Any]]:
-        deleted, answer = self._backend.delete_object(bucket.name, key_name, version_id=version_id, bypass=bypass)
+        deleted, result = self._backend.delete_object(bucket.name, key_name, version_id=version_id, bypass=bypass)
         if bucket.is_versioned and version_id is None:
-            version = answer.get("version-id")
+            version = result.get("version-id")
             name = "s3:ObjectRemoved:DeleteMarkerCreated"
-            self._hold(S3Event(name, bucket, key_name, etag=_EMPTY_ETAG, version=version))
-        elif deleted and (str(version_id) in there if bucket.is_versioned else there):
-            self._hold(S3Event("s3:ObjectRemoved:Delete", bucket, key_name, version=version_id))
-        return deleted, answer
+            self._pending.append(S3Event(name, bucket, key_name, etag=_EMPTY_ETAG, version=version))
+        elif deleted and (str(version_id) in existing_versions if bucket.is_versioned else existing_versions):
+            self._pending.append(S3Event("s3:ObjectRemoved:Delete", bucket, key_name, version=version_id))
+        return deleted, result
 
     def delete_objects(
         self,
@@ -97,17 +97,17 @@ class WatchedObjects:
         objects: list[dict[str, Any]],
         bypass_retention: bool = False,
     ) -> tuple[list[tuple[str, str | None, str | None]], list[str]]:
-        """DeleteObjects; what moto answers for each, from this class's own way of deleting one."""
+        """DeleteObjects, with the same events as DeleteObject."""
         deleted: list[tuple[str, str | None, str | None]] = []
         errors: list[str] = []
-        for each in objects:
-            name, version_id = each["Key"], each.get("VersionId")
+        for entry in objects:
+            name, version_id = entry["Key"], entry.get("VersionId")
             try:
-                _, answer = self.delete_object(bucket_name, name, version_id, bypass_retention)
+                _, result = self.delete_object(bucket_name, name, version_id, bypass_retention)
             except AccessDeniedByLock:
                 errors.append(name)
             else:
-                deleted.append((name, version_id, None if version_id else answer.get("version-id")))
+                deleted.append((name, version_id, None if version_id else result.get("version-id")))
         return deleted, errors
 
     def _created(self, how: str, key: "FakeKey") -> None:
@@ -116,15 +116,12 @@ class WatchedObjects:
             return
         version = None if str(key.version_id) == _UNVERSIONED else str(key.version_id)
         etag = key.etag.replace('"', "")
-        self._hold(S3Event(f"s3:ObjectCreated:{how}", bucket, key.name, key.size, etag, version))
-
-    def _hold(self, event: S3Event) -> None:
-        self._held.append(event)
+        self._pending.append(S3Event(f"s3:ObjectCreated:{how}", bucket, key.name, key.size, etag, version))
 
 
 @contextlib.contextmanager
 def _versioned(bucket: Any) -> Iterator[None]:
-    """Treat a bucket whose versioning is suspended as one that has versions: moto would delete all of them at once."""
+    """Treat a bucket with suspended versioning as versioned: moto would delete all versions of the object."""
     status = bucket.versioning_status
     if status == "Suspended":
         bucket.versioning_status = "Enabled"
