@@ -31,7 +31,7 @@ from localaws.gateway.strip_nulls import answer_without_nulls
 from localaws.services.application_autoscaling.responses import ApplicationAutoScaling
 from localaws.services.bedrock_runtime.api import BedrockRuntime, is_bedrock
 from localaws.services.cloudformation.responses import CloudFormation
-from localaws.services.cloudwatch.alarm_service import CloudWatch
+from localaws.services.cloudwatch.api import CloudWatch
 from localaws.services.cost_management.budgets import Budgets
 from localaws.services.cost_management.cost_allocation_tags import CostAllocationTags
 from localaws.services.cost_management.cost_anomalies import CostAnomalies
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
 
     from localaws.services.application_autoscaling.service import AutoScaling
-    from localaws.services.cloudwatch.monitoring import Monitoring
+    from localaws.services.cloudwatch.service import Monitoring
     from localaws.services.lambda_.host import FunctionHost
     from localaws.services.rds.host import DatabaseHost
     from localaws.services.sagemaker.async_inference.service import AsyncInference

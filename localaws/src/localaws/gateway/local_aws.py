@@ -26,7 +26,7 @@ from localaws.gateway.http_server import HttpServer
 from localaws.gateway.request_guard import RequestGuard
 from localaws.process.pidfiles import PidFiles
 from localaws.services.application_autoscaling.service import AutoScaling
-from localaws.services.cloudwatch.monitoring import Monitoring
+from localaws.services.cloudwatch.service import Monitoring
 from localaws.services.iam.managed_policies import have_managed_policies, have_no_managed_policies
 from localaws.services.lambda_.host import FunctionHost
 from localaws.services.lambda_.urls import serve_function_urls
@@ -41,7 +41,7 @@ from localaws.services.sqs.metrics import QueueMetrics
 if TYPE_CHECKING:
     from wsgiref.types import WSGIApplication
 
-    from localaws.services.cloudwatch.alarm_evaluator import AlarmEvaluator
+    from localaws.services.cloudwatch.alarms import Alarms
 
 __all__ = ["LocalAws"]
 
@@ -61,7 +61,7 @@ class LocalAws:
         self._temporary: Path | None = None
         self._server: HttpServer | None = None
         self._host: EndpointHost | None = None
-        self._services: list[AlarmEvaluator | AutoScaling | AsyncInference | FunctionHost | DatabaseHost] = []
+        self._services: list[Alarms | AutoScaling | AsyncInference | FunctionHost | DatabaseHost] = []
         self._pids: PidFiles | None = None
         self._runtime: ContainerRuntime | None = None
 

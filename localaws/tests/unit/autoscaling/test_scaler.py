@@ -12,7 +12,7 @@ from localaws.services.application_autoscaling.records import INSTANCES, Activit
 from localaws.services.application_autoscaling.scheduled_actions import put_action
 from localaws.services.application_autoscaling.service import AutoScaling
 from localaws.services.application_autoscaling.signals import Signal
-from localaws.services.cloudwatch.monitoring import Monitoring
+from localaws.services.cloudwatch.service import Monitoring
 from localaws.services.sagemaker.endpoints.scalable import CapacityRefused
 
 KEY = TargetKey("endpoint/e/variant/v", INSTANCES)

@@ -7,7 +7,7 @@ from hypothesis import given, strategies as st
 
 from localaws.core.clock import SimulatedTime
 from localaws.services.cloudwatch.distribution import EXACT_VALUES, Distribution, statistic_of
-from localaws.services.cloudwatch.metric_store import KEPT_SECONDS, MetricId, MetricStore
+from localaws.services.cloudwatch.metric_store import RETENTION_SECONDS, MetricId, MetricStore
 from localaws.services.sagemaker.metrics import MetricRecorder, VariantId
 
 VARIANT = VariantId("123456789012", "us-east-1", "alex", "AllTraffic")
@@ -105,9 +105,9 @@ def test_memory_grows_with_minutes_and_not_with_requests_or_days() -> None:
     series = store.series(LATENCY, "Microseconds")
     assert len(series.period(time.now().timestamp()).values or {}) < 250
     before = time.now()
-    for _ in range(KEPT_SECONDS // 60 + 3000):
+    for _ in range(RETENTION_SECONDS // 60 + 3000):
         time.advance(60)
         recorder.record(VARIANT, [("ModelLatency", 1)])
     kept = store.datapoints(LATENCY, before - timedelta(days=1), time.now() + timedelta(minutes=1), 60)
-    assert len(kept) <= KEPT_SECONDS // 60 + 1024
+    assert len(kept) <= RETENTION_SECONDS // 60 + 1024
     assert kept[-1].start > datetime.fromtimestamp(time.now().timestamp() - 120, UTC)

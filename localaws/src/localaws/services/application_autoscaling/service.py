@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from localaws.services.application_autoscaling.records import Target
     from localaws.services.application_autoscaling.registry import Region
     from localaws.services.cloudwatch.alarm_actions import AlarmAction
-    from localaws.services.cloudwatch.monitoring import Monitoring
+    from localaws.services.cloudwatch.service import Monitoring
 
 __all__ = ["AutoScaling"]
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from statistics import mean
 from typing import TYPE_CHECKING
 
-from localaws.services.cloudwatch.alarm_readings import AlarmReadings
+from localaws.services.cloudwatch.alarm_evaluation import AlarmReadings
 
 if TYPE_CHECKING:
     from localaws.services.cloudwatch.alarm_actions import AlarmAction

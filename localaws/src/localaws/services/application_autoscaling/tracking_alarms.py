@@ -15,7 +15,7 @@ from localaws.services.application_autoscaling.records import (
 )
 
 if TYPE_CHECKING:
-    from localaws.services.cloudwatch.alarm_evaluator import AlarmEvaluator
+    from localaws.services.cloudwatch.alarms import Alarms
 
 __all__ = ["PREDEFINED", "PredefinedMetric", "TrackingAlarms", "dimensions_of"]
 
@@ -63,7 +63,7 @@ PREDEFINED = {
 class TrackingAlarms:
     """Makes, changes and removes the alarms of target tracking policies."""
 
-    def __init__(self, alarms: "AlarmEvaluator") -> None:
+    def __init__(self, alarms: "Alarms") -> None:
         """Keep them among these alarms."""
         self._alarms = alarms
 

@@ -1,4 +1,7 @@
-"""Publishing to an SNS topic as a service does: each subscription for itself, none that hangs holds up another."""
+"""Publishing to an SNS topic from another service, such as CloudWatch.
+
+A subscription that hangs or fails does not delay or prevent delivery to the others.
+"""
 
 import logging
 import uuid
@@ -7,40 +10,39 @@ from typing import Any
 import requests
 from moto.sns.models import sns_backends
 
+__all__ = ["PublishError", "publish"]
+
 _logger = logging.getLogger(__name__)
 
-#: Real seconds that a subscriber over HTTP has to answer in. SNS itself waits 15; alarms here are evaluated one after
-#: the other.
-HTTP_TIMEOUT = 5.0
-#: AWS's own key cannot be used by alarms: its policy names no service.
+#: Timeout of an HTTP subscriber in real seconds. SNS waits 15 s, but alarms are evaluated one after the other here.
+_HTTP_TIMEOUT = 5.0
+#: Alarms cannot use AWS's own key, because its policy names no service.
 _AWS_MANAGED_KEYS = ("alias/aws/sns", ":alias/aws/sns")
 
 
-class PublishRefusedError(RuntimeError):
-    """The topic took no message."""
+class PublishError(RuntimeError):
+    """The topic does not accept the message."""
 
 
 def publish(topic_arn: str, message: str, subject: str | None) -> None:
     """Publish a message.
 
     Raises:
-        PublishRefusedError: There is no such topic, or it is encrypted with a key that services may not use.
+        PublishError: The topic does not exist, or is encrypted with a key that services may not use.
     """
     _, _, _, region, account_id, _ = topic_arn.split(":", 5)
     topic = sns_backends[account_id][region].topics.get(topic_arn)
     if topic is None:
-        raise PublishRefusedError("Topic does not exist (Service: AmazonSNS; Status Code: 404; Error Code: NotFound)")
+        raise PublishError("Topic does not exist (Service: AmazonSNS; Status Code: 404; Error Code: NotFound)")
     if str(topic.kms_master_key_id or "").endswith(_AWS_MANAGED_KEYS):
-        raise PublishRefusedError(
-            "CloudWatch Alarms does not have authorization to access the SNS topic encryption key."
-        )
+        raise PublishError("CloudWatch Alarms does not have authorization to access the SNS topic encryption key.")
     message_id = str(uuid.uuid4())
     subscriptions, _ = topic.sns_backend.list_subscriptions_by_topic(topic_arn)
     for subscription in subscriptions:
         try:
             _deliver(subscription, message, message_id, subject)
         except Exception:
-            # SNS drops what a subscriber does not take; the others get theirs.
+            # SNS drops a message that a subscriber does not accept.
             _logger.warning("delivery to subscription %s failed", subscription.arn, exc_info=True)
     topic.sent_notifications.append((message_id, message, subject, None, None))
 
@@ -49,6 +51,6 @@ def _deliver(subscription: Any, message: str, message_id: str, subject: str | No
     if subscription.protocol in ("http", "https"):
         headers = {"Content-Type": "text/plain; charset=UTF-8", "x-amz-sns-message-type": "Notification"}
         data = subscription.get_post_data(message, message_id, subject)
-        requests.post(subscription.endpoint, json=data, headers=headers, timeout=HTTP_TIMEOUT)
+        requests.post(subscription.endpoint, json=data, headers=headers, timeout=_HTTP_TIMEOUT)
         return
     subscription.publish(message, message_id, subject=subject)

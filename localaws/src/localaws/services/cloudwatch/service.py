@@ -1,19 +1,21 @@
-"""CloudWatch of one local AWS: its metrics, and its alarms."""
+"""CloudWatch of one local AWS: its metrics and its alarms."""
 
 from typing import TYPE_CHECKING
 
-from localaws.services.cloudwatch.alarm_evaluator import AlarmEvaluator
+from localaws.services.cloudwatch.alarms import Alarms
 from localaws.services.cloudwatch.metric_store import MetricStore
 
 if TYPE_CHECKING:
     from localaws.core.clock import SimulatedTime
 
+__all__ = ["Monitoring"]
+
 
 class Monitoring:
-    """Metrics and alarms, which go by the same time."""
+    """Metrics and alarms on one simulated clock."""
 
     def __init__(self, time: "SimulatedTime") -> None:
-        """Prepare; see :meth:`AlarmEvaluator.start`."""
+        """Prepare; see :meth:`Alarms.start`."""
         self.time = time
         self.metrics = MetricStore()
-        self.alarms = AlarmEvaluator(self.metrics, time)
+        self.alarms = Alarms(self.metrics, time)

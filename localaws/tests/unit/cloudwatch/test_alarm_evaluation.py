@@ -1,14 +1,14 @@
-"""M of N, missing data and early alarms, by the tables of CloudWatch's user guide."""
+"""Alarm evaluation: M out of N, missing data and early alarms, by the tables of CloudWatch's user guide."""
 
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given, strategies as st
 
-from localaws.services.cloudwatch.alarm_state import Condition, Reading, evaluate
+from localaws.services.cloudwatch.alarm_evaluation import Condition, Reading, evaluate
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
-KEPT = None
+UNCHANGED = None
 
 
 def condition(datapoints: int, treat: str = "missing", periods: int = 3) -> Condition:
@@ -16,7 +16,7 @@ def condition(datapoints: int, treat: str = "missing", periods: int = 3) -> Cond
 
 
 def periods(drawn: str) -> list[Reading | None]:
-    """``0 - X``: fine, missing, breaching; the latest last, as in the guide."""
+    """``0 - X`` means OK, missing, breaching; latest last, as in the user guide."""
     values = {"0": 0.0, "X": 5.0}
     count = len(drawn.split())
     drawings = enumerate(drawn.split())
@@ -32,45 +32,45 @@ TREATMENTS = ("missing", "ignore", "breaching", "notBreaching")
 TABLES = [
     (3, "0 - X - X", ("OK", "OK", "OK", "OK")),
     (3, "- - - - 0", ("OK", "OK", "OK", "OK")),
-    (3, "- - - - -", ("INSUFFICIENT_DATA", KEPT, "ALARM", "OK")),
+    (3, "- - - - -", ("INSUFFICIENT_DATA", UNCHANGED, "ALARM", "OK")),
     (3, "0 X X - X", ("ALARM", "ALARM", "ALARM", "ALARM")),
-    (3, "- - X - -", ("ALARM", KEPT, "ALARM", "OK")),
+    (3, "- - X - -", ("ALARM", UNCHANGED, "ALARM", "OK")),
     (2, "0 - X - X", ("ALARM", "ALARM", "ALARM", "ALARM")),
     (2, "0 0 X 0 X", ("ALARM", "ALARM", "ALARM", "ALARM")),
     (2, "0 - X - -", ("OK", "OK", "ALARM", "OK")),
     (2, "- - - - 0", ("OK", "OK", "ALARM", "OK")),
-    (2, "- - - X -", ("ALARM", KEPT, "ALARM", "OK")),
+    (2, "- - - X -", ("ALARM", UNCHANGED, "ALARM", "OK")),
 ]
 
 
 @pytest.mark.parametrize(("datapoints", "drawn", "states"), TABLES)
-def test_the_guide_s_tables(datapoints: int, drawn: str, states: tuple[str | None, ...]) -> None:
+def test_evaluate_matches_the_user_guide(datapoints: int, drawn: str, states: tuple[str | None, ...]) -> None:
     for treat, expected in zip(TREATMENTS, states, strict=True):
-        verdict = evaluate(condition(datapoints, treat), periods(drawn))
-        assert (verdict and verdict.state) == expected, treat
+        evaluation = evaluate(condition(datapoints, treat), periods(drawn))
+        assert (evaluation and evaluation.state) == expected, treat
 
 
 @pytest.mark.parametrize("drawn", ["- - - - X", "- - - X -"])
-def test_one_breach_of_three_does_not_alarm_too_early(drawn: str) -> None:
-    verdict = evaluate(condition(3), periods(drawn))
-    assert verdict is not None
-    assert verdict.state != "ALARM"
+def test_evaluate_does_not_alarm_on_one_breach_of_three(drawn: str) -> None:
+    evaluation = evaluate(condition(3), periods(drawn))
+    assert evaluation is not None
+    assert evaluation.state != "ALARM"
 
 
 @given(st.lists(st.sampled_from("0X"), min_size=3, max_size=8), st.integers(1, 3), st.sampled_from(TREATMENTS))
-def test_with_all_data_only_the_last_periods_count(signs: list[str], datapoints: int, treat: str) -> None:
-    verdict = evaluate(condition(datapoints, treat), periods(" ".join(signs)))
-    assert verdict is not None
-    assert (verdict.state == "ALARM") == (signs[-3:].count("X") >= datapoints)
+def test_evaluate_without_missing_data_uses_the_last_periods(signs: list[str], datapoints: int, treat: str) -> None:
+    evaluation = evaluate(condition(datapoints, treat), periods(" ".join(signs)))
+    assert evaluation is not None
+    assert (evaluation.state == "ALARM") == (signs[-3:].count("X") >= datapoints)
 
 
 @given(st.lists(st.sampled_from("0X-"), min_size=5, max_size=5), st.integers(1, 3))
-def test_treatments_are_ordered(signs: list[str], datapoints: int) -> None:
-    """What alarms when missing data is fine alarms however it is treated; breaching alarms wherever another does."""
+def test_evaluate_orders_treatments_of_missing_data(signs: list[str], datapoints: int) -> None:
+    """An alarm with notBreaching alarms with every treatment; breaching alarms whenever another treatment does."""
     states = {}
     for treat in TREATMENTS:
-        verdict = evaluate(condition(datapoints, treat), periods(" ".join(signs)))
-        states[treat] = verdict.state if verdict else "OK"
+        evaluation = evaluate(condition(datapoints, treat), periods(" ".join(signs)))
+        states[treat] = evaluation.state if evaluation else "OK"
     if states["notBreaching"] == "ALARM":
         assert set(states.values()) == {"ALARM"}
     if "ALARM" in states.values():
@@ -86,18 +86,18 @@ def test_treatments_are_ordered(signs: list[str], datapoints: int) -> None:
         ("LessThanOrEqualToThreshold", [0.0, 1.0]),
     ],
 )
-def test_operators(comparison: str, breaching: list[float]) -> None:
+def test_condition_breaches_by_its_operator(comparison: str, breaching: list[float]) -> None:
     alarm = Condition(comparison, 1.0, 1, 1)
     assert [value for value in (0.0, 1.0, 2.0) if alarm.breaches(value)] == breaching
 
 
 def reason(datapoints: int, treat: str, drawn: str, count: int = 3) -> str:
-    verdict = evaluate(condition(datapoints, treat, count), periods(drawn))
-    assert verdict is not None
-    return verdict.reason
+    evaluation = evaluate(condition(datapoints, treat, count), periods(drawn))
+    assert evaluation is not None
+    return evaluation.reason
 
 
-def test_reasons_are_worded_as_by_cloudwatch() -> None:
+def test_evaluate_words_reasons_like_cloudwatch() -> None:
     assert reason(1, "missing", "X", 1) == (
         "Threshold Crossed: 1 out of the last 1 datapoints [5.0 (31/01/26 11:59:00)] was greater than the threshold "
         "(1.0) (minimum 1 datapoint for OK -> ALARM transition)."
