@@ -19,6 +19,7 @@ from moto.kms.responses import KmsResponse
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from moto.rds.responses import RDSResponse
 from moto.s3.responses import S3Response
+from moto.s3vectors.responses import S3VectorsResponse
 from moto.sagemaker.responses import SageMakerResponse
 from moto.sagemakerruntime.responses import SageMakerRuntimeResponse
 from moto.sqs.responses import SQSResponse
@@ -28,7 +29,7 @@ from localaws.core.health import HEALTH_PATH
 from localaws.gateway.error_responses import protect
 from localaws.gateway.request_guard import UNSIGNED_ACTIONS
 from localaws.gateway.strip_nulls import answer_without_nulls
-from localaws.services.application_autoscaling.responses import ApplicationAutoScaling
+from localaws.services.application_autoscaling.api import ApplicationAutoScaling
 from localaws.services.bedrock_runtime.api import BedrockRuntime, is_bedrock
 from localaws.services.cloudformation.responses import CloudFormation
 from localaws.services.cloudwatch.api import CloudWatch
@@ -41,7 +42,7 @@ from localaws.services.lambda_.responses import Functions
 from localaws.services.rds.responses import Rds
 from localaws.services.s3.api import S3
 from localaws.services.s3.event_notifications import ObjectEvents
-from localaws.services.s3vectors.service import S3Vectors, is_s3vectors
+from localaws.services.s3vectors.api import S3VectorsApi
 from localaws.services.sagemaker.api import SageMaker
 from localaws.services.sagemaker_runtime.api import SageMakerRuntime
 from localaws.services.sqs.message_queue import MessageQueue
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     from localaws.services.cloudwatch.service import Monitoring
     from localaws.services.lambda_.host import FunctionHost
     from localaws.services.rds.host import DatabaseHost
+    from localaws.services.s3vectors.service import S3Vectors
     from localaws.services.sagemaker.async_inference.service import AsyncInference
     from localaws.services.sagemaker.endpoints.endpoint_manager import EndpointHost
 
@@ -62,7 +64,7 @@ __all__ = ["LocalAwsApplication"]
 # Buckets are hosts, too.
 _REMEMBERED_HOSTS = 1024
 #: Services whose unknown paths mean an operation that is not there; in S3 every path is some bucket's.
-_ROUTED_BY_PATH = frozenset({"sagemakerruntime"})
+_ROUTED_BY_PATH = frozenset({"s3vectors", "sagemakerruntime"})
 #: moto's own console can wipe every backend, which would leave endpoints' processes without an owner. The others are an
 #: instance's metadata, with credentials, which moto answers by path to requests for any service.
 _CLOSED_PATHS = ("/moto-api", "/favicon.ico", "/latest/api/", "/latest/meta-data/")
@@ -78,7 +80,7 @@ class LocalAwsApplication(DomainDispatcherApplication):  # type: ignore[misc]  #
         auto_scaling: "AutoScaling",
         async_inference: "AsyncInference",
         functions: "FunctionHost",
-        vectors: S3Vectors,
+        vectors: "S3Vectors",
         databases: "DatabaseHost",
         describe: Callable[[], dict[str, Any]],
     ) -> None:
@@ -102,12 +104,15 @@ class LocalAwsApplication(DomainDispatcherApplication):  # type: ignore[misc]  #
         queue_class = type(
             "LocalQueue", (MessageQueue,), {"simulated": monitoring.time, "__module__": MessageQueue.__module__}
         )
+        vectors_api = type("S3VectorsApi", (S3VectorsApi,), {"service": vectors})
         self._replacements: dict[Any, Any] = {
             ApplicationAutoScalingResponse: type(
                 "ApplicationAutoScaling", (ApplicationAutoScaling,), {"auto_scaling": auto_scaling}
             ),
             CloudFormationResponse: type(
-                "CloudFormation", (CloudFormation,), {"host": host, "control_plane": control_plane, "vectors": vectors}
+                "CloudFormation",
+                (CloudFormation,),
+                {"host": host, "control_plane": control_plane, "vectors": vectors_api},
             ),
             BudgetsResponse: Budgets,
             CloudWatchResponse: type("CloudWatch", (CloudWatch,), {"monitoring": monitoring}),
@@ -116,6 +121,7 @@ class LocalAwsApplication(DomainDispatcherApplication):  # type: ignore[misc]  #
             KmsResponse: Kms,
             LambdaResponse: type("Functions", (Functions,), {"host": functions}),
             RDSResponse: type("Rds", (Rds,), {"host": databases}),
+            S3VectorsResponse: vectors_api,
             S3Response: type("S3", (S3,), {"events": ObjectEvents()}),
             SageMakerResponse: control_plane,
             SageMakerRuntimeResponse: type(
@@ -125,7 +131,6 @@ class LocalAwsApplication(DomainDispatcherApplication):  # type: ignore[misc]  #
         }
         self._describe = describe
         self._bedrock = BedrockRuntime()
-        self._vectors = vectors
         super().__init__(self._create_service)
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
@@ -139,8 +144,6 @@ class LocalAwsApplication(DomainDispatcherApplication):  # type: ignore[misc]  #
             return NotFound()(environ, start_response)
         if is_bedrock(environ):
             return self._bedrock(environ, start_response)
-        if is_s3vectors(environ):
-            return self._vectors(environ, start_response)
         return answer_without_nulls(super().__call__, environ, _without_cors(start_response))
 
     def infer_service_region_host(self, environ: "WSGIEnvironment", path: str) -> str | None:

@@ -13,11 +13,10 @@ from localaws.services.cloudformation.s3vectors_resources import S3VectorsResour
 from localaws.services.cloudformation.sagemaker_resources import SageMakerResources
 from localaws.services.cloudformation.service_resources import ResourceFailed, ServiceResources
 from localaws.services.cloudformation.stacks import StackResource
-from localaws.services.s3vectors.buckets import Caller
 
 if TYPE_CHECKING:
     from localaws.services.cloudformation.stacks import BackgroundStack, Resources
-    from localaws.services.s3vectors.service import S3Vectors
+    from localaws.services.s3vectors.api import S3VectorsApi
     from localaws.services.sagemaker.api import SageMaker
     from localaws.services.sagemaker.endpoints.endpoint_manager import EndpointHost
 
@@ -42,14 +41,18 @@ class StackOperations:
     """The operations on one stack. Each blocks until it is over."""
 
     def __init__(
-        self, stack: "BackgroundStack", control_plane: "type[SageMaker]", vectors: "S3Vectors", host: "EndpointHost"
+        self,
+        stack: "BackgroundStack",
+        control_plane: "type[SageMaker]",
+        vectors: "type[S3VectorsApi]",
+        host: "EndpointHost",
     ) -> None:
         """Prepare operations.
 
         Args:
             stack: The stack.
             control_plane: SageMaker's actions.
-            vectors: S3 Vectors.
+            vectors: The API of S3 Vectors.
             host: Tells when the local AWS goes down.
         """
         self._stack = stack
@@ -57,7 +60,7 @@ class StackOperations:
         self._heeds_cancellation = False
         account_id, region = stack.account_id, stack.region_name
         services: dict[str, ServiceResources[Any]] = {
-            "AWS::S3Vectors": S3VectorsResources(vectors, Caller(account_id, region)),
+            "AWS::S3Vectors": S3VectorsResources(vectors, account_id, region),
             "AWS::SageMaker": SageMakerResources(control_plane, account_id, region, self._wait_until),
         }
         self._handlers = ResourceHandlers(stack, services, self._wait_until)

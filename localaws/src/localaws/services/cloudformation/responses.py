@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from localaws.services.cloudformation.stacks import Resources
-    from localaws.services.s3vectors.service import S3Vectors
+    from localaws.services.s3vectors.api import S3VectorsApi
     from localaws.services.sagemaker.api import SageMaker
     from localaws.services.sagemaker.endpoints.endpoint_manager import EndpointHost
 
@@ -28,7 +28,7 @@ class CloudFormation(CloudFormationResponse):  # type: ignore[misc]  # moto is u
 
     host: ClassVar["EndpointHost"]
     control_plane: "ClassVar[type[SageMaker]]"
-    vectors: "ClassVar[S3Vectors]"
+    vectors: "ClassVar[type[S3VectorsApi]]"
 
     def create_stack(self) -> ActionResult:
         """CreateStack."""

@@ -42,8 +42,8 @@ class S3VectorsType:
 
     @property
     def tag_with_stack(self) -> bool:
-        """Whether the tags aws:cloudformation:* are put on it."""
-        return self.taggable
+        """Whether the resource gets the tags aws:cloudformation:*, which AWS adds and the local AWS leaves out."""
+        return False
 
     @property
     def attribute_names(self) -> frozenset[str]:

@@ -1,4 +1,4 @@
-"""The API of Application Auto Scaling for SageMaker; other namespaces are moto's."""
+"""The Application Auto Scaling API for SageMaker's resources; other namespaces are moto's."""
 
 import json
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -16,40 +16,47 @@ from localaws.services.application_autoscaling.registration import find_endpoint
 from localaws.services.application_autoscaling.scheduled_actions import put_action
 
 if TYPE_CHECKING:
-    from localaws.services.application_autoscaling.registry import Region
+    from localaws.services.application_autoscaling.records import Region
     from localaws.services.application_autoscaling.service import AutoScaling
 
-__all__ = ["ApplicationAutoScaling"]
+__all__ = ["SIMPLIFICATIONS", "ApplicationAutoScaling"]
+
+SIMPLIFICATIONS = {
+    "DescribeScalingActivities": "The latest 1,000 activities of a region are kept, not those of six weeks.",
+    "PutScalingPolicy": "Target tracking and step scaling. Predictive scaling and metric math are not implemented.",
+    "PutScheduledAction": "Cron expressions without L, W and #.",
+    "RegisterScalableTarget": "SageMaker's resources are scaled; targets of other services are only stored.",
+}
 
 _PAGE = 50
 _POLICY_PAGE = 10
 
 
 class ApplicationAutoScaling(ApplicationAutoScalingResponse):  # type: ignore[misc]  # moto is untyped
-    """Answers requests about SageMaker's scalable targets from our own registry."""
+    """The API; the service's registry holds SageMaker's targets."""
 
     auto_scaling: ClassVar["AutoScaling"]
 
     def __init__(self) -> None:
-        """Let moto parse requests by the API's model, as it does for newer services."""
+        """Use moto's parser that follows the API model, as moto does for newer services."""
         super().__init__()
         self.automated_parameter_parsing = True
 
     def register_scalable_target(self) -> Any:
-        """RegisterScalableTarget; a capacity outside the range is moved into it at once."""
+        """RegisterScalableTarget; a capacity outside the range is moved into it."""
         if not self._is_sagemaker():
             return super().register_scalable_target()
         request, region = self._checked_request(), self._region
         key = target_key(request)
         with self.auto_scaling.registry.lock:
             if self.auto_scaling.scaler.resource(region, key) is None:
-                raise ValidationFailed(self._missing(key))
+                raise ValidationFailed(self._not_found_message(key))
             target = register(region, request, self.auto_scaling.time.now())
             self.auto_scaling.scaler.keep_in_range(region, target)
             return ActionResult({"ScalableTargetARN": target.arn})
 
     def deregister_scalable_target(self) -> Any:
-        """DeregisterScalableTarget, with all that is defined for the target; its capacity stays."""
+        """DeregisterScalableTarget with its policies and scheduled actions; the capacity does not change."""
         if not self._is_sagemaker():
             return super().deregister_scalable_target()
         request, region = self._checked_request(), self._region
@@ -66,13 +73,13 @@ class ApplicationAutoScaling(ApplicationAutoScalingResponse):  # type: ignore[mi
             return super().describe_scalable_targets()
         request = self._checked_request()
         with self.auto_scaling.registry.lock:
-            found = [
+            targets = [
                 target
                 for target in self._region.targets.values()
                 if target.key.resource_id in (request.get("ResourceIds") or [target.key.resource_id])
                 and target.key.dimension == (request.get("ScalableDimension") or target.key.dimension)
             ]
-            return ActionResult(descriptions.page("ScalableTargets", found, descriptions.target, request, _PAGE))
+            return ActionResult(descriptions.page("ScalableTargets", targets, descriptions.target, request, _PAGE))
 
     def put_scaling_policy(self) -> Any:
         """PutScalingPolicy."""
@@ -90,7 +97,7 @@ class ApplicationAutoScaling(ApplicationAutoScalingResponse):  # type: ignore[mi
             return super().describe_scaling_policies()
         request, region = self._checked_request(), self._region
         with self.auto_scaling.registry.lock:
-            found = [
+            policies = [
                 (target, policy)
                 for target in self._targets(request)
                 for policy in target.policies.values()
@@ -98,12 +105,12 @@ class ApplicationAutoScaling(ApplicationAutoScalingResponse):  # type: ignore[mi
             ]
             return ActionResult(
                 descriptions.page(
-                    "ScalingPolicies", found, lambda pair: descriptions.policy(region, *pair), request, _POLICY_PAGE
+                    "ScalingPolicies", policies, lambda pair: descriptions.policy(region, *pair), request, _POLICY_PAGE
                 )
             )
 
     def delete_scaling_policy(self) -> Any:
-        """DeleteScalingPolicy, with the alarms that were made for it."""
+        """DeleteScalingPolicy with the alarms created for it."""
         if not self._is_sagemaker():
             return super().delete_scaling_policy()
         request, region = self._checked_request(), self._region
@@ -130,7 +137,7 @@ class ApplicationAutoScaling(ApplicationAutoScalingResponse):  # type: ignore[mi
             return super().describe_scheduled_actions()
         request = self._checked_request()
         with self.auto_scaling.registry.lock:
-            found = [
+            actions = [
                 (target, action)
                 for target in self._targets(request)
                 for action in target.actions.values()
@@ -138,7 +145,7 @@ class ApplicationAutoScaling(ApplicationAutoScalingResponse):  # type: ignore[mi
             ]
             return ActionResult(
                 descriptions.page(
-                    "ScheduledActions", found, lambda pair: descriptions.scheduled_action(*pair), request, _PAGE
+                    "ScheduledActions", actions, lambda pair: descriptions.scheduled_action(*pair), request, _PAGE
                 )
             )
 
@@ -156,18 +163,20 @@ class ApplicationAutoScaling(ApplicationAutoScalingResponse):  # type: ignore[mi
         return EmptyResult()
 
     def describe_scaling_activities(self) -> Any:
-        """DescribeScalingActivities, the latest first."""
+        """DescribeScalingActivities, latest first."""
         if not self._is_sagemaker():
-            raise NotImplementedError("DescribeScalingActivities of other services than sagemaker")
+            raise NotImplementedError("DescribeScalingActivities for namespaces other than sagemaker")
         request = self._checked_request()
         with self.auto_scaling.registry.lock:
-            found = [
+            activities = [
                 activity
                 for activity in reversed(self._region.activities)
-                if _concerns(request, activity.key)
+                if _selects(request, activity.key)
                 and (request.get("IncludeNotScaledActivities") or not activity.not_scaled)
             ]
-            return ActionResult(descriptions.page("ScalingActivities", found, descriptions.activity, request, _PAGE))
+            return ActionResult(
+                descriptions.page("ScalingActivities", activities, descriptions.activity, request, _PAGE)
+            )
 
     def list_tags_for_resource(self) -> ActionResult:
         """ListTagsForResource."""
@@ -198,10 +207,10 @@ class ApplicationAutoScaling(ApplicationAutoScalingResponse):  # type: ignore[mi
         return bool(json.loads(self.body or "{}").get("ServiceNamespace") == NAMESPACE)
 
     def _checked_request(self) -> dict[str, Any]:
-        """The request's parameters, checked against the API's model.
+        """The request's parameters.
 
         Raises:
-            ValidationFailed: They break it.
+            ValidationFailed: A parameter violates the API model.
         """
         operation = get_service_model("application-autoscaling").operation_model(self._get_action())
         message = check_request(operation.input_shape, self.params)
@@ -217,7 +226,7 @@ class ApplicationAutoScaling(ApplicationAutoScalingResponse):  # type: ignore[mi
         return target
 
     def _targets(self, request: dict[str, Any]) -> list[Target]:
-        return [target for target in self._region.targets.values() if _concerns(request, target.key)]
+        return [target for target in self._region.targets.values() if _selects(request, target.key)]
 
     def _tagged(self, arn: str) -> Target:
         for target in self._region.targets.values():
@@ -225,8 +234,8 @@ class ApplicationAutoScaling(ApplicationAutoScalingResponse):  # type: ignore[mi
                 return target
         raise ResourceNotFound(arn)
 
-    def _missing(self, key: TargetKey) -> str:
-        """SageMaker's own sentence about what is not there."""
+    def _not_found_message(self, key: TargetKey) -> str:
+        """SageMaker's message for a missing resource."""
         region, parts = self._region, key.resource_id.split("/")
         endpoint = f'endpoint "{region.arn("sagemaker", f"endpoint/{parts[1]}")}"'
         if parts[0] != "endpoint":
@@ -236,8 +245,8 @@ class ApplicationAutoScaling(ApplicationAutoScalingResponse):  # type: ignore[mi
         return f'Could not find variant "{parts[3]}" for {endpoint}.'
 
 
-def _concerns(request: dict[str, Any], key: TargetKey) -> bool:
-    """Whether a Describe request asks about a target."""
+def _selects(request: dict[str, Any], key: TargetKey) -> bool:
+    """Whether a Describe request selects a target."""
     return key.resource_id == (request.get("ResourceId") or key.resource_id) and key.dimension == (
         request.get("ScalableDimension") or key.dimension
     )

@@ -1,4 +1,4 @@
-"""What S3 Vectors in the local AWS is made of: sizes as AWS counts them, filters, rates, and the search itself."""
+"""S3 Vectors: metadata sizes, filters, write rates, stored results and the search."""
 
 from typing import Any
 
@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
+from localaws.services.s3vectors.errors import ServiceException
 from localaws.services.s3vectors.filters import parse_filter
 from localaws.services.s3vectors.metadata import metadata_problem, metadata_size
-from localaws.services.s3vectors.paging import Searches
-from localaws.services.s3vectors.refusals import Refusal
+from localaws.services.s3vectors.paging import QueryResults
 from localaws.services.s3vectors.vector_table import VectorTable
 from localaws.services.s3vectors.write_rates import WriteRates
 
 
 @pytest.mark.parametrize(
-    ("beside", "longest"),
+    ("other_metadata", "longest"),
     [
         ({}, 2035),
         ({f"k{number:02}": "y" for number in range(19)}, 1807),
@@ -26,16 +26,16 @@ from localaws.services.s3vectors.write_rates import WriteRates
         ({"a": "", "b": "", "n": [1], "t": ["z"]}, 1986),
     ],
 )
-def test_metadata_is_as_long_as_the_service_counts_it(beside, longest):
-    """The figures were measured on the service: the longest text that fits beside other metadata."""
-    assert metadata_size({"f": "x" * longest, **beside}) == 2048
-    assert metadata_problem({"f": "x" * longest, **beside}, ()) is None
-    assert metadata_problem({"f": "x" * (longest + 1), **beside}, ()) == (
+def test_metadata_size_is_counted_like_the_service(other_metadata, longest):
+    """The lengths were measured on the service: the longest text that fits with other metadata."""
+    assert metadata_size({"f": "x" * longest, **other_metadata}) == 2048
+    assert metadata_problem({"f": "x" * longest, **other_metadata}, ()) is None
+    assert metadata_problem({"f": "x" * (longest + 1), **other_metadata}, ()) == (
         "Filterable metadata must have at most 2048 bytes"
     )
 
 
-def test_bytes_are_counted_and_not_characters_or_escapes():
+def test_metadata_size_counts_bytes_of_unescaped_text():
     assert metadata_problem({"f": "é" * 1017}, ()) is None
     assert metadata_problem({"f": "é" * 1018}, ()) is not None
     assert metadata_problem({"f": "\n" * 2035}, ()) is None
@@ -53,8 +53,8 @@ def test_bytes_are_counted_and_not_characters_or_escapes():
         {"a": {"$and": [{"a": 1}]}}, {"a": {"$in": list(range(101))}}, {"$or": [{"a": 1}] * 101},
     ],
 )  # fmt: skip
-def test_what_the_service_takes_for_no_filter_is_refused(document):
-    with pytest.raises(Refusal, match="Invalid filter"):
+def test_filter_rejects_invalid_documents(document):
+    with pytest.raises(ServiceException, match="Invalid filter"):
         parse_filter(document, ())
 
 
@@ -71,7 +71,7 @@ def test_what_the_service_takes_for_no_filter_is_refused(document):
         ({"a": {"$in": list(range(100))}}, True),
     ],
 )
-def test_a_filter_holds_or_not(document, holds):
+def test_filter_matches_metadata(document, holds):
     assert parse_filter(document, ())({"a": 1, "a.b": 0.5, "list": [1, 2, 3]}) == holds
 
 
@@ -82,29 +82,30 @@ def test_a_filter_holds_or_not(document, holds):
     count=st.integers(1, 200),
     metric=st.sampled_from(["cosine", "euclidean"]),
 )
-def test_a_table_finds_what_comparing_one_by_one_finds(seed: int, writes: Any, count: int, metric: Any) -> None:
+def test_vector_table_agrees_with_brute_force(seed: int, writes: Any, count: int, metric: Any) -> None:
     random = np.random.default_rng(seed)
     table = VectorTable(3, metric)
-    known: dict[str, Any] = {}
+    expected: dict[str, Any] = {}
     for is_put, first, size in writes:
         keys = [str(number) for number in range(first, first + size)]
         if is_put:
             values = random.normal(size=(size, 3)).astype(np.float32)
             table.put(keys, values, [{"n": number} for number in range(size)])
-            known |= dict(zip(keys, values, strict=True))
+            expected |= dict(zip(keys, values, strict=True))
         else:
             table.delete(keys)
-            known = {key: value for key, value in known.items() if key not in keys}
+            expected = {key: value for key, value in expected.items() if key not in keys}
     query = random.normal(size=3).astype(np.float32)
-    wanted = sorted(_distance(query, value, metric) for value in known.values())[:count]
-    found = table.search(query, count, None)
-    np.testing.assert_allclose([one.distance for one in found], wanted, atol=1e-5)
-    for one in found:
-        np.testing.assert_allclose(one.distance, _distance(query, known[one.key], metric), atol=1e-6)
-    assert len(table) == len(known)
-    assert {one.key for one in table.scan()} == known.keys()
+    distances = sorted(_distance(query, value, metric) for value in expected.values())[:count]
+    neighbours = table.search(query, count, None)
+    np.testing.assert_allclose([neighbour.distance for neighbour in neighbours], distances, atol=1e-5)
+    for neighbour in neighbours:
+        distance = _distance(query, expected[neighbour.key], metric)
+        np.testing.assert_allclose(neighbour.distance, distance, atol=1e-6)
+    assert len(table) == len(expected)
+    assert {vector.key for vector in table.scan()} == expected.keys()
     half = table.search(query, 1000, lambda metadata: metadata["n"] % 2 == 0)
-    assert all(one.metadata["n"] % 2 == 0 for one in half)
+    assert all(neighbour.metadata["n"] % 2 == 0 for neighbour in half)
 
 
 def _distance(one: Any, other: Any, metric: str) -> float:
@@ -114,30 +115,30 @@ def _distance(one: Any, other: Any, metric: str) -> float:
     return float(1 - first @ second / np.linalg.norm(first) / np.linalg.norm(second))
 
 
-def test_an_allowance_fills_up_with_time():
+def test_write_rates_refill_over_time():
     now = [0.0]
     rates = WriteRates(2, 10, clock=lambda: now[0])
     rates.take(8)
-    with pytest.raises(Refusal, match="reduce your request rate"):
+    with pytest.raises(ServiceException, match="reduce your request rate"):
         rates.take(3)
     rates.take(2)
-    with pytest.raises(Refusal):
+    with pytest.raises(ServiceException):
         rates.take(0)
     now[0] = 0.5
     rates.take(5)
     now[0] = 100
     rates.take(10)
-    with pytest.raises(Refusal):
+    with pytest.raises(ServiceException):
         rates.take(1)
 
 
-def test_what_a_search_found_is_forgotten_after_minutes():
+def test_query_results_expire():
     now = [0.0]
-    searches = Searches(clock=lambda: now[0])
-    name = searches.keep("question", [])
-    assert searches.recall(name, "question") == []
-    with pytest.raises(Refusal, match="nextToken"):
-        searches.recall(name, "another")
+    results = QueryResults(clock=lambda: now[0])
+    name = results.add("query", [])
+    assert results.get(name, "query") == []
+    with pytest.raises(ServiceException, match="nextToken"):
+        results.get(name, "another")
     now[0] = 301
-    with pytest.raises(Refusal, match="nextToken"):
-        searches.recall(name, "question")
+    with pytest.raises(ServiceException, match="nextToken"):
+        results.get(name, "query")
