@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from localaws.services.cost_management.budgets import set_spend
+from localaws.services.budgets.api import set_spend
 from tests.support.localaws.harness import Aws
 
 ACCOUNT = "123456789012"

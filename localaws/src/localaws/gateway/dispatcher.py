@@ -31,30 +31,28 @@ from localaws.gateway.request_guard import UNSIGNED_ACTIONS
 from localaws.gateway.strip_nulls import answer_without_nulls
 from localaws.services.application_autoscaling.api import ApplicationAutoScaling
 from localaws.services.bedrock_runtime.api import BedrockRuntime, is_bedrock
-from localaws.services.cloudformation.responses import CloudFormation
+from localaws.services.budgets.api import Budgets
+from localaws.services.cloudformation.api import CloudFormation
 from localaws.services.cloudwatch.api import CloudWatch
-from localaws.services.cost_management.budgets import Budgets
-from localaws.services.cost_management.cost_allocation_tags import CostAllocationTags
-from localaws.services.cost_management.cost_anomalies import CostAnomalies
-from localaws.services.ec2.security_groups import Ec2
-from localaws.services.kms.kms import Kms
-from localaws.services.lambda_.responses import Functions
-from localaws.services.rds.responses import Rds
+from localaws.services.ec2.api import Ec2
+from localaws.services.kms.api import Kms
+from localaws.services.lambda_.api import Functions
+from localaws.services.rds.api import Rds
 from localaws.services.s3.api import S3
 from localaws.services.s3.event_notifications import ObjectEvents
 from localaws.services.s3vectors.api import S3VectorsApi
 from localaws.services.sagemaker.api import SageMaker
 from localaws.services.sagemaker_runtime.api import SageMakerRuntime
+from localaws.services.sqs.api import Sqs
 from localaws.services.sqs.message_queue import MessageQueue
-from localaws.services.sqs.responses import Sqs
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
 
     from localaws.services.application_autoscaling.service import AutoScaling
     from localaws.services.cloudwatch.service import Monitoring
-    from localaws.services.lambda_.host import FunctionHost
-    from localaws.services.rds.host import DatabaseHost
+    from localaws.services.lambda_.service import FunctionHost
+    from localaws.services.rds.service import DatabaseHost
     from localaws.services.s3vectors.service import S3Vectors
     from localaws.services.sagemaker.async_inference.service import AsyncInference
     from localaws.services.sagemaker.endpoints.endpoint_manager import EndpointHost
@@ -116,7 +114,7 @@ class LocalAwsApplication(DomainDispatcherApplication):  # type: ignore[misc]  #
             ),
             BudgetsResponse: Budgets,
             CloudWatchResponse: type("CloudWatch", (CloudWatch,), {"monitoring": monitoring}),
-            CostExplorerResponse: type("CostExplorer", (CostAllocationTags, CostAnomalies), {}),
+            CostExplorerResponse: CostExplorer,
             EC2Response: Ec2,
             KmsResponse: Kms,
             LambdaResponse: type("Functions", (Functions,), {"host": functions}),

@@ -27,10 +27,10 @@ from localaws.gateway.request_guard import RequestGuard
 from localaws.process.pidfiles import PidFiles
 from localaws.services.application_autoscaling.service import AutoScaling
 from localaws.services.cloudwatch.service import Monitoring
-from localaws.services.iam.managed_policies import have_managed_policies, have_no_managed_policies
-from localaws.services.lambda_.host import FunctionHost
-from localaws.services.lambda_.urls import serve_function_urls
-from localaws.services.rds.host import DatabaseHost, remove_databases
+from localaws.services.iam.managed_policies import disable_managed_policies, enable_managed_policies
+from localaws.services.lambda_.function_urls import serve_function_urls
+from localaws.services.lambda_.service import FunctionHost
+from localaws.services.rds.service import DatabaseHost, remove_databases
 from localaws.services.s3vectors.service import S3Vectors
 from localaws.services.sagemaker.async_inference.service import AsyncInference
 from localaws.services.sagemaker.containers.container_runtime import ContainerRuntime
@@ -150,7 +150,7 @@ class LocalAws:
         monitoring.alarms.on_minute(QueueMetrics(monitoring.metrics).sample)
         functions = FunctionHost(config, state_dir, self._pids, monitoring.metrics, simulated)
         databases = DatabaseHost(state_dir, self._pids)
-        have_managed_policies(config.region)
+        enable_managed_policies(config.region)
         services: WSGIApplication = LocalAwsApplication(
             self._host, monitoring, scaling, queues, functions, vectors, databases, self._describe
         )
@@ -181,7 +181,7 @@ class LocalAws:
         if self._pids is not None:
             self._pids.reap(grace=0)
             self._pids = None
-        have_no_managed_policies()
+        disable_managed_policies()
         moto_api_backend.reset()
         if self._temporary is not None:
             shutil.rmtree(self._temporary, ignore_errors=True)

@@ -27,7 +27,7 @@ from localaws.core.health import HEALTH_PATH
 from localaws.errors import LocalAwsError
 from localaws.process.pidfiles import PidFiles, ProcessIdentity, StartedProcess
 from localaws.process.state_file import is_disk_full, read_state, remove_state
-from localaws.services.rds.host import remove_databases
+from localaws.services.rds.service import remove_databases
 
 __all__ = ["RunningLocalAws", "find", "start", "stop"]
 

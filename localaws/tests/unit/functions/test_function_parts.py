@@ -13,9 +13,9 @@ import pytest
 from localaws.core.clock import SimulatedTime
 from localaws.services.cloudwatch.metric_store import MetricId, MetricStore
 from localaws.services.lambda_.code import CodeRefused, check_package
-from localaws.services.lambda_.event_source import failed_items
 from localaws.services.lambda_.log_lines import Report, SystemLines
 from localaws.services.lambda_.metrics import FunctionMetrics
+from localaws.services.lambda_.queue_poller import failed_items
 
 
 @pytest.mark.parametrize(

@@ -17,8 +17,8 @@ from localaws.services.cloudformation.service_resources import ResourceFailed, S
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from localaws.services.cloudformation.records import BackgroundStack, Resources, StackResource
     from localaws.services.cloudformation.service_resources import ResourceType, ServiceResources
-    from localaws.services.cloudformation.stacks import BackgroundStack, Resources, StackResource
 
 __all__ = ["ResourceHandlers"]
 

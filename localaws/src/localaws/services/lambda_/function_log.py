@@ -8,7 +8,7 @@ from localaws.services.sagemaker.logs import LogStream
 
 if TYPE_CHECKING:
     from localaws.services.lambda_.metrics import FunctionMetrics
-    from localaws.services.lambda_.record import FunctionRecord
+    from localaws.services.lambda_.records import FunctionRecord
 
 __all__ = ["FunctionLog"]
 

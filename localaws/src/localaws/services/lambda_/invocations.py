@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from localaws.services.lambda_.code import CodeFolders
     from localaws.services.lambda_.metrics import FunctionMetrics
     from localaws.services.lambda_.pool import EnvironmentPool, Lease
-    from localaws.services.lambda_.record import FunctionRecord
+    from localaws.services.lambda_.records import FunctionRecord
 
 __all__ = ["SYNCHRONOUS_BYTES", "FunctionResult", "Invoker"]
 

@@ -14,7 +14,7 @@ from moto.iam.models import iam_backends
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from localaws.services.lambda_.record import FunctionRecord
+    from localaws.services.lambda_.records import FunctionRecord
 
 __all__ = ["check_reader", "check_role"]
 

@@ -8,7 +8,7 @@ from localaws.services.lambda_.environment import EnvironmentPlan
 if TYPE_CHECKING:
     from localaws.services.lambda_.code import CodeFolders
     from localaws.services.lambda_.function_log import FunctionLog
-    from localaws.services.lambda_.record import FunctionRecord
+    from localaws.services.lambda_.records import FunctionRecord
 
 __all__ = ["environment_plan"]
 

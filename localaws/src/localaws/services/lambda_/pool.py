@@ -14,7 +14,7 @@ from localaws.core.threads import at_the_same_time
 if TYPE_CHECKING:
     from localaws.services.lambda_.environment import ExecutionEnvironment
     from localaws.services.lambda_.function_log import FunctionLog
-    from localaws.services.lambda_.record import FunctionRecord
+    from localaws.services.lambda_.records import FunctionRecord
 
 __all__ = ["ACCOUNT_CONCURRENCY", "UNRESERVED_MINIMUM", "EnvironmentPool", "Lease", "Throttled"]
 

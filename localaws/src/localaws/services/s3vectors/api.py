@@ -86,7 +86,7 @@ class S3VectorsApi(S3VectorsResponse):  # type: ignore[misc]  # moto is untyped
     def parse_parameters(self, request: Any) -> None:
         """Leave parsing to :meth:`call_action`, which can return errors. moto's parser visits every number."""
         del request
-        self.params = {}
+        self.params: _Document = {}
 
     def call_action(self) -> Any:
         """Parse and validate the request, then run the action."""

@@ -135,7 +135,7 @@ class VectorsBackend(S3VectorsBackend):  # type: ignore[misc]  # moto is untyped
         bucket_arn = create_vector_bucket_arn(self.account_id, self.region_name, vector_bucket_name or "")
         arn = index_arn or f"{bucket_arn}/index/{index_name}"
         bucket = self.vector_buckets.get(arn.partition("/index/")[0])
-        index = bucket.indexes.get(arn) if bucket is not None else None
+        index: VectorIndex | None = bucket.indexes.get(arn) if bucket is not None else None
         if index is None:
             raise IndexNotFound
         return index

@@ -9,12 +9,12 @@ from moto.awslambda.models import lambda_backends
 
 from localaws.core.threads import Ticker
 from localaws.services.lambda_.code import CodeFolders
-from localaws.services.lambda_.event_source import QueuePoller
+from localaws.services.lambda_.event_source_mappings import MappingRecord, find_queue
 from localaws.services.lambda_.invocations import FunctionResult, Invoker
-from localaws.services.lambda_.mappings import MappingRecord, find_queue
 from localaws.services.lambda_.metrics import FunctionMetrics
 from localaws.services.lambda_.pool import EnvironmentPool
-from localaws.services.lambda_.record import FunctionRecord
+from localaws.services.lambda_.queue_poller import QueuePoller
+from localaws.services.lambda_.records import FunctionRecord
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -17,12 +17,12 @@ from moto.awslambda.responses import LambdaResponse
 from moto.iam.exceptions import NotFoundException
 
 from localaws.services.lambda_.code import CodeRefused, check_package
-from localaws.services.lambda_.host import FunctionHost
-from localaws.services.lambda_.mappings import MappingConflict, MappingRecord, check_mapping, find_queue
+from localaws.services.lambda_.event_source_mappings import MappingConflict, MappingRecord, check_mapping, find_queue
+from localaws.services.lambda_.function_urls import FUNCTION_URLS_PATH
 from localaws.services.lambda_.permissions import check_reader, check_role
 from localaws.services.lambda_.pool import ACCOUNT_CONCURRENCY, UNRESERVED_MINIMUM, Throttled
-from localaws.services.lambda_.record import FunctionRecord
-from localaws.services.lambda_.urls import FUNCTION_URLS_PATH
+from localaws.services.lambda_.records import FunctionRecord
+from localaws.services.lambda_.service import FunctionHost
 
 __all__ = ["Functions"]
 

@@ -8,14 +8,14 @@ from moto.cloudformation.responses import CloudFormationResponse
 from moto.cloudformation.utils import generate_stack_id
 from moto.core.responses import ActionResult, EmptyResult
 
-from localaws.services.cloudformation.operations import StackOperations
+from localaws.services.cloudformation.records import BackgroundStack
 from localaws.services.cloudformation.service_resources import ResourceFailed
-from localaws.services.cloudformation.stacks import BackgroundStack
+from localaws.services.cloudformation.stack_operations import StackOperations
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from localaws.services.cloudformation.stacks import Resources
+    from localaws.services.cloudformation.records import Resources
     from localaws.services.s3vectors.api import S3VectorsApi
     from localaws.services.sagemaker.api import SageMaker
     from localaws.services.sagemaker.endpoints.endpoint_manager import EndpointHost

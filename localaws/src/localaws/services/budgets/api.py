@@ -1,7 +1,6 @@
-"""AWS Budgets: moto's budgets, with notifications, subscribers and tags that can be read and changed.
+"""The AWS Budgets API: moto's, with notifications, subscribers and tags that can be read and changed.
 
-What a budget's spending is, and which notifications are in ``ALARM``, is for whoever meters costs to say: see
-:func:`set_spend`.
+Costs are not metered: :func:`set_spend` sets a budget's spending.
 """
 
 import json
@@ -14,6 +13,10 @@ from moto.budgets.responses import BudgetsResponse
 from moto.core.exceptions import JsonRESTError
 from moto.core.utils import unix_time
 
+__all__ = ["SIMPLIFICATIONS", "Budgets", "set_spend"]
+
+SIMPLIFICATIONS = {"CreateBudget": "Spending is not metered, and notifications are stored and not sent."}
+
 #: "Each notification can be associated with at most one SNS subscriber and up to 10 email subscribers" and "up to 10
 #: notifications per budget" (Budgets user guide, quotas and API reference of CreateNotification).
 MAX_NOTIFICATIONS = 10
@@ -24,16 +27,16 @@ _KEY = ("NotificationType", "ComparisonOperator", "Threshold", "ThresholdType")
 
 
 def set_spend(account_id: str, budget_name: str, actual: float, forecasted: float) -> None:
-    """Say what a budget's spending is.
+    """Set a budget's spending.
 
     Args:
-        account_id: Whose budget.
-        budget_name: Which.
-        actual: What has been spent in the running period, in the budget's unit.
-        forecasted: What will have been by its end.
+        account_id: The account.
+        budget_name: The budget's name.
+        actual: Spending in the current period, in the budget's unit.
+        forecasted: Forecast for the whole period, in the budget's unit.
 
     Raises:
-        NotFoundException: There is no such budget.
+        NotFoundException: The budget does not exist.
     """
     budget = _budget(budgets_backends[account_id]["aws"], account_id, budget_name, "get budget")
     unit = budget.budget["BudgetLimit"]["Unit"]
@@ -48,41 +51,41 @@ class Budgets(BudgetsResponse):  # type: ignore[misc]  # moto is untyped
 
     def create_budget(self) -> str:
         """CreateBudget."""
-        wanted = self._get_param("NotificationsWithSubscribers") or []
-        for item in wanted:
-            _check_subscribers(item["Subscribers"])
-        _check_count(wanted)
-        answer: str = super().create_budget()
+        notifications = self._get_param("NotificationsWithSubscribers") or []
+        for notification in notifications:
+            _check_subscribers(notification["Subscribers"])
+        _check_count(notifications)
+        response: str = super().create_budget()
         budget = self._find(self._get_param("Budget")["BudgetName"], "create budget")
         vars(budget)["tags"] = {tag["Key"]: tag["Value"] for tag in self._get_param("ResourceTags") or []}
-        return answer
+        return response
 
     def update_budget(self) -> str:
-        """UpdateBudget: all but its notifications, which stay."""
+        """UpdateBudget, except its notifications."""
         new = self._get_param("NewBudget")
         budget = self._find(new["BudgetName"], "update budget")
-        kept = {name: budget.budget[name] for name in ("TimePeriod", "CalculatedSpend") if name in budget.budget}
-        budget.budget = {**kept, **new, "LastUpdatedTime": unix_time()}
+        unchanged = {name: budget.budget[name] for name in ("TimePeriod", "CalculatedSpend") if name in budget.budget}
+        budget.budget = {**unchanged, **new, "LastUpdatedTime": unix_time()}
         return json.dumps({})
 
     def describe_notifications_for_budget(self) -> str:
         """DescribeNotificationsForBudget."""
         budget = self._find(self._get_param("BudgetName"), "get notifications")
-        return json.dumps({"Notifications": [_described(item) for item in budget.notifications]})
+        return json.dumps({"Notifications": [_describe(item) for item in budget.notifications]})
 
     def create_notification(self) -> str:
         """CreateNotification."""
         budget = self._find(self._get_param("BudgetName"), "create notification")
-        wanted = self._get_param("Notification")
-        if any(_key(item.details) == _key(wanted) for item in budget.notifications):
+        notification = self._get_param("Notification")
+        if any(_key(item.details) == _key(notification) for item in budget.notifications):
             raise DuplicateRecordException("notification", budget.budget["BudgetName"])
         _check_subscribers(self._get_param("Subscribers"))
-        _check_count([*budget.notifications, wanted])
-        budget.add_notification(wanted, self._get_param("Subscribers"))
+        _check_count([*budget.notifications, notification])
+        budget.add_notification(notification, self._get_param("Subscribers"))
         return json.dumps({})
 
     def update_notification(self) -> str:
-        """UpdateNotification; its subscribers stay."""
+        """UpdateNotification, except its subscribers."""
         self._notification(self._get_param("OldNotification")).details = self._get_param("NewNotification")
         return json.dumps({})
 
@@ -112,9 +115,8 @@ class Budgets(BudgetsResponse):  # type: ignore[misc]  # moto is untyped
         return json.dumps({})
 
     def delete_subscriber(self) -> str:
-        """DeleteSubscriber; without its last subscriber a notification is gone, too."""
-        wanted = self._get_param("Notification")
-        notification = self._notification(wanted)
+        """DeleteSubscriber; deleting the last subscriber deletes the notification."""
+        notification = self._notification(self._get_param("Notification"))
         del notification.subscribers[_position(notification.subscribers, self._get_param("Subscriber"))]
         if not notification.subscribers:
             self._find(self._get_param("BudgetName"), "delete subscriber").notifications.remove(notification)
@@ -137,15 +139,15 @@ class Budgets(BudgetsResponse):  # type: ignore[misc]  # moto is untyped
             tags.pop(key, None)
         return json.dumps({})
 
-    def _find(self, name: str, what: str) -> Budget:
-        return _budget(self.backend, self._get_param("AccountId") or self.current_account, name, what)
+    def _find(self, name: str, action: str) -> Budget:
+        return _budget(self.backend, self._get_param("AccountId") or self.current_account, name, action)
 
-    def _notification(self, wanted: Mapping[str, Any]) -> Notification:
+    def _notification(self, details: Mapping[str, Any]) -> Notification:
         budget = self._find(self._get_param("BudgetName"), "get notification")
-        found = next((item for item in budget.notifications if _key(item.details) == _key(wanted)), None)
-        if found is None:
+        notification = next((item for item in budget.notifications if _key(item.details) == _key(details)), None)
+        if notification is None:
             raise NotFoundException("Unable to get notification - the notification doesn't exist.")
-        return found
+        return notification
 
     def _tags(self) -> dict[str, str]:
         name = str(self._get_param("ResourceARN")).partition(":budget/")[2]
@@ -153,45 +155,44 @@ class Budgets(BudgetsResponse):  # type: ignore[misc]  # moto is untyped
         return tags
 
 
-class CreationLimitExceededError(JsonRESTError):  # type: ignore[misc]  # moto is untyped
-    """A budget has as many notifications, or a notification as many subscribers, as it may."""
+class _CreationLimitExceeded(JsonRESTError):  # type: ignore[misc]  # moto is untyped
+    """CreationLimitExceededException."""
 
     code = 400
 
     def __init__(self, message: str) -> None:
-        """Say which limit."""
         super().__init__("CreationLimitExceededException", message)
 
 
-def _budget(backend: Any, account_id: str, name: str, what: str) -> Budget:
+def _budget(backend: Any, account_id: str, name: str, action: str) -> Budget:
     budget = backend.budgets[account_id].get(name)
     if budget is None:
-        raise NotFoundException(f"Unable to {what}: {name} - the budget doesn't exist.")
+        raise NotFoundException(f"Unable to {action}: {name} - the budget doesn't exist.")
     return budget
 
 
 def _key(notification: Mapping[str, Any]) -> tuple[Any, ...]:
-    """What identifies a notification; a threshold may come as 80 and as 80.0."""
+    """The identity of a notification, in which the thresholds 80 and 80.0 are equal."""
     full = {"ThresholdType": "PERCENTAGE", **notification}
     return tuple(float(full[name]) if name == "Threshold" else full[name] for name in _KEY)
 
 
-def _described(notification: Notification) -> dict[str, Any]:
+def _describe(notification: Notification) -> dict[str, Any]:
     return {"ThresholdType": "PERCENTAGE", "NotificationState": "OK", **notification.details}
 
 
 def _check_count(notifications: list[Any]) -> None:
     if len(notifications) > MAX_NOTIFICATIONS:
-        raise CreationLimitExceededError(f"A budget may have up to {MAX_NOTIFICATIONS} notifications.")
+        raise _CreationLimitExceeded(f"A budget may have up to {MAX_NOTIFICATIONS} notifications.")
 
 
 def _check_subscribers(subscribers: list[dict[str, str]]) -> None:
     for kind, limit in (("SNS", MAX_TOPICS), ("EMAIL", MAX_EMAILS)):
         if sum(item["SubscriptionType"] == kind for item in subscribers) > limit:
-            raise CreationLimitExceededError(f"A notification may have up to {limit} subscribers of type {kind}.")
+            raise _CreationLimitExceeded(f"A notification may have up to {limit} subscribers of type {kind}.")
 
 
-def _position(subscribers: list[dict[str, str]], wanted: dict[str, str]) -> int:
-    if wanted not in subscribers:
+def _position(subscribers: list[dict[str, str]], subscriber: dict[str, str]) -> int:
+    if subscriber not in subscribers:
         raise NotFoundException("Unable to get subscriber - the subscriber doesn't exist.")
-    return subscribers.index(wanted)
+    return subscribers.index(subscriber)

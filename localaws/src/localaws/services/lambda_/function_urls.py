@@ -20,12 +20,12 @@ from moto.awslambda.models import lambda_backends
 
 from localaws.services.lambda_.invocations import SYNCHRONOUS_BYTES
 from localaws.services.lambda_.pool import Throttled
-from localaws.services.lambda_.record import FunctionRecord
+from localaws.services.lambda_.records import FunctionRecord
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-    from localaws.services.lambda_.host import FunctionHost
+    from localaws.services.lambda_.service import FunctionHost
 
 __all__ = ["FUNCTION_URLS_PATH", "FunctionUrls", "serve_function_urls"]
 

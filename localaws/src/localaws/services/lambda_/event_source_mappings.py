@@ -6,8 +6,8 @@ from moto.awslambda.exceptions import InvalidParameterValueException, LambdaClie
 from moto.awslambda.models import EventSourceMapping
 from moto.sqs.models import sqs_backends
 
-from localaws.services.lambda_.event_source import PollSettings
-from localaws.services.lambda_.record import FunctionRecord
+from localaws.services.lambda_.queue_poller import PollSettings
+from localaws.services.lambda_.records import FunctionRecord
 from localaws.services.sqs.message_queue import MessageQueue
 
 __all__ = ["MappingConflict", "MappingRecord", "check_mapping", "find_queue"]

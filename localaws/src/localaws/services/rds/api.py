@@ -6,8 +6,8 @@ from moto.core.responses import ActionResult
 from moto.rds.exceptions import DBClusterNotFoundError, RDSClientError
 from moto.rds.responses import RDSResponse
 
-from localaws.services.rds.clusters import PORT, AuroraCluster, AuroraInstance, name_master_user
-from localaws.services.rds.host import DatabaseHost
+from localaws.services.rds.records import PORT, AuroraCluster, AuroraInstance, name_master_user
+from localaws.services.rds.service import DatabaseHost
 
 __all__ = ["Rds"]
 

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 from moto.core.exceptions import ServiceException
 
 from localaws.core.timestamps import utc_now
+from localaws.services.cloudformation.records import StackResource
 from localaws.services.cloudformation.resource_handlers import ResourceHandlers
 from localaws.services.cloudformation.s3vectors_resources import S3VectorsResources
 from localaws.services.cloudformation.sagemaker_resources import SageMakerResources
 from localaws.services.cloudformation.service_resources import ResourceFailed, ServiceResources
-from localaws.services.cloudformation.stacks import StackResource
 
 if TYPE_CHECKING:
-    from localaws.services.cloudformation.stacks import BackgroundStack, Resources
+    from localaws.services.cloudformation.records import BackgroundStack, Resources
     from localaws.services.s3vectors.api import S3VectorsApi
     from localaws.services.sagemaker.api import SageMaker
     from localaws.services.sagemaker.endpoints.endpoint_manager import EndpointHost

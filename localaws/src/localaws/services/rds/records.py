@@ -6,7 +6,7 @@ from typing import Any
 
 from moto.rds.models import DBCluster, DBInstanceClustered
 
-from localaws.services.rds.host import Database
+from localaws.services.rds.service import Database
 
 __all__ = ["PORT", "AuroraCluster", "AuroraInstance", "name_master_user"]
 
