@@ -32,6 +32,7 @@ from localaws.gateway.strip_nulls import answer_without_nulls
 from localaws.services.application_autoscaling.api import ApplicationAutoScaling
 from localaws.services.bedrock_runtime.api import BedrockRuntime, is_bedrock
 from localaws.services.budgets.api import Budgets
+from localaws.services.ce.api import CostExplorer
 from localaws.services.cloudformation.api import CloudFormation
 from localaws.services.cloudwatch.api import CloudWatch
 from localaws.services.ec2.api import Ec2

@@ -1,4 +1,4 @@
-"""All databases of a local AWS: a Postgres each, started again when it dies, and gone with the local AWS."""
+"""The databases of a local AWS: one Postgres server per cluster, restarted when it dies."""
 
 import contextlib
 import logging
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Database", "DatabaseHost", "State", "remove_databases"]
 
-#: As the status of an instance, in RDS's words.
+#: RDS's statuses of an instance.
 State = Literal["creating", "starting", "available", "stopped", "failed"]
 
 _FOLDER = "databases"
@@ -31,14 +31,14 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class Database:
-    """The Postgres of one cluster. It holds values alone, since moto copies the clusters that it answers with.
+    """The Postgres server of one cluster. It holds only plain values, since moto copies clusters for responses.
 
     Attributes:
         folder: Its data directory.
-        name: The database that is made in it.
-        user: Its superuser.
-        state: What becomes of its server.
-        process: The server, once there was one.
+        name: The database that is created.
+        user: The superuser.
+        state: The state of the server.
+        process: The server's process; None before the first start.
     """
 
     folder: Path
@@ -49,12 +49,12 @@ class Database:
 
     @property
     def address(self) -> str:
-        """What PGHOST has to be: the folder of its socket."""
+        """The value for PGHOST: the folder of the socket."""
         return str(embedded_postgres.socket_folder(self.folder))
 
 
 class DatabaseHost:
-    """Runs the servers that shall run, and looks after them."""
+    """Starts and stops the servers, and restarts those that die."""
 
     _TICK_SECONDS = 0.5
 
@@ -62,69 +62,69 @@ class DatabaseHost:
         """Prepare a host without databases.
 
         Args:
-            state_dir: Where their folders go.
-            pids: Where processes are recorded.
+            state_dir: Parent of the data directories.
+            pids: Records the processes.
         """
         self._state_dir = state_dir
         self._pids = pids
-        self._wanted: dict[Path, Database] = {}
+        self._running: dict[Path, Database] = {}
         self._lifelines: dict[Path, Lifeline] = {}
         # Held while a server is started or stopped, which takes a second or two.
         self._lock = threading.Lock()
-        self._clock = Ticker("database-clock", self._TICK_SECONDS, self._look)
+        self._clock = Ticker("database-clock", self._TICK_SECONDS, self._restart_dead)
 
     def start(self) -> None:
-        """Look after the databases from now on."""
+        """Start supervising the servers."""
         self._clock.start()
 
     def close(self) -> None:
-        """Stop every database, and remove what they hold."""
+        """Stop every server and delete its data."""
         self._clock.close()
         with self._lock:
-            running = list(self._wanted.values())
-            self._wanted.clear()
-            at_the_same_time([partial(self._end, database) for database in running])
+            running = list(self._running.values())
+            self._running.clear()
+            at_the_same_time([partial(self._stop_server, database) for database in running])
         remove_databases(self._state_dir)
 
-    def place(self, name: str, database: str, user: str) -> Database:
-        """A database that is not there yet, in a folder of that name."""
+    def new_database(self, name: str, database: str, user: str) -> Database:
+        """Describe a database that is created on its first start, in a folder with this name."""
         return Database((self._state_dir / _FOLDER / name).absolute(), database, user)
 
     def run(self, database: Database) -> None:
-        """Have its server run; :attr:`Database.state` tells when it does."""
-        if database.folder not in self._wanted:
+        """Start the server in the background; see :attr:`Database.state`."""
+        if database.folder not in self._running:
             database.state = "starting" if database.process else "creating"
-            self._wanted[database.folder] = database
+            self._running[database.folder] = database
 
     def stop(self, database: Database) -> None:
-        """Have its server not run, and keep what it holds."""
+        """Stop the server and keep its data."""
         with self._lock:
-            self._wanted.pop(database.folder, None)
-            self._end(database)
+            self._running.pop(database.folder, None)
+            self._stop_server(database)
             database.state = "stopped"
 
     def remove(self, database: Database) -> None:
-        """Stop its server and remove what it holds."""
+        """Stop the server and delete its data."""
         self.stop(database)
         _remove(database.folder)
 
-    def _look(self) -> None:
-        for database in list(self._wanted.values()):
+    def _restart_dead(self) -> None:
+        for database in list(self._running.values()):
             if database.state == "failed" or (database.process and database.process.alive):
                 continue
             with self._lock:
-                # It may have been stopped meanwhile.
-                if database.folder in self._wanted:
-                    self._bring_up(database)
+                # It may have been stopped in the meantime.
+                if database.folder in self._running:
+                    self._start_server(database)
 
-    def _bring_up(self, database: Database) -> None:
-        self._forget(database)
+    def _start_server(self, database: Database) -> None:
+        self._release(database)
         try:
             server = embedded_postgres.start(database.folder, user=database.user, database=database.name)
         except ConfigurationError as error:
             _logger.error("database %s does not start: %s", database.folder.name, error)  # noqa: TRY400
             if database.state != "available":
-                # Without a Postgres on this machine, there is nothing to try again.
+                # A first start that fails, as without Postgres on this machine, is not retried.
                 database.state = "failed"
             return
         self._pids.add(server.pid)
@@ -132,13 +132,13 @@ class DatabaseHost:
         database.process = ProcessIdentity.of(server.pid)
         database.state = "available"
 
-    def _end(self, database: Database) -> None:
+    def _stop_server(self, database: Database) -> None:
         _stop(database.folder)
         if database.process is not None and not database.process.alive:
-            self._forget(database)
+            self._release(database)
 
-    def _forget(self, database: Database) -> None:
-        """Let go of a server that is gone."""
+    def _release(self, database: Database) -> None:
+        """Release the records of a server that has ended."""
         if database.process is not None:
             self._pids.remove(database.process.pid)
         if lifeline := self._lifelines.pop(database.folder, None):
@@ -146,10 +146,10 @@ class DatabaseHost:
 
 
 def remove_databases(state_dir: Path) -> None:
-    """Stop every database of a local AWS, and remove what is left of it, also after a crash.
+    """Stop every server of a local AWS and delete its data, also after a crash.
 
     Args:
-        state_dir: The local AWS's.
+        state_dir: The state folder of the local AWS.
     """
     folder = (state_dir / _FOLDER).absolute()
     for database in folder.glob("*/PG_VERSION"):
@@ -159,12 +159,12 @@ def remove_databases(state_dir: Path) -> None:
 
 
 def _stop(folder: Path) -> None:
-    # One that does not stop is killed by its recorded pid.
+    # A server that does not stop is killed by its recorded pid.
     with contextlib.suppress(ConfigurationError):
         embedded_postgres.stop(folder, timeout=_STOP_SECONDS)
 
 
 def _remove(folder: Path) -> None:
-    for place in {folder, embedded_postgres.socket_folder(folder)}:
-        shutil.rmtree(place, ignore_errors=True)
+    for directory in {folder, embedded_postgres.socket_folder(folder)}:
+        shutil.rmtree(directory, ignore_errors=True)
     folder.with_name(f"{folder.name}.lock").unlink(missing_ok=True)

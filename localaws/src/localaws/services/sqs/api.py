@@ -1,4 +1,4 @@
-"""The SQS API over queues that keep what they are given."""
+"""The Amazon SQS API: moto's, with standard queues that are safe for concurrent use."""
 
 import json
 from typing import Any, ClassVar, cast
@@ -10,14 +10,20 @@ from moto.sqs.responses import SQSResponse
 
 from localaws.services.sqs.message_queue import MessageQueue
 
-__all__ = ["Sqs"]
+__all__ = ["SIMPLIFICATIONS", "Sqs"]
+
+SIMPLIFICATIONS = {
+    "CreateQueue": "FIFO queues are moto's.",
+    "GetQueueAttributes": "Counts of messages are exact.",
+    "SendMessage": "Queue policies and encryption are stored and not applied.",
+}
 
 _REDRIVE_ALLOW = "RedriveAllowPolicy"
 _DEAD_LETTER_SOURCE = "DeadLetterQueueSourceArn"
 
 
-class _Queues:
-    """moto's backend of one account and region, with our queues' ways of receiving, deleting and hiding messages."""
+class _Backend:
+    """moto's backend for one request, with :class:`MessageQueue` for receiving and hiding messages."""
 
     def __init__(self, backend: SQSBackend) -> None:
         self._backend = backend
@@ -33,7 +39,7 @@ class _Queues:
         if queue.deleted:
             raise QueueDoesNotExist
         for message in taken:
-            message.message_attributes = _wanted(message.message_attributes, names)
+            message.message_attributes = _selected(message.message_attributes, names)
         return taken
 
     def change_message_visibility(self, queue_name: str, receipt_handle: str, visibility_timeout: int) -> None:
@@ -59,17 +65,17 @@ class _Queues:
 
 
 class Sqs(SQSResponse):  # type: ignore[misc]  # moto is untyped
-    """SQS as moto has it, with other standard queues, and policies that stay what they were set to."""
+    """The SQS API; SetQueueAttributes keeps the policy, and redrive allow policies are stored."""
 
     queue_class: ClassVar[type[MessageQueue]]
 
     @property
     def sqs_backend(self) -> Any:
         """The queues of the caller's account and region."""
-        return _Queues(super().sqs_backend)
+        return _Backend(super().sqs_backend)
 
     def create_queue(self) -> ActionResult:
-        """CreateQueue; FIFO queues stay moto's."""
+        """CreateQueue."""
         name, attributes = self._get_param("QueueName"), dict(self._get_param("Attributes", {}))
         backend = self.sqs_backend
         allowed = attributes.pop(_REDRIVE_ALLOW, None)
@@ -77,40 +83,40 @@ class Sqs(SQSResponse):  # type: ignore[misc]  # moto is untyped
         if name not in backend.queues and not is_fifo:
             backend.queues[name] = self.queue_class(name, self.region, self.current_account, **attributes)
         self.params.get("Attributes", {}).pop(_REDRIVE_ALLOW, None)
-        answer = super().create_queue()
+        response = super().create_queue()
         if allowed:
             backend.queues[name].redrive_allow_policy = allowed
-        return answer
+        return response
 
     def delete_queue(self) -> ActionResult:
-        """DeleteQueue; those who wait for messages are told."""
+        """DeleteQueue; pending receives end."""
         queue = self.sqs_backend.queues.get(self._get_queue_name())
-        answer = super().delete_queue()
+        response = super().delete_queue()
         if isinstance(queue, MessageQueue):
             queue.close()
-        return answer
+        return response
 
     def set_queue_attributes(self) -> ActionResult:
-        """SetQueueAttributes; what is not named stays."""
+        """SetQueueAttributes; missing attributes keep their values."""
         queue = self.sqs_backend.get_queue(self._get_queue_name())
         attributes = self._get_param("Attributes", {})
         policy, allowed = queue.policy, attributes.pop(_REDRIVE_ALLOW, None)
-        answer = super().set_queue_attributes()
+        response = super().set_queue_attributes()
         if "Policy" not in attributes:
             queue.policy = policy
         if allowed is not None:
             queue.redrive_allow_policy = allowed
-        return answer
+        return response
 
     def get_queue_attributes(self) -> ActionResult:
-        """GetQueueAttributes, with policies in the compact JSON that AWS writes."""
+        """GetQueueAttributes, with compact JSON as on AWS."""
         queue = self.sqs_backend.get_queue(self._get_queue_name())
         names = list(self._get_param("AttributeNames", []))
         allowed = getattr(queue, "redrive_allow_policy", None)
-        asked_for = [name for name in names if name != _REDRIVE_ALLOW]
+        moto_names = [name for name in names if name != _REDRIVE_ALLOW]
         attributes = {
             name: _compact(value) if name == "RedrivePolicy" else str(value)
-            for name, value in self.sqs_backend.get_queue_attributes(queue.name, asked_for).items()
+            for name, value in self.sqs_backend.get_queue_attributes(queue.name, moto_names).items()
             if value is not None
         }
         if isinstance(queue, MessageQueue):
@@ -125,20 +131,20 @@ class Sqs(SQSResponse):  # type: ignore[misc]  # moto is untyped
         return ActionResult({"Attributes": attributes} if attributes else {})
 
     def receive_message(self) -> ActionResult:
-        """ReceiveMessage; a message from a dead-letter queue says where it failed."""
-        answer = super().receive_message()
+        """ReceiveMessage; a message in a dead-letter queue has the attribute DeadLetterQueueSourceArn."""
+        response = super().receive_message()
         names = {*self._get_param("AttributeNames", []), *self._get_param("MessageSystemAttributeNames", [])}
         if names & {"All", _DEAD_LETTER_SOURCE}:
             queue = self.sqs_backend.get_queue(self._get_queue_name())
-            for message in answer.result.get("Messages", []):
+            for message in response.result.get("Messages", []):
                 source = queue.source_of(message["MessageId"]) if isinstance(queue, MessageQueue) else None
                 if source is not None:
                     message.setdefault("Attributes", {})[_DEAD_LETTER_SOURCE] = source
-        return answer
+        return response
 
 
-def _wanted(attributes: dict[str, Any], names: list[str]) -> dict[str, Any]:
-    """The message attributes that a receive asks for: by name, ``prefix.*``, ``.*`` or ``All``."""
+def _selected(attributes: dict[str, Any], names: list[str]) -> dict[str, Any]:
+    """The message attributes that a receive selects: by name, ``prefix.*``, ``.*`` or ``All``."""
     prefixes = tuple(name[:-2] for name in names if name.endswith(".*"))
     return {
         name: value
