@@ -1,4 +1,4 @@
-"""The Lambda API: moto's records, with functions that run."""
+"""The AWS Lambda API: moto's records, with functions that run as processes."""
 
 import contextlib
 import json
@@ -24,9 +24,17 @@ from localaws.services.lambda_.pool import ACCOUNT_CONCURRENCY, UNRESERVED_MINIM
 from localaws.services.lambda_.records import FunctionRecord
 from localaws.services.lambda_.service import FunctionHost
 
-__all__ = ["Functions"]
+__all__ = ["SIMPLIFICATIONS", "Functions"]
 
-_Answer = tuple[int, dict[str, Any], str | bytes]
+SIMPLIFICATIONS = {
+    "CreateEventSourceMapping": "Standard SQS queues only, without filters.",
+    "CreateFunction": "Zip packages for this machine's Python and processor; no layers, images or dead-letter queues.",
+    "CreateFunctionUrlConfig": "The URL is a path of the local AWS; no response streaming.",
+    "Invoke": "RequestResponse and DryRun; asynchronous invocation is not implemented.",
+    "PutFunctionConcurrency": "The account's concurrency limit is 1,000; fewer processes run at the same time.",
+}
+
+_Response = tuple[int, dict[str, Any], str | bytes]
 
 _REQUEST_BYTES = 6 * 1024 * 1024
 
@@ -40,12 +48,12 @@ class _RequestTooLarge(LambdaClientError):  # type: ignore[misc]  # moto is unty
 
 
 class Functions(LambdaResponse):  # type: ignore[misc]  # moto is untyped
-    """Lambda for one local AWS."""
+    """The Lambda API of one local AWS."""
 
     host: ClassVar[FunctionHost]
 
-    def create_function(self) -> _Answer:
-        """CreateFunction; the package has to be one."""
+    def create_function(self) -> _Response:
+        """CreateFunction, with validation of the package and the role."""
         spec = self.json_body
         name = spec["FunctionName"].rsplit(":", 1)[-1]
         try:
@@ -56,57 +64,57 @@ class Functions(LambdaResponse):  # type: ignore[misc]  # moto is untyped
             raise FunctionAlreadyExists(name)
         _check_code(function)
         _check_role(function)
-        self.backend._lambdas.put_function(function)  # noqa: SLF001 - moto has no other way in
+        self.backend._lambdas.put_function(function)  # noqa: SLF001 - moto has no public way to do this
         configuration = function.get_configuration(on_create=True)
         if spec.get("Publish"):
             configuration["Version"] = str(self.backend.publish_version(name).version)
         return _json(201, configuration)
 
-    def update_function_code(self) -> _Answer:
-        """UpdateFunctionCode; environments of the former code end."""
+    def update_function_code(self) -> _Response:
+        """UpdateFunctionCode; environments with the old code end."""
         super().update_function_code()
         function = self._function()
         _check_code(function)
         self.host.changed(function)
         return _json(200, function.get_configuration())
 
-    def update_function_configuration(self) -> _Answer:
-        """UpdateFunctionConfiguration; environments of the former one end."""
-        answer: _Answer = super().update_function_configuration()
+    def update_function_configuration(self) -> _Response:
+        """UpdateFunctionConfiguration; environments with the old configuration end."""
+        response: _Response = super().update_function_configuration()
         check_role(self._function())
         self.host.changed(self._function())
-        return answer
+        return response
 
-    def delete_function(self) -> _Answer:
-        """DeleteFunction, with what runs of it."""
+    def delete_function(self) -> _Response:
+        """DeleteFunction, with its environments."""
         function = self.backend.get_function(unquote(self.path.rsplit("/", 1)[-1]))
-        answer: _Answer = super().delete_function()
+        response: _Response = super().delete_function()
         if not self._get_param("Qualifier"):
             self.host.deleted(function)
-        return answer
+        return response
 
-    def put_function_concurrency(self) -> _Answer:
-        """PutFunctionConcurrency, as far as the account's limit allows."""
+    def put_function_concurrency(self) -> _Response:
+        """PutFunctionConcurrency, within the account's limit."""
         function = self._function()
-        wanted = int(self.json_body["ReservedConcurrentExecutions"])
-        elsewhere = self.host.reserved(self.current_account, self.region, without=function.function_name)
-        if wanted + elsewhere > ACCOUNT_CONCURRENCY - UNRESERVED_MINIMUM:
+        reserved = int(self.json_body["ReservedConcurrentExecutions"])
+        reserved_elsewhere = self.host.reserved(self.current_account, self.region, without=function.function_name)
+        if reserved + reserved_elsewhere > ACCOUNT_CONCURRENCY - UNRESERVED_MINIMUM:
             raise InvalidParameterValueException(
                 "Specified ReservedConcurrentExecutions for function decreases account's UnreservedConcurrentExecution "
                 f"below its minimum value of [{UNRESERVED_MINIMUM}]."
             )
-        function.reserved_concurrency = wanted
-        return _json(200, {"ReservedConcurrentExecutions": wanted})
+        function.reserved_concurrency = reserved
+        return _json(200, {"ReservedConcurrentExecutions": reserved})
 
-    def get_function_concurrency(self) -> _Answer:
+    def get_function_concurrency(self) -> _Response:
         """GetFunctionConcurrency."""
         return _json(200, {"ReservedConcurrentExecutions": self._function().reserved_concurrency})
 
-    def get_function_code_signing_config(self) -> _Answer:
+    def get_function_code_signing_config(self) -> _Response:
         """GetFunctionCodeSigningConfig."""
         return _json(200, self._function().get_function_code_signing_config())
 
-    def invoke(self) -> _Answer:
+    def invoke(self) -> _Response:
         """Invoke a function and wait, or only validate the request (DryRun)."""
         name = unquote(self.path.rsplit("/", 2)[-2])
         qualifier = (self.querystring.get("Qualifier") or [""])[0]
@@ -126,7 +134,7 @@ class Functions(LambdaResponse):  # type: ignore[misc]  # moto is untyped
             return 429, headers, json.dumps({"Reason": error.reason, "Type": "User", "message": str(error)})
         except InterruptedError:
             headers = {"status": 500, "x-amzn-errortype": "ServiceException"}
-            return 500, headers, json.dumps({"Type": "Service", "Message": "The local AWS goes down."})
+            return 500, headers, json.dumps({"Type": "Service", "Message": "The local AWS is shutting down."})
         headers = {
             "status": 200,
             "Content-Type": "application/json",
@@ -139,8 +147,8 @@ class Functions(LambdaResponse):  # type: ignore[misc]  # moto is untyped
             headers["X-Amz-Log-Result"] = result.log_result
         return 200, headers, result.payload
 
-    def create_event_source_mapping(self) -> _Answer:
-        """CreateEventSourceMapping: the queue is read from now on."""
+    def create_event_source_mapping(self) -> _Response:
+        """CreateEventSourceMapping; starts reading the queue."""
         spec = self.json_body
         function = self.backend.get_function(spec["FunctionName"])
         queue = find_queue(spec["EventSourceArn"])
@@ -154,38 +162,38 @@ class Functions(LambdaResponse):  # type: ignore[misc]  # moto is untyped
                 raise MappingConflict(queue.queue_arn, name, mapping.uuid)
         mapping = MappingRecord({**spec, "FunctionName": function.function_name}, function, arn)
         self._mappings[mapping.uuid] = mapping
-        described = mapping.get_configuration()
+        configuration = mapping.get_configuration()
         mapping.settle()
-        self.host.begin_reading(mapping)
-        return _json(202, described)
+        self.host.start_polling(mapping)
+        return _json(202, configuration)
 
-    def update_event_source_mapping(self) -> _Answer:
-        """UpdateEventSourceMapping: the queue is read in the new way from now on."""
+    def update_event_source_mapping(self) -> _Response:
+        """UpdateEventSourceMapping; restarts reading the queue with the new settings."""
         mapping = self._mapping()
         function = self.backend.get_function(self.json_body.get("FunctionName") or mapping.function_arn)
         check_mapping({"MaximumBatchingWindowInSeconds": mapping.max_batch_window, **self.json_body}, function,
                       find_queue(mapping.event_source_arn))  # fmt: skip
         self.backend.update_event_source_mapping(mapping.uuid, self.json_body)
         mapping.state = "Updating"
-        described = mapping.get_configuration()
+        configuration = mapping.get_configuration()
         mapping.settle()
-        self.host.begin_reading(mapping)
-        return _json(202, described)
+        self.host.start_polling(mapping)
+        return _json(202, configuration)
 
-    def delete_event_source_mapping(self) -> _Answer:
-        """DeleteEventSourceMapping: the queue is not read any more."""
+    def delete_event_source_mapping(self) -> _Response:
+        """DeleteEventSourceMapping; stops reading the queue."""
         mapping = self._mapping()
-        self.host.end_reading(mapping.uuid)
+        self.host.stop_polling(mapping.uuid)
         self.backend.delete_event_source_mapping(mapping.uuid)
         mapping.state = "Deleting"
         return _json(202, mapping.get_configuration())
 
-    def get_event_source_mapping(self) -> _Answer:
+    def get_event_source_mapping(self) -> _Response:
         """GetEventSourceMapping."""
         return _json(200, self._mapping().get_configuration())
 
-    def create_function_url_config(self) -> _Answer:
-        """CreateFunctionUrlConfig: an address of the local AWS."""
+    def create_function_url_config(self) -> _Response:
+        """CreateFunctionUrlConfig; the URL is a path of the local AWS."""
         function = self._function()
         if function.url_config is not None:
             raise _Conflict(f"FunctionUrlConfig exists for this Lambda function: {function.unqualified_arn}")
@@ -193,21 +201,21 @@ class Functions(LambdaResponse):  # type: ignore[misc]  # moto is untyped
             raise NotImplementedError("function URLs with InvokeMode RESPONSE_STREAM")
         config = function.create_url_config(self.json_body)
         config.url = f"http://{self.headers['Host']}{FUNCTION_URLS_PATH}{secrets.token_hex(16)}/"
-        described = _described_url(config, function)
-        # Only the other answers say when it was changed.
-        described.pop("LastModifiedTime")
-        return _json(201, described)
+        configuration = _describe_url(config, function)
+        # Only the other URL actions return it.
+        configuration.pop("LastModifiedTime")
+        return _json(201, configuration)
 
-    def get_function_url_config(self) -> _Answer:
+    def get_function_url_config(self) -> _Response:
         """GetFunctionUrlConfig."""
         function = self._function()
-        return _json(200, _described_url(function.get_url_config(), function))
+        return _json(200, _describe_url(function.get_url_config(), function))
 
-    def update_function_url_config(self) -> _Answer:
+    def update_function_url_config(self) -> _Response:
         """UpdateFunctionUrlConfig."""
         function = self._function()
         function.get_url_config()
-        return _json(200, _described_url(function.update_url_config(self.json_body), function))
+        return _json(200, _describe_url(function.update_url_config(self.json_body), function))
 
     def put_function_event_invoke_config(self) -> Any:
         """PutFunctionEventInvokeConfig: not implemented, since it configures asynchronous invocation."""
@@ -223,14 +231,14 @@ class Functions(LambdaResponse):  # type: ignore[misc]  # moto is untyped
 
     @staticmethod
     def _enrich_response(headers: dict[str, Any], body: Any) -> tuple[dict[str, Any], Any]:
-        """Moto's, which gives every answer an id; an invocation has its own."""
+        """Keep the request id of an invocation, which moto would replace."""
         request_id = headers.get("x-amzn-requestid")
         enriched, body = LambdaResponse._enrich_response(headers, body)  # noqa: SLF001 - what is overridden
         return {**enriched, **({"x-amzn-requestid": request_id} if request_id else {})}, body
 
     @property
     def _mappings(self) -> dict[str, MappingRecord]:
-        mappings: dict[str, MappingRecord] = self.backend._event_source_mappings  # noqa: SLF001 - moto has no other way in
+        mappings: dict[str, MappingRecord] = self.backend._event_source_mappings  # noqa: SLF001 - moto has no public way to do this
         return mappings
 
     def _mapping(self) -> MappingRecord:
@@ -240,7 +248,7 @@ class Functions(LambdaResponse):  # type: ignore[misc]  # moto is untyped
         return mapping
 
     def _function(self) -> FunctionRecord:
-        """The function of a path that ends with something about it."""
+        """The function in a path such as ``/functions/name/concurrency``."""
         function: FunctionRecord = self.backend.get_function(unquote(self.path.rstrip("/").rsplit("/", 2)[-2]))
         return function
 
@@ -262,7 +270,7 @@ def _check_code(function: FunctionRecord) -> None:
 
 
 def _check_role(function: FunctionRecord) -> None:
-    """Check the role of a new function; one that is not there, moto refuses in Lambda's words."""
+    """Check the role of a new function; moto rejects a missing role with Lambda's message."""
     with contextlib.suppress(NotFoundException):
         check_role(function)
 
@@ -277,10 +285,10 @@ def _check_payload(payload: bytes, kind: str) -> None:
         raise LambdaClientError("InvalidRequestContentException", message) from error
 
 
-def _described_url(config: Any, function: FunctionRecord) -> dict[str, Any]:
-    described = {**config.to_dict(), "FunctionArn": function.unqualified_arn}
-    return {**described, "InvokeMode": str(described["InvokeMode"]).upper()}
+def _describe_url(config: Any, function: FunctionRecord) -> dict[str, Any]:
+    configuration = {**config.to_dict(), "FunctionArn": function.unqualified_arn}
+    return {**configuration, "InvokeMode": str(configuration["InvokeMode"]).upper()}
 
 
-def _json(status: int, document: dict[str, Any]) -> _Answer:
+def _json(status: int, document: dict[str, Any]) -> _Response:
     return status, {"status": status}, json.dumps({key: value for key, value in document.items() if value is not None})

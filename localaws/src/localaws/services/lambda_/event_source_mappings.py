@@ -1,4 +1,4 @@
-"""Event-source mappings: which queue invokes which function, and in which state that is."""
+"""Event source mappings between queues and functions."""
 
 from typing import Any
 
@@ -12,12 +12,12 @@ from localaws.services.sqs.message_queue import MessageQueue
 
 __all__ = ["MappingConflict", "MappingRecord", "check_mapping", "find_queue"]
 
-#: From this batch size on, a window to gather it in is needed (API reference of CreateEventSourceMapping).
-_WINDOWLESS = 10
+#: Larger batches need a batching window (API reference of CreateEventSourceMapping).
+_MAX_BATCH_WITHOUT_WINDOW = 10
 
 
 class MappingConflict(LambdaClientError):  # type: ignore[misc]  # moto is untyped
-    """The function reads the queue already."""
+    """ResourceConflictException: the function already has a mapping for the queue."""
 
     code = 409
 
@@ -30,52 +30,52 @@ class MappingConflict(LambdaClientError):  # type: ignore[misc]  # moto is untyp
 
 
 class MappingRecord(EventSourceMapping):  # type: ignore[misc]  # moto is untyped
-    """One mapping; moto's, with the states that it goes through."""
+    """moto's mapping, with its states."""
 
     def __init__(self, spec: dict[str, Any], function: FunctionRecord, qualified_arn: str) -> None:
-        """Keep a CreateEventSourceMapping request.
+        """Create a mapping from a CreateEventSourceMapping request.
 
         Args:
             spec: The request.
             function: The function.
-            qualified_arn: The function as it was named, with version or alias.
+            qualified_arn: ARN of the function, with the version or alias of the request.
         """
         location = {"RegionName": function.region, "AccountId": function.account_id}
         super().__init__({**spec, **location, "FunctionArn": qualified_arn})
         self.state = "Creating"
 
     def get_configuration(self) -> dict[str, Any]:
-        """EventSourceMappingConfiguration; it has no tags."""
-        described: dict[str, Any] = super().get_configuration()
-        described.pop("Tags", None)
-        return described | {"State": self.state, "StateTransitionReason": "USER_INITIATED"}
+        """EventSourceMappingConfiguration, which has no tags."""
+        configuration: dict[str, Any] = super().get_configuration()
+        configuration.pop("Tags", None)
+        return configuration | {"State": self.state, "StateTransitionReason": "USER_INITIATED"}
 
     def settle(self) -> None:
-        """End what was begun."""
+        """Enter the final state of an operation."""
         self.state = "Enabled" if self.enabled else "Disabled"
 
-    def poll_settings(self, most: int) -> PollSettings:
-        """How its queue is read, by at most so many invocations at once where it names no limit."""
+    def poll_settings(self, default_concurrency: int) -> PollSettings:
+        """The settings of the poller; ``default_concurrency`` applies without MaximumConcurrency."""
         limit = (self.scaling_config or {}).get("MaximumConcurrency")
         return PollSettings(
             batch_size=self.batch_size,
             window=float(self.max_batch_window or 0),
-            concurrency=int(limit or most),
+            concurrency=int(limit or default_concurrency),
             partial_failures="ReportBatchItemFailures" in (self.function_response_types or []),
             region=self.event_source_arn.split(":")[3],
         )
 
 
 def find_queue(arn: str) -> MessageQueue:
-    """The standard queue of an ARN.
+    """The standard queue with an ARN.
 
     Raises:
-        InvalidParameterValueException: There is none.
-        NotImplementedError: It is no standard queue.
+        InvalidParameterValueException: It does not exist.
+        NotImplementedError: It is not a standard queue.
     """
     _, _, service, region, account_id, name = arn.split(":", 5)
     if service != "sqs" or name.endswith(".fifo"):
-        raise NotImplementedError(f"CreateEventSourceMapping for {arn}: only standard SQS queues invoke functions here")
+        raise NotImplementedError(f"CreateEventSourceMapping for {arn}: only standard SQS queues are supported")
     queue = sqs_backends[account_id][region].queues.get(name)
     if not isinstance(queue, MessageQueue):
         raise InvalidParameterValueException(
@@ -86,20 +86,20 @@ def find_queue(arn: str) -> MessageQueue:
 
 
 def check_mapping(spec: dict[str, Any], function: FunctionRecord, queue: MessageQueue) -> None:
-    """Check what a mapping asks for.
+    """Check the settings of a mapping.
 
     Raises:
-        InvalidParameterValueException: It cannot be; in Lambda's words.
-        NotImplementedError: It asks for a filter.
+        InvalidParameterValueException: A setting is invalid.
+        NotImplementedError: It has filters.
     """
     if (spec.get("FilterCriteria") or {}).get("Filters"):
-        raise NotImplementedError("event-source mappings with FilterCriteria")
+        raise NotImplementedError("event source mappings with FilterCriteria")
     if queue.visibility_timeout < function.timeout:
         raise InvalidParameterValueException(
             f"Queue visibility timeout: {queue.visibility_timeout} seconds is less than Function timeout: "
             f"{function.timeout} seconds"
         )
-    if (spec.get("BatchSize") or 0) > _WINDOWLESS and not spec.get("MaximumBatchingWindowInSeconds"):
+    if (spec.get("BatchSize") or 0) > _MAX_BATCH_WITHOUT_WINDOW and not spec.get("MaximumBatchingWindowInSeconds"):
         raise InvalidParameterValueException(
             "Maximum batch window in seconds must be greater than 0 if maximum batch size is greater than 10"
         )

@@ -1,7 +1,7 @@
-"""Function URLs: HTTP requests become invocations.
+"""Function URLs, which turn HTTP requests into invocations.
 
-Events and answers: "Invoking Lambda function URLs" in the Lambda developer guide (payload format version 2.0). On AWS
-the address is ``https://<id>.lambda-url.<region>.on.aws/``; here it is a path of the local AWS.
+Events and responses: "Invoking Lambda function URLs" in the Lambda developer guide (payload format version 2.0). On AWS
+a URL is ``https://<id>.lambda-url.<region>.on.aws/``; here it is a path of the local AWS.
 """
 
 import base64
@@ -31,7 +31,7 @@ __all__ = ["FUNCTION_URLS_PATH", "FunctionUrls", "serve_function_urls"]
 
 FUNCTION_URLS_PATH = "/_embedstack/function-urls/"
 
-#: What a function may not say about the connection, which is not its own.
+#: Headers of the connection, which a function cannot set.
 _CONNECTION_HEADERS = frozenset({
     "connection", "content-length", "keep-alive", "proxy-authenticate", "proxy-authorization", "te", "trailers",
     "transfer-encoding", "upgrade",
@@ -42,14 +42,14 @@ _TEXT = re.compile(r"(text/.*|application/(json|javascript|xml|x-www-form-urlenc
 
 
 class FunctionUrls:
-    """Answers requests to function URLs."""
+    """A WSGI application for function URLs."""
 
     def __init__(self, host: "FunctionHost") -> None:
         """Prepare."""
         self._host = host
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        """Answer one request."""
+        """Handle one request."""
         url_id, _, path = environ["PATH_INFO"].removeprefix(FUNCTION_URLS_PATH).partition("/")
         function = _find(url_id)
         if function is None or not _may_invoke(function, environ):
@@ -66,17 +66,17 @@ class FunctionUrls:
             return _send(start_response, 503, {"Message": "Service Unavailable"})
         if result.failed:
             return _send(start_response, 502, {"Message": "Internal Server Error"})
-        answer = _answer(result.payload)
-        if answer is None:
+        response = _parse_response(result.payload)
+        if response is None:
             return _send(start_response, 502, {"Message": "Internal Server Error"})
-        status, headers, content = answer
-        kept = [(name, value) for name, value in headers if name.lower() not in _CONNECTION_HEADERS]
-        start_response(_line(status), [*kept, ("Content-Length", str(len(content)))])
+        status, headers, content = response
+        end_to_end = [(name, value) for name, value in headers if name.lower() not in _CONNECTION_HEADERS]
+        start_response(_line(status), [*end_to_end, ("Content-Length", str(len(content)))])
         return [content]
 
 
 def serve_function_urls(application: "WSGIApplication", host: "FunctionHost") -> "WSGIApplication":
-    """An application that answers function URLs in front of another one."""
+    """Serve function URLs in front of another application."""
     urls = FunctionUrls(host)
 
     def serve(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
@@ -88,7 +88,7 @@ def serve_function_urls(application: "WSGIApplication", host: "FunctionHost") ->
 
 
 def _find(url_id: str) -> FunctionRecord | None:
-    """The function of a URL."""
+    """The function with a URL."""
     for regions in list(lambda_backends.values()):
         for backend in list(regions.values()):
             for function in backend.list_functions():
@@ -99,7 +99,7 @@ def _find(url_id: str) -> FunctionRecord | None:
 
 
 def _access_key(environ: "WSGIEnvironment") -> str | None:
-    """Who signed the request; None where nobody did, for Lambda."""
+    """The access key that signed the request; None without a signature for Lambda."""
     signed = _CREDENTIAL.match(environ.get("HTTP_AUTHORIZATION", ""))
     return signed[1] if signed else None
 
@@ -107,7 +107,7 @@ def _access_key(environ: "WSGIEnvironment") -> str | None:
 def _may_invoke(function: FunctionRecord, environ: "WSGIEnvironment") -> bool:
     if function.url_config.config.get("AuthType") == "AWS_IAM":
         return _access_key(environ) is not None
-    # Without authentication the function's own policy has to let everyone in.
+    # Without authentication, the function's policy must allow everyone.
     return any(
         statement.get("Action") in ("lambda:InvokeFunctionUrl", "lambda:*")
         and statement.get("Principal") in ("*", {"AWS": "*"})
@@ -171,8 +171,8 @@ def _context(environ: "WSGIEnvironment", function: FunctionRecord, url_id: str, 
     return context
 
 
-def _answer(payload: bytes) -> tuple[int, list[tuple[str, str]], bytes] | None:
-    """Status, headers and body of what a function returned; None where it makes no answer."""
+def _parse_response(payload: bytes) -> tuple[int, list[tuple[str, str]], bytes] | None:
+    """Status, headers and body of a function's return value; None for an invalid response."""
     returned = json.loads(payload or b"null")
     if not (isinstance(returned, dict) and "statusCode" in returned):
         content = returned.encode() if isinstance(returned, str) else payload

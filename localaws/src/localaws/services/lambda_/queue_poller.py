@@ -1,4 +1,4 @@
-"""An SQS event source: batches of a queue's messages become invocations, and what succeeded is deleted.
+"""The poller of an SQS event source: batches of messages become invocations, and processed messages are deleted.
 
 "Using Lambda with Amazon SQS" and "Handling errors for an SQS event source in Lambda" in the Lambda developer guide.
 """
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
 __all__ = ["PollSettings", "QueuePoller", "failed_items"]
 
-#: A poller's receive brings at most so many messages.
+#: Maximum number of messages per receive.
 _RECEIVE = 10
-#: An invocation's payload holds at most 6 MB.
+#: Maximum payload of an invocation.
 _BATCH_BYTES = 6_000_000
 _POLL_SECONDS = 1.0
 _THROTTLE_WAIT = 0.2
@@ -35,14 +35,14 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class PollSettings:
-    """How an event-source mapping reads its queue.
+    """The settings of an event source mapping.
 
     Attributes:
-        batch_size: Messages of one invocation, at most.
-        window: Seconds to gather them in.
-        concurrency: Invocations at the same time.
-        partial_failures: Whether the function reports which messages failed.
-        region: Of the queue, as the records name it.
+        batch_size: Maximum number of messages per invocation.
+        window: Batching window in seconds.
+        concurrency: Maximum number of concurrent invocations.
+        partial_failures: Whether the function reports failed messages.
+        region: The queue's region, for the records.
     """
 
     batch_size: int
@@ -53,7 +53,7 @@ class PollSettings:
 
 
 class QueuePoller:
-    """Reads one queue for one function, from :meth:`start` to :meth:`close`."""
+    """Polls one queue for one function, from :meth:`start` to :meth:`close`."""
 
     def __init__(
         self, queue: "MessageQueue", settings: PollSettings, invoke: Callable[[bytes], "FunctionResult"]
@@ -61,8 +61,8 @@ class QueuePoller:
         """Prepare.
 
         Args:
-            queue: Where messages come from.
-            settings: How it is read.
+            queue: The queue.
+            settings: The settings of the mapping.
             invoke: Runs the function with an event.
         """
         self._queue = queue
@@ -75,11 +75,11 @@ class QueuePoller:
         self._thread = threading.Thread(target=self._poll, name="queue-poller", daemon=True)
 
     def start(self) -> None:
-        """Begin."""
+        """Start polling."""
         self._thread.start()
 
     def close(self, *, wait: bool = True) -> None:
-        """Read no more; with ``wait``, return when every batch under way is done."""
+        """Stop polling; with ``wait``, wait for running batches."""
         self._stopped.set()
         if not wait:
             return
@@ -108,14 +108,14 @@ class QueuePoller:
             thread.start()
 
     def _gather(self) -> "list[Message]":
-        """One batch: what is there now, or comes within the window."""
+        """One batch: the available messages, and those that arrive within the window."""
         batch = self._receive(self._settings.batch_size, _POLL_SECONDS)
         end = time.monotonic() + self._settings.window
         while batch and len(batch) < self._settings.batch_size and not self._stopped.is_set():
-            left = max(0.0, end - time.monotonic())
-            more = self._receive(self._settings.batch_size - len(batch), left)
+            remaining = max(0.0, end - time.monotonic())
+            more = self._receive(self._settings.batch_size - len(batch), remaining)
             batch += more
-            if (not more and not left) or sum(len(message.body) for message in batch) > _BATCH_BYTES:
+            if (not more and not remaining) or sum(len(message.body) for message in batch) > _BATCH_BYTES:
                 break
         return batch
 
@@ -128,7 +128,7 @@ class QueuePoller:
         except InterruptedError:
             return
         except Exception:
-            # The messages come back by themselves.
+            # The messages become visible again.
             _logger.exception("a batch of queue %s failed", self._queue.name)
         finally:
             self._slots.release()
@@ -137,7 +137,7 @@ class QueuePoller:
 
     def _process(self, batch: "list[Message]") -> None:
         event = {"Records": [self._record(message) for message in batch]}
-        result = self._admitted(json.dumps(event, separators=(",", ":")).encode())
+        result = self._invoke_retrying(json.dumps(event, separators=(",", ":")).encode())
         if result is None or result.failed:
             return
         ids = {message.id for message in batch}
@@ -146,8 +146,8 @@ class QueuePoller:
             if failed is not None and message.id not in failed:
                 self._delete(message)
 
-    def _admitted(self, event: bytes) -> "FunctionResult | None":
-        """Invoke, again while the function is throttled; the messages are given up when they are visible again."""
+    def _invoke_retrying(self, event: bytes) -> "FunctionResult | None":
+        """Invoke, with retries while the function is throttled and the messages are hidden; None after that."""
         end = time.monotonic() + float(self._queue.visibility_timeout)
         while True:
             try:
@@ -160,10 +160,10 @@ class QueuePoller:
         try:
             self._queue.delete_message(message.receipt_handle)
         except SQSException:
-            _logger.debug("message %s is gone already", message.id)
+            _logger.debug("message %s was deleted already", message.id)
 
     def _record(self, message: "Message") -> dict[str, Any]:
-        """A message as the function sees it ("Example Amazon SQS message event")."""
+        """A message as a record of the event ("Example Amazon SQS message event")."""
         attributes = {
             "ApproximateReceiveCount": str(message.approximate_receive_count),
             "SentTimestamp": str(message.sent_timestamp),
@@ -191,11 +191,11 @@ def failed_items(payload: bytes, ids: set[str]) -> set[str] | None:
     """The messages that a function reports as failed.
 
     Args:
-        payload: What it returned.
-        ids: Of the batch.
+        payload: The function's return value.
+        ids: Message ids of the batch.
 
     Returns:
-        Message ids, none where all succeeded; None where the report makes no sense, and the whole batch failed:
+        Ids of the failed messages; None if the report is invalid, which fails the whole batch:
         "an invalid JSON response, an empty string itemIdentifier, a null itemIdentifier, an itemIdentifier with a bad
         key name, an itemIdentifier value with a message ID that doesn't exist".
     """
@@ -212,16 +212,16 @@ def failed_items(payload: bytes, ids: set[str]) -> set[str] | None:
         return set()
     if not isinstance(failures, list):
         return None
-    named = [str(item.get("itemIdentifier")) if isinstance(item, dict) else "" for item in failures]
-    return set(named) if all(name in ids for name in named) else None
+    failed = [str(item.get("itemIdentifier")) if isinstance(item, dict) else "" for item in failures]
+    return set(failed) if ids.issuperset(failed) else None
 
 
 def _attribute(value: dict[str, Any]) -> dict[str, Any]:
-    """A message attribute as events have it."""
-    described: dict[str, Any] = {"stringListValues": [], "binaryListValues": [], "dataType": value["DataType"]}
+    """A message attribute in the format of events."""
+    attribute: dict[str, Any] = {"stringListValues": [], "binaryListValues": [], "dataType": value["DataType"]}
     if "StringValue" in value:
-        described["stringValue"] = value["StringValue"]
+        attribute["stringValue"] = value["StringValue"]
     if "BinaryValue" in value:
         binary = value["BinaryValue"]
-        described["binaryValue"] = binary.decode() if isinstance(binary, bytes) else binary
-    return described
+        attribute["binaryValue"] = binary.decode() if isinstance(binary, bytes) else binary
+    return attribute

@@ -1,4 +1,4 @@
-"""A function as Lambda knows it: moto's record, with what moto forgets."""
+"""Records of functions: moto's, with the members that moto does not store."""
 
 import uuid
 from typing import Any
@@ -7,13 +7,13 @@ from moto.awslambda.models import LambdaFunction
 
 __all__ = ["FunctionRecord"]
 
-#: What a function has that names none ("LoggingConfig", API reference).
+#: The default of LoggingConfig.LogFormat (API reference).
 _TEXT_FORMAT = "Text"
-_KEPT = ("FileSystemConfigs",)
+_STORED = ("FileSystemConfigs",)
 
 
 class FunctionRecord(LambdaFunction):  # type: ignore[misc]  # moto is untyped
-    """A function, or a published version of it: a copy."""
+    """A function, or a published version, which is a copy."""
 
     def __init__(self, account_id: str, spec: dict[str, Any], region: str) -> None:
         """Create a function from a CreateFunction request.
@@ -23,9 +23,9 @@ class FunctionRecord(LambdaFunction):  # type: ignore[misc]  # moto is untyped
         """
         _check_supported(spec)
         super().__init__(account_id=account_id, spec=spec, region=region, version="$LATEST")
-        self._kept = {name: spec[name] for name in _KEPT if spec.get(name)}
+        self._stored = {name: spec[name] for name in _STORED if spec.get(name)}
         self._logging = dict(spec.get("LoggingConfig") or {})
-        #: Changes with code and configuration.
+        #: Changes with each update of code or configuration.
         self.revision = str(uuid.uuid4())
 
     @property
@@ -42,23 +42,23 @@ class FunctionRecord(LambdaFunction):  # type: ignore[misc]  # moto is untyped
         return defaults | {name: value for name, value in self._logging.items() if value}
 
     def get_configuration(self, on_create: bool = False) -> dict[str, Any]:
-        """FunctionConfiguration, without the members that have no value."""
+        """FunctionConfiguration, without members that have no value."""
         configuration = super().get_configuration(on_create)
-        configuration |= {**self._kept, "LoggingConfig": self.logging, "RevisionId": self.revision}
+        configuration |= {**self._stored, "LoggingConfig": self.logging, "RevisionId": self.revision}
         return {name: value for name, value in configuration.items() if value is not None}
 
     def get_code(self) -> dict[str, Any]:
-        """GetFunction's answer; a reservation of 0 is one, too."""
-        described: dict[str, Any] = super().get_code()
+        """The response of GetFunction, including a reserved concurrency of 0."""
+        response: dict[str, Any] = super().get_code()
         if self.reserved_concurrency is not None:
-            described["Concurrency"] = {"ReservedConcurrentExecutions": self.reserved_concurrency}
-        return described
+            response["Concurrency"] = {"ReservedConcurrentExecutions": self.reserved_concurrency}
+        return response
 
     def update_configuration(self, config_updates: dict[str, Any]) -> dict[str, Any]:
         """Apply UpdateFunctionConfiguration; members that are missing keep their values."""
         _check_supported(config_updates)
         super().update_configuration({name: value for name, value in config_updates.items() if value is not None})
-        self._kept |= {name: config_updates[name] for name in _KEPT if config_updates.get(name)}
+        self._stored |= {name: config_updates[name] for name in _STORED if config_updates.get(name)}
         if config_updates.get("LoggingConfig"):
             self._logging = dict(config_updates["LoggingConfig"])
         if config_updates.get("TracingConfig"):
@@ -71,7 +71,7 @@ class FunctionRecord(LambdaFunction):  # type: ignore[misc]  # moto is untyped
         return self.get_configuration()
 
     def update_function_code(self, updated_spec: dict[str, Any]) -> dict[str, Any]:
-        """Take other code."""
+        """Apply UpdateFunctionCode."""
         if updated_spec.get("Architectures"):
             self.architectures = updated_spec["Architectures"]
         super().update_function_code(updated_spec)

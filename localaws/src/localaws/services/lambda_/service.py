@@ -1,4 +1,4 @@
-"""All functions of a local AWS: runs them, whoever asks, and reads their queues."""
+"""The functions of a local AWS: their invocations and their event sources."""
 
 import shutil
 import threading
@@ -28,7 +28,7 @@ __all__ = ["FunctionHost"]
 
 
 class FunctionHost:
-    """Owns every execution environment, and the threads that invoke functions for others."""
+    """Owns all execution environments and the threads that poll queues."""
 
     _TICK_SECONDS = 0.1
 
@@ -40,7 +40,7 @@ class FunctionHost:
         store: "MetricStore",
         time: "SimulatedTime",
     ) -> None:
-        """Prepare a host without functions."""
+        """Prepare without functions."""
         self._config = config
         metrics = FunctionMetrics(store, time)
         self._pool = EnvironmentPool(config.function_processes, config.idle_seconds)
@@ -51,20 +51,20 @@ class FunctionHost:
         self._clock = Ticker("function-clock", self._TICK_SECONDS, self._pool.tick)
 
     def start(self) -> None:
-        """Look after the environments from now on."""
+        """Start supervising environments."""
         self._clock.start()
 
     def serve_on(self, port: int) -> None:
-        """Tell functions where the local AWS listens."""
+        """Set the port at which functions reach the local AWS."""
         self._invoker.client_environment = {
             name: value
             for name, value in self._config.client_environment(port).items()
-            # The account is no variable of Lambda's.
+            # Lambda does not set this variable.
             if name != "AWS_ACCOUNT_ID"
         }
 
     def close(self) -> None:
-        """Stop every poller, end every environment, and remove the unpacked code."""
+        """Stop pollers, end environments, and remove the unpacked code."""
         with self._lock:
             pollers = list(self._pollers.values())
             self._pollers.clear()
@@ -77,10 +77,10 @@ class FunctionHost:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def find(self, account_id: str, region: str, name: str, qualifier: str | None = None) -> FunctionRecord:
-        """A function by name or ARN.
+        """Find a function by name or ARN.
 
         Raises:
-            UnknownFunctionException: There is none.
+            UnknownFunctionException: It does not exist.
         """
         function: FunctionRecord = lambda_backends[account_id][region].get_function(name, qualifier)
         return function
@@ -88,7 +88,7 @@ class FunctionHost:
     def invoke(
         self, function: FunctionRecord, payload: bytes, *, qualifier: str = "", client_context: str | None = None
     ) -> FunctionResult:
-        """Run a function and wait; see :meth:`Invoker.invoke` for what it raises."""
+        """Run a function and wait; raises as :meth:`Invoker.invoke`."""
         return self._invoker.invoke(
             function,
             payload,
@@ -98,24 +98,24 @@ class FunctionHost:
         )
 
     def reserved(self, account_id: str, region: str, *, without: str = "") -> int:
-        """Concurrency that functions have reserved; ``without`` names one that does not count."""
+        """Concurrency reserved by the account's functions, except the one named ``without``."""
         functions = lambda_backends[account_id][region].list_functions()
         return sum(int(each.reserved_concurrency or 0) for each in functions if each.function_name != without)
 
     def changed(self, function: FunctionRecord) -> None:
-        """Let no environment of the function's former code or configuration serve another invocation."""
+        """Retire the environments with old code or configuration of a function."""
         versions = lambda_backends[function.account_id][function.region].list_versions_by_function(
             function.function_name
         )
         self._pool.retire(function.unqualified_arn, {version.revision for version in versions})
 
     def deleted(self, function: FunctionRecord) -> None:
-        """End what runs of a function."""
+        """End the environments of a function."""
         self._pool.retire(function.unqualified_arn, set())
 
-    def begin_reading(self, mapping: MappingRecord) -> None:
-        """Read a mapping's queue, as the mapping says now; a disabled one is not read."""
-        self.end_reading(mapping.uuid)
+    def start_polling(self, mapping: MappingRecord) -> None:
+        """Poll the queue of a mapping with its current settings, unless it is disabled."""
+        self.stop_polling(mapping.uuid)
         if not mapping.enabled:
             return
         queue = find_queue(mapping.event_source_arn)
@@ -125,8 +125,8 @@ class FunctionHost:
             self._pollers[mapping.uuid] = poller
         poller.start()
 
-    def end_reading(self, uuid: str) -> None:
-        """Read no more; batches under way end by themselves."""
+    def stop_polling(self, uuid: str) -> None:
+        """Stop polling; running batches finish."""
         with self._lock:
             poller = self._pollers.pop(uuid, None)
         if poller is not None:
