@@ -27,23 +27,23 @@ def _after(**properties: Any) -> dict[str, Any]:
     ],
 )
 def test_what_is_referred_to_comes_first(reference: Any) -> None:
-    assert in_dependency_order(_after(Deep=[{"er": reference}]), known=()) == ["Z", "A"]
+    assert in_dependency_order(_after(Deep=[{"er": reference}]), parameters=()) == ["Z", "A"]
 
 
 def test_depends_on_is_heeded() -> None:
     chain = {"C": {"DependsOn": ["A", "B"]}, "B": {"DependsOn": "A"}, "A": {}}
-    assert in_dependency_order(chain, known=()) == ["A", "B", "C"]
+    assert in_dependency_order(chain, parameters=()) == ["A", "B", "C"]
 
 
 @pytest.mark.parametrize("reference", [{"Ref": "Nobody"}, {"Fn::Sub": "${Nobody.Arn}"}])
 def test_a_reference_to_nothing_is_refused(reference: Any) -> None:
     with pytest.raises(ValidationError, match=r"Unresolved resource dependencies \[Nobody\]"):
-        in_dependency_order(_after(Name=reference), known=("AWS::Region",))
+        in_dependency_order(_after(Name=reference), parameters=("AWS::Region",))
 
 
 def test_parameters_and_literals_are_no_resources() -> None:
     properties = {"Region": {"Ref": "AWS::Region"}, "Text": {"Fn::Sub": "${!Literal} ${Size}"}}
-    assert set(in_dependency_order(_after(**properties), known=("AWS::Region", "Size"))) == {"A", "Z"}
+    assert set(in_dependency_order(_after(**properties), parameters=("AWS::Region", "Size"))) == {"A", "Z"}
 
 
 def _component() -> Any:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from localaws.services.s3vectors.errors import ServiceException
+from localaws.services.s3vectors.errors import S3VectorsError
 from localaws.services.s3vectors.filters import parse_filter
 from localaws.services.s3vectors.metadata import metadata_problem, metadata_size
 from localaws.services.s3vectors.paging import QueryResults
@@ -54,7 +54,7 @@ def test_metadata_size_counts_bytes_of_unescaped_text():
     ],
 )  # fmt: skip
 def test_filter_rejects_invalid_documents(document):
-    with pytest.raises(ServiceException, match="Invalid filter"):
+    with pytest.raises(S3VectorsError, match="Invalid filter"):
         parse_filter(document, ())
 
 
@@ -119,16 +119,16 @@ def test_write_rates_refill_over_time():
     now = [0.0]
     rates = WriteRates(2, 10, clock=lambda: now[0])
     rates.take(8)
-    with pytest.raises(ServiceException, match="reduce your request rate"):
+    with pytest.raises(S3VectorsError, match="reduce your request rate"):
         rates.take(3)
     rates.take(2)
-    with pytest.raises(ServiceException):
+    with pytest.raises(S3VectorsError):
         rates.take(0)
     now[0] = 0.5
     rates.take(5)
     now[0] = 100
     rates.take(10)
-    with pytest.raises(ServiceException):
+    with pytest.raises(S3VectorsError):
         rates.take(1)
 
 
@@ -137,8 +137,8 @@ def test_query_results_expire():
     results = QueryResults(clock=lambda: now[0])
     name = results.add("query", [])
     assert results.get(name, "query") == []
-    with pytest.raises(ServiceException, match="nextToken"):
+    with pytest.raises(S3VectorsError, match="nextToken"):
         results.get(name, "another")
     now[0] = 301
-    with pytest.raises(ServiceException, match="nextToken"):
+    with pytest.raises(S3VectorsError, match="nextToken"):
         results.get(name, "query")

@@ -1,4 +1,4 @@
-"""CloudFormation's actions on stacks: answered at once, carried out in the background."""
+"""The AWS CloudFormation API: operations on stacks return immediately and run in the background."""
 
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
@@ -20,11 +20,16 @@ if TYPE_CHECKING:
     from localaws.services.sagemaker.api import SageMaker
     from localaws.services.sagemaker.endpoints.endpoint_manager import EndpointHost
 
-__all__ = ["CloudFormation"]
+__all__ = ["SIMPLIFICATIONS", "CloudFormation"]
+
+SIMPLIFICATIONS = {
+    "CreateChangeSet": "Not implemented; nor are stack sets.",
+    "CreateStack": "SageMaker and S3 Vectors resources follow their services; other types are created by moto.",
+}
 
 
 class CloudFormation(CloudFormationResponse):  # type: ignore[misc]  # moto is untyped
-    """Answers what moto would do on the spot; the rest is moto's."""
+    """The actions that moto would run synchronously; the rest is moto's."""
 
     host: ClassVar["EndpointHost"]
     control_plane: "ClassVar[type[SageMaker]]"
@@ -91,9 +96,9 @@ class CloudFormation(CloudFormationResponse):  # type: ignore[misc]  # moto is u
         return ActionResult({"StackId": stack.stack_id})
 
     def delete_stack(self) -> ActionResult:
-        """DeleteStack; of a stack that is not there it is no error."""
+        """DeleteStack; a missing stack is ignored."""
         backend, name = self.cloudformation_backend, self.params["StackName"]
-        stack = next((found for found in backend.stacks.values() if name in (found.name, found.stack_id)), None)
+        stack = next((item for item in backend.stacks.values() if name in (item.name, item.stack_id)), None)
         if not isinstance(stack, BackgroundStack):
             backend.delete_stack(name)
             return EmptyResult()
@@ -109,38 +114,38 @@ class CloudFormation(CloudFormationResponse):  # type: ignore[misc]  # moto is u
         stack.enter("DELETE_IN_PROGRESS", "User Initiated")
 
         def forget() -> None:
-            _withdraw(backend, stack)
+            _remove_exports(backend, stack)
             backend.deleted_stacks[stack.stack_id] = backend.stacks.pop(stack.stack_id)
 
         self._run(stack, lambda operations: operations.delete(forget))
         return EmptyResult()
 
     def list_stack_resources(self) -> ActionResult:
-        """ListStackResources; moto says CREATE_COMPLETE of all."""
+        """ListStackResources, with the status of each resource."""
         return ActionResult({"StackResourceSummaries": self._stack(self.params["StackName"]).stack_resources})
 
     def describe_stack_resources(self) -> ActionResult:
-        """DescribeStackResources; moto gives every resource the stack's status."""
-        wanted = self.params.get("LogicalResourceId")
-        found = self._stack(self.params["StackName"]).stack_resources
+        """DescribeStackResources, with the status of each resource."""
+        logical_id = self.params.get("LogicalResourceId")
+        records = self._stack(self.params["StackName"]).stack_resources
         return ActionResult({
-            "StackResources": [record for record in found if wanted in (None, record.logical_resource_id)]
+            "StackResources": [record for record in records if logical_id in (None, record.logical_resource_id)]
         })  # fmt: skip
 
     def describe_stack_resource(self) -> ActionResult:
         """DescribeStackResource."""
-        name, wanted = self.params["StackName"], self.params["LogicalResourceId"]
-        record = self._stack(name).records.get(wanted)
+        name, logical_id = self.params["StackName"], self.params["LogicalResourceId"]
+        record = self._stack(name).records.get(logical_id)
         if record is None:
-            raise ValidationError(message=f"Resource {wanted} does not exist for stack {name}")
+            raise ValidationError(message=f"Resource {logical_id} does not exist for stack {name}")
         return ActionResult({"StackResourceDetail": record})
 
     def create_change_set(self) -> NoReturn:
-        """Not simulated: moto would carry it out on the spot, with resources of its own."""
+        """CreateChangeSet: not implemented, since moto would create its own resources."""
         raise NotImplementedError("CreateChangeSet")
 
     def create_stack_set(self) -> NoReturn:
-        """Not simulated, for the same reason."""
+        """CreateStackSet: not implemented, since moto would create its own resources."""
         raise NotImplementedError("CreateStackSet")
 
     def _stack(self, name: str) -> BackgroundStack:
@@ -148,10 +153,10 @@ class CloudFormation(CloudFormationResponse):  # type: ignore[misc]  # moto is u
         return stack
 
     def _template(self) -> str:
-        """The template that the request has, or names.
+        """The template in the request or at its URL.
 
         Raises:
-            ValidationError: It has none.
+            ValidationError: The request has neither.
         """
         url = self.params.get("TemplateURL")
         template = self._get_stack_from_s3_url(url) if url else self.params.get("TemplateBody")
@@ -167,7 +172,7 @@ class CloudFormation(CloudFormationResponse):  # type: ignore[misc]  # moto is u
         return {tag["Key"]: tag["Value"] for tag in self.params.get("Tags") or []}
 
     def _run(self, stack: BackgroundStack, operation: "Callable[[StackOperations], None]") -> None:
-        """Carry out an operation once the one before it is over."""
+        """Run an operation after the previous one has ended."""
 
         def run() -> None:
             with stack.busy:
@@ -177,11 +182,11 @@ class CloudFormation(CloudFormationResponse):  # type: ignore[misc]  # moto is u
 
 
 def _check(resources: "Resources") -> None:
-    """Refuse what cannot be carried out, before anything is.
+    """Check that the resources can be created.
 
     Raises:
-        ValidationError: Resources depend on each other, or on something that is not there.
-        NotImplementedError: The local AWS does not have a resource type.
+        ValidationError: Dependencies are circular or unresolved.
+        NotImplementedError: A resource type is not supported.
     """
     _ = resources.logical_ids
     unsupported = resources.unsupported_types()
@@ -190,12 +195,12 @@ def _check(resources: "Resources") -> None:
 
 
 def _export(backend: Any, stack: BackgroundStack) -> None:
-    """Offer the stack's exports to other stacks, and no more those that it had before.
+    """Replace the stack's exports.
 
     Raises:
-        ResourceFailed: Another stack has one of that name.
+        ResourceFailed: Another stack has an export with the same name.
     """
-    _withdraw(backend, stack)
+    _remove_exports(backend, stack)
     for export in stack.exports:
         if export.name in backend.exports:
             other = backend.exports[export.name].exporting_stack_id
@@ -203,6 +208,6 @@ def _export(backend: Any, stack: BackgroundStack) -> None:
         backend.exports[export.name] = export
 
 
-def _withdraw(backend: Any, stack: BackgroundStack) -> None:
-    for name in [name for name, found in backend.exports.items() if found.exporting_stack_id == stack.stack_id]:
+def _remove_exports(backend: Any, stack: BackgroundStack) -> None:
+    for name in [name for name, export in backend.exports.items() if export.exporting_stack_id == stack.stack_id]:
         del backend.exports[name]

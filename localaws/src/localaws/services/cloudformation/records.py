@@ -1,4 +1,4 @@
-"""A stack whose resources are made one by one in the background, never as a side effect of being looked at."""
+"""Stacks and their resources, which moto would create as a side effect of reading them."""
 
 import json
 import threading
@@ -18,17 +18,17 @@ __all__ = ["BackgroundStack", "Resources", "StackResource"]
 
 
 class Resources(ResourceMap):  # type: ignore[misc]  # moto is untyped
-    """A template's resources. moto makes one whenever it is looked up; here they are put in."""
+    """A template's resources. moto creates a resource when it is read; here :meth:`put` adds it."""
 
     def __getitem__(self, key: str) -> Any:
-        """A parameter, a mapping, or a resource that is there."""
+        """A parameter, a mapping, or a created resource."""
         return self._parsed_resources[key]
 
     def validate_outputs(self) -> None:
-        """Check the attributes that outputs refer to, by our resource types; moto checks its own.
+        """Check the attributes in outputs, also for SageMaker's and S3 Vectors' resource types.
 
         Raises:
-            UnsupportedAttribute: A resource type does not have one.
+            UnsupportedAttribute: A resource type does not have the attribute.
         """
         for output in (self._template.get("Outputs") or {}).values():
             value = output.get("Value")
@@ -37,21 +37,21 @@ class Resources(ResourceMap):  # type: ignore[misc]  # moto is untyped
                 continue
             type_name = self._resource_json_map[path[0]]["Type"]
             kind, model = RESOURCE_TYPES.get(type_name), get_model_map().get(type_name)
-            known = path[1] in kind.attribute_names if kind else model is None or model.has_cfn_attr(path[1])
-            if not known:
+            is_supported = path[1] in kind.attribute_names if kind else model is None or model.has_cfn_attr(path[1])
+            if not is_supported:
                 raise UnsupportedAttribute(resource=type_name.rpartition(":")[2], attr=path[1])
 
     @property
     def logical_ids(self) -> list[str]:
-        """The resources that the conditions let be, each after those it depends on.
+        """The resources whose conditions hold, each after its dependencies.
 
         Raises:
-            ValidationError: They depend on each other, or on something that is not there.
+            ValidationError: Dependencies are circular or unresolved.
         """
         return [
             logical_id
-            for logical_id in in_dependency_order(self._resource_json_map, known=self._parsed_resources)
-            if self._is_wanted(self._resource_json_map[logical_id])
+            for logical_id in in_dependency_order(self._resource_json_map, parameters=self._parsed_resources)
+            if self._condition_holds(self._resource_json_map[logical_id])
         ]
 
     def type_of(self, logical_id: str) -> str:
@@ -59,16 +59,16 @@ class Resources(ResourceMap):  # type: ignore[misc]  # moto is untyped
         return str(self._resource_json_map[logical_id]["Type"])
 
     def definition(self, logical_id: str) -> dict[str, Any]:
-        """A resource as the template has it."""
+        """A resource in the template."""
         definition: dict[str, Any] = self._resource_json_map[logical_id]
         return definition
 
     def deletion_policy(self, logical_id: str) -> str:
-        """A resource's DeletionPolicy; that of one which the template does not have (any more) is Delete."""
+        """A resource's DeletionPolicy; Delete for a resource that is not in the template."""
         return str(self._resource_json_map.get(logical_id, {}).get("DeletionPolicy", "Delete"))
 
     def properties(self, logical_id: str) -> dict[str, Any]:
-        """A resource's properties, with references and functions resolved and the stack's tags on them."""
+        """A resource's properties, with functions resolved and the stack's tags added."""
         properties: dict[str, Any] = dict(clean_json(self.definition(logical_id).get("Properties") or {}, self))
         kind = RESOURCE_TYPES.get(self.type_of(logical_id))
         if kind is None or not kind.taggable:
@@ -78,30 +78,30 @@ class Resources(ResourceMap):  # type: ignore[misc]  # moto is untyped
             "aws:cloudformation:stack-id": self["AWS::StackId"],
             "aws:cloudformation:logical-id": logical_id,
         }
-        own = {tag["Key"]: tag["Value"] for tag in properties.get("Tags", [])}
-        tags = {**self.tags, **own, **(system if kind.tag_with_stack else {})}
+        resource_tags = {tag["Key"]: tag["Value"] for tag in properties.get("Tags", [])}
+        tags = {**self.tags, **resource_tags, **(system if kind.tag_with_stack else {})}
         if tags:
             properties["Tags"] = [{"Key": key, "Value": value} for key, value in tags.items()]
         return properties
 
     def put(self, logical_id: str, resource: Any) -> None:
-        """Say that a resource is there."""
+        """Add a created resource."""
         self._parsed_resources[logical_id] = resource
 
     def unsupported_types(self) -> list[str]:
-        """The resource types that the local AWS does not have."""
-        known = {*RESOURCE_TYPES, *NULL_MODELS, *get_model_map()} - {"AWS::CloudFormation::Stack"}
+        """The resource types that are not supported."""
+        supported = {*RESOURCE_TYPES, *NULL_MODELS, *get_model_map()} - {"AWS::CloudFormation::Stack"}
         types = {str(resource["Type"]) for resource in self._resource_json_map.values()}
-        return sorted(name for name in types - known if not name.startswith("Custom::"))
+        return sorted(name for name in types - supported if not name.startswith("Custom::"))
 
-    def _is_wanted(self, definition: dict[str, Any]) -> bool:
+    def _condition_holds(self, definition: dict[str, Any]) -> bool:
         condition = definition.get("Condition")
         return not condition or bool(self.lazy_condition_map[condition])
 
 
 @dataclass(slots=True)
 class StackResource:
-    """What DescribeStackResources tells of a resource, and what an update compares with."""
+    """A resource of a stack, for DescribeStackResources and for comparison with an update."""
 
     stack_id: str
     stack_name: str
@@ -115,30 +115,30 @@ class StackResource:
 
     @property
     def physical_resource_id(self) -> str | None:
-        """Its ARN or name, once it has one."""
-        found = getattr(self.resource, "physical_resource_id", None)
-        return None if found is None else str(found)
+        """Its ARN or name; None before it is created."""
+        physical_id = getattr(self.resource, "physical_resource_id", None)
+        return None if physical_id is None else str(physical_id)
 
     @property
     def last_updated_timestamp(self) -> datetime:
-        """What some answers call the timestamp."""
+        """The timestamp, by its name in some responses."""
         return self.timestamp
 
 
 class BackgroundStack(Stack):  # type: ignore[misc]  # moto is untyped
-    """A stack, and what its operations have done so far.
+    """A stack whose operations run in the background.
 
     Attributes:
-        records: Its resources, by logical id, in the order in which they were made.
+        records: Its resources by logical id, in the order of creation.
         busy: Held while an operation runs.
-        cancelled: Set when the stack shall be deleted while it is being created.
+        cancelled: Set when the stack is deleted during its creation.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        """Read the template and the parameters; nothing is made yet.
+        """Parse the template and the parameters without creating resources.
 
         Raises:
-            ServiceException: They are not valid.
+            ServiceException: They are invalid.
         """
         self.records: dict[str, StackResource] = {}
         super().__init__(*args, **kwargs)
@@ -150,35 +150,35 @@ class BackgroundStack(Stack):  # type: ignore[misc]  # moto is untyped
 
     @property
     def stack_name(self) -> str:
-        """Its name, as ListStacks calls it."""
+        """The name, for ListStacks."""
         return str(self.name)
 
     @property
     def stack_status(self) -> str:
-        """Its status, as ListStacks calls it."""
+        """The status, for ListStacks."""
         return str(self.status)
 
     @property
     def outputs(self) -> list[dict[str, Any]] | None:
-        """The outputs, once everything that they refer to is there."""
+        """The outputs; None until all resources are created."""
         if not self.status.endswith("_COMPLETE") or self.status in ("ROLLBACK_COMPLETE", "DELETE_COMPLETE"):
             return None
-        found: list[dict[str, Any]] | None = super().outputs
-        return found
+        outputs: list[dict[str, Any]] | None = super().outputs
+        return outputs
 
     @property
     def stack_resources(self) -> Any:
-        """What DescribeStackResources lists."""
+        """The records of the resources."""
         return list(self.records.values())
 
     def verify_readiness(self) -> None:
-        """A custom resource has answered; the operation that made it waits for that itself."""
+        """Do nothing: the operation that creates a custom resource waits for its response."""
 
     def resources_of(self, template: str, parameters: dict[str, Any], tags: dict[str, str]) -> Resources:
-        """The resources of a template in this stack, with those put in that are there.
+        """The resources of a template in this stack, including those that are already created.
 
         Raises:
-            ServiceException: Template or parameters are not valid.
+            ServiceException: The template or the parameters are invalid.
         """
         resources = Resources(
             self.stack_id,
@@ -196,7 +196,7 @@ class BackgroundStack(Stack):  # type: ignore[misc]  # moto is untyped
         return resources
 
     def adopt(self, template: str, parameters: dict[str, Any], tags: dict[str, str], resources: Resources) -> None:
-        """Be what a template describes from now on."""
+        """Switch to a new template."""
         self.template, self.parameters, self.tags = template, parameters, tags
         self.template_dict = self.parse_template(template)
         self.description = self.template_dict.get("Description")
@@ -204,12 +204,12 @@ class BackgroundStack(Stack):  # type: ignore[misc]  # moto is untyped
         self.output_map = OutputMap(resources, self.template_dict, self.stack_id)
 
     def enter(self, status: str, reason: str | None = None) -> None:
-        """Take on a status of the stack, with its event."""
+        """Set the status of the stack, and record the event."""
         self.status, self.stack_status_reason = status, reason
         self._add_stack_event(status, resource_status_reason=reason)
 
-    def note(self, record: StackResource, status: str, reason: str | None = None) -> None:
-        """Take on a status of a resource, with its event."""
+    def enter_resource(self, record: StackResource, status: str, reason: str | None = None) -> None:
+        """Set the status of a resource, and record the event."""
         record.resource_status, record.resource_status_reason, record.timestamp = status, reason, utc_now()
         event = Event(
             stack_id=self.stack_id,

@@ -56,10 +56,13 @@ class S3VectorsResources:
         kind = S3VECTORS_TYPES[type_name]
         named = {kind.name_property: name} if kind.name_property else {}
         request, tags = _request(kind, {**properties, **named})
-        if tags:
-            request["tags"] = tags
+        user_tags, system_tags = _split_tags(tags)
+        if user_tags:
+            request["tags"] = user_tags
         response = self._call(kind.create, request)
         arn = response.get(_member(kind.arn)) or self._bucket_arn(request)
+        if system_tags:
+            self._api.service.backend(self._account_id, self._region).add_system_tags(arn, system_tags)
         return ServiceResource(kind, name if named else arn, arn, lambda: self._attributes(kind, arn))
 
     def stabilize(self, resource: _Resource) -> None:
@@ -76,7 +79,7 @@ class S3VectorsResources:
         if not kind.taggable:
             self._call(kind.create, request)
             return
-        old_tags = _tags(old)
+        tags, old_tags = _split_tags(tags)[0], _split_tags(_tags(old))[0]
         removed = sorted(old_tags.keys() - tags.keys())
         if removed:
             self._call("UntagResource", {"resourceArn": arn, "tagKeys": removed})
@@ -161,6 +164,12 @@ def _request(kind: S3VectorsType, properties: Properties) -> tuple[dict[str, Any
 
 def _tags(properties: Properties) -> dict[str, str]:
     return {tag["Key"]: str(tag["Value"]) for tag in properties.get("Tags", [])}
+
+
+def _split_tags(tags: dict[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+    """A template's tags and AWS's tags."""
+    system = {key: value for key, value in tags.items() if key.startswith("aws:")}
+    return {key: value for key, value in tags.items() if key not in system}, system
 
 
 def _policy(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""Creates, updates and deletes stacks in the background, with their events, and goes back when something fails."""
+"""Creation, update and deletion of stacks, with events and rollback."""
 
 import time
 from collections.abc import Callable, Iterable
@@ -27,18 +27,18 @@ _POLL_SECONDS = 0.05
 
 @dataclass(frozen=True, slots=True)
 class _Before:
-    """A resource, and what its properties were before an update."""
+    """A resource with its properties before an update."""
 
     record: StackResource
     properties: dict[str, Any]
 
 
 class _Stopped(Exception):
-    """The local AWS goes down, or the stack is deleted while it is created: nothing more is done."""
+    """The local AWS is shutting down, or the stack is deleted during its creation."""
 
 
 class StackOperations:
-    """The operations on one stack. Each blocks until it is over."""
+    """The operations on one stack. Each blocks until it has ended."""
 
     def __init__(
         self,
@@ -51,13 +51,13 @@ class StackOperations:
 
         Args:
             stack: The stack.
-            control_plane: SageMaker's actions.
+            control_plane: The API of SageMaker.
             vectors: The API of S3 Vectors.
-            host: Tells when the local AWS goes down.
+            host: Its state tells when the local AWS is shutting down.
         """
         self._stack = stack
         self._host = host
-        self._heeds_cancellation = False
+        self._cancellable = False
         account_id, region = stack.account_id, stack.region_name
         services: dict[str, ServiceResources[Any]] = {
             "AWS::S3Vectors": S3VectorsResources(vectors, account_id, region),
@@ -66,32 +66,32 @@ class StackOperations:
         self._handlers = ResourceHandlers(stack, services, self._wait_until)
 
     def create(self, on_failure: str, on_success: Callable[[], None]) -> None:
-        """Make everything: CREATE_COMPLETE, or what ``on_failure`` says.
+        """Create all resources: CREATE_COMPLETE, or the outcome of ``on_failure``.
 
         Args:
             on_failure: ROLLBACK, DO_NOTHING or DELETE.
             on_success: Called before the stack is complete.
         """
         stack, resources = self._stack, self._stack.resource_map
-        self._heeds_cancellation = True
+        self._cancellable = True
         try:
             for logical_id in resources.logical_ids:
                 self._create(logical_id, resources)
             on_success()
         except ResourceFailed as failure:
-            self._heeds_cancellation = False
-            self._give_up_creation(str(failure), on_failure)
+            self._cancellable = False
+            self._end_failed_creation(str(failure), on_failure)
         except _Stopped:
             return
         else:
             stack.enter("CREATE_COMPLETE")
 
     def update(self, resources: "Resources", adopt: Callable[[], None]) -> None:
-        """Become what other resources describe: UPDATE_COMPLETE, or UPDATE_ROLLBACK_COMPLETE.
+        """Update to new resources: UPDATE_COMPLETE, or UPDATE_ROLLBACK_COMPLETE.
 
         Args:
-            resources: The new template's resources, with those in it that are there.
-            adopt: Called when all of them are as described.
+            resources: The new template's resources, including those that are already created.
+            adopt: Called when all resources are updated.
         """
         stack = self._stack
         stack.last_updated_time = utc_now()
@@ -102,7 +102,7 @@ class StackOperations:
             adopt()
         except ResourceFailed as failure:
             stack.enter("UPDATE_ROLLBACK_IN_PROGRESS", str(failure))
-            self._undo(before)
+            self._roll_back(before)
             return
         except _Stopped:
             return
@@ -117,10 +117,10 @@ class StackOperations:
         stack.enter("UPDATE_COMPLETE")
 
     def delete(self, forget: Callable[[], None]) -> None:
-        """Remove everything: DELETE_COMPLETE, or DELETE_FAILED.
+        """Delete all resources: DELETE_COMPLETE, or DELETE_FAILED.
 
         Args:
-            forget: Called when nothing is left.
+            forget: Called when all resources are deleted.
         """
         stack = self._stack
         try:
@@ -136,10 +136,10 @@ class StackOperations:
         forget()
 
     def _create(self, logical_id: str, resources: "Resources") -> None:
-        """Make one resource.
+        """Create one resource.
 
         Raises:
-            ResourceFailed: It did not come up; the message names it.
+            ResourceFailed: The creation failed; the message names the resource.
         """
         stack = self._stack
         record = StackResource(
@@ -151,16 +151,16 @@ class StackOperations:
             resources.properties(logical_id),
         )
         stack.records[logical_id] = record
-        stack.note(record, "CREATE_IN_PROGRESS")
+        stack.enter_resource(record, "CREATE_IN_PROGRESS")
         try:
             self._handlers.create(record, resources)
         except ResourceFailed as failure:
-            stack.note(record, "CREATE_FAILED", str(failure))
+            stack.enter_resource(record, "CREATE_FAILED", str(failure))
             raise ResourceFailed(f"The following resource(s) failed to create: [{logical_id}]. ") from failure
         resources.put(logical_id, record.resource)
-        stack.note(record, "CREATE_COMPLETE")
+        stack.enter_resource(record, "CREATE_COMPLETE")
 
-    def _give_up_creation(self, reason: str, on_failure: str) -> None:
+    def _end_failed_creation(self, reason: str, on_failure: str) -> None:
         stack = self._stack
         if on_failure == "DO_NOTHING":
             stack.enter("CREATE_FAILED", reason)
@@ -175,10 +175,10 @@ class StackOperations:
         stack.enter(f"{status}_FAILED" if failed else f"{status}_COMPLETE")
 
     def _apply(self, resources: "Resources") -> list[StackResource]:
-        """Make what is new, change what is different; returns what was replaced.
+        """Create new resources and update changed ones; returns the replaced resources.
 
         Raises:
-            ResourceFailed: Something could not be made or changed; the message names it.
+            ResourceFailed: A resource failed; the message names it.
         """
         replaced = []
         for logical_id in resources.logical_ids:
@@ -197,16 +197,16 @@ class StackOperations:
     def _change(
         self, record: StackResource, properties: dict[str, Any], type_name: str, resources: "Resources"
     ) -> bool:
-        """Change a resource in place, or say that it is to be replaced.
+        """Update a resource in place, or return True if it must be replaced.
 
         Raises:
-            ResourceFailed: It cannot be changed; the message names it.
+            ResourceFailed: The update failed; the message names the resource.
         """
         stack = self._stack
-        stack.note(record, "UPDATE_IN_PROGRESS")
+        stack.enter_resource(record, "UPDATE_IN_PROGRESS")
         try:
             if self._handlers.replaces(record, properties, type_name):
-                stack.note(
+                stack.enter_resource(
                     record,
                     "UPDATE_IN_PROGRESS",
                     "Requested update requires the creation of a new physical resource; hence creating one.",
@@ -214,26 +214,26 @@ class StackOperations:
                 return True
             self._handlers.update(record, properties, resources)
         except ResourceFailed as failure:
-            stack.note(record, "UPDATE_FAILED", str(failure))
+            stack.enter_resource(record, "UPDATE_FAILED", str(failure))
             message = f"The following resource(s) failed to update: [{record.logical_resource_id}]. "
             raise ResourceFailed(message) from failure
         resources.put(record.logical_resource_id, record.resource)
-        stack.note(record, "UPDATE_COMPLETE")
+        stack.enter_resource(record, "UPDATE_COMPLETE")
         return False
 
-    def _undo(self, before: "dict[str, _Before]") -> None:
-        """Go back to what was: change back what was changed, then remove what was made."""
-        stack, made = self._stack, []
+    def _roll_back(self, before: "dict[str, _Before]") -> None:
+        """Roll back: restore changed resources, then delete new ones."""
+        stack, created = self._stack, []
         try:
             for logical_id, record in list(stack.records.items()):
                 old = before.get(logical_id)
                 if old is None or old.record is not record:
-                    made.append(record)
+                    created.append(record)
                 elif old.properties != record.properties or record.resource_status == "UPDATE_FAILED":
                     self._restore(old)
             stack.records = {key: old.record for key, old in before.items()}
             stack.enter("UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS")
-            self._delete_all(made, stack.resource_map)
+            self._delete_all(created, stack.resource_map)
         except ResourceFailed as failure:
             stack.enter("UPDATE_ROLLBACK_FAILED", str(failure))
         except _Stopped:
@@ -242,42 +242,42 @@ class StackOperations:
             stack.enter("UPDATE_ROLLBACK_COMPLETE")
 
     def _restore(self, old: "_Before") -> None:
-        """Give a resource its old properties; one that refused the new ones still has them.
+        """Restore a resource's old properties, unless it still has them because its update failed.
 
         Raises:
-            ResourceFailed: It does not take them any more.
+            ResourceFailed: The restoration failed.
         """
         record = old.record
-        self._stack.note(record, "UPDATE_IN_PROGRESS")
+        self._stack.enter_resource(record, "UPDATE_IN_PROGRESS")
         if old.properties != record.properties:
             self._handlers.update(record, old.properties, self._stack.resource_map)
-        self._stack.note(record, "UPDATE_COMPLETE")
+        self._stack.enter_resource(record, "UPDATE_COMPLETE")
 
     def _delete_all(self, records: Iterable[StackResource], resources: "Resources") -> list[str]:
-        """Remove resources, last made first; returns the logical ids of those that did not go."""
+        """Delete resources in reverse order; returns the logical ids of those that failed."""
         stack, failed = self._stack, []
         for record in reversed(list(records)):
             if resources.deletion_policy(record.logical_resource_id) == "Retain":
-                stack.note(record, "DELETE_SKIPPED")
+                stack.enter_resource(record, "DELETE_SKIPPED")
                 continue
-            stack.note(record, "DELETE_IN_PROGRESS")
+            stack.enter_resource(record, "DELETE_IN_PROGRESS")
             try:
                 self._handlers.delete(record)
             except ResourceFailed as failure:
-                stack.note(record, "DELETE_FAILED", str(failure))
+                stack.enter_resource(record, "DELETE_FAILED", str(failure))
                 failed.append(record.logical_resource_id)
             else:
-                stack.note(record, "DELETE_COMPLETE")
+                stack.enter_resource(record, "DELETE_COMPLETE")
         return failed
 
     def _wait_until(self, condition: Callable[[], bool]) -> None:
         """Block until a condition holds.
 
         Raises:
-            _Stopped: The local AWS goes down, or the stack is deleted while it is created.
+            _Stopped: The local AWS is shutting down, or the stack is deleted during its creation.
         """
         while not condition():
-            if self._host.closed or (self._heeds_cancellation and self._stack.cancelled.is_set()):
+            if self._host.closed or (self._cancellable and self._stack.cancelled.is_set()):
                 raise _Stopped
             time.sleep(_POLL_SECONDS)
 
@@ -286,7 +286,7 @@ def _resolved(logical_id: str, resources: "Resources") -> dict[str, Any]:
     """A resource's properties.
 
     Raises:
-        ResourceFailed: They refer to something that is not there, such as an export or an attribute.
+        ResourceFailed: A reference cannot be resolved, such as an export or an attribute.
     """
     try:
         return resources.properties(logical_id)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from botocore import xform_name
+from moto.core.exceptions import ServiceException
 from moto.core.responses import ActionResult, EmptyResult
 from moto.core.utils import get_service_model
 from moto.s3vectors import urls
@@ -15,7 +16,7 @@ from moto.s3vectors.responses import S3VectorsResponse
 
 from localaws.core.request_validation import RequestTypeError, summarize, violations
 from localaws.services.s3vectors.encryption import check_key
-from localaws.services.s3vectors.errors import InvalidRequest, ServiceException
+from localaws.services.s3vectors.errors import InvalidRequest, S3VectorsError
 from localaws.services.s3vectors.filters import parse_filter
 from localaws.services.s3vectors.metadata import metadata_problem, metadata_size
 from localaws.services.s3vectors.paging import named_page, read_token, write_token
@@ -250,9 +251,10 @@ class S3VectorsApi(S3VectorsResponse):  # type: ignore[misc]  # moto is untyped
 
     def _path_parameters(self) -> _Document:
         """The parameters that the tagging actions take from path and query."""
-        if not self.uri_match or "resourceArn" not in self.uri_match.groupdict():
+        arn = (self.uri_match or {}).get("resourceArn")
+        if arn is None:
             return {}
-        parameters: _Document = {"resourceArn": self.uri_match["resourceArn"]}
+        parameters: _Document = {"resourceArn": arn}
         if self.method == "DELETE":
             parameters["tagKeys"] = self.querystring.get("tagKeys", [])
         return parameters
@@ -267,7 +269,7 @@ class S3VectorsApi(S3VectorsResponse):  # type: ignore[misc]  # moto is untyped
         try:
             found = violations(shape, self.params) if shape is not None else []
         except RequestTypeError as error:
-            raise ServiceException("SerializationException", str(error)) from error
+            raise S3VectorsError("SerializationException", str(error)) from error
         if found:
             raise InvalidRequest(summarize(found), *found)
 
@@ -321,12 +323,12 @@ def _numbers(rows: list[list[Any]]) -> "NDArray[np.float32]":
     types = set(map(type, chain.from_iterable(rows)))
     texts = [value for value in chain.from_iterable(rows) if isinstance(value, str)] if str in types else []
     if not types <= {int, float, str} or not _SPECIAL_NUMBERS.issuperset(texts):
-        raise ServiceException("SerializationException", "Expected numbers in 'float32'")
+        raise S3VectorsError("SerializationException", "Expected numbers in 'float32'")
     try:
         with np.errstate(over="ignore"):
             return np.array(rows, np.float64).astype(np.float32)
     except OverflowError:
-        raise ServiceException("SerializationException", "Expected numbers in 'float32'") from None
+        raise S3VectorsError("SerializationException", "Expected numbers in 'float32'") from None
 
 
 def _check_query(request: _Document) -> None:
@@ -361,9 +363,9 @@ def _parse(content: bytes | str) -> _Document:
             json.dumps(document, ensure_ascii=False).encode()
     except ValueError:
         # The message that users of the service have reported.
-        raise ServiceException("SerializationException", "UnknownError") from None
+        raise S3VectorsError("SerializationException", "UnknownError") from None
     if not isinstance(document, dict):
-        raise ServiceException("SerializationException", "Expected an object")
+        raise S3VectorsError("SerializationException", "Expected an object")
     return {name: value for name, value in document.items() if value is not None}
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from moto.kms.models import kms_backends
 
-from localaws.services.s3vectors.errors import InvalidRequest, ServiceException
+from localaws.services.s3vectors.errors import InvalidRequest, S3VectorsError
 
 __all__ = ["check_key", "chosen_encryption"]
 
@@ -13,7 +13,7 @@ def chosen_encryption(account_id: str, region: str, configuration: dict[str, Any
     """The encryptionConfiguration of a request; None if the request has none.
 
     Raises:
-        ServiceException: Type and key do not match, or the key does not exist. The messages were measured by users of
+        S3VectorsError: Type and key do not match, or the key does not exist. The messages were measured by users of
             the service (langchain.js' S3 Vectors integration, 2026-09).
     """
     if not configuration:
@@ -29,7 +29,7 @@ def chosen_encryption(account_id: str, region: str, configuration: dict[str, Any
     if not arn:
         return {"sseType": kind}
     if _key(account_id, region, arn) is None:
-        raise ServiceException("AccessDeniedException", f"Key '{arn}' does not exist")
+        raise S3VectorsError("AccessDeniedException", f"Key '{arn}' does not exist")
     return {"sseType": kind, "kmsKeyArn": arn}
 
 
@@ -37,21 +37,21 @@ def check_key(account_id: str, region: str, encryption: dict[str, str]) -> None:
     """Check that an encryption key can be used.
 
     Raises:
-        ServiceException: The key is missing, disabled or pending deletion, or is not for encryption.
+        S3VectorsError: The key is missing, disabled or pending deletion, or is not for encryption.
     """
     arn = encryption.get("kmsKeyArn")
     if arn is None:
         return
     key = _key(account_id, region, arn)
     if key is None:
-        raise ServiceException("KmsNotFoundException", f"Key '{arn}' does not exist")
+        raise S3VectorsError("KmsNotFoundException", f"Key '{arn}' does not exist")
     if key.key_state == "Disabled":
-        raise ServiceException("KmsDisabledException", f"{arn} is disabled.")
+        raise S3VectorsError("KmsDisabledException", f"{arn} is disabled.")
     if key.key_state != "Enabled":
         state = "pending deletion" if key.key_state == "PendingDeletion" else key.key_state
-        raise ServiceException("KmsInvalidStateException", f"{arn} is {state}.")
+        raise S3VectorsError("KmsInvalidStateException", f"{arn} is {state}.")
     if key.key_usage != "ENCRYPT_DECRYPT":
-        raise ServiceException("KmsInvalidKeyUsageException", f"{arn} key usage is {key.key_usage}.")
+        raise S3VectorsError("KmsInvalidKeyUsageException", f"{arn} key usage is {key.key_usage}.")
 
 
 def _key(account_id: str, region: str, arn: str) -> Any:

@@ -2,13 +2,19 @@
 
 from moto.core.exceptions import ServiceException
 
-__all__ = ["InvalidRequest", "ServiceException"]
+__all__ = ["InvalidRequest", "S3VectorsError"]
 
 
-class InvalidRequest(ServiceException):  # type: ignore[misc]  # moto is untyped
+class S3VectorsError(ServiceException):  # type: ignore[misc]  # moto is untyped
+    """An error with any code."""
+
+    def __init__(self, code: str, message: str) -> None:
+        """Create an error."""
+        super().__init__(code, message)
+
+
+class InvalidRequest(S3VectorsError):
     """ValidationException."""
-
-    code = "ValidationException"
 
     def __init__(self, message: str, *fields: tuple[str, str]) -> None:
         """Reject a request.
@@ -17,6 +23,6 @@ class InvalidRequest(ServiceException):  # type: ignore[misc]  # moto is untyped
             message: The message of the error.
             *fields: Paths of the invalid members, each with what is wrong with it.
         """
-        super().__init__(message)
+        super().__init__("ValidationException", message)
         if fields:
             self.fieldList = [{"path": path, "message": reason} for path, reason in fields]  # the API's name

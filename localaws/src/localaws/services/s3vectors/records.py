@@ -6,13 +6,12 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from moto.core.exceptions import ServiceException
 from moto.s3vectors.exceptions import IndexNotFound
 from moto.s3vectors.models import Index, S3VectorsBackend, VectorBucket
 from moto.s3vectors.utils import create_vector_bucket_arn
 
 from localaws.services.s3vectors.encryption import chosen_encryption
-from localaws.services.s3vectors.errors import InvalidRequest
+from localaws.services.s3vectors.errors import InvalidRequest, S3VectorsError
 from localaws.services.s3vectors.vector_table import VectorTable
 from localaws.services.s3vectors.write_rates import WriteRates
 
@@ -75,7 +74,7 @@ class VectorsBackend(S3VectorsBackend):  # type: ignore[misc]  # moto is untyped
         _check_tags({}, request.get("tags") or {})
         if len(self.vector_buckets) >= _MAX_BUCKETS:
             message = "You have reached the maximum number of vector buckets"
-            raise ServiceException("ServiceQuotaExceededException", message)
+            raise S3VectorsError("ServiceQuotaExceededException", message)
         self.create_vector_bucket(self.region_name, name, encryption or {}, request.get("tags"))
         bucket = self.get_vector_bucket(name)
         bucket.creation_time = datetime.now(UTC)
@@ -106,10 +105,10 @@ class VectorsBackend(S3VectorsBackend):  # type: ignore[misc]  # moto is untyped
             raise InvalidRequest("Invalid index name", ("indexName", "Invalid index name"))
         index = VectorIndex(bucket, request, encryption or bucket.encryption_configuration, rates)
         if index.index_arn in bucket.indexes:
-            raise ServiceException("ConflictException", "An index with the specified name already exists")
+            raise S3VectorsError("ConflictException", "An index with the specified name already exists")
         if len(bucket.indexes) >= _MAX_INDEXES:
             message = "You have reached the maximum number of vector indexes"
-            raise ServiceException("ServiceQuotaExceededException", message)
+            raise S3VectorsError("ServiceQuotaExceededException", message)
         bucket.indexes[index.index_arn] = index
         if request.get("tags"):
             self.tag_resource(index.index_arn, request["tags"])
@@ -140,6 +139,10 @@ class VectorsBackend(S3VectorsBackend):  # type: ignore[misc]  # moto is untyped
             raise IndexNotFound
         return index
 
+    def add_system_tags(self, resource_arn: str, tags: dict[str, str]) -> None:
+        """Add AWS's tags, which users cannot add."""
+        super().tag_resource(resource_arn, tags)
+
     def tag_resource(self, resource_arn: str, tags: dict[str, str]) -> None:
         """Add tags.
 
@@ -153,7 +156,7 @@ class VectorsBackend(S3VectorsBackend):  # type: ignore[misc]  # moto is untyped
 def _check_tags(existing: Mapping[str, str], added: Mapping[str, str]) -> None:
     if any(key.lower().startswith("aws:") for key in added):
         message = "Tag keys must not start with 'aws:'"
-    elif len({*existing, *added}) > _MAX_TAGS:
+    elif sum(not key.startswith("aws:") for key in {*existing, *added}) > _MAX_TAGS:
         message = f"A resource can have at most {_MAX_TAGS} tags"
     else:
         return

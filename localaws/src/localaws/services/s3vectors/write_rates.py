@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-from localaws.services.s3vectors.errors import ServiceException
+from localaws.services.s3vectors.errors import S3VectorsError
 
 __all__ = ["WriteRates"]
 
@@ -27,7 +27,7 @@ class WriteRates:
         """Count one request for a number of vectors.
 
         Raises:
-            ServiceException: A limit is exceeded.
+            S3VectorsError: A limit is exceeded.
         """
         now = self._clock()
         passed, self._updated = now - self._updated, now
@@ -36,5 +36,5 @@ class WriteRates:
         )
         self._remaining = requests_left, vectors_left
         if requests_left < 1 or vectors_left < vectors:
-            raise ServiceException("TooManyRequestsException", "Please reduce your request rate.")
+            raise S3VectorsError("TooManyRequestsException", "Please reduce your request rate.")
         self._remaining = requests_left - 1, vectors_left - vectors
