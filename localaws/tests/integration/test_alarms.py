@@ -1,4 +1,4 @@
-"""Alarms over HTTP: put, evaluated by simulated time, told of by SNS, and described."""
+"""CloudWatch alarms over HTTP, on a simulated clock."""
 
 import contextlib
 import json
@@ -51,7 +51,7 @@ def messages(sqs: Any, queue: str) -> list[dict[str, Any]]:
     return [json.loads(json.loads(message["Body"])["Message"]) for message in received]
 
 
-def test_alarm_tells_a_queue_and_is_over_again(aws: Aws, advance: Callable[[float], datetime]) -> None:
+def test_alarm_notifies_a_queue_on_each_change(aws: Aws, advance: Callable[[float], datetime]) -> None:
     sns, sqs = aws.client("sns"), aws.client("sqs")
     topic = sns.create_topic(Name="alarms")["TopicArn"]
     queue = sqs.create_queue(QueueName="alarms")["QueueUrl"]
@@ -91,7 +91,7 @@ def test_alarm_tells_a_queue_and_is_over_again(aws: Aws, advance: Callable[[floa
     ]
 
 
-def test_web_hook_is_told_and_a_dead_one_holds_up_nobody(aws: Aws) -> None:
+def test_alarm_notifies_web_hooks_independently(aws: Aws) -> None:
     told: list[dict[str, Any]] = []
 
     class Hook(BaseHTTPRequestHandler):
@@ -118,7 +118,7 @@ def test_web_hook_is_told_and_a_dead_one_holds_up_nobody(aws: Aws) -> None:
     assert (message["AlarmName"], message["NewStateReason"]) == ("hooked", "a drill")
 
 
-def test_topic_with_the_key_that_aws_manages_is_not_told(aws: Aws) -> None:
+def test_alarm_cannot_publish_with_the_aws_managed_key(aws: Aws) -> None:
     topic = aws.client("sns").create_topic(Name="locked", Attributes={"KmsMasterKeyId": "alias/aws/sns"})["TopicArn"]
     aws.cloudwatch.put_metric_alarm(AlarmName="unheard", AlarmActions=[topic], **ERRORS)
     aws.cloudwatch.set_alarm_state(AlarmName="unheard", StateValue="ALARM", StateReason="a drill")
@@ -126,7 +126,7 @@ def test_topic_with_the_key_that_aws_manages_is_not_told(aws: Aws) -> None:
     assert "encryption key" in item["HistorySummary"]
 
 
-def test_state_is_set_until_the_next_evaluation(aws: Aws, advance: Callable[[float], datetime]) -> None:
+def test_set_alarm_state_lasts_until_the_next_evaluation(aws: Aws, advance: Callable[[float], datetime]) -> None:
     aws.cloudwatch.put_metric_alarm(AlarmName="set", **ERRORS)
     aws.cloudwatch.set_alarm_state(AlarmName="set", StateValue="ALARM", StateReason="a drill")
     (alarm,) = aws.cloudwatch.describe_alarms(AlarmNames=["set"])["MetricAlarms"]
@@ -135,7 +135,7 @@ def test_state_is_set_until_the_next_evaluation(aws: Aws, advance: Callable[[flo
     wait_until(lambda: state(aws, "set") == "OK")
 
 
-def test_disabled_actions_are_not_taken(aws: Aws) -> None:
+def test_alarm_does_not_run_disabled_actions(aws: Aws) -> None:
     aws.cloudwatch.put_metric_alarm(AlarmName="mute", AlarmActions=[f"arn:aws:sns:us-east-1:{ACCOUNT}:no"], **ERRORS)
     aws.cloudwatch.disable_alarm_actions(AlarmNames=["mute"])
     aws.cloudwatch.set_alarm_state(AlarmName="mute", StateValue="ALARM", StateReason="x")
@@ -149,7 +149,7 @@ def test_disabled_actions_are_not_taken(aws: Aws) -> None:
     assert "Topic does not exist" in action["HistorySummary"]
 
 
-def test_update_keeps_the_state(aws: Aws) -> None:
+def test_put_metric_alarm_keeps_state_and_tags(aws: Aws) -> None:
     aws.cloudwatch.put_metric_alarm(AlarmName="kept", **ERRORS, Tags=[{"Key": "a", "Value": "1"}])
     aws.cloudwatch.set_alarm_state(AlarmName="kept", StateValue="ALARM", StateReason="x")
     aws.cloudwatch.put_metric_alarm(AlarmName="kept", **ERRORS | {"Threshold": 7})
@@ -187,19 +187,19 @@ def test_alarm_on_a_percentile(aws: Aws, advance: Callable[[float], datetime]) -
     ],
     ids=str,
 )
-def test_wrong_alarm_is_refused(aws: Aws, change: dict[str, Any], message: str) -> None:
+def test_put_metric_alarm_rejects_invalid_requests(aws: Aws, change: dict[str, Any], message: str) -> None:
     with pytest.raises(ClientError, match=message):
         aws.cloudwatch.put_metric_alarm(AlarmName="wrong", **ERRORS | change)
 
 
-def test_composite_alarm_needs_its_children(aws: Aws) -> None:
+def test_put_composite_alarm_requires_its_children(aws: Aws) -> None:
     with pytest.raises(ClientError, match=r"alarms \[nobody\] in the alarm rule do not exist"):
         aws.cloudwatch.put_composite_alarm(AlarmName="lonely", AlarmRule="ALARM(nobody)")
     with pytest.raises(ClientError, match="ValidationError"):
         aws.cloudwatch.put_composite_alarm(AlarmName="lonely", AlarmRule="ALARM(nobody")
 
 
-def test_alarms_are_described_by_kind_name_and_page(aws: Aws) -> None:
+def test_describe_alarms_filters_and_pages(aws: Aws) -> None:
     for name in ("page-a", "page-b", "page-c"):
         aws.cloudwatch.put_metric_alarm(AlarmName=name, **ERRORS)
     rule = 'OK("page-a") AND NOT ALARM(page-b)'
@@ -221,7 +221,7 @@ def test_alarms_are_described_by_kind_name_and_page(aws: Aws) -> None:
     assert not aws.cloudwatch.describe_alarms(AlarmTypes=["CompositeAlarm"], AlarmNamePrefix="page-")["CompositeAlarms"]
 
 
-def test_alarms_of_a_metric_are_those_of_all_its_dimensions(aws: Aws) -> None:
+def test_describe_alarms_for_metric_matches_all_dimensions(aws: Aws) -> None:
     metric = {"Namespace": "Shop", "MetricName": "Orders"}
     eu = [{"Name": "Region", "Value": "eu"}]
     aws.cloudwatch.put_metric_alarm(AlarmName="all-orders", **ERRORS | metric)
@@ -236,7 +236,7 @@ def test_alarms_of_a_metric_are_those_of_all_its_dimensions(aws: Aws) -> None:
     assert names(Dimensions=eu, Statistic="Average") == []
 
 
-def test_data_is_found_by_the_local_time(aws: Aws, advance: Callable[[float], datetime]) -> None:
+def test_metric_data_is_stamped_with_the_simulated_time(aws: Aws, advance: Callable[[float], datetime]) -> None:
     now = advance(7 * 3600)
     aws.cloudwatch.put_metric_data(Namespace="Shop", MetricData=[{"MetricName": "Later", "Value": 1}])
     window = {"StartTime": now - timedelta(minutes=5), "EndTime": now + timedelta(minutes=1)}

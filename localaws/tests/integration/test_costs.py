@@ -1,4 +1,4 @@
-"""Budgets and cost anomaly monitors, kept and changed as Terraform and the CLI do."""
+"""AWS Budgets and Cost Explorer, used as by Terraform and the CLI."""
 
 from typing import Any
 
@@ -33,7 +33,7 @@ def create_budget(aws: Aws, name: str) -> Any:
     return budgets
 
 
-def test_notifications_and_subscribers_are_kept_and_changed(aws: Aws) -> None:
+def test_budget_notifications_and_subscribers_are_changed(aws: Aws) -> None:
     budgets = create_budget(aws, "told")
     budget = {"AccountId": ACCOUNT, "BudgetName": "told"}
     (described,) = budgets.describe_notifications_for_budget(**budget)["Notifications"]
@@ -59,7 +59,7 @@ def test_notifications_and_subscribers_are_kept_and_changed(aws: Aws) -> None:
     assert left["NotificationType"] == "FORECASTED"
 
 
-def test_update_keeps_notifications_tags_and_spend(aws: Aws) -> None:
+def test_update_budget_keeps_notifications_tags_and_spend(aws: Aws) -> None:
     budgets = create_budget(aws, "changed")
     set_spend(ACCOUNT, "changed", actual=12.5, forecasted=40)
     limit = {"Amount": "60", "Unit": "USD"}
@@ -77,7 +77,7 @@ def test_update_keeps_notifications_tags_and_spend(aws: Aws) -> None:
         budgets.update_budget(AccountId=ACCOUNT, NewBudget=new | {"BudgetName": "unknown"})
 
 
-def test_cost_allocation_tags_are_switched_on_and_off(aws: Aws) -> None:
+def test_cost_allocation_tags_are_activated_and_deactivated(aws: Aws) -> None:
     costs = aws.client("ce")
     wanted = [{"TagKey": "Project", "Status": "Active"}, {"TagKey": "aws:createdBy", "Status": "Inactive"}]
     assert costs.update_cost_allocation_tags_status(CostAllocationTagsStatus=wanted)["Errors"] == []
@@ -91,7 +91,7 @@ def test_cost_allocation_tags_are_switched_on_and_off(aws: Aws) -> None:
     assert keys(Status="Active") == []
 
 
-def test_anomaly_monitor_and_subscription(aws: Aws) -> None:
+def test_anomaly_monitor_and_subscription_are_stored(aws: Aws) -> None:
     costs = aws.client("ce")
     monitor = {
         "MonitorName": "embeddings",

@@ -1,4 +1,4 @@
-"""Functions over HTTP, by their URLs."""
+"""Function URLs."""
 
 import pytest
 import urllib3
@@ -21,7 +21,7 @@ def signed(url: str, body: bytes, service: str = "lambda") -> dict[str, str]:
     return dict(request.headers)
 
 
-def test_a_function_url_takes_signed_requests(functions: Lambda) -> None:
+def test_function_url_accepts_signed_requests(functions: Lambda) -> None:
     source = """
         import json
         def handler(event, context):
@@ -62,7 +62,7 @@ def test_a_function_url_takes_signed_requests(functions: Lambda) -> None:
     assert urllib3.request("POST", url, body=body, headers=signed(url, body)).status == 429
 
 
-def test_a_function_url_without_authentication_needs_a_policy(functions: Lambda) -> None:
+def test_function_url_without_authentication_needs_a_policy(functions: Lambda) -> None:
     functions.create("open", "def handler(event, context): return 'welcome'")
     url = functions.client.create_function_url_config(FunctionName="open", AuthType="NONE")["FunctionUrl"]
     assert urllib3.request("GET", url).status == 403

@@ -1,4 +1,4 @@
-"""Lambda: real packages run in processes of their own, within their limits, and say so in their logs."""
+"""Lambda functions as processes: invocations, limits and errors."""
 
 import base64
 import json
@@ -26,7 +26,7 @@ def config() -> LocalAwsConfig:
     return LocalAwsConfig(port=0, stop_grace=5, clock_speed=1, function_processes=4)
 
 
-def test_a_warm_environment_serves_the_next_invocation(functions: Lambda, echo: str) -> None:
+def test_invoke_reuses_a_warm_environment(functions: Lambda, echo: str) -> None:
     first, second = (functions.invoke(echo, {"name": name}) for name in ("a", "b"))
     assert first["StatusCode"] == 200
     assert "FunctionError" not in first
@@ -39,7 +39,7 @@ def test_a_warm_environment_serves_the_next_invocation(functions: Lambda, echo: 
     assert second["ResponseMetadata"]["RequestId"] == second["Payload"]["id"]
 
 
-def test_a_function_sees_its_own_environment_and_package_only(functions: Lambda) -> None:
+def test_function_sees_only_its_environment_and_package(functions: Lambda) -> None:
     source = """
         import os, tempfile
         import boto3
@@ -78,7 +78,7 @@ def test_a_function_sees_its_own_environment_and_package_only(functions: Lambda)
         ("function.handler", "import os\ndef handler(*_): os._exit(3)", "Runtime.ExitError", "exit status 3"),
     ],
 )  # fmt: skip
-def test_what_goes_wrong_is_called_what_lambda_calls_it(
+def test_invoke_reports_errors_like_lambda(
     functions: Lambda, handler: str, source: str, error_type: str, message: str
 ) -> None:
     name = f"wrong-{abs(hash((handler, source)))}"
@@ -90,7 +90,7 @@ def test_what_goes_wrong_is_called_what_lambda_calls_it(
     functions.client.delete_function(FunctionName=name)
 
 
-def test_a_function_that_takes_too_long_is_killed(functions: Lambda) -> None:
+def test_function_is_killed_at_its_timeout(functions: Lambda) -> None:
     functions.create("slow", ECHO, Timeout=1)
     before = functions.invoke("slow", {})["Payload"]["pid"]
     answer = functions.invoke("slow", {"sleep": 30}, LogType="Tail")
@@ -102,8 +102,8 @@ def test_a_function_that_takes_too_long_is_killed(functions: Lambda) -> None:
     assert ProcessIdentity.of(before) is None
 
 
-def test_a_function_that_uses_too_much_memory_is_killed(functions: Lambda) -> None:
-    """By itself, or by a process that it started, in a session of its own."""
+def test_function_is_killed_at_its_memory_limit(functions: Lambda) -> None:
+    """The limit includes processes that the function starts in another session."""
     source = """
         import subprocess, sys, time
         HOLD = "import sys, time; held = bytearray(int(sys.argv[1])); time.sleep(1)"
@@ -125,7 +125,7 @@ def test_a_function_that_uses_too_much_memory_is_killed(functions: Lambda) -> No
         assert answer["Payload"]["errorMessage"].endswith("Error: Runtime exited with error: signal: killed")
 
 
-def test_a_killed_process_is_an_error_and_is_replaced(functions: Lambda, echo: str) -> None:
+def test_killed_function_fails_and_is_replaced(functions: Lambda, echo: str) -> None:
     pid = functions.invoke(echo, {})["Payload"]["pid"]
     killer = threading.Timer(0.3, os.kill, (pid, signal.SIGKILL))
     killer.start()
@@ -139,7 +139,7 @@ def test_a_killed_process_is_an_error_and_is_replaced(functions: Lambda, echo: s
     assert "FunctionError" not in functions.invoke(echo, {})
 
 
-def test_concurrency_stays_within_the_reservation(functions: Lambda) -> None:
+def test_reserved_concurrency_throttles_invocations(functions: Lambda) -> None:
     functions.create("reserved", ECHO)
     functions.client.put_function_concurrency(FunctionName="reserved", ReservedConcurrentExecutions=2)
     start = threading.Barrier(5)
@@ -167,7 +167,7 @@ def test_concurrency_stays_within_the_reservation(functions: Lambda) -> None:
         functions.client.put_function_concurrency(FunctionName="reserved", ReservedConcurrentExecutions=901)
 
 
-def test_more_functions_than_processes_take_turns(functions: Lambda) -> None:
+def test_functions_share_a_limited_number_of_processes(functions: Lambda) -> None:
     names = [f"turn-{number}" for number in range(6)]
     for name in names:
         functions.create(name, ECHO)
@@ -179,7 +179,7 @@ def test_more_functions_than_processes_take_turns(functions: Lambda) -> None:
         functions.client.delete_function(FunctionName=name)
 
 
-def test_new_code_and_new_configuration_replace_what_runs(functions: Lambda) -> None:
+def test_update_replaces_running_environments(functions: Lambda) -> None:
     functions.create("changing", "def handler(event, context): return 1")
     assert functions.invoke("changing")["Payload"] == 1
     version = functions.client.publish_version(FunctionName="changing")["Version"]
@@ -193,7 +193,7 @@ def test_new_code_and_new_configuration_replace_what_runs(functions: Lambda) -> 
     assert (old["Payload"], old["ExecutedVersion"]) == (1, version)
 
 
-def test_invocation_types_and_limits(functions: Lambda, echo: str) -> None:
+def test_invoke_types_and_limits(functions: Lambda, echo: str) -> None:
     assert functions.invoke(echo, {}, InvocationType="DryRun")["StatusCode"] == 204
     with pytest.raises(
         functions.client.exceptions.ResourceNotFoundException, match="Function not found: arn:aws:lambda"
@@ -216,7 +216,7 @@ def test_invocation_types_and_limits(functions: Lambda, echo: str) -> None:
         functions.create("no-zip", "", Code={"ZipFile": b"no zip"})
 
 
-def test_a_role_has_to_let_lambda_do_what_the_configuration_needs(functions: Lambda) -> None:
+def test_role_must_allow_what_the_configuration_needs(functions: Lambda) -> None:
     iam = functions.aws.client("iam")
     strange = TRUST.replace("lambda.amazonaws.com", "ec2.amazonaws.com")
     roles = {
@@ -238,7 +238,7 @@ def test_a_role_has_to_let_lambda_do_what_the_configuration_needs(functions: Lam
     assert functions.is_empty(url)
 
 
-def test_a_role_makes_interfaces_in_the_subnets_and_groups_that_it_names(functions: Lambda) -> None:
+def test_role_must_allow_network_interfaces_in_its_subnets(functions: Lambda) -> None:
     iam = functions.aws.client("iam")
     role = iam.create_role(RoleName="networked", AssumeRolePolicyDocument=TRUST)["Role"]["Arn"]
     names = ("network-interface/*", "subnet/subnet-1", "security-group/sg-1")
@@ -256,7 +256,7 @@ def test_a_role_makes_interfaces_in_the_subnets_and_groups_that_it_names(functio
             functions.create("elsewhere", ECHO, Role=role, VpcConfig={**network, **elsewhere})
 
 
-def test_faults_on_demand(functions: Lambda, echo: str) -> None:
+def test_faults_are_injected_into_invocations(functions: Lambda, echo: str) -> None:
     url = f"{functions.aws.server.url}/_embedstack/faults"
     fault = {"service": "lambda", "kind": "throttle", "rate": 1}
     assert post(url, fault).status == 200
@@ -267,7 +267,7 @@ def test_faults_on_demand(functions: Lambda, echo: str) -> None:
     assert functions.invoke(echo, {})["StatusCode"] == 200
 
 
-def test_a_killed_local_aws_leaves_no_function_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_killed_local_aws_leaves_no_function_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     running = daemon.start(LocalAwsConfig(port=0), tmp_path)
     try:
         for name, value in running.environment().items():
@@ -296,7 +296,7 @@ def test_a_killed_local_aws_leaves_no_function_behind(tmp_path: Path, monkeypatc
         daemon.stop(tmp_path)
 
 
-def test_nothing_is_left_of_a_function_that_was_killed_with_its_process_group(functions: Lambda) -> None:
+def test_deleted_function_leaves_no_process_after_a_kill(functions: Lambda) -> None:
     functions.create("grouped", "import os\ndef handler(event, context): return os.getpid()")
     pid = functions.invoke("grouped")["Payload"]
     assert pid in functions.aws.pids()

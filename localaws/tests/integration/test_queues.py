@@ -16,7 +16,7 @@ def config() -> LocalAwsConfig:
     return LocalAwsConfig(port=0, stop_grace=5, clock_speed=0, function_processes=1)
 
 
-def test_queues_tell_cloudwatch_what_waits(functions: Lambda) -> None:
+def test_queue_metrics_trigger_alarms(functions: Lambda) -> None:
     url, _ = functions.queue("watched")
     cloudwatch = functions.aws.client("cloudwatch")
     for metric, threshold in (("ApproximateNumberOfMessagesVisible", 1), ("ApproximateAgeOfOldestMessage", 600)):
@@ -45,15 +45,15 @@ def test_queues_tell_cloudwatch_what_waits(functions: Lambda) -> None:
     functions.when(lambda: states()["ApproximateAgeOfOldestMessage"] == "ALARM")
 
 
-def test_move_tasks_are_not_implemented(functions: Lambda) -> None:
+def test_message_move_tasks_are_not_implemented(functions: Lambda) -> None:
     _, arn, _ = functions.queue_with_dlq("moved", 1)
     with pytest.raises(ClientError, match="does not implement sqs: StartMessageMoveTask"):
         functions.sqs.start_message_move_task(SourceArn=f"{arn}-dlq")
 
 
-def test_receivers_share_a_queue_without_loss_or_repetition(functions: Lambda) -> None:
+def test_concurrent_receivers_get_each_message_once(functions: Lambda) -> None:
     url, _ = functions.queue("shared", VisibilityTimeout="60")
-    found: list[str] = []
+    received: list[str] = []
     sending = threading.Event()
     sending.set()
 
@@ -61,7 +61,7 @@ def test_receivers_share_a_queue_without_loss_or_repetition(functions: Lambda) -
         while sending.is_set() or not functions.is_empty(url):
             for message in functions.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", []):
                 functions.sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
-                found.append(message["Body"])
+                received.append(message["Body"])
 
     receivers = [threading.Thread(target=receive) for _ in range(3)]
     for receiver in receivers:
@@ -71,4 +71,4 @@ def test_receivers_share_a_queue_without_loss_or_repetition(functions: Lambda) -
     sending.clear()
     for receiver in receivers:
         receiver.join()
-    assert sorted(json.loads(body)["n"] for body in found) == list(range(200))
+    assert sorted(json.loads(body)["n"] for body in received) == list(range(200))

@@ -96,7 +96,7 @@ def test_s3_events_reach_the_configured_queue(functions: Lambda) -> None:
 
 
 @pytest.mark.parametrize("name", ["LambdaFunctionConfigurations", "TopicConfigurations"])
-def test_s3_events_other_destinations_are_not_implemented(functions: Lambda, name: str) -> None:
+def test_s3_events_to_other_destinations_are_not_implemented(functions: Lambda, name: str) -> None:
     functions.aws.s3.create_bucket(Bucket="elsewhere")
     member, service = {"L": ("LambdaFunctionArn", "lambda"), "T": ("TopicArn", "sns")}[name[0]]
     target = {member: f"arn:aws:{service}:us-east-1:123456789012:target", "Events": ["s3:ObjectCreated:Put"]}

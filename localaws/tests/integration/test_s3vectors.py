@@ -1,4 +1,4 @@
-"""S3 Vectors over HTTP: the vectors that it keeps, finds and refuses, in AWS's words."""
+"""Actions on vectors of S3 Vectors over HTTP."""
 
 from itertools import chain
 
@@ -8,7 +8,7 @@ import pytest
 from tests.support.localaws.vector_calls import INDEX, create, put, query, refusal, said, vector
 
 
-def test_vectors_are_kept_as_float32(index):
+def test_put_vectors_stores_float32(index):
     put(index, vector("a", 0.1, 0.2, 0.3, 0.4, text="long", n=1), {"key": "b", "data": {"float32": [1, 0, 0, 0]}})
     assert index.get_vectors(**INDEX, keys=["b", "none", "a", "a"])["vectors"] == [{"key": "b"}, {"key": "a"}]
     found = index.get_vectors(**INDEX, keys=["a", "b"], returnData=True, returnMetadata=True)["vectors"]
@@ -21,7 +21,7 @@ def test_vectors_are_kept_as_float32(index):
     assert [one["key"] for one in index.list_vectors(**INDEX)["vectors"]] == ["b"]
 
 
-def test_listing_goes_by_pages_and_segments(index):
+def test_list_vectors_returns_pages_and_segments(index):
     put(index, *(vector(f"v{number:03}", text="x" * 30_000) for number in range(100)))
     pages = list(index.get_paginator("list_vectors").paginate(**INDEX))
     assert len(pages) == 3  # a page ends with a megabyte
@@ -48,7 +48,7 @@ def test_listing_goes_by_pages_and_segments(index):
     assert said(index.list_vectors, **INDEX, segmentCount=2, segmentIndex=2).startswith("ValidationException")
 
 
-def test_the_nearest_are_found_by_cosine_distance(index):
+def test_query_vectors_orders_by_cosine_distance(index):
     put(
         index,
         vector("far", -1.0, 0.0, 0.0, 0.0),
@@ -63,7 +63,7 @@ def test_the_nearest_are_found_by_cosine_distance(index):
     assert query(index, k=1) == [{"key": "near"}]
 
 
-def test_the_nearest_are_found_by_euclidean_distance(vectors):
+def test_query_vectors_orders_by_euclidean_distance(vectors):
     arn = create(vectors, "euclidean", dimension=3, metric="euclidean")
     points = {"origin": (0.0, 0.0, 0.0), "ones": (1.0, 1.0, 1.0), "axis": (0.0, 0.0, 2.0)}
     vectors.put_vectors(
@@ -78,7 +78,7 @@ def test_the_nearest_are_found_by_euclidean_distance(vectors):
     vectors.delete_index(indexArn=arn)
 
 
-def test_many_results_come_in_pages_that_writes_do_not_change(index):
+def test_query_vectors_pages_are_not_changed_by_writes(index):
     directions = [(1.0, number / 100, 0.0, 0.0) for number in range(250)]
     put(index, *(vector(f"v{number:03}", *values) for number, values in enumerate(directions)))
     asked = {**INDEX, "queryVector": {"float32": [1.0, 0.0, 0.0, 0.0]}, "topK": 220}
@@ -96,7 +96,7 @@ def test_many_results_come_in_pages_that_writes_do_not_change(index):
     assert "between 1 and 10000" in said(index.query_vectors, **{**asked, "topK": 10_001})
 
 
-def test_filters_choose_by_metadata(index):
+def test_query_vectors_filters_by_metadata(index):
     put(index, vector("a", n=1, tags=["x", "y"]), vector("b", n=2, kept=True), vector("c", n=3.5, path="/docs/c"))
     for where, keys in (
         ({"n": 1}, "a"),
@@ -131,7 +131,7 @@ def test_filters_choose_by_metadata(index):
         (vector("v", none=None), "Metadata values must be strings, numbers, booleans, or arrays"),
     ],
 )
-def test_what_cannot_be_kept_is_refused_with_all_that_comes_with_it(index, record, problem):
+def test_put_vectors_rejects_the_whole_request(index, record, problem):
     response = refusal(put, index, vector("good"), record)
     assert response["Error"]["Code"] == "ValidationException"
     assert response["Error"]["Message"] == f"Invalid record for key 'v': {problem}"
@@ -140,7 +140,7 @@ def test_what_cannot_be_kept_is_refused_with_all_that_comes_with_it(index, recor
     assert index.list_vectors(**INDEX)["vectors"] == []
 
 
-def test_what_cannot_be_searched_with_is_refused(index):
+def test_query_vectors_rejects_invalid_queries(index):
     for values in ((1.0,), (0.0, 0.0, 0.0, 0.0), (1e39, 0.0, 0.0, 0.0)):
         message = "ValidationException: Query vector contains invalid values or is invalid for this index"
         assert said(query, index, *values) == message
@@ -150,7 +150,7 @@ def test_what_cannot_be_searched_with_is_refused(index):
     assert said(index.query_vectors, **INDEX, topK=1, queryTexts=texts).startswith("NotImplementedException")
 
 
-def test_a_request_has_its_limits(index):
+def test_requests_have_size_limits(index):
     assert "'/vectors' failed" in said(put, index, *(vector(str(number)) for number in range(501)))
     for call, size in ((index.delete_vectors, 501), (index.get_vectors, 101)):
         assert f"Value with length {size} at '/keys'" in said(

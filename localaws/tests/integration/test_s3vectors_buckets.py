@@ -1,4 +1,4 @@
-"""S3 Vectors over HTTP: vector buckets and indexes, in AWS's words."""
+"""Vector buckets and indexes of S3 Vectors over HTTP."""
 
 import json
 
@@ -7,7 +7,7 @@ import pytest
 from tests.support.localaws.vector_calls import ARN, BUCKET, INDEX, create, refusal, said
 
 
-def test_buckets_come_and_go(aws, vectors):
+def test_vector_buckets_are_created_listed_and_deleted(aws, vectors):
     encryption = {"encryptionConfiguration": {"sseType": "AES256"}}
     for name in ("a-first", "a-second", "b-third"):
         vectors.create_vector_bucket(vectorBucketName=name, **encryption, tags={"team": "search"})
@@ -39,13 +39,13 @@ def test_buckets_come_and_go(aws, vectors):
     )
 
 
-def test_a_bucket_with_an_index_stays(index):
+def test_delete_vector_bucket_requires_an_empty_bucket(index):
     assert said(index.delete_vector_bucket, vectorBucketName=BUCKET) == (
         "ConflictException: The specified vector bucket is not empty"
     )
 
 
-def test_a_policy_is_kept(vectors):
+def test_vector_bucket_policy_is_stored(vectors):
     assert said(vectors.get_vector_bucket_policy, vectorBucketName=BUCKET).startswith("NotFoundException")
     policy = json.dumps({"Version": "2012-10-17", "Statement": []})
     vectors.put_vector_bucket_policy(vectorBucketArn=ARN, policy=policy)
@@ -55,7 +55,7 @@ def test_a_policy_is_kept(vectors):
     assert said(vectors.get_vector_bucket_policy, vectorBucketName=BUCKET).startswith("NotFoundException")
 
 
-def test_an_index_says_what_it_is(index):
+def test_get_index_describes_the_index(index):
     found = index.get_index(indexArn=f"{ARN}/index/texts")["index"]
     assert found.pop("creationTime").timestamp() > 1.7e9
     assert found == {
@@ -96,7 +96,7 @@ def test_an_index_says_what_it_is(index):
         ),
     ],
 )
-def test_an_index_that_cannot_be_is_refused(vectors, change, message):
+def test_create_index_rejects_invalid_requests(vectors, change, message):
     response = refusal(create, vectors, **{"name": "refused", **change})
     assert response["Error"]["Code"] == "ValidationException"
     assert message in response["Error"]["Message"]
@@ -104,7 +104,7 @@ def test_an_index_that_cannot_be_is_refused(vectors, change, message):
     assert vectors.list_indexes(vectorBucketName=BUCKET)["indexes"] == []
 
 
-def test_every_violation_is_listed(vectors):
+def test_validation_error_lists_every_violation(vectors):
     response = refusal(create, vectors, "x", dimension=0)
     assert response["Error"]["Message"].startswith("2 validation errors detected. ")
     assert {field["path"] for field in response["fieldList"]} == {"/indexName", "/dimension"}
@@ -120,7 +120,7 @@ def test_tags_of_buckets_and_indexes(index):
     assert said(index.list_tags_for_resource, resourceArn=f"{ARN}/index/none").startswith("NotFoundException")
 
 
-def test_an_index_is_named_by_one_way(index):
+def test_index_is_identified_by_name_or_arn(index):
     both = {"indexArn": f"{ARN}/index/texts", **INDEX}
     for parameters in (both, {}, {"indexName": "texts"}):
         assert said(index.list_vectors, **parameters) == (
@@ -131,7 +131,7 @@ def test_an_index_is_named_by_one_way(index):
     )
 
 
-def test_a_key_that_cannot_be_used_is_refused(aws, vectors):
+def test_unusable_kms_key_is_rejected(aws, vectors):
     kms = aws.client("kms")
     key = kms.create_key()["KeyMetadata"]
     encryption = {"sseType": "aws:kms", "kmsKeyArn": key["Arn"]}

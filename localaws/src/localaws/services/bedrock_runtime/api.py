@@ -22,7 +22,10 @@ from localaws.services.bedrock_runtime.invoke_model import generate, generate_st
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
 
-__all__ = ["SIMPLIFICATIONS", "BedrockRuntime", "is_bedrock"]
+__all__ = ["ACTIONS", "SERVICE", "SIMPLIFICATIONS", "BedrockRuntime", "is_bedrock"]
+
+SERVICE = "bedrock-runtime"
+ACTIONS = ("Converse", "ConverseStream", "InvokeModel", "InvokeModelWithResponseStream")
 
 SIMPLIFICATIONS = {
     "Converse": "The model repeats the last message; token counts are word counts.",
