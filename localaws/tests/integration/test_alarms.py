@@ -34,15 +34,15 @@ def advance(aws: Aws) -> Callable[[float], datetime]:
 
     def advance(seconds: float) -> datetime:
         body = json.dumps({"advance": seconds}).encode()
-        with urllib.request.urlopen(f"{aws.server.url}/_embedstack/time", body) as answer:
-            return datetime.fromisoformat(json.load(answer)["now"])
+        with urllib.request.urlopen(f"{aws.server.url}/_embedstack/time", body) as response:
+            return datetime.fromisoformat(json.load(response)["now"])
 
     return advance
 
 
 def state(aws: Aws, name: str) -> str:
-    answer = aws.cloudwatch.describe_alarms(AlarmNames=[name], AlarmTypes=["MetricAlarm", "CompositeAlarm"])
-    (alarm,) = answer["MetricAlarms"] + answer["CompositeAlarms"]
+    response = aws.cloudwatch.describe_alarms(AlarmNames=[name], AlarmTypes=["MetricAlarm", "CompositeAlarm"])
+    (alarm,) = response["MetricAlarms"] + response["CompositeAlarms"]
     return str(alarm["StateValue"])
 
 
@@ -64,21 +64,21 @@ def test_alarm_notifies_a_queue_on_each_change(aws: Aws, advance: Callable[[floa
     aws.cloudwatch.put_metric_data(Namespace="Shop", MetricData=[{"MetricName": "Errors", "Values": [2, 3]}])
     advance(60)
     wait_until(lambda: state(aws, "ill") == "ALARM")
-    found: list[dict[str, Any]] = []
+    notifications: list[dict[str, Any]] = []
 
     def both_told() -> bool:
-        found.extend(messages(sqs, queue))
-        return len(found) == 2
+        notifications.extend(messages(sqs, queue))
+        return len(notifications) == 2
 
     wait_until(both_told)
-    told = {message["AlarmName"]: message for message in found}
+    notifications_by_alarm = {message["AlarmName"]: message for message in notifications}
     (alarm,) = aws.cloudwatch.describe_alarms(AlarmNames=["errors"])["MetricAlarms"]
-    assert told["errors"]["NewStateValue"] == "ALARM"
-    assert told["errors"]["NewStateReason"] == alarm["StateReason"]
+    assert notifications_by_alarm["errors"]["NewStateValue"] == "ALARM"
+    assert notifications_by_alarm["errors"]["NewStateReason"] == alarm["StateReason"]
     assert "[5.0 (" in alarm["StateReason"]
-    assert told["errors"]["Trigger"]["MetricName"] == "Errors"
-    assert told["errors"]["Region"] == "US East (N. Virginia)"
-    assert told["ill"]["TriggeringChildren"][0]["Arn"] == alarm["AlarmArn"]
+    assert notifications_by_alarm["errors"]["Trigger"]["MetricName"] == "Errors"
+    assert notifications_by_alarm["errors"]["Region"] == "US East (N. Virginia)"
+    assert notifications_by_alarm["ill"]["TriggeringChildren"][0]["Arn"] == alarm["AlarmArn"]
     assert json.loads(alarm["StateReasonData"])["recentDatapoints"] == [5.0]
 
     advance(300)
@@ -92,11 +92,11 @@ def test_alarm_notifies_a_queue_on_each_change(aws: Aws, advance: Callable[[floa
 
 
 def test_alarm_notifies_web_hooks_independently(aws: Aws) -> None:
-    told: list[dict[str, Any]] = []
+    requests: list[dict[str, Any]] = []
 
     class Hook(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            told.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            requests.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
             self.send_response(200)
             self.end_headers()
 
@@ -114,7 +114,7 @@ def test_alarm_notifies_web_hooks_independently(aws: Aws) -> None:
         aws.cloudwatch.put_metric_alarm(AlarmName="hooked", AlarmActions=[topic], **ERRORS)
         aws.cloudwatch.set_alarm_state(AlarmName="hooked", StateValue="ALARM", StateReason="a drill")
         server.shutdown()
-    (message,) = [json.loads(body["Message"]) for body in told if body["Type"] == "Notification"]
+    (message,) = [json.loads(body["Message"]) for body in requests if body["Type"] == "Notification"]
     assert (message["AlarmName"], message["NewStateReason"]) == ("hooked", "a drill")
 
 
@@ -227,8 +227,8 @@ def test_describe_alarms_for_metric_matches_all_dimensions(aws: Aws) -> None:
     aws.cloudwatch.put_metric_alarm(AlarmName="all-orders", **ERRORS | metric)
     aws.cloudwatch.put_metric_alarm(AlarmName="eu-orders", **ERRORS | metric, Dimensions=eu)
 
-    def names(**wanted: Any) -> list[str]:
-        alarms = aws.cloudwatch.describe_alarms_for_metric(**metric, **wanted)["MetricAlarms"]
+    def names(**filters: Any) -> list[str]:
+        alarms = aws.cloudwatch.describe_alarms_for_metric(**metric, **filters)["MetricAlarms"]
         return [alarm["AlarmName"] for alarm in alarms]
 
     assert names() == ["all-orders"]

@@ -38,8 +38,8 @@ class Scaling:
         }
 
     def register(self, low: int, high: int, **more: Any) -> str:
-        answer = self.client.register_scalable_target(**self.target, MinCapacity=low, MaxCapacity=high, **more)
-        return str(answer["ScalableTargetARN"])
+        response = self.client.register_scalable_target(**self.target, MinCapacity=low, MaxCapacity=high, **more)
+        return str(response["ScalableTargetARN"])
 
     def track(self, name: str, value: float, metric: str, **more: Any) -> dict[str, Any]:
         settings = {"TargetValue": value, "PredefinedMetricSpecification": {"PredefinedMetricType": metric}, **more}
@@ -132,7 +132,7 @@ def test_concurrency_metric_scales_out_within_half_a_minute(aws: Aws, deploy_ins
             aws.advance(10)
             wait_until(lambda: load_is_sampled(aws, "piled"))
         scaling.wait_for(2)
-    assert all(answer.result() for answer in answers)
+    assert all(response.result() for response in answers)
     assert scaling.activities()[0]["StartTime"] <= began + timedelta(seconds=60)
 
 
@@ -259,7 +259,7 @@ def test_targets_are_described_tagged_and_deregistered(aws: Aws, deploy_instance
     pages = client.get_paginator("describe_scaling_policies").paginate(
         ServiceNamespace="sagemaker", PaginationConfig={"PageSize": 1}
     )
-    assert [found["PolicyName"] for page in pages for found in page["ScalingPolicies"]] == ["load", "precise"]
+    assert [policy["PolicyName"] for page in pages for policy in page["ScalingPolicies"]] == ["load", "precise"]
 
     scaling.schedule("night", "cron(0 20 * * ? *)", 1, 1, Timezone="Europe/Berlin")
     (action,) = client.describe_scheduled_actions(ServiceNamespace="sagemaker")["ScheduledActions"]
@@ -300,10 +300,10 @@ def test_invalid_requests_are_rejected_with_aws_messages(aws: Aws, deploy_instan
     copies = "SageMakerInferenceComponentInvocationsPerCopy"
     assert "is not supported for scalable dimension" in refusal(lambda: scaling.track("p", 1, copies))
     scaling.track("p", 1, "SageMakerVariantInvocationsPerInstance")
-    again = refusal(lambda: scaling.track("q", 2, "SageMakerVariantInvocationsPerInstance"))
-    assert again.endswith("Only one TargetTrackingScaling policy for a given metric specification is allowed.")
-    gone = refusal(lambda: scaling.client.delete_scaling_policy(**scaling.target, PolicyName="r"))
-    assert gone == f"ObjectNotFoundException: No scaling policy found for {named}{INSTANCES}, policy name: r"
+    duplicate = refusal(lambda: scaling.track("q", 2, "SageMakerVariantInvocationsPerInstance"))
+    assert duplicate.endswith("Only one TargetTrackingScaling policy for a given metric specification is allowed.")
+    missing_policy = refusal(lambda: scaling.client.delete_scaling_policy(**scaling.target, PolicyName="r"))
+    assert missing_policy == f"ObjectNotFoundException: No scaling policy found for {named}{INSTANCES}, policy name: r"
     deploy_instances("burstable", 1, InstanceType="ml.t2.medium")
     burstable = Scaling(aws, "burstable")
     assert "You cannot register a variant with ml.t2.medium" in refusal(lambda: burstable.register(1, 2))

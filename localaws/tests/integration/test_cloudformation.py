@@ -118,14 +118,14 @@ def test_stack_creates_updates_and_deletes_an_endpoint(stacks):
         ("life", "CREATE_COMPLETE"),
     ]
     resources = stacks.client.describe_stack_resources(StackName="life")["StackResources"]
-    assert [found["ResourceStatus"] for found in resources] == ["CREATE_COMPLETE"] * 3
+    assert [entry["ResourceStatus"] for entry in resources] == ["CREATE_COMPLETE"] * 3
     body = b'{"inputs": "a text"}'
-    answer = aws.invoke_raw("life", body, InferenceComponentName="life-component")
-    assert np.array(json.loads(answer["Body"])).shape == (1, HIDDEN)
+    response = aws.invoke_raw("life", body, InferenceComponentName="life-component")
+    assert np.array(json.loads(response["Body"])).shape == (1, HIDDEN)
 
     # Another configuration replaces the old one; another model goes into the component in place.
-    wanted = template("life", config="b", model="tiny-2", most=2)
-    updated = stacks.update("life", wanted, Tags=[{"Key": "team", "Value": "vectors"}])
+    changed = template("life", config="b", model="tiny-2", most=2)
+    updated = stacks.update("life", changed, Tags=[{"Key": "team", "Value": "vectors"}])
     assert updated["StackStatus"] == "UPDATE_COMPLETE"
     endpoint = sagemaker.describe_endpoint(EndpointName="life")
     assert endpoint["EndpointConfigName"] == "life-b"
@@ -137,12 +137,12 @@ def test_stack_creates_updates_and_deletes_an_endpoint(stacks):
     assert sagemaker.list_tags(ResourceArn=outputs["EndpointArn"])["Tags"] == [{"Key": "team", "Value": "vectors"}]
     aws.invoke_raw("life", body, InferenceComponentName="life-component")
     with pytest.raises(ClientError, match="No updates are to be performed"):
-        stacks.update("life", wanted)
+        stacks.update("life", changed)
 
     deleted = stacks.delete("life")
     assert deleted["StackStatus"] == "DELETE_COMPLETE"
     listed = stacks.client.list_stacks()["StackSummaries"]
-    statuses = {found["StackId"]: (found["StackName"], found["StackStatus"]) for found in listed}
+    statuses = {entry["StackId"]: (entry["StackName"], entry["StackStatus"]) for entry in listed}
     assert statuses[deleted["StackId"]] == ("life", "DELETE_COMPLETE")
     events = stacks.events(deleted["StackId"])
     assert [name for name, status in events if status == "DELETE_COMPLETE"][-4:] == [

@@ -34,8 +34,8 @@ def create_budget(aws: Aws, name: str) -> Any:
 
 
 def test_budget_notifications_and_subscribers_are_changed(aws: Aws) -> None:
-    budgets = create_budget(aws, "told")
-    budget = {"AccountId": ACCOUNT, "BudgetName": "told"}
+    budgets = create_budget(aws, "alex")
+    budget = {"AccountId": ACCOUNT, "BudgetName": "alex"}
     (described,) = budgets.describe_notifications_for_budget(**budget)["Notifications"]
     assert described == notification(80) | {"ThresholdType": "PERCENTAGE", "NotificationState": "OK"}
     assert budgets.describe_subscribers_for_notification(**budget, Notification=notification(80))["Subscribers"] == [
@@ -79,8 +79,8 @@ def test_update_budget_keeps_notifications_tags_and_spend(aws: Aws) -> None:
 
 def test_cost_allocation_tags_are_activated_and_deactivated(aws: Aws) -> None:
     costs = aws.client("ce")
-    wanted = [{"TagKey": "Project", "Status": "Active"}, {"TagKey": "aws:createdBy", "Status": "Inactive"}]
-    assert costs.update_cost_allocation_tags_status(CostAllocationTagsStatus=wanted)["Errors"] == []
+    statuses = [{"TagKey": "Project", "Status": "Active"}, {"TagKey": "aws:createdBy", "Status": "Inactive"}]
+    assert costs.update_cost_allocation_tags_status(CostAllocationTagsStatus=statuses)["Errors"] == []
 
     def keys(**chosen: Any) -> list[str]:
         return [tag["TagKey"] for tag in costs.list_cost_allocation_tags(**chosen)["CostAllocationTags"]]
@@ -112,19 +112,22 @@ def test_anomaly_monitor_and_subscription_are_stored(aws: Aws) -> None:
         )
     with pytest.raises(ClientError, match="IMMEDIATE"):
         costs.create_anomaly_subscription(AnomalySubscription=subscription | {"Frequency": "DAILY"})
-    kept = costs.create_anomaly_subscription(AnomalySubscription=subscription)["SubscriptionArn"]
+    subscription_arn = costs.create_anomaly_subscription(AnomalySubscription=subscription)["SubscriptionArn"]
     costs.update_anomaly_monitor(MonitorArn=arn, MonitorName="renamed")
-    costs.update_anomaly_subscription(SubscriptionArn=kept, Threshold=20)
+    costs.update_anomaly_subscription(SubscriptionArn=subscription_arn, Threshold=20)
 
-    (found,) = costs.get_anomaly_monitors(MonitorArnList=[arn])["AnomalyMonitors"]
-    assert (found["MonitorName"], found["MonitorSpecification"]) == ("renamed", monitor["MonitorSpecification"])
-    (told,) = costs.get_anomaly_subscriptions(MonitorArn=arn)["AnomalySubscriptions"]
-    assert (told["Threshold"], told["AccountId"]) == (20, ACCOUNT)
+    (stored_monitor,) = costs.get_anomaly_monitors(MonitorArnList=[arn])["AnomalyMonitors"]
+    assert (stored_monitor["MonitorName"], stored_monitor["MonitorSpecification"]) == (
+        "renamed",
+        monitor["MonitorSpecification"],
+    )
+    (stored_subscription,) = costs.get_anomaly_subscriptions(MonitorArn=arn)["AnomalySubscriptions"]
+    assert (stored_subscription["Threshold"], stored_subscription["AccountId"]) == (20, ACCOUNT)
     assert costs.list_tags_for_resource(ResourceArn=arn)["ResourceTags"] == [{"Key": "a", "Value": "b"}]
 
-    costs.delete_anomaly_subscription(SubscriptionArn=kept)
+    costs.delete_anomaly_subscription(SubscriptionArn=subscription_arn)
     costs.delete_anomaly_monitor(MonitorArn=arn)
     with pytest.raises(costs.exceptions.UnknownMonitorException):
         costs.get_anomaly_monitors(MonitorArnList=[arn])
     with pytest.raises(costs.exceptions.UnknownSubscriptionException):
-        costs.delete_anomaly_subscription(SubscriptionArn=kept)
+        costs.delete_anomaly_subscription(SubscriptionArn=subscription_arn)

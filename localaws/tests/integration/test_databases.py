@@ -55,8 +55,8 @@ def settings(aws: Aws, cluster: dict[str, Any], monkeypatch: pytest.MonkeyPatch)
 
 def bring_up(rds: Any, name: str, **options: Any) -> dict[str, Any]:
     """Create a cluster with one instance; its description, once it takes connections."""
-    answer = rds.create_db_cluster(DBClusterIdentifier=name, **CLUSTER, **options)
-    assert answer["DBCluster"]["Status"] == "creating"
+    response = rds.create_db_cluster(DBClusterIdentifier=name, **CLUSTER, **options)
+    assert response["DBCluster"]["Status"] == "creating"
     instance = rds.create_db_instance(DBInstanceIdentifier=f"{name}-1", DBClusterIdentifier=name, **INSTANCE)
     assert instance["DBInstance"]["DBInstanceStatus"] == "creating"
     wait_until(lambda: status(rds, f"{name}-1") == "available")
@@ -74,8 +74,8 @@ def describe(rds: Any, name: str) -> dict[str, Any]:
 
 
 def status(rds: Any, instance: str) -> str:
-    (found,) = rds.describe_db_instances(DBInstanceIdentifier=instance)["DBInstances"]
-    return str(found["DBInstanceStatus"])
+    (instance_description,) = rds.describe_db_instances(DBInstanceIdentifier=instance)["DBInstances"]
+    return str(instance_description["DBInstanceStatus"])
 
 
 def connection(cluster: dict[str, Any]) -> dict[str, str]:

@@ -17,9 +17,9 @@ def config() -> LocalAwsConfig:
 
 
 def test_log_has_lambdas_lines_around_the_functions_lines(functions: Lambda, echo: str) -> None:
-    answer = functions.invoke(echo, {"name": "logged"}, LogType="Tail")
-    tail = base64.b64decode(answer["LogResult"]).decode().splitlines()
-    request_id = answer["Payload"]["id"]
+    response = functions.invoke(echo, {"name": "logged"}, LogType="Tail")
+    tail = base64.b64decode(response["LogResult"]).decode().splitlines()
+    request_id = response["Payload"]["id"]
     assert tail[0] == f"START RequestId: {request_id} Version: $LATEST"
     assert tail[1:3] == ["working on logged", f"END RequestId: {request_id}"]
     assert tail[3].startswith(f"REPORT RequestId: {request_id}\tDuration: ")

@@ -83,21 +83,21 @@ def test_invoke_reports_errors_like_lambda(
 ) -> None:
     name = f"wrong-{abs(hash((handler, source)))}"
     functions.create(name, source, Handler=handler)
-    answer = functions.invoke(name)
-    assert (answer["StatusCode"], answer["FunctionError"]) == (200, "Unhandled")
-    assert answer["Payload"]["errorType"] == error_type
-    assert message in answer["Payload"]["errorMessage"]
+    response = functions.invoke(name)
+    assert (response["StatusCode"], response["FunctionError"]) == (200, "Unhandled")
+    assert response["Payload"]["errorType"] == error_type
+    assert message in response["Payload"]["errorMessage"]
     functions.client.delete_function(FunctionName=name)
 
 
 def test_function_is_killed_at_its_timeout(functions: Lambda) -> None:
     functions.create("slow", ECHO, Timeout=1)
     before = functions.invoke("slow", {})["Payload"]["pid"]
-    answer = functions.invoke("slow", {"sleep": 30}, LogType="Tail")
-    assert answer["FunctionError"] == "Unhandled"
-    assert answer["Payload"]["errorType"] == "Sandbox.Timedout"
-    assert answer["Payload"]["errorMessage"].endswith("Error: Task timed out after 1.00 seconds")
-    assert "Task timed out after 1.00 seconds" in base64.b64decode(answer["LogResult"]).decode()
+    response = functions.invoke("slow", {"sleep": 30}, LogType="Tail")
+    assert response["FunctionError"] == "Unhandled"
+    assert response["Payload"]["errorType"] == "Sandbox.Timedout"
+    assert response["Payload"]["errorMessage"].endswith("Error: Task timed out after 1.00 seconds")
+    assert "Task timed out after 1.00 seconds" in base64.b64decode(response["LogResult"]).decode()
     assert functions.invoke("slow", {})["Payload"]["pid"] != before
     assert ProcessIdentity.of(before) is None
 
@@ -115,22 +115,22 @@ def test_function_is_killed_at_its_memory_limit(functions: Lambda) -> None:
             return len(held)
     """
     functions.create("greedy", source, MemorySize=256)
-    answer = functions.invoke("greedy", {"bytes": 50_000_000, "child": 60_000_000}, LogType="Tail")
-    assert answer["Payload"] == 50_000_000
-    tail = base64.b64decode(answer["LogResult"]).decode()
+    response = functions.invoke("greedy", {"bytes": 50_000_000, "child": 60_000_000}, LogType="Tail")
+    assert response["Payload"] == 50_000_000
+    tail = base64.b64decode(response["LogResult"]).decode()
     assert 110_000_000 < int(tail.partition("Max Memory Used: ")[2].split()[0]) << 20 <= 256 << 20
     for event in ({"bytes": 400_000_000}, {"bytes": 130_000_000, "child": 140_000_000}):
-        answer = functions.invoke("greedy", event)
-        assert answer["Payload"]["errorType"] == "Runtime.ExitError"
-        assert answer["Payload"]["errorMessage"].endswith("Error: Runtime exited with error: signal: killed")
+        response = functions.invoke("greedy", event)
+        assert response["Payload"]["errorType"] == "Runtime.ExitError"
+        assert response["Payload"]["errorMessage"].endswith("Error: Runtime exited with error: signal: killed")
 
 
 def test_killed_function_fails_and_is_replaced(functions: Lambda, echo: str) -> None:
     pid = functions.invoke(echo, {})["Payload"]["pid"]
     killer = threading.Timer(0.3, os.kill, (pid, signal.SIGKILL))
     killer.start()
-    answer = functions.invoke(echo, {"sleep": 20})
-    assert answer["Payload"]["errorType"] == "Runtime.ExitError"
+    response = functions.invoke(echo, {"sleep": 20})
+    assert response["Payload"]["errorType"] == "Runtime.ExitError"
     assert functions.invoke(echo, {})["Payload"]["count"] == 1
     # One that dies between two invocations is not noticed by anybody.
     pid = functions.invoke(echo, {})["Payload"]["pid"]
@@ -152,13 +152,13 @@ def test_reserved_concurrency_throttles_invocations(functions: Lambda) -> None:
             return error.response
 
     with ThreadPoolExecutor(5) as threads:
-        answers = list(threads.map(lambda _: invoke(), range(5)))
-    pids = [answer for answer in answers if isinstance(answer, int)]
-    refused = [answer for answer in answers if not isinstance(answer, int)]
+        responses = list(threads.map(lambda _: invoke(), range(5)))
+    pids = [response for response in responses if isinstance(response, int)]
+    throttled = [response for response in responses if not isinstance(response, int)]
     assert len(set(pids)) == len(pids) == 2
-    assert {answer["Error"]["Code"] for answer in refused} == {"TooManyRequestsException"}
-    assert {answer["Reason"] for answer in refused} == {"ReservedFunctionConcurrentInvocationLimitExceeded"}
-    assert {answer["ResponseMetadata"]["HTTPStatusCode"] for answer in refused} == {429}
+    assert {response["Error"]["Code"] for response in throttled} == {"TooManyRequestsException"}
+    assert {response["Reason"] for response in throttled} == {"ReservedFunctionConcurrentInvocationLimitExceeded"}
+    assert {response["ResponseMetadata"]["HTTPStatusCode"] for response in throttled} == {429}
     functions.client.put_function_concurrency(FunctionName="reserved", ReservedConcurrentExecutions=0)
     assert functions.client.get_function(FunctionName="reserved")["Concurrency"] == {"ReservedConcurrentExecutions": 0}
     with pytest.raises(functions.client.exceptions.TooManyRequestsException):
@@ -172,8 +172,8 @@ def test_functions_share_a_limited_number_of_processes(functions: Lambda) -> Non
     for name in names:
         functions.create(name, ECHO)
     with ThreadPoolExecutor(6) as threads:
-        answers = list(threads.map(lambda name: functions.invoke(name, {"name": name}), names))
-    assert [answer["Payload"]["event"]["name"] for answer in answers] == names
+        responses = list(threads.map(lambda name: functions.invoke(name, {"name": name}), names))
+    assert [response["Payload"]["event"]["name"] for response in responses] == names
     assert len(functions.aws.pids()) <= 4
     for name in names:
         functions.client.delete_function(FunctionName=name)
@@ -260,9 +260,9 @@ def test_faults_are_injected_into_invocations(functions: Lambda, echo: str) -> N
     url = f"{functions.aws.server.url}/_embedstack/faults"
     fault = {"service": "lambda", "kind": "throttle", "rate": 1}
     assert post(url, fault).status == 200
-    with pytest.raises(functions.client.exceptions.TooManyRequestsException) as refused:
+    with pytest.raises(functions.client.exceptions.TooManyRequestsException) as throttled:
         functions.invoke(echo, {})
-    assert refused.value.response["Reason"] == "CallerRateLimitExceeded"
+    assert throttled.value.response["Reason"] == "CallerRateLimitExceeded"
     assert post(url, {**fault, "rate": 0}).status == 200
     assert functions.invoke(echo, {})["StatusCode"] == 200
 

@@ -18,9 +18,9 @@ def test_lifecycle_keeps_newer_noncurrent_versions(aws: Aws) -> None:
         {"ID": "old", "Status": "Enabled", "Filter": {"Prefix": ""}, "NoncurrentVersionExpiration": expiration},
         {"ID": "tmp", "Status": "Enabled", "Filter": {"Prefix": "tmp/"}, "Expiration": {"Days": 1}},
     ]
-    for kept in (rules, rules[:1], rules[1:]):
-        aws.s3.put_bucket_lifecycle_configuration(Bucket="versions", LifecycleConfiguration={"Rules": kept})
-        assert aws.s3.get_bucket_lifecycle_configuration(Bucket="versions")["Rules"] == kept
+    for expected in (rules, rules[:1], rules[1:]):
+        aws.s3.put_bucket_lifecycle_configuration(Bucket="versions", LifecycleConfiguration={"Rules": expected})
+        assert aws.s3.get_bucket_lifecycle_configuration(Bucket="versions")["Rules"] == expected
 
 
 def test_bucket_policy_that_requires_tls_allows_requests(aws: Aws) -> None:
