@@ -226,8 +226,8 @@ def test_instance_based_variants_share_traffic(aws: Aws) -> None:
 
     body = b'{"inputs": "a"}'
     for name in ("blue", "green"):
-        answer = aws.invoke_raw("instances", body, TargetVariant=name)
-        assert answer["InvokedProductionVariant"] == name
+        response = aws.invoke_raw("instances", body, TargetVariant=name)
+        assert response["InvokedProductionVariant"] == name
     drawn = {aws.invoke_raw("instances", body)["InvokedProductionVariant"] for _ in range(30)}
     assert drawn == {"blue", "green"}
     with pytest.raises(ClientError, match="Variant red of endpoint instances not found"):
