@@ -211,5 +211,5 @@ def test_answer_in_parts_goes_on_only_in_the_process_that_asked(run_program, aws
         """,
         **aws_variables,
     )
-    assert re.fullmatch(r"This answer was begun .* in this process\.\nYou said: how are you today\n", done.stdout)
+    assert re.fullmatch(r"This stream was started .* in this process\.\nYou said: how are you today\n", done.stdout)
     assert done.stderr == ""
