@@ -1,4 +1,4 @@
-"""Copies of an inference component by Application Auto Scaling: out under load, to none, back by a failed request."""
+"""Autoscaling of an inference component's copies: out under load, to zero, and back by a failed request."""
 
 from collections.abc import Callable
 from typing import Any
@@ -64,7 +64,7 @@ def copies_of(aws: Aws) -> tuple[str, int]:
     return described["InferenceComponentStatus"], described["RuntimeConfig"]["CurrentCopyCount"]
 
 
-def test_copies_follow_the_load_down_to_none_and_back(aws: Aws, component: Callable[[], bytes]) -> None:
+def test_copies_follow_the_load_to_zero_and_back(aws: Aws, component: Callable[[], bytes]) -> None:
     scaling = aws.client("application-autoscaling")
     scaling.register_scalable_target(**TARGET, MinCapacity=0, MaxCapacity=3)
     metric = {"PredefinedMetricType": "SageMakerInferenceComponentInvocationsPerCopy"}

@@ -1,4 +1,4 @@
-"""Checks a request against the service's own API model, and words the violations as AWS does.
+"""Checks a request against the service's API model, with AWS's messages.
 
 botocore checks types and required members on the client's side, but not patterns, lengths and enums; AWS checks them
 on arrival and lists every violation in one ValidationException.
@@ -13,7 +13,7 @@ from botocore.model import ListShape, MapShape, Shape, StringShape, StructureSha
 
 
 def check_request(shape: Shape, request: dict[str, Any]) -> str | None:
-    """Return AWS's message for a request that breaks its shape's constraints, or None when it keeps them."""
+    """AWS's message for a request that violates its shape's constraints; None for a valid request."""
     violations = list(_violations(shape, request, ""))
     if not violations:
         return None
@@ -81,7 +81,7 @@ def _wire_name(member: str) -> str:
 
 @cache
 def _compile(pattern: str) -> re.Pattern[str] | None:
-    """Compile a Java pattern; None for one that Python's ``re`` cannot express, such as a Unicode category."""
+    """Compile a Java pattern; None if Python's ``re`` does not support it, such as a Unicode category."""
     try:
         return re.compile(pattern)
     except re.error:

@@ -13,7 +13,7 @@ from localaws.services.application_autoscaling.scheduled_actions import put_acti
 from localaws.services.application_autoscaling.service import AutoScaling
 from localaws.services.application_autoscaling.signals import Signal
 from localaws.services.cloudwatch.monitoring import Monitoring
-from localaws.services.sagemaker.endpoints.scalable import CapacityRefused
+from localaws.services.sagemaker.endpoints.scaling import CapacityRefused
 
 KEY = TargetKey("endpoint/e/variant/v", INSTANCES)
 #: An account of this module's own: moto's alarms are one collection per process.

@@ -11,7 +11,8 @@ from localaws.core.clock import SimulatedTime
 from localaws.services.cloudwatch.alarm_actions import AlarmAction
 from localaws.services.cloudwatch.alarm_states import PlacedAlarm
 from localaws.services.cloudwatch.monitoring import Monitoring
-from localaws.services.sagemaker.metrics import MetricRecorder, VariantId
+from localaws.services.sagemaker.telemetry.identities import VariantId
+from localaws.services.sagemaker.telemetry.metrics import MetricRecorder
 
 # moto's state is one per process: no other test has this account.
 ACCOUNT, REGION = "210987654321", "us-east-1"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from localaws.services.application_autoscaling.records import COPIES, INSTANCES, PROVISIONED_CONCURRENCY, TargetKey
 from localaws.services.application_autoscaling.tracking_alarms import dimensions_of
 from localaws.services.cloudwatch.metric_store import STANDARD_RESOLUTION, MetricId, MetricStore
-from localaws.services.sagemaker.metrics import NAMESPACE, UNITS
+from localaws.services.sagemaker.telemetry.metrics import NAMESPACE, UNITS
 
 if TYPE_CHECKING:
     from localaws.services.application_autoscaling.registry import Region

@@ -10,7 +10,7 @@ from moto.sagemaker.models import sagemaker_backends
 from localaws.services.application_autoscaling.errors import TooManyTags, ValidationFailed
 from localaws.services.application_autoscaling.records import COPIES, INSTANCES, NOUNS, Capacity, Target, TargetKey
 from localaws.services.application_autoscaling.registry import Region
-from localaws.services.sagemaker.endpoints.endpoints import Endpoint
+from localaws.services.sagemaker.endpoints.endpoint import Endpoint
 
 __all__ = [
     "check_range",

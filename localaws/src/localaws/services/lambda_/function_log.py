@@ -4,7 +4,7 @@ import uuid
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from localaws.services.sagemaker.logs import LogStream
+from localaws.services.logs.log_stream import LogStream
 
 if TYPE_CHECKING:
     from localaws.services.lambda_.metrics import FunctionMetrics
