@@ -38,8 +38,8 @@ class Scaling:
         }
 
     def register(self, low: int, high: int, **more: Any) -> str:
-        answer = self.client.register_scalable_target(**self.target, MinCapacity=low, MaxCapacity=high, **more)
-        return str(answer["ScalableTargetARN"])
+        response = self.client.register_scalable_target(**self.target, MinCapacity=low, MaxCapacity=high, **more)
+        return str(response["ScalableTargetARN"])
 
     def track(self, name: str, value: float, metric: str, **more: Any) -> dict[str, Any]:
         settings = {"TargetValue": value, "PredefinedMetricSpecification": {"PredefinedMetricType": metric}, **more}
@@ -81,7 +81,7 @@ def at_hour(moment: datetime) -> str:
     return f"cron({moment.minute} {moment.hour} * * ? *)"
 
 
-def test_load_scales_out_and_silence_scales_in(aws: Aws, deploy_instances: Callable[..., Any]) -> None:
+def test_target_tracking_scales_out_under_load_and_in_when_idle(aws: Aws, deploy_instances: Callable[..., Any]) -> None:
     deploy_instances("loaded", 1)
     scaling = Scaling(aws, "loaded")
     scaling.register(1, 4)
@@ -119,7 +119,7 @@ def load_is_sampled(aws: Aws, endpoint: str) -> bool:
     return bool(points)
 
 
-def test_requests_that_pile_up_scale_out_within_half_a_minute(aws: Aws, deploy_instances: Callable[..., Any]) -> None:
+def test_concurrency_metric_scales_out_within_half_a_minute(aws: Aws, deploy_instances: Callable[..., Any]) -> None:
     deploy_instances("piled", 1)
     scaling = Scaling(aws, "piled")
     scaling.register(1, 2)
@@ -132,11 +132,11 @@ def test_requests_that_pile_up_scale_out_within_half_a_minute(aws: Aws, deploy_i
             aws.advance(10)
             wait_until(lambda: load_is_sampled(aws, "piled"))
         scaling.wait_for(2)
-    assert all(answer.result() for answer in answers)
+    assert all(response.result() for response in answers)
     assert scaling.activities()[0]["StartTime"] <= began + timedelta(seconds=60)
 
 
-def test_schedules_set_the_range_and_so_does_registering(aws: Aws, deploy_instances: Callable[..., Any]) -> None:
+def test_scheduled_actions_and_registration_set_the_range(aws: Aws, deploy_instances: Callable[..., Any]) -> None:
     deploy_instances("hours", 1)
     scaling = Scaling(aws, "hours")
     scaling.register(1, 3)
@@ -200,7 +200,7 @@ def queued(aws: Aws) -> Iterator[Scaling]:
     aws.delete_endpoint("asleep")
 
 
-def test_a_queue_wakes_an_endpoint_that_sleeps_again_when_it_is_empty(aws: Aws, queued: Scaling) -> None:
+def test_async_endpoint_scales_from_zero_and_back(aws: Aws, queued: Scaling) -> None:
     aws.advance(16 * 60)
     queued.wait_for(0)
     assert aws.pids() == []
@@ -227,7 +227,7 @@ def test_a_queue_wakes_an_endpoint_that_sleeps_again_when_it_is_empty(aws: Aws, 
     assert aws.pids() == []
 
 
-def test_what_is_registered_is_described_tagged_and_taken_back(aws: Aws, deploy_instances: Callable[..., Any]) -> None:
+def test_targets_are_described_tagged_and_deregistered(aws: Aws, deploy_instances: Callable[..., Any]) -> None:
     deploy_instances("described", 1)
     scaling, client = Scaling(aws, "described"), aws.client("application-autoscaling")
     arn = scaling.register(1, 2, Tags={"team": "search"}, SuspendedState={"ScheduledScalingSuspended": True})
@@ -259,7 +259,7 @@ def test_what_is_registered_is_described_tagged_and_taken_back(aws: Aws, deploy_
     pages = client.get_paginator("describe_scaling_policies").paginate(
         ServiceNamespace="sagemaker", PaginationConfig={"PageSize": 1}
     )
-    assert [found["PolicyName"] for page in pages for found in page["ScalingPolicies"]] == ["load", "precise"]
+    assert [policy["PolicyName"] for page in pages for policy in page["ScalingPolicies"]] == ["load", "precise"]
 
     scaling.schedule("night", "cron(0 20 * * ? *)", 1, 1, Timezone="Europe/Berlin")
     (action,) = client.describe_scheduled_actions(ServiceNamespace="sagemaker")["ScheduledActions"]
@@ -274,7 +274,7 @@ def test_what_is_registered_is_described_tagged_and_taken_back(aws: Aws, deploy_
     assert left == []
 
 
-def test_what_aws_refuses_is_refused_in_its_words(aws: Aws, deploy_instances: Callable[..., Any]) -> None:
+def test_invalid_requests_are_rejected_with_aws_messages(aws: Aws, deploy_instances: Callable[..., Any]) -> None:
     deploy_instances("refused", 1)
     scaling, missing = Scaling(aws, "refused"), Scaling(aws, "missing")
     named = "service namespace: sagemaker, resource ID: endpoint/refused/variant/AllTraffic, scalable dimension: "
@@ -300,10 +300,10 @@ def test_what_aws_refuses_is_refused_in_its_words(aws: Aws, deploy_instances: Ca
     copies = "SageMakerInferenceComponentInvocationsPerCopy"
     assert "is not supported for scalable dimension" in refusal(lambda: scaling.track("p", 1, copies))
     scaling.track("p", 1, "SageMakerVariantInvocationsPerInstance")
-    again = refusal(lambda: scaling.track("q", 2, "SageMakerVariantInvocationsPerInstance"))
-    assert again.endswith("Only one TargetTrackingScaling policy for a given metric specification is allowed.")
-    gone = refusal(lambda: scaling.client.delete_scaling_policy(**scaling.target, PolicyName="r"))
-    assert gone == f"ObjectNotFoundException: No scaling policy found for {named}{INSTANCES}, policy name: r"
+    duplicate = refusal(lambda: scaling.track("q", 2, "SageMakerVariantInvocationsPerInstance"))
+    assert duplicate.endswith("Only one TargetTrackingScaling policy for a given metric specification is allowed.")
+    missing_policy = refusal(lambda: scaling.client.delete_scaling_policy(**scaling.target, PolicyName="r"))
+    assert missing_policy == f"ObjectNotFoundException: No scaling policy found for {named}{INSTANCES}, policy name: r"
     deploy_instances("burstable", 1, InstanceType="ml.t2.medium")
     burstable = Scaling(aws, "burstable")
     assert "You cannot register a variant with ml.t2.medium" in refusal(lambda: burstable.register(1, 2))
@@ -311,7 +311,7 @@ def test_what_aws_refuses_is_refused_in_its_words(aws: Aws, deploy_instances: Ca
     assert token.startswith("InvalidNextTokenException")
 
 
-def test_provisioned_concurrency_is_scaled_too(aws: Aws, deploy: Callable[..., Any]) -> None:
+def test_provisioned_concurrency_is_scaled(aws: Aws, deploy: Callable[..., Any]) -> None:
     deploy("warm", serverless={"MaxConcurrency": 8, "ProvisionedConcurrency": 1})
     scaling = Scaling(aws, "warm", "sagemaker:variant:DesiredProvisionedConcurrency")
     scaling.register(2, 6)

@@ -1,4 +1,4 @@
-"""Stacks with SageMaker's resources: created, changed, rolled back and deleted in the background, as on AWS."""
+"""CloudFormation stacks with SageMaker's resources."""
 
 import json
 from typing import Any
@@ -88,7 +88,7 @@ def template(name: str, *, config: str = "a", model: str = "tiny", most: int = 1
     }
 
 
-def test_a_stack_of_an_endpoint_lives(stacks):
+def test_stack_creates_updates_and_deletes_an_endpoint(stacks):
     aws, sagemaker = stacks.aws, stacks.aws.sagemaker
     stacks.client.create_stack(
         StackName="life", TemplateBody=json.dumps(template("life")), Tags=[{"Key": "team", "Value": "search"}]
@@ -118,14 +118,14 @@ def test_a_stack_of_an_endpoint_lives(stacks):
         ("life", "CREATE_COMPLETE"),
     ]
     resources = stacks.client.describe_stack_resources(StackName="life")["StackResources"]
-    assert [found["ResourceStatus"] for found in resources] == ["CREATE_COMPLETE"] * 3
+    assert [entry["ResourceStatus"] for entry in resources] == ["CREATE_COMPLETE"] * 3
     body = b'{"inputs": "a text"}'
-    answer = aws.invoke_raw("life", body, InferenceComponentName="life-component")
-    assert np.array(json.loads(answer["Body"])).shape == (1, HIDDEN)
+    response = aws.invoke_raw("life", body, InferenceComponentName="life-component")
+    assert np.array(json.loads(response["Body"])).shape == (1, HIDDEN)
 
     # Another configuration replaces the old one; another model goes into the component in place.
-    wanted = template("life", config="b", model="tiny-2", most=2)
-    updated = stacks.update("life", wanted, Tags=[{"Key": "team", "Value": "vectors"}])
+    changed = template("life", config="b", model="tiny-2", most=2)
+    updated = stacks.update("life", changed, Tags=[{"Key": "team", "Value": "vectors"}])
     assert updated["StackStatus"] == "UPDATE_COMPLETE"
     endpoint = sagemaker.describe_endpoint(EndpointName="life")
     assert endpoint["EndpointConfigName"] == "life-b"
@@ -137,12 +137,12 @@ def test_a_stack_of_an_endpoint_lives(stacks):
     assert sagemaker.list_tags(ResourceArn=outputs["EndpointArn"])["Tags"] == [{"Key": "team", "Value": "vectors"}]
     aws.invoke_raw("life", body, InferenceComponentName="life-component")
     with pytest.raises(ClientError, match="No updates are to be performed"):
-        stacks.update("life", wanted)
+        stacks.update("life", changed)
 
     deleted = stacks.delete("life")
     assert deleted["StackStatus"] == "DELETE_COMPLETE"
     listed = stacks.client.list_stacks()["StackSummaries"]
-    statuses = {found["StackId"]: (found["StackName"], found["StackStatus"]) for found in listed}
+    statuses = {entry["StackId"]: (entry["StackName"], entry["StackStatus"]) for entry in listed}
     assert statuses[deleted["StackId"]] == ("life", "DELETE_COMPLETE")
     events = stacks.events(deleted["StackId"])
     assert [name for name, status in events if status == "DELETE_COMPLETE"][-4:] == [
@@ -153,7 +153,7 @@ def test_a_stack_of_an_endpoint_lives(stacks):
         stacks.describe("life")
 
 
-def test_what_does_not_come_up_is_rolled_back(stacks):
+def test_failed_creation_is_rolled_back(stacks):
     failed = stacks.create("broken", template("broken", model="gpu"))
     assert failed["StackStatus"] == "ROLLBACK_COMPLETE"
     assert ("InferenceComponent", "CREATE_FAILED") in stacks.events("broken")
@@ -167,7 +167,7 @@ def test_what_does_not_come_up_is_rolled_back(stacks):
     stacks.delete("broken")
 
 
-def test_a_failed_stack_stays_where_that_is_asked_for(stacks):
+def test_failed_creation_stays_with_do_nothing(stacks):
     failed = stacks.create("kept", template("kept", model="nobody"), OnFailure="DO_NOTHING")
     assert failed["StackStatus"] == "CREATE_FAILED"
     assert 'Could not find model "arn:aws:sagemaker' in stacks.reasons("kept", "CREATE_FAILED")
@@ -176,7 +176,7 @@ def test_a_failed_stack_stays_where_that_is_asked_for(stacks):
     assert stacks.left_overs() == []
 
 
-def test_an_update_that_fails_is_undone(stacks):
+def test_failed_update_is_rolled_back(stacks):
     stacks.create("changing", template("changing"))
     pids, sagemaker = stacks.aws.pids(), stacks.aws.sagemaker
     for change, reason in (
@@ -198,7 +198,7 @@ def test_an_update_that_fails_is_undone(stacks):
     stacks.delete("changing")
 
 
-def test_resources_come_and_go_in_an_update(stacks):
+def test_update_creates_and_deletes_resources(stacks):
     whole = template("parts")
     part = {"Resources": {key: whole["Resources"][key] for key in ("EndpointConfig", "Endpoint")}}
     stacks.create("parts", part)
@@ -213,14 +213,14 @@ def test_resources_come_and_go_in_an_update(stacks):
     stacks.aws.sagemaker.delete_endpoint_config(EndpointConfigName="parts-a")
 
 
-def test_a_stack_can_be_deleted_while_it_is_created(stacks):
+def test_stack_can_be_deleted_during_its_creation(stacks):
     name = "hasty"
     stacks.client.create_stack(StackName=name, TemplateBody=json.dumps(template(name)))
     assert stacks.delete(name)["StackStatus"] == "DELETE_COMPLETE"
     assert stacks.left_overs() == []
 
 
-def test_names_parameters_and_references(stacks):
+def test_stack_resolves_names_parameters_and_references(stacks):
     """Generated names, parameters, conditions, and a resource of another service in the same stack."""
     body = {
         "Parameters": {"Image": {"Type": "String"}, "WithTopic": {"Type": "String", "Default": "no"}},
@@ -279,7 +279,7 @@ def test_names_parameters_and_references(stacks):
         ({"A": {"Type": "AWS::Braket::Computer"}}, "does not implement cloudformation: a stack with AWS::Braket"),
     ],
 )
-def test_templates_that_are_refused(stacks, resources, message):
+def test_create_stack_rejects_invalid_templates(stacks, resources, message):
     with pytest.raises(ClientError, match=message):
         stacks.create("refused", {"Resources": resources})
     with pytest.raises(ClientError, match="does not exist"):

@@ -64,7 +64,7 @@ def copies_of(aws: Aws) -> tuple[str, int]:
     return described["InferenceComponentStatus"], described["RuntimeConfig"]["CurrentCopyCount"]
 
 
-def test_copies_follow_the_load_to_zero_and_back(aws: Aws, component: Callable[[], bytes]) -> None:
+def test_copies_scale_to_zero_and_back_with_the_load(aws: Aws, component: Callable[[], bytes]) -> None:
     scaling = aws.client("application-autoscaling")
     scaling.register_scalable_target(**TARGET, MinCapacity=0, MaxCapacity=3)
     metric = {"PredefinedMetricType": "SageMakerInferenceComponentInvocationsPerCopy"}

@@ -1,11 +1,11 @@
-"""Budgets and cost anomaly monitors, kept and changed as Terraform and the CLI do."""
+"""AWS Budgets and Cost Explorer, used as by Terraform and the CLI."""
 
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
-from localaws.services.cost_management.budgets import set_spend
+from localaws.services.budgets.api import set_spend
 from tests.support.localaws.harness import Aws
 
 ACCOUNT = "123456789012"
@@ -33,9 +33,9 @@ def create_budget(aws: Aws, name: str) -> Any:
     return budgets
 
 
-def test_notifications_and_subscribers_are_kept_and_changed(aws: Aws) -> None:
-    budgets = create_budget(aws, "told")
-    budget = {"AccountId": ACCOUNT, "BudgetName": "told"}
+def test_budget_notifications_and_subscribers_are_changed(aws: Aws) -> None:
+    budgets = create_budget(aws, "alex")
+    budget = {"AccountId": ACCOUNT, "BudgetName": "alex"}
     (described,) = budgets.describe_notifications_for_budget(**budget)["Notifications"]
     assert described == notification(80) | {"ThresholdType": "PERCENTAGE", "NotificationState": "OK"}
     assert budgets.describe_subscribers_for_notification(**budget, Notification=notification(80))["Subscribers"] == [
@@ -59,7 +59,7 @@ def test_notifications_and_subscribers_are_kept_and_changed(aws: Aws) -> None:
     assert left["NotificationType"] == "FORECASTED"
 
 
-def test_update_keeps_notifications_tags_and_spend(aws: Aws) -> None:
+def test_update_budget_keeps_notifications_tags_and_spend(aws: Aws) -> None:
     budgets = create_budget(aws, "changed")
     set_spend(ACCOUNT, "changed", actual=12.5, forecasted=40)
     limit = {"Amount": "60", "Unit": "USD"}
@@ -77,10 +77,10 @@ def test_update_keeps_notifications_tags_and_spend(aws: Aws) -> None:
         budgets.update_budget(AccountId=ACCOUNT, NewBudget=new | {"BudgetName": "unknown"})
 
 
-def test_cost_allocation_tags_are_switched_on_and_off(aws: Aws) -> None:
+def test_cost_allocation_tags_are_activated_and_deactivated(aws: Aws) -> None:
     costs = aws.client("ce")
-    wanted = [{"TagKey": "Project", "Status": "Active"}, {"TagKey": "aws:createdBy", "Status": "Inactive"}]
-    assert costs.update_cost_allocation_tags_status(CostAllocationTagsStatus=wanted)["Errors"] == []
+    statuses = [{"TagKey": "Project", "Status": "Active"}, {"TagKey": "aws:createdBy", "Status": "Inactive"}]
+    assert costs.update_cost_allocation_tags_status(CostAllocationTagsStatus=statuses)["Errors"] == []
 
     def keys(**chosen: Any) -> list[str]:
         return [tag["TagKey"] for tag in costs.list_cost_allocation_tags(**chosen)["CostAllocationTags"]]
@@ -91,7 +91,7 @@ def test_cost_allocation_tags_are_switched_on_and_off(aws: Aws) -> None:
     assert keys(Status="Active") == []
 
 
-def test_anomaly_monitor_and_subscription(aws: Aws) -> None:
+def test_anomaly_monitor_and_subscription_are_stored(aws: Aws) -> None:
     costs = aws.client("ce")
     monitor = {
         "MonitorName": "embeddings",
@@ -112,19 +112,22 @@ def test_anomaly_monitor_and_subscription(aws: Aws) -> None:
         )
     with pytest.raises(ClientError, match="IMMEDIATE"):
         costs.create_anomaly_subscription(AnomalySubscription=subscription | {"Frequency": "DAILY"})
-    kept = costs.create_anomaly_subscription(AnomalySubscription=subscription)["SubscriptionArn"]
+    subscription_arn = costs.create_anomaly_subscription(AnomalySubscription=subscription)["SubscriptionArn"]
     costs.update_anomaly_monitor(MonitorArn=arn, MonitorName="renamed")
-    costs.update_anomaly_subscription(SubscriptionArn=kept, Threshold=20)
+    costs.update_anomaly_subscription(SubscriptionArn=subscription_arn, Threshold=20)
 
-    (found,) = costs.get_anomaly_monitors(MonitorArnList=[arn])["AnomalyMonitors"]
-    assert (found["MonitorName"], found["MonitorSpecification"]) == ("renamed", monitor["MonitorSpecification"])
-    (told,) = costs.get_anomaly_subscriptions(MonitorArn=arn)["AnomalySubscriptions"]
-    assert (told["Threshold"], told["AccountId"]) == (20, ACCOUNT)
+    (stored_monitor,) = costs.get_anomaly_monitors(MonitorArnList=[arn])["AnomalyMonitors"]
+    assert (stored_monitor["MonitorName"], stored_monitor["MonitorSpecification"]) == (
+        "renamed",
+        monitor["MonitorSpecification"],
+    )
+    (stored_subscription,) = costs.get_anomaly_subscriptions(MonitorArn=arn)["AnomalySubscriptions"]
+    assert (stored_subscription["Threshold"], stored_subscription["AccountId"]) == (20, ACCOUNT)
     assert costs.list_tags_for_resource(ResourceArn=arn)["ResourceTags"] == [{"Key": "a", "Value": "b"}]
 
-    costs.delete_anomaly_subscription(SubscriptionArn=kept)
+    costs.delete_anomaly_subscription(SubscriptionArn=subscription_arn)
     costs.delete_anomaly_monitor(MonitorArn=arn)
     with pytest.raises(costs.exceptions.UnknownMonitorException):
         costs.get_anomaly_monitors(MonitorArnList=[arn])
     with pytest.raises(costs.exceptions.UnknownSubscriptionException):
-        costs.delete_anomaly_subscription(SubscriptionArn=kept)
+        costs.delete_anomaly_subscription(SubscriptionArn=subscription_arn)

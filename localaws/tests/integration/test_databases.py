@@ -1,4 +1,4 @@
-"""Aurora PostgreSQL: a Postgres of its own behind each cluster, reached as the functions of the module reach it."""
+"""Aurora PostgreSQL clusters as local Postgres servers."""
 
 import json
 import os
@@ -55,8 +55,8 @@ def settings(aws: Aws, cluster: dict[str, Any], monkeypatch: pytest.MonkeyPatch)
 
 def bring_up(rds: Any, name: str, **options: Any) -> dict[str, Any]:
     """Create a cluster with one instance; its description, once it takes connections."""
-    answer = rds.create_db_cluster(DBClusterIdentifier=name, **CLUSTER, **options)
-    assert answer["DBCluster"]["Status"] == "creating"
+    response = rds.create_db_cluster(DBClusterIdentifier=name, **CLUSTER, **options)
+    assert response["DBCluster"]["Status"] == "creating"
     instance = rds.create_db_instance(DBInstanceIdentifier=f"{name}-1", DBClusterIdentifier=name, **INSTANCE)
     assert instance["DBInstance"]["DBInstanceStatus"] == "creating"
     wait_until(lambda: status(rds, f"{name}-1") == "available")
@@ -74,8 +74,8 @@ def describe(rds: Any, name: str) -> dict[str, Any]:
 
 
 def status(rds: Any, instance: str) -> str:
-    (found,) = rds.describe_db_instances(DBInstanceIdentifier=instance)["DBInstances"]
-    return str(found["DBInstanceStatus"])
+    (instance_description,) = rds.describe_db_instances(DBInstanceIdentifier=instance)["DBInstances"]
+    return str(instance_description["DBInstanceStatus"])
 
 
 def connection(cluster: dict[str, Any]) -> dict[str, str]:
@@ -106,7 +106,7 @@ def refusal(call: Any, **arguments: Any) -> tuple[str, str]:
     return error["Code"], error["Message"]
 
 
-def test_a_cluster_has_one_address_for_all(rds: Any, cluster: dict[str, Any]) -> None:
+def test_cluster_and_instances_share_an_address(rds: Any, cluster: dict[str, Any]) -> None:
     (instance,) = rds.describe_db_instances(DBInstanceIdentifier="kept-1")["DBInstances"]
     assert (cluster["Status"], cluster["Port"], Path(cluster["Endpoint"]).is_dir()) == ("available", 5432, True)
     assert instance["Endpoint"] == {"Address": cluster["Endpoint"], "Port": 5432}
@@ -115,7 +115,7 @@ def test_a_cluster_has_one_address_for_all(rds: Any, cluster: dict[str, Any]) ->
     assert ask(cluster, "SHOW listen_addresses") == [("",)]
 
 
-def test_the_secret_is_the_master_user_and_a_password(aws: Aws, cluster: dict[str, Any]) -> None:
+def test_master_user_secret_has_name_and_password(aws: Aws, cluster: dict[str, Any]) -> None:
     secret = cluster["MasterUserSecret"]
     assert secret["SecretStatus"] == "active"
     value = aws.client("secretsmanager").get_secret_value(SecretId=secret["SecretArn"])
@@ -125,7 +125,7 @@ def test_the_secret_is_the_master_user_and_a_password(aws: Aws, cluster: dict[st
     assert re.fullmatch(r"\S{28}", content["password"])
 
 
-def test_killed_at_random_it_comes_back_with_what_was_stored(aws: Aws, settings: Settings) -> None:
+def test_killed_database_restarts_with_its_data(aws: Aws, settings: Settings) -> None:
     with load_store(settings) as store:
         opened = store.open(collection("killed"))
         opened.upsert(records(20))
@@ -140,7 +140,7 @@ def test_killed_at_random_it_comes_back_with_what_was_stored(aws: Aws, settings:
     assert servers(aws.server.state_dir) != before
 
 
-def test_stopped_and_started_it_has_what_was_stored(rds: Any, cluster: dict[str, Any]) -> None:
+def test_stopped_database_keeps_its_data(rds: Any, cluster: dict[str, Any]) -> None:
     ask(cluster, "CREATE TABLE notes AS SELECT 1 AS number")
     rds.stop_db_cluster(DBClusterIdentifier="kept")
     assert (describe(rds, "kept")["Status"], status(rds, "kept-1")) == ("stopped", "stopped")
@@ -154,7 +154,7 @@ def test_stopped_and_started_it_has_what_was_stored(rds: Any, cluster: dict[str,
     assert ask(cluster, "SELECT number FROM notes") == [(1,)]
 
 
-def test_deleted_it_leaves_nothing(aws: Aws, rds: Any, cluster: dict[str, Any]) -> None:
+def test_deleted_database_leaves_nothing(aws: Aws, rds: Any, cluster: dict[str, Any]) -> None:
     other = servers(aws.server.state_dir)
     gone = bring_up(rds, "gone", DeletionProtection=True)
     assert ask(gone, "SELECT current_user, current_database()") == [("owner", "vectors")]
@@ -177,7 +177,7 @@ def test_deleted_it_leaves_nothing(aws: Aws, rds: Any, cluster: dict[str, Any]) 
     assert ask(cluster, "SELECT 1") == [(1,)]
 
 
-def test_what_is_there_or_not_is_said_in_rds_words(rds: Any, cluster: dict[str, Any]) -> None:
+def test_duplicate_and_missing_clusters_are_rejected(rds: Any, cluster: dict[str, Any]) -> None:
     again = {"DBClusterIdentifier": "KEPT", **CLUSTER}
     assert refusal(rds.create_db_cluster, **again) == ("DBClusterAlreadyExistsFault", "DB Cluster already exists")
     for call in (rds.modify_db_cluster, rds.start_db_cluster, rds.delete_db_cluster):
@@ -200,7 +200,7 @@ def test_other_engines_and_ports_have_no_server(aws: Aws, rds: Any) -> None:
     assert servers(aws.server.state_dir) == before
 
 
-def test_a_rule_for_another_group_keeps_its_description(aws: Aws) -> None:
+def test_security_group_rule_keeps_its_description(aws: Aws) -> None:
     ec2 = aws.client("ec2")
     names = ("functions", "database")
     functions, database = (ec2.create_security_group(GroupName=name, Description=name)["GroupId"] for name in names)
@@ -224,7 +224,7 @@ def running(tmp_path: Path) -> Iterator[daemon.RunningLocalAws]:
     daemon.stop(tmp_path / "state")
 
 
-def test_a_local_aws_that_is_killed_takes_its_databases_along(running: daemon.RunningLocalAws) -> None:
+def test_killed_local_aws_leaves_no_database_process(running: daemon.RunningLocalAws) -> None:
     keys = {"aws_access_key_id": "local", "aws_secret_access_key": "local"}
     rds: Any = boto3.client("rds", endpoint_url=running.url, region_name=running.region, **keys)  # type: ignore[call-overload]
     bring_up(rds, "orphan")

@@ -1,4 +1,4 @@
-"""Functions that work off queues."""
+"""SQS queues as event sources of functions."""
 
 import json
 import time
@@ -67,7 +67,7 @@ def collect(functions: Lambda, done: str, request: pytest.FixtureRequest) -> Cal
     return collect
 
 
-def test_messages_become_records_and_are_deleted(functions: Lambda, collect: Any, done: str) -> None:
+def test_event_source_invokes_with_records_and_deletes_messages(functions: Lambda, collect: Any, done: str) -> None:
     url, _, _ = collect("records")
     attribute = {"kind": {"DataType": "String", "StringValue": "test"}}
     sent = functions.sqs.send_message(QueueUrl=url, MessageBody='{"n": 1}', MessageAttributes=attribute)
@@ -85,9 +85,7 @@ def test_messages_become_records_and_are_deleted(functions: Lambda, collect: Any
     functions.when(lambda: functions.is_empty(url))
 
 
-def test_what_a_function_reports_as_failed_ends_in_the_dead_letter_queue(
-    functions: Lambda, collect: Any, done: str
-) -> None:
+def test_event_source_sends_failed_items_to_the_dlq(functions: Lambda, collect: Any, done: str) -> None:
     url, dead_url, _ = collect("partial", receives=2, visibility=5)
     send(functions, url, {"n": 1}, {"poison": True}, {"n": 2})
     bodies = [json.loads(message["Body"])["record"]["body"] for message in functions.received(done, 2)]
@@ -98,7 +96,7 @@ def test_what_a_function_reports_as_failed_ends_in_the_dead_letter_queue(
     assert functions.is_empty(url)
 
 
-def test_a_killed_function_gives_its_messages_back(functions: Lambda, collect: Any, done: str) -> None:
+def test_event_source_retries_messages_of_a_killed_function(functions: Lambda, collect: Any, done: str) -> None:
     url, _, _ = collect("killed", visibility=1)
     send(functions, url, {"die": True, "n": 1})
     report = json.loads(functions.received(done, 1)[0]["Body"])
@@ -106,7 +104,7 @@ def test_a_killed_function_gives_its_messages_back(functions: Lambda, collect: A
     functions.when(lambda: functions.is_empty(url))
 
 
-def test_each_message_is_worked_on_once_however_many_work(functions: Lambda, collect: Any, done: str) -> None:
+def test_event_source_processes_each_message_once(functions: Lambda, collect: Any, done: str) -> None:
     url, _, _ = collect("many", visibility=20, BatchSize=5, ScalingConfig={"MaximumConcurrency": 3})
     batches = [[{"n": 10 * batch + number} for number in range(10)] for batch in range(30)]
     with ThreadPoolExecutor(6) as threads:
@@ -118,7 +116,7 @@ def test_each_message_is_worked_on_once_however_many_work(functions: Lambda, col
     functions.when(lambda: functions.is_empty(url))
 
 
-def test_a_throttled_function_loses_nothing(functions: Lambda, collect: Any, done: str) -> None:
+def test_event_source_loses_no_messages_when_throttled(functions: Lambda, collect: Any, done: str) -> None:
     url, dead_url, _ = collect("throttled", receives=1, visibility=10, BatchSize=1)
     functions.client.put_function_concurrency(FunctionName="throttled", ReservedConcurrentExecutions=1)
     send(functions, url, *({"n": number, "sleep": 0.1} for number in range(8)))
@@ -128,7 +126,7 @@ def test_a_throttled_function_loses_nothing(functions: Lambda, collect: Any, don
     assert functions.is_empty(dead_url)
 
 
-def test_a_mapping_is_disabled_changed_and_deleted(functions: Lambda, collect: Any, done: str) -> None:
+def test_event_source_mapping_is_disabled_changed_and_deleted(functions: Lambda, collect: Any, done: str) -> None:
     url, _, uuid = collect("changing", visibility=20)
     updated = functions.client.update_event_source_mapping(UUID=uuid, Enabled=False)
     assert updated["State"] == "Updating"
@@ -141,7 +139,7 @@ def test_a_mapping_is_disabled_changed_and_deleted(functions: Lambda, collect: A
     assert [json.loads(message["Body"])["batch"] for message in functions.received(done, 2)] == [2, 2]
 
 
-def test_mappings_that_cannot_be(functions: Lambda, collect: Any) -> None:
+def test_create_event_source_mapping_rejects_invalid_requests(functions: Lambda, collect: Any) -> None:
     collect("strict")
     mapping = {"EventSourceArn": "arn:aws:sqs:us-east-1:123456789012:strict", "FunctionName": "strict"}
     with pytest.raises(functions.client.exceptions.ResourceConflictException, match="already exists"):

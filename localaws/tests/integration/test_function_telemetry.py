@@ -1,4 +1,4 @@
-"""What functions tell: log lines, text and JSON, and metrics."""
+"""Logs and metrics of Lambda functions."""
 
 import base64
 import json
@@ -16,10 +16,10 @@ def config() -> LocalAwsConfig:
     return LocalAwsConfig(port=0, stop_grace=5, clock_speed=1, function_processes=4)
 
 
-def test_the_log_has_the_lines_of_lambda_around_those_of_the_function(functions: Lambda, echo: str) -> None:
-    answer = functions.invoke(echo, {"name": "logged"}, LogType="Tail")
-    tail = base64.b64decode(answer["LogResult"]).decode().splitlines()
-    request_id = answer["Payload"]["id"]
+def test_log_has_lambdas_lines_around_the_functions_lines(functions: Lambda, echo: str) -> None:
+    response = functions.invoke(echo, {"name": "logged"}, LogType="Tail")
+    tail = base64.b64decode(response["LogResult"]).decode().splitlines()
+    request_id = response["Payload"]["id"]
     assert tail[0] == f"START RequestId: {request_id} Version: $LATEST"
     assert tail[1:3] == ["working on logged", f"END RequestId: {request_id}"]
     assert tail[3].startswith(f"REPORT RequestId: {request_id}\tDuration: ")
@@ -65,7 +65,7 @@ def test_metrics_of_lambda_and_of_the_function(functions: Lambda) -> None:
     assert total("EmbedStack", "Chunks", {"service": "ingest"}) == (14, "Count")
 
 
-def test_json_logs(functions: Lambda) -> None:
+def test_log_format_json(functions: Lambda) -> None:
     source = "import logging\ndef handler(event, context): logging.getLogger().warning('careful')"
     logging = {"LogFormat": "JSON", "LogGroup": "/own/group"}
     created = functions.create("json-logs", source, LoggingConfig=logging)

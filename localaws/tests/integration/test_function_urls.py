@@ -1,4 +1,4 @@
-"""Functions over HTTP, by their URLs."""
+"""Function URLs."""
 
 import pytest
 import urllib3
@@ -21,7 +21,7 @@ def signed(url: str, body: bytes, service: str = "lambda") -> dict[str, str]:
     return dict(request.headers)
 
 
-def test_a_function_url_takes_signed_requests(functions: Lambda) -> None:
+def test_function_url_accepts_signed_requests(functions: Lambda) -> None:
     source = """
         import json
         def handler(event, context):
@@ -43,10 +43,10 @@ def test_a_function_url_takes_signed_requests(functions: Lambda) -> None:
     assert wrong.status == 403
 
     target = f"{url}some/path?k=5&k=6"
-    answer = urllib3.request("POST", target, body=body, headers={**signed(target, body), "Cookie": "c=3; d=4"})
-    assert (answer.status, answer.headers["X-Own"]) == (201, "1")
-    assert answer.headers.getlist("Set-Cookie") == ["a=1", "b=2"]
-    event = answer.json()
+    response = urllib3.request("POST", target, body=body, headers={**signed(target, body), "Cookie": "c=3; d=4"})
+    assert (response.status, response.headers["X-Own"]) == (201, "1")
+    assert response.headers.getlist("Set-Cookie") == ["a=1", "b=2"]
+    event = response.json()
     assert (event["version"], event["rawPath"], event["rawQueryString"]) == ("2.0", "/some/path", "k=5&k=6")
     assert (event["body"], event["isBase64Encoded"]) == (body.decode(), False)
     assert event["queryStringParameters"] == {"k": "5,6"}
@@ -62,7 +62,7 @@ def test_a_function_url_takes_signed_requests(functions: Lambda) -> None:
     assert urllib3.request("POST", url, body=body, headers=signed(url, body)).status == 429
 
 
-def test_a_function_url_without_authentication_needs_a_policy(functions: Lambda) -> None:
+def test_function_url_without_authentication_needs_a_policy(functions: Lambda) -> None:
     functions.create("open", "def handler(event, context): return 'welcome'")
     url = functions.client.create_function_url_config(FunctionName="open", AuthType="NONE")["FunctionUrl"]
     assert urllib3.request("GET", url).status == 403
@@ -73,5 +73,5 @@ def test_a_function_url_without_authentication_needs_a_policy(functions: Lambda)
         Principal="*",
         FunctionUrlAuthType="NONE",
     )
-    answer = urllib3.request("GET", url)
-    assert (answer.status, answer.data) == (200, b"welcome")
+    response = urllib3.request("GET", url)
+    assert (response.status, response.data) == (200, b"welcome")

@@ -1,10 +1,11 @@
-"""Queues that many share, their metrics, and the way back from a dead-letter queue."""
+"""SQS queues with concurrent receivers, and their metrics."""
 
 import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from botocore.exceptions import ClientError
 
 from localaws import LocalAwsConfig
 from tests.support.localaws.lambda_harness import Lambda, send
@@ -15,7 +16,7 @@ def config() -> LocalAwsConfig:
     return LocalAwsConfig(port=0, stop_grace=5, clock_speed=0, function_processes=1)
 
 
-def test_queues_tell_cloudwatch_what_waits(functions: Lambda) -> None:
+def test_queue_metrics_trigger_alarms(functions: Lambda) -> None:
     url, _ = functions.queue("watched")
     cloudwatch = functions.aws.client("cloudwatch")
     for metric, threshold in (("ApproximateNumberOfMessagesVisible", 1), ("ApproximateAgeOfOldestMessage", 600)):
@@ -44,23 +45,15 @@ def test_queues_tell_cloudwatch_what_waits(functions: Lambda) -> None:
     functions.when(lambda: states()["ApproximateAgeOfOldestMessage"] == "ALARM")
 
 
-def test_a_dead_letter_queue_is_moved_back(functions: Lambda) -> None:
-    url, arn, dead_url = functions.queue_with_dlq("moved", 1)
-    send(functions, url, {"n": 1}, {"n": 2})
-    functions.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=0)
-    assert "Messages" not in functions.sqs.receive_message(QueueUrl=url)
-    dead_arn = f"{arn}-dlq"
-    functions.sqs.start_message_move_task(SourceArn=dead_arn)
-    task = functions.sqs.list_message_move_tasks(SourceArn=dead_arn)["Results"][0]
-    assert (task["Status"], task["ApproximateNumberOfMessagesMoved"]) == ("COMPLETED", 2)
-    assert functions.is_empty(dead_url)
-    moved = functions.received(url, 2)
-    assert {message["Attributes"]["ApproximateReceiveCount"] for message in moved} == {"1"}
+def test_message_move_tasks_are_not_implemented(functions: Lambda) -> None:
+    _, arn, _ = functions.queue_with_dlq("moved", 1)
+    with pytest.raises(ClientError, match="does not implement sqs: StartMessageMoveTask"):
+        functions.sqs.start_message_move_task(SourceArn=f"{arn}-dlq")
 
 
-def test_receivers_share_a_queue_without_loss_or_repetition(functions: Lambda) -> None:
+def test_concurrent_receivers_get_each_message_once(functions: Lambda) -> None:
     url, _ = functions.queue("shared", VisibilityTimeout="60")
-    found: list[str] = []
+    received: list[str] = []
     sending = threading.Event()
     sending.set()
 
@@ -68,7 +61,7 @@ def test_receivers_share_a_queue_without_loss_or_repetition(functions: Lambda) -
         while sending.is_set() or not functions.is_empty(url):
             for message in functions.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", []):
                 functions.sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
-                found.append(message["Body"])
+                received.append(message["Body"])
 
     receivers = [threading.Thread(target=receive) for _ in range(3)]
     for receiver in receivers:
@@ -78,4 +71,4 @@ def test_receivers_share_a_queue_without_loss_or_repetition(functions: Lambda) -
     sending.clear()
     for receiver in receivers:
         receiver.join()
-    assert sorted(json.loads(body)["n"] for body in found) == list(range(200))
+    assert sorted(json.loads(body)["n"] for body in received) == list(range(200))

@@ -1,4 +1,4 @@
-"""What a bucket tells of its objects: to a queue, and to a function."""
+"""S3 event notifications."""
 
 import json
 from typing import Any
@@ -32,9 +32,9 @@ def events(functions: Lambda, url: str, count: int) -> list[dict[str, Any]]:
     return [body["Records"][0] for body in bodies]
 
 
-def test_a_bucket_tells_its_queue_what_happens_to_objects(functions: Lambda) -> None:
+def test_s3_events_reach_the_configured_queue(functions: Lambda) -> None:
     s3, (url, arn) = functions.aws.s3, functions.queue("bucket-events")
-    s3.create_bucket(Bucket="told")
+    s3.create_bucket(Bucket="notifying")
     rules = [{"Name": "prefix", "Value": "in/"}, {"Name": "suffix", "Value": ".txt"}]
     configuration = {
         "QueueConfigurations": [
@@ -47,20 +47,20 @@ def test_a_bucket_tells_its_queue_what_happens_to_objects(functions: Lambda) -> 
         ]
     }
     with pytest.raises(ClientError, match="Unable to validate the following destination configurations"):
-        s3.put_bucket_notification_configuration(Bucket="told", NotificationConfiguration=configuration)
-    allow_s3(functions, url, arn, "told")
-    s3.put_bucket_notification_configuration(Bucket="told", NotificationConfiguration=configuration)
-    described = s3.get_bucket_notification_configuration(Bucket="told")
+        s3.put_bucket_notification_configuration(Bucket="notifying", NotificationConfiguration=configuration)
+    allow_s3(functions, url, arn, "notifying")
+    s3.put_bucket_notification_configuration(Bucket="notifying", NotificationConfiguration=configuration)
+    described = s3.get_bucket_notification_configuration(Bucket="notifying")
     assert described["QueueConfigurations"] == configuration["QueueConfigurations"]
     test = json.loads(functions.received(url, 1)[0]["Body"])
-    assert (test["Event"], test["Bucket"]) == ("s3:TestEvent", "told")
+    assert (test["Event"], test["Bucket"]) == ("s3:TestEvent", "notifying")
 
-    s3.put_object(Bucket="told", Key="elsewhere/a.txt", Body=b"")
-    s3.put_object(Bucket="told", Key="in/a.pdf", Body=b"")
-    put = s3.put_object(Bucket="told", Key="in/some text & more/ä.txt", Body=b"twelve bytes")
+    s3.put_object(Bucket="notifying", Key="elsewhere/a.txt", Body=b"")
+    s3.put_object(Bucket="notifying", Key="in/a.pdf", Body=b"")
+    put = s3.put_object(Bucket="notifying", Key="in/some text & more/ä.txt", Body=b"twelve bytes")
     (event,) = events(functions, url, 1)
     assert (event["eventName"], event["eventSource"]) == ("ObjectCreated:Put", "aws:s3")
-    assert event["s3"]["bucket"]["name"] == "told"
+    assert event["s3"]["bucket"]["name"] == "notifying"
     assert event["s3"]["configurationId"] == "documents"
     described = event["s3"]["object"]
     assert described["key"] == "in/some+text+%26+more/%C3%A4.txt"
@@ -68,56 +68,39 @@ def test_a_bucket_tells_its_queue_what_happens_to_objects(functions: Lambda) -> 
     assert "versionId" not in described
     first = described["sequencer"]
 
-    s3.copy_object(Bucket="told", Key="in/copy.txt", CopySource={"Bucket": "told", "Key": "in/a.pdf"})
-    upload = s3.create_multipart_upload(Bucket="told", Key="in/parts.txt")["UploadId"]
-    part = {"Bucket": "told", "Key": "in/parts.txt", "UploadId": upload}
+    s3.copy_object(Bucket="notifying", Key="in/copy.txt", CopySource={"Bucket": "notifying", "Key": "in/a.pdf"})
+    upload = s3.create_multipart_upload(Bucket="notifying", Key="in/parts.txt")["UploadId"]
+    part = {"Bucket": "notifying", "Key": "in/parts.txt", "UploadId": upload}
     etag = s3.upload_part(**part, PartNumber=1, Body=b"part")["ETag"]
     s3.complete_multipart_upload(**part, MultipartUpload={"Parts": [{"PartNumber": 1, "ETag": etag}]})
-    s3.delete_object(Bucket="told", Key="in/copy.txt")
-    s3.delete_objects(Bucket="told", Delete={"Objects": [{"Key": "in/parts.txt"}, {"Key": "in/a.pdf"}]})
-    told = events(functions, url, 4)
-    assert [event["eventName"] for event in told] == [
+    s3.delete_object(Bucket="notifying", Key="in/copy.txt")
+    s3.delete_objects(Bucket="notifying", Delete={"Objects": [{"Key": "in/parts.txt"}, {"Key": "in/a.pdf"}]})
+    received = events(functions, url, 4)
+    assert [event["eventName"] for event in received] == [
         "ObjectCreated:Copy", "ObjectCreated:CompleteMultipartUpload", "ObjectRemoved:Delete", "ObjectRemoved:Delete",
     ]  # fmt: skip
-    assert told[-1]["s3"]["object"].keys() == {"key", "sequencer"}
-    assert first < told[0]["s3"]["object"]["sequencer"] < told[-1]["s3"]["object"]["sequencer"]
+    assert received[-1]["s3"]["object"].keys() == {"key", "sequencer"}
+    assert first < received[0]["s3"]["object"]["sequencer"] < received[-1]["s3"]["object"]["sequencer"]
 
-    s3.put_bucket_versioning(Bucket="told", VersioningConfiguration={"Status": "Enabled"})
-    version = s3.put_object(Bucket="told", Key="in/v.txt", Body=b"1")["VersionId"]
-    s3.delete_object(Bucket="told", Key="in/v.txt")
-    s3.delete_object(Bucket="told", Key="in/v.txt", VersionId=version)
-    told = events(functions, url, 3)
-    assert [(event["eventName"], event["s3"]["object"]["versionId"] == version) for event in told] == [
+    s3.put_bucket_versioning(Bucket="notifying", VersioningConfiguration={"Status": "Enabled"})
+    version = s3.put_object(Bucket="notifying", Key="in/v.txt", Body=b"1")["VersionId"]
+    s3.delete_object(Bucket="notifying", Key="in/v.txt")
+    s3.delete_object(Bucket="notifying", Key="in/v.txt", VersionId=version)
+    received = events(functions, url, 3)
+    assert [(event["eventName"], event["s3"]["object"]["versionId"] == version) for event in received] == [
         ("ObjectCreated:Put", True), ("ObjectRemoved:DeleteMarkerCreated", False), ("ObjectRemoved:Delete", True),
     ]  # fmt: skip
-    s3.put_bucket_notification_configuration(Bucket="told", NotificationConfiguration={})
-    s3.put_object(Bucket="told", Key="in/untold.txt", Body=b"")
+    s3.put_bucket_notification_configuration(Bucket="notifying", NotificationConfiguration={})
+    s3.put_object(Bucket="notifying", Key="in/untold.txt", Body=b"")
     assert functions.is_empty(url)
 
 
-def test_a_bucket_invokes_a_function(functions: Lambda, done: str) -> None:
-    source = """
-        import boto3, os
-        def handler(event, context):
-            key = event["Records"][0]["s3"]["object"]["key"]
-            content = boto3.client("s3").get_object(Bucket="invoking", Key=key)["Body"].read().decode()
-            boto3.client("sqs").send_message(QueueUrl=os.environ["DONE"], MessageBody=content)
-    """
-    arn = functions.create("invoked", source, Environment={"Variables": {"DONE": done}})["FunctionArn"]
-    functions.aws.s3.create_bucket(Bucket="invoking")
-    target = {"LambdaFunctionArn": arn, "Events": ["s3:ObjectCreated:Put"]}
-    configuration = {"LambdaFunctionConfigurations": [target]}
-    with pytest.raises(ClientError, match="Unable to validate"):
+@pytest.mark.parametrize("name", ["LambdaFunctionConfigurations", "TopicConfigurations"])
+def test_s3_events_to_other_destinations_are_not_implemented(functions: Lambda, name: str) -> None:
+    functions.aws.s3.create_bucket(Bucket="elsewhere")
+    member, service = {"L": ("LambdaFunctionArn", "lambda"), "T": ("TopicArn", "sns")}[name[0]]
+    target = {member: f"arn:aws:{service}:us-east-1:123456789012:target", "Events": ["s3:ObjectCreated:Put"]}
+    with pytest.raises(ClientError, match=f"does not implement s3: PutBucketNotificationConfiguration with {name}"):
         functions.aws.s3.put_bucket_notification_configuration(
-            Bucket="invoking", NotificationConfiguration=configuration
+            Bucket="elsewhere", NotificationConfiguration={name: [target]}
         )
-    functions.client.add_permission(
-        FunctionName="invoked",
-        StatementId="s3",
-        Action="lambda:InvokeFunction",
-        Principal="s3.amazonaws.com",
-        SourceArn="arn:aws:s3:::invoking",
-    )
-    functions.aws.s3.put_bucket_notification_configuration(Bucket="invoking", NotificationConfiguration=configuration)
-    functions.aws.s3.put_object(Bucket="invoking", Key="a", Body=b"the content")
-    assert functions.received(done, 1)[0]["Body"] == "the content"

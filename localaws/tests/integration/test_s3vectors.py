@@ -1,38 +1,38 @@
-"""S3 Vectors over HTTP: the vectors that it keeps, finds and refuses, in AWS's words."""
+"""Actions on vectors of S3 Vectors over HTTP."""
 
 from itertools import chain
 
 import numpy as np
 import pytest
 
-from tests.support.localaws.vector_calls import INDEX, create, put, query, refusal, said, vector
+from tests.support.localaws.vector_calls import INDEX, create, error_text, put, query, refusal, vector
 
 
-def test_vectors_are_kept_as_float32(index):
+def test_put_vectors_stores_float32(index):
     put(index, vector("a", 0.1, 0.2, 0.3, 0.4, text="long", n=1), {"key": "b", "data": {"float32": [1, 0, 0, 0]}})
     assert index.get_vectors(**INDEX, keys=["b", "none", "a", "a"])["vectors"] == [{"key": "b"}, {"key": "a"}]
-    found = index.get_vectors(**INDEX, keys=["a", "b"], returnData=True, returnMetadata=True)["vectors"]
-    assert found[0]["data"]["float32"] == np.array([0.1, 0.2, 0.3, 0.4], np.float32).tolist()
-    assert [one["metadata"] for one in found] == [{"text": "long", "n": 1}, {}]
+    stored = index.get_vectors(**INDEX, keys=["a", "b"], returnData=True, returnMetadata=True)["vectors"]
+    assert stored[0]["data"]["float32"] == np.array([0.1, 0.2, 0.3, 0.4], np.float32).tolist()
+    assert [record["metadata"] for record in stored] == [{"text": "long", "n": 1}, {}]
     put(index, vector("a", 1.0, 0.0, 0.0, 0.0))
     (again,) = index.get_vectors(**INDEX, keys=["a"], returnData=True, returnMetadata=True)["vectors"]
     assert again == {"key": "a", "data": {"float32": [1.0, 0.0, 0.0, 0.0]}, "metadata": {}}
     index.delete_vectors(**INDEX, keys=["a", "none"])
-    assert [one["key"] for one in index.list_vectors(**INDEX)["vectors"]] == ["b"]
+    assert [record["key"] for record in index.list_vectors(**INDEX)["vectors"]] == ["b"]
 
 
-def test_listing_goes_by_pages_and_segments(index):
+def test_list_vectors_returns_pages_and_segments(index):
     put(index, *(vector(f"v{number:03}", text="x" * 30_000) for number in range(100)))
     pages = list(index.get_paginator("list_vectors").paginate(**INDEX))
     assert len(pages) == 3  # a page ends with a megabyte
-    assert [one["key"] for page in pages for one in page["vectors"]] == [f"v{number:03}" for number in range(100)]
+    assert [record["key"] for page in pages for record in page["vectors"]] == [f"v{number:03}" for number in range(100)]
     assert len(index.list_vectors(**INDEX, maxResults=7)["vectors"]) == 7
     listing = index.get_paginator("list_vectors")
     shares = [
         [
-            one["key"]
+            record["key"]
             for page in listing.paginate(**INDEX, segmentCount=3, segmentIndex=share)
-            for one in page["vectors"]
+            for record in page["vectors"]
         ]
         for share in range(3)
     ]
@@ -43,60 +43,60 @@ def test_listing_goes_by_pages_and_segments(index):
     index.delete_vectors(**INDEX, keys=[f"v{number:03}" for number in range(8, 80)])
     put(index, vector("v000"))
     rest = index.list_vectors(**INDEX, nextToken=first["nextToken"])["vectors"]
-    assert [one["key"] for one in rest] == [f"v{number:03}" for number in range(80, 100)]
-    assert said(index.list_vectors, **INDEX, nextToken="nonsense").startswith("ValidationException")
-    assert said(index.list_vectors, **INDEX, segmentCount=2, segmentIndex=2).startswith("ValidationException")
+    assert [record["key"] for record in rest] == [f"v{number:03}" for number in range(80, 100)]
+    assert error_text(index.list_vectors, **INDEX, nextToken="nonsense").startswith("ValidationException")
+    assert error_text(index.list_vectors, **INDEX, segmentCount=2, segmentIndex=2).startswith("ValidationException")
 
 
-def test_the_nearest_are_found_by_cosine_distance(index):
+def test_query_vectors_orders_by_cosine_distance(index):
     put(
         index,
         vector("far", -1.0, 0.0, 0.0, 0.0),
         vector("near", 2.0, 0.0, 0.0, 0.0),
         vector("side", 0.0, 0.5, 0.0, 0.0),
     )
-    answer = index.query_vectors(**INDEX, queryVector={"float32": [3.0, 0.0, 0.0, 0.0]}, topK=3, returnDistance=True)
-    assert answer["distanceMetric"] == "cosine"
-    assert answer["vectors"] == [
+    response = index.query_vectors(**INDEX, queryVector={"float32": [3.0, 0.0, 0.0, 0.0]}, topK=3, returnDistance=True)
+    assert response["distanceMetric"] == "cosine"
+    assert response["vectors"] == [
         {"key": "near", "distance": 0.0}, {"key": "side", "distance": 1.0}, {"key": "far", "distance": 2.0},
     ]  # fmt: skip
     assert query(index, k=1) == [{"key": "near"}]
 
 
-def test_the_nearest_are_found_by_euclidean_distance(vectors):
+def test_query_vectors_orders_by_euclidean_distance(vectors):
     arn = create(vectors, "euclidean", dimension=3, metric="euclidean")
     points = {"origin": (0.0, 0.0, 0.0), "ones": (1.0, 1.0, 1.0), "axis": (0.0, 0.0, 2.0)}
     vectors.put_vectors(
         indexArn=arn, vectors=[{"key": key, "data": {"float32": values}} for key, values in points.items()]
     )
-    answer = vectors.query_vectors(
+    response = vectors.query_vectors(
         indexArn=arn, queryVector={"float32": [0.0, 0.0, 0.0]}, topK=10, returnDistance=True, returnMetadata=True
     )
-    assert [one["key"] for one in answer["vectors"]] == ["origin", "ones", "axis"]
-    np.testing.assert_allclose([one["distance"] for one in answer["vectors"]], [0, 3**0.5, 2], rtol=1e-6)
-    assert [one["metadata"] for one in answer["vectors"]] == [{}, {}, {}]
+    assert [record["key"] for record in response["vectors"]] == ["origin", "ones", "axis"]
+    np.testing.assert_allclose([record["distance"] for record in response["vectors"]], [0, 3**0.5, 2], rtol=1e-6)
+    assert [record["metadata"] for record in response["vectors"]] == [{}, {}, {}]
     vectors.delete_index(indexArn=arn)
 
 
-def test_many_results_come_in_pages_that_writes_do_not_change(index):
+def test_query_vectors_pages_are_not_changed_by_writes(index):
     directions = [(1.0, number / 100, 0.0, 0.0) for number in range(250)]
     put(index, *(vector(f"v{number:03}", *values) for number, values in enumerate(directions)))
-    asked = {**INDEX, "queryVector": {"float32": [1.0, 0.0, 0.0, 0.0]}, "topK": 220}
-    first = index.query_vectors(**asked)
+    request = {**INDEX, "queryVector": {"float32": [1.0, 0.0, 0.0, 0.0]}, "topK": 220}
+    first = index.query_vectors(**request)
     assert len(first["vectors"]) == 100
     index.delete_vectors(**INDEX, keys=[f"v{number:03}" for number in range(100)])
-    second = index.query_vectors(**asked, nextToken=first["nextToken"])
-    third = index.query_vectors(**asked, nextToken=second["nextToken"])
+    second = index.query_vectors(**request, nextToken=first["nextToken"])
+    third = index.query_vectors(**request, nextToken=second["nextToken"])
     assert "nextToken" not in third
-    found = [one["key"] for page in (first, second, third) for one in page["vectors"]]
-    assert found == [f"v{number:03}" for number in range(220)]
-    assert said(index.query_vectors, **{**asked, "topK": 9}, nextToken=first["nextToken"]).startswith(
+    stored = [record["key"] for page in (first, second, third) for record in page["vectors"]]
+    assert stored == [f"v{number:03}" for number in range(220)]
+    assert error_text(index.query_vectors, **{**request, "topK": 9}, nextToken=first["nextToken"]).startswith(
         "ValidationException"
     )
-    assert "between 1 and 10000" in said(index.query_vectors, **{**asked, "topK": 10_001})
+    assert "between 1 and 10000" in error_text(index.query_vectors, **{**request, "topK": 10_001})
 
 
-def test_filters_choose_by_metadata(index):
+def test_query_vectors_filters_by_metadata(index):
     put(index, vector("a", n=1, tags=["x", "y"]), vector("b", n=2, kept=True), vector("c", n=3.5, path="/docs/c"))
     for where, keys in (
         ({"n": 1}, "a"),
@@ -109,7 +109,7 @@ def test_filters_choose_by_metadata(index):
         ({"kept": {"$eq": "true"}}, ""),
         ({"kept": 1}, ""),
     ):
-        assert sorted(one["key"] for one in query(index, filter=where)) == list(keys), where
+        assert sorted(record["key"] for record in query(index, filter=where)) == list(keys), where
     response = refusal(query, index, filter={"text": "x"})
     assert response["Error"]["Message"] == "Invalid use of non-filterable metadata in filter"
     response = refusal(query, index, filter={"n": 1, "kept": True})
@@ -131,7 +131,7 @@ def test_filters_choose_by_metadata(index):
         (vector("v", none=None), "Metadata values must be strings, numbers, booleans, or arrays"),
     ],
 )
-def test_what_cannot_be_kept_is_refused_with_all_that_comes_with_it(index, record, problem):
+def test_put_vectors_rejects_the_whole_request(index, record, problem):
     response = refusal(put, index, vector("good"), record)
     assert response["Error"]["Code"] == "ValidationException"
     assert response["Error"]["Message"] == f"Invalid record for key 'v': {problem}"
@@ -140,25 +140,25 @@ def test_what_cannot_be_kept_is_refused_with_all_that_comes_with_it(index, recor
     assert index.list_vectors(**INDEX)["vectors"] == []
 
 
-def test_what_cannot_be_searched_with_is_refused(index):
+def test_query_vectors_rejects_invalid_queries(index):
     for values in ((1.0,), (0.0, 0.0, 0.0, 0.0), (1e39, 0.0, 0.0, 0.0)):
         message = "ValidationException: Query vector contains invalid values or is invalid for this index"
-        assert said(query, index, *values) == message
-    assert said(query, index, queryMode="CLASSIC").startswith("ValidationException")
-    assert said(index.query_vectors, **INDEX, topK=1).startswith("ValidationException")
+        assert error_text(query, index, *values) == message
+    assert error_text(query, index, queryMode="CLASSIC").startswith("NotImplementedException")
+    assert error_text(index.query_vectors, **INDEX, topK=1).startswith("ValidationException")
     texts = [{"text": "a", "metadataKey": "text"}]
-    assert said(index.query_vectors, **INDEX, topK=1, queryTexts=texts).startswith("NotImplementedException")
+    assert error_text(index.query_vectors, **INDEX, topK=1, queryTexts=texts).startswith("NotImplementedException")
 
 
-def test_a_request_has_its_limits(index):
-    assert "'/vectors' failed" in said(put, index, *(vector(str(number)) for number in range(501)))
+def test_requests_have_size_limits(index):
+    assert "'/vectors' failed" in error_text(put, index, *(vector(str(number)) for number in range(501)))
     for call, size in ((index.delete_vectors, 501), (index.get_vectors, 101)):
-        assert f"Value with length {size} at '/keys'" in said(
+        assert f"Value with length {size} at '/keys'" in error_text(
             call, **INDEX, keys=[str(number) for number in range(size)]
         )
-    assert "'/vectors/0/key'" in said(put, index, vector("x" * 1025))
-    assert said(put, index, vector("v", text="x" * (21 << 20))) == (
+    assert "'/vectors/0/key'" in error_text(put, index, vector("x" * 1025))
+    assert error_text(put, index, vector("v", text="x" * (21 << 20))) == (
         "ValidationException: Request body exceeds max allowed size"
     )
-    assert said(put, index, vector("v", text="\ud800")) == "SerializationException: UnknownError"
+    assert error_text(put, index, vector("v", text="\ud800")) == "SerializationException: UnknownError"
     put(index, vector("v", text="😀 \\ud800"))

@@ -1,25 +1,25 @@
-"""S3 Vectors over HTTP: vector buckets and indexes, in AWS's words."""
+"""Vector buckets and indexes of S3 Vectors over HTTP."""
 
 import json
 
 import pytest
 
-from tests.support.localaws.vector_calls import ARN, BUCKET, INDEX, create, refusal, said
+from tests.support.localaws.vector_calls import ARN, BUCKET, INDEX, create, error_text, refusal
 
 
-def test_buckets_come_and_go(aws, vectors):
+def test_vector_buckets_are_created_listed_and_deleted(aws, vectors):
     encryption = {"encryptionConfiguration": {"sseType": "AES256"}}
     for name in ("a-first", "a-second", "b-third"):
         vectors.create_vector_bucket(vectorBucketName=name, **encryption, tags={"team": "search"})
-    found = vectors.get_vector_bucket(vectorBucketName="a-first")["vectorBucket"]
-    assert found.pop("creationTime").timestamp() > 1.7e9
-    assert found == {
+    description = vectors.get_vector_bucket(vectorBucketName="a-first")["vectorBucket"]
+    assert description.pop("creationTime").timestamp() > 1.7e9
+    assert description == {
         "vectorBucketName": "a-first",
         "vectorBucketArn": ARN.replace(BUCKET, "a-first"),
         **encryption,
         "defaultIndexMode": "ENHANCED",
     }
-    assert vectors.get_vector_bucket(vectorBucketArn=found["vectorBucketArn"])["vectorBucket"][
+    assert vectors.get_vector_bucket(vectorBucketArn=description["vectorBucketArn"])["vectorBucket"][
         "encryptionConfiguration"
     ]
     pages = vectors.get_paginator("list_vector_buckets").paginate(PaginationConfig={"PageSize": 2})
@@ -29,36 +29,36 @@ def test_buckets_come_and_go(aws, vectors):
     # Names are an account's own in each region.
     elsewhere = aws.client("s3vectors", "eu-central-1")
     assert elsewhere.list_vector_buckets()["vectorBuckets"] == []
-    assert said(vectors.create_vector_bucket, vectorBucketName="a-first") == (
+    assert error_text(vectors.create_vector_bucket, vectorBucketName="a-first") == (
         "ConflictException: A vector bucket with the specified name already exists"
     )
     for name in ("a-first", "a-second", "b-third"):
         vectors.delete_vector_bucket(vectorBucketName=name)
-    assert said(vectors.get_vector_bucket, vectorBucketName="a-first") == (
+    assert error_text(vectors.get_vector_bucket, vectorBucketName="a-first") == (
         "NotFoundException: The specified vector bucket could not be found"
     )
 
 
-def test_a_bucket_with_an_index_stays(index):
-    assert said(index.delete_vector_bucket, vectorBucketName=BUCKET) == (
+def test_delete_vector_bucket_requires_an_empty_bucket(index):
+    assert error_text(index.delete_vector_bucket, vectorBucketName=BUCKET) == (
         "ConflictException: The specified vector bucket is not empty"
     )
 
 
-def test_a_policy_is_kept(vectors):
-    assert said(vectors.get_vector_bucket_policy, vectorBucketName=BUCKET).startswith("NotFoundException")
+def test_vector_bucket_policy_is_stored(vectors):
+    assert error_text(vectors.get_vector_bucket_policy, vectorBucketName=BUCKET).startswith("NotFoundException")
     policy = json.dumps({"Version": "2012-10-17", "Statement": []})
     vectors.put_vector_bucket_policy(vectorBucketArn=ARN, policy=policy)
     assert vectors.get_vector_bucket_policy(vectorBucketName=BUCKET)["policy"] == policy
     vectors.delete_vector_bucket_policy(vectorBucketName=BUCKET)
     vectors.delete_vector_bucket_policy(vectorBucketName=BUCKET)
-    assert said(vectors.get_vector_bucket_policy, vectorBucketName=BUCKET).startswith("NotFoundException")
+    assert error_text(vectors.get_vector_bucket_policy, vectorBucketName=BUCKET).startswith("NotFoundException")
 
 
-def test_an_index_says_what_it_is(index):
-    found = index.get_index(indexArn=f"{ARN}/index/texts")["index"]
-    assert found.pop("creationTime").timestamp() > 1.7e9
-    assert found == {
+def test_get_index_describes_the_index(index):
+    description = index.get_index(indexArn=f"{ARN}/index/texts")["index"]
+    assert description.pop("creationTime").timestamp() > 1.7e9
+    assert description == {
         **INDEX,
         "indexArn": f"{ARN}/index/texts",
         "dataType": "float32",
@@ -68,13 +68,13 @@ def test_an_index_says_what_it_is(index):
         "encryptionConfiguration": {"sseType": "AES256"},
         "indexMode": "ENHANCED",
     }
-    assert [one["indexName"] for one in index.list_indexes(vectorBucketName=BUCKET, prefix="te")["indexes"]] == [
-        "texts"
-    ]
+    assert [
+        index_summary["indexName"]
+        for index_summary in index.list_indexes(vectorBucketName=BUCKET, prefix="te")["indexes"]
+    ] == ["texts"]
     assert index.list_indexes(vectorBucketArn=ARN, prefix="x")["indexes"] == []
-    index.update_index_mode(**INDEX, indexMode="ENHANCED")
-    assert said(index.update_index_mode, **INDEX, indexMode="CLASSIC").startswith("ValidationException")
-    assert said(create, index, "texts") == "ConflictException: An index with the specified name already exists"
+    assert "s3vectors: POST /UpdateIndexMode" in error_text(index.update_index_mode, **INDEX, indexMode="ENHANCED")
+    assert error_text(create, index, "texts") == "ConflictException: An index with the specified name already exists"
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_an_index_says_what_it_is(index):
         ),
     ],
 )
-def test_an_index_that_cannot_be_is_refused(vectors, change, message):
+def test_create_index_rejects_invalid_requests(vectors, change, message):
     response = refusal(create, vectors, **{"name": "refused", **change})
     assert response["Error"]["Code"] == "ValidationException"
     assert message in response["Error"]["Message"]
@@ -105,7 +105,7 @@ def test_an_index_that_cannot_be_is_refused(vectors, change, message):
     assert vectors.list_indexes(vectorBucketName=BUCKET)["indexes"] == []
 
 
-def test_every_violation_is_listed(vectors):
+def test_validation_error_lists_every_violation(vectors):
     response = refusal(create, vectors, "x", dimension=0)
     assert response["Error"]["Message"].startswith("2 validation errors detected. ")
     assert {field["path"] for field in response["fieldList"]} == {"/indexName", "/dimension"}
@@ -118,30 +118,30 @@ def test_tags_of_buckets_and_indexes(index):
         assert index.list_tags_for_resource(resourceArn=arn)["tags"] == {"team": "vectors", "a b": "x/y=z"}
         index.untag_resource(resourceArn=arn, tagKeys=["a b", "team", "none"])
         assert index.list_tags_for_resource(resourceArn=arn)["tags"] == {}
-    assert said(index.list_tags_for_resource, resourceArn=f"{ARN}/index/none").startswith("NotFoundException")
+    assert error_text(index.list_tags_for_resource, resourceArn=f"{ARN}/index/none").startswith("NotFoundException")
 
 
-def test_an_index_is_named_by_one_way(index):
+def test_index_is_identified_by_name_or_arn(index):
     both = {"indexArn": f"{ARN}/index/texts", **INDEX}
     for parameters in (both, {}, {"indexName": "texts"}):
-        assert said(index.list_vectors, **parameters) == (
+        assert error_text(index.list_vectors, **parameters) == (
             "ValidationException: Must specify either indexArn or both vectorBucketName and indexName"
         )
-    assert said(index.list_vectors, vectorBucketName=BUCKET, indexName="none") == (
+    assert error_text(index.list_vectors, vectorBucketName=BUCKET, indexName="none") == (
         "NotFoundException: The specified index could not be found"
     )
 
 
-def test_a_key_that_cannot_be_used_is_refused(aws, vectors):
+def test_unusable_kms_key_is_rejected(aws, vectors):
     kms = aws.client("kms")
     key = kms.create_key()["KeyMetadata"]
     encryption = {"sseType": "aws:kms", "kmsKeyArn": key["Arn"]}
     arn = create(vectors, "encrypted", encryptionConfiguration=encryption)
     assert vectors.get_index(indexArn=arn)["index"]["encryptionConfiguration"] == encryption
     kms.disable_key(KeyId=key["KeyId"])
-    assert said(vectors.get_vectors, indexArn=arn, keys=["a"]).startswith("KmsDisabledException")
+    assert error_text(vectors.get_vectors, indexArn=arn, keys=["a"]).startswith("KmsDisabledException")
     kms.schedule_key_deletion(KeyId=key["KeyId"], PendingWindowInDays=7)
-    assert said(vectors.delete_vectors, indexArn=arn, keys=["a"]).startswith("KmsInvalidStateException")
+    assert error_text(vectors.delete_vectors, indexArn=arn, keys=["a"]).startswith("KmsInvalidStateException")
     vectors.delete_index(indexArn=arn)
     missing = {**encryption, "kmsKeyArn": key["Arn"].replace("key/", "key/0")}
-    assert said(create, vectors, "encrypted", encryptionConfiguration=missing).startswith("AccessDeniedException")
+    assert error_text(create, vectors, "encrypted", encryptionConfiguration=missing).startswith("AccessDeniedException")

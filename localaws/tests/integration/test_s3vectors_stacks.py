@@ -1,4 +1,4 @@
-"""Stacks with S3 Vectors' resources, as the Terraform module writes them."""
+"""CloudFormation stacks with S3 Vectors' resources, as in the Terraform module."""
 
 import json
 
@@ -67,7 +67,7 @@ def outputs(stack):
     return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
 
 
-def test_a_stack_of_a_bucket_lives(stacks, vectors):
+def test_stack_creates_updates_and_deletes_a_vector_bucket(stacks, vectors):
     created = stacks.create("store", template())
     assert created["StackStatus"] == "CREATE_COMPLETE"
     found = outputs(created)
@@ -107,7 +107,7 @@ def test_a_stack_of_a_bucket_lives(stacks, vectors):
     assert vectors.list_vector_buckets()["vectorBuckets"] == []
 
 
-def test_a_bucket_with_indexes_of_others_stays(stacks, vectors):
+def test_stack_cannot_delete_a_bucket_with_other_indexes(stacks, vectors):
     stacks.create("filled", template("filled-by-others", IndexName="own"))
     vectors.create_index(
         vectorBucketName="filled-by-others", indexName="other", dataType="float32", dimension=2, distanceMetric="cosine"
@@ -122,7 +122,7 @@ def test_a_bucket_with_indexes_of_others_stays(stacks, vectors):
     assert stacks.delete("filled")["StackStatus"] == "DELETE_COMPLETE"
 
 
-def test_what_is_refused_is_rolled_back(stacks, vectors):
+def test_rejected_resource_is_rolled_back(stacks, vectors):
     for name, change, reason in (
         (
             "too-long",
@@ -145,7 +145,7 @@ def test_what_is_refused_is_rolled_back(stacks, vectors):
     assert vectors.list_vector_buckets()["vectorBuckets"] == []
 
 
-def test_an_index_with_a_name_is_not_replaced_under_it(stacks):
+def test_index_with_custom_name_cannot_be_replaced(stacks):
     stacks.create("named", template("named-by-hand", IndexName="by-hand"))
     failed = stacks.update("named", template("named-by-hand", dimension=9, IndexName="by-hand"))
     assert failed["StackStatus"] == "UPDATE_ROLLBACK_COMPLETE"

@@ -1,4 +1,4 @@
-"""What a bucket is told is what it says and does."""
+"""S3 buckets: lifecycle rules, policies and versions."""
 
 import json
 from typing import Any
@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 from tests.support.localaws.harness import Aws
 
 
-def test_lifecycle_keeps_how_many_old_versions_stay(aws: Aws) -> None:
+def test_lifecycle_keeps_newer_noncurrent_versions(aws: Aws) -> None:
     aws.s3.create_bucket(Bucket="versions")
     with pytest.raises(ClientError, match="NoSuchLifecycleConfiguration"):
         aws.s3.get_bucket_lifecycle_configuration(Bucket="versions")
@@ -18,12 +18,12 @@ def test_lifecycle_keeps_how_many_old_versions_stay(aws: Aws) -> None:
         {"ID": "old", "Status": "Enabled", "Filter": {"Prefix": ""}, "NoncurrentVersionExpiration": expiration},
         {"ID": "tmp", "Status": "Enabled", "Filter": {"Prefix": "tmp/"}, "Expiration": {"Days": 1}},
     ]
-    for kept in (rules, rules[:1], rules[1:]):
-        aws.s3.put_bucket_lifecycle_configuration(Bucket="versions", LifecycleConfiguration={"Rules": kept})
-        assert aws.s3.get_bucket_lifecycle_configuration(Bucket="versions")["Rules"] == kept
+    for expected in (rules, rules[:1], rules[1:]):
+        aws.s3.put_bucket_lifecycle_configuration(Bucket="versions", LifecycleConfiguration={"Rules": expected})
+        assert aws.s3.get_bucket_lifecycle_configuration(Bucket="versions")["Rules"] == expected
 
 
-def test_policy_that_demands_tls_lets_objects_through_and_other_denials_stay(aws: Aws) -> None:
+def test_bucket_policy_that_requires_tls_allows_requests(aws: Aws) -> None:
     aws.s3.create_bucket(Bucket="tls")
     refuse_plain = {
         "Effect": "Deny",
@@ -43,7 +43,7 @@ def test_policy_that_demands_tls_lets_objects_through_and_other_denials_stay(aws
     assert json.loads(aws.s3.get_bucket_policy(Bucket="tls")["Policy"]) == policy
 
 
-def test_versions_keep_their_keys(aws: Aws) -> None:
+def test_list_object_versions_encodes_keys(aws: Aws) -> None:
     keys = ["100% sure.txt", "a+b/c d.txt", "a/é\u0001.txt", "plain.txt"]
     aws.s3.create_bucket(Bucket="keys")
     aws.s3.put_bucket_versioning(Bucket="keys", VersioningConfiguration={"Status": "Enabled"})
@@ -58,7 +58,7 @@ def test_versions_keep_their_keys(aws: Aws) -> None:
     assert [version["Key"] for version in encoded["Versions"]] == ["a%2Bb/c%20d.txt"]
 
 
-def test_versions_can_be_deleted_one_by_one_when_versioning_is_suspended(aws: Aws) -> None:
+def test_versions_are_deleted_one_by_one_with_suspended_versioning(aws: Aws) -> None:
     """As Terraform empties a bucket that it destroys."""
     aws.s3.create_bucket(Bucket="suspended")
     aws.s3.put_bucket_versioning(Bucket="suspended", VersioningConfiguration={"Status": "Enabled"})

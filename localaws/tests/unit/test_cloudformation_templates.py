@@ -1,4 +1,4 @@
-"""What is read out of a template: the order of its resources, and properties in the types of the API."""
+"""CloudFormation templates: the order of resources, and the types of properties."""
 
 from typing import Any
 
@@ -26,31 +26,31 @@ def _after(**properties: Any) -> dict[str, Any]:
         {"Fn::Join": ["-", ["a", {"Ref": "Z"}]]},
     ],
 )
-def test_what_is_referred_to_comes_first(reference: Any) -> None:
-    assert in_dependency_order(_after(Deep=[{"er": reference}]), known=()) == ["Z", "A"]
+def test_dependency_order_follows_references(reference: Any) -> None:
+    assert in_dependency_order(_after(Deep=[{"er": reference}]), parameters=()) == ["Z", "A"]
 
 
-def test_depends_on_is_heeded() -> None:
+def test_dependency_order_follows_depends_on() -> None:
     chain = {"C": {"DependsOn": ["A", "B"]}, "B": {"DependsOn": "A"}, "A": {}}
-    assert in_dependency_order(chain, known=()) == ["A", "B", "C"]
+    assert in_dependency_order(chain, parameters=()) == ["A", "B", "C"]
 
 
 @pytest.mark.parametrize("reference", [{"Ref": "Nobody"}, {"Fn::Sub": "${Nobody.Arn}"}])
-def test_a_reference_to_nothing_is_refused(reference: Any) -> None:
+def test_dependency_order_rejects_unresolved_references(reference: Any) -> None:
     with pytest.raises(ValidationError, match=r"Unresolved resource dependencies \[Nobody\]"):
-        in_dependency_order(_after(Name=reference), known=("AWS::Region",))
+        in_dependency_order(_after(Name=reference), parameters=("AWS::Region",))
 
 
-def test_parameters_and_literals_are_no_resources() -> None:
+def test_dependency_order_ignores_parameters_and_literals() -> None:
     properties = {"Region": {"Ref": "AWS::Region"}, "Text": {"Fn::Sub": "${!Literal} ${Size}"}}
-    assert set(in_dependency_order(_after(**properties), known=("AWS::Region", "Size"))) == {"A", "Z"}
+    assert set(in_dependency_order(_after(**properties), parameters=("AWS::Region", "Size"))) == {"A", "Z"}
 
 
 def _component() -> Any:
     return get_service_model("sagemaker").operation_model("CreateInferenceComponent").input_shape
 
 
-def test_strings_become_what_the_api_takes() -> None:
+def test_typed_converts_strings_to_the_type_of_the_api() -> None:
     properties = {
         "InferenceComponentName": 7,
         "RuntimeConfig": {"CopyCount": "2"},
@@ -81,6 +81,6 @@ def test_strings_become_what_the_api_takes() -> None:
         ({"EndpointName": {"a": "b"}}, "#/EndpointName: expected type: String, found: JSONObject"),
     ],
 )
-def test_what_has_another_type_is_refused(properties: Any, message: str) -> None:
+def test_typed_rejects_other_types(properties: Any, message: str) -> None:
     with pytest.raises(InvalidProperty, match=message):
         typed(_component(), properties, "#")

@@ -1,4 +1,4 @@
-"""Resource types are those that CloudFormation publishes, by the schemas in cfn-lint."""
+"""Resource types match the schemas that CloudFormation publishes, as contained in cfn-lint."""
 
 import pytest
 from cfnlint.schema import PROVIDER_SCHEMA_MANAGER
@@ -6,7 +6,7 @@ from cfnlint.schema import PROVIDER_SCHEMA_MANAGER
 from localaws.services.cloudformation.resource_types import RESOURCE_TYPES
 from localaws.services.cloudformation.s3vectors_types import S3VECTORS_TYPES
 
-# The endpoint's ARN in the place of its name is not simulated.
+# An ARN instead of the endpoint's name is not implemented.
 LEFT_OUT = {"AWS::SageMaker::InferenceComponent": {"EndpointArn"}}
 
 
@@ -15,13 +15,13 @@ def published(type_name):
 
 
 def names(pointers):
-    """Properties at the top."""
-    found = (pointer.removeprefix("/properties/") for pointer in pointers)
-    return {name for name in found if "/" not in name}
+    """Top-level properties."""
+    paths = (pointer.removeprefix("/properties/") for pointer in pointers)
+    return {name for name in paths if "/" not in name}
 
 
 @pytest.mark.parametrize("type_name", RESOURCE_TYPES)
-def test_properties_are_those_of_the_schema(type_name):
+def test_resource_type_has_the_properties_of_the_schema(type_name):
     kind, schema = RESOURCE_TYPES[type_name], published(type_name)
     read_only = names(schema.get("readOnlyProperties", []))
     assert kind.properties == schema["properties"].keys() - read_only - LEFT_OUT.get(type_name, set())
@@ -30,7 +30,7 @@ def test_properties_are_those_of_the_schema(type_name):
 
 
 @pytest.mark.parametrize("type_name", S3VECTORS_TYPES)
-def test_what_s3_vectors_types_need_and_give_is_that_of_the_schema(type_name):
+def test_s3vectors_type_matches_the_schema(type_name):
     kind, schema = S3VECTORS_TYPES[type_name], published(type_name)
     assert set(kind.required) == set(schema.get("required", []))
     assert names(schema["primaryIdentifier"]) == {kind.arn}

@@ -23,8 +23,8 @@ def put(vectors, *records):
 
 
 def query(vectors, *values, k=10, **options):
-    asked = {"float32": values or (1.0, 0.0, 0.0, 0.0)}
-    return vectors.query_vectors(**INDEX, queryVector=asked, topK=k, **options)["vectors"]
+    query_vector = {"float32": values or (1.0, 0.0, 0.0, 0.0)}
+    return vectors.query_vectors(**INDEX, queryVector=query_vector, topK=k, **options)["vectors"]
 
 
 def refusal(call, *arguments, **parameters):
@@ -33,6 +33,6 @@ def refusal(call, *arguments, **parameters):
     return raised.value.response
 
 
-def said(call, *arguments, **parameters):
+def error_text(call, *arguments, **parameters):
     error = refusal(call, *arguments, **parameters)["Error"]
     return f"{error['Code']}: {error['Message']}"

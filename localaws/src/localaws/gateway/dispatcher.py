@@ -17,39 +17,39 @@ from moto.kms.responses import KmsResponse
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from moto.rds.responses import RDSResponse
 from moto.s3.responses import S3Response
+from moto.s3vectors.responses import S3VectorsResponse
 from moto.sagemaker.responses import SageMakerResponse
 from moto.sagemakerruntime.responses import SageMakerRuntimeResponse
 from moto.sqs.responses import SQSResponse
 
 from localaws.gateway.error_responses import protect
 from localaws.gateway.request_guard import UNSIGNED_ACTIONS
-from localaws.services.application_autoscaling.responses import ApplicationAutoScaling
+from localaws.services.application_autoscaling.api import ApplicationAutoScaling
 from localaws.services.bedrock_runtime.api import BedrockRuntime, is_bedrock
-from localaws.services.cloudformation.responses import CloudFormation
-from localaws.services.cloudwatch.alarm_service import CloudWatch
-from localaws.services.cost_management.budgets import Budgets
-from localaws.services.cost_management.cost_allocation_tags import CostAllocationTags
-from localaws.services.cost_management.cost_anomalies import CostAnomalies
-from localaws.services.ec2.security_groups import Ec2
-from localaws.services.kms.kms import Kms
-from localaws.services.lambda_.responses import Functions
-from localaws.services.rds.responses import Rds
+from localaws.services.budgets.api import Budgets
+from localaws.services.ce.api import CostExplorer
+from localaws.services.cloudformation.api import CloudFormation
+from localaws.services.cloudwatch.api import CloudWatch
+from localaws.services.ec2.api import Ec2
+from localaws.services.kms.api import Kms
+from localaws.services.lambda_.api import Functions
+from localaws.services.rds.api import Rds
 from localaws.services.s3.api import S3
 from localaws.services.s3.event_notifications import ObjectEvents
-from localaws.services.s3vectors.service import S3Vectors, is_s3vectors
+from localaws.services.s3vectors.api import S3VectorsApi
 from localaws.services.sagemaker.api import SageMaker
 from localaws.services.sagemaker_runtime.api import SageMakerRuntime
+from localaws.services.sqs.api import Sqs
 from localaws.services.sqs.message_queue import MessageQueue
-from localaws.services.sqs.moves import MessageMoves
-from localaws.services.sqs.responses import Sqs
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
 
     from localaws.services.application_autoscaling.service import AutoScaling
-    from localaws.services.cloudwatch.monitoring import Monitoring
-    from localaws.services.lambda_.host import FunctionHost
-    from localaws.services.rds.host import DatabaseHost
+    from localaws.services.cloudwatch.service import Monitoring
+    from localaws.services.lambda_.service import FunctionHost
+    from localaws.services.rds.service import DatabaseHost
+    from localaws.services.s3vectors.service import S3Vectors
     from localaws.services.sagemaker.async_inference.service import AsyncInference
     from localaws.services.sagemaker.host import EndpointHost
 
@@ -58,7 +58,7 @@ __all__ = ["LocalAwsApplication"]
 # Each bucket is a host of its own.
 _REMEMBERED_HOSTS = 1024
 #: Services in which an unknown path is an unknown operation. In S3, every path is an object's.
-_ROUTED_BY_PATH = frozenset({"sagemakerruntime"})
+_ROUTED_BY_PATH = frozenset({"s3vectors", "sagemakerruntime"})
 
 
 class LocalAwsApplication(DomainDispatcherApplication):  # type: ignore[misc]  # moto is untyped
@@ -71,7 +71,7 @@ class LocalAwsApplication(DomainDispatcherApplication):  # type: ignore[misc]  #
         auto_scaling: "AutoScaling",
         async_inference: "AsyncInference",
         functions: "FunctionHost",
-        vectors: S3Vectors,
+        vectors: "S3Vectors",
         databases: "DatabaseHost",
     ) -> None:
         """Build the application.
@@ -93,37 +93,38 @@ class LocalAwsApplication(DomainDispatcherApplication):  # type: ignore[misc]  #
         queue_class = type(
             "LocalQueue", (MessageQueue,), {"simulated": monitoring.time, "__module__": MessageQueue.__module__}
         )
+        vectors_api = type("S3VectorsApi", (S3VectorsApi,), {"service": vectors})
         self._replacements: dict[Any, Any] = {
             ApplicationAutoScalingResponse: type(
                 "ApplicationAutoScaling", (ApplicationAutoScaling,), {"auto_scaling": auto_scaling}
             ),
             CloudFormationResponse: type(
-                "CloudFormation", (CloudFormation,), {"host": host, "control_plane": control_plane, "vectors": vectors}
+                "CloudFormation",
+                (CloudFormation,),
+                {"host": host, "control_plane": control_plane, "vectors": vectors_api},
             ),
             BudgetsResponse: Budgets,
             CloudWatchResponse: type("CloudWatch", (CloudWatch,), {"monitoring": monitoring}),
-            CostExplorerResponse: type("CostExplorer", (CostAllocationTags, CostAnomalies), {}),
+            CostExplorerResponse: CostExplorer,
             EC2Response: Ec2,
             KmsResponse: Kms,
             LambdaResponse: type("Functions", (Functions,), {"host": functions}),
             RDSResponse: type("Rds", (Rds,), {"host": databases}),
-            S3Response: type("S3", (S3,), {"events": ObjectEvents(functions.submit)}),
+            S3VectorsResponse: vectors_api,
+            S3Response: type("S3", (S3,), {"events": ObjectEvents()}),
             SageMakerResponse: control_plane,
             SageMakerRuntimeResponse: type(
                 "SageMakerRuntime", (SageMakerRuntime,), {"host": host, "async_inference": async_inference}
             ),
-            SQSResponse: type("Sqs", (Sqs,), {"queue_class": queue_class, "moves": MessageMoves()}),
+            SQSResponse: type("Sqs", (Sqs,), {"queue_class": queue_class}),
         }
         self._bedrock = BedrockRuntime()
-        self._vectors = vectors
         super().__init__(self._create_service)
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         """Handle one request."""
         if is_bedrock(environ):
             return self._bedrock(environ, start_response)
-        if is_s3vectors(environ):
-            return self._vectors(environ, start_response)
         response: Iterable[bytes] = super().__call__(environ, start_response)
         return response
 

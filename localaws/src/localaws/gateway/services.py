@@ -20,11 +20,11 @@ from localaws.gateway.retry_deduplicator import RetryDeduplicator
 from localaws.process.databases import remove_databases
 from localaws.process.pid_files import PidFiles
 from localaws.services.application_autoscaling.service import AutoScaling
-from localaws.services.cloudwatch.monitoring import Monitoring
-from localaws.services.iam.managed_policies import have_managed_policies, have_no_managed_policies
-from localaws.services.lambda_.host import FunctionHost
-from localaws.services.lambda_.urls import FunctionUrls
-from localaws.services.rds.host import DatabaseHost
+from localaws.services.cloudwatch.service import Monitoring
+from localaws.services.iam.managed_policies import disable_managed_policies, enable_managed_policies
+from localaws.services.lambda_.function_urls import FunctionUrls
+from localaws.services.lambda_.service import FunctionHost
+from localaws.services.rds.service import DatabaseHost
 from localaws.services.s3vectors.service import S3Vectors
 from localaws.services.sagemaker.async_inference.service import AsyncInference
 from localaws.services.sagemaker.host import EndpointHost
@@ -80,7 +80,7 @@ class Services:
         monitoring.alarms.on_minute(QueueMetrics(monitoring.metrics).sample)
         self._functions = FunctionHost(config, state_dir, self._pids, monitoring.metrics, simulated)
         databases = DatabaseHost(state_dir, self._pids)
-        have_managed_policies(config.region)
+        enable_managed_policies(config.region)
         self._background: list[_Background] = [monitoring.alarms, scaling, async_inference, self._functions, databases]
         middlewares: list[Middleware] = [
             partial(TimeControl, simulated=simulated),
@@ -117,5 +117,5 @@ class Services:
 
     def clear(self) -> None:
         """Delete moto's state, once no request is handled any more."""
-        have_no_managed_policies()
+        disable_managed_policies()
         moto_api_backend.reset()

@@ -1,4 +1,4 @@
-"""How much capacity policies want: the user guide's own examples, and what must hold for any figures."""
+"""Decisions of scaling policies: the user guide's examples, and properties for any values."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -47,28 +47,28 @@ def stepping(**settings: Any) -> Policy:
 
 
 @given(current=st.integers(1, 500), value=st.floats(0, 1e6), target=st.floats(0.01, 1e5))
-def test_tracking_brings_the_metric_to_its_target_with_no_more_than_it_takes(
-    current: int, value: float, target: float
-) -> None:
-    wanted = tracked_capacity(current, value, target)
+def test_tracked_capacity_is_the_smallest_that_meets_the_target(current: int, value: float, target: float) -> None:
+    expected = tracked_capacity(current, value, target)
     load = current * value
-    assert load <= (wanted + 1e-6) * target
-    assert (wanted - 1) * target <= load + 1e-6 * target
+    assert load <= (expected + 1e-6) * target
+    assert (expected - 1) * target <= load + 1e-6 * target
 
 
-@pytest.mark.parametrize(("current", "value", "wanted"), [(1, 300, 3), (2, 101, 3), (3, 70, 3), (0, 12, 1), (0, 0, 0)])
-def test_tracking_is_proportional(current: int, value: float, wanted: int) -> None:
-    assert tracked_capacity(current, value, 100) == wanted
+@pytest.mark.parametrize(
+    ("current", "value", "expected"), [(1, 300, 3), (2, 101, 3), (3, 70, 3), (0, 12, 1), (0, 0, 0)]
+)
+def test_tracked_capacity_is_proportional(current: int, value: float, expected: int) -> None:
+    assert tracked_capacity(current, value, 100) == expected
 
 
-def test_tracking_stays_within_the_range() -> None:
+def test_tracking_decision_stays_within_the_range() -> None:
     assert decide_tracking(tracking(), TEN, 2, 900, NOW) == Decision(10)
     assert decide_tracking(tracking(), TEN, 10, 900, NOW) == Decision(reason="AlreadyAtMaxCapacity")
     assert decide_tracking(tracking(), TEN, 2, 0, NOW) == Decision(1)
     assert decide_tracking(tracking(), TEN, 1, 0, NOW) == Decision(reason="AlreadyAtMinCapacity")
 
 
-def test_during_a_scale_out_cooldown_only_a_larger_one_adds_the_difference() -> None:
+def test_scale_out_during_cooldown_adds_the_difference() -> None:
     policy = tracking(ScaleOutCooldown=60)
     policy.scaled_out = Movement(base=2, ended=NOW)
     within = NOW + timedelta(seconds=59)
@@ -77,14 +77,14 @@ def test_during_a_scale_out_cooldown_only_a_larger_one_adds_the_difference() -> 
     assert decide_tracking(policy, TEN, 4, 200, NOW + timedelta(seconds=60)) == Decision(8)
 
 
-def test_a_scale_out_that_is_not_fulfilled_cools_too() -> None:
+def test_unfulfilled_scale_out_has_a_cooldown() -> None:
     policy = tracking(ScaleOutCooldown=0)
     policy.scaled_out = Movement(base=1)
     assert decide_tracking(policy, TEN, 1, 100.5, NOW + timedelta(hours=1)) == Decision(2)
     assert decide_tracking(policy, TEN, 2, 150, NOW + timedelta(hours=1)).desired is None
 
 
-def test_a_scale_in_cooldown_blocks_scaling_in_and_not_out() -> None:
+def test_scale_in_cooldown_does_not_block_scale_out() -> None:
     policy = tracking()
     policy.scaled_in = Movement(base=4, ended=NOW)
     assert decide_tracking(policy, TEN, 3, 10, NOW + timedelta(seconds=299)) == Decision()
@@ -92,7 +92,7 @@ def test_a_scale_in_cooldown_blocks_scaling_in_and_not_out() -> None:
     assert decide_tracking(policy, TEN, 3, 200, NOW + timedelta(seconds=1)) == Decision(6)
 
 
-def test_scale_in_can_be_disabled() -> None:
+def test_disabled_scale_in_changes_nothing() -> None:
     assert decide_tracking(tracking(DisableScaleIn=True), TEN, 3, 0, NOW) == Decision()
 
 
@@ -113,12 +113,14 @@ def test_scale_in_can_be_disabled() -> None:
         (IN, 1, None),
     ],
 )
-def test_steps_are_relative_to_the_threshold(settings: dict[str, Any], breach: float, adjustment: int | None) -> None:
+def test_step_adjustment_is_relative_to_the_threshold(
+    settings: dict[str, Any], breach: float, adjustment: int | None
+) -> None:
     assert step_adjustment(settings, breach) == adjustment
 
 
 @pytest.mark.parametrize(
-    ("base", "adjustment", "least", "result"),
+    ("base", "adjustment", "minimum", "result"),
     [
         (10, 10, None, 11),
         (11, 30, None, 14),
@@ -132,21 +134,21 @@ def test_steps_are_relative_to_the_threshold(settings: dict[str, Any], breach: f
         (5, 0, 2, 5),
     ],
 )
-def test_percentages_round_towards_zero_but_not_to_it(
-    base: int, adjustment: int, least: int | None, result: int
+def test_percentage_change_rounds_towards_zero_but_is_not_zero(
+    base: int, adjustment: int, minimum: int | None, result: int
 ) -> None:
-    settings = {"AdjustmentType": "PercentChangeInCapacity", "MinAdjustmentMagnitude": least}
+    settings = {"AdjustmentType": "PercentChangeInCapacity", "MinAdjustmentMagnitude": minimum}
     assert adjusted(settings, base, adjustment) == result
 
 
-def test_step_scaling_changes_or_sets_the_capacity() -> None:
+def test_step_decision_changes_or_sets_the_capacity() -> None:
     assert decide_step(stepping(), TEN, 0, 0, NOW) == Decision(2)
     assert decide_step(stepping(AdjustmentType="ExactCapacity"), TEN, 5, 1, NOW) == Decision(2)
     assert decide_step(stepping(), TEN, 9, 1, NOW) == Decision(10)
     assert decide_step(stepping(), TEN, 3, -1, NOW) == Decision(reason="AlreadyAtDesiredCapacity")
 
 
-def test_a_step_during_its_cooldown_adds_the_difference_to_the_one_before() -> None:
+def test_step_during_cooldown_adds_the_difference() -> None:
     policy = stepping(
         StepAdjustments=[
             {"MetricIntervalLowerBound": 0, "MetricIntervalUpperBound": 10, "ScalingAdjustment": 2},

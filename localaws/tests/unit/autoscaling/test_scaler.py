@@ -1,4 +1,4 @@
-"""What is carried out: changes one after the other, with their activities, and schedules in their order."""
+"""The scaler: changes of capacity with their activities, and scheduled actions in order."""
 
 from datetime import timedelta
 from typing import Any
@@ -12,25 +12,25 @@ from localaws.services.application_autoscaling.records import INSTANCES, Activit
 from localaws.services.application_autoscaling.scheduled_actions import put_action
 from localaws.services.application_autoscaling.service import AutoScaling
 from localaws.services.application_autoscaling.signals import Signal
-from localaws.services.cloudwatch.monitoring import Monitoring
+from localaws.services.cloudwatch.service import Monitoring
 from localaws.services.sagemaker.endpoints.scaling import CapacityRefused
 
 KEY = TargetKey("endpoint/e/variant/v", INSTANCES)
-#: An account of this module's own: moto's alarms are one collection per process.
+#: Only this module uses the account: moto keeps the alarms of a process in one collection.
 ACCOUNT = "210987654321"
 
 
 class Instances:
-    """A resource whose changes end when the test says so."""
+    """A resource whose changes end when the test calls ``settle``."""
 
     def __init__(self, count: int = 1) -> None:
         self.current = self.desired = count
         self.changing = False
-        self.refuses = ""
+        self.rejection = ""
 
     def scale(self, desired: int) -> None:
-        if self.refuses or self.changing:
-            raise CapacityRefused(self.refuses or "Cannot update in-progress endpoint.")
+        if self.rejection or self.changing:
+            raise CapacityRefused(self.rejection or "Cannot update in-progress endpoint.")
         self.desired, self.changing = desired, True
 
     def settle(self, count: int | None = None) -> None:
@@ -38,8 +38,8 @@ class Instances:
         self.changing = False
 
 
-class World:
-    """Auto scaling of one resource, at a time that stands still unless it is moved."""
+class Harness:
+    """Auto scaling of one resource on a stopped clock."""
 
     def __init__(self) -> None:
         self.instances = Instances()
@@ -90,11 +90,6 @@ class World:
         request = {"ScheduledActionName": name, "Schedule": schedule, "ScalableTargetAction": bounds, **more}
         put_action(self.region, self.target, request, self.time.now())
 
-    def tick(self) -> None:
-        # What AutoScaling.tick does, but for looking whether a real endpoint was deleted.
-        self.auto_scaling._run_schedules(self.time.now())
-        self.auto_scaling.scaler.follow()
-
     def settle(self, count: int | None = None) -> None:
         self.instances.settle(count)
         self.auto_scaling.scaler.follow()
@@ -105,18 +100,18 @@ class World:
 
 
 @pytest.fixture
-def world() -> World:
-    return World()
+def harness() -> Harness:
+    return Harness()
 
 
-def test_an_alarm_scales_out_and_tells_about_it(world: World) -> None:
-    policy = world.policy()
-    world.alarm(policy, 250)
-    (activity,) = world.activities
-    assert world.instances.desired == 3
+def test_alarm_scales_out_and_records_an_activity(harness: Harness) -> None:
+    policy = harness.policy()
+    harness.alarm(policy, 250)
+    (activity,) = harness.activities
+    assert harness.instances.desired == 3
     assert (activity.status, activity.description) == ("InProgress", "Setting desired instance count to 3.")
     assert activity.cause == "monitor alarm the alarm in state ALARM triggered policy p"
-    world.settle()
+    harness.settle()
     assert activity.status == "Successful"
     assert (
         activity.message == "Successfully set desired instance count to 3. Change successfully fulfilled by sagemaker."
@@ -124,205 +119,207 @@ def test_an_alarm_scales_out_and_tells_about_it(world: World) -> None:
     assert activity.ended is not None
 
 
-def test_while_it_changes_nothing_else_is_decided(world: World) -> None:
-    policy = world.policy(ScaleOutCooldown=0)
-    world.alarm(policy, 250)
-    world.alarm(policy, 900)
-    world.alarm(policy, 900)
-    assert world.instances.desired == 3
-    (note,) = [activity for activity in world.region.activities if activity.not_scaled]
-    assert note.not_scaled == [{"Code": "TargetServicePutResourceAsUnscalable"}]
-    world.settle()
-    world.alarm(policy, 200)
-    assert world.instances.desired == 6
+def test_alarm_during_a_change_does_not_scale(harness: Harness) -> None:
+    policy = harness.policy(ScaleOutCooldown=0)
+    harness.alarm(policy, 250)
+    harness.alarm(policy, 900)
+    harness.alarm(policy, 900)
+    assert harness.instances.desired == 3
+    (not_scaled,) = [activity for activity in harness.region.activities if activity.not_scaled]
+    assert not_scaled.not_scaled == [{"Code": "TargetServicePutResourceAsUnscalable"}]
+    harness.settle()
+    harness.alarm(policy, 200)
+    assert harness.instances.desired == 6
 
 
-def test_the_cooldown_starts_when_the_change_is_fulfilled(world: World) -> None:
-    policy = world.policy(ScaleOutCooldown=60)
-    world.alarm(policy, 200)
-    world.time.advance(600)
-    world.settle()
-    world.time.advance(59)
-    world.alarm(policy, 190)
-    assert world.instances.desired == 2
-    world.time.advance(1)
-    world.alarm(policy, 190)
-    assert world.instances.desired == 4
+def test_cooldown_starts_when_the_change_is_fulfilled(harness: Harness) -> None:
+    policy = harness.policy(ScaleOutCooldown=60)
+    harness.alarm(policy, 200)
+    harness.time.advance(600)
+    harness.settle()
+    harness.time.advance(59)
+    harness.alarm(policy, 190)
+    assert harness.instances.desired == 2
+    harness.time.advance(1)
+    harness.alarm(policy, 190)
+    assert harness.instances.desired == 4
 
 
-def test_instances_that_do_not_come_leave_it_unfulfilled_and_without_cooldown(world: World) -> None:
-    policy = world.policy()
-    world.alarm(policy, 200)
-    world.settle(1)
-    assert world.activities[-1].status == "Unfulfilled"
-    world.alarm(policy, 200)
-    assert world.instances.desired == 2
+def test_unfulfilled_change_starts_no_cooldown(harness: Harness) -> None:
+    policy = harness.policy()
+    harness.alarm(policy, 200)
+    harness.settle(1)
+    assert harness.activities[-1].status == "Unfulfilled"
+    harness.alarm(policy, 200)
+    assert harness.instances.desired == 2
 
 
-def test_a_refused_change_is_asked_for_again(world: World) -> None:
-    policy = world.policy()
-    world.instances.refuses = 'Cannot update in-progress endpoint "e".'
-    world.alarm(policy, 200)
-    (activity,) = world.activities
+def test_rejected_change_is_retried(harness: Harness) -> None:
+    policy = harness.policy()
+    harness.instances.rejection = 'Cannot update in-progress endpoint "e".'
+    harness.alarm(policy, 200)
+    (activity,) = harness.activities
     assert activity.status == "Pending"
     assert activity.message is not None
     assert 'Cannot update in-progress endpoint "e".' in activity.message
-    world.instances.refuses = ""
-    world.tick()
+    harness.instances.rejection = ""
+    harness.auto_scaling.run_due()
     assert activity.status == "InProgress"
-    assert world.instances.desired == 2
+    assert harness.instances.desired == 2
 
 
-def test_a_change_that_stays_refused_fails(world: World) -> None:
-    policy = world.policy()
-    world.instances.refuses = "No."
-    world.alarm(policy, 200)
-    world.time.advance(901)
-    world.tick()
-    assert world.activities[-1].status == "Failed"
-    world.instances.refuses = ""
-    world.alarm(policy, 200)
-    assert world.instances.desired == 2
+def test_change_rejected_for_15_minutes_fails(harness: Harness) -> None:
+    policy = harness.policy()
+    harness.instances.rejection = "No."
+    harness.alarm(policy, 200)
+    harness.time.advance(901)
+    harness.auto_scaling.run_due()
+    assert harness.activities[-1].status == "Failed"
+    harness.instances.rejection = ""
+    harness.alarm(policy, 200)
+    assert harness.instances.desired == 2
 
 
-def test_scale_in_waits_until_every_policy_is_ready(world: World) -> None:
-    world.instances.settle(8)
-    first, second, third = world.policy("a"), world.policy("b"), world.policy("c", DisableScaleIn=True)
-    world.state(second, "OK")
-    world.alarm(first, 20, low=True)
-    assert world.instances.desired == 8
-    world.alarm(second, 50, low=True)
-    assert world.instances.desired == 4
+def test_scale_in_waits_for_all_policies(harness: Harness) -> None:
+    harness.instances.settle(8)
+    first, second, third = harness.policy("a"), harness.policy("b"), harness.policy("c", DisableScaleIn=True)
+    harness.state(second, "OK")
+    harness.alarm(first, 20, low=True)
+    assert harness.instances.desired == 8
+    harness.alarm(second, 50, low=True)
+    assert harness.instances.desired == 4
     assert len(third.alarms) == 1
 
 
-def test_a_scale_out_ends_the_cooldown_of_a_scale_in(world: World) -> None:
-    world.instances.settle(4)
-    policy = world.policy(ScaleOutCooldown=0)
-    world.alarm(policy, 50, low=True)
-    world.settle()
-    assert world.instances.current == 2
-    world.alarm(policy, 150)
-    world.settle()
-    world.alarm(policy, 10, low=True)
-    assert world.instances.desired == 1
+def test_scale_out_ends_the_scale_in_cooldown(harness: Harness) -> None:
+    harness.instances.settle(4)
+    policy = harness.policy(ScaleOutCooldown=0)
+    harness.alarm(policy, 50, low=True)
+    harness.settle()
+    assert harness.instances.current == 2
+    harness.alarm(policy, 150)
+    harness.settle()
+    harness.alarm(policy, 10, low=True)
+    assert harness.instances.desired == 1
 
 
-def test_suspension_holds_back_one_direction(world: World) -> None:
-    world.instances.settle(4)
-    policy = world.policy()
-    world.target.suspended["DynamicScalingOutSuspended"] = True
-    world.alarm(policy, 300)
-    assert world.instances.desired == 4
-    world.alarm(policy, 20, low=True)
-    assert world.instances.desired == 1
+def test_suspension_applies_to_one_direction(harness: Harness) -> None:
+    harness.instances.settle(4)
+    policy = harness.policy()
+    harness.target.suspended["DynamicScalingOutSuspended"] = True
+    harness.alarm(policy, 300)
+    assert harness.instances.desired == 4
+    harness.alarm(policy, 20, low=True)
+    assert harness.instances.desired == 1
 
 
-def test_a_step_goes_by_the_aggregate_of_the_alarms_datapoints(world: World) -> None:
+def test_step_policy_aggregates_the_datapoints(harness: Harness) -> None:
     steps = [
         {"MetricIntervalLowerBound": 0, "MetricIntervalUpperBound": 10, "ScalingAdjustment": 1},
         {"MetricIntervalLowerBound": 10, "ScalingAdjustment": 4},
     ]
-    policy = world.step(StepAdjustments=steps, MetricAggregationType="Maximum")
-    world.auto_scaling.scaler.signal(world.region, Signal(policy.arn, "a", "ALARM", 50, (52, 64)))
-    assert world.instances.desired == 5
+    policy = harness.step(StepAdjustments=steps, MetricAggregationType="Maximum")
+    harness.auto_scaling.scaler.signal(harness.region, Signal(policy.arn, "a", "ALARM", 50, (52, 64)))
+    assert harness.instances.desired == 5
 
 
-def test_a_step_wakes_what_is_at_zero(world: World) -> None:
-    world.target.capacity = Capacity(0, 3)
-    world.instances.settle(0)
-    world.alarm(world.step(Cooldown=0), 1, threshold=1)
-    assert world.instances.desired == 1
+def test_step_policy_scales_out_from_zero(harness: Harness) -> None:
+    harness.target.capacity = Capacity(0, 3)
+    harness.instances.settle(0)
+    harness.alarm(harness.step(Cooldown=0), 1, threshold=1)
+    assert harness.instances.desired == 1
 
 
-def test_registering_moves_the_capacity_into_the_range_and_no_later_change_does(world: World) -> None:
-    world.target.capacity = Capacity(2, 4)
-    world.auto_scaling.scaler.keep_in_range(world.region, world.target)
-    assert world.activities[-1].cause == "minimum capacity was set to 2"
-    world.settle()
-    world.instances.settle(6)
-    world.time.advance(600)
-    world.tick()
-    assert world.instances.desired == 6
-    world.auto_scaling.scaler.keep_in_range(world.region, world.target)
-    assert world.activities[-1].cause == "maximum capacity was set to 4"
-    assert world.instances.desired == 4
+def test_only_registering_moves_the_capacity_into_the_range(harness: Harness) -> None:
+    harness.target.capacity = Capacity(2, 4)
+    harness.auto_scaling.scaler.keep_in_range(harness.region, harness.target)
+    assert harness.activities[-1].cause == "minimum capacity was set to 2"
+    harness.settle()
+    harness.instances.settle(6)
+    harness.time.advance(600)
+    harness.auto_scaling.run_due()
+    assert harness.instances.desired == 6
+    harness.auto_scaling.scaler.keep_in_range(harness.region, harness.target)
+    assert harness.activities[-1].cause == "maximum capacity was set to 4"
+    assert harness.instances.desired == 4
 
 
-def test_schedules_run_in_order_when_time_is_moved_on(world: World) -> None:
-    hour = (world.time.now() + timedelta(hours=2)).hour
-    world.schedule("night", f"cron(0 {hour} * * ? *)", 1, 1)
-    world.schedule("morning", f"cron(0 {(hour + 3) % 24} * * ? *)", 4, 8)
-    world.time.advance(24 * 3600)
-    world.tick()
-    what = [activity.description for activity in world.activities if activity.description.startswith("Setting min")]
-    assert what == [
+def test_scheduled_actions_run_in_order_after_advancing_time(harness: Harness) -> None:
+    hour = (harness.time.now() + timedelta(hours=2)).hour
+    harness.schedule("night", f"cron(0 {hour} * * ? *)", 1, 1)
+    harness.schedule("morning", f"cron(0 {(hour + 3) % 24} * * ? *)", 4, 8)
+    harness.time.advance(24 * 3600)
+    harness.auto_scaling.run_due()
+    descriptions = [
+        activity.description for activity in harness.activities if activity.description.startswith("Setting min")
+    ]
+    assert descriptions == [
         "Setting min capacity to 1 and max capacity to 1",
         "Setting min capacity to 4 and max capacity to 8",
     ]
-    assert world.target.capacity == Capacity(4, 8)
-    world.settle()
-    world.settle()
-    assert world.instances.current == 4
+    assert harness.target.capacity == Capacity(4, 8)
+    harness.settle()
+    harness.settle()
+    assert harness.instances.current == 4
 
 
-def test_a_change_that_a_later_schedule_replaces_is_overridden(world: World) -> None:
-    world.schedule("first", "rate(1 minute)", 3, None)
-    world.time.advance(60)
-    world.tick()
-    world.schedule("second", "rate(1 minute)", 5, None)
-    world.time.advance(60)
-    world.tick()
-    statuses = {activity.description: activity.status for activity in world.activities}
+def test_later_scheduled_action_overrides_a_change(harness: Harness) -> None:
+    harness.schedule("first", "rate(1 minute)", 3, None)
+    harness.time.advance(60)
+    harness.auto_scaling.run_due()
+    harness.schedule("second", "rate(1 minute)", 5, None)
+    harness.time.advance(60)
+    harness.auto_scaling.run_due()
+    statuses = {activity.description: activity.status for activity in harness.activities}
     assert statuses["Setting desired instance count to 3."] == "Overridden"
     assert statuses["Setting desired instance count to 5."] == "Pending"
-    world.settle()
-    world.settle()
-    assert world.instances.current == 5
+    harness.settle()
+    harness.settle()
+    assert harness.instances.current == 5
 
 
-def test_a_schedule_whose_range_is_none_fails(world: World) -> None:
-    world.schedule("too much", "rate(1 minute)", 11, None)
-    world.time.advance(60)
-    world.tick()
-    assert world.activities[-1].status == "Failed"
-    assert world.target.capacity == Capacity(1, 10)
+def test_scheduled_action_with_invalid_range_fails(harness: Harness) -> None:
+    harness.schedule("too much", "rate(1 minute)", 11, None)
+    harness.time.advance(60)
+    harness.auto_scaling.run_due()
+    assert harness.activities[-1].status == "Failed"
+    assert harness.target.capacity == Capacity(1, 10)
 
 
-def test_a_schedule_runs_at_its_start_until_its_end_and_not_when_suspended(world: World) -> None:
-    start = world.time.now() + timedelta(minutes=10)
-    world.schedule("s", "rate(1 hour)", 2, None, StartTime=start, EndTime=start + timedelta(minutes=90))
-    action = world.target.actions["s"]
+def test_scheduled_action_runs_from_start_to_end_unless_suspended(harness: Harness) -> None:
+    start = harness.time.now() + timedelta(minutes=10)
+    harness.schedule("s", "rate(1 hour)", 2, None, StartTime=start, EndTime=start + timedelta(minutes=90))
+    action = harness.target.actions["s"]
     assert action.due == start
-    world.time.advance(600)
-    world.tick()
-    assert world.target.capacity.low == 2
+    harness.time.advance(600)
+    harness.auto_scaling.run_due()
+    assert harness.target.capacity.low == 2
     assert action.due == start + timedelta(hours=1)
-    world.target.suspended["ScheduledScalingSuspended"] = True
-    world.target.capacity = Capacity(1, 10)
-    world.time.advance(3600)
-    world.tick()
-    assert world.target.capacity.low == 1
+    harness.target.suspended["ScheduledScalingSuspended"] = True
+    harness.target.capacity = Capacity(1, 10)
+    harness.time.advance(3600)
+    harness.auto_scaling.run_due()
+    assert harness.target.capacity.low == 1
     assert action.due is None
 
 
-def test_a_policy_that_is_changed_while_it_scales_out_cools_down_all_the_same(world: World) -> None:
-    world.alarm(world.policy(), 200)
-    policy = world.policy(ScaleOutCooldown=60)
-    world.settle()
-    world.alarm(policy, 200)
-    assert world.instances.desired == 2
-    world.time.advance(60)
-    world.alarm(policy, 200)
-    assert world.instances.desired == 4
+def test_updated_policy_keeps_its_cooldown(harness: Harness) -> None:
+    harness.alarm(harness.policy(), 200)
+    policy = harness.policy(ScaleOutCooldown=60)
+    harness.settle()
+    harness.alarm(policy, 200)
+    assert harness.instances.desired == 2
+    harness.time.advance(60)
+    harness.alarm(policy, 200)
+    assert harness.instances.desired == 4
 
 
-def test_changing_a_policy_keeps_its_alarms_and_removing_scale_in_removes_one(world: World) -> None:
-    first = world.policy()
+def test_updated_policy_keeps_its_alarms(harness: Harness) -> None:
+    first = harness.policy()
     arn, (high, low) = first.arn, list(first.alarms)
-    changed = world.policy(TargetValue=50.0)
+    changed = harness.policy(TargetValue=50.0)
     assert (changed.arn, changed.alarms) == (arn, [high, low])
     alarms = cloudwatch_backends[ACCOUNT]["us-east-1"].alarms
     assert [alarms[name].threshold for name in (high, low)] == [50, 45]
-    assert world.policy(DisableScaleIn=True).alarms == [high]
+    assert harness.policy(DisableScaleIn=True).alarms == [high]
     assert low not in alarms

@@ -1,4 +1,4 @@
-"""The grammar of composite alarms' rules."""
+"""The rules of composite alarms."""
 
 import pytest
 from hypothesis import given, strategies as st
@@ -31,7 +31,7 @@ def holds(rule: str) -> bool:
         ("NOT OK(gone)", True),
     ],
 )
-def test_rules(rule: str, expected: bool) -> None:
+def test_parse_rule_evaluates_states(rule: str, expected: bool) -> None:
     assert holds(rule) is expected
 
 
@@ -51,12 +51,12 @@ def test_rules(rule: str, expected: bool) -> None:
         "NOT",
     ],
 )
-def test_wrong_rules(rule: str) -> None:
+def test_parse_rule_rejects_invalid_rules(rule: str) -> None:
     with pytest.raises(RuleError):
         parse_rule(rule)
 
 
-def test_children_are_listed_once_by_name_or_arn() -> None:
+def test_parse_rule_lists_children_once() -> None:
     arn = "arn:aws:cloudwatch:us-east-1:123456789012:alarm:b"
     assert parse_rule(f"ALARM(a) OR OK({arn}) OR OK(a)").children == ("a", arn)
 
@@ -72,7 +72,7 @@ RULES = st.recursive(
 
 
 @given(RULES)
-def test_rules_mean_what_they_say(rule: str) -> None:
+def test_parse_rule_agrees_with_python(rule: str) -> None:
     known = {f"{state}({name})": str(STATES[name] == state) for state in ("ALARM", "OK") for name in "abc"}
     python = rule.replace("TRUE", "True").replace("FALSE", "False")
     for text, value in known.items():

@@ -1,4 +1,4 @@
-"""Percentiles from histograms, periods of any length, and memory that does not grow with requests."""
+"""The metric store: percentiles, periods, and memory."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -7,7 +7,7 @@ from hypothesis import given, strategies as st
 
 from localaws.core.clock import SimulatedTime
 from localaws.services.cloudwatch.distribution import EXACT_VALUES, Distribution, statistic_of
-from localaws.services.cloudwatch.metric_store import KEPT_SECONDS, MetricId, MetricStore
+from localaws.services.cloudwatch.metric_store import RETENTION_SECONDS, MetricId, MetricStore
 from localaws.services.sagemaker.telemetry.identities import VariantId
 from localaws.services.sagemaker.telemetry.metrics import MetricRecorder
 
@@ -24,14 +24,14 @@ def filled(values: list[float]) -> Distribution:
 
 
 @given(st.lists(POSITIVE, min_size=1, max_size=300), st.floats(0, 100))
-def test_a_percentile_is_right_within_one_percent(values: list[float], percent: float) -> None:
+def test_percentile_is_within_one_percent(values: list[float], percent: float) -> None:
     found = filled(values).percentile(percent)
     rank = max(1, -int(-(len(values) * percent / 100 - 1e-9) // 1))
     assert found == pytest.approx(sorted(values)[rank - 1], rel=0.0101)
 
 
 @given(st.lists(POSITIVE, min_size=1, max_size=200), st.lists(POSITIVE, min_size=1, max_size=200))
-def test_merging_is_counting_together(left: list[float], right: list[float]) -> None:
+def test_merged_distribution_counts_all_samples(left: list[float], right: list[float]) -> None:
     merged, together = filled(left), filled(left + right)
     merged.merge(filled(right))
     assert (merged.count, merged.minimum, merged.maximum) == (together.count, together.minimum, together.maximum)
@@ -39,12 +39,12 @@ def test_merging_is_counting_together(left: list[float], right: list[float]) -> 
     assert merged.percentile(50) == pytest.approx(together.percentile(50), rel=0.0202)
 
 
-def test_few_values_are_kept_exactly() -> None:
+def test_distribution_stores_few_values_exactly() -> None:
     samples = filled([float(value) for value in range(1, EXACT_VALUES + 1)])
     assert samples.percentile(50) == EXACT_VALUES / 2
 
 
-def test_percentiles_of_what_has_none() -> None:
+def test_percentile_is_none_for_statistic_sets_and_negative_values() -> None:
     sets = Distribution()
     sets.add_set(10, 55, 1, 10)
     assert sets.percentile(50) is None
@@ -56,12 +56,12 @@ def test_percentiles_of_what_has_none() -> None:
 
 
 @pytest.mark.parametrize("name", ["tm95", "p", "p101", "pxx", "IQM", "p1.2.3"])
-def test_unknown_statistic_is_named(name: str) -> None:
+def test_statistic_of_rejects_unknown_statistics(name: str) -> None:
     with pytest.raises(NotImplementedError, match=name):
         statistic_of(name)
 
 
-def test_periods_count_from_the_start_that_is_asked_for() -> None:
+def test_datapoints_are_aligned_to_the_start() -> None:
     time, store = SimulatedTime(0), MetricStore()
     recorder = MetricRecorder(time, store)
     time.advance(60 - time.now().timestamp() % 60)
@@ -75,7 +75,7 @@ def test_periods_count_from_the_start_that_is_asked_for() -> None:
     assert store.statistics(LATENCY, start, start, 60, "Sum") == []
 
 
-def test_dimensions_must_be_all_and_may_be_in_any_order() -> None:
+def test_metric_is_identified_by_all_dimensions_in_any_order() -> None:
     time, store = SimulatedTime(0), MetricStore()
     MetricRecorder(time, store).record(VARIANT, [("ModelLatency", 1)])
     start, end = time.now() - timedelta(minutes=2), time.now() + timedelta(minutes=1)
@@ -84,7 +84,7 @@ def test_dimensions_must_be_all_and_may_be_in_any_order() -> None:
     assert not store.statistics(MetricId.of(*LATENCY[:4], VARIANT.dimensions[:1]), start, end, 3600, "Sum")
 
 
-def test_high_resolution_is_kept_for_three_hours_and_then_by_the_minute() -> None:
+def test_high_resolution_is_aggregated_after_three_hours() -> None:
     time, store = SimulatedTime(0), MetricStore()
     recorder = MetricRecorder(time, store)
     time.advance(60 - time.now().timestamp() % 60)
@@ -98,7 +98,7 @@ def test_high_resolution_is_kept_for_three_hours_and_then_by_the_minute() -> Non
     assert first == [(start, 6)]
 
 
-def test_memory_grows_with_minutes_and_not_with_requests_or_days() -> None:
+def test_memory_depends_on_minutes_and_not_on_requests() -> None:
     time, store = SimulatedTime(0), MetricStore()
     recorder = MetricRecorder(time, store)
     for number in range(5000):
@@ -106,9 +106,9 @@ def test_memory_grows_with_minutes_and_not_with_requests_or_days() -> None:
     series = store.series(LATENCY, "Microseconds")
     assert len(series.period(time.now().timestamp()).values or {}) < 250
     before = time.now()
-    for _ in range(KEPT_SECONDS // 60 + 3000):
+    for _ in range(RETENTION_SECONDS // 60 + 3000):
         time.advance(60)
         recorder.record(VARIANT, [("ModelLatency", 1)])
     kept = store.datapoints(LATENCY, before - timedelta(days=1), time.now() + timedelta(minutes=1), 60)
-    assert len(kept) <= KEPT_SECONDS // 60 + 1024
+    assert len(kept) <= RETENTION_SECONDS // 60 + 1024
     assert kept[-1].start > datetime.fromtimestamp(time.now().timestamp() - 120, UTC)

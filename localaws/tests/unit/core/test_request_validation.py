@@ -1,4 +1,4 @@
-"""Validation of requests against the service's API model."""
+"""Validation of requests against API models."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ def check(operation: str, **request: Any) -> str | None:
     return check_request(model.input_shape, request)
 
 
-def test_valid_request_passes() -> None:
+def test_check_request_accepts_a_valid_request() -> None:
     assert check("DescribeEndpoint", EndpointName="alex-embedding-endpoint") is None
 
 
@@ -25,13 +25,13 @@ def test_valid_request_passes() -> None:
         ("a" * 64, "Member must have length less than or equal to 63"),
     ],
 )
-def test_violation_names_value_path_and_constraint(name: str, constraint: str) -> None:
+def test_check_request_names_value_path_and_constraint(name: str, constraint: str) -> None:
     message = check("DescribeEndpoint", EndpointName=name)
     assert message is not None
     assert f"Value '{name}' at 'endpointName' failed to satisfy constraint: {constraint}" in message
 
 
-def test_missing_member_is_reported_as_null() -> None:
+def test_check_request_reports_a_missing_member_as_null() -> None:
     message = check("CreateEndpoint", EndpointName="e")
     assert message == (
         "1 validation error detected: Value null at 'endpointConfigName' failed to satisfy constraint: "
@@ -39,7 +39,7 @@ def test_missing_member_is_reported_as_null() -> None:
     )
 
 
-def test_list_members_are_counted_from_one() -> None:
+def test_check_request_counts_list_members_from_one() -> None:
     variants = [
         {"VariantName": "a", "ServerlessConfig": {"MemorySizeInMB": 2048, "MaxConcurrency": 1}},
         {"VariantName": "b", "ServerlessConfig": {"MemorySizeInMB": 512, "MaxConcurrency": 0}},
@@ -51,14 +51,14 @@ def test_list_members_are_counted_from_one() -> None:
     assert "at 'productionVariants.2.member.serverlessConfig.maxConcurrency'" in message
 
 
-def test_maps_are_checked() -> None:
+def test_check_request_checks_maps() -> None:
     container = {"Image": "i", "Environment": {"BAD-KEY": "v"}}
     message = check("CreateModel", ModelName="m", PrimaryContainer=container)
     assert message is not None
     assert "'primaryContainer.environment.BAD-KEY.key'" in message
 
 
-def test_unsupported_patterns_are_not_checked() -> None:
+def test_check_request_accepts_letters_of_any_language_in_tags() -> None:
     assert (
         check("AddTags", ResourceArn="arn:aws:sagemaker:r:123456789012:model/m", Tags=[{"Key": "é", "Value": "v"}])
         is None

@@ -1,4 +1,4 @@
-"""The parts of Lambda that need no process: reports of failures, lines of logs, and metrics in them."""
+"""Lambda without processes: failure reports, log lines, embedded metrics, and packages."""
 
 import io
 import json
@@ -13,13 +13,13 @@ import pytest
 from localaws.core.clock import SimulatedTime
 from localaws.services.cloudwatch.metric_store import MetricId, MetricStore
 from localaws.services.lambda_.code import CodeRefused, check_package
-from localaws.services.lambda_.event_source import failed_items
-from localaws.services.lambda_.log_lines import Report, SystemLines
+from localaws.services.lambda_.function_log import Report, SystemLines
 from localaws.services.lambda_.metrics import FunctionMetrics
+from localaws.services.lambda_.queue_poller import failed_items
 
 
 @pytest.mark.parametrize(
-    ("answer", "failed"),
+    ("report", "failed"),
     [
         (None, set()),
         ({}, set()),
@@ -34,15 +34,15 @@ from localaws.services.lambda_.metrics import FunctionMetrics
         ("done", None),
     ],
 )
-def test_reports_of_partial_failures(answer: Any, failed: set[str] | None) -> None:
-    assert failed_items(json.dumps(answer).encode(), {"a", "b"}) == failed
+def test_failed_items_reads_partial_failures(report: Any, failed: set[str] | None) -> None:
+    assert failed_items(json.dumps(report).encode(), {"a", "b"}) == failed
 
 
-def test_no_json_is_no_report() -> None:
+def test_failed_items_rejects_invalid_json() -> None:
     assert failed_items(b"{", {"a"}) is None
 
 
-def test_the_report_of_a_cold_start_in_both_formats() -> None:
+def test_report_of_a_cold_start_in_both_formats() -> None:
     report = Report("id", 12.345, 256, 80, 100.5, "error", "Runtime.ExitError")
     assert SystemLines("python3.12", as_json=False).report(report) == (
         "REPORT RequestId: id\tDuration: 12.35 ms\tBilled Duration: 113 ms\tMemory Size: 256 MB\tMax Memory Used: 80 MB"
@@ -69,13 +69,13 @@ def test_the_report_of_a_cold_start_in_both_formats() -> None:
         '{"_aws"',
     ],
 )
-def test_lines_that_hold_no_metrics(line: str) -> None:
+def test_metrics_ignore_invalid_lines(line: str) -> None:
     store = MetricStore()
     FunctionMetrics(store, SimulatedTime(0)).extract("1", "r", line)
     assert store.metrics("1", "r") == []
 
 
-def test_metrics_in_a_line_have_their_dimensions_and_units() -> None:
+def test_metrics_in_a_line_have_dimensions_and_units() -> None:
     store = MetricStore()
     definitions = [{"Name": "Latency", "Unit": "Milliseconds"}, {"Name": "Count"}]
     directive = {"Namespace": "N", "Dimensions": [["a"], ["a", "b"]], "Metrics": definitions}
@@ -88,7 +88,7 @@ def test_metrics_in_a_line_have_their_dimensions_and_units() -> None:
     assert (point.samples.sum, point.samples.count, point.unit) == (4, 2, "Milliseconds")
 
 
-def test_a_package_is_a_zip() -> None:
+def test_package_must_be_a_zip_archive() -> None:
     with pytest.raises(CodeRefused, match="Could not unzip uploaded file"):
         check_package(b"PK no zip", "x86_64", "python3.13")
 
@@ -99,7 +99,7 @@ E_MACHINE = {"x86_64": b"\x3e\0", "arm64": b"\xb7\0"}
 
 
 def compiled(architecture: str, runtime: str) -> bytes:
-    """A package with a module of a Python's, and a library that is of any."""
+    """A package with a module for one Python version, and a library for any."""
     header = b"\x7fELF".ljust(18, b"\0") + E_MACHINE[architecture]
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
@@ -109,24 +109,24 @@ def compiled(architecture: str, runtime: str) -> bytes:
     return buffer.getvalue()
 
 
-def test_a_package_of_this_machine_runs_here() -> None:
+def test_package_for_this_machine_is_accepted() -> None:
     check_package(compiled(*HERE), *HERE)
 
 
 @pytest.mark.parametrize("declared", [(ELSEWHERE[0], HERE[1]), (HERE[0], ELSEWHERE[1])])
-def test_a_package_that_is_not_what_the_function_says_runs_nowhere(declared: tuple[str, str]) -> None:
-    with pytest.raises(CodeRefused, match=f"on {HERE[0]}, and the function is {declared[1]} on {declared[0]}"):
+def test_package_for_another_function_configuration_is_rejected(declared: tuple[str, str]) -> None:
+    with pytest.raises(CodeRefused, match=f"on {HERE[0]}, but the function is {declared[1]} on {declared[0]}"):
         check_package(compiled(*HERE), *declared)
 
 
 @pytest.mark.parametrize("other", [(ELSEWHERE[0], HERE[1]), (HERE[0], ELSEWHERE[1])])
-def test_a_package_that_runs_on_aws_alone_is_said_to(other: tuple[str, str]) -> None:
-    with pytest.raises(CodeRefused, match=r"which AWS has and the local AWS has not: .* Build the package for this"):
+def test_package_for_another_machine_is_rejected(other: tuple[str, str]) -> None:
+    with pytest.raises(CodeRefused, match=r"but the local AWS runs functions with .* Build the package for this"):
         check_package(compiled(*other), *other)
 
 
 @pytest.mark.parametrize(("name", "mode"), [("link.py", 0o120777), ("../outside.py", 0o100644), ("/abs.py", 0o100644)])
-def test_code_that_leaves_its_folder_is_refused_at_once(name, mode):
+def test_package_with_unsafe_paths_is_rejected(name, mode):
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         info = zipfile.ZipInfo(name)

@@ -1,1 +1,1 @@
-"""Application Auto Scaling that acts: its API, its policies' decisions, its schedules, and what carries them out."""
+"""Application Auto Scaling: policies and schedules change the capacity of SageMaker's resources."""

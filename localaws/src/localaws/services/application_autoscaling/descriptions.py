@@ -1,11 +1,17 @@
-"""Records as the API's Describe operations show them, and the pages that they come in."""
+"""The output shapes of the Describe actions, and their pages."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from localaws.services.application_autoscaling.errors import InvalidNextToken
-from localaws.services.application_autoscaling.records import TARGET_TRACKING, Activity, Policy, ScheduledAction, Target
-from localaws.services.application_autoscaling.registry import Region
+from localaws.services.application_autoscaling.records import (
+    TARGET_TRACKING,
+    Activity,
+    Policy,
+    Region,
+    ScheduledAction,
+    Target,
+)
 
 __all__ = ["activity", "alarms", "page", "policy", "scheduled_action", "target"]
 
@@ -17,28 +23,28 @@ def page(
     records: Sequence[_Record],
     describe: Callable[[_Record], dict[str, Any]],
     request: dict[str, Any],
-    most: int,
+    max_size: int,
 ) -> dict[str, Any]:
-    """One page of an answer.
+    """One page of a Describe response.
 
     Args:
-        member: The answer's member that holds the records.
-        records: All of them, in order.
-        describe: How one is shown.
+        member: The member of the response that holds the records.
+        records: All records in order.
+        describe: Converts a record to its output shape.
         request: The request, with MaxResults and NextToken.
-        most: The most that a page has.
+        max_size: Maximum size of a page.
 
     Raises:
-        InvalidNextToken: The token is none that an answer had.
+        InvalidNextToken: The token is not from an earlier response.
     """
     token = request.get("NextToken") or "0"
     if not token.isdecimal() or int(token) > len(records):
         raise InvalidNextToken
-    first, size = int(token), min(request.get("MaxResults") or most, most)
-    answer: dict[str, Any] = {member: [describe(record) for record in records[first : first + size]]}
+    first, size = int(token), min(request.get("MaxResults") or max_size, max_size)
+    response: dict[str, Any] = {member: [describe(record) for record in records[first : first + size]]}
     if first + size < len(records):
-        answer["NextToken"] = str(first + size)
-    return answer
+        response["NextToken"] = str(first + size)
+    return response
 
 
 def target(record: Target) -> dict[str, Any]:
@@ -55,7 +61,7 @@ def target(record: Target) -> dict[str, Any]:
 
 
 def alarms(region: Region, record: Policy) -> list[dict[str, str]]:
-    """A policy's Alarms: those that target tracking made."""
+    """A policy's Alarms, which target tracking created."""
     return [{"AlarmName": name, "AlarmARN": region.arn("cloudwatch", f"alarm:{name}")} for name in record.alarms]
 
 
@@ -80,7 +86,7 @@ def policy(region: Region, owner: Target, record: Policy) -> dict[str, Any]:
 def scheduled_action(owner: Target, record: ScheduledAction) -> dict[str, Any]:
     """A ScheduledAction."""
     bounds = {"MinCapacity": record.low, "MaxCapacity": record.high}
-    answer = {
+    response = {
         "ScheduledActionName": record.name,
         "ScheduledActionARN": record.arn,
         **owner.key.members(),
@@ -91,12 +97,12 @@ def scheduled_action(owner: Target, record: ScheduledAction) -> dict[str, Any]:
         "ScalableTargetAction": {name: bound for name, bound in bounds.items() if bound is not None},
         "CreationTime": record.created,
     }
-    return {name: value for name, value in answer.items() if value is not None}
+    return {name: value for name, value in response.items() if value is not None}
 
 
 def activity(record: Activity) -> dict[str, Any]:
     """A ScalingActivity."""
-    answer = {
+    response = {
         "ActivityId": record.id,
         **record.key.members(),
         "Description": record.description,
@@ -107,4 +113,4 @@ def activity(record: Activity) -> dict[str, Any]:
         "StatusMessage": record.message,
         "NotScaledReasons": record.not_scaled or None,
     }
-    return {name: value for name, value in answer.items() if value is not None}
+    return {name: value for name, value in response.items() if value is not None}

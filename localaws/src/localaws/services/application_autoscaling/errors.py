@@ -1,4 +1,4 @@
-"""The service's errors, in its own shapes and words."""
+"""The error responses of Application Auto Scaling."""
 
 from moto.core.exceptions import JsonRESTError
 
@@ -13,7 +13,7 @@ class ValidationFailed(JsonRESTError):  # type: ignore[misc]  # moto is untyped
 
 
 class ObjectNotFound(JsonRESTError):  # type: ignore[misc]  # moto is untyped
-    """ObjectNotFoundException: no such target, policy or scheduled action."""
+    """ObjectNotFoundException for a target, policy or scheduled action."""
 
     def __init__(self, message: str) -> None:
         super().__init__("ObjectNotFoundException", message)
@@ -27,7 +27,7 @@ class InvalidNextToken(JsonRESTError):  # type: ignore[misc]  # moto is untyped
 
 
 class ResourceNotFound(JsonRESTError):  # type: ignore[misc]  # moto is untyped
-    """ResourceNotFoundException of the tagging operations."""
+    """ResourceNotFoundException of the tagging actions."""
 
     def __init__(self, arn: str) -> None:
         super().__init__("ResourceNotFoundException", f"The specified resource doesn't exist: {arn}")
@@ -37,4 +37,4 @@ class TooManyTags(JsonRESTError):  # type: ignore[misc]  # moto is untyped
     """TooManyTagsException."""
 
     def __init__(self, arn: str) -> None:
-        super().__init__("TooManyTagsException", f"Too many tags on {arn}: a scalable target has up to 50.")
+        super().__init__("TooManyTagsException", f"Too many tags on {arn}: the limit is 50.")

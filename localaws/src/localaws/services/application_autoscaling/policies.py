@@ -1,4 +1,4 @@
-"""PutScalingPolicy: what makes a policy acceptable, and the policy that comes of it."""
+"""PutScalingPolicy: validation and the resulting record."""
 
 import math
 from datetime import datetime
@@ -6,8 +6,7 @@ from itertools import pairwise
 from typing import Any
 
 from localaws.services.application_autoscaling.errors import ValidationFailed
-from localaws.services.application_autoscaling.records import STEP, TARGET_TRACKING, Policy, Target
-from localaws.services.application_autoscaling.registry import Region
+from localaws.services.application_autoscaling.records import STEP, TARGET_TRACKING, Policy, Region, Target
 from localaws.services.application_autoscaling.tracking_alarms import PREDEFINED, TrackingAlarms
 
 __all__ = ["put_policy"]
@@ -18,10 +17,11 @@ _MEMBERS = {TARGET_TRACKING: "TargetTrackingScalingPolicyConfiguration", STEP: "
 def put_policy(
     region: Region, target: Target, request: dict[str, Any], alarms: TrackingAlarms, now: datetime
 ) -> Policy:
-    """Make a policy of a target, or change it, and the alarms that target tracking needs.
+    """Create or update a policy, with the alarms of target tracking.
 
     Raises:
-        ValidationFailed: The request breaks a rule.
+        ValidationFailed: The policy is invalid.
+        NotImplementedError: Its metric is a metric math expression.
     """
     name = request["PolicyName"]
     before = target.policies.get(name)
@@ -63,7 +63,9 @@ def _check_tracking(target: Target, name: str, settings: dict[str, Any]) -> None
                 f"Predefined metric type {predefined['PredefinedMetricType']} is not supported for scalable dimension "
                 f"{target.key.dimension}"
             )
-    elif not custom.get("Metrics") and not all(custom.get(key) for key in ("MetricName", "Namespace", "Statistic")):
+    elif custom.get("Metrics"):
+        raise NotImplementedError("PutScalingPolicy with CustomizedMetricSpecification.Metrics (metric math)")
+    elif not all(custom.get(key) for key in ("MetricName", "Namespace", "Statistic")):
         raise ValidationFailed(
             "CustomizedMetricSpecification must have MetricName, Namespace and Statistic, or Metrics"
         )
@@ -77,7 +79,7 @@ def _metric(settings: dict[str, Any]) -> tuple[Any, Any]:
 
 
 def _check_steps(settings: dict[str, Any]) -> None:
-    """The rules under "Step adjustments" in the user guide's page about step scaling."""
+    """Check the rules under "Step adjustments" in the user guide's page about step scaling."""
     if not settings.get("AdjustmentType"):
         raise ValidationFailed("AdjustmentType must be specified for a step scaling policy")
     steps = settings.get("StepAdjustments")

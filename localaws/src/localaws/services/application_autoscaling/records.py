@@ -1,31 +1,46 @@
-"""What Application Auto Scaling keeps: scalable targets, policies, scheduled actions and scaling activities."""
+"""Scalable targets, policies, scheduled actions and scaling activities, by account and region."""
 
+import threading
 import uuid
+from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from localaws.services.application_autoscaling.schedules import Schedule
 
-__all__ = ["Activity", "Capacity", "Movement", "Policy", "ScheduledAction", "Target", "TargetKey"]
+__all__ = [
+    "Activity",
+    "Capacity",
+    "Movement",
+    "Policy",
+    "Region",
+    "Registry",
+    "ScheduledAction",
+    "Target",
+    "TargetKey",
+]
 
 NAMESPACE = "sagemaker"
 INSTANCES = "sagemaker:variant:DesiredInstanceCount"
 PROVISIONED_CONCURRENCY = "sagemaker:variant:DesiredProvisionedConcurrency"
 COPIES = "sagemaker:inference-component:DesiredCopyCount"
-#: The dimensions of SageMaker, with what a scaling activity's sentences call each.
+#: SageMaker's scalable dimensions, with the nouns used in scaling activities.
 NOUNS = {
     INSTANCES: "desired instance count",
     PROVISIONED_CONCURRENCY: "desired provisioned concurrency",
     COPIES: "desired copy count",
 }
+#: AWS keeps activities for six weeks.
+_MAX_ACTIVITIES = 1000
 TARGET_TRACKING = "TargetTrackingScaling"
 STEP = "StepScaling"
 
 
 @dataclass(frozen=True, slots=True)
 class TargetKey:
-    """What a scalable target is identified by within account and region."""
+    """The identity of a scalable target within an account and region."""
 
     resource_id: str
     dimension: str
@@ -34,7 +49,7 @@ class TargetKey:
         return f"service namespace: {NAMESPACE}, resource ID: {self.resource_id}, scalable dimension: {self.dimension}"
 
     def members(self) -> dict[str, str]:
-        """The members of the API that name it."""
+        """The API's members that identify it."""
         return {
             "ServiceNamespace": NAMESPACE,
             "ResourceId": self.resource_id,
@@ -49,18 +64,18 @@ class Capacity:
     low: int
     high: int
 
-    def clamp(self, wanted: int) -> int:
-        """The capacity within the range that is nearest to the wanted one."""
-        return min(max(wanted, self.low), self.high)
+    def clamp(self, capacity: int) -> int:
+        """The value within the range that is nearest to a capacity."""
+        return min(max(capacity, self.low), self.high)
 
 
 @dataclass(frozen=True, slots=True)
 class Movement:
-    """A scale-out or scale-in by a policy, from which its cooldown counts.
+    """A scale-out or scale-in by a policy, which starts its cooldown.
 
     Attributes:
-        base: The capacity before it.
-        ended: When it was fulfilled, in simulated time; None while it is not.
+        base: The capacity before.
+        ended: Simulated time of completion; None while in progress.
     """
 
     base: int
@@ -73,14 +88,14 @@ class Policy:
 
     Attributes:
         name: Its name, unique within its target.
-        arn: Its ARN, which the alarms have as their action.
+        arn: Its ARN, which is the action of its alarms.
         kind: TargetTrackingScaling or StepScaling.
         settings: The request's configuration of that kind.
-        created: When it was made.
-        alarms: Names of the alarms that were made for it: high, then low; none for a step scaling policy.
-        scaled_out: Its last scale-out, unless it is of no more consequence.
-        scaled_in: Its last scale-in, likewise.
-        proposal: What it wanted to scale in to when its low alarm last said so.
+        created: Creation time.
+        alarms: Names of the alarms created for it: high, then low; none for a step scaling policy.
+        scaled_out: Its last scale-out; None if no cooldown depends on it.
+        scaled_in: Its last scale-in; None if no cooldown depends on it.
+        proposal: The capacity that it last proposed to scale in to.
     """
 
     name: str
@@ -111,15 +126,15 @@ class ScheduledAction:
     Attributes:
         name: Its name, unique within its target.
         arn: Its ARN.
-        expression: The schedule as it was asked for.
-        timezone: The time zone as it was asked for; None for none.
-        schedule: Both, read.
-        created: When it was made.
+        expression: The schedule expression of the request.
+        timezone: The time zone of the request, or None.
+        schedule: The parsed expression.
+        created: Creation time.
         low: The MinCapacity that it sets, or None.
         high: The MaxCapacity that it sets, or None.
         start: StartTime, or None.
         end: EndTime, or None.
-        due: When it runs next; None when never again.
+        due: Time of the next run; None if there is none.
     """
 
     name: str
@@ -135,7 +150,7 @@ class ScheduledAction:
     due: datetime | None = None
 
     def plan_after(self, moment: datetime) -> None:
-        """Work out when it runs next: at its start, then as its schedule says, until its end."""
+        """Plan the next run after a moment: at the start time, then by the schedule until the end time."""
         if self.start is not None and self.start > moment:
             due: datetime | None = self.start
         else:
@@ -145,17 +160,17 @@ class ScheduledAction:
 
 @dataclass(slots=True)
 class Activity:
-    """A scaling activity, as DescribeScalingActivities shows it.
+    """A scaling activity.
 
     Attributes:
-        key: Whose.
-        description: What it does.
-        cause: Why.
-        started: When.
+        key: The scalable target.
+        description: The Description.
+        cause: The Cause.
+        started: Start time.
         status: A ScalingActivityStatusCode.
         message: The StatusMessage, or None.
-        ended: When it came to an end; None while it has not.
-        not_scaled: NotScaledReasons; none for an activity that scales.
+        ended: End time; None while it is open.
+        not_scaled: NotScaledReasons; empty for an activity that scales.
     """
 
     key: TargetKey
@@ -170,24 +185,24 @@ class Activity:
 
     @property
     def open(self) -> bool:
-        """Whether it has not come to an end."""
+        """Whether it has not ended."""
         return self.status in {"Pending", "InProgress"}
 
     def end(self, status: str, message: str | None, moment: datetime) -> None:
-        """Bring it to an end."""
+        """End it with a status."""
         self.status, self.message, self.ended = status, message, moment
 
 
 @dataclass(slots=True)
 class Target:
-    """A scalable target with all that is defined for it.
+    """A scalable target with its policies and scheduled actions.
 
     Attributes:
-        key: What is scaled.
+        key: The resource and its dimension.
         arn: Its ARN.
         role_arn: The service-linked role.
-        capacity: The range that it is kept in.
-        created: When it was registered.
+        capacity: The range of its capacity.
+        created: Time of registration.
         suspended: The three members of SuspendedState.
         tags: Its tags.
         policies: Its policies by name.
@@ -203,3 +218,62 @@ class Target:
     tags: dict[str, str]
     policies: dict[str, Policy] = field(default_factory=dict)
     actions: dict[str, ScheduledAction] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Region:
+    """The targets and activities of one account in one region, guarded by the registry's lock."""
+
+    account_id: str
+    name: str
+    targets: dict[TargetKey, Target] = field(default_factory=dict)
+    activities: deque[Activity] = field(default_factory=lambda: deque(maxlen=_MAX_ACTIVITIES))
+
+    def arn(self, service: str, resource: str) -> str:
+        """An ARN of this account and region."""
+        partition = {"cn": "aws-cn", "us-gov": "aws-us-gov"}.get(self.name.rpartition("-")[0].rpartition("-")[0], "aws")
+        return f"arn:{partition}:{service}:{self.name}:{self.account_id}:{resource}"
+
+    def policy_arn(self, key: TargetKey, name: str) -> str:
+        """The ARN of a new scaling policy."""
+        resource = f"scalingPolicy:{uuid.uuid4()}:resource/sagemaker/{key.resource_id}:policyName/{name}"
+        return self.arn("autoscaling", resource)
+
+    def action_arn(self, key: TargetKey, name: str) -> str:
+        """The ARN of a new scheduled action."""
+        resource = f"scheduledAction:{uuid.uuid4()}:resource/sagemaker/{key.resource_id}:scheduledActionName/{name}"
+        return self.arn("autoscaling", resource)
+
+    def policy(self, arn: str) -> tuple[Target, Policy] | None:
+        """Find a policy with its target by its ARN."""
+        for target in self.targets.values():
+            for policy in target.policies.values():
+                if policy.arn == arn:
+                    return target, policy
+        return None
+
+    def planned_actions(self) -> Iterator[tuple[Target, ScheduledAction]]:
+        """Every scheduled action that has another run."""
+        for target in self.targets.values():
+            for action in target.actions.values():
+                if action.due is not None:
+                    yield target, action
+
+
+class Registry:
+    """Regions by account and name, under one lock."""
+
+    def __init__(self) -> None:
+        """Prepare an empty registry."""
+        self.lock = threading.RLock()
+        self._regions: dict[tuple[str, str], Region] = {}
+
+    def region(self, account_id: str, name: str) -> Region:
+        """The targets and activities of an account in a region."""
+        with self.lock:
+            return self._regions.setdefault((account_id, name), Region(account_id, name))
+
+    def regions(self) -> list[Region]:
+        """All regions in use."""
+        with self.lock:
+            return list(self._regions.values())

@@ -1,4 +1,4 @@
-"""RegisterScalableTarget: what may be scaled, and between which bounds."""
+"""RegisterScalableTarget: the resources that can be scaled, and the bounds of their capacity."""
 
 import re
 import secrets
@@ -8,8 +8,15 @@ from typing import Any
 from moto.sagemaker.models import sagemaker_backends
 
 from localaws.services.application_autoscaling.errors import TooManyTags, ValidationFailed
-from localaws.services.application_autoscaling.records import COPIES, INSTANCES, NOUNS, Capacity, Target, TargetKey
-from localaws.services.application_autoscaling.registry import Region
+from localaws.services.application_autoscaling.records import (
+    COPIES,
+    INSTANCES,
+    NOUNS,
+    Capacity,
+    Region,
+    Target,
+    TargetKey,
+)
 from localaws.services.sagemaker.endpoints.endpoint import Endpoint
 
 __all__ = [
@@ -35,10 +42,10 @@ _MAX_TAGS = 50
 
 
 def target_key(request: dict[str, Any]) -> TargetKey:
-    """Which target a request is about.
+    """The target that a request names.
 
     Raises:
-        ValidationFailed: There is no such dimension of SageMaker, or the resource is none that has it.
+        ValidationFailed: SageMaker has no such dimension, or the resource does not have it.
     """
     key = TargetKey(request["ResourceId"], request["ScalableDimension"])
     pattern = _RESOURCES.get(key.dimension)
@@ -48,10 +55,10 @@ def target_key(request: dict[str, Any]) -> TargetKey:
 
 
 def register(region: Region, request: dict[str, Any], now: datetime) -> Target:
-    """Make a scalable target, or change its range or what is suspended of it.
+    """Create a scalable target, or change its range or its suspended state.
 
     Raises:
-        ValidationFailed: The request breaks a rule.
+        ValidationFailed: The range or the instance type is invalid.
     """
     key = target_key(request)
     target = region.targets.get(key)
@@ -76,10 +83,10 @@ def register(region: Region, request: dict[str, Any], now: datetime) -> Target:
 
 
 def check_range(region: Region, key: TargetKey, low: int | None, high: int | None) -> None:
-    """Refuse bounds that the resource cannot have.
+    """Check the bounds of a capacity.
 
     Raises:
-        ValidationFailed: They are negative, the wrong way round, or zero where SageMaker keeps one.
+        ValidationFailed: They are negative, in the wrong order, or zero for a resource that cannot scale to zero.
     """
     least = least_capacity(region, key)
     if low is not None and low < least:
@@ -91,36 +98,36 @@ def check_range(region: Region, key: TargetKey, low: int | None, high: int | Non
 
 
 def least_capacity(region: Region, key: TargetKey) -> int:
-    """0, or 1 for the instances of a real-time variant.
+    """The minimum capacity: 1 for the instances of a real-time variant, else 0.
 
     SageMaker developer guide, "Edit a scaling policy": the minimum instance count is 1 or higher; "Autoscale an
-    asynchronous endpoint": there it may be 0.
+    asynchronous endpoint": it may be 0 for these.
     """
     endpoint = find_endpoint(region, key)
     return int(key.dimension == INSTANCES and endpoint is not None and endpoint.settings.async_inference is None)
 
 
 def endpoint_name(key: TargetKey) -> str | None:
-    """The endpoint that a variant is of; None for an inference component."""
+    """The name of a variant's endpoint; None for an inference component."""
     return None if key.dimension == COPIES else key.resource_id.split("/")[1]
 
 
 def find_endpoint(region: Region, key: TargetKey) -> Endpoint | None:
-    """The endpoint that a variant is of, if it is there."""
-    found = sagemaker_backends[region.account_id][region.name].endpoints.get(endpoint_name(key))
-    return found if isinstance(found, Endpoint) else None
+    """A variant's endpoint; None if it does not exist."""
+    endpoint = sagemaker_backends[region.account_id][region.name].endpoints.get(endpoint_name(key))
+    return endpoint if isinstance(endpoint, Endpoint) else None
 
 
 def suspended_state(before: dict[str, bool], changes: dict[str, bool]) -> dict[str, bool]:
-    """What is suspended after a change of some of its members."""
+    """The SuspendedState after a change of some of its members."""
     return {member: bool(changes.get(member, before[member])) for member in _SUSPENSIONS}
 
 
 def with_tags(tags: dict[str, str], added: dict[str, str], arn: str) -> dict[str, str]:
-    """Tags with others added.
+    """Merge tags.
 
     Raises:
-        TooManyTags: They are more than fifty.
+        TooManyTags: The result has more than 50 tags.
     """
     merged = {**tags, **added}
     if len(merged) > _MAX_TAGS:
@@ -129,17 +136,17 @@ def with_tags(tags: dict[str, str], added: dict[str, str], arn: str) -> dict[str
 
 
 def _role_arn(region: Region) -> str:
-    """The service-linked role, whatever RoleARN was asked for, as for every service that has one."""
+    """The service-linked role, which replaces the request's RoleARN, as for every service with such a role."""
     role = "AWSServiceRoleForApplicationAutoScaling_SageMakerEndpoint"
     arn = region.arn("iam", f"role/aws-service-role/sagemaker.application-autoscaling.amazonaws.com/{role}")
     return arn.replace(f":{region.name}:", "::", 1)
 
 
 def _check_instance_type(region: Region, key: TargetKey) -> None:
-    """Burstable instances cannot be scaled automatically.
+    """Reject burstable instances, which cannot be scaled automatically.
 
     Raises:
-        ValidationFailed: The variant runs on such instances.
+        ValidationFailed: The variant runs on burstable instances.
     """
     endpoint = find_endpoint(region, key)
     if endpoint is None or key.dimension != INSTANCES:

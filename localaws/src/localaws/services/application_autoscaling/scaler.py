@@ -1,4 +1,4 @@
-"""Carries out what policies, schedules and registrations ask for, one change of a resource after the other."""
+"""Changes the capacity of resources for policies, schedules and registrations, one change per resource at a time."""
 
 import logging
 from collections.abc import Callable
@@ -21,24 +21,23 @@ from localaws.services.sagemaker.endpoints.scaling import CapacityRefused
 
 if TYPE_CHECKING:
     from localaws.core.clock import SimulatedTime
-    from localaws.services.application_autoscaling.records import ScheduledAction
-    from localaws.services.application_autoscaling.registry import Region, Registry
+    from localaws.services.application_autoscaling.records import Region, Registry, ScheduledAction
     from localaws.services.application_autoscaling.signals import Signal
     from localaws.services.sagemaker.endpoints.scaling import ScalableResource
 
 __all__ = ["FindResource", "Scaler"]
 
 _logger = logging.getLogger(__name__)
-#: How a resource is found: account, region, resource id, dimension.
+#: Finds a resource by account, region, resource id and dimension.
 FindResource = Callable[[str, str, str, str], "ScalableResource | None"]
 _Direction = Literal["scaled_out", "scaled_in"]
-#: How long, in simulated time, a change that SageMaker refuses is tried again before its activity fails.
-_PATIENCE = timedelta(minutes=15)
+#: Simulated time after which a change that SageMaker rejects fails instead of being retried.
+_RETRY_FOR = timedelta(minutes=15)
 
 
 @dataclass(slots=True)
 class _Change:
-    """A change of capacity on its way: its activity, and the policy whose cooldown it starts, if any."""
+    """A change of capacity in progress: its activity, and the policy whose cooldown it starts, if any."""
 
     activity: Activity
     desired: int
@@ -48,27 +47,27 @@ class _Change:
 
 
 class Scaler:
-    """Moves capacity. All methods may be called from any thread."""
+    """Changes capacity. All methods are safe for threads."""
 
     def __init__(self, registry: "Registry", find: FindResource, time: "SimulatedTime") -> None:
-        """Scale what ``find`` finds."""
+        """Scale the resources that ``find`` returns."""
         self._registry = registry
         self._find = find
         self._time = time
         self._changes: dict[tuple[str, str, TargetKey], _Change] = {}
 
     def resource(self, region: "Region", key: TargetKey) -> "ScalableResource | None":
-        """The resource behind a target, or None when it is not there."""
+        """The resource of a target; None if it does not exist."""
         return self._find(region.account_id, region.name, key.resource_id, key.dimension)
 
     def signal(self, region: "Region", signal: "Signal") -> None:
-        """Let a policy decide, because an alarm has it as an action; at each of its evaluations again."""
+        """Run a policy because of its alarm, on each evaluation of the alarm."""
         with self._registry.lock:
-            found = region.policy(signal.policy_arn)
-            resource = self.resource(region, found[0].key) if found else None
-            if found is None or resource is None:
+            match = region.policy(signal.policy_arn)
+            resource = self.resource(region, match[0].key) if match else None
+            if match is None or resource is None:
                 return
-            target, policy = found
+            target, policy = match
             cause = f"{signal.cause} {policy.name}"
             if resource.changing or self._is_open(region, target.key):
                 self._not_scaled(region, target, cause, "TargetServicePutResourceAsUnscalable", resource)
@@ -83,42 +82,42 @@ class Scaler:
                 self._begin(region, target, decision.desired, cause, policy, direction)
 
     def keep_in_range(self, region: "Region", target: Target) -> None:
-        """Move the capacity into the target's range, as is done when the range is set, and only then."""
+        """Move the capacity into the target's range. Only setting the range does this."""
         with self._registry.lock:
             resource = self.resource(region, target.key)
             if resource is None:
                 return
             change = self._changes.get((region.account_id, region.name, target.key))
-            heading = change.desired if change else resource.desired
-            desired = target.capacity.clamp(heading)
-            if desired != heading:
-                bound = "minimum" if desired > heading else "maximum"
+            planned = change.desired if change else resource.desired
+            desired = target.capacity.clamp(planned)
+            if desired != planned:
+                bound = "minimum" if desired > planned else "maximum"
                 self._begin(region, target, desired, f"{bound} capacity was set to {desired}")
 
     def run_action(self, region: "Region", target: Target, action: "ScheduledAction", moment: datetime) -> None:
-        """Carry out a scheduled action that was due at a moment, and plan its next run."""
+        """Run a scheduled action that was due at a moment, and plan its next run."""
         with self._registry.lock:
             action.plan_after(moment)
             if target.suspended["ScheduledScalingSuspended"]:
                 return
             low = target.capacity.low if action.low is None else action.low
             high = target.capacity.high if action.high is None else action.high
-            named = (("min", action.low), ("max", action.high))
-            what = " and ".join(f"{name} capacity to {bound}" for name, bound in named if bound is not None)
+            bounds = (("min", action.low), ("max", action.high))
+            change = " and ".join(f"{name} capacity to {bound}" for name, bound in bounds if bound is not None)
             cause = f"scheduled action name {action.name} was triggered"
-            activity = Activity(target.key, f"Setting {what}", cause, moment)
+            activity = Activity(target.key, f"Setting {change}", cause, moment)
             region.activities.append(activity)
             if low > high:
-                # Only one bound is set, and the other one stays where it was.
+                # The action sets only one bound, and the other one conflicts with it.
                 reason = "Maximum capacity cannot be less than minimum capacity."
-                activity.end("Failed", f"Failed to set {what}. Reason: {reason}", moment)
+                activity.end("Failed", f"Failed to set {change}. Reason: {reason}", moment)
                 return
             target.capacity = Capacity(low, high)
-            activity.end("Successful", f"Successfully set {what}", moment)
+            activity.end("Successful", f"Successfully set {change}", moment)
             self.keep_in_range(region, target)
 
     def follow(self) -> None:
-        """Look after the changes that are on their way: ask again for what was refused, end what is fulfilled."""
+        """Continue the changes in progress: retry rejected ones, and end fulfilled ones."""
         with self._registry.lock:
             for (account_id, name, key), change in list(self._changes.items()):
                 region = self._registry.region(account_id, name)
@@ -139,7 +138,7 @@ class Scaler:
         if decision.desired is None or decision.desired > resource.current:
             return decision
         policy.proposal = decision.desired
-        # In only when every policy that may is ready to, and then to the largest capacity that one of them wants.
+        # Scale in only if all policies that can scale in agree, to the largest capacity that one of them proposes.
         others = [other for other in target.policies.values() if other.scales_in]
         if not all(
             TrackingAlarms.is_low(region.account_id, region.name, other) and other.proposal is not None
@@ -165,7 +164,7 @@ class Scaler:
         policy: Policy | None = None,
         direction: _Direction = "scaled_out",
     ) -> None:
-        """Start a change; one that is still on its way to another capacity is overridden."""
+        """Start a change, which overrides a change in progress."""
         key = target.key
         before = self._changes.get((region.account_id, region.name, key))
         if before is not None:
@@ -180,7 +179,7 @@ class Scaler:
             setattr(policy, direction, Movement(resource.current))
             if direction == "scaled_out":
                 for other in target.policies.values():
-                    # A scale-out stops the cooldown of a scale-in.
+                    # A scale-out ends the cooldown of a scale-in.
                     other.scaled_in = None
         self._follow(region, key, change)
 
@@ -188,14 +187,14 @@ class Scaler:
         resource = self.resource(region, key)
         noun = NOUNS[key.dimension]
         if resource is None:
-            self._end(region, key, change, "Failed", _failed(key, change.desired, f"{key.resource_id} is not there."))
+            self._end(region, key, change, "Failed", _failed(key, change.desired, f"{key.resource_id} does not exist."))
             return
         if not change.accepted:
             try:
                 resource.scale(change.desired)
             except CapacityRefused as refused:
                 change.activity.message = _failed(key, change.desired, str(refused))
-                if self._time.now() - change.activity.started > _PATIENCE:
+                if self._time.now() - change.activity.started > _RETRY_FOR:
                     self._end(region, key, change, "Failed", change.activity.message)
                 return
             change.accepted = True
@@ -227,21 +226,21 @@ class Scaler:
     def _not_scaled(
         self, region: "Region", target: Target, cause: str, code: str, resource: "ScalableResource"
     ) -> None:
-        """Note why nothing was done; once, however often the alarm is evaluated."""
+        """Record why nothing was scaled, once per reason and not on each evaluation of the alarm."""
         last = next((activity for activity in reversed(region.activities) if activity.key == target.key), None)
-        if last is not None and last.cause == cause and [why["Code"] for why in last.not_scaled] == [code]:
+        if last is not None and last.cause == cause and [reason["Code"] for reason in last.not_scaled] == [code]:
             return
-        why: dict[str, Any] = {"Code": code}
+        reason: dict[str, Any] = {"Code": code}
         match code:
             case "AlreadyAtMaxCapacity":
-                why["MaxCapacity"] = target.capacity.high
+                reason["MaxCapacity"] = target.capacity.high
             case "AlreadyAtMinCapacity":
-                why["MinCapacity"] = target.capacity.low
+                reason["MinCapacity"] = target.capacity.low
             case "AlreadyAtDesiredCapacity":
-                why["CurrentCapacity"] = resource.current
+                reason["CurrentCapacity"] = resource.current
         now = self._time.now()
         description = "Attempting to scale due to alarm triggered"
-        activity = Activity(target.key, description, cause, now, "Failed", ended=now, not_scaled=[why])
+        activity = Activity(target.key, description, cause, now, "Failed", ended=now, not_scaled=[reason])
         region.activities.append(activity)
 
 

@@ -1,22 +1,22 @@
-"""PutScheduledAction: what makes a scheduled action acceptable, and the action that comes of it."""
+"""PutScheduledAction: validation and the resulting record."""
 
 from datetime import UTC, datetime
 from typing import Any
 
 from localaws.services.application_autoscaling.errors import ValidationFailed
-from localaws.services.application_autoscaling.records import ScheduledAction, Target
+from localaws.services.application_autoscaling.records import Region, ScheduledAction, Target
 from localaws.services.application_autoscaling.registration import check_range
-from localaws.services.application_autoscaling.registry import Region
 from localaws.services.application_autoscaling.schedules import ScheduleError, parse_schedule, time_zone
 
 __all__ = ["put_action"]
 
 
 def put_action(region: Region, target: Target, request: dict[str, Any], now: datetime) -> ScheduledAction:
-    """Make a scheduled action of a target, or change what is named of it; a start and an end are not kept.
+    """Create or update a scheduled action; an update without StartTime or EndTime removes them.
 
     Raises:
-        ValidationFailed: The request breaks a rule.
+        ValidationFailed: The schedule, the bounds or the times are invalid.
+        NotImplementedError: The schedule is a cron expression with L, W or #.
     """
     name = request["ScheduledActionName"]
     before = target.actions.get(name)
@@ -47,7 +47,7 @@ def put_action(region: Region, target: Target, request: dict[str, Any], now: dat
 
 
 def _moment(value: Any) -> datetime | None:
-    """A timestamp of a request, in UTC."""
+    """A request's timestamp in UTC."""
     if value is None:
         return None
     moment = value if isinstance(value, datetime) else datetime.fromtimestamp(float(value), UTC)

@@ -1,11 +1,11 @@
-"""What alarms tell policies."""
+"""Alarms as input of scaling policies."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import mean
 from typing import TYPE_CHECKING
 
-from localaws.services.cloudwatch.alarm_readings import AlarmReadings
+from localaws.services.cloudwatch.alarm_evaluation import AlarmReadings
 
 if TYPE_CHECKING:
     from localaws.services.cloudwatch.alarm_actions import AlarmAction
@@ -18,14 +18,14 @@ _AGGREGATIONS: dict[str, Callable[[Sequence[float]], float]] = {"Minimum": min, 
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """An alarm in a state that a policy is the action of.
+    """An alarm that invokes a policy.
 
     Attributes:
         policy_arn: The policy.
         alarm: The alarm's name.
-        state: Its state.
-        threshold: Its threshold.
-        values: The datapoints that it was evaluated by, the latest first; at least one.
+        state: The alarm's state.
+        threshold: The alarm's threshold.
+        values: The datapoints of the evaluation, latest first; at least one.
     """
 
     policy_arn: str
@@ -40,12 +40,12 @@ class Signal:
         return f"monitor alarm {self.alarm} in state {self.state} triggered policy"
 
     def breach(self, aggregation: str | None) -> float:
-        """By how much the metric is above the threshold, by a step scaling policy's MetricAggregationType."""
+        """The metric minus the threshold, with a step scaling policy's MetricAggregationType."""
         return float(_AGGREGATIONS[aggregation or "Average"](self.values)) - self.threshold
 
     @classmethod
     def of(cls, action: "AlarmAction", store: "MetricStore") -> "Signal | None":
-        """Read the datapoints behind an alarm's action; None without any, for then there is nothing to go by."""
+        """Build a signal from an alarm's action; None if the alarm has no datapoints, since a policy needs one."""
         periods = AlarmReadings(store).before(action.account_id, action.region, action.alarm, action.at)
         recent = periods[: int(action.alarm.evaluation_periods)]
         values = tuple(reading.value for reading in recent if reading is not None)

@@ -1,10 +1,10 @@
-"""The CloudWatch alarms that target tracking makes and owns: one above the target, one well below it."""
+"""The CloudWatch alarms of target tracking policies: one above the target and one below 90 % of it."""
 
 import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from moto.cloudwatch.models import Dimension, Metric, MetricDataQuery, MetricStat, cloudwatch_backends
+from moto.cloudwatch.models import cloudwatch_backends
 
 from localaws.services.application_autoscaling.records import (
     COPIES,
@@ -15,12 +15,11 @@ from localaws.services.application_autoscaling.records import (
 )
 
 if TYPE_CHECKING:
-    from localaws.services.cloudwatch.alarm_evaluator import AlarmEvaluator
+    from localaws.services.cloudwatch.alarms import Alarms
 
 __all__ = ["PREDEFINED", "PredefinedMetric", "TrackingAlarms", "dimensions_of"]
 
-#: Evaluations: three for scaling out, fifteen for scaling in, and a low threshold a tenth below the target. AWS does
-#: not promise these, and they are what its alarms show.
+#: AWS does not document these numbers; they are those of the alarms that it creates.
 _HIGH_PERIODS = 3
 _LOW_PERIODS = 15
 _LOW_SHARE = 0.9
@@ -30,12 +29,12 @@ _HIGH_RESOLUTION = 10
 
 @dataclass(frozen=True, slots=True)
 class PredefinedMetric:
-    """What a PredefinedMetricType stands for.
+    """The metric of a PredefinedMetricType.
 
     Attributes:
-        name: CloudWatch's name for it, in AWS/SageMaker.
-        statistic: The statistic that is tracked.
-        dimension: The only scalable dimension that it is for.
+        name: The metric's name in AWS/SageMaker.
+        statistic: The tracked statistic.
+        dimension: The only scalable dimension with this metric.
         seconds: Period of the alarm that scales out.
     """
 
@@ -61,17 +60,17 @@ PREDEFINED = {
 
 
 class TrackingAlarms:
-    """Makes, changes and removes the alarms of target tracking policies."""
+    """Creates, updates and deletes the alarms of target tracking policies."""
 
-    def __init__(self, alarms: "AlarmEvaluator") -> None:
-        """Keep them among these alarms."""
+    def __init__(self, alarms: "Alarms") -> None:
+        """Create alarms in CloudWatch."""
         self._alarms = alarms
 
     def put(self, account_id: str, region: str, key: TargetKey, policy: Policy) -> list[str]:
-        """Make a target tracking policy's alarms, or change those it has.
+        """Create or update a target tracking policy's alarms.
 
         Returns:
-            Their names: high, and low unless the policy does not scale in.
+            Their names: high, and low unless the policy has DisableScaleIn.
         """
         before = {kind: name for name in policy.alarms for kind in ("AlarmHigh", "AlarmLow") if f"-{kind}-" in name}
         target = float(policy.settings["TargetValue"])
@@ -97,7 +96,7 @@ class TrackingAlarms:
         return names
 
     def delete(self, account_id: str, region: str, policy: Policy) -> None:
-        """Remove a policy's alarms; those that a step scaling policy is told by are their owner's."""
+        """Delete the alarms created for a policy. The alarms of a step scaling policy belong to the user."""
         self._alarms.delete_alarms(account_id, region, policy.alarms)
 
     @staticmethod
@@ -114,62 +113,31 @@ def _high_seconds(policy: Policy) -> int:
 
 
 def _metric(key: TargetKey, policy: Policy, seconds: int) -> dict[str, Any]:
-    """The members of an alarm that say what it watches."""
+    """The members of an alarm that define its metric."""
     predefined = policy.settings.get("PredefinedMetricSpecification")
     if predefined:
         metric = PREDEFINED[predefined["PredefinedMetricType"]]
-        return _plain("AWS/SageMaker", metric.name, dimensions_of(key), metric.statistic, None, seconds)
-    custom = policy.settings["CustomizedMetricSpecification"]
-    if custom.get("Metrics"):
-        queries = [_query(query, seconds) for query in custom["Metrics"]]
         return {
-            **_plain(None, None, [], None, None, None),
-            "metric_data_queries": queries,
+            "namespace": "AWS/SageMaker",
+            "metric_name": metric.name,
+            "dimensions": dimensions_of(key),
+            "statistic": metric.statistic,
+            "unit": None,
+            "period": seconds,
         }
-    dimensions = custom.get("Dimensions") or []
-    return _plain(
-        custom["Namespace"], custom["MetricName"], dimensions, custom["Statistic"], custom.get("Unit"), seconds
-    )
-
-
-def _plain(
-    namespace: str | None,
-    name: str | None,
-    dimensions: list[dict[str, str]],
-    statistic: str | None,
-    unit: str | None,
-    seconds: int | None,
-) -> dict[str, Any]:
+    custom = policy.settings["CustomizedMetricSpecification"]
     return {
-        "namespace": namespace,
-        "metric_name": name,
-        "dimensions": dimensions,
-        "statistic": statistic,
-        "unit": unit,
+        "namespace": custom["Namespace"],
+        "metric_name": custom["MetricName"],
+        "dimensions": custom.get("Dimensions") or [],
+        "statistic": custom["Statistic"],
+        "unit": custom.get("Unit"),
         "period": seconds,
     }
 
 
-def _query(query: dict[str, Any], seconds: int) -> MetricDataQuery:
-    """One query of a metric math specification, which has no period of its own."""
-    stat = query.get("MetricStat")
-    metric_stat = None
-    if stat:
-        dimensions = [Dimension(item["Name"], item["Value"]) for item in stat["Metric"].get("Dimensions") or []]
-        metric = Metric(stat["Metric"]["MetricName"], stat["Metric"]["Namespace"], dimensions)
-        metric_stat = MetricStat(metric=metric, period=seconds, stat=stat["Stat"], unit=stat.get("Unit"))
-    return MetricDataQuery(
-        query_id=query["Id"],
-        label=query.get("Label"),
-        period=seconds,
-        return_data=query.get("ReturnData", True),
-        expression=query.get("Expression"),
-        metric_stat=metric_stat,
-    )
-
-
 def dimensions_of(key: TargetKey) -> list[dict[str, str]]:
-    """A resource's dimensions in CloudWatch: ``endpoint/<name>/variant/<name>`` or ``inference-component/<name>``."""
+    """The metric dimensions of a resource: ``endpoint/<name>/variant/<name>`` or ``inference-component/<name>``."""
     parts = key.resource_id.split("/")
     if key.dimension == COPIES:
         return [{"Name": "InferenceComponentName", "Value": parts[1]}]

@@ -1,1 +1,1 @@
-"""Amazon Bedrock Runtime: InvokeModel and Converse with generated responses."""
+"""Amazon Bedrock Runtime: text and embedding models with generated output."""

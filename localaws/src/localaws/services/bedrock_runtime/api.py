@@ -1,8 +1,8 @@
-"""Bedrock's runtime API: text models, and embedding models whose vectors are made up, within the limits of the real.
+"""The Amazon Bedrock Runtime API: text and embedding models with generated output and the limits of the real models.
 
-No weights of Bedrock's models can be had, so a text's vector is drawn by the text itself: the same text gives the same
-vector, and no two texts alike. Shapes and limits: Amazon Bedrock user guide, "Inference request parameters and response
-fields for foundation models".
+The weights of Bedrock's models are not available. A vector is derived from a hash of its text: equal texts have equal
+vectors, and different texts have different ones. Formats and limits: Amazon Bedrock user guide, "Inference request
+parameters and response fields for foundation models".
 """
 
 import hashlib
@@ -22,7 +22,17 @@ from localaws.services.bedrock_runtime.invoke_model import generate, generate_st
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
 
-__all__ = ["BedrockRuntime", "is_bedrock"]
+__all__ = ["ACTIONS", "SERVICE", "SIMPLIFICATIONS", "BedrockRuntime", "is_bedrock"]
+
+SERVICE = "bedrock-runtime"
+ACTIONS = ("Converse", "ConverseStream", "InvokeModel", "InvokeModelWithResponseStream")
+
+SIMPLIFICATIONS = {
+    "Converse": "The model repeats the last message; token counts are word counts.",
+    "ConverseStream": "As Converse, one word per event.",
+    "InvokeModel": "Titan and Cohere embeddings with random vectors; Claude and Llama text as in Converse.",
+    "InvokeModelWithResponseStream": "Claude and Llama only, one word per event.",
+}
 
 _GEOGRAPHY = re.compile(r"^(us|eu|apac|us-gov|global)\.")
 _PATH = re.compile(r"^/model/(?P<model>[^/]+)/(?P<operation>[a-z-]+)$")
@@ -39,13 +49,13 @@ def is_bedrock(environ: "WSGIEnvironment") -> bool:
 
 
 class BedrockRuntime:
-    """Answers InvokeModel for Titan's, Cohere's, Claude's and Llama's formats, Converse, and both in parts."""
+    """A WSGI application for InvokeModel in the formats of Titan, Cohere, Claude and Llama, and for Converse."""
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        """Answer one request."""
+        """Handle one request."""
         headers = [("Content-Type", "application/json"), ("x-amzn-RequestId", str(uuid.uuid4()))]
         try:
-            body, status = _answer(environ, headers), "200 OK"
+            body, status = _response_body(environ, headers), "200 OK"
         except BedrockError as error:
             body, status = json.dumps({"message": str(error)}).encode(), _STATUSES[error.status]
             headers.append(("x-amzn-errortype", error.code))
@@ -53,23 +63,23 @@ class BedrockRuntime:
         return [body]
 
 
-def _answer(environ: "WSGIEnvironment", headers: list[tuple[str, str]]) -> bytes:
-    found = _PATH.match(environ.get("PATH_INFO", ""))
-    model_id = unquote(found["model"]) if found else ""
+def _response_body(environ: "WSGIEnvironment", headers: list[tuple[str, str]]) -> bytes:
+    match = _PATH.match(environ.get("PATH_INFO", ""))
+    model_id, operation = (unquote(match["model"]), match["operation"]) if match else ("", "")
     model = _GEOGRAPHY.sub("", model_id)
     content = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
     try:
         request = json.loads(content)
     except ValueError:
         raise _invalid("Malformed input request, please reformat your input and try again.") from None
-    match found["operation"] if found else "":
+    match operation:
         case "invoke":
             is_profile = model != model_id
-            answer, tokens = (
+            response, tokens = (
                 generate(model, request, is_profile=is_profile) if is_text_model(model) else _embed(model, request)
             )
             headers.append(("X-Amzn-Bedrock-Input-Token-Count", str(tokens)))
-            return json.dumps(answer).encode()
+            return json.dumps(response).encode()
         case "invoke-with-response-stream" if is_text_model(model):
             headers[0] = ("Content-Type", "application/vnd.amazon.eventstream")
             headers.append(("X-Amzn-Bedrock-Content-Type", "application/json"))  # of the chunks
@@ -121,16 +131,16 @@ def _cohere(model: str, request: dict[str, Any]) -> tuple[dict[str, Any], int]:
         raise _invalid("Malformed input request: #: required key [input_type] not found.")
     is_v4 = model.startswith("cohere.embed-v4")
     dimensions = request.get("output_dimension", 1536) if is_v4 else 1024
-    # A query and a document of the same words have vectors of their own.
+    # A query and a document with the same text have different vectors.
     vectors = [_vector(model, request["input_type"] + text, dimensions, normalize=False) for text in texts]
     by_type = "embedding_types" in request
-    answer = {
+    response = {
         "id": str(uuid.uuid4()),
         "response_type": "embeddings_by_type" if by_type else "embeddings_floats",
         "embeddings": {"float": vectors} if by_type else vectors,
         "texts": texts,
     }
-    return answer, sum(_count_tokens(text) for text in texts)
+    return response, sum(_count_tokens(text) for text in texts)
 
 
 def _vector(model: str, text: str, dimensions: int, *, normalize: bool) -> list[float]:

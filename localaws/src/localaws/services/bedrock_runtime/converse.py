@@ -1,4 +1,4 @@
-"""Bedrock's Converse: a model that repeats what it was told, within the limits and in the shapes of the real ones."""
+"""Converse with a model that repeats the last message, in the format and with the limits of real models."""
 
 import itertools
 from collections.abc import Iterator
@@ -9,18 +9,18 @@ from localaws.services.bedrock_runtime.event_stream import encode_event
 
 __all__ = ["converse", "converse_stream"]
 
-#: How the ids of models begin that are to be had; others are unknown, as retired ones are.
+#: Prefixes of the ids of available models; others, such as retired models, are unknown.
 _MODELS = ("anthropic.claude-", "meta.llama3-", "amazon.nova-", "mistral.")
-#: Models of these are called through an inference profile only.
+#: Prefixes of models that can only be called through an inference profile.
 _PROFILE_ONLY = ("meta.llama3-3-",)
 _DEFAULT_MAX_TOKENS = 512
 
 
 def converse(model: str, request: dict[str, Any], *, is_profile: bool) -> dict[str, Any]:
-    """The answer to Converse.
+    """The response to Converse.
 
     Raises:
-        BedrockError: As Bedrock refuses the request.
+        BedrockError: The request is invalid.
     """
     text, stop_reason = _reply(model, request, is_profile=is_profile)
     return {
@@ -32,10 +32,10 @@ def converse(model: str, request: dict[str, Any], *, is_profile: bool) -> dict[s
 
 
 def converse_stream(model: str, request: dict[str, Any], *, is_profile: bool) -> Iterator[bytes]:
-    """The events of ConverseStream, a word in each.
+    """The events of ConverseStream, one word per event.
 
     Raises:
-        BedrockError: As Bedrock refuses the request, before the first event.
+        BedrockError: The request is invalid; raised before the first event.
     """
     text, stop_reason = _reply(model, request, is_profile=is_profile)
     yield encode_event("messageStart", {"role": "assistant"})
@@ -79,8 +79,8 @@ def _text(message: dict[str, Any]) -> str:
     return " ".join(block.get("text", "") for block in message["content"])
 
 
-def _usage(request: dict[str, Any], answer: str) -> dict[str, int]:
-    given = [_text(message) for message in request["messages"]]
-    given += [block.get("text", "") for block in request.get("system") or []]
-    tokens = sum(len(text.split()) for text in given), len(answer.split())
+def _usage(request: dict[str, Any], reply: str) -> dict[str, int]:
+    prompts = [_text(message) for message in request["messages"]]
+    prompts += [block.get("text", "") for block in request.get("system") or []]
+    tokens = sum(len(text.split()) for text in prompts), len(reply.split())
     return {"inputTokens": tokens[0], "outputTokens": tokens[1], "totalTokens": sum(tokens)}

@@ -1,10 +1,10 @@
-"""The error answers of Bedrock's runtime API."""
+"""The error responses of the Bedrock Runtime API."""
 
 __all__ = ["BedrockError"]
 
 
 class BedrockError(Exception):
-    """An error answer of the service.
+    """An error response.
 
     Attributes:
         status: HTTP status.

@@ -1,6 +1,7 @@
-"""AWS's event stream encoding, in which services send one answer in parts.
+"""AWS's event stream encoding, for responses that consist of several events.
 
-https://smithy.io/2.0/aws/amazon-eventstream.html: a prelude of two lengths and its CRC, headers, payload, CRC.
+Format (https://smithy.io/2.0/aws/amazon-eventstream.html): a prelude of two lengths with its CRC, headers, payload,
+CRC.
 """
 
 import json
@@ -14,7 +15,7 @@ _STRING = 7
 
 
 def encode_event(kind: str, payload: dict[str, Any]) -> bytes:
-    """One event of the stream."""
+    """Encode one event."""
     body = json.dumps(payload).encode()
     headers = b"".join(
         _header(name, value)

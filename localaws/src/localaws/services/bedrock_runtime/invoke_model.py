@@ -1,4 +1,4 @@
-"""InvokeModel of text models in their own formats, answered by the same model that Converse has here.
+"""InvokeModel for text models in their own formats, with the same model as Converse.
 
 Formats: Amazon Bedrock user guide, "Inference request parameters and response fields for foundation models", Anthropic
 Claude (Messages API) and Meta Llama.
@@ -23,24 +23,24 @@ _LLAMA_REASONS = {"end_turn": "stop", "max_tokens": "length"}
 
 
 def is_text_model(model: str) -> bool:
-    """Whether the model has a format of its own here."""
+    """Whether the format of the model is supported."""
     return model.startswith((_CLAUDE, _LLAMA))
 
 
 def generate(model: str, request: dict[str, Any], *, is_profile: bool) -> tuple[dict[str, Any], int]:
-    """The answer to InvokeModel, and the tokens that were read.
+    """The response to InvokeModel, and the number of input tokens.
 
     Raises:
-        BedrockError: As Bedrock refuses the request.
+        BedrockError: The request is invalid.
     """
-    answer = converse(model, _as_converse(model, request), is_profile=is_profile)
-    text, usage = answer["output"]["message"]["content"][0]["text"], answer["usage"]
+    response = converse(model, _as_converse(model, request), is_profile=is_profile)
+    text, usage = response["output"]["message"]["content"][0]["text"], response["usage"]
     if model.startswith(_LLAMA):
         body = {
             "generation": text,
             "prompt_token_count": usage["inputTokens"],
             "generation_token_count": usage["outputTokens"],
-            "stop_reason": _LLAMA_REASONS[answer["stopReason"]],
+            "stop_reason": _LLAMA_REASONS[response["stopReason"]],
         }
     else:
         body = {
@@ -49,7 +49,7 @@ def generate(model: str, request: dict[str, Any], *, is_profile: bool) -> tuple[
             "role": "assistant",
             "model": model,
             "content": [{"type": "text", "text": text}],
-            "stop_reason": answer["stopReason"],
+            "stop_reason": response["stopReason"],
             "stop_sequence": None,
             "usage": {"input_tokens": usage["inputTokens"], "output_tokens": usage["outputTokens"]},
         }
@@ -57,10 +57,10 @@ def generate(model: str, request: dict[str, Any], *, is_profile: bool) -> tuple[
 
 
 def generate_stream(model: str, request: dict[str, Any], *, is_profile: bool) -> Iterator[bytes]:
-    """The events of InvokeModelWithResponseStream, a word in each.
+    """The events of InvokeModelWithResponseStream, one word per event.
 
     Raises:
-        BedrockError: As Bedrock refuses the request, before the first event.
+        BedrockError: The request is invalid; raised before the first event.
     """
     body, _ = generate(model, request, is_profile=is_profile)
     chunks = _llama_chunks(body) if model.startswith(_LLAMA) else _claude_chunks(body)
@@ -105,8 +105,8 @@ def _check_members(request: dict[str, Any], required: set[str], optional: set[st
         raise _malformed(f"#: extraneous key [{name}] is not permitted")
 
 
-def _malformed(what: str) -> BedrockError:
-    message = f"Malformed input request: {what}, please reformat your input and try again."
+def _malformed(problem: str) -> BedrockError:
+    message = f"Malformed input request: {problem}, please reformat your input and try again."
     return BedrockError(400, "ValidationException", message)
 
 

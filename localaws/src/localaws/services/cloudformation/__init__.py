@@ -1,1 +1,1 @@
-"""CloudFormation whose stacks come up in the background, with SageMaker's and S3 Vectors' resources as real ones."""
+"""AWS CloudFormation: stacks that are created in the background, with SageMaker's and S3 Vectors' resources."""

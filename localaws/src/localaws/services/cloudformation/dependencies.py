@@ -1,4 +1,4 @@
-"""In which order a template's resources are made."""
+"""The order in which a template's resources are created."""
 
 import re
 from collections.abc import Container, Iterator, Mapping
@@ -12,28 +12,28 @@ __all__ = ["in_dependency_order"]
 _IN_SUB = re.compile(r"\$\{(?!!)([^.}]+)")
 
 
-def in_dependency_order(resources: Mapping[str, Any], known: Container[str]) -> list[str]:
-    """The logical ids of a template's resources, each after those it depends on or refers to.
+def in_dependency_order(resources: Mapping[str, Any], parameters: Container[str]) -> list[str]:
+    """The logical ids of a template's resources, each after its dependencies and references.
 
     Args:
         resources: The template's resources.
-        known: What else can be referred to: parameters and pseudo parameters.
+        parameters: Parameters and pseudo parameters, which can be referenced too.
 
     Raises:
-        ValidationError: They depend on each other, or on something that is not there.
+        ValidationError: Dependencies are circular or unresolved.
     """
     sorter: TopologicalSorter[str] = TopologicalSorter()
     for logical_id, resource in resources.items():
         depends_on = resource.get("DependsOn") or []
-        named = [depends_on] if isinstance(depends_on, str) else list(depends_on)
-        referred = list(_references(resource.get("Properties")))
-        unknown = [name for name in (*named, *referred) if name not in resources and name not in known]
+        explicit = [depends_on] if isinstance(depends_on, str) else list(depends_on)
+        referenced = list(_references(resource.get("Properties")))
+        unknown = [name for name in (*explicit, *referenced) if name not in resources and name not in parameters]
         if unknown:
             raise ValidationError(
                 message=f"Template format error: Unresolved resource dependencies [{', '.join(unknown)}] in the "
                 "Resources block of the template"
             )
-        sorter.add(logical_id, *(name for name in (*named, *referred) if name in resources))
+        sorter.add(logical_id, *(name for name in (*explicit, *referenced) if name in resources))
     try:
         return list(sorter.static_order())
     except CycleError as error:
@@ -42,7 +42,7 @@ def in_dependency_order(resources: Mapping[str, Any], known: Container[str]) -> 
 
 
 def _references(node: Any) -> Iterator[str]:
-    """The names that Ref, Fn::GetAtt and Fn::Sub mention."""
+    """The names in Ref, Fn::GetAtt and Fn::Sub."""
     if isinstance(node, list):
         for item in node:
             yield from _references(item)
@@ -55,8 +55,8 @@ def _references(node: Any) -> Iterator[str]:
         elif key == "Fn::GetAtt":
             yield str(value[0] if isinstance(value, list) else str(value).partition(".")[0])
         elif key == "Fn::Sub":
-            text, own = value if isinstance(value, list) else (value, {})
-            yield from (name for name in _IN_SUB.findall(str(text)) if name not in own)
-            yield from _references(own)
+            text, variables = value if isinstance(value, list) else (value, {})
+            yield from (name for name in _IN_SUB.findall(str(text)) if name not in variables)
+            yield from _references(variables)
         else:
             yield from _references(value)

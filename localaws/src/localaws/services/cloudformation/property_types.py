@@ -1,4 +1,4 @@
-"""A template's properties as a service's API takes them: JSON templates may write numbers and booleans as strings."""
+"""Converts a template's properties to the types of an API: templates may write numbers and booleans as strings."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,20 +9,20 @@ __all__ = ["InvalidProperty", "typed"]
 
 
 class InvalidProperty(Exception):
-    """A property that the resource type does not have, or a value of the wrong type."""
+    """An unknown property, or a value of the wrong type."""
 
 
 def typed(shape: Shape, value: Any, path: str, member: Callable[[str], str] = str) -> Any:
-    """A value in the type that its shape wants.
+    """Convert a value to the type of its shape.
 
     Args:
         shape: The API's shape.
-        value: The template's value, with its functions resolved.
-        path: Where it is, for the message.
-        member: The shape's member for a property's name, where they are not the same.
+        value: The template's value, with functions resolved.
+        path: The property's path, for the message.
+        member: Converts a property's name to the shape's member.
 
     Raises:
-        InvalidProperty: It has a member that the shape does not have, or is of another type.
+        InvalidProperty: A member is unknown, or a value has the wrong type.
     """
     if isinstance(shape, StructureShape):
         if not isinstance(value, dict):
@@ -63,12 +63,12 @@ def _scalar(shape: Shape, value: Any, path: str) -> Any:
         raise _mistyped(path, shape.type_name.capitalize(), value) from None
 
 
-def _mistyped(path: str, wanted: str, value: Any) -> InvalidProperty:
+def _mistyped(path: str, expected: str, value: Any) -> InvalidProperty:
     match value:
         case dict():
-            found = "JSONObject"
+            actual = "JSONObject"
         case list():
-            found = "JSONArray"
+            actual = "JSONArray"
         case _:
-            found = "String" if isinstance(value, str) else type(value).__name__.capitalize()
-    return InvalidProperty(f"{path}: expected type: {wanted}, found: {found}")
+            actual = "String" if isinstance(value, str) else type(value).__name__.capitalize()
+    return InvalidProperty(f"{path}: expected type: {expected}, found: {actual}")

@@ -1,4 +1,4 @@
-"""One way to make, change and remove a stack's resources, whether they are of services of ours or of moto's."""
+"""Creates, updates and deletes a stack's resources, by a service's handlers or by moto."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -17,12 +17,12 @@ from localaws.services.cloudformation.service_resources import ResourceFailed, S
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from localaws.services.cloudformation.records import BackgroundStack, Resources, StackResource
     from localaws.services.cloudformation.service_resources import ResourceType, ServiceResources
-    from localaws.services.cloudformation.stacks import BackgroundStack, Resources, StackResource
 
 __all__ = ["ResourceHandlers"]
 
-#: Longest name of everything that CloudFormation names here: SageMaker's and S3 Vectors' resources.
+#: Maximum length of the names of SageMaker's and S3 Vectors' resources.
 _MAX_NAME = 63
 
 
@@ -38,19 +38,19 @@ class ResourceHandlers:
         """Prepare handlers.
 
         Args:
-            stack: Whose resources.
-            services: Make those that are not moto's, by the service (``AWS::SageMaker``).
-            wait_until: Blocks until a condition holds; raises ResourceFailed when that is given up.
+            stack: The stack.
+            services: Handlers of the types that are not moto's, by the service (``AWS::SageMaker``).
+            wait_until: Blocks until a condition holds.
         """
         self._stack = stack
         self._services = services
         self._wait_until = wait_until
 
     def create(self, record: "StackResource", resources: "Resources") -> None:
-        """Make a resource and block until it is there; the record refers to it as soon as it exists.
+        """Create a resource and wait until it is stable; the record refers to it as soon as it exists.
 
         Raises:
-            ResourceFailed: It does not come up.
+            ResourceFailed: The creation failed.
         """
         logical_id = record.logical_resource_id
         if record.resource_type in RESOURCE_TYPES:
@@ -72,10 +72,10 @@ class ResourceHandlers:
                 self._wait_until(record.resource.is_created)
 
     def update(self, record: "StackResource", properties: dict[str, Any], resources: "Resources") -> None:
-        """Change a resource in place and block until it has changed.
+        """Update a resource in place and wait until it is stable.
 
         Raises:
-            ResourceFailed: It cannot be changed.
+            ResourceFailed: The update failed.
         """
         logical_id = record.logical_resource_id
         if isinstance(record.resource, ServiceResource):
@@ -94,10 +94,10 @@ class ResourceHandlers:
         record.properties = properties
 
     def delete(self, record: "StackResource") -> None:
-        """Remove a resource and block until it is gone.
+        """Delete a resource and wait until it is deleted.
 
         Raises:
-            ResourceFailed: It cannot be removed.
+            ResourceFailed: The deletion failed.
         """
         if isinstance(record.resource, ServiceResource):
             self._services[service_of(record.resource_type)].delete(record.resource)
@@ -105,10 +105,10 @@ class ResourceHandlers:
             self._by_moto(lambda: self._delete_by_moto(record))
 
     def replaces(self, record: "StackResource", properties: dict[str, Any], type_name: str) -> bool:
-        """Whether a change means another resource in place of the old one.
+        """Whether a change replaces the resource.
 
         Raises:
-            ResourceFailed: It would, but the new one would have the old one's name.
+            ResourceFailed: The replacement would have the same custom name.
         """
         if type_name != record.resource_type:
             return True
@@ -134,7 +134,7 @@ class ResourceHandlers:
 
     @staticmethod
     def _by_moto(operation: "Callable[[], Any]") -> Any:
-        """Run one of moto's handlers; whatever it raises is the resource's failure."""
+        """Run one of moto's handlers; every exception fails the resource."""
         try:
             return operation()
         except ServiceException as error:
@@ -144,7 +144,7 @@ class ResourceHandlers:
 
 
 def _generated_name(record: "StackResource", kind: "ResourceType") -> str:
-    """A name as CloudFormation makes them: the resource's logical id and something random."""
+    """A generated name in CloudFormation's format: stack name, logical id and a random suffix."""
     name: str = generate_resource_name(record.resource_type, record.stack_name, record.logical_resource_id)
     name = name[-_MAX_NAME:].lstrip("-")
     return name.lower() if kind.lowercase_name else name

@@ -1,4 +1,4 @@
-"""The resource types that a stack can have beside moto's."""
+"""The resource types that the local AWS implements in addition to moto's."""
 
 from collections.abc import Mapping
 
@@ -12,5 +12,5 @@ RESOURCE_TYPES: Mapping[str, ResourceType] = {**SAGEMAKER_TYPES, **S3VECTORS_TYP
 
 
 def service_of(type_name: str) -> str:
-    """The service of a resource type: ``AWS::SageMaker`` of ``AWS::SageMaker::Model``."""
+    """The service of a resource type: ``AWS::SageMaker`` for ``AWS::SageMaker::Model``."""
     return type_name.rpartition("::")[0]

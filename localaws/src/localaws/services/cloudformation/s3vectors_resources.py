@@ -1,27 +1,27 @@
-"""Creates, updates and deletes S3 Vectors' resources for a stack, through the same operations as its API."""
+"""Creates, updates and deletes the S3 Vectors resources of a stack through the service's API."""
 
 import json
 import uuid
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+
+from moto.core.exceptions import ServiceException
+from moto.core.utils import get_service_model
+from moto.s3vectors.utils import create_vector_bucket_arn
 
 from localaws.services.cloudformation.property_types import InvalidProperty, typed
 from localaws.services.cloudformation.s3vectors_types import S3VECTORS_TYPES, S3VectorsType
 from localaws.services.cloudformation.service_resources import Properties, ResourceFailed, ServiceResource
-from localaws.services.s3vectors.refusals import Refusal
-from localaws.services.s3vectors.request_checks import operation_model
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from localaws.services.s3vectors.buckets import Caller
-    from localaws.services.s3vectors.service import S3Vectors
+    from localaws.services.s3vectors.api import S3VectorsApi
 
 __all__ = ["S3VectorsResources"]
 
 _Resource = ServiceResource[S3VectorsType]
 
-# What CloudFormation makes of a handler's error ("HandlerErrorCode" of the resource provider's contract).
+# CloudFormation's HandlerErrorCode for an error code (contract of resource providers).
 _HANDLER_CODES = {
     "AccessDeniedException": "AccessDenied",
     "NotFoundException": "NotFound",
@@ -29,66 +29,68 @@ _HANDLER_CODES = {
     "TooManyRequestsException": "Throttling",
     "ValidationException": "InvalidRequest",
 }
-_SYSTEM = "aws:"
+_STATUSES = {"AccessDeniedException": 403, "ConflictException": 409, "NotFoundException": 404}
 
 
 class S3VectorsResources:
     """The handlers of S3 Vectors' resource types, in one account and region."""
 
-    def __init__(self, vectors: "S3Vectors", caller: "Caller") -> None:
+    def __init__(self, api: "type[S3VectorsApi]", account_id: str, region: str) -> None:
         """Prepare the handlers.
 
         Args:
-            vectors: The service.
-            caller: Whose stack it is, and where.
+            api: The service's API.
+            account_id: The account of the stack.
+            region: The region of the stack.
         """
-        self._vectors = vectors
-        self._caller = caller
+        self._api = api
+        self._account_id = account_id
+        self._region = region
 
     def create(self, type_name: str, name: str, properties: Properties) -> _Resource:
-        """Create a resource; it is there at once.
+        """Create a resource.
 
         Raises:
-            ResourceFailed: S3 Vectors refuses it.
+            ResourceFailed: S3 Vectors returns an error.
         """
         kind = S3VECTORS_TYPES[type_name]
         named = {kind.name_property: name} if kind.name_property else {}
         request, tags = _request(kind, {**properties, **named})
-        own, system = _parted(tags)
-        if own:
-            request["tags"] = own
-        answer = self._call(kind.create, request)
-        arn = answer.get(_member(kind.arn)) or self._bucket_arn(request)
-        if system:
-            self._vectors.control_plane.put_system_tags(self._caller, arn, system)
+        user_tags, system_tags = _split_tags(tags)
+        if user_tags:
+            request["tags"] = user_tags
+        response = self._call(kind.create, request)
+        arn = response.get(_member(kind.arn)) or self._bucket_arn(request)
+        if system_tags:
+            self._api.service.backend(self._account_id, self._region).add_system_tags(arn, system_tags)
         return ServiceResource(kind, name if named else arn, arn, lambda: self._attributes(kind, arn))
 
     def stabilize(self, resource: _Resource) -> None:
-        """Nothing: it is there at once."""
+        """Return immediately: resources are created synchronously."""
 
     def update(self, resource: _Resource, old: Properties, new: Properties) -> None:
         """Change a resource's tags, or a bucket's policy.
 
         Raises:
-            ResourceFailed: S3 Vectors refuses it.
+            ResourceFailed: S3 Vectors returns an error.
         """
         kind, arn = resource.kind, resource.physical_resource_id
         request, tags = _request(kind, new)
         if not kind.taggable:
             self._call(kind.create, request)
             return
-        own, before = _parted(tags)[0], _parted(_tags(old))[0]
-        gone = sorted(before.keys() - own.keys())
-        if gone:
-            self._call("UntagResource", {"resourceArn": arn, "tagKeys": gone})
-        if own and own != before:
-            self._call("TagResource", {"resourceArn": arn, "tags": own})
+        tags, old_tags = _split_tags(tags)[0], _split_tags(_tags(old))[0]
+        removed = sorted(old_tags.keys() - tags.keys())
+        if removed:
+            self._call("UntagResource", {"resourceArn": arn, "tagKeys": removed})
+        if tags and tags != old_tags:
+            self._call("TagResource", {"resourceArn": arn, "tags": tags})
 
     def delete(self, resource: _Resource) -> None:
-        """Delete a resource; one that is gone already is no error.
+        """Delete a resource; a missing resource is ignored.
 
         Raises:
-            ResourceFailed: S3 Vectors refuses it; so it does a vector bucket that has indexes.
+            ResourceFailed: S3 Vectors returns an error, as for a vector bucket with indexes.
         """
         if self._exists(resource):
             self._call(resource.kind.delete, {_member(resource.kind.arn): resource.physical_resource_id})
@@ -96,7 +98,7 @@ class S3VectorsResources:
     def _exists(self, resource: _Resource) -> bool:
         try:
             self._read(resource.kind, resource.physical_resource_id)
-        except Refusal:
+        except ServiceException:
             return False
         return True
 
@@ -104,38 +106,38 @@ class S3VectorsResources:
         if not kind.taggable:
             return {kind.arn: arn}
         (description,) = self._read(kind, arn).values()
-        created = datetime.fromtimestamp(description["creationTime"], UTC)
-        return {kind.arn: arn, "CreationTime": created.strftime("%Y-%m-%dT%H:%M:%SZ")}
+        return {kind.arn: arn, "CreationTime": f"{description.creation_time:%Y-%m-%dT%H:%M:%SZ}"}
 
     def _bucket_arn(self, request: dict[str, Any]) -> str:
         arn = request.get("vectorBucketArn")
-        return str(arn or self._caller.bucket_arn(request["vectorBucketName"]))
+        return str(arn or create_vector_bucket_arn(self._account_id, self._region, request["vectorBucketName"]))
 
     def _read(self, kind: S3VectorsType, arn: str) -> dict[str, Any]:
-        return self._vectors.call(self._caller, kind.read, {_member(kind.arn): arn})
+        return self._api.call(self._account_id, self._region, kind.read, {_member(kind.arn): arn})
 
     def _call(self, operation: str, request: dict[str, Any]) -> dict[str, Any]:
-        """Call S3 Vectors as a request of the account would.
+        """Call S3 Vectors.
 
         Raises:
-            ResourceFailed: It refuses.
+            ResourceFailed: S3 Vectors returns an error.
         """
         try:
-            return self._vectors.call(self._caller, operation, request)
-        except Refusal as refusal:
-            if refusal.code == "ConflictException":
+            return self._api.call(self._account_id, self._region, operation, request)
+        except ServiceException as error:
+            if error.code == "ConflictException":
                 code = "AlreadyExists" if operation.startswith("Create") else "ResourceConflict"
             else:
-                code = _HANDLER_CODES.get(refusal.code, "GeneralServiceException")
-            said = f"(Service: S3Vectors, Status Code: {refusal.status}, Request ID: {uuid.uuid4()})"
-            raise ResourceFailed.by_handler(f"{refusal} {said}", code) from refusal
+                code = _HANDLER_CODES.get(error.code, "GeneralServiceException")
+            status = _STATUSES.get(error.code, 400)
+            origin = f"(Service: S3Vectors, Status Code: {status}, Request ID: {uuid.uuid4()})"
+            raise ResourceFailed.by_handler(f"{error.message} {origin}", code) from error
 
 
 def _request(kind: S3VectorsType, properties: Properties) -> tuple[dict[str, Any], dict[str, str]]:
-    """The properties as the API takes them, and the tags.
+    """The members of the API request, and the tags.
 
     Raises:
-        ResourceFailed: The resource type does not have them, or needs others.
+        ResourceFailed: A property is unknown or missing, or has the wrong type.
     """
     missing = [name for name in kind.required if name not in properties]
     unknown = sorted(properties.keys() - kind.properties)
@@ -144,7 +146,9 @@ def _request(kind: S3VectorsType, properties: Properties) -> tuple[dict[str, Any
             f"required key [{missing[0]}] not found" if missing else f"extraneous key [{unknown[0]}] is not permitted"
         )
         raise ResourceFailed.by_schema(f"#: {problem}")
-    members: Mapping[str, Any] = getattr(operation_model(kind.create).input_shape, "members", {})
+    members: Mapping[str, Any] = getattr(
+        get_service_model("s3vectors").operation_model(kind.create).input_shape, "members", {}
+    )
     try:
         request = {
             _member(key): _policy(value)
@@ -162,9 +166,9 @@ def _tags(properties: Properties) -> dict[str, str]:
     return {tag["Key"]: str(tag["Value"]) for tag in properties.get("Tags", [])}
 
 
-def _parted(tags: dict[str, str]) -> tuple[dict[str, str], dict[str, str]]:
-    """A template's own tags, and those of AWS's own."""
-    system = {key: value for key, value in tags.items() if key.startswith(_SYSTEM)}
+def _split_tags(tags: dict[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+    """A template's tags and AWS's tags."""
+    system = {key: value for key, value in tags.items() if key.startswith("aws:")}
     return {key: value for key, value in tags.items() if key not in system}, system
 
 
@@ -173,5 +177,5 @@ def _policy(value: Any) -> str:
 
 
 def _member(key: str) -> str:
-    """The API's member for a property."""
+    """The API's name of a property."""
     return key[0].lower() + key[1:]

@@ -1,7 +1,7 @@
-"""S3 Vectors' CloudFormation resource types: CloudFormation's resource schemas, mapped onto S3 Vectors' API.
+"""CloudFormation's resource types of S3 Vectors, mapped to the service's API.
 
 Properties, create-only properties, primary identifiers and attributes are those of the published schemas (us-east-1,
-2026-11). What Ref gives is the primary identifier.
+2026-11). The value of Ref is the primary identifier.
 """
 
 from dataclasses import dataclass
@@ -14,14 +14,14 @@ class S3VectorsType:
     """One resource type.
 
     Attributes:
-        properties: What a template may set.
+        properties: Properties that a template may set.
         create_only: Properties whose change makes CloudFormation replace the resource.
-        required: Properties that a template has to set.
+        required: Required properties.
         create: The operation that creates it.
         read: The operation that describes it; its only member is the description.
         delete: The operation that deletes it.
         arn: The attribute that is its primary identifier.
-        name_property: The property that names the resource; None for what has no name.
+        name_property: The property that names the resource; None without a name.
         taggable: Whether it has tags.
     """
 
@@ -37,17 +37,17 @@ class S3VectorsType:
 
     @property
     def lowercase_name(self) -> bool:
-        """Names have no capitals."""
+        """Names are lowercase."""
         return True
 
     @property
     def tag_with_stack(self) -> bool:
-        """Whether the tags aws:cloudformation:* are put on it."""
+        """Whether the resource gets the tags aws:cloudformation:*."""
         return self.taggable
 
     @property
     def attribute_names(self) -> frozenset[str]:
-        """Everything that Fn::GetAtt takes."""
+        """The attributes for Fn::GetAtt."""
         return frozenset({self.arn, "CreationTime"}) if self.taggable else frozenset({self.arn})
 
 

@@ -1,4 +1,4 @@
-"""Creates, updates and deletes SageMaker's resources for a stack, through the same control plane as its API."""
+"""Creates, updates and deletes the SageMaker resources of a stack through the service's API."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -34,10 +34,10 @@ class SageMakerResources:
         """Prepare the handlers.
 
         Args:
-            control_plane: SageMaker's actions.
-            account_id: Whose stack it is.
-            region: Where it is.
-            wait_until: Blocks until a condition holds; raises ResourceFailed when that is given up.
+            control_plane: The service's API.
+            account_id: The account of the stack.
+            region: The region of the stack.
+            wait_until: Blocks until a condition holds.
         """
         self._control_plane = control_plane
         self._account_id = account_id
@@ -45,58 +45,58 @@ class SageMakerResources:
         self._wait_until = wait_until
 
     def create(self, type_name: str, name: str, properties: Properties) -> _SageMakerResource:
-        """Create a resource; it may not be there yet: see :meth:`stabilize`.
+        """Create a resource, which may be stable only after :meth:`stabilize`.
 
         Raises:
-            ResourceFailed: SageMaker refuses it.
+            ResourceFailed: SageMaker returns an error.
         """
         kind = SAGEMAKER_TYPES[type_name]
-        wanted = {**self._typed(kind, properties), kind.name_property: name}
+        values = {**self._typed(kind, properties), kind.name_property: name}
         members = _members(f"Create{kind.noun}")
-        answer = self._call(f"Create{kind.noun}", {key: value for key, value in wanted.items() if key in members})
-        return ServiceResource(kind, name, answer[kind.arn_member], lambda: self._describe(kind, name))
+        response = self._call(f"Create{kind.noun}", {key: value for key, value in values.items() if key in members})
+        return ServiceResource(kind, name, response[kind.arn_member], lambda: self._describe(kind, name))
 
     def update(self, resource: _SageMakerResource, old: Properties, new: Properties) -> None:
-        """Change a resource and block until it has changed.
+        """Update a resource and wait until it is stable.
 
         Raises:
-            ResourceFailed: SageMaker refuses it, cannot change that, or went back to what was.
+            ResourceFailed: SageMaker returns an error, the property cannot be updated, or the update was rolled back.
         """
         kind = resource.kind
-        before, wanted = self._typed(kind, old), self._typed(kind, new)
-        self._update_tags(resource, before.pop("Tags", []), wanted.pop("Tags", []))
-        changed = {key for key in kind.properties if before.get(key) != wanted.get(key)} - {"Tags"}
+        before, after = self._typed(kind, old), self._typed(kind, new)
+        self._update_tags(resource, before.pop("Tags", []), after.pop("Tags", []))
+        changed = {key for key in kind.properties if before.get(key) != after.get(key)} - {"Tags"}
         if not changed:
             return
         members = _members(f"Update{kind.noun}") if kind.updatable else {}
         fixed = sorted(changed - members.keys())
         if fixed:
             raise ResourceFailed.by_handler(f"{fixed[0]} cannot be updated.", "NotUpdatable")
-        sent = {key: wanted[key] for key in changed | {"DeploymentConfig"} if key in wanted}
+        request = {key: after[key] for key in changed | {"DeploymentConfig"} if key in after}
         required = _required(f"Update{kind.noun}")
-        sent |= {key: wanted[key] for key in required if key in wanted}
-        self._call(f"Update{kind.noun}", {**sent, kind.name_property: resource.name})
+        request |= {key: after[key] for key in required if key in after}
+        self._call(f"Update{kind.noun}", {**request, kind.name_property: resource.name})
         self.stabilize(resource)
 
     def stabilize(self, resource: _SageMakerResource) -> None:
-        """Block until a resource is there.
+        """Wait until a resource is stable.
 
         Raises:
-            ResourceFailed: It does not come up, or was rolled back.
+            ResourceFailed: The resource failed or was rolled back.
         """
         kind = resource.kind
         if kind.status is None:
             return
         self._wait_until(lambda: self._describe(kind, resource.name)[str(kind.status)] in _SETTLED)
-        found = self._describe(kind, resource.name)
-        if found.get("FailureReason") or found[kind.status] == "Failed":
-            raise ResourceFailed.by_handler(found.get("FailureReason", "Failed"), "NotStabilized")
+        description = self._describe(kind, resource.name)
+        if description.get("FailureReason") or description[kind.status] == "Failed":
+            raise ResourceFailed.by_handler(description.get("FailureReason", "Failed"), "NotStabilized")
 
     def delete(self, resource: _SageMakerResource) -> None:
-        """Delete a resource and block until it is gone; one that is gone already is no error.
+        """Delete a resource and wait until it is deleted; a missing resource is ignored.
 
         Raises:
-            ResourceFailed: SageMaker refuses it.
+            ResourceFailed: SageMaker returns an error.
         """
         kind = resource.kind
         if kind.status is not None:
@@ -106,29 +106,29 @@ class SageMakerResources:
         self._wait_until(lambda: self._status(resource) is None)
 
     def _status(self, resource: _SageMakerResource) -> str | None:
-        """Its status (``there`` for what has none); None when it is gone."""
+        """The status (``Exists`` for types without one); None for a missing resource."""
         try:
-            found = self._describe(resource.kind, resource.name)
+            description = self._describe(resource.kind, resource.name)
         except ResourceFailed:
             return None
-        return str(found[resource.kind.status]) if resource.kind.status else "there"
+        return str(description[resource.kind.status]) if resource.kind.status else "Exists"
 
     def _describe(self, kind: SageMakerType, name: str) -> Properties:
         return self._call(f"Describe{kind.noun}", {kind.name_property: name})
 
     def _update_tags(self, resource: _SageMakerResource, old: list[Properties], new: list[Properties]) -> None:
-        arn, kept = resource.physical_resource_id, {tag["Key"] for tag in new}
-        gone = [tag["Key"] for tag in old if tag["Key"] not in kept]
-        if gone:
-            self._call("DeleteTags", {"ResourceArn": arn, "TagKeys": gone})
+        arn, remaining = resource.physical_resource_id, {tag["Key"] for tag in new}
+        removed = [tag["Key"] for tag in old if tag["Key"] not in remaining]
+        if removed:
+            self._call("DeleteTags", {"ResourceArn": arn, "TagKeys": removed})
         if new and new != old:
             self._call("AddTags", {"ResourceArn": arn, "Tags": new})
 
     def _typed(self, kind: SageMakerType, properties: Properties) -> Properties:
-        """The properties, in the types of the API.
+        """The properties in the types of the API.
 
         Raises:
-            ResourceFailed: The resource type does not have them.
+            ResourceFailed: A property is unknown or has the wrong type.
         """
         members = _members(f"Create{kind.noun}")
         if kind.updatable:
@@ -142,18 +142,18 @@ class SageMakerResources:
             raise ResourceFailed.by_schema(str(error)) from error
 
     def _call(self, operation: str, request: Properties) -> Properties:
-        """Call SageMaker's control plane as a request of the account would.
+        """Call SageMaker.
 
         Raises:
-            ResourceFailed: It refuses.
+            ResourceFailed: SageMaker returns an error.
         """
-        plane = self._control_plane()
-        plane.current_account, plane.region = self._account_id, self._region
-        plane.partition = get_partition(self._region)
-        plane.headers, plane.querystring = {"X-Amz-Target": f"SageMaker.{operation}"}, {}
-        plane.params = request
+        api = self._control_plane()
+        api.current_account, api.region = self._account_id, self._region
+        api.partition = get_partition(self._region)
+        api.headers, api.querystring = {"X-Amz-Target": f"SageMaker.{operation}"}, {}
+        api.params = request
         try:
-            result: Properties = getattr(plane, xform_name(operation))().result or {}
+            result: Properties = getattr(api, xform_name(operation))().result or {}
         except SagemakerClientError as error:
             code = "AlreadyExists" if "already existing" in str(error) else "InvalidRequest"
             raise ResourceFailed.by_handler(str(error), code) from error

@@ -1,4 +1,4 @@
-"""SageMaker's CloudFormation resource types: CloudFormation's resource schemas, mapped onto SageMaker's API.
+"""CloudFormation's resource types of SageMaker, mapped to the service's API.
 
 Properties, create-only properties and primary identifiers are those of the published schemas (us-east-1, 2026-11).
 """
@@ -13,13 +13,13 @@ class SageMakerType:
     """One resource type.
 
     Attributes:
-        noun: What the API's operations are called by: ``Endpoint`` of ``CreateEndpoint``.
-        properties: What a template may set.
+        noun: The noun in the API's actions: ``Endpoint`` in ``CreateEndpoint``.
+        properties: Properties that a template may set.
         create_only: Properties whose change makes CloudFormation replace the resource.
         updatable: Whether the API has an Update operation.
-        status: The member of the Describe answer that says whether it is there yet; None where it is at once.
-        tag_with_stack: Whether the tags aws:cloudformation:* are put on it.
-        attributes: What Fn::GetAtt gives, by the path into the Describe answer.
+        status: The member of the Describe response with the status; None if creation is synchronous.
+        tag_with_stack: Whether the resource gets the tags aws:cloudformation:*.
+        attributes: Attributes for Fn::GetAtt, as paths in the Describe response.
     """
 
     noun: str
@@ -37,7 +37,7 @@ class SageMakerType:
 
     @property
     def taggable(self) -> bool:
-        """All of them have tags."""
+        """All types have tags."""
         return True
 
     @property
@@ -47,12 +47,12 @@ class SageMakerType:
 
     @property
     def arn_member(self) -> str:
-        """The API's member with the ARN, which is what Ref gives."""
+        """The API's member with the ARN, which is the value of Ref."""
         return f"{self.noun}Arn"
 
     @property
     def attribute_names(self) -> frozenset[str]:
-        """Everything that Fn::GetAtt takes."""
+        """The attributes for Fn::GetAtt."""
         return self.attributes | {self.name_property, self.arn_member}
 
 

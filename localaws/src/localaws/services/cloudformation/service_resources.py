@@ -1,4 +1,4 @@
-"""What the handlers of every service's resource types have in common."""
+"""The interface of the handlers of a service's resource types."""
 
 import uuid
 from collections.abc import Callable, Mapping
@@ -10,26 +10,26 @@ Properties = dict[str, Any]
 
 
 class ResourceFailed(Exception):
-    """A resource that could not be created, updated or deleted; the message is a ResourceStatusReason."""
+    """The creation, update or deletion of a resource failed; the message is a ResourceStatusReason."""
 
     @classmethod
     def by_handler(cls, message: str, code: str) -> "ResourceFailed":
-        """As CloudFormation words what a resource type's handler says."""
+        """An error of a resource type's handler, in CloudFormation's words."""
         token = uuid.uuid4()
         return cls(f'Resource handler returned message: "{message}" (RequestToken: {token}, HandlerErrorCode: {code})')
 
     @classmethod
     def by_schema(cls, message: str) -> "ResourceFailed":
-        """As CloudFormation words what breaks a resource type's schema."""
+        """A violation of a resource type's schema, in CloudFormation's words."""
         return cls(f"Properties validation failed for resource with message: {message}")
 
 
 class ResourceType(Protocol):
-    """A resource type: what its published schema says."""
+    """A resource type, from its published schema."""
 
     @property
     def properties(self) -> frozenset[str]:
-        """What a template may set."""
+        """The properties that a template may set."""
 
     @property
     def create_only(self) -> frozenset[str]:
@@ -37,11 +37,11 @@ class ResourceType(Protocol):
 
     @property
     def name_property(self) -> str | None:
-        """The property that names the resource; None for what has no name."""
+        """The property that names the resource; None without a name."""
 
     @property
     def lowercase_name(self) -> bool:
-        """Whether names have no capitals."""
+        """Whether names are lowercase."""
 
     @property
     def taggable(self) -> bool:
@@ -49,11 +49,11 @@ class ResourceType(Protocol):
 
     @property
     def tag_with_stack(self) -> bool:
-        """Whether the tags aws:cloudformation:* are put on it."""
+        """Whether the resource gets the tags aws:cloudformation:*."""
 
     @property
     def attribute_names(self) -> frozenset[str]:
-        """What Fn::GetAtt takes."""
+        """The attributes for Fn::GetAtt."""
 
 
 Kind = TypeVar("Kind", bound=ResourceType)
@@ -64,8 +64,8 @@ class ServiceResource(Generic[Kind]):
 
     Attributes:
         kind: Its type.
-        name: Its name; its ARN where it has none.
-        physical_resource_id: Its ARN: what Ref gives.
+        name: Its name; its ARN if it has no name.
+        physical_resource_id: Its ARN, the value of Ref.
     """
 
     def __init__(self, kind: Kind, name: str, arn: str, describe: Callable[[], Mapping[str, Any]]) -> None:
@@ -75,7 +75,7 @@ class ServiceResource(Generic[Kind]):
             kind: Its type.
             name: Its name.
             arn: Its ARN.
-            describe: Asks its service about it: attributes by their names in the template.
+            describe: Returns its attributes by their names in the template.
         """
         self.kind = kind
         self.name = name
@@ -83,7 +83,7 @@ class ServiceResource(Generic[Kind]):
         self._describe = describe
 
     def get_cfn_attribute(self, attribute: str) -> str:
-        """What Fn::GetAtt gives."""
+        """The value of Fn::GetAtt."""
         value: Any = self._describe()
         for part in attribute.split("."):
             value = value.get(part, "")
@@ -94,29 +94,29 @@ class ServiceResources(Protocol[Kind]):
     """The handlers of a service's resource types."""
 
     def create(self, type_name: str, name: str, properties: Properties) -> ServiceResource[Kind]:
-        """Create a resource; it may not be there yet: see :meth:`stabilize`.
+        """Create a resource, which may be stable only after :meth:`stabilize`.
 
         Raises:
-            ResourceFailed: The service refuses it.
+            ResourceFailed: The service returns an error.
         """
 
     def stabilize(self, resource: ServiceResource[Kind]) -> None:
-        """Block until a resource is there.
+        """Wait until a resource is stable.
 
         Raises:
-            ResourceFailed: It does not come up, or was rolled back.
+            ResourceFailed: The resource failed or was rolled back.
         """
 
     def update(self, resource: ServiceResource[Kind], old: Properties, new: Properties) -> None:
-        """Change a resource and block until it has changed.
+        """Update a resource and wait until it is stable.
 
         Raises:
-            ResourceFailed: The service refuses it, cannot change that, or went back to what was.
+            ResourceFailed: The service returns an error, or the resource was rolled back.
         """
 
     def delete(self, resource: ServiceResource[Kind]) -> None:
-        """Delete a resource and block until it is gone; one that is gone already is no error.
+        """Delete a resource and wait until it is deleted; a missing resource is ignored.
 
         Raises:
-            ResourceFailed: The service refuses it.
+            ResourceFailed: The service returns an error.
         """

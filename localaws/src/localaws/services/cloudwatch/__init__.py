@@ -1,1 +1,1 @@
-"""CloudWatch: metrics with percentiles, alarms that are evaluated, and what they set off."""
+"""Amazon CloudWatch: metrics with percentiles, and alarms that are evaluated and run their actions."""

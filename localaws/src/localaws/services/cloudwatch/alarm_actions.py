@@ -1,52 +1,70 @@
-"""What alarms set off: messages to SNS topics, and whatever others have registered for."""
+"""The actions of alarms: messages to SNS topics, and handlers that other services register."""
 
 import json
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 
-from localaws.services.cloudwatch.alarm_notifications import notification, subject_of
-from localaws.services.cloudwatch.topic_delivery import publish
+from botocore.session import Session
+
+from localaws.services.sns.topic_delivery import publish
+
+__all__ = ["ActionDispatcher", "ActionHandler", "AlarmAction", "format_timestamp"]
 
 _logger = logging.getLogger(__name__)
+
+_STATISTICS = {
+    "Average": "AVERAGE",
+    "Maximum": "MAXIMUM",
+    "Minimum": "MINIMUM",
+    "SampleCount": "SAMPLE_COUNT",
+    "Sum": "SUM",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class AlarmAction:
-    """One action of an alarm that is to be taken."""
+    """One action of an alarm that is due.
+
+    Attributes:
+        action_arn: The action, such as a topic's ARN.
+        account_id: The alarm's account.
+        region: The alarm's region.
+        alarm: moto's alarm.
+        state: The alarm's state: ``OK``, ``ALARM`` or ``INSUFFICIENT_DATA``.
+        previous_state: The state before; equal to ``state`` for a repeated action.
+        at: The simulated time of the evaluation.
+        value: The latest datapoint of the evaluation; None without data.
+        triggers: For a composite alarm, the children that changed: ``{"Arn", "State": {"Value", "Timestamp"}}``.
+    """
 
     action_arn: str
     account_id: str
     region: str
     alarm: Any
-    """moto's alarm."""
     state: str
-    """The state that the alarm is in: ``OK``, ``ALARM`` or ``INSUFFICIENT_DATA``."""
     previous_state: str
-    """The state that it was in before; the same where the action is repeated."""
     at: datetime
-    """The simulated moment of the evaluation."""
     value: float | None = None
-    """The latest datapoint that it was evaluated by; None where there was none."""
     triggers: tuple[dict[str, Any], ...] = ()
-    """Of a composite alarm, the children whose change it was: ``{"Arn", "State": {"Value", "Timestamp"}}``."""
 
 
 ActionHandler = Callable[[AlarmAction], None]
 
 
 class ActionDispatcher:
-    """Takes actions by what their ARN begins with."""
+    """Runs actions with the handler registered for the prefix of their ARN."""
 
     def __init__(self) -> None:
-        """Start with SNS."""
+        """Start with a handler for SNS."""
         self._handlers: dict[str, ActionHandler] = {"arn:aws:sns:": _publish}
         self._repeated: list[str] = []
 
     def register(self, prefix: str, handler: ActionHandler) -> None:
-        """Hand on actions whose ARN begins so, on the change of state and on every evaluation after it.
+        """Handle actions whose ARN has a prefix, on the change of state and every minute after it.
 
         "For an alarm with an Auto Scaling action, the alarm continues to invoke the action once per minute that
         the alarm remains in the new state" (API reference of PutMetricAlarm).
@@ -55,21 +73,21 @@ class ActionDispatcher:
         self._repeated.append(prefix)
 
     def repeats(self, action_arn: str) -> bool:
-        """Whether an action is taken again while the state lasts."""
+        """Whether an action is repeated while the state lasts."""
         return action_arn.startswith(tuple(self._repeated))
 
-    def take(self, action: AlarmAction) -> dict[str, Any]:
-        """Take an action.
+    def run(self, action: AlarmAction) -> dict[str, Any]:
+        """Run an action.
 
         Returns:
-            The history's data: ``actionState`` is ``Succeeded`` or ``Failed``, the latter with an ``error``.
+            The data of the history entry: ``actionState`` is ``Succeeded`` or ``Failed``, the latter with ``error``.
         """
         result: dict[str, Any] = {"actionState": "Succeeded", "notificationResource": action.action_arn}
         handler = next(
-            (taken for prefix, taken in self._handlers.items() if action.action_arn.startswith(prefix)), None
+            (handler for prefix, handler in self._handlers.items() if action.action_arn.startswith(prefix)), None
         )
         if handler is None:
-            return {**result, "actionState": "Failed", "error": "The local AWS does not take actions of this kind"}
+            return {**result, "actionState": "Failed", "error": "The local AWS does not implement actions of this kind"}
         try:
             handler(action)
         except Exception as error:
@@ -78,6 +96,67 @@ class ActionDispatcher:
         return result
 
 
+def format_timestamp(moment: datetime) -> str:
+    """A moment as alarms write it: ``2026-01-31T12:00:00.000+0000``."""
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03}+0000"
+
+
 def _publish(action: AlarmAction) -> None:
-    message = json.dumps(notification(action), separators=(",", ":"))
-    publish(action.action_arn, message, subject_of(action))
+    message = json.dumps(_notification(action), separators=(",", ":"))
+    # SNS limits subjects to 100 characters.
+    subject = f'{action.state}: "{action.alarm.name}" in {_region_name(action.region)}'[:100]
+    publish(action.action_arn, message, subject)
+
+
+def _notification(action: AlarmAction) -> dict[str, Any]:
+    """The message's JSON (CloudWatch user guide, "Notifying users on alarm changes": SNS notification schemas)."""
+    alarm = action.alarm
+    message = {
+        "AlarmName": alarm.name,
+        "AlarmDescription": alarm.description,
+        "AWSAccountId": action.account_id,
+        "AlarmConfigurationUpdatedTimestamp": format_timestamp(alarm.configuration_updated_timestamp),
+        "NewStateValue": action.state,
+        "NewStateReason": alarm.state_reason,
+        "StateChangeTime": format_timestamp(alarm.state_updated_timestamp),
+        "Region": _region_name(action.region),
+        "AlarmArn": alarm.alarm_arn,
+        "OldStateValue": action.previous_state,
+        "OKActions": alarm.ok_actions,
+        "AlarmActions": alarm.alarm_actions,
+        "InsufficientDataActions": alarm.insufficient_data_actions,
+    }
+    if alarm.rule is not None:
+        del message["AlarmConfigurationUpdatedTimestamp"]
+        return {**message, "AlarmRule": alarm.rule, "TriggeringChildren": list(action.triggers)}
+    return {**message, "Trigger": _trigger(alarm)}
+
+
+def _trigger(alarm: Any) -> dict[str, Any]:
+    statistic: dict[str, Any] = (
+        {"StatisticType": "ExtendedStatistic", "ExtendedStatistic": alarm.extended_statistic}
+        if alarm.extended_statistic
+        else {"StatisticType": "Statistic", "Statistic": _STATISTICS.get(alarm.statistic, alarm.statistic)}
+    )
+    return {
+        "MetricName": alarm.metric_name,
+        "Namespace": alarm.namespace,
+        **statistic,
+        "Unit": alarm.unit,
+        "Dimensions": [{"value": dimension.value, "name": dimension.name} for dimension in alarm.dimensions],
+        "Period": alarm.period,
+        "EvaluationPeriods": alarm.evaluation_periods,
+        "DatapointsToAlarm": alarm.datapoints_to_alarm or alarm.evaluation_periods,
+        "ComparisonOperator": alarm.comparison_operator,
+        "Threshold": alarm.threshold,
+        "TreatMissingData": alarm.treat_missing_data or "missing",
+        "EvaluateLowSampleCountPercentile": alarm.evaluate_low_sample_count_percentile or "",
+    }
+
+
+@cache
+def _region_name(region: str) -> str:
+    """``US East (N. Virginia)``. Messages write EU for regions that are now called Europe."""
+    partitions = Session().get_data("endpoints")["partitions"]
+    regions = {name: data["description"] for partition in partitions for name, data in partition["regions"].items()}
+    return str(regions.get(region, region)).replace("Europe (", "EU (")

@@ -1,4 +1,4 @@
-"""What happened to alarms, as DescribeAlarmHistory tells it."""
+"""The history of alarms, for DescribeAlarmHistory."""
 
 import json
 import threading
@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-#: Entries that are kept. AWS keeps 30 days.
-KEPT_ENTRIES = 10_000
+#: Older entries are dropped. AWS keeps entries for 30 days.
+_MAX_ENTRIES = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class HistoryEntry:
-    """One thing that happened to an alarm."""
+    """One entry; ``kind`` is ``ConfigurationUpdate``, ``StateUpdate`` or ``Action``."""
 
     account_id: str
     region: str
@@ -21,7 +21,6 @@ class HistoryEntry:
     alarm_type: str
     timestamp: datetime
     kind: str
-    """``ConfigurationUpdate``, ``StateUpdate`` or ``Action``."""
     summary: str
     data: str
 
@@ -38,17 +37,17 @@ class HistoryEntry:
 
 
 class AlarmHistory:
-    """The last entries of all alarms; those of a deleted alarm stay, as on AWS."""
+    """The latest entries of all alarms, including deleted ones, as on AWS."""
 
     def __init__(self) -> None:
         """Start without entries."""
         self._lock = threading.Lock()
-        self._entries: deque[HistoryEntry] = deque(maxlen=KEPT_ENTRIES)
+        self._entries: deque[HistoryEntry] = deque(maxlen=_MAX_ENTRIES)
 
     def add(
         self, account_id: str, region: str, alarm: Any, at: datetime, kind: str, summary: str, data: dict[str, Any]
     ) -> None:
-        """Note something about one of moto's alarms."""
+        """Add an entry for one of moto's alarms."""
         alarm_type = "MetricAlarm" if alarm.rule is None else "CompositeAlarm"
         entry = HistoryEntry(
             account_id, region, alarm.name, alarm_type, at, kind, summary, json.dumps({"version": "1.0", **data})
@@ -57,7 +56,7 @@ class AlarmHistory:
             self._entries.append(entry)
 
     def entries(self, account_id: str, region: str) -> list[HistoryEntry]:
-        """All of an account and region, the latest first."""
+        """The entries of an account and region, latest first."""
         with self._lock:
             return [
                 entry for entry in reversed(self._entries) if (entry.account_id, entry.region) == (account_id, region)

@@ -1,4 +1,4 @@
-"""What CloudWatch refuses when an alarm is put, in its words."""
+"""The validation of alarms, with CloudWatch's messages."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -6,7 +6,7 @@ from typing import Any
 
 from moto.cloudwatch.exceptions import InvalidParameterCombination, ValidationError
 
-from localaws.services.cloudwatch.alarm_state import COMPARISONS
+from localaws.services.cloudwatch.alarm_evaluation import COMPARISONS
 from localaws.services.cloudwatch.distribution import statistic_of
 
 _ARN = re.compile(r"arn:[a-z-]+:[a-z0-9-]+:(?P<region>[a-z0-9-]*):[^:]*:.+")
@@ -21,11 +21,13 @@ def check_metric_alarm(request: Mapping[str, Any], region: str) -> None:
     """Check a PutMetricAlarm request.
 
     Raises:
-        ValidationError: CloudWatch does not take it.
+        ValidationError: A member is missing or has an invalid value.
         InvalidParameterCombination: Members exclude each other.
-        NotImplementedError: It is fine, and of a kind that is not evaluated here: anomaly detection, …
+        NotImplementedError: The request is valid but uses metric math or anomaly detection.
     """
     check_actions(request, region)
+    if request.get("Metrics"):
+        raise NotImplementedError("PutMetricAlarm with Metrics (metric math)")
     for member in ("ComparisonOperator", "EvaluationPeriods"):
         if request.get(member) is None:
             raise ValidationError(f"The parameter {member} is required.")
@@ -42,17 +44,14 @@ def check_metric_alarm(request: Mapping[str, Any], region: str) -> None:
     periods, datapoints = int(request["EvaluationPeriods"]), int(request.get("DatapointsToAlarm") or 1)
     if not 1 <= datapoints <= periods:
         raise ValidationError("DatapointsToAlarm must be between 1 and EvaluationPeriods")
-    if request.get("Metrics"):
-        _check_queries(request)
-    else:
-        _check_metric(request)
+    _check_metric(request)
 
 
 def check_actions(request: Mapping[str, Any], region: str) -> None:
-    """Check the actions of an alarm of any kind.
+    """Check the actions of a metric or composite alarm.
 
     Raises:
-        ValidationError: One is no ARN, or of another region, or there are too many.
+        ValidationError: An action is not an ARN or is in another region, or there are too many.
     """
     for member in _ACTION_MEMBERS:
         actions: Iterable[str] = request.get(member) or ()
@@ -77,24 +76,6 @@ def _check_metric(request: Mapping[str, Any]) -> None:
         raise InvalidParameterCombination("Must specify either Statistic or ExtendedStatistic")
     statistic_of(str(extended or statistic))
     _check_span(int(request["Period"]), int(request["EvaluationPeriods"]))
-
-
-def _check_queries(request: Mapping[str, Any]) -> None:
-    for member in ("MetricName", "Namespace", "Period", "Statistic", "ExtendedStatistic", "Dimensions"):
-        if request.get(member):
-            raise InvalidParameterCombination(f"The parameters Metrics and {member} are mutually exclusive.")
-    queries = request["Metrics"]
-    returned = [query for query in queries if query.get("ReturnData", True)]
-    if len(returned) != 1:
-        raise ValidationError(
-            "Exactly two elements of the metrics list should return data"
-            if request.get("ThresholdMetricId")
-            else "Exactly one element of the metrics list should return data."
-        )
-    for query in queries:
-        if "MetricStat" in query:
-            statistic_of(query["MetricStat"]["Stat"])
-            _check_span(int(query["MetricStat"]["Period"]), int(request["EvaluationPeriods"]))
 
 
 def _check_span(period: int, evaluation_periods: int) -> None:

@@ -1,7 +1,7 @@
-"""The rule of a composite alarm: ``ALARM("a") AND NOT (OK(b) OR TRUE)``.
+"""The rules of composite alarms, such as ``ALARM("a") AND NOT (OK(b) OR TRUE)``.
 
-The grammar is in the API reference of PutCompositeAlarm: functions ``ALARM``, ``OK`` and ``INSUFFICIENT_DATA`` of an
-alarm's name or ARN, the constants ``TRUE`` and ``FALSE``, and ``AND``, ``OR``, ``NOT`` with parentheses.
+Grammar: API reference of PutCompositeAlarm. Functions ``ALARM``, ``OK`` and ``INSUFFICIENT_DATA`` take an alarm's name
+or ARN; there are the constants ``TRUE`` and ``FALSE``, and ``AND``, ``OR``, ``NOT`` with parentheses.
 """
 
 import re
@@ -9,9 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
-#: Elements that a rule may have.
+#: Maximum number of elements in a rule.
 MAX_ELEMENTS = 500
-#: Characters that a rule may have.
+#: Maximum length of a rule in characters.
 MAX_LENGTH = 10240
 
 _STATES = ("ALARM", "OK", "INSUFFICIENT_DATA")
@@ -21,42 +21,45 @@ _TOKEN = re.compile(
     re.VERBOSE,
 )
 
-#: Tells the state of an alarm by its name or ARN.
+#: Returns the state of an alarm, given its name or ARN.
 StateOf = Callable[[str], str]
 _Node = Callable[[StateOf], bool]
 
 
 class RuleError(ValueError):
-    """The rule does not parse."""
+    """The rule cannot be parsed."""
 
 
 @dataclass(frozen=True, slots=True)
 class CompositeRule:
-    """A rule that parsed."""
+    """A parsed rule.
+
+    Attributes:
+        children: Names or ARNs of the alarms in the rule, without duplicates.
+        holds: Whether the rule is true for given states of its children.
+    """
 
     children: tuple[str, ...]
-    """Names or ARNs of the alarms in it, each once."""
     holds: _Node
-    """Whether the rule holds, by its children's states."""
 
 
 @lru_cache(maxsize=256)
 def parse_rule(text: str) -> CompositeRule:
-    """Read a rule.
+    """Parse a rule.
 
     Raises:
-        RuleError: It does not parse.
+        RuleError: The rule cannot be parsed.
     """
     return _Parser(text).rule()
 
 
-def name_of(reference: str) -> str:
-    """An alarm's name, by its name or ARN."""
+def alarm_name(reference: str) -> str:
+    """The name in an alarm's name or ARN."""
     return reference.split(":", 6)[6] if reference.startswith("arn:") else reference
 
 
 class _Parser:
-    """NOT binds strongest, then AND, then OR."""
+    """Recursive descent; NOT binds tighter than AND, and AND tighter than OR."""
 
     def __init__(self, text: str) -> None:
         self._tokens = _tokens(text)
@@ -114,7 +117,7 @@ class _Parser:
 
 
 def _tokens(text: str) -> list[tuple[str, str]]:
-    """Pairs of a word and, of a function, the alarm that it is of."""
+    """Pairs of a word and, for a function, the name or ARN of its alarm."""
     if text != text.strip():
         raise RuleError("AlarmRule must not contain leading or trailing whitespace or be null")
     tokens, at = [], 0

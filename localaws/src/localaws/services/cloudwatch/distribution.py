@@ -1,22 +1,22 @@
-"""What CloudWatch keeps of the samples of one metric in one period."""
+"""The distribution of a metric's samples in one period, and the statistics that are computed from it."""
 
 import math
 from collections.abc import Callable, Iterable
 
-#: Different values that are kept as they are; from there on, near values are counted together.
+#: Up to this many distinct values are stored exactly; beyond it, values are counted in buckets.
 EXACT_VALUES = 64
-#: Width of a bucket of near values, as a factor: a percentile is off by 1 % at most.
+#: Ratio of a bucket's bounds: the error of a percentile is at most 1 %.
 BUCKET_FACTOR = 1.02
 
 _LOG_FACTOR = math.log(BUCKET_FACTOR)
 
 
 class Distribution:
-    """Count, sum, extremes, and how often each value came.
+    """Count, sum, minimum, maximum, and a histogram of the values.
 
-    Values are counted in buckets whose bounds grow by a constant factor, as in the sparse exponential histogram that
-    CloudWatch's own agent sends (``SEH1`` in github.com/aws/amazon-cloudwatch-agent, ``metric/distribution/seh1``;
-    buckets there are 10 % wide). Memory so depends on how far apart the values are, and not on how many there are.
+    The histogram is the sparse exponential histogram of CloudWatch's agent (``SEH1`` in
+    github.com/aws/amazon-cloudwatch-agent, ``metric/distribution/seh1``, with buckets of 10 %). Its memory depends on
+    the range of the values and not on their number.
     """
 
     __slots__ = ("count", "maximum", "minimum", "rounded", "sum", "values")
@@ -28,7 +28,7 @@ class Distribution:
         self.minimum = math.inf
         self.maximum = -math.inf
         self.rounded = False
-        # None where a statistic set came in: of that, percentiles are not known.
+        # None after a statistic set was added, which has no percentiles.
         self.values: dict[float, float] | None = {}
 
     def add(self, value: float, count: float = 1.0) -> None:
@@ -36,7 +36,7 @@ class Distribution:
 
         Args:
             value: The sample.
-            count: How often it came.
+            count: How often it occurred.
         """
         self.count += count
         self.sum += value * count
@@ -45,16 +45,16 @@ class Distribution:
         values = self.values
         if values is None:
             return
-        key = _near(value) if self.rounded else value
+        key = _bucket_middle(value) if self.rounded else value
         values[key] = values.get(key, 0.0) + count
         if not self.rounded and len(values) > EXACT_VALUES:
             self._round()
 
     def add_set(self, count: float, total: float, minimum: float, maximum: float) -> None:
-        """Add a statistic set: samples of which only these four are known.
+        """Add a statistic set, which has no single values.
 
-        As on AWS, percentiles are still known where there is one sample, or where all are the same
-        (API reference of GetMetricStatistics).
+        As on AWS, percentiles remain available if the set has one sample or all samples are equal (API reference of
+        GetMetricStatistics).
         """
         if count == 1 or minimum == maximum:
             self.add(minimum, count)
@@ -77,16 +77,16 @@ class Distribution:
         if other.rounded and not self.rounded:
             self._round()
         for value, count in other.values.items():
-            key = _near(value) if self.rounded else value
+            key = _bucket_middle(value) if self.rounded else value
             self.values[key] = self.values.get(key, 0.0) + count
         if not self.rounded and len(self.values) > EXACT_VALUES:
             self._round()
 
     def percentile(self, percent: float) -> float | None:
-        """The smallest value that so many percent of the samples do not exceed.
+        """The smallest value that at least ``percent`` percent of the samples do not exceed.
 
         Returns:
-            None where CloudWatch has none: of statistic sets, and where a value is negative.
+            The value; None for statistic sets and negative values, which have no percentiles in CloudWatch.
         """
         if not self.values or self.minimum < 0:
             return None
@@ -100,13 +100,13 @@ class Distribution:
     def _round(self) -> None:
         rounded: dict[float, float] = {}
         for value, count in (self.values or {}).items():
-            key = _near(value)
+            key = _bucket_middle(value)
             rounded[key] = rounded.get(key, 0.0) + count
         self.values, self.rounded = rounded, True
 
 
 def merged(distributions: Iterable[Distribution]) -> Distribution:
-    """All samples of several periods."""
+    """The samples of several periods together."""
     total = Distribution()
     for distribution in distributions:
         total.merge(distribution)
@@ -123,7 +123,7 @@ _PLAIN: dict[str, Callable[[Distribution], float | None]] = {
 
 
 def percent_of(statistic: str) -> float | None:
-    """95.0 of ``p95``; None of what is no percentile."""
+    """The number in a percentile's name: 95.0 for ``p95``; None for any other statistic."""
     number = statistic[1:]
     if not statistic.startswith("p") or not number.replace(".", "", 1).isdigit() or not number[0].isdigit():
         return None
@@ -132,14 +132,14 @@ def percent_of(statistic: str) -> float | None:
 
 
 def statistic_of(name: str) -> Callable[[Distribution], float | None]:
-    """What computes a statistic.
+    """The function that computes a statistic.
 
     Args:
         name: CloudWatch's name: ``SampleCount``, ``Average``, ``Sum``, ``Minimum``, ``Maximum`` or a percentile
             such as ``p99.9``.
 
     Raises:
-        NotImplementedError: Another one, such as a trimmed mean.
+        NotImplementedError: The statistic is not supported, such as a trimmed mean.
     """
     if name in _PLAIN:
         return _PLAIN[name]
@@ -149,8 +149,8 @@ def statistic_of(name: str) -> Callable[[Distribution], float | None]:
     return lambda samples: samples.percentile(percent)
 
 
-def _near(value: float) -> float:
-    """The middle of the bucket that a value belongs to."""
+def _bucket_middle(value: float) -> float:
+    """The middle of the bucket that contains a value."""
     if value == 0:
         return 0.0
     bucket = math.floor(math.log(abs(value)) / _LOG_FACTOR)

@@ -1,4 +1,4 @@
-"""All samples of all metrics, by period."""
+"""The samples of all metrics, by period."""
 
 import threading
 from collections.abc import Iterable, Iterator
@@ -10,17 +10,17 @@ from localaws.services.cloudwatch.distribution import Distribution, merged, stat
 
 Dimensions = tuple[tuple[str, str], ...]
 
-#: Seconds of the periods that metrics are kept in, unless they are of high resolution.
+#: Length in seconds of the periods of metrics with standard resolution.
 STANDARD_RESOLUTION = 60
-#: CloudWatch keeps periods of a minute for 15 days, and shorter ones for 3 hours, after which they become minutes
-#: (AmazonCloudWatch user guide, "Metrics retention"). Older data, which AWS keeps by the hour, is dropped here.
-KEPT_SECONDS = 15 * 86400
-KEPT_SECONDS_OF_HIGH_RESOLUTION = 3 * 3600
+#: CloudWatch keeps one-minute periods for 15 days, and shorter ones for 3 hours before it aggregates them to minutes
+#: (CloudWatch user guide, "Metrics retention"). Older data, which AWS aggregates by the hour, is dropped here.
+RETENTION_SECONDS = 15 * 86400
+HIGH_RESOLUTION_RETENTION_SECONDS = 3 * 3600
 _PRUNE_EVERY = 1024
 
 
 class MetricId(NamedTuple):
-    """Whose metric it is, and which."""
+    """The identity of a metric."""
 
     account_id: str
     region: str
@@ -32,7 +32,7 @@ class MetricId(NamedTuple):
     def of(
         cls, account_id: str, region: str, namespace: str, name: str, dimensions: Iterable[tuple[str, str]]
     ) -> "MetricId":
-        """The same for dimensions in any order."""
+        """Build an id from dimensions in any order."""
         return cls(account_id, region, namespace, name, tuple(sorted(dimensions)))
 
 
@@ -46,17 +46,17 @@ class Datapoint:
 
 
 class Series:
-    """One metric in one unit. The store's lock guards it."""
+    """The periods of one metric in one unit, guarded by the store's lock."""
 
     def __init__(self, unit: str, resolution: int) -> None:
-        """Start without samples; the resolution is in seconds."""
+        """Start without samples; ``resolution`` is in seconds."""
         self.unit = unit
         self.resolution = resolution
         self._periods: dict[int, Distribution] = {}
         self._prune_at = _PRUNE_EVERY
 
     def period(self, seconds: float) -> Distribution:
-        """The period that a moment belongs to, in seconds since 1970."""
+        """The period that contains a moment, in seconds since 1970."""
         start = int(seconds) // self.resolution * self.resolution
         period = self._periods.get(start)
         if period is None:
@@ -78,21 +78,21 @@ class Series:
 
     def _prune(self) -> None:
         newest = max(self._periods)
-        kept: dict[int, Distribution] = {}
+        remaining: dict[int, Distribution] = {}
         for at in sorted(self._periods):
-            if at < newest - KEPT_SECONDS:
+            if at < newest - RETENTION_SECONDS:
                 continue
-            if self.resolution < STANDARD_RESOLUTION and at < newest - KEPT_SECONDS_OF_HIGH_RESOLUTION:
+            if self.resolution < STANDARD_RESOLUTION and at < newest - HIGH_RESOLUTION_RETENTION_SECONDS:
                 minute = at // STANDARD_RESOLUTION * STANDARD_RESOLUTION
-                kept.setdefault(minute, Distribution()).merge(self._periods[at])
+                remaining.setdefault(minute, Distribution()).merge(self._periods[at])
             else:
-                kept[at] = self._periods[at]
-        self._periods = kept
-        self._prune_at = len(kept) + _PRUNE_EVERY
+                remaining[at] = self._periods[at]
+        self._periods = remaining
+        self._prune_at = len(remaining) + _PRUNE_EVERY
 
 
 class MetricStore:
-    """Every metric of every account and region."""
+    """The metrics of all accounts and regions."""
 
     def __init__(self) -> None:
         """Start without metrics."""
@@ -100,65 +100,64 @@ class MetricStore:
         self._metrics: dict[MetricId, dict[str, Series]] = {}
 
     def series(self, metric: MetricId, unit: str, resolution: int = STANDARD_RESOLUTION) -> Series:
-        """Where a metric's samples go; made when it is not there. Hold the lock while adding to it.
+        """The series of a metric and unit, created on first use. Hold the lock while adding samples.
 
         Args:
-            metric: Which metric.
-            unit: CloudWatch's unit, ``None`` (the word) for none.
-            resolution: Seconds of a period: 60, or less for a metric of high resolution.
+            metric: The metric.
+            unit: CloudWatch's unit; the string ``None`` for no unit.
+            resolution: Length of a period in seconds: 60, or less for a high-resolution metric.
         """
         with self.lock:
             units = self._metrics.setdefault(metric, {})
             return units.setdefault(unit, Series(unit, resolution))
 
     def metrics(self, account_id: str, region: str) -> list[MetricId]:
-        """The metrics that have samples."""
+        """The metrics of an account and region."""
         with self.lock:
             return [metric for metric in self._metrics if (metric.account_id, metric.region) == (account_id, region)]
 
     def datapoints(
         self, metric: MetricId, start: datetime, end: datetime, period: int, unit: str | None = None
     ) -> list[Datapoint]:
-        """What was recorded, by periods that count from ``start``.
+        """The datapoints of periods that are aligned to ``start``.
 
         Args:
-            metric: Which metric.
-            start: Where the first period begins.
-            end: Periods begin before this.
-            period: Seconds of a period.
-            unit: Only samples of this unit; None for all.
+            metric: The metric.
+            start: Start of the first period.
+            end: Periods start before this moment.
+            period: Length of a period in seconds.
+            unit: Only samples with this unit; None for all.
 
         Returns:
-            One per period that has samples, the oldest first.
+            One per period with samples, oldest first.
         """
-        found = []
+        datapoints = []
         with self.lock:
             units = [series for name, series in self._metrics.get(metric, {}).items() if unit is None or name == unit]
             for at in _starts(start, end, period) if units else ():
                 periods = [(series.unit, samples) for series in units for samples in series.within(at, at + period)]
                 if periods:
                     samples = merged(samples for _, samples in periods)
-                    found.append(Datapoint(datetime.fromtimestamp(at, UTC), samples, periods[0][0]))
-        return found
+                    datapoints.append(Datapoint(datetime.fromtimestamp(at, UTC), samples, periods[0][0]))
+        return datapoints
 
     def statistics(
         self, metric: MetricId, start: datetime, end: datetime, period: int, statistic: str
     ) -> list[tuple[datetime, float]]:
-        """One statistic, by periods that count from ``start``.
+        """The values of a statistic, for periods that are aligned to ``start``.
 
         Args:
-            metric: Which metric: ``MetricId.of(account_id, region, namespace, name, dimensions)``. Of dimensions, all
-                that the metric has, as on AWS.
-            start: Where the first period begins.
-            end: Periods begin before this.
-            period: Seconds of a period.
+            metric: The metric, with all of its dimensions, as on AWS.
+            start: Start of the first period.
+            end: Periods start before this moment.
+            period: Length of a period in seconds.
             statistic: ``SampleCount``, ``Average``, ``Sum``, ``Minimum``, ``Maximum`` or such as ``p99.9``.
 
         Returns:
-            Pairs of a period's start (UTC) and the value; the oldest first, without periods that have none.
+            Pairs of a period's start (UTC) and its value, oldest first; periods without a value are left out.
 
         Raises:
-            NotImplementedError: The statistic is another.
+            NotImplementedError: The statistic is not supported.
         """
         compute = statistic_of(statistic)
         points = ((point.start, compute(point.samples)) for point in self.datapoints(metric, start, end, period))

@@ -1,1 +1,1 @@
-"""Amazon EC2: corrections of what moto returns for security groups."""
+"""Amazon EC2: correction of security group rules."""

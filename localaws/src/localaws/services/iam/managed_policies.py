@@ -1,4 +1,4 @@
-"""The policies that AWS itself manages, some 1,500: IAM has them where they are wanted, which takes moto a while."""
+"""AWS-managed IAM policies, which moto loads on demand because loading all 1,500 is slow."""
 
 from moto.core.config import default_user_config
 from moto.iam.models import iam_backends
@@ -6,25 +6,24 @@ from moto.utilities.utils import PARTITION_NAMES, get_partition
 
 from localaws.config import ACCOUNT_ID
 
-__all__ = ["have_managed_policies", "have_no_managed_policies"]
+__all__ = ["disable_managed_policies", "enable_managed_policies"]
 
 
-def have_managed_policies(region: str) -> None:
-    """Let IAM know them in the partition of a region, and in those accounts that are asked for later.
-
-    moto looks for a caller's access key in all partitions, and would load them for each.
+def enable_managed_policies(region: str) -> None:
+    """Load AWS-managed policies in the partition of a region, when IAM is first used in an account.
 
     Args:
-        region: The local AWS's.
+        region: The region of the local AWS.
     """
-    have_no_managed_policies()
+    disable_managed_policies()
     partition = get_partition(region)
+    # moto looks up access keys in all partitions, and would load the policies for each.
     for other in PARTITION_NAMES:
         if other != partition:
             iam_backends[ACCOUNT_ID][other]
     default_user_config["iam"]["load_aws_managed_policies"] = True
 
 
-def have_no_managed_policies() -> None:
-    """Load none from now on, as when moto makes each backend anew only to throw it away."""
+def disable_managed_policies() -> None:
+    """Stop loading policies, as before a reset, for which moto creates each backend only to discard it."""
     default_user_config["iam"]["load_aws_managed_policies"] = False

@@ -1,1 +1,1 @@
-"""AWS KMS: corrections of the errors that moto returns."""
+"""AWS KMS: the states of keys."""

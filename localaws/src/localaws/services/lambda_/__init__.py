@@ -1,1 +1,1 @@
-"""AWS Lambda: functions that are running processes, what invokes them, and what they are limited to."""
+"""AWS Lambda: functions as processes, their event sources, and their limits."""

@@ -1,4 +1,4 @@
-"""One execution environment: a process that runs a function's code, one invocation at a time."""
+"""Execution environments: processes that run a function's code, one invocation at a time."""
 
 import contextlib
 import os
@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from localaws.process.lifeline import Lifeline
 from localaws.process.memory import ProcessMemory, descendants
@@ -20,27 +20,30 @@ from localaws.services.lambda_.runtime_api import RuntimeApi
 
 if TYPE_CHECKING:
     from localaws.process.pid_files import PidFiles
+    from localaws.services.lambda_.code import CodeFolders
+    from localaws.services.lambda_.function_log import FunctionLog
+    from localaws.services.lambda_.records import FunctionRecord
 
-__all__ = ["EnvironmentPlan", "ExecutionEnvironment"]
+__all__ = ["EnvironmentPlan", "ExecutionEnvironment", "environment_plan"]
 
-#: Variables of this machine that a function inherits: what Python needs in order to start.
+#: Variables of this machine that Python needs in order to start.
 _INHERITED = ("LD_LIBRARY_PATH", "PATH")
-#: CloudWatch Logs' largest event, without the 26 bytes that each one counts in addition.
+#: Maximum size of a CloudWatch Logs event, without the 26 bytes of overhead per event.
 _LINE_BYTES = 262_118
 _CHUNK = 65_536
 
 
 @dataclass(frozen=True, slots=True)
 class EnvironmentPlan:
-    """What to run for a function.
+    """The definition of an environment.
 
     Attributes:
         handler: ``module.function``.
         code: The folder with the unpacked package.
-        runtime: The folder with the runtime's own modules.
-        scratch: The folder to make its own /tmp in.
-        memory_mb: What the process and those that it starts may use together.
-        variables: Environment variables, the function's own and Lambda's.
+        runtime: The folder with the runtime's modules.
+        scratch: The parent of its temporary folder.
+        memory_mb: Memory limit of the process and its descendants together.
+        variables: Environment variables of the function and of Lambda.
     """
 
     handler: str
@@ -55,12 +58,12 @@ class ExecutionEnvironment:
     """A running process and its runtime API."""
 
     def __init__(self, plan: EnvironmentPlan, pids: "PidFiles", on_line: Callable[[str], None]) -> None:
-        """Start the process; it takes invocations once ``api.wait_until_ready`` returned.
+        """Start the process; it is ready when ``api.wait_until_ready`` returns.
 
         Args:
-            plan: What to run.
-            pids: Where the process is recorded.
-            on_line: Takes each line that it prints.
+            plan: The definition.
+            pids: Records the process.
+            on_line: Receives each line of output.
         """
         self._plan = plan
         self._pids = pids
@@ -76,7 +79,7 @@ class ExecutionEnvironment:
             self.api.close()
             shutil.rmtree(self._scratch, ignore_errors=True)
             raise
-        # A function that is busy would not notice that the local AWS is gone.
+        # A busy function would not notice that the local AWS has ended.
         self._lifeline = Lifeline(self._process.pid, signal="KILL", group=True)
         self._memory = ProcessMemory(self._process.pid)
         pids.add(self._process.pid)
@@ -93,14 +96,14 @@ class ExecutionEnvironment:
         return self._process.poll() is None
 
     def is_usable(self) -> bool:
-        """Whether it runs and waits for work, or is about to: a process that dies takes a moment to be dead."""
+        """Whether it can take an invocation. A dying process is detected by its closed connection."""
         return self.is_alive() and not self.api.is_cut_off
 
     @property
     def exit_reason(self) -> str:
         """How the process ended, in Lambda's words."""
         with contextlib.suppress(subprocess.TimeoutExpired):
-            # Its sockets close a little before it can be reaped.
+            # Its sockets close shortly before it can be reaped.
             self._process.wait(timeout=1)
         status = self._process.poll()
         if status is None or status == 0:
@@ -111,17 +114,17 @@ class ExecutionEnvironment:
         return f"Runtime exited with error: exit status {status}"
 
     def used_mb(self) -> int:
-        """The most memory that it and what it started used so far, in MB; 0 where the system does not tell."""
+        """Maximum memory used by the process and its descendants, in MB; 0 if the system does not report it."""
         return self._memory.measure()
 
     def limit_memory(self) -> None:
-        """Kill the process if it and what it started used more than they may."""
+        """Kill the process if it exceeds its memory limit."""
         if self.is_alive() and self.used_mb() > self._plan.memory_mb:
             self.out_of_memory = True
             self.kill()
 
     def flush(self) -> None:
-        """Hand on every line that was printed until now; an unfinished one is one, too."""
+        """Forward all output so far, including an unfinished line."""
         with self._reading:
             self._read_available()
             if self._rest:
@@ -129,17 +132,17 @@ class ExecutionEnvironment:
                 self._rest = b""
 
     def kill(self) -> None:
-        """End the process and what it started, at once."""
-        # Of these, some may have made a group of their own.
-        started = descendants(self.pid)
+        """Kill the process and its descendants."""
+        # Some descendants may have their own process groups.
+        children = descendants(self.pid)
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
-        for pid in started:
+        for pid in children:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
 
     def stop(self) -> None:
-        """End the process; returns when nothing of it is left."""
+        """Kill the process, and wait until its resources are released."""
         self.kill()
         self._process.wait()
         self._lifeline.release()
@@ -153,23 +156,23 @@ class ExecutionEnvironment:
 
     def _spawn(self) -> "subprocess.Popen[bytes]":
         inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
-        own = {
+        process_variables = {
             "AWS_LAMBDA_RUNTIME_API": self.api.address,
             "LAMBDA_TASK_ROOT": str(self._plan.code),
             "LAMBDA_RUNTIME_DIR": str(self._plan.runtime),
             "_HANDLER": self._plan.handler,
-            # Where tempfile and most libraries look, in place of the /tmp that an environment has to itself.
+            # Replaces the private /tmp of an environment for tempfile and most libraries.
             "TMPDIR": str(self._scratch),
-            # Lambda's code folder cannot be written to.
+            # The code folder is read-only on AWS.
             "PYTHONDONTWRITEBYTECODE": "1",
             "PYTHONUNBUFFERED": "1",
             "PYTHONPATH": f"{self._plan.code}{os.pathsep}{self._plan.runtime}",
         }
-        # Without site (-S), this machine's own packages cannot be imported.
+        # Without site (-S), the packages of this machine cannot be imported.
         process = subprocess.Popen(
             [sys.executable, "-S", "-m", "awslambdaric", self._plan.handler],
             cwd=self._plan.code,
-            env={**inherited, **self._plan.variables, **own},
+            env={**inherited, **self._plan.variables, **process_variables},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -190,7 +193,7 @@ class ExecutionEnvironment:
                 ended = self._read_available()
 
     def _read_available(self) -> bool:
-        """Read what is there, under the lock; says whether no more can come."""
+        """Read the available output under the lock; returns True at its end."""
         if self._process.stdout is None or self._process.stdout.closed:
             return True
         while True:
@@ -212,3 +215,56 @@ class ExecutionEnvironment:
             self._on_line(
                 line[at : at + _LINE_BYTES].decode("utf-8", errors="replace").rstrip("\r").replace("\r", "\n")
             )
+
+
+def environment_plan(
+    function: "FunctionRecord", log: "FunctionLog", folders: "CodeFolders", client_environment: Mapping[str, str]
+) -> EnvironmentPlan:
+    """The definition of an environment for a function.
+
+    Args:
+        function: The function or a version of it.
+        log: The log of the environment.
+        folders: Unpack the code.
+        client_environment: Variables that point the SDK at the local AWS.
+    """
+    # An endpoint in the function's configuration overrides the local AWS, as it overrides AWS.
+    endpoints = {
+        name: value for name, value in function.environment_vars.items() if name.startswith("AWS_ENDPOINT_URL")
+    }
+    region = {"AWS_REGION": function.region, "AWS_DEFAULT_REGION": function.region}
+    return EnvironmentPlan(
+        handler=function.handler,
+        code=folders.code(function.code_sha_256, function.code_bytes),
+        runtime=folders.runtime(),
+        scratch=folders.scratch(),
+        memory_mb=int(function.memory_size),
+        variables={
+            **function.environment_vars,
+            **client_environment,
+            **_variables(function, log),
+            **region,
+            **endpoints,
+        },
+    )
+
+
+def _variables(function: "FunctionRecord", log: "FunctionLog") -> dict[str, str]:
+    """The variables that Lambda sets ("Defined runtime environment variables", Lambda developer guide)."""
+    settings: dict[str, Any] = {
+        "AWS_EXECUTION_ENV": f"AWS_Lambda_{function.run_time}",
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": function.memory_size,
+        "AWS_LAMBDA_FUNCTION_NAME": function.function_name,
+        "AWS_LAMBDA_FUNCTION_VERSION": function.version,
+        "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
+        "AWS_LAMBDA_LOG_GROUP_NAME": log.group,
+        "AWS_LAMBDA_LOG_STREAM_NAME": log.stream,
+        "AWS_XRAY_CONTEXT_MISSING": "LOG_ERROR",
+        # Nothing listens there: traces are dropped.
+        "AWS_XRAY_DAEMON_ADDRESS": "127.0.0.1:2000",
+        "LANG": "en_US.UTF-8",
+        "TZ": ":UTC",
+    }
+    if function.logging["LogFormat"] == "JSON":
+        settings |= {"AWS_LAMBDA_LOG_FORMAT": "JSON", "AWS_LAMBDA_LOG_LEVEL": function.logging["ApplicationLogLevel"]}
+    return {name: str(value) for name, value in settings.items()}

@@ -1,4 +1,4 @@
-"""One invocation of a function, from its admission to its answer, with its log and its metrics."""
+"""Invocations of functions, with their logs and metrics."""
 
 import base64
 import json
@@ -7,12 +7,10 @@ import uuid
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from localaws.services.lambda_.environment import ExecutionEnvironment
-from localaws.services.lambda_.function_log import FunctionLog
-from localaws.services.lambda_.log_lines import Report, SystemLines, timed_out
-from localaws.services.lambda_.plans import environment_plan
+from localaws.services.lambda_.environment import ExecutionEnvironment, environment_plan
+from localaws.services.lambda_.function_log import FunctionLog, Report, SystemLines, timed_out
 from localaws.services.lambda_.pool import Throttled
-from localaws.services.lambda_.runtime_api import Answer, Request
+from localaws.services.lambda_.runtime_api import Outcome, Request
 
 if TYPE_CHECKING:
     from localaws.config import LocalAwsConfig
@@ -20,28 +18,28 @@ if TYPE_CHECKING:
     from localaws.services.lambda_.code import CodeFolders
     from localaws.services.lambda_.metrics import FunctionMetrics
     from localaws.services.lambda_.pool import EnvironmentPool, Lease
-    from localaws.services.lambda_.record import FunctionRecord
+    from localaws.services.lambda_.records import FunctionRecord
 
 __all__ = ["SYNCHRONOUS_BYTES", "FunctionResult", "Invoker"]
 
 #: "Invocation payload (request and response)" in the Lambda developer guide's quotas: 6 MB, which is this number in the
 #: messages of the service.
 SYNCHRONOUS_BYTES = 6_291_556
-#: What a start may take before it counts as part of the first invocation ("Understanding the Lambda execution
-#: environment lifecycle": AWS begins again within the function's timeout; here the start goes on).
+#: Time limit of the init phase in seconds. After it, AWS restarts the init phase within the function's timeout
+#: ("Understanding the Lambda execution environment lifecycle"); here the init phase continues.
 _INIT_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class FunctionResult:
-    """What an invocation came to.
+    """The result of an invocation.
 
     Attributes:
-        payload: What the function returned, or the error's document; JSON.
+        payload: The function's return value or the error, as JSON.
         version: The version that ran.
-        request_id: The invocation's id.
-        failed: Whether it is an error.
-        tail: The end of the invocation's log.
+        request_id: Id of the invocation.
+        failed: Whether the payload is an error.
+        tail: The last bytes of the invocation's log.
     """
 
     payload: bytes
@@ -57,8 +55,8 @@ class FunctionResult:
 
 
 @dataclass(slots=True)
-class _Course:
-    """What is known of an invocation while it runs."""
+class _Invocation:
+    """The state of a running invocation."""
 
     request: Request
     lines: SystemLines
@@ -70,7 +68,7 @@ class _Course:
 
 
 class Invoker:
-    """Runs functions; from any number of threads at once."""
+    """Runs functions. Safe for threads."""
 
     def __init__(
         self,
@@ -86,7 +84,7 @@ class Invoker:
         self._folders = folders
         self._pids = pids
         self._metrics = metrics
-        #: What functions find the local AWS by; known once it listens.
+        #: Variables that point functions at the local AWS; set when it listens.
         self.client_environment: dict[str, str] = {}
 
     def invoke(
@@ -97,26 +95,22 @@ class Invoker:
         reserved_elsewhere: int = 0,
         qualifier: str = "",
         client_context: str | None = None,
-        request_id: str = "",
     ) -> FunctionResult:
-        """Run a function once and wait for it.
+        """Run a function and wait for its result.
 
         Args:
-            function: The function, or a version of it.
+            function: The function or a version of it.
             payload: The event, JSON.
-            reserved_elsewhere: What the account's functions have reserved.
-            qualifier: The version or alias that was asked for.
-            client_context: What the caller sent along, JSON.
-            request_id: The invocation's id; a retry keeps it.
+            reserved_elsewhere: Concurrency reserved by the account's functions.
+            qualifier: The version or alias of the request.
+            client_context: The client context of the request, as JSON.
 
         Raises:
-            Throttled: The function, or the account, runs as often as it may.
-            InterruptedError: The local AWS goes down.
+            Throttled: The concurrency limit of the function or of the account is reached.
+            InterruptedError: The local AWS is shutting down.
         """
         resource = f"{function.function_name}:{qualifier}" if qualifier else ""
-        request = Request(
-            request_id or str(uuid.uuid4()), payload or b"{}", 0, _arn(function, qualifier), client_context
-        )
+        request = Request(str(uuid.uuid4()), payload or b"{}", 0, _arn(function, qualifier), client_context)
         try:
             with self._pool.admitted(function, reserved_elsewhere) as concurrency:
                 self._record(function, [("Invocations", 1), ("ConcurrentExecutions", concurrency)], resource)
@@ -135,100 +129,102 @@ class Invoker:
         lease = self._pool.take(function)
         usable = False
         try:
-            course = _Course(request, _lines(function), float(function.timeout))
-            answer = None
+            invocation = _Invocation(request, _lines(function), float(function.timeout))
+            outcome = None
             if lease.environment is None:
                 self._start(function, lease)
-                _log(lease)(course.lines.init_start())
-                answer = self._await_start(lease, course)
+                _log(lease)(invocation.lines.init_start())
+                outcome = self._await_start(lease, invocation)
             log = _log(lease)
             log.begin()
-            log(course.lines.start(request.request_id, str(function.version)))
-            course.started = time.monotonic()
-            if answer is None:
-                answer = self._await_answer(lease, course)
-                usable = course.platform_error == ""
-            milliseconds = (time.monotonic() - course.started) * 1000
-            self._close_log(function, lease, course, milliseconds)
+            log(invocation.lines.start(request.request_id, str(function.version)))
+            invocation.started = time.monotonic()
+            if outcome is None:
+                outcome = self._await_outcome(lease, invocation)
+                usable = invocation.platform_error == ""
+            milliseconds = (time.monotonic() - invocation.started) * 1000
+            self._close_log(function, lease, invocation, milliseconds)
             result = FunctionResult(
-                answer.payload, str(function.version), request.request_id, failed=answer.is_error, tail=log.tail
+                outcome.payload, str(function.version), request.request_id, failed=outcome.is_error, tail=log.tail
             )
             return result, milliseconds
         finally:
             self._pool.release(lease, usable=usable)
 
     def _start(self, function: "FunctionRecord", lease: "Lease") -> None:
-        """Start an environment's process; its output goes to a log stream of its own."""
+        """Start the process of an environment, with a new log stream."""
         lease.log = FunctionLog(function, self._config.log_events_per_stream, self._metrics)
         plan = environment_plan(function, lease.log, self._folders, self.client_environment)
         lease.environment = ExecutionEnvironment(plan, self._pids, lease.log)
 
-    def _await_start(self, lease: "Lease", course: _Course) -> Answer | None:
-        """Wait for the runtime; the error it ended with, if it did."""
+    def _await_start(self, lease: "Lease", invocation: _Invocation) -> Outcome | None:
+        """Wait for the runtime; returns its error if the start failed."""
         environment = _environment(lease)
-        deadline = course.started + _INIT_SECONDS + course.timeout
+        deadline = invocation.started + _INIT_SECONDS + invocation.timeout
         try:
             failed = environment.api.wait_until_ready(deadline, environment.is_alive)
         except TimeoutError:
-            failed = self._timeout(lease, course)
+            failed = self._timeout(lease, invocation)
         except ChildProcessError:
-            failed = _exited(environment, course)
-        course.start_seconds = time.monotonic() - course.started
-        course.timeout -= max(0.0, course.start_seconds - _INIT_SECONDS)
+            failed = _exited(environment, invocation)
+        invocation.start_seconds = time.monotonic() - invocation.started
+        invocation.timeout -= max(0.0, invocation.start_seconds - _INIT_SECONDS)
         if failed is not None:
             environment.flush()
-            course.status = course.status if course.status != "success" else "error"
-            course.platform_error = course.platform_error or failed.error_type
-            _log(lease)(course.lines.init_failed(course.start_seconds * 1000, course.platform_error))
+            invocation.status = invocation.status if invocation.status != "success" else "error"
+            invocation.platform_error = invocation.platform_error or failed.error_type
+            _log(lease)(invocation.lines.init_failed(invocation.start_seconds * 1000, invocation.platform_error))
         return failed
 
-    def _await_answer(self, lease: "Lease", course: _Course) -> Answer:
+    def _await_outcome(self, lease: "Lease", invocation: _Invocation) -> Outcome:
         environment = _environment(lease)
         request = Request(
-            course.request.request_id,
-            course.request.payload,
-            time.time() + course.timeout,
-            course.request.function_arn,
-            course.request.client_context,
+            invocation.request.request_id,
+            invocation.request.payload,
+            time.time() + invocation.timeout,
+            invocation.request.function_arn,
+            invocation.request.client_context,
         )
         try:
-            answer = environment.api.invoke(request, course.started + course.timeout, environment.is_alive)
+            outcome = environment.api.invoke(request, invocation.started + invocation.timeout, environment.is_alive)
         except TimeoutError:
-            return self._timeout(lease, course)
+            return self._timeout(lease, invocation)
         except ChildProcessError:
-            return _exited(environment, course)
-        if answer.is_error:
-            course.status = "error"
-        if len(answer.payload) > SYNCHRONOUS_BYTES:
-            course.status = "error"
+            return _exited(environment, invocation)
+        if outcome.is_error:
+            invocation.status = "error"
+        if len(outcome.payload) > SYNCHRONOUS_BYTES:
+            invocation.status = "error"
             message = f"Response payload size exceeded maximum allowed payload size ({SYNCHRONOUS_BYTES} bytes)."
             return _failure("Function.ResponseSizeTooLarge", message)
-        return answer
+        return outcome
 
-    def _timeout(self, lease: "Lease", course: _Course) -> Answer:
-        """Kill a function that took too long."""
+    def _timeout(self, lease: "Lease", invocation: _Invocation) -> Outcome:
+        """Kill a function that timed out."""
         environment = _environment(lease)
         environment.kill()
         environment.flush()
-        course.status, course.platform_error = "timeout", "Sandbox.Timedout"
-        request_id, seconds = course.request.request_id, course.timeout
+        invocation.status, invocation.platform_error = "timeout", "Sandbox.Timedout"
+        request_id, seconds = invocation.request.request_id, invocation.timeout
         _log(lease)(timed_out(request_id, seconds))
         return _failure(
             "Sandbox.Timedout", f"RequestId: {request_id} Error: Task timed out after {seconds:.2f} seconds"
         )
 
-    def _close_log(self, function: "FunctionRecord", lease: "Lease", course: _Course, milliseconds: float) -> None:
+    def _close_log(
+        self, function: "FunctionRecord", lease: "Lease", invocation: _Invocation, milliseconds: float
+    ) -> None:
         environment = _environment(lease)
         environment.flush()
-        request_id = course.request.request_id
+        request_id = invocation.request.request_id
         log = _log(lease)
-        log(course.lines.end(request_id))
+        log(invocation.lines.end(request_id))
         memory = int(function.memory_size)
         used = memory if environment.out_of_memory else min(environment.used_mb(), memory)
-        start = course.start_seconds * 1000 if course.start_seconds is not None else None
-        error_type = "" if course.status == "timeout" else course.platform_error
-        report = Report(request_id, milliseconds, memory, used, start, course.status, error_type)
-        log(course.lines.report(report))
+        start = invocation.start_seconds * 1000 if invocation.start_seconds is not None else None
+        error_type = "" if invocation.status == "timeout" else invocation.platform_error
+        report = Report(request_id, milliseconds, memory, used, start, invocation.status, error_type)
+        log(invocation.lines.report(report))
         if error_type == "Runtime.ExitError":
             log(f"RequestId: {request_id} Error: {environment.exit_reason}\nRuntime.ExitError")
 
@@ -245,14 +241,14 @@ def _log(lease: "Lease") -> FunctionLog:
     return lease.log
 
 
-def _exited(environment: ExecutionEnvironment, course: _Course) -> Answer:
-    course.status, course.platform_error = "error", "Runtime.ExitError"
-    message = f"RequestId: {course.request.request_id} Error: {environment.exit_reason}"
+def _exited(environment: ExecutionEnvironment, invocation: _Invocation) -> Outcome:
+    invocation.status, invocation.platform_error = "error", "Runtime.ExitError"
+    message = f"RequestId: {invocation.request.request_id} Error: {environment.exit_reason}"
     return _failure("Runtime.ExitError", message)
 
 
-def _failure(error_type: str, message: str) -> Answer:
-    return Answer(json.dumps({"errorType": error_type, "errorMessage": message}).encode(), is_error=True)
+def _failure(error_type: str, message: str) -> Outcome:
+    return Outcome(json.dumps({"errorType": error_type, "errorMessage": message}).encode(), is_error=True)
 
 
 def _lines(function: "FunctionRecord") -> SystemLines:

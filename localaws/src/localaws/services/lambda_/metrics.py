@@ -1,4 +1,4 @@
-"""The metrics that Lambda publishes about functions, and those that functions print in the embedded metric format."""
+"""Lambda's metrics of functions, and metrics that functions print in the embedded metric format."""
 
 import json
 from typing import TYPE_CHECKING, Any
@@ -21,17 +21,13 @@ _UNITS = {
     "Throttles": "Count",
     "Duration": "Milliseconds",
     "ConcurrentExecutions": "Count",
-    "AsyncEventsReceived": "Count",
-    "AsyncEventsDropped": "Count",
-    "DeadLetterErrors": "Count",
-    "DestinationDeliveryFailures": "Count",
 }
-#: Lists in the format hold at most so many ("Specification: Embedded metric format", CloudWatch user guide).
+#: Maximum length of lists ("Specification: Embedded metric format", CloudWatch user guide).
 _MAX_METRICS = 100
 
 
 class FunctionMetrics:
-    """Records both, stamped with the local AWS's own time."""
+    """Records metrics at the simulated time."""
 
     def __init__(self, store: "MetricStore", time: "SimulatedTime") -> None:
         """Prepare."""
@@ -44,11 +40,11 @@ class FunctionMetrics:
         """Record samples of AWS/Lambda's metrics.
 
         Args:
-            account_id: Whose function.
-            region: Where.
-            function: Its name.
+            account_id: The function's account.
+            region: The function's region.
+            function: The function's name.
             samples: Pairs of metric and value; durations in milliseconds.
-            resource: The function as it was invoked, with version or alias; empty for without.
+            resource: The function's name with the version or alias of the request; empty without these.
         """
         dimensions: list[Dimensions] = [(), (("FunctionName", function),)]
         if resource:
@@ -59,9 +55,9 @@ class FunctionMetrics:
                 self._add(metric, _UNITS[name], [value], STANDARD_RESOLUTION)
 
     def extract(self, account_id: str, region: str, line: str) -> None:
-        """Record the metrics that a line of a log holds; a line without any is fine.
+        """Record the metrics in a line of a log, if there are any.
 
-        The line's own timestamp goes by the machine's clock and is not used.
+        The timestamp in the line is from the machine's clock and is ignored.
         """
         if '"_aws"' not in line or not line.startswith("{"):
             return
@@ -71,7 +67,7 @@ class FunctionMetrics:
             for directive in directives:
                 self._extract(account_id, region, document, directive)
         except (ValueError, KeyError, TypeError, AttributeError):
-            # CloudWatch passes over what breaks the format; the line is in the log all the same.
+            # CloudWatch ignores metrics in an invalid format.
             return
 
     def _extract(self, account_id: str, region: str, document: dict[str, Any], directive: dict[str, Any]) -> None:
@@ -80,8 +76,8 @@ class FunctionMetrics:
             dimensions = [(name, str(document[name])) for name in names]
             for definition in directive["Metrics"][:_MAX_METRICS]:
                 metric = MetricId.of(account_id, region, directive["Namespace"], definition["Name"], dimensions)
-                found = document[definition["Name"]]
-                values = [float(value) for value in (found if isinstance(found, list) else [found])]
+                value = document[definition["Name"]]
+                values = [float(item) for item in (value if isinstance(value, list) else [value])]
                 resolution = int(definition.get("StorageResolution", STANDARD_RESOLUTION))
                 self._add(metric, definition.get("Unit", "None"), values, resolution)
 

@@ -1,7 +1,7 @@
-"""What a function's role lets it do, as far as Lambda itself asks before it takes a configuration.
+"""The checks of a function's role that Lambda makes when a function or an event source mapping is created.
 
-Lambda looks whether the role may read the queue, send to the dead-letter queue and make network interfaces; what the
-function's own code calls is not held against the role here.
+Lambda checks that it can assume the role, and that the role may read the queue and create network interfaces. The
+calls that the function's code makes are not checked against the role.
 """
 
 import json
@@ -14,18 +14,18 @@ from moto.iam.models import iam_backends
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from localaws.services.lambda_.record import FunctionRecord
+    from localaws.services.lambda_.records import FunctionRecord
 
 __all__ = ["check_reader", "check_role"]
 
-_READS = ("ReceiveMessage", "DeleteMessage", "GetQueueAttributes")
+_QUEUE_ACTIONS = ("ReceiveMessage", "DeleteMessage", "GetQueueAttributes")
 
 
 def check_role(function: "FunctionRecord") -> None:
-    """Check that Lambda may take on the role, and that the role may do what the configuration needs.
+    """Check that Lambda can assume the role, and that the role has the permissions that the configuration needs.
 
     Raises:
-        InvalidParameterValueException: It may not; in Lambda's words.
+        InvalidParameterValueException: A permission is missing.
     """
     role = _role(function)
     trusted = [
@@ -35,23 +35,20 @@ def check_role(function: "FunctionRecord") -> None:
         raise InvalidParameterValueException("The role defined for the function cannot be assumed by Lambda.")
     for resource in _interface_resources(function):
         _require(role, "ec2", "CreateNetworkInterface", resource)
-    if function.dead_letter_arn:
-        service = function.dead_letter_arn.split(":")[2]
-        _require(role, service, "SendMessage" if service == "sqs" else "Publish", function.dead_letter_arn)
 
 
 def check_reader(function: "FunctionRecord", queue_arn: str) -> None:
     """Check that a function's role may read a queue.
 
     Raises:
-        InvalidParameterValueException: It may not; in Lambda's words.
+        InvalidParameterValueException: A permission is missing.
     """
-    for action in _READS:
+    for action in _QUEUE_ACTIONS:
         _require(_role(function), "sqs", action, queue_arn)
 
 
 def _interface_resources(function: "FunctionRecord") -> "Iterator[str]":
-    """ARNs of what CreateNetworkInterface needs for a function in a VPC: the interface, its subnets and its groups.
+    """Resources of CreateNetworkInterface for a function in a VPC: the interface, its subnets and security groups.
 
     From "Actions, resources, and condition keys for Amazon EC2" (Service Authorization Reference).
     """
@@ -77,7 +74,7 @@ def _require(role: Any, service: str, action: str, resource: str) -> None:
 
 
 def _policies(role: Any) -> "Iterator[IAMPolicy]":
-    """A role's policies, attached and its own; conditions are taken to be met where they allow, and only there."""
+    """A role's managed and inline policies; conditions count as met in Allow and as unmet in Deny."""
     versions = [version for policy in role.managed_policies.values() for version in policy.versions]
     documents = [*role.policies.values(), *(version.document for version in versions if version.is_default)]
     for document in documents:
@@ -90,5 +87,5 @@ def _policies(role: Any) -> "Iterator[IAMPolicy]":
 
 
 def _statements(document: str) -> list[dict[str, Any]]:
-    found = json.loads(document).get("Statement", [])
-    return found if isinstance(found, list) else [found]
+    statements = json.loads(document).get("Statement", [])
+    return statements if isinstance(statements, list) else [statements]

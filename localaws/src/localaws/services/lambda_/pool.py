@@ -1,4 +1,4 @@
-"""Which execution environments run, and how many invocations are under way."""
+"""The running execution environments, and the limits of concurrency."""
 
 import threading
 import time
@@ -14,17 +14,17 @@ from localaws.core.threads import at_the_same_time
 if TYPE_CHECKING:
     from localaws.services.lambda_.environment import ExecutionEnvironment
     from localaws.services.lambda_.function_log import FunctionLog
-    from localaws.services.lambda_.record import FunctionRecord
+    from localaws.services.lambda_.records import FunctionRecord
 
 __all__ = ["ACCOUNT_CONCURRENCY", "UNRESERVED_MINIMUM", "EnvironmentPool", "Lease", "Throttled"]
 
-#: "Concurrent executions" in the Lambda developer guide's quotas, and what functions cannot reserve of it.
+#: "Concurrent executions" in the quotas of the Lambda developer guide, and the part that cannot be reserved.
 ACCOUNT_CONCURRENCY = 1000
 UNRESERVED_MINIMUM = 100
 
 
 class Throttled(Exception):
-    """An invocation was not admitted.
+    """An invocation exceeds a limit of concurrency.
 
     Attributes:
         reason: The API's ThrottleReason.
@@ -37,15 +37,15 @@ class Throttled(Exception):
 
 @dataclass(eq=False, slots=True)
 class Lease:
-    """A place for one environment.
+    """A slot for one environment.
 
     Attributes:
         function: The function's ARN without a version.
-        key: ARN, version and revision: what its environments have in common.
-        environment: None until it was started.
-        log: Where its lines go; None until it was started.
-        retired: Whether it ends with its invocation.
-        released: When it became idle, on ``time.monotonic``'s scale; None while it is busy.
+        key: ARN, version and revision, which equal environments share.
+        environment: None before it is started.
+        log: Its log; None before it is started.
+        retired: Whether it ends after its invocation.
+        released: When it became idle, on the scale of ``time.monotonic``; None while it is busy.
     """
 
     function: str
@@ -57,14 +57,14 @@ class Lease:
 
 
 class EnvironmentPool:
-    """Environments of all functions; each serves one invocation at a time, and is kept warm for the next."""
+    """The environments of all functions; each runs one invocation at a time and stays warm for the next."""
 
     def __init__(self, limit: int, idle_seconds: float) -> None:
         """Prepare an empty pool.
 
         Args:
-            limit: Processes at the same time. An invocation that AWS would start another one for waits for one.
-            idle_seconds: After so long without an invocation an environment ends.
+            limit: Maximum number of processes. Invocations that need another process wait for one.
+            idle_seconds: Time without invocations after which an environment ends.
         """
         self._limit = limit
         self._idle_seconds = idle_seconds
@@ -76,17 +76,17 @@ class EnvironmentPool:
 
     @contextmanager
     def admitted(self, function: "FunctionRecord", reserved_elsewhere: int) -> Iterator[int]:
-        """Count an invocation as one that is under way, for as long as the context lasts.
+        """Count an invocation as running while the context lasts.
 
         Args:
-            function: The function that is invoked; its reservation is looked up now.
-            reserved_elsewhere: Concurrency that the account's functions have reserved.
+            function: The function, with its reserved concurrency.
+            reserved_elsewhere: Concurrency reserved by the account's functions.
 
         Yields:
-            How many of the function's are under way, with this one.
+            Number of running invocations of the function, including this one.
 
         Raises:
-            Throttled: There are as many as there may be.
+            Throttled: A limit of concurrency is reached.
         """
         arn = function.unqualified_arn
         reserved = function.reserved_concurrency
@@ -106,10 +106,10 @@ class EnvironmentPool:
                 self._unreserved -= reserved is None
 
     def take(self, function: "FunctionRecord") -> Lease:
-        """A warm environment of the function, or room for a new one.
+        """A warm environment of the function, or a slot for a new one.
 
         Raises:
-            InterruptedError: The local AWS goes down.
+            InterruptedError: The local AWS is shutting down.
         """
         key = (function.unqualified_arn, str(function.version), function.revision)
         while True:
@@ -117,26 +117,26 @@ class EnvironmentPool:
                 if self._closed:
                     raise InterruptedError
                 idle = [lease for lease in self._leases if lease.released is not None]
-                # The one used last is the warmest, and the others may end.
+                # Use the most recent one, so that the others can end.
                 warm = max((lease for lease in idle if lease.key == key), key=_since, default=None)
                 if warm is not None and warm.environment is not None and warm.environment.is_usable():
                     warm.released = None
                     return warm
-                leaving = warm
-                if leaving is None and len(self._leases) >= self._limit:
-                    leaving = min(idle, key=_since, default=None)
-                    if leaving is None:
+                replaced = warm
+                if replaced is None and len(self._leases) >= self._limit:
+                    replaced = min(idle, key=_since, default=None)
+                    if replaced is None:
                         self._changed.wait(1)
                         continue
-                if leaving is None:
+                if replaced is None:
                     lease = Lease(key[0], key)
                     self._leases.append(lease)
                     return lease
-                self._leases.remove(leaving)
-            _end(leaving)
+                self._leases.remove(replaced)
+            _end(replaced)
 
     def release(self, lease: Lease, *, usable: bool) -> None:
-        """Give an environment back; one that is not usable, or was retired, ends."""
+        """Return an environment; it ends if it is not usable or is retired."""
         with self._changed:
             keep = usable and not lease.retired and not self._closed
             if keep:
@@ -147,11 +147,13 @@ class EnvironmentPool:
         if not keep:
             _end(lease)
 
-    def retire(self, function_arn: str, kept_revisions: set[str]) -> None:
-        """End a function's environments of other revisions; those at work end when they are done."""
+    def retire(self, function_arn: str, current_revisions: set[str]) -> None:
+        """End a function's environments of other revisions; busy ones end after their invocation."""
         with self._changed:
             stale = [
-                lease for lease in self._leases if lease.function == function_arn and lease.key[2] not in kept_revisions
+                lease
+                for lease in self._leases
+                if lease.function == function_arn and lease.key[2] not in current_revisions
             ]
             idle = [lease for lease in stale if lease.released is not None]
             for lease in stale:
@@ -160,7 +162,7 @@ class EnvironmentPool:
         _end_all(idle)
 
     def tick(self) -> None:
-        """Hold the busy ones to their memory, and end the idle ones."""
+        """Enforce the memory limit of busy environments, and end idle ones."""
         now = time.monotonic()
         with self._changed:
             idle = [
@@ -176,7 +178,7 @@ class EnvironmentPool:
         _end_all(idle)
 
     def close(self) -> None:
-        """End every environment; invocations that wait or run end with errors."""
+        """End all environments; waiting and running invocations fail."""
         with self._changed:
             self._closed = True
             idle = [lease for lease in self._leases if lease.released is not None]
@@ -188,7 +190,7 @@ class EnvironmentPool:
                 environment.kill()
         _end_all(idle)
         with self._changed:
-            # Whoever leased one sees its process die and gives it back.
+            # Running invocations see their process die and release the lease.
             self._changed.wait_for(lambda: not self._leases, timeout=10)
 
 

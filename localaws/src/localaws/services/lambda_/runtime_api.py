@@ -1,7 +1,7 @@
-"""The Lambda runtime API: what a function's process asks for work and tells its answers.
+"""The Lambda runtime API, from which a function's process gets invocations and to which it sends results.
 
 Paths, headers and bodies: Lambda developer guide, "Using the Lambda runtime API for custom runtimes". Each execution
-environment has an API of its own on a port of its own, as on AWS.
+environment has its own API on its own port, as on AWS.
 """
 
 import json
@@ -17,7 +17,7 @@ from typing import Any, cast
 
 from localaws.core.local_requests import local_request_refusal
 
-__all__ = ["Answer", "Request", "RuntimeApi"]
+__all__ = ["Outcome", "Request", "RuntimeApi"]
 
 _ROOT = "/2018-06-01/runtime/"
 _REFUSED_BYTES = 64 * 1024
@@ -26,14 +26,14 @@ _RESULT = re.compile(_ROOT + r"invocation/([^/]+)/(response|error)")
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One invocation, as the runtime is told it.
+    """One invocation.
 
     Attributes:
-        request_id: Its id.
+        request_id: Id of the invocation.
         payload: The event, JSON.
-        deadline: When it has to be answered, in seconds since 1970.
-        function_arn: The function as it was invoked.
-        client_context: What the caller sent along, JSON; or None.
+        deadline: Deadline in seconds since 1970.
+        function_arn: The ARN of the request, with version or alias.
+        client_context: The client context of the request, as JSON; or None.
     """
 
     request_id: str
@@ -44,11 +44,11 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What the runtime made of an invocation, or of its own start.
+class Outcome:
+    """The outcome of an invocation or of a failed start.
 
     Attributes:
-        payload: What the handler returned, or the error's document; JSON.
+        payload: The handler's return value or the error, as JSON.
         is_error: Whether it is an error.
     """
 
@@ -57,7 +57,7 @@ class Answer:
 
     @property
     def error_type(self) -> str:
-        """The errorType of an error's document; empty where it has none."""
+        """The errorType of an error; empty if it has none."""
         try:
             document = json.loads(self.payload)
         except ValueError:
@@ -66,17 +66,17 @@ class Answer:
 
 
 class RuntimeApi:
-    """Serves one process. At most one invocation is under way."""
+    """The API for one process, with at most one invocation at a time."""
 
     def __init__(self) -> None:
-        """Open a port on 127.0.0.1 and serve."""
+        """Listen on a free port of 127.0.0.1."""
         self._changed = threading.Condition()
-        self._asked = False
+        self._is_ready = False
         self._waiting: socket.socket | None = None
         self._pending: Request | None = None
         self._current: str | None = None
-        self._answer: Answer | None = None
-        self._failed_start: Answer | None = None
+        self._outcome: Outcome | None = None
+        self._start_error: Outcome | None = None
         self._closed = False
         self._server = _Server(("127.0.0.1", 0), _Handler)
         self._server.api = self
@@ -87,41 +87,41 @@ class RuntimeApi:
 
     @property
     def address(self) -> str:
-        """What AWS_LAMBDA_RUNTIME_API has to be."""
+        """The value for AWS_LAMBDA_RUNTIME_API."""
         return f"127.0.0.1:{self._server.server_port}"
 
-    def wait_until_ready(self, deadline: float, is_alive: Callable[[], bool]) -> Answer | None:
-        """Block until the process asks for work or has given up.
+    def wait_until_ready(self, deadline: float, is_alive: Callable[[], bool]) -> Outcome | None:
+        """Wait until the process requests its first invocation or reports a failed start.
 
         Args:
-            deadline: On ``time.monotonic``'s scale.
+            deadline: Deadline on the scale of ``time.monotonic``.
             is_alive: Whether the process runs.
 
         Returns:
-            The error that the start ended with; None when there was none.
+            The error of a failed start; None if the process is ready.
 
         Raises:
-            TimeoutError: It took too long.
-            ChildProcessError: The process ended without a word.
+            TimeoutError: The deadline passed.
+            ChildProcessError: The process ended.
         """
-        self._wait(lambda: self._asked or self._failed_start is not None, deadline, is_alive)
-        return self._failed_start
+        self._wait(lambda: self._is_ready or self._start_error is not None, deadline, is_alive)
+        return self._start_error
 
-    def invoke(self, request: Request, deadline: float, is_alive: Callable[[], bool]) -> Answer:
-        """Hand out an invocation and wait for its answer.
+    def invoke(self, request: Request, deadline: float, is_alive: Callable[[], bool]) -> Outcome:
+        """Send an invocation to the process and wait for its outcome.
 
         Raises:
-            TimeoutError: The answer did not come in time.
-            ChildProcessError: The process ended before it answered.
+            TimeoutError: The deadline passed.
+            ChildProcessError: The process ended.
         """
         with self._changed:
-            self._pending, self._answer = request, None
+            self._pending, self._outcome = request, None
             self._changed.notify_all()
-        self._wait(lambda: self._answer is not None, deadline, is_alive)
-        return cast("Answer", self._answer)
+        self._wait(lambda: self._outcome is not None, deadline, is_alive)
+        return cast("Outcome", self._outcome)
 
     def close(self) -> None:
-        """Serve no more."""
+        """Stop listening."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
@@ -131,7 +131,7 @@ class RuntimeApi:
 
     @property
     def is_cut_off(self) -> bool:
-        """Whether the process asked for work and has gone away since."""
+        """Whether the process closed its connection while waiting for an invocation."""
         with self._changed:
             connection = self._waiting
             if connection is None:
@@ -143,9 +143,9 @@ class RuntimeApi:
                 return True
 
     def next(self, connection: socket.socket) -> Request | None:
-        """The process asks for work, by a connection: block until there is some; None when there will be none."""
+        """Wait for the next invocation, for a process that requested it; None after :meth:`close`."""
         with self._changed:
-            self._asked, self._waiting = True, connection
+            self._is_ready, self._waiting = True, connection
             self._changed.notify_all()
             self._changed.wait_for(lambda: self._pending is not None or self._closed)
             self._waiting = None
@@ -153,19 +153,19 @@ class RuntimeApi:
             self._current = request.request_id if request is not None else None
             return None if self._closed else request
 
-    def finish(self, request_id: str, answer: Answer) -> bool:
-        """The process answers; says whether the invocation is the one under way."""
+    def finish(self, request_id: str, outcome: Outcome) -> bool:
+        """Set the outcome of the current invocation; returns False for another invocation."""
         with self._changed:
             if request_id != self._current:
                 return False
-            self._answer, self._current = answer, None
+            self._outcome, self._current = outcome, None
             self._changed.notify_all()
             return True
 
-    def fail_start(self, answer: Answer) -> None:
-        """The process says why it cannot start."""
+    def fail_start(self, error: Outcome) -> None:
+        """Set the error of a failed start."""
         with self._changed:
-            self._failed_start = answer
+            self._start_error = error
             self._changed.notify_all()
 
     def _wait(self, condition: Callable[[], bool], deadline: float, is_alive: Callable[[], bool]) -> None:
@@ -176,7 +176,7 @@ class RuntimeApi:
                     raise TimeoutError
                 if not is_alive() or self._closed:
                     raise ChildProcessError
-                # A process that ends tells nobody: it is looked after.
+                # Polls, because the end of a process is not signalled.
                 self._changed.wait(min(left, 0.05))
 
 
@@ -185,7 +185,7 @@ class _Server(ThreadingHTTPServer):
     api: RuntimeApi
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing: a killed process breaks its connection off, and what becomes of it is known elsewhere."""
+        """Ignore broken connections of killed processes."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -193,7 +193,7 @@ class _Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
 
     def parse_request(self) -> bool:
-        """Refuse what does not come from a program on this machine, as a web page's request."""
+        """Reject requests that are not from a program on this machine, such as a web page's."""
         if not super().parse_request():
             return False
         environ = {f"HTTP_{name.upper().replace('-', '_')}": value for name, value in self.headers.items()}
@@ -208,7 +208,7 @@ class _Handler(BaseHTTPRequestHandler):
         return refusal is None
 
     def do_GET(self) -> None:
-        """Answer the question for the next invocation."""
+        """Handle a request for the next invocation."""
         if self.path != _ROOT + "invocation/next":
             self._send(404, _error("InvalidRequest", f"no such path: {self.path}"))
             return
@@ -227,15 +227,15 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(200, request.payload, headers)
 
     def do_POST(self) -> None:
-        """Take an answer."""
+        """Handle an outcome."""
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         result = _RESULT.fullmatch(self.path)
         if self.path == _ROOT + "init/error":
-            self._api.fail_start(Answer(body, is_error=True))
+            self._api.fail_start(Outcome(body, is_error=True))
         elif result is None:
             self._send(404, _error("InvalidRequest", f"no such path: {self.path}"))
             return
-        elif not self._api.finish(result[1], Answer(body, is_error=result[2] == "error")):
+        elif not self._api.finish(result[1], Outcome(body, is_error=result[2] == "error")):
             self._send(400, _error("InvalidRequestID", "Invalid request ID"))
             return
         self._send(202, b'{"status":"OK"}\n')

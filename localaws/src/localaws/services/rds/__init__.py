@@ -1,1 +1,1 @@
-"""RDS's Aurora PostgreSQL clusters, each a Postgres with pgvector that runs on this machine."""
+"""Amazon RDS: Aurora PostgreSQL clusters as local Postgres servers."""

@@ -1,4 +1,8 @@
-"""S3, with two things that moto leaves out of what it is told, three that it answers wrongly, and event notices."""
+"""The Amazon S3 API: moto with event notifications, anonymous access and corrections of moto's defects.
+
+Corrected: the number of noncurrent versions in lifecycle rules, policies that deny plain HTTP, GetBucketRequestPayment,
+encoded keys in ListObjectVersions, and the body of AccessDenied.
+"""
 
 import json
 from functools import cached_property, partial
@@ -12,59 +16,70 @@ from moto.s3.responses import S3Response
 
 from localaws.core.wsgi import IS_ANONYMOUS_KEY
 from localaws.services.s3.event_notifications import ObjectEvents
-from localaws.services.s3.object_watcher import WatchedObjects
+from localaws.services.s3.notifying_backend import NotifyingS3Backend
 from localaws.services.s3.public_access import form_refusal, is_public_read
 
-_KEPT = "NewerNoncurrentVersions"
+SIMPLIFICATIONS = {
+    "PutBucketNotificationConfiguration": "Queues only; topics, functions and EventBridge are not implemented.",
+    "PutBucketPolicy": "Conditions are ignored, except aws:SecureTransport: every request counts as encrypted.",
+    "GetObject": "Unsigned requests are checked against the bucket's policy, ACL and public access block.",
+    "PutBucketLifecycleConfiguration": "Rules are stored and not applied.",
+}
+
+_NEWER_VERSIONS = "NewerNoncurrentVersions"
 
 
 class S3(S3Response):  # type: ignore[misc]  # moto is untyped
-    """Keeps a lifecycle's number of old versions, and applies a bucket policy that demands TLS as AWS does over TLS.
+    """The S3 API.
 
-    moto denies by such a statement whatever the transport is, because it does not read conditions. Requests to the
-    local AWS never leave the machine and count as encrypted.
+    moto ignores conditions, so that a bucket policy that denies plain HTTP would deny every request. Such statements
+    do not apply here: requests to the local AWS stay on this machine and count as encrypted.
     """
 
     events: ClassVar[ObjectEvents]
 
     @cached_property
     def backend(self) -> Any:
-        """Moto's backend, watched: one of these objects answers one request."""
-        return WatchedObjects(super().backend, self.events, self.current_account)
+        """Moto's backend with event notifications. There is one response object per request."""
+        return NotifyingS3Backend(super().backend, self.events, self.current_account)
 
     def bucket_response(self, request: Any, full_url: str, headers: Any) -> Any:
-        """Answer a request to a bucket; events go out when all of it is done."""
+        """Handle a request to a bucket, then send its events."""
         try:
             return super().bucket_response(request, full_url, headers)
         finally:
-            self.backend.tell()
+            self.backend.publish_events()
 
     def key_response(self, request: Any, full_url: str, headers: Any) -> Any:
-        """Answer a request to an object; events go out when all of it is done."""
+        """Handle a request to an object, then send its events."""
         try:
             return super().key_response(request, full_url, headers)
         finally:
-            self.backend.tell()
+            self.backend.publish_events()
 
     def _bucket_response(self, request: Any, full_url: str) -> Any:
-        if request.environ.get(IS_ANONYMOUS_KEY) and (refusal := self._refusal_of_everyone(request, full_url)):
-            return refusal
-        # Who pays for requests: moto would list the bucket.
+        denial = self._anonymous_denial(request, full_url)
+        if denial is not None:
+            return denial
+        # moto does not know GetBucketRequestPayment and would list the bucket.
         if request.method == "GET" and "requestPayment" in self._get_querystring(request, full_url):
             self.backend.head_bucket(self.parse_bucket_name_from_url(request, full_url))
             return (
                 '<RequestPaymentConfiguration xmlns="http://s3.amazonaws.com/doc/2006-03-01/">'
                 "<Payer>BucketOwner</Payer></RequestPaymentConfiguration>"
             )
-        return _worded(request, super()._bucket_response(request, full_url))
+        return _with_error_body(request, super()._bucket_response(request, full_url))
 
     def _key_response(self, request: Any, full_url: str) -> Any:
-        if request.environ.get(IS_ANONYMOUS_KEY) and (refusal := self._refusal_of_everyone(request, full_url)):
-            return refusal
-        return _worded(request, super()._key_response(request, full_url))
+        denial = self._anonymous_denial(request, full_url)
+        if denial is not None:
+            return denial
+        return _with_error_body(request, super()._key_response(request, full_url))
 
-    def _refusal_of_everyone(self, request: Any, full_url: str) -> tuple[int, dict[str, str], str] | None:
-        """The response to an unsigned request that not everyone may send; None where everyone may."""
+    def _anonymous_denial(self, request: Any, full_url: str) -> tuple[int, dict[str, str], str] | None:
+        """The response to an unsigned request that is not public; None for any other request."""
+        if not request.environ.get(IS_ANONYMOUS_KEY):
+            return None
         name = self.parse_bucket_name_from_url(request, full_url)
         key_name = self.parse_key_name() or None
         if not name:
@@ -77,37 +92,39 @@ class S3(S3Response):  # type: ignore[misc]  # moto is untyped
         return None if is_public_read(bucket, key, key_name, request.args) else _denied("Access Denied")
 
     def _bucket_response_put(self, request: Any, bucket_name: str, querystring: dict[str, Any]) -> Any:
-        answer = super()._bucket_response_put(request, bucket_name, querystring)
+        response = super()._bucket_response_put(request, bucket_name, querystring)
         if "lifecycle" in querystring:
-            self._keep_numbers(bucket_name)
+            self._store_newer_versions(bucket_name)
         elif "policy" in querystring:
             bucket = self.backend.get_bucket(bucket_name)
             bucket.get_permission = partial(_permission, bucket)
-        return answer
+        return response
 
     def serialized(self, action_result: ActionResult) -> Any:
-        """An answer; with the numbers of old versions, or with the versions' keys encoded, where it is about those."""
-        # An error comes this way, too.
+        """Serialize a result, after adding what moto leaves out of lifecycle rules and lists of versions."""
+        # Errors are serialized by this method too.
         action = self.data.get("Action") if isinstance(action_result.result, dict) else None
         if action == "ListObjectVersions" and self.querystring.get("encoding-type") == ["url"]:
-            _encode(action_result.result)
+            _encode_keys(action_result.result)
         if action == "GetBucketLifecycleConfiguration":
             rules = self.backend.get_bucket_lifecycle(self.bucket_name)
             for rule, described in zip(rules, action_result.result["Rules"], strict=True):
                 number = vars(rule).get("newer_noncurrent_versions")
                 if number is not None:
-                    described["NoncurrentVersionExpiration"][_KEPT] = number
+                    described["NoncurrentVersionExpiration"][_NEWER_VERSIONS] = number
         return super().serialized(action_result)
 
-    def _keep_numbers(self, bucket_name: str) -> None:
-        asked = xmltodict.parse(self.body, force_list=("Rule",))["LifecycleConfiguration"].get("Rule", [])
+    def _store_newer_versions(self, bucket_name: str) -> None:
+        requested = xmltodict.parse(self.body, force_list=("Rule",))["LifecycleConfiguration"].get("Rule", [])
         rules = self.backend.get_bucket_lifecycle(bucket_name) or []
-        for rule, wanted in zip(rules, asked, strict=True):
-            vars(rule)["newer_noncurrent_versions"] = (wanted.get("NoncurrentVersionExpiration") or {}).get(_KEPT)
+        for rule, request in zip(rules, requested, strict=True):
+            vars(rule)["newer_noncurrent_versions"] = (request.get("NoncurrentVersionExpiration") or {}).get(
+                _NEWER_VERSIONS
+            )
 
 
-def _encode(versions: dict[str, Any]) -> None:
-    """Encode what is a key or part of one, as in the lists of objects: an XML document cannot hold every character."""
+def _encode_keys(versions: dict[str, Any]) -> None:
+    """URL-encode keys and parts of keys, since XML cannot hold every character."""
     listed = [*versions["Versions"], *versions["DeleteMarkers"], *versions.get("CommonPrefixes", [])]
     for part in (versions, *listed):
         for name in ("Delimiter", "Key", "KeyMarker", "NextKeyMarker", "Prefix"):
@@ -116,10 +133,10 @@ def _encode(versions: dict[str, Any]) -> None:
     versions["EncodingType"] = "url"
 
 
-def _worded(request: Any, answer: Any) -> Any:
-    """An answer; a denial with AWS's words, where moto has none."""
-    if answer != (403, {}, "") or request.method == "HEAD":
-        return answer
+def _with_error_body(request: Any, response: Any) -> Any:
+    """Add the error's body to a denial, which moto sends without one."""
+    if response != (403, {}, "") or request.method == "HEAD":
+        return response
     return _denied("Access Denied")
 
 
@@ -129,16 +146,16 @@ def _denied(message: str) -> tuple[int, dict[str, str], str]:
 
 
 def _permission(bucket: Any, action: str, resource: str) -> Any:
-    """Moto's ``FakeBucket.get_permission``, without the statements that refuse plain HTTP."""
+    """Moto's ``FakeBucket.get_permission`` without the statements that deny plain HTTP."""
     if bucket.policy is None:
         return PermissionResult.NEUTRAL
     policy = json.loads(bucket.policy)
     statements = policy["Statement"]
     listed = statements if isinstance(statements, list) else [statements]
-    policy["Statement"] = [statement for statement in listed if not _refuses_plain_http(statement)]
+    policy["Statement"] = [statement for statement in listed if not _denies_plain_http(statement)]
     return IAMPolicy(json.dumps(policy)).is_action_permitted(action, resource)
 
 
-def _refuses_plain_http(statement: dict[str, Any]) -> bool:
+def _denies_plain_http(statement: dict[str, Any]) -> bool:
     transport = statement.get("Condition", {}).get("Bool", {}).get("aws:SecureTransport")
     return statement.get("Effect") == "Deny" and str(transport).lower() == "false"

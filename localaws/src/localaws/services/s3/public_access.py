@@ -1,4 +1,4 @@
-"""What everyone may do to a bucket without a signature: as its policy, its ACLs and its public access block say.
+"""Anonymous access to S3, decided by a bucket's policy, its ACLs and its public access block.
 
 S3 user guide, "The meaning of public" and "Blocking public access"; S3 API reference, "POST Object" for forms.
 """
@@ -14,8 +14,8 @@ from moto.s3.models import ALL_USERS_GRANTEE
 
 __all__ = ["form_refusal", "is_public_read"]
 
-_EVERYONE = ("*", {"AWS": "*"}, {"AWS": ["*"]})
-#: Query parameters of GetObject and ListObjects; any other one names an operation that is never public here.
+_ANYONE = ("*", {"AWS": "*"}, {"AWS": ["*"]})
+#: Query parameters of GetObject and ListObjects; any other one selects an operation that is never public here.
 _OBJECT_PARAMETERS = frozenset({"partNumber", "versionId", "x-id"})
 _LIST_PARAMETERS = frozenset({
     "continuation-token", "delimiter", "encoding-type", "fetch-owner", "list-type", "marker", "max-keys", "prefix",
@@ -24,13 +24,13 @@ _LIST_PARAMETERS = frozenset({
 
 
 def is_public_read(bucket: Any, key: Any, key_name: str | None, parameters: Mapping[str, object]) -> bool:
-    """Whether everyone may read an object, or list a bucket.
+    """Whether an anonymous request may read an object or list a bucket.
 
     Args:
         bucket: moto's bucket.
-        key: moto's object; None where it does not exist, or the bucket is meant.
-        key_name: The object's key; None for the bucket.
-        parameters: The query's.
+        key: moto's object; None for a missing object and for the bucket itself.
+        key_name: The object's key; None for the bucket itself.
+        parameters: The query parameters of the request.
     """
     if not parameters.keys() <= (_LIST_PARAMETERS if key_name is None else _OBJECT_PARAMETERS):
         return False
@@ -42,7 +42,7 @@ def is_public_read(bucket: Any, key: Any, key_name: str | None, parameters: Mapp
         if key_name is not None:
             resource += f"/{key_name}"
             action = "s3:GetObjectVersion" if "versionId" in parameters else "s3:GetObject"
-        by_policy = _everyones_permission(bucket, action, resource)
+        by_policy = _anonymous_permission(bucket, action, resource)
     if by_policy != PermissionResult.NEUTRAL or _is_set(block, "ignore_public_acls"):
         return bool(by_policy == PermissionResult.PERMITTED)
     acl = bucket.acl if key_name is None else key and key.acl
@@ -50,19 +50,21 @@ def is_public_read(bucket: Any, key: Any, key_name: str | None, parameters: Mapp
 
 
 def form_refusal(bucket: Any, fields: Mapping[str, str]) -> str | None:
-    """Why an upload by a form is refused; None where it is signed, or everyone may write to the bucket.
+    """The reason for rejecting an upload by an HTML form; None if it is signed or the bucket is publicly writable.
 
     Args:
         bucket: moto's bucket.
-        fields: The form's fields.
+        fields: The fields of the form.
     """
-    given = {name.lower(): value for name, value in fields.items()}
+    lowercase = {name.lower(): value for name, value in fields.items()}
     sigv4 = ("policy", "x-amz-algorithm", "x-amz-credential", "x-amz-date", "x-amz-signature")
-    if not any(all(given.get(name) for name in names) for names in (sigv4, ("policy", "awsaccesskeyid", "signature"))):
+    if not any(
+        all(lowercase.get(name) for name in names) for names in (sigv4, ("policy", "awsaccesskeyid", "signature"))
+    ):
         is_ignored = _is_set(bucket.public_access_block, "ignore_public_acls")
         return None if not is_ignored and _is_public_write(bucket.acl) else "Access Denied"
     try:
-        expiration = datetime.fromisoformat(json.loads(base64.b64decode(given["policy"]))["expiration"])
+        expiration = datetime.fromisoformat(json.loads(base64.b64decode(lowercase["policy"]))["expiration"])
     except (ValueError, KeyError, TypeError):
         return "Invalid Policy: it is not base64 of a JSON document with an expiration."
     if expiration.replace(tzinfo=expiration.tzinfo or UTC) < datetime.now(UTC):
@@ -74,19 +76,19 @@ def _is_set(block: Any, name: str) -> bool:
     return block is not None and str(getattr(block, name)).lower() == "true"
 
 
-def _everyones_permission(bucket: Any, action: str, resource: str) -> Any:
-    """What a bucket's policy says about everyone; a condition is taken as unmet in Allow, as met in Deny."""
+def _anonymous_permission(bucket: Any, action: str, resource: str) -> Any:
+    """The bucket policy's decision for anonymous requests. Conditions count as unmet in Allow and as met in Deny."""
     if bucket.policy is None:
         return PermissionResult.NEUTRAL
     statements = json.loads(bucket.policy)["Statement"]
     applicable = []
     for statement in statements if isinstance(statements, list) else [statements]:
-        if statement.get("Principal") not in _EVERYONE:
+        if statement.get("Principal") not in _ANYONE:
             continue
         condition = statement.get("Condition")
-        # TLS is demanded of requests that leave the machine; these do not.
-        is_tls_demand = condition == {"Bool": {"aws:SecureTransport": "false"}}
-        if not condition or (statement.get("Effect") == "Deny" and not is_tls_demand):
+        # Requests stay on this machine and count as encrypted.
+        is_tls_condition = condition == {"Bool": {"aws:SecureTransport": "false"}}
+        if not condition or (statement.get("Effect") == "Deny" and not is_tls_condition):
             applicable.append({name: value for name, value in statement.items() if name != "Condition"})
     return IAMPolicy(json.dumps({"Statement": applicable})).is_action_permitted(action, resource)
 

@@ -1,58 +1,60 @@
-"""The keys that vectors are encrypted with: checked when one is chosen, and whenever vectors are read or written."""
+"""Encryption keys of buckets and indexes: checked when they are chosen, and whenever vectors are read or written."""
 
 from typing import Any
 
 from moto.kms.models import kms_backends
 
-from localaws.services.s3vectors.buckets import Caller
-from localaws.services.s3vectors.refusals import Refusal, invalid
+from localaws.services.s3vectors.errors import InvalidRequest, S3VectorsError
 
 __all__ = ["check_key", "chosen_encryption"]
 
 
-def chosen_encryption(caller: Caller, configuration: dict[str, Any] | None) -> dict[str, str] | None:
-    """An encryptionConfiguration as it is kept; None where none is given.
+def chosen_encryption(account_id: str, region: str, configuration: dict[str, Any] | None) -> dict[str, str] | None:
+    """The encryptionConfiguration of a request; None if the request has none.
 
     Raises:
-        Refusal: Type and key do not fit each other, or there is no such key. The messages are what users of the
-            service measured (langchain.js' S3 Vectors integration, 2026-09).
+        S3VectorsError: Type and key do not match, or the key does not exist. The messages were measured by users of
+            the service (langchain.js' S3 Vectors integration, 2026-09).
     """
     if not configuration:
         return None
     kind, arn = configuration.get("sseType") or "AES256", configuration.get("kmsKeyArn")
-    if kind == "AES256":
-        if arn:
-            raise invalid("kmsKeyArn must not be specified when sseType is AES256.", "EncryptionConfiguration")
-        return {"sseType": kind}
+    if (kind == "AES256") == bool(arn):
+        message = (
+            "kmsKeyArn must not be specified when sseType is AES256."
+            if arn
+            else "kmsKeyArn must be specified when sseType is set to aws:kms"
+        )
+        raise InvalidRequest(message, ("EncryptionConfiguration", message))
     if not arn:
-        raise invalid("kmsKeyArn must be specified when sseType is set to aws:kms", "EncryptionConfiguration")
-    if _key(caller, arn) is None:
-        raise Refusal("AccessDeniedException", f"Key '{arn}' does not exist")
+        return {"sseType": kind}
+    if _key(account_id, region, arn) is None:
+        raise S3VectorsError("AccessDeniedException", f"Key '{arn}' does not exist")
     return {"sseType": kind, "kmsKeyArn": arn}
 
 
-def check_key(caller: Caller, encryption: dict[str, str]) -> None:
-    """Refuse to work with a key that cannot be used any more.
+def check_key(account_id: str, region: str, encryption: dict[str, str]) -> None:
+    """Check that an encryption key can be used.
 
     Raises:
-        Refusal: It is disabled, about to be deleted, gone, or one that does not encrypt.
+        S3VectorsError: The key is missing, disabled or pending deletion, or is not for encryption.
     """
     arn = encryption.get("kmsKeyArn")
     if arn is None:
         return
-    key = _key(caller, arn)
+    key = _key(account_id, region, arn)
     if key is None:
-        raise Refusal("KmsNotFoundException", f"Key '{arn}' does not exist")
+        raise S3VectorsError("KmsNotFoundException", f"Key '{arn}' does not exist")
     if key.key_state == "Disabled":
-        raise Refusal("KmsDisabledException", f"{arn} is disabled.")
+        raise S3VectorsError("KmsDisabledException", f"{arn} is disabled.")
     if key.key_state != "Enabled":
         state = "pending deletion" if key.key_state == "PendingDeletion" else key.key_state
-        raise Refusal("KmsInvalidStateException", f"{arn} is {state}.")
+        raise S3VectorsError("KmsInvalidStateException", f"{arn} is {state}.")
     if key.key_usage != "ENCRYPT_DECRYPT":
-        raise Refusal("KmsInvalidKeyUsageException", f"{arn} key usage is {key.key_usage}.")
+        raise S3VectorsError("KmsInvalidKeyUsageException", f"{arn} key usage is {key.key_usage}.")
 
 
-def _key(caller: Caller, arn: str) -> Any:
-    """Moto's key of an ARN; None where there is none in the caller's account and region."""
-    found = kms_backends[caller.account_id][caller.region].keys.get(arn.rpartition("/")[2])
-    return found if found is not None and found.arn == arn else None
+def _key(account_id: str, region: str, arn: str) -> Any:
+    """Moto's key with an ARN; None if the account has no such key in the region."""
+    key = kms_backends[account_id][region].keys.get(arn.rpartition("/")[2])
+    return key if key is not None and key.arn == arn else None

@@ -1,23 +1,23 @@
-"""The filters of QueryVectors: which metadata they let through.
+"""The metadata filters of QueryVectors.
 
-Operators and their operands: the user guide, "Metadata filtering". That an object holds one key only, and the
-messages, are what users of the service measured (langchain.js' S3 Vectors integration, 2026-09). AWS says of ``$eq``
-alone that one element of an array is enough; here that holds for every operator. It does not say what ``$ne`` and
-``$nin`` do without a value; here they hold.
+Operators and operands: user guide, "Metadata filtering". The rule that an object has one key, and the messages, were
+measured by users of the service (langchain.js' S3 Vectors integration, 2026-09). AWS documents only for ``$eq`` that
+one matching element of an array is enough; here this applies to every operator. AWS does not document ``$ne`` and
+``$nin`` for missing keys; here they match.
 """
 
 import operator
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from localaws.services.s3vectors.refusals import Refusal, invalid
+from localaws.services.s3vectors.errors import InvalidRequest
 
 __all__ = ["Predicate", "parse_filter"]
 
 Predicate = Callable[[Mapping[str, Any]], bool]
 _Test = Callable[[Any], bool]
 
-#: Of an index in ENHANCED mode; every value that a filter compares with counts.
+#: Maximum number of values in a filter.
 _MAX_CONSTRAINTS = 100
 _ABSENT = object()
 _RANGES: dict[str, Callable[[Any, Any], bool]] = {
@@ -28,17 +28,17 @@ _RANGES: dict[str, Callable[[Any, Any], bool]] = {
 }
 
 
-def parse_filter(document: Any, not_filterable: Collection[str]) -> Predicate:
-    """Read a filter.
+def parse_filter(document: Any, non_filterable: Collection[str]) -> Predicate:
+    """Parse a filter.
 
     Args:
         document: The filter.
-        not_filterable: The index's keys that no filter may ask for.
+        non_filterable: The index's non-filterable metadata keys.
 
     Raises:
-        Refusal: It is not one, or asks for such a key, or for more than 100 values.
+        InvalidRequest: The filter is invalid, uses a non-filterable key, or has more than 100 values.
     """
-    reader = _Reader(not_filterable)
+    reader = _Reader(non_filterable)
     predicate = reader.read(document)
     if reader.constraints > _MAX_CONSTRAINTS:
         raise _invalid()
@@ -46,32 +46,33 @@ def parse_filter(document: Any, not_filterable: Collection[str]) -> Predicate:
 
 
 class _Reader:
-    """Reads one filter, and counts what it compares with."""
+    """Parses one filter and counts its values."""
 
-    def __init__(self, not_filterable: Collection[str]) -> None:
+    def __init__(self, non_filterable: Collection[str]) -> None:
         self.constraints = 0
-        self._not_filterable = not_filterable
+        self._non_filterable = non_filterable
 
     def read(self, document: Any) -> Predicate:
         if not isinstance(document, dict) or len(document) != 1:
             raise _invalid()
-        ((name, wanted),) = document.items()
+        ((name, condition),) = document.items()
         if name in ("$and", "$or"):
-            return self._read_several(name, wanted)
+            return self._read_several(name, condition)
         if name.startswith("$"):
             raise _invalid()
-        if name in self._not_filterable:
-            raise invalid("Invalid use of non-filterable metadata in filter", "filter")
-        operators = wanted if isinstance(wanted, dict) else {"$eq": wanted}
+        if name in self._non_filterable:
+            message = "Invalid use of non-filterable metadata in filter"
+            raise InvalidRequest(message, ("filter", message))
+        operators = condition if isinstance(condition, dict) else {"$eq": condition}
         if not operators:
             raise _invalid()
         tests = [self._read_operator(symbol, operand) for symbol, operand in operators.items()]
         return lambda metadata: all(test(metadata.get(name, _ABSENT)) for test in tests)
 
-    def _read_several(self, name: str, wanted: Any) -> Predicate:
-        if not isinstance(wanted, list) or not wanted:
+    def _read_several(self, name: str, filters: Any) -> Predicate:
+        if not isinstance(filters, list) or not filters:
             raise _invalid()
-        parts, combine = [self.read(part) for part in wanted], all if name == "$and" else any
+        parts, combine = [self.read(part) for part in filters], all if name == "$and" else any
         return lambda metadata: combine(part(metadata) for part in parts)
 
     def _read_operator(self, symbol: str, operand: Any) -> _Test:
@@ -92,14 +93,14 @@ class _Reader:
                 raise _invalid()
 
 
-def _one_of(wanted: list[Any]) -> _Test:
-    # With the type, since True is 1 in Python and neither in JSON.
-    known = {_typed(value) for value in wanted}
-    return _any_element(lambda value: value is not _ABSENT and _typed(value) in known)
+def _one_of(values: list[Any]) -> _Test:
+    # With the type, since True == 1 in Python but not in JSON.
+    accepted = {_typed(value) for value in values}
+    return _any_element(lambda value: value is not _ABSENT and _typed(value) in accepted)
 
 
-def _none_of(wanted: list[Any]) -> _Test:
-    one_of = _one_of(wanted)
+def _none_of(values: list[Any]) -> _Test:
+    one_of = _one_of(values)
     return lambda value: not one_of(value)
 
 
@@ -119,5 +120,5 @@ def _is_scalar(value: Any) -> bool:
     return isinstance(value, (str, int, float))
 
 
-def _invalid() -> Refusal:
-    return invalid("Invalid filter", "filter")
+def _invalid() -> InvalidRequest:
+    return InvalidRequest("Invalid filter", ("filter", "Invalid filter"))

@@ -1,8 +1,8 @@
-"""What metadata a vector may have.
+"""The limits of a vector's metadata.
 
-Sizes and kinds are those of the user guide, "Limitations and restrictions". How bytes are counted, and that an array
-holds strings or numbers only, AWS does not say; both, and the messages, are what users of the service measured
-(langchain.js' S3 Vectors integration, 2026-09).
+Sizes and types: user guide, "Limitations and restrictions". AWS does not document how bytes are counted, or that arrays
+hold only strings or numbers; both, and the messages, were measured by users of the service (langchain.js' S3 Vectors
+integration, 2026-09).
 """
 
 from collections.abc import Collection, Mapping
@@ -15,12 +15,12 @@ _MAX_FILTERABLE_BYTES = 2 * 1024
 _MAX_KEYS = 50
 
 
-def metadata_problem(metadata: Any, not_filterable: Collection[str]) -> str | None:
-    """Why a vector cannot have some metadata, in AWS's words; None where it can.
+def metadata_problem(metadata: Any, non_filterable: Collection[str]) -> str | None:
+    """AWS's message for invalid metadata; None for valid metadata.
 
     Args:
         metadata: A JSON value.
-        not_filterable: The index's keys that no filter asks for.
+        non_filterable: The index's non-filterable metadata keys.
     """
     if not isinstance(metadata, dict):
         return "Metadata must be an object"
@@ -31,14 +31,14 @@ def metadata_problem(metadata: Any, not_filterable: Collection[str]) -> str | No
             return problem
     if metadata_size(metadata) > _MAX_BYTES:
         return f"Metadata object must have at most {_MAX_BYTES} bytes"
-    filterable = {key: value for key, value in metadata.items() if key not in not_filterable}
+    filterable = {key: value for key, value in metadata.items() if key not in non_filterable}
     if metadata_size(filterable) > _MAX_FILTERABLE_BYTES:
         return f"Filterable metadata must have at most {_MAX_FILTERABLE_BYTES} bytes"
     return None
 
 
 def metadata_size(metadata: Mapping[str, Any]) -> int:
-    """Bytes as the service counts them: 4, and for each entry 8 with those of its key and of its value."""
+    """Size in bytes as the service counts it: 4, plus for each entry 8 and the sizes of its key and value."""
     return 4 + sum(8 + len(key.encode()) + _value_size(value) for key, value in metadata.items())
 
 

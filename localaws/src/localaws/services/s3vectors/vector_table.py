@@ -1,4 +1,4 @@
-"""The vectors of one index: a matrix that is searched by one multiplication, with keys and metadata beside it."""
+"""The vectors of one index: a matrix that is searched by one multiplication, with keys and metadata."""
 
 import zlib
 from collections.abc import Iterable, Iterator
@@ -21,7 +21,7 @@ class StoredVector(NamedTuple):
     """One vector.
 
     Attributes:
-        sequence: Its place among all that were ever put; stays when it is put again.
+        sequence: Order of insertion; putting the same key again keeps it.
         key: Its key.
         values: Float32 (dimension,).
         metadata: Its metadata.
@@ -34,7 +34,7 @@ class StoredVector(NamedTuple):
 
 
 class Neighbour(NamedTuple):
-    """A vector that a search found."""
+    """A result of a search."""
 
     key: str
     distance: float
@@ -42,18 +42,18 @@ class Neighbour(NamedTuple):
 
 
 class VectorTable:
-    """Vectors by key, in the order in which their keys first came. Not safe for threads: the index locks."""
+    """Vectors by key in the order of insertion. Not safe for threads: the index has a lock."""
 
     def __init__(self, dimension: int, metric: Literal["cosine", "euclidean"]) -> None:
-        """An empty table.
+        """Create an empty table.
 
         Args:
-            dimension: Length of every vector.
-            metric: How distances are measured.
+            dimension: Length of the vectors.
+            metric: The distance metric.
         """
         self._metric = metric
         self._matrix = np.empty((0, dimension), np.float32)
-        #: Length of each vector; NaN where the vector was deleted, so that no distance to it is a number.
+        #: Norm of each vector; NaN for a deleted vector, which makes distances to it NaN.
         self._lengths = np.empty(0, np.float64)
         self._sequences = np.empty(0, np.int64)
         self._keys: list[str] = []
@@ -62,11 +62,11 @@ class VectorTable:
         self._next_sequence = 1
 
     def __len__(self) -> int:
-        """How many vectors there are."""
+        """The number of vectors."""
         return len(self._rows)
 
     def put(self, keys: list[str], vectors: "NDArray[np.float32]", metadata: list[dict[str, Any]]) -> None:
-        """Store vectors; one with a key that is there takes its place.
+        """Store vectors; an existing key is overwritten.
 
         Args:
             keys: One per vector.
@@ -81,14 +81,14 @@ class VectorTable:
             self._matrix[row], self._lengths[row], self._metadata[row] = vectors[index], lengths[index], metadata[index]
 
     def get(self, keys: Iterable[str]) -> Iterator[StoredVector]:
-        """Those of the keys that are there."""
+        """The vectors of the keys that exist."""
         for key in dict.fromkeys(keys):
             row = self._rows.get(key)
             if row is not None:
                 yield self._stored(row)
 
     def delete(self, keys: Iterable[str]) -> None:
-        """Forget vectors; keys that are not there are passed over."""
+        """Delete vectors; missing keys are ignored."""
         for key in keys:
             row = self._rows.pop(key, None)
             if row is not None:
@@ -97,17 +97,17 @@ class VectorTable:
             self._compact()
 
     def scan(self, after: int = 0, *, segment: int = 0, segments: int = 1) -> Iterator[StoredVector]:
-        """Vectors in their order.
+        """Vectors in the order of insertion.
 
         Args:
-            after: Begin behind the vector with this sequence.
-            segment: Which share of them.
-            segments: How many shares; a key is in the same one always.
+            after: Start after the vector with this sequence.
+            segment: The segment to return.
+            segments: Number of segments; a key is always in the same one.
         """
         first = int(np.searchsorted(self._sequences[: len(self._keys)], after, side="right"))
         for row in range(first, len(self._keys)):
-            is_mine = segments == 1 or zlib.crc32(self._keys[row].encode()) % segments == segment
-            if is_mine and self._rows.get(self._keys[row]) == row:
+            in_segment = segments == 1 or zlib.crc32(self._keys[row].encode()) % segments == segment
+            if in_segment and self._rows.get(self._keys[row]) == row:
                 yield self._stored(row)
 
     def search(self, query: "NDArray[np.float32]", count: int, predicate: "Predicate | None") -> list[Neighbour]:
@@ -115,19 +115,19 @@ class VectorTable:
 
         Args:
             query: Float32 (dimension,).
-            count: How many at most.
-            predicate: Which metadata they have to have.
+            count: Maximum number of results.
+            predicate: Filter on metadata.
         """
         nearest = _nearest(self._distances(query), count, everything=predicate is not None)
-        wanted = (row for row in nearest if predicate is None or predicate(self._metadata[row]))
-        rows = list(islice(wanted, count))
-        # The few that were found are measured exactly.
+        matching = (row for row in nearest if predicate is None or predicate(self._metadata[row]))
+        rows = list(islice(matching, count))
+        # Distances of the results are computed in float64.
         exact = self._exact_distances(query, rows)
         order = np.argsort(exact, kind="stable").tolist()
         return [Neighbour(self._keys[rows[at]], float(exact[at]), self._metadata[rows[at]]) for at in order]
 
     def _distances(self, query: "NDArray[np.float32]") -> "NDArray[np.float64]":
-        """Float64 (rows,) that grow with the distances, by one product of float32; NaN where a vector was deleted."""
+        """Float64 (rows,) in the order of the distances, from one float32 product; NaN for deleted vectors."""
         size = len(self._keys)
         products, lengths = self._matrix[:size] @ query, self._lengths[:size]
         return -products / lengths if self._metric == "cosine" else lengths**2 - 2.0 * products
@@ -142,7 +142,7 @@ class VectorTable:
         return np.asarray(distances, np.float32)
 
     def _stored(self, row: int) -> StoredVector:
-        # A copy: the row may be overwritten before the answer is written.
+        # A copy, since the row may be overwritten before the response is sent.
         values = self._matrix[row].copy()
         return StoredVector(int(self._sequences[row]), self._keys[row], values, self._metadata[row])
 
@@ -158,16 +158,16 @@ class VectorTable:
         return row
 
     def _resize(self, capacity: int) -> None:
-        kept = len(self._keys)
+        size = len(self._keys)
         matrix = np.empty((capacity, self._matrix.shape[1]), np.float32)
         lengths, sequences = np.empty(capacity, np.float64), np.empty(capacity, np.int64)
-        matrix[:kept], lengths[:kept], sequences[:kept] = (
-            self._matrix[:kept], self._lengths[:kept], self._sequences[:kept],
+        matrix[:size], lengths[:size], sequences[:size] = (
+            self._matrix[:size], self._lengths[:size], self._sequences[:size],
         )  # fmt: skip
         self._matrix, self._lengths, self._sequences = matrix, lengths, sequences
 
     def _compact(self) -> None:
-        """Drop the rows of deleted vectors."""
+        """Remove the rows of deleted vectors."""
         rows = sorted(self._rows.values())
         self._matrix, self._lengths, self._sequences = (
             self._matrix[rows], self._lengths[rows], self._sequences[rows],
@@ -178,11 +178,11 @@ class VectorTable:
 
 
 def _nearest(distances: "NDArray[np.float64]", count: int, *, everything: bool) -> Iterator[int]:
-    """Rows by distance, or by what grows with it; those that have one; all of them, or as many as are asked for."""
+    """Rows by increasing distance, without deleted ones: all of them, or the nearest ``count``."""
     if everything or count >= len(distances):
         candidates = np.flatnonzero(~np.isnan(distances))
     else:
-        # NaN is sorted behind every number.
+        # NaN is sorted after every number.
         candidates = np.argpartition(distances, count)[:count]
         candidates = candidates[~np.isnan(distances[candidates])]
     order = candidates[np.argsort(distances[candidates], kind="stable")]

@@ -1,1 +1,1 @@
-"""Amazon SQS: standard queues that several may read at once, and their metrics."""
+"""Amazon SQS: standard queues that are safe for concurrent use, and their metrics."""

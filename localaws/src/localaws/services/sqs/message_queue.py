@@ -1,7 +1,7 @@
-"""A standard queue that keeps every message exactly until it is deleted, however many send and receive at once.
+"""A standard queue that keeps every message until it is deleted, also under concurrent use.
 
-moto's queue loses messages where one is sent while another is deleted, hands one out twice where two receive at the
-same time, and looks through all of its messages for every call.
+moto's queue loses messages when a send and a delete run concurrently, delivers a message twice to concurrent receives,
+and scans all messages on every call.
 """
 
 import copy
@@ -27,13 +27,13 @@ _COUNTED_SECONDS = 0.1
 
 
 class MessageQueue(Queue):  # type: ignore[misc]  # moto is untyped
-    """A standard queue. Visibility goes by the machine's clock, as what works on messages does."""
+    """A standard queue. Visibility timeouts use the machine's clock, like the consumers of messages."""
 
-    #: By which the age of messages is measured; a subclass per local AWS has it.
+    #: Clock of the age of messages; set by a subclass per local AWS.
     simulated: ClassVar["SimulatedTime"]
 
     def __init__(self, name: str, region: str, account_id: str, **attributes: Any) -> None:
-        """Make an empty queue; arguments as moto's."""
+        """Create an empty queue; arguments as in moto."""
         self._stored: dict[str, Message] = {}
         self._handles: dict[str, Message] = {}
         self._order: list[tuple[float, int, Message]] = []
@@ -44,21 +44,21 @@ class MessageQueue(Queue):  # type: ignore[misc]  # moto is untyped
 
     @property
     def _messages(self) -> list[Message]:
-        """What moto's counts go by."""
+        """The messages, for moto."""
         return list(self._stored.values())
 
     @_messages.setter
     def _messages(self, messages: Iterable[Message]) -> None:
-        # moto empties a queue like this: when it is made, and when it is purged.
+        # moto assigns an empty list when it creates and when it purges a queue.
         self._stored = {message.id: message for message in messages}
         self._handles, self._order = {}, []
 
     def add_message(self, message: Message) -> None:
-        """Keep a message; it can be received as soon as its delay is over."""
+        """Add a message, which can be received after its delay."""
         with self._messages_lock:
             message.simulated_sent = self.simulated.seconds()
             self._stored[message.id] = message
-            self._enter(message, message.delayed_until / 1000)
+            self._schedule(message, message.delayed_until / 1000)
             self._messages_lock.notify_all()
 
     def receive(
@@ -69,16 +69,16 @@ class MessageQueue(Queue):  # type: ignore[misc]  # moto is untyped
         visibility: float | None = None,
         cancelled: Callable[[], bool] = bool,
     ) -> list[Message]:
-        """Take messages; each is hidden from others for its visibility timeout.
+        """Receive messages; each is hidden for its visibility timeout.
 
         Args:
-            count: How many at most.
-            wait: Seconds to wait for the first one.
-            visibility: Seconds; None for the queue's.
-            cancelled: Ends the wait early.
+            count: Maximum number of messages.
+            wait: Seconds to wait for the first message.
+            visibility: Visibility timeout in seconds; None for the queue's.
+            cancelled: Ends the wait early when it returns True.
 
         Returns:
-            Copies, with the receipt handles of this receive.
+            Copies of the messages, with the receipt handles of this receive.
         """
         end = time.monotonic() + wait
         hidden = float(self.visibility_timeout if visibility is None else visibility)
@@ -101,7 +101,7 @@ class MessageQueue(Queue):  # type: ignore[misc]  # moto is untyped
         return taken
 
     def delete_message(self, receipt_handle: str) -> None:
-        """Delete a message by the handle of any receive; again is fine."""
+        """Delete a message by the handle of any receive; idempotent."""
         with self._messages_lock:
             if receipt_handle in self.deleted_messages:
                 return
@@ -111,7 +111,7 @@ class MessageQueue(Queue):  # type: ignore[misc]  # moto is untyped
             self._forget(message)
 
     def change_visibility(self, receipt_handle: str, seconds: int) -> None:
-        """Hide a message from now on for so long; 0 shows it."""
+        """Hide a message for a number of seconds from now; 0 makes it visible."""
         with self._messages_lock:
             message = self._handles.get(receipt_handle)
             if message is None or message.id not in self._stored:
@@ -122,45 +122,36 @@ class MessageQueue(Queue):  # type: ignore[misc]  # moto is untyped
                     f"Value {seconds} for parameter VisibilityTimeout is invalid. Reason: Total VisibilityTimeout for "
                     f"the message is beyond the limit [{_MAX_VISIBILITY} seconds]"
                 )
-            self._enter(message, time.time() + seconds)
+            self._schedule(message, time.time() + seconds)
             self._messages_lock.notify_all()
 
-    def take_all(self) -> list[tuple[Message, str | None]]:
-        """Remove every message that can be received now, each with the ARN of the queue that it failed in."""
-        now = time.time() * 1000
-        with self._messages_lock:
-            found = [message for message in self._stored.values() if message.visible_at <= now]
-            for message in found:
-                self._forget(message)
-        return [(message, getattr(message, "source_queue_arn", None)) for message in found]
-
     def source_of(self, message_id: str) -> str | None:
-        """ARN of the queue that a message failed in; None where it was sent here."""
+        """ARN of the source queue of a DLQ message; None for a message that was sent to this queue."""
         return getattr(self._stored.get(message_id), "source_queue_arn", None)
 
     def close(self) -> None:
-        """Nobody can wait for messages any longer: the queue is deleted."""
+        """End pending receives, because the queue is deleted."""
         with self._messages_lock:
             self.deleted = True
             self._messages_lock.notify_all()
 
     @property
     def approximate_number_of_messages(self) -> int:
-        """For moto, which looks at every attribute for every message that is sent: at most a moment old."""
+        """A cached count for moto, which reads every attribute for each message that is sent."""
         return self._recent_counts()[0]
 
     @property
     def approximate_number_of_messages_not_visible(self) -> int:
-        """For moto, as above."""
+        """A cached count for moto."""
         return self._recent_counts()[1]
 
     @property
     def approximate_number_of_messages_delayed(self) -> int:
-        """For moto, as above."""
+        """A cached count for moto."""
         return self._recent_counts()[2]
 
     def counts(self) -> tuple[int, int, int]:
-        """Messages that can be received, that are being worked on, and that are delayed."""
+        """Numbers of visible, hidden and delayed messages."""
         now = time.time() * 1000
         messages = self._messages_now()
         delayed = sum(1 for message in messages if message.delayed_until > now)
@@ -168,9 +159,9 @@ class MessageQueue(Queue):  # type: ignore[misc]  # moto is untyped
         return len(messages) - delayed - hidden, hidden, delayed
 
     def oldest_age(self) -> float:
-        """Simulated seconds since the oldest message was sent, or came here from the queue it failed in."""
-        sent = [message.simulated_sent for message in self._messages_now()]
-        return max(0.0, self.simulated.seconds() - min(sent)) if sent else 0.0
+        """Age of the oldest message in simulated seconds, since it was sent or moved to this dead-letter queue."""
+        sent_times = [message.simulated_sent for message in self._messages_now()]
+        return max(0.0, self.simulated.seconds() - min(sent_times)) if sent_times else 0.0
 
     def _recent_counts(self) -> tuple[int, int, int]:
         if time.monotonic() > self._counted_until:
@@ -181,14 +172,14 @@ class MessageQueue(Queue):  # type: ignore[misc]  # moto is untyped
         with self._messages_lock:
             return list(self._stored.values())
 
-    def _enter(self, message: Message, at: float) -> None:
-        """Let a message be received from a moment on, in seconds since 1970; earlier entries of it are void."""
+    def _schedule(self, message: Message, at: float) -> None:
+        """Make a message visible at a moment, in seconds since 1970; replaces its earlier schedule."""
         message.visible_at = at * 1000
         message.turn = next(self._numbers)
         heapq.heappush(self._order, (at, message.turn, message))
 
     def _take(self, count: int, hidden: float) -> tuple[list[Message], list[Message]]:
-        """Messages to hand out, and those that were handed out too often."""
+        """Messages to deliver, and messages that reached maxReceiveCount."""
         taken: list[Message] = []
         dead: list[Message] = []
         now = time.time()
@@ -199,7 +190,7 @@ class MessageQueue(Queue):  # type: ignore[misc]  # moto is untyped
             if message.sent_timestamp / 1000 + self.message_retention_period <= now:
                 self._forget(message)
                 continue
-            if self._is_spent(message):
+            if self._is_dead(message):
                 self._forget(message)
                 dead.append(message)
                 continue
@@ -207,12 +198,12 @@ class MessageQueue(Queue):  # type: ignore[misc]  # moto is untyped
             message.approximate_first_receive_timestamp = message.approximate_first_receive_timestamp or int(now * 1000)
             message.receipt_handle = secrets.token_urlsafe(96)
             self._handles[message.receipt_handle] = message
-            message._old_receipt_handles.append(message.receipt_handle)  # noqa: SLF001 - moto's own list
-            self._enter(message, now + hidden)
+            message._old_receipt_handles.append(message.receipt_handle)  # noqa: SLF001 - moto's list
+            self._schedule(message, now + hidden)
             taken.append(copy.copy(message))
         return taken, dead
 
-    def _is_spent(self, message: Message) -> bool:
+    def _is_dead(self, message: Message) -> bool:
         return (
             self.dead_letter_queue is not None
             and bool(self.redrive_policy)
@@ -221,7 +212,7 @@ class MessageQueue(Queue):  # type: ignore[misc]  # moto is untyped
 
     def _forget(self, message: Message) -> None:
         self._stored.pop(message.id, None)
-        for handle in message._old_receipt_handles:  # noqa: SLF001 - moto's own list
+        for handle in message._old_receipt_handles:  # noqa: SLF001 - moto's list
             self._handles.pop(handle, None)
             self.deleted_messages.add(handle)
-        message._old_receipt_handles = []  # noqa: SLF001 - moto's own list
+        message._old_receipt_handles = []  # noqa: SLF001 - moto's list

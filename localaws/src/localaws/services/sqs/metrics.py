@@ -1,4 +1,4 @@
-"""What SQS tells CloudWatch about each queue, by the minute."""
+"""The CloudWatch metrics of SQS, recorded every minute."""
 
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -17,14 +17,14 @@ _NAMESPACE = "AWS/SQS"
 
 
 class QueueMetrics:
-    """Records them ("Available CloudWatch metrics for Amazon SQS", SQS developer guide)."""
+    """Records the metrics of queues ("Available CloudWatch metrics for Amazon SQS", SQS developer guide)."""
 
     def __init__(self, store: "MetricStore") -> None:
-        """Record in this store."""
+        """Record in a store."""
         self._store = store
 
     def sample(self, moment: datetime) -> None:
-        """Tell CloudWatch about the minute that ends at a moment; an empty queue is worth zeros."""
+        """Record the minute that ends at a moment, with zeros for an empty queue."""
         within = (moment - timedelta(seconds=1)).timestamp()
         for account_id, regions in list(sqs_backends.items()):
             for region, backend in list(regions.items()):

@@ -4,12 +4,12 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any
 
-from localaws.services.cloudwatch.topic_delivery import publish
 from localaws.services.sagemaker.async_inference.notifications import message
 from localaws.services.sagemaker.async_inference.objects import ObjectError, read_object, write_object
 from localaws.services.sagemaker.containers.container import ContainerFailed
 from localaws.services.sagemaker.containers.group import GroupRetired, GroupThrottled, NoCapacity
 from localaws.services.sagemaker.containers.process import ContainerGone, InvocationTimeout
+from localaws.services.sns.topic_delivery import publish
 
 if TYPE_CHECKING:
     from localaws.core.clock import SimulatedTime

@@ -1,0 +1,1 @@
+"""AWS Budgets: budgets with notifications, subscribers and tags."""

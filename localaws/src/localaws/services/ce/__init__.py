@@ -1,0 +1,1 @@
+"""AWS Cost Explorer: cost anomaly detection and cost allocation tags."""

@@ -1,1 +1,0 @@
-"""AWS Budgets and Cost Explorer: the records that Terraform creates and reads."""

@@ -1,0 +1,28 @@
+"""The error responses of S3 Vectors. moto takes the HTTP status from the API model."""
+
+from moto.core.exceptions import ServiceException
+
+__all__ = ["InvalidRequest", "S3VectorsError"]
+
+
+class S3VectorsError(ServiceException):  # type: ignore[misc]  # moto is untyped
+    """An error with any code."""
+
+    def __init__(self, code: str, message: str) -> None:
+        """Create an error."""
+        super().__init__(code, message)
+
+
+class InvalidRequest(S3VectorsError):
+    """ValidationException."""
+
+    def __init__(self, message: str, *fields: tuple[str, str]) -> None:
+        """Reject a request.
+
+        Args:
+            message: The message of the error.
+            *fields: Paths of the invalid members, each with what is wrong with it.
+        """
+        super().__init__("ValidationException", message)
+        if fields:
+            self.fieldList = [{"path": path, "message": reason} for path, reason in fields]  # the API's name

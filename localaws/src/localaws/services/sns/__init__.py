@@ -1,0 +1,1 @@
+"""Amazon SNS: publishing from other services. The API itself is moto's."""
