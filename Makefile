@@ -135,7 +135,7 @@ fmt: $(DEVELOPMENT) ## Format everything
 	@terraform fmt -recursive terraform
 
 docs: $(DOCS)/.installed ## Build the documentation site in .local/docs
-	@$(DOCS)/bin/mkdocs build --quiet --strict --site-dir .local/docs
+	@NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs build --quiet --strict --site-dir .local/docs
 
 clean: ## Stop the local AWS and remove installed and generated files
 	@$(STOP) || echo 'Their files are removed nevertheless.' >&2

@@ -1,11 +1,12 @@
 """How much of the processors the parts of a local AWS use, while something runs on it."""
 
-import os
 import threading
 from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
+
+import psutil
 
 from localaws.faults.chaos import processes
 
@@ -14,7 +15,7 @@ __all__ = ["ProcessorTime"]
 
 @dataclass(slots=True)
 class ProcessorTime:
-    """Seconds of processor time by kind of process, read from /proc while the context lasts."""
+    """Seconds of processor time by kind of process, measured every second while the context lasts."""
 
     state: Path
     local_aws: int
@@ -49,9 +50,9 @@ class ProcessorTime:
 
 
 def processor_seconds(pid: int) -> float:
-    """Of a process and of its children that have ended (proc(5): fields 14 to 17)."""
+    """Processor time of a process and of its children that have ended."""
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
-    except OSError:
+        times = psutil.Process(pid).cpu_times()
+    except psutil.NoSuchProcess:
         return 0.0
-    return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
+    return float(times.user + times.system + times.children_user + times.children_system)

@@ -59,7 +59,7 @@ def texts(count: int) -> Iterator[str]:
 
 
 def _soak(server: Server, encoder: Encoder, requests: int, clients: int) -> tuple[Any, list[float]]:
-    vectors = np.full((requests, encoder.folder.dimensions), np.nan, np.float32)
+    vectors = np.full((requests, encoder.model.dimensions), np.nan, np.float32)
     memory: list[float] = []
     answers = 0
 

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any, get_args
 
 import click
-from localaws.core.actions import emulated_actions
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
@@ -25,6 +24,7 @@ from pydantic_core import PydanticUndefined
 from embedstack import errors
 from embedstack.settings import LocalAwsSettings, Settings
 from embedstack_ops.cli.main import main as embedstack
+from localaws.core.actions import emulated_actions
 
 REFERENCE = Path(__file__).parents[1] / "docs" / "reference"
 

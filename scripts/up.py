@@ -70,7 +70,7 @@ def _summary(report: Report, url: str, seconds: float, clock_speed: float) -> Pa
         table.add_row("Time", f"the clock of alarms and autoscaling runs {clock_speed:g} times as fast")
     table.add_row("", "")
     table.add_row("Try next", 'make invoke TEXT="Hello, world"')
-    table.add_row("", 'eval "$(make env)"   then any AWS tool:')
+    table.add_row("", 'eval "$(make env)"   then any AWS tool (make install-dev installs the AWS CLI):')
     table.add_row("", "aws sagemaker list-endpoints")
     table.add_row("", "make test-endpoint · make plan · make down")
     colour = "green" if report.passed else "red"

@@ -1,10 +1,13 @@
 locals {
-  # What scales, by <key>/<variant>. What scales to zero brings its own.
+  # Variants that scale, by <key>/<variant>. The scale-to-zero module has its own scaling.
   _scaled = merge([
     for key, endpoint in local.endpoints : {
       for variant, instance_type in merge(
         { AllTraffic = try(endpoint.realtime.instance_type, null) },
-        { for further in values(local._further_variants) : further.variant => further.instance_type if further.key == key },
+        {
+          for additional in values(local._additional_variants) :
+          additional.variant => additional.instance_type if additional.key == key
+        },
         ) : "${key}/${variant}" => {
         autoscaling   = endpoint.autoscaling
         instance_type = instance_type
@@ -34,7 +37,7 @@ module "autoscaling" {
     min = coalesce(each.value.autoscaling.min, each.value.kind == "async" ? 0 : 1)
   }
   target = {
-    # Of what is deployed, and so not before it is there.
+    # An output of the endpoint: the target can be registered once the endpoint exists.
     endpoint_name = local._deployed[each.value.key].name
     instance_type = each.value.instance_type
     kind          = each.value.kind

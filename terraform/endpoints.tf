@@ -11,8 +11,8 @@ module "serverless_endpoint" {
 }
 
 locals {
-  # The variants beside the first, by <key>/<variant>: each has a model of its own.
-  _further_variants = merge([
+  # The variants besides AllTraffic, by <key>/<variant>. Each has a model of its own.
+  _additional_variants = merge([
     for key, endpoint in local.endpoints : {
       for variant, settings in endpoint.realtime.variants : "${key}/${variant}" => merge(settings, {
         endpoint      = endpoint
@@ -26,23 +26,29 @@ locals {
 }
 
 locals {
-  # What takes a deployment back, by endpoint, and what watches it at all: the endpoint's own alarm, too, which cannot fire.
+  # Alarms that roll a deployment back, by endpoint.
   _rollback_alarms = {
     for key, endpoint in local.endpoints : key => endpoint.realtime.deployment == null ? [] : concat(
       endpoint.realtime.deployment.rollback_alarms,
       endpoint.realtime.deployment.rollback_by_alarms ? module.observability.rollback_alarm_names[key] : [],
     ) if endpoint.kind == "realtime"
   }
-  _watching_alarms = { for key, alarms in local._rollback_alarms : key => concat(["${local.endpoints[key].name}-no-rollback"], alarms) }
+  # All alarms that a deployment can name, which include the endpoint's placeholder that never fires.
+  _deployment_alarm_names = {
+    for key, alarms in local._rollback_alarms : key => concat(["${local.endpoints[key].name}-no-rollback"], alarms)
+  }
 }
 
 module "variant_model" {
   source   = "./modules/huggingface-model"
-  for_each = local._further_variants
+  for_each = local._additional_variants
 
-  alarm_names          = local._watching_alarms[each.value.key]
-  endpoint_name        = each.value.endpoint.name
-  hardware             = try(module.instance_types.types[each.value.instance_type].hardware, "") == "gpu" ? "gpu" : "cpu"
+  alarm_names   = local._deployment_alarm_names[each.value.key]
+  endpoint_name = each.value.endpoint.name
+  hardware = (
+    try(module.instance_types.types[each.value.instance_type].hardware, "") == "gpu" ? "gpu" :
+    "cpu"
+  )
   hub_token            = var.hub_token
   model                = each.value.model
   name                 = "${each.value.prefix}-model"
@@ -60,11 +66,15 @@ module "realtime_endpoint" {
   async              = each.value.realtime.async
   config_name        = "${each.value.prefix}-config"
   data_capture       = each.value.data_capture
-  deployment         = each.value.realtime.deployment == null ? null : merge(each.value.realtime.deployment, { rollback_alarms = local._rollback_alarms[each.key] })
   kms_key_arn        = each.value.kms_key_arn
   log_retention_days = each.value.log_retention_days
   name               = each.value.name
   tags               = module.model[each.key].identity_tags
+
+  deployment = each.value.realtime.deployment == null ? null : merge(
+    each.value.realtime.deployment,
+    { rollback_alarms = local._rollback_alarms[each.key] },
+  )
 
   variants = merge(
     {
@@ -79,7 +89,7 @@ module "realtime_endpoint" {
       }
     },
     {
-      for variant in values(local._further_variants) : variant.variant => {
+      for variant in values(local._additional_variants) : variant.variant => {
         inference_ami     = variant.inference_ami
         instance_count    = variant.instance_count
         instance_type     = variant.instance_type

@@ -13,13 +13,17 @@ module "observability" {
     queue             = "${var.name}-pipeline-ingest"
   }
 
-  # By name and not by what was deployed: alarms must be there before a deployment that they may take back.
+  # Names rather than outputs of the endpoints: alarms must exist before a deployment that they can roll back.
   endpoints = {
     for key, endpoint in local.endpoints : key => {
       component_name = endpoint.component_name
       gpus = merge(
         { AllTraffic = try(module.instance_types.types[endpoint.instance_type].gpus, 0) },
-        { for further in values(local._further_variants) : further.variant => try(module.instance_types.types[further.instance_type].gpus, 0) if further.key == key },
+        {
+          for additional in values(local._additional_variants) :
+          additional.variant => try(module.instance_types.types[additional.instance_type].gpus, 0)
+          if additional.key == key
+        },
       )
       kind     = try(endpoint.realtime.async, null) == null ? endpoint.kind : "async"
       name     = endpoint.name

@@ -1,5 +1,5 @@
 locals {
-  # What clients have to know of the model behind SAGEMAKER_ENDPOINT; another would pass for it where vectors are as long.
+  # Identifies the model behind SAGEMAKER_ENDPOINT to clients. Vectors of another model can have the same length.
   _primary_model = {
     ST_MODEL_NAME     = try(coalesce(module.model[local._primary].model_id, try(var.pipeline.model, null)), null)
     ST_MODEL_REVISION = module.model[local._primary].revision
@@ -7,22 +7,25 @@ locals {
 
   _deployed = merge(module.serverless_endpoint, module.realtime_endpoint, module.scale_to_zero_endpoint)
 
-  # These take requests by InvokeEndpointAsync alone.
+  # Endpoints that accept only InvokeEndpointAsync.
   _asynchronous = [for key, endpoint in local.endpoints : key if try(endpoint.realtime.async, null) != null]
 }
 
 output "alarm_names" {
-  description = "Names of the alarms by <endpoint>/<variant>/<alarm>, and of the composite one of each endpoint by <endpoint>/unhealthy; empty without alarms."
-  value       = merge(module.observability.alarm_names, { for key, name in module.observability.unhealthy_alarm_names : "${key}/unhealthy" => name })
+  description = "Alarm names by <endpoint>/<variant>/<alarm>, and composite alarms by <endpoint>/unhealthy."
+  value = merge(
+    module.observability.alarm_names,
+    { for key, name in module.observability.unhealthy_alarm_names : "${key}/unhealthy" => name },
+  )
 }
 
 output "dashboard_name" {
-  description = "Name of the CloudWatch dashboard; null without one."
+  description = "Name of the CloudWatch dashboard, or null."
   value       = module.observability.dashboard_name
 }
 
 output "dotenv" {
-  description = "Settings for clients: terraform output -raw dotenv > .env; those that begin with PG are libpq's own, and it reads the environment alone (set -a; . ./.env; set +a). SAGEMAKER_ENDPOINT is the pipeline's endpoint, else the one with the key embedding, else the first by key, and ST_MODEL_NAME its model."
+  description = "Settings for clients in the format of .env files."
   value = join("", [
     for line in concat(
       [
@@ -31,12 +34,23 @@ output "dotenv" {
         "AWS_ACCOUNT_ID=${data.aws_caller_identity.current.account_id}",
         "SAGEMAKER_ENDPOINT=${local._deployed[local._primary].name}",
       ],
-      [for name in [local.endpoints[local._primary].component_name] : "SAGEMAKER_INFERENCE_COMPONENT=${name}" if name != null],
+      [
+        for name in [local.endpoints[local._primary].component_name] : "SAGEMAKER_INFERENCE_COMPONENT=${name}"
+        if name != null
+      ],
       [for name, value in local._primary_model : "${name}=${value}" if value != null],
-      local._primary_model.ST_MODEL_NAME == null ? ["# ST_MODEL_NAME= the Hub id of the model in ${local._primary}, which model.model_id would say"] : [],
+      local._primary_model.ST_MODEL_NAME != null ? [] : [
+        "# ST_MODEL_NAME= the Hub id of the model in ${local._primary}, which model.model_id would say",
+      ],
       flatten([for store in module.vector_store : [for name, value in store.environment : "${name}=${value}"]]),
-      # By these, documents that are ingested from elsewhere are cut as the functions cut them.
-      flatten([for pipeline in module.document_pipeline : [for name, value in pipeline.environment : can(regex("\\s", value)) ? "${name}='${value}'" : "${name}=${value}" if !startswith(name, "ST_MODEL_")]]),
+      # With these settings, an application splits documents as the functions do.
+      flatten([
+        for pipeline in module.document_pipeline : [
+          for name, value in pipeline.environment :
+          can(regex("\\s", value)) ? "${name}='${value}'" : "${name}=${value}"
+          if !startswith(name, "ST_MODEL_")
+        ]
+      ]),
     ) : "${line}\n"
   ])
 }
@@ -52,7 +66,7 @@ output "endpoint_names" {
 }
 
 output "endpoints" {
-  description = "What was asked for, endpoint by endpoint, for a check after apply to compare with what DescribeEndpoint, DescribeEndpointConfig and DescribeModel answer."
+  description = "Expected settings of each endpoint by key, which the check after an apply compares with AWS."
   value = {
     for key, endpoint in local._deployed : key => {
       arn                     = endpoint.arn
@@ -82,7 +96,7 @@ output "endpoints" {
 }
 
 output "invoke_policy_json" {
-  description = "IAM policy that lets an application invoke these endpoints and nothing else; attach it to the application's role. To put requests under an asynchronous endpoint's input_path and read its answers, the application needs a policy for the bucket beside it."
+  description = "IAM policy that allows an application to invoke these endpoints; it excludes S3 permissions."
   value = jsonencode({
     Version = "2012-10-17"
     Statement = [
@@ -90,10 +104,13 @@ output "invoke_policy_json" {
         {
           Sid    = "InvokeEmbeddingEndpoints"
           Action = "sagemaker:InvokeEndpoint"
-          # A request to an inference component is allowed on the component and on its endpoint.
+          # A request to an inference component needs permission for the component and its endpoint.
           Resource = concat(
             [for key, endpoint in local._deployed : endpoint.arn if !contains(local._asynchronous, key)],
-            [for key, endpoint in module.scale_to_zero_endpoint : "${split(":endpoint/", endpoint.arn)[0]}:inference-component/${endpoint.component_name}"],
+            [
+              for endpoint in values(module.scale_to_zero_endpoint) :
+              "${split(":endpoint/", endpoint.arn)[0]}:inference-component/${endpoint.component_name}"
+            ],
           )
         },
         {
@@ -112,7 +129,7 @@ output "model_names" {
 }
 
 output "pipeline" {
-  description = "Where documents go and where they are searched: bucket, queue_url and dlq_url, ingest_function and search_function, search_url (for requests signed by IAM), and how many of each function run at once; null without a pipeline."
+  description = "Bucket, queues, functions, alarms and search URL of the document pipeline, or null."
   value = one([
     for pipeline in module.document_pipeline : {
       alarm_names     = pipeline.alarm_names
@@ -133,17 +150,17 @@ output "role_arns" {
 }
 
 output "search_policy_json" {
-  description = "IAM policy that lets an application search the documents; attach it to the application's role. Null without a pipeline."
+  description = "IAM policy that allows an application to search the documents, or null without a pipeline."
   value       = one(module.document_pipeline[*].search_policy_json)
 }
 
 output "topic_arn" {
-  description = "ARN of the topic that alarms and costs are told to; null where there is none."
+  description = "ARN of the SNS topic of alarms and cost notifications, or null."
   value       = module.observability.topic_arn
 }
 
 output "vector_store" {
-  description = "Where vectors are: kind (aurora or s3_vectors), ARN, and the environment that an application finds it by; null without one."
+  description = "ARN, kind (aurora or s3_vectors) and client environment of the vector store, or null."
   value = one([
     for store in module.vector_store : { arn = store.arn, environment = store.environment, kind = store.kind }
   ])

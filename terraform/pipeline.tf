@@ -1,15 +1,19 @@
 locals {
-  # Where make lambda writes those for an architecture and a Python.
-  _packages = "${path.module}/../.local/lambda/${try("${var.pipeline.architecture}-${var.pipeline.python_version}", "")}"
+  # The folder in which embedstack package-functions builds packages for an architecture and a Python version.
+  _package_target = try("${var.pipeline.architecture}-${var.pipeline.python_version}", "")
+  _packages       = "${path.module}/../.local/lambda/${local._package_target}"
 
-  # What answers a request at once on an instance; more wait there. Serverless says itself how many it takes.
+  # Requests that one instance processes at the same time; more are queued. Serverless endpoints have max_concurrency.
   _requests_per_instance = 4
 
   _pipeline_endpoint = try(local.endpoints[var.pipeline.endpoint], null)
   _pipeline_concurrency = try(
     local._pipeline_endpoint.serverless.max_concurrency,
     local._requests_per_instance * local._pipeline_endpoint.scale_to_zero.max,
-    local._requests_per_instance * coalesce(local._pipeline_endpoint.autoscaling.max, local._pipeline_endpoint.realtime.instance_count),
+    local._requests_per_instance * coalesce(
+      local._pipeline_endpoint.autoscaling.max,
+      local._pipeline_endpoint.realtime.instance_count,
+    ),
     local._requests_per_instance * local._pipeline_endpoint.realtime.instance_count,
     null,
   )
@@ -24,14 +28,15 @@ module "vector_store" {
   name               = "${var.name}-vectors"
   s3_vectors         = var.vector_store.s3_vectors
 
-  client_security_groups = var.pipeline == null ? {} : { for index, id in module.document_pipeline[0].security_group_ids : "functions-${index}" => id }
+  client_security_groups = var.pipeline == null ? {} : {
+    for index, id in module.document_pipeline[0].security_group_ids : "functions-${index}" => id
+  }
 }
 
 module "document_pipeline" {
   source = "./modules/document-pipeline"
   count  = var.pipeline == null ? 0 : 1
 
-  alarms               = var.alarms == null ? null : merge(var.pipeline.alarms, { topic_arn = module.observability.topic_arn })
   architecture         = var.pipeline.architecture
   bucket               = var.pipeline.bucket
   chunking             = var.pipeline.chunking
@@ -50,6 +55,8 @@ module "document_pipeline" {
   search_package       = coalesce(var.pipeline.search_package, "${local._packages}/search.zip")
   vector_store         = module.vector_store[0]
   vpc                  = var.pipeline.vpc
+
+  alarms = var.alarms == null ? null : merge(var.pipeline.alarms, { topic_arn = module.observability.topic_arn })
 
   endpoint = {
     arn            = local._deployed[var.pipeline.endpoint].arn

@@ -1,5 +1,4 @@
-# The address of the services is no concern of this configuration: the provider reads AWS_ENDPOINT_URL
-# itself, so that the same root runs against AWS and against a local stand-in.
+# The provider reads AWS_ENDPOINT_URL itself, so that the same root runs against AWS and against the local AWS.
 provider "aws" {
   region = var.aws_region
 

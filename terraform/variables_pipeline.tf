@@ -1,13 +1,7 @@
 variable "pipeline" {
-  description = <<-EOT
-    Documents from a bucket into the vector store, and searches in it (see modules/document-pipeline). endpoint is the
-    key of the endpoint that embeds, model its model's Hub id where that does not follow from it. Of each function,
-    ingest_package and search_package (null: where make lambda builds them for these), architecture and python_version,
-    which are those of the packages. collection and chunking say where documents go and how they are cut; bucket, ingest, search,
-    environment, kms_key_arn, log_level, log_retention_days, reserve_concurrency and vpc are the module's; alarms are
-    raised where var.alarms is set. Null: no pipeline.
-  EOT
+  description = "Ingestion of documents into the vector store and search in it; null creates none."
   type = object({
+    # Alarm thresholds, which apply when var.alarms is set.
     alarms = optional(object({
       failures_per_minute  = optional(number)
       queue_age_minutes    = optional(number)
@@ -27,23 +21,26 @@ variable "pipeline" {
       overlap = optional(number)
       tokens  = optional(number)
     }), {})
-    collection  = optional(string)
+    collection = optional(string)
+    # Key of the endpoint that embeds documents and queries.
     endpoint    = optional(string, "embedding")
     environment = optional(map(string))
     ingest = optional(object({
-      batch_size     = optional(number)
-      batch_window_s = optional(number)
-      concurrency    = optional(number)
-      max_receives   = optional(number)
-      memory_mb      = optional(number)
-      requests       = optional(number)
-      storage_mb     = optional(number)
-      timeout_s      = optional(number)
+      batch_size            = optional(number)
+      batch_window_s        = optional(number)
+      concurrency           = optional(number)
+      max_receives          = optional(number)
+      memory_mb             = optional(number)
+      requests_per_function = optional(number)
+      storage_mb            = optional(number)
+      timeout_s             = optional(number)
     }), {})
-    ingest_package      = optional(string)
-    kms_key_arn         = optional(string)
-    log_level           = optional(string)
-    log_retention_days  = optional(number)
+    # Zip of the ingest function; defaults to the one that embedstack package-functions builds.
+    ingest_package     = optional(string)
+    kms_key_arn        = optional(string)
+    log_level          = optional(string)
+    log_retention_days = optional(number)
+    # Hub id of the endpoint's model; required with an artifact or image without model_id.
     model               = optional(string)
     python_version      = optional(string, "3.13")
     reserve_concurrency = optional(bool)
@@ -54,6 +51,7 @@ variable "pipeline" {
       timeout_s   = optional(number)
       url         = optional(bool)
     }), {})
+    # Zip of the search function; defaults to the one that embedstack package-functions builds.
     search_package = optional(string)
     vpc = optional(object({
       security_group_ids = optional(list(string), [])
@@ -63,42 +61,74 @@ variable "pipeline" {
   default = null
 
   validation {
-    condition     = var.pipeline == null ? true : contains(keys(var.endpoints), var.pipeline.endpoint)
-    error_message = "pipeline.endpoint is \"${try(var.pipeline.endpoint, "")}\" and must be the key of one of endpoints: ${join(", ", keys(var.endpoints))}."
+    condition = var.pipeline == null ? true : contains(keys(var.endpoints), var.pipeline.endpoint)
+    error_message = join(" ", [
+      "pipeline.endpoint is \"${try(var.pipeline.endpoint, "")}\" and must be the key of an endpoint:",
+      "${join(", ", keys(var.endpoints))}.",
+    ])
   }
   validation {
-    condition     = var.pipeline == null ? true : try(var.endpoints[var.pipeline.endpoint].realtime.async, null) == null
-    error_message = "pipeline.endpoint has realtime.async, and such an endpoint answers nobody at once: name another one, or leave out async."
+    condition = try(var.endpoints[var.pipeline.endpoint].realtime.async, null) == null
+    error_message = join(" ", [
+      "pipeline.endpoint has realtime.async, and the functions need immediate responses.",
+      "Name another endpoint, or remove async.",
+    ])
   }
   validation {
-    condition     = var.pipeline == null || var.vector_store != null
-    error_message = "A pipeline needs somewhere to put vectors: set vector_store = { s3_vectors = {} }, or { aurora = { vpc = { subnet_ids = [...] } } }."
+    condition = var.pipeline == null || var.vector_store != null
+    error_message = join(" ", [
+      "A pipeline needs a vector store.",
+      "Set vector_store = { s3_vectors = {} }, or { aurora = { vpc = { subnet_ids = [...] } } }.",
+    ])
   }
   validation {
-    condition     = var.pipeline == null ? true : var.pipeline.model != null || try(coalesce(var.endpoints[var.pipeline.endpoint].model.hub_id, var.endpoints[var.pipeline.endpoint].model.model_id), null) != null || !contains(keys(var.endpoints), var.pipeline.endpoint)
-    error_message = "pipeline.model is missing: the endpoint's package or image does not say by which model's tokens documents are to be cut. Write its Hub id, such as \"sentence-transformers/all-MiniLM-L6-v2\"."
+    # The first rule reports an endpoint that does not exist.
+    condition = var.pipeline == null ? true : (
+      !contains(keys(var.endpoints), var.pipeline.endpoint) || can(coalesce(
+        var.pipeline.model,
+        var.endpoints[var.pipeline.endpoint].model.hub_id,
+        var.endpoints[var.pipeline.endpoint].model.model_id,
+      ))
+    )
+    error_message = join(" ", [
+      "pipeline.model is missing: the endpoint's artifact or image does not name the model whose tokens documents",
+      "are split by. Set its Hub id, such as \"sentence-transformers/all-MiniLM-L6-v2\".",
+    ])
   }
   validation {
-    condition     = try(coalesce(var.endpoints[var.pipeline.endpoint].model.hub_id, var.endpoints[var.pipeline.endpoint].model.model_id) == coalesce(var.pipeline.model, var.endpoints[var.pipeline.endpoint].model.hub_id, var.endpoints[var.pipeline.endpoint].model.model_id), true)
-    error_message = "pipeline.model is \"${try(coalesce(var.pipeline.model), "")}\", and the endpoint serves another model: documents would be cut and compared by the wrong one. Leave pipeline.model out, or name another endpoint."
+    condition = try(
+      var.pipeline.model == null || var.pipeline.model == coalesce(
+        var.endpoints[var.pipeline.endpoint].model.hub_id,
+        var.endpoints[var.pipeline.endpoint].model.model_id,
+      ),
+      true,
+    )
+    error_message = join(" ", [
+      "pipeline.model is \"${try(coalesce(var.pipeline.model), "")}\", and the endpoint serves another model.",
+      "Remove pipeline.model, or name another endpoint.",
+    ])
   }
   validation {
-    condition     = try(var.pipeline.chunking.late, false) ? try(var.endpoints[var.pipeline.endpoint].model.hub_id, null) == null : true
-    error_message = "pipeline.chunking.late needs this project's own model server, and Text Embeddings Inference is another: package the model (make package) and set model.artifact of the endpoint, or leave out late."
+    condition = (
+      try(var.pipeline.chunking.late, false) ? try(var.endpoints[var.pipeline.endpoint].model.hub_id, null) == null :
+      true
+    )
+    error_message = join(" ", [
+      "pipeline.chunking.late requires this project's model server, and hub_id deploys Text Embeddings Inference.",
+      "Package the model (embedstack package-model) and set the endpoint's model.artifact, or remove late.",
+    ])
   }
   validation {
-    condition     = var.pipeline == null || !contains([for key in keys(var.endpoints) : startswith(key, "pipeline-")], true)
-    error_message = "Keys of endpoints that begin with pipeline- would make names that the pipeline's own are like. Change the key."
+    condition = var.pipeline == null || !anytrue([for key in keys(var.endpoints) : startswith(key, "pipeline-")])
+    error_message = join(" ", [
+      "Endpoint keys that begin with pipeline- lead to names of the",
+      "pipeline's own resources. Change the key.",
+    ])
   }
 }
 
 variable "vector_store" {
-  description = <<-EOT
-    Where vectors go, exactly one of (see modules/vector-store):
-    - s3_vectors: a vector bucket of S3 Vectors, paid by what is stored and asked;
-    - aurora: Aurora PostgreSQL Serverless v2 with pgvector, in vpc.subnet_ids, which pauses while nobody is connected.
-    Null: none.
-  EOT
+  description = "The vector store, exactly one of s3_vectors and aurora (see modules/vector-store), or null."
   type = object({
     aurora = optional(object({
       auto_pause_s        = optional(number)

@@ -7,10 +7,11 @@ import sys
 from pathlib import Path
 from typing import get_args
 
-from embedstack_server.compute.encoder import Encoder, PrecisionSetting
+from embedstack_server.compute.encoder import Encoder
 from embedstack_server.http.protocol import EmbedProtocol
 from embedstack_server.http.server import ModelServer
 from embedstack_server.model.manifest import model_identity
+from embedstack_server.model.precision import PrecisionSetting
 
 
 def main() -> int:

@@ -25,9 +25,10 @@ import embedstack
 from embedstack.errors import ConfigurationError
 from embedstack.models.archives import extract_zip
 from embedstack.models.golden import golden_texts, golden_vectors
-from embedstack_server.compute.encoder import Encoder, PrecisionSetting
+from embedstack_server.compute.encoder import Encoder
 from embedstack_server.model.manifest import DESCRIPTION_FILES, MANIFEST, WEIGHTS_FILES, Manifest, file_sha256
 from embedstack_server.model.model_folder import ModelFolder
+from embedstack_server.model.precision import PrecisionSetting
 
 if TYPE_CHECKING:
     import numpy as np

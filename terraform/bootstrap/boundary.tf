@@ -1,28 +1,28 @@
-# The most that the roles of this project can ever do, whatever their policies say: it is on the two roles here, and no
-# role that has it can make a role without it. What must hold for the roles that an apply makes is therefore said here,
-# and not in the apply role's policy: such a role's own policy is whatever the Terraform code writes.
+# The permissions boundary of the two roles here and of every role that an apply creates: a role with it cannot create
+# a role without it. Rules for the roles that an apply creates belong here and not in the apply role's policy, because
+# their own policies are whatever the Terraform code contains.
 
 locals {
   _boundary_arn = "arn:${local._partition}:iam::${local._account}:policy/${var.name}-boundary"
 }
 
 resource "aws_iam_policy" "boundary" {
-  #checkov:skip=CKV_AWS_355:A boundary grants nothing, and names services, not resources
-  #checkov:skip=CKV_AWS_290:The same
-  #checkov:skip=CKV_AWS_289:The same
-  #checkov:skip=CKV_AWS_288:The same
-  #checkov:skip=CKV_AWS_287:The same
-  #checkov:skip=CKV_AWS_286:The same
+  #checkov:skip=CKV_AWS_355:A boundary grants nothing, and lists services, not resources
+  #checkov:skip=CKV_AWS_290:A boundary grants nothing
+  #checkov:skip=CKV_AWS_289:A boundary grants nothing
+  #checkov:skip=CKV_AWS_288:A boundary grants nothing
+  #checkov:skip=CKV_AWS_287:A boundary grants nothing
+  #checkov:skip=CKV_AWS_286:A boundary grants nothing
   name        = "${var.name}-boundary"
   description = "Bounds every role of ${var.name}"
 
-  # A managed policy may have 6,144 characters.
+  # A managed policy can have 6,144 characters.
   policy = jsonencode({
     Version = "2012-10-17"
     Statement = [
       {
-        # Services rather than actions, as a boundary gives nothing, and what is given is written in the roles' policies;
-        # actions where a service has some that run code in the name of a role that is there already.
+        # Services rather than actions, because a boundary grants nothing: the roles' policies do. Single actions for
+        # services with actions that run code with an existing role.
         Sid    = "StayAmongTheseServices"
         Effect = "Allow"
         Action = [
@@ -77,22 +77,35 @@ resource "aws_iam_policy" "boundary" {
         Resource = "*"
       },
       {
-        # IAM tells of these the boundary that is asked for, or that the role has: a role that has none, or another, is
-        # not to be made, and not to be given anything.
-        Sid       = "ChangeBoundedRolesOnly"
-        Effect    = "Deny"
-        Action    = ["iam:AttachRolePolicy", "iam:CreateRole", "iam:DeleteRolePolicy", "iam:DetachRolePolicy", "iam:PutRolePermissionsBoundary", "iam:PutRolePolicy"]
+        # For these actions IAM knows the boundary of the request or of the role. A role without this boundary must not
+        # be created or receive permissions.
+        Sid    = "ChangeBoundedRolesOnly"
+        Effect = "Deny"
+        Action = [
+          "iam:AttachRolePolicy",
+          "iam:CreateRole",
+          "iam:DeleteRolePolicy",
+          "iam:DetachRolePolicy",
+          "iam:PutRolePermissionsBoundary",
+          "iam:PutRolePolicy",
+        ]
         Resource  = "*"
         Condition = { StringNotEquals = { "iam:PermissionsBoundary" = local._boundary_arn } }
       },
       {
-        Sid      = "LeaveTheBoundaryAlone"
-        Effect   = "Deny"
-        Action   = ["iam:CreatePolicyVersion", "iam:DeletePolicy", "iam:DeletePolicyVersion", "iam:DeleteRolePermissionsBoundary", "iam:SetDefaultPolicyVersion"]
+        Sid    = "LeaveTheBoundaryAlone"
+        Effect = "Deny"
+        Action = [
+          "iam:CreatePolicyVersion",
+          "iam:DeletePolicy",
+          "iam:DeletePolicyVersion",
+          "iam:DeleteRolePermissionsBoundary",
+          "iam:SetDefaultPolicyVersion",
+        ]
         Resource = "*"
       },
       {
-        # Neither what the roles here may do nor who may assume them: that is for whoever applies this.
+        # Only an apply of this bootstrap may change these roles.
         Sid    = "LeaveRolesOfGitHubAlone"
         Effect = "Deny"
         Action = [
@@ -110,7 +123,7 @@ resource "aws_iam_policy" "boundary" {
         Resource = "arn:${local._partition}:iam::${local._account}:role/${var.name}-github-*"
       },
       {
-        # Another's stacks and functions act in the name of their own roles, which nothing may bound.
+        # Stacks and functions of other projects use their own roles, which may have no boundary.
         Sid    = "StayInTheProject"
         Effect = "Deny"
         Action = ["cloudformation:*Stack", "iam:*", "lambda:*Function*", "lambda:*Permission", "secretsmanager:*"]

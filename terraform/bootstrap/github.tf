@@ -1,10 +1,13 @@
-# GitHub Actions get short-lived credentials by OpenID Connect: no key of AWS is stored at GitHub. Who may assume which
-# role hangs on sub, the token's subject, and is compared as a whole: a pattern would let in other repositories.
+# GitHub Actions receive short-lived credentials through OpenID Connect, so that GitHub stores no AWS key. The token's
+# subject (sub) decides which role a job may assume. It must match exactly: a pattern could match other repositories.
 
 locals {
   _host = "token.actions.githubusercontent.com"
 
-  _provider_arn = var.create_oidc_provider ? aws_iam_openid_connect_provider.github[0].arn : "arn:${local._partition}:iam::${local._account}:oidc-provider/${local._host}"
+  _provider_arn = (
+    var.create_oidc_provider ? aws_iam_openid_connect_provider.github[0].arn :
+    "arn:${local._partition}:iam::${local._account}:oidc-provider/${local._host}"
+  )
 
   _subjects = {
     # Only a job in the protected environment changes anything.

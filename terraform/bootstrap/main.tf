@@ -9,7 +9,7 @@ locals {
   _partition = data.aws_partition.current.partition
   _region    = data.aws_region.current.id
 
-  # Everything that the deployed root makes has a name that begins so.
+  # Pattern of the names of all resources that the deployed root creates.
   _named = "${var.name}-*"
 }
 

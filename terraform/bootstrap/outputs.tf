@@ -1,5 +1,5 @@
 output "backend" {
-  description = "The backend for terraform/: terraform -chdir=terraform/bootstrap output -raw backend > terraform/backend.tf"
+  description = "Content of terraform/backend.tf, which stores the root's state in the bucket."
   value       = <<-EOT
     terraform {
       backend "s3" {
@@ -14,7 +14,7 @@ output "backend" {
 }
 
 output "github_variables" {
-  description = "The repository variables that the workflows read."
+  description = "GitHub repository variables of the workflows."
   value = {
     AWS_APPLY_ROLE_ARN       = aws_iam_role.github["apply"].arn
     AWS_PLAN_ROLE_ARN        = aws_iam_role.github["plan"].arn
@@ -26,6 +26,6 @@ output "github_variables" {
 }
 
 output "permissions_boundary" {
-  description = "ARN of the boundary: permissions_boundary of the root, without which the apply role can make no role."
+  description = "ARN of the permissions boundary, for the root's variable permissions_boundary."
   value       = aws_iam_policy.boundary.arn
 }

@@ -1,26 +1,34 @@
-# What a document pipeline and a vector store need beside the endpoints, as policies of their own: those of the roles
-# themselves may have 10,240 characters together. The plan role reads, and the apply role has both.
+# Permissions for a document pipeline and a vector store, as managed policies, because a role's inline policies can
+# have 10,240 characters together. The plan role may read, and the apply role has both policies.
 
 locals {
   _lambda = "arn:${local._partition}:lambda:${local._region}:${local._account}"
   _rds    = "arn:${local._partition}:rds:${local._region}:${local._account}"
 
-  # Of the buckets whose names begin with the project's, one holds the state.
-  _documents     = "arn:${local._partition}:s3:::${var.name}-pipeline-*"
-  _functions     = "${local._lambda}:function:${local._named}"
-  _pipeline_logs = [for prefix in ["lambda", "rds/cluster"] : "arn:${local._partition}:logs:${local._region}:${local._account}:log-group:/aws/${prefix}/${local._named}"]
-  _queues        = "arn:${local._partition}:sqs:${local._region}:${local._account}:${local._named}"
+  # Not all buckets of the project, because one contains the state.
+  _documents = "arn:${local._partition}:s3:::${var.name}-pipeline-*"
+  _functions = "${local._lambda}:function:${local._named}"
+  _pipeline_logs = [
+    for prefix in ["lambda", "rds/cluster"] :
+    "arn:${local._partition}:logs:${local._region}:${local._account}:log-group:/aws/${prefix}/${local._named}"
+  ]
+  _queues = "arn:${local._partition}:sqs:${local._region}:${local._account}:${local._named}"
 
   _pipeline_statements = {
     plan = [
       {
-        Sid      = "ReadFunctions"
-        Effect   = "Allow"
-        Action   = ["lambda:GetFunction", "lambda:GetFunctionCodeSigningConfig", "lambda:GetFunctionUrlConfig", "lambda:ListVersionsByFunction"]
+        Sid    = "ReadFunctions"
+        Effect = "Allow"
+        Action = [
+          "lambda:GetFunction",
+          "lambda:GetFunctionCodeSigningConfig",
+          "lambda:GetFunctionUrlConfig",
+          "lambda:ListVersionsByFunction",
+        ]
         Resource = local._functions
       },
       {
-        # A mapping's name is an id; its function tells whose it is.
+        # A mapping has a generated id; its function identifies the project.
         Sid       = "ReadQueueReaders"
         Effect    = "Allow"
         Action    = "lambda:GetEventSourceMapping"
@@ -104,7 +112,7 @@ locals {
         Resource = local._functions
       },
       {
-        # There is nothing yet that IAM could name, but the function.
+        # The mapping does not exist yet; its function identifies the project.
         Sid       = "MakeQueueReaders"
         Effect    = "Allow"
         Action    = "lambda:CreateEventSourceMapping"
@@ -155,10 +163,17 @@ locals {
         Resource = local._documents
       },
       {
-        # CloudFormation makes it in the role's name.
-        Sid      = "ManageVectorBucket"
-        Effect   = "Allow"
-        Action   = ["s3vectors:CreateVectorBucket", "s3vectors:DeleteVectorBucket", "s3vectors:GetVectorBucket", "s3vectors:ListTagsForResource", "s3vectors:TagResource", "s3vectors:UntagResource"]
+        # CloudFormation creates it with the role's permissions.
+        Sid    = "ManageVectorBucket"
+        Effect = "Allow"
+        Action = [
+          "s3vectors:CreateVectorBucket",
+          "s3vectors:DeleteVectorBucket",
+          "s3vectors:GetVectorBucket",
+          "s3vectors:ListTagsForResource",
+          "s3vectors:TagResource",
+          "s3vectors:UntagResource",
+        ]
         Resource = "arn:${local._partition}:s3vectors:${local._region}:${local._account}:bucket/${local._named}"
       },
       {
@@ -181,13 +196,16 @@ locals {
           "rds:RemoveTagsFromResource",
         ]
         Resource = concat(
-          [for kind in ["cluster", "cluster-pg", "cluster-snapshot", "db", "subgrp"] : "${local._rds}:${kind}:${local._named}"],
-          # RDS looks for a cluster's option group, though Aurora has none.
+          [
+            for kind in ["cluster", "cluster-pg", "cluster-snapshot", "db", "subgrp"] :
+            "${local._rds}:${kind}:${local._named}"
+          ],
+          # RDS requires a cluster's option group, although Aurora has none.
           ["${local._rds}:og:*"],
         )
       },
       {
-        # RDS makes the password in the role's name; reading it is not among this.
+        # RDS creates the password with the role's permissions, which do not include reading it.
         Sid      = "MakeDatabaseSecret"
         Effect   = "Allow"
         Action   = ["secretsmanager:CreateSecret", "secretsmanager:TagResource"]
@@ -197,17 +215,24 @@ locals {
         Sid       = "MakeDatabasesRole"
         Effect    = "Allow"
         Action    = "iam:CreateServiceLinkedRole"
-        Resource  = "arn:${local._partition}:iam::${local._account}:role/aws-service-role/rds.amazonaws.com/AWSServiceRoleForRDS"
+        Resource  = "${local._service_roles}/rds.amazonaws.com/AWSServiceRoleForRDS"
         Condition = { StringEquals = { "iam:AWSServiceName" = "rds.amazonaws.com" } }
       },
       {
-        Sid      = "ManagePipelineLogGroups"
-        Effect   = "Allow"
-        Action   = ["logs:CreateLogGroup", "logs:DeleteLogGroup", "logs:DeleteRetentionPolicy", "logs:PutRetentionPolicy", "logs:TagResource", "logs:UntagResource"]
+        Sid    = "ManagePipelineLogGroups"
+        Effect = "Allow"
+        Action = [
+          "logs:CreateLogGroup",
+          "logs:DeleteLogGroup",
+          "logs:DeleteRetentionPolicy",
+          "logs:PutRetentionPolicy",
+          "logs:TagResource",
+          "logs:UntagResource",
+        ]
         Resource = local._pipeline_logs
       },
       {
-        # Lambda looks at the VPC in the role's name. IAM knows no resource for EC2's Describe actions.
+        # Lambda describes the VPC with the role's permissions. EC2's Describe actions support no resource.
         Sid      = "LookAtVpcs"
         Effect   = "Allow"
         Action   = "ec2:DescribeVpcs"

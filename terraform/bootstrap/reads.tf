@@ -1,4 +1,4 @@
-# What a plan reads. Some actions that list or describe know no resource in IAM: these have a star, and change nothing.
+# Permissions of a plan. Some actions that list or describe support no resource: these have "*", and change nothing.
 
 locals {
   _logs  = "arn:${local._partition}:logs:${local._region}:${local._account}:log-group:/aws/sagemaker/*"
@@ -9,7 +9,7 @@ locals {
 
   _read_statements = concat(length(var.artifact_buckets) == 0 ? [] : [
     {
-      # The root looks up a package's size and ETag; the provider reads an object's tags with it.
+      # The root reads a package's size and ETag, and the provider also reads its tags.
       Sid      = "ReadArtifacts"
       Effect   = "Allow"
       Action   = ["s3:GetObject", "s3:GetObjectTagging"]
@@ -17,15 +17,28 @@ locals {
     },
     ], [
     {
-      Sid      = "ReadSageMaker"
-      Effect   = "Allow"
-      Action   = ["sagemaker:DescribeEndpoint", "sagemaker:DescribeEndpointConfig", "sagemaker:DescribeInferenceComponent", "sagemaker:DescribeModel", "sagemaker:ListTags"]
+      Sid    = "ReadSageMaker"
+      Effect = "Allow"
+      Action = [
+        "sagemaker:DescribeEndpoint",
+        "sagemaker:DescribeEndpointConfig",
+        "sagemaker:DescribeInferenceComponent",
+        "sagemaker:DescribeModel",
+        "sagemaker:ListTags",
+      ]
       Resource = local._sagemaker
     },
     {
-      Sid      = "ReadRoles"
-      Effect   = "Allow"
-      Action   = ["iam:GetRole", "iam:GetRolePolicy", "iam:ListAttachedRolePolicies", "iam:ListInstanceProfilesForRole", "iam:ListRolePolicies", "iam:ListRoleTags"]
+      Sid    = "ReadRoles"
+      Effect = "Allow"
+      Action = [
+        "iam:GetRole",
+        "iam:GetRolePolicy",
+        "iam:ListAttachedRolePolicies",
+        "iam:ListInstanceProfilesForRole",
+        "iam:ListRolePolicies",
+        "iam:ListRoleTags",
+      ]
       Resource = local._roles
     },
     {
@@ -43,7 +56,12 @@ locals {
     {
       Sid    = "ReadObservability"
       Effect = "Allow"
-      Action = ["cloudwatch:GetDashboard", "cloudwatch:ListTagsForResource", "sns:GetTopicAttributes", "sns:ListTagsForResource"]
+      Action = [
+        "cloudwatch:GetDashboard",
+        "cloudwatch:ListTagsForResource",
+        "sns:GetTopicAttributes",
+        "sns:ListTagsForResource",
+      ]
       Resource = [
         "arn:${local._partition}:cloudwatch:${local._region}:${local._account}:alarm:${local._named}",
         "arn:${local._partition}:cloudwatch::${local._account}:dashboard/${local._named}",
@@ -53,7 +71,13 @@ locals {
     {
       Sid    = "ReadCosts"
       Effect = "Allow"
-      Action = ["budgets:ListTagsForResource", "budgets:ViewBudget", "ce:GetAnomalyMonitors", "ce:GetAnomalySubscriptions", "ce:ListTagsForResource"]
+      Action = [
+        "budgets:ListTagsForResource",
+        "budgets:ViewBudget",
+        "ce:GetAnomalyMonitors",
+        "ce:GetAnomalySubscriptions",
+        "ce:ListTagsForResource",
+      ]
       Resource = [
         "arn:${local._partition}:budgets::${local._account}:budget/${local._named}",
         "arn:${local._partition}:ce::${local._account}:anomalymonitor/*",
@@ -61,10 +85,18 @@ locals {
       ]
     },
     {
-      # Their names are ids, and an image's repository may be another account's.
+      # These have generated ids, and the repository of an image can belong to another account.
       Sid    = "ReadKeysImagesAndScaling"
       Effect = "Allow"
-      Action = ["application-autoscaling:ListTagsForResource", "ecr:DescribeImages", "ecr:DescribeRepositories", "kms:DescribeKey", "kms:GetKeyPolicy", "kms:GetKeyRotationStatus", "kms:ListResourceTags"]
+      Action = [
+        "application-autoscaling:ListTagsForResource",
+        "ecr:DescribeImages",
+        "ecr:DescribeRepositories",
+        "kms:DescribeKey",
+        "kms:GetKeyPolicy",
+        "kms:GetKeyRotationStatus",
+        "kms:ListResourceTags",
+      ]
       Resource = [
         "arn:${local._partition}:application-autoscaling:${local._region}:${local._account}:scalable-target/*",
         "arn:${local._partition}:ecr:${local._region}:*:repository/*",
@@ -72,7 +104,7 @@ locals {
       ]
     },
     {
-      # DescribeAlarms tells of composite alarms only where it is allowed for all.
+      # DescribeAlarms returns composite alarms only with permission for all alarms.
       Sid    = "ReadWhatIamCannotNarrow"
       Effect = "Allow"
       Action = [
@@ -92,7 +124,7 @@ locals {
     },
   ])
 
-  # A plan reads the state and holds the lock meanwhile; only an apply writes the state.
+  # A plan reads the state and holds the lock; only an apply writes the state.
   _state_statements = [
     {
       Sid       = "FindState"

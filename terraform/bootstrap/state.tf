@@ -1,10 +1,10 @@
-# The state: it may hold a Hub token, so it is encrypted, versioned, and refused over plain text. The lock is an object
-# beside it (use_lockfile): no table is needed.
+# The bucket of the state, which can contain a Hub token: it is encrypted, versioned, and accessible only over TLS. The
+# lock is an object in it (use_lockfile), not a table.
 
 resource "aws_s3_bucket" "state" {
-  #checkov:skip=CKV_AWS_18:CloudTrail tells who read the state; a bucket of access logs would need one of its own
-  #checkov:skip=CKV_AWS_144:Versions are the backup; a state copied to another region helps nobody there
-  #checkov:skip=CKV2_AWS_62:Nothing listens to changes of the state
+  #checkov:skip=CKV_AWS_18:CloudTrail records access; a bucket of access logs would need another bucket for its own
+  #checkov:skip=CKV_AWS_144:Versions are the backup; the state is of no use in another region
+  #checkov:skip=CKV2_AWS_62:Changes of the state need no notification
   bucket = "${var.name}-state-${local._account}-${local._region}"
 }
 
@@ -23,7 +23,7 @@ resource "aws_s3_bucket_server_side_encryption_configuration" "state" {
     bucket_key_enabled = true
 
     apply_server_side_encryption_by_default {
-      # The account's own key for S3: a bucket of one account needs no policy of its own, and no dollar a month.
+      # The account's key for S3: a bucket for one account needs no customer managed key at one dollar a month.
       sse_algorithm = "aws:kms"
     }
   }

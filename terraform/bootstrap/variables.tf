@@ -1,51 +1,54 @@
-variable "answer_buckets" {
-  description = "Buckets that asynchronous endpoints put their answers into, of which the look after an apply reads some."
+variable "async_output_buckets" {
+  description = "Output buckets of asynchronous endpoints, which the check after an apply reads."
   type        = set(string)
   default     = []
   nullable    = false
 }
 
 variable "artifact_buckets" {
-  description = "Buckets with model packages (model.artifact), which a plan looks up."
+  description = "Buckets of model packages (model.artifact), which a plan reads."
   type        = set(string)
   default     = []
   nullable    = false
 }
 
 variable "aws_region" {
-  description = "Region of the state and of what the roles may deploy. Null: the one of the environment."
+  description = "Region of the state and the deployments; defaults to AWS_REGION or the profile's region."
   type        = string
   default     = null
 }
 
 variable "branch" {
-  description = "Branch from which is applied. Another than main is to be named in .github/workflows/ too: check, apply and drift."
+  description = "Branch that applies; another than main requires the same change in .github/workflows/."
   type        = string
   default     = "main"
   nullable    = false
 
   validation {
-    condition     = can(regex("^[A-Za-z0-9._/-]+$", var.branch))
-    error_message = "branch must be the name of one branch, without patterns: whoever may push to it may plan."
+    condition = can(regex("^[A-Za-z0-9._/-]+$", var.branch))
+    error_message = join(" ", [
+      "branch must be the name of one branch, without patterns, because",
+      "everyone who can push to it can plan.",
+    ])
   }
 }
 
 variable "cost_allocation_tags" {
-  description = "Tags to activate for cost allocation, such as [\"Project\", \"Environment\"]: by them budgets and anomalies count. AWS knows a tag about a day after its first use, and only the organisation's payer account can activate it."
+  description = "Tags to activate for cost allocation, such as Project; only in the organisation's payer account."
   type        = set(string)
   default     = []
   nullable    = false
 }
 
 variable "create_oidc_provider" {
-  description = "Whether to make the account's OIDC provider for GitHub: an account has one, so false where it is there already."
+  description = "Whether to create the account's OIDC provider for GitHub; an account can have only one."
   type        = bool
   default     = true
   nullable    = false
 }
 
 variable "github_environment" {
-  description = "The GitHub environment whose jobs may apply; give it required reviewers. Another than production is to be named in .github/workflows/apply.yml too."
+  description = "GitHub environment whose jobs may apply; .github/workflows/apply.yml must name the same one."
   type        = string
   default     = "production"
   nullable    = false
@@ -57,13 +60,16 @@ variable "github_environment" {
 }
 
 variable "name" {
-  description = "The project's name, the same as the root's: the roles may touch what begins with it."
+  description = "Name of the project, as in the root; the roles manage resources named after it."
   type        = string
   nullable    = false
 
   validation {
-    condition     = can(regex("^[a-z][a-z0-9]*(-[a-z0-9]+)*$", var.name)) && length(var.name) <= 24
-    error_message = "name must begin with a lower-case letter and have up to 24 lower-case letters, digits and single hyphens between them, such as alex."
+    condition = can(regex("^[a-z][a-z0-9]*(-[a-z0-9]+)*$", var.name)) && length(var.name) <= 24
+    error_message = join(" ", [
+      "name must begin with a lowercase letter and have up to 24 lowercase letters, digits and single hyphens",
+      "between them, such as alex.",
+    ])
   }
 }
 
@@ -73,7 +79,10 @@ variable "repository" {
   nullable    = false
 
   validation {
-    condition     = can(regex("^[A-Za-z0-9-]+/[A-Za-z0-9._-]+$", var.repository))
-    error_message = "repository must be one repository, as owner/name, such as example/embeddings: no address and no patterns, or others could deploy."
+    condition = can(regex("^[A-Za-z0-9-]+/[A-Za-z0-9._-]+$", var.repository))
+    error_message = join(" ", [
+      "repository must be one repository, as owner/name, such as example/embeddings, without address and patterns,",
+      "which could allow other repositories to deploy.",
+    ])
   }
 }

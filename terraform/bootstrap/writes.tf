@@ -1,19 +1,24 @@
-# What an apply changes: by name wherever IAM can tell names.
+# Permissions of an apply, restricted by name wherever IAM supports it.
 
 locals {
-  _write_statements = concat(length(var.answer_buckets) == 0 ? [] : [
+  _scaling         = "arn:${local._partition}:application-autoscaling:${local._region}:${local._account}"
+  _scaling_service = "sagemaker.application-autoscaling.amazonaws.com"
+  _service_roles   = "arn:${local._partition}:iam::${local._account}:role/aws-service-role"
+  _scaling_role    = "${local._scaling_service}/AWSServiceRoleForApplicationAutoScaling_SageMakerEndpoint"
+
+  _write_statements = concat(length(var.async_output_buckets) == 0 ? [] : [
     {
       Sid      = "ReadAnswers"
       Effect   = "Allow"
       Action   = "s3:GetObject"
-      Resource = [for bucket in sort(var.answer_buckets) : "arn:${local._partition}:s3:::${bucket}/*"]
+      Resource = [for bucket in sort(var.async_output_buckets) : "arn:${local._partition}:s3:::${bucket}/*"]
     },
     {
-      # An answer that is not there yet would be denied otherwise, and not missing.
+      # Without it, GetObject on a missing response returns 403 instead of 404.
       Sid      = "FindAnswers"
       Effect   = "Allow"
       Action   = "s3:ListBucket"
-      Resource = [for bucket in sort(var.answer_buckets) : "arn:${local._partition}:s3:::${bucket}"]
+      Resource = [for bucket in sort(var.async_output_buckets) : "arn:${local._partition}:s3:::${bucket}"]
     },
     ], [
     {
@@ -43,10 +48,13 @@ locals {
         "sagemaker:UpdateInferenceComponent",
         "sagemaker:UpdateInferenceComponentRuntimeConfig",
       ]
-      Resource = [for kind in ["endpoint", "endpoint-config", "inference-component", "model"] : "${local._sm}:${kind}/${local._named}"]
+      Resource = [
+        for kind in ["endpoint", "endpoint-config", "inference-component", "model"] :
+        "${local._sm}:${kind}/${local._named}"
+      ]
     },
     {
-      # A role that is made without the boundary could do anything: so none can be.
+      # A role without the boundary could do anything, so that none can be created.
       Sid       = "MakeBoundedRoles"
       Effect    = "Allow"
       Action    = ["iam:CreateRole", "iam:PutRolePermissionsBoundary"]
@@ -61,10 +69,17 @@ locals {
       Condition = { StringEquals = { "iam:PermissionsBoundary" = local._boundary_arn } }
     },
     {
-      # For these IAM does not tell the boundary, and none of them gives a permission.
-      Sid      = "ManageRoles"
-      Effect   = "Allow"
-      Action   = ["iam:DeleteRole", "iam:TagRole", "iam:UntagRole", "iam:UpdateAssumeRolePolicy", "iam:UpdateRole", "iam:UpdateRoleDescription"]
+      # For these actions IAM does not know the boundary, and none of them grants a permission.
+      Sid    = "ManageRoles"
+      Effect = "Allow"
+      Action = [
+        "iam:DeleteRole",
+        "iam:TagRole",
+        "iam:UntagRole",
+        "iam:UpdateAssumeRolePolicy",
+        "iam:UpdateRole",
+        "iam:UpdateRoleDescription",
+      ]
       Resource = local._roles
     },
     {
@@ -75,29 +90,49 @@ locals {
       Condition = { StringEquals = { "iam:PassedToService" = "sagemaker.amazonaws.com" } }
     },
     {
-      # Roles of this very access must not be able to widen it.
-      Sid      = "LeaveOwnRolesAlone"
-      Effect   = "Deny"
-      Action   = ["iam:DeleteRole", "iam:DeleteRolePolicy", "iam:PutRolePermissionsBoundary", "iam:PutRolePolicy", "iam:UpdateAssumeRolePolicy", "iam:UpdateRole"]
+      # The roles of GitHub Actions must not extend their own permissions.
+      Sid    = "LeaveOwnRolesAlone"
+      Effect = "Deny"
+      Action = [
+        "iam:DeleteRole",
+        "iam:DeleteRolePolicy",
+        "iam:PutRolePermissionsBoundary",
+        "iam:PutRolePolicy",
+        "iam:UpdateAssumeRolePolicy",
+        "iam:UpdateRole",
+      ]
       Resource = "arn:${local._partition}:iam::${local._account}:role/${var.name}-github-*"
     },
     {
       Sid       = "MakeServicesRoles"
       Effect    = "Allow"
       Action    = "iam:CreateServiceLinkedRole"
-      Resource  = "arn:${local._partition}:iam::${local._account}:role/aws-service-role/sagemaker.application-autoscaling.amazonaws.com/AWSServiceRoleForApplicationAutoScaling_SageMakerEndpoint"
-      Condition = { StringEquals = { "iam:AWSServiceName" = "sagemaker.application-autoscaling.amazonaws.com" } }
+      Resource  = "${local._service_roles}/${local._scaling_role}"
+      Condition = { StringEquals = { "iam:AWSServiceName" = local._scaling_service } }
     },
     {
-      Sid      = "ManageLogGroups"
-      Effect   = "Allow"
-      Action   = ["logs:CreateLogGroup", "logs:DeleteLogGroup", "logs:DeleteRetentionPolicy", "logs:PutRetentionPolicy", "logs:TagResource", "logs:UntagResource"]
+      Sid    = "ManageLogGroups"
+      Effect = "Allow"
+      Action = [
+        "logs:CreateLogGroup",
+        "logs:DeleteLogGroup",
+        "logs:DeleteRetentionPolicy",
+        "logs:PutRetentionPolicy",
+        "logs:TagResource",
+        "logs:UntagResource",
+      ]
       Resource = local._logs
     },
     {
-      Sid      = "ManageStack"
-      Effect   = "Allow"
-      Action   = ["cloudformation:CreateStack", "cloudformation:DeleteStack", "cloudformation:TagResource", "cloudformation:UntagResource", "cloudformation:UpdateStack"]
+      Sid    = "ManageStack"
+      Effect = "Allow"
+      Action = [
+        "cloudformation:CreateStack",
+        "cloudformation:DeleteStack",
+        "cloudformation:TagResource",
+        "cloudformation:UntagResource",
+        "cloudformation:UpdateStack",
+      ]
       Resource = "arn:${local._partition}:cloudformation:${local._region}:${local._account}:stack/${local._named}"
     },
     {
@@ -113,14 +148,22 @@ locals {
         "application-autoscaling:TagResource",
         "application-autoscaling:UntagResource",
       ]
-      Resource  = "arn:${local._partition}:application-autoscaling:${local._region}:${local._account}:scalable-target/*"
+      Resource  = "${local._scaling}:scalable-target/*"
       Condition = { StringEqualsIfExists = { "application-autoscaling:service-namespace" = "sagemaker" } }
     },
     {
-      # Target tracking makes alarms in the name of who puts the policy, and calls them TargetTracking-…
+      # Target tracking creates alarms named TargetTracking-... with the permissions of the policy's creator.
       Sid    = "ManageAlarmsAndDashboard"
       Effect = "Allow"
-      Action = ["cloudwatch:DeleteAlarms", "cloudwatch:DeleteDashboards", "cloudwatch:PutCompositeAlarm", "cloudwatch:PutDashboard", "cloudwatch:PutMetricAlarm", "cloudwatch:TagResource", "cloudwatch:UntagResource"]
+      Action = [
+        "cloudwatch:DeleteAlarms",
+        "cloudwatch:DeleteDashboards",
+        "cloudwatch:PutCompositeAlarm",
+        "cloudwatch:PutDashboard",
+        "cloudwatch:PutMetricAlarm",
+        "cloudwatch:TagResource",
+        "cloudwatch:UntagResource",
+      ]
       Resource = [
         "arn:${local._partition}:cloudwatch:${local._region}:${local._account}:alarm:${local._named}",
         "arn:${local._partition}:cloudwatch:${local._region}:${local._account}:alarm:TargetTracking-*",
@@ -128,13 +171,20 @@ locals {
       ]
     },
     {
-      Sid      = "ManageTopic"
-      Effect   = "Allow"
-      Action   = ["sns:CreateTopic", "sns:DeleteTopic", "sns:SetTopicAttributes", "sns:Subscribe", "sns:TagResource", "sns:UntagResource"]
+      Sid    = "ManageTopic"
+      Effect = "Allow"
+      Action = [
+        "sns:CreateTopic",
+        "sns:DeleteTopic",
+        "sns:SetTopicAttributes",
+        "sns:Subscribe",
+        "sns:TagResource",
+        "sns:UntagResource",
+      ]
       Resource = "arn:${local._partition}:sns:${local._region}:${local._account}:${local._named}"
     },
     {
-      # A subscription's ARN ends in an id, and IAM knows the topic alone.
+      # A subscription's ARN ends in a generated id.
       Sid      = "Unsubscribe"
       Effect   = "Allow"
       Action   = "sns:Unsubscribe"
@@ -148,7 +198,7 @@ locals {
       Condition = { StringEquals = { "aws:RequestTag/Project" = var.name } }
     },
     {
-      # A key that is made with a tag is tagged by this, before it has one.
+      # Creating a key with tags needs this permission, before the key has tags.
       Sid       = "TagNewKeys"
       Effect    = "Allow"
       Action    = "kms:TagResource"
@@ -156,10 +206,18 @@ locals {
       Condition = { StringEquals = { "aws:RequestTag/Project" = var.name } }
     },
     {
-      # Keys have ids for names; the tag that the provider puts on everything tells whose they are.
-      Sid       = "ManageKeys"
-      Effect    = "Allow"
-      Action    = ["kms:DisableKeyRotation", "kms:EnableKeyRotation", "kms:PutKeyPolicy", "kms:ScheduleKeyDeletion", "kms:TagResource", "kms:UntagResource", "kms:UpdateKeyDescription"]
+      # Keys have generated ids; the tag that the provider sets on all resources identifies the project.
+      Sid    = "ManageKeys"
+      Effect = "Allow"
+      Action = [
+        "kms:DisableKeyRotation",
+        "kms:EnableKeyRotation",
+        "kms:PutKeyPolicy",
+        "kms:ScheduleKeyDeletion",
+        "kms:TagResource",
+        "kms:UntagResource",
+        "kms:UpdateKeyDescription",
+      ]
       Resource  = "arn:${local._partition}:kms:${local._region}:${local._account}:key/*"
       Condition = { StringEquals = { "aws:ResourceTag/Project" = var.name } }
     },
@@ -170,17 +228,27 @@ locals {
       Resource = "arn:${local._partition}:budgets::${local._account}:budget/${local._named}"
     },
     {
-      # There is nothing yet that IAM could name.
+      # The monitor and the subscription do not exist yet.
       Sid      = "MakeAnomalies"
       Effect   = "Allow"
       Action   = ["ce:CreateAnomalyMonitor", "ce:CreateAnomalySubscription"]
       Resource = "*"
     },
     {
-      Sid      = "ManageAnomalies"
-      Effect   = "Allow"
-      Action   = ["ce:DeleteAnomalyMonitor", "ce:DeleteAnomalySubscription", "ce:TagResource", "ce:UntagResource", "ce:UpdateAnomalyMonitor", "ce:UpdateAnomalySubscription"]
-      Resource = ["arn:${local._partition}:ce::${local._account}:anomalymonitor/*", "arn:${local._partition}:ce::${local._account}:anomalysubscription/*"]
+      Sid    = "ManageAnomalies"
+      Effect = "Allow"
+      Action = [
+        "ce:DeleteAnomalyMonitor",
+        "ce:DeleteAnomalySubscription",
+        "ce:TagResource",
+        "ce:UntagResource",
+        "ce:UpdateAnomalyMonitor",
+        "ce:UpdateAnomalySubscription",
+      ]
+      Resource = [
+        "arn:${local._partition}:ce::${local._account}:anomalymonitor/*",
+        "arn:${local._partition}:ce::${local._account}:anomalysubscription/*",
+      ]
     },
   ])
 }

@@ -1,5 +1,5 @@
-# A queue for large batches: requests and answers lie in S3, and no instance runs while the queue is empty.
-# The bucket must exist, in the same region: write yours.
+# Asynchronous inference for large batches: requests and responses are in S3, and no instance runs while the queue is
+# empty. Replace the bucket with an existing one in the same region.
 
 name        = "alex"
 environment = "prod"

@@ -1,5 +1,4 @@
-# What the local AWS of this repository deploys. It would deploy just so on AWS: which of the two it is,
-# AWS_ENDPOINT_URL says.
+# The deployment on the local AWS. AWS_ENDPOINT_URL alone decides between the local AWS and AWS.
 
 name        = "alex"
 environment = "local"

@@ -1,5 +1,5 @@
-# Several endpoints in one state: a cheap one for development texts, two models that share real traffic, and a queue.
-# The queue's bucket must exist, in the same region: write yours.
+# Several endpoints in one state: a serverless one, two models that share traffic, and an asynchronous one. Replace the
+# bucket with an existing one in the same region.
 
 name        = "alex"
 environment = "staging"
@@ -9,7 +9,10 @@ endpoints = {
     model = { hub_id = "sentence-transformers/all-MiniLM-L6-v2" }
     realtime = {
       instance_type = "ml.c7i.xlarge"
-      async         = { input_path = "s3://alex-embeddings/batch/requests", output_path = "s3://alex-embeddings/batch/answers" }
+      async = {
+        input_path  = "s3://alex-embeddings/batch/requests"
+        output_path = "s3://alex-embeddings/batch/answers"
+      }
     }
     autoscaling = { max = 2, tracking = {} }
   }
@@ -23,7 +26,9 @@ endpoints = {
     realtime = {
       instance_type = "ml.g4dn.xlarge"
       weight        = 9
-      variants      = { candidate = { model = { hub_id = "BAAI/bge-large-en-v1.5" }, instance_type = "ml.g5.xlarge", weight = 1 } }
+      variants = {
+        candidate = { model = { hub_id = "BAAI/bge-large-en-v1.5" }, instance_type = "ml.g5.xlarge", weight = 1 }
+      }
     }
     autoscaling = { max = 3, tracking = { requests_per_second = 20 } }
   }

@@ -1,7 +1,7 @@
-# Documents from a bucket into Postgres with pgvector, which pauses while nobody asks. The subnets must exist, in two
-# availability zones, with a way to AWS's services. Before, with RDS's certificates, which functions check the database's
-# against (https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem):
-# make lambda ARGS="--architecture arm64 --python 3.13 --database-ca global-bundle.pem"
+# A document pipeline with Postgres and pgvector, which pauses without connections. Replace the subnets with existing
+# ones in two availability zones, with access to AWS services. Build the packages first, with RDS's certificates
+# (https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem), with which the functions verify the database:
+# embedstack package-functions --architecture arm64 --python 3.13 --database-ca global-bundle.pem
 
 name        = "alex"
 environment = "prod"

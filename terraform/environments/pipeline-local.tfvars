@@ -1,6 +1,5 @@
-# Documents from a bucket into S3 Vectors, by functions and the endpoint of local.tfvars: what make pipeline deploys on
-# the local AWS. make lambda builds this machine's packages; on a machine with another architecture or Python, make
-# pipeline uses a copy of this file with its own.
+# The document pipeline of make pipeline on the local AWS: S3 Vectors, the functions and the endpoint of local.tfvars.
+# make pipeline replaces architecture and python_version with those of the machine.
 
 name        = "alex"
 environment = "local"

@@ -1,5 +1,5 @@
-# BGE-M3 (1024 dimensions, 8192 tokens) by Text Embeddings Inference on one to five GPU instances.
-# An instance costs money by the hour, also while nobody asks.
+# BGE-M3 (1024 dimensions, 8192 tokens) with Text Embeddings Inference on one to five GPU instances.
+# Instances are billed by the hour, even without requests.
 
 name        = "nura"
 environment = "prod"
@@ -16,7 +16,7 @@ endpoints = {
     autoscaling = {
       min = 1
       max = 5
-      # What make test-endpoint measured on one instance; half of it per minute is the target.
+      # The maximum of one instance, which make test-endpoint measures; half of it per minute is the target.
       tracking = { requests_per_second = 20 }
       schedules = {
         evening = { schedule = "cron(0 20 ? * MON-FRI *)", timezone = "Europe/Berlin", min = 1, max = 1 }

@@ -1,5 +1,5 @@
-# BGE-M3 on up to five GPU instances, and on none while nobody asks.
-# The first request after a pause fails with "no capacity" and starts an instance: an answer takes five to ten minutes.
+# BGE-M3 on up to five GPU instances, and on none without requests.
+# The first request after a pause fails with "no capacity" and starts an instance, which takes five to ten minutes.
 
 name        = "nura"
 environment = "dev"
@@ -8,7 +8,7 @@ endpoints = {
   embedding = {
     model         = { hub_id = "BAAI/bge-m3" }
     scale_to_zero = { instance_type = "ml.g4dn.xlarge", min = 0, max = 5 }
-    # What make test-endpoint measured on one instance; half of it per minute is the target.
+    # The maximum of one instance, which make test-endpoint measures; half of it per minute is the target.
     autoscaling = { tracking = { requests_per_second = 20 } }
   }
 }

@@ -1,5 +1,5 @@
 # all-MiniLM-L6-v2 (384 dimensions) on one serverless endpoint, "alex-embedding-endpoint".
-# The region is the environment's: AWS_REGION or the profile.
+# The region is AWS_REGION or the profile's region.
 
 name        = "alex"
 environment = "dev"

@@ -12,7 +12,7 @@ variables {
   tracking = { value = 600 }
 }
 
-run "no_instance_at_all" {
+run "minimum_of_zero_instances" {
   command = plan
   module { source = "./modules/autoscaling" }
 
@@ -23,7 +23,7 @@ run "no_instance_at_all" {
   expect_failures = [var.capacity]
 }
 
-run "half_an_instance" {
+run "fractional_instance_count" {
   command = plan
   module { source = "./modules/autoscaling" }
 
@@ -34,7 +34,7 @@ run "half_an_instance" {
   expect_failures = [var.capacity]
 }
 
-run "least_over_most" {
+run "minimum_over_the_maximum" {
   command = plan
   module { source = "./modules/autoscaling" }
 
@@ -45,7 +45,7 @@ run "least_over_most" {
   expect_failures = [var.capacity]
 }
 
-run "nothing_at_most" {
+run "maximum_of_zero" {
   command = plan
   module { source = "./modules/autoscaling" }
 
@@ -68,7 +68,7 @@ run "unknown_kind" {
   expect_failures = [var.target]
 }
 
-run "copies_of_no_component" {
+run "copies_without_a_component" {
   command = plan
   module { source = "./modules/autoscaling" }
 
@@ -101,7 +101,7 @@ run "name_with_a_space" {
   expect_failures = [var.name]
 }
 
-run "nothing_that_scales" {
+run "no_scaling_at_all" {
   command = plan
   module { source = "./modules/autoscaling" }
 
@@ -112,7 +112,7 @@ run "nothing_that_scales" {
   expect_failures = [var.tracking]
 }
 
-run "tracking_of_no_value" {
+run "tracking_without_a_target" {
   command = plan
   module { source = "./modules/autoscaling" }
 
@@ -123,7 +123,7 @@ run "tracking_of_no_value" {
   expect_failures = [var.tracking]
 }
 
-run "two_values" {
+run "tracking_with_two_targets" {
   command = plan
   module { source = "./modules/autoscaling" }
 
@@ -161,13 +161,17 @@ run "two_metrics" {
   module { source = "./modules/autoscaling" }
 
   variables {
-    tracking = { metric = "SageMakerVariantInvocationsPerInstance", custom = { namespace = "n", metric_name = "m" }, value = 5 }
+    tracking = {
+      metric = "SageMakerVariantInvocationsPerInstance"
+      custom = { namespace = "n", metric_name = "m" }
+      value  = 5
+    }
   }
 
   expect_failures = [var.tracking]
 }
 
-run "value_of_nothing" {
+run "target_of_zero" {
   command = plan
   module { source = "./modules/autoscaling" }
 
@@ -178,7 +182,7 @@ run "value_of_nothing" {
   expect_failures = [var.tracking]
 }
 
-run "requests_per_second_of_a_concurrency" {
+run "requests_per_second_for_a_concurrency_metric" {
   command = plan
   module { source = "./modules/autoscaling" }
 
@@ -189,7 +193,7 @@ run "requests_per_second_of_a_concurrency" {
   expect_failures = [var.tracking]
 }
 
-run "seventy_times_the_warm_containers" {
+run "provisioned_concurrency_target_over_one" {
   command = plan
   module { source = "./modules/autoscaling" }
 
@@ -201,7 +205,7 @@ run "seventy_times_the_warm_containers" {
   expect_failures = [var.tracking]
 }
 
-run "in_faster_than_out" {
+run "scale_in_faster_than_scale_out" {
   command = plan
   module { source = "./modules/autoscaling" }
 
@@ -223,7 +227,7 @@ run "burstable_instances" {
   expect_failures = [var.target]
 }
 
-run "custom_statistic_in_percentiles" {
+run "custom_metric_with_a_percentile" {
   command = plan
   module { source = "./modules/autoscaling" }
 

@@ -20,7 +20,7 @@ run "cron_of_unix" {
     schedules = { evening = { schedule = "0 20 * * 1-5", min = 1 } }
   }
 
-  expect_failures = [var.schedules]
+  expect_failures = [aws_appautoscaling_scheduled_action.embeddings]
 }
 
 run "cron_of_five_fields" {
@@ -31,7 +31,7 @@ run "cron_of_five_fields" {
     schedules = { evening = { schedule = "cron(0 20 * * 1-5)", min = 1 } }
   }
 
-  expect_failures = [var.schedules]
+  expect_failures = [aws_appautoscaling_scheduled_action.embeddings]
 }
 
 run "cron_with_two_days" {
@@ -42,7 +42,7 @@ run "cron_with_two_days" {
     schedules = { evening = { schedule = "cron(0 20 * * MON-FRI *)", min = 1 } }
   }
 
-  expect_failures = [var.schedules]
+  expect_failures = [aws_appautoscaling_scheduled_action.embeddings]
 }
 
 run "rate_without_plural" {
@@ -53,7 +53,7 @@ run "rate_without_plural" {
     schedules = { often = { schedule = "rate(5 minute)", min = 1 } }
   }
 
-  expect_failures = [var.schedules]
+  expect_failures = [aws_appautoscaling_scheduled_action.embeddings]
 }
 
 run "time_zone_by_abbreviation" {
@@ -64,10 +64,10 @@ run "time_zone_by_abbreviation" {
     schedules = { evening = { schedule = "cron(0 20 ? * MON-FRI *)", timezone = "CET", min = 1 } }
   }
 
-  expect_failures = [var.schedules]
+  expect_failures = [aws_appautoscaling_scheduled_action.embeddings]
 }
 
-run "schedule_of_nothing" {
+run "schedule_without_bounds" {
   command = plan
   module { source = "./modules/autoscaling" }
 
@@ -75,10 +75,10 @@ run "schedule_of_nothing" {
     schedules = { evening = { schedule = "cron(0 20 ? * MON-FRI *)" } }
   }
 
-  expect_failures = [var.schedules]
+  expect_failures = [aws_appautoscaling_scheduled_action.embeddings]
 }
 
-run "schedule_upside_down" {
+run "schedule_with_minimum_over_maximum" {
   command = plan
   module { source = "./modules/autoscaling" }
 
@@ -86,10 +86,10 @@ run "schedule_upside_down" {
     schedules = { evening = { schedule = "cron(0 20 ? * MON-FRI *)", min = 3, max = 2 } }
   }
 
-  expect_failures = [var.schedules]
+  expect_failures = [aws_appautoscaling_scheduled_action.embeddings]
 }
 
-run "instances_switched_off_at_night" {
+run "schedule_with_zero_instances" {
   command = plan
   module { source = "./modules/autoscaling" }
 
@@ -97,10 +97,10 @@ run "instances_switched_off_at_night" {
     schedules = { evening = { schedule = "cron(0 20 ? * MON-FRI *)", min = 0, max = 0 } }
   }
 
-  expect_failures = [var.schedules]
+  expect_failures = [aws_appautoscaling_scheduled_action.embeddings]
 }
 
-run "hour_after_the_last" {
+run "hour_25" {
   command = plan
   module { source = "./modules/autoscaling" }
 
@@ -108,10 +108,10 @@ run "hour_after_the_last" {
     schedules = { evening = { schedule = "cron(0 25 ? * MON-FRI *)", min = 1 } }
   }
 
-  expect_failures = [var.schedules]
+  expect_failures = [aws_appautoscaling_scheduled_action.embeddings]
 }
 
-run "minute_and_weekday_that_do_not_exist" {
+run "minute_99_and_unknown_weekday" {
   command = plan
   module { source = "./modules/autoscaling" }
 
@@ -119,10 +119,10 @@ run "minute_and_weekday_that_do_not_exist" {
     schedules = { evening = { schedule = "cron(99 20 ? * FOO *)", min = 1 } }
   }
 
-  expect_failures = [var.schedules]
+  expect_failures = [aws_appautoscaling_scheduled_action.embeddings]
 }
 
-run "cron_of_punctuation" {
+run "cron_without_values" {
   command = plan
   module { source = "./modules/autoscaling" }
 
@@ -130,10 +130,10 @@ run "cron_of_punctuation" {
     schedules = { evening = { schedule = "cron(, / ? - # *)", min = 1 } }
   }
 
-  expect_failures = [var.schedules]
+  expect_failures = [aws_appautoscaling_scheduled_action.embeddings]
 }
 
-run "moment_that_does_not_exist" {
+run "at_with_month_13" {
   command = plan
   module { source = "./modules/autoscaling" }
 
@@ -141,7 +141,7 @@ run "moment_that_does_not_exist" {
     schedules = { evening = { schedule = "at(2027-13-45T99:99:99)", min = 1 } }
   }
 
-  expect_failures = [var.schedules]
+  expect_failures = [aws_appautoscaling_scheduled_action.embeddings]
 }
 
 run "thirtieth_of_february" {
@@ -152,7 +152,7 @@ run "thirtieth_of_february" {
     schedules = { evening = { schedule = "at(2027-02-30T08:00:00)", min = 1 } }
   }
 
-  expect_failures = [var.schedules]
+  expect_failures = [aws_appautoscaling_scheduled_action.embeddings]
 }
 
 run "time_zone_without_an_area" {
@@ -163,10 +163,10 @@ run "time_zone_without_an_area" {
     schedules = { evening = { schedule = "cron(0 20 ? * MON-FRI *)", timezone = "Mordor/Barad_dur", min = 1 } }
   }
 
-  expect_failures = [var.schedules]
+  expect_failures = [aws_appautoscaling_scheduled_action.embeddings]
 }
 
-run "least_over_the_most_there_may_be" {
+run "schedule_minimum_over_capacity_maximum" {
   command = plan
   module { source = "./modules/autoscaling" }
 
@@ -174,10 +174,10 @@ run "least_over_the_most_there_may_be" {
     schedules = { evening = { schedule = "cron(0 20 ? * MON-FRI *)", min = 6 } }
   }
 
-  expect_failures = [var.schedules]
+  expect_failures = [aws_appautoscaling_scheduled_action.embeddings]
 }
 
-run "most_under_the_least_there_must_be" {
+run "schedule_maximum_under_capacity_minimum" {
   command = plan
   module { source = "./modules/autoscaling" }
 
@@ -186,5 +186,5 @@ run "most_under_the_least_there_must_be" {
     schedules = { evening = { schedule = "cron(0 20 ? * MON-FRI *)", max = 1 } }
   }
 
-  expect_failures = [var.schedules]
+  expect_failures = [aws_appautoscaling_scheduled_action.embeddings]
 }

@@ -23,7 +23,7 @@ run "step_without_bounds" {
   expect_failures = [var.step]
 }
 
-run "step_of_nothing" {
+run "step_without_a_change" {
   command = plan
   module { source = "./modules/autoscaling" }
 
@@ -34,7 +34,7 @@ run "step_of_nothing" {
   expect_failures = [var.step]
 }
 
-run "step_upside_down" {
+run "step_with_lower_over_upper" {
   command = plan
   module { source = "./modules/autoscaling" }
 
@@ -61,7 +61,11 @@ run "steps_that_overlap" {
   module { source = "./modules/autoscaling" }
 
   variables {
-    step = { metric_name = "m", threshold = 1, steps = [{ change = 1, lower = 0, upper = 20 }, { change = 2, lower = 10 }] }
+    step = {
+      metric_name = "m"
+      threshold   = 1
+      steps       = [{ change = 1, lower = 0, upper = 20 }, { change = 2, lower = 10 }]
+    }
   }
 
   expect_failures = [var.step]
@@ -72,13 +76,17 @@ run "steps_with_a_gap" {
   module { source = "./modules/autoscaling" }
 
   variables {
-    step = { metric_name = "m", threshold = 1, steps = [{ change = 1, lower = 0, upper = 10 }, { change = 2, lower = 20 }] }
+    step = {
+      metric_name = "m"
+      threshold   = 1
+      steps       = [{ change = 1, lower = 0, upper = 10 }, { change = 2, lower = 20 }]
+    }
   }
 
   expect_failures = [var.step]
 }
 
-run "step_twice" {
+run "steps_with_equal_bounds" {
   command = plan
   module { source = "./modules/autoscaling" }
 
@@ -89,12 +97,16 @@ run "step_twice" {
   expect_failures = [var.step]
 }
 
-run "steps_that_end_under_the_load" {
+run "steps_with_a_bounded_end" {
   command = plan
   module { source = "./modules/autoscaling" }
 
   variables {
-    step = { metric_name = "m", threshold = 1, steps = [{ change = 1, lower = 0, upper = 10 }, { change = 2, lower = 10, upper = 20 }] }
+    step = {
+      metric_name = "m"
+      threshold   = 1
+      steps       = [{ change = 1, lower = 0, upper = 10 }, { change = 2, lower = 10, upper = 20 }]
+    }
   }
 
   expect_failures = [var.step]
@@ -111,7 +123,7 @@ run "period_of_a_minute_and_a_half" {
   expect_failures = [var.step]
 }
 
-run "period_in_high_resolution_of_awss_metric" {
+run "high_resolution_period_of_an_aws_metric" {
   command = plan
   module { source = "./modules/autoscaling" }
 
@@ -127,13 +139,19 @@ run "periods_of_more_than_a_day" {
   module { source = "./modules/autoscaling" }
 
   variables {
-    step = { evaluation_periods = 25, period_s = 3600, metric_name = "m", threshold = 1, steps = [{ change = 1, lower = 0 }] }
+    step = {
+      evaluation_periods = 25
+      period_s           = 3600
+      metric_name        = "m"
+      threshold          = 1
+      steps              = [{ change = 1, lower = 0 }]
+    }
   }
 
   expect_failures = [var.step]
 }
 
-run "half_a_period" {
+run "fractional_period" {
   command = plan
   module { source = "./modules/autoscaling" }
 
@@ -155,7 +173,7 @@ run "negative_cooldown" {
   expect_failures = [var.step]
 }
 
-run "statistic_in_percentiles" {
+run "step_with_a_percentile" {
   command = plan
   module { source = "./modules/autoscaling" }
 

@@ -1,4 +1,4 @@
-# Budget and anomalies, and what of observability is refused.
+# Budget and anomalies, and observability settings that are refused.
 
 mock_provider "aws" {
   source          = "./tests/mocks"
@@ -19,24 +19,55 @@ run "hundred_dollars_a_month" {
   }
 
   assert {
-    condition     = aws_budgets_budget.embeddings[0].limit_amount == "100.00" && aws_budgets_budget.embeddings[0].limit_unit == "USD" && aws_budgets_budget.embeddings[0].time_unit == "MONTHLY" && aws_budgets_budget.embeddings[0].budget_type == "COST"
+    condition = (
+      aws_budgets_budget.embeddings[0].limit_amount == "100.00" &&
+      aws_budgets_budget.embeddings[0].limit_unit == "USD" &&
+      aws_budgets_budget.embeddings[0].time_unit == "MONTHLY" &&
+      aws_budgets_budget.embeddings[0].budget_type == "COST"
+    )
     error_message = "The budget must be 100 USD a month."
   }
   assert {
-    condition     = toset([for notification in aws_budgets_budget.embeddings[0].notification : "${notification.notification_type} ${notification.threshold} ${notification.threshold_type} ${notification.comparison_operator}"]) == toset(["ACTUAL 80 PERCENTAGE GREATER_THAN", "ACTUAL 100 PERCENTAGE GREATER_THAN", "FORECASTED 80 PERCENTAGE GREATER_THAN", "FORECASTED 100 PERCENTAGE GREATER_THAN"])
-    error_message = "Both shares must be told of, as spent and as forecast."
+    condition = (
+      toset([
+        for notification in aws_budgets_budget.embeddings[0].notification :
+        join(" ", [
+          "${notification.notification_type} ${notification.threshold} ${notification.threshold_type}",
+          "${notification.comparison_operator}",
+        ])
+      ]) ==
+      toset([
+        "ACTUAL 80 PERCENTAGE GREATER_THAN",
+        "ACTUAL 100 PERCENTAGE GREATER_THAN",
+        "FORECASTED 80 PERCENTAGE GREATER_THAN",
+        "FORECASTED 100 PERCENTAGE GREATER_THAN",
+      ])
+    )
+    error_message = "Both percentages must notify of actual and forecast costs."
   }
   assert {
-    condition     = one([for filter in aws_budgets_budget.embeddings[0].cost_filter : "${filter.name} ${join(",", filter.values)}"]) == "Service Amazon SageMaker"
+    condition = (
+      one([
+        for filter in aws_budgets_budget.embeddings[0].cost_filter :
+        "${filter.name} ${join(",", filter.values)}"
+      ]) ==
+      "Service Amazon SageMaker"
+    )
     error_message = "SageMaker's cost must be counted, which needs no tag to be activated."
   }
   assert {
-    condition     = jsondecode(aws_ce_anomaly_monitor.embeddings[0].monitor_specification).Tags == { Key = "Project", MatchOptions = null, Values = ["alex"] }
-    error_message = "The project's costs must be watched for anomalies."
+    condition = (
+      jsondecode(aws_ce_anomaly_monitor.embeddings[0].monitor_specification).Tags ==
+      { Key = "Project", MatchOptions = null, Values = ["alex"] }
+    )
+    error_message = "There must be an anomaly monitor for the project's costs."
   }
   assert {
-    condition     = one(aws_ce_anomaly_subscription.embeddings[0].threshold_expression[0].dimension).values == toset(["10"]) && aws_ce_anomaly_subscription.embeddings[0].frequency == "IMMEDIATE"
-    error_message = "Ten dollars out of line must be told of at once."
+    condition = (
+      one(aws_ce_anomaly_subscription.embeddings[0].threshold_expression[0].dimension).values == toset(["10"]) &&
+      aws_ce_anomaly_subscription.embeddings[0].frequency == "IMMEDIATE"
+    )
+    error_message = "Ten unusual dollars must notify immediately."
   }
 }
 
@@ -49,20 +80,29 @@ run "by_tag_without_anomalies" {
   }
 
   assert {
-    condition     = one([for filter in aws_budgets_budget.embeddings[0].cost_filter : "${filter.name} ${join(",", filter.values)}"]) == "TagKeyValue user:Project$alex"
+    condition = (
+      one([
+        for filter in aws_budgets_budget.embeddings[0].cost_filter :
+        "${filter.name} ${join(",", filter.values)}"
+      ]) ==
+      "TagKeyValue user:Project$alex"
+    )
     error_message = "The project's tag must be counted."
   }
   assert {
-    condition     = aws_budgets_budget.embeddings[0].limit_amount == "220.00" && length(aws_budgets_budget.embeddings[0].notification) == 2
-    error_message = "Amounts have cents, and each share makes two notifications."
+    condition = (
+      aws_budgets_budget.embeddings[0].limit_amount == "220.00" &&
+      length(aws_budgets_budget.embeddings[0].notification) == 2
+    )
+    error_message = "The limit must have cents, and each percentage two notifications."
   }
   assert {
     condition     = length(aws_ce_anomaly_monitor.embeddings) + length(aws_ce_anomaly_subscription.embeddings) == 0
-    error_message = "Anomalies must not be watched for when none is asked for."
+    error_message = "With anomaly_usd = 0, there must be no anomaly monitor."
   }
 }
 
-run "limit_of_nothing" {
+run "budget_of_zero" {
   command = plan
   module { source = "./modules/observability" }
 
@@ -106,7 +146,7 @@ run "negative_anomaly" {
   expect_failures = [var.budget]
 }
 
-run "latency_of_nothing" {
+run "latency_of_zero" {
   command = plan
   module { source = "./modules/observability" }
 
@@ -139,7 +179,7 @@ run "gpu_memory_of_four_gpus" {
   expect_failures = [var.alarms]
 }
 
-run "gpu_memory_as_a_share" {
+run "gpu_memory_under_one_percent" {
   command = plan
   module { source = "./modules/observability" }
 
@@ -150,12 +190,12 @@ run "gpu_memory_as_a_share" {
   expect_failures = [var.alarms]
 }
 
-run "silence_over_a_day" {
+run "no_traffic_over_a_day" {
   command = plan
   module { source = "./modules/observability" }
 
   variables {
-    alarms = { silence_minutes = 1441 }
+    alarms = { no_traffic_minutes = 1441 }
   }
 
   expect_failures = [var.alarms]
@@ -185,7 +225,7 @@ run "unknown_protocol" {
   expect_failures = [var.notifications]
 }
 
-run "topic_by_name" {
+run "topic_without_an_arn" {
   command = plan
   module { source = "./modules/observability" }
 
@@ -197,7 +237,7 @@ run "topic_by_name" {
   expect_failures = [var.notifications]
 }
 
-run "subscribers_of_anothers_topic" {
+run "subscriptions_with_an_existing_topic" {
   command = plan
   module { source = "./modules/observability" }
 
@@ -209,7 +249,7 @@ run "subscribers_of_anothers_topic" {
   expect_failures = [var.notifications]
 }
 
-run "somebody_to_tell_and_nothing_to_tell" {
+run "notifications_without_alarms_or_budget" {
   command = plan
   module { source = "./modules/observability" }
 

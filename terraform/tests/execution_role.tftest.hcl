@@ -28,7 +28,7 @@ run "for_a_hub_model" {
         },
       ]
     }
-    error_message = "SageMaker alone may assume the role, for this account and region."
+    error_message = "Only SageMaker may assume the role, for this account and region."
   }
   assert {
     condition = jsondecode(aws_iam_role_policy.embeddings.policy) == {
@@ -86,7 +86,10 @@ run "for_an_artifact" {
   }
 
   assert {
-    condition     = [for statement in jsondecode(output.policy_json).Statement : statement.Sid] == ["PullImage", "AuthenticateToRegistry", "WriteLogs", "PublishMetrics", "ReadArtifact", "FindArtifact"]
+    condition = (
+      [for statement in jsondecode(output.policy_json).Statement : statement.Sid] ==
+      ["PullImage", "AuthenticateToRegistry", "WriteLogs", "PublishMetrics", "ReadArtifact", "FindArtifact"]
+    )
     error_message = "An artifact must add two statements."
   }
   assert {
@@ -110,7 +113,7 @@ run "for_an_artifact" {
   }
   assert {
     condition     = aws_iam_role.embeddings.permissions_boundary == "arn:aws:iam::123456789012:policy/team-boundary"
-    error_message = "The boundary must be put on the role."
+    error_message = "The role must have the boundary."
   }
 }
 
@@ -119,12 +122,18 @@ run "for_an_image_by_digest" {
   module { source = "./modules/execution-role" }
 
   variables {
-    image_uri = "123456789012.dkr.ecr.us-east-1.amazonaws.com/team/embedstack@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+    image_uri = join(":", [
+      "123456789012.dkr.ecr.us-east-1.amazonaws.com/team/embedstack@sha256",
+      "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
+    ])
   }
 
   assert {
-    condition     = jsondecode(output.policy_json).Statement[0].Resource == "arn:aws:ecr:us-east-1:123456789012:repository/team/embedstack"
-    error_message = "The repository's name may have slashes, and ends before the digest."
+    condition = (
+      jsondecode(output.policy_json).Statement[0].Resource ==
+      "arn:aws:ecr:us-east-1:123456789012:repository/team/embedstack"
+    )
+    error_message = "The repository's name must keep slashes and exclude the digest."
   }
 }
 
@@ -133,8 +142,11 @@ run "in_another_partition" {
   module { source = "./modules/execution-role" }
 
   variables {
-    artifact  = "s3://my-models/model.tar.gz"
-    image_uri = "727897471807.dkr.ecr.cn-north-1.amazonaws.com.cn/huggingface-pytorch-inference:2.6.0-transformers4.51.3-cpu-py312-ubuntu22.04"
+    artifact = "s3://my-models/model.tar.gz"
+    image_uri = join(":", [
+      "727897471807.dkr.ecr.cn-north-1.amazonaws.com.cn/huggingface-pytorch-inference",
+      "2.6.0-transformers4.51.3-cpu-py312-ubuntu22.04",
+    ])
   }
 
   override_data {
@@ -144,7 +156,13 @@ run "in_another_partition" {
   }
 
   assert {
-    condition     = !strcontains(output.policy_json, "arn:aws:") && strcontains(output.policy_json, "arn:aws-cn:ecr:cn-north-1:727897471807:repository/huggingface-pytorch-inference")
+    condition = (
+      !strcontains(output.policy_json, "arn:aws:") &&
+      strcontains(
+        output.policy_json,
+        "arn:aws-cn:ecr:cn-north-1:727897471807:repository/huggingface-pytorch-inference",
+      )
+    )
     error_message = "ARNs must be of the provider's partition."
   }
 }
@@ -196,7 +214,7 @@ run "for_asynchronous_inference" {
         Condition = { Bool = { "kms:GrantIsForAWSResource" = "true" } }
       },
     ]
-    error_message = "The role may read requests, write answers, tell of them and use the key, and touch nothing else."
+    error_message = "The role may only read requests, write responses, publish to the topics and use the key."
   }
 }
 
@@ -209,36 +227,52 @@ run "in_a_vpc" {
   }
 
   assert {
-    condition = slice(jsondecode(output.policy_json).Statement, 4, 7) == [
-      {
-        Sid    = "CreateInterfaces"
-        Effect = "Allow"
-        Action = "ec2:CreateNetworkInterface"
-        Resource = [
-          "arn:aws:ec2:us-east-1:123456789012:network-interface/*",
-          "arn:aws:ec2:us-east-1:123456789012:security-group/sg-1",
-          "arn:aws:ec2:us-east-1:123456789012:subnet/subnet-1",
-          "arn:aws:ec2:us-east-1:123456789012:subnet/subnet-2",
-        ]
-      },
-      {
-        Sid      = "ManageInterfaces"
-        Effect   = "Allow"
-        Action   = ["ec2:CreateNetworkInterfacePermission", "ec2:DeleteNetworkInterface", "ec2:DeleteNetworkInterfacePermission"]
-        Resource = "arn:aws:ec2:us-east-1:123456789012:network-interface/*"
-        Condition = {
-          ArnEquals = {
-            "ec2:Subnet" = ["arn:aws:ec2:us-east-1:123456789012:subnet/subnet-1", "arn:aws:ec2:us-east-1:123456789012:subnet/subnet-2"]
+    condition = (
+      slice(jsondecode(output.policy_json).Statement, 4, 7) ==
+      [
+        {
+          Sid    = "CreateInterfaces"
+          Effect = "Allow"
+          Action = "ec2:CreateNetworkInterface"
+          Resource = [
+            "arn:aws:ec2:us-east-1:123456789012:network-interface/*",
+            "arn:aws:ec2:us-east-1:123456789012:security-group/sg-1",
+            "arn:aws:ec2:us-east-1:123456789012:subnet/subnet-1",
+            "arn:aws:ec2:us-east-1:123456789012:subnet/subnet-2",
+          ]
+        },
+        {
+          Sid    = "ManageInterfaces"
+          Effect = "Allow"
+          Action = [
+            "ec2:CreateNetworkInterfacePermission",
+            "ec2:DeleteNetworkInterface",
+            "ec2:DeleteNetworkInterfacePermission",
+          ]
+          Resource = "arn:aws:ec2:us-east-1:123456789012:network-interface/*"
+          Condition = {
+            ArnEquals = {
+              "ec2:Subnet" = [
+                "arn:aws:ec2:us-east-1:123456789012:subnet/subnet-1",
+                "arn:aws:ec2:us-east-1:123456789012:subnet/subnet-2",
+              ]
+            }
           }
-        }
-      },
-      {
-        Sid      = "LookAtNetwork"
-        Effect   = "Allow"
-        Action   = ["ec2:DescribeDhcpOptions", "ec2:DescribeNetworkInterfaces", "ec2:DescribeSecurityGroups", "ec2:DescribeSubnets", "ec2:DescribeVpcs"]
-        Resource = "*"
-      },
-    ]
+        },
+        {
+          Sid    = "LookAtNetwork"
+          Effect = "Allow"
+          Action = [
+            "ec2:DescribeDhcpOptions",
+            "ec2:DescribeNetworkInterfaces",
+            "ec2:DescribeSecurityGroups",
+            "ec2:DescribeSubnets",
+            "ec2:DescribeVpcs",
+          ]
+          Resource = "*"
+        },
+      ]
+    )
     error_message = "The role may manage interfaces in these subnets, and in no other."
   }
 }
@@ -258,15 +292,20 @@ run "for_an_inference_component" {
       "arn:aws:logs:us-east-1:123456789012:log-group:/aws/sagemaker/InferenceComponents/alex-embedding-component",
       "arn:aws:logs:us-east-1:123456789012:log-group:/aws/sagemaker/InferenceComponents/alex-embedding-component:*",
     ]
-    error_message = "The role may write to the component's log group too."
+    error_message = "The role must be able to write to the component's log group."
   }
   assert {
-    condition     = jsondecode(output.policy_json).Statement[3].Condition == { StringEquals = { "cloudwatch:namespace" = ["/aws/sagemaker/Endpoints", "/aws/sagemaker/InferenceComponents"] } }
-    error_message = "The role may publish the component's metrics too."
+    condition = (
+      jsondecode(output.policy_json).Statement[3].Condition ==
+      {
+        StringEquals = { "cloudwatch:namespace" = ["/aws/sagemaker/Endpoints", "/aws/sagemaker/InferenceComponents"] }
+      }
+    )
+    error_message = "The role must be able to publish the component's metrics."
   }
 }
 
-run "for_watched_deployments" {
+run "for_rollback_alarms" {
   command = plan
   module { source = "./modules/execution-role" }
 
@@ -275,14 +314,23 @@ run "for_watched_deployments" {
   }
 
   assert {
-    condition = [for statement in jsondecode(aws_iam_role_policy.embeddings.policy).Statement : statement if statement.Sid == "WatchDeployments"] == [
-      {
-        Sid      = "WatchDeployments"
-        Effect   = "Allow"
-        Action   = "cloudwatch:DescribeAlarms"
-        Resource = ["arn:aws:cloudwatch:us-east-1:123456789012:alarm:alex-embedding-endpoint-no-rollback", "arn:aws:cloudwatch:us-east-1:123456789012:alarm:alex-embedding-errors"]
-      },
-    ]
-    error_message = "SageMaker must be able to look up these alarms, and no others."
+    condition = (
+      [
+        for statement in jsondecode(aws_iam_role_policy.embeddings.policy).Statement :
+        statement if statement.Sid == "WatchDeployments"
+      ] ==
+      [
+        {
+          Sid    = "WatchDeployments"
+          Effect = "Allow"
+          Action = "cloudwatch:DescribeAlarms"
+          Resource = [
+            "arn:aws:cloudwatch:us-east-1:123456789012:alarm:alex-embedding-endpoint-no-rollback",
+            "arn:aws:cloudwatch:us-east-1:123456789012:alarm:alex-embedding-errors",
+          ]
+        },
+      ]
+    )
+    error_message = "The role may describe only these alarms."
   }
 }

@@ -44,7 +44,7 @@ run "name_too_long" {
   expect_failures = [var.name]
 }
 
-run "boundary_by_name" {
+run "boundary_without_an_arn" {
   command = plan
   module { source = "./modules/execution-role" }
 
@@ -55,7 +55,7 @@ run "boundary_by_name" {
   expect_failures = [var.permissions_boundary]
 }
 
-run "answers_into_a_whole_bucket" {
+run "output_path_without_a_prefix" {
   command = plan
   module { source = "./modules/execution-role" }
 
@@ -66,7 +66,7 @@ run "answers_into_a_whole_bucket" {
   expect_failures = [var.storage]
 }
 
-run "topic_by_name" {
+run "topic_without_an_arn" {
   command = plan
   module { source = "./modules/execution-role" }
 
@@ -77,7 +77,7 @@ run "topic_by_name" {
   expect_failures = [var.storage]
 }
 
-run "key_by_alias" {
+run "key_alias" {
   command = plan
   module { source = "./modules/execution-role" }
 

@@ -1,4 +1,4 @@
-# The images' addresses by the real provider, which computes them without a network.
+# Image URIs, which the real provider computes without a network.
 
 provider "aws" {
   access_key                  = "test"
@@ -36,11 +36,17 @@ run "tei" {
   }
 
   assert {
-    condition     = output.image_uri == "492215442770.dkr.ecr.eu-central-1.amazonaws.com/tei-cpu:2.0.1-tei1.8.2-cpu-py310-ubuntu22.04"
+    condition = (
+      output.image_uri ==
+      "492215442770.dkr.ecr.eu-central-1.amazonaws.com/tei-cpu:2.0.1-tei1.8.2-cpu-py310-ubuntu22.04"
+    )
     error_message = "TEI must be pulled from the region's own registry."
   }
   assert {
-    condition     = strcontains(module.execution_role.policy_json, "arn:aws:ecr:eu-central-1:492215442770:repository/tei-cpu")
+    condition = strcontains(
+      module.execution_role.policy_json,
+      "arn:aws:ecr:eu-central-1:492215442770:repository/tei-cpu",
+    )
     error_message = "The role must be allowed to pull it."
   }
 }
@@ -54,7 +60,13 @@ run "huggingface" {
   }
 
   assert {
-    condition     = output.image_uri == "763104351884.dkr.ecr.eu-central-1.amazonaws.com/huggingface-pytorch-inference:2.6.0-transformers4.51.3-cpu-py312-ubuntu22.04"
+    condition = (
+      output.image_uri ==
+      join(":", [
+        "763104351884.dkr.ecr.eu-central-1.amazonaws.com/huggingface-pytorch-inference",
+        "2.6.0-transformers4.51.3-cpu-py312-ubuntu22.04",
+      ])
+    )
     error_message = "The HuggingFace container must be pulled from the region's own registry."
   }
 }
@@ -69,7 +81,10 @@ run "tei_for_gpus" {
   }
 
   assert {
-    condition     = output.image_uri == "492215442770.dkr.ecr.eu-central-1.amazonaws.com/tei:2.0.1-tei1.8.2-gpu-py310-cu122-ubuntu22.04"
+    condition = (
+      output.image_uri ==
+      "492215442770.dkr.ecr.eu-central-1.amazonaws.com/tei:2.0.1-tei1.8.2-gpu-py310-cu122-ubuntu22.04"
+    )
     error_message = "TEI for GPUs must be pulled from the region's own registry."
   }
 }
@@ -86,7 +101,7 @@ run "region_without_images" {
   expect_failures = [data.aws_sagemaker_prebuilt_ecr_image.container]
 }
 
-run "region_without_images_but_an_image_of_ones_own" {
+run "region_without_images_with_a_custom_image" {
   command = plan
   module { source = "./modules/huggingface-model" }
   providers = { aws = aws.mexico }
@@ -97,7 +112,7 @@ run "region_without_images_but_an_image_of_ones_own" {
 
   assert {
     condition     = output.image_uri == "123456789012.dkr.ecr.mx-central-1.amazonaws.com/embeddings:1"
-    error_message = "An image of one's own runs everywhere."
+    error_message = "A custom image must run in every region."
   }
 }
 
@@ -106,19 +121,52 @@ run "instance_types" {
   module { source = "./modules/instance-types" }
 
   assert {
-    condition     = [for type in ["ml.g4dn.xlarge", "ml.g5.xlarge", "ml.g6.xlarge", "ml.g6e.xlarge", "ml.p4d.24xlarge", "ml.p5.48xlarge"] : output.types[type].hardware] == ["gpu", "gpu", "gpu", "gpu", "gpu", "gpu"]
-    error_message = "These have GPUs."
+    condition = (
+      [
+        for type in [
+          "ml.g4dn.xlarge",
+          "ml.g5.xlarge",
+          "ml.g6.xlarge",
+          "ml.g6e.xlarge",
+          "ml.p4d.24xlarge",
+          "ml.p5.48xlarge",
+        ] :
+        output.types[type].hardware
+      ] ==
+      ["gpu", "gpu", "gpu", "gpu", "gpu", "gpu"]
+    )
+    error_message = "These types must have GPUs."
   }
   assert {
-    condition     = [for type in ["ml.c7i.large", "ml.m7i.large", "ml.c6i.xlarge", "ml.t2.medium", "ml.c7g.large"] : "${output.types[type].hardware} ${output.types[type].architecture}"] == ["cpu x86_64", "cpu x86_64", "cpu x86_64", "cpu x86_64", "cpu arm64"]
-    error_message = "These have none."
+    condition = (
+      [
+        for type in ["ml.c7i.large", "ml.m7i.large", "ml.c6i.xlarge", "ml.t2.medium", "ml.c7g.large"] :
+        "${output.types[type].hardware} ${output.types[type].architecture}"
+      ] ==
+      ["cpu x86_64", "cpu x86_64", "cpu x86_64", "cpu x86_64", "cpu arm64"]
+    )
+    error_message = "These types must have no GPU."
   }
   assert {
-    condition     = [for type in ["ml.g4dn.xlarge", "ml.g5.xlarge", "ml.m5d.large", "ml.c6gd.large", "ml.c7i.large", "ml.m5.large", "ml.p3.2xlarge"] : output.types[type].local_storage] == [true, true, true, true, false, false, false]
-    error_message = "Disks of the host must be known."
+    condition = (
+      [
+        for type in [
+          "ml.g4dn.xlarge",
+          "ml.g5.xlarge",
+          "ml.m5d.large",
+          "ml.c6gd.large",
+          "ml.c7i.large",
+          "ml.m5.large",
+          "ml.p3.2xlarge",
+        ] :
+        output.types[type].local_storage
+      ] ==
+      [true, true, true, true, false, false, false]
+    )
+    error_message = "The types must have local_storage."
   }
   assert {
     condition     = !contains(keys(output.types), "ml.g4dn.large") && length(output.types) == 277
-    error_message = "There is no ml.g4dn.large."
+    error_message = "ml.g4dn.large must not exist."
   }
 }

@@ -1,11 +1,11 @@
-# The four kinds of model, and what each becomes.
+# The four kinds of model.
 
 mock_provider "aws" {
   source          = "./tests/mocks"
   override_during = plan
 }
 
-# Held still, so that names can be compared.
+# A fixed id, so that names can be compared.
 override_resource {
   target          = terraform_data.deployment
   override_during = plan
@@ -26,11 +26,17 @@ run "hub_model_runs_in_tei" {
   }
 
   assert {
-    condition     = output.container == "tei" && data.aws_sagemaker_prebuilt_ecr_image.container[0].repository_name == "tei-cpu"
+    condition = (
+      output.container == "tei" &&
+      data.aws_sagemaker_prebuilt_ecr_image.container[0].repository_name == "tei-cpu"
+    )
     error_message = "A Hub model must run in TEI for CPUs."
   }
   assert {
-    condition     = data.aws_sagemaker_prebuilt_ecr_image.container[0].image_tag == "2.0.1-tei1.8.2-cpu-py310-ubuntu22.04"
+    condition = (
+      data.aws_sagemaker_prebuilt_ecr_image.container[0].image_tag ==
+      "2.0.1-tei1.8.2-cpu-py310-ubuntu22.04"
+    )
     error_message = "TEI must be pinned."
   }
   assert {
@@ -46,8 +52,12 @@ run "hub_model_runs_in_tei" {
     error_message = "A Hub model has no artifact."
   }
   assert {
-    condition     = output.hub_id == "sentence-transformers/all-MiniLM-L6-v2" && output.artifact_size_gb == null && output.image_size_gb == null
-    error_message = "Nothing is known of a Hub model's size."
+    condition = (
+      output.hub_id == "sentence-transformers/all-MiniLM-L6-v2" &&
+      output.artifact_size_gb == null &&
+      output.image_size_gb == null
+    )
+    error_message = "A Hub model must have no known size."
   }
 }
 
@@ -56,16 +66,19 @@ run "another_revision_is_a_new_model" {
   module { source = "./modules/huggingface-model" }
 
   variables {
-    model = { hub_id = "sentence-transformers/all-MiniLM-L6-v2", revision = "c9745ed1d9f207416be6d2e6f8de32d1f16199bf" }
+    model = {
+      hub_id   = "sentence-transformers/all-MiniLM-L6-v2"
+      revision = "c9745ed1d9f207416be6d2e6f8de32d1f16199bf"
+    }
   }
 
   assert {
     condition     = output.name != run.hub_model_runs_in_tei.name
-    error_message = "Another revision must make another model."
+    error_message = "Another revision must lead to another model."
   }
 }
 
-run "way_back_after_a_rolled_back_deployment_is_a_new_model" {
+run "former_settings_are_a_new_model" {
   command = plan
   module { source = "./modules/huggingface-model" }
 
@@ -81,7 +94,7 @@ run "way_back_after_a_rolled_back_deployment_is_a_new_model" {
 
   assert {
     condition     = output.name != run.hub_model_runs_in_tei.name
-    error_message = "The same settings deployed once more must not take the name of a model that may still exist."
+    error_message = "Former settings must not reuse the name of a model that may still exist."
   }
 }
 
@@ -114,11 +127,14 @@ run "hub_model_is_configurable" {
   }
   assert {
     condition     = !contains(keys(output.environment), "HF_TOKEN")
-    error_message = "The environment handed on must not hold the token."
+    error_message = "The environment in the output must not contain the token."
   }
   assert {
-    condition     = data.aws_sagemaker_prebuilt_ecr_image.container[0].image_tag == "2.0.1-tei1.9.3-cpu-py310-ubuntu24.04"
-    error_message = "image_tag must pick the release."
+    condition = (
+      data.aws_sagemaker_prebuilt_ecr_image.container[0].image_tag ==
+      "2.0.1-tei1.9.3-cpu-py310-ubuntu24.04"
+    )
+    error_message = "image_tag must select the release."
   }
   assert {
     condition     = output.artifact_size_gb == 2.3
@@ -135,11 +151,17 @@ run "hub_model_in_the_huggingface_container" {
   }
 
   assert {
-    condition     = output.container == "huggingface" && data.aws_sagemaker_prebuilt_ecr_image.container[0].repository_name == "huggingface-pytorch-inference"
-    error_message = "It must run in the HuggingFace container."
+    condition = (
+      output.container == "huggingface" &&
+      data.aws_sagemaker_prebuilt_ecr_image.container[0].repository_name == "huggingface-pytorch-inference"
+    )
+    error_message = "The model must run in the huggingface container."
   }
   assert {
-    condition     = data.aws_sagemaker_prebuilt_ecr_image.container[0].image_tag == "2.6.0-transformers4.51.3-cpu-py312-ubuntu22.04"
+    condition = (
+      data.aws_sagemaker_prebuilt_ecr_image.container[0].image_tag ==
+      "2.6.0-transformers4.51.3-cpu-py312-ubuntu22.04"
+    )
     error_message = "The HuggingFace container must be pinned."
   }
   assert {
@@ -162,24 +184,36 @@ run "artifact_runs_in_the_huggingface_container" {
   }
 
   assert {
-    condition     = output.container == "huggingface" && data.aws_sagemaker_prebuilt_ecr_image.container[0].repository_name == "huggingface-pytorch-inference"
+    condition = (
+      output.container == "huggingface" &&
+      data.aws_sagemaker_prebuilt_ecr_image.container[0].repository_name == "huggingface-pytorch-inference"
+    )
     error_message = "An artifact must run in the HuggingFace container."
   }
   assert {
-    condition     = aws_sagemaker_model.embeddings.primary_container[0].model_data_url == "s3://my-models/minilm/model.tar.gz"
+    condition = (
+      aws_sagemaker_model.embeddings.primary_container[0].model_data_url ==
+      "s3://my-models/minilm/model.tar.gz"
+    )
     error_message = "The artifact must be the model's data."
   }
   assert {
-    condition     = nonsensitive(aws_sagemaker_model.embeddings.primary_container[0].environment) == tomap({ SAGEMAKER_MODEL_SERVER_WORKERS = "1" })
-    error_message = "HF_MODEL_ID would make the container ignore the artifact's handler, and a token is of no use to it."
+    condition = (
+      nonsensitive(aws_sagemaker_model.embeddings.primary_container[0].environment) ==
+      tomap({ SAGEMAKER_MODEL_SERVER_WORKERS = "1" })
+    )
+    error_message = "An artifact needs neither HF_MODEL_ID, which hides its handler, nor a token."
   }
   assert {
-    condition     = data.aws_s3_object.artifact[0].bucket == "my-models" && data.aws_s3_object.artifact[0].key == "minilm/model.tar.gz"
+    condition = (
+      data.aws_s3_object.artifact[0].bucket == "my-models" &&
+      data.aws_s3_object.artifact[0].key == "minilm/model.tar.gz"
+    )
     error_message = "The artifact must be looked up."
   }
   assert {
     condition     = format("%.3f", output.artifact_size_gb) == "0.085"
-    error_message = "The artifact's size must be the one that S3 tells."
+    error_message = "The artifact's size must be the one in S3."
   }
 }
 
@@ -203,7 +237,7 @@ run "new_content_under_the_same_key_is_a_new_model" {
   }
 }
 
-run "artifact_of_given_size_is_not_looked_up" {
+run "artifact_with_size_gb_is_not_looked_up" {
   command = plan
   module { source = "./modules/huggingface-model" }
 
@@ -213,11 +247,11 @@ run "artifact_of_given_size_is_not_looked_up" {
 
   assert {
     condition     = length(data.aws_s3_object.artifact) == 0 && output.artifact_size_gb == 0.2
-    error_message = "size_gb must take the place of the look-up."
+    error_message = "size_gb must replace the look-up."
   }
 }
 
-run "own_image" {
+run "custom_image" {
   command = plan
   module { source = "./modules/huggingface-model" }
 
@@ -229,41 +263,53 @@ run "own_image" {
   }
 
   assert {
-    condition     = output.container == "custom" && output.image_uri == "123456789012.dkr.ecr.us-east-1.amazonaws.com/team/embedstack:1.2.0"
-    error_message = "An image of one's own must be run as it is."
+    condition = (
+      output.container == "custom" &&
+      output.image_uri == "123456789012.dkr.ecr.us-east-1.amazonaws.com/team/embedstack:1.2.0"
+    )
+    error_message = "A custom image must run unchanged."
   }
   assert {
     condition     = aws_sagemaker_model.embeddings.primary_container[0].environment == tomap({ LOG_LEVEL = "info" })
-    error_message = "An image of one's own must be given its own variables only."
+    error_message = "A custom image must receive only its own variables."
   }
   assert {
     condition = (
-      data.aws_ecr_image.own[0].registry_id == "123456789012" && data.aws_ecr_image.own[0].repository_name == "team/embedstack" &&
+      data.aws_ecr_image.own[0].registry_id == "123456789012" &&
+      data.aws_ecr_image.own[0].repository_name == "team/embedstack" &&
       data.aws_ecr_image.own[0].image_tag == "1.2.0"
     )
     error_message = "The image must be looked up."
   }
   assert {
     condition     = output.image_size_gb == 1 && output.artifact_size_gb == null
-    error_message = "The image's size must be the one that ECR tells."
+    error_message = "The image's size must be the one in ECR."
   }
 }
 
-run "own_image_by_digest" {
+run "custom_image_by_digest" {
   command = plan
   module { source = "./modules/huggingface-model" }
 
   variables {
-    model = { image = "123456789012.dkr.ecr.us-east-1.amazonaws.com/embedstack@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef" }
+    model = {
+      image = join(":", [
+        "123456789012.dkr.ecr.us-east-1.amazonaws.com/embedstack@sha256",
+        "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
+      ])
+    }
   }
 
   assert {
-    condition     = data.aws_ecr_image.own[0].image_tag == null && data.aws_ecr_image.own[0].repository_name == "embedstack"
+    condition = (
+      data.aws_ecr_image.own[0].image_tag == null &&
+      data.aws_ecr_image.own[0].repository_name == "embedstack"
+    )
     error_message = "The image must be looked up by its digest."
   }
 }
 
-run "own_image_of_given_size_is_not_looked_up" {
+run "custom_image_with_size_gb_is_not_looked_up" {
   command = plan
   module { source = "./modules/huggingface-model" }
 
@@ -273,7 +319,7 @@ run "own_image_of_given_size_is_not_looked_up" {
 
   assert {
     condition     = length(data.aws_ecr_image.own) == 0 && output.image_size_gb == 3.5
-    error_message = "size_gb must take the place of the look-up."
+    error_message = "size_gb must replace the look-up."
   }
 }
 
@@ -287,7 +333,10 @@ run "model_runs_under_its_own_role" {
   }
 
   assert {
-    condition     = aws_sagemaker_model.embeddings.execution_role_arn == "arn:aws:iam::123456789012:role/alex-embedding-role"
+    condition = (
+      aws_sagemaker_model.embeddings.execution_role_arn ==
+      "arn:aws:iam::123456789012:role/alex-embedding-role"
+    )
     error_message = "The model must run under the role made for it."
   }
 }
@@ -320,11 +369,21 @@ run "tags_name_the_model_in_an_artifact" {
   }
 
   assert {
-    condition     = aws_sagemaker_model.embeddings.tags == tomap({ "embedstack:model-id" = "sentence-transformers/all-MiniLM-L6-v2" }) && output.identity_tags == aws_sagemaker_model.embeddings.tags
-    error_message = "The model's tags must name what is in the artifact."
+    condition = (
+      (
+        aws_sagemaker_model.embeddings.tags ==
+        tomap({ "embedstack:model-id" = "sentence-transformers/all-MiniLM-L6-v2" })
+      ) &&
+      output.identity_tags == aws_sagemaker_model.embeddings.tags
+    )
+    error_message = "The model's tags must name the artifact's model."
   }
   assert {
-    condition     = lookup(aws_sagemaker_model.embeddings.primary_container[0].environment, "HF_MODEL_ID", null) == null && output.model_id == "sentence-transformers/all-MiniLM-L6-v2" && output.hub_id == null
+    condition = (
+      lookup(aws_sagemaker_model.embeddings.primary_container[0].environment, "HF_MODEL_ID", null) == null &&
+      output.model_id == "sentence-transformers/all-MiniLM-L6-v2" &&
+      output.hub_id == null
+    )
     error_message = "The container must serve the artifact."
   }
 }

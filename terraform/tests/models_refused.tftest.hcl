@@ -65,7 +65,7 @@ run "uncompressed_artifact" {
   expect_failures = [var.model]
 }
 
-run "artifact_of_another_kind" {
+run "artifact_without_tar_gz" {
   command = plan
   module { source = "./modules/huggingface-model" }
 
@@ -76,7 +76,7 @@ run "artifact_of_another_kind" {
   expect_failures = [var.model]
 }
 
-run "artifact_on_this_machine" {
+run "artifact_as_a_local_path" {
   command = plan
   module { source = "./modules/huggingface-model" }
 
@@ -153,7 +153,7 @@ run "revision_beside_an_artifact" {
   expect_failures = [var.model]
 }
 
-run "size_of_nothing" {
+run "size_of_zero" {
   command = plan
   module { source = "./modules/huggingface-model" }
 
@@ -164,7 +164,7 @@ run "size_of_nothing" {
   expect_failures = [var.model]
 }
 
-run "environment_with_a_bad_name" {
+run "environment_with_an_invalid_name" {
   command = plan
   module { source = "./modules/huggingface-model" }
 
@@ -172,7 +172,7 @@ run "environment_with_a_bad_name" {
     model = { hub_id = "a/b", environment = { "MAX-TOKENS" = "1" } }
   }
 
-  expect_failures = [var.model]
+  expect_failures = [aws_sagemaker_model.embeddings]
 }
 
 run "environment_with_a_long_value" {
@@ -183,7 +183,7 @@ run "environment_with_a_long_value" {
     model = { hub_id = "a/b", environment = { LONG = format("%1025s", "x") } }
   }
 
-  expect_failures = [var.model]
+  expect_failures = [aws_sagemaker_model.embeddings]
 }
 
 run "environment_with_the_model" {

@@ -1,11 +1,11 @@
-# Names: what they are, what changes them and what does not.
+# Names, and the settings that change them.
 
 mock_provider "aws" {
   source          = "./tests/mocks"
   override_during = plan
 }
 
-# Held still, so that names can be compared.
+# A fixed id, so that names can be compared.
 override_resource {
   target          = module.model["embedding"].terraform_data.deployment
   override_during = plan
@@ -13,7 +13,7 @@ override_resource {
 }
 
 override_resource {
-  target          = module.serverless_endpoint["embedding"].terraform_data.deployment
+  target          = module.serverless_endpoint["embedding"].module.config.terraform_data.deployment
   override_during = plan
   values          = { id = "11111111-2222-3333-4444-555555555555" }
 }
@@ -53,7 +53,7 @@ run "derived_from_name_and_key" {
   }
 }
 
-run "endpoint_name_overrides_the_endpoint_alone" {
+run "endpoint_name_overrides_only_the_endpoint" {
   command = plan
 
   variables {
@@ -71,12 +71,15 @@ run "endpoint_name_overrides_the_endpoint_alone" {
     error_message = "endpoint_name must be the endpoint's name."
   }
   assert {
-    condition     = output.endpoints["embedding"].log_group_name == "/aws/sagemaker/Endpoints/pbl-development-dev-embeddings"
+    condition = (
+      output.endpoints["embedding"].log_group_name ==
+      "/aws/sagemaker/Endpoints/pbl-development-dev-embeddings"
+    )
     error_message = "The log group must follow the endpoint's name."
   }
   assert {
     condition     = startswith(output.model_names["embedding"], "alex-embedding-model-")
-    error_message = "The other names must stay."
+    error_message = "The other names must not change."
   }
 }
 
@@ -96,16 +99,22 @@ run "neither_tags_nor_log_retention_change_a_name" {
   }
 
   assert {
-    condition     = output.endpoints["embedding"].model_name == run.derived_from_name_and_key.endpoints["embedding"].model_name
+    condition = (
+      output.endpoints["embedding"].model_name ==
+      run.derived_from_name_and_key.endpoints["embedding"].model_name
+    )
     error_message = "Neither must change the model's name, or it would be replaced."
   }
   assert {
-    condition     = output.endpoints["embedding"].config_name == run.derived_from_name_and_key.endpoints["embedding"].config_name
+    condition = (
+      output.endpoints["embedding"].config_name ==
+      run.derived_from_name_and_key.endpoints["embedding"].config_name
+    )
     error_message = "Neither must change the configuration's name, or the endpoint would be updated."
   }
 }
 
-run "memory_changes_the_configuration_alone" {
+run "memory_changes_only_the_configuration" {
   command = plan
 
   variables {
@@ -118,12 +127,18 @@ run "memory_changes_the_configuration_alone" {
   }
 
   assert {
-    condition     = output.endpoints["embedding"].config_name != run.derived_from_name_and_key.endpoints["embedding"].config_name
-    error_message = "Another memory size must make another configuration."
+    condition = (
+      output.endpoints["embedding"].config_name !=
+      run.derived_from_name_and_key.endpoints["embedding"].config_name
+    )
+    error_message = "Another memory size must lead to another configuration."
   }
   assert {
-    condition     = output.endpoints["embedding"].model_name == run.derived_from_name_and_key.endpoints["embedding"].model_name
-    error_message = "Another memory size must leave the model."
+    condition = (
+      output.endpoints["embedding"].model_name ==
+      run.derived_from_name_and_key.endpoints["embedding"].model_name
+    )
+    error_message = "Another memory size must not change the model."
   }
   assert {
     condition     = output.endpoints["embedding"].name == run.derived_from_name_and_key.endpoints["embedding"].name
@@ -147,12 +162,18 @@ run "container_environment_changes_model_and_configuration" {
   }
 
   assert {
-    condition     = output.endpoints["embedding"].model_name != run.derived_from_name_and_key.endpoints["embedding"].model_name
-    error_message = "Another environment must make another model."
+    condition = (
+      output.endpoints["embedding"].model_name !=
+      run.derived_from_name_and_key.endpoints["embedding"].model_name
+    )
+    error_message = "Another environment must lead to another model."
   }
   assert {
-    condition     = output.endpoints["embedding"].config_name != run.derived_from_name_and_key.endpoints["embedding"].config_name
-    error_message = "Another model must make another configuration, or the endpoint would never see it."
+    condition = (
+      output.endpoints["embedding"].config_name !=
+      run.derived_from_name_and_key.endpoints["embedding"].config_name
+    )
+    error_message = "Another model must lead to another configuration."
   }
 }
 
@@ -164,11 +185,14 @@ run "token_changes_the_model" {
   }
 
   assert {
-    condition     = output.endpoints["embedding"].model_name != run.derived_from_name_and_key.endpoints["embedding"].model_name
+    condition = (
+      output.endpoints["embedding"].model_name !=
+      run.derived_from_name_and_key.endpoints["embedding"].model_name
+    )
     error_message = "A new token must reach the container by a new model."
   }
   assert {
     condition     = !strcontains(jsonencode(output.endpoints), "hf_0123456789")
-    error_message = "Outputs must not hold the token."
+    error_message = "Outputs must not contain the token."
   }
 }

@@ -1,4 +1,4 @@
-# What watches the endpoints: alarms, topic, dashboard.
+# Alarms, topic and dashboard.
 
 mock_provider "aws" {
   source          = "./tests/mocks"
@@ -10,18 +10,34 @@ variables {
   endpoints = {
     batch     = { kind = "async", name = "alex-batch-endpoint" }
     embedding = { kind = "serverless", name = "alex-embedding-endpoint" }
-    gpu       = { kind = "realtime", name = "alex-gpu-endpoint", gpus = { AllTraffic = 1, candidate = 4 }, variants = ["AllTraffic", "candidate"] }
-    sleeping  = { kind = "scale_to_zero", name = "alex-sleeping-endpoint", component_name = "alex-sleeping-component" }
+    gpu = {
+      kind     = "realtime"
+      name     = "alex-gpu-endpoint"
+      gpus     = { AllTraffic = 1, candidate = 4 }
+      variants = ["AllTraffic", "candidate"]
+    }
+    sleeping = { kind = "scale_to_zero", name = "alex-sleeping-endpoint", component_name = "alex-sleeping-component" }
   }
 }
 
-run "nothing_unless_asked_for" {
+run "defaults_create_nothing" {
   command = plan
   module { source = "./modules/observability" }
 
   assert {
-    condition     = length(aws_cloudwatch_metric_alarm.embeddings) + length(aws_cloudwatch_composite_alarm.unhealthy) + length(aws_cloudwatch_dashboard.embeddings) + length(aws_sns_topic.embeddings) + length(aws_kms_key.embeddings) + length(aws_budgets_budget.embeddings) + length(aws_ce_anomaly_monitor.embeddings) == 0
-    error_message = "Nothing must be made, or paid for, that was not asked for."
+    condition = (
+      (
+        length(aws_cloudwatch_metric_alarm.embeddings) +
+        length(aws_cloudwatch_composite_alarm.unhealthy) +
+        length(aws_cloudwatch_dashboard.embeddings) +
+        length(aws_sns_topic.embeddings) +
+        length(aws_kms_key.embeddings) +
+        length(aws_budgets_budget.embeddings) +
+        length(aws_ce_anomaly_monitor.embeddings)
+      ) ==
+      0
+    )
+    error_message = "By default there must be no resources."
   }
   assert {
     condition     = output.topic_arn == null && length(output.rollback_alarm_names["gpu"]) == 0
@@ -34,7 +50,7 @@ run "alarms" {
   module { source = "./modules/observability" }
 
   variables {
-    alarms = { latency_p95_ms = 500, silence_minutes = 60 }
+    alarms = { latency_p95_ms = 500, no_traffic_minutes = 60 }
   }
 
   assert {
@@ -51,51 +67,104 @@ run "alarms" {
     condition = (
       aws_cloudwatch_metric_alarm.embeddings["embedding/AllTraffic/errors"].metric_name == "Invocation5XXErrors" &&
       aws_cloudwatch_metric_alarm.embeddings["embedding/AllTraffic/errors"].statistic == "Sum" &&
-      aws_cloudwatch_metric_alarm.embeddings["embedding/AllTraffic/errors"].dimensions == tomap({ EndpointName = "alex-embedding-endpoint", VariantName = "AllTraffic" }) &&
+      (
+        aws_cloudwatch_metric_alarm.embeddings["embedding/AllTraffic/errors"].dimensions ==
+        tomap({ EndpointName = "alex-embedding-endpoint", VariantName = "AllTraffic" })
+      ) &&
       length(aws_cloudwatch_metric_alarm.embeddings["embedding/AllTraffic/errors"].alarm_actions) == 0
     )
-    error_message = "Errors must be counted by variant, and told of by the composite alarm alone."
+    error_message = "Errors must be counted by variant, and only the composite alarm must notify."
   }
   assert {
     condition = (
-      aws_cloudwatch_metric_alarm.embeddings["embedding/AllTraffic/concurrency"].metric_name == "ServerlessConcurrentExecutionsUtilization" &&
+      (
+        aws_cloudwatch_metric_alarm.embeddings["embedding/AllTraffic/concurrency"].metric_name ==
+        "ServerlessConcurrentExecutionsUtilization"
+      ) &&
       aws_cloudwatch_metric_alarm.embeddings["embedding/AllTraffic/concurrency"].threshold == 0.8 &&
-      aws_cloudwatch_metric_alarm.embeddings["embedding/AllTraffic/concurrency"].comparison_operator == "GreaterThanOrEqualToThreshold" &&
+      (
+        aws_cloudwatch_metric_alarm.embeddings["embedding/AllTraffic/concurrency"].comparison_operator ==
+        "GreaterThanOrEqualToThreshold"
+      ) &&
       length(aws_cloudwatch_metric_alarm.embeddings["embedding/AllTraffic/concurrency"].alarm_actions) == 1
     )
-    error_message = "80 % of the concurrency must be told of."
+    error_message = "The alarm must fire at 80 % of the concurrency and notify."
   }
   assert {
-    condition     = aws_cloudwatch_metric_alarm.embeddings["gpu/candidate/gpu-memory"].namespace == "/aws/sagemaker/Endpoints" && aws_cloudwatch_metric_alarm.embeddings["gpu/candidate/gpu-memory"].metric_name == "GPUMemoryUtilization" && aws_cloudwatch_metric_alarm.embeddings["gpu/candidate/gpu-memory"].dimensions == tomap({ EndpointName = "alex-gpu-endpoint", VariantName = "candidate" })
-    error_message = "The memory of each fleet's GPUs must be watched."
+    condition = (
+      aws_cloudwatch_metric_alarm.embeddings["gpu/candidate/gpu-memory"].namespace == "/aws/sagemaker/Endpoints" &&
+      aws_cloudwatch_metric_alarm.embeddings["gpu/candidate/gpu-memory"].metric_name == "GPUMemoryUtilization" &&
+      (
+        aws_cloudwatch_metric_alarm.embeddings["gpu/candidate/gpu-memory"].dimensions ==
+        tomap({ EndpointName = "alex-gpu-endpoint", VariantName = "candidate" })
+      )
+    )
+    error_message = "Each variant with a GPU must have a memory alarm."
   }
   assert {
-    condition     = [for key, alarm in aws_cloudwatch_metric_alarm.embeddings : "${key} ${alarm.threshold}" if endswith(key, "/gpu-memory")] == ["gpu/AllTraffic/gpu-memory 90", "gpu/candidate/gpu-memory 360"]
-    error_message = "Of four GPUs 90 % are 360, as the metric adds them up; what has none is not watched."
+    condition = (
+      [
+        for key, alarm in aws_cloudwatch_metric_alarm.embeddings :
+        "${key} ${alarm.threshold}" if endswith(key, "/gpu-memory")
+      ] ==
+      ["gpu/AllTraffic/gpu-memory 90", "gpu/candidate/gpu-memory 360"]
+    )
+    error_message = "The threshold for four GPUs must be 360, and variants without GPU must have no alarm."
   }
   assert {
-    condition     = aws_cloudwatch_metric_alarm.embeddings["sleeping/AllTraffic/errors"].dimensions == tomap({ InferenceComponentName = "alex-sleeping-component" })
+    condition = (
+      aws_cloudwatch_metric_alarm.embeddings["sleeping/AllTraffic/errors"].dimensions ==
+      tomap({ InferenceComponentName = "alex-sleeping-component" })
+    )
     error_message = "Requests to an inference component are counted under its name."
   }
   assert {
-    condition     = aws_cloudwatch_metric_alarm.embeddings["batch/AllTraffic/silence"].treat_missing_data == "breaching" && aws_cloudwatch_metric_alarm.embeddings["batch/AllTraffic/silence"].evaluation_periods == 60
+    condition = (
+      aws_cloudwatch_metric_alarm.embeddings["batch/AllTraffic/silence"].treat_missing_data == "breaching" &&
+      aws_cloudwatch_metric_alarm.embeddings["batch/AllTraffic/silence"].evaluation_periods == 60
+    )
     error_message = "An hour without a request must be told of, and no requests are no data."
   }
   assert {
-    condition     = sort([for key in keys(aws_cloudwatch_metric_alarm.embeddings) : key if startswith(key, "batch/")]) == tolist(["batch/AllTraffic/errors", "batch/AllTraffic/latency", "batch/AllTraffic/model-errors", "batch/AllTraffic/overhead", "batch/AllTraffic/silence"])
+    condition = (
+      sort([for key in keys(aws_cloudwatch_metric_alarm.embeddings) : key if startswith(key, "batch/")]) ==
+      tolist([
+        "batch/AllTraffic/errors",
+        "batch/AllTraffic/latency",
+        "batch/AllTraffic/model-errors",
+        "batch/AllTraffic/overhead",
+        "batch/AllTraffic/silence",
+      ])
+    )
     error_message = "A queue on CPUs has neither a serverless concurrency nor a GPU."
   }
   assert {
-    condition     = aws_cloudwatch_composite_alarm.unhealthy["embedding"].alarm_rule == "ALARM(\"alex-embedding-errors\") OR ALARM(\"alex-embedding-latency\") OR ALARM(\"alex-embedding-model-errors\") OR ALARM(\"alex-embedding-silence\")"
-    error_message = "An endpoint is unhealthy when its callers are hurt."
+    condition = (
+      aws_cloudwatch_composite_alarm.unhealthy["embedding"].alarm_rule ==
+      join(" ", [
+        "ALARM(\"alex-embedding-errors\") OR ALARM(\"alex-embedding-latency\") OR",
+        "ALARM(\"alex-embedding-model-errors\") OR ALARM(\"alex-embedding-silence\")",
+      ])
+    )
+    error_message = "The composite alarm must include the alarms that affect callers."
   }
   assert {
-    condition     = output.rollback_alarm_names["gpu"] == ["alex-gpu-errors", "alex-gpu-latency", "alex-gpu-model-errors", "alex-gpu-candidate-errors", "alex-gpu-candidate-latency", "alex-gpu-candidate-model-errors"]
-    error_message = "What hurts callers must take a deployment back; silence does not."
+    condition = (
+      output.rollback_alarm_names["gpu"] ==
+      [
+        "alex-gpu-errors",
+        "alex-gpu-latency",
+        "alex-gpu-model-errors",
+        "alex-gpu-candidate-errors",
+        "alex-gpu-candidate-latency",
+        "alex-gpu-candidate-model-errors",
+      ]
+    )
+    error_message = "Alarms that affect callers must roll back, except the one for missing traffic."
   }
 }
 
-run "quiet_is_normal" {
+run "without_a_no_traffic_alarm" {
   command = plan
   module { source = "./modules/observability" }
 
@@ -104,57 +173,125 @@ run "quiet_is_normal" {
   }
 
   assert {
-    condition     = length([for key in keys(aws_cloudwatch_metric_alarm.embeddings) : key if endswith(key, "/silence")]) == 0
-    error_message = "Silence must be no alarm unless it is asked for."
+    condition = (
+      length([for key in keys(aws_cloudwatch_metric_alarm.embeddings) : key if endswith(key, "/silence")]) ==
+      0
+    )
+    error_message = "Without no_traffic_minutes, there must be no alarm for missing traffic."
   }
   assert {
-    condition     = aws_kms_key.embeddings[0].enable_key_rotation && aws_sns_topic.embeddings[0].name == "alex-notifications"
-    error_message = "The topic must have a key of its own, which rotates."
+    condition = (
+      aws_kms_key.embeddings[0].enable_key_rotation &&
+      aws_sns_topic.embeddings[0].name == "alex-notifications"
+    )
+    error_message = "The topic must have its own key with rotation."
   }
   assert {
-    condition = jsondecode(aws_kms_key.embeddings[0].policy) == {
-      Version = "2012-10-17"
-      Statement = [
-        { Sid = "ManageByIam", Effect = "Allow", Principal = { AWS = "arn:aws:iam::123456789012:root" }, Action = "kms:*", Resource = "*" },
-        {
-          Sid       = "EncryptNotifications"
-          Effect    = "Allow"
-          Principal = { Service = ["cloudwatch.amazonaws.com", "costalerts.amazonaws.com", "budgets.amazonaws.com"] }
-          Action    = ["kms:Decrypt", "kms:GenerateDataKey"]
-          Resource  = "*"
-          Condition = { StringEquals = { "aws:SourceAccount" = "123456789012" } }
-        },
-      ]
-    }
+    condition = (
+      jsondecode(aws_kms_key.embeddings[0].policy) ==
+      {
+        Version = "2012-10-17"
+        Statement = [
+          {
+            Sid       = "ManageByIam"
+            Effect    = "Allow"
+            Principal = { AWS = "arn:aws:iam::123456789012:root" }
+            Action    = "kms:*"
+            Resource  = "*"
+          },
+          {
+            Sid    = "EncryptNotifications"
+            Effect = "Allow"
+            Principal = {
+              Service = ["cloudwatch.amazonaws.com", "costalerts.amazonaws.com", "budgets.amazonaws.com"]
+            }
+            Action    = ["kms:Decrypt", "kms:GenerateDataKey"]
+            Resource  = "*"
+            Condition = { StringEquals = { "aws:SourceAccount" = "123456789012" } }
+          },
+        ]
+      }
+    )
     error_message = "The services that publish must be able to encrypt, for this account only."
   }
   assert {
-    condition = [for statement in jsondecode(aws_sns_topic_policy.embeddings[0].policy).Statement : [statement.Sid, statement.Effect, jsonencode(statement.Principal), statement.Action, jsonencode(statement.Condition)]] == [
-      ["PublishAlarms", "Allow", jsonencode({ Service = "cloudwatch.amazonaws.com" }), "sns:Publish", jsonencode({ ArnLike = { "aws:SourceArn" = "arn:aws:cloudwatch:us-east-1:123456789012:alarm:alex-*" }, StringEquals = { "aws:SourceAccount" = "123456789012" } })],
-      ["PublishAnomalies", "Allow", jsonencode({ Service = "costalerts.amazonaws.com" }), "sns:Publish", jsonencode({ ArnLike = { "aws:SourceArn" = "arn:aws:ce::123456789012:*" }, StringEquals = { "aws:SourceAccount" = "123456789012" } })],
-      ["PublishBudgets", "Allow", jsonencode({ Service = "budgets.amazonaws.com" }), "sns:Publish", jsonencode({ ArnLike = { "aws:SourceArn" = "arn:aws:budgets::123456789012:*" }, StringEquals = { "aws:SourceAccount" = "123456789012" } })],
-      ["RefusePlainText", "Deny", jsonencode("*"), "sns:Publish", jsonencode({ Bool = { "aws:SecureTransport" = "false" } })],
-    ]
-    error_message = "Three services may publish, for this account, and nobody in plain text."
+    condition = (
+      [
+        for statement in jsondecode(aws_sns_topic_policy.embeddings[0].policy).Statement :
+        [
+          statement.Sid,
+          statement.Effect,
+          jsonencode(statement.Principal),
+          statement.Action,
+          jsonencode(statement.Condition),
+        ]
+      ] ==
+      [
+        [
+          "PublishAlarms",
+          "Allow",
+          jsonencode({ Service = "cloudwatch.amazonaws.com" }),
+          "sns:Publish",
+          jsonencode({
+            ArnLike      = { "aws:SourceArn" = "arn:aws:cloudwatch:us-east-1:123456789012:alarm:alex-*" }
+            StringEquals = { "aws:SourceAccount" = "123456789012" }
+          }),
+        ],
+        [
+          "PublishAnomalies",
+          "Allow",
+          jsonencode({ Service = "costalerts.amazonaws.com" }),
+          "sns:Publish",
+          jsonencode({
+            ArnLike      = { "aws:SourceArn" = "arn:aws:ce::123456789012:*" }
+            StringEquals = { "aws:SourceAccount" = "123456789012" }
+          }),
+        ],
+        [
+          "PublishBudgets",
+          "Allow",
+          jsonencode({ Service = "budgets.amazonaws.com" }),
+          "sns:Publish",
+          jsonencode({
+            ArnLike      = { "aws:SourceArn" = "arn:aws:budgets::123456789012:*" }
+            StringEquals = { "aws:SourceAccount" = "123456789012" }
+          }),
+        ],
+        [
+          "RefusePlainText",
+          "Deny",
+          jsonencode("*"),
+          "sns:Publish",
+          jsonencode({ Bool = { "aws:SecureTransport" = "false" } }),
+        ],
+      ]
+    )
+    error_message = "Only three services may publish, for this account, and only over TLS."
   }
 }
 
-run "subscribers" {
+run "subscriptions" {
   command = plan
   module { source = "./modules/observability" }
 
   variables {
-    alarms        = {}
-    notifications = { emails = ["team@example.com"], subscriptions = { queue = { protocol = "sqs", endpoint = "arn:aws:sqs:us-east-1:123456789012:alarms" } } }
+    alarms = {}
+    notifications = {
+      emails        = ["team@example.com"]
+      subscriptions = { queue = { protocol = "sqs", endpoint = "arn:aws:sqs:us-east-1:123456789012:alarms" } }
+    }
   }
 
   assert {
-    condition     = aws_sns_topic_subscription.embeddings["team@example.com"].protocol == "email" && aws_sns_topic_subscription.embeddings["queue"].protocol == "sqs"
+    condition = (
+      aws_sns_topic_subscription.embeddings["team@example.com"].protocol == "email" &&
+      aws_sns_topic_subscription.embeddings["queue"].protocol == "sqs"
+    )
     error_message = "Both must be subscribed."
   }
 }
 
-run "own_topic" {
+run "existing_topic" {
   command = plan
   module { source = "./modules/observability" }
 
@@ -164,8 +301,15 @@ run "own_topic" {
   }
 
   assert {
-    condition     = length(aws_sns_topic.embeddings) == 0 && output.topic_arn == "arn:aws:sns:us-east-1:123456789012:operations" && aws_cloudwatch_composite_alarm.unhealthy["gpu"].alarm_actions == toset(["arn:aws:sns:us-east-1:123456789012:operations"])
-    error_message = "The given topic must be told, and none be made."
+    condition = (
+      length(aws_sns_topic.embeddings) == 0 &&
+      output.topic_arn == "arn:aws:sns:us-east-1:123456789012:operations" &&
+      (
+        aws_cloudwatch_composite_alarm.unhealthy["gpu"].alarm_actions ==
+        toset(["arn:aws:sns:us-east-1:123456789012:operations"])
+      )
+    )
+    error_message = "The given topic must be notified, and none created."
   }
 }
 
@@ -175,7 +319,11 @@ run "dashboard" {
 
   variables {
     dashboard = true
-    pipeline  = { dead_letter_queue = "alex-dead-letters", functions = { ingest = "alex-ingest", search = "alex-search" }, queue = "alex-queue" }
+    pipeline = {
+      dead_letter_queue = "alex-dead-letters"
+      functions         = { ingest = "alex-ingest", search = "alex-search" }
+      queue             = "alex-queue"
+    }
   }
 
   assert {
@@ -183,23 +331,91 @@ run "dashboard" {
     error_message = "The dashboard must be named after the project."
   }
   assert {
-    condition     = [for widget in jsondecode(aws_cloudwatch_dashboard.embeddings[0].dashboard_body).widgets : widget.properties.title if widget.type == "metric" && widget.y < 8] == ["Requests per minute", "Latency of the model, and SageMaker's own, in ms", "Errors per minute", "Instances"]
+    condition = (
+      [
+        for widget in jsondecode(aws_cloudwatch_dashboard.embeddings[0].dashboard_body).widgets :
+        widget.properties.title if widget.type == "metric" && widget.y < 8
+      ] ==
+      ["Requests per minute", "Latency of the model, and SageMaker's own, in ms", "Errors per minute", "Instances"]
+    )
     error_message = "Each fleet must have four widgets side by side."
   }
   assert {
-    condition     = length([for widget in jsondecode(aws_cloudwatch_dashboard.embeddings[0].dashboard_body).widgets : widget if widget.type == "text"]) == 6
+    condition = (
+      length([
+        for widget in jsondecode(aws_cloudwatch_dashboard.embeddings[0].dashboard_body).widgets :
+        widget if widget.type == "text"
+      ]) ==
+      6
+    )
     error_message = "Each fleet and the pipeline must have a heading."
   }
   assert {
-    condition     = [for widget in jsondecode(aws_cloudwatch_dashboard.embeddings[0].dashboard_body).widgets : widget.properties.title if widget.type == "metric" && widget.y == 41] == ["Documents", "Age of the oldest waiting document, in s", "Functions, per minute", "Time that the functions take, in ms"] && max([for widget in jsondecode(aws_cloudwatch_dashboard.embeddings[0].dashboard_body).widgets : widget.y]...) == 48
-    error_message = "The pipeline must have a row of its own under the five fleets', and costs one under that."
+    condition = (
+      (
+        [
+          for widget in jsondecode(aws_cloudwatch_dashboard.embeddings[0].dashboard_body).widgets :
+          widget.properties.title if widget.type == "metric" && widget.y == 41
+        ] ==
+        [
+          "Documents",
+          "Age of the oldest waiting document, in s",
+          "Functions, per minute",
+          "Time that the functions take, in ms",
+        ]
+      ) &&
+      (
+        max([for widget in jsondecode(aws_cloudwatch_dashboard.embeddings[0].dashboard_body).widgets : widget.y]...) ==
+        48
+      )
+    )
+    error_message = "The pipeline's row must follow the five variants' rows, and the cost row must follow it."
   }
   assert {
-    condition     = strcontains(aws_cloudwatch_dashboard.embeddings[0].dashboard_body, jsonencode(["AWS/SageMaker", "Invocations", "EndpointName", "alex-embedding-endpoint", "VariantName", "AllTraffic", { label = "requests", stat = "Sum" }]))
+    condition = strcontains(
+      aws_cloudwatch_dashboard.embeddings[0].dashboard_body,
+      jsonencode([
+        "AWS/SageMaker",
+        "Invocations",
+        "EndpointName",
+        "alex-embedding-endpoint",
+        "VariantName",
+        "AllTraffic",
+        { label = "requests", stat = "Sum" },
+      ]),
+    )
     error_message = "Metrics must have CloudWatch's flat form."
   }
   assert {
-    condition     = length(setsubtract(flatten([for widget in jsondecode(aws_cloudwatch_dashboard.embeddings[0].dashboard_body).widgets : [for metric in try(widget.properties.metrics, []) : metric[1] if can(tostring(metric[1]))]]), ["Invocations", "Invocation4XXErrors", "Invocation5XXErrors", "InvocationModelErrors", "ModelLatency", "OverheadLatency", "CPUUtilization", "ApproximateBacklogSize", "ServerlessConcurrentExecutionsUtilization", "ServerlessProvisionedConcurrencyUtilization", "EstimatedCharges", "ApproximateNumberOfMessagesVisible", "ApproximateNumberOfMessagesNotVisible", "ApproximateAgeOfOldestMessage", "Invocations", "Errors", "Throttles", "Duration"])) == 0
-    error_message = "Metrics must be those that exist."
+    condition = (
+      length(setsubtract(
+        flatten([
+          for widget in jsondecode(aws_cloudwatch_dashboard.embeddings[0].dashboard_body).widgets :
+          [for metric in try(widget.properties.metrics, []) : metric[1] if can(tostring(metric[1]))]
+        ]),
+        [
+          "Invocations",
+          "Invocation4XXErrors",
+          "Invocation5XXErrors",
+          "InvocationModelErrors",
+          "ModelLatency",
+          "OverheadLatency",
+          "CPUUtilization",
+          "ApproximateBacklogSize",
+          "ServerlessConcurrentExecutionsUtilization",
+          "ServerlessProvisionedConcurrencyUtilization",
+          "EstimatedCharges",
+          "ApproximateNumberOfMessagesVisible",
+          "ApproximateNumberOfMessagesNotVisible",
+          "ApproximateAgeOfOldestMessage",
+          "Invocations",
+          "Errors",
+          "Throttles",
+          "Duration",
+        ],
+      )) ==
+      0
+    )
+    error_message = "The dashboard must use existing metrics."
   }
 }

@@ -1,4 +1,4 @@
-# What the root hands to the applications and checks around it.
+# Outputs for applications and checks.
 
 mock_provider "aws" {
   source          = "./tests/mocks"
@@ -14,7 +14,7 @@ mock_provider "aws" {
   }
 }
 
-# Held still, so that names can be compared.
+# A fixed id, so that names can be compared.
 override_resource {
   target          = module.model["archive"].terraform_data.deployment
   override_during = plan
@@ -22,7 +22,7 @@ override_resource {
 }
 
 override_resource {
-  target          = module.serverless_endpoint["archive"].terraform_data.deployment
+  target          = module.serverless_endpoint["archive"].module.config.terraform_data.deployment
   override_during = plan
   values          = { id = "11111111-2222-3333-4444-555555555555" }
 }
@@ -34,7 +34,7 @@ override_resource {
 }
 
 override_resource {
-  target          = module.serverless_endpoint["embedding"].terraform_data.deployment
+  target          = module.serverless_endpoint["embedding"].module.config.terraform_data.deployment
   override_during = plan
   values          = { id = "11111111-2222-3333-4444-555555555555" }
 }
@@ -61,7 +61,7 @@ run "two_endpoints" {
       archive   = "arn:aws:sagemaker:us-east-1:123456789012:endpoint/alex-archive-endpoint"
       embedding = "arn:aws:sagemaker:us-east-1:123456789012:endpoint/alex-embedding-endpoint"
     }
-    error_message = "The endpoints' ARNs must be told by key."
+    error_message = "The output must contain the endpoints' ARNs by key."
   }
   assert {
     condition = jsondecode(output.invoke_policy_json) == {
@@ -78,7 +78,7 @@ run "two_endpoints" {
         },
       ]
     }
-    error_message = "The policy must allow to invoke these endpoints and nothing else."
+    error_message = "The policy must allow only requests to these endpoints."
   }
   assert {
     condition = output.dotenv == join("\n", [
@@ -93,46 +93,61 @@ run "two_endpoints" {
     error_message = ".env must name the endpoint with the key embedding, and its model."
   }
   assert {
-    condition = jsonencode(output.endpoints["embedding"]) == jsonencode({
-      arn                     = "arn:aws:sagemaker:us-east-1:123456789012:endpoint/alex-embedding-endpoint"
-      artifact                = null
-      config_name             = output.endpoints["embedding"].config_name
-      container               = "tei"
-      environment             = output.endpoints["embedding"].environment
-      hub_id                  = "sentence-transformers/all-MiniLM-L6-v2"
-      image_uri               = "683313688378.dkr.ecr.us-east-1.amazonaws.com/tei-cpu:2.0.1-tei1.8.2-cpu-py310-ubuntu22.04"
-      inference_component     = null
-      instance_count          = null
-      instance_type           = null
-      kind                    = "serverless"
-      log_group_name          = "/aws/sagemaker/Endpoints/alex-embedding-endpoint"
-      max_concurrency         = 10
-      memory_mb               = 2048
-      model_arn               = "arn:aws:sagemaker:us-east-1:123456789012:model/mocked"
-      model_name              = output.model_names["embedding"]
-      name                    = "alex-embedding-endpoint"
-      provisioned_concurrency = null
-      revision                = "main"
-      role_arn                = "arn:aws:iam::123456789012:role/alex-embedding-role"
-      variant                 = "AllTraffic"
-      variants                = {}
-    })
+    condition = (
+      jsonencode(output.endpoints["embedding"]) ==
+      jsonencode({
+        arn         = "arn:aws:sagemaker:us-east-1:123456789012:endpoint/alex-embedding-endpoint"
+        artifact    = null
+        config_name = output.endpoints["embedding"].config_name
+        container   = "tei"
+        environment = output.endpoints["embedding"].environment
+        hub_id      = "sentence-transformers/all-MiniLM-L6-v2"
+        image_uri = join(":", [
+          "683313688378.dkr.ecr.us-east-1.amazonaws.com/tei-cpu",
+          "2.0.1-tei1.8.2-cpu-py310-ubuntu22.04",
+        ])
+        inference_component     = null
+        instance_count          = null
+        instance_type           = null
+        kind                    = "serverless"
+        log_group_name          = "/aws/sagemaker/Endpoints/alex-embedding-endpoint"
+        max_concurrency         = 10
+        memory_mb               = 2048
+        model_arn               = "arn:aws:sagemaker:us-east-1:123456789012:model/mocked"
+        model_name              = output.model_names["embedding"]
+        name                    = "alex-embedding-endpoint"
+        provisioned_concurrency = null
+        revision                = "main"
+        role_arn                = "arn:aws:iam::123456789012:role/alex-embedding-role"
+        variant                 = "AllTraffic"
+        variants                = {}
+      })
+    )
     error_message = "The endpoint's description must be complete."
   }
   assert {
-    condition     = startswith(output.model_names["embedding"], "alex-embedding-model-") && startswith(output.endpoints["embedding"].config_name, "alex-embedding-config-")
+    condition = (
+      startswith(output.model_names["embedding"], "alex-embedding-model-") &&
+      startswith(output.endpoints["embedding"].config_name, "alex-embedding-config-")
+    )
     error_message = "The names must be those of the model and configuration."
   }
   assert {
     condition     = output.endpoints["embedding"].environment["HF_MODEL_REVISION"] == "main"
-    error_message = "The container's environment must be told."
+    error_message = "The output must contain the container's environment."
   }
   assert {
-    condition     = output.endpoints["archive"].container == "huggingface" && output.endpoints["archive"].artifact == "s3://my-models/bge/model.tar.gz"
+    condition = (
+      output.endpoints["archive"].container == "huggingface" &&
+      output.endpoints["archive"].artifact == "s3://my-models/bge/model.tar.gz"
+    )
     error_message = "An artifact must be told as such."
   }
   assert {
-    condition     = output.endpoints["archive"].memory_mb == 6144 && output.endpoints["archive"].provisioned_concurrency == 1
+    condition = (
+      output.endpoints["archive"].memory_mb == 6144 &&
+      output.endpoints["archive"].provisioned_concurrency == 1
+    )
     error_message = "The size must be the endpoint's own."
   }
   assert {
@@ -149,99 +164,150 @@ run "endpoint_that_scales_to_zero" {
 
   variables {
     endpoints = {
-      embedding = { model = { artifact = "s3://my-models/bge/model.tar.gz" }, scale_to_zero = { instance_type = "ml.c7i.xlarge", max = 2 } }
+      embedding = {
+        model         = { artifact = "s3://my-models/bge/model.tar.gz" }
+        scale_to_zero = { instance_type = "ml.c7i.xlarge", max = 2 }
+      }
     }
   }
 
   assert {
-    condition     = output.endpoints["embedding"].inference_component == "alex-embedding-component" && output.endpoints["embedding"].kind == "scale_to_zero" && output.endpoints["embedding"].instance_type == "ml.c7i.xlarge"
-    error_message = "Callers must be told of the inference component, which they have to name."
+    condition = (
+      output.endpoints["embedding"].inference_component == "alex-embedding-component" &&
+      output.endpoints["embedding"].kind == "scale_to_zero" &&
+      output.endpoints["embedding"].instance_type == "ml.c7i.xlarge"
+    )
+    error_message = "The outputs must contain the inference component's name."
   }
   assert {
-    condition     = jsondecode(output.invoke_policy_json).Statement[0].Resource == ["arn:aws:sagemaker:us-east-1:123456789012:endpoint/mocked", "arn:aws:sagemaker:us-east-1:123456789012:inference-component/alex-embedding-component"]
+    condition = (
+      jsondecode(output.invoke_policy_json).Statement[0].Resource ==
+      [
+        "arn:aws:sagemaker:us-east-1:123456789012:endpoint/mocked",
+        "arn:aws:sagemaker:us-east-1:123456789012:inference-component/alex-embedding-component",
+      ]
+    )
     error_message = "Callers must be allowed to invoke the component, too."
   }
   assert {
-    condition     = strcontains(output.dotenv, "SAGEMAKER_ENDPOINT=alex-embedding-endpoint\nSAGEMAKER_INFERENCE_COMPONENT=alex-embedding-component\n")
+    condition = strcontains(
+      output.dotenv,
+      "SAGEMAKER_ENDPOINT=alex-embedding-endpoint\nSAGEMAKER_INFERENCE_COMPONENT=alex-embedding-component\n",
+    )
     error_message = ".env must name the endpoint and its inference component."
   }
   assert {
     condition     = strcontains(output.dotenv, "\n# ST_MODEL_NAME= ") && !strcontains(output.dotenv, "\nST_MODEL_NAME")
-    error_message = "Of a package that does not say which model is in it, .env must name none."
+    error_message = "Without model_id, .env must name no model."
   }
 }
 
-run "package_that_says_which_model_is_in_it" {
+run "artifact_with_model_id" {
   command = plan
 
   variables {
     endpoints = {
       embedding = {
-        model      = { artifact = "s3://my-models/bge/model.tar.gz", model_id = "BAAI/bge-m3", revision = "5617a9f61b028005a4858fdac845db406aefb181" }
+        model = {
+          artifact = "s3://my-models/bge/model.tar.gz"
+          model_id = "BAAI/bge-m3"
+          revision = "5617a9f61b028005a4858fdac845db406aefb181"
+        }
         serverless = {}
       }
     }
   }
 
   assert {
-    condition     = strcontains(output.dotenv, "\nST_MODEL_NAME=BAAI/bge-m3\nST_MODEL_REVISION=5617a9f61b028005a4858fdac845db406aefb181\n")
+    condition = strcontains(
+      output.dotenv,
+      "\nST_MODEL_NAME=BAAI/bge-m3\nST_MODEL_REVISION=5617a9f61b028005a4858fdac845db406aefb181\n",
+    )
     error_message = ".env must name the model in the package."
   }
   assert {
     condition     = lookup(output.endpoints["embedding"].environment, "HF_MODEL_ID", null) == null
-    error_message = "The container must serve the package, and HF_MODEL_ID would have it ignored."
+    error_message = "The container must serve the package, without HF_MODEL_ID."
   }
 }
 
-run "endpoint_with_a_queue" {
+run "asynchronous_endpoint" {
   command = plan
 
   variables {
     alarms = {}
     endpoints = {
       batch = {
-        model    = { hub_id = "a/b" }
-        realtime = { instance_type = "ml.c7i.xlarge", async = { input_path = "s3://my-bucket/requests", output_path = "s3://my-bucket/answers" } }
+        model = { hub_id = "a/b" }
+        realtime = {
+          instance_type = "ml.c7i.xlarge"
+          async         = { input_path = "s3://my-bucket/requests", output_path = "s3://my-bucket/answers" }
+        }
       }
       embedding = { model = { hub_id = "a/b" }, serverless = {} }
     }
   }
 
   assert {
-    condition = jsondecode(output.invoke_policy_json).Statement == [
-      { Sid = "InvokeEmbeddingEndpoints", Effect = "Allow", Action = "sagemaker:InvokeEndpoint", Resource = ["arn:aws:sagemaker:us-east-1:123456789012:endpoint/alex-embedding-endpoint"] },
-      { Sid = "QueueForEmbeddingEndpoints", Effect = "Allow", Action = "sagemaker:InvokeEndpointAsync", Resource = ["arn:aws:sagemaker:us-east-1:123456789012:endpoint/mocked"] },
-    ]
-    error_message = "A queue takes requests by an action of its own."
+    condition = (
+      jsondecode(output.invoke_policy_json).Statement ==
+      [
+        {
+          Sid      = "InvokeEmbeddingEndpoints"
+          Effect   = "Allow"
+          Action   = "sagemaker:InvokeEndpoint"
+          Resource = ["arn:aws:sagemaker:us-east-1:123456789012:endpoint/alex-embedding-endpoint"]
+        },
+        {
+          Sid      = "QueueForEmbeddingEndpoints"
+          Effect   = "Allow"
+          Action   = "sagemaker:InvokeEndpointAsync"
+          Resource = ["arn:aws:sagemaker:us-east-1:123456789012:endpoint/mocked"]
+        },
+      ]
+    )
+    error_message = "An asynchronous endpoint needs the action InvokeEndpointAsync."
   }
   assert {
-    condition     = output.alarm_names["batch/AllTraffic/errors"] == "alex-batch-errors" && output.alarm_names["batch/unhealthy"] == "alex-batch-unhealthy"
-    error_message = "All alarms must be told by name, the composite ones too."
+    condition = (
+      output.alarm_names["batch/AllTraffic/errors"] == "alex-batch-errors" &&
+      output.alarm_names["batch/unhealthy"] == "alex-batch-unhealthy"
+    )
+    error_message = "The output must contain all alarm names, including composite alarms."
   }
 }
 
-run "endpoints_with_queues_alone" {
+run "only_asynchronous_endpoints" {
   command = plan
 
   variables {
     endpoints = {
       search = {
-        model    = { hub_id = "a/b" }
-        realtime = { instance_type = "ml.c7i.xlarge", async = { input_path = "s3://my-bucket/requests", output_path = "s3://my-bucket/answers" } }
+        model = { hub_id = "a/b" }
+        realtime = {
+          instance_type = "ml.c7i.xlarge"
+          async         = { input_path = "s3://my-bucket/requests", output_path = "s3://my-bucket/answers" }
+        }
       }
       archive = {
-        model    = { hub_id = "a/b" }
-        realtime = { instance_type = "ml.c7i.xlarge", async = { input_path = "s3://my-bucket/requests", output_path = "s3://my-bucket/answers" } }
+        model = { hub_id = "a/b" }
+        realtime = {
+          instance_type = "ml.c7i.xlarge"
+          async         = { input_path = "s3://my-bucket/requests", output_path = "s3://my-bucket/answers" }
+        }
       }
     }
   }
 
   assert {
-    condition     = [for statement in jsondecode(output.invoke_policy_json).Statement : statement.Action] == ["sagemaker:InvokeEndpointAsync"]
+    condition = (
+      [for statement in jsondecode(output.invoke_policy_json).Statement : statement.Action] ==
+      ["sagemaker:InvokeEndpointAsync"]
+    )
     error_message = "A policy must have no statement without a resource, which IAM refuses."
   }
   assert {
     condition     = strcontains(output.dotenv, "SAGEMAKER_ENDPOINT=alex-archive-endpoint\n")
-    error_message = ".env must name the first endpoint by key where none has the key embedding."
+    error_message = ".env must name the first endpoint by key if none has the key embedding."
   }
 }

@@ -1,4 +1,4 @@
-# What the root makes of a pipeline and a vector store.
+# A pipeline and a vector store in the root.
 
 mock_provider "aws" {
   source          = "./tests/mocks"
@@ -15,7 +15,11 @@ run "three_instances" {
     vector_store = { s3_vectors = {} }
     endpoints = {
       embedding = { model = { hub_id = "sentence-transformers/all-MiniLM-L6-v2" }, serverless = {} }
-      search    = { model = { hub_id = "BAAI/bge-m3", revision = "5617a9f61b028005a4858fdac845db406aefb181" }, realtime = { instance_type = "ml.c7i.xlarge" }, autoscaling = { max = 3, tracking = { value = 100 } } }
+      search = {
+        model       = { hub_id = "BAAI/bge-m3", revision = "5617a9f61b028005a4858fdac845db406aefb181" }
+        realtime    = { instance_type = "ml.c7i.xlarge" }
+        autoscaling = { max = 3, tracking = { value = 100 } }
+      }
     }
     pipeline = {
       chunking       = { context = "{source}: " }
@@ -26,35 +30,62 @@ run "three_instances" {
   }
 
   assert {
-    condition     = output.pipeline.concurrency == { ingest = 9, search = 3 } && output.pipeline.ingest_function == "alex-pipeline-ingest" && output.pipeline.search_url == "https://mocked.lambda-url.us-east-1.on.aws/"
-    error_message = "Three instances answer twelve requests at once."
+    condition = (
+      output.pipeline.concurrency == { ingest = 9, search = 3 } &&
+      output.pipeline.ingest_function == "alex-pipeline-ingest" &&
+      output.pipeline.search_url == "https://mocked.lambda-url.us-east-1.on.aws/"
+    )
+    error_message = "Three instances must count as a concurrency of twelve."
   }
   assert {
-    condition     = output.vector_store.kind == "s3_vectors" && strcontains(output.dotenv, "VECTOR_BUCKET=alex-vectors\nVECTOR_STORE=s3vectors\n") && strcontains(output.dotenv, "EMBEDSTACK_DOCUMENT_CONTEXT='{source}: '\n") && strcontains(output.dotenv, "EMBEDSTACK_CHUNK_TOKENS=512\n") && strcontains(output.dotenv, "SAGEMAKER_ENDPOINT=alex-search-endpoint\n") && strcontains(output.dotenv, "ST_MODEL_NAME=BAAI/bge-m3\nST_MODEL_REVISION=5617a9f61b028005a4858fdac845db406aefb181\n")
-    error_message = ".env must name the store and the pipeline's endpoint, and say how documents are cut."
+    condition = (
+      output.vector_store.kind == "s3_vectors" &&
+      strcontains(output.dotenv, "VECTOR_BUCKET=alex-vectors\nVECTOR_STORE=s3vectors\n") &&
+      strcontains(output.dotenv, "EMBEDSTACK_DOCUMENT_CONTEXT='{source}: '\n") &&
+      strcontains(output.dotenv, "EMBEDSTACK_CHUNK_TOKENS=512\n") &&
+      strcontains(output.dotenv, "SAGEMAKER_ENDPOINT=alex-search-endpoint\n") &&
+      strcontains(
+        output.dotenv,
+        "ST_MODEL_NAME=BAAI/bge-m3\nST_MODEL_REVISION=5617a9f61b028005a4858fdac845db406aefb181\n",
+      )
+    )
+    error_message = ".env must name the store, the pipeline's endpoint and the chunking."
   }
   assert {
-    condition     = output.pipeline.alarm_names["dead-letters"] == "alex-pipeline-dead-letters" && output.search_policy_json != null
-    error_message = "Alarms must have names under which the topic takes them."
+    condition = (
+      output.pipeline.alarm_names["dead-letters"] == "alex-pipeline-dead-letters" &&
+      output.search_policy_json != null
+    )
+    error_message = "Alarm names must match the pattern that the topic's policy allows."
   }
 }
 
-run "without_a_store_for_an_endpoint_that_is_none" {
+run "without_a_store_for_an_asynchronous_endpoint" {
   command = plan
   module { source = "./tests/variables" }
 
   variables {
     name = "alex"
     endpoints = {
-      embedding = { model = { hub_id = "a/b" }, realtime = { instance_type = "ml.c7i.xlarge", async = { input_path = "s3://my-queue/requests", output_path = "s3://my-queue/answers" } } }
+      embedding = {
+        model = { hub_id = "a/b" }
+        realtime = {
+          instance_type = "ml.c7i.xlarge"
+          async         = { input_path = "s3://my-queue/requests", output_path = "s3://my-queue/answers" }
+        }
+      }
     }
-    pipeline = { chunking = { late = true }, ingest_package = "tests/fixtures/function.zip", search_package = "tests/fixtures/function.zip" }
+    pipeline = {
+      chunking       = { late = true }
+      ingest_package = "tests/fixtures/function.zip"
+      search_package = "tests/fixtures/function.zip"
+    }
   }
 
   expect_failures = [var.pipeline]
 }
 
-run "model_that_nobody_names" {
+run "pipeline_model_missing" {
   command = plan
   module { source = "./tests/variables" }
 
@@ -68,14 +99,18 @@ run "model_that_nobody_names" {
   expect_failures = [var.pipeline]
 }
 
-run "model_that_the_endpoint_does_not_serve" {
+run "pipeline_model_other_than_the_endpoints" {
   command = plan
   module { source = "./tests/variables" }
 
   variables {
-    name         = "alex"
-    endpoints    = { embedding = { model = { hub_id = "BAAI/bge-m3" }, serverless = {} } }
-    pipeline     = { ingest_package = "tests/fixtures/function.zip", model = "sentence-transformers/all-MiniLM-L6-v2", search_package = "tests/fixtures/function.zip" }
+    name      = "alex"
+    endpoints = { embedding = { model = { hub_id = "BAAI/bge-m3" }, serverless = {} } }
+    pipeline = {
+      ingest_package = "tests/fixtures/function.zip"
+      model          = "sentence-transformers/all-MiniLM-L6-v2"
+      search_package = "tests/fixtures/function.zip"
+    }
     vector_store = { s3_vectors = {} }
   }
 

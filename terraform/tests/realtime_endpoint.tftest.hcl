@@ -1,20 +1,28 @@
-# The real-time endpoint: what it makes of its settings.
+# Settings of the real-time endpoint.
 
 mock_provider "aws" {
   source          = "./tests/mocks"
   override_during = plan
 }
 
-# Held still, so that names can be compared.
+# A fixed id, so that names can be compared.
 override_resource {
-  target          = terraform_data.deployment
+  target          = module.config.terraform_data.deployment
   override_during = plan
   values          = { id = "11111111-2222-3333-4444-555555555555" }
 }
 
 variables {
-  name     = "alex-embedding-endpoint"
-  variants = { AllTraffic = { instance_type = "ml.g4dn.xlarge", model = { name = "m", image_uri = "683313688378.dkr.ecr.us-east-1.amazonaws.com/tei:2.0.1-tei1.8.2-gpu-py310-cu122-ubuntu22.04" } } }
+  name = "alex-embedding-endpoint"
+  variants = {
+    AllTraffic = {
+      instance_type = "ml.g4dn.xlarge"
+      model = {
+        name      = "m"
+        image_uri = "683313688378.dkr.ecr.us-east-1.amazonaws.com/tei:2.0.1-tei1.8.2-gpu-py310-cu122-ubuntu22.04"
+      }
+    }
+  }
 }
 
 run "defaults" {
@@ -22,52 +30,103 @@ run "defaults" {
   module { source = "./modules/realtime-endpoint" }
 
   assert {
-    condition     = one([for variant in aws_sagemaker_endpoint_configuration.embeddings.production_variants : "${variant.variant_name} ${variant.instance_type} ${variant.initial_instance_count} ${variant.initial_variant_weight} ${variant.model_name}"]) == "AllTraffic ml.g4dn.xlarge 1 1 m"
+    condition = (
+      one([
+        for variant in aws_sagemaker_endpoint_configuration.embeddings.production_variants :
+        join(" ", [
+          "${variant.variant_name} ${variant.instance_type} ${variant.initial_instance_count}",
+          "${variant.initial_variant_weight} ${variant.model_name}",
+        ])
+      ]) ==
+      "AllTraffic ml.g4dn.xlarge 1 1 m"
+    )
     error_message = "One instance must get all the traffic."
   }
   assert {
-    condition     = aws_sagemaker_endpoint_configuration.embeddings.production_variants[0].container_startup_health_check_timeout_in_seconds == 600 && aws_sagemaker_endpoint_configuration.embeddings.production_variants[0].model_data_download_timeout_in_seconds == 600
+    condition = (
+      (
+        one(
+          aws_sagemaker_endpoint_configuration.embeddings.production_variants,
+        ).container_startup_health_check_timeout_in_seconds ==
+        600
+      ) &&
+      (
+        one(
+          aws_sagemaker_endpoint_configuration.embeddings.production_variants,
+        ).model_data_download_timeout_in_seconds ==
+        600
+      )
+    )
     error_message = "The container must have ten minutes to download and load the model."
   }
   assert {
-    condition     = aws_sagemaker_endpoint_configuration.embeddings.production_variants[0].routing_config[0].routing_strategy == "LEAST_OUTSTANDING_REQUESTS"
-    error_message = "Requests must go to the instance with the fewest."
+    condition = (
+      aws_sagemaker_endpoint_configuration.embeddings.production_variants[0].routing_config[0].routing_strategy ==
+      "LEAST_OUTSTANDING_REQUESTS"
+    )
+    error_message = "Requests must go to the instance with the fewest requests."
   }
   assert {
-    condition     = aws_sagemaker_endpoint_configuration.embeddings.production_variants[0].inference_ami_version == null
-    error_message = "CUDA 12.2 runs on the default host."
+    condition = (
+      aws_sagemaker_endpoint_configuration.embeddings.production_variants[0].inference_ami_version ==
+      null
+    )
+    error_message = "CUDA 12.2 must use the default host image."
   }
   assert {
-    condition     = length(aws_sagemaker_endpoint_configuration.embeddings.async_inference_config) == 0 && length(aws_sagemaker_endpoint_configuration.embeddings.data_capture_config) == 0
-    error_message = "Nothing else must be set that was not asked for."
+    condition = (
+      length(aws_sagemaker_endpoint_configuration.embeddings.async_inference_config) == 0 &&
+      length(aws_sagemaker_endpoint_configuration.embeddings.data_capture_config) == 0
+    )
+    error_message = "No other attribute must be set."
   }
   assert {
-    condition = jsonencode(aws_sagemaker_endpoint.embeddings.deployment_config) == jsonencode([{
-      auto_rollback_configuration = [{ alarms = [{ alarm_name = "alex-embedding-endpoint-no-rollback" }] }]
-      blue_green_update_policy = [{
-        maximum_execution_timeout_in_seconds = 3600
-        termination_wait_in_seconds          = 0
-        traffic_routing_configuration        = [{ canary_size = [], linear_step_size = [], type = "ALL_AT_ONCE", wait_interval_in_seconds = 0 }]
-      }]
-      rolling_update_policy = []
-    }])
-    error_message = "A deployment must be all at once, and have an alarm: without one the endpoint would be replaced when it gets one."
+    condition = (
+      jsonencode(aws_sagemaker_endpoint.embeddings.deployment_config) ==
+      jsonencode([
+        {
+          auto_rollback_configuration = [{ alarms = [{ alarm_name = "alex-embedding-endpoint-no-rollback" }] }]
+          blue_green_update_policy = [
+            {
+              maximum_execution_timeout_in_seconds = 3600
+              termination_wait_in_seconds          = 0
+              traffic_routing_configuration = [
+                { canary_size = [], linear_step_size = [], type = "ALL_AT_ONCE", wait_interval_in_seconds = 0 },
+              ]
+            },
+          ]
+          rolling_update_policy = []
+        },
+      ])
+    )
+    error_message = join(" ", [
+      "A deployment must be all at once, and have an alarm: without one the endpoint would be replaced when it",
+      "gets one.",
+    ])
   }
   assert {
-    condition     = aws_cloudwatch_metric_alarm.no_rollback.comparison_operator == "LessThanThreshold" && aws_cloudwatch_metric_alarm.no_rollback.threshold == 0 && aws_cloudwatch_metric_alarm.no_rollback.statistic == "Sum" && aws_cloudwatch_metric_alarm.no_rollback.treat_missing_data == "notBreaching"
-    error_message = "This alarm must not fire: no sum of requests is under zero."
+    condition = (
+      aws_cloudwatch_metric_alarm.no_rollback.comparison_operator == "LessThanThreshold" &&
+      aws_cloudwatch_metric_alarm.no_rollback.threshold == 0 &&
+      aws_cloudwatch_metric_alarm.no_rollback.statistic == "Sum" &&
+      aws_cloudwatch_metric_alarm.no_rollback.treat_missing_data == "notBreaching"
+    )
+    error_message = "The placeholder alarm must never fire."
   }
   assert {
-    condition     = aws_sagemaker_endpoint.embeddings.endpoint_config_name == output.config_name && can(regex("^alex-embedding-endpoint-[0-9a-f]{8}$", output.config_name))
+    condition = (
+      aws_sagemaker_endpoint.embeddings.endpoint_config_name == output.config_name &&
+      can(regex("^alex-embedding-endpoint-[0-9a-f]{8}$", output.config_name))
+    )
     error_message = "The endpoint must run the configuration, which is named after it."
   }
   assert {
-    condition     = aws_cloudwatch_log_group.embeddings.name == "/aws/sagemaker/Endpoints/alex-embedding-endpoint" && aws_cloudwatch_log_group.embeddings.retention_in_days == 30
-    error_message = "The logs must be kept for 30 days, in the group that SageMaker writes to."
+    condition     = output.log_group_name == "/aws/sagemaker/Endpoints/alex-embedding-endpoint"
+    error_message = "The log group must be the one that SageMaker writes to."
   }
 }
 
-run "instance_count_makes_another_configuration" {
+run "instance_count_changes_the_configuration" {
   command = plan
   module { source = "./modules/realtime-endpoint" }
 
@@ -77,11 +136,11 @@ run "instance_count_makes_another_configuration" {
 
   assert {
     condition     = output.config_name != run.defaults.config_name
-    error_message = "Another count must make another configuration."
+    error_message = "Another instance count must lead to another configuration."
   }
 }
 
-run "image_alone_makes_no_other_configuration" {
+run "image_does_not_change_the_configuration" {
   command = plan
   module { source = "./modules/realtime-endpoint" }
 
@@ -100,29 +159,40 @@ run "canary_with_alarms" {
   module { source = "./modules/realtime-endpoint" }
 
   variables {
-    deployment = { bake_s = 600, keep_old_s = 120, percent = 20, rollback_alarms = ["b-5xx", "a-latency"] }
+    deployment = { bake_s = 600, termination_wait_s = 120, percent = 20, rollback_alarms = ["b-5xx", "a-latency"] }
   }
 
   assert {
-    condition = jsonencode(aws_sagemaker_endpoint.embeddings.deployment_config[0].blue_green_update_policy[0]) == jsonencode({
-      maximum_execution_timeout_in_seconds = 3600
-      termination_wait_in_seconds          = 120
-      traffic_routing_configuration = [{
-        canary_size              = [{ type = "CAPACITY_PERCENT", value = 20 }]
-        linear_step_size         = []
-        type                     = "CANARY"
-        wait_interval_in_seconds = 600
-      }]
-    })
+    condition = (
+      jsonencode(aws_sagemaker_endpoint.embeddings.deployment_config[0].blue_green_update_policy[0]) ==
+      jsonencode({
+        maximum_execution_timeout_in_seconds = 3600
+        termination_wait_in_seconds          = 120
+        traffic_routing_configuration = [
+          {
+            canary_size              = [{ type = "CAPACITY_PERCENT", value = 20 }]
+            linear_step_size         = []
+            type                     = "CANARY"
+            wait_interval_in_seconds = 600
+          },
+        ]
+      })
+    )
     error_message = "A fifth must be tried for ten minutes first."
   }
   assert {
-    condition     = sort([for alarm in one(aws_sagemaker_endpoint.embeddings.deployment_config[0].auto_rollback_configuration).alarms : alarm.alarm_name]) == tolist(["a-latency", "b-5xx"])
+    condition = (
+      sort([
+        for alarm in one(aws_sagemaker_endpoint.embeddings.deployment_config[0].auto_rollback_configuration).alarms :
+        alarm.alarm_name
+      ]) ==
+      tolist(["a-latency", "b-5xx"])
+    )
     error_message = "The alarms must roll back."
   }
   assert {
     condition     = output.config_name != run.defaults.config_name
-    error_message = "Another policy must come with another configuration."
+    error_message = "Another deployment policy must lead to another configuration."
   }
 }
 
@@ -136,14 +206,27 @@ run "linear" {
 
   assert {
     condition = (
-      aws_sagemaker_endpoint.embeddings.deployment_config[0].blue_green_update_policy[0].traffic_routing_configuration[0].type == "LINEAR" &&
-      aws_sagemaker_endpoint.embeddings.deployment_config[0].blue_green_update_policy[0].traffic_routing_configuration[0].linear_step_size[0].value == 25
+      (
+        one(
+          aws_sagemaker_endpoint.embeddings.deployment_config[0].blue_green_update_policy,
+        ).traffic_routing_configuration[0].type ==
+        "LINEAR"
+      ) &&
+      (
+        one(
+          aws_sagemaker_endpoint.embeddings.deployment_config[0].blue_green_update_policy,
+        ).traffic_routing_configuration[0].linear_step_size[0].value ==
+        25
+      )
     )
-    error_message = "The traffic must move by quarters."
+    error_message = "Each step must shift 25 % of the traffic."
   }
   assert {
-    condition     = one(one(aws_sagemaker_endpoint.embeddings.deployment_config[0].auto_rollback_configuration).alarms).alarm_name == "alex-embedding-endpoint-no-rollback"
-    error_message = "Without alarms nothing rolls back by itself."
+    condition = (
+      one(one(aws_sagemaker_endpoint.embeddings.deployment_config[0].auto_rollback_configuration).alarms).alarm_name ==
+      "alex-embedding-endpoint-no-rollback"
+    )
+    error_message = "Without alarms, only the placeholder must be named."
   }
 }
 
@@ -156,13 +239,15 @@ run "all_at_once" {
   }
 
   assert {
-    condition = jsonencode(aws_sagemaker_endpoint.embeddings.deployment_config[0].blue_green_update_policy[0].traffic_routing_configuration) == jsonencode([{
-      canary_size              = []
-      linear_step_size         = []
-      type                     = "ALL_AT_ONCE"
-      wait_interval_in_seconds = 0
-    }])
-    error_message = "All traffic must move at once."
+    condition = (
+      jsonencode(
+        one(
+          aws_sagemaker_endpoint.embeddings.deployment_config[0].blue_green_update_policy,
+        ).traffic_routing_configuration,
+      ) ==
+      jsonencode([{ canary_size = [], linear_step_size = [], type = "ALL_AT_ONCE", wait_interval_in_seconds = 0 }])
+    )
+    error_message = "All traffic must shift at once."
   }
 }
 
@@ -177,10 +262,18 @@ run "rolling" {
   assert {
     condition = (
       length(aws_sagemaker_endpoint.embeddings.deployment_config[0].blue_green_update_policy) == 0 &&
-      aws_sagemaker_endpoint.embeddings.deployment_config[0].rolling_update_policy[0].maximum_batch_size[0].value == 5 &&
-      aws_sagemaker_endpoint.embeddings.deployment_config[0].rolling_update_policy[0].maximum_execution_timeout_in_seconds == 1800
+      (
+        aws_sagemaker_endpoint.embeddings.deployment_config[0].rolling_update_policy[0].maximum_batch_size[0].value ==
+        5
+      ) &&
+      (
+        one(
+          aws_sagemaker_endpoint.embeddings.deployment_config[0].rolling_update_policy,
+        ).maximum_execution_timeout_in_seconds ==
+        1800
+      )
     )
-    error_message = "Instances must be replaced by twentieths."
+    error_message = "Each step must replace 5 % of the instances."
   }
 }
 
@@ -200,29 +293,41 @@ run "asynchronous" {
   }
 
   assert {
-    condition     = aws_sagemaker_endpoint_configuration.embeddings.async_inference_config[0].client_config[0].max_concurrent_invocations_per_instance == 8
+    condition = (
+      one(
+        aws_sagemaker_endpoint_configuration.embeddings.async_inference_config[0].client_config,
+      ).max_concurrent_invocations_per_instance ==
+      8
+    )
     error_message = "The concurrency must be set."
   }
   assert {
-    condition = jsonencode(aws_sagemaker_endpoint_configuration.embeddings.async_inference_config[0].output_config) == jsonencode([{
-      kms_key_id = "arn:aws:kms:us-east-1:123456789012:key/0a1b2c3d"
-      notification_config = [{
-        error_topic                   = "arn:aws:sns:us-east-1:123456789012:failures"
-        include_inference_response_in = null
-        success_topic                 = null
-      }]
-      s3_failure_path = "s3://my-bucket/failures"
-      s3_output_path  = "s3://my-bucket/answers"
-    }])
-    error_message = "Answers and failures must go to S3, encrypted, and failures be told of."
+    condition = (
+      jsonencode(aws_sagemaker_endpoint_configuration.embeddings.async_inference_config[0].output_config) ==
+      jsonencode([
+        {
+          kms_key_id = "arn:aws:kms:us-east-1:123456789012:key/0a1b2c3d"
+          notification_config = [
+            {
+              error_topic                   = "arn:aws:sns:us-east-1:123456789012:failures"
+              include_inference_response_in = null
+              success_topic                 = null
+            },
+          ]
+          s3_failure_path = "s3://my-bucket/failures"
+          s3_output_path  = "s3://my-bucket/answers"
+        },
+      ])
+    )
+    error_message = "Responses and failures must go to S3, encrypted, and failures must notify."
   }
   assert {
     condition     = aws_sagemaker_endpoint_configuration.embeddings.kms_key_arn == null
-    error_message = "A g4dn has disks of its own, beside which SageMaker takes no key."
+    error_message = "A g4dn has local disks, for which SageMaker accepts no key."
   }
 }
 
-run "volume_key_where_there_are_volumes" {
+run "volume_key_without_local_disks" {
   command = plan
   module { source = "./modules/realtime-endpoint" }
 
@@ -232,12 +337,18 @@ run "volume_key_where_there_are_volumes" {
   }
 
   assert {
-    condition     = aws_sagemaker_endpoint_configuration.embeddings.kms_key_arn == "arn:aws:kms:us-east-1:123456789012:key/0a1b2c3d" && aws_sagemaker_endpoint_configuration.embeddings.production_variants[0].volume_size_in_gb == 64
+    condition = (
+      (
+        aws_sagemaker_endpoint_configuration.embeddings.kms_key_arn ==
+        "arn:aws:kms:us-east-1:123456789012:key/0a1b2c3d"
+      ) &&
+      aws_sagemaker_endpoint_configuration.embeddings.production_variants[0].volume_size_in_gb == 64
+    )
     error_message = "The volume must be encrypted with the key."
   }
 }
 
-run "captures_data" {
+run "data_capture" {
   command = plan
   module { source = "./modules/realtime-endpoint" }
 
@@ -249,8 +360,14 @@ run "captures_data" {
     condition = (
       aws_sagemaker_endpoint_configuration.embeddings.data_capture_config[0].initial_sampling_percentage == 10 &&
       aws_sagemaker_endpoint_configuration.embeddings.data_capture_config[0].enable_capture &&
-      aws_sagemaker_endpoint_configuration.embeddings.data_capture_config[0].destination_s3_uri == "s3://my-bucket/captured" &&
-      jsonencode(aws_sagemaker_endpoint_configuration.embeddings.data_capture_config[0].capture_options) == jsonencode([{ capture_mode = "Input" }])
+      (
+        aws_sagemaker_endpoint_configuration.embeddings.data_capture_config[0].destination_s3_uri ==
+        "s3://my-bucket/captured"
+      ) &&
+      (
+        jsonencode(aws_sagemaker_endpoint_configuration.embeddings.data_capture_config[0].capture_options) ==
+        jsonencode([{ capture_mode = "Input" }])
+      )
     )
     error_message = "A tenth of the requests must be kept."
   }
@@ -268,28 +385,53 @@ run "variants_share_the_traffic" {
   }
 
   assert {
-    condition     = [for variant in aws_sagemaker_endpoint_configuration.embeddings.production_variants : "${variant.variant_name} ${variant.model_name} ${variant.initial_variant_weight} ${variant.instance_type} ${variant.initial_instance_count}"] == ["candidate b 0.5 ml.c7i.xlarge 1", "current a 4.5 ml.c7i.large 3"]
+    condition = (
+      [
+        for variant in aws_sagemaker_endpoint_configuration.embeddings.production_variants :
+        join(" ", [
+          "${variant.variant_name} ${variant.model_name} ${variant.initial_variant_weight}",
+          "${variant.instance_type} ${variant.initial_instance_count}",
+        ])
+      ] ==
+      ["candidate b 0.5 ml.c7i.xlarge 1", "current a 4.5 ml.c7i.large 3"]
+    )
     error_message = "Each variant must have its own model, size and weight."
   }
   assert {
     condition     = output.variants["current"].instance_count == 3
-    error_message = "The variants must be told by name."
+    error_message = "The output must contain the variants by name."
   }
 }
 
-run "host_fits_the_images_cuda" {
+run "host_image_by_cuda_version" {
   command = plan
   module { source = "./modules/realtime-endpoint" }
 
   variables {
     variants = {
-      older  = { instance_type = "ml.g5.xlarge", model = { name = "a", image_uri = "763104351884.dkr.ecr.us-east-1.amazonaws.com/huggingface-pytorch-inference:2.6.0-transformers4.51.3-gpu-py312-cu124-ubuntu22.04" } }
-      chosen = { inference_ami = "al2-ami-sagemaker-inference-gpu-2-1", instance_type = "ml.g5.xlarge", model = { name = "b" } }
+      older = {
+        instance_type = "ml.g5.xlarge"
+        model = {
+          name = "a"
+          image_uri = join(":", [
+            "763104351884.dkr.ecr.us-east-1.amazonaws.com/huggingface-pytorch-inference",
+            "2.6.0-transformers4.51.3-gpu-py312-cu124-ubuntu22.04",
+          ])
+        }
+      }
+      chosen = {
+        inference_ami = "al2-ami-sagemaker-inference-gpu-2-1"
+        instance_type = "ml.g5.xlarge"
+        model         = { name = "b" }
+      }
     }
   }
 
   assert {
-    condition     = output.variants["older"].inference_ami == "al2-ami-sagemaker-inference-gpu-3-1" && output.variants["chosen"].inference_ami == "al2-ami-sagemaker-inference-gpu-2-1"
-    error_message = "CUDA 12.4 needs a newer driver than the default host's, and a choice must stand."
+    condition = (
+      output.variants["older"].inference_ami == "al2-ami-sagemaker-inference-gpu-3-1" &&
+      output.variants["chosen"].inference_ami == "al2-ami-sagemaker-inference-gpu-2-1"
+    )
+    error_message = "CUDA 12.4 must select a newer host image, and inference_ami must override it."
   }
 }

@@ -18,7 +18,7 @@ run "instance_type_that_does_not_exist" {
     variants = { AllTraffic = { instance_type = "ml.g4dn.large", model = { name = "m" } } }
   }
 
-  expect_failures = [var.variants]
+  expect_failures = [aws_sagemaker_endpoint_configuration.embeddings]
 }
 
 run "instance_type_of_ec2" {
@@ -29,7 +29,7 @@ run "instance_type_of_ec2" {
     variants = { AllTraffic = { instance_type = "g5.xlarge", model = { name = "m" } } }
   }
 
-  expect_failures = [var.variants]
+  expect_failures = [aws_sagemaker_endpoint_configuration.embeddings]
 }
 
 run "gpu_image_on_a_cpu" {
@@ -37,10 +37,18 @@ run "gpu_image_on_a_cpu" {
   module { source = "./modules/realtime-endpoint" }
 
   variables {
-    variants = { AllTraffic = { instance_type = "ml.c7i.xlarge", model = { name = "m", image_uri = "683313688378.dkr.ecr.us-east-1.amazonaws.com/tei:2.0.1-tei1.8.2-gpu-py310-cu122-ubuntu22.04" } } }
+    variants = {
+      AllTraffic = {
+        instance_type = "ml.c7i.xlarge"
+        model = {
+          name      = "m"
+          image_uri = "683313688378.dkr.ecr.us-east-1.amazonaws.com/tei:2.0.1-tei1.8.2-gpu-py310-cu122-ubuntu22.04"
+        }
+      }
+    }
   }
 
-  expect_failures = [var.variants]
+  expect_failures = [aws_sagemaker_endpoint_configuration.embeddings]
 }
 
 run "cpu_image_on_a_gpu" {
@@ -48,10 +56,18 @@ run "cpu_image_on_a_gpu" {
   module { source = "./modules/realtime-endpoint" }
 
   variables {
-    variants = { AllTraffic = { instance_type = "ml.g6.xlarge", model = { name = "m", image_uri = "683313688378.dkr.ecr.us-east-1.amazonaws.com/tei-cpu:2.0.1-tei1.8.2-cpu-py310-ubuntu22.04" } } }
+    variants = {
+      AllTraffic = {
+        instance_type = "ml.g6.xlarge"
+        model = {
+          name      = "m"
+          image_uri = "683313688378.dkr.ecr.us-east-1.amazonaws.com/tei-cpu:2.0.1-tei1.8.2-cpu-py310-ubuntu22.04"
+        }
+      }
+    }
   }
 
-  expect_failures = [var.variants]
+  expect_failures = [aws_sagemaker_endpoint_configuration.embeddings]
 }
 
 run "x86_image_on_graviton" {
@@ -59,10 +75,18 @@ run "x86_image_on_graviton" {
   module { source = "./modules/realtime-endpoint" }
 
   variables {
-    variants = { AllTraffic = { instance_type = "ml.c7g.xlarge", model = { name = "m", image_uri = "683313688378.dkr.ecr.us-east-1.amazonaws.com/tei-cpu:2.0.1-tei1.8.2-cpu-py310-ubuntu22.04" } } }
+    variants = {
+      AllTraffic = {
+        instance_type = "ml.c7g.xlarge"
+        model = {
+          name      = "m"
+          image_uri = "683313688378.dkr.ecr.us-east-1.amazonaws.com/tei-cpu:2.0.1-tei1.8.2-cpu-py310-ubuntu22.04"
+        }
+      }
+    }
   }
 
-  expect_failures = [var.variants]
+  expect_failures = [aws_sagemaker_endpoint_configuration.embeddings]
 }
 
 run "cuda_image_on_inferentia" {
@@ -70,10 +94,21 @@ run "cuda_image_on_inferentia" {
   module { source = "./modules/realtime-endpoint" }
 
   variables {
-    variants = { AllTraffic = { instance_type = "ml.inf2.xlarge", model = { name = "m", image_uri = "763104351884.dkr.ecr.us-east-1.amazonaws.com/huggingface-pytorch-inference:2.6.0-transformers4.51.3-cpu-py312-ubuntu22.04" } } }
+    variants = {
+      AllTraffic = {
+        instance_type = "ml.inf2.xlarge"
+        model = {
+          name = "m"
+          image_uri = join(":", [
+            "763104351884.dkr.ecr.us-east-1.amazonaws.com/huggingface-pytorch-inference",
+            "2.6.0-transformers4.51.3-cpu-py312-ubuntu22.04",
+          ])
+        }
+      }
+    }
   }
 
-  expect_failures = [var.variants]
+  expect_failures = [aws_sagemaker_endpoint_configuration.embeddings]
 }
 
 run "tei_on_a_gpu_that_is_too_old" {
@@ -81,10 +116,18 @@ run "tei_on_a_gpu_that_is_too_old" {
   module { source = "./modules/realtime-endpoint" }
 
   variables {
-    variants = { AllTraffic = { instance_type = "ml.p3.2xlarge", model = { name = "m", image_uri = "683313688378.dkr.ecr.us-east-1.amazonaws.com/tei:2.0.1-tei1.8.2-gpu-py310-cu122-ubuntu22.04" } } }
+    variants = {
+      AllTraffic = {
+        instance_type = "ml.p3.2xlarge"
+        model = {
+          name      = "m"
+          image_uri = "683313688378.dkr.ecr.us-east-1.amazonaws.com/tei:2.0.1-tei1.8.2-gpu-py310-cu122-ubuntu22.04"
+        }
+      }
+    }
   }
 
-  expect_failures = [var.variants]
+  expect_failures = [aws_sagemaker_endpoint_configuration.embeddings]
 }
 
 run "no_variant" {
@@ -109,7 +152,7 @@ run "variant_with_an_underscore" {
   expect_failures = [var.variants]
 }
 
-run "no_instance" {
+run "instance_count_of_zero" {
   command = plan
   module { source = "./modules/realtime-endpoint" }
 
@@ -120,7 +163,7 @@ run "no_instance" {
   expect_failures = [var.variants]
 }
 
-run "half_an_instance" {
+run "fractional_instance_count" {
   command = plan
   module { source = "./modules/realtime-endpoint" }
 
@@ -131,7 +174,7 @@ run "half_an_instance" {
   expect_failures = [var.variants]
 }
 
-run "no_weight_at_all" {
+run "weight_of_zero" {
   command = plan
   module { source = "./modules/realtime-endpoint" }
 
@@ -147,13 +190,16 @@ run "negative_weight" {
   module { source = "./modules/realtime-endpoint" }
 
   variables {
-    variants = { a = { instance_type = "ml.c7i.xlarge", model = { name = "m" }, weight = -1 }, b = { instance_type = "ml.c7i.xlarge", model = { name = "m" }, weight = 3 } }
+    variants = {
+      a = { instance_type = "ml.c7i.xlarge", model = { name = "m" }, weight = -1 }
+      b = { instance_type = "ml.c7i.xlarge", model = { name = "m" }, weight = 3 }
+    }
   }
 
   expect_failures = [var.variants]
 }
 
-run "startup_in_a_second" {
+run "startup_timeout_of_a_second" {
   command = plan
   module { source = "./modules/realtime-endpoint" }
 
@@ -164,7 +210,7 @@ run "startup_in_a_second" {
   expect_failures = [var.variants]
 }
 
-run "volume_beside_disks_of_the_host" {
+run "volume_with_local_disks" {
   command = plan
   module { source = "./modules/realtime-endpoint" }
 
@@ -172,7 +218,7 @@ run "volume_beside_disks_of_the_host" {
     variants = { AllTraffic = { instance_type = "ml.g5.xlarge", model = { name = "m" }, volume_gb = 100 } }
   }
 
-  expect_failures = [var.variants]
+  expect_failures = [aws_sagemaker_endpoint_configuration.embeddings]
 }
 
 run "volume_over_the_limit" {
@@ -183,16 +229,24 @@ run "volume_over_the_limit" {
     variants = { AllTraffic = { instance_type = "ml.c7i.xlarge", model = { name = "m" }, volume_gb = 1000 } }
   }
 
-  expect_failures = [var.variants]
+  expect_failures = [aws_sagemaker_endpoint_configuration.embeddings]
 }
 
-run "image_for_a_host_that_the_provider_does_not_know" {
+run "image_for_an_unsupported_host" {
   command = plan
   module { source = "./modules/realtime-endpoint" }
 
   variables {
-    variants = { AllTraffic = { instance_type = "ml.g5.xlarge", model = { name = "m", image_uri = "683313688378.dkr.ecr.us-east-1.amazonaws.com/tei:2.0.1-tei1.9.3-gpu-py310-cu129-ubuntu24.04" } } }
+    variants = {
+      AllTraffic = {
+        instance_type = "ml.g5.xlarge"
+        model = {
+          name      = "m"
+          image_uri = "683313688378.dkr.ecr.us-east-1.amazonaws.com/tei:2.0.1-tei1.9.3-gpu-py310-cu129-ubuntu24.04"
+        }
+      }
+    }
   }
 
-  expect_failures = [var.variants]
+  expect_failures = [aws_sagemaker_endpoint_configuration.embeddings]
 }

@@ -54,7 +54,7 @@ run "bake_over_an_hour" {
   expect_failures = [var.deployment]
 }
 
-run "timeout_after_the_providers" {
+run "timeout_over_an_hour" {
   command = plan
   module { source = "./modules/realtime-endpoint" }
 
@@ -76,7 +76,7 @@ run "timeout_too_short" {
   expect_failures = [var.deployment]
 }
 
-run "bakes_longer_than_the_timeout" {
+run "bake_time_over_the_timeout" {
   command = plan
   module { source = "./modules/realtime-endpoint" }
 
@@ -84,7 +84,7 @@ run "bakes_longer_than_the_timeout" {
     deployment = { bake_s = 300, percent = 5, strategy = "rolling" }
   }
 
-  expect_failures = [var.deployment]
+  expect_failures = [aws_sagemaker_endpoint.embeddings]
 }
 
 run "canary_that_bakes_twice" {
@@ -95,7 +95,7 @@ run "canary_that_bakes_twice" {
     deployment = { bake_s = 300, timeout_s = 600 }
   }
 
-  expect_failures = [var.deployment]
+  expect_failures = [aws_sagemaker_endpoint.embeddings]
 }
 
 run "too_many_rollback_alarms" {
@@ -115,13 +115,16 @@ run "rolling_with_two_variants" {
 
   variables {
     deployment = { strategy = "rolling" }
-    variants   = { a = { instance_type = "ml.c7i.xlarge", model = { name = "m" } }, b = { instance_type = "ml.c7i.xlarge", model = { name = "m" } } }
+    variants = {
+      a = { instance_type = "ml.c7i.xlarge", model = { name = "m" } }
+      b = { instance_type = "ml.c7i.xlarge", model = { name = "m" } }
+    }
   }
 
   expect_failures = [var.deployment]
 }
 
-run "answers_into_a_whole_bucket" {
+run "output_path_without_a_prefix" {
   command = plan
   module { source = "./modules/realtime-endpoint" }
 
@@ -132,7 +135,7 @@ run "answers_into_a_whole_bucket" {
   expect_failures = [var.async]
 }
 
-run "requests_from_anywhere" {
+run "input_path_with_a_wildcard" {
   command = plan
   module { source = "./modules/realtime-endpoint" }
 
@@ -143,7 +146,7 @@ run "requests_from_anywhere" {
   expect_failures = [var.async]
 }
 
-run "concurrency_of_nothing" {
+run "concurrency_of_zero" {
   command = plan
   module { source = "./modules/realtime-endpoint" }
 
@@ -154,18 +157,22 @@ run "concurrency_of_nothing" {
   expect_failures = [var.async]
 }
 
-run "topic_by_name" {
+run "topic_without_an_arn" {
   command = plan
   module { source = "./modules/realtime-endpoint" }
 
   variables {
-    async = { error_topic_arn = "failures", input_path = "s3://my-bucket/requests", output_path = "s3://my-bucket/answers" }
+    async = {
+      error_topic_arn = "failures"
+      input_path      = "s3://my-bucket/requests"
+      output_path     = "s3://my-bucket/answers"
+    }
   }
 
   expect_failures = [var.async]
 }
 
-run "captured_into_a_folder" {
+run "capture_to_a_local_path" {
   command = plan
   module { source = "./modules/realtime-endpoint" }
 
@@ -176,7 +183,7 @@ run "captured_into_a_folder" {
   expect_failures = [var.data_capture]
 }
 
-run "captured_twice_over" {
+run "capture_over_100_percent" {
   command = plan
   module { source = "./modules/realtime-endpoint" }
 
@@ -187,7 +194,7 @@ run "captured_twice_over" {
   expect_failures = [var.data_capture]
 }
 
-run "captured_in_a_mode_of_its_own" {
+run "capture_in_an_unknown_mode" {
   command = plan
   module { source = "./modules/realtime-endpoint" }
 
@@ -198,7 +205,7 @@ run "captured_in_a_mode_of_its_own" {
   expect_failures = [var.data_capture]
 }
 
-run "key_by_alias" {
+run "key_alias" {
   command = plan
   module { source = "./modules/realtime-endpoint" }
 
@@ -209,7 +216,7 @@ run "key_by_alias" {
   expect_failures = [var.kms_key_arn]
 }
 
-run "retention_that_cloudwatch_lacks" {
+run "unsupported_log_retention" {
   command = plan
   module { source = "./modules/realtime-endpoint" }
 

@@ -1,5 +1,4 @@
-# What the root refuses of its variables but endpoints. tests/variables has them alone: to plan all that they are for would
-# take twenty times as long.
+# Variables that the root refuses. tests/variables holds the root's variables alone, which is faster to plan.
 
 variables {
   name = "alex"
@@ -44,7 +43,7 @@ run "environment_with_a_space" {
   expect_failures = [var.environment]
 }
 
-run "region_by_its_city" {
+run "region_by_city" {
   command = plan
   module { source = "./tests/variables" }
 
@@ -55,7 +54,7 @@ run "region_by_its_city" {
   expect_failures = [var.aws_region]
 }
 
-run "tag_of_awss_own" {
+run "tag_with_the_aws_prefix" {
   command = plan
   module { source = "./tests/variables" }
 

@@ -1,4 +1,4 @@
-# The endpoint that scales to zero: its stack, and what wakes it.
+# The scale-to-zero endpoint: its stack and its wake alarm.
 
 mock_provider "aws" {
   source          = "./tests/mocks"
@@ -6,7 +6,10 @@ mock_provider "aws" {
 }
 
 variables {
-  model         = { name = "alex-embedding-model-0a1b2c3d", role_arn = "arn:aws:iam::123456789012:role/alex-embedding-role" }
+  model = {
+    name     = "alex-embedding-model-0a1b2c3d"
+    role_arn = "arn:aws:iam::123456789012:role/alex-embedding-role"
+  }
   name          = "alex-embedding-endpoint"
   scale_to_zero = { instance_type = "ml.g4dn.xlarge", max = 5 }
 }
@@ -16,57 +19,89 @@ run "on_gpus" {
   module { source = "./modules/scale-to-zero-endpoint" }
 
   assert {
-    condition = jsondecode(aws_cloudformation_stack.embeddings.template_body).Resources.EndpointConfig == {
-      Type = "AWS::SageMaker::EndpointConfig"
-      Properties = {
-        EndpointConfigName = output.config_name
-        ExecutionRoleArn   = "arn:aws:iam::123456789012:role/alex-embedding-role"
-        ProductionVariants = [{
-          ContainerStartupHealthCheckTimeoutInSeconds = 1200
-          InitialInstanceCount                        = 1
-          InstanceType                                = "ml.g4dn.xlarge"
-          ManagedInstanceScaling                      = { MaxInstanceCount = 5, MinInstanceCount = 0, Status = "ENABLED" }
-          ModelDataDownloadTimeoutInSeconds           = 1200
-          RoutingConfig                               = { RoutingStrategy = "LEAST_OUTSTANDING_REQUESTS" }
-          VariantName                                 = "AllTraffic"
-        }]
+    condition = (
+      jsondecode(aws_cloudformation_stack.embeddings.template_body).Resources.EndpointConfig ==
+      {
+        Type = "AWS::SageMaker::EndpointConfig"
+        Properties = {
+          EndpointConfigName = output.config_name
+          ExecutionRoleArn   = "arn:aws:iam::123456789012:role/alex-embedding-role"
+          ProductionVariants = [
+            {
+              ContainerStartupHealthCheckTimeoutInSeconds = 1200
+              InitialInstanceCount                        = 1
+              InstanceType                                = "ml.g4dn.xlarge"
+              ManagedInstanceScaling = {
+                MaxInstanceCount = 5
+                MinInstanceCount = 0
+                Status           = "ENABLED"
+              }
+              ModelDataDownloadTimeoutInSeconds = 1200
+              RoutingConfig                     = { RoutingStrategy = "LEAST_OUTSTANDING_REQUESTS" }
+              VariantName                       = "AllTraffic"
+            },
+          ]
+        }
       }
-    }
-    error_message = "The variant must have no model, and no instance at least."
+    )
+    error_message = "The variant must have no model and a minimum of 0 instances."
   }
   assert {
-    condition = jsondecode(aws_cloudformation_stack.embeddings.template_body).Resources.InferenceComponent == {
-      Type      = "AWS::SageMaker::InferenceComponent"
-      DependsOn = "Endpoint"
-      Properties = {
-        EndpointName           = "alex-embedding-endpoint"
-        InferenceComponentName = "alex-embedding-endpoint-component"
-        RuntimeConfig          = { CopyCount = 1 }
-        Specification = {
-          ComputeResourceRequirements = { MinMemoryRequiredInMb = 1024, NumberOfAcceleratorDevicesRequired = 1 }
-          ModelName                   = "alex-embedding-model-0a1b2c3d"
-          StartupParameters           = { ContainerStartupHealthCheckTimeoutInSeconds = 1200, ModelDataDownloadTimeoutInSeconds = 1200 }
+    condition = (
+      jsondecode(aws_cloudformation_stack.embeddings.template_body).Resources.InferenceComponent ==
+      {
+        Type      = "AWS::SageMaker::InferenceComponent"
+        DependsOn = "Endpoint"
+        Properties = {
+          EndpointName           = "alex-embedding-endpoint"
+          InferenceComponentName = "alex-embedding-endpoint-component"
+          RuntimeConfig          = { CopyCount = 1 }
+          Specification = {
+            ComputeResourceRequirements = { MinMemoryRequiredInMb = 1024, NumberOfAcceleratorDevicesRequired = 1 }
+            ModelName                   = "alex-embedding-model-0a1b2c3d"
+            StartupParameters = {
+              ContainerStartupHealthCheckTimeoutInSeconds = 1200
+              ModelDataDownloadTimeoutInSeconds           = 1200
+            }
+          }
+          VariantName = "AllTraffic"
         }
-        VariantName = "AllTraffic"
       }
-    }
+    )
     error_message = "A copy of the model must have a GPU, and be deleted before its endpoint."
   }
   assert {
-    condition     = jsondecode(aws_cloudformation_stack.embeddings.template_body).Resources.Endpoint == { Type = "AWS::SageMaker::Endpoint", DependsOn = "EndpointConfig", Properties = { EndpointConfigName = output.config_name, EndpointName = "alex-embedding-endpoint" } }
+    condition = (
+      jsondecode(aws_cloudformation_stack.embeddings.template_body).Resources.Endpoint ==
+      {
+        Type       = "AWS::SageMaker::Endpoint"
+        DependsOn  = "EndpointConfig"
+        Properties = { EndpointConfigName = output.config_name, EndpointName = "alex-embedding-endpoint" }
+      }
+    )
     error_message = "The endpoint must keep its name, and be deleted before its configuration."
   }
   assert {
-    condition     = can(regex("^alex-embedding-endpoint-[0-9a-f]{8}$", output.config_name)) && output.component_name == "alex-embedding-endpoint-component"
+    condition = (
+      can(regex("^alex-embedding-endpoint-[0-9a-f]{8}$", output.config_name)) &&
+      output.component_name == "alex-embedding-endpoint-component"
+    )
     error_message = "The names must follow the endpoint's."
   }
   assert {
-    condition     = module.autoscaling.resource_id == "inference-component/alex-embedding-endpoint-component" && module.autoscaling.alarm_names == { wake = "alex-embedding-endpoint-wake" } && output.target_value == 300
-    error_message = "The copies must be scaled, and woken."
+    condition = (
+      module.autoscaling.resource_id == "inference-component/alex-embedding-endpoint-component" &&
+      module.autoscaling.alarm_names == { wake = "alex-embedding-endpoint-wake" } &&
+      output.target_value == 300
+    )
+    error_message = "The copies must have a scalable target and a wake alarm."
   }
   assert {
-    condition     = output.log_group_name == "/aws/sagemaker/InferenceComponents/alex-embedding-endpoint-component" && length(aws_cloudwatch_log_group.embeddings) == 2
-    error_message = "The logs must be kept where the component writes them."
+    condition = (
+      output.log_group_name == "/aws/sagemaker/InferenceComponents/alex-embedding-endpoint-component" &&
+      length(aws_cloudwatch_log_group.embeddings) == 2
+    )
+    error_message = "The component's log group must exist."
   }
 }
 
@@ -79,8 +114,11 @@ run "model_changes_no_configuration" {
   }
 
   assert {
-    condition     = output.config_name == run.on_gpus.config_name && strcontains(aws_cloudformation_stack.embeddings.template_body, "\"another\"")
-    error_message = "Another model must update the component alone."
+    condition = (
+      output.config_name == run.on_gpus.config_name &&
+      strcontains(aws_cloudformation_stack.embeddings.template_body, "\"another\"")
+    )
+    error_message = "Another model must update only the component."
   }
 }
 
@@ -101,37 +139,59 @@ run "on_cpus_in_a_vpc" {
 
   assert {
     condition = (
-      jsondecode(aws_cloudformation_stack.embeddings.template_body).Resources.EndpointConfig.Properties.VpcConfig == { SecurityGroupIds = ["sg-1"], Subnets = ["subnet-1"] } &&
-      jsondecode(aws_cloudformation_stack.embeddings.template_body).Resources.EndpointConfig.Properties.EnableNetworkIsolation &&
-      jsondecode(aws_cloudformation_stack.embeddings.template_body).Resources.EndpointConfig.Properties.KmsKeyId == "arn:aws:kms:us-east-1:123456789012:key/0a1b2c3d"
+      (
+        jsondecode(aws_cloudformation_stack.embeddings.template_body).Resources.EndpointConfig.Properties.VpcConfig ==
+        { SecurityGroupIds = ["sg-1"], Subnets = ["subnet-1"] }
+      ) &&
+      jsondecode(
+        aws_cloudformation_stack.embeddings.template_body,
+      ).Resources.EndpointConfig.Properties.EnableNetworkIsolation &&
+      (
+        jsondecode(aws_cloudformation_stack.embeddings.template_body).Resources.EndpointConfig.Properties.KmsKeyId ==
+        "arn:aws:kms:us-east-1:123456789012:key/0a1b2c3d"
+      )
     )
     error_message = "The endpoint must be in the VPC, isolated and encrypted."
   }
   assert {
-    condition     = jsondecode(aws_cloudformation_stack.embeddings.template_body).Resources.InferenceComponent.Properties.Specification.ComputeResourceRequirements == { MinMemoryRequiredInMb = 2048, NumberOfCpuCoresRequired = 1 }
+    condition = (
+      jsondecode(
+        aws_cloudformation_stack.embeddings.template_body,
+      ).Resources.InferenceComponent.Properties.Specification.ComputeResourceRequirements ==
+      { MinMemoryRequiredInMb = 2048, NumberOfCpuCoresRequired = 1 }
+    )
     error_message = "A copy must have the cores and the memory that were asked for."
   }
   assert {
     condition     = module.autoscaling.alarm_names == {}
-    error_message = "What does not sleep needs no alarm to wake it."
+    error_message = "With min = 1, there must be no wake alarm."
   }
 }
 
-run "host_fits_the_images_cuda" {
+run "host_image_by_cuda_version" {
   command = plan
   module { source = "./modules/scale-to-zero-endpoint" }
 
   variables {
-    model = { image_uri = "683313688378.dkr.ecr.us-east-1.amazonaws.com/tei:2.0.1-tei1.9.3-gpu-py310-cu129-ubuntu24.04", name = "m", role_arn = "r" }
+    model = {
+      image_uri = "683313688378.dkr.ecr.us-east-1.amazonaws.com/tei:2.0.1-tei1.9.3-gpu-py310-cu129-ubuntu24.04"
+      name      = "m"
+      role_arn  = "r"
+    }
   }
 
   assert {
-    condition     = jsondecode(aws_cloudformation_stack.embeddings.template_body).Resources.EndpointConfig.Properties.ProductionVariants[0].InferenceAmiVersion == "al2023-ami-sagemaker-inference-gpu-4-1"
-    error_message = "CUDA 12.9 needs a newer driver than the default host's."
+    condition = (
+      jsondecode(
+        aws_cloudformation_stack.embeddings.template_body,
+      ).Resources.EndpointConfig.Properties.ProductionVariants[0].InferenceAmiVersion ==
+      "al2023-ami-sagemaker-inference-gpu-4-1"
+    )
+    error_message = "CUDA 12.9 must select a newer host image."
   }
 }
 
-run "host_by_choice" {
+run "host_image_by_setting" {
   command = plan
   module { source = "./modules/scale-to-zero-endpoint" }
 
@@ -140,7 +200,12 @@ run "host_by_choice" {
   }
 
   assert {
-    condition     = jsondecode(aws_cloudformation_stack.embeddings.template_body).Resources.EndpointConfig.Properties.ProductionVariants[0].InferenceAmiVersion == "al2-ami-sagemaker-inference-gpu-2-1"
+    condition = (
+      jsondecode(
+        aws_cloudformation_stack.embeddings.template_body,
+      ).Resources.EndpointConfig.Properties.ProductionVariants[0].InferenceAmiVersion ==
+      "al2-ami-sagemaker-inference-gpu-2-1"
+    )
     error_message = "A choice must stand."
   }
 }

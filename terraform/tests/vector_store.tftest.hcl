@@ -1,4 +1,4 @@
-# Where vectors go: a bucket of S3 Vectors, or Aurora with pgvector.
+# The vector store: S3 Vectors, or Aurora with pgvector.
 
 mock_provider "aws" {
   source          = "./tests/mocks"
@@ -26,34 +26,62 @@ run "vector_bucket" {
         Properties          = { VectorBucketName = "alex-vectors" }
       }
     }
-    error_message = "The stack must hold the bucket alone, and leave it behind."
+    error_message = "The stack must contain only the bucket and retain it."
   }
   assert {
-    condition     = length(aws_rds_cluster.vectors) + length(aws_security_group.vectors) + length(aws_cloudwatch_log_group.vectors) == 0
+    condition = (
+      (
+        length(aws_rds_cluster.vectors) +
+        length(aws_security_group.vectors) +
+        length(aws_cloudwatch_log_group.vectors)
+      ) ==
+      0
+    )
     error_message = "There must be no database."
   }
   assert {
-    condition     = output.environment == tomap({ VECTOR_BUCKET = "alex-vectors", VECTOR_STORE = "s3vectors" }) && output.kind == "s3_vectors" && output.arn == "arn:aws:s3vectors:us-east-1:123456789012:bucket/alex-vectors"
+    condition = (
+      output.environment == tomap({ VECTOR_BUCKET = "alex-vectors", VECTOR_STORE = "s3vectors" }) &&
+      output.kind == "s3_vectors" &&
+      output.arn == "arn:aws:s3vectors:us-east-1:123456789012:bucket/alex-vectors"
+    )
     error_message = "The library must find the bucket."
   }
   assert {
     condition = alltrue([
-      for statement in output.writing_statements : alltrue([for resource in flatten([statement.Resource]) : startswith(resource, "arn:aws:s3vectors:us-east-1:123456789012:bucket/alex-vectors")])
+      for statement in output.writing_statements :
+      alltrue([
+        for resource in flatten([statement.Resource]) :
+        startswith(resource, "arn:aws:s3vectors:us-east-1:123456789012:bucket/alex-vectors")
+      ])
     ])
-    error_message = "Nothing outside the bucket may be touched."
+    error_message = "The role must have no access outside the bucket."
   }
   assert {
-    condition     = setsubtract(flatten(output.writing_statements[*].Action), flatten(output.reading_statements[*].Action)) == toset(["s3vectors:CreateIndex", "s3vectors:DeleteVectors", "s3vectors:ListVectors", "s3vectors:PutVectors", "s3vectors:TagResource"])
-    error_message = "Who searches must not write."
+    condition = (
+      setsubtract(flatten(output.writing_statements[*].Action), flatten(output.reading_statements[*].Action)) ==
+      toset([
+        "s3vectors:CreateIndex",
+        "s3vectors:DeleteVectors",
+        "s3vectors:ListVectors",
+        "s3vectors:PutVectors",
+        "s3vectors:TagResource",
+      ])
+    )
+    error_message = "The search role must not write."
   }
 }
 
-run "vector_bucket_with_a_key_that_goes" {
+run "vector_bucket_with_a_key_and_without_retain" {
   command = plan
   module { source = "./modules/vector-store" }
 
   variables {
-    s3_vectors = { bucket_name = "my-vectors", kms_key_arn = "arn:aws:kms:us-east-1:123456789012:key/mocked", retain = false }
+    s3_vectors = {
+      bucket_name = "my-vectors"
+      kms_key_arn = "arn:aws:kms:us-east-1:123456789012:key/mocked"
+      retain      = false
+    }
   }
 
   assert {
@@ -66,18 +94,30 @@ run "vector_bucket_with_a_key_that_goes" {
         VectorBucketName        = "my-vectors"
       }
     }
-    error_message = "The bucket must be encrypted with the key, and go."
+    error_message = "The bucket must be encrypted with the key, and deleted by a destroy."
   }
   assert {
     condition = (
-      [for statement in output.reading_statements : "${statement.Action} ${statement.Resource}" if strcontains(jsonencode(statement.Action), "kms:")] == ["kms:Decrypt arn:aws:kms:us-east-1:123456789012:key/mocked"] &&
-      [for statement in output.writing_statements : "${statement.Action} ${statement.Resource}" if statement.Sid == "EncryptVectors"] == ["kms:GenerateDataKey arn:aws:kms:us-east-1:123456789012:key/mocked"]
+      (
+        [
+          for statement in output.reading_statements :
+          "${statement.Action} ${statement.Resource}" if strcontains(jsonencode(statement.Action), "kms:")
+        ] ==
+        ["kms:Decrypt arn:aws:kms:us-east-1:123456789012:key/mocked"]
+      ) &&
+      (
+        [
+          for statement in output.writing_statements :
+          "${statement.Action} ${statement.Resource}" if statement.Sid == "EncryptVectors"
+        ] ==
+        ["kms:GenerateDataKey arn:aws:kms:us-east-1:123456789012:key/mocked"]
+      )
     )
-    error_message = "Who reads vectors must be able to decrypt them, and who stores them to encrypt them."
+    error_message = "Readers must be able to decrypt vectors, and writers to encrypt them."
   }
 }
 
-run "vector_bucket_that_is_there" {
+run "existing_vector_bucket" {
   command = plan
   module { source = "./modules/vector-store" }
 
@@ -86,8 +126,11 @@ run "vector_bucket_that_is_there" {
   }
 
   assert {
-    condition     = length(aws_cloudformation_stack.vectors) == 0 && output.environment["VECTOR_BUCKET"] == "alex-vectors"
-    error_message = "The bucket must be used, not made."
+    condition = (
+      length(aws_cloudformation_stack.vectors) == 0 &&
+      output.environment["VECTOR_BUCKET"] == "alex-vectors"
+    )
+    error_message = "An existing bucket must not be created."
   }
 }
 
@@ -96,7 +139,10 @@ run "aurora" {
   module { source = "./modules/vector-store" }
 
   variables {
-    aurora                 = { kms_key_arn = "arn:aws:kms:us-east-1:123456789012:key/mocked", vpc = { subnet_ids = ["subnet-0123456789abcdef0", "subnet-0fedcba9876543210"] } }
+    aurora = {
+      kms_key_arn = "arn:aws:kms:us-east-1:123456789012:key/mocked"
+      vpc         = { subnet_ids = ["subnet-0123456789abcdef0", "subnet-0fedcba9876543210"] }
+    }
     client_security_groups = { functions = "sg-0fedcba9876543210" }
   }
 
@@ -115,26 +161,47 @@ run "aurora" {
   }
   assert {
     condition     = can(regex("^alex-vectors-final-\\d{14}$", aws_rds_cluster.vectors[0].final_snapshot_identifier))
-    error_message = "Each cluster's last snapshot must have a name of its own."
+    error_message = "Each cluster's final snapshot must have a unique name."
   }
   assert {
     condition = (
-      aws_rds_cluster.vectors[0].storage_encrypted && aws_rds_cluster.vectors[0].manage_master_user_password &&
-      aws_rds_cluster.vectors[0].kms_key_id == var.aurora.kms_key_arn && aws_rds_cluster.vectors[0].master_user_secret_kms_key_id == var.aurora.kms_key_arn &&
-      aws_rds_cluster.vectors[0].deletion_protection && !aws_rds_cluster.vectors[0].skip_final_snapshot && !aws_rds_cluster.vectors[0].enable_http_endpoint
+      aws_rds_cluster.vectors[0].storage_encrypted &&
+      aws_rds_cluster.vectors[0].manage_master_user_password &&
+      aws_rds_cluster.vectors[0].kms_key_id == var.aurora.kms_key_arn &&
+      aws_rds_cluster.vectors[0].master_user_secret_kms_key_id == var.aurora.kms_key_arn &&
+      aws_rds_cluster.vectors[0].deletion_protection &&
+      !aws_rds_cluster.vectors[0].skip_final_snapshot &&
+      !aws_rds_cluster.vectors[0].enable_http_endpoint
     )
-    error_message = "It must be encrypted, protected, and keep its password to itself."
+    error_message = "The cluster must be encrypted and protected, with a managed password."
   }
   assert {
     condition = (
       aws_rds_cluster_parameter_group.vectors[0].family == "aurora-postgresql17" &&
-      { for parameter in aws_rds_cluster_parameter_group.vectors[0].parameter : parameter.name => parameter.value } == { idle_session_timeout = "60000", log_error_verbosity = "terse", log_min_error_statement = "panic", "rds.force_ssl" = "1" }
+      (
+        {
+          for parameter in aws_rds_cluster_parameter_group.vectors[0].parameter :
+          parameter.name => parameter.value
+        } ==
+        {
+          idle_session_timeout    = "60000"
+          log_error_verbosity     = "terse"
+          log_min_error_statement = "panic"
+          "rds.force_ssl"         = "1"
+        }
+      )
     )
-    error_message = "TLS must be forced, sleepers let go of, and texts kept out of the log."
+    error_message = "TLS must be required, idle sessions closed, and texts excluded from the log."
   }
   assert {
-    condition     = aws_vpc_security_group_ingress_rule.clients["functions"].referenced_security_group_id == "sg-0fedcba9876543210" && length(aws_vpc_security_group_ingress_rule.clients) == 1
-    error_message = "The functions alone must be let in."
+    condition = (
+      (
+        aws_vpc_security_group_ingress_rule.clients["functions"].referenced_security_group_id ==
+        "sg-0fedcba9876543210"
+      ) &&
+      length(aws_vpc_security_group_ingress_rule.clients) == 1
+    )
+    error_message = "Only the functions may connect."
   }
   assert {
     condition = output.environment == tomap({
@@ -148,15 +215,28 @@ run "aurora" {
     error_message = "The library must find the database."
   }
   assert {
-    condition = jsonencode(output.reading_statements) == jsonencode([
-      { Sid = "ReadDatabaseSecret", Effect = "Allow", Action = "secretsmanager:GetSecretValue", Resource = "arn:aws:secretsmanager:us-east-1:123456789012:secret:rds!cluster-mocked" },
-      { Sid = "DecryptDatabaseSecret", Effect = "Allow", Action = "kms:Decrypt", Resource = "arn:aws:kms:us-east-1:123456789012:key/mocked" },
-    ])
-    error_message = "The one secret must be readable, and nothing else."
+    condition = (
+      jsonencode(output.reading_statements) ==
+      jsonencode([
+        {
+          Sid      = "ReadDatabaseSecret"
+          Effect   = "Allow"
+          Action   = "secretsmanager:GetSecretValue"
+          Resource = "arn:aws:secretsmanager:us-east-1:123456789012:secret:rds!cluster-mocked"
+        },
+        {
+          Sid      = "DecryptDatabaseSecret"
+          Effect   = "Allow"
+          Action   = "kms:Decrypt"
+          Resource = "arn:aws:kms:us-east-1:123456789012:key/mocked"
+        },
+      ])
+    )
+    error_message = "The role may read only the database's secret."
   }
 }
 
-run "aurora_without_a_check_of_its_certificate" {
+run "aurora_without_certificate_verification" {
   command = plan
   module { source = "./modules/vector-store" }
 
@@ -166,7 +246,7 @@ run "aurora_without_a_check_of_its_certificate" {
 
   assert {
     condition     = output.environment["PGSSLMODE"] == "require"
-    error_message = "It must be possible to do without RDS's certificates."
+    error_message = "verify_server = false must disable certificate verification."
   }
 }
 
@@ -183,18 +263,21 @@ run "two_stores" {
   expect_failures = [var.aurora, var.name]
 }
 
-run "database_without_the_right_pgvector" {
+run "database_without_pgvector_0_8" {
   command = plan
   module { source = "./modules/vector-store" }
 
   variables {
-    aurora = { engine_version = "16.4", vpc = { subnet_ids = ["subnet-0123456789abcdef0", "subnet-0fedcba9876543210"] } }
+    aurora = {
+      engine_version = "16.4"
+      vpc            = { subnet_ids = ["subnet-0123456789abcdef0", "subnet-0fedcba9876543210"] }
+    }
   }
 
   expect_failures = [var.aurora]
 }
 
-run "bucket_by_a_name_that_is_none" {
+run "invalid_bucket_name" {
   command = plan
   module { source = "./modules/vector-store" }
 

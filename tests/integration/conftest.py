@@ -14,7 +14,6 @@ from embedstack_ops.lambda_packages.build import FUNCTIONS
 from embedstack_ops.lambda_packages.wheels import Target
 from localaws.config import LocalAwsConfig
 from tests.support.attached_provider import attached_provider
-from tests.support.copied_local_aws import copied_local_aws
 from tests.support.temporary_stack import LOCAL_VARIABLES as VARIABLES, TemporaryStack as Stack, temporary_stack
 
 __all__ = ["REPOSITORY", "VARIABLES", "Stack", "function_packages", "running_stack", "stack"]
@@ -25,7 +24,7 @@ REPOSITORY = Path(__file__).parents[2]
 @contextmanager
 def running_stack(folder: Path, config: LocalAwsConfig | None = None) -> Iterator[Stack]:
     """Start a stack in a folder, with one provider for all its commands, and leave nothing of it behind."""
-    with copied_local_aws(), temporary_stack(folder, config) as stack, attached_provider(os.environ) as attached:
+    with temporary_stack(folder, config) as stack, attached_provider(os.environ) as attached:
         os.environ.update(attached)
         yield replace(stack, environment={**stack.environment, **attached})
 

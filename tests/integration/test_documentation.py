@@ -35,7 +35,7 @@ export BEDROCK_MODEL_ID=anthropic.claude-haiku-4-5-20251001-v1:0
 
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
+        return int(listener.getsockname()[1])
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""A package: the same bytes every time, refused when damaged, and deployed by Terraform as an artefact."""
+"""A package: the same bytes every time, refused when damaged, and deployed by Terraform as an artifact."""
 
 import hashlib
 import shutil
@@ -112,7 +112,7 @@ def test_a_python_without_wheels_is_refused(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_terraform_deploys_a_package_as_an_artefact(stack, package):
+def test_terraform_deploys_a_package_as_an_artifact(stack, package):
     s3 = stack.client("s3")
     s3.create_bucket(Bucket="models")
     s3.upload_file(str(package.path), "models", "minilm/model.tar.gz")

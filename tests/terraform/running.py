@@ -29,8 +29,17 @@ def without_account() -> dict[str, str]:
     }
 
 
-def terraform(folder: Path, *arguments: str) -> str:
-    """Run terraform in a folder as it would run for somebody without an account, and return what it says."""
+def terraform(folder: Path, *arguments: str, status: int = 0) -> str:
+    """Run Terraform in a folder without an account.
+
+    Args:
+        folder: The root module.
+        arguments: The command and its options.
+        status: The expected exit status.
+
+    Returns:
+        Terraform's output.
+    """
     done = subprocess.run(
         ["terraform", *arguments, "-no-color"],
         cwd=folder,
@@ -40,7 +49,7 @@ def terraform(folder: Path, *arguments: str) -> str:
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stdout
+    assert done.returncode == status, done.stdout
     return done.stdout
 
 

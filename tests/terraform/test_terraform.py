@@ -13,6 +13,15 @@ from tests.terraform.running import SOURCE, add_packages, init, terraform
 MODULES = sorted(path.name for path in (SOURCE / "modules").iterdir())
 RUN = re.compile(r'^run "', re.MULTILINE)
 HCL_BLOCK = re.compile(r"^```hcl\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+#: Endpoints that break two rules of modules/endpoint-settings.
+REFUSED = """
+name = "alex"
+endpoints = {
+  both    = { model = { hub_id = "a/b" }, serverless = {}, realtime = { instance_type = "ml.c7i.xlarge" } }
+  none    = { model = { hub_id = "a/b" } }
+  private = { model = { hub_id = "a/b" }, serverless = {}, vpc = { subnet_ids = ["subnet-0123456789abcdef0"] } }
+}
+"""
 
 pytestmark = pytest.mark.skipif(shutil.which("terraform") is None, reason="terraform is not installed")
 
@@ -59,19 +68,34 @@ def test_requires_the_same_versions_everywhere(name: str) -> None:
 
 @pytest.mark.parametrize("module", MODULES)
 def test_readme_shows_short_examples_of_the_module(module: str) -> None:
-    readme = (SOURCE / "modules" / module / "README.md").read_text()
-    blocks = HCL_BLOCK.findall(readme)
+    blocks = HCL_BLOCK.findall((SOURCE / "modules" / module / "README.md").read_text())
     assert blocks, "a module's README shows how to use it"
-    assert readme.count("\n## ") == len(blocks), "one heading, one example"
     for block in blocks:
         assert f'source = "./modules/{module}"' in block
         assert len(block.splitlines()) <= 15
 
 
-@pytest.mark.parametrize("module", module_tables.modules(), ids=lambda module: module.name)
-def test_readme_tables_are_those_of_the_code(module: Path) -> None:
+@pytest.mark.parametrize("folder", [SOURCE, *module_tables.modules()], ids=lambda folder: folder.name)
+def test_readme_tables_match_the_code(folder: Path) -> None:
     """``python tests/terraform/module_tables.py`` writes them."""
-    assert (module / "README.md").read_text() == module_tables.with_tables(module)
+    assert (folder / "README.md").read_text() == module_tables.with_tables(folder)
+
+
+@pytest.mark.parametrize("folder", [SOURCE, *module_tables.modules()], ids=lambda folder: folder.name)
+def test_each_variable_has_a_short_fact(folder: Path) -> None:
+    words = {row.path: len(row.fact.split()) for row in module_tables.variables(folder)}
+    assert {path: count for path, count in words.items() if not 1 <= count <= 15} == {}
+
+
+def test_lines_are_shorter_than_120_characters() -> None:
+    files = (file for suffix in ("tf", "hcl", "tfvars", "example") for file in SOURCE.rglob(f"*.{suffix}"))
+    lines = (
+        (file.relative_to(SOURCE).as_posix(), number, line)
+        for file in files
+        if ".terraform" not in file.parts
+        for number, line in enumerate(file.read_text().splitlines(), 1)
+    )
+    assert [(name, number) for name, number, line in lines if len(line) >= 120] == []
 
 
 def test_readme_examples_can_be_planned(tmp_path: Path) -> None:
@@ -107,6 +131,16 @@ def test_documented_variables_can_be_planned(root_with_environments: Path, block
     (root_with_environments / "page.tfvars").write_text(needed + block.code)
     said = terraform(root_with_environments, "test", "-test-directory=tests/environments", "-var-file=page.tfvars")
     assert "1 passed, 0 failed." in said
+
+
+def test_plan_of_the_root_reports_each_rule_that_endpoints_break(root_with_environments: Path) -> None:
+    (root_with_environments / "refused.tfvars").write_text(REFUSED)
+    options = ("test", "-test-directory=tests/environments", "-var-file=refused.tfvars")
+    output = " ".join(re.sub(r"[│╷╵]", " ", terraform(root_with_environments, *options, status=1)).split())
+    assert "An endpoint has one type." in output
+    assert "Affected: both, none." in output
+    assert "Serverless endpoints cannot be attached to a VPC." in output
+    assert "Affected: private." in output
 
 
 @pytest.mark.parametrize("name", ["pipeline-aurora", "pipeline-local"])

@@ -1,9 +1,10 @@
-"""AWS on this machine: moto, plus SageMaker endpoints that are running model servers.
+"""An AWS emulator: moto, extended so that SageMaker endpoints, functions and databases really run.
 
-Everything lives in memory: stopping the local AWS forgets every bucket, role and endpoint. It listens on 127.0.0.1
-only. ``server.LocalAws`` runs it inside this process (tests), ``daemon`` in the background (development).
+All state is in memory and is lost when the local AWS stops. It listens on 127.0.0.1 only.
+``localaws.gateway.local_aws.LocalAws`` runs it inside this process, for tests; ``localaws.process.daemon`` runs it in
+the background, for development.
 
-The endpoints' containers import this package too, so importing it must stay cheap: nothing here imports moto.
+The processes of containers import this package too. To keep that fast, this module does not import moto.
 """
 
 from localaws.config import LocalAwsConfig

@@ -21,7 +21,7 @@ from embedstack_server.process_resources import limit_heaps, raise_open_files_li
 from localaws.config import ACCOUNT_ID, LocalAwsConfig
 from localaws.core.log_format import configure_log
 from localaws.errors import LocalAwsError
-from localaws.process.pidfiles import ProcessIdentity
+from localaws.process.identity import ProcessIdentity
 from localaws.process.state_file import is_disk_full, remove_state, write_state
 
 if TYPE_CHECKING:
@@ -29,14 +29,14 @@ if TYPE_CHECKING:
 
 _LAST_PORT = 65535
 _OPEN_FILES = 4096
-# Request bodies from this size on are returned to the system when they are freed.
+#: Freed memory of at least this size, such as request bodies, is returned to the system.
 _RETURNED_BYTES = 64 * 1024
 
 _logger = logging.getLogger("localaws")
 
 
 def main() -> int:
-    """Run until told to stop; returns the exit status."""
+    """Run until a signal; returns the exit status."""
     options = _parse_options()
     configure_log()
     raise_open_files_limit(_OPEN_FILES)
@@ -48,7 +48,7 @@ def main() -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     stop_requests = _watch_stop_signals()
-    aws = import_local_aws()(config)
+    aws = _import_local_aws()(config)
     try:
         options.state_dir.mkdir(parents=True, exist_ok=True)
         aws.start()
@@ -58,25 +58,25 @@ def main() -> int:
         message = str(error)
         if isinstance(error, OSError) and is_disk_full(error):
             message = f"The disk is full: {options.state_dir} cannot be written. Make room and start again."
-        _logger.error(message)  # noqa: TRY400 - the message says all there is
+        _logger.error(message)  # noqa: TRY400 - the message is complete
         _report(options.report_fd, {"error": message})
         return 1
     _logger.info("listening on %s", aws.url)
     _report(options.report_fd, {"port": aws.port})
     lifeline = [] if options.lifeline_fd is None else [options.lifeline_fd]
     readable, _, _ = select.select([stop_requests, *lifeline], [], [])
-    _logger.info("stopping: %s", "told to" if stop_requests in readable else "the process that started it has ended")
+    reason = "received a signal" if stop_requests in readable else "the process that started it has ended"
+    _logger.info("stopping: %s", reason)
     aws.stop()
     remove_state(options.state_dir, os.getpid())
     return 0
 
 
-def import_local_aws() -> "type[LocalAws]":
-    """Import it, and moto with it.
+def _import_local_aws() -> "type[LocalAws]":
+    """Import the emulator, and moto with it.
 
-    What moto brings is there for good. Looking through it for garbage would take a third of the import's time, and some
-    of every later collection's. It makes dozens of botocore's sessions, of which each would parse anew what is known of
-    regions and services.
+    Garbage collection is off meanwhile: imported modules stay in memory, and looking through them would take a third of
+    the time. moto creates dozens of botocore sessions; with one loader, region and service data is parsed once.
     """
     botocore.session.create_loader = functools.cache(botocore.session.create_loader)
     gc.disable()
@@ -90,8 +90,8 @@ def import_local_aws() -> "type[LocalAws]":
 def _watch_stop_signals() -> int:
     """A file descriptor that becomes readable with SIGTERM or SIGINT.
 
-    The system may deliver a signal to any thread. Python runs its handler in the main thread, but does not wake it from
-    a wait; the wakeup descriptor does, whichever thread was interrupted.
+    The system may deliver a signal to any thread. Python runs the handler in the main thread but does not interrupt its
+    ``select``; the wakeup descriptor does.
     """
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
@@ -103,8 +103,10 @@ def _watch_stop_signals() -> int:
 
 def _parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m localaws", description=__doc__)
-    parser.add_argument("--state-dir", type=Path, default=Path(".local"), help="where pid files and artefacts go")
-    parser.add_argument("--port", type=_port, help="TCP port on 127.0.0.1 (LOCALAWS_PORT, 4580); 0 for any free one")
+    parser.add_argument("--state-dir", type=Path, default=Path(".local"), help="folder for its state (default: .local)")
+    parser.add_argument(
+        "--port", type=_port, help="TCP port on 127.0.0.1; 0 chooses a free one (default: LOCALAWS_PORT, or 4580)"
+    )
     parser.add_argument("--settings", type=json.loads, help=argparse.SUPPRESS)
     parser.add_argument("--report-fd", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--lifeline-fd", type=int, help=argparse.SUPPRESS)
@@ -113,7 +115,7 @@ def _parse_options() -> argparse.Namespace:
 
 def _port(text: str) -> int:
     if not text.isdecimal() or int(text) > _LAST_PORT:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a port: name one from 0 to {_LAST_PORT}")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port number from 0 to {_LAST_PORT}")
     return int(text)
 
 
@@ -137,7 +139,7 @@ def _state(aws: "LocalAws") -> dict[str, Any]:
 
 
 def _report(descriptor: int | None, report: dict[str, Any]) -> None:
-    """Tell whoever started this process in the background how it went."""
+    """Report the result of the start to the process that started this one in the background."""
     if descriptor is not None:
         os.write(descriptor, json.dumps(report).encode())
         os.close(descriptor)

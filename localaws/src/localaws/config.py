@@ -1,11 +1,11 @@
-"""Every limit and every duration of the local AWS, in one place, defaulting to AWS's own figures."""
+"""Limits and durations of the local AWS. They default to AWS's figures."""
 
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
-#: The account that moto takes every caller for, unless the caller assumed a role in another one.
+#: The account of every caller that has not assumed a role in another account.
 ACCOUNT_ID = "123456789012"
 _MIB = 1024 * 1024
 
@@ -18,41 +18,40 @@ def _default_models_dir() -> Path:
 class LocalAwsConfig:
     """Settings of one local AWS. Durations are seconds, sizes are bytes.
 
-    Sources of the figures: SageMaker developer guide, "Deploy models with Amazon SageMaker Serverless Inference"
+    Sources of the defaults: SageMaker developer guide, "Deploy models with Amazon SageMaker Serverless Inference"
     (4 MB, 60 s, 180 s start), "Custom Inference Code with Hosting Services" (25 MB, 2 s ping, 30 s from SIGTERM to
     SIGKILL), "Asynchronous inference" (1 GB), and the ContainerStartupHealthCheckTimeoutInSeconds default (4 minutes);
     Amazon S3 user guide, "Limitations and restrictions" of S3 Vectors.
 
     Attributes:
-        port: TCP port on 127.0.0.1; 0 lets the system choose.
-        region: The default region handed to clients; all regions work.
+        port: TCP port on 127.0.0.1; 0 chooses a free one.
+        region: Default region of clients; all regions work.
         models_dir: Folder with Hugging Face Hub models as ``<org>/<name>/``.
-        state_dir: Folder for pid files and unpacked artefacts; None makes a temporary one.
+        state_dir: Folder for pid files and unpacked artifacts; defaults to a temporary one.
         serverless_payload_bytes: Largest request and response of a serverless variant.
         instance_payload_bytes: Largest request and response of an instance-based variant.
         async_payload_bytes: Largest request and response of an asynchronous endpoint.
-        invocation_timeout: How long a container may take to answer one invocation.
-        serverless_start_timeout: From launch to a good ``GET /ping`` for serverless variants, download included.
+        invocation_timeout: Longest duration of one invocation.
+        serverless_start_timeout: From launch to a successful ``GET /ping`` of serverless variants, download included.
         instance_start_timeout: The same for instance-based variants.
-        ping_timeout: How long one ``GET /ping`` may take.
+        ping_timeout: Longest duration of one ``GET /ping``.
         ping_interval: Pause between two pings while a container starts.
-        idle_seconds: A serverless container without a request for this long is stopped. AWS does not publish its
-            own figure; five minutes is what users observe.
+        idle_seconds: A serverless container is stopped after this time without a request. AWS publishes no figure;
+            users observe five minutes.
         stop_grace: From SIGTERM to SIGKILL.
-        drain_timeout: How long a replaced deployment may finish its requests.
+        drain_timeout: Time that a replaced deployment has to finish its requests.
         restart_backoff: Pause before a container that failed to start is started again; doubles up to
             ``restart_backoff_limit``.
         restart_backoff_limit: Longest pause between two starts.
-        function_processes: Lambda execution environments at the same time, of all functions. AWS runs up to 1,000; an
-            invocation that it would start another one for waits here for one.
-        artefact_bytes: Largest unpacked model artefact (a serverless endpoint has 5 GB of disk).
-        clock_speed: How fast the time of metrics, alarms, schedules and cooldowns runs, as a multiple of the
-            machine's.
-        vector_writes_per_second: PutVectors and DeleteVectors of one index of S3 Vectors.
-        vectors_per_second: Vectors put into one index or deleted from it.
-        log_events_per_stream: Container log lines kept per stream; older ones are dropped.
-        check_answers: Hold every answer against the service's model, and answer an error where it breaks it: for
-            tests of the local AWS, whose every process LOCALAWS_CHECK_ANSWERS=1 asks for it.
+        function_processes: Concurrent Lambda execution environments of all functions. AWS runs up to 1,000; here an
+            invocation waits for a free one.
+        artifact_bytes: Largest unpacked model artifact (a serverless endpoint has 5 GB of disk).
+        clock_speed: Speed of the clock of metrics, alarms, schedules and cooldowns, relative to the machine's.
+        vector_writes_per_second: PutVectors and DeleteVectors requests per index of S3 Vectors.
+        vectors_per_second: Vectors put or deleted per index.
+        log_events_per_stream: Latest container log lines that a stream keeps.
+        check_answers: Check every response against the service's model and replace it with an error if it breaks
+            the model. For tests of the local AWS, which set LOCALAWS_CHECK_ANSWERS=1.
     """
 
     port: int = 4580
@@ -73,7 +72,7 @@ class LocalAwsConfig:
     restart_backoff: float = 1.0
     restart_backoff_limit: float = 30.0
     function_processes: int = 10
-    artefact_bytes: int = 5 * 1024 * _MIB
+    artifact_bytes: int = 5 * 1024 * _MIB
     clock_speed: float = 1.0
     vector_writes_per_second: int = 1000
     vectors_per_second: int = 2500
@@ -87,7 +86,7 @@ class LocalAwsConfig:
         Raises:
             ConfigurationError: A value is not of its type or out of its range; the message names the variable.
         """
-        # Late, since the processes that play containers need no settings and start often.
+        # Imported late: containers need no settings and start often.
         from embedstack.settings.settings import load_local_aws_settings  # noqa: PLC0415
 
         settings = load_local_aws_settings()

@@ -1,7 +1,7 @@
-"""What can go wrong with the local AWS itself, as opposed to errors it answers with in AWS's name."""
+"""Errors of the local AWS itself, as opposed to the AWS errors in its responses."""
 
 from embedstack.errors import ConfigurationError
 
 
 class LocalAwsError(ConfigurationError):
-    """The local AWS could not be started, found or stopped; the message says why and what to do about it."""
+    """The local AWS could not be started, found or stopped; the message says what to do."""

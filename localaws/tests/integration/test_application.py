@@ -1,15 +1,17 @@
-"""The application around the services: what it refuses, and how."""
+"""The application around the services: errors, health, reset."""
 
 import json
 import urllib.request
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 import urllib3
 from botocore.exceptions import ClientError
 
-from tests.support.localaws.harness import Aws
+from tests.support.localaws.harness import TINY_BERT, Aws
+from tests.support.tiny_bert import HIDDEN
 
 
 @pytest.mark.parametrize(
@@ -33,7 +35,7 @@ from tests.support.localaws.harness import Aws
     ],
     ids=["json", "logs", "query", "sts", "cloudwatch", "stream", "service"],
 )
-def test_what_is_not_implemented_is_named_and_not_retried(
+def test_unimplemented_action_is_named_and_not_retried(
     aws: Aws, service: str, call: Callable[[Any], Any], names: str
 ) -> None:
     with pytest.raises(ClientError, match=f"The local AWS does not implement {names}") as caught:
@@ -44,16 +46,43 @@ def test_what_is_not_implemented_is_named_and_not_retried(
     assert caught.value.response["ResponseMetadata"]["RetryAttempts"] == 0
 
 
-def test_health(aws: Aws) -> None:
+def test_health_check_reports_the_port(aws: Aws) -> None:
     with urllib.request.urlopen(f"{aws.server.url}/_embedstack/health") as answer:
         health = json.load(answer)
     assert health["status"] == "ok"
     assert health["port"] == aws.server.port
 
 
-def test_motos_own_console_is_closed(aws: Aws) -> None:
-    for path in ("/moto-api/reset", "/moto-api/data.json", "/latest/meta-data/iam/security-credentials/"):
+def test_moto_console_is_closed(aws: Aws) -> None:
+    for path in ("/moto-api/data.json", "/moto-api/seed", "/latest/meta-data/iam/security-credentials/"):
         assert urllib3.request("GET", aws.server.url + path).status == 404, path
+
+
+def test_reset_deletes_all_state_and_stops_endpoints(aws: Aws) -> None:
+    assert urllib3.request("GET", f"{aws.server.url}/moto-api/reset").status == 405
+    aws.advance(3600)
+    aws.s3.create_bucket(Bucket="deleted")
+    aws.client("s3vectors").create_vector_bucket(vectorBucketName="deleted")
+    assert create_endpoint(aws)["EndpointStatus"] == "InService"
+    assert len(aws.invoke("search")[0]) == HIDDEN
+    assert len(aws.pids()) == 1
+    response = urllib3.request("POST", f"{aws.server.url}/moto-api/reset")
+    assert (response.status, response.json()) == (200, {"status": "ok"})
+    assert aws.pids() == []
+    assert aws.s3.list_buckets()["Buckets"] == []
+    assert aws.client("s3vectors").list_vector_buckets()["vectorBuckets"] == []
+    assert aws.sagemaker.list_endpoints()["Endpoints"] == []
+    assert aws.now() < datetime.now(UTC) + timedelta(minutes=30)
+    assert create_endpoint(aws)["EndpointStatus"] == "InService"
+    assert len(aws.invoke("search")[0]) == HIDDEN
+    aws.delete_endpoint("search")
+
+
+def create_endpoint(aws: Aws) -> dict[str, Any]:
+    aws.create_model("search", HF_MODEL_ID=TINY_BERT)
+    aws.create_config("search", "search")
+    aws.sagemaker.create_endpoint(EndpointName="search", EndpointConfigName="search")
+    return aws.settled("search")
 
 
 def test_services_of_moto_work(aws: Aws) -> None:
@@ -69,7 +98,7 @@ def test_services_of_moto_work(aws: Aws) -> None:
     assert iam.list_attached_role_policies(RoleName="r")["AttachedPolicies"][0]["PolicyArn"] == managed
 
 
-def test_environment_points_clients_here(aws: Aws) -> None:
+def test_environment_points_clients_to_the_local_aws(aws: Aws) -> None:
     environment = aws.server.environment()
     assert environment["AWS_ENDPOINT_URL"] == aws.server.url
     assert environment["AWS_REGION"] == environment["AWS_DEFAULT_REGION"] == "us-east-1"

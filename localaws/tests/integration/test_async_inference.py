@@ -1,4 +1,4 @@
-"""Asynchronous inference: requests wait in a queue, answers go to S3, topics are told, and zero instances are fine."""
+"""Asynchronous inference: queue, responses in S3, notifications, zero instances."""
 
 import json
 import os
@@ -103,7 +103,7 @@ def messages(aws: Aws, url: str) -> list[dict[str, Any]]:
     return found
 
 
-def test_an_answer_is_put_where_the_call_said(endpoint: Aws, queues: dict[str, str]) -> None:
+def test_response_is_written_to_the_output_location(endpoint: Aws, queues: dict[str, str]) -> None:
     location = put_request(endpoint, "requests/one", ["a text", "another"])
     called = invoke(endpoint, InputLocation=location, InferenceId="my-id", CustomAttributes="trace=1")
     assert called["ResponseMetadata"]["HTTPStatusCode"] == 202
@@ -131,14 +131,14 @@ def test_an_answer_is_put_where_the_call_said(endpoint: Aws, queues: dict[str, s
     assert (told["inferenceId"], told["eventName"]) == ("my-id", "InferenceResult")
 
 
-def test_a_body_may_come_with_the_call(endpoint: Aws) -> None:
+def test_call_may_contain_the_body(endpoint: Aws) -> None:
     called = invoke(endpoint, Body=b'{"inputs": "inline"}', S3OutputPathExtension="team", Filename="mine.json")
     assert called["OutputLocation"] == f"s3://{BUCKET}/out/team/mine.json"
     assert len(answer(endpoint, called["OutputLocation"])[0]) == HIDDEN
 
 
 @pytest.mark.parametrize("inputs", [[], "missing"])
-def test_a_failure_is_put_where_failures_go(endpoint: Aws, queues: dict[str, str], inputs: Any) -> None:
+def test_failure_is_written_to_the_failure_location(endpoint: Aws, queues: dict[str, str], inputs: Any) -> None:
     location = f"s3://{BUCKET}/not-there" if inputs == "missing" else put_request(endpoint, "requests/bad", inputs)
     called = invoke(endpoint, InputLocation=location)
     (told,) = messages(endpoint, queues["error"])
@@ -166,20 +166,20 @@ def test_a_failure_is_put_where_failures_go(endpoint: Aws, queues: dict[str, str
         ({"Body": b"x", "InvocationTimeoutSeconds": 3601}, "less than or equal to 3600"),
     ],
 )
-def test_calls_are_checked(endpoint: Aws, members: dict[str, Any], message: str) -> None:
+def test_invalid_calls_are_rejected(endpoint: Aws, members: dict[str, Any], message: str) -> None:
     with pytest.raises(ClientError, match=message) as caught:
         invoke(endpoint, **members)
     assert caught.value.response["Error"]["Code"] == "ValidationError"
 
 
-def test_it_is_asynchronous_or_not(endpoint: Aws) -> None:
+def test_endpoint_accepts_one_kind_of_invocation(endpoint: Aws) -> None:
     with pytest.raises(ClientError, match="can only receive asynchronous invocations"):
         endpoint.invoke(ENDPOINT)
     described = endpoint.sagemaker.describe_endpoint(EndpointName=ENDPOINT)
     assert described["AsyncInferenceConfig"]["ClientConfig"] == {"MaxConcurrentInvocationsPerInstance": 2}
 
 
-def test_a_request_whose_container_dies_is_answered_by_the_next(endpoint: Aws) -> None:
+def test_request_is_retried_after_its_container_dies(endpoint: Aws) -> None:
     (pid,) = endpoint.pids()
     with stalled(pid):
         called = invoke(endpoint, Body=b'{"inputs": "survives"}')
@@ -218,7 +218,7 @@ def scale(aws: Aws, instances: int) -> None:
     aws.sagemaker.update_endpoint_weights_and_capacities(EndpointName=ENDPOINT, DesiredWeightsAndCapacities=[change])
 
 
-def test_without_instances_requests_wait_and_nothing_is_lost(endpoint: Aws) -> None:
+def test_requests_wait_without_instances(endpoint: Aws) -> None:
     scale(endpoint, 0)
     wait_until(lambda: endpoint.pids() == [])
     assert statistics(endpoint, "ApproximateBacklogSize") == 0

@@ -1,4 +1,4 @@
-"""UpdateEndpoint with deployment guardrails: traffic shifts in steps, alarms roll it back, no request fails."""
+"""UpdateEndpoint with deployment guardrails: steps, alarms, rollback."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -146,7 +146,7 @@ def test_alarm_rolls_back_under_load(aws: Aws, updated: str, after: str) -> None
     assert served_by(aws, updated) == {"moved"}
 
 
-def test_linear_steps_and_time_limit(aws: Aws, updated: str) -> None:
+def test_linear_update_times_out(aws: Aws, updated: str) -> None:
     routing = {
         "Type": "LINEAR",
         "LinearStepSize": {"Type": "INSTANCE_COUNT", "Value": 1},
@@ -163,7 +163,7 @@ def test_linear_steps_and_time_limit(aws: Aws, updated: str) -> None:
     assert "longer than 600 seconds" in description["FailureReason"]
 
 
-def test_rolling_update_replaces_batch_by_batch(aws: Aws, deploy_instances: DeployInstances) -> None:
+def test_rolling_update_replaces_instances_in_batches(aws: Aws, deploy_instances: DeployInstances) -> None:
     deploy_instances("rolling", 2)
     aws.create_instance_config("rolling-2", "rolling", 2)
     policy = {
@@ -216,7 +216,7 @@ def test_bad_green_model_rolls_back_under_load(aws: Aws, updated: str) -> None:
     aws.sagemaker.delete_model(ModelName="bad")
 
 
-def test_deployment_config_of_creation_is_kept_for_updates(aws: Aws) -> None:
+def test_update_retains_the_deployment_config_of_creation(aws: Aws) -> None:
     aws.create_model("kept", HF_MODEL_ID=TINY_BERT)
     aws.create_instance_config("kept", "kept", 1)
     policy = canary(10)
@@ -263,7 +263,7 @@ def test_deployment_config_of_creation_is_kept_for_updates(aws: Aws) -> None:
         ),
     ],
 )
-def test_deployment_configs_that_make_no_sense_are_refused(
+def test_invalid_deployment_configs_are_rejected(
     aws: Aws, standing: str, deployment: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(ClientError, match=message) as caught:

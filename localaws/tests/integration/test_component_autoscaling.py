@@ -1,4 +1,4 @@
-"""Copies of an inference component by Application Auto Scaling: out under load, to none, back by a failed request."""
+"""Autoscaling of an inference component's copies: out under load, to zero, and back by a failed request."""
 
 from collections.abc import Callable
 from typing import Any

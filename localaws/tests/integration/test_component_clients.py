@@ -1,4 +1,4 @@
-"""What the library and the operators' commands make of an endpoint of inference components."""
+"""The library and the operators' commands on an endpoint of inference components."""
 
 import os
 import subprocess
@@ -66,13 +66,13 @@ def asleep(endpoint):
     wait_until(lambda: len(names()["InferenceComponents"]) == 1)
 
 
-def test_the_only_component_is_found(settings):
+def test_client_finds_the_only_component(settings):
     found = describe_deployment(ENDPOINT, settings)
     assert (found.component, found.status, found.config) == ("awake", "InService", ENDPOINT)
     assert (found.model_name, found.image, found.model_id) == ("minilm", TEI, MINILM)
 
 
-def test_one_of_several_has_to_be_named(settings, asleep):
+def test_client_needs_a_name_among_several_components(settings, asleep):
     with pytest.raises(ConfigurationError, match=r"has several inference components: asleep, awake"):
         describe_deployment(ENDPOINT, settings)
     found = describe_deployment(ENDPOINT, settings, asleep)
@@ -92,20 +92,20 @@ def test_requests_name_the_configured_component(settings):
         SageMakerEmbedder(model, settings=settings, inference_component="nobody").embed(["a text"])
 
 
-def test_a_component_without_copies_sleeps(settings, asleep):
+def test_component_without_copies_is_scaled_to_zero(settings, asleep):
     embedder = SageMakerEmbedder(known_model(MINILM), settings=settings, inference_component=asleep)
     embedder.hand_over_retries()
     with pytest.raises(EndpointAsleep):
         embedder.embed(["a text"])
 
 
-def test_the_configured_component_belongs_to_the_configured_endpoint(settings):
+def test_configured_component_must_be_on_the_endpoint(settings):
     configured = settings.model_copy(update={"sagemaker_inference_component": "awake"})
     assert configured.component_of(None) == configured.component_of(ENDPOINT) == "awake"
     assert configured.component_of("another") is None
 
 
-def test_the_commands_find_the_component(settings):
+def test_commands_find_the_component(settings):
     del settings
     for command in (
         ["invoke", "--endpoint", ENDPOINT, "a text"],

@@ -1,4 +1,4 @@
-"""Models, endpoint configurations and endpoints: what is accepted, what is refused, in AWS's words."""
+"""Actions on models, endpoint configurations and endpoints, with AWS's messages."""
 
 import re
 from collections.abc import Iterator
@@ -39,7 +39,7 @@ def test_model_is_described_as_it_was_created(aws: Aws, model: str) -> None:
     assert "VpcConfig" not in description
 
 
-def test_network_isolation_is_kept(aws: Aws) -> None:
+def test_model_keeps_network_isolation(aws: Aws) -> None:
     aws.sagemaker.create_model(
         ModelName="isolated", ExecutionRoleArn=ROLE, PrimaryContainer={"Image": TEI}, EnableNetworkIsolation=True
     )
@@ -81,14 +81,14 @@ def test_config_is_described_as_it_was_created(aws: Aws, model: str) -> None:
         ),
     ],
 )
-def test_what_is_not_there_is_named(aws: Aws, action: Any, message: str) -> None:
+def test_missing_resources_are_named(aws: Aws, action: Any, message: str) -> None:
     with pytest.raises(ClientError, match=re.escape(message)) as caught:
         action(aws.sagemaker)
     assert caught.value.response["Error"]["Code"] == "ValidationException"
     assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 400
 
 
-def test_names_are_taken_once(aws: Aws, model: str) -> None:
+def test_duplicate_names_are_rejected(aws: Aws, model: str) -> None:
     with pytest.raises(ClientError, match='Cannot create already existing model "arn:'):
         aws.create_model(model, HF_MODEL_ID=MINILM)
     aws.create_config("once", model)
@@ -98,7 +98,7 @@ def test_names_are_taken_once(aws: Aws, model: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["under_score", "-leading", "trailing-", "a" * 64])
-def test_bad_names_are_refused(aws: Aws, name: str) -> None:
+def test_invalid_names_are_rejected(aws: Aws, name: str) -> None:
     with pytest.raises(ClientError, match=f"1 validation error detected: Value '{name}' at 'modelName' failed"):
         aws.create_model(name, HF_MODEL_ID=MINILM)
 
@@ -138,7 +138,7 @@ def test_model_data_must_exist(aws: Aws) -> None:
         ),
     ],
 )
-def test_bad_variants_are_refused(
+def test_invalid_variants_are_rejected(
     aws: Aws, model: str, variants: list[dict[str, Any]], request_members: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(ClientError, match=message) as caught:
@@ -146,7 +146,7 @@ def test_bad_variants_are_refused(
     assert caught.value.response["Error"]["Code"] == "ValidationException"
 
 
-def test_serverless_takes_no_uncompressed_model(aws: Aws) -> None:
+def test_serverless_rejects_uncompressed_models(aws: Aws) -> None:
     source = {"S3DataSource": {"S3Uri": "s3://b/m/", "S3DataType": "S3Prefix", "CompressionType": "None"}}
     aws.sagemaker.create_model(
         ModelName="plain", ExecutionRoleArn=ROLE, PrimaryContainer={"Image": TEI, "ModelDataSource": source}
@@ -180,6 +180,6 @@ def test_tags_are_replaced_by_key(aws: Aws, model: str) -> None:
     assert aws.sagemaker.list_tags(ResourceArn=arn)["Tags"] == [{"Key": "team", "Value": "b"}]
 
 
-def test_regions_are_apart(aws: Aws, model: str) -> None:
+def test_regions_are_separate(aws: Aws, model: str) -> None:
     with pytest.raises(ClientError, match="Could not find model"):
         aws.client("sagemaker", "eu-west-1").describe_model(ModelName=model)

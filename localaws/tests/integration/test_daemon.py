@@ -16,7 +16,7 @@ import pytest
 
 from localaws import LocalAwsConfig, LocalAwsError
 from localaws.process import daemon
-from localaws.process.pidfiles import ProcessIdentity
+from localaws.process.identity import ProcessIdentity
 from tests.support.localaws.harness import ROLE, TEI, TINY_BERT, wait_until
 
 CONFIG = LocalAwsConfig(port=0, stop_grace=5)
@@ -60,7 +60,7 @@ def is_open(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def test_start_find_stop(state_dir: Path, models_dir: Path) -> None:
+def test_daemon_is_started_found_and_stopped(state_dir: Path, models_dir: Path) -> None:
     running = daemon.start(replace(CONFIG, models_dir=models_dir), state_dir)
     assert daemon.find(state_dir) == running
     assert daemon.start(CONFIG, state_dir) == running
@@ -80,7 +80,7 @@ def test_start_find_stop(state_dir: Path, models_dir: Path) -> None:
     assert daemon.stop(state_dir) is False
 
 
-def test_simultaneous_starts_find_one_another_and_do_not_kill_whom_stale_state_names(state_dir: Path) -> None:
+def test_concurrent_starts_share_one_server(state_dir: Path) -> None:
     state_dir.mkdir()
     state = {"pid": os.getpid(), "started": "1", "port": 1, "region": "r", "account_id": "a"}
     (state_dir / "localaws.json").write_text(json.dumps(state))
@@ -94,7 +94,7 @@ def test_simultaneous_starts_find_one_another_and_do_not_kill_whom_stale_state_n
     assert pid != os.getpid()
 
 
-def test_killed_daemon_leaves_no_model_server_and_sigterm_stops_the_next(state_dir: Path, models_dir: Path) -> None:
+def test_killed_daemon_leaves_no_model_server(state_dir: Path, models_dir: Path) -> None:
     running = daemon.start(replace(CONFIG, models_dir=models_dir), state_dir)
     deploy(running)
     (container,) = containers(state_dir)
@@ -111,7 +111,7 @@ def test_killed_daemon_leaves_no_model_server_and_sigterm_stops_the_next(state_d
     wait_until(lambda: not is_open(again.port) and not (state_dir / "localaws.json").exists(), 10)
 
 
-def test_taken_port_is_named_with_its_remedy(state_dir: Path) -> None:
+def test_taken_port_is_reported_with_an_alternative(state_dir: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         with pytest.raises(LocalAwsError, match=rf"Port {port} on 127\.0\.0\.1 is taken.*LOCALAWS_PORT={port + 1}"):
@@ -119,23 +119,23 @@ def test_taken_port_is_named_with_its_remedy(state_dir: Path) -> None:
     assert not (state_dir / "localaws.json").exists()
 
 
-def test_full_disk_is_named(state_dir: Path) -> None:
+def test_full_disk_is_reported(state_dir: Path) -> None:
     state_dir.mkdir()
     (state_dir / "localaws.log").symlink_to("/dev/full")
     with pytest.raises(LocalAwsError, match=r"The disk is full: .*localaws\.log"):
         daemon.start(CONFIG, state_dir)
 
 
-def test_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+def test_read_only_folder_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(LocalAwsError, match="cannot be written"):
         daemon.start(CONFIG, tmp_path / "file" / "state")
 
 
-def test_broken_start_shows_the_log(state_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_start_shows_the_log(state_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(state_dir / "shadow"))
     shadow = state_dir / "shadow" / "moto"
     shadow.mkdir(parents=True)
     (shadow / "__init__.py").write_text("raise RuntimeError('moto is broken')")
-    with pytest.raises(LocalAwsError, match=r"exited before it was up(?s:.*)moto is broken"):
+    with pytest.raises(LocalAwsError, match=r"exited during its start(?s:.*)moto is broken"):
         daemon.start(CONFIG, state_dir)

@@ -1,4 +1,4 @@
-"""Data capture: what was asked and answered, in S3."""
+"""Data capture: requests and responses in S3."""
 
 import base64
 import json
@@ -55,7 +55,7 @@ def captured(aws: Aws) -> dict[str, list[dict[str, Any]]]:
     return {key: [json.loads(line) for line in body.splitlines()] for key, body in bodies.items()}
 
 
-def test_requests_and_answers_are_in_s3(aws: Aws) -> None:
+def test_capture_writes_requests_and_responses_to_s3(aws: Aws) -> None:
     aws.s3.create_bucket(Bucket="captured")
     description = deploy(aws, CaptureContentTypeHeader={"JsonContentTypes": ["application/json"]})
     assert description["DataCaptureConfig"]["EnableCapture"] is True
@@ -87,7 +87,7 @@ def test_requests_and_answers_are_in_s3(aws: Aws) -> None:
     assert len(captured(aws)) == 2
 
 
-def test_without_content_types_data_is_base64_and_without_bucket_nothing_fails(aws: Aws) -> None:
+def test_capture_defaults_to_base64_and_tolerates_a_missing_bucket(aws: Aws) -> None:
     deploy(aws, CaptureOptions=[{"CaptureMode": "InputAndOutput"}])
     before = captured(aws)
     aws.invoke("captured", "encoded")
@@ -104,7 +104,7 @@ def test_without_content_types_data_is_base64_and_without_bucket_nothing_fails(a
     remove(aws)
 
 
-def test_capture_can_be_off(aws: Aws) -> None:
+def test_capture_can_be_disabled(aws: Aws) -> None:
     description = deploy(aws, EnableCapture=False)
     assert description["DataCaptureConfig"]["CaptureStatus"] == "Stopped"
     remove(aws)

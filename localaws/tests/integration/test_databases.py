@@ -18,7 +18,7 @@ from embedstack.stores import load_store
 from localaws import LocalAwsConfig
 from localaws.faults.chaos import RandomKills, processes
 from localaws.process import daemon
-from localaws.process.pidfiles import ProcessIdentity
+from localaws.process.identity import ProcessIdentity
 from tests.integration.stores.samples import collection, records
 from tests.support.localaws.harness import Aws, wait_until
 

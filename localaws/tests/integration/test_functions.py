@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError, HTTPClientError
 
 from localaws import LocalAwsConfig
 from localaws.process import daemon
-from localaws.process.pidfiles import ProcessIdentity
+from localaws.process.identity import ProcessIdentity
 from tests.support.localaws.harness import wait_until
 from tests.support.localaws.lambda_harness import ECHO, TRUST, Lambda, package, post
 

@@ -1,4 +1,4 @@
-"""The HTTP server: what one client sends costs other clients nothing."""
+"""The HTTP server: no client can affect others."""
 
 import contextlib
 import http.client
@@ -106,7 +106,7 @@ def test_http_keeps_connections_open(aws: Aws) -> None:
     ids=["headers", "s3-body", "body", "length", "lengths", "encoding", "tiny-chunks", "endless-size", "extension",
          "trailer", "size", "websocket"],
 )  # fmt: skip
-def test_http_bounds_are_enforced(
+def test_http_limits_are_enforced(
     aws: Aws, request_line: str, headers: list[str], parts: list[bytes], expected: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     service = "sagemaker" if "endpoints" in request_line else "s3"
@@ -120,7 +120,7 @@ def test_http_bounds_are_enforced(
     assert not [record for record in caplog.records if record.exc_info]
 
 
-def test_half_sent_bodies_leave_room_for_others(aws: Aws) -> None:
+def test_incomplete_bodies_do_not_block_other_clients(aws: Aws) -> None:
     half = head(aws, "PUT /bodies/half", "Content-Length: 100000") + b"x" * 50_000
     with contextlib.ExitStack() as stack:
         for _ in range(600):
@@ -129,14 +129,14 @@ def test_half_sent_bodies_leave_room_for_others(aws: Aws) -> None:
             aws.s3.put_object(Bucket="bodies", Key=f"beside-{number}", Body=b"x")
 
 
-def test_idle_connections_make_room(aws: Aws) -> None:
+def test_idle_connections_are_closed_for_new_ones(aws: Aws) -> None:
     with contextlib.ExitStack() as stack:
         for _ in range(http_server.MAX_CONNECTIONS + 50):
             stack.enter_context(connected(aws))
         assert is_healthy(aws)
 
 
-def test_vanished_clients_leave_nothing(aws: Aws) -> None:
+def test_disconnected_clients_leave_no_files(aws: Aws) -> None:
     assert is_healthy(aws)
     descriptors = len(list(Path("/dev/fd").iterdir()))
     for _ in range(200):
@@ -146,7 +146,7 @@ def test_vanished_clients_leave_nothing(aws: Aws) -> None:
     assert is_healthy(aws)
 
 
-def test_a_body_that_stalls_is_given_up(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stalled_body_is_disconnected(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http_server, "_STALLED_SECONDS", 1)
     with connected(aws, head(aws, "PUT /bodies/stalled", "Content-Length: 100"), b"x") as connection:
         assert status(connection) is None
@@ -173,7 +173,7 @@ def _is_closed_while_sending(connection: socket.socket) -> bool:
     return False
 
 
-def test_slow_readers_hold_no_thread(aws: Aws) -> None:
+def test_slow_readers_occupy_no_thread(aws: Aws) -> None:
     aws.s3.put_object(Bucket="bodies", Key="large", Body=b"x" * (20 * MIB))
     with contextlib.ExitStack() as stack:
         for _ in range(5):

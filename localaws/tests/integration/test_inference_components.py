@@ -1,4 +1,4 @@
-"""Inference components: their life cycle, where their copies run, and how they are called."""
+"""Inference components: life cycle, placement, invocation."""
 
 import json
 import os
@@ -12,7 +12,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from localaws import LocalAwsConfig
-from localaws.services.sagemaker.inference_components.manager import COPY_COUNT
+from localaws.services.sagemaker.inference_components.host import COPY_COUNT
 from tests.support.localaws.harness import MINILM, ROLE, TEI, TEI_GPU, TINY_BERT, Aws, Load, wait_until
 from tests.support.tiny_bert import HIDDEN
 
@@ -113,7 +113,7 @@ def _sum(aws, metric, dimensions):
     return sum(point["Sum"] for point in points)
 
 
-def test_a_component_lives_scales_and_goes(components):
+def test_component_is_created_scaled_and_deleted(components):
     aws = components.aws
     found = components.create("life")
     assert found["InferenceComponentStatus"] == "InService"
@@ -154,7 +154,7 @@ def test_a_component_lives_scales_and_goes(components):
         components.describe("life")
 
 
-def test_no_request_fails_while_copies_come_go_and_are_replaced(components):
+def test_scaling_and_replacing_copies_fails_no_request(components):
     aws = components.aws
     aws.create_model("tiny-2", TEI, HF_MODEL_ID=TINY_BERT, LOG_LEVEL="debug")
     components.create("busy")
@@ -182,7 +182,7 @@ def test_no_request_fails_while_copies_come_go_and_are_replaced(components):
     components.delete("busy")
 
 
-def test_copies_share_the_load_and_a_killed_one_comes_back(components):
+def test_killed_copy_is_replaced_while_others_serve(components):
     # Answers of the tiny BERT would take less than what processor time is counted in.
     components.aws.create_model("minilm", TEI, HF_MODEL_ID=MINILM)
     components.create("pair", 2, model="minilm")
@@ -204,7 +204,7 @@ def _cpu_ticks(pid: int) -> int:
     return sum(map(int, Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[11:13]))
 
 
-def test_what_does_not_start_or_fit_fails_with_its_reason(components):
+def test_component_that_cannot_start_has_a_failure_reason(components):
     failed = components.create("too-large", MinMemoryRequiredInMb=100_000)
     assert failed["InferenceComponentStatus"] == "Failed"
     assert failed["FailureReason"] == (
@@ -220,7 +220,7 @@ def test_what_does_not_start_or_fit_fails_with_its_reason(components):
     assert components.aws.pids() == []
 
 
-def test_requests_name_a_component_where_there_are_some(components, deploy):
+def test_requests_must_name_a_component(components, deploy):
     body = b'{"inputs": "x"}'
     with pytest.raises(ClientError, match="Inference Component Name header is required") as missing:
         components.aws.invoke_raw(ENDPOINT, body)
@@ -271,19 +271,19 @@ def test_components_are_listed_and_tagged(components):
         ),
     ],
 )
-def test_what_a_configuration_must_not_mix(components, changes, message):
+def test_configuration_cannot_mix_models_and_components(components, changes, message):
     with pytest.raises(ClientError, match=message):
         components.sagemaker.create_endpoint_config(
             EndpointConfigName="mixed", ExecutionRoleArn=ROLE, ProductionVariants=[{**VARIANT, **changes}]
         )
 
 
-def test_a_configuration_without_a_model_needs_a_role(components):
+def test_configuration_without_a_model_needs_a_role(components):
     with pytest.raises(ClientError, match="ExecutionRoleArn must be specified"):
         components.sagemaker.create_endpoint_config(EndpointConfigName="no-role", ProductionVariants=[VARIANT])
 
 
-def test_a_larger_configuration_keeps_the_copies(components):
+def test_update_to_more_instances_keeps_the_copies(components):
     components.create("kept")
     pids = components.aws.pids()
     larger = {**VARIANT, "ManagedInstanceScaling": {**VARIANT["ManagedInstanceScaling"], "MaxInstanceCount": 3}}
@@ -300,7 +300,7 @@ def test_a_larger_configuration_keeps_the_copies(components):
     components.delete("kept")
 
 
-def test_a_configuration_must_keep_what_components_run_on(components):
+def test_update_cannot_remove_a_hosting_variant(components):
     components.create("hosted", 0)
     sagemaker = components.sagemaker
     sagemaker.create_endpoint_config(
@@ -314,7 +314,7 @@ def test_a_configuration_must_keep_what_components_run_on(components):
     components.delete("hosted")
 
 
-def test_an_endpoint_leaves_its_components_behind(aws):
+def test_components_remain_after_their_endpoint(aws):
     aws.sagemaker.create_endpoint_config(
         EndpointConfigName="short-lived", ExecutionRoleArn=ROLE, ProductionVariants=[VARIANT]
     )
@@ -340,9 +340,9 @@ def test_an_endpoint_leaves_its_components_behind(aws):
         components.delete(name)
 
 
-def test_auto_scaling_moves_the_copies(components):
+def test_auto_scaling_changes_the_number_of_copies(components):
     components.create("scalable", 0)
-    host = components.aws.server._host
+    host = components.aws.server.host
     mine = ("123456789012", "us-east-1")
     resource = host.scalable(*mine, "inference-component/scalable", COPY_COUNT)
     assert (resource.current, resource.desired, resource.changing) == (0, 0, False)

@@ -1,4 +1,4 @@
-"""Several instances of a variant: how they share requests, come and go, and are replaced."""
+"""Several instances of a variant: routing, scaling, replacement."""
 
 import os
 import signal
@@ -13,7 +13,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from localaws import LocalAwsConfig
-from localaws.services.sagemaker.endpoints.scalable import CapacityRefused
+from localaws.services.sagemaker.endpoints.scaling import CapacityRefused
 from tests.support.localaws.harness import TINY_BERT, Aws, Load, stalled, wait_until, without_weights
 from tests.support.tiny_bert import HIDDEN
 
@@ -78,11 +78,11 @@ def load_of(aws: Aws, name: str, *pids: int) -> int:
     endpoint = aws.server.host.endpoint(ACCOUNT, REGION, name)
     assert endpoint is not None
     assert endpoint.traffic.current is not None
-    fleet = endpoint.traffic.current.variants[0].fleet
+    fleet = endpoint.traffic.current.variants[0].group
     return sum(load for pid, load in zip(fleet.pids, fleet.loads, strict=True) if pid in pids)
 
 
-def test_scaling_out_and_in_under_load_loses_no_request(aws: Aws, deploy_instances: DeployInstances) -> None:
+def test_scaling_under_load_fails_no_request(aws: Aws, deploy_instances: DeployInstances) -> None:
     deploy_instances("elastic", 1)
     with Load(lambda: aws.invoke("elastic"), threads=2, pause=0.02) as load:
         load.wait_for(10)
@@ -127,7 +127,7 @@ def test_killed_instance_is_replaced_while_the_other_serves(aws: Aws, deploy_ins
     assert aws.variant("pair")["CurrentInstanceCount"] == 2
 
 
-def test_instance_that_does_not_start_leaves_the_old_count(
+def test_failed_scaling_keeps_the_old_instance_count(
     aws: Aws, deploy_instances: DeployInstances, models_dir: Path
 ) -> None:
     deploy_instances("stuck", 1)
@@ -146,7 +146,7 @@ def test_instance_that_does_not_start_leaves_the_old_count(
     assert len(aws.pids()) == 2
 
 
-def test_weights_move_traffic(aws: Aws) -> None:
+def test_weights_shift_traffic(aws: Aws) -> None:
     aws.create_model("weighted", HF_MODEL_ID=TINY_BERT)
     variants = [
         {"VariantName": name, "ModelName": "weighted", "InstanceType": "ml.c6i.large", "InitialInstanceCount": 1}
@@ -174,7 +174,7 @@ def test_weights_move_traffic(aws: Aws) -> None:
     aws.delete_endpoint("weighted")
 
 
-def test_retained_properties_are_counts_too(aws: Aws, deploy_instances: DeployInstances) -> None:
+def test_update_retains_instance_counts_and_weights(aws: Aws, deploy_instances: DeployInstances) -> None:
     deploy_instances("retained", 1)
     scale(aws, "retained", 2)
     aws.settled("retained")
@@ -186,7 +186,7 @@ def test_retained_properties_are_counts_too(aws: Aws, deploy_instances: DeployIn
     assert aws.settled("retained")["ProductionVariants"][0]["CurrentInstanceCount"] == 1
 
 
-def test_changes_that_make_no_sense_are_refused(aws: Aws, deploy_instances: DeployInstances) -> None:
+def test_invalid_capacity_changes_are_rejected(aws: Aws, deploy_instances: DeployInstances) -> None:
     deploy_instances("sane", 1)
     changes: list[tuple[dict[str, Any], str]] = [
         ({"VariantName": "other", "DesiredWeight": 1}, r'name\(s\) "other" is/are not present within endpoint conf'),
@@ -202,7 +202,7 @@ def test_changes_that_make_no_sense_are_refused(aws: Aws, deploy_instances: Depl
         assert aws.sagemaker.describe_endpoint(EndpointName="sane")["EndpointStatus"] == "InService"
 
 
-def test_serverless_concurrency_changes_at_once(aws: Aws, deploy: Callable[..., dict[str, Any]]) -> None:
+def test_serverless_concurrency_changes_immediately(aws: Aws, deploy: Callable[..., dict[str, Any]]) -> None:
     deploy("concurrent", serverless={"MaxConcurrency": 4, "ProvisionedConcurrency": 2})
     aws.invoke("concurrent")
     assert metric(aws, "concurrent", "ServerlessProvisionedConcurrencyUtilization")["Maximum"] == 0.5

@@ -1,4 +1,4 @@
-"""InvokeEndpoint's limits and errors."""
+"""InvokeEndpoint: limits and errors."""
 
 import json
 import re
@@ -37,7 +37,7 @@ def failure(action: Callable[[], Any]) -> dict[str, Any]:
     return response
 
 
-def test_answer_names_variant_and_content_type(aws: Aws, endpoint: str) -> None:
+def test_response_names_variant_and_content_type(aws: Aws, endpoint: str) -> None:
     answer = aws.invoke_raw(endpoint, b'{"inputs": "a"}', Accept="application/json", CustomAttributes="trace=1")
     assert answer["InvokedProductionVariant"] == "AllTraffic"
     assert answer["ContentType"] == "application/json"
@@ -45,7 +45,7 @@ def test_answer_names_variant_and_content_type(aws: Aws, endpoint: str) -> None:
     assert len(json.loads(answer["Body"])[0]) == 384
 
 
-def test_model_error_carries_the_original(aws: Aws, endpoint: str) -> None:
+def test_model_error_contains_the_original_error(aws: Aws, endpoint: str) -> None:
     response = failure(lambda: aws.invoke(endpoint, ["a"] * 33))
 
     original = '{"error":"batch size 33 > maximum allowed batch size 32","error_type":"Validation"}'
@@ -61,7 +61,7 @@ def test_model_error_carries_the_original(aws: Aws, endpoint: str) -> None:
     )
 
 
-def test_container_that_does_not_answer_in_time(aws: Aws, endpoint: str) -> None:
+def test_slow_container_times_out(aws: Aws, endpoint: str) -> None:
     (pid,) = aws.pids()
     began = time.monotonic()
     with stalled(pid):
@@ -73,7 +73,7 @@ def test_container_that_does_not_answer_in_time(aws: Aws, endpoint: str) -> None
     assert "Your invocation timed out while waiting for a response from container primary." in str(response)
 
 
-def test_oversize_body_is_refused(aws: Aws, endpoint: str) -> None:
+def test_oversize_body_is_rejected(aws: Aws, endpoint: str) -> None:
     response = failure(lambda: aws.invoke_raw(endpoint, b"x" * (4 * 1024 * 1024 + 1)))
     request_id = response["ResponseMetadata"]["RequestId"]
     assert response["Error"] == {"Code": "ValidationError", "Message": f"Request {request_id} has oversize body."}
@@ -87,7 +87,7 @@ def test_body_at_the_limit_reaches_the_container(aws: Aws, endpoint: str) -> Non
 
 
 @pytest.mark.parametrize("region", ["us-east-1", "eu-central-1"])
-def test_endpoint_that_is_not_there(aws: Aws, endpoint: str, region: str) -> None:
+def test_missing_endpoint_is_rejected(aws: Aws, endpoint: str, region: str) -> None:
     name = "absent" if region == "us-east-1" else endpoint
     runtime = aws.client("sagemaker-runtime", region)
     response = failure(lambda: runtime.invoke_endpoint(EndpointName=name, Body=b"{}"))
@@ -96,7 +96,7 @@ def test_endpoint_that_is_not_there(aws: Aws, endpoint: str, region: str) -> Non
     assert response["ResponseMetadata"]["HTTPStatusCode"] == 400
 
 
-def test_unknown_variant_and_model_are_refused(aws: Aws, endpoint: str) -> None:
+def test_unknown_variant_and_target_model_are_rejected(aws: Aws, endpoint: str) -> None:
     response = failure(lambda: aws.invoke_raw(endpoint, b"{}", TargetVariant="other"))
     assert response["Error"]["Message"] == "Variant other of endpoint embedding not found."
     response = failure(lambda: aws.invoke_raw(endpoint, b"{}", TargetModel="model.tar.gz"))
@@ -108,7 +108,7 @@ def test_content_type_reaches_the_container(aws: Aws, endpoint: str) -> None:
     assert response["OriginalStatusCode"] == 415
 
 
-def test_connection_is_usable_after_refusals(aws: Aws, endpoint: str) -> None:
+def test_connection_is_usable_after_rejections(aws: Aws, endpoint: str) -> None:
     for body in (b"{", b"x" * 3_000_000, b'{"inputs": []}'):
         failure(lambda body=body: aws.invoke_raw(endpoint, body))  # type: ignore[misc]
     assert len(aws.invoke(endpoint)) == 1

@@ -1,4 +1,4 @@
-"""Endpoints from Creating to gone."""
+"""The life cycle of endpoints, from Creating to deleted."""
 
 import io
 import re
@@ -18,7 +18,7 @@ Deploy = Callable[..., dict[str, Any]]
 IN_PROGRESS = 'Cannot update in-progress endpoint "arn:aws:sagemaker:'
 
 
-def test_endpoint_comes_up_and_is_described(aws: Aws, deploy: Deploy) -> None:
+def test_endpoint_starts_and_is_described(aws: Aws, deploy: Deploy) -> None:
     description = deploy("up", HF_MODEL_ID=MINILM)
 
     assert description["EndpointStatus"] == "InService"
@@ -30,7 +30,7 @@ def test_endpoint_comes_up_and_is_described(aws: Aws, deploy: Deploy) -> None:
     assert [endpoint["EndpointName"] for endpoint in listed] == ["up"]
 
 
-def test_endpoint_in_progress_is_left_alone(aws: Aws, deploy: Deploy) -> None:
+def test_endpoint_in_progress_rejects_changes(aws: Aws, deploy: Deploy) -> None:
     aws.create_model("busy", HF_MODEL_ID=TINY_BERT)
     aws.create_config("busy", "busy")
     aws.sagemaker.create_endpoint(EndpointName="busy", EndpointConfigName="busy")
@@ -90,7 +90,7 @@ def test_endpoints_of_one_model_have_a_process_each(aws: Aws, deploy: Deploy) ->
         (OWN_IMAGE, {"OTHER": "x"}, "nothing to serve"),
     ],
 )
-def test_endpoint_that_cannot_start_says_why(
+def test_endpoint_that_cannot_start_has_a_failure_reason(
     aws: Aws, deploy: Deploy, image: str, environment: dict[str, str], reason: str
 ) -> None:
     description = deploy("failed", image, **environment)
@@ -121,16 +121,16 @@ def files_of(folder: Path, prefix: str) -> dict[str, bytes]:
 
 @pytest.fixture(scope="module")
 def bucket(aws: Aws) -> str:
-    aws.s3.create_bucket(Bucket="artefacts")
-    return "artefacts"
+    aws.s3.create_bucket(Bucket="artifacts")
+    return "artifacts"
 
 
-def test_artefact_is_served_from_s3(aws: Aws, deploy: Deploy, bucket: str, minilm_folder: Path) -> None:
+def test_artifact_is_served_from_s3(aws: Aws, deploy: Deploy, bucket: str, minilm_folder: Path) -> None:
     aws.s3.put_object(Bucket=bucket, Key="good.tar.gz", Body=archive(files_of(minilm_folder, "model/")))
-    description = deploy("artefact", HUGGINGFACE, url=f"s3://{bucket}/good.tar.gz")
+    description = deploy("artifact", HUGGINGFACE, url=f"s3://{bucket}/good.tar.gz")
 
     assert description["EndpointStatus"] == "InService", description
-    assert len(aws.invoke("artefact", ["one", "two"])) == 2
+    assert len(aws.invoke("artifact", ["one", "two"])) == 2
 
 
 @pytest.mark.parametrize(
@@ -142,24 +142,24 @@ def test_artefact_is_served_from_s3(aws: Aws, deploy: Deploy, bucket: str, minil
     ],
     ids=["garbage", "no-model", "escaping"],
 )
-def test_bad_artefact_fails_the_endpoint(aws: Aws, deploy: Deploy, bucket: str, body: bytes, reason: str) -> None:
+def test_bad_artifact_fails_the_endpoint(aws: Aws, deploy: Deploy, bucket: str, body: bytes, reason: str) -> None:
     aws.s3.put_object(Bucket=bucket, Key="bad.tar.gz", Body=body)
-    description = deploy("bad-artefact", HUGGINGFACE, url=f"s3://{bucket}/bad.tar.gz")
+    description = deploy("bad-artifact", HUGGINGFACE, url=f"s3://{bucket}/bad.tar.gz")
     assert description["EndpointStatus"] == "Failed"
     assert re.search(reason, description["FailureReason"])
 
 
-def test_artefact_that_went_away_fails_the_endpoint(aws: Aws, bucket: str) -> None:
+def test_deleted_artifact_fails_the_endpoint(aws: Aws, bucket: str) -> None:
     aws.s3.put_object(Bucket=bucket, Key="gone.tar.gz", Body=b"x")
     aws.create_model("gone", HUGGINGFACE, url=f"s3://{bucket}/gone.tar.gz")
     aws.create_config("gone", "gone")
     aws.s3.delete_object(Bucket=bucket, Key="gone.tar.gz")
     aws.sagemaker.create_endpoint(EndpointName="gone", EndpointConfigName="gone")
-    assert 'from URL: "s3://artefacts/gone.tar.gz". Please ensure' in aws.settled("gone")["FailureReason"]
+    assert 'from URL: "s3://artifacts/gone.tar.gz". Please ensure' in aws.settled("gone")["FailureReason"]
     aws.delete_endpoint("gone")
 
 
-def test_update_under_load_loses_no_request(aws: Aws, deploy: Deploy) -> None:
+def test_update_under_load_fails_no_request(aws: Aws, deploy: Deploy) -> None:
     deploy("updated")
     old = aws.pids()
     aws.create_config("updated-2", "updated", MemorySizeInMB=3072)
@@ -239,6 +239,6 @@ def test_instance_based_variants_share_traffic(aws: Aws) -> None:
     aws.delete_endpoint("instances")
 
 
-def test_one_local_aws_per_process(aws: Aws) -> None:
-    with pytest.raises(LocalAwsError, match="running in this process already"):
+def test_second_local_aws_in_a_process_is_rejected(aws: Aws) -> None:
+    with pytest.raises(LocalAwsError, match="Another local AWS runs in this process"):
         LocalAws(LocalAwsConfig(port=0)).start()

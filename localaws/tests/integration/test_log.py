@@ -1,4 +1,4 @@
-"""The log of the local AWS has no secret in it, whatever requests hold and however they fail."""
+"""The log of the local AWS contains no secrets of requests."""
 
 import contextlib
 import logging
@@ -19,7 +19,7 @@ from tests.support.localaws.harness import signed_headers
 SECRET = "s3cr3t-v4lue"  # noqa: S105 - what is looked for
 
 
-def test_log_holds_no_secret_of_a_request(tmp_path: Path) -> None:
+def test_log_contains_no_secret_of_a_request(tmp_path: Path) -> None:
     running = daemon.start(LocalAwsConfig(port=0), tmp_path)
     try:
         session = boto3.Session(SECRET, SECRET, SECRET, "us-east-1")

@@ -1,4 +1,4 @@
-"""Local AWSes with limits of their own: each test runs one."""
+"""Local AWSs with other limits, one per test."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from localaws.gateway.local_aws import LocalAws
 from tests.support.localaws.harness import MINILM, Aws, wait_until
 
 
-def test_model_on_the_machine_is_found_by_hub_id(tmp_path: Path) -> None:
+def test_installed_model_is_found_by_hub_id(tmp_path: Path) -> None:
     (tmp_path / "models" / "org" / "broken").mkdir(parents=True)
     (tmp_path / "models" / "org" / "broken" / "config.json").write_text("{}")
     with LocalAws(LocalAwsConfig(port=0, models_dir=tmp_path / "models", stop_grace=5)) as server:
@@ -25,7 +25,7 @@ def test_model_on_the_machine_is_found_by_hub_id(tmp_path: Path) -> None:
     assert "has no modules.json" in description["FailureReason"]
 
 
-def test_start_that_takes_too_long_fails() -> None:
+def test_slow_start_fails_the_endpoint() -> None:
     with LocalAws(LocalAwsConfig(port=0, serverless_start_timeout=0.1, stop_grace=5)) as server:
         aws = Aws(server)
         aws.create_model("slow", HF_MODEL_ID=MINILM)
@@ -38,7 +38,7 @@ def test_start_that_takes_too_long_fails() -> None:
     assert "stand up your model within the allotted 0.1 second timeout" in description["FailureReason"]
 
 
-def test_stopping_ends_endpoints_that_are_starting() -> None:
+def test_stop_ends_starting_endpoints() -> None:
     with LocalAws(LocalAwsConfig(port=0, stop_grace=5)) as server:
         aws = Aws(server)
         aws.create_model("m", HF_MODEL_ID=MINILM)
@@ -49,7 +49,7 @@ def test_stopping_ends_endpoints_that_are_starting() -> None:
     assert not Path(f"/proc/{pid}").exists()
 
 
-def test_an_index_takes_so_many_vectors_within_a_second() -> None:
+def test_index_limits_vectors_per_second() -> None:
     with LocalAws(LocalAwsConfig(port=0, vectors_per_second=3, stop_grace=5)) as server:
         vectors = Aws(server).client("s3vectors")
         vectors.create_vector_bucket(vectorBucketName="limited")

@@ -1,4 +1,4 @@
-"""Who may send requests to the local AWS: programs on this machine, with a signature where AWS wants one."""
+"""Which requests the local AWS accepts: from programs on this machine, and signed where AWS requires it."""
 
 import base64
 import http.client
@@ -56,7 +56,7 @@ def bucket(aws: Aws) -> str:
 
 
 @pytest.mark.parametrize("service", UNSIGNED_CALLS)
-def test_unsigned_requests_are_refused_in_the_services_protocol(aws: Aws, service: str) -> None:
+def test_unsigned_request_is_rejected_in_the_services_protocol(aws: Aws, service: str) -> None:
     code, call = UNSIGNED_CALLS[service]
     with pytest.raises(ClientError) as caught:
         call(unsigned(aws, service))
@@ -65,14 +65,14 @@ def test_unsigned_requests_are_refused_in_the_services_protocol(aws: Aws, servic
     assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 403
 
 
-def test_unsigned_sts_takes_a_web_identity(aws: Aws) -> None:
+def test_sts_accepts_an_unsigned_web_identity(aws: Aws) -> None:
     assumed = unsigned(aws, "sts").assume_role_with_web_identity(
         RoleArn="arn:aws:iam::123456789012:role/r", RoleSessionName="session", WebIdentityToken="token"
     )
     assert assumed["Credentials"]["AccessKeyId"]
 
 
-def test_a_path_does_not_choose_the_service(aws: Aws, functions: Lambda) -> None:
+def test_path_does_not_select_the_service(aws: Aws, functions: Lambda) -> None:
     package = io.BytesIO()
     with zipfile.ZipFile(package, "w") as archive:
         archive.writestr("function.py", "def handler(event, context): pass")
@@ -107,7 +107,7 @@ def test_web_pages_change_nothing(aws: Aws, headers: dict[str, str]) -> None:
     assert "planted" not in [one["Name"] for one in aws.s3.list_buckets()["Buckets"]]
 
 
-def test_duplicate_host_is_refused(aws: Aws) -> None:
+def test_duplicate_host_is_rejected(aws: Aws) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", aws.server.port, timeout=10)
     connection.putrequest("GET", "/_embedstack/health", skip_host=True)
     connection.putheader("Host", f"127.0.0.1:{aws.server.port}")
@@ -132,7 +132,7 @@ def test_presigned_urls_work_until_they_expire(aws: Aws, bucket: str, version: s
     assert urllib3.request("GET", expired).status == 403
 
 
-def test_everyone_reads_what_an_acl_makes_public(aws: Aws, bucket: str) -> None:
+def test_everyone_can_read_what_an_acl_makes_public(aws: Aws, bucket: str) -> None:
     assert urllib3.request("GET", f"{bucket}/public").data == b"public"
     assert urllib3.request("HEAD", f"{bucket}/public").status == 200
     for path in ("/private", "/public?acl", "/public?tagging", "/absent", "", "?acl", "?versions", "?policy"):
@@ -154,7 +154,7 @@ def test_everyone_reads_what_an_acl_makes_public(aws: Aws, bucket: str) -> None:
     ],
     ids=str,
 )
-def test_everyone_reads_what_a_policy_makes_public(aws: Aws, change: dict[str, Any], status: int) -> None:
+def test_everyone_can_read_what_a_policy_makes_public(aws: Aws, change: dict[str, Any], status: int) -> None:
     name = "by-policy"
     aws.s3.create_bucket(Bucket=name)
     aws.s3.put_object(Bucket=name, Key="k", Body=b"x")
@@ -170,7 +170,7 @@ def test_everyone_reads_what_a_policy_makes_public(aws: Aws, change: dict[str, A
     aws.s3.delete_bucket(Bucket=name)
 
 
-def test_a_form_needs_a_signed_policy(aws: Aws, bucket: str) -> None:
+def test_form_needs_a_signed_policy(aws: Aws, bucket: str) -> None:
     plain = urllib3.request("POST", bucket, fields={"key": "form", "file": ("f.txt", b"planted")})
     assert plain.status == 403
     form = aws.s3.generate_presigned_post("access", "form")
@@ -185,7 +185,7 @@ def test_a_form_needs_a_signed_policy(aws: Aws, bucket: str) -> None:
     assert aws.s3.get_object(Bucket="access", Key="form")["Body"].read() == b"signed"
 
 
-def test_virtual_hosted_buckets_are_local(aws: Aws, bucket: str) -> None:
+def test_virtual_hosted_buckets_are_accepted(aws: Aws, bucket: str) -> None:
     host = f"access.localhost:{aws.server.port}"
     answer = urllib3.request("GET", f"{aws.server.url}/public", headers={"Host": host})
     assert (answer.status, answer.data) == (200, b"public")
@@ -193,7 +193,7 @@ def test_virtual_hosted_buckets_are_local(aws: Aws, bucket: str) -> None:
     assert foreign.status == 403
 
 
-def test_the_runtime_api_answers_only_its_process(aws: Aws, functions: Lambda) -> None:
+def test_runtime_api_rejects_web_pages(aws: Aws, functions: Lambda) -> None:
     functions.create("telling", "import os\ndef handler(event, context): return os.environ['AWS_LAMBDA_RUNTIME_API']")
     address = functions.invoke("telling", {})["Payload"]
     url = f"http://{address}/2018-06-01/runtime/init/error"

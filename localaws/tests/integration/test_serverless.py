@@ -1,4 +1,4 @@
-"""Serverless capacity: concurrency, idling, cold starts, crashes."""
+"""Serverless endpoints: concurrency, idling, cold starts, crashes."""
 
 import os
 import signal
@@ -74,7 +74,7 @@ def test_provisioned_concurrency_stays_warm_and_is_restarted(aws: Aws, deploy: D
     wait_until(lambda: len(aws.pids()) == 1 and aws.pids() != [pid])
 
 
-def test_more_than_max_concurrency_is_throttled(aws: Aws, deploy: Deploy) -> None:
+def test_requests_above_max_concurrency_are_throttled(aws: Aws, deploy: Deploy) -> None:
     deploy("throttled", serverless={"MaxConcurrency": 2})
     (pid,) = aws.pids()
     with ThreadPoolExecutor(5) as pool:
@@ -139,9 +139,7 @@ def test_killed_container_fails_its_requests_and_is_replaced(aws: Aws, deploy: D
     assert len(load.errors) <= 3 * 6
 
 
-def test_container_that_cannot_start_again_answers_errors_and_recovers(
-    aws: Aws, deploy: Deploy, models_dir: Path
-) -> None:
+def test_container_that_fails_to_restart_recovers(aws: Aws, deploy: Deploy, models_dir: Path) -> None:
     deploy("loop")
     wait_until(lambda: aws.pids() == [])
     with without_weights(models_dir):

@@ -1,4 +1,4 @@
-"""Stopping the local AWS in the middle of something leaves no process, thread or file."""
+"""Stopping the local AWS leaves no process, thread or file behind."""
 
 import threading
 from pathlib import Path
@@ -8,7 +8,7 @@ from localaws.gateway.local_aws import LocalAws
 from tests.support.localaws.harness import TINY_BERT, Aws, wait_until
 
 
-def test_stopped_in_the_middle_of_scaling_and_of_a_deployment(models_dir: Path) -> None:
+def test_stop_during_scaling_and_deployment_leaves_nothing(models_dir: Path) -> None:
     with LocalAws(LocalAwsConfig(port=0, models_dir=models_dir, stop_grace=5)) as server:
         aws = Aws(server)
         aws.create_model("m", HF_MODEL_ID=TINY_BERT)

@@ -1,4 +1,4 @@
-"""What AWS could not answer is found, whatever it is written in."""
+"""The conformance check finds responses that break the service's model, in every protocol."""
 
 import io
 import json
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from localaws.conformance import AnswerCheck
+from localaws.conformance import ConformanceCheck
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
@@ -66,7 +66,7 @@ def answered(
     def start_response(status: str, headers: list[tuple[str, str]], *_: Any) -> Any:
         started.append(status)
 
-    text = b"".join(AnswerCheck(application)(request, start_response)).decode(errors="replace")
+    text = b"".join(ConformanceCheck(application)(request, start_response)).decode(errors="replace")
     return started[0], text
 
 
@@ -80,7 +80,7 @@ def answered(
         (asked("execute-api", "/anything"), "of no service of ours"),
     ],
 )
-def test_good_answers_pass_as_they_are(request_: dict[str, Any], answer: Any) -> None:
+def test_check_passes_valid_responses_unchanged(request_: dict[str, Any], answer: Any) -> None:
     status, body = answered(request_, answer)
     assert status == "200 OK"
     assert body == (answer if isinstance(answer, str) else json.dumps(answer))
@@ -89,17 +89,20 @@ def test_good_answers_pass_as_they_are(request_: dict[str, Any], answer: Any) ->
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"Status": "InService"}, "DescribeEndpoint.Status is no member of DescribeEndpointOutput"),
-        ({"EndpointArn": ...}, "DescribeEndpoint.EndpointArn is required and missing"),
-        ({"EndpointStatus": "Ready"}, "DescribeEndpoint.EndpointStatus is one of "),
-        ({"CreationTime": "2026-11-21T12:00:00Z"}, "DescribeEndpoint.CreationTime is a timestamp (unixTimestamp)"),
-        ({"FailureReason": None}, "DescribeEndpoint.FailureReason is of type string, not None"),
+        ({"Status": "InService"}, "DescribeEndpoint.Status is not a member of DescribeEndpointOutput"),
+        ({"EndpointArn": ...}, "DescribeEndpoint.EndpointArn is required, and missing"),
+        ({"EndpointStatus": "Ready"}, "DescribeEndpoint.EndpointStatus must be one of "),
+        ({"CreationTime": "2026-11-21T12:00:00Z"}, "DescribeEndpoint.CreationTime must be a timestamp (unixTimestamp)"),
+        ({"FailureReason": None}, "DescribeEndpoint.FailureReason must be of type string, not None"),
         ({"ProductionVariants": {}}, "DescribeEndpoint.ProductionVariants is a list, not {}"),
-        ({"ProductionVariants": [{}]}, "DescribeEndpoint.ProductionVariants[0].VariantName is required and missing"),
-        ({"ProductionVariants": [{"VariantName": "v", "CurrentInstanceCount": 1.5}]}, "is of type integer, not 1.5"),
+        ({"ProductionVariants": [{}]}, "DescribeEndpoint.ProductionVariants[0].VariantName is required, and missing"),
+        (
+            {"ProductionVariants": [{"VariantName": "v", "CurrentInstanceCount": 1.5}]},
+            "must be of type integer, not 1.5",
+        ),
     ],
 )
-def test_wrong_json_is_told(change: dict[str, Any], said: str) -> None:
+def test_check_reports_invalid_json(change: dict[str, Any], said: str) -> None:
     wrong = {key: value for key, value in (ENDPOINT | change).items() if value is not ...}
     status, body = answered(sagemaker("DescribeEndpoint"), wrong)
     assert status == "501 Not Implemented"
@@ -109,22 +112,22 @@ def test_wrong_json_is_told(change: dict[str, Any], said: str) -> None:
 @pytest.mark.parametrize(
     ("element", "said"),
     [
-        ("<Colour>red</Colour>", "Colour is no member of MetricAlarm"),
-        ("<Threshold>high</Threshold>", "Threshold is of type double, not 'high'"),
-        ("<ActionsEnabled>True</ActionsEnabled>", "ActionsEnabled is of type boolean, not 'True'"),
-        ("<StateValue>FINE</StateValue>", "StateValue is one of OK, ALARM, INSUFFICIENT_DATA, not 'FINE'"),
-        ("<StateUpdatedTimestamp>now</StateUpdatedTimestamp>", "StateUpdatedTimestamp is a timestamp (iso8601)"),
-        ("<Dimensions><Dimension/></Dimensions>", "Dimensions has &lt;Dimension&gt; for &lt;member&gt;"),
+        ("<Colour>red</Colour>", "Colour is not a member of MetricAlarm"),
+        ("<Threshold>high</Threshold>", "Threshold must be of type double, not 'high'"),
+        ("<ActionsEnabled>True</ActionsEnabled>", "ActionsEnabled must be of type boolean, not 'True'"),
+        ("<StateValue>FINE</StateValue>", "StateValue must be one of OK, ALARM, INSUFFICIENT_DATA, not 'FINE'"),
+        ("<StateUpdatedTimestamp>now</StateUpdatedTimestamp>", "StateUpdatedTimestamp must be a timestamp (iso8601)"),
+        ("<Dimensions><Dimension/></Dimensions>", "Dimensions has &lt;Dimension&gt; instead of &lt;member&gt;"),
     ],
 )
-def test_wrong_xml_is_told(element: str, said: str) -> None:
+def test_check_reports_invalid_xml(element: str, said: str) -> None:
     status, body = answered(query("monitoring", "DescribeAlarms"), ALARM_XML.format(element))
     assert status == "501 Not Implemented"
     assert "<Code>NotImplementedException</Code>" in body
     assert said in body
 
 
-def test_wrong_cbor_is_told() -> None:
+def test_check_reports_invalid_cbor() -> None:
     request = asked(
         "monitoring",
         "/service/GraniteServiceVersion20100801/operation/ListDashboards",
@@ -132,7 +135,7 @@ def test_wrong_cbor_is_told() -> None:
     )
     status, body = answered(request, b"\xa1\x66Colour\x63red")
     assert status == "501 Not Implemented"
-    assert "ListDashboards.Colour is no member of ListDashboardsOutput" in body
+    assert "ListDashboards.Colour is not a member of ListDashboardsOutput" in body
 
 
 @pytest.mark.parametrize(
@@ -143,17 +146,20 @@ def test_wrong_cbor_is_told() -> None:
             "ModelError",
             "424 Failed",
             {"Message": "no", "OriginalStatusCode": "400"},
-            "OriginalStatusCode is of type integer",
+            "OriginalStatusCode must be of type integer",
         ),
         ("ModelError", "400 Bad Request", {"Message": "no"}, "ModelError has the HTTP status 424, not 400"),
         ("ModelNotReadyException", "429 Too Many", {"Message": "wait"}, None),
         ("ThrottlingException", "400 Bad Request", {"message": None}, None),
-        ("EndpointGone", "400 Bad Request", {"message": "gone"}, "answers the error 'EndpointGone'; it declares "),
+        (
+            "EndpointGone",
+            "400 Bad Request",
+            {"message": "gone"},
+            "responds with the error 'EndpointGone'; it declares ",
+        ),
     ],
 )
-def test_errors_are_those_that_the_operation_declares(
-    code: str, status: str, document: dict[str, Any], said: str | None
-) -> None:
+def test_check_reports_undeclared_errors(code: str, status: str, document: dict[str, Any], said: str | None) -> None:
     got, body = answered(invocation(), document, status, x_amzn_errortype=code)
     if said is None:
         assert (got, json.loads(body)) == (status, document)
@@ -161,12 +167,12 @@ def test_errors_are_those_that_the_operation_declares(
         assert said in json.loads(body)["message"]
 
 
-def test_what_a_container_answers_is_no_concern_of_the_model() -> None:
+def test_check_ignores_bodies_of_containers() -> None:
     status, body = answered(invocation(), "[[0.1, NaN]]", Content_Type="application/json")
     assert (status, body) == ("200 OK", "[[0.1, NaN]]")
 
 
-def test_operations_with_one_path_are_told_apart_by_their_query() -> None:
+def test_operations_with_one_path_are_distinguished_by_query() -> None:
     listing = '<ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Name>b</Name>{0}</ListBucketResult>'
     request = asked("s3", "/b", REQUEST_METHOD="GET", QUERY_STRING="list-type=2")
     assert answered(dict(request), listing.format("<KeyCount>0</KeyCount>"))[0] == "200 OK"

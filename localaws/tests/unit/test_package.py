@@ -1,4 +1,4 @@
-"""The package as its users and its containers import it."""
+"""Import times and configuration of the package."""
 
 import subprocess
 import sys
@@ -17,12 +17,12 @@ from localaws.config import ACCOUNT_ID
     [
         ("localaws", ["moto", "openvino", "boto3"]),
         ("localaws.process.daemon", ["moto", "openvino", "boto3"]),
-        ("localaws.services.sagemaker.containers.container_main", ["moto", "boto3"]),
+        ("localaws.services.sagemaker.containers.main", ["moto", "boto3"]),
         ("localaws.gateway.local_aws", ["openvino", "tokenizers", "torch"]),
-        ("localaws.services.sagemaker.containers.dialects", ["moto", "boto3", "torch"]),
+        ("localaws.services.sagemaker.containers.protocols", ["moto", "boto3", "torch"]),
     ],
 )
-def test_imports_stay_apart(module: str, forbidden: list[str]) -> None:
+def test_modules_do_not_import_heavy_packages(module: str, forbidden: list[str]) -> None:
     code = f"import sys, {module}; print([name for name in {forbidden!r} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
@@ -48,9 +48,7 @@ SET = {
 
 
 @pytest.mark.parametrize("source", ["environment", "file", "yaml"])
-def test_configuration_is_read_from_every_source(
-    settings_folder: Path, monkeypatch: pytest.MonkeyPatch, source: str
-) -> None:
+def test_configuration_reads_every_source(settings_folder: Path, monkeypatch: pytest.MonkeyPatch, source: str) -> None:
     models = settings_folder / "my models"
     models.mkdir()
     values = {**SET, "EMBEDSTACK_MODELS_DIR": str(models)}
@@ -95,7 +93,7 @@ def test_configuration_defaults(settings_folder: Path) -> None:
         ("EMBEDSTACK_MODELS_DIR", "file"),
     ],
 )
-def test_configuration_names_a_bad_setting(
+def test_configuration_names_an_invalid_setting(
     settings_folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str
 ) -> None:
     (settings_folder / "file").touch()
@@ -106,7 +104,7 @@ def test_configuration_names_a_bad_setting(
     assert repr(value) in str(caught.value)
 
 
-def test_client_environment() -> None:
+def test_client_environment_points_to_the_port() -> None:
     assert LocalAwsConfig(region="eu-west-1").client_environment(4580) == {
         "AWS_ENDPOINT_URL": "http://127.0.0.1:4580",
         "AWS_ACCESS_KEY_ID": "local",

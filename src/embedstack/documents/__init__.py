@@ -1,4 +1,4 @@
-"""Documents: from a file to sections, to chunks, to records in a store."""
+"""Document ingestion and search: files are read into sections, chunked, embedded and stored."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +27,7 @@ __all__ = [
     "search",
 ]
 
-_HOMES = {
+_MODULES = {
     "Chunk": "embedstack.documents.chunking",
     "Chunker": "embedstack.documents.chunking",
     "Document": "embedstack.documents.document",
@@ -44,9 +44,9 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    # The process that reads documents imports from this package, and starts the sooner the less comes with it.
-    if name not in _HOMES:
+    # Lazy, because the reader process imports from this package and has to start quickly.
+    if name not in _MODULES:
         raise AttributeError(f"module 'embedstack.documents' has no attribute {name!r}")
-    import importlib  # noqa: PLC0415 - with the first name only
+    import importlib  # noqa: PLC0415 - needed for lazy names only
 
-    return getattr(importlib.import_module(_HOMES[name]), name)
+    return getattr(importlib.import_module(_MODULES[name]), name)

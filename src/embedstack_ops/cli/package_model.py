@@ -6,7 +6,7 @@ from typing import get_args
 import click
 
 from embedstack_ops.cli.command import exit_on_error
-from embedstack_server.compute.encoder import PrecisionSetting
+from embedstack_server.model.precision import PrecisionSetting
 from embedstack_server.packaging import fetch_from_hub, make_package
 
 _EXAMPLES = """\b

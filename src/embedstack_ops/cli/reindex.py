@@ -6,7 +6,7 @@ from rich.markup import escape
 
 from embedstack.documents.ingestion import collection_info
 from embedstack.documents.load import load_chunker
-from embedstack.documents.reindexing import reindex, was_cut_here
+from embedstack.documents.reindexing import is_chunked_by_ingestion, reindex
 from embedstack.embedders import Embedder
 from embedstack.errors import ConfigurationError
 from embedstack.factory import load_embedder
@@ -63,7 +63,7 @@ def main(
     with load_embedder(settings) as embedder, load_store(settings) as store:
         name = settings.embedstack_collection
         old = store.describe(name)
-        if was_cut_here(old) and not _can_be_added_to(old, settings, embedder):
+        if is_chunked_by_ingestion(old) and not _can_be_added_to(old, settings, embedder):
             console.print(
                 f"[yellow]![/] {escape(name)} keeps its chunks, but {escape(embedder.info.model_id)} needs others: "
                 "documents added later, also by a pipeline, will be rejected. Ingest all into a new collection.",

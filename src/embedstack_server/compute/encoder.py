@@ -13,13 +13,14 @@ import numpy as np
 
 from embedstack.calls.process_local import Origin
 from embedstack.errors import ConfigurationError, InputError, NonFiniteVector
-from embedstack_server.compute.engine import Engine, OpenVinoEngine, Outputs, Precision, PrecisionSetting, has_bf16
-from embedstack_server.compute.future_waiter import Wakeups
+from embedstack_server.compute.engine import Engine, OpenVinoEngine, Outputs, has_bf16
+from embedstack_server.compute.exit_gate import ExitGate
+from embedstack_server.compute.future_waiter import FutureWaiter
 from embedstack_server.compute.scheduler import Scheduler
-from embedstack_server.http.exit_gate import ExitGate
 from embedstack_server.model.architectures import ArchitectureNotServed
 from embedstack_server.model.manifest import Manifest
 from embedstack_server.model.model_folder import ModelFolder
+from embedstack_server.model.precision import Precision, PrecisionSetting
 from embedstack_server.model.tokenizer import TextInput, TokenizedText, Tokenizer, TruncationDirection
 
 if TYPE_CHECKING:
@@ -32,13 +33,13 @@ if TYPE_CHECKING:
 
     Vectors = NDArray[np.float32]
 
-__all__ = ["Encoded", "Encoder", "OfHidden", "Precision", "PrecisionSetting"]
+__all__ = ["Encoded", "Encoder", "HiddenHook"]
 
 _logger = logging.getLogger(__name__)
 
 #: Computes a result from a text's position and its last hidden state, float32 (tokens, hidden size), which is valid
 #: only during the call. Called in a worker thread; must not fail.
-OfHidden = Callable[[int, "Vectors"], Any]
+HiddenHook = Callable[[int, "Vectors"], Any]
 
 _TINY = np.finfo(np.float32).tiny
 # Characters up to which tokenizing takes less time than handing it to another thread would.
@@ -57,7 +58,7 @@ class Encoded:
     Attributes:
         ids: Tokens that were read of each text, special tokens included.
         pooled: float32 (texts, dimensions), as pooled and not normalised.
-        derived: What ``of_hidden`` returned for each text; empty without it.
+        derived: What ``hidden_hook`` returned for each text; empty without it.
     """
 
     ids: list[list[int]]
@@ -79,17 +80,17 @@ class Encoder:
     """A model that is ready. Safe to call from several threads and tasks, which share its batches.
 
     Attributes:
-        folder: The model's description.
+        model: The model's description.
         precision: The arithmetic that it computes in.
     """
 
     def __init__(self, model: "ServedModel", tokenizer: Tokenizer, engine: Engine) -> None:
         """Put a model together; see :meth:`load`."""
-        self.folder = model
+        self.model = model
         self.precision = engine.precision
         self._tokenizer = tokenizer
         self._engine = engine
-        self._wakeups: Wakeups | None = None
+        self._waiter: FutureWaiter | None = None
         self._origin = Origin()
         self._gate = ExitGate()
         self._large_texts = ThreadPoolExecutor(1, "tokenize-large-texts")
@@ -185,7 +186,7 @@ class Encoder:
         direction: TruncationDirection = "right",
         prompt_name: str | None = None,
         prompt: str | None = None,
-        of_hidden: OfHidden | None = None,
+        hidden_hook: HiddenHook | None = None,
     ) -> Encoded:
         """Run the model over texts.
 
@@ -196,7 +197,7 @@ class Encoder:
             prompt_name: Put the model's prompt of this name before every text; its default prompt, where it has one,
                 is put there otherwise.
             prompt: Put this before every text instead; "" for nothing.
-            of_hidden: Computes a result from each text's last hidden state, as soon as its batch is done.
+            hidden_hook: Computes a result from each text's last hidden state, as soon as its batch is done.
 
         Raises:
             TextTooLong: A text is too long and ``truncate`` is off.
@@ -204,7 +205,7 @@ class Encoder:
             NonFiniteVector: The model computed a NaN or an infinity.
         """
         tokenized = self.tokenize(texts, truncate=truncate, direction=direction, prompt_name=prompt_name, prompt=prompt)
-        return self.compute([text.ids for text in tokenized], of_hidden)
+        return self.compute([text.ids for text in tokenized], hidden_hook)
 
     async def aencode(
         self,
@@ -214,13 +215,13 @@ class Encoder:
         direction: TruncationDirection = "right",
         prompt_name: str | None = None,
         prompt: str | None = None,
-        of_hidden: OfHidden | None = None,
+        hidden_hook: HiddenHook | None = None,
     ) -> Encoded:
         """:meth:`encode` without holding up the event loop; rows that have not started are dropped when cancelled."""
         tokenized = await self.atokenize(
             texts, truncate=truncate, direction=direction, prompt_name=prompt_name, prompt=prompt
         )
-        return await self.acompute([text.ids for text in tokenized], of_hidden)
+        return await self.acompute([text.ids for text in tokenized], hidden_hook)
 
     def tokenize(
         self,
@@ -270,13 +271,13 @@ class Encoder:
         """
         return await asyncio.get_running_loop().run_in_executor(self._large_texts, self._tokenizer.count, text)
 
-    def compute(self, ids: list[list[int]], of_hidden: OfHidden | None = None) -> Encoded:
+    def compute(self, ids: list[list[int]], hidden_hook: HiddenHook | None = None) -> Encoded:
         """Run the model over tokenized texts; see :meth:`encode`.
 
         Raises:
             NonFiniteVector: The model computed a NaN or an infinity.
         """
-        rows = _Rows(ids, self.folder.dimensions, of_hidden)
+        rows = _Rows(ids, self.model.dimensions, hidden_hook)
         if len(rows.ids) == 1 and self._scheduler.claim():
             # Nobody else is there: no other thread needs to be woken for it.
             try:
@@ -288,11 +289,11 @@ class Encoder:
             self._scheduler.submit(rows.ids, rows.deliver).result()
         return rows.encoded()
 
-    async def acompute(self, ids: list[list[int]], of_hidden: OfHidden | None = None) -> Encoded:
+    async def acompute(self, ids: list[list[int]], hidden_hook: HiddenHook | None = None) -> Encoded:
         """:meth:`compute` without holding up the event loop; rows that have not started are dropped when cancelled."""
-        rows = _Rows(ids, self.folder.dimensions, of_hidden)
+        rows = _Rows(ids, self.model.dimensions, hidden_hook)
         future = self._scheduler.submit(ids, rows.deliver)
-        await self._wakeups_of(asyncio.get_running_loop()).wait(future)
+        await self._waiter_of(asyncio.get_running_loop()).wait(future)
         return rows.encoded()
 
     def prompt(self, name: str | None, text: str | None = None) -> str:
@@ -308,13 +309,13 @@ class Encoder:
         if text is not None:
             return text
         if name is None:
-            name = self.folder.default_prompt_name
+            name = self.model.default_prompt_name
         if name is None:
             return ""
         try:
-            return self.folder.prompts[name]
+            return self.model.prompts[name]
         except KeyError:
-            known = ", ".join(sorted(self.folder.prompts)) or "none"
+            known = ", ".join(sorted(self.model.prompts)) or "none"
             raise InputError(f"The model has no prompt {reprlib.repr(name)}; its prompts: {known}.") from None
 
     def check_dimensions(self, dimensions: int | None) -> None:
@@ -323,7 +324,7 @@ class Encoder:
         Raises:
             InputError: The model was not trained for it.
         """
-        allowed = (*self.folder.matryoshka_dimensions, self.folder.dimensions)
+        allowed = (*self.model.matryoshka_dimensions, self.model.dimensions)
         if dimensions is not None and dimensions not in allowed:
             raise InputError(
                 f"The model gives vectors of {' or '.join(map(str, allowed))} dimensions, not {dimensions}."
@@ -339,11 +340,11 @@ class Encoder:
         self._large_texts.shutdown(wait=False, cancel_futures=True)
         self._scheduler.close()
 
-    def _wakeups_of(self, loop: asyncio.AbstractEventLoop) -> Wakeups:
-        wakeups = self._wakeups
+    def _waiter_of(self, loop: asyncio.AbstractEventLoop) -> FutureWaiter:
+        wakeups = self._waiter
         if wakeups is None or wakeups.loop is not loop:
             # A loop that comes in between keeps its own: whoever waits in it holds on to it.
-            wakeups = self._wakeups = Wakeups(loop)
+            wakeups = self._waiter = FutureWaiter(loop)
         return wakeups
 
     def _run(self, ids: list[list[int]], alone: bool) -> Outputs:
@@ -354,22 +355,22 @@ class Encoder:
 class _Rows:
     """The rows of one call, filled as batches finish."""
 
-    def __init__(self, ids: list[list[int]], dimensions: int, of_hidden: OfHidden | None) -> None:
+    def __init__(self, ids: list[list[int]], dimensions: int, hidden_hook: HiddenHook | None) -> None:
         self.ids = ids
         self._pooled = np.empty((len(ids), dimensions), np.float32)
-        self._of_hidden = of_hidden
-        self._derived: list[Any] = [None] * len(ids) if of_hidden else []
+        self._hidden_hook = hidden_hook
+        self._derived: list[Any] = [None] * len(ids) if hidden_hook else []
         self._non_finite: list[int] = []  # texts whose hidden states are
 
     def deliver(self, outputs: Outputs, position: int, index: int) -> None:
         """Take a row out of a batch."""
         self._pooled[index] = outputs.pooled[position]
-        if self._of_hidden is None:
+        if self._hidden_hook is None:
             return
         # Hidden states are hundreds of times as large as what is made of them: a batch's are not kept.
         hidden = outputs.hidden(position)[: len(self.ids[index])]
         if np.isfinite(hidden).all():
-            self._derived[index] = self._of_hidden(index, hidden)
+            self._derived[index] = self._hidden_hook(index, hidden)
         else:
             self._non_finite.append(index)
 

@@ -2,12 +2,13 @@
 
 import os
 import threading
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 import openvino as ov
 
 from embedstack_server.compute.graph import INT8_GROUP_SIZE, build_graph
+from embedstack_server.model.precision import Precision
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,11 +19,7 @@ if TYPE_CHECKING:
 
     Vectors = NDArray[np.float32]
 
-__all__ = ["Engine", "OpenVinoEngine", "Outputs", "Precision", "PrecisionSetting", "has_bf16", "padded"]
-
-Precision = Literal["bf16", "fp32", "int8"]
-# What may be asked for; "auto" is the package's own, or else what suits the processor.
-PrecisionSetting = Literal["auto", "bf16", "fp32", "int8"]
+__all__ = ["Engine", "OpenVinoEngine", "Outputs", "has_bf16", "padded"]
 
 # Texts of one batch share its length, so a batch is bounded by its padded size and not by its count. A short text that
 # comes while all workers are busy waits for one of them. On two cores without AMX batches of 512 took 60 ms, and those

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-__all__ = ["Wakeups"]
+__all__ = ["FutureWaiter"]
 
 
-class Wakeups:
+class FutureWaiter:
     """Carries finished futures to one event loop.
 
     ``asyncio.wrap_future`` wakes the loop once for each future. The futures of a batch finish together, and waking the

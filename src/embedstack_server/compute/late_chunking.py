@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from embedstack.errors import InputError
 from embedstack_server.compute.encoder import unit_rows
-from embedstack_server.http.requests import RequestError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -20,9 +20,13 @@ if TYPE_CHECKING:
     Vectors = NDArray[np.float32]
     Positions = NDArray[np.intp]
 
-__all__ = ["SpanPooling"]
+__all__ = ["EmptySpan", "SpanPooling"]
 
 Span = tuple[int, int]
+
+
+class EmptySpan(InputError):
+    """A span holds no token that the model reads."""
 
 
 class SpanPooling:
@@ -40,7 +44,7 @@ class SpanPooling:
             normalize: Scale vectors to length 1.
 
         Raises:
-            RequestError: A span lies in the part of its text that was cut off, or holds no token.
+            EmptySpan: A span lies in the part of its text that was cut off, or holds no token.
         """
         self._normalize = normalize
         self._tokens = [
@@ -75,9 +79,7 @@ def _tokens_of_spans(
     lasts = np.searchsorted(offsets[tokens, 0], edges[:, 1], side="left")
     if len(empty := np.flatnonzero(firsts >= lasts)):
         start, end = spans[empty[0]]
-        raise RequestError(
-            422,
-            "empty_span",
+        raise EmptySpan(
             f"The span [{start}, {end}] of input {index} holds no token that the model reads: it is blank, or it lies "
             "beyond the length to which the input was cut.",
             index=index,

@@ -16,7 +16,7 @@ import numpy as np
 import orjson
 
 from embedstack.errors import InputError
-from embedstack_server.compute.late_chunking import SpanPooling
+from embedstack_server.compute.late_chunking import EmptySpan, SpanPooling
 from embedstack_server.http.requests import EmbedRequest, RequestError, RerankRequest, parse_request
 from embedstack_server.model.token_heads import colbert_score
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from embedstack.models.model_info import ModelIdentity
-    from embedstack_server.compute.encoder import Encoded, Encoder, OfHidden, Vectors
+    from embedstack_server.compute.encoder import Encoded, Encoder, HiddenHook, Vectors
     from embedstack_server.model.token_heads import TokenHeads
     from embedstack_server.model.tokenizer import TokenizedText
 
@@ -182,14 +182,14 @@ def _check(encoder: "Encoder", request: EmbedRequest) -> None:
     """Refuse what the model does not do, before it does anything."""
     _check_model(encoder, request.model)
     encoder.check_dimensions(request.dimensions)
-    if request.pooling is not None and request.pooling != encoder.folder.pooling:
+    if request.pooling is not None and request.pooling != encoder.model.pooling:
         raise RequestError(
             422,
             "unsupported_pooling",
-            f"The model was trained with {encoder.folder.pooling} pooling, not {_shortened(request.pooling)}: leave "
+            f"The model was trained with {encoder.model.pooling} pooling, not {_shortened(request.pooling)}: leave "
             "out `pooling`.",
         )
-    known = ["dense", *(["sparse", "colbert"] if encoder.folder.heads else [])]
+    known = ["dense", *(["sparse", "colbert"] if encoder.model.heads else [])]
     if unknown := sorted(set(request.outputs or ()) - set(known)):
         raise RequestError(
             422,
@@ -200,24 +200,24 @@ def _check(encoder: "Encoder", request: EmbedRequest) -> None:
 
 def _count_numbers(encoder: "Encoder", request: EmbedRequest) -> int:
     """Numbers in the vectors of texts and spans that the response will have."""
-    spans = sum(map(len, request.spans or ())) * encoder.folder.dimensions
+    spans = sum(map(len, request.spans or ())) * encoder.model.dimensions
     if "dense" in (request.outputs or ()) or (request.outputs is None and request.spans is None):
-        return len(request.inputs) * (request.dimensions or encoder.folder.dimensions) + spans
+        return len(request.inputs) * (request.dimensions or encoder.model.dimensions) + spans
     return spans
 
 
 def _most_token_numbers(encoder: "Encoder", request: EmbedRequest) -> int:
     """Numbers that the response will have for tokens, at the most; few tokens have less than one character."""
-    heads = encoder.folder.heads
+    heads = encoder.model.heads
     if heads is None:
         return 0
-    tokens = min(len(request.inputs) * encoder.folder.max_tokens, sum(map(len, request.inputs)))
+    tokens = min(len(request.inputs) * encoder.model.max_tokens, sum(map(len, request.inputs)))
     outputs = request.outputs or ()
     return tokens * (heads.dimensions * ("colbert" in outputs) + ("sparse" in outputs))
 
 
 def _check_model(encoder: "Encoder", model: str | None) -> None:
-    served = encoder.folder.model_id
+    served = encoder.model.model_id
     if model is not None and model not in (served, served.rpartition("/")[2]):
         raise RequestError(
             422, "unknown_model", f"The server has the model {served}, not {_shortened(model)}: leave out `model`."
@@ -267,9 +267,9 @@ async def _embed_outputs(encoder: "Encoder", request: EmbedRequest) -> Answer:
     """The response by kind of output, with the tokens that it took."""
     tokenized = await _tokenize(encoder, request, offsets=request.spans is not None)
     ids = [text.ids for text in tokenized]
-    heads = encoder.folder.heads
+    heads = encoder.model.heads
     # What each text's hidden state becomes, by output.
-    functions: dict[str, OfHidden] = {}
+    functions: dict[str, HiddenHook] = {}
     size = 0
     for output in request.outputs or ():
         if heads is not None and output == "colbert":
@@ -280,7 +280,10 @@ async def _embed_outputs(encoder: "Encoder", request: EmbedRequest) -> Answer:
     _check_response_size(size)
     if request.spans is not None:
         prompt = encoder.prompt(request.prompt_name, request.prompt)
-        functions["spans"] = SpanPooling(tokenized, request.spans, prompt, normalize=request.normalize)
+        try:
+            functions["spans"] = SpanPooling(tokenized, request.spans, prompt, normalize=request.normalize)
+        except EmptySpan as error:
+            raise RequestError(422, "empty_span", str(error), index=error.index) from None
 
     def derive(index: int, hidden: "Vectors") -> dict[str, Any]:
         return {output: function(index, hidden) for output, function in functions.items()}
@@ -318,7 +321,7 @@ def _document(request: EmbedRequest, encoded: "Encoded", functions: "Collection[
 
 async def _rerank(encoder: "Encoder", request: RerankRequest) -> Answer:
     _check_model(encoder, request.model)
-    heads = encoder.folder.heads
+    heads = encoder.model.heads
     if heads is None:
         raise RequestError(
             422, "unsupported_output", "The model cannot rerank: it has no ColBERT output. Compare its vectors instead."
@@ -347,7 +350,7 @@ async def _colbert_query(encoder: "Encoder", request: RerankRequest, heads: "Tok
             truncate=request.truncate,
             direction=request.direction,
             prompt="",
-            of_hidden=lambda _, hidden: heads.colbert(hidden),
+            hidden_hook=lambda _, hidden: heads.colbert(hidden),
         )
     except InputError as error:
         refused = RequestError.from_error(error)

@@ -156,7 +156,7 @@ class ModelServer:
             return Answer(b"", status=503), _retry_after(1)
         if not self._encoder.is_healthy:
             return Answer(b"", status=503), ()
-        folder = self._encoder.folder
+        folder = self._encoder.model
         info = {
             "model_id": folder.model_id,
             "dimensions": folder.dimensions,

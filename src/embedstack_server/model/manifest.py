@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from embedstack.errors import ConfigurationError
 from embedstack.models.model_info import ModelIdentity
-from embedstack_server.compute.engine import PrecisionSetting
+from embedstack_server.model.precision import PrecisionSetting
 
 if TYPE_CHECKING:
     from embedstack_server.model.served_model import ServedModel

@@ -1,4 +1,4 @@
-# The bootstrap: the state's bucket, and who may assume which role to do what.
+# The bootstrap: the state's bucket, and trust and permissions of the roles.
 
 mock_provider "aws" {
   override_during = plan
@@ -45,34 +45,58 @@ run "state" {
 
   assert {
     condition     = aws_s3_bucket.state.bucket == "alex-state-123456789012-us-east-1"
-    error_message = "The bucket must be called after project, account and region."
+    error_message = "The bucket's name must contain project, account and region."
   }
   assert {
-    condition     = aws_s3_bucket_versioning.state.versioning_configuration[0].status == "Enabled" && one(aws_s3_bucket_server_side_encryption_configuration.state.rule).apply_server_side_encryption_by_default[0].sse_algorithm == "aws:kms"
+    condition = (
+      aws_s3_bucket_versioning.state.versioning_configuration[0].status == "Enabled" &&
+      (
+        one(
+          aws_s3_bucket_server_side_encryption_configuration.state.rule,
+        ).apply_server_side_encryption_by_default[0].sse_algorithm ==
+        "aws:kms"
+      )
+    )
     error_message = "The state must be versioned and encrypted."
   }
   assert {
-    condition     = aws_s3_bucket_public_access_block.state.block_public_acls && aws_s3_bucket_public_access_block.state.block_public_policy && aws_s3_bucket_public_access_block.state.ignore_public_acls && aws_s3_bucket_public_access_block.state.restrict_public_buckets
-    error_message = "Nobody else must see the state."
+    condition = (
+      aws_s3_bucket_public_access_block.state.block_public_acls &&
+      aws_s3_bucket_public_access_block.state.block_public_policy &&
+      aws_s3_bucket_public_access_block.state.ignore_public_acls &&
+      aws_s3_bucket_public_access_block.state.restrict_public_buckets
+    )
+    error_message = "The state's bucket must block public access."
   }
   assert {
-    condition = jsondecode(aws_s3_bucket_policy.state.policy).Statement == [{
-      Sid       = "RefusePlainText"
-      Effect    = "Deny"
-      Principal = "*"
-      Action    = "s3:*"
-      Resource  = ["arn:aws:s3:::alex-state-123456789012-us-east-1", "arn:aws:s3:::alex-state-123456789012-us-east-1/*"]
-      Condition = { Bool = { "aws:SecureTransport" = "false" } }
-    }]
-    error_message = "The state must not travel in plain text."
+    condition = (
+      jsondecode(aws_s3_bucket_policy.state.policy).Statement ==
+      [
+        {
+          Sid       = "RefusePlainText"
+          Effect    = "Deny"
+          Principal = "*"
+          Action    = "s3:*"
+          Resource = [
+            "arn:aws:s3:::alex-state-123456789012-us-east-1",
+            "arn:aws:s3:::alex-state-123456789012-us-east-1/*",
+          ]
+          Condition = { Bool = { "aws:SecureTransport" = "false" } }
+        },
+      ]
+    )
+    error_message = "The bucket must reject requests without TLS."
   }
   assert {
-    condition     = strcontains(output.backend, "use_lockfile = true") && strcontains(output.backend, "key          = \"alex/terraform.tfstate\"")
-    error_message = "The backend must lock by an object."
+    condition = (
+      strcontains(output.backend, "use_lockfile = true") &&
+      strcontains(output.backend, "key          = \"alex/terraform.tfstate\"")
+    )
+    error_message = "The backend must use a lock file."
   }
 }
 
-run "who_may_assume_the_roles" {
+run "trust_of_the_roles" {
   command = plan
 
   assert {
@@ -91,148 +115,317 @@ run "who_may_assume_the_roles" {
     error_message = "Only a job in the protected environment of this repository may apply."
   }
   assert {
-    condition     = jsondecode(aws_iam_role.github["plan"].assume_role_policy).Statement[0].Condition.StringEquals["token.actions.githubusercontent.com:sub"] == ["repo:example/embeddings:pull_request", "repo:example/embeddings:ref:refs/heads/main"]
+    condition = (
+      jsondecode(
+        aws_iam_role.github["plan"].assume_role_policy,
+      ).Statement[0].Condition.StringEquals["token.actions.githubusercontent.com:sub"] ==
+      ["repo:example/embeddings:pull_request", "repo:example/embeddings:ref:refs/heads/main"]
+    )
     error_message = "Pull requests and the main branch of this repository may plan."
   }
   assert {
-    condition     = alltrue([for role in aws_iam_role.github : role.permissions_boundary == "arn:aws:iam::123456789012:policy/alex-boundary"])
-    error_message = "Both roles must be bounded."
+    condition = alltrue([
+      for role in aws_iam_role.github :
+      role.permissions_boundary == "arn:aws:iam::123456789012:policy/alex-boundary"
+    ])
+    error_message = "Both roles must have the permissions boundary."
   }
 }
 
-run "what_the_roles_may_do" {
+run "permissions_of_the_roles" {
   command = plan
 
   assert {
-    condition     = [for statement in jsondecode(aws_iam_role_policy.plan.policy).Statement : statement.Sid] == ["ReadSageMaker", "ReadRoles", "ReadLogGroups", "ReadStack", "ReadObservability", "ReadCosts", "ReadKeysImagesAndScaling", "ReadWhatIamCannotNarrow", "FindState", "HoldLock", "ReadState"]
+    condition = (
+      [for statement in jsondecode(aws_iam_role_policy.plan.policy).Statement : statement.Sid] ==
+      [
+        "ReadSageMaker",
+        "ReadRoles",
+        "ReadLogGroups",
+        "ReadStack",
+        "ReadObservability",
+        "ReadCosts",
+        "ReadKeysImagesAndScaling",
+        "ReadWhatIamCannotNarrow",
+        "FindState",
+        "HoldLock",
+        "ReadState",
+      ]
+    )
     error_message = "A plan must read, and nothing else."
   }
   assert {
     # The lock is the only thing that a plan writes.
     condition = alltrue(flatten([
-      for statement in jsondecode(aws_iam_role_policy.plan.policy).Statement : [
-        for action in flatten([statement.Action]) : can(regex(":(Describe|Get|List|View)", action)) || statement.Sid == "HoldLock"
+      for statement in jsondecode(aws_iam_role_policy.plan.policy).Statement :
+      [
+        for action in flatten([statement.Action]) :
+        can(regex(":(Describe|Get|List|View)", action)) || statement.Sid == "HoldLock"
       ]
     ]))
     error_message = "A plan must change nothing."
   }
   assert {
-    condition     = [for statement in jsondecode(aws_iam_role_policy.plan.policy).Statement : statement if statement.Sid == "HoldLock"] == [{ Sid = "HoldLock", Effect = "Allow", Action = ["s3:DeleteObject", "s3:GetObject", "s3:PutObject"], Resource = "arn:aws:s3:::alex-state-123456789012-us-east-1/*.tflock" }]
+    condition = (
+      [
+        for statement in jsondecode(aws_iam_role_policy.plan.policy).Statement :
+        statement if statement.Sid == "HoldLock"
+      ] ==
+      [
+        {
+          Sid      = "HoldLock"
+          Effect   = "Allow"
+          Action   = ["s3:DeleteObject", "s3:GetObject", "s3:PutObject"]
+          Resource = "arn:aws:s3:::alex-state-123456789012-us-east-1/*.tflock"
+        },
+      ]
+    )
     error_message = "A plan must be able to lock."
   }
   assert {
-    condition     = !strcontains(aws_iam_role_policy.plan.policy, "secretsmanager") && !strcontains(aws_iam_role_policy.plan.policy, "arn:aws:s3:::*")
+    condition = (
+      !strcontains(aws_iam_role_policy.plan.policy, "secretsmanager") &&
+      !strcontains(aws_iam_role_policy.plan.policy, "arn:aws:s3:::*")
+    )
     error_message = "A plan must see no data of others."
   }
   assert {
-    condition = [for statement in jsondecode(aws_iam_role_policy.apply.policy).Statement : statement if statement.Sid == "MakeBoundedRoles"] == [{
-      Sid       = "MakeBoundedRoles"
-      Effect    = "Allow"
-      Action    = ["iam:CreateRole", "iam:PutRolePermissionsBoundary"]
-      Resource  = "arn:aws:iam::123456789012:role/alex-*"
-      Condition = { StringEquals = { "iam:PermissionsBoundary" = "arn:aws:iam::123456789012:policy/alex-boundary" } }
-    }]
-    error_message = "An apply must make bounded roles only."
+    condition = (
+      [
+        for statement in jsondecode(aws_iam_role_policy.apply.policy).Statement :
+        statement if statement.Sid == "MakeBoundedRoles"
+      ] ==
+      [
+        {
+          Sid      = "MakeBoundedRoles"
+          Effect   = "Allow"
+          Action   = ["iam:CreateRole", "iam:PutRolePermissionsBoundary"]
+          Resource = "arn:aws:iam::123456789012:role/alex-*"
+          Condition = {
+            StringEquals = { "iam:PermissionsBoundary" = "arn:aws:iam::123456789012:policy/alex-boundary" }
+          }
+        },
+      ]
+    )
+    error_message = "An apply may create only roles with the boundary."
   }
   assert {
-    condition = [for statement in jsondecode(aws_iam_role_policy.apply.policy).Statement : statement if statement.Sid == "PassRolesToSageMaker"] == [{
-      Sid       = "PassRolesToSageMaker"
-      Effect    = "Allow"
-      Action    = "iam:PassRole"
-      Resource  = "arn:aws:iam::123456789012:role/alex-*"
-      Condition = { StringEquals = { "iam:PassedToService" = "sagemaker.amazonaws.com" } }
-    }]
-    error_message = "Roles may be passed to SageMaker alone."
+    condition = (
+      [
+        for statement in jsondecode(aws_iam_role_policy.apply.policy).Statement :
+        statement if statement.Sid == "PassRolesToSageMaker"
+      ] ==
+      [
+        {
+          Sid       = "PassRolesToSageMaker"
+          Effect    = "Allow"
+          Action    = "iam:PassRole"
+          Resource  = "arn:aws:iam::123456789012:role/alex-*"
+          Condition = { StringEquals = { "iam:PassedToService" = "sagemaker.amazonaws.com" } }
+        },
+      ]
+    )
+    error_message = "Roles may be passed only to SageMaker."
   }
   assert {
-    condition     = [for statement in jsondecode(aws_iam_role_policy.apply.policy).Statement : statement.Resource if statement.Effect == "Deny"] == ["arn:aws:iam::123456789012:role/alex-github-*"]
+    condition = (
+      [
+        for statement in jsondecode(aws_iam_role_policy.apply.policy).Statement :
+        statement.Resource if statement.Effect == "Deny"
+      ] ==
+      ["arn:aws:iam::123456789012:role/alex-github-*"]
+    )
     error_message = "An apply must not be able to widen its own access."
   }
   assert {
-    condition     = sort([for statement in jsondecode(aws_iam_role_policy.apply.policy).Statement : statement.Sid if statement.Resource == "*" && statement.Effect == "Allow"]) == tolist(["MakeAnomalies", "MakeKeys", "ReadWhatIamCannotNarrow", "Unsubscribe"])
-    error_message = "Only these know no narrower resource."
+    condition = (
+      sort([
+        for statement in jsondecode(aws_iam_role_policy.apply.policy).Statement :
+        statement.Sid if statement.Resource == "*" && statement.Effect == "Allow"
+      ]) ==
+      tolist(["MakeAnomalies", "MakeKeys", "ReadWhatIamCannotNarrow", "Unsubscribe"])
+    )
+    error_message = "Only these actions may have the resource \"*\"."
   }
   assert {
-    condition = [for statement in jsondecode(aws_iam_policy.boundary.policy).Statement : statement if contains(statement.Action, "iam:CreateRole") && statement.Effect == "Deny" && can(statement.Condition)] == [{
-      Sid       = "ChangeBoundedRolesOnly"
-      Effect    = "Deny"
-      Action    = ["iam:AttachRolePolicy", "iam:CreateRole", "iam:DeleteRolePolicy", "iam:DetachRolePolicy", "iam:PutRolePermissionsBoundary", "iam:PutRolePolicy"]
-      Resource  = "*"
-      Condition = { StringNotEquals = { "iam:PermissionsBoundary" = "arn:aws:iam::123456789012:policy/alex-boundary" } }
-    }]
-    error_message = "A role under the boundary must make and change bounded roles only."
+    condition = (
+      [
+        for statement in jsondecode(aws_iam_policy.boundary.policy).Statement :
+        statement
+        if contains(statement.Action, "iam:CreateRole") && statement.Effect == "Deny" && can(statement.Condition)
+      ] ==
+      [
+        {
+          Sid    = "ChangeBoundedRolesOnly"
+          Effect = "Deny"
+          Action = [
+            "iam:AttachRolePolicy",
+            "iam:CreateRole",
+            "iam:DeleteRolePolicy",
+            "iam:DetachRolePolicy",
+            "iam:PutRolePermissionsBoundary",
+            "iam:PutRolePolicy",
+          ]
+          Resource = "*"
+          Condition = {
+            StringNotEquals = { "iam:PermissionsBoundary" = "arn:aws:iam::123456789012:policy/alex-boundary" }
+          }
+        },
+      ]
+    )
+    error_message = "A role with the boundary may create and change only roles with it."
   }
   assert {
-    condition = [for statement in jsondecode(aws_iam_policy.boundary.policy).Statement : statement if try(statement.Resource, "") == "arn:aws:iam::123456789012:role/alex-github-*"] == [{
-      Sid      = "LeaveRolesOfGitHubAlone"
-      Effect   = "Deny"
-      Action   = ["iam:AttachRolePolicy", "iam:CreateRole", "iam:DeleteRole*", "iam:DetachRolePolicy", "iam:PassRole", "iam:PutRole*", "iam:TagRole", "iam:UntagRole", "iam:UpdateAssumeRolePolicy", "iam:UpdateRole*"]
-      Resource = "arn:aws:iam::123456789012:role/alex-github-*"
-    }]
+    condition = (
+      [
+        for statement in jsondecode(aws_iam_policy.boundary.policy).Statement :
+        statement if try(statement.Resource, "") == "arn:aws:iam::123456789012:role/alex-github-*"
+      ] ==
+      [
+        {
+          Sid    = "LeaveRolesOfGitHubAlone"
+          Effect = "Deny"
+          Action = [
+            "iam:AttachRolePolicy",
+            "iam:CreateRole",
+            "iam:DeleteRole*",
+            "iam:DetachRolePolicy",
+            "iam:PassRole",
+            "iam:PutRole*",
+            "iam:TagRole",
+            "iam:UntagRole",
+            "iam:UpdateAssumeRolePolicy",
+            "iam:UpdateRole*",
+          ]
+          Resource = "arn:aws:iam::123456789012:role/alex-github-*"
+        },
+      ]
+    )
     error_message = "A role under the boundary must not change the roles that GitHub assumes."
   }
   assert {
-    condition = [for statement in jsondecode(aws_iam_policy.boundary.policy).Statement : statement if contains(statement.Action, "iam:SetDefaultPolicyVersion")] == [{
-      Sid      = "LeaveTheBoundaryAlone"
-      Effect   = "Deny"
-      Action   = ["iam:CreatePolicyVersion", "iam:DeletePolicy", "iam:DeletePolicyVersion", "iam:DeleteRolePermissionsBoundary", "iam:SetDefaultPolicyVersion"]
-      Resource = "*"
-    }]
-    error_message = "The boundary must not be changed or taken off from under it."
-  }
-  assert {
-    condition = [for statement in jsondecode(aws_iam_policy.boundary.policy).Statement : statement if can(statement.NotResource)] == [{
-      Sid    = "StayInTheProject"
-      Effect = "Deny"
-      Action = ["cloudformation:*Stack", "iam:*", "lambda:*Function*", "lambda:*Permission", "secretsmanager:*"]
-      NotResource = [
-        "arn:aws:cloudformation:*:123456789012:stack/alex-*",
-        "arn:aws:iam::123456789012:role/alex-*",
-        "arn:aws:iam::123456789012:role/aws-service-role/*",
-        "arn:aws:lambda:*:123456789012:function:alex-*",
-        "arn:aws:secretsmanager:*:123456789012:secret:rds!cluster-*",
+    condition = (
+      [
+        for statement in jsondecode(aws_iam_policy.boundary.policy).Statement :
+        statement if contains(statement.Action, "iam:SetDefaultPolicyVersion")
+      ] ==
+      [
+        {
+          Sid    = "LeaveTheBoundaryAlone"
+          Effect = "Deny"
+          Action = [
+            "iam:CreatePolicyVersion",
+            "iam:DeletePolicy",
+            "iam:DeletePolicyVersion",
+            "iam:DeleteRolePermissionsBoundary",
+            "iam:SetDefaultPolicyVersion",
+          ]
+          Resource = "*"
+        },
       ]
-    }]
-    error_message = "Roles, stacks and functions of others, and secrets, must be out of reach."
+    )
+    error_message = "The roles must not change or remove the boundary."
   }
   assert {
-    condition     = alltrue(flatten([for statement in jsondecode(aws_iam_policy.pipeline["plan"].policy).Statement : [for action in flatten([statement.Action]) : can(regex(":(Describe|Get|List)", action)) && !endswith(action, "Object") && statement.Resource != "*"]]))
+    condition = (
+      [
+        for statement in jsondecode(aws_iam_policy.boundary.policy).Statement :
+        statement if can(statement.NotResource)
+      ] ==
+      [
+        {
+          Sid    = "StayInTheProject"
+          Effect = "Deny"
+          Action = ["cloudformation:*Stack", "iam:*", "lambda:*Function*", "lambda:*Permission", "secretsmanager:*"]
+          NotResource = [
+            "arn:aws:cloudformation:*:123456789012:stack/alex-*",
+            "arn:aws:iam::123456789012:role/alex-*",
+            "arn:aws:iam::123456789012:role/aws-service-role/*",
+            "arn:aws:lambda:*:123456789012:function:alex-*",
+            "arn:aws:secretsmanager:*:123456789012:secret:rds!cluster-*",
+          ]
+        },
+      ]
+    )
+    error_message = "Roles, stacks, functions and secrets of other projects must be denied."
+  }
+  assert {
+    condition = alltrue(flatten([
+      for statement in jsondecode(aws_iam_policy.pipeline["plan"].policy).Statement :
+      [
+        for action in flatten([statement.Action]) :
+        can(regex(":(Describe|Get|List)", action)) && !endswith(action, "Object") && statement.Resource != "*"
+      ]
+    ]))
     error_message = "A plan must see how the pipeline is set up, and no document."
   }
   assert {
-    condition     = sort([for statement in jsondecode(aws_iam_policy.pipeline["apply"].policy).Statement : statement.Sid if statement.Resource == "*"]) == tolist(["LookAtVpcs", "MakeQueueReaders"])
-    error_message = "Only these know no narrower resource."
+    condition = (
+      sort([
+        for statement in jsondecode(aws_iam_policy.pipeline["apply"].policy).Statement :
+        statement.Sid if statement.Resource == "*"
+      ]) ==
+      tolist(["LookAtVpcs", "MakeQueueReaders"])
+    )
+    error_message = "Only these actions may have the resource \"*\"."
   }
   assert {
-    condition     = !strcontains(aws_iam_policy.pipeline["apply"].policy, "GetSecretValue") && [for statement in jsondecode(aws_iam_policy.pipeline["apply"].policy).Statement : statement.Resource if statement.Sid == "ManageBucketOfDocuments"] == ["arn:aws:s3:::alex-pipeline-*"]
+    condition = (
+      !strcontains(aws_iam_policy.pipeline["apply"].policy, "GetSecretValue") &&
+      (
+        [
+          for statement in jsondecode(aws_iam_policy.pipeline["apply"].policy).Statement :
+          statement.Resource if statement.Sid == "ManageBucketOfDocuments"
+        ] ==
+        ["arn:aws:s3:::alex-pipeline-*"]
+      )
+    )
     error_message = "An apply must neither read the database's password nor change the bucket of the state."
   }
   assert {
-    condition = { for key, attachment in aws_iam_role_policy_attachment.pipeline : key => "${attachment.role} ${basename(attachment.policy_arn)}" } == {
-      apply      = "alex-github-apply alex-github-apply-pipeline"
-      apply-read = "alex-github-apply alex-github-plan-pipeline"
-      plan       = "alex-github-plan alex-github-plan-pipeline"
-    }
-    error_message = "Only who applies may change the pipeline."
+    condition = (
+      {
+        for key, attachment in aws_iam_role_policy_attachment.pipeline :
+        key => "${attachment.role} ${basename(attachment.policy_arn)}"
+      } ==
+      {
+        apply      = "alex-github-apply alex-github-apply-pipeline"
+        apply-read = "alex-github-apply alex-github-plan-pipeline"
+        plan       = "alex-github-plan alex-github-plan-pipeline"
+      }
+    )
+    error_message = "Only the apply role may change the pipeline."
   }
   assert {
-    condition     = !strcontains(aws_iam_policy.boundary.policy, "\"*:*\"") && !contains(flatten([for statement in jsondecode(aws_iam_policy.boundary.policy).Statement : statement.Action]), "*")
+    condition = (
+      !strcontains(aws_iam_policy.boundary.policy, "\"*:*\"") &&
+      !contains(
+        flatten([for statement in jsondecode(aws_iam_policy.boundary.policy).Statement : statement.Action]),
+        "*",
+      )
+    )
     error_message = "The boundary must not allow everything."
   }
 }
 
-run "provider_that_is_there_already" {
+run "existing_oidc_provider" {
   command = plan
 
   variables {
-    answer_buckets       = ["my-answers"]
+    async_output_buckets = ["my-answers"]
     artifact_buckets     = ["my-models"]
     cost_allocation_tags = ["Project"]
     create_oidc_provider = false
   }
 
   assert {
-    condition     = length(aws_iam_openid_connect_provider.github) == 0 && strcontains(aws_iam_role.github["plan"].assume_role_policy, "arn:aws:iam::123456789012:oidc-provider/token.actions.githubusercontent.com")
+    condition = (
+      length(aws_iam_openid_connect_provider.github) == 0 &&
+      strcontains(
+        aws_iam_role.github["plan"].assume_role_policy,
+        "arn:aws:iam::123456789012:oidc-provider/token.actions.githubusercontent.com",
+      )
+    )
     error_message = "The account's provider must be used."
   }
   assert {
@@ -249,34 +442,46 @@ run "provider_that_is_there_already" {
     error_message = "A plan must be able to look up packages, with the tags that the provider reads."
   }
   assert {
-    condition = [for statement in jsondecode(aws_iam_role_policy.apply.policy).Statement : statement if strcontains(jsonencode(statement), "my-answers")] == [
-      { Sid = "ReadAnswers", Effect = "Allow", Action = "s3:GetObject", Resource = ["arn:aws:s3:::my-answers/*"] },
-      { Sid = "FindAnswers", Effect = "Allow", Action = "s3:ListBucket", Resource = ["arn:aws:s3:::my-answers"] },
-    ]
+    condition = (
+      [
+        for statement in jsondecode(aws_iam_role_policy.apply.policy).Statement :
+        statement if strcontains(jsonencode(statement), "my-answers")
+      ] ==
+      [
+        { Sid = "ReadAnswers", Effect = "Allow", Action = "s3:GetObject", Resource = ["arn:aws:s3:::my-answers/*"] },
+        { Sid = "FindAnswers", Effect = "Allow", Action = "s3:ListBucket", Resource = ["arn:aws:s3:::my-answers"] },
+      ]
+    )
     error_message = "An apply must be able to read the answers of asynchronous endpoints."
   }
 }
 
-run "the_longest_name" {
+run "longest_name" {
   command = plan
 
   variables {
-    answer_buckets   = ["my-answers"]
-    artifact_buckets = ["my-models"]
-    name             = "twenty-four-characters-x"
+    async_output_buckets = ["my-answers"]
+    artifact_buckets     = ["my-models"]
+    name                 = "twenty-four-characters-x"
   }
 
   assert {
-    condition     = alltrue([for policy in concat([aws_iam_policy.boundary], values(aws_iam_policy.pipeline)) : length(policy.policy) <= 6144])
+    condition = alltrue([
+      for policy in concat([aws_iam_policy.boundary], values(aws_iam_policy.pipeline)) :
+      length(policy.policy) <= 6144
+    ])
     error_message = "IAM takes managed policies of up to 6,144 characters."
   }
   assert {
-    condition     = alltrue([for policy in [aws_iam_role_policy.apply, aws_iam_role_policy.plan] : length(policy.policy) <= 10240])
+    condition = alltrue([
+      for policy in [aws_iam_role_policy.apply, aws_iam_role_policy.plan] :
+      length(policy.policy) <= 10240
+    ])
     error_message = "IAM takes up to 10,240 characters of inline policies for a role."
   }
 }
 
-run "repository_by_a_pattern" {
+run "repository_with_a_pattern" {
   command = plan
 
   variables {
@@ -286,7 +491,7 @@ run "repository_by_a_pattern" {
   expect_failures = [var.repository]
 }
 
-run "repository_by_its_address" {
+run "repository_with_an_address" {
   command = plan
 
   variables {

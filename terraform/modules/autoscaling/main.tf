@@ -1,24 +1,40 @@
 locals {
-  # What each kind of capacity is called, how far down it goes, what it is tracked by unless told otherwise, and
-  # which metric says that somebody is waiting while there is none of it.
+  # For each kind of capacity: its name at Application Auto Scaling, its smallest value, its predefined metrics (the
+  # first is the default), and the metric of requests that wait for capacity when there is none.
   _kinds = {
     async = {
-      backlog   = { cooldown = 300, dimensions = { EndpointName = var.target.endpoint_name }, metric = "HasBacklogWithoutCapacity", statistic = "Maximum" }
+      backlog = {
+        cooldown   = 300
+        dimensions = { EndpointName = var.target.endpoint_name }
+        metric     = "HasBacklogWithoutCapacity"
+        statistic  = "Maximum"
+      }
       dimension = "sagemaker:variant:DesiredInstanceCount"
       least     = 0
       metrics   = ["SageMakerVariantInvocationsPerInstance"]
     }
     copies = {
-      backlog   = { cooldown = 60, dimensions = { InferenceComponentName = coalesce(var.target.component_name, "-") }, metric = "NoCapacityInvocationFailures", statistic = "Sum" }
+      backlog = {
+        cooldown   = 60
+        dimensions = { InferenceComponentName = coalesce(var.target.component_name, "-") }
+        metric     = "NoCapacityInvocationFailures"
+        statistic  = "Sum"
+      }
       dimension = "sagemaker:inference-component:DesiredCopyCount"
       least     = 0
-      metrics   = ["SageMakerInferenceComponentInvocationsPerCopy", "SageMakerInferenceComponentConcurrentRequestsPerCopyHighResolution"]
+      metrics = [
+        "SageMakerInferenceComponentInvocationsPerCopy",
+        "SageMakerInferenceComponentConcurrentRequestsPerCopyHighResolution",
+      ]
     }
     instances = {
       backlog   = null
       dimension = "sagemaker:variant:DesiredInstanceCount"
       least     = 1
-      metrics   = ["SageMakerVariantInvocationsPerInstance", "SageMakerVariantConcurrentRequestsPerModelHighResolution"]
+      metrics = [
+        "SageMakerVariantInvocationsPerInstance",
+        "SageMakerVariantConcurrentRequestsPerModelHighResolution",
+      ]
     }
     provisioned_concurrency = {
       backlog   = null
@@ -34,8 +50,11 @@ locals {
     "endpoint/${var.target.endpoint_name}/variant/${var.target.variant}"
   )
 
-  # A queue is tracked by its length per instance: by the time that requests are counted, they have waited.
-  _tracks_backlog = var.target.kind == "async" && try(var.tracking.metric == null && var.tracking.custom == null, false)
+  # A queue is tracked by its length per instance, because requests are counted only after they have waited.
+  _tracks_backlog = (
+    var.target.kind == "async" &&
+    try(var.tracking.metric == null && var.tracking.custom == null, false)
+  )
   _custom = local._tracks_backlog ? {
     dimensions  = { EndpointName = var.target.endpoint_name }
     metric_name = "ApproximateBacklogSizePerInstance"
@@ -44,7 +63,7 @@ locals {
   } : try(var.tracking.custom, null)
   _predefined = try(coalesce(var.tracking.metric, local._kind.metrics[0]), null)
 
-  # The metric counts requests per minute; half of what an instance can take leaves room until the next is up.
+  # The metric counts requests per minute. Half of an instance's maximum leaves capacity until the next one is running.
   _safety_factor = 0.5
   target_value = try(coalesce(
     var.tracking.value,
@@ -54,9 +73,9 @@ locals {
   ), null)
 }
 
-# A change of these deregisters the target and registers it anew, before the endpoint itself is changed. SageMaker
-# refuses another instance type for a registered variant; and the range cannot be updated in place, because
-# schedules move it, which must not look like a change that somebody made by hand.
+# A change of these deregisters the target and registers it again, before the endpoint changes. SageMaker rejects
+# another instance type for a registered variant. The capacity cannot be updated in place, because schedules change it,
+# which must not show as drift.
 resource "terraform_data" "registration" {
   triggers_replace = {
     capacity      = var.capacity
@@ -122,7 +141,7 @@ resource "aws_appautoscaling_policy" "tracking" {
   }
 
   lifecycle {
-    # Deregistering the target has taken its policies with it.
+    # Deregistering the target deletes its policies.
     replace_triggered_by = [terraform_data.registration]
   }
 }
@@ -135,7 +154,7 @@ resource "aws_appautoscaling_scheduled_action" "embeddings" {
   scalable_dimension = aws_appautoscaling_target.embeddings.scalable_dimension
   schedule           = each.value.schedule
   service_namespace  = aws_appautoscaling_target.embeddings.service_namespace
-  # A rate has no time of day, and the service answers none for it.
+  # A rate has no time of day, and the service returns no timezone for it.
   timezone = startswith(each.value.schedule, "rate(") ? null : each.value.timezone
 
   scalable_target_action {
@@ -145,5 +164,49 @@ resource "aws_appautoscaling_scheduled_action" "embeddings" {
 
   lifecycle {
     replace_triggered_by = [terraform_data.registration]
+
+    precondition {
+      condition = local._is_schedule[each.key]
+      error_message = join(" ", [
+        "${var.name}: schedule ${each.key} = \"${each.value.schedule}\" is not valid.",
+        "Use cron(minute hour day month weekday year) with ? for the day or the weekday, such as cron(0 20 ?",
+        "* MON-FRI *), or rate(1 day), or at(2027-01-31T08:00:00).",
+        "Minutes go to 59, hours to 23, weekdays from 1 (SUN) to 7.",
+      ])
+    }
+    precondition {
+      condition = can(regex(local._timezone_pattern, each.value.timezone))
+      error_message = join(" ", [
+        "${var.name}: schedule ${each.key} has the timezone \"${each.value.timezone}\".",
+        "Use an IANA name of an area and a city, such as Europe/Berlin or America/New_York, which follows daylight",
+        "saving time; abbreviations such as CET do not. AWS checks the city in the apply.",
+      ])
+    }
+    precondition {
+      condition     = each.value.min != null || each.value.max != null
+      error_message = "${var.name}: schedule ${each.key} must set min, max or both."
+    }
+    precondition {
+      condition = (
+        each.value.min == null || each.value.max == null ? true : each.value.min <= each.value.max
+        ) && alltrue([
+          for count in [each.value.min, each.value.max] :
+          count == null ? true : count >= local._kind.least && floor(count) == count
+      ])
+      error_message = join(" ", [
+        "${var.name}: schedule ${each.key} must have whole numbers of at least ${local._kind.least} as min and",
+        "max, and min must be at most max.",
+      ])
+    }
+    precondition {
+      condition = (
+        each.value.min == null ? coalesce(each.value.max, var.capacity.min) >= var.capacity.min :
+        each.value.max != null || each.value.min <= var.capacity.max
+      )
+      error_message = join(" ", [
+        "${var.name}: schedule ${each.key} sets only one bound, which contradicts the other one of autoscaling",
+        "(min ${var.capacity.min}, max ${var.capacity.max}). Set both min and max.",
+      ])
+    }
   }
 }

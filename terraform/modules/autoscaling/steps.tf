@@ -1,4 +1,4 @@
-# Scaling by an alarm: in steps of one's own, and from zero, where there is nothing yet whose load could be tracked.
+# Scaling by an alarm: custom steps, and scaling from zero, where target tracking has no metric yet.
 
 locals {
   _alarms = merge(
@@ -20,10 +20,13 @@ locals {
     var.step == null ? {} : {
       step = merge(var.step, {
         description = "The load of ${local._resource_id} calls for other capacity."
-        dimensions = coalesce(var.step.dimensions, var.target.kind == "copies" ? { InferenceComponentName = coalesce(var.target.component_name, "-") } : {
-          EndpointName = var.target.endpoint_name
-          VariantName  = var.target.variant
-        })
+        dimensions = coalesce(
+          var.step.dimensions,
+          var.target.kind == "copies" ? { InferenceComponentName = coalesce(var.target.component_name, "-") } : {
+            EndpointName                                         = var.target.endpoint_name
+            VariantName                                          = var.target.variant
+          },
+        )
       })
     },
   )
@@ -74,6 +77,6 @@ resource "aws_cloudwatch_metric_alarm" "step" {
   statistic           = each.value.statistic
   tags                = var.tags
   threshold           = each.value.threshold
-  # Neither service writes a zero: silence means that all is well.
+  # Neither service writes zeros: missing data means no requests.
   treat_missing_data = "notBreaching"
 }

@@ -1,9 +1,12 @@
 locals {
-  # Tags are pinned: an image that moves under a running system changes vectors without a plan.
+  # Tags are pinned, because another image can change vectors.
   images = {
     huggingface = {
       cpu = { repository = "huggingface-pytorch-inference", tag = "2.6.0-transformers4.51.3-cpu-py312-ubuntu22.04" }
-      gpu = { repository = "huggingface-pytorch-inference", tag = "2.6.0-transformers4.51.3-gpu-py312-cu124-ubuntu22.04" }
+      gpu = {
+        repository = "huggingface-pytorch-inference"
+        tag        = "2.6.0-transformers4.51.3-gpu-py312-cu124-ubuntu22.04"
+      }
     }
     tei = {
       cpu = { repository = "tei-cpu", tag = "2.0.1-tei1.8.2-cpu-py310-ubuntu22.04" }
@@ -11,7 +14,7 @@ locals {
     }
   }
 
-  # Where AWS publishes all of them, by the SageMaker Python SDK (image_uris, 2.27.0 of sagemaker-core).
+  # Regions with all images, from the SageMaker Python SDK (image_uris in sagemaker-core 2.27.0).
   regions = [
     "af-south-1",
     "ap-east-1",

@@ -1,5 +1,5 @@
 output "images" {
-  description = "By container (huggingface or tei) and hardware (cpu or gpu): repository and tag."
+  description = "Repository and tag by container (huggingface or tei) and hardware (cpu or gpu)."
   value       = local.images
 }
 

@@ -6,22 +6,25 @@ locals {
       description = "documents could not be ingested: look into the dead-letter queue for the reasons"
       dimensions  = { QueueName = aws_sqs_queue.dead_letters.name }
       metric      = "ApproximateNumberOfMessagesVisible"
-      # An unused queue stops reporting after some hours, with its messages still in it.
+      # SQS stops reporting an unused queue after some hours, even with messages in it.
       missing   = "ignore"
       namespace = "AWS/SQS"
       statistic = "Maximum"
       threshold = 0
     }
     queue-age = {
-      comparison  = "GreaterThanThreshold"
-      datapoints  = 3
-      description = "a document has waited for over ${var.alarms.queue_age_minutes} minutes: ingestion is behind, or fails"
-      dimensions  = { QueueName = aws_sqs_queue.ingest.name }
-      metric      = "ApproximateAgeOfOldestMessage"
-      missing     = "notBreaching"
-      namespace   = "AWS/SQS"
-      statistic   = "Maximum"
-      threshold   = var.alarms.queue_age_minutes * 60
+      comparison = "GreaterThanThreshold"
+      datapoints = 3
+      description = join(" ", [
+        "a document has waited for over ${var.alarms.queue_age_minutes} minutes:",
+        "ingestion is behind, or fails",
+      ])
+      dimensions = { QueueName = aws_sqs_queue.ingest.name }
+      metric     = "ApproximateAgeOfOldestMessage"
+      missing    = "notBreaching"
+      namespace  = "AWS/SQS"
+      statistic  = "Maximum"
+      threshold  = var.alarms.queue_age_minutes * 60
     }
     ingest-failures = {
       comparison  = "GreaterThanOrEqualToThreshold"
@@ -38,7 +41,7 @@ locals {
       comparison  = "GreaterThanOrEqualToThreshold"
       datapoints  = 2
       description = "searches fail, by no fault of who asks: the function's log says why"
-      # Over HTTP a failure is an answer of the function's, which Lambda counts as a success.
+      # Over HTTP, a failure is a response of the function, which Lambda counts as a success.
       dimensions = { service = local._function_names["search"] }
       metric     = "Failed"
       missing    = "notBreaching"

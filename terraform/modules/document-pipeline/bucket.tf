@@ -1,4 +1,4 @@
-# Where documents lie. Every change of an object is a message in the queue.
+# The bucket of documents. Every change of an object sends a message to the queue.
 
 locals {
   bucket_name = coalesce(var.bucket.name, "${var.name}-${local._account}-${local._region}")
@@ -6,8 +6,8 @@ locals {
 }
 
 resource "aws_s3_bucket" "documents" {
-  #checkov:skip=CKV_AWS_18:CloudTrail tells who read a document; a bucket of access logs would need one of its own
-  #checkov:skip=CKV_AWS_144:Versions are the backup; where a copy in another region is needed, replicate the source of the documents
+  #checkov:skip=CKV_AWS_18:CloudTrail records access; a bucket of access logs would need another bucket for its own
+  #checkov:skip=CKV_AWS_144:Versions are the backup; for another region, replicate the source of the documents
   bucket        = local.bucket_name
   force_destroy = var.bucket.force_destroy
   tags          = var.tags
@@ -28,7 +28,7 @@ resource "aws_s3_bucket_server_side_encryption_configuration" "documents" {
     bucket_key_enabled = true
 
     apply_server_side_encryption_by_default {
-      # Without one of one's own, the account's key for S3: its policy lets in who may use the bucket.
+      # Null selects the account's key for S3, which permits everyone who may use the bucket.
       kms_master_key_id = var.kms_key_arn
       sse_algorithm     = "aws:kms"
     }
@@ -57,7 +57,7 @@ resource "aws_s3_bucket_lifecycle_configuration" "documents" {
       days_after_initiation = 7
     }
     expiration {
-      # A marker that hides nothing any more.
+      # Removes delete markers without versions.
       expired_object_delete_marker = true
     }
     noncurrent_version_expiration {
@@ -86,7 +86,7 @@ resource "aws_s3_bucket_policy" "documents" {
   })
 }
 
-# S3 sends a test message at once, and refuses a queue that it may not send to.
+# S3 sends a test message immediately, and rejects a queue that it may not send to.
 resource "aws_s3_bucket_notification" "documents" {
   bucket = aws_s3_bucket.documents.id
 

@@ -5,32 +5,44 @@ data "aws_partition" "current" {}
 data "aws_region" "current" {}
 
 locals {
-  # Of the Hub's models, those that src/embedstack/models.py knows, and the tokens of a chunk by default: null is what
-  # the model reads. A text of the 8,192 that BGE-M3 reads is about everything and answers nothing, and may be more than
-  # the 40 KB that S3 Vectors keeps beside a vector.
+  # The models that src/embedstack/models/model_info.py knows, and the default number of tokens in a chunk; null is the
+  # model's own limit. The 8,192 tokens that BGE-M3 reads are too many: such chunks cover too many subjects for search,
+  # and can exceed the 40 KB of metadata that S3 Vectors stores with a vector.
   known_models = {
     "BAAI/bge-m3"                            = 512
     "sentence-transformers/all-MiniLM-L6-v2" = null
   }
-  _chunk_tokens = var.chunking.tokens == null ? lookup(local.known_models, var.endpoint.model, null) : var.chunking.tokens
+  _chunk_tokens = (
+    var.chunking.tokens == null ? lookup(local.known_models, var.endpoint.model, null) :
+    var.chunking.tokens
+  )
 
   _account   = data.aws_caller_identity.current.account_id
   _partition = data.aws_partition.current.partition
   _region    = data.aws_region.current.id
 
-  # A fifth of what the endpoint answers at once is left to searches, and the rest is what ingestion may ask: more
-  # functions than that would only be throttled.
+  # A fifth of the endpoint's concurrency is reserved for searches, and ingestion uses the rest: the endpoint would
+  # throttle more functions.
   _search_concurrency = coalesce(var.search.concurrency, ceil(var.endpoint.concurrency / 5))
+  _ingest_concurrency = floor(
+    (var.endpoint.concurrency - local._search_concurrency) / var.ingest.requests_per_function
+  )
   concurrency = {
-    ingest = coalesce(var.ingest.concurrency, floor((var.endpoint.concurrency - local._search_concurrency) / var.ingest.requests))
+    ingest = coalesce(var.ingest.concurrency, local._ingest_concurrency)
     search = local._search_concurrency
   }
 
-  # Also what the functions' own metrics are told apart by: one account may have several pipelines.
+  # Also a dimension of the functions' custom metrics, because an account can have several pipelines.
   _function_names    = { for function in ["ingest", "search"] : function => "${var.name}-${function}" }
   _metrics_namespace = "EmbedStack"
 
-  # What both functions read; see .env.example.
+  # Lambda sets these environment variables itself.
+  _reserved_variables = join("", [
+    "^(AWS_(ACCESS_KEY(_ID)?|DEFAULT_REGION|EXECUTION_ENV|LAMBDA_.*|REGION|SECRET_ACCESS_KEY|SESSION_TOKEN)",
+    "|LAMBDA_(RUNTIME_DIR|TASK_ROOT))$",
+  ])
+
+  # Settings of both functions; see .env.example.
   _environment = merge(
     {
       EMBEDSTACK_CHUNK_OVERLAP     = tostring(var.chunking.overlap)
@@ -39,7 +51,7 @@ locals {
       POWERTOOLS_LOG_LEVEL         = var.log_level
       POWERTOOLS_METRICS_NAMESPACE = local._metrics_namespace
       SAGEMAKER_ENDPOINT           = var.endpoint.name
-      # Endpoint and settings are from here both, and the roles may not describe endpoints.
+      # Terraform sets both endpoint and model, and the roles may not describe endpoints.
       SAGEMAKER_VERIFY_MODEL = "false"
       ST_MODEL_NAME          = var.endpoint.model
     },
@@ -51,8 +63,11 @@ locals {
         ST_MODEL_REVISION             = var.endpoint.revision
       } : name => tostring(value) if value != null
     },
-    # The package's certificates (build_lambda --database-ca), where the database's is checked.
-    startswith(lookup(var.vector_store.environment, "PGSSLMODE", ""), "verify-") ? { PGSSLROOTCERT = "/var/task/rds-ca.pem" } : {},
+    # The certificates in the package (package-functions --database-ca), if the database's certificate is verified.
+    {
+      for mode in [lookup(var.vector_store.environment, "PGSSLMODE", "")] :
+      "PGSSLROOTCERT" => "/var/task/rds-ca.pem" if startswith(mode, "verify-")
+    },
     var.vector_store.environment,
   )
 
@@ -60,7 +75,7 @@ locals {
     ingest = {
       description = "Documents of ${local.bucket_name} into the collection ${var.collection}"
       environment = merge(local._environment, {
-        EMBEDDING_CONCURRENCY   = tostring(var.ingest.requests)
+        EMBEDDING_CONCURRENCY   = tostring(var.ingest.requests_per_function)
         EMBEDSTACK_DLQ_URL      = aws_sqs_queue.dead_letters.url
         EMBEDSTACK_QUEUE_URL    = aws_sqs_queue.ingest.url
         POWERTOOLS_SERVICE_NAME = local._function_names["ingest"]
@@ -77,10 +92,10 @@ locals {
   }
 }
 
-# Lambda would create the group on the first log line, without retention and beyond the reach of destroy.
+# Lambda would create the group on the first log line, without a retention period and unknown to Terraform.
 resource "aws_cloudwatch_log_group" "functions" {
-  #checkov:skip=CKV_AWS_158:CloudWatch encrypts logs with its own key unless kms_key_arn names one, and the functions log no texts
-  #checkov:skip=CKV_AWS_338:The functions' logs are for operation; who needs a year sets log_retention_days = 365
+  #checkov:skip=CKV_AWS_158:CloudWatch encrypts logs with its own key or kms_key_arn, and the functions log no texts
+  #checkov:skip=CKV_AWS_338:These logs are for operation; log_retention_days = 365 keeps them for a year
   for_each = toset(["ingest", "search"])
 
   name              = "/aws/lambda/${var.name}-${each.key}"
@@ -90,10 +105,10 @@ resource "aws_cloudwatch_log_group" "functions" {
 }
 
 resource "aws_lambda_function" "functions" {
-  #checkov:skip=CKV_AWS_116:What fails is in the queue, and in its dead-letter queue after that
-  #checkov:skip=CKV_AWS_117:In a VPC where vpc says so; services alone are reached without one
-  #checkov:skip=CKV_AWS_173:Lambda encrypts the environment with its own key unless kms_key_arn names one; no secret is in it
-  #checkov:skip=CKV_AWS_272:The package is built from this repository, and its hash is in the plan
+  #checkov:skip=CKV_AWS_116:Failed messages stay in the queue, and move to its dead-letter queue
+  #checkov:skip=CKV_AWS_117:vpc attaches the functions to a VPC; they need none to call AWS services
+  #checkov:skip=CKV_AWS_173:Lambda encrypts the environment with its own key or kms_key_arn; it contains no secret
+  #checkov:skip=CKV_AWS_272:The package is built from this repository, and the plan contains its hash
   for_each = local._functions
 
   function_name                  = local._function_names[each.key]
@@ -117,7 +132,7 @@ resource "aws_lambda_function" "functions" {
     size = each.value.size.storage_mb
   }
   logging_config {
-    # The functions write JSON themselves, and metrics in lines of CloudWatch's own format, which must stay as they are.
+    # The functions write JSON themselves, and metrics in CloudWatch's embedded metric format.
     log_format = "Text"
     log_group  = aws_cloudwatch_log_group.functions[each.key].name
   }
@@ -133,7 +148,7 @@ resource "aws_lambda_function" "functions" {
     }
   }
 
-  # Lambda checks what the role may do as it makes network interfaces.
+  # Lambda checks the role's permissions when it creates network interfaces.
   depends_on = [aws_iam_role_policy.functions]
 }
 
@@ -146,13 +161,13 @@ resource "aws_lambda_event_source_mapping" "ingest" {
   tags                               = var.tags
 
   scaling_config {
-    # The queue's reader knows nothing of reserved concurrency: without this it takes more messages than the function
-    # may work on, and each throttle counts as a receipt.
+    # The event source ignores reserved concurrency: without this limit it receives more messages than the function can
+    # process, and each throttled invocation counts as a receipt.
     maximum_concurrency = local.concurrency.ingest
   }
 }
 
-# Callers sign their requests; search_policy_json is what they must be allowed.
+# Callers sign their requests, and need the permissions in search_policy_json.
 resource "aws_lambda_function_url" "search" {
   count = var.search.url ? 1 : 0
 

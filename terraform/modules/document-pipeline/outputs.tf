@@ -1,17 +1,17 @@
 output "bucket" {
-  description = "Name of the bucket of documents, handed out once its changes are told of: what lies in it is ingested."
+  description = "Name of the bucket of documents, available once its changes are ingested."
   value       = aws_s3_bucket.documents.bucket
 
   depends_on = [aws_lambda_event_source_mapping.ingest, aws_s3_bucket_notification.documents]
 }
 
 output "alarm_names" {
-  description = "Names of the alarms by what they are about; empty without alarms."
+  description = "Alarm names by subject; empty without alarms."
   value       = { for key, alarm in aws_cloudwatch_metric_alarm.pipeline : key => alarm.alarm_name }
 }
 
 output "concurrency" {
-  description = "How many of each function run at once at most."
+  description = "Largest number of concurrent invocations of each function."
   value       = local.concurrency
 }
 
@@ -21,32 +21,35 @@ output "dlq_url" {
 }
 
 output "environment" {
-  description = "Settings by which a person's own machine cuts and embeds documents as the functions do: collection, chunking and model."
-  value       = { for name, value in local._environment : name => value if startswith(name, "EMBEDSTACK_") || startswith(name, "ST_MODEL_") }
+  description = "Collection, chunking and model settings, with which applications split documents like the functions."
+  value = {
+    for name, value in local._environment : name => value
+    if startswith(name, "EMBEDSTACK_") || startswith(name, "ST_MODEL_")
+  }
 }
 
 output "ingest_function" {
-  description = "Name of the function that ingests."
+  description = "Name of the ingest function."
   value       = aws_lambda_function.functions["ingest"].function_name
 }
 
 output "queue_url" {
-  description = "URL of the queue of documents to ingest."
+  description = "URL of the queue of documents."
   value       = aws_sqs_queue.ingest.url
 }
 
 output "search_function" {
-  description = "Name of the function that searches."
+  description = "Name of the search function."
   value       = aws_lambda_function.functions["search"].function_name
 }
 
 output "search_policy_json" {
-  description = "IAM policy that lets an application search, by the URL or by invoking the function; attach it to the application's role."
+  description = "IAM policy that allows an application to search by URL or by invoking the function."
   value = jsonencode({
     Version = "2012-10-17"
     Statement = [
       {
-        # The URL asks for both.
+        # A function URL requires both actions.
         Sid      = "SearchDocuments"
         Effect   = "Allow"
         Action   = ["lambda:InvokeFunction", "lambda:InvokeFunctionUrl"]
@@ -57,11 +60,11 @@ output "search_policy_json" {
 }
 
 output "search_url" {
-  description = "URL of the function that searches, for requests signed by IAM; null without one."
+  description = "URL of the search function, for requests signed with IAM credentials, or null."
   value       = one(aws_lambda_function_url.search[*].function_url)
 }
 
 output "security_group_ids" {
-  description = "Security groups of the functions, for what they connect to; empty in no VPC."
+  description = "Ids of the functions' security groups; empty without a VPC."
   value       = local.security_group_ids
 }

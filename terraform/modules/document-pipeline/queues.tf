@@ -1,5 +1,4 @@
-# Messages about documents, and those that could not be read. The queues name each other, and so by names, not by what
-# was made.
+# The queue of documents and its dead-letter queue. Their policies refer to each other, and so use composed ARNs.
 
 locals {
   _sqs_arn          = "arn:${local._partition}:sqs:${local._region}:${local._account}"
@@ -20,13 +19,13 @@ locals {
 
 resource "aws_sqs_queue" "ingest" {
   name = "${var.name}-ingest"
-  # A message that expires here is an upload that nobody hears of, so the alarm on the queue's age has a week before it.
-  # No longer, since one that SQS moves keeps its age: of the dead-letter queue's two weeks, one is left at least.
+  # A message that expires is a lost document, and the alarm on the queue's age has a week to prevent that. A message
+  # keeps its age when it moves to the dead-letter queue, where it stays for one of the two weeks at least.
   message_retention_seconds = 604800
   receive_wait_time_seconds = 20
   tags                      = var.tags
-  # Six times the function's timeout, as AWS asks for, so that a throttled batch does not show up a second time; and
-  # for as long as the batch was gathered.
+  # Six times the function's timeout, as AWS recommends, so that a throttled batch is not received twice, plus the
+  # batch window.
   visibility_timeout_seconds = 6 * var.ingest.timeout_s + var.ingest.batch_window_s
 
   kms_data_key_reuse_period_seconds = var.kms_key_arn == null ? null : 300
@@ -37,7 +36,7 @@ resource "aws_sqs_queue" "ingest" {
     Version = "2012-10-17"
     Statement = [
       {
-        # A bucket of the same name in another account must not be able to fill it.
+        # Prevents a bucket of the same name in another account from sending messages.
         Sid       = "SendFromBucket"
         Effect    = "Allow"
         Principal = { Service = "s3.amazonaws.com" }

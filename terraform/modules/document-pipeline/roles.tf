@@ -1,21 +1,22 @@
-# One role per function: what ingestion writes, a search cannot.
+# One role per function: only ingestion may write.
 
 locals {
-  _component_arn = var.endpoint.component_name == null ? [] : [
-    "arn:${local._partition}:sagemaker:${local._region}:${local._account}:inference-component/${var.endpoint.component_name}",
+  _sagemaker = "arn:${local._partition}:sagemaker:${local._region}:${local._account}"
+  _component_arn = [
+    for component in compact([var.endpoint.component_name]) : "${local._sagemaker}:inference-component/${component}"
   ]
 
   _common_statements = concat(
     [
       {
-        # A request to an inference component is allowed on the component and on its endpoint.
+        # A request to an inference component needs permission for the component and its endpoint.
         Sid      = "Embed"
         Effect   = "Allow"
         Action   = "sagemaker:InvokeEndpoint"
         Resource = concat([var.endpoint.arn], local._component_arn)
       },
       {
-        # X-Ray knows no resource for these actions.
+        # These actions support no resource.
         Sid      = "Trace"
         Effect   = "Allow"
         Action   = ["xray:PutTelemetryRecords", "xray:PutTraceSegments"]
@@ -44,18 +45,24 @@ locals {
       Resource = "${local._bucket_arn}/${var.bucket.prefix == null ? "" : var.bucket.prefix}*"
     },
     {
-      # Without it, S3 says of a document that is gone that it may not be read. A condition on the prefix would undo
-      # that: a request for an object carries none.
+      # Without it, GetObject on a missing document returns 403 instead of 404. A condition on the prefix would not
+      # match, because such a request has no prefix.
       Sid      = "KnowThatDocumentsAreGone"
       Effect   = "Allow"
       Action   = "s3:ListBucket"
       Resource = local._bucket_arn
     },
     {
-      # It sends to its own queue what is left of a document at the end of its time.
-      Sid      = "WorkOnQueue"
-      Effect   = "Allow"
-      Action   = ["sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage", "sqs:SendMessage"]
+      # Before its timeout, the function sends the rest of a document to its own queue.
+      Sid    = "WorkOnQueue"
+      Effect = "Allow"
+      Action = [
+        "sqs:ChangeMessageVisibility",
+        "sqs:DeleteMessage",
+        "sqs:GetQueueAttributes",
+        "sqs:ReceiveMessage",
+        "sqs:SendMessage",
+      ]
       Resource = local._queue_arn
     },
     {
@@ -69,7 +76,7 @@ locals {
   _encrypting_statements = [
     for statement in [
       {
-        # For messages that it sends.
+        # For messages that the function sends.
         Sid      = "EncryptMessages"
         Effect   = "Allow"
         Action   = "kms:GenerateDataKey"
@@ -79,7 +86,12 @@ locals {
   ]
 
   _statements = {
-    ingest = concat(local._common_statements, local._ingest_statements, local._encrypting_statements, var.vector_store.writing_statements)
+    ingest = concat(
+      local._common_statements,
+      local._ingest_statements,
+      local._encrypting_statements,
+      var.vector_store.writing_statements,
+    )
     search = concat(local._common_statements, var.vector_store.reading_statements)
   }
 }
@@ -116,10 +128,14 @@ resource "aws_iam_role_policy" "functions" {
     Statement = concat(
       [
         {
-          Sid      = "WriteLogs"
-          Effect   = "Allow"
-          Action   = ["logs:CreateLogStream", "logs:PutLogEvents"]
-          Resource = "arn:${local._partition}:logs:${local._region}:${local._account}:log-group:/aws/lambda/${var.name}-${each.key}:log-stream:*"
+          Sid    = "WriteLogs"
+          Effect = "Allow"
+          Action = ["logs:CreateLogStream", "logs:PutLogEvents"]
+          Resource = join(":", [
+            "arn:${local._partition}:logs:${local._region}:${local._account}",
+            "log-group:/aws/lambda/${var.name}-${each.key}",
+            "log-stream:*",
+          ])
         },
       ],
       local._statements[each.key],

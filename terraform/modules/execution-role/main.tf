@@ -11,18 +11,27 @@ locals {
 
   _artifact = try(regex("^s3://(?P<bucket>[^/]+)/(?P<key>.+)$", var.artifact), { bucket = "", key = "" })
   _image = try(
-    regex("^(?P<account>\\d{12})\\.dkr\\.ecr(?:-fips)?\\.(?P<region>[a-z0-9-]+)\\.[^/]+/(?P<repository>[^:@]+)", var.image_uri),
+    regex(
+      "^(?P<account>\\d{12})\\.dkr\\.ecr(?:-fips)?\\.(?P<region>[a-z0-9-]+)\\.[^/]+/(?P<repository>[^:@]+)",
+      var.image_uri,
+    ),
     { account = "", region = "", repository = "" },
   )
-  # Containers of an inference component write to the component's own group, under a name of its own.
-  _log_group_arns = [
-    for group in concat(["Endpoints/${var.endpoint_name}"], formatlist("InferenceComponents/%s", compact([var.component_name]))) :
-    "arn:${local._partition}:logs:${local._region}:${local._account}:log-group:/aws/sagemaker/${group}"
-  ]
-  _metric_namespaces = concat(["/aws/sagemaker/Endpoints"], var.component_name == null ? [] : ["/aws/sagemaker/InferenceComponents"])
+  _logs = "arn:${local._partition}:logs:${local._region}:${local._account}:log-group:/aws/sagemaker"
+  _ecr  = "arn:${local._partition}:ecr:${local._image.region}:${local._image.account}:repository"
 
-  # Composed rather than read back: a plan then shows every name that depends on it, and a role that
-  # somebody deleted by hand is put back without replacing the model.
+  # Containers of an inference component write to the component's log group.
+  _log_group_arns = concat(
+    ["${local._logs}/Endpoints/${var.endpoint_name}"],
+    [for component in compact([var.component_name]) : "${local._logs}/InferenceComponents/${component}"],
+  )
+  _metric_namespaces = concat(
+    ["/aws/sagemaker/Endpoints"],
+    var.component_name == null ? [] : ["/aws/sagemaker/InferenceComponents"],
+  )
+
+  # Composed rather than read from the role: a plan shows every name that depends on it, and a role that was deleted
+  # outside Terraform is created again without replacing the model.
   arn = "arn:${local._partition}:iam::${local._account}:role/${var.name}"
 
   _statements = concat(
@@ -35,10 +44,10 @@ locals {
           "ecr:BatchGetImage",
           "ecr:GetDownloadUrlForLayer",
         ]
-        Resource = "arn:${local._partition}:ecr:${local._image.region}:${local._image.account}:repository/${local._image.repository}"
+        Resource = "${local._ecr}/${local._image.repository}"
       },
       {
-        # The token is for the registry as a whole: IAM knows no resource for this action.
+        # The token is for the whole registry: this action supports no resource.
         Sid      = "AuthenticateToRegistry"
         Effect   = "Allow"
         Action   = "ecr:GetAuthorizationToken"
@@ -56,7 +65,7 @@ locals {
         Resource = flatten([for arn in local._log_group_arns : [arn, "${arn}:*"]])
       },
       {
-        # CloudWatch scopes this action by namespace only, not by resource.
+        # CloudWatch restricts this action by namespace, not by resource.
         Sid       = "PublishMetrics"
         Effect    = "Allow"
         Action    = "cloudwatch:PutMetricData"
@@ -83,10 +92,13 @@ locals {
     ],
     length(var.alarm_names) == 0 ? [] : [
       {
-        Sid      = "WatchDeployments"
-        Effect   = "Allow"
-        Action   = "cloudwatch:DescribeAlarms"
-        Resource = [for name in var.alarm_names : "arn:${local._partition}:cloudwatch:${local._region}:${local._account}:alarm:${name}"]
+        Sid    = "WatchDeployments"
+        Effect = "Allow"
+        Action = "cloudwatch:DescribeAlarms"
+        Resource = [
+          for name in var.alarm_names :
+          "arn:${local._partition}:cloudwatch:${local._region}:${local._account}:alarm:${name}"
+        ]
       },
     ],
     local._storage_statements,
@@ -108,8 +120,8 @@ resource "aws_iam_role" "embeddings" {
         Effect    = "Allow"
         Principal = { Service = "sagemaker.amazonaws.com" }
         Action    = "sts:AssumeRole"
-        # This is the whole form that AWS documents for inference: the ARN ends in ":*", never in one
-        # model or endpoint, and holds the account, which makes aws:SourceAccount redundant.
+        # The form that AWS documents for inference: the ARN ends in ":*" instead of a model or endpoint, and contains
+        # the account, so that aws:SourceAccount is redundant.
         Condition = {
           ArnLike = { "aws:SourceArn" = "arn:${local._partition}:sagemaker:${local._region}:${local._account}:*" }
         }

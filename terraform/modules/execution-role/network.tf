@@ -1,4 +1,4 @@
-# What SageMaker needs of the role to put the containers' network interfaces into a VPC of the account.
+# Permissions for the containers' network interfaces in a VPC of the account.
 
 locals {
   _ec2         = "arn:${local._partition}:ec2:${local._region}:${local._account}"
@@ -17,7 +17,7 @@ locals {
         )
       },
       {
-        # An interface's id is not known before it is there, its subnet is.
+        # An interface has no known id before its creation, but a known subnet.
         Sid    = "ManageInterfaces"
         Effect = "Allow"
         Action = [
@@ -29,7 +29,7 @@ locals {
         Condition = { ArnEquals = { "ec2:Subnet" = local._subnet_arns } }
       },
       {
-        # IAM knows no resource for EC2's Describe actions.
+        # EC2's Describe actions support no resource.
         Sid    = "LookAtNetwork"
         Effect = "Allow"
         Action = [

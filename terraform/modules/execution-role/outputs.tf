@@ -1,5 +1,5 @@
 output "arn" {
-  description = "ARN of the role, handed out once its policy is attached, so that a model built on it can pull its image at once."
+  description = "ARN of the role, available once its policy is attached."
   value       = local.arn
 
   depends_on = [aws_iam_role.embeddings, aws_iam_role_policy.embeddings]
@@ -11,6 +11,6 @@ output "name" {
 }
 
 output "policy_json" {
-  description = "The role's permissions, as the JSON that IAM holds."
+  description = "The role's policy as JSON."
   value       = aws_iam_role_policy.embeddings.policy
 }

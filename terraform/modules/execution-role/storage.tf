@@ -1,4 +1,4 @@
-# What the role may do with data that goes in and out beside requests: asynchronous inference and data capture.
+# Permissions for the data of asynchronous inference and data capture.
 
 locals {
   _writes = [for path in var.storage.write_paths : regex("^s3://(?P<bucket>[^/]+)/(?P<prefix>.*?)/*$", path)]
@@ -14,7 +14,7 @@ locals {
           Resource = [for path in local._reads : "arn:${local._partition}:s3:::${path.bucket}/${path.prefix}/*"]
         },
         {
-          # Uploads over 5 MB come in parts, and one that breaks off must not be left behind.
+          # Uploads over 5 MB have parts, and an interrupted one must be aborted.
           Sid      = "WriteAnswers"
           Effect   = "Allow"
           Action   = ["s3:AbortMultipartUpload", "s3:PutObject"]
@@ -37,7 +37,7 @@ locals {
           Resource = var.storage.kms_key_arn
         },
         {
-          # The grant lets the instances' volumes be attached; IAM may give it to AWS services only.
+          # The instances' volumes need the grant, which this condition restricts to AWS services.
           Sid       = "GrantKeyToVolumes"
           Effect    = "Allow"
           Action    = "kms:CreateGrant"

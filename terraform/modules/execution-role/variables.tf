@@ -1,12 +1,12 @@
 variable "alarm_names" {
-  description = "Names of the alarms that deployments of the endpoint are watched by, whose state SageMaker looks up under this role."
+  description = "Names of the endpoint's rollback alarms, which SageMaker describes with this role."
   type        = list(string)
   default     = []
   nullable    = false
 }
 
 variable "artifact" {
-  description = "S3 URI of the model package that the container downloads. Null when there is none: no S3 permission is given then."
+  description = "S3 URI of the model package; null grants no access to S3."
   type        = string
   default     = null
 
@@ -17,75 +17,96 @@ variable "artifact" {
 }
 
 variable "component_name" {
-  description = "Name of the inference component that the model runs in, where it runs in one: the role may write to its log group too."
+  description = "Name of the inference component, if any, to whose log group the role may write."
   type        = string
   default     = null
 }
 
 variable "endpoint_name" {
-  description = "Name of the endpoint that runs under this role: it may write to this endpoint's log group only."
+  description = "Name of the endpoint; the role may write only to its log group."
   type        = string
   nullable    = false
 }
 
 variable "image_uri" {
-  description = "URI of the container image in ECR: the role may pull from its repository only."
+  description = "URI of the container image in ECR; the role may pull only from its repository."
   type        = string
   nullable    = false
 
   validation {
-    condition     = can(regex("^\\d{12}\\.dkr\\.ecr(-fips)?\\.[a-z0-9-]+\\.[^/]+/[^:@]+", var.image_uri))
-    error_message = "image_uri must be in ECR: <account>.dkr.ecr.<region>.amazonaws.com/<repository>:<tag>. SageMaker pulls from nowhere else."
+    condition = can(regex("^\\d{12}\\.dkr\\.ecr(-fips)?\\.[a-z0-9-]+\\.[^/]+/[^:@]+", var.image_uri))
+    error_message = join(" ", [
+      "image_uri must be in ECR: <account>.dkr.ecr.<region>.amazonaws.com/<repository>:<tag>.",
+      "SageMaker supports no other registry.",
+    ])
   }
 }
 
 variable "name" {
-  description = "Name of the role. Role names are shared by all regions of an account."
+  description = "Name of the role, unique in all regions of the account."
   type        = string
   nullable    = false
 
   validation {
-    condition     = can(regex("^[A-Za-z0-9+=,.@_-]{1,64}$", var.name))
-    error_message = "The role's name \"${var.name}\" must have 1 to 64 letters, digits or +=,.@_- characters: give a shorter name or endpoint key."
+    condition = can(regex("^[A-Za-z0-9+=,.@_-]{1,64}$", var.name))
+    error_message = join(" ", [
+      "The role's name \"${var.name}\" must have 1 to 64 letters, digits or +=,.@_- characters.",
+      "Shorten the name or the endpoint's key.",
+    ])
   }
 }
 
 variable "permissions_boundary" {
-  description = "ARN of the policy that bounds the role, where the organisation demands one."
+  description = "ARN of the role's permissions boundary, if the organisation requires one."
   type        = string
   default     = null
 
   validation {
-    condition     = var.permissions_boundary == null || can(regex("^arn:[a-z-]+:iam::(\\d{12}|aws):policy/.+$", var.permissions_boundary))
+    condition = (
+      var.permissions_boundary == null ||
+      can(regex("^arn:[a-z-]+:iam::(\\d{12}|aws):policy/.+$", var.permissions_boundary))
+    )
     error_message = "permissions_boundary must be a policy's ARN: arn:aws:iam::<account>:policy/<name>."
   }
 }
 
 variable "storage" {
-  description = <<-EOT
-    What the endpoint reads and writes beside its model: read_paths and write_paths are S3 URIs of prefixes
-    (requests and answers of asynchronous inference, captured data), topic_arns the SNS topics that it tells of
-    finished requests, kms_key_arn the key that all of these and the instances' volumes are encrypted with.
-  EOT
+  description = "S3 prefixes, SNS topics and KMS key that the endpoint uses besides its model."
   type = object({
+    # ARN of the KMS key of S3 data, topics and volumes.
     kms_key_arn = optional(string)
-    read_paths  = optional(list(string), [])
-    topic_arns  = optional(list(string), [])
+    # S3 prefixes of asynchronous requests.
+    read_paths = optional(list(string), [])
+    # ARNs of the SNS topics for completed and failed requests.
+    topic_arns = optional(list(string), [])
+    # S3 prefixes of responses, failures and captured data.
     write_paths = optional(list(string), [])
   })
   default  = {}
   nullable = false
 
   validation {
-    condition     = alltrue([for path in concat(var.storage.read_paths, var.storage.write_paths) : can(regex("^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/[^*?]+$", path))])
-    error_message = "storage.read_paths and write_paths must be S3 URIs of prefixes, such as s3://my-bucket/answers. Not so: ${join(", ", [for path in concat(var.storage.read_paths, var.storage.write_paths) : path if !can(regex("^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/[^*?]+$", path))])}."
+    condition = alltrue([
+      for path in concat(var.storage.read_paths, var.storage.write_paths) :
+      can(regex("^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/[^*?]+$", path))
+    ])
+    error_message = join(" ", [
+      "storage.read_paths and write_paths must be S3 URIs with a prefix, such as s3://my-bucket/answers.",
+      "Paths are: ${join(", ", concat(var.storage.read_paths, var.storage.write_paths))}.",
+    ])
   }
   validation {
-    condition     = alltrue([for arn in var.storage.topic_arns : can(regex("^arn:[a-z-]+:sns:[a-z0-9-]+:\\d{12}:[A-Za-z0-9_-]{1,256}$", arn))])
+    condition = alltrue([
+      for arn in var.storage.topic_arns :
+      can(regex("^arn:[a-z-]+:sns:[a-z0-9-]+:\\d{12}:[A-Za-z0-9_-]{1,256}$", arn))
+    ])
     error_message = "storage.topic_arns must be ARNs of SNS topics: arn:aws:sns:<region>:<account>:<name>."
   }
   validation {
-    condition     = var.storage.kms_key_arn == null || can(regex("^arn:[a-z-]+:kms:[a-z0-9-]+:\\d{12}:key/.+$", var.storage.kms_key_arn))
+    condition = (
+      var.storage.kms_key_arn == null ||
+      can(regex("^arn:[a-z-]+:kms:[a-z0-9-]+:\\d{12}:key/.+$", var.storage.kms_key_arn))
+    )
     error_message = "storage.kms_key_arn must be a key's ARN, not an alias: arn:aws:kms:<region>:<account>:key/<id>."
   }
 }
@@ -98,10 +119,12 @@ variable "tags" {
 }
 
 variable "vpc" {
-  description = "Subnets and security groups that the endpoint's network interfaces are put into; null: none of the account's."
+  description = "VPC of the endpoint's network interfaces; null uses SageMaker's own network."
   type = object({
+    # Ids of the security groups.
     security_group_ids = list(string)
-    subnet_ids         = list(string)
+    # Ids of the subnets.
+    subnet_ids = list(string)
   })
   default = null
 }

@@ -4,7 +4,7 @@ data "aws_ecr_image" "own" {
   registry_id     = try(local._own_image.account, null)
   repository_name = try(local._own_image.repository, null)
   image_digest    = try(local._own_image.digest, null)
-  # With a digest the tag is decoration, and ECR would demand that both agree.
+  # ECR requires that tag and digest agree, and the digest alone identifies the image.
   image_tag = try(local._own_image.digest == null ? local._own_image.tag : null, null)
 }
 
@@ -17,7 +17,7 @@ data "aws_s3_object" "artifact" {
   key    = local._artifact.key
 }
 
-# The registry's account differs per region and per container: the provider knows the table.
+# The provider knows the registry's account of each region and container.
 data "aws_sagemaker_prebuilt_ecr_image" "container" {
   count = var.model.image == null ? 1 : 0
 
@@ -26,17 +26,27 @@ data "aws_sagemaker_prebuilt_ecr_image" "container" {
 
   lifecycle {
     precondition {
-      condition     = contains(module.container_images.regions, data.aws_region.current.id)
-      error_message = "${var.name}: AWS publishes no ${local._container.repository} image in ${data.aws_region.current.id}, but in ${join(", ", module.container_images.regions)}. Deploy in one of these, or copy the image to ECR in your region and write model.image."
+      condition = contains(module.container_images.regions, data.aws_region.current.id)
+      error_message = join(" ", [
+        "${var.name}: AWS does not publish the ${local._container.repository} image in",
+        "${data.aws_region.current.id}.",
+        "Deploy in one of the supported regions, or copy the image to ECR in your region and set model.image.",
+        "Supported regions: ${join(", ", module.container_images.regions)}.",
+      ])
     }
   }
 }
 
 locals {
+  _tag_pattern = "[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
+  image_pattern = join("", [
+    "^\\d{12}\\.dkr\\.ecr(-fips)?\\.[a-z0-9-]+\\.amazonaws\\.com(\\.cn)?/[a-z0-9][a-z0-9._/-]*",
+    "(:${local._tag_pattern}|(:${local._tag_pattern})?@sha256:[0-9a-f]{64})$",
+  ])
   hub_id_pattern = "^[A-Za-z0-9][A-Za-z0-9_.-]{0,95}(/[A-Za-z0-9][A-Za-z0-9_.-]{0,95})?$"
 
   model_id = try(coalesce(var.model.hub_id, var.model.model_id), null)
-  # embedstack.embedders.sagemaker_identity reads these.
+  # src/embedstack/embedders/sagemaker/model_identity.py reads these tags.
   identity_tags = merge(
     local.model_id == null ? {} : { "embedstack:model-id" = local.model_id },
     local.model_id == null || var.model.revision == null ? {} : { "embedstack:model-revision" = var.model.revision },
@@ -44,17 +54,24 @@ locals {
 
   _artifact = try(regex("^s3://(?P<bucket>[^/]+)/(?P<key>.+)$", var.model.artifact), { bucket = null, key = null })
 
-  _container = lookup(module.container_images.images, local.container, module.container_images.images.tei)[var.hardware]
+  _container = lookup(
+    module.container_images.images,
+    local.container,
+    module.container_images.images.tei,
+  )[var.hardware]
 
   _own_image = try(
     regex(
-      "^(?P<account>\\d{12})\\.dkr\\.ecr(?:-fips)?\\.(?P<region>[a-z0-9-]+)\\.[^/]+/(?P<repository>[^:@]+)(?::(?P<tag>[^@]+))?(?:@(?P<digest>sha256:[0-9a-f]{64}))?$",
+      join("", [
+        "^(?P<account>\\d{12})\\.dkr\\.ecr(?:-fips)?\\.(?P<region>[a-z0-9-]+)\\.[^/]+/",
+        "(?P<repository>[^:@]+)(?::(?P<tag>[^@]+))?(?:@(?P<digest>sha256:[0-9a-f]{64}))?$",
+      ]),
       var.model.image,
     ),
     null,
   )
 
-  # Each model server worker loads its own copy of the model: one fits, two may not.
+  # Each worker of the model server loads its own copy of the model, and memory may not suffice for two.
   _toolkit_environment = { SAGEMAKER_MODEL_SERVER_WORKERS = "1" }
   _hub_environment = merge(
     {
@@ -62,16 +79,14 @@ locals {
       HF_TASK     = var.model.task
     },
     var.model.revision == null ? {} : { HF_MODEL_REVISION = var.model.revision },
-    # Serverless containers cannot write to most of their image's file system. /opt/ml/model is free
-    # because a model from the Hub mounts nothing there.
+    # Serverless containers cannot write to most of their file system. A model from the Hub leaves /opt/ml/model free.
     local.container == "tei" ? { HUGGINGFACE_HUB_CACHE = "/opt/ml/model" } : local._toolkit_environment,
   )
 
-  # HF_TOKEN alone serves both containers: TEI refuses to start when HF_API_TOKEN is set beside it, and
-  # in the other container HF_API_TOKEN makes the toolkit log in, which writes to the home folder.
-  _secret_environment = {
-    for key in nonsensitive(var.hub_token == null) || var.model.hub_id == null ? [] : ["HF_TOKEN"] : key => var.hub_token
-  }
+  # Both containers read HF_TOKEN. TEI does not start if HF_API_TOKEN is set, too, and the other container's toolkit
+  # logs in with HF_API_TOKEN, which writes to the home folder.
+  _needs_token        = nonsensitive(var.hub_token != null) && var.model.hub_id != null
+  _secret_environment = { for key in local._needs_token ? ["HF_TOKEN"] : [] : key => var.hub_token }
 
   container = (
     var.model.image != null ? "custom" :
@@ -82,7 +97,16 @@ locals {
     var.model.image != null ? {} : var.model.artifact != null ? local._toolkit_environment : local._hub_environment,
     var.model.environment,
   )
-  image_uri = coalesce(var.model.image, one(data.aws_sagemaker_prebuilt_ecr_image.container[*].registry_path))
+  _variables         = merge(local.environment, local._secret_environment)
+  _environment_bytes = nonsensitive(length(join("", concat(keys(local._variables), values(local._variables)))))
+  _variable_count    = length(local.environment) + length(local._secret_environment)
+  _invalid_variables = [
+    for name, value in var.model.environment : name
+    if !can(regex("^[a-zA-Z_][a-zA-Z0-9_]*$", name)) || max(length(name), length(value)) > 1024
+  ]
+
+  _image_region = try(local._own_image.region, data.aws_region.current.id)
+  image_uri     = coalesce(var.model.image, one(data.aws_sagemaker_prebuilt_ecr_image.container[*].registry_path))
 
   artifact_size_gb = (
     var.model.image != null ? null :
@@ -95,8 +119,8 @@ locals {
     try(one(data.aws_ecr_image.own[*].image_size_in_bytes) / pow(1024, 3), null)
   )
 
-  # Everything that replaces the model is in here, or the new one would collide with the old one's name.
-  # So are the digest and the ETag: new content under an old tag or key is a new model.
+  # Contains everything that replaces the model, because the new one needs another name. Digest and ETag belong to it:
+  # new content under the same tag or key is a new model.
   _content = merge({
     artifact           = var.model.artifact
     artifact_etag      = one(data.aws_s3_object.artifact[*].etag)
@@ -108,14 +132,14 @@ locals {
     var.network_isolation ? { network_isolation = true } : {},
     local.vpc == null ? {} : { vpc = local.vpc },
   )
-  # What is taken from a hash over all of this tells nothing about the token.
+  # A hash over all of this does not reveal the token.
   _content_hash = nonsensitive(sha256(jsonencode(local._content)))
 
   name = "${var.name}-${substr(sha256("${local._content_hash} ${terraform_data.deployment.id}"), 0, 8)}"
 }
 
-# Makes the way back to former settings a new name too: after a deployment that SageMaker rolled back, the
-# former model is still in use, and its name taken.
+# Gives a return to former settings a new name, too: after SageMaker has rolled a deployment back, the former model is
+# still in use and its name is taken.
 resource "terraform_data" "deployment" {
   triggers_replace = local._content_hash
 }
@@ -140,7 +164,7 @@ module "execution_role" {
 }
 
 resource "aws_sagemaker_model" "embeddings" {
-  #checkov:skip=CKV_AWS_370:Serverless inference refuses network isolation, and a model from the Hub is downloaded when its container starts
+  #checkov:skip=CKV_AWS_370:Serverless inference and models from the Hub do not support network isolation
   name                     = local.name
   enable_network_isolation = var.network_isolation
   execution_role_arn       = module.execution_role.arn
@@ -152,7 +176,7 @@ resource "aws_sagemaker_model" "embeddings" {
     model_data_url = var.model.artifact
   }
 
-  # An inference component's containers take the network of their endpoint, not of their model.
+  # The containers of an inference component use the network of their endpoint, not of their model.
   dynamic "vpc_config" {
     for_each = local.vpc != null && var.component_name == null ? [local.vpc] : []
 
@@ -166,16 +190,33 @@ resource "aws_sagemaker_model" "embeddings" {
     create_before_destroy = true
 
     precondition {
-      condition     = length(local.environment) + length(local._secret_environment) <= 100
-      error_message = "${var.name}: model.environment makes ${length(local.environment) + length(local._secret_environment)} variables with those that the container needs, and SageMaker takes 100."
+      condition = length(local._invalid_variables) == 0
+      error_message = join(" ", [
+        "${var.name}: names in model.environment must have letters, digits and underscores, and names and values",
+        "up to 1024 characters. Affected: ${join(", ", local._invalid_variables)}.",
+      ])
     }
     precondition {
-      condition     = length(join("", concat(keys(local.environment), values(local.environment)))) + nonsensitive(length(join("", concat(keys(local._secret_environment), values(local._secret_environment))))) <= 32768
-      error_message = "${var.name}: model.environment is over 32 KB, names and values together, which SageMaker refuses. Put what is long into the artifact or the image."
+      condition = local._variable_count <= 100
+      error_message = join(" ", [
+        "${var.name}: model.environment and the variables that the container needs are ${local._variable_count}",
+        "variables, and SageMaker accepts 100. Remove some.",
+      ])
     }
     precondition {
-      condition     = try(local._own_image.region, data.aws_region.current.id) == data.aws_region.current.id
-      error_message = "${var.name}: model.image is in ${try(local._own_image.region, "another region")}, the endpoint in ${data.aws_region.current.id}. SageMaker pulls from its own region only: replicate the repository and name the copy."
+      condition = local._environment_bytes <= 32768
+      error_message = join(" ", [
+        "${var.name}: names and values in model.environment exceed 32 KB together, SageMaker's limit.",
+        "Move long values into the artifact or the image.",
+      ])
+    }
+    precondition {
+      condition = local._image_region == data.aws_region.current.id
+      error_message = join(" ", [
+        "${var.name}: model.image is in ${local._image_region} and the endpoint in ${data.aws_region.current.id}.",
+        "SageMaker pulls images only from its own region: replicate the repository, and set model.image to the",
+        "copy.",
+      ])
     }
   }
 }

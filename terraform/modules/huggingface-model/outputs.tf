@@ -4,17 +4,17 @@ output "arn" {
 }
 
 output "artifact" {
-  description = "S3 URI of the model package; null when the container brings or downloads its model."
+  description = "S3 URI of the model package, or null."
   value       = var.model.artifact
 }
 
 output "artifact_size_gb" {
-  description = "Size of the model's files in GB, where it is known: looked up for an artifact, else model.size_gb."
+  description = "Size of the model's files in GB, from model.size_gb or S3, or null."
   value       = local.artifact_size_gb
 }
 
 output "container" {
-  description = "What serves the model: tei, huggingface or custom."
+  description = "The container that serves the model: tei, huggingface or custom."
   value       = local.container
 }
 
@@ -24,22 +24,22 @@ output "environment" {
 }
 
 output "hardware" {
-  description = "What the image is for: cpu or gpu."
+  description = "Hardware of the image: cpu or gpu."
   value       = var.hardware
 }
 
 output "hub_id" {
-  description = "The model's id on the Hugging Face Hub; null for an artifact or an image."
+  description = "The model's Hugging Face Hub id; null for an artifact or an image."
   value       = var.model.hub_id
 }
 
 output "identity_tags" {
-  description = "Tags that name the model and its revision, for the endpoint and its configuration; empty where the model is not known."
+  description = "Tags with the model's Hub id and revision, as far as they are known."
   value       = local.identity_tags
 }
 
 output "image_size_gb" {
-  description = "Size of an image of one's own in GB: model.size_gb, else the compressed size that ECR reports."
+  description = "Size of a custom image in GB: model.size_gb, or the compressed size in ECR."
   value       = local.image_size_gb
 }
 
@@ -49,17 +49,17 @@ output "image_uri" {
 }
 
 output "model_id" {
-  description = "The model's id on the Hugging Face Hub: hub_id, or model_id of an artifact or an image; null where it is not known."
+  description = "The model's Hub id from hub_id or model_id, or null."
   value       = local.model_id
 }
 
 output "name" {
-  description = "Name of the model: the given name and a hash of its content."
+  description = "Name of the model, which ends in a hash of its content."
   value       = aws_sagemaker_model.embeddings.name
 }
 
 output "revision" {
-  description = "The model's revision on the Hub; null where it is not known."
+  description = "The model's revision on the Hub, or null."
   value       = var.model.revision
 }
 
@@ -69,6 +69,6 @@ output "role_arn" {
 }
 
 output "vpc" {
-  description = "Subnets and security groups that the containers are attached to; null without a VPC."
+  description = "Subnets and security groups of the containers; null without a VPC."
   value       = local.vpc
 }

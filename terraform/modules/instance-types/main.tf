@@ -1,5 +1,5 @@
 # The instance types of real-time endpoints: the enum ProductionVariantInstanceType of SageMaker's API, by family.
-# A list rather than a pattern: a size that does not exist is then refused in the plan, not after minutes.
+# A list instead of a pattern, so that the plan rejects a size that does not exist.
 
 locals {
   _families = {
@@ -55,10 +55,10 @@ locals {
     trn2        = "48xlarge"
   }
 
-  # Families that need a container compiled for them: none that this project picks, only an image of one's own.
+  # Families that need a custom image, compiled for them.
   _neuron = ["dl1", "inf1", "inf2", "trn1", "trn1n", "trn2"]
 
-  # How many GPUs the sizes have that have more than one.
+  # Number of GPUs of the sizes that have more than one.
   _gpus = {
     g4dn        = { "12xlarge" = 4 }
     g5          = { "12xlarge" = 4, "24xlarge" = 4, "48xlarge" = 8 }
@@ -78,8 +78,16 @@ locals {
     "p6e-gb200" = { "36xlarge" = 4 }
   }
 
-  _architecture = { for family in keys(local._families) : family => can(regex("^([cmr]\\dg|p6e-gb)", family)) ? "arm64" : "x86_64" }
-  _hardware     = { for family in keys(local._families) : family => contains(local._neuron, family) ? "neuron" : can(regex("^[gp]\\d", family)) ? "gpu" : "cpu" }
+  _architecture = {
+    for family in keys(local._families) :
+    family => can(regex("^([cmr]\\dg|p6e-gb)", family)) ? "arm64" : "x86_64"
+  }
+  _hardware = {
+    for family in keys(local._families) : family => (
+      contains(local._neuron, family) ? "neuron" :
+      can(regex("^[gp]\\d", family)) ? "gpu" : "cpu"
+    )
+  }
 
   types = merge([
     for family, sizes in local._families : {
@@ -87,7 +95,7 @@ locals {
         architecture = local._architecture[family]
         gpus         = local._hardware[family] == "gpu" ? lookup(lookup(local._gpus, family, {}), size, 1) : 0
         hardware     = local._hardware[family]
-        # Disks of the host itself are encrypted by its hardware, and a KMS key has no say over them.
+        # Local disks are encrypted by the hardware of the instance, not by a KMS key.
         local_storage = can(regex("^([cmr]5d|[cmr]\\dgd|g\\d|p[456]|trn|dl1)", family))
         refused       = local._refused[family]
       }

@@ -1,6 +1,6 @@
 locals {
-  # Alarms of the first group say that callers are hurt: they make an endpoint unhealthy, take part in rollbacks and
-  # are told of once, by the composite alarm. The others are told of one by one.
+  # Alarms with hurts = true mean that callers are affected: they make an endpoint unhealthy, roll deployments back,
+  # and notify once, through the composite alarm. The others notify one by one.
   _conditions = var.alarms == null ? {} : {
     errors = {
       applies     = true
@@ -40,16 +40,19 @@ locals {
       threshold = var.alarms.latency_p95_ms * 1000
     }
     overhead = {
-      applies     = true
-      comparison  = "GreaterThanThreshold"
-      datapoints  = 5
-      description = "one request in twenty waits for SageMaker over ${var.alarms.overhead_p95_ms} ms: cold starts or queues"
-      hurts       = false
-      metric      = "OverheadLatency"
-      minutes     = 5
-      namespace   = "AWS/SageMaker"
-      statistic   = "p95"
-      threshold   = var.alarms.overhead_p95_ms * 1000
+      applies    = true
+      comparison = "GreaterThanThreshold"
+      datapoints = 5
+      description = join(" ", [
+        "one request in twenty waits for SageMaker over",
+        "${var.alarms.overhead_p95_ms} ms: cold starts or queues",
+      ])
+      hurts     = false
+      metric    = "OverheadLatency"
+      minutes   = 5
+      namespace = "AWS/SageMaker"
+      statistic = "p95"
+      threshold = var.alarms.overhead_p95_ms * 1000
     }
     concurrency = {
       applies     = "serverless"
@@ -73,17 +76,17 @@ locals {
       minutes     = 5
       namespace   = "/aws/sagemaker/Endpoints"
       statistic   = "Maximum"
-      # By GPU; the metric adds those of an instance up, to 400 % of four.
+      # For each GPU; the metric is the sum over an instance's GPUs, up to 400 % for four.
       threshold = var.alarms.gpu_memory_percent
     }
     silence = {
-      applies     = var.alarms.silence_minutes != null
+      applies     = var.alarms.no_traffic_minutes != null
       comparison  = "LessThanThreshold"
-      datapoints  = coalesce(var.alarms.silence_minutes, 1)
-      description = "no request for ${coalesce(var.alarms.silence_minutes, 1)} minutes: callers may not get through"
+      datapoints  = coalesce(var.alarms.no_traffic_minutes, 1)
+      description = "no request for ${coalesce(var.alarms.no_traffic_minutes, 1)} minutes: callers may not get through"
       hurts       = true
       metric      = "Invocations"
-      minutes     = coalesce(var.alarms.silence_minutes, 1)
+      minutes     = coalesce(var.alarms.no_traffic_minutes, 1)
       namespace   = "AWS/SageMaker"
       statistic   = "Sum"
       threshold   = 1
@@ -97,7 +100,11 @@ locals {
         fleet      = fleet
         name       = "${var.name}-${fleet.name}-${name}"
         threshold  = condition.threshold * (condition.applies == "gpu" ? fleet.gpus : 1)
-      }) if tostring(condition.applies) == "true" || condition.applies == fleet.kind || condition.applies == "gpu" && fleet.gpus > 0
+        }) if anytrue([
+        tostring(condition.applies) == "true",
+        condition.applies == fleet.kind,
+        condition.applies == "gpu" && fleet.gpus > 0,
+      ])
     }
   ]...)
 }
@@ -120,24 +127,29 @@ resource "aws_cloudwatch_metric_alarm" "embeddings" {
   statistic           = startswith(each.value.statistic, "p") ? null : each.value.statistic
   tags                = var.tags
   threshold           = each.value.threshold
-  # SageMaker writes no zeros: no errors and no latency are missing data, and so is silence.
+  # SageMaker writes no zeros: without requests or errors, data is missing.
   treat_missing_data = each.value.comparison == "LessThanThreshold" ? "breaching" : "notBreaching"
 
-  # Of few requests, a percentile is the slowest. To ignore those minutes would leave the alarm as it is, raised or not,
-  # below 200 requests a minute (10 / (1 - 0.95)); that several minutes must be slow is what keeps it from noise.
+  # With few requests, the percentile is the slowest one. Ignoring those minutes would keep the alarm's state below 200
+  # requests per minute (10 / (1 - 0.95)). Requiring several slow minutes avoids false alarms.
   evaluate_low_sample_count_percentiles = startswith(each.value.statistic, "p") ? "evaluate" : null
 }
 
 resource "aws_cloudwatch_composite_alarm" "unhealthy" {
   for_each = var.alarms == null ? {} : var.endpoints
 
-  alarm_name        = "${var.name}-${each.key}-unhealthy"
-  alarm_actions     = [local.topic_arn]
-  alarm_description = "${each.value.name} is unhealthy: callers get errors or wait too long. The alarms in its rule say which."
-  alarm_rule        = join(" OR ", [for id, alarm in local._alarms : "ALARM(\"${alarm.name}\")" if alarm.fleet.key == each.key && alarm.hurts])
-  ok_actions        = [local.topic_arn]
-  tags              = var.tags
+  alarm_name    = "${var.name}-${each.key}-unhealthy"
+  alarm_actions = [local.topic_arn]
+  alarm_description = join(" ", [
+    "${each.value.name} is unhealthy: callers get errors or wait too long.",
+    "The alarms in its rule say which.",
+  ])
+  alarm_rule = join(" OR ", [
+    for alarm in values(local._alarms) : "ALARM(\"${alarm.name}\")" if alarm.fleet.key == each.key && alarm.hurts
+  ])
+  ok_actions = [local.topic_arn]
+  tags       = var.tags
 
-  # A rule may name only alarms that exist.
+  # A rule can refer only to existing alarms.
   depends_on = [aws_cloudwatch_metric_alarm.embeddings]
 }

@@ -1,4 +1,4 @@
-# Costs: what is spent, what will be by the end of the month, and what is unusual.
+# Actual, forecast and unusual costs.
 
 resource "aws_budgets_budget" "embeddings" {
   count = var.budget == null ? 0 : 1
@@ -10,14 +10,17 @@ resource "aws_budgets_budget" "embeddings" {
   tags         = var.tags
   time_unit    = "MONTHLY"
 
-  # By service it works at once. By tag it is exact, but counts nothing until the tag is activated for cost allocation.
+  # By service it works immediately. By tag it is exact, but counts nothing until the tag is activated for costs.
   cost_filter {
     name   = var.budget.by_tag ? "TagKeyValue" : "Service"
     values = var.budget.by_tag ? [format("user:Project$%s", var.name)] : ["Amazon SageMaker"]
   }
 
   dynamic "notification" {
-    for_each = [for pair in setproduct(var.budget.percentages, ["ACTUAL", "FORECASTED"]) : { percentage = pair[0], type = pair[1] }]
+    for_each = [
+      for pair in setproduct(var.budget.percentages, ["ACTUAL", "FORECASTED"]) :
+      { percentage = pair[0], type = pair[1] }
+    ]
 
     content {
       comparison_operator       = "GREATER_THAN"
@@ -28,7 +31,7 @@ resource "aws_budgets_budget" "embeddings" {
     }
   }
 
-  # Budgets tries the topic at once, and refuses one that it may not publish to.
+  # Budgets tests the topic immediately, and rejects one that it may not publish to.
   depends_on = [aws_sns_topic_policy.embeddings]
 }
 
@@ -39,7 +42,7 @@ resource "aws_ce_anomaly_monitor" "embeddings" {
   monitor_type = "CUSTOM"
   tags         = var.tags
 
-  # Of monitors by service an account has one only. By tag: it sees nothing until the tag is activated.
+  # An account can have only one monitor by service. By tag, it counts nothing until the tag is activated.
   monitor_specification = jsonencode({
     And            = null
     CostCategories = null

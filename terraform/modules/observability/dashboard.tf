@@ -2,33 +2,55 @@ locals {
   _row_height  = 8
   _fleet_order = sort(keys(local._fleets))
 
-  # CloudWatch's form of a metric is flat: namespace, name, dimensions by turns, then options.
-  _asked = { for key, fleet in local._fleets : key => flatten([for name, value in fleet.request_dimensions : [name, value]]) }
-  _hosts = { for key, fleet in local._fleets : key => flatten([for name, value in fleet.host_dimensions : [name, value]]) }
+  # A metric of a dashboard is a flat list: namespace, name, alternating names and values of dimensions, options.
+  _asked = {
+    for key, fleet in local._fleets : key => flatten([for name, value in fleet.request_dimensions : [name, value]])
+  }
+  _hosts = {
+    for key, fleet in local._fleets : key => flatten([for name, value in fleet.host_dimensions : [name, value]])
+  }
 
-  # Four widgets a fleet, side by side: what is asked, how fast it is answered, what goes wrong, how much runs.
+  # Four widgets for each fleet, side by side: requests, latency, errors and capacity.
   _widgets = {
     for key, fleet in local._fleets : key => [
       for widget in [
         {
-          kinds   = ["async", "realtime", "scale_to_zero", "serverless"]
-          metrics = [concat(["AWS/SageMaker", "Invocations"], local._asked[key], [{ label = "requests", stat = "Sum" }])]
-          title   = "Requests per minute"
+          kinds = ["async", "realtime", "scale_to_zero", "serverless"]
+          metrics = [
+            concat(["AWS/SageMaker", "Invocations"], local._asked[key], [{ label = "requests", stat = "Sum" }]),
+          ]
+          title = "Requests per minute"
         },
         {
           kinds = ["async", "realtime", "scale_to_zero", "serverless"]
           # The metrics are in microseconds.
           metrics = concat(
-            [for id, label in { a = "p50", b = "p95", c = "p99", d = "overhead p95" } : [{ expression = "${id}/1000", label = label }]],
-            [for id, stat in { a = "p50", b = "p95", c = "p99" } : concat(["AWS/SageMaker", "ModelLatency"], local._asked[key], [{ id = id, stat = stat, visible = false }])],
-            [concat(["AWS/SageMaker", "OverheadLatency"], local._asked[key], [{ id = "d", stat = "p95", visible = false }])],
+            [
+              for id, label in { a = "p50", b = "p95", c = "p99", d = "overhead p95" } :
+              [{ expression = "${id}/1000", label = label }]
+            ],
+            [
+              for id, stat in { a = "p50", b = "p95", c = "p99" } :
+              concat(["AWS/SageMaker", "ModelLatency"], local._asked[key], [{ id = id, stat = stat, visible = false }])
+            ],
+            [
+              concat(
+                ["AWS/SageMaker", "OverheadLatency"],
+                local._asked[key],
+                [{ id = "d", stat = "p95", visible = false }],
+              ),
+            ],
           )
           title = "Latency of the model, and SageMaker's own, in ms"
         },
         {
           kinds = ["async", "realtime", "scale_to_zero", "serverless"]
           metrics = [
-            for metric, label in { Invocation4XXErrors = "the caller's (4XX)", Invocation5XXErrors = "the service's (5XX)", InvocationModelErrors = "the model's" } :
+            for metric, label in {
+              Invocation4XXErrors   = "the caller's (4XX)"
+              Invocation5XXErrors   = "the service's (5XX)"
+              InvocationModelErrors = "the model's"
+            } :
             concat(["AWS/SageMaker", metric], local._asked[key], [{ label = label, stat = "Sum" }])
           ]
           title = "Errors per minute"
@@ -36,17 +58,34 @@ locals {
         {
           kinds = ["serverless"]
           metrics = [
-            for metric, label in { ServerlessConcurrentExecutionsUtilization = "of max_concurrency", ServerlessProvisionedConcurrencyUtilization = "of the warm containers" } :
+            for metric, label in {
+              ServerlessConcurrentExecutionsUtilization   = "of max_concurrency"
+              ServerlessProvisionedConcurrencyUtilization = "of the warm containers"
+            } :
             concat(["AWS/SageMaker", metric], local._asked[key], [{ label = label, stat = "Maximum" }])
           ]
           title = "Share of the concurrency in use (1 = all)"
         },
         {
           kinds = ["async", "realtime", "scale_to_zero"]
-          # Every host reports once a minute: how many reports there are is how many hosts there are.
+          # Every instance reports once a minute: the number of reports is the number of instances.
           metrics = concat(
-            [concat(["/aws/sagemaker/Endpoints", "CPUUtilization"], local._hosts[key], [{ label = "instances", stat = "SampleCount" }])],
-            [for metric in fleet.kind == "async" ? ["ApproximateBacklogSize"] : [] : ["AWS/SageMaker", metric, "EndpointName", fleet.host_dimensions.EndpointName, { label = "waiting requests", stat = "Maximum" }]],
+            [
+              concat(
+                ["/aws/sagemaker/Endpoints", "CPUUtilization"],
+                local._hosts[key],
+                [{ label = "instances", stat = "SampleCount" }],
+              ),
+            ],
+            [
+              for metric in fleet.kind == "async" ? ["ApproximateBacklogSize"] : [] : [
+                "AWS/SageMaker",
+                metric,
+                "EndpointName",
+                fleet.host_dimensions.EndpointName,
+                { label = "waiting requests", stat = "Maximum" },
+              ]
+            ],
           )
           title = "Instances"
         },
@@ -58,12 +97,18 @@ locals {
     for index, key in local._fleet_order : [
       [
         {
-          type       = "text"
-          x          = 0
-          y          = index * local._row_height
-          width      = 24
-          height     = 1
-          properties = { markdown = "## ${var.endpoints[local._fleets[key].key].name} · ${trimprefix(key, "${local._fleets[key].key}/")} · ${local._fleets[key].kind}" }
+          type   = "text"
+          x      = 0
+          y      = index * local._row_height
+          width  = 24
+          height = 1
+          properties = {
+            markdown = "## ${join(" · ", [
+              var.endpoints[local._fleets[key].key].name,
+              trimprefix(key, "${local._fleets[key].key}/"),
+              local._fleets[key].kind,
+            ])}"
+          }
         },
       ],
       [
@@ -94,9 +139,19 @@ locals {
       width  = 12
       height = 6
       properties = {
-        metrics = [["AWS/Billing", "EstimatedCharges", "ServiceName", "AmazonSageMaker", "Currency", "USD", { label = "this month so far" }]]
-        period  = 21600
-        # Billing metrics exist there only, and only where billing alerts are switched on.
+        metrics = [
+          [
+            "AWS/Billing",
+            "EstimatedCharges",
+            "ServiceName",
+            "AmazonSageMaker",
+            "Currency",
+            "USD",
+            { label = "this month so far" },
+          ],
+        ]
+        period = 21600
+        # Billing metrics exist only in this region, and only if billing alerts are enabled.
         region = "us-east-1"
         stat   = "Maximum"
         title  = "SageMaker's cost in this account, USD"
@@ -123,7 +178,11 @@ resource "aws_cloudwatch_dashboard" "embeddings" {
 
   dashboard_name = "${var.name}-embeddings"
   dashboard_body = jsonencode({
-    start   = "-PT3H"
-    widgets = concat(local._rows, local._pipeline_row, [for widget in local._last_row : widget if widget.type == "metric" || var.alarms != null])
+    start = "-PT3H"
+    widgets = concat(
+      local._rows,
+      local._pipeline_row,
+      [for widget in local._last_row : widget if widget.type == "metric" || var.alarms != null],
+    )
   })
 }

@@ -1,37 +1,62 @@
-# One row for a document pipeline, under those of the endpoints: what waits, what could not be read, what the functions
-# do and how long it takes them.
+# One row for a document pipeline, under those of the endpoints: queue, dead-letter queue, invocations and duration.
 
 locals {
   _pipeline_y = length(local._fleet_order) * local._row_height
   _last_y     = local._pipeline_y + (var.pipeline == null ? 0 : local._row_height)
 
-  # Something to compute with where there is no pipeline: what is made of it is left out.
+  # Placeholders without a pipeline; the row is omitted then.
   _pipeline = var.pipeline == null ? { dead_letter_queue = "", functions = tomap({}), queue = "" } : var.pipeline
 
   _pipeline_widgets = [
     {
       metrics = [
-        ["AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", local._pipeline.queue, { label = "waiting", stat = "Maximum" }],
-        ["AWS/SQS", "ApproximateNumberOfMessagesNotVisible", "QueueName", local._pipeline.queue, { label = "in work", stat = "Maximum" }],
-        ["AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", local._pipeline.dead_letter_queue, { label = "set aside", stat = "Maximum" }],
+        for line in [
+          { label = "waiting", metric = "ApproximateNumberOfMessagesVisible", queue = local._pipeline.queue },
+          { label = "in work", metric = "ApproximateNumberOfMessagesNotVisible", queue = local._pipeline.queue },
+          {
+            label  = "set aside"
+            metric = "ApproximateNumberOfMessagesVisible"
+            queue  = local._pipeline.dead_letter_queue
+          },
+        ] : ["AWS/SQS", line.metric, "QueueName", line.queue, { label = line.label, stat = "Maximum" }]
       ]
       title = "Documents"
     },
     {
-      metrics = [["AWS/SQS", "ApproximateAgeOfOldestMessage", "QueueName", local._pipeline.queue, { label = "oldest", stat = "Maximum" }]]
-      title   = "Age of the oldest waiting document, in s"
+      metrics = [
+        [
+          "AWS/SQS",
+          "ApproximateAgeOfOldestMessage",
+          "QueueName",
+          local._pipeline.queue,
+          { label = "oldest", stat = "Maximum" },
+        ],
+      ]
+      title = "Age of the oldest waiting document, in s"
     },
     {
       metrics = flatten([
         for key, function in local._pipeline.functions : [
-          for metric in ["Invocations", "Errors", "Throttles"] : { row = ["AWS/Lambda", metric, "FunctionName", function, { label = "${key} ${lower(metric)}", stat = "Sum" }] }
+          for metric in ["Invocations", "Errors", "Throttles"] :
+          {
+            row = [
+              "AWS/Lambda",
+              metric,
+              "FunctionName",
+              function,
+              { label = "${key} ${lower(metric)}", stat = "Sum" },
+            ]
+          }
         ]
       ])[*].row
       title = "Functions, per minute"
     },
     {
-      metrics = [for key, function in local._pipeline.functions : ["AWS/Lambda", "Duration", "FunctionName", function, { label = "${key} p95", stat = "p95" }]]
-      title   = "Time that the functions take, in ms"
+      metrics = [
+        for key, function in local._pipeline.functions :
+        ["AWS/Lambda", "Duration", "FunctionName", function, { label = "${key} p95", stat = "p95" }]
+      ]
+      title = "Time that the functions take, in ms"
     },
   ]
 

@@ -9,8 +9,8 @@ locals {
   _partition = data.aws_partition.current.partition
   _region    = data.aws_region.current.id
 
-  # Where a fleet's requests and hosts are measured, by <endpoint>/<variant>. Requests to an inference component are
-  # counted under its own name alone.
+  # The dimensions of each fleet's request and instance metrics, by <endpoint>/<variant>. Requests to an inference
+  # component are counted only under its own name.
   _fleets = merge([
     for key, endpoint in var.endpoints : {
       for variant in endpoint.variants : "${key}/${variant}" => {

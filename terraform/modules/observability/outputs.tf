@@ -1,24 +1,29 @@
 output "alarm_names" {
-  description = "Names of the alarms by <endpoint>/<variant>/<alarm>."
+  description = "Alarm names by <endpoint>/<variant>/<alarm>."
   value       = { for key, alarm in aws_cloudwatch_metric_alarm.embeddings : key => alarm.alarm_name }
 }
 
 output "dashboard_name" {
-  description = "Name of the dashboard; null without one."
+  description = "Name of the dashboard, or null."
   value       = one(aws_cloudwatch_dashboard.embeddings[*].dashboard_name)
 }
 
 output "rollback_alarm_names" {
-  description = "By endpoint, names of the alarms that say that callers are hurt, and so that a deployment should be taken back."
-  value       = { for key in keys(var.endpoints) : key => [for id, alarm in local._alarms : aws_cloudwatch_metric_alarm.embeddings[id].alarm_name if alarm.fleet.key == key && alarm.hurts && alarm.metric != "Invocations"] }
+  description = "Names of the alarms that roll a deployment back, by endpoint."
+  value = {
+    for key in keys(var.endpoints) : key => [
+      for id, alarm in local._alarms : aws_cloudwatch_metric_alarm.embeddings[id].alarm_name
+      if alarm.fleet.key == key && alarm.hurts && alarm.metric != "Invocations"
+    ]
+  }
 }
 
 output "topic_arn" {
-  description = "ARN of the topic that alarms, budget and anomalies are told to; null where there is none."
+  description = "ARN of the SNS topic of alarms, budget and anomalies, or null."
   value       = local.topic_arn
 }
 
 output "unhealthy_alarm_names" {
-  description = "By endpoint, name of the composite alarm that says that it is unhealthy."
+  description = "Names of the composite alarms of unhealthy endpoints, by endpoint."
   value       = { for key, alarm in aws_cloudwatch_composite_alarm.unhealthy : key => alarm.alarm_name }
 }

@@ -1,5 +1,5 @@
-# Where everything is told: one topic, encrypted with a key that the services which publish to it may use. The key that
-# AWS manages for SNS (alias/aws/sns) cannot be used by CloudWatch alarms: they fire, and nobody hears of it.
+# One topic for all notifications, encrypted with a key that the publishing services may use. CloudWatch alarms cannot
+# use AWS's managed key for SNS (alias/aws/sns): their notifications would be lost.
 
 locals {
   _tells       = var.alarms != null || var.budget != null
@@ -7,9 +7,12 @@ locals {
 
   topic_arn = local._makes_topic ? aws_sns_topic.embeddings[0].arn : var.notifications.topic_arn
 
-  # Who may publish, each for this account only.
+  # Services that may publish, each for this account only.
   _publishers = {
-    Alarms    = { service = "cloudwatch.amazonaws.com", source = "arn:${local._partition}:cloudwatch:${local._region}:${local._account}:alarm:${var.name}-*" }
+    Alarms = {
+      service = "cloudwatch.amazonaws.com"
+      source  = "arn:${local._partition}:cloudwatch:${local._region}:${local._account}:alarm:${var.name}-*"
+    }
     Anomalies = { service = "costalerts.amazonaws.com", source = "arn:${local._partition}:ce::${local._account}:*" }
     Budgets   = { service = "budgets.amazonaws.com", source = "arn:${local._partition}:budgets::${local._account}:*" }
   }
@@ -27,8 +30,8 @@ resource "aws_kms_key" "embeddings" {
     Version = "2012-10-17"
     Statement = [
       {
-        # Leaves it to the account's IAM policies who manages the key; without it nobody could. In a key's policy
-        # the resource is the key itself.
+        # IAM policies of the account decide who manages the key; without this statement nobody could. In a key's
+        # policy the resource is the key itself.
         Sid       = "ManageByIam"
         Effect    = "Allow"
         Principal = { AWS = "arn:${local._partition}:iam::${local._account}:root" }

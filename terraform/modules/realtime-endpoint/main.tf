@@ -5,7 +5,7 @@ module "instance_types" {
 locals {
   _types = module.instance_types.types
 
-  # What each variant's image asks of its host, by the CUDA version in the image's tag.
+  # The CUDA version in the tag of each variant's image, which decides the host image.
   _cuda = { for name, variant in var.variants : name => try(regex("-(cu1[0-9]{2})-", variant.model.image_uri)[0], "") }
 
   variants = {
@@ -17,53 +17,66 @@ locals {
     })
   }
 
-  # A host's own disks are encrypted by its hardware, and SageMaker has refused a key beside them.
-  _volume_key = anytrue([for variant in values(var.variants) : try(local._types[variant.instance_type].local_storage, false)]) ? null : var.kms_key_arn
+  # Local disks of an instance are encrypted by its hardware, and SageMaker rejects a key for them.
+  _has_local_storage = {
+    for name, variant in var.variants : name => try(local._types[variant.instance_type].local_storage, false)
+  }
+  _volume_key = anytrue(values(local._has_local_storage)) ? null : var.kms_key_arn
 
-  # Never left out, so that what watches a deployment can be switched on and off: the provider would replace the
-  # endpoint when its auto_rollback_configuration appears or goes. This is what SageMaker does of itself, and it gives
-  # up when the provider does, which waits for an hour.
+  # Always present, so that rollback alarms can be added and removed: the provider replaces an endpoint when its
+  # auto_rollback_configuration appears or disappears. These are SageMaker's defaults; timeout_s is the hour that the
+  # provider waits.
   _deployment = var.deployment == null ? {
-    bake_s          = 0
-    keep_old_s      = 0
-    percent         = 100
-    rollback_alarms = tolist([])
-    strategy        = "all_at_once"
-    timeout_s       = 3600
+    bake_s             = 0
+    termination_wait_s = 0
+    percent            = 100
+    rollback_alarms    = tolist([])
+    strategy           = "all_at_once"
+    timeout_s          = 3600
   } : var.deployment
-  _rollback_alarms = length(local._deployment.rollback_alarms) > 0 ? local._deployment.rollback_alarms : [aws_cloudwatch_metric_alarm.no_rollback.alarm_name]
+  _rollback_alarms = (
+    length(local._deployment.rollback_alarms) > 0 ? local._deployment.rollback_alarms :
+    [aws_cloudwatch_metric_alarm.no_rollback.alarm_name]
+  )
 
-  _content = {
+  # Canary deployments bake twice, others once for each step; the old fleet stays after the last one.
+  _bakes = lookup(
+    { all_at_once = 1, canary = 2 },
+    local._deployment.strategy,
+    ceil(100 / max(local._deployment.percent, 1)),
+  )
+  _deployment_s = local._bakes * local._deployment.bake_s + local._deployment.termination_wait_s
+}
+
+module "config" {
+  source = "../endpoint-config"
+
+  config_name        = coalesce(var.config_name, var.name)
+  endpoint_name      = var.name
+  log_retention_days = var.log_retention_days
+  tags               = var.tags
+
+  content = {
     async        = var.async
     data_capture = var.data_capture
-    # SageMaker takes another policy only together with another configuration.
-    deployment  = var.deployment
+    # SageMaker accepts another deployment policy only together with another configuration. The hash covers the former
+    # name of termination_wait_s, so that existing configurations keep their names.
+    deployment = var.deployment == null ? null : {
+      bake_s          = var.deployment.bake_s
+      keep_old_s      = var.deployment.termination_wait_s
+      percent         = var.deployment.percent
+      rollback_alarms = var.deployment.rollback_alarms
+      strategy        = var.deployment.strategy
+      timeout_s       = var.deployment.timeout_s
+    }
     kms_key_arn = var.kms_key_arn
     variants    = { for name, variant in local.variants : name => merge(variant, { model = variant.model.name }) }
   }
-  _content_hash = sha256(jsonencode(local._content))
-
-  config_name = "${coalesce(var.config_name, var.name)}-${substr(sha256("${local._content_hash} ${terraform_data.deployment.id}"), 0, 8)}"
-}
-
-# Makes the way back to former settings a new name too: after a deployment that SageMaker rolled back, the
-# former configuration is still in use, and its name taken.
-resource "terraform_data" "deployment" {
-  triggers_replace = local._content_hash
-}
-
-# SageMaker would create the group on the first log line, without retention and beyond the reach of destroy.
-resource "aws_cloudwatch_log_group" "embeddings" {
-  #checkov:skip=CKV_AWS_158:CloudWatch encrypts logs with its own key, and the containers log no texts
-  #checkov:skip=CKV_AWS_338:Serving logs are for operation; who needs a year sets log_retention_days = 365
-  name              = "/aws/sagemaker/Endpoints/${var.name}"
-  retention_in_days = var.log_retention_days
-  tags              = var.tags
 }
 
 resource "aws_sagemaker_endpoint_configuration" "embeddings" {
-  #checkov:skip=CKV_AWS_98:Volumes are encrypted with the key where kms_key_arn names one, and with SageMaker's own otherwise
-  name        = local.config_name
+  #checkov:skip=CKV_AWS_98:Volumes are encrypted with kms_key_arn if it is set, and with SageMaker's own key otherwise
+  name        = module.config.name
   kms_key_arn = local._volume_key
   tags        = var.tags
 
@@ -81,7 +94,7 @@ resource "aws_sagemaker_endpoint_configuration" "embeddings" {
       variant_name                                      = production_variants.key
       volume_size_in_gb                                 = production_variants.value.volume_gb
 
-      # Texts differ in length by orders of magnitude: taking turns would queue short ones behind long ones.
+      # Texts differ in length by orders of magnitude: round robin would queue short ones behind long ones.
       routing_config {
         routing_strategy = "LEAST_OUTSTANDING_REQUESTS"
       }
@@ -101,7 +114,10 @@ resource "aws_sagemaker_endpoint_configuration" "embeddings" {
         s3_output_path  = async_inference_config.value.output_path
 
         dynamic "notification_config" {
-          for_each = async_inference_config.value.error_topic_arn == null && async_inference_config.value.success_topic_arn == null ? [] : [async_inference_config.value]
+          for_each = [
+            for async in [async_inference_config.value] : async
+            if async.error_topic_arn != null || async.success_topic_arn != null
+          ]
 
           content {
             error_topic   = notification_config.value.error_topic_arn
@@ -129,7 +145,7 @@ resource "aws_sagemaker_endpoint_configuration" "embeddings" {
         }
       }
 
-      # Without this JSON is captured in base64, which nobody can read.
+      # Without this, JSON is captured in base64.
       capture_content_type_header {
         json_content_types = ["application/json"]
       }
@@ -137,16 +153,47 @@ resource "aws_sagemaker_endpoint_configuration" "embeddings" {
   }
 
   lifecycle {
-    # A configuration cannot be changed, and the endpoint needs the old one until it has moved to the new.
+    # A configuration cannot be changed, and the endpoint needs the old one until it uses the new one.
     create_before_destroy = true
+
+    precondition {
+      condition     = length(local._unknown_instance_types) == 0
+      error_message = "${var.name}: ${join(" ", values(local._unknown_instance_types))}"
+    }
+    precondition {
+      condition     = length(local._unsupported_images) == 0
+      error_message = "${var.name}: ${join(" ", local._unsupported_images)}"
+    }
+    precondition {
+      condition = length(local._unsupported_hosts) == 0
+      error_message = join(" ", [
+        "${var.name}: images for CUDA 12.9 or newer need the host image al2023-ami-sagemaker-inference-gpu-4-1,",
+        "which version 5 of the AWS provider does not support.",
+        "Use an image for CUDA 12.4 or older, such as the default image_tag; or, with a newer provider (terraform",
+        "init -upgrade), set inference_ami = \"al2023-ami-sagemaker-inference-gpu-4-1\".",
+        "Affected variants: ${join(", ", local._unsupported_hosts)}.",
+      ])
+    }
+    precondition {
+      condition = length(local._unsupported_volumes) == 0
+      error_message = join(" ", [
+        "${var.name}: volume_gb must be from 1 to 512.",
+        "Remove it if the instance has local disks, as g4dn, g5 and g6 have.",
+        "Affected variants: ${join(", ", local._unsupported_volumes)}.",
+      ])
+    }
   }
 }
 
-# Stands where no alarm shall take a deployment back: there must be one, and SageMaker looks for it. It cannot fire, as
-# no count of requests is under zero.
+# A placeholder for deployments without rollback alarms: the provider needs one, and SageMaker requires that it exists.
+# It never fires, because no count of requests is below zero.
 resource "aws_cloudwatch_metric_alarm" "no_rollback" {
-  alarm_name          = "${var.name}-no-rollback"
-  alarm_description   = "Never fires. Named by the deployments of ${var.name} while no other alarm shall take them back."
+  alarm_name = "${var.name}-no-rollback"
+  alarm_description = join(" ", [
+    "Never fires.",
+    "Named by the deployments of ${var.name} while no other alarm",
+    "shall take them back.",
+  ])
   comparison_operator = "LessThanThreshold"
   dimensions          = { EndpointName = var.name }
   evaluation_periods  = 1
@@ -170,14 +217,17 @@ resource "aws_sagemaker_endpoint" "embeddings" {
 
       content {
         maximum_execution_timeout_in_seconds = blue_green_update_policy.value.timeout_s
-        termination_wait_in_seconds          = blue_green_update_policy.value.keep_old_s
+        termination_wait_in_seconds          = blue_green_update_policy.value.termination_wait_s
 
         traffic_routing_configuration {
           type                     = upper(blue_green_update_policy.value.strategy)
           wait_interval_in_seconds = blue_green_update_policy.value.bake_s
 
           dynamic "canary_size" {
-            for_each = blue_green_update_policy.value.strategy == "canary" ? [blue_green_update_policy.value.percent] : []
+            for_each = (
+              blue_green_update_policy.value.strategy == "canary" ? [blue_green_update_policy.value.percent] :
+              []
+            )
 
             content {
               type  = "CAPACITY_PERCENT"
@@ -186,7 +236,10 @@ resource "aws_sagemaker_endpoint" "embeddings" {
           }
 
           dynamic "linear_step_size" {
-            for_each = blue_green_update_policy.value.strategy == "linear" ? [blue_green_update_policy.value.percent] : []
+            for_each = (
+              blue_green_update_policy.value.strategy == "linear" ? [blue_green_update_policy.value.percent] :
+              []
+            )
 
             content {
               type  = "CAPACITY_PERCENT"
@@ -222,14 +275,27 @@ resource "aws_sagemaker_endpoint" "embeddings" {
     }
   }
 
-  depends_on = [aws_cloudwatch_log_group.embeddings]
+  # The log group must exist before the first container writes to it.
+  depends_on = [module.config]
 
   lifecycle {
-    # When the new containers do not come up, or an alarm fires, SageMaker goes back to the old configuration and
-    # reports InService, which the provider takes for success. Failing here also keeps the old configuration alive.
+    precondition {
+      condition = local._deployment_s < local._deployment.timeout_s
+      error_message = join(" ", [
+        "${var.name}: deployment.bake_s, once for each step, and termination_wait_s add up to",
+        "${local._deployment_s} seconds and must be less than timeout_s.",
+        "Bake for a shorter time, use larger steps (percent), or raise timeout_s up to 3600.",
+      ])
+    }
+
+    # If the new containers do not start, or an alarm fires, SageMaker returns to the old configuration and reports
+    # InService, which the provider takes for success. Failing here also keeps the old configuration.
     postcondition {
-      condition     = self.endpoint_config_name == aws_sagemaker_endpoint_configuration.embeddings.name
-      error_message = "SageMaker rolled ${var.name} back to ${self.endpoint_config_name}: the new models or configuration did not come up, or an alarm fired. See the log group /aws/sagemaker/Endpoints/${var.name}."
+      condition = self.endpoint_config_name == aws_sagemaker_endpoint_configuration.embeddings.name
+      error_message = join(" ", [
+        "SageMaker rolled ${var.name} back to ${self.endpoint_config_name}, because the new models or",
+        "configuration did not start, or an alarm fired. Read the log group /aws/sagemaker/Endpoints/${var.name}.",
+      ])
     }
   }
 }

@@ -1,59 +1,101 @@
 variable "variants" {
-  description = <<-EOT
-    The fleets behind the endpoint by name; more than one share the traffic by weight. Per fleet: model (takes the
-    huggingface-model module as it is), instance_type, instance_count to start with, startup_timeout_s to download
-    and load the model in, volume_gb where the default is too small, and inference_ami, the host's image, which is
-    picked by the container image's CUDA version up to 12.4 where it is left out.
-  EOT
+  description = "The endpoint's variants by name, which share the traffic by weight."
   type = map(object({
-    inference_ami  = optional(string)
+    # Host image (InferenceAmiVersion); chosen by the container image's CUDA version up to 12.4.
+    inference_ami = optional(string)
+    # Instances to start with, and after every update.
     instance_count = optional(number, 1)
-    instance_type  = string
+    # Instance type, such as ml.g4dn.xlarge (GPU) or ml.c7i.xlarge (CPU).
+    instance_type = string
+    # The model to serve; accepts a huggingface-model module.
     model = object({
+      # URI of the container image, which must suit the instance type.
       image_uri = optional(string, "")
-      name      = string
+      # Name of the SageMaker model.
+      name = string
     })
+    # Seconds for the download and the start of the model, 60 to 3600.
     startup_timeout_s = optional(number, 600)
-    volume_gb         = optional(number)
-    weight            = optional(number, 1)
+    # Size of each instance's volume, 1 to 512; not for instances with local disks.
+    volume_gb = optional(number)
+    # Share of the traffic, in proportion to the other variants.
+    weight = optional(number, 1)
   }))
   nullable = false
 
   validation {
     condition     = length(var.variants) >= 1 && length(var.variants) <= 10
-    error_message = "${var.name}: an endpoint has 1 to 10 variants, and ${length(var.variants)} are given."
+    error_message = "${var.name}: an endpoint has 1 to 10 variants; ${length(var.variants)} are set."
   }
   validation {
-    condition     = alltrue([for name in keys(var.variants) : can(regex("^[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}$", name))])
-    error_message = "${var.name}: names of variants must have up to 63 letters, digits and hyphens, with no hyphen at either end."
+    condition = alltrue([for name in keys(var.variants) : can(regex("^[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}$", name))])
+    error_message = join(" ", [
+      "${var.name}: variant names must have up to 63 letters, digits and hyphens, with no hyphen at either end.",
+      "Names are: ${join(", ", keys(var.variants))}.",
+    ])
   }
   validation {
-    condition     = alltrue([for variant in values(var.variants) : contains(keys(local._types), variant.instance_type)])
-    error_message = "${var.name}: ${join(", ", [for variant in values(var.variants) : variant.instance_type if !contains(keys(local._types), variant.instance_type)])} is no instance type of SageMaker endpoints. ${anytrue([for variant in values(var.variants) : variant.instance_type == "ml.g4dn.large"]) ? "The smallest g4dn is ml.g4dn.xlarge: use ml.g4dn.xlarge." : "Write, for example, ml.g5.xlarge (GPU) or ml.c7i.xlarge (CPU)."}"
+    condition = alltrue([
+      for variant in values(var.variants) :
+      variant.instance_count >= 1 && floor(variant.instance_count) == variant.instance_count
+    ])
+    error_message = join(" ", [
+      "${var.name}: instance_count must be a whole number of at least 1.",
+      "To run no instance without traffic, use scale_to_zero or serverless instead of realtime.",
+    ])
   }
   validation {
-    condition     = alltrue(flatten([for variant in values(var.variants) : [for refusal in try(local._types[variant.instance_type].refused, []) : !can(regex(refusal.pattern, variant.model.image_uri))]]))
-    error_message = "${var.name}: ${join(" ", distinct(flatten([for name, variant in var.variants : [for refusal in try(local._types[variant.instance_type].refused, []) : "The image of ${name} is not for ${variant.instance_type}. ${refusal.remedy}" if can(regex(refusal.pattern, variant.model.image_uri))]])))}"
+    condition = (
+      alltrue([for variant in values(var.variants) : variant.weight >= 0]) &&
+      anytrue([for variant in values(var.variants) : variant.weight > 0])
+    )
+    error_message = join(" ", [
+      "${var.name}: weights must be 0 or more, and at least one of them more than 0, because they share the",
+      "traffic in proportion.",
+    ])
   }
   validation {
-    # The provider's oldest version that is allowed knows no host of Amazon Linux 2023, and would say so in its own words.
-    condition     = alltrue([for variant in values(var.variants) : variant.inference_ami != null || !startswith(lookup(module.instance_types.inference_amis, try(regex("-(cu1[0-9]{2})-", variant.model.image_uri)[0], ""), ""), "al2023-")])
-    error_message = "${var.name}: ${join(", ", [for name, variant in var.variants : name if variant.inference_ami == null && startswith(lookup(module.instance_types.inference_amis, try(regex("-(cu1[0-9]{2})-", variant.model.image_uri)[0], ""), ""), "al2023-")])}: an image for CUDA 12.9 or newer needs the host al2023-ami-sagemaker-inference-gpu-4-1, which version 5 of the AWS provider does not know. Take an image for CUDA 12.4 or older, as the default image_tag is; or, with a newer provider (terraform init -upgrade), write inference_ami = \"al2023-ami-sagemaker-inference-gpu-4-1\"."
-  }
-  validation {
-    condition     = alltrue([for variant in values(var.variants) : variant.instance_count >= 1 && floor(variant.instance_count) == variant.instance_count])
-    error_message = "${var.name}: instance_count must be a whole number of at least 1. For none while nobody asks, use scale_to_zero or serverless instead of realtime."
-  }
-  validation {
-    condition     = alltrue([for variant in values(var.variants) : variant.weight >= 0]) && anytrue([for variant in values(var.variants) : variant.weight > 0])
-    error_message = "${var.name}: weights must be 0 or more, and one of them more than 0: traffic is shared in their proportion."
-  }
-  validation {
-    condition     = alltrue([for variant in values(var.variants) : variant.startup_timeout_s >= 60 && variant.startup_timeout_s <= 3600 && floor(variant.startup_timeout_s) == variant.startup_timeout_s])
+    condition = alltrue([
+      for variant in values(var.variants) :
+      (
+        variant.startup_timeout_s >= 60 &&
+        variant.startup_timeout_s <= 3600 &&
+        floor(variant.startup_timeout_s) == variant.startup_timeout_s
+      )
+    ])
     error_message = "${var.name}: startup_timeout_s must be whole seconds from 60 to 3600."
   }
-  validation {
-    condition     = alltrue([for variant in values(var.variants) : variant.volume_gb == null ? true : variant.volume_gb >= 1 && variant.volume_gb <= 512 && !try(local._types[variant.instance_type].local_storage, false)])
-    error_message = "${var.name}: volume_gb must be from 1 to 512, and must be left out where the instance has disks of its own, as g4dn, g5 and g6 have."
+}
+
+# Variants that cannot run, which the endpoint configuration checks. A validation of the variable could not refer to a
+# local that reads the same variable.
+locals {
+  _unknown_instance_types = {
+    for name, variant in var.variants : name => join(" ", [
+      "${variant.instance_type} (${name}) is not an instance type of SageMaker endpoints.",
+      variant.instance_type == "ml.g4dn.large" ? "The smallest g4dn is ml.g4dn.xlarge: use ml.g4dn.xlarge." :
+      "Use, for example, ml.g5.xlarge (GPU) or ml.c7i.xlarge (CPU).",
+    ]) if !contains(keys(local._types), variant.instance_type)
   }
+
+  _unsupported_images = distinct(flatten([
+    for name, variant in var.variants : [
+      for refusal in try(local._types[variant.instance_type].refused, []) :
+      "The image of ${name} does not run on ${variant.instance_type}. ${refusal.remedy}"
+      if can(regex(refusal.pattern, variant.model.image_uri))
+    ]
+  ]))
+
+  # The oldest supported provider rejects host images of Amazon Linux 2023, with a less helpful message.
+  _unsupported_hosts = [
+    for name, variant in var.variants : name if variant.inference_ami == null &&
+    startswith(lookup(module.instance_types.inference_amis, local._cuda[name], ""), "al2023-")
+  ]
+
+  _unsupported_volumes = [
+    for name, variant in var.variants : name
+    if variant.volume_gb == null ? false : (
+      variant.volume_gb < 1 || variant.volume_gb > 512 || local._has_local_storage[name]
+    )
+  ]
 }

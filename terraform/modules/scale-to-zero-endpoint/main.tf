@@ -9,13 +9,13 @@ locals {
   component_name = coalesce(var.component_name, "${var.name}-component")
   variant        = "AllTraffic"
 
-  # What the container image asks of its host, by the CUDA version in the image's tag.
+  # The CUDA version in the image's tag decides the host image.
   _inference_ami = try(coalesce(
     var.scale_to_zero.inference_ami,
     lookup(module.instance_types.inference_amis, try(regex("-(cu1[0-9]{2})-", var.model.image_uri)[0], ""), null),
   ), null)
 
-  # A host's own disks are encrypted by its hardware, and SageMaker has refused a key beside them.
+  # Local disks of an instance are encrypted by its hardware, and SageMaker rejects a key for them.
   _volume_key = try(local._types[var.scale_to_zero.instance_type].local_storage, false) ? null : var.kms_key_arn
 
   _config = merge(
@@ -44,21 +44,30 @@ locals {
     },
   )
 
-  # CloudFormation cannot replace what has a fixed name, and a configuration cannot be changed.
+  # CloudFormation cannot replace a resource with a fixed name, and a configuration cannot be changed.
   _config_name = "${coalesce(var.config_name, var.name)}-${substr(sha256(jsonencode(local._config)), 0, 8)}"
 
-  # An accelerator for each copy, which makes it one copy per instance with a single GPU. On CPUs a copy gets what
-  # is asked for, and a large instance holds several.
+  # Each copy gets one GPU, which means one copy per instance with a single GPU. On CPUs a copy gets cpu_cores, and a
+  # large instance runs several copies.
   _resources = merge(
     { MinMemoryRequiredInMb = var.scale_to_zero.memory_mb },
-    local._is_gpu ? { NumberOfAcceleratorDevicesRequired = 1 } : { NumberOfCpuCoresRequired = var.scale_to_zero.cpu_cores },
+    local._is_gpu ? { NumberOfAcceleratorDevicesRequired = 1 } : {
+      NumberOfCpuCoresRequired                           = var.scale_to_zero.cpu_cores
+    },
   )
+
+  # Reasons why the image does not run on the instance type.
+  _image_refusals = [
+    for refusal in try(local._types[var.scale_to_zero.instance_type].refused, []) :
+    "The image does not run on ${var.scale_to_zero.instance_type}. ${refusal.remedy}"
+    if can(regex(refusal.pattern, var.model.image_uri))
+  ]
 }
 
-# Containers of an inference component write to the component's own group; the endpoint's stays for the service's notes.
+# Containers of an inference component write to the component's log group; the service itself writes to the endpoint's.
 resource "aws_cloudwatch_log_group" "embeddings" {
   #checkov:skip=CKV_AWS_158:CloudWatch encrypts logs with its own key, and the containers log no texts
-  #checkov:skip=CKV_AWS_338:Serving logs are for operation; who needs a year sets log_retention_days = 365
+  #checkov:skip=CKV_AWS_338:Serving logs are for operation; log_retention_days = 365 keeps them for a year
   for_each = toset(["Endpoints/${var.name}", "InferenceComponents/${local.component_name}"])
 
   name              = "/aws/sagemaker/${each.key}"
@@ -66,16 +75,16 @@ resource "aws_cloudwatch_log_group" "embeddings" {
   tags              = var.tags
 }
 
-# An endpoint that goes down to zero instances consists of an inference component on a variant without a model. The
-# provider has neither in version 5; CloudFormation has both. To move to native resources, once the provider's oldest
-# allowed version has them (aws_sagemaker_endpoint_configuration with an execution_role_arn is in 6.21; an inference
-# component is not, as of 2026-11): set DeletionPolicy to Retain and apply, remove this resource with a removed block
-# (destroy = false), write the native ones with the same names, and import them.
+# An endpoint that scales to zero instances consists of an inference component on a variant without a model. Version 5
+# of the provider supports neither; CloudFormation supports both. To move to native resources once the oldest supported
+# provider has them (6.21 has aws_sagemaker_endpoint_configuration with execution_role_arn; no version has inference
+# components, as of 2026-11): set DeletionPolicy to Retain and apply, remove this resource with a removed block
+# (destroy = false), write the native resources with the same names, and import them.
 resource "aws_cloudformation_stack" "embeddings" {
-  #checkov:skip=CKV_AWS_124:The apply waits for the stack and shows its events: a topic would tell nobody anything new
+  #checkov:skip=CKV_AWS_124:The apply waits for the stack and shows its events, so that a topic adds nothing
   name = "${var.name}-stack"
   tags = var.tags
-  # Instances are sought, the image is pulled and the model downloaded, one after another.
+  # SageMaker finds instances, pulls the image and downloads the model, one after another.
   timeout_in_minutes = 60
 
   template_body = jsonencode({
@@ -86,13 +95,13 @@ resource "aws_cloudformation_stack" "embeddings" {
         Type       = "AWS::SageMaker::EndpointConfig"
         Properties = merge(local._config, { EndpointConfigName = local._config_name })
       }
-      # References would give ARNs, and SageMaker wants names here: so the order is said, not implied.
+      # SageMaker expects names here, and references would be ARNs: so the order is explicit.
       Endpoint = {
         Type       = "AWS::SageMaker::Endpoint"
         DependsOn  = "EndpointConfig"
         Properties = { EndpointConfigName = local._config_name, EndpointName = var.name }
       }
-      # Deleting an endpoint leaves its components behind: by this order CloudFormation deletes them first.
+      # Deleting an endpoint leaves its components behind: with this order CloudFormation deletes them first.
       InferenceComponent = {
         Type      = "AWS::SageMaker::InferenceComponent"
         DependsOn = "Endpoint"
@@ -120,6 +129,13 @@ resource "aws_cloudformation_stack" "embeddings" {
 
   depends_on = [aws_cloudwatch_log_group.embeddings]
 
+  lifecycle {
+    precondition {
+      condition     = length(local._image_refusals) == 0
+      error_message = "${var.name}: ${join(" ", local._image_refusals)}"
+    }
+  }
+
   timeouts {
     create = "75m"
     update = "75m"
@@ -143,6 +159,6 @@ module "autoscaling" {
     kind           = "copies"
   }
 
-  # Copies are scaled once they are there, and no longer scaled before they are deleted.
+  # Copies are registered for scaling after their creation, and deregistered before their deletion.
   depends_on = [aws_cloudformation_stack.embeddings]
 }

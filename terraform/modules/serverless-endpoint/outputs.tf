@@ -4,26 +4,26 @@ output "arn" {
 }
 
 output "config_arn" {
-  description = "ARN of the endpoint's configuration."
+  description = "ARN of the endpoint configuration."
   value       = aws_sagemaker_endpoint_configuration.embeddings_serverless.arn
 }
 
 output "config_name" {
-  description = "Name of the endpoint's configuration: the given name and a hash of its content."
+  description = "Name of the endpoint configuration, which ends in a hash of its content."
   value       = aws_sagemaker_endpoint_configuration.embeddings_serverless.name
 }
 
 output "log_group_name" {
-  description = "Name of the log group that the endpoint's containers write to."
-  value       = aws_cloudwatch_log_group.embeddings.name
+  description = "Name of the log group of the endpoint's containers."
+  value       = module.config.log_group_name
 }
 
 output "name" {
-  description = "Name of the endpoint, to invoke it by."
+  description = "Name of the endpoint."
   value       = aws_sagemaker_endpoint.embeddings.name
 }
 
 output "variant" {
-  description = "Name of the endpoint's only variant, a dimension of its metrics."
+  description = "Name of the endpoint's only variant, which is a dimension of its metrics."
   value       = local.variant
 }

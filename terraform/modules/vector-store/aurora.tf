@@ -1,5 +1,5 @@
-# Aurora PostgreSQL Serverless v2 with pgvector. It pauses at 0 ACUs while nobody is connected, and wakes on the first
-# connection, in about 15 seconds. The library makes the extension and its tables.
+# Aurora PostgreSQL Serverless v2 with pgvector. It pauses at 0 ACUs without connections, and resumes with the first
+# connection, in about 15 seconds. The library creates the extension and its tables.
 
 locals {
   _has_aurora  = var.aurora != null
@@ -8,20 +8,23 @@ locals {
 
   _secret_arn = try(aws_rds_cluster.vectors[0].master_user_secret[0].secret_arn, null)
 
-  security_group_ids = !local._has_aurora ? [] : local._makes_group ? aws_security_group.vectors[*].id : var.aurora.vpc.security_group_ids
+  security_group_ids = (
+    !local._has_aurora ? [] :
+    local._makes_group ? aws_security_group.vectors[*].id : var.aurora.vpc.security_group_ids
+  )
 
-  # The secret that RDS manages holds user and password alone; the rest libpq reads from its own variables.
+  # The secret that RDS manages contains only user and password. libpq reads the rest from its own variables.
   _aurora_environment = !local._has_aurora ? null : {
     DATABASE_SECRET_ARN = local._secret_arn
     PGDATABASE          = var.aurora.database
     PGHOST              = one(aws_rds_cluster.vectors[*].endpoint)
     PGPORT              = tostring(local._port)
-    # Without a check of the certificate a connection is encrypted, with whoever answers.
+    # "require" encrypts the connection without verifying the server.
     PGSSLMODE    = var.aurora.verify_server ? "verify-full" : "require"
     VECTOR_STORE = "postgres"
   }
 
-  # In the database itself, reader and writer are one user, who also makes the tables.
+  # In the database, readers and writers are one user, which also creates the tables.
   _aurora_statements = [
     for statement in [
       {
@@ -92,31 +95,31 @@ resource "aws_rds_cluster_parameter_group" "vectors" {
     value = "1"
   }
   parameter {
-    # A function that sleeps keeps its connection, and a connection keeps the database awake. In milliseconds.
+    # In milliseconds. A suspended function keeps its connection, and a connection prevents the database from pausing.
     name  = "idle_session_timeout"
     value = "60000"
   }
   parameter {
-    # An error's details, such as the row that broke a constraint, would be logged.
+    # Otherwise the log contains error details, such as rows that violate a constraint.
     name  = "log_error_verbosity"
     value = "terse"
   }
   parameter {
-    # A statement that fails would be logged with the texts in it.
+    # Otherwise the log contains failed statements with their texts.
     name  = "log_min_error_statement"
     value = "panic"
   }
 
   lifecycle {
-    # Another major version needs another family, and the cluster its parameters until it has moved.
+    # Another major version needs another family, and the cluster uses the old one until its upgrade.
     create_before_destroy = true
   }
 }
 
-# RDS would create the group on the first log line, without retention and beyond the reach of destroy.
+# RDS would create the group on the first log line, without a retention period and unknown to Terraform.
 resource "aws_cloudwatch_log_group" "vectors" {
   #checkov:skip=CKV_AWS_158:CloudWatch encrypts logs with its own key, and the database logs no texts
-  #checkov:skip=CKV_AWS_338:The database's logs are for operation; who needs a year sets log_retention_days = 365
+  #checkov:skip=CKV_AWS_338:The database's logs are for operation; log_retention_days = 365 keeps them for a year
   count = local._has_aurora ? 1 : 0
 
   name              = "/aws/rds/cluster/${var.name}/postgresql"
@@ -125,10 +128,10 @@ resource "aws_cloudwatch_log_group" "vectors" {
 }
 
 resource "aws_rds_cluster" "vectors" {
-  #checkov:skip=CKV_AWS_139:On unless aurora.deletion_protection says otherwise
-  #checkov:skip=CKV_AWS_327:Encrypted with the account's own key for RDS, unless aurora.kms_key_arn names another
-  #checkov:skip=CKV2_AWS_8:Aurora's own backups reach back aurora.backup_days; the vectors can be made again from the documents
-  #checkov:skip=CKV2_AWS_27:A log of all statements would be a log of the texts
+  #checkov:skip=CKV_AWS_139:aurora.deletion_protection defaults to true
+  #checkov:skip=CKV_AWS_327:RDS encrypts with the account's key or aurora.kms_key_arn
+  #checkov:skip=CKV2_AWS_8:Aurora's own backups cover aurora.backup_days; the documents can be embedded again
+  #checkov:skip=CKV2_AWS_27:A log of all statements would contain the texts
   count = local._has_aurora ? 1 : 0
 
   cluster_identifier                  = var.name
@@ -163,7 +166,7 @@ resource "aws_rds_cluster" "vectors" {
   }
 
   lifecycle {
-    # Named when the cluster is made: a snapshot of an earlier one must not be in the way of its destroy.
+    # The name is chosen at creation: a snapshot of an earlier cluster must not block the destroy.
     ignore_changes = [final_snapshot_identifier]
   }
 
@@ -171,9 +174,9 @@ resource "aws_rds_cluster" "vectors" {
 }
 
 resource "aws_rds_cluster_instance" "vectors" {
-  #checkov:skip=CKV_AWS_118:Enhanced monitoring is paid by the hour; CloudWatch has the cluster's load, capacity and connections
-  #checkov:skip=CKV_AWS_353:The same
-  #checkov:skip=CKV_AWS_354:The same
+  #checkov:skip=CKV_AWS_118:Enhanced monitoring costs extra; CloudWatch has load, capacity and connections
+  #checkov:skip=CKV_AWS_353:Performance Insights costs extra; CloudWatch has load, capacity and connections
+  #checkov:skip=CKV_AWS_354:Performance Insights is off
   count = local._has_aurora ? 1 : 0
 
   identifier                 = "${var.name}-1"

@@ -9,10 +9,10 @@ locals {
   _partition = data.aws_partition.current.partition
   _region    = data.aws_region.current.id
 
-  # The environment is what the library reads; what a caller has to be allowed is listed beside it.
+  # Settings for the library. The statements below are the permissions that its callers need.
   environment = var.s3_vectors == null ? local._aurora_environment : local._bucket_environment
 
-  # Compact lists of what applies, as objects of different shapes do not fit into one conditional.
+  # Lists that are empty if they do not apply, because a conditional requires values of one type.
   reading_statements = concat(local._bucket_reading, local._aurora_statements)
   writing_statements = concat(local._bucket_reading, local._bucket_writing, local._aurora_statements)
 }

@@ -1,14 +1,17 @@
-# A vector bucket. The provider has none in version 5; CloudFormation has. To move to the provider's own resource, once
-# its oldest allowed version has it (aws_s3vectors_vector_bucket came with version 6): apply with retain = true, remove
-# the stack with a removed block (destroy = false) and delete it by hand, which leaves the bucket, then write the native
-# resource with the same name and import it by the bucket's ARN.
+# A vector bucket. Version 5 of the provider does not support it; CloudFormation does. To move to the native resource
+# once the oldest supported provider has it (aws_s3vectors_vector_bucket, since version 6): apply with retain = true,
+# remove the stack with a removed block (destroy = false) and delete it yourself, which leaves the bucket; then write
+# the native resource with the same name and import it by the bucket's ARN.
 #
-# Collections are indexes in it. The library makes them, with tags that say which model's vectors they hold and how the
-# texts were cut: an index that Terraform made without them would be refused.
+# Collections are indexes in it. The library creates them, with tags for their model and chunking. It would reject an
+# index that Terraform created without these tags.
 
 locals {
   bucket_name = try(coalesce(var.s3_vectors.bucket_name, var.name), null)
-  bucket_arn  = var.s3_vectors == null ? null : "arn:${local._partition}:s3vectors:${local._region}:${local._account}:bucket/${local.bucket_name}"
+  bucket_arn = var.s3_vectors == null ? null : join(":", [
+    "arn:${local._partition}:s3vectors:${local._region}:${local._account}",
+    "bucket/${local.bucket_name}",
+  ])
 
   _bucket_environment = {
     VECTOR_BUCKET = local.bucket_name
@@ -25,14 +28,14 @@ locals {
         Resource = local.bucket_arn
       },
       {
-        # A tag of the bucket names the index that a collection is, tags of an index say what its vectors are.
+        # A tag of the bucket names the index of a collection, and tags of an index describe its vectors.
         Sid      = "KnowCollections"
         Effect   = "Allow"
         Action   = "s3vectors:ListTagsForResource"
         Resource = [local.bucket_arn, local._index_arns]
       },
       {
-        # A query that filters or returns metadata reads vectors, too.
+        # A query with filters or metadata needs GetVectors, too.
         Sid      = "ReadVectors"
         Effect   = "Allow"
         Action   = ["s3vectors:GetVectors", "s3vectors:QueryVectors"]
@@ -49,14 +52,19 @@ locals {
   _bucket_writing = [
     for statement in [
       {
-        # No index is deleted: what replaces or drops a collection is a person's decision.
-        Sid      = "WriteVectors"
-        Effect   = "Allow"
-        Action   = ["s3vectors:CreateIndex", "s3vectors:DeleteVectors", "s3vectors:PutVectors", "s3vectors:TagResource"]
+        # Excludes DeleteIndex: functions never replace or drop a collection.
+        Sid    = "WriteVectors"
+        Effect = "Allow"
+        Action = [
+          "s3vectors:CreateIndex",
+          "s3vectors:DeleteVectors",
+          "s3vectors:PutVectors",
+          "s3vectors:TagResource",
+        ]
         Resource = local._index_arns
       },
       {
-        # S3 Vectors finds a document's vectors to delete by a look at all of them.
+        # Finding a document's vectors for deletion requires listing all vectors.
         Sid      = "ListVectors"
         Effect   = "Allow"
         Action   = "s3vectors:ListVectors"
@@ -73,7 +81,7 @@ locals {
 }
 
 resource "aws_cloudformation_stack" "vectors" {
-  #checkov:skip=CKV_AWS_124:The apply waits for the stack and shows its events: a topic would tell nobody anything new
+  #checkov:skip=CKV_AWS_124:The apply waits for the stack and shows its events, so that a topic adds nothing
   count = try(var.s3_vectors.create, false) ? 1 : 0
 
   name = "${var.name}-stack"

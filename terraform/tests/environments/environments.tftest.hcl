@@ -1,5 +1,5 @@
-# Any environment, planned by the real provider: terraform test -test-directory=tests/environments -var-file=environments/….tfvars
-# Nothing is asked of AWS: what would be, is overridden.
+# Plans an environment with the real provider, without calling AWS:
+# terraform test -test-directory=tests/environments -var-file=environments/NAME.tfvars
 
 provider "aws" {
   access_key                  = "test"
@@ -19,7 +19,7 @@ override_data {
   values = { account_id = "123456789012" }
 }
 
-# By the keys that the environments use: an override knows no "all".
+# One override per key that the environments use; an override cannot address all keys.
 override_data {
   target = module.model["batch"].module.execution_role.data.aws_caller_identity.current
   values = { account_id = "123456789012" }
@@ -46,7 +46,7 @@ override_data {
 }
 
 override_data {
-  target = module.document_pipeline[0].data.aws_subnet.first[0]
+  target = module.document_pipeline[0].module.security_group.data.aws_subnet.first[0]
   values = { vpc_id = "vpc-0123456789abcdef0" }
 }
 
@@ -65,12 +65,18 @@ run "can_be_planned" {
 
   assert {
     condition     = join(",", keys(output.endpoint_names)) == join(",", keys(var.endpoints))
-    error_message = "Every endpoint must be there."
+    error_message = "Every endpoint must exist."
   }
   assert {
     condition = alltrue([
       for key, endpoint in output.endpoints :
-      endpoint.instance_type == null || strcontains(endpoint.image_uri, can(regex("^ml\\.[gp]", coalesce(endpoint.instance_type, "-"))) ? "-gpu-" : "-cpu-")
+      (
+        endpoint.instance_type == null ||
+        strcontains(
+          endpoint.image_uri,
+          can(regex("^ml\\.[gp]", coalesce(endpoint.instance_type, "-"))) ? "-gpu-" : "-cpu-",
+        )
+      )
     ])
     error_message = "GPU instances must run a GPU image, and the others one for CPUs."
   }

@@ -1,4 +1,4 @@
-# What a mocked provider answers where a random string would break a plan, or could not be asserted on.
+# Values of the mocked provider, where a random string would fail a plan or an assertion.
 
 mock_data "aws_caller_identity" {
   defaults = {
@@ -95,7 +95,7 @@ mock_resource "aws_sns_topic" {
 
 mock_resource "aws_appautoscaling_policy" {
   defaults = {
-    arn = "arn:aws:autoscaling:us-east-1:123456789012:scalingPolicy:0a1b2c3d-0000-4000-8000-000000000000:resource/sagemaker/mocked:policyName/mocked"
+    arn = "arn:aws:autoscaling:us-east-1:123456789012:scalingPolicy:0a1b2c3d:resource/sagemaker/m:policyName/m"
   }
 }
 
@@ -126,10 +126,16 @@ mock_resource "aws_lambda_function_url" {
 
 mock_resource "aws_rds_cluster" {
   defaults = {
-    arn                = "arn:aws:rds:us-east-1:123456789012:cluster:mocked"
-    endpoint           = "mocked.cluster-abc.us-east-1.rds.amazonaws.com"
-    id                 = "mocked"
-    master_user_secret = [{ kms_key_id = "mocked", secret_arn = "arn:aws:secretsmanager:us-east-1:123456789012:secret:rds!cluster-mocked", secret_status = "active" }]
+    arn      = "arn:aws:rds:us-east-1:123456789012:cluster:mocked"
+    endpoint = "mocked.cluster-abc.us-east-1.rds.amazonaws.com"
+    id       = "mocked"
+    master_user_secret = [
+      {
+        kms_key_id    = "mocked"
+        secret_arn    = "arn:aws:secretsmanager:us-east-1:123456789012:secret:rds!cluster-mocked"
+        secret_status = "active"
+      },
+    ]
   }
 }
 

@@ -1,19 +1,23 @@
-# Everything that the root can make, made by a mocked provider, for tests that hold its policies and templates against
-# what AWS publishes: terraform test -test-directory=tests/published -json -verbose
+# All resources of the root, created by a mocked provider. Tests compare policies and templates with AWS's definitions:
+# terraform test -test-directory=tests/published -json -verbose
 
 mock_provider "aws" {
   source = "./tests/mocks"
 }
 
-# On GPUs the image is another one.
+# The image differs on GPUs.
 override_data {
   target = module.model["asleep"].data.aws_sagemaker_prebuilt_ecr_image.container[0]
-  values = { registry_path = "683313688378.dkr.ecr.us-east-1.amazonaws.com/tei:2.0.1-tei1.9.3-gpu-py310-cu129-ubuntu24.04" }
+  values = {
+    registry_path = "683313688378.dkr.ecr.us-east-1.amazonaws.com/tei:2.0.1-tei1.9.3-gpu-py310-cu129-ubuntu24.04"
+  }
 }
 
 override_data {
   target = module.model["search"].data.aws_sagemaker_prebuilt_ecr_image.container[0]
-  values = { registry_path = "683313688378.dkr.ecr.us-east-1.amazonaws.com/tei:2.0.1-tei1.8.2-gpu-py310-cu122-ubuntu22.04" }
+  values = {
+    registry_path = "683313688378.dkr.ecr.us-east-1.amazonaws.com/tei:2.0.1-tei1.8.2-gpu-py310-cu122-ubuntu22.04"
+  }
 }
 
 variables {
@@ -24,7 +28,9 @@ variables {
   budget        = {}
   dashboard     = true
   notifications = { emails = ["operator@example.com"] }
-  vector_store  = { s3_vectors = { kms_key_arn = "arn:aws:kms:us-east-1:123456789012:key/0a1b2c3d-0000-4000-8000-000000000000" } }
+  vector_store = {
+    s3_vectors = { kms_key_arn = "arn:aws:kms:us-east-1:123456789012:key/0a1b2c3d-0000-4000-8000-000000000000" }
+  }
 
   pipeline = {
     endpoint       = "asleep-on-cpus"
@@ -81,7 +87,9 @@ variables {
       realtime = {
         deployment    = {}
         instance_type = "ml.g4dn.xlarge"
-        variants      = { candidate = { instance_type = "ml.c7i.xlarge", model = { hub_id = "BAAI/bge-small-en-v1.5" } } }
+        variants = {
+          candidate = { instance_type = "ml.c7i.xlarge", model = { hub_id = "BAAI/bge-small-en-v1.5" } }
+        }
       }
     }
   }
@@ -90,6 +98,6 @@ variables {
 run "everything" {
   assert {
     condition     = length(output.endpoint_names) == length(var.endpoints)
-    error_message = "Every endpoint must be there."
+    error_message = "Every endpoint must exist."
   }
 }

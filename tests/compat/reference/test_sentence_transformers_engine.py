@@ -78,14 +78,14 @@ def test_vectors_equal_sentence_transformers(tmp_path, name, pooling):
     found = encoder.encode(TEXTS)
     np.testing.assert_allclose(found.vectors(normalize=False), expected(model, TEXTS), atol=1e-5)
     assert [len(ids) for ids in found.ids] == [8, 3, 8, 6, LONGEST]
-    assert encoder.folder.pooling == pooling
+    assert encoder.model.pooling == pooling
     assert encoder.precision == "fp32"
     encoder.close()
 
 
 def test_a_normalize_module_is_the_requests_choice(modernbert):
     encoder, model = modernbert
-    assert encoder.folder.normalize
+    assert encoder.model.normalize
     encoded = encoder.encode(TEXTS)
     np.testing.assert_allclose(encoded.vectors(), expected(model, TEXTS), atol=1e-6)
     assert np.abs(np.linalg.norm(encoded.vectors(normalize=False), axis=1) - 1).min() > 0.01
@@ -94,14 +94,14 @@ def test_a_normalize_module_is_the_requests_choice(modernbert):
 def test_a_dense_module_sets_the_dimensions(tmp_path):
     folder, model = make_model(tmp_path, "modernbert", "mean", dense=True)
     encoder = Encoder.load(folder, batch_size=1)
-    assert encoder.folder.dimensions == 12
+    assert encoder.model.dimensions == 12
     np.testing.assert_allclose(encoder.encode(TEXTS).vectors(), expected(model, TEXTS), atol=1e-6)
     encoder.close()
 
 
 def test_token_vectors_are_the_texts_own(modernbert):
     encoder, model = modernbert
-    found = encoder.encode(TEXTS, of_hidden=lambda _, states: states.copy()).derived
+    found = encoder.encode(TEXTS, hidden_hook=lambda _, states: states.copy()).derived
     for states, text in zip(found, TEXTS, strict=True):
         reference = model.encode(text, output_value="token_embeddings", show_progress_bar=False).numpy()
         np.testing.assert_allclose(states, reference, atol=1e-5)
@@ -120,7 +120,7 @@ def test_token_vectors_stay_on_the_device_where_nobody_asks_for_them(modernbert,
     encoder.encode(TEXTS)
     assert sum(rows for rows, _ in copied) == len(TEXTS)
     copied.clear()
-    encoder.encode(TEXTS, of_hidden=lambda _, states: None)
+    encoder.encode(TEXTS, hidden_hook=lambda _, states: None)
     assert sum(rows for rows, _ in copied) > len(TEXTS)
 
 
@@ -128,7 +128,7 @@ def test_no_kernel_prepares_itself_for_every_shape(modernbert):
     """Attention of cuDNN is left out while a batch is computed, and only then."""
     encoder, _ = modernbert
     seen = []
-    hook = encoder.folder.module[0].register_forward_pre_hook(
+    hook = encoder.model.module[0].register_forward_pre_hook(
         lambda *_: seen.append(torch.backends.cuda.cudnn_sdp_enabled())
     )
     encoder.encode(TEXTS)

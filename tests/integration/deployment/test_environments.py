@@ -32,7 +32,7 @@ CHANGES: dict[str, tuple[dict[str, str], str]] = {
             'MiniLM-L6-v2" }': 'MiniLM-L6-v2", environment = { LOG_LEVEL = "debug" } }\n    log_retention_days = 7',
         },
         """
-        alarms        = { concurrency_utilization = 0.7, silence_minutes = 60 }
+        alarms        = { concurrency_utilization = 0.7, no_traffic_minutes = 60 }
         budget        = { limit_usd = 50, percentages = [90], anomaly_usd = 5 }
         dashboard     = true
         notifications = { emails = ["team@example.com"] }

@@ -19,9 +19,8 @@ import pytest
 
 from localaws import LocalAwsConfig, LocalAwsError
 from localaws.process import daemon
-from localaws.process.pidfiles import ProcessIdentity
+from localaws.process.identity import ProcessIdentity
 from tests.integration.conftest import REPOSITORY
-from tests.support.copied_local_aws import copied_local_aws
 
 # A root that needs the provider, and so its credentials and addresses, and nothing else.
 ROOT = """
@@ -135,8 +134,7 @@ def _environment(checkout, internet, variables):
 @pytest.fixture
 def running(checkout):
     """A local AWS of the checkout."""
-    with copied_local_aws():
-        running = daemon.start(LocalAwsConfig(port=0), checkout / ".local", ends_with_caller=True)
+    running = daemon.start(LocalAwsConfig(port=0), checkout / ".local", ends_with_caller=True)
     yield running
     with suppress(LocalAwsError):
         daemon.stop(checkout / ".local")
@@ -176,7 +174,7 @@ def test_crashed_local_aws_leads_no_command_to_an_account(run, internet):
 
 
 def test_command_told_aws_reaches_the_account(run, internet):
-    done = run("make", "check", "TARGET=aws")
+    done = run("make", "verify", "TARGET=aws")
     assert "CONNECT sts.us-east-1.amazonaws.com:443 HTTP/1.1" in internet.asked or internet.aws, done.stderr
     assert "Target: AWS account unknown in us-east-1" in done.stderr
 

@@ -17,7 +17,6 @@ from embedstack.embedders.fake import fake_vector
 from embedstack.settings.settings import Settings, load_settings
 from localaws.config import LocalAwsConfig
 from localaws.process import daemon
-from tests.support.copied_local_aws import copied_local_aws
 
 _IMAGES = {
     "tei": "683313688378.dkr.ecr.us-east-1.amazonaws.com/tei-cpu:2.0.1-tei1.8.2-cpu-py310-ubuntu22.04",
@@ -38,8 +37,7 @@ class Aws:
 def running(tmp_path_factory) -> Iterator[tuple[daemon.RunningLocalAws, Path]]:
     """One local AWS for all modules, and the folder of its state."""
     state = tmp_path_factory.mktemp("localaws")
-    with copied_local_aws():
-        running = daemon.start(LocalAwsConfig(port=0), state)
+    running = daemon.start(LocalAwsConfig(port=0), state)
     try:
         yield running, state
     finally:

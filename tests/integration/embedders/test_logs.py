@@ -13,7 +13,7 @@ import pytest
 from embedstack import load_embedder
 from embedstack.aws.clients import create_client
 from embedstack.cache.kms import KmsKey
-from embedstack.documents.dead_letters import DeadLetters
+from embedstack.documents.dead_letter_queue import DeadLetterQueue
 from embedstack.errors import EmbedStackError
 from embedstack.generation import Generator
 from embedstack.stores import CollectionInfo, Record, load_store
@@ -118,9 +118,9 @@ def test_queued_messages_are_not_logged(aws, logged):
     client = create_client("sqs", aws.settings)
     urls = [client.create_queue(QueueName=name)["QueueUrl"] for name in ("dlq", "queue")]
     client.send_message(QueueUrl=urls[0], MessageBody=json.dumps({"text": TEXT}))
-    letters = DeadLetters(aws.settings, *urls)
-    for letter in letters.read():
-        letters.send_back(letter)
+    dlq = DeadLetterQueue(aws.settings, *urls)
+    for message in dlq.read():
+        dlq.resend(message)
     message = client.receive_message(QueueUrl=urls[1], WaitTimeSeconds=5)["Messages"][0]
     assert "Rumpelstiltskin" in message["Body"]
 

@@ -111,7 +111,7 @@ def test_reader_ends_with_its_process_though_a_child_lives(run_program):
         from embedstack.documents.readers import isolated
         warnings.simplefilter("ignore", DeprecationWarning)
         read_document(io.BytesIO(b"x"), "a.txt")
-        print(isolated._idle._processes[0]._process.pid, flush=True)
+        print(isolated.idle_pool.processes[0].pid, flush=True)
         if os.fork() == 0:
             for descriptor in (0, 1, 2):  # so that nobody waits for this process
                 os.close(descriptor)
@@ -211,5 +211,5 @@ def test_answer_in_parts_goes_on_only_in_the_process_that_asked(run_program, aws
         """,
         **aws_variables,
     )
-    assert re.fullmatch(r"This answer was begun .* in this process\.\nYou said: how are you today\n", done.stdout)
+    assert re.fullmatch(r"This stream was started .* in this process\.\nYou said: how are you today\n", done.stdout)
     assert done.stderr == ""

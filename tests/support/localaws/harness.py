@@ -79,7 +79,7 @@ class Aws:
         }
         self.sagemaker.create_endpoint_config(EndpointConfigName=name, ProductionVariants=[production_variant])
 
-    def settled(self, name: str, timeout: float = 30) -> dict[str, Any]:
+    def settled(self, name: str, timeout: float = 90) -> dict[str, Any]:
         """DescribeEndpoint, once the endpoint is InService or Failed."""
         for _ in looks(timeout):
             description: dict[str, Any] = self.sagemaker.describe_endpoint(EndpointName=name)

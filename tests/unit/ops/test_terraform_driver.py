@@ -109,10 +109,10 @@ def _refuse_network(monkeypatch):
 @pytest.mark.parametrize("printed", ["Terraform v1.11.4", "[command]/usr/bin/terraform\\n{}", "[]", "{}", ""])
 def test_terraform_without_json_is_named(root, tmp_path, monkeypatch, printed):
     _stand_in(tmp_path / "bin", monkeypatch, f"printf '{printed}'")
-    with pytest.raises(ConfigurationError, match=r"bin/terraform did not print Terraform.s JSON"):
+    with pytest.raises(ConfigurationError, match=r"bin/terraform did not print Terraform's JSON"):
         TerraformRoot(root).init()
     if printed != "{}":
-        with pytest.raises(ConfigurationError, match="did not print Terraform.s JSON"):
+        with pytest.raises(ConfigurationError, match=r"did not print Terraform's JSON"):
             TerraformRoot(root).outputs()
 
 

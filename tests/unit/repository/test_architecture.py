@@ -33,6 +33,8 @@ LAYERS = [
     {"factory", "documents", "generation"},
     {"integrations", "langchain", "llamaindex"},
 ]
+#: The same for the model server.
+SERVER_LAYERS = [{"model", "process_resources"}, {"compute"}, {"http"}, {"packaging", "sagemaker_handler", "__main__"}]
 
 
 def _name(path: Path) -> str:
@@ -57,10 +59,11 @@ def test_imports_point_downwards(path):
     imported = _imports(path)
     allowed = PACKAGES[package] | EXCEPTIONS.get(name, set())
     assert {top for item in imported if (top := item.split(".")[0]) in PACKAGES} <= allowed
-    if package == "embedstack" and layer != "__init__":
-        height = next(index for index, layers in enumerate(LAYERS) if layer in layers)
-        below = set().union(*LAYERS[: height + 1])
-        assert {item.split(".")[1] for item in imported if item.startswith("embedstack.")} <= below
+    layers = {"embedstack": LAYERS, "embedstack_server": SERVER_LAYERS}.get(package)
+    if layers and layer != "__init__":
+        height = next(index for index, names in enumerate(layers) if layer in names)
+        below = set().union(*layers[: height + 1])
+        assert {item.split(".")[1] for item in imported if item.startswith(f"{package}.")} <= below
 
 
 def test_client_library_has_no_loose_modules():

@@ -51,7 +51,7 @@ def test_tiny_bert_equals_the_textbook(tmp_path, pooling, normalize):
 def test_token_vectors_equal_the_textbook_without_padding(tmp_path):
     tensors = make_tensors(seed=4)
     encoder = Encoder.load(write_model(tmp_path, tensors), precision="fp32")
-    for found, text in zip(encoder.encode(TEXTS, of_hidden=copied).derived, TEXTS, strict=True):
+    for found, text in zip(encoder.encode(TEXTS, hidden_hook=copied).derived, TEXTS, strict=True):
         np.testing.assert_allclose(found, hidden_states(tensors, text), atol=2e-5)
 
 
@@ -170,7 +170,7 @@ def test_a_gpu_needs_the_extra(tmp_path, monkeypatch):
 def test_widths_are_rounded_to_few_and_never_over_the_models_limit(tiny, minilm):
     # tiny reads 16 tokens and minilm 256: neither meets a shape that it has no positions for.
     for encoder in (tiny, minilm):
-        limit = encoder.folder.max_tokens
+        limit = encoder.model.max_tokens
         texts = [" ".join(["cat"] * length) for length in range(1, limit + 2, 23 if limit > 100 else 3)]
         alone = np.concatenate([encoder.encode([text]).pooled for text in texts])
         np.testing.assert_allclose(encoder.encode(texts).pooled, alone, atol=2e-5)

@@ -13,7 +13,7 @@ from embedstack_server.compute.encoder import Encoder
 from embedstack_server.model.manifest import MANIFEST, Manifest, file_sha256, model_files
 from embedstack_server.model.model_folder import ModelFolder
 from embedstack_server.sagemaker_handler import model_fn
-from localaws.services.sagemaker.containers.dialects.huggingface import HuggingFaceDialect
+from localaws.services.sagemaker.containers.protocols.huggingface import HuggingFaceProtocol
 from tests.support.tiny_bert import HIDDEN, POSITIONS, write_model
 from tests.unit.server.test_server import serving
 
@@ -43,7 +43,7 @@ LOADERS = {
     "encoder": Encoder.load,
     "handler": lambda folder: model_fn(str(folder)),
     "local embedder": embed_locally,
-    "feature extraction": lambda folder: HuggingFaceDialect().load(folder, "test/tiny"),
+    "feature extraction": lambda folder: HuggingFaceProtocol().load(folder, "test/tiny"),
 }
 
 
@@ -124,7 +124,7 @@ def test_a_manifest_of_another_model_is_refused(package, change):
 def test_the_packaged_precision_and_name_are_the_defaults(package):
     edit(precision="int8")(package)
     encoder = Encoder.load(package)
-    assert (encoder.precision, encoder.folder.model_id) == ("int8", "test/tiny")
+    assert (encoder.precision, encoder.model.model_id) == ("int8", "test/tiny")
     assert Encoder.load(package, precision="fp32").precision == "fp32"
 
 

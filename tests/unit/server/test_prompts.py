@@ -14,7 +14,7 @@ from embedstack_server.compute.encoder import Encoder
 from embedstack_server.http.protocol import EmbedProtocol, Invocation
 from embedstack_server.http.requests import RequestError
 from embedstack_server.model.model_folder import ModelFolder
-from localaws.services.sagemaker.containers.dialects.tei import TeiDialect
+from localaws.services.sagemaker.containers.protocols.tei import TeiProtocol
 from tests.support.tiny_bert import HIDDEN, POSITIONS, write_model
 
 PROMPTS = {"query": "the ", "passage": "far ", "document": ""}
@@ -77,7 +77,7 @@ def test_spans_count_from_the_input_not_the_default_prompt(encoder):
 @pytest.mark.parametrize(("options", "text"), [({}, "cat"), ({"prompt_name": "passage"}, "far cat")])
 def test_tei_applies_no_default_prompt(encoder, options, text):
     invocation = Invocation(json.dumps({"inputs": "cat", **options}).encode(), content_type="application/json")
-    answer = asyncio.run(TeiDialect().answer(encoder, invocation))
+    answer = asyncio.run(TeiProtocol().answer(encoder, invocation))
     np.testing.assert_allclose(json.loads(answer.body), vectors(encoder, text), atol=1e-6)
 
 

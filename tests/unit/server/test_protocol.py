@@ -58,7 +58,7 @@ def test_the_three_outputs_of_bge_m3(m3, reference):
 def test_rerank_orders_by_maxsim(m3):
     texts = ["dog ran far", TEXT, "on the mat the cat sat"]
     found = answer(m3, query=TEXT, texts=texts)
-    vectors = m3.encode([TEXT, *texts], of_hidden=lambda _, states: m3.folder.heads.colbert(states)).derived
+    vectors = m3.encode([TEXT, *texts], hidden_hook=lambda _, states: m3.model.heads.colbert(states)).derived
     expected = [colbert_score(vectors[0], vector) for vector in vectors[1:]]
     assert [entry["index"] for entry in found] == list(np.argsort(expected)[::-1])
     assert found[0]["index"] == 1

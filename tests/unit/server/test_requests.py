@@ -48,7 +48,7 @@ def refusal(encoder, body, accept=None):
 
 @pytest.mark.parametrize("names", [("Left", "left"), ("Right", "right")])
 def test_truncation_direction_equals_the_tokenizers_librarys(encoder, names):
-    library = tokenizers.Tokenizer.from_file(str(encoder.folder.tokenizer))
+    library = tokenizers.Tokenizer.from_file(str(encoder.model.tokenizer))
     library.no_padding()
     library.enable_truncation(POSITIONS, direction=names[1])
     kept = library.encode(LONG)

@@ -1,5 +1,6 @@
 """The model server over real HTTP, in a process of its own as a container starts it."""
 
+import http.client
 import io
 import json
 import re
@@ -13,6 +14,7 @@ import urllib.request
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
@@ -172,27 +174,15 @@ def test_sigterm_lets_requests_finish(minilm_folder):
     with serving(minilm_folder) as (url, process):
         wait_until_ready(url)
         body = json.dumps({"inputs": ["word " * 200] * 60}).encode()
-        client = subprocess.Popen(
-            [sys.executable, "-c", _POST, f"{url}/invocations"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-        )
-        assert client.stdin is not None
-        client.stdin.write(body)
-        client.stdin.close()
-        time.sleep(0.4)
+        connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=60)
+        connection.request("POST", "/invocations", body)
+        for _ in range(5):  # the server has read the request when it has answered these
+            assert call(f"{url}/ping")[0] == 200
         process.send_signal(signal.SIGTERM)
-        assert client.stdout is not None
-        rows = json.loads(client.stdout.read())
-        client.stdout.close()
-        assert client.wait() == 0
+        rows = json.loads(connection.getresponse().read())
+        connection.close()
         assert np.asarray(rows).shape == (60, 384)
         assert process.wait(30) == 0
-
-
-_POST = """
-import sys, urllib.request
-body = sys.stdin.buffer.read()
-sys.stdout.buffer.write(urllib.request.urlopen(urllib.request.Request(sys.argv[1], data=body)).read())
-"""
 
 
 def test_a_folder_that_is_no_model_ends_the_process_with_the_reason(tmp_path):

@@ -1,10 +1,10 @@
-"""Holds the local AWS's own answers against botocore's service models, as they go over the wire.
+"""Checks the local AWS's responses against botocore's service models, as they go over the wire.
 
-For tests of the local AWS (LOCALAWS_CHECK_ANSWERS=1): SDKs drop a member that they do not know without a word, so that
-an answer of the wrong shape looks right in Python and breaks a stricter client. Here a wrong answer becomes an error
-that names what is wrong with it.
+For tests of the local AWS (LOCALAWS_CHECK_ANSWERS=1). SDKs silently drop unknown members, so a response of
+the wrong shape looks correct in Python and breaks a stricter client. With this check it becomes an error that names the
+violations.
 """
 
-from localaws.conformance.middleware import AnswerCheck
+from localaws.conformance.middleware import ConformanceCheck
 
-__all__ = ["AnswerCheck"]
+__all__ = ["ConformanceCheck"]

@@ -1,4 +1,4 @@
-"""Whole documents: a JSON, CBOR or XML body against its shape, without botocore's leniency."""
+"""Checks a JSON, CBOR or XML body against its shape, without botocore's leniency."""
 
 import re
 from collections.abc import Iterator
@@ -15,13 +15,13 @@ _NAMESPACE = re.compile(r"\{.*\}")
 
 
 def check_document(shape: Shape, value: Any, path: str, timestamp_format: str = "unixTimestamp") -> Iterator[str]:
-    """What is wrong with a decoded JSON or CBOR document.
+    """The violations in a decoded JSON or CBOR document.
 
     Args:
         shape: The document's shape; members that travel in headers are left out.
         value: The document.
-        path: What to call it.
-        timestamp_format: How this protocol writes timestamps, where the shape names no format.
+        path: Its name in messages.
+        timestamp_format: The protocol's timestamp format, if the shape names none.
     """
     if getattr(shape, "is_document_type", False):
         return
@@ -45,20 +45,20 @@ def check_document(shape: Shape, value: Any, path: str, timestamp_format: str = 
 
 
 def check_element(shape: Shape, element: Element, path: str) -> Iterator[str]:
-    """What is wrong with an XML element.
+    """The violations in an XML element.
 
     Args:
         shape: The element's shape; members that travel in headers are left out.
         element: The element.
-        path: What to call it.
+        path: Its name in messages.
     """
     if isinstance(shape, StructureShape):
         yield from _check_structure_element(shape, element, path)
     elif isinstance(shape, ListShape):
-        wanted = shape.member.serialization.get("name", "member")
+        expected = shape.member.serialization.get("name", "member")
         for index, item in enumerate(element):
-            if _tag(item) != wanted:
-                yield f"{path} has <{_tag(item)}> for <{wanted}>"
+            if _tag(item) != expected:
+                yield f"{path} has <{_tag(item)}> instead of <{expected}>"
             yield from check_element(shape.member, item, f"{path}[{index}]")
     elif isinstance(shape, MapShape):
         for entry in element:
@@ -71,12 +71,12 @@ def _check_structure_element(shape: StructureShape, element: Element, path: str)
     members = {
         name: member for name, member in _body_members(shape).items() if not member.serialization.get("xmlAttribute")
     }
-    found: dict[str, list[Element]] = {}
+    children: dict[str, list[Element]] = {}
     for item in element:
-        found.setdefault(_tag(item), []).append(item)
-    yield from _check_names(shape, members, found.keys(), path)
+        children.setdefault(_tag(item), []).append(item)
+    yield from _check_names(shape, members, children.keys(), path)
     for name, member in members.items():
-        items = found.get(name, [])
+        items = children.get(name, [])
         if member.serialization.get("flattened") and isinstance(member, ListShape):
             for index, item in enumerate(items):
                 yield from check_element(member.member, item, f"{path}.{name}[{index}]")
@@ -85,7 +85,7 @@ def _check_structure_element(shape: StructureShape, element: Element, path: str)
                 yield from _check_entry(member, item, f"{path}.{name}")
         else:
             if len(items) > 1:
-                yield f"{path}.{name} is there {len(items)} times"
+                yield f"{path}.{name} occurs {len(items)} times"
             for item in items[:1]:
                 yield from check_element(member, item, f"{path}.{name}")
 
@@ -94,14 +94,14 @@ def _check_entry(shape: MapShape, entry: Element, path: str) -> Iterator[str]:
     key, value = shape.key.serialization.get("name", "key"), shape.value.serialization.get("name", "value")
     parts = {_tag(part): part for part in entry}
     if parts.keys() != {key, value}:
-        yield f"{path} has an entry of {sorted(parts)}, not of {key} and {value}"
+        yield f"{path} has an entry with {sorted(parts)} instead of {key} and {value}"
         return
     yield from check_element(shape.key, parts[key], f"{path} (key)")
     yield from check_element(shape.value, parts[value], f"{path}.{parts[key].text}")
 
 
 def _body_members(shape: StructureShape) -> dict[str, Shape]:
-    """Members by their names on the wire, without those that travel elsewhere."""
+    """The members in the body, by their names on the wire."""
     return {
         _wire_name(name, member): member
         for name, member in shape.members.items()
@@ -115,16 +115,16 @@ def _wire_name(name: str, member: Shape) -> str:
     return str(member.serialization.get("name", name))
 
 
-def _check_names(shape: StructureShape, members: dict[str, Shape], found: Any, path: str) -> Iterator[str]:
-    for name in sorted(set(found) - members.keys()):
-        yield f"{path}.{name} is no member of {shape.name}"
+def _check_names(shape: StructureShape, members: dict[str, Shape], names: Any, path: str) -> Iterator[str]:
+    for name in sorted(set(names) - members.keys()):
+        yield f"{path}.{name} is not a member of {shape.name}"
     for name in shape.required_members:
         member = shape.members[name]
-        travels_elsewhere = "location" in member.serialization or member.serialization.get("xmlAttribute")
-        if not travels_elsewhere and _wire_name(name, member) not in found:
-            yield f"{path}.{name} is required and missing"
-    if getattr(shape, "is_tagged_union", False) and len(set(found) & members.keys()) != 1:
-        yield f"{path} is a union of {', '.join(members)} and has {len(set(found))} of them"
+        is_elsewhere = "location" in member.serialization or member.serialization.get("xmlAttribute")
+        if not is_elsewhere and _wire_name(name, member) not in names:
+            yield f"{path}.{name} is required, and missing"
+    if getattr(shape, "is_tagged_union", False) and len(set(names) & members.keys()) != 1:
+        yield f"{path} is a union of {', '.join(members)} and has {len(set(names))} of them"
 
 
 def _tag(element: Element) -> str:

@@ -1,4 +1,4 @@
-"""Error codes that services answer although the operation's model does not declare them."""
+"""Error codes that services send although the operation's model does not declare them."""
 
 __all__ = ["is_undeclared_code"]
 
@@ -27,9 +27,9 @@ _COMMON = frozenset(
         "ValidationError",
     }
 )
-#: By service, with where it is known from.
+#: By service, with the source.
 _OF_SERVICES: dict[str, frozenset[str]] = {
-    # Answered by the real service for every request that breaks its rules ("An error occurred (ValidationException)
+    # Sent by the real service for every invalid request ("An error occurred (ValidationException)
     # when calling the CreateEndpoint operation"), and declared by no operation of its model.
     "sagemaker": frozenset({"ValidationException"}),
     # "An error occurred (ValidationException) when calling the GetCostAndUsage operation", in users' reports.
@@ -98,5 +98,5 @@ _OF_SERVICES: dict[str, frozenset[str]] = {
 
 
 def is_undeclared_code(service: str, code: str) -> bool:
-    """Whether a service is known to answer an error code that its operations do not declare."""
+    """Whether a service is known to send an error code that its operations do not declare."""
     return code in _COMMON or code in _OF_SERVICES.get(service, ())

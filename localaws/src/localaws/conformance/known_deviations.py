@@ -1,18 +1,18 @@
-"""Where AWS itself departs from its models, and where moto does in what nothing of ours comes near."""
+"""Where AWS deviates from its models, and where moto does in actions that localaws does not touch."""
 
 __all__ = ["is_known_deviation", "undeclared_members", "undeclared_values"]
 
 _OPERATIONS = {
-    "s3.GetBucketLocation": "the element of the answer is the text itself, which botocore special-cases too",
-    "lambda.GetFunctionCodeSigningConfig": "of a function without one, the ARN that the model requires is not there",
+    "s3.GetBucketLocation": "the root element holds the text itself, which is a special case in botocore, too",
+    "lambda.GetFunctionCodeSigningConfig": "without a configuration, the ARN that the model requires is missing",
 }
-#: Members that AWS answers and its models do not have, by shape.
+#: Members that AWS sends and its models lack, by shape.
 _MEMBERS = {
-    # Seen in the answers that users quote: {"ErrorCode": "CLIENT_ERROR_FROM_MODEL", "LogStreamArn": …, "Message": …,
+    # Seen in responses that users quote: {"ErrorCode": "CLIENT_ERROR_FROM_MODEL", "LogStreamArn": …, "Message": …,
     # "OriginalMessage": …, "OriginalStatusCode": …}, for example in opensearch-project/ml-commons' tests.
     "ModelError": frozenset({"ErrorCode"}),
 }
-#: Values that AWS answers and its enums do not have, by shape.
+#: Values that AWS sends and its enums lack, by shape.
 _VALUES = {
     # The events of a stack's update, in CloudFormation's user guide ("Monitor the progress of a stack update").
     "ResourceStatus": frozenset({
@@ -22,15 +22,15 @@ _VALUES = {
 
 
 def is_known_deviation(operation: str) -> bool:
-    """Whether an operation (``s3.GetBucketLocation``) is let through unchecked."""
+    """Whether an operation, such as ``s3.GetBucketLocation``, is not checked."""
     return operation in _OPERATIONS
 
 
 def undeclared_members(shape: str) -> frozenset[str]:
-    """Members that a shape has on AWS, beside those of the model."""
+    """Members that a shape has on AWS in addition to the model's."""
     return _MEMBERS.get(shape, frozenset())
 
 
 def undeclared_values(shape: str) -> frozenset[str]:
-    """Values that an enum has on AWS, beside those of the model."""
+    """Values that an enum has on AWS in addition to the model's."""
     return _VALUES.get(shape, frozenset())

@@ -1,85 +1,78 @@
-"""Stands between the local AWS and its callers, and puts an error in the place of an answer that AWS could not give."""
+"""Replaces a response that AWS could not send with an error that names what is wrong with it."""
 
 import io
 import json
 import logging
 import uuid
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
 
-from localaws.conformance.answers import Answer, is_streamed, problems
 from localaws.conformance.known_deviations import is_known_deviation
 from localaws.conformance.operations import Call, called_operations
+from localaws.conformance.responses import ReceivedResponse, find_violations, is_streamed
+from localaws.core.wsgi import Response, call, read_body
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-__all__ = ["AnswerCheck"]
+__all__ = ["ConformanceCheck"]
 
 _logger = logging.getLogger(__name__)
 
 
-class AnswerCheck:
-    """Checks every answer of an application that a service of AWS is asked for."""
+class ConformanceCheck:
+    """Checks every response to a request for an AWS service."""
 
     def __init__(self, application: "WSGIApplication") -> None:
         """Wrap an application."""
         self._application = application
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        """Answer a request, or say what is wrong with the answer: 501, which no SDK retries."""
+        """Pass on a request. A response that breaks the service's model becomes a 501, which no SDK retries."""
         calls = called_operations(environ, _request_body(environ))
         if not calls:
             return self._application(environ, start_response)
-        held: list[tuple[str, list[tuple[str, str]]]] = []
-
-        def hold(status: str, headers: list[tuple[str, str]], *_: Any) -> Callable[[bytes], object]:
-            held.append((status, headers))
-            return lambda _: None
-
-        body = self._application(environ, hold)
-        status, headers = held[0]
-        is_good = status.startswith("2")
-        if not (is_good and any(is_streamed(call.operation) for call in calls)):
-            body = [b"".join(body)]
-        content = body[0] if isinstance(body, list) else b""
-        answer = Answer(int(status.split()[0]), {name.lower(): value for name, value in headers}, content)
-        call, wrong = _best(calls, answer)
-        if wrong:
-            _logger.error("%s: %s", call.name, "; ".join(wrong))
-            headers, content = _refusal(call, f"The local AWS answered {call.name} as AWS cannot: {'; '.join(wrong)}")
-            status, body = "501 Not Implemented", [content]
-        start_response(status, headers)
-        return body
+        response = call(self._application, environ)
+        if response.status.startswith("2") and any(is_streamed(each.operation) for each in calls):
+            content = b""
+        else:
+            content = response.read()
+        headers = {name.lower(): value for name, value in response.headers}
+        operation_call, violations = _best(calls, ReceivedResponse(int(response.status.split()[0]), headers, content))
+        if violations:
+            _logger.error("%s: %s", operation_call.name, "; ".join(violations))
+            message = f"The response to {operation_call.name} breaks the service's model: {'; '.join(violations)}"
+            response = Response("501 Not Implemented", *_refusal(operation_call, message))
+        return response.send(start_response)
 
 
 def _request_body(environ: "WSGIEnvironment") -> bytes:
-    """The body of a request whose operation is told in it, left in place for the application."""
+    """The body of a form, which names its operation; the application can read it again."""
     if not environ.get("CONTENT_TYPE", "").startswith("application/x-www-form-urlencoded"):
         return b""
-    body: bytes = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+    body = read_body(environ)
     environ["wsgi.input"] = io.BytesIO(body)
     return body
 
 
-def _best(calls: list[Call], answer: Answer) -> tuple[Call, list[str]]:
-    """The operation that an answer fits best, and what is wrong with it."""
-    found = [(call, [] if is_known_deviation(call.name) else problems(call, answer)) for call in calls]
-    return min(found, key=lambda pair: len(pair[1]))
+def _best(calls: list[Call], response: ReceivedResponse) -> tuple[Call, list[str]]:
+    """The operation that a response fits best, and what is wrong with it."""
+    candidates = [(each, [] if is_known_deviation(each.name) else find_violations(each, response)) for each in calls]
+    return min(candidates, key=lambda pair: len(pair[1]))
 
 
-def _refusal(call: Call, message: str) -> tuple[list[tuple[str, str]], bytes]:
+def _refusal(operation_call: Call, message: str) -> tuple[list[tuple[str, str]], list[bytes]]:
     code = "NotImplementedException"
-    if call.protocol in ("query", "rest-xml", "ec2"):
+    if operation_call.protocol in ("query", "rest-xml", "ec2"):
         error = f"<Error><Type>Receiver</Type><Code>{code}</Code><Message>{escape(message)}</Message></Error>"
         content_type = "text/xml"
         wrapped = {
             "ec2": f"<Response><Errors>{error}</Errors></Response>",
             "query": f"<ErrorResponse>{error}</ErrorResponse>",
         }
-        body = wrapped.get(call.protocol, error).encode()
-    elif call.protocol == "smithy-rpc-v2-cbor":
+        body = wrapped.get(operation_call.protocol, error).encode()
+    elif operation_call.protocol == "smithy-rpc-v2-cbor":
         content_type = "application/cbor"
         body = b"\xa2" + b"".join(_cbor_text(text) for text in ("__type", code, "message", message))
     else:
@@ -93,7 +86,7 @@ def _refusal(call: Call, message: str) -> tuple[list[tuple[str, str]], bytes]:
     ]
     if content_type == "application/cbor":
         headers.append(("smithy-protocol", "rpc-v2-cbor"))
-    return headers, body
+    return headers, [body]
 
 
 def _cbor_text(text: str) -> bytes:

@@ -1,4 +1,4 @@
-"""Which operation of which service a request calls, and how its answer is written."""
+"""Determines which operation of which service a request calls, and the protocol of the response."""
 
 import re
 from collections.abc import Iterator
@@ -25,12 +25,12 @@ _LABEL = re.compile(r"\\{[^}]+?(\\\+)?\\}")
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A request's operation.
+    """The operation that a request calls.
 
     Attributes:
         service: botocore's name of the service.
         operation: The operation's model.
-        protocol: How the answer is written: json, rest-json, rest-xml, query, ec2 or smithy-rpc-v2-cbor.
+        protocol: The protocol of the response: json, rest-json, rest-xml, query, ec2 or smithy-rpc-v2-cbor.
     """
 
     service: str
@@ -44,16 +44,16 @@ class Call:
 
 
 def called_operations(environ: "WSGIEnvironment", body: bytes) -> list[Call]:
-    """The operations that a request may be calling: one, except in S3, where several share method and path.
+    """The operations that a request may call: one, except in S3, where several share method and path.
 
     Returns:
-        The best fits; none for what is no request to a service that botocore knows.
+        The best matches; empty for a request to a service that botocore does not know.
     """
     scope = environ.get("HTTP_AUTHORIZATION", "").partition("Credential=")[2].partition(",")[0].split("/")
     signed_for = scope[3] if len(scope) > 4 else ""
-    found = [call for name in _SERVICES.get(signed_for, (signed_for,)) for call in _calls(name, environ, body)]
-    most = max((fit for fit, _ in found), default=0)
-    return [call for fit, call in found if fit == most]
+    matches = [call for name in _SERVICES.get(signed_for, (signed_for,)) for call in _calls(name, environ, body)]
+    most = max((fit for fit, _ in matches), default=0)
+    return [call for fit, call in matches if fit == most]
 
 
 def _calls(service: str, environ: "WSGIEnvironment", body: bytes) -> Iterator[tuple[int, Call]]:
@@ -79,14 +79,14 @@ def _named(service: str, model: ServiceModel, operation: str, protocol: str) -> 
 
 
 def _routed(service: str, model: ServiceModel, environ: "WSGIEnvironment") -> Iterator[tuple[int, Call]]:
-    """Operations by method and path; the more of the query is theirs, the better they fit."""
-    asked = dict(parse_qsl(environ.get("QUERY_STRING", ""), keep_blank_values=True))
+    """Operations by method and path, rated by how many of the query's parameters they declare."""
+    parameters = dict(parse_qsl(environ.get("QUERY_STRING", ""), keep_blank_values=True))
     path = str(environ.get("RAW_URI") or environ["PATH_INFO"]).partition("?")[0]
     for method, pattern, query, name in _routes(service):
         if method != environ["REQUEST_METHOD"] or not pattern.fullmatch(path):
             continue
-        if all(key in asked and value in ("", asked[key]) for key, value in query.items()):
-            fit = 1 + len(query) + (len(asked.keys() & _required_query(model.operation_model(name))))
+        if all(key in parameters and value in ("", parameters[key]) for key, value in query.items()):
+            fit = 1 + len(query) + (len(parameters.keys() & _required_query(model.operation_model(name))))
             yield fit, Call(service, model.operation_model(name), str(model.metadata["protocol"]))
 
 
@@ -117,7 +117,7 @@ def _routes(service: str) -> list[tuple[str, re.Pattern[str], dict[str, str], st
 
 @cache
 def _model(service: str) -> ServiceModel | None:
-    # One of its own: a client of S3 in this process takes the buckets out of its model's paths.
+    # A separate loader: an S3 client in this process removes the buckets from the paths of its model.
     loader = Loader()
     if service not in loader.list_available_services("service-2"):
         return None

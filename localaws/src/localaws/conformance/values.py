@@ -1,4 +1,4 @@
-"""Single values: what a shape allows, read from JSON, CBOR or text."""
+"""Checks single values from JSON, CBOR or text against their shapes."""
 
 import base64
 import binascii
@@ -16,18 +16,18 @@ __all__ = ["check_text", "check_value"]
 
 _INTEGERS = ("integer", "long", "short", "byte", "bigInteger")
 _FLOATS = ("float", "double", "bigDecimal")
-#: What stands for a value that JSON has no number for.
+#: Strings for values that are not JSON numbers.
 _NO_NUMBERS = ("NaN", "Infinity", "-Infinity")
 
 
 def check_value(shape: Shape, value: Any, path: str, timestamp_format: str) -> Iterator[str]:
-    """What is wrong with a scalar from JSON or CBOR.
+    """The violations in a scalar from JSON or CBOR.
 
     Args:
-        shape: What it should be.
-        value: What it is.
-        path: What to call it.
-        timestamp_format: The protocol's own format, where the shape names none.
+        shape: The expected shape.
+        value: The value.
+        path: Its name in messages.
+        timestamp_format: The protocol's timestamp format, if the shape names none.
     """
     kind = shape.type_name
     if kind == "timestamp":
@@ -36,13 +36,13 @@ def check_value(shape: Shape, value: Any, path: str, timestamp_format: str) -> I
         yield from _check_blob(value, path)
     elif not isinstance(value, _python_types(kind)) or (kind != "boolean" and isinstance(value, bool)):
         if not (kind in _FLOATS and value in _NO_NUMBERS):
-            yield f"{path} is of type {kind}, not {value!r}"
+            yield f"{path} must be of type {kind}, not {value!r}"
     else:
         yield from _check_constraints(shape, value, path)
 
 
 def check_text(shape: Shape, text: str, path: str, timestamp_format: str) -> Iterator[str]:
-    """What is wrong with a scalar from XML or an HTTP header; arguments as for ``check_value``."""
+    """The violations in a scalar from XML or an HTTP header; arguments as for ``check_value``."""
     kind = shape.type_name
     if kind == "timestamp":
         written_as = shape.serialization.get("timestampFormat", timestamp_format)
@@ -50,12 +50,12 @@ def check_text(shape: Shape, text: str, path: str, timestamp_format: str) -> Ite
         yield from _check_timestamp(float(text) if number else text, written_as, path)
     elif kind == "boolean":
         if text not in ("true", "false"):
-            yield f"{path} is of type boolean, not {text!r}"
+            yield f"{path} must be of type boolean, not {text!r}"
     elif kind in _INTEGERS or kind in _FLOATS:
         try:
             yield from _check_constraints(shape, int(text) if kind in _INTEGERS else float(text), path)
         except ValueError:
-            yield f"{path} is of type {kind}, not {text!r}"
+            yield f"{path} must be of type {kind}, not {text!r}"
     else:
         yield from check_value(shape, text, path, timestamp_format)
 
@@ -69,12 +69,12 @@ def _python_types(kind: str) -> tuple[type, ...]:
 
 
 def _check_constraints(shape: Shape, value: Any, path: str) -> Iterator[str]:
-    """Enums, and the least that a length or number may be. The most grows with the service, and patterns are Java's."""
+    """Check enums and minima. Maxima grow with the service, and patterns are Java's."""
     if isinstance(shape, StringShape) and shape.enum and value not in {*shape.enum, *undeclared_values(shape.name)}:
-        yield f"{path} is one of {', '.join(shape.enum)}, not {value!r}"
+        yield f"{path} must be one of {', '.join(shape.enum)}, not {value!r}"
     least = shape.metadata.get("min")
     if least is not None and (len(value) if isinstance(value, str) else value) < least:
-        yield f"{path} is at least {least}, not {value!r}"
+        yield f"{path} must be at least {least}, not {value!r}"
 
 
 def _check_timestamp(value: Any, written_as: str, path: str) -> Iterator[str]:
@@ -82,7 +82,7 @@ def _check_timestamp(value: Any, written_as: str, path: str) -> Iterator[str]:
         if written_as == "datetime" and isinstance(value, datetime):
             return
         if written_as == "unixTimestamp" and isinstance(value, int | float) and not isinstance(value, bool):
-            datetime.fromtimestamp(value)  # noqa: DTZ006 - only whether it can be read
+            datetime.fromtimestamp(value)  # noqa: DTZ006 - only checks the format
             return
         if written_as == "iso8601" and "T" in value and datetime.fromisoformat(value).tzinfo is not None:
             return
@@ -91,7 +91,7 @@ def _check_timestamp(value: Any, written_as: str, path: str) -> Iterator[str]:
             return
     except (TypeError, ValueError, OverflowError, OSError):
         pass
-    yield f"{path} is a timestamp ({written_as}), not {value!r}"
+    yield f"{path} must be a timestamp ({written_as}), not {value!r}"
 
 
 def _check_blob(value: Any, path: str) -> Iterator[str]:
@@ -100,4 +100,4 @@ def _check_blob(value: Any, path: str) -> Iterator[str]:
     try:
         base64.b64decode(value, validate=True)
     except (binascii.Error, TypeError, ValueError):
-        yield f"{path} is a blob in base64, not {value!r}"
+        yield f"{path} must be a blob in base64, not {value!r}"

@@ -1,1 +1,1 @@
-"""What every service shares: time, request validation, log format, threads."""
+"""What services share: clock, request validation, WSGI, log format, threads."""

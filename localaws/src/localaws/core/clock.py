@@ -1,8 +1,8 @@
-"""The local AWS's own time: what metrics are stamped with, and what alarms, schedules and cooldowns wait by.
+"""The clock of metrics, alarms, schedules and cooldowns, which can run faster and be advanced.
 
-``GET /_embedstack/time`` tells it, ``POST`` with ``{"speed": 60}`` lets it run faster and with ``{"advance": 660}``
-moves it on, so that eleven idle minutes take as long as a test has. What really takes time on this machine (starting
-a container, answering a request) goes by the machine's clock.
+``GET /_embedstack/time`` returns it; ``POST`` with ``{"speed": 60}`` makes it run faster, and with ``{"advance": 660}``
+advances it, so that a test need not wait eleven minutes for an alarm. Whatever really takes time on this machine
+(starting a container, handling a request) is measured with the machine's clock.
 """
 
 import json
@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
+
+from localaws.core.wsgi import read_body, send_json
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -21,13 +23,13 @@ TIME_PATH = "/_embedstack/time"
 
 
 class SimulatedTime:
-    """Time that starts at the machine's, and runs ``speed`` times as fast. Never goes back."""
+    """A clock that starts at the machine's time, runs ``speed`` times as fast, and never goes back."""
 
     def __init__(self, speed: float = 1.0, *, clock: Callable[[], float] = time.monotonic) -> None:
         """Start at the machine's time.
 
         Args:
-            speed: Simulated seconds per real second; 0 stands still, for a test that moves time itself.
+            speed: Simulated seconds per real second; 0 stops the clock, for tests that advance it.
             clock: Real seconds from an arbitrary start.
 
         Raises:
@@ -50,7 +52,7 @@ class SimulatedTime:
             return self._seconds()
 
     def now(self) -> datetime:
-        """The simulated moment, in UTC."""
+        """The simulated time, in UTC."""
         return self._start + timedelta(seconds=self.seconds())
 
     def set_speed(self, speed: float) -> None:
@@ -65,10 +67,10 @@ class SimulatedTime:
             self._changed.notify_all()
 
     def advance(self, seconds: float) -> None:
-        """Let simulated seconds pass at once.
+        """Advance the clock.
 
         Raises:
-            ValueError: They are negative.
+            ValueError: The number is negative.
         """
         with self._changed:
             self._passed += _checked(seconds)
@@ -78,9 +80,9 @@ class SimulatedTime:
         """Wait until simulated seconds have passed, or the event is set.
 
         Args:
-            seconds: How long.
+            seconds: Simulated seconds to wait.
             stopped: Ends the wait early.
-            poll: Real seconds within which the event is noticed.
+            poll: Most real seconds until the event is noticed.
 
         Returns:
             Whether the event is set.
@@ -96,34 +98,37 @@ class SimulatedTime:
 
 
 class TimeControl:
-    """Answers ``/_embedstack/time`` in front of an application."""
+    """Serves ``/_embedstack/time``."""
 
     def __init__(self, application: "WSGIApplication", simulated: SimulatedTime) -> None:
-        """Wrap an application."""
+        """Wrap an application.
+
+        Args:
+            application: Handles all other requests.
+            simulated: The time to show and to change.
+        """
         self._application = application
         self._time = simulated
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        """Answer a request about time; hand on any other."""
+        """Handle one request."""
         if environ.get("PATH_INFO") != TIME_PATH:
             return self._application(environ, start_response)
         try:
             if environ["REQUEST_METHOD"] == "POST":
-                self._change(json.loads(environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))))
-            status, answer = "200 OK", {"now": self._time.now().isoformat(), "speed": self._time.speed}
+                self._change(json.loads(read_body(environ)))
         except (ValueError, TypeError, AttributeError) as error:
-            status, answer = "400 Bad Request", {"error": f'Send {{"speed": x}} or {{"advance": seconds}}: {error}'}
-        body = json.dumps(answer).encode()
-        start_response(status, [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
-        return [body]
+            document = {"error": f'Send {{"speed": x}} or {{"advance": seconds}}: {error}'}
+            return send_json(start_response, "400 Bad Request", document)
+        return send_json(start_response, "200 OK", {"now": self._time.now().isoformat(), "speed": self._time.speed})
 
-    def _change(self, wanted: dict[str, Any]) -> None:
-        unknown = wanted.keys() - {"speed", "advance"}
+    def _change(self, changes: dict[str, Any]) -> None:
+        unknown = changes.keys() - {"speed", "advance"}
         if unknown:
             raise ValueError(f"unknown member {min(unknown)}")
-        if "speed" in wanted:
-            self._time.set_speed(float(wanted["speed"]))
-        self._time.advance(float(wanted.get("advance", 0)))
+        if "speed" in changes:
+            self._time.set_speed(float(changes["speed"]))
+        self._time.advance(float(changes.get("advance", 0)))
 
 
 def _checked(value: float) -> float:

@@ -1,3 +1,3 @@
-"""Where a local AWS says that it is there; known to those who ask without loading what answers."""
+"""The path of the health check; a module of its own, so that clients need not import the server."""
 
 HEALTH_PATH = "/_embedstack/health"

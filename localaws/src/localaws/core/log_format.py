@@ -1,7 +1,7 @@
-"""The log of the local AWS, without what an exception says.
+"""The log format of the local AWS, which leaves out the messages of exceptions.
 
-An exception's message may quote what a request held: a password, a token in a URL, a text. The log keeps its type and
-where it was raised; the client that sent the request receives the message.
+A message may quote a request: a password, a token in a URL, a text. The log has the exception's type and traceback; the
+client that sent the request receives the message.
 """
 
 import logging
@@ -14,7 +14,7 @@ _ExceptionInfo = tuple[type[BaseException], BaseException, TracebackType | None]
 
 
 class _ExceptionTypesFormatter(logging.Formatter):
-    """Writes tracebacks with exceptions' types and without their messages."""
+    """Formats tracebacks with types of exceptions and without messages."""
 
     def formatException(self, ei: _ExceptionInfo) -> str:  # noqa: N802 - logging's name
         _, error, _ = ei
@@ -31,9 +31,9 @@ class _ExceptionTypesFormatter(logging.Formatter):
 
 
 def configure_log() -> None:
-    """Log to standard error, from INFO on."""
+    """Log messages of level INFO and above to standard error."""
     handler = logging.StreamHandler()
     handler.setFormatter(_ExceptionTypesFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
-    # Its information is the path of each request whose client has gone, which may be an object's key.
+    # At INFO it logs the path of each request whose client has gone, which may be an object's key.
     logging.getLogger("waitress").setLevel(logging.WARNING)

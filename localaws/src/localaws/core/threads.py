@@ -1,4 +1,4 @@
-"""Threads: several slow things at once, and something small again and again."""
+"""Threads for periodic calls and for concurrent actions."""
 
 import logging
 import threading
@@ -10,15 +10,15 @@ _logger = logging.getLogger(__name__)
 
 
 class Ticker:
-    """Calls something every so often, from :meth:`start` to :meth:`close`, whatever becomes of a single call."""
+    """Calls a function periodically from :meth:`start` to :meth:`close`, even if a call fails."""
 
     def __init__(self, name: str, seconds: float, tick: Callable[[], None]) -> None:
-        """Prepare.
+        """Prepare; nothing is called before :meth:`start`.
 
         Args:
-            name: Of the thread, and for the log.
+            name: Name of the thread, also in the log.
             seconds: Real seconds between two calls.
-            tick: What to call.
+            tick: The function.
         """
         self._name = name
         self._seconds = seconds
@@ -28,15 +28,15 @@ class Ticker:
 
     @property
     def closed(self) -> bool:
-        """Whether no further call will come."""
+        """Whether it was closed."""
         return self._closed.is_set()
 
     def start(self) -> None:
-        """Begin."""
+        """Start calling."""
         self._thread.start()
 
     def close(self, *, wait: bool = True) -> None:
-        """Make no further call; with ``wait``, return when the last one has ended."""
+        """Stop calling; with ``wait``, return once the last call has ended."""
         self._closed.set()
         if wait and self._thread.is_alive():
             self._thread.join()
@@ -46,15 +46,15 @@ class Ticker:
             try:
                 self._tick()
             except Exception:
-                # The next call comes all the same.
+                # The next call follows all the same.
                 _logger.exception("%s failed", self._name)
 
 
 def at_the_same_time(actions: Sequence[Callable[[], None]]) -> None:
-    """Run actions in a thread each and wait for all of them.
+    """Run each action in a thread of its own and wait for all of them.
 
     Args:
-        actions: What to run; each deals with its own errors.
+        actions: The actions; each handles its own errors.
     """
     threads = [threading.Thread(target=action, name="at-the-same-time", daemon=True) for action in actions]
     for thread in threads:

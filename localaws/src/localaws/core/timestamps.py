@@ -1,4 +1,4 @@
-"""Moments as moto keeps them."""
+"""Timestamps in moto's form."""
 
 from datetime import UTC, datetime
 
@@ -6,5 +6,5 @@ __all__ = ["utc_now"]
 
 
 def utc_now() -> datetime:
-    """The machine's time in UTC, without a time zone: moto's answers add it."""
+    """The machine's time in UTC, without a time zone: moto's responses add it."""
     return datetime.now(UTC).replace(tzinfo=None)

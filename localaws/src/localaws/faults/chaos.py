@@ -1,27 +1,28 @@
-"""Processes of a local AWS that die at random, as machines do: functions, model servers and databases, at work."""
+"""Kills processes of a local AWS at random, as machines fail: functions, model servers and databases."""
 
 import contextlib
-import json
 import os
 import random
 import signal
-import subprocess
 import threading
 from collections import Counter
 from collections.abc import Collection
 from pathlib import Path
 from typing import Literal, Self
 
-from localaws.process.pidfiles import ProcessIdentity
+import psutil
+
+from localaws.process.identity import ProcessIdentity
+from localaws.process.pid_files import PidFiles
 
 __all__ = ["RandomKills", "Victim", "processes"]
 
 Victim = Literal["database", "function", "model"]
 
-#: Modules by which processes tell what they are.
+#: Kinds of process, by the module that they run.
 _MODULES: dict[str, Victim] = {
     "awslambdaric": "function",
-    "localaws.services.sagemaker.containers.container_main": "model",
+    "localaws.services.sagemaker.containers.main": "model",
 }
 _DATABASE_PROGRAM = "/bin/postgres"
 
@@ -45,12 +46,12 @@ class RandomKills:
         """Prepare.
 
         Args:
-            state_dir: The local AWS's.
-            seed: Of the choice among processes and the waits between; what runs at a moment is not in its hand. Kinds
-                are killed equally often, as far as they run.
-            interval: Seconds between two kills on average, drawn between half and one and a half of it.
-            most: Kills of each kind at most; None for no end.
-            kinds: What to kill; of a database its postmaster, which takes every connection with it.
+            state_dir: The local AWS's state directory.
+            seed: Seed of the random choices among the running processes and of the intervals. Each kind is killed
+                equally often while it runs.
+            interval: Average seconds between two kills; each interval is between half and one and a half of it.
+            most: Maximum number of kills per kind; None for no limit.
+            kinds: What to kill. Of a database, the postmaster is killed, which closes every connection.
         """
         self.kills: Counter[Victim] = Counter()
         self._state_dir = state_dir
@@ -70,21 +71,21 @@ class RandomKills:
         self._thread.join()
 
     def stop(self) -> None:
-        """Kill no more."""
+        """Stop killing."""
         self._stopped.set()
 
     @property
     def is_done(self) -> bool:
-        """Whether there were as many of each kind as there may be."""
+        """Whether the maximum was reached for every kind."""
         return self._most is not None and all(self.kills[kind] >= self._most for kind in self._kinds)
 
     def _run(self) -> None:
         while not self.is_done and not self._stopped.wait(self._interval * self._random.uniform(0.5, 1.5)):
-            # The kind that was spared most, or another where it has no process, as an endpoint that nobody asks.
+            # The kind with the fewest kills that has a running process.
             for kind in sorted(self._random.sample(self._kinds, len(self._kinds)), key=lambda kind: self.kills[kind]):
                 if self._most is not None and self.kills[kind] >= self._most:
                     continue
-                if running := [one for one, its in processes(self._state_dir).items() if its == kind]:
+                if running := [identity for identity, other in processes(self._state_dir).items() if other == kind]:
                     with contextlib.suppress(ProcessLookupError):
                         os.kill(self._random.choice(running).pid, signal.SIGKILL)
                         self.kills[kind] += 1
@@ -92,25 +93,22 @@ class RandomKills:
 
 
 def processes(state_dir: Path) -> dict[ProcessIdentity, Victim]:
-    """The processes of functions, model servers and databases that run now, and what each is.
+    """The running processes of functions, model servers and databases, with their kinds.
 
     Args:
-        state_dir: The local AWS's.
+        state_dir: The local AWS's state directory.
     """
-    found = {}
-    for file in sorted((state_dir / "containers").glob("*.json")):
-        # A file may go, or be in the middle of being written.
-        with contextlib.suppress(OSError, ValueError, TypeError):
-            identity = ProcessIdentity(**json.loads(file.read_text(encoding="utf-8")))
-            if identity.alive and (kind := _kind(identity.pid)):
-                found[identity] = kind
-    return found
+    kinds = {identity: _kind(identity.pid) for identity in PidFiles(state_dir / "containers").running()}
+    return {identity: kind for identity, kind in kinds.items() if kind is not None}
 
 
 def _kind(pid: int) -> Victim | None:
-    command = subprocess.run(
-        ["ps", "-ww", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False
-    ).stdout.split()
-    if any(word.endswith(_DATABASE_PROGRAM) for word in command):
+    try:
+        command = psutil.Process(pid).cmdline()
+    except psutil.Error:
+        return None
+    # A server may have rewritten its command line into one text.
+    words = " ".join(command).split()
+    if any(word.endswith(_DATABASE_PROGRAM) for word in words):
         return "database"
-    return next((_MODULES[word] for word in command if word in _MODULES), None)
+    return next((_MODULES[word] for word in words if word in _MODULES), None)

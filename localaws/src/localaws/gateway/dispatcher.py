@@ -1,9 +1,7 @@
-"""The local AWS as one WSGI application: moto's services, ours in place of some, and a health check."""
+"""Dispatches a request to its service: one of moto's, or ours in place of it."""
 
 import functools
-import importlib.metadata
-import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from flask import Flask
@@ -23,12 +21,9 @@ from moto.s3vectors.responses import S3VectorsResponse
 from moto.sagemaker.responses import SageMakerResponse
 from moto.sagemakerruntime.responses import SageMakerRuntimeResponse
 from moto.sqs.responses import SQSResponse
-from werkzeug.exceptions import NotFound
 
-from localaws.core.health import HEALTH_PATH
 from localaws.gateway.error_responses import protect
 from localaws.gateway.request_guard import UNSIGNED_ACTIONS
-from localaws.gateway.strip_nulls import answer_without_nulls
 from localaws.services.application_autoscaling.api import ApplicationAutoScaling
 from localaws.services.bedrock_runtime.api import BedrockRuntime, is_bedrock
 from localaws.services.budgets.api import Budgets
@@ -56,21 +51,18 @@ if TYPE_CHECKING:
     from localaws.services.rds.service import DatabaseHost
     from localaws.services.s3vectors.service import S3Vectors
     from localaws.services.sagemaker.async_inference.service import AsyncInference
-    from localaws.services.sagemaker.endpoints.endpoint_manager import EndpointHost
+    from localaws.services.sagemaker.host import EndpointHost
 
 __all__ = ["LocalAwsApplication"]
 
-# Buckets are hosts, too.
+# Each bucket is a host of its own.
 _REMEMBERED_HOSTS = 1024
-#: Services whose unknown paths mean an operation that is not there; in S3 every path is some bucket's.
+#: Services in which an unknown path is an unknown operation. In S3, every path is an object's.
 _ROUTED_BY_PATH = frozenset({"s3vectors", "sagemakerruntime"})
-#: moto's own console can wipe every backend, which would leave endpoints' processes without an owner. The others are an
-#: instance's metadata, with credentials, which moto answers by path to requests for any service.
-_CLOSED_PATHS = ("/moto-api", "/favicon.ico", "/latest/api/", "/latest/meta-data/")
 
 
 class LocalAwsApplication(DomainDispatcherApplication):  # type: ignore[misc]  # moto is untyped
-    """Dispatches a request to the service that it was signed for."""
+    """All services, by the name that a request was signed for."""
 
     def __init__(
         self,
@@ -81,7 +73,6 @@ class LocalAwsApplication(DomainDispatcherApplication):  # type: ignore[misc]  #
         functions: "FunctionHost",
         vectors: "S3Vectors",
         databases: "DatabaseHost",
-        describe: Callable[[], dict[str, Any]],
     ) -> None:
         """Build the application.
 
@@ -93,13 +84,12 @@ class LocalAwsApplication(DomainDispatcherApplication):  # type: ignore[misc]  #
             functions: The functions behind Lambda.
             vectors: S3 Vectors.
             databases: The servers behind RDS.
-            describe: What the health check answers.
         """
-        # Moto lists its own folder each time: a third or more of what a request costs.
+        # moto lists its own folder each time, which takes a third or more of a request's time.
         self._backend_of = functools.lru_cache(_REMEMBERED_HOSTS)(super().get_backend_for_host)
-        # Classes are what moto routes to; a subclass per application carries its host without any global.
+        # moto routes to classes. A subclass per application carries its host without a global variable.
         control_plane = type("SageMaker", (SageMaker,), {"host": host})
-        # moto registers each model class by its package: the module has to be named.
+        # moto registers each model class by its package, so the subclass needs the module's name.
         queue_class = type(
             "LocalQueue", (MessageQueue,), {"simulated": monitoring.time, "__module__": MessageQueue.__module__}
         )
@@ -128,22 +118,15 @@ class LocalAwsApplication(DomainDispatcherApplication):  # type: ignore[misc]  #
             ),
             SQSResponse: type("Sqs", (Sqs,), {"queue_class": queue_class}),
         }
-        self._describe = describe
         self._bedrock = BedrockRuntime()
         super().__init__(self._create_service)
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        """Answer one request."""
-        path = environ.get("PATH_INFO", "")
-        if path == HEALTH_PATH:
-            body = json.dumps(self._describe()).encode()
-            start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
-            return [body]
-        if path.startswith(_CLOSED_PATHS):
-            return NotFound()(environ, start_response)
+        """Handle one request."""
         if is_bedrock(environ):
             return self._bedrock(environ, start_response)
-        return answer_without_nulls(super().__call__, environ, _without_cors(start_response))
+        response: Iterable[bytes] = super().__call__(environ, start_response)
+        return response
 
     def infer_service_region_host(self, environ: "WSGIEnvironment", path: str) -> str | None:
         """Moto's rule for signed requests, with every path of the SageMaker runtime API.
@@ -160,12 +143,12 @@ class LocalAwsApplication(DomainDispatcherApplication):  # type: ignore[misc]  #
         return host
 
     def get_backend_for_host(self, host: str | None) -> Any:
-        """Moto's rule; a service that moto does not know is named, so that the answer can say so."""
+        """Moto's rule. An unknown service is passed on by name, so that the response can name it."""
         return self._backend_of(host) or (host and f"unknown:{host}")
 
     def _create_service(self, service: str) -> Flask:
         if service.startswith("unknown:"):
-            return _refusing_app(f"service {service.removeprefix('unknown:')}")
+            return _not_implemented_app(f"service {service.removeprefix('unknown:')}")
         app: Flask = create_backend_app(service)
         app.debug = False
         for endpoint, view in list(app.view_functions.items()):
@@ -179,25 +162,7 @@ class LocalAwsApplication(DomainDispatcherApplication):  # type: ignore[misc]  #
         return app
 
 
-def _refusing_app(what: str) -> Flask:
+def _not_implemented_app(name: str) -> Flask:
     app = Flask("unknown", static_folder=None)
-    protect(app, what, routed_by_path=True)
+    protect(app, name, routed_by_path=True)
     return app
-
-
-def _without_cors(start_response: "StartResponse") -> "StartResponse":
-    """Drop the headers by which moto lets any web page read its answers."""
-
-    def start(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
-        kept = [(name, value) for name, value in headers if not name.lower().startswith("access-control-")]
-        return start_response(status, kept, *rest)
-
-    return start
-
-
-def version() -> str:
-    """Version of the installed embedstack."""
-    try:
-        return importlib.metadata.version("embedstack")
-    except importlib.metadata.PackageNotFoundError:
-        return "unknown"

@@ -1,4 +1,4 @@
-"""Answers of last resort: what is not implemented, and what broke, in the shape that a service's SDKs parse."""
+"""Error responses for unimplemented actions and defects, in the form that the service's SDKs parse."""
 
 import json
 import logging
@@ -11,34 +11,34 @@ from moto.core.request import determine_request_protocol
 from moto.core.utils import get_service_model
 from werkzeug.exceptions import HTTPException
 
-#: moto calls some services by other names than botocore does.
+#: botocore's names of services, where moto has others.
 _BOTOCORE_NAMES = {"awslambda": "lambda", "sagemakerruntime": "sagemaker-runtime", "cognitoidp": "cognito-idp"}
 
 _logger = logging.getLogger(__name__)
 
 
-class ErrorAnswers:
+class ErrorResponses:
     """Flask error handlers for one service."""
 
     def __init__(self, service: str) -> None:
-        """Answer in the name of a service, by moto's name for it."""
+        """Respond in the name of a service; moto's name for it."""
         self._service = _BOTOCORE_NAMES.get(service, service)
 
     def not_implemented(self, error: Exception) -> Response:
-        """501: neither the SDKs nor Terraform's provider retry it, and it names what is missing."""
+        """501 with the name of the action. Neither SDKs nor Terraform's provider retry it."""
         action = str(error)
         if action.endswith("action has not been implemented"):
-            # moto names the action in snake case; the request has its real name.
+            # moto names the action in snake case; the request has the API's name.
             action = request.headers.get("X-Amz-Target", "").rpartition(".")[2] or request.values.get("Action", action)
         message = f"The local AWS does not implement {self._service}: {action}."
         return self._render("NotImplementedException", message, 501)
 
     def unknown_path(self, _: Exception) -> Response:
-        """A path that moto has no route for."""
+        """501 for a path without a route."""
         return self.not_implemented(NotImplementedError(f"{request.method} {request.path}"))
 
     def internal_failure(self, error: Exception) -> Response | HTTPException:
-        """500 for a defect, with the traceback in the log and not in the answer."""
+        """500 for a defect; the traceback goes to the log only."""
         if isinstance(error, HTTPException):
             return error
         _logger.error("%s failed", self._service, exc_info=error)
@@ -62,20 +62,20 @@ class ErrorAnswers:
     def _protocol(self) -> str:
         try:
             return str(determine_request_protocol(get_service_model(self._service), request.content_type))
-        except Exception:  # noqa: BLE001 - a service that botocore does not describe still gets an answer
+        except Exception:  # noqa: BLE001 - a service that botocore does not know
             return "json"
 
 
 def protect(app: Any, service: str, *, routed_by_path: bool) -> None:
-    """Give a service's Flask app these answers.
+    """Register these error handlers with a service's Flask application.
 
     Args:
         app: The Flask application.
         service: moto's name of the service.
-        routed_by_path: Whether an unknown path means an unknown operation; in S3 every path is some bucket's.
+        routed_by_path: Whether an unknown path is an unknown operation. In S3, every path is an object's.
     """
-    answers = ErrorAnswers(service)
-    app.register_error_handler(NotImplementedError, answers.not_implemented)
-    app.register_error_handler(Exception, answers.internal_failure)
+    responses = ErrorResponses(service)
+    app.register_error_handler(NotImplementedError, responses.not_implemented)
+    app.register_error_handler(Exception, responses.internal_failure)
     if routed_by_path:
-        app.register_error_handler(404, answers.unknown_path)
+        app.register_error_handler(404, responses.unknown_path)

@@ -1,9 +1,8 @@
-"""The HTTP server of the local AWS: waitress, with bounds on what one client can make it hold.
+"""The HTTP server of the local AWS: waitress, with limits on what a client can occupy.
 
-waitress receives each request whole before a worker thread handles it: in memory up to a bound, in a temporary file
-above it. A client that sends slowly, or stops, therefore occupies a connection and no thread. This module adds what
-waitress leaves out: a deadline for a whole request, a bound per service on a body, and room for new connections when
-all are taken.
+waitress receives a whole request before a worker thread handles it, in memory up to a limit and in a temporary file
+beyond. A client that sends slowly, or stops, therefore occupies a connection and no thread. This module adds a deadline
+for a whole request, a limit per service on the body, and free connections when all are taken.
 """
 
 import heapq
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from waitress import wasyncore
 from waitress.adjustments import Adjustments
-from waitress.channel import ClientDisconnected, HTTPChannel
+from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser
 from waitress.receiver import ChunkedReceiver
 from waitress.server import TcpWSGIServer
@@ -24,19 +23,16 @@ from waitress.task import ThreadedTaskDispatcher, WSGITask
 from waitress.utilities import BadRequest, RequestEntityTooLarge
 
 from embedstack_server.process_resources import open_files_limit
+from localaws.core.wsgi import CONNECTION_KEY, ClientDisconnected
 
 if TYPE_CHECKING:
     from wsgiref.types import WSGIApplication
 
-__all__ = ["CONNECTION_KEY", "IS_DISCONNECTED_KEY", "MAX_CONNECTIONS", "ClientDisconnected", "HttpServer"]
+__all__ = ["MAX_CONNECTIONS", "HttpServer"]
 
 _logger = logging.getLogger(__name__)
 
-#: Members of a request's environment: its connection's socket, and a function that says whether the client has gone.
-CONNECTION_KEY = "embedstack.connection"
-IS_DISCONNECTED_KEY = "waitress.client_disconnected"
-
-#: Where moto looks for the names of metadata headers as they were sent: there an underscore differs from a dash.
+#: Where moto looks for the original names of metadata headers, in which underscores and dashes differ.
 _SENT_NAMES_KEY = "moto.preserved_header_names"
 _METADATA_PREFIX = "x-amz-meta-"
 
@@ -60,9 +56,9 @@ _CHUNKED_BYTES = 8 * _KIB
 _ARRIVING_BYTES = 8 * _GIB
 
 MAX_CONNECTIONS = 1000
-#: How many more waitress may hold until it stops accepting: idle connections are closed before.
+#: Connections beyond that until waitress stops accepting; idle ones are closed before.
 _CONNECTIONS_ABOVE = 16
-#: File descriptors for what else the process has open. A connection may take two: its body's temporary file.
+#: File descriptors for everything else. A connection may need two: one for its body's temporary file.
 _RESERVED_DESCRIPTORS = 128
 _ACCEPTED_AT_ONCE = 64
 #: Without a byte in either direction.
@@ -80,7 +76,7 @@ class HttpServer:
     """Serves a WSGI application on a listening socket, from ``start`` until ``close``."""
 
     def __init__(self, application: "WSGIApplication", listener: socket.socket) -> None:
-        """Take over a listening socket; nothing is answered before ``start``.
+        """Take over a listening socket; no request is handled before ``start``.
 
         Args:
             application: Handles the requests.
@@ -106,7 +102,7 @@ class HttpServer:
             # Never reached: a worker thread hands over a response and does not wait for a client that reads slowly.
             outbuf_high_watermark=1024 * _GIB,
             recv_bytes=64 * _KIB,
-            # In a server's header it would tell nothing but itself.
+            # Sends no Server header.
             ident=None,
         )
         self._server = _Server(
@@ -148,7 +144,7 @@ class HttpServer:
 
 
 class _Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress is untyped
-    """Reads one request, within the bounds of this module."""
+    """Reads one request, within the limits of this module."""
 
     def __init__(self, adjustments: Adjustments) -> None:
         super().__init__(adjustments)
@@ -160,7 +156,7 @@ class _Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress is untyped
         self.underscored: dict[str, tuple[str, str]] = {}
 
     def received(self, data: bytes) -> int:
-        # waitress copies what is left after each chunk: of few bytes at a time, that is little.
+        # waitress copies the rest after each chunk. With few bytes at a time, that is cheap.
         consumed: int = super().received(data[:_CHUNKED_BYTES] if self.chunked else data)
         if self.error is None and self.headers_finished and self.body_rcv is not None:
             self.error = self._exceeded_bound()
@@ -210,7 +206,7 @@ class _Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress is untyped
 
 
 class _Task(WSGITask):  # type: ignore[misc]  # waitress is untyped
-    """Has the application handle one request."""
+    """Lets the application handle one request."""
 
     def get_environment(self) -> dict[str, Any]:
         environ: dict[str, Any] = super().get_environment()
@@ -232,7 +228,7 @@ class _Task(WSGITask):  # type: ignore[misc]  # waitress is untyped
             if self.wrote_header:
                 self.set_close_on_finish()
                 return
-            body = b"The local AWS failed; its log says where."
+            body = b"The local AWS failed; its log has the traceback."
             self.status, self.complete, self.content_length = "500 Internal Server Error", True, len(body)
             self.response_headers = [("Content-Type", "text/plain")]
             self.set_close_on_finish()
@@ -303,7 +299,7 @@ class _Server(TcpWSGIServer):  # type: ignore[misc]  # waitress is untyped
             max(arriving, key=lambda channel: channel.request.body_bytes_received).will_close = True
 
     def handle_accept(self) -> None:
-        # waitress accepts one connection for each look at all of them: too slow where many connect at once.
+        # waitress accepts one connection per pass over all of them, which is too slow when many clients connect.
         for _ in range(_ACCEPTED_AT_ONCE):
             before = len(self.active_channels)
             if before >= self.adj.connection_limit - _CONNECTIONS_ABOVE:
@@ -314,17 +310,17 @@ class _Server(TcpWSGIServer):  # type: ignore[misc]  # waitress is untyped
                 return
 
     def _close_idle(self) -> None:
-        """Close the connections without a request to handle that have been silent longest, some at a time."""
+        """Close some idle connections, those without activity for longest first."""
         idle = [channel for channel in self.active_channels.values() if not channel.is_serving]
         for channel in heapq.nsmallest(_ACCEPTED_AT_ONCE, idle, key=lambda channel: channel.last_activity):
             channel.handle_close()
 
 
 class _Workers(ThreadedTaskDispatcher):  # type: ignore[misc]  # waitress is untyped
-    """A thread per request that is being handled, started when needed.
+    """One thread per request that is being handled, started when needed.
 
-    A fixed number would not do: a function that is being invoked asks for more while its own caller waits, and all
-    threads may be taken by such callers.
+    With a fixed number there would be deadlocks: an invoked function sends requests while its caller's thread waits,
+    and such callers could occupy all threads.
     """
 
     def add_task(self, task: Any) -> None:

@@ -1,60 +1,35 @@
-"""Refuses requests that do not come from a program on this machine, and unsigned ones that AWS would refuse.
+"""Rejects requests that do not come from a program on this machine, and unsigned ones that AWS would reject.
 
-Any web page can have the developer's browser send requests to 127.0.0.1. It cannot read the responses, but a request
-may do harm without that: forms and ``fetch`` with ``text/plain`` are sent without a preflight. With a host name of its
-own that resolves to 127.0.0.1 (DNS rebinding) a page could read the responses, too. Such requests differ in this:
-
-- ``Host`` is not a loopback name with the port of this server.
-- ``Origin``, or ``Referer`` without an ``Origin``, is not the server's own.
-- ``Sec-Fetch-Site`` is ``cross-site`` or ``same-site``. ``none`` is an address that a person typed or opened from a
-  bookmark, or that such an address redirected to: it may only read.
-- A browser that sends neither header is old: it may only read.
-
-A request that AWS wants signed has to be signed, in the header or as a presigned URL.
+Where AWS requires a signature, in the header or as a presigned URL, a request must have one. It is not verified.
 """
 
 import io
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 from xml.sax.saxutils import escape
 
+from localaws.core.local_requests import local_request_refusal
+from localaws.core.wsgi import IS_ANONYMOUS_KEY, OWN_PATHS
 from localaws.gateway.request_signature import MalformedSignature, parse_signature
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-__all__ = ["IS_ANONYMOUS_KEY", "OWN_PATHS", "UNSIGNED_ACTIONS", "RequestGuard", "local_request_refusal"]
+__all__ = ["UNSIGNED_ACTIONS", "RequestGuard"]
 
-#: Member of a request's environment: it is for S3, which has to decide whether everyone may do this.
-IS_ANONYMOUS_KEY = "embedstack.is_anonymous"
-#: Paths that are no AWS API: health, time, faults, function URLs.
-OWN_PATHS = "/_embedstack/"
-#: Actions of STS that AWS takes unsigned: the token in the request says who asks (STS API reference).
+#: Unsigned actions of STS: a token in the request identifies the caller (STS API reference).
 UNSIGNED_ACTIONS = frozenset({"AssumeRoleWithSAML", "AssumeRoleWithWebIdentity"})
 
-_LOOPBACK = re.compile(
-    r"(?:(?:[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?\.)*localhost"
-    r"|127(?:\.(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)){3}"
-    r"|\[::1\])"
-    r"(?::(?P<port>[1-9]\d{0,4}))?",
-    re.IGNORECASE | re.ASCII,
-)
-_DEFAULT_PORT = "80"
-#: What a proxy says about the request that it forwards: a request through a proxy may come from anywhere.
-_FORWARDED = (
-    "HTTP_FORWARDED", "HTTP_X_FORWARDED_FOR", "HTTP_X_FORWARDED_HOST", "HTTP_X_FORWARDED_SERVER",
-    "HTTP_X_HOST", "HTTP_X_ORIGINAL_HOST", "HTTP_X_REAL_IP",
-)  # fmt: skip
 _READS = frozenset({"GET", "HEAD"})
 _FORM = "application/x-www-form-urlencoded"
 _MULTIPART = "multipart/form-data"
-#: Longer forms than AssumeRoleWithSAML's, whose assertion has up to 100,000 characters, are not looked into.
+#: Longer forms are not parsed. AssumeRoleWithSAML has the longest, with an assertion of up to 100,000 characters.
 _FORM_BYTES = 256 * 1024
-#: Paths of the REST protocols that an unsigned request may be meant for: Lambda and others, SageMaker Runtime, Bedrock,
-#: S3 Vectors. No bucket has such a name, except for the dates.
+#: Paths of REST protocols: Lambda and others, SageMaker Runtime, Bedrock, S3 Vectors. No bucket has such a name, except
+#: for the dates.
 _REST_JSON = re.compile(r"/(\d{4}-\d{2}-\d{2}/|endpoints/[^/]+/|model/[^/]+/|tags/|[A-Z][A-Za-z]+$)")
 _STATUSES = {
     400: "400 Bad Request",
@@ -64,97 +39,33 @@ _ADVICE = "Send requests from a program on this machine, to AWS_ENDPOINT_URL as 
 
 
 class RequestGuard:
-    """Stands in front of everything that one HTTP server answers."""
+    """Rejects requests before any other middleware sees them."""
 
     def __init__(self, application: "WSGIApplication") -> None:
         """Wrap an application."""
         self._application = application
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        """Hand on a request, or refuse it."""
+        """Pass on a request, or reject it."""
         refusal = local_request_refusal(environ)
         if refusal is not None:
-            return _refuse(
-                environ, start_response, 403, "AccessDenied", f"The request was refused. {refusal} {_ADVICE}"
+            return _reject(
+                environ, start_response, 403, "AccessDenied", f"The request was rejected. {refusal} {_ADVICE}"
             )
         if not environ.get("PATH_INFO", "").startswith(OWN_PATHS):
             try:
                 signature = parse_signature(environ)
             except MalformedSignature as error:
-                return _refuse(environ, start_response, error.status, error.code, str(error))
+                return _reject(environ, start_response, error.status, error.code, str(error))
             if signature is None and not _is_unsigned_action(environ):
                 if not _may_be_anonymous(environ):
-                    return _refuse_unsigned(environ, start_response)
+                    return _reject_unsigned(environ, start_response)
                 environ[IS_ANONYMOUS_KEY] = True
         return self._application(environ, start_response)
 
 
-def local_request_refusal(environ: Mapping[str, object]) -> str | None:
-    """Why a request is not one of a program on this machine; None where it is.
-
-    Args:
-        environ: The request, as WSGI describes it, with ``SERVER_PORT`` and the target as it was sent in
-            ``REQUEST_URI``.
-    """
-
-    def header(name: str) -> str | None:
-        value = environ.get(name)
-        return None if value is None else str(value)
-
-    host, port = header("HTTP_HOST"), str(environ.get("SERVER_PORT", ""))
-    if host is None:
-        return "It has no Host header."
-    if not _is_own_authority(host, port):
-        return f"Its Host header is {_shown(host)}; this server is 127.0.0.1:{port} or localhost:{port}."
-    target = str(environ.get("REQUEST_URI", "/"))
-    if not target.startswith("/") and target != "*":
-        parts = _split(target)
-        if parts is None or parts[0] != "http" or parts[1].lower() != host.lower():
-            return "Its target names another server than its Host header."
-    for name in _FORWARDED:
-        if name in environ:
-            return f"It comes through a proxy: it has the header {name.removeprefix('HTTP_').replace('_', '-')}."
-    if "websocket" in (header("HTTP_UPGRADE") or "").lower():
-        return "WebSocket connections are not supported."
-    return _browser_refusal(header, host, str(environ.get("REQUEST_METHOD", "")))
-
-
-def _browser_refusal(header: Callable[[str], str | None], host: str, method: str) -> str | None:
-    origin, referer, site = header("HTTP_ORIGIN"), header("HTTP_REFERER"), header("HTTP_SEC_FETCH_SITE")
-    if origin is not None and origin.lower() != f"http://{host}".lower():
-        return f"It was sent by a web page of another origin, {_shown(origin)}."
-    if origin is None and referer is not None:
-        parts = _split(referer)
-        if parts is None or parts[0] != "http" or parts[1].lower() != host.lower():
-            return "It was sent by a web page of another origin, by its Referer header."
-    if site not in (None, "none", "same-origin"):
-        return f"It was sent by a web page of another site (Sec-Fetch-Site: {_shown(site or '')})."
-    is_browser = site == "none" or (header("HTTP_USER_AGENT") or "").startswith("Mozilla/")
-    if is_browser and origin is None and site != "same-origin" and method not in _READS:
-        return f"A browser sent a {_shown(method)} request without saying which page asked for it."
-    return None
-
-
-def _is_own_authority(authority: str, port: str) -> bool:
-    match = _LOOPBACK.fullmatch(authority)
-    return match is not None and (match["port"] or _DEFAULT_PORT) == port
-
-
-def _split(url: str) -> tuple[str, str] | None:
-    """Scheme and authority of a URL; None where it is malformed."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return None
-    return parts.scheme, parts.netloc
-
-
-def _shown(value: str) -> str:
-    return repr(value[:100])
-
-
 def _is_unsigned_action(environ: "WSGIEnvironment") -> bool:
-    """Whether this is a request to STS that AWS takes unsigned."""
+    """Whether this is an action of STS that needs no signature."""
     if environ["REQUEST_METHOD"] != "POST" or environ.get("PATH_INFO") != "/":
         return False
     size = int(environ.get("CONTENT_LENGTH") or 0)
@@ -167,7 +78,7 @@ def _is_unsigned_action(environ: "WSGIEnvironment") -> bool:
 
 
 def _may_be_anonymous(environ: "WSGIEnvironment") -> bool:
-    """Whether S3 has to decide: a read, or a form that may carry its signature in itself."""
+    """Whether S3 decides: for a read, or for a form that may contain its signature."""
     if _protocol(environ) != "rest-xml":
         return False
     if environ["REQUEST_METHOD"] in _READS:
@@ -176,16 +87,16 @@ def _may_be_anonymous(environ: "WSGIEnvironment") -> bool:
     return is_form and environ["REQUEST_METHOD"] == "POST"
 
 
-def _refuse_unsigned(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+def _reject_unsigned(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
     if _protocol(environ) == "rest-xml":
         message = "Access Denied: the request is not signed. Sign it with an AWS SDK, or use a presigned URL."
-        return _refuse(environ, start_response, 403, "AccessDenied", message)
+        return _reject(environ, start_response, 403, "AccessDenied", message)
     message = "The request is not signed. Sign it with an AWS SDK; any access key works."
-    return _refuse(environ, start_response, 403, "MissingAuthenticationToken", message)
+    return _reject(environ, start_response, 403, "MissingAuthenticationToken", message)
 
 
 def _protocol(environ: "WSGIEnvironment") -> str:
-    """The protocol that an error is written in, as far as the request shows it without a signature."""
+    """The protocol of the error response, guessed from an unsigned request."""
     if environ.get("HTTP_SMITHY_PROTOCOL", "") == "rpc-v2-cbor":
         return "cbor"
     if "HTTP_X_AMZ_TARGET" in environ:
@@ -199,7 +110,7 @@ def _protocol(environ: "WSGIEnvironment") -> str:
     return "rest-xml"
 
 
-def _refuse(
+def _reject(
     environ: "WSGIEnvironment", start_response: "StartResponse", status: int, code: str, message: str
 ) -> Iterable[bytes]:
     headers = []

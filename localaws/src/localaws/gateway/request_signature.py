@@ -1,6 +1,6 @@
-"""Who signed a request: AWS's signature in the Authorization header, in the query, or none.
+"""Parses the signature of a request, in the Authorization header or in the query.
 
-Signatures are parsed and not verified: any access key works locally, so the secret key is not known. Formats: IAM user
+Signatures are not verified: any access key works locally, and the secret key is unknown. Formats: IAM user
 guide, "Elements of an AWS API request signature"; S3 API reference, "Authenticating requests: using query parameters".
 """
 
@@ -26,10 +26,10 @@ _MAX_EXPIRES = 604_800
 
 
 class MalformedSignature(ValueError):
-    """A request carries a signature that AWS would not accept, whatever the secret key."""
+    """A signature that AWS would reject, whatever the secret key."""
 
     def __init__(self, code: str, message: str, status: int) -> None:
-        """Name AWS's error code, and its HTTP status."""
+        """Create it with AWS's error code and HTTP status."""
         super().__init__(message)
         self.code = code
         self.status = status
@@ -41,7 +41,7 @@ class RequestSignature:
 
     Attributes:
         access_key: The access key id.
-        service: The service that it was signed for, such as ``lambda``; always ``s3`` in a query.
+        service: The service in its scope, such as ``lambda``; always ``s3`` in a query.
         is_in_query: Whether the request is a presigned URL.
     """
 
@@ -51,14 +51,14 @@ class RequestSignature:
 
 
 def parse_signature(environ: "WSGIEnvironment", now: datetime | None = None) -> RequestSignature | None:
-    """Find the signature of a request.
+    """Parse the signature of a request.
 
     Args:
         environ: The request.
-        now: The time that a presigned URL's expiry is compared with; defaults to the machine's.
+        now: The time for checking a presigned URL's expiry; defaults to the machine's.
 
     Returns:
-        The signature; None where the request has none.
+        The signature; None for an unsigned request.
 
     Raises:
         MalformedSignature: It cannot be parsed, is incomplete, or has expired.
@@ -88,7 +88,7 @@ def _parse_header(header: str) -> RequestSignature:
     pairs = [part.strip().partition("=")[::2] for part in rest.split(",")]
     parts = dict(pairs)
     scope = _SCOPE.fullmatch(parts.get("Credential", ""))
-    # Exactly these three, once each: what follows a comma could be a second Authorization header.
+    # Exactly these three, once each: a comma may also separate a second Authorization header.
     if sorted(name for name, _ in pairs) != ["Credential", "Signature", "SignedHeaders"] or not scope:
         message = (
             "The Authorization header must have Credential=KEY/DATE/REGION/SERVICE/aws4_request, SignedHeaders and "
@@ -123,7 +123,7 @@ def _parse_sigv4_query(query: dict[str, str], repeated: int, now: datetime) -> R
         )
         raise MalformedSignature("AuthorizationQueryParametersError", message, 400)
     if scope["service"] != "s3":
-        message = f"The local AWS takes presigned URLs for s3, not for {scope['service']}. Sign the header instead."
+        message = f"Presigned URLs are supported for s3, not for {scope['service']}. Sign the header instead."
         raise MalformedSignature("AccessDenied", message, 403)
     if now > signed_at + timedelta(seconds=int(expires)):
         raise _expired()

@@ -1,8 +1,8 @@
-"""The local AWS in the background: start it, find it, stop it, from any process.
+"""Starts, finds and stops the local AWS in the background, from any process.
 
-One state directory belongs to one local AWS. In it: ``localaws.json`` (who runs, on which port), ``localaws.log`` (what
-it says), ``localaws.lock`` (held while it is started or stopped), ``containers/`` (pids of its processes),
-``databases/`` (what the Postgres of each database holds).
+Each local AWS has its own state directory: ``localaws.json`` (its process and port), ``localaws.log`` (its log),
+``localaws.lock`` (held while it is started or stopped), ``containers/`` (pids of its child processes) and
+``databases/`` (data directories of its Postgres servers).
 """
 
 import contextlib
@@ -25,22 +25,22 @@ import urllib3
 from localaws.config import LocalAwsConfig
 from localaws.core.health import HEALTH_PATH
 from localaws.errors import LocalAwsError
-from localaws.process.pidfiles import PidFiles, ProcessIdentity, StartedProcess
+from localaws.process.databases import remove_databases
+from localaws.process.identity import ProcessIdentity
+from localaws.process.lifeline import lifeline_fd
+from localaws.process.pid_files import PidFiles
 from localaws.process.state_file import is_disk_full, read_state, remove_state
-from localaws.services.rds.service import remove_databases
 
 __all__ = ["RunningLocalAws", "find", "start", "stop"]
 
 _LOG_TAIL_LINES = 15
-#: Processes this one started. Kept so that they are reaped when they end, and not reported as forgotten.
-_started: list[StartedProcess] = []
-#: Writing ends of pipes. They close when this process ends, and the local AWSs that read them stop.
-_lifelines: list[int] = []
+#: The processes that this one started: Popen warns about a running process that is no longer referenced.
+_started: list["subprocess.Popen[bytes]"] = []
 
 
 @dataclass(frozen=True, slots=True)
 class RunningLocalAws:
-    """A local AWS that answers its health check.
+    """A local AWS that passes its health check.
 
     Attributes:
         pid: Its process id.
@@ -58,12 +58,12 @@ class RunningLocalAws:
 
     @property
     def url(self) -> str:
-        """What AWS_ENDPOINT_URL has to be."""
+        """The value for AWS_ENDPOINT_URL."""
         return f"http://127.0.0.1:{self.port}"
 
     @property
     def log_file(self) -> Path:
-        """Where it writes its log."""
+        """The log file."""
         return self.state_dir / "localaws.log"
 
     def environment(self) -> dict[str, str]:
@@ -84,17 +84,16 @@ class RunningLocalAws:
 def start(
     config: LocalAwsConfig, state_dir: Path, timeout: float = 60.0, *, ends_with_caller: bool = False
 ) -> RunningLocalAws:
-    """Start the local AWS in the background, or find the one that runs with this state directory.
+    """Start the local AWS in the background, or return the one that runs with this state directory.
 
     Args:
         config: Limits and durations; its ``state_dir`` is replaced.
-        state_dir: Where it keeps its files; made if it is not there.
+        state_dir: Folder for its files; created if necessary.
         timeout: Seconds until it has to be healthy.
-        ends_with_caller: Have it stop when this process ends, however it ends, instead of staying.
+        ends_with_caller: Stop it when this process ends, however it ends. By default it keeps running.
 
     Raises:
-        LocalAwsError: The port is taken, the disk is full, or it did not come up; the message says which and what to
-            do.
+        LocalAwsError: The port is taken, the disk is full, or it did not start in time; the message says what to do.
     """
     with _locked(state_dir, timeout):
         running = find(state_dir)
@@ -105,7 +104,7 @@ def start(
 
 
 def find(state_dir: Path) -> RunningLocalAws | None:
-    """The local AWS that runs with this state directory and is healthy, or None."""
+    """The healthy local AWS of this state directory; None without one."""
     state = read_state(state_dir)
     if state is None or not _identity(state).alive or not _is_healthy(state):
         return None
@@ -113,17 +112,17 @@ def find(state_dir: Path) -> RunningLocalAws | None:
 
 
 def stop(state_dir: Path, timeout: float = 60.0) -> bool:
-    """Stop the local AWS and every model server of it; nothing happens when none runs.
+    """Stop the local AWS and all its child processes, if it runs.
 
     Args:
         state_dir: Its state directory.
-        timeout: Seconds it may take to stop by itself before it is killed.
+        timeout: Seconds from SIGTERM to SIGKILL.
 
     Returns:
-        Whether one ran.
+        Whether it ran.
 
     Raises:
-        LocalAwsError: Another process is starting or stopping it and does not finish.
+        LocalAwsError: Another process has been starting or stopping it for longer than the timeout.
     """
     if not state_dir.is_dir():
         return False
@@ -143,7 +142,7 @@ def _identity(state: dict[str, Any]) -> ProcessIdentity:
 
 
 def _is_healthy(state: dict[str, Any]) -> bool:
-    """Whether that very process answers on that port."""
+    """Whether that very process responds on that port."""
     try:
         url = f"http://127.0.0.1:{state['port']}{HEALTH_PATH}"
         with urllib3.PoolManager(retries=False) as pool:
@@ -154,7 +153,7 @@ def _is_healthy(state: dict[str, Any]) -> bool:
 
 
 def _clear_remains(state_dir: Path) -> None:
-    """End and remove what a crash or a hang left behind."""
+    """End the processes and remove the files that a crash left behind."""
     state = read_state(state_dir)
     if state is not None:
         _identity(state).terminate(grace=5.0)
@@ -167,18 +166,22 @@ def _spawn(config: LocalAwsConfig, state_dir: Path, timeout: float, *, ends_with
     settings = {name: str(value) if isinstance(value, Path) else value for name, value in asdict(config).items()}
     log = _open_log(state_dir)
     reading, writing = os.pipe()
-    lifeline = _make_lifeline() if ends_with_caller else None
-    arguments = [f"--state-dir={state_dir.absolute()}", f"--settings={json.dumps(settings)}"]
+    arguments = [f"--state-dir={state_dir.absolute()}", f"--settings={json.dumps(settings)}", f"--report-fd={writing}"]
+    inherited = [writing]
+    if ends_with_caller:
+        arguments.append(f"--lifeline-fd={lifeline_fd()}")
+        inherited.append(lifeline_fd())
     try:
-        process = _launch(arguments, log, writing, lifeline)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "localaws", *arguments],
+            stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, pass_fds=inherited,
+        )  # fmt: skip
     except OSError as error:
         os.close(reading)
         raise LocalAwsError(f"The local AWS cannot be started: {error}.") from error
     finally:
         os.close(log)
         os.close(writing)
-        if lifeline is not None:
-            os.close(lifeline)
     _started.append(process)
     try:
         report = _read_report(reading, timeout)
@@ -187,47 +190,25 @@ def _spawn(config: LocalAwsConfig, state_dir: Path, timeout: float, *, ends_with
     if report is None or "error" in report:
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(timeout=1)
-        what = "exited before it was up"
+        outcome = "exited during its start"
         if process.poll() is None:
-            what = "did not come up in time"
+            outcome = f"did not start within {timeout:g} seconds"
             os.kill(process.pid, signal.SIGKILL)
         process.wait()
         _started.remove(process)
         _clear_remains(state_dir)
         if report is not None:
             raise LocalAwsError(report["error"])
-        raise LocalAwsError(f"The local AWS {what}. The end of {state_dir / 'localaws.log'}:\n{_log_tail(state_dir)}")
+        tail = f"The end of {state_dir / 'localaws.log'}:\n{_log_tail(state_dir)}"
+        raise LocalAwsError(f"The local AWS {outcome}. {tail}")
     running = find(state_dir)
     if running is None:
-        raise LocalAwsError(f"The local AWS came up and went away; see {state_dir / 'localaws.log'}.")
+        raise LocalAwsError(f"The local AWS started and ended again; see {state_dir / 'localaws.log'}.")
     return running
 
 
-def _make_lifeline() -> int:
-    """The reading end of a pipe whose writing end this process keeps."""
-    reading, writing = os.pipe()
-    _lifelines.append(writing)
-    return reading
-
-
-def _launch(arguments: list[str], log: int, report: int, lifeline: int | None) -> StartedProcess:
-    """Start the process in a session of its own.
-
-    Args:
-        arguments: Of its command line.
-        log: File descriptor that it writes its log to.
-        report: File descriptor that it writes the result of its start to.
-        lifeline: File descriptor at whose end of file it stops; None to stay.
-    """
-    files = {"report": report, **({} if lifeline is None else {"lifeline": lifeline})}
-    return subprocess.Popen(
-        [sys.executable, "-m", "localaws", *arguments, *(f"--{name}-fd={fd}" for name, fd in files.items())],
-        stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, pass_fds=files.values(),
-    )  # fmt: skip
-
-
 def _read_report(descriptor: int, timeout: float) -> dict[str, Any] | None:
-    """What the child says about its start: ``{"port"}`` or ``{"error"}``; None when it says nothing in time."""
+    """The child's report about its start, ``{"port"}`` or ``{"error"}``; None without one in time."""
     received = b""
     deadline = time.monotonic() + timeout
     while (left := deadline - time.monotonic()) > 0:
@@ -247,7 +228,7 @@ def _open_log(state_dir: Path) -> int:
     path = state_dir / "localaws.log"
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o644)
-        # Written now, so that a full disk is told here and not lost with the child.
+        # Written here, so that a full disk is reported to the caller.
         os.write(descriptor, b"local AWS starting\n")
     except OSError as error:
         raise LocalAwsError(_cannot_write(path, error)) from error
@@ -273,7 +254,7 @@ def _locked(state_dir: Path, timeout: float) -> Iterator[None]:
                 if time.monotonic() > deadline:
                     raise LocalAwsError(
                         f"Another process has been starting or stopping the local AWS in {state_dir} for over "
-                        f"{timeout:g} seconds; end it and try again."
+                        f"{timeout:g} seconds. End that process and try again."
                     ) from None
                 time.sleep(0.05)
         yield

@@ -7,16 +7,19 @@ import os
 from pathlib import Path
 from typing import Any
 
+__all__ = ["is_disk_full", "read_state", "remove_state", "write_json", "write_state"]
+
 _NAME = "localaws.json"
+_MEMBERS = {"pid", "started", "port", "region", "account_id"}
 
 
 def write_state(state_dir: Path, state: dict[str, Any]) -> None:
-    """Write the file; see :func:`write_whole`."""
-    write_whole(state_dir / _NAME, state)
+    """Write the file; see :func:`write_json`."""
+    write_json(state_dir / _NAME, state)
 
 
-def write_whole(path: Path, document: dict[str, Any]) -> None:
-    """Write a file of JSON whole or not at all: of half of it whoever clears up after a crash could make nothing.
+def write_json(path: Path, document: dict[str, Any]) -> None:
+    """Write a JSON file atomically, so that a crash leaves no half of one.
 
     Raises:
         OSError: It cannot be written.
@@ -31,21 +34,21 @@ def write_whole(path: Path, document: dict[str, Any]) -> None:
 
 
 def read_state(state_dir: Path) -> dict[str, Any] | None:
-    """What the file says, or None when there is none, or none that makes sense."""
+    """The file's content; None without a file, or if it is damaged."""
     with contextlib.suppress(OSError, ValueError):
         state = json.loads((state_dir / _NAME).read_text(encoding="utf-8"))
-        if isinstance(state, dict) and {"pid", "started", "port", "region", "account_id"} <= state.keys():
+        if isinstance(state, dict) and state.keys() >= _MEMBERS:
             return state
     return None
 
 
 def remove_state(state_dir: Path, pid: int | None = None) -> None:
-    """Remove the file; with a pid, only when it is that process's."""
+    """Remove the file; with a pid, only if it names that process."""
     state = read_state(state_dir)
     if pid is None or (state is not None and state["pid"] == pid):
         (state_dir / _NAME).unlink(missing_ok=True)
 
 
 def is_disk_full(error: OSError) -> bool:
-    """Whether an error says that no more can be written."""
+    """Whether the error is a full disk or an exceeded quota."""
     return error.errno in (errno.ENOSPC, errno.EDQUOT)

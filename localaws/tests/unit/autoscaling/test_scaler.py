@@ -13,7 +13,7 @@ from localaws.services.application_autoscaling.scheduled_actions import put_acti
 from localaws.services.application_autoscaling.service import AutoScaling
 from localaws.services.application_autoscaling.signals import Signal
 from localaws.services.cloudwatch.service import Monitoring
-from localaws.services.sagemaker.endpoints.scalable import CapacityRefused
+from localaws.services.sagemaker.endpoints.scaling import CapacityRefused
 
 KEY = TargetKey("endpoint/e/variant/v", INSTANCES)
 #: Only this module uses the account: moto keeps the alarms of a process in one collection.

@@ -8,7 +8,8 @@ from hypothesis import given, strategies as st
 from localaws.core.clock import SimulatedTime
 from localaws.services.cloudwatch.distribution import EXACT_VALUES, Distribution, statistic_of
 from localaws.services.cloudwatch.metric_store import RETENTION_SECONDS, MetricId, MetricStore
-from localaws.services.sagemaker.metrics import MetricRecorder, VariantId
+from localaws.services.sagemaker.telemetry.identities import VariantId
+from localaws.services.sagemaker.telemetry.metrics import MetricRecorder
 
 VARIANT = VariantId("123456789012", "us-east-1", "alex", "AllTraffic")
 LATENCY = MetricId.of("123456789012", "us-east-1", "AWS/SageMaker", "ModelLatency", VARIANT.dimensions)

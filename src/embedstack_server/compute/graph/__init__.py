@@ -6,7 +6,7 @@ import numpy as np
 import openvino as ov
 from openvino import opset13 as ops
 
-from embedstack_server.compute.graph.encoder import encode
+from embedstack_server.compute.graph.bert import encode
 from embedstack_server.compute.graph.layers import INT8_GROUP_SIZE, Layers
 from embedstack_server.compute.graph.pooling import dense, pool
 from embedstack_server.model.weights import Weights

@@ -1,5 +1,5 @@
-# Everything that the bootstrap can make, made by a mocked provider, for the test that holds its policies against what
-# AWS publishes: terraform test -test-directory=tests/published -json -verbose
+# All resources of the bootstrap, created by a mocked provider. Tests compare policies with AWS's definitions:
+# terraform test -test-directory=tests/published -json -verbose
 
 mock_provider "aws" {
   mock_data "aws_caller_identity" {
@@ -23,7 +23,7 @@ mock_provider "aws" {
 }
 
 variables {
-  answer_buckets       = ["my-answers"]
+  async_output_buckets = ["my-answers"]
   artifact_buckets     = ["my-models"]
   cost_allocation_tags = ["Project"]
   name                 = "alex"

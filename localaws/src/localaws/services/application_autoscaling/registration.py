@@ -17,7 +17,7 @@ from localaws.services.application_autoscaling.records import (
     Target,
     TargetKey,
 )
-from localaws.services.sagemaker.endpoints.endpoints import Endpoint
+from localaws.services.sagemaker.endpoints.endpoint import Endpoint
 
 __all__ = [
     "check_range",

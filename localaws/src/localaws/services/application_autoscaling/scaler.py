@@ -17,13 +17,13 @@ from localaws.services.application_autoscaling.records import (
     TargetKey,
 )
 from localaws.services.application_autoscaling.tracking_alarms import TrackingAlarms
-from localaws.services.sagemaker.endpoints.scalable import CapacityRefused
+from localaws.services.sagemaker.endpoints.scaling import CapacityRefused
 
 if TYPE_CHECKING:
     from localaws.core.clock import SimulatedTime
     from localaws.services.application_autoscaling.records import Region, Registry, ScheduledAction
     from localaws.services.application_autoscaling.signals import Signal
-    from localaws.services.sagemaker.endpoints.scalable import ScalableResource
+    from localaws.services.sagemaker.endpoints.scaling import ScalableResource
 
 __all__ = ["FindResource", "Scaler"]
 

@@ -16,7 +16,7 @@ from localaws.services.application_autoscaling.scaler import FindResource, Scale
 from localaws.services.application_autoscaling.signals import Signal
 from localaws.services.application_autoscaling.tracking_alarms import TrackingAlarms, dimensions_of
 from localaws.services.cloudwatch.metric_store import STANDARD_RESOLUTION, MetricId
-from localaws.services.sagemaker.metrics import NAMESPACE, UNITS
+from localaws.services.sagemaker.telemetry.metrics import NAMESPACE, UNITS
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from localaws.services.cloudformation.records import Resources
     from localaws.services.s3vectors.api import S3VectorsApi
     from localaws.services.sagemaker.api import SageMaker
-    from localaws.services.sagemaker.endpoints.endpoint_manager import EndpointHost
+    from localaws.services.sagemaker.host import EndpointHost
 
 __all__ = ["SIMPLIFICATIONS", "CloudFormation"]
 

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from localaws.process.lifeline import Lifeline
-from localaws.services.lambda_.process_memory import ProcessMemory, descendants
+from localaws.process.memory import ProcessMemory, descendants
 from localaws.services.lambda_.runtime_api import RuntimeApi
 
 if TYPE_CHECKING:
-    from localaws.process.pidfiles import PidFiles
+    from localaws.process.pid_files import PidFiles
     from localaws.services.lambda_.code import CodeFolders
     from localaws.services.lambda_.function_log import FunctionLog
     from localaws.services.lambda_.records import FunctionRecord

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from localaws.services.sagemaker.logs import LogStream
+from localaws.services.logs.log_stream import LogStream
 
 if TYPE_CHECKING:
     from localaws.services.lambda_.metrics import FunctionMetrics

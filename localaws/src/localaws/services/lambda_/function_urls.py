@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from localaws.services.lambda_.service import FunctionHost
 
-__all__ = ["FUNCTION_URLS_PATH", "FunctionUrls", "serve_function_urls"]
+__all__ = ["FUNCTION_URLS_PATH", "FunctionUrls"]
 
 FUNCTION_URLS_PATH = "/_embedstack/function-urls/"
 
@@ -42,14 +42,22 @@ _TEXT = re.compile(r"(text/.*|application/(json|javascript|xml|x-www-form-urlenc
 
 
 class FunctionUrls:
-    """A WSGI application for function URLs."""
+    """Serves function URLs in front of another application."""
 
-    def __init__(self, host: "FunctionHost") -> None:
-        """Prepare."""
+    def __init__(self, application: "WSGIApplication", host: "FunctionHost") -> None:
+        """Wrap an application.
+
+        Args:
+            application: Handles all other requests.
+            host: Runs the functions.
+        """
+        self._application = application
         self._host = host
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         """Handle one request."""
+        if not environ.get("PATH_INFO", "").startswith(FUNCTION_URLS_PATH):
+            return self._application(environ, start_response)
         url_id, _, path = environ["PATH_INFO"].removeprefix(FUNCTION_URLS_PATH).partition("/")
         function = _find(url_id)
         if function is None or not _may_invoke(function, environ):
@@ -73,18 +81,6 @@ class FunctionUrls:
         end_to_end = [(name, value) for name, value in headers if name.lower() not in _CONNECTION_HEADERS]
         start_response(_line(status), [*end_to_end, ("Content-Length", str(len(content)))])
         return [content]
-
-
-def serve_function_urls(application: "WSGIApplication", host: "FunctionHost") -> "WSGIApplication":
-    """Serve function URLs in front of another application."""
-    urls = FunctionUrls(host)
-
-    def serve(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        if environ.get("PATH_INFO", "").startswith(FUNCTION_URLS_PATH):
-            return urls(environ, start_response)
-        return application(environ, start_response)
-
-    return serve
 
 
 def _find(url_id: str) -> FunctionRecord | None:

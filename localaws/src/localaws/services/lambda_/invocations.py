@@ -14,7 +14,7 @@ from localaws.services.lambda_.runtime_api import Outcome, Request
 
 if TYPE_CHECKING:
     from localaws.config import LocalAwsConfig
-    from localaws.process.pidfiles import PidFiles
+    from localaws.process.pid_files import PidFiles
     from localaws.services.lambda_.code import CodeFolders
     from localaws.services.lambda_.metrics import FunctionMetrics
     from localaws.services.lambda_.pool import EnvironmentPool, Lease

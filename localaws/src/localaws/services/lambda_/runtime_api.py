@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, cast
 
-from localaws.gateway.request_guard import local_request_refusal
+from localaws.core.local_requests import local_request_refusal
 
 __all__ = ["Outcome", "Request", "RuntimeApi"]
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from localaws.config import LocalAwsConfig
     from localaws.core.clock import SimulatedTime
-    from localaws.process.pidfiles import PidFiles
+    from localaws.process.pid_files import PidFiles
     from localaws.services.cloudwatch.metric_store import MetricStore
 
 __all__ = ["FunctionHost"]

@@ -1,8 +1,6 @@
 """The databases of a local AWS: one Postgres server per cluster, restarted when it dies."""
 
-import contextlib
 import logging
-import shutil
 import threading
 from dataclasses import dataclass
 from functools import partial
@@ -12,19 +10,17 @@ from typing import TYPE_CHECKING, Literal
 from embedstack.errors import ConfigurationError
 from embedstack.stores import embedded_postgres
 from localaws.core.threads import Ticker, at_the_same_time
+from localaws.process.databases import databases_folder, remove_database, remove_databases, stop_database
+from localaws.process.identity import ProcessIdentity
 from localaws.process.lifeline import Lifeline
-from localaws.process.pidfiles import ProcessIdentity
 
 if TYPE_CHECKING:
-    from localaws.process.pidfiles import PidFiles
+    from localaws.process.pid_files import PidFiles
 
-__all__ = ["Database", "DatabaseHost", "State", "remove_databases"]
+__all__ = ["Database", "DatabaseHost", "State"]
 
 #: RDS's statuses of an instance.
 State = Literal["creating", "starting", "available", "stopped", "failed"]
-
-_FOLDER = "databases"
-_STOP_SECONDS = 10.0
 
 _logger = logging.getLogger(__name__)
 
@@ -88,7 +84,7 @@ class DatabaseHost:
 
     def new_database(self, name: str, database: str, user: str) -> Database:
         """Describe a database that is created on its first start, in a folder with this name."""
-        return Database((self._state_dir / _FOLDER / name).absolute(), database, user)
+        return Database(databases_folder(self._state_dir) / name, database, user)
 
     def run(self, database: Database) -> None:
         """Start the server in the background; see :attr:`Database.state`."""
@@ -106,7 +102,7 @@ class DatabaseHost:
     def remove(self, database: Database) -> None:
         """Stop the server and delete its data."""
         self.stop(database)
-        _remove(database.folder)
+        remove_database(database.folder)
 
     def _restart_dead(self) -> None:
         for database in list(self._running.values()):
@@ -133,7 +129,7 @@ class DatabaseHost:
         database.state = "available"
 
     def _stop_server(self, database: Database) -> None:
-        _stop(database.folder)
+        stop_database(database.folder)
         if database.process is not None and not database.process.alive:
             self._release(database)
 
@@ -143,28 +139,3 @@ class DatabaseHost:
             self._pids.remove(database.process.pid)
         if lifeline := self._lifelines.pop(database.folder, None):
             lifeline.release()
-
-
-def remove_databases(state_dir: Path) -> None:
-    """Stop every server of a local AWS and delete its data, also after a crash.
-
-    Args:
-        state_dir: The state folder of the local AWS.
-    """
-    folder = (state_dir / _FOLDER).absolute()
-    for database in folder.glob("*/PG_VERSION"):
-        _stop(database.parent)
-        _remove(database.parent)
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-def _stop(folder: Path) -> None:
-    # A server that does not stop is killed by its recorded pid.
-    with contextlib.suppress(ConfigurationError):
-        embedded_postgres.stop(folder, timeout=_STOP_SECONDS)
-
-
-def _remove(folder: Path) -> None:
-    for directory in {folder, embedded_postgres.socket_folder(folder)}:
-        shutil.rmtree(directory, ignore_errors=True)
-    folder.with_name(f"{folder.name}.lock").unlink(missing_ok=True)

@@ -14,7 +14,7 @@ from moto.core.responses import ActionResult
 from moto.iam.access_control import IAMPolicy, PermissionResult
 from moto.s3.responses import S3Response
 
-from localaws.gateway.request_guard import IS_ANONYMOUS_KEY
+from localaws.core.wsgi import IS_ANONYMOUS_KEY
 from localaws.services.s3.event_notifications import ObjectEvents
 from localaws.services.s3.notifying_backend import NotifyingS3Backend
 from localaws.services.s3.public_access import form_refusal, is_public_read

@@ -1,42 +1,45 @@
-"""SageMaker's control plane for models, endpoint configurations and endpoints, over moto's."""
+"""Actions on models, endpoint configurations, endpoints and tags, over moto's."""
 
 from functools import partial
 from typing import Any
 
 from moto.core.responses import ActionResult, EmptyResult
 
-from localaws.services.sagemaker.async_inference.requests import AsyncSettings
-from localaws.services.sagemaker.containers.artefacts import artefact_exists
+from localaws.services.sagemaker.component_api import InferenceComponentActions
+from localaws.services.sagemaker.containers.artifacts import artifact_exists
 from localaws.services.sagemaker.containers.images import ContainerDefinition
 from localaws.services.sagemaker.control_plane import one_page, refuse as _refuse
-from localaws.services.sagemaker.endpoints import rollback_alarms
 from localaws.services.sagemaker.endpoints.capacity import VariantChange
 from localaws.services.sagemaker.endpoints.deployment_policy import DeploymentPolicy, check_deployment_config
-from localaws.services.sagemaker.endpoints.endpoints import (
-    Endpoint,
-    EndpointFailedError,
-    EndpointInProgressError,
-    EndpointSettings,
+from localaws.services.sagemaker.endpoints.endpoint import Endpoint, EndpointFailedError, EndpointInProgressError
+from localaws.services.sagemaker.endpoints.records import EndpointConfigRecord, ModelRecord
+from localaws.services.sagemaker.endpoints.rollout import first_missing_alarm
+from localaws.services.sagemaker.endpoints.scaling import CapacityRefused, variant_resource
+from localaws.services.sagemaker.endpoints.settings import AsyncSettings, EndpointSettings, PoolSpec
+from localaws.services.sagemaker.endpoints.validation import (
+    autoscaled_variants_changed,
+    check_config,
+    retain_properties,
 )
-from localaws.services.sagemaker.endpoints.scalable import CapacityRefused
-from localaws.services.sagemaker.endpoints.scalable_variants import variant_resource
-from localaws.services.sagemaker.endpoints.update_rules import autoscaled_variants_changed, retain_properties
-from localaws.services.sagemaker.endpoints.variant_rules import check_config
 from localaws.services.sagemaker.endpoints.variants import VariantSpec
-from localaws.services.sagemaker.inference_components.component_endpoints import ComponentEndpoint
-from localaws.services.sagemaker.inference_components.inference_components import InferenceComponentActions
-from localaws.services.sagemaker.inference_components.instance_pools import PoolSpec
-from localaws.services.sagemaker.metrics import VariantId
-from localaws.services.sagemaker.records import EndpointConfigRecord, ModelRecord
+from localaws.services.sagemaker.inference_components.endpoint import ComponentEndpoint
+from localaws.services.sagemaker.telemetry.identities import VariantId
+
+SIMPLIFICATIONS = {
+    "CreateModel": "Pipelines, multi-model containers, uncompressed artifacts and model packages cannot be deployed.",
+    "CreateEndpoint": "Containers are local model servers; images for GPUs run on the CPU. No shadow variants.",
+    "UpdateEndpoint": "Waiting times pass on the clock of the local AWS.",
+    "UpdateEndpointWeightsAndCapacities": "Not for endpoints of inference components.",
+}
 
 
 class SageMaker(InferenceComponentActions):
-    """Answers the actions whose behaviour moto lacks; the rest is moto's."""
+    """The actions whose behaviour moto lacks; all others are moto's."""
 
     def create_model(self) -> ActionResult:
-        """CreateModel; the artefact must be in S3 already, as on AWS."""
+        """CreateModel. As on AWS, the artifact must exist in S3."""
         request = self._checked_request()
-        models, arn = self.sagemaker_backend._models, self._arn("model", request["ModelName"])  # noqa: SLF001 - moto has no other way in
+        models, arn = self.sagemaker_backend._models, self._arn("model", request["ModelName"])  # noqa: SLF001 - moto has no public access
         if request["ModelName"] in models:
             _refuse(f'Cannot create already existing model "{arn}".')
         record = ModelRecord(arn, request)
@@ -44,7 +47,7 @@ class SageMaker(InferenceComponentActions):
             _refuse("Either PrimaryContainer or Containers must be specified.")
         for container in record.containers:
             url = container.get("ModelDataUrl")
-            if url and not artefact_exists(url, self.current_account):
+            if url and not artifact_exists(url, self.current_account):
                 _refuse(f"Could not find model data at {url}.")
         models[record.model_name] = record
         return ActionResult({"ModelArn": arn})
@@ -58,7 +61,7 @@ class SageMaker(InferenceComponentActions):
         request = self._checked_request()
         records = [
             record
-            for record in self.sagemaker_backend._models.values()  # noqa: SLF001 - moto has no other way in
+            for record in self.sagemaker_backend._models.values()  # noqa: SLF001 - moto has no public access
             if (request.get("NameContains") or "").lower() in record.model_name.lower()
             and _is_within(record.creation_time, request.get("CreationTimeAfter"), request.get("CreationTimeBefore"))
         ]
@@ -66,9 +69,9 @@ class SageMaker(InferenceComponentActions):
         return one_page("Models", records, request, sorted_by=key, size=100)
 
     def delete_model(self) -> ActionResult:
-        """DeleteModel; endpoints that run the model go on."""
+        """DeleteModel. Endpoints that run the model are not affected."""
         record = self._model(self._checked_request()["ModelName"])
-        del self.sagemaker_backend._models[record.model_name]  # noqa: SLF001 - moto has no other way in
+        del self.sagemaker_backend._models[record.model_name]  # noqa: SLF001 - moto has no public access
         return EmptyResult()
 
     def create_endpoint_config(self) -> ActionResult:
@@ -93,13 +96,13 @@ class SageMaker(InferenceComponentActions):
         return ActionResult(self._config(self._checked_request()["EndpointConfigName"]).response_object)
 
     def delete_endpoint_config(self) -> ActionResult:
-        """DeleteEndpointConfig; endpoints that use the configuration go on."""
+        """DeleteEndpointConfig. Endpoints that use the configuration are not affected."""
         record = self._config(self._checked_request()["EndpointConfigName"])
         del self.sagemaker_backend.endpoint_configs[record.endpoint_config_name]
         return EmptyResult()
 
     def create_endpoint(self) -> ActionResult:
-        """CreateEndpoint: answers at once, the endpoint comes up in the background."""
+        """CreateEndpoint: responds immediately; the endpoint starts in the background."""
         request = self._checked_request()
         name, arn = request["EndpointName"], self._arn("endpoint", request["EndpointName"])
         endpoints = self.sagemaker_backend.endpoints
@@ -125,7 +128,7 @@ class SageMaker(InferenceComponentActions):
         was_serverless, becomes_serverless = endpoint.settings.is_serverless, settings.is_serverless
         if becomes_serverless and not was_serverless:
             _refuse(f'Cannot update instance-based endpoint "{endpoint.arn}" to a serverless configuration.')
-        reason = self._components_in_the_way(endpoint, settings)
+        reason = self._component_conflict(endpoint, settings)
         if reason is not None:
             _refuse(reason)
         reason = autoscaled_variants_changed(endpoint.settings, settings, partial(self._is_autoscaled, endpoint))
@@ -133,7 +136,7 @@ class SageMaker(InferenceComponentActions):
             _refuse(reason)
         if request.get("RetainAllVariantProperties") and not settings.pools:
             listed = request.get("ExcludeRetainedVariantProperties") or []
-            excluded = {kept["VariantPropertyType"] for kept in listed}
+            excluded = {each["VariantPropertyType"] for each in listed}
             settings = retain_properties(settings, endpoint.traffic.current, excluded)
         deployment_config = request.get("DeploymentConfig")
         if deployment_config is None and request.get("RetainDeploymentConfig"):
@@ -149,7 +152,7 @@ class SageMaker(InferenceComponentActions):
         return ActionResult({"EndpointArn": endpoint.arn})
 
     def update_endpoint_weights_and_capacities(self) -> ActionResult:
-        """UpdateEndpointWeightsAndCapacities: weights at once, instances in the background."""
+        """UpdateEndpointWeightsAndCapacities: changes weights immediately, instances in the background."""
         request = self._checked_request()
         endpoint = self._endpoint(request["EndpointName"])
         if isinstance(endpoint, ComponentEndpoint):
@@ -162,7 +165,7 @@ class SageMaker(InferenceComponentActions):
         return ActionResult({"EndpointArn": endpoint.arn})
 
     def delete_endpoint(self) -> ActionResult:
-        """DeleteEndpoint: Deleting until nothing of the endpoint runs, then gone."""
+        """DeleteEndpoint: the status is Deleting until all containers have stopped."""
         endpoint = self._endpoint(self._checked_request()["EndpointName"])
         endpoints = self.sagemaker_backend.endpoints
         try:
@@ -172,7 +175,7 @@ class SageMaker(InferenceComponentActions):
         return EmptyResult()
 
     def add_tags(self) -> ActionResult:
-        """AddTags: moto appends, AWS replaces the value of a key that is there."""
+        """AddTags: moto appends; AWS replaces the value of an existing key."""
         request = self._checked_request()
         resource = self._tagged_resource(request["ResourceArn"])
         merged = {tag["Key"]: tag["Value"] for tag in [*resource.tags, *request["Tags"]]}
@@ -195,7 +198,7 @@ class SageMaker(InferenceComponentActions):
 
         Raises:
             AWSValidationException: A model of it was deleted.
-            NotImplementedError: It asks for something that the local AWS does not do.
+            NotImplementedError: It uses a feature that the local AWS does not implement.
         """
         if config.request.get("ShadowProductionVariants"):
             raise NotImplementedError("CreateEndpoint with ShadowProductionVariants")
@@ -221,15 +224,15 @@ class SageMaker(InferenceComponentActions):
             async_inference=AsyncSettings.from_request(config.request.get("AsyncInferenceConfig")),
         )
 
-    def _components_in_the_way(self, endpoint: Endpoint, settings: EndpointSettings) -> str | None:
-        """Why inference components keep an endpoint from becoming what a configuration says; None if they do not."""
+    def _component_conflict(self, endpoint: Endpoint, settings: EndpointSettings) -> str | None:
+        """Why inference components prevent an update to these settings; None if they do not."""
         if bool(endpoint.settings.pools) != bool(settings.pools):
             return f'Cannot update endpoint "{endpoint.arn}" from models to inference components, or back.'
         hosted = self.host.components.on_endpoint(self.current_account, self.region, endpoint.endpoint_name)
-        kept = {pool.identity.variant for pool in settings.pools}
-        lost = sorted({component.spec.identity.variant for component in hosted} - kept)
-        if lost:
-            return f'Cannot remove production variant "{lost[0]}" of endpoint "{endpoint.arn}": it hosts components.'
+        remaining = {pool.identity.variant for pool in settings.pools}
+        removed = sorted({component.spec.identity.variant for component in hosted} - remaining)
+        if removed:
+            return f'Cannot remove production variant "{removed[0]}" of endpoint "{endpoint.arn}": it hosts components.'
         return None
 
     def _is_autoscaled(self, endpoint: Endpoint, variant: str) -> bool:
@@ -244,9 +247,7 @@ class SageMaker(InferenceComponentActions):
             _refuse(reason)
 
     def _check_alarms(self, config: dict[str, Any] | None) -> None:
-        missing = rollback_alarms.first_missing(
-            self.current_account, self.region, DeploymentPolicy(config or {}).alarms
-        )
+        missing = first_missing_alarm(self.current_account, self.region, DeploymentPolicy(config or {}).alarms)
         if missing is not None:
             _refuse(f'Could not find CloudWatch alarm "{missing}" of the auto-rollback configuration.')
 

@@ -1,4 +1,4 @@
-"""What all of SageMaker's control plane needs: checked requests, the things they name, and refusals."""
+"""The base of SageMaker's actions: checked requests, resources by name, and validation errors."""
 
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
@@ -8,20 +8,20 @@ from moto.sagemaker.exceptions import AWSValidationException
 from moto.sagemaker.responses import SageMakerResponse
 
 from localaws.core.request_validation import check_request
-from localaws.services.sagemaker.endpoints.endpoints import Endpoint
+from localaws.services.sagemaker.endpoints.endpoint import Endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from localaws.services.sagemaker.endpoints.endpoint_manager import EndpointHost
-    from localaws.services.sagemaker.inference_components.components import InferenceComponent
-    from localaws.services.sagemaker.records import EndpointConfigRecord, ModelRecord
+    from localaws.services.sagemaker.endpoints.records import EndpointConfigRecord, ModelRecord
+    from localaws.services.sagemaker.host import EndpointHost
+    from localaws.services.sagemaker.inference_components.component import InferenceComponent
 
 __all__ = ["ControlPlane", "one_page", "refuse"]
 
 
 class ControlPlane(SageMakerResponse):  # type: ignore[misc]  # moto is untyped
-    """Reads requests and finds what they name, in the caller's account and region."""
+    """Reads requests and finds the resources that they name, in the caller's account and region."""
 
     host: ClassVar["EndpointHost"]
 
@@ -29,7 +29,7 @@ class ControlPlane(SageMakerResponse):  # type: ignore[misc]  # moto is untyped
         """The request's parameters, checked against the API's model.
 
         Raises:
-            AWSValidationException: They break it.
+            AWSValidationException: They violate it.
         """
         operation = get_service_model("sagemaker").operation_model(self._get_action())
         message = check_request(operation.input_shape, self.params)
@@ -38,7 +38,7 @@ class ControlPlane(SageMakerResponse):  # type: ignore[misc]  # moto is untyped
         return dict(self.params)
 
     def _model(self, name: str) -> "ModelRecord":
-        record: ModelRecord | None = self.sagemaker_backend._models.get(name)  # noqa: SLF001 - moto has no other way in
+        record: ModelRecord | None = self.sagemaker_backend._models.get(name)  # noqa: SLF001 - moto has no public access
         return record or refuse(f'Could not find model "{self._arn("model", name)}".')
 
     def _config(self, name: str) -> "EndpointConfigRecord":
@@ -57,33 +57,35 @@ class ControlPlane(SageMakerResponse):  # type: ignore[misc]  # moto is untyped
         kind, _, name = arn.rpartition(":")[2].partition("/")
         if kind == "inference-component":
             return self._component(name)
-        resource = self.sagemaker_backend._get_resource_from_arn(arn)  # noqa: SLF001 - moto has no other way in
+        resource = self.sagemaker_backend._get_resource_from_arn(arn)  # noqa: SLF001 - moto has no public access
         return resource or refuse(f'Could not find resource "{arn}".')
 
     def _arn(self, kind: str, name: str) -> str:
         return f"arn:{self.partition}:sagemaker:{self.region}:{self.current_account}:{kind}/{name}"
 
 
-def one_page(name: str, found: "list[Any]", request: "Mapping[str, Any]", *, sorted_by: str, size: int) -> ActionResult:
-    """A List call's answer: the page that was asked for, in the order that was asked for.
+def one_page(
+    name: str, records: "list[Any]", request: "Mapping[str, Any]", *, sorted_by: str, size: int
+) -> ActionResult:
+    """The response to a List call: the requested page in the requested order.
 
     Args:
-        name: The answer's member.
-        found: What there is, each with a ``summary``.
+        name: The response's member.
+        records: All records; each has a ``summary``.
         request: The call's parameters.
         sorted_by: Attribute to sort by.
-        size: Length of a page where the call names none.
+        size: Default length of a page.
     """
-    found.sort(key=lambda each: getattr(each, sorted_by), reverse=request.get("SortOrder") != "Ascending")
+    records.sort(key=lambda each: getattr(each, sorted_by), reverse=request.get("SortOrder") != "Ascending")
     first, size = int(request.get("NextToken") or 0), request.get("MaxResults") or size
-    page = {name: [each.summary() for each in found[first : first + size]]}
-    if first + size < len(found):
+    page = {name: [each.summary() for each in records[first : first + size]]}
+    if first + size < len(records):
         return ActionResult({**page, "NextToken": str(first + size)})
     return ActionResult(page)
 
 
 def refuse(message: str) -> NoReturn:
-    """Answer ValidationException.
+    """Respond with a ValidationException.
 
     Raises:
         AWSValidationException: Always.

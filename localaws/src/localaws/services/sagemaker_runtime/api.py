@@ -1,4 +1,4 @@
-"""InvokeEndpoint: to the endpoint's container and back, within the service's limits and with its errors."""
+"""InvokeEndpoint and InvokeEndpointAsync, with the service's limits and errors."""
 
 import json
 import time
@@ -9,64 +9,71 @@ from urllib.parse import unquote
 from moto.sagemaker.models import sagemaker_backends
 from moto.sagemakerruntime.responses import SageMakerRuntimeResponse
 
-from localaws.services.sagemaker.async_inference.invocations import RequestRefused
-from localaws.services.sagemaker.containers.container_process import ContainerGone, InvocationTimeout
-from localaws.services.sagemaker.containers.fleet import FleetRetired, FleetThrottled, NoCapacity
-from localaws.services.sagemaker.containers.model_container import ContainerFailed
-from localaws.services.sagemaker.data_capture import CapturedRequest
-from localaws.services.sagemaker.endpoints.deployments import Deployment, UnknownVariant
-from localaws.services.sagemaker.endpoints.endpoints import Endpoint
-from localaws.services.sagemaker.inference_components.component_invocations import (
+from localaws.services.sagemaker.async_inference.api import RequestRefused
+from localaws.services.sagemaker.containers.container import ContainerFailed
+from localaws.services.sagemaker.containers.group import GroupRetired, GroupThrottled, NoCapacity
+from localaws.services.sagemaker.containers.process import ContainerGone, InvocationTimeout
+from localaws.services.sagemaker.endpoints.deployment import Deployment, UnknownVariant
+from localaws.services.sagemaker.endpoints.endpoint import Endpoint
+from localaws.services.sagemaker.telemetry.data_capture import CapturedRequest
+from localaws.services.sagemaker.telemetry.identities import ComponentId
+from localaws.services.sagemaker.telemetry.logs import console_link, log_group_arn
+from localaws.services.sagemaker_runtime.component_copies import (
     COMPONENT_HEADER,
     Copies,
     find_copies,
     no_capacity,
 )
-from localaws.services.sagemaker.inference_components.component_specs import ComponentId
-from localaws.services.sagemaker.logs import console_link, log_group_arn
-from localaws.services.sagemaker_runtime.invocation_errors import InvocationError
-from localaws.services.sagemaker_runtime.invocation_metrics import capacity_samples, error_samples
+from localaws.services.sagemaker_runtime.errors import InvocationError
+from localaws.services.sagemaker_runtime.metrics import capacity_samples, error_samples
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from localaws.services.sagemaker.async_inference.service import AsyncInference
-    from localaws.services.sagemaker.containers.container_process import ContainerResponse
-    from localaws.services.sagemaker.containers.fleet import Lease
-    from localaws.services.sagemaker.data_capture import DataCapture
-    from localaws.services.sagemaker.endpoints.endpoint_manager import EndpointHost
+    from localaws.services.sagemaker.containers.group import Lease
+    from localaws.services.sagemaker.containers.process import ContainerResponse
     from localaws.services.sagemaker.endpoints.variants import Variant
+    from localaws.services.sagemaker.host import EndpointHost
+    from localaws.services.sagemaker.telemetry.data_capture import DataCapture
 
-    #: What answers a request.
+    #: What a request is sent to.
     _Target = Variant | Copies
 
-#: Headers that SageMaker hands through to the container, and the one that it hands back.
+SERVICE = "sagemaker-runtime"
+ACTIONS = ("InvokeEndpoint", "InvokeEndpointAsync")
+SIMPLIFICATIONS = {
+    "InvokeEndpoint": "No sessions, explanations or multi-container endpoints.",
+    "InvokeEndpointAsync": "Notifications do not include the response.",
+}
+
+#: Headers that SageMaker passes on to the container, and the one that it returns.
 _FORWARDED = ("Content-Type", "Accept", "X-Amzn-SageMaker-Custom-Attributes", "X-Amzn-SageMaker-Inference-Id")
 _CUSTOM_ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
 _TARGET_VARIANT = "X-Amzn-SageMaker-Target-Variant"
-#: Request headers of features that the local AWS does not have.
+#: Request headers of unsupported features.
 _UNSUPPORTED = {
     "X-Amzn-SageMaker-Target-Container-Hostname": "InvokeEndpoint of a multi-container endpoint",
     "X-Amzn-SageMaker-Enable-Explanations": "InvokeEndpoint with explanations",
     "X-Amzn-SageMaker-Session-Id": "InvokeEndpoint with a session",
 }
-#: How often a request is sent again because the container was gone before it got it, or the deployment was replaced.
+#: Attempts to send a request if the container dies before it receives it, or the deployment is replaced.
 _MAX_ATTEMPTS = 5
 
-_Answer = tuple[int, dict[str, str], bytes]
+_Response = tuple[int, dict[str, str], bytes]
 
 
 class SageMakerRuntime(SageMakerRuntimeResponse):  # type: ignore[misc]  # moto is untyped
-    """Answers InvokeEndpoint and InvokeEndpointAsync; everything else of the runtime API is refused by name."""
+    """InvokeEndpoint and InvokeEndpointAsync; other actions are not implemented."""
 
     host: ClassVar["EndpointHost"]
     async_inference: ClassVar["AsyncInference"]
 
-    def _dispatch(self, request: Any, full_url: str | None = None, headers: Any = None) -> _Answer:
-        """Answer one HTTP request.
+    def _dispatch(self, request: Any, full_url: str | None = None, headers: Any = None) -> _Response:
+        """Handle one HTTP request.
 
-        moto's own dispatch decodes bodies, parses them as forms and inspects the class on every call; an invocation
-        needs none of it, and is what the latency of an endpoint is measured by.
+        moto's own method decodes bodies, parses them as forms and inspects the class on every call. Invocations need
+        none of this, and it would add to the measured latency of an endpoint.
         """
         del headers
         queued = request.path.endswith("/async-invocations")
@@ -83,17 +90,17 @@ class SageMakerRuntime(SageMakerRuntimeResponse):  # type: ignore[misc]  # moto 
         name = unquote(request.path.split("/")[2])
         try:
             if queued:
-                status, answer_headers, body = self._enqueue(region, name, request)
+                status, response_headers, body = self._enqueue(region, name, request)
             else:
-                status, answer_headers, body = self._invoke(region, name, request, request_id, began)
+                status, response_headers, body = self._invoke(region, name, request, request_id, began)
         except InvocationError as error:
             status = error.status
-            answer_headers = {"Content-Type": "application/json", "x-amzn-errortype": error.code}
+            response_headers = {"Content-Type": "application/json", "x-amzn-errortype": error.code}
             body = json.dumps(error.members).encode()
-        return status, {**answer_headers, "x-amzn-RequestId": request_id}, body
+        return status, {**response_headers, "x-amzn-RequestId": request_id}, body
 
-    def _enqueue(self, region: str, name: str, request: Any) -> _Answer:
-        """InvokeEndpointAsync: answered before anything of the request has happened."""
+    def _enqueue(self, region: str, name: str, request: Any) -> _Response:
+        """InvokeEndpointAsync: responds before the request is processed."""
         account_id = self.get_current_account()
         endpoint = sagemaker_backends[account_id][region].endpoints.get(name)
         if not isinstance(endpoint, Endpoint) or not endpoint.invocable:
@@ -103,7 +110,7 @@ class SageMakerRuntime(SageMakerRuntimeResponse):  # type: ignore[misc]  # moto 
         except RequestRefused as error:
             raise InvocationError(400, "ValidationError", {"message": str(error)}) from error
 
-    def _invoke(self, region: str, name: str, request: Any, request_id: str, began: float) -> _Answer:
+    def _invoke(self, region: str, name: str, request: Any, request_id: str, began: float) -> _Response:
         body = request.get_data(cache=False)
         forwarded = {header: request.headers[header] for header in _FORWARDED if header in request.headers}
         account_id = self.get_current_account()
@@ -114,25 +121,25 @@ class SageMakerRuntime(SageMakerRuntimeResponse):  # type: ignore[misc]  # moto 
                 raise InvocationError(400, "ValidationError", {"message": message})
             self._check_size(variant, len(body), request_id)
             try:
-                status, headers, answer = self._send(variant, body, forwarded, began)
-            except FleetRetired:
-                continue  # the endpoint was updated between looking it up and using it
+                status, headers, content = self._send(variant, body, forwarded, began)
+            except GroupRetired:
+                continue  # the endpoint was updated meanwhile
             except ContainerGone as gone:
                 if gone.request_sent:
                     raise _process_exited(variant) from gone
             else:
                 if capture is not None and not isinstance(variant, Copies):
-                    capture.record(_captured(variant, forwarded, body, headers, answer))
-                return status, headers, answer
+                    capture.record(_captured(variant, forwarded, body, headers, content))
+                return status, headers, content
         raise _process_exited(variant)
 
     def _target(
         self, account_id: str, region: str, name: str, headers: "Mapping[str, str]"
     ) -> "tuple[_Target, DataCapture | None]":
-        """What answers a request, a variant or an inference component's copies; and what keeps the answer, if anything.
+        """The variant or the copies for a request, and the data capture, if any.
 
         Raises:
-            InvocationError: There is no such endpoint, variant or component, or it has no capacity.
+            InvocationError: The endpoint, variant or component does not exist, or has no capacity.
         """
         endpoint = sagemaker_backends[account_id][region].endpoints.get(name)
         if not isinstance(endpoint, Endpoint) or not endpoint.invocable:
@@ -145,20 +152,20 @@ class SageMakerRuntime(SageMakerRuntimeResponse):  # type: ignore[misc]  # moto 
         if copies is not None:
             return copies, None
         deployment = endpoint.route()
-        if deployment is None:  # the endpoint was deleted just now
+        if deployment is None:  # the endpoint was deleted meanwhile
             raise _not_found(name, account_id)
         return _choose(deployment, headers.get(_TARGET_VARIANT), name), deployment.capture
 
-    def _send(self, variant: "_Target", body: bytes, headers: "Mapping[str, str]", began: float) -> _Answer:
+    def _send(self, variant: "_Target", body: bytes, headers: "Mapping[str, str]", began: float) -> _Response:
         """Send one request to the variant, and record it in CloudWatch.
 
         Raises:
-            InvocationError: The service's answer is an error.
-            FleetRetired: Nothing was sent: the variant takes no more requests.
-            ContainerGone: The container went away; nothing was recorded if the request was not sent.
+            InvocationError: The service responds with an error.
+            GroupRetired: Nothing was sent: the variant accepts no more requests.
+            ContainerGone: The container died; nothing was recorded if the request was not sent.
         """
         try:
-            with variant.fleet.lease() as lease:
+            with variant.group.lease() as lease:
                 sent = time.perf_counter()
                 try:
                     response = lease.container.invoke(body, headers, self._payload_limit(variant))
@@ -170,7 +177,7 @@ class SageMakerRuntime(SageMakerRuntimeResponse):  # type: ignore[misc]  # moto 
                         self._record(variant, lease, began, sent, status=0)
                     raise
                 self._record(variant, lease, began, sent, response.status)
-        except FleetThrottled as error:
+        except GroupThrottled as error:
             # SageMaker leaves the message of this one empty.
             raise InvocationError(400, "ThrottlingException", {"message": None}) from error
         except NoCapacity as error:
@@ -180,10 +187,10 @@ class SageMakerRuntime(SageMakerRuntimeResponse):  # type: ignore[misc]  # moto 
         except ContainerFailed as error:
             self._record_samples(variant, [("Invocations", 1), *error_samples(0)])
             raise _model_error(variant, 0, str(error)) from error
-        return _answer(variant, response, self._payload_limit(variant))
+        return _response(variant, response, self._payload_limit(variant))
 
     def _record(self, variant: "_Target", lease: "Lease", began: float, sent: float, status: int) -> None:
-        """Record one invocation; latencies in microseconds, as SageMaker's metrics are."""
+        """Record one invocation. Latencies are in microseconds, as in SageMaker's metrics."""
         now = time.perf_counter()
         samples = [
             ("Invocations", 1.0),
@@ -197,7 +204,7 @@ class SageMakerRuntime(SageMakerRuntimeResponse):  # type: ignore[misc]  # moto 
         self.host.metrics.record(variant.spec.identity, capacity_samples(variant, lease))
 
     def _record_samples(self, variant: "_Target", samples: list[tuple[str, float]]) -> None:
-        """Record in the variant's name, and in the component's where there is one."""
+        """Record for the variant and, if there is one, for the component."""
         identity = variant.spec.identity
         if isinstance(identity, ComponentId):
             self.host.metrics.record(identity.hosted_by, samples)
@@ -226,20 +233,20 @@ def _choose(deployment: Deployment, target: str | None, endpoint: str) -> "Varia
 
 
 def _captured(
-    variant: "Variant", headers: "Mapping[str, str]", body: bytes, answer_headers: "Mapping[str, str]", answer: bytes
+    variant: "Variant", headers: "Mapping[str, str]", body: bytes, response_headers: "Mapping[str, str]", content: bytes
 ) -> CapturedRequest:
     return CapturedRequest(
         variant.spec.identity,
         headers.get("Content-Type", "application/octet-stream"),
         body,
-        answer_headers["Content-Type"],
-        answer,
+        response_headers["Content-Type"],
+        content,
         headers.get("X-Amzn-SageMaker-Inference-Id"),
         headers.get(_CUSTOM_ATTRIBUTES),
     )
 
 
-def _answer(variant: "_Target", response: "ContainerResponse", limit: int) -> _Answer:
+def _response(variant: "_Target", response: "ContainerResponse", limit: int) -> _Response:
     if response.body is None:
         raise _model_error(variant, 0, f"The response of the model is larger than {limit} bytes.")
     if not 200 <= response.status < 300:
@@ -254,14 +261,14 @@ def _answer(variant: "_Target", response: "ContainerResponse", limit: int) -> _A
 
 
 def _model_error(variant: "_Target", status: int, original: str, container: str | None = None) -> InvocationError:
-    """ModelError: the container answered with an error (its status), or not at all (0)."""
-    blame = "client" if 400 <= status < 500 else "server"
+    """ModelError: the container responded with an error (its status), or did not respond (0)."""
+    side = "client" if 400 <= status < 500 else "server"
     identity = variant.spec.identity
     name = container or variant.spec.container.hostname
     members = {
-        "ErrorCode": "CLIENT_ERROR_FROM_MODEL" if blame == "client" else "INTERNAL_FAILURE_FROM_MODEL",
+        "ErrorCode": "CLIENT_ERROR_FROM_MODEL" if side == "client" else "INTERNAL_FAILURE_FROM_MODEL",
         "LogStreamArn": log_group_arn(identity),
-        "Message": f'Received {blame} error ({status}) from {name} with message "{original}". {console_link(identity)}',
+        "Message": f'Received {side} error ({status}) from {name} with message "{original}". {console_link(identity)}',
         "OriginalMessage": original,
         "OriginalStatusCode": status,
     }

@@ -1,4 +1,4 @@
-"""What SNS topics are told about a request's end.
+"""SNS notifications about asynchronous requests.
 
 The message is the one in the SageMaker developer guide, "Check prediction results", under "Amazon SNS Topics".
 """
@@ -7,7 +7,7 @@ import json
 from datetime import datetime
 from typing import Any
 
-from localaws.services.sagemaker.async_inference.requests import AsyncRequest
+from localaws.services.sagemaker.async_inference.queue import AsyncRequest
 
 __all__ = ["message"]
 
@@ -25,13 +25,13 @@ def message(
     """The message for one request.
 
     Args:
-        region: Where.
+        region: The region.
         endpoint: The endpoint's name.
         request: The request.
-        now: When it ended.
-        content_type: The answer's Content-Type.
-        failure: Why it failed; empty when it did not.
-        status: The invocationStatus; Completed or Failed unless given.
+        now: Time at which it ended.
+        content_type: The response's Content-Type.
+        failure: Reason of the failure; empty for a success.
+        status: The invocationStatus; defaults to Completed or Failed.
     """
     location = ("failureLocation", request.failure_location) if failure else ("outputLocation", request.output_location)
     response = {"contentType": content_type or None, location[0]: location[1]}

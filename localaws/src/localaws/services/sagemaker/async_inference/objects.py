@@ -1,4 +1,4 @@
-"""Requests and answers as S3 objects."""
+"""Requests and responses as S3 objects."""
 
 from moto.s3.exceptions import S3ClientError
 from moto.s3.models import s3_backends
@@ -7,14 +7,14 @@ __all__ = ["ObjectError", "read_object", "write_object"]
 
 
 class ObjectError(Exception):
-    """An object could not be read or written; the message says why."""
+    """An object could not be read or written; the message has the reason."""
 
 
 def read_object(url: str, account_id: str) -> bytes:
     """The bytes of an object.
 
     Raises:
-        ObjectError: There is none.
+        ObjectError: It does not exist.
     """
     bucket, key = _split(url)
     try:
@@ -27,10 +27,10 @@ def read_object(url: str, account_id: str) -> bytes:
 
 
 def write_object(url: str, account_id: str, body: bytes, content_type: str, kms_key_id: str | None) -> None:
-    """Write an object, encrypted with a KMS key where one is named.
+    """Write an object, optionally encrypted with a KMS key.
 
     Raises:
-        ObjectError: The bucket is not there.
+        ObjectError: The bucket does not exist.
     """
     bucket, key = _split(url)
     encryption = "aws:kms" if kms_key_id else None

@@ -1,4 +1,4 @@
-"""One asynchronous request, from the queue to its answer in S3, with its metrics and notifications."""
+"""Processes one asynchronous request, from the queue to its response in S3, with metrics and notifications."""
 
 import logging
 import time
@@ -6,35 +6,37 @@ from typing import TYPE_CHECKING, Any
 
 from localaws.services.sagemaker.async_inference.notifications import message
 from localaws.services.sagemaker.async_inference.objects import ObjectError, read_object, write_object
-from localaws.services.sagemaker.containers.container_process import ContainerGone, InvocationTimeout
-from localaws.services.sagemaker.containers.fleet import FleetRetired, FleetThrottled, NoCapacity
-from localaws.services.sagemaker.containers.model_container import ContainerFailed
+from localaws.services.sagemaker.containers.container import ContainerFailed
+from localaws.services.sagemaker.containers.group import GroupRetired, GroupThrottled, NoCapacity
+from localaws.services.sagemaker.containers.process import ContainerGone, InvocationTimeout
 from localaws.services.sns.topic_delivery import publish
 
 if TYPE_CHECKING:
     from localaws.core.clock import SimulatedTime
-    from localaws.services.sagemaker.async_inference.requests import AsyncRequest, AsyncSettings
-    from localaws.services.sagemaker.containers.container_process import ContainerResponse
+    from localaws.services.sagemaker.async_inference.queue import AsyncRequest
+    from localaws.services.sagemaker.containers.process import ContainerResponse
+    from localaws.services.sagemaker.endpoints.settings import AsyncSettings
     from localaws.services.sagemaker.endpoints.variants import Variant
-    from localaws.services.sagemaker.metrics import MetricRecorder, VariantId
+    from localaws.services.sagemaker.telemetry.identities import VariantId
+    from localaws.services.sagemaker.telemetry.metrics import MetricRecorder
 
 __all__ = ["NotNow", "RequestProcessor"]
 
 _logger = logging.getLogger(__name__)
-#: After so many containers that died while they worked on it, a request is not tried again.
+#: A request fails after this many containers have died while they processed it.
 _MOST_DEATHS = 3
 
 
 class NotNow(Exception):
-    """The request was not worked on: there is no container for it at the moment, or the one it had is gone."""
+    """The request cannot be processed at the moment: there is no container, or it died."""
 
 
 class _Failed(Exception):
     """The request failed for good.
 
     Attributes:
-        body: What the container said, if anything.
-        samples: Metrics about the failure.
+        body: The container's response, if any.
+        samples: Metrics of the failure.
     """
 
     def __init__(self, reason: str, body: bytes = b"", samples: tuple[tuple[str, float], ...] = ()) -> None:
@@ -44,19 +46,25 @@ class _Failed(Exception):
 
 
 class RequestProcessor:
-    """Works on requests; any number at the same time."""
+    """Processes requests. Thread-safe."""
 
     def __init__(self, metrics: "MetricRecorder", simulated: "SimulatedTime", payload_bytes: int) -> None:
-        """Record in these metrics, and take answers of up to so many bytes."""
+        """Create a processor.
+
+        Args:
+            metrics: Recorder of the metrics.
+            simulated: The local AWS's clock.
+            payload_bytes: Largest request and response.
+        """
         self._metrics = metrics
         self._time = simulated
         self._payload_bytes = payload_bytes
 
     def run(self, request: "AsyncRequest", variant: "Variant", settings: "AsyncSettings") -> None:
-        """Work on a request until its answer or its failure is in S3.
+        """Process a request until its response or its failure is in S3.
 
         Raises:
-            NotNow: It has to wait on; nothing was recorded.
+            NotNow: It has to wait; nothing was recorded.
         """
         source = variant.spec.identity
         waited = (self._time.now() - request.received).total_seconds()
@@ -72,7 +80,7 @@ class RequestProcessor:
             samples += failed.samples
             self._fail(request, settings, source, str(failed), failed.body)
         except Exception as error:
-            # A defect must not lose the request: it ends where its sender looks.
+            # Even after a defect, the request must end with a failure that its sender can find.
             _logger.exception("asynchronous request %s failed", request.inference_id)
             self._fail(request, settings, source, f"InternalServerError: {type(error).__name__}", b"")
         else:
@@ -84,7 +92,7 @@ class RequestProcessor:
         self._metrics.record(source, [*samples, *totals])
 
     def expire(self, request: "AsyncRequest", settings: "AsyncSettings", source: "VariantId") -> None:
-        """End a request that has waited for too long."""
+        """Fail a request that has waited for too long."""
         self._metrics.record(source, [("ExpiredRequests", 1)])
         reason = "ClientError: The request expired before it was processed."
         self._fail(request, settings, source, reason, b"", status="Expired")
@@ -107,10 +115,10 @@ class RequestProcessor:
         self, request: "AsyncRequest", variant: "Variant", body: bytes, samples: list[tuple[str, float]]
     ) -> "ContainerResponse":
         try:
-            with variant.fleet.lease() as lease:
+            with variant.group.lease() as lease:
                 sent = time.perf_counter()
                 response = lease.container.invoke(body, request.headers, self._payload_bytes, timeout=request.timeout)
-        except (NoCapacity, FleetRetired, FleetThrottled, ContainerFailed) as error:
+        except (NoCapacity, GroupRetired, GroupThrottled, ContainerFailed) as error:
             raise NotNow from error
         except InvocationTimeout as error:
             raise _Failed(_model_failure(0), samples=_error_samples(0)) from error
@@ -156,7 +164,7 @@ class RequestProcessor:
         body: bytes,
         status: str = "",
     ) -> None:
-        """Put what the container said, or else why there is no answer, to where failures go, and tell."""
+        """Write the container's response or the reason to the failure location, and notify."""
         self._metrics.record(source, [("InvocationFailures", 1)])
         if request.failure_location is not None:
             content = body or reason.encode()
@@ -174,7 +182,7 @@ class RequestProcessor:
             return
         try:
             publish(topic, text, None)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it must not undo the answer
+        except Exception as error:  # noqa: BLE001 - must not affect the response
             _logger.warning("notification to %s failed: %s", topic, error)
             self._metrics.record(source, [("NotificationFailures", 1)])
 

@@ -1,4 +1,4 @@
-"""All queues of a local AWS: hands requests to instances that have room, and tells CloudWatch how much waits."""
+"""All queues of a local AWS: dispatches requests to instances, and records the backlog in CloudWatch."""
 
 import logging
 import threading
@@ -8,29 +8,30 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from localaws.core.threads import Ticker
-from localaws.services.sagemaker.async_inference.invocations import RequestRefused, accepted, read_request
+from localaws.services.sagemaker.async_inference.api import RequestRefused, accepted, read_request
 from localaws.services.sagemaker.async_inference.processing import NotNow, RequestProcessor
-from localaws.services.sagemaker.async_inference.requests import AsyncRequest, AsyncSettings, RequestQueue
-from localaws.services.sagemaker.metrics import EndpointId
+from localaws.services.sagemaker.async_inference.queue import AsyncRequest, RequestQueue
+from localaws.services.sagemaker.endpoints.settings import AsyncSettings
+from localaws.services.sagemaker.telemetry.identities import EndpointId
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from localaws.services.sagemaker.endpoints.endpoint_manager import EndpointHost
-    from localaws.services.sagemaker.endpoints.endpoints import Endpoint
+    from localaws.services.sagemaker.endpoints.endpoint import Endpoint
     from localaws.services.sagemaker.endpoints.variants import Variant
+    from localaws.services.sagemaker.host import EndpointHost
 
 __all__ = ["AsyncInference"]
 
 _logger = logging.getLogger(__name__)
-#: Real seconds that a queue rests after a request found no container, which may be gone for a while.
+#: Real seconds that a queue pauses after a request without a container.
 _PAUSE_SECONDS = 0.2
 
 
 class AsyncInference:
-    """Works off the queues of all asynchronous endpoints, from :meth:`start` to :meth:`close`."""
+    """Processes the queues of all asynchronous endpoints, from :meth:`start` to :meth:`close`."""
 
-    #: Real seconds between two looks at queues that had no room, and at requests that expire.
+    #: Real seconds between two checks of waiting and expired requests.
     _TICK_SECONDS = 0.05
 
     def __init__(self, host: "EndpointHost") -> None:
@@ -42,17 +43,17 @@ class AsyncInference:
         self._clock = Ticker("async-inference-clock", self._TICK_SECONDS, self._tick)
 
     def start(self) -> None:
-        """Let queues be worked off."""
+        """Start processing."""
         self._clock.start()
 
     def close(self) -> None:
-        """Take no more requests from the queues. Those being worked on end with their containers."""
+        """Stop taking requests from the queues. Those in progress end with their containers."""
         self._clock.close()
 
     def invoke(
         self, endpoint: "Endpoint", headers: "Mapping[str, str]", body: bytes
     ) -> tuple[int, dict[str, str], bytes]:
-        """InvokeEndpointAsync: queue the request, and have it worked on at once if there is room.
+        """InvokeEndpointAsync: queue the request, and start processing it if there is capacity.
 
         Args:
             endpoint: The endpoint.
@@ -60,10 +61,10 @@ class AsyncInference:
             body: The call's body.
 
         Returns:
-            Status, headers and body of the answer.
+            Status, headers and body of the response.
 
         Raises:
-            RequestRefused: The endpoint is not asynchronous, or the call breaks a rule.
+            RequestRefused: The endpoint is not asynchronous, or the call is invalid.
         """
         name, settings = endpoint.endpoint_name, endpoint.settings.async_inference
         if settings is None:
@@ -76,11 +77,11 @@ class AsyncInference:
         return accepted(request)
 
     def sample(self, moment: datetime) -> None:
-        """Tell CloudWatch about the minute that ends at a moment; an empty queue is worth a zero."""
+        """Record the backlog of the minute that ends at a moment, also if it is zero."""
         within = moment - timedelta(seconds=1)
         for endpoint in self._endpoints():
             queue = self._queue(endpoint)
-            backlog, instances = queue.size, sum(variant.fleet.current for variant in _variants(endpoint))
+            backlog, instances = queue.size, sum(variant.group.current for variant in _variants(endpoint))
             samples: list[tuple[str, float]] = [
                 ("ApproximateBacklogSize", backlog),
                 ("ApproximateBacklogSizePerInstance", backlog / max(instances, 1)),
@@ -90,27 +91,27 @@ class AsyncInference:
             self._host.metrics.record(_identity(endpoint), samples, at=within)
 
     def _endpoints(self) -> "list[Endpoint]":
-        """The asynchronous endpoints that take requests. The queues of others that are gone are forgotten."""
-        there = [endpoint for endpoint in self._host.endpoints() if endpoint.settings.async_inference is not None]
+        """The asynchronous endpoints. The queues of deleted ones are dropped."""
+        endpoints = [endpoint for endpoint in self._host.endpoints() if endpoint.settings.async_inference is not None]
         with self._lock:
-            for endpoint in set(self._queues) - set(there):
+            for endpoint in set(self._queues) - set(endpoints):
                 del self._queues[endpoint]
                 self._host.metrics.forget(_identity(endpoint))
-        return there
+        return endpoints
 
     def _queue(self, endpoint: "Endpoint") -> RequestQueue:
         with self._lock:
             return self._queues.setdefault(endpoint, RequestQueue())
 
     def _dispatch(self, endpoint: "Endpoint") -> None:
-        """Start work on as many requests as there is room for."""
+        """Start processing as many requests as there is capacity for."""
         settings, queue = endpoint.settings.async_inference, self._queue(endpoint)
         while settings is not None and not self._clock.closed and time.monotonic() >= queue.paused_until:
             variants = {variant.name: variant for variant in _variants(endpoint)}
             for variant in variants.values():
-                # An instance takes from the queue no more than it may work on.
-                variant.fleet.least_outstanding = True
-            capacity = {name: variant.fleet.current * settings.concurrency for name, variant in variants.items()}
+                # No instance exceeds its concurrency.
+                variant.group.least_outstanding = True
+            capacity = {name: variant.group.current * settings.concurrency for name, variant in variants.items()}
             taken = queue.take(capacity)
             if taken is None:
                 return
@@ -125,16 +126,16 @@ class AsyncInference:
         request: AsyncRequest,
         variant: "Variant",
     ) -> None:
-        again = False
+        requeue = False
         try:
             self._processor.run(request, variant, settings)
         except NotNow:
             queue.paused_until = time.monotonic() + _PAUSE_SECONDS
-            again = True
+            requeue = True
         except Exception:
             _logger.exception("asynchronous request %s failed", request.inference_id)
         finally:
-            queue.end(request, variant.name, again=again)
+            queue.end(request, variant.name, requeue=requeue)
         self._dispatch(endpoint)
 
     def _tick(self) -> None:
@@ -148,7 +149,7 @@ class AsyncInference:
 
 
 def _variants(endpoint: "Endpoint") -> "list[Variant]":
-    """The variants that take requests now."""
+    """The variants that accept requests."""
     deployment = endpoint.route()
     return deployment.variants if deployment is not None else []
 

@@ -1,4 +1,4 @@
-"""From a container definition to what is launched on this machine in its place."""
+"""Decides what runs on this machine for a container definition."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -6,28 +6,28 @@ from typing import Any, Literal
 
 from embedstack.models.local_files import find_model_folder, is_hub_id
 
-__all__ = ["ContainerDefinition", "Dialect", "LaunchError", "ModelSource", "model_source"]
+__all__ = ["ContainerDefinition", "LaunchError", "ModelSource", "ServerProtocol", "model_source"]
 
-#: How the process speaks: as Text Embeddings Inference, as the Hugging Face inference toolkit, or as our own server.
-Dialect = Literal["tei", "huggingface", "embedstack"]
+#: The protocol of Text Embeddings Inference, of the Hugging Face inference toolkit, or of embedstack's model server.
+ServerProtocol = Literal["tei", "huggingface", "embedstack"]
 
-#: Where SageMaker unpacks a model artefact inside a container.
-ARTEFACT_MOUNT = "/opt/ml/model"
+#: Where SageMaker unpacks a model artifact inside a container.
+ARTIFACT_MOUNT = "/opt/ml/model"
 
 
 class LaunchError(Exception):
-    """A container that cannot be launched here; the message is what the container would have logged."""
+    """A container cannot be launched; the message is what the container would have logged."""
 
 
 @dataclass(frozen=True, slots=True)
 class ContainerDefinition:
-    """The parts of SageMaker's ContainerDefinition that decide what runs.
+    """The members of SageMaker's ContainerDefinition that decide what runs.
 
     Attributes:
         image: ECR image URI.
         environment: The container's environment variables.
         model_data_url: ``s3://…/model.tar.gz``, or None.
-        hostname: How SageMaker calls the container in messages.
+        hostname: The container's name in SageMaker's messages.
     """
 
     image: str
@@ -37,10 +37,10 @@ class ContainerDefinition:
 
     @classmethod
     def from_request(cls, definition: dict[str, Any]) -> "ContainerDefinition":
-        """Read a ContainerDefinition as CreateModel takes it.
+        """Read a ContainerDefinition of CreateModel.
 
         Raises:
-            NotImplementedError: It asks for something that the local AWS does not do.
+            NotImplementedError: It uses a feature that the local AWS does not implement.
         """
         if definition.get("ModelDataSource"):
             raise NotImplementedError("CreateEndpoint for a model with an uncompressed ModelDataSource")
@@ -62,70 +62,70 @@ class ContainerDefinition:
 
     @property
     def needs_gpu(self) -> bool:
-        """Whether the image is built for GPUs, as AWS's own images say in their tag."""
+        """Whether the image is built for GPUs, by the tag of AWS's images."""
         tag = self.image.rpartition("/")[2].partition(":")[2]
         return "-gpu-" in tag
 
     @property
-    def dialect(self) -> Dialect:
-        """How the image's server speaks."""
+    def protocol(self) -> ServerProtocol:
+        """The protocol of the image's server."""
         if self.repository in ("tei", "tei-cpu"):
             return "tei"
         if self.repository == "huggingface-pytorch-inference" and "HF_MODEL_ID" in self.environment:
-            # With HF_MODEL_ID the toolkit serves its own pipeline, whatever the artefact brings.
+            # With HF_MODEL_ID the toolkit serves its own pipeline, whatever the artifact contains.
             return "huggingface"
         return "embedstack"
 
 
 @dataclass(frozen=True, slots=True)
 class ModelSource:
-    """Where a container's model comes from: exactly one of the two is set.
+    """Where a container's model comes from. Exactly one attribute is set.
 
     Attributes:
         folder: The model's folder on this machine.
-        artefact_url: S3 URL of an artefact to unpack first.
+        artifact_url: S3 URL of an artifact to unpack first.
     """
 
     folder: Path | None = None
-    artefact_url: str | None = None
+    artifact_url: str | None = None
 
 
 def model_source(container: ContainerDefinition, models_dir: Path, *, has_gpu: bool = False) -> ModelSource:
     """Find the model that the container would load.
 
     Args:
-        container: What would run.
+        container: The container definition.
         models_dir: Folder with Hugging Face Hub models as ``<org>/<name>/``.
-        has_gpu: Whether it would find a GPU where it runs.
+        has_gpu: Whether its instance type has a GPU.
 
     Raises:
         LaunchError: The container would exit at start, or its model is not on this machine.
     """
     if container.needs_gpu and not has_gpu:
         raise LaunchError(
-            f"image {container.image} is built for GPUs and finds none: use its CPU image "
+            f"image {container.image} is built for GPUs, and the instance has none: use its CPU image "
             "(for Text Embeddings Inference the repository tei-cpu)."
         )
     model_id = container.environment.get("HF_MODEL_ID")
-    if container.dialect == "tei" and not model_id:
+    if container.protocol == "tei" and not model_id:
         raise LaunchError("HF_MODEL_ID must be set in the container's environment.")
-    if container.dialect == "huggingface":
+    if container.protocol == "huggingface":
         _check_huggingface_task(container.environment.get("HF_TASK"))
-    if model_id and model_id != ARTEFACT_MOUNT:
+    if model_id and model_id != ARTIFACT_MOUNT:
         return ModelSource(folder=_find_hub_model(model_id, models_dir))
     if container.model_data_url:
-        return ModelSource(artefact_url=container.model_data_url)
+        return ModelSource(artifact_url=container.model_data_url)
     if model_id:
-        raise LaunchError(f"HF_MODEL_ID is {ARTEFACT_MOUNT}, but the model has no ModelDataUrl.")
-    raise LaunchError("the model has neither a ModelDataUrl nor HF_MODEL_ID in its environment: nothing to serve.")
+        raise LaunchError(f"HF_MODEL_ID is {ARTIFACT_MOUNT}, but the model has no ModelDataUrl.")
+    raise LaunchError("the model has neither a ModelDataUrl nor HF_MODEL_ID in its environment: no model to serve.")
 
 
 def _check_huggingface_task(task: str | None) -> None:
     if task is None:
-        # The toolkit would take the Hub's own tag, "sentence-similarity", which is no transformers pipeline.
-        raise LaunchError("HF_TASK is not set, and the Hub's task of an embedding model is no pipeline task.")
+        # The toolkit would use the Hub's task, "sentence-similarity", which is not a transformers pipeline.
+        raise LaunchError("HF_TASK is not set, and the Hub's task of an embedding model is not a pipeline task.")
     if task != "feature-extraction":
-        raise LaunchError(f"HF_TASK {task!r} is not available in the local AWS; feature-extraction is.")
+        raise LaunchError(f"HF_TASK {task!r} is not supported by the local AWS. Set it to feature-extraction.")
 
 
 def _find_hub_model(model_id: str, models_dir: Path) -> Path:

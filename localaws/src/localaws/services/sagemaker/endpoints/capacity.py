@@ -1,4 +1,4 @@
-"""UpdateEndpointWeightsAndCapacities: what may be asked for, and how a variant gets there."""
+"""UpdateEndpointWeightsAndCapacities: validation and execution of the changes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -6,13 +6,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from localaws.core.threads import at_the_same_time
-from localaws.services.sagemaker.containers.model_container import ContainerFailed
-from localaws.services.sagemaker.endpoints.variant_status import Stage
+from localaws.services.sagemaker.containers.container import ContainerFailed
+from localaws.services.sagemaker.endpoints.variants import VariantStatus
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from localaws.services.sagemaker.endpoints.deployments import Deployment
+    from localaws.services.sagemaker.endpoints.deployment import Deployment
     from localaws.services.sagemaker.endpoints.variants import Variant
 
 __all__ = ["CapacityChange", "VariantChange", "check_changes"]
@@ -20,7 +20,7 @@ __all__ = ["CapacityChange", "VariantChange", "check_changes"]
 
 @dataclass(frozen=True, slots=True)
 class VariantChange:
-    """What shall become of one variant; None and an empty mapping leave it as it is.
+    """The change of one variant; None and an empty mapping change nothing.
 
     Attributes:
         variant: The variant's name.
@@ -46,12 +46,12 @@ class VariantChange:
 
 
 def check_changes(changes: Sequence[VariantChange], deployment: "Deployment", *, scales_to_zero: bool) -> str | None:
-    """The reason why SageMaker refuses these changes, or None.
+    """SageMaker's message if it rejects these changes, or None.
 
     Args:
-        changes: What is asked for.
-        deployment: What runs.
-        scales_to_zero: Whether no instance at all is fine, as for asynchronous inference.
+        changes: The requested changes.
+        deployment: The running deployment.
+        scales_to_zero: Whether zero instances are allowed, as for asynchronous inference.
     """
     unknown = [change.variant for change in changes if deployment.find(change.variant) is None]
     if unknown:
@@ -77,47 +77,47 @@ def _check(change: VariantChange, variant: "Variant", *, scales_to_zero: bool) -
         return None
     if change.instances is not None:
         return f"Production variant {name} is serverless: DesiredInstanceCount cannot be applied to it."
-    wanted = {**variant.serverless, **change.serverless}
-    if wanted.get("ProvisionedConcurrency", 0) > wanted["MaxConcurrency"]:
+    serverless = {**variant.serverless, **change.serverless}
+    if serverless.get("ProvisionedConcurrency", 0) > serverless["MaxConcurrency"]:
         return (
-            f"ProvisionedConcurrency {wanted['ProvisionedConcurrency']} of production variant {name} must be less "
-            f"than or equal to its MaxConcurrency {wanted['MaxConcurrency']}."
+            f"ProvisionedConcurrency {serverless['ProvisionedConcurrency']} of production variant {name} must be less "
+            f"than or equal to its MaxConcurrency {serverless['MaxConcurrency']}."
         )
     return None
 
 
 class CapacityChange:
-    """Changes to the variants of a deployment, and the way back from them."""
+    """Changes to the variants of a deployment, which can be rolled back."""
 
     def __init__(self, changes: Sequence[VariantChange], deployment: "Deployment") -> None:
-        """Note what is there before anything changes."""
-        found = ((change, deployment.find(change.variant)) for change in changes)
-        self._changes = [(change, variant) for change, variant in found if variant is not None]
-        self._before = [(variant, variant.weight, variant.fleet.current) for _, variant in self._changes]
+        """Record the state before the changes."""
+        pairs = ((change, deployment.find(change.variant)) for change in changes)
+        self._changes = [(change, variant) for change, variant in pairs if variant is not None]
+        self._before = [(variant, variant.weight, variant.group.current) for _, variant in self._changes]
 
-    def apply_at_once(self, now: "datetime") -> None:
-        """Put weights and concurrency into force, and announce the instances."""
+    def apply_immediately(self, now: "datetime") -> None:
+        """Apply weights and concurrency, and set the desired number of instances."""
         for change, variant in self._changes:
             if change.weight is not None:
                 variant.weight = change.weight
             variant.change_serverless(change.serverless)
-            if change.instances is not None and change.instances != variant.fleet.current:
-                way = "out" if change.instances > variant.fleet.current else "in"
-                message = f"Scaling {way} desired instance count to {change.instances}."
-                variant.fleet.announce(change.instances)
-                variant.stage = Stage("Updating", message, now)
+            if change.instances is not None and change.instances != variant.group.current:
+                direction = "out" if change.instances > variant.group.current else "in"
+                message = f"Scaling {direction} desired instance count to {change.instances}."
+                variant.group.announce(change.instances)
+                variant.status = VariantStatus("Updating", message, now)
 
     def scale(self) -> None:
-        """Reach the instance counts. Blocks until they are.
+        """Scale to the instance counts. Blocks until that is done.
 
         Raises:
-            ContainerFailed: An instance did not come up; the caller rolls back.
+            ContainerFailed: An instance did not start; the caller rolls back.
         """
         failures: list[ContainerFailed] = []
 
         def scale(variant: "Variant", instances: int) -> None:
             try:
-                variant.fleet.scale(instances)
+                variant.group.scale(instances)
             except ContainerFailed as error:
                 failures.append(error)
 
@@ -132,15 +132,15 @@ class CapacityChange:
             raise failures[0]
 
     def roll_back(self) -> None:
-        """Restore weights and instance counts, as far as instances come up again."""
+        """Restore weights and instance counts, as far as instances start."""
         for variant, weight, instances in self._before:
             variant.weight = weight
             try:
-                variant.fleet.scale(instances)
+                variant.group.scale(instances)
             except ContainerFailed:
                 continue
 
     def finish(self) -> None:
-        """Nothing is under way any more."""
+        """Clear the variants' status."""
         for _, variant in self._changes:
-            variant.stage = None
+            variant.status = None

@@ -1,4 +1,4 @@
-"""How UpdateEndpoint moves traffic to a new configuration: the DeploymentConfig of the API, read and checked."""
+"""The DeploymentConfig of the API: how UpdateEndpoint moves traffic to a new configuration."""
 
 import math
 from dataclasses import dataclass
@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from localaws.services.sagemaker.endpoints.endpoints import EndpointSettings
+    from localaws.services.sagemaker.endpoints.settings import EndpointSettings
     from localaws.services.sagemaker.endpoints.variants import VariantSpec
 
 __all__ = ["CapacitySize", "DeploymentPolicy", "Step", "check_deployment_config"]
 
-#: API reference, TrafficRoutingConfig and RollingUpdatePolicy: least and most of the instances per step, in percent.
+#: Minimum and maximum percentage of the instances per step (API reference, TrafficRoutingConfig and
+#: RollingUpdatePolicy).
 _STEP_LIMITS = {"CanarySize": (0, 50), "LinearStepSize": (10, 50), "MaximumBatchSize": (5, 50)}
 
 
@@ -29,13 +30,13 @@ class CapacitySize:
         return cls(size["Type"], size["Value"])
 
     def share_of(self, instances: int) -> float:
-        """The part, 0 to 1, that it is of so many instances."""
+        """Its share of so many instances, from 0 to 1."""
         if self.unit == "CAPACITY_PERCENT":
             return min(1.0, self.value / 100)
         return min(1.0, self.value / instances) if instances else 1.0
 
     def count_of(self, instances: int) -> int:
-        """How many of so many instances it is, at least one."""
+        """Its number of so many instances, at least one."""
         return max(1, math.ceil(self.share_of(instances) * instances - 1e-9))
 
 
@@ -44,10 +45,10 @@ class Step:
     """One step of traffic shifting.
 
     Attributes:
-        share: Part of the requests, 0 to 1, that the new fleet gets.
-        name: What the new fleet's active part is called: canary, linear, full.
-        bake_seconds: How long it is watched before the next step.
-        bake_parameter: The setting which that duration comes from.
+        share: Share of the requests, from 0 to 1, for the new fleet.
+        name: Name of the new fleet's active part: canary, linear, full.
+        bake_seconds: Time in which alarms are watched before the next step.
+        bake_parameter: The setting of that time.
     """
 
     share: float
@@ -61,7 +62,7 @@ class DeploymentPolicy:
     """A DeploymentConfig.
 
     Attributes:
-        config: As it was asked for; an empty one shifts all traffic at once, SageMaker's default.
+        config: As requested. An empty one shifts all traffic in one step, SageMaker's default.
     """
 
     config: "Mapping[str, Any]"
@@ -80,15 +81,15 @@ class DeploymentPolicy:
 
     @property
     def timeout_seconds(self) -> float | None:
-        """How long the whole deployment may take."""
+        """Longest duration of the whole deployment."""
         policy = self.rolling or self.config.get("BlueGreenUpdatePolicy") or {}
         return policy.get("MaximumExecutionTimeoutInSeconds")
 
     def steps(self, instances: int) -> "Sequence[Step]":
         """The steps of a blue/green deployment to a fleet of so many instances.
 
-        Every step but the last is watched for WaitIntervalInSeconds, the last for TerminationWaitInSeconds, after
-        which the old fleet goes (developer guide, "Blue/Green Deployments").
+        Alarms are watched for WaitIntervalInSeconds after every step but the last, and for TerminationWaitInSeconds
+        after the last one. Then the old fleet is terminated (developer guide, "Blue/Green Deployments").
         """
         policy = self.config.get("BlueGreenUpdatePolicy") or {}
         routing = policy.get("TrafficRoutingConfiguration") or {}
@@ -105,7 +106,7 @@ class DeploymentPolicy:
 
 
 def check_deployment_config(config: "Mapping[str, Any]", settings: "EndpointSettings") -> str | None:
-    """The reason why SageMaker refuses a DeploymentConfig for these settings, or None."""
+    """SageMaker's message if it rejects a DeploymentConfig for these settings, or None."""
     blue_green, rolling = config.get("BlueGreenUpdatePolicy"), config.get("RollingUpdatePolicy")
     if blue_green and rolling:
         return "Only one update policy can be specified in the deployment configuration."
@@ -115,12 +116,12 @@ def check_deployment_config(config: "Mapping[str, Any]", settings: "EndpointSett
             return "Rolling deployments do not support serverless and multi-variant endpoints."
         return _check_size("MaximumBatchSize", rolling["MaximumBatchSize"], settings.specs)
     routing = (blue_green or {}).get("TrafficRoutingConfiguration") or {}
-    wanted = {"CANARY": "CanarySize", "LINEAR": "LinearStepSize"}.get(routing.get("Type", ""))
+    required = {"CANARY": "CanarySize", "LINEAR": "LinearStepSize"}.get(routing.get("Type", ""))
     for member in ("CanarySize", "LinearStepSize"):
-        if (member == wanted) != bool(routing.get(member)):
-            must = "must" if member == wanted else "must not"
+        if (member == required) != bool(routing.get(member)):
+            must = "must" if member == required else "must not"
             return f"{member} {must} be specified when the traffic routing type is {routing['Type']}."
-    return _check_size(wanted, routing[wanted], settings.specs) if wanted else None
+    return _check_size(required, routing[required], settings.specs) if required else None
 
 
 def _check_size(member: str, size: "Mapping[str, Any]", specs: "Sequence[VariantSpec]") -> str | None:

@@ -1,11 +1,11 @@
-"""Which of an endpoint's deployments a request goes to."""
+"""Routes requests to an endpoint's deployments."""
 
 import random
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from localaws.services.sagemaker.endpoints.deployments import Deployment
+    from localaws.services.sagemaker.endpoints.deployment import Deployment
 
 __all__ = ["Traffic"]
 
@@ -18,7 +18,7 @@ class _Split:
 
 
 class Traffic:
-    """The deployment that serves (blue), the one that shall replace it (green), and how requests are shared out.
+    """The serving deployment (blue), its replacement (green), and their shares of the requests.
 
     One thread at a time changes it; any number of threads read it.
     """
@@ -29,23 +29,23 @@ class Traffic:
 
     @property
     def current(self) -> "Deployment | None":
-        """The deployment that the endpoint's configuration is about."""
+        """The deployment of the endpoint's configuration."""
         return self._split.blue
 
     @property
     def pending(self) -> "Deployment | None":
-        """The deployment that is coming up."""
+        """The deployment that is being rolled out."""
         return self._split.green
 
     def route(self) -> "Deployment | None":
-        """The deployment for one request; None while there is none."""
+        """The deployment for one request; None without one."""
         split = self._split
         if split.green is not None and random.random() < split.green_share:  # noqa: S311 - traffic, no secret
             return split.green
         return split.blue
 
     def prepare(self, green: "Deployment") -> None:
-        """Take up a new deployment, without requests yet."""
+        """Add a new deployment, without requests."""
         self._split = replace(self._split, green=green, green_share=0.0)
 
     def shift(self, green_share: float) -> None:
@@ -53,11 +53,11 @@ class Traffic:
         self._split = replace(self._split, green_share=green_share)
 
     def promote(self) -> "Deployment | None":
-        """Send everything to the new deployment; returns the old one, which gets nothing more."""
+        """Send all requests to the new deployment; returns the old one."""
         old = self._split.blue
         self._split = _Split(blue=self._split.green)
         return old
 
     def abandon(self) -> None:
-        """Send everything to the old deployment and forget the new one."""
+        """Send all requests to the old deployment and drop the new one."""
         self._split = _Split(blue=self._split.blue)

@@ -1,21 +1,21 @@
-"""A production variant: what its endpoint configuration says of it, and the fleet that serves it."""
+"""A production variant: its specification, its status, and its containers."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from localaws.services.sagemaker.containers.fleet import Fleet
+from localaws.services.sagemaker.containers.group import ContainerGroup
 from localaws.services.sagemaker.containers.images import ContainerDefinition
-from localaws.services.sagemaker.containers.launch_template import LaunchTemplate
-from localaws.services.sagemaker.inference_components.instance_types import has_gpu
-from localaws.services.sagemaker.logs import console_link
+from localaws.services.sagemaker.containers.instance_types import has_gpu
+from localaws.services.sagemaker.containers.launch import LaunchTemplate
+from localaws.services.sagemaker.telemetry.logs import console_link
 
 if TYPE_CHECKING:
     from localaws.config import LocalAwsConfig
-    from localaws.services.sagemaker.containers.container_process import ContainerStartError
-    from localaws.services.sagemaker.containers.container_runtime import ContainerRuntime
-    from localaws.services.sagemaker.endpoints.variant_status import Stage
-    from localaws.services.sagemaker.metrics import VariantId
+    from localaws.process.pid_files import PidFiles
+    from localaws.services.sagemaker.containers.process import ContainerStartError
+    from localaws.services.sagemaker.telemetry.identities import VariantId
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +50,14 @@ class VariantSpec:
 
     @property
     def routes_by_load(self) -> bool:
-        """Whether requests go to the instance with the fewest outstanding; without a RoutingConfig they do not."""
+        """Whether requests go to the instance with the fewest outstanding ones; the default is random."""
         routing = self.production_variant.get("RoutingConfig") or {}
         return routing.get("RoutingStrategy") == "LEAST_OUTSTANDING_REQUESTS"
 
     def launch_template(self, config: "LocalAwsConfig") -> LaunchTemplate:
         """What each instance runs."""
-        asked = self.production_variant.get("ContainerStartupHealthCheckTimeoutInSeconds")
-        on_instances = float(asked or config.instance_start_timeout)
+        configured = self.production_variant.get("ContainerStartupHealthCheckTimeoutInSeconds")
+        on_instances = float(configured or config.instance_start_timeout)
         timeout = config.serverless_start_timeout if self.serverless else on_instances
         return LaunchTemplate(
             container=self.container,
@@ -69,7 +69,7 @@ class VariantSpec:
         )
 
     def _failure_reason(self, error: "ContainerStartError", timeout: float) -> str:
-        """SageMaker's sentence about a container that did not come up."""
+        """SageMaker's message for a container that did not start."""
         if not self.serverless:
             return (
                 f"The {self.container.hostname} container for production variant {self.identity.variant} did not pass "
@@ -87,22 +87,44 @@ class VariantSpec:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class VariantStatus:
+    """One stage of a deployment or of a change of capacity, as in DescribeEndpoint.
+
+    The statuses are those of the API's VariantStatus; the messages are worded as in the developer guide's "SageMaker
+    Endpoint Deployment State Change" events.
+
+    Attributes:
+        status: The stage.
+        message: Details, with figures.
+        started: Start of the stage, in UTC without a time zone.
+    """
+
+    status: Literal["Creating", "Updating", "Deleting", "ActivatingTraffic", "Baking"]
+    message: str
+    started: datetime
+
+    def describe(self) -> list[dict[str, Any]]:
+        """As the API's ProductionVariantStatusList."""
+        return [{"Status": self.status, "StatusMessage": self.message, "StartTime": self.started}]
+
+
 class Variant:
     """A production variant, running.
 
     Attributes:
-        spec: What its endpoint configuration says.
-        fleet: The instances behind it; for a serverless variant the one container that runs on demand.
-        serverless: The ServerlessConfig now in force; None for an instance-based variant.
-        weight: Its share of the traffic, relative to the other variants'.
-        stage: The change of capacity that it is going through, or None.
+        spec: Its specification.
+        group: Its instances; for a serverless variant the one container that runs on demand.
+        serverless: The current ServerlessConfig; None for an instance-based variant.
+        weight: Its share of the traffic, relative to the other variants.
+        status: The change of capacity in progress, or None.
     """
 
     def __init__(
         self,
         spec: VariantSpec,
         config: "LocalAwsConfig",
-        runtime: "ContainerRuntime",
+        pids: "PidFiles",
         work_dir: Path,
         *,
         empty: bool = False,
@@ -110,19 +132,19 @@ class Variant:
         """Prepare a variant; nothing runs yet.
 
         Args:
-            spec: What the variant is.
+            spec: The specification.
             config: Limits and durations.
-            runtime: Starts containers.
-            work_dir: Where an artefact is unpacked.
-            empty: Whether its fleet begins without instances.
+            pids: Where the containers' processes are recorded.
+            work_dir: Where an artifact is unpacked.
+            empty: Whether it starts without instances.
         """
         self.spec = spec
         self.serverless = spec.serverless
         self.weight = spec.weight
-        self.stage: Stage | None = None
+        self.status: VariantStatus | None = None
         size = 1 if spec.serverless else spec.instances
-        self.fleet = Fleet(spec.launch_template(config), config, runtime, work_dir, size=0 if empty else size)
-        self.fleet.least_outstanding = spec.routes_by_load
+        self.group = ContainerGroup(spec.launch_template(config), config, pids, work_dir, size=0 if empty else size)
+        self.group.least_outstanding = spec.routes_by_load
         self._apply_serverless()
 
     @property
@@ -131,18 +153,18 @@ class Variant:
         return self.spec.identity.variant
 
     def described_settings(self) -> dict[str, Any]:
-        """The settings that DescribeEndpoint repeats from the endpoint configuration."""
+        """The settings of the endpoint configuration that DescribeEndpoint returns."""
         members = ("RoutingConfig", "ManagedInstanceScaling")
         return {name: self.spec.production_variant[name] for name in members if self.spec.production_variant.get(name)}
 
     def change_serverless(self, changes: dict[str, int]) -> None:
-        """Put another MaxConcurrency or ProvisionedConcurrency into force, at once."""
+        """Apply another MaxConcurrency or ProvisionedConcurrency."""
         if self.serverless is not None:
             self.serverless = {**self.serverless, **changes}
             self._apply_serverless()
 
     def _apply_serverless(self) -> None:
         if self.serverless is not None:
-            self.fleet.max_concurrency = self.serverless["MaxConcurrency"]
-            # A container runs without requests where concurrency is provisioned.
-            self.fleet.stays_warm = bool(self.serverless.get("ProvisionedConcurrency"))
+            self.group.max_concurrency = self.serverless["MaxConcurrency"]
+            # Provisioned concurrency keeps a container running without requests.
+            self.group.stays_warm = bool(self.serverless.get("ProvisionedConcurrency"))

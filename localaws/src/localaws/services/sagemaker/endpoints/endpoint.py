@@ -1,0 +1,257 @@
+"""An endpoint: its description and its life cycle."""
+
+import threading
+from typing import TYPE_CHECKING, Any, Protocol
+
+from moto.sagemaker.models import FakeEndpoint
+
+from localaws.core.timestamps import utc_now
+from localaws.services.sagemaker.containers.container import ContainerFailed
+from localaws.services.sagemaker.endpoints.capacity import CapacityChange
+from localaws.services.sagemaker.endpoints.deployment_policy import DeploymentPolicy
+from localaws.services.sagemaker.endpoints.rollout import RolledBack, Rollout, RolloutContext, RolloutStopped
+from localaws.services.sagemaker.endpoints.traffic import Traffic
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from localaws.core.clock import SimulatedTime
+    from localaws.services.sagemaker.endpoints.capacity import VariantChange
+    from localaws.services.sagemaker.endpoints.deployment import Deployment
+    from localaws.services.sagemaker.endpoints.settings import EndpointSettings
+
+_IN_PROGRESS = frozenset({"Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting"})
+_INVOCABLE = frozenset({"InService", "Updating", "RollingBack", "UpdateRollbackFailed"})
+
+
+class EndpointInProgressError(Exception):
+    """Another operation on the endpoint has not finished."""
+
+
+class EndpointFailedError(Exception):
+    """The endpoint has failed and can only be deleted."""
+
+
+class DeploymentFactory(Protocol):
+    """Creates deployments that are not started yet."""
+
+    def __call__(self, settings: "EndpointSettings", *, empty: bool = False) -> "Deployment":
+        """A deployment with all its instances or, for a rolling update, with none."""
+
+
+class Endpoint(FakeEndpoint):  # type: ignore[misc]  # moto is untyped
+    """One endpoint. moto lists and tags it; its deployments are ours.
+
+    - Creation: Creating → InService or Failed.
+    - Update: InService → Updating → InService, rolled back if the new deployment fails.
+    - Change of capacity: InService → Updating [→ RollingBack] → InService. By the API reference of DescribeEndpoint,
+      RollingBack is for changes of capacity only.
+    - Deletion: any settled state → Deleting → deleted.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        arn: str,
+        tags: list[dict[str, str]],
+        settings: "EndpointSettings",
+        deploy: DeploymentFactory,
+        drain_timeout: float,
+        time: "SimulatedTime",
+        deployment_config: dict[str, Any] | None = None,
+    ) -> None:
+        """Create an endpoint in state Creating; ``run_creation`` starts it.
+
+        moto's ``__init__`` is not called, since it sets the state InService.
+        """
+        self.endpoint_name = name
+        self.arn = arn
+        self.tags = tags
+        self.endpoint_config_name = settings.config_name
+        self.endpoint_status = "Creating"
+        self.failure_reason: str | None = None
+        self.creation_time = self.last_modified_time = utc_now()
+        self.last_deployment_config = deployment_config
+        self.settings = settings
+        self.traffic = Traffic()
+        self._deploy = deploy
+        self._drain_timeout = drain_timeout
+        self._time = time
+        self._lock = threading.Lock()
+        self._stopped = threading.Event()
+        self._rollout: Rollout | None = None
+
+    @property
+    def in_progress(self) -> bool:
+        """Whether an operation has not finished."""
+        return self.endpoint_status in _IN_PROGRESS
+
+    @property
+    def invocable(self) -> bool:
+        """Whether it accepts requests."""
+        return self.endpoint_status in _INVOCABLE
+
+    def route(self) -> "Deployment | None":
+        """The deployment for one request; None if the endpoint cannot be invoked."""
+        return self.traffic.route() if self.invocable else None
+
+    def run_creation(self) -> None:
+        """Start the endpoint: InService, or Failed with a reason. Blocks until then."""
+        deployment = self._deploy(self.settings)
+        self._rollout = self._new_rollout(deployment, DeploymentPolicy({}))
+        self.traffic.prepare(deployment)
+        try:
+            self._rollout.run()
+        except RolledBack as error:
+            self._settle("Failed", reason=str(error))
+        else:
+            self._settle("InService")
+
+    def begin_update(self, deployment_config: dict[str, Any] | None) -> None:
+        """Enter Updating, with this DeploymentConfig.
+
+        Raises:
+            EndpointInProgressError: Another operation has not finished.
+            EndpointFailedError: The endpoint has failed.
+        """
+        self._begin("Updating")
+        self.last_deployment_config = deployment_config
+
+    def run_update(self, settings: "EndpointSettings") -> None:
+        """Start the new deployment, shift traffic to it and drain the old one. Blocks until then.
+
+        As in SageMaker, the old deployment keeps all traffic if the new one does not pass its health check, or if an
+        alarm fires.
+        """
+        policy = DeploymentPolicy(self.last_deployment_config or {})
+        deployment = self._deploy(settings, empty=policy.rolling is not None)
+        self._rollout = self._new_rollout(deployment, policy)
+        self.traffic.prepare(deployment)
+        try:
+            retired = self._rollout.run()
+        except RolledBack as error:
+            self._settle("InService" if error.complete else "UpdateRollbackFailed", reason=str(error))
+            return
+        except RolloutStopped:
+            return
+        self.settings = settings
+        self.endpoint_config_name = settings.config_name
+        if retired is not None:
+            retired.retire(self._drain_timeout)
+        self._settle("InService")
+
+    def begin_capacity_change(self, changes: "Sequence[VariantChange]") -> CapacityChange:
+        """Enter Updating; weights and concurrency are applied immediately.
+
+        Raises:
+            EndpointInProgressError: Another operation has not finished.
+            EndpointFailedError: The endpoint has failed.
+        """
+        deployment = self.traffic.current
+        if deployment is None:
+            raise EndpointInProgressError if self.in_progress else EndpointFailedError
+        self._begin("Updating")
+        change = CapacityChange(changes, self.traffic.current or deployment)
+        change.apply_immediately(utc_now())
+        return change
+
+    def run_capacity_change(self, change: CapacityChange) -> None:
+        """Scale to the instance counts, or roll back. Blocks until then."""
+        reason = None
+        try:
+            change.scale()
+        except ContainerFailed as error:
+            reason = str(error)
+            self.endpoint_status = "RollingBack"
+            change.roll_back()
+        change.finish()
+        self._settle("InService", reason=reason)
+
+    def begin_deletion(self) -> None:
+        """Enter Deleting; the endpoint can no longer be invoked.
+
+        Raises:
+            EndpointInProgressError: Another operation has not finished.
+        """
+        self._begin("Deleting")
+
+    def run_deletion(self) -> None:
+        """Drain and stop all containers. Blocks until then."""
+        if self.traffic.current is not None:
+            self.traffic.current.retire(self._drain_timeout)
+
+    def stop(self) -> None:
+        """Stop all containers without draining, in any state: the local AWS is stopping."""
+        self._stopped.set()
+        for deployment in (self.traffic.current, self.traffic.pending):
+            if deployment is not None:
+                deployment.retire(0)
+
+    def tick(self) -> None:
+        """Maintain the variants' containers."""
+        if not self.invocable:
+            return
+        for deployment in (self.traffic.current, self.traffic.pending):
+            if deployment is not None:
+                deployment.tick()
+
+    @property
+    def production_variants(self) -> list[dict[str, Any]]:
+        """The ProductionVariants of DescribeEndpoint, which moto reads, too."""
+        deployment = self.traffic.current
+        return deployment.describe() if deployment is not None else []
+
+    @property
+    def response_object(self) -> dict[str, Any]:
+        """The response of DescribeEndpoint."""
+        description: dict[str, Any] = {
+            "EndpointName": self.endpoint_name,
+            "EndpointArn": self.arn,
+            "EndpointConfigName": self.endpoint_config_name,
+            "EndpointStatus": self.endpoint_status,
+            "CreationTime": self.creation_time,
+            "LastModifiedTime": self.last_modified_time,
+            "ProductionVariants": self.production_variants or None,
+            "FailureReason": self.failure_reason,
+            "LastDeploymentConfig": self.last_deployment_config,
+        }
+        if self.settings.data_capture:
+            description["DataCaptureConfig"] = {
+                "EnableCapture": self.settings.captures_data,
+                "CaptureStatus": "Started" if self.settings.captures_data else "Stopped",
+                "CurrentSamplingPercentage": self.settings.data_capture["InitialSamplingPercentage"],
+                "DestinationS3Uri": self.settings.data_capture["DestinationS3Uri"],
+                "KmsKeyId": self.settings.data_capture.get("KmsKeyId", ""),
+            }
+        if self.settings.async_inference is not None:
+            description["AsyncInferenceConfig"] = self.settings.async_inference.request
+        pending, rollout = self.traffic.pending, self._rollout
+        if pending is not None and rollout is not None and self.in_progress:
+            description["PendingDeploymentSummary"] = {
+                "EndpointConfigName": pending.config_name,
+                "ProductionVariants": rollout.describe(),
+                "StartTime": pending.created,
+            }
+        return {key: value for key, value in description.items() if value is not None}
+
+    def _new_rollout(self, deployment: "Deployment", policy: DeploymentPolicy) -> Rollout:
+        identity = self.settings.specs[0].identity
+        context = RolloutContext(identity.account_id, identity.region, self._time, self._stopped, self._drain_timeout)
+        return Rollout(self.traffic, deployment, policy, context)
+
+    def _begin(self, status: str) -> None:
+        """Enter a state, unless another operation runs or the endpoint has failed."""
+        with self._lock:
+            if self.in_progress:
+                raise EndpointInProgressError
+            if self.endpoint_status == "Failed" and status != "Deleting":
+                raise EndpointFailedError
+            self.endpoint_status = status
+            self.last_modified_time = utc_now()
+
+    def _settle(self, status: str, reason: str | None = None) -> None:
+        with self._lock:
+            self._rollout = None
+            self.failure_reason = reason
+            self.last_modified_time = utc_now()
+            self.endpoint_status = status

@@ -1,0 +1,97 @@
+"""Endpoints whose variants have no model and host inference components."""
+
+from typing import TYPE_CHECKING, Any
+
+from localaws.services.sagemaker.endpoints.endpoint import Endpoint
+from localaws.services.sagemaker.inference_components.pools import InstancePool, NotEnoughResources
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from localaws.core.clock import SimulatedTime
+    from localaws.services.sagemaker.endpoints.settings import EndpointSettings
+
+__all__ = ["ComponentEndpoint"]
+
+
+class ComponentEndpoint(Endpoint):
+    """An endpoint that hosts inference components.
+
+    Attributes:
+        pools: Its instances, by name of the variant.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        arn: str,
+        tags: list[dict[str, str]],
+        settings: "EndpointSettings",
+        time: "SimulatedTime",
+        deployment_config: dict[str, Any] | None,
+        abandon_components: "Callable[[], None]",
+    ) -> None:
+        """Create an endpoint in state Creating.
+
+        Args:
+            name: Its name.
+            arn: Its ARN.
+            tags: Its tags.
+            settings: Its configuration.
+            time: The local AWS's clock.
+            deployment_config: Its DeploymentConfig, for DescribeEndpoint.
+            abandon_components: Stops the copies on it; called when the endpoint is deleted.
+        """
+        super().__init__(name, arn, tags, settings, _deploy_nothing, 0, time, deployment_config)
+        self.pools = {spec.identity.variant: InstancePool(spec) for spec in settings.pools}
+        self._abandon_components = abandon_components
+
+    def run_creation(self) -> None:
+        """Enter InService: the instances are empty."""
+        self._settle("InService")
+
+    def run_update(self, settings: "EndpointSettings") -> None:
+        """Apply another configuration; the components stay and are placed again if the instances change."""
+        try:
+            for spec in settings.pools:
+                name = spec.identity.variant
+                if name in self.pools:
+                    self.pools[name].configure(spec)
+                else:
+                    self.pools[name] = InstancePool(spec)
+        except NotEnoughResources as error:
+            self._settle("InService", reason=str(error))
+            return
+        self.pools = {spec.identity.variant: self.pools[spec.identity.variant] for spec in settings.pools}
+        self.settings = settings
+        self.endpoint_config_name = settings.config_name
+        self._settle("InService")
+
+    def run_deletion(self) -> None:
+        """Stop the copies on its instances. Blocks until then."""
+        self._abandon_components()
+
+    @property
+    def production_variants(self) -> list[dict[str, Any]]:
+        """The ProductionVariants of DescribeEndpoint."""
+        return [_describe(pool) for pool in self.pools.values()]
+
+
+def _describe(pool: InstancePool) -> dict[str, Any]:
+    variant = pool.spec.production_variant
+    weight = float(variant.get("InitialVariantWeight", 1.0))
+    description = {
+        "VariantName": pool.spec.identity.variant,
+        "CurrentWeight": weight,
+        "DesiredWeight": weight,
+        "CurrentInstanceCount": pool.instance_count,
+        "DesiredInstanceCount": pool.instance_count,
+        "ManagedInstanceScaling": variant.get("ManagedInstanceScaling"),
+        "RoutingConfig": variant.get("RoutingConfig"),
+    }
+    return {key: value for key, value in description.items() if value is not None}
+
+
+def _deploy_nothing(settings: "EndpointSettings", *, empty: bool = False) -> Any:
+    del settings, empty
+    raise AssertionError("an endpoint of inference components has no deployments")

@@ -1,0 +1,9 @@
+moved {
+  from = aws_security_group.functions
+  to   = module.security_group.aws_security_group.egress
+}
+
+moved {
+  from = aws_vpc_security_group_egress_rule.https
+  to   = module.security_group.aws_vpc_security_group_egress_rule.https
+}
