@@ -268,11 +268,11 @@ class S3VectorsApi(S3VectorsResponse):  # type: ignore[misc]  # moto is untyped
         """
         shape = get_service_model("s3vectors").operation_model(operation).input_shape
         try:
-            found = violations(shape, self.params) if shape is not None else []
+            violated = violations(shape, self.params) if shape is not None else []
         except RequestTypeError as error:
             raise SerializationError(str(error)) from error
-        if found:
-            raise InvalidRequest(summarize(found), *found)
+        if violated:
+            raise InvalidRequest(summarize(violated), *violated)
 
     def _describe_vector(self, vector: "StoredVector") -> _Document:
         described: _Document = {"key": vector.key}
