@@ -5,14 +5,14 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from localaws.services.sagemaker.telemetry.identities import VariantId
-from localaws.services.sagemaker.telemetry.metrics import MetricRecorder
 from moto.cloudwatch.models import cloudwatch_backends
 
 from localaws.core.clock import SimulatedTime
 from localaws.services.cloudwatch.alarm_actions import AlarmAction
 from localaws.services.cloudwatch.alarms import AlarmLocation
 from localaws.services.cloudwatch.service import Monitoring
+from localaws.services.sagemaker.telemetry.identities import VariantId
+from localaws.services.sagemaker.telemetry.metrics import MetricRecorder
 
 # moto's state is one per process: no other test has this account.
 ACCOUNT, REGION = "210987654321", "us-east-1"
