@@ -63,8 +63,8 @@ def test_model_source_uses_the_artifact(tmp_path: Path, environment: dict[str, s
         (container(TEI, HF_MODEL_ID="/etc"), "is not a Hugging Face Hub id"),
         (container(TEI, HF_MODEL_ID="/opt/ml/model"), "has no ModelDataUrl"),
         (container(HUGGINGFACE, HF_MODEL_ID=MINILM), "HF_TASK is not set"),
-        (container(HUGGINGFACE, HF_MODEL_ID=MINILM, HF_TASK="text-generation"), "'text-generation' is not available"),
-        (container(HUGGINGFACE), "nothing to serve"),
+        (container(HUGGINGFACE, HF_MODEL_ID=MINILM, HF_TASK="text-generation"), "'text-generation' is not supported"),
+        (container(HUGGINGFACE), "no model to serve"),
     ],
 )
 def test_model_source_rejects_containers_that_would_not_start(
