@@ -16,8 +16,8 @@ from embedstack.resilience import (
     RateLimit,
     RateLimitedEmbedder,
     Retry,
+    RetryEvent,
     RetryingEmbedder,
-    Waiting,
 )
 from embedstack.settings.settings import Settings, change_settings, load_settings
 
@@ -36,7 +36,7 @@ def load_embedder(
     settings: Settings | None = None,
     *,
     session: "boto3.Session | None" = None,
-    on_wait: Callable[[Waiting], None] | None = None,
+    on_wait: Callable[[RetryEvent], None] | None = None,
     **overrides: Any,
 ) -> Embedder:
     """Build an embedder: deadline, cache, fallback, circuit breaker, rate limit, retry, backend.
@@ -56,7 +56,7 @@ def load_embedder(
     """
     settings = change_settings(settings, **overrides) if settings else load_settings(**overrides)
     names = [settings.embedding_backend, *settings.fallback_backends]
-    backends = [_keep_going(_load_backend(name, settings, session), settings, on_wait) for name in names]
+    backends = [_add_resilience(_load_backend(name, settings, session), settings, on_wait) for name in names]
     embedder = backends[0] if len(backends) == 1 else FallbackEmbedder(*backends)
     caches = _load_caches(settings, session)
     if caches:
@@ -124,7 +124,7 @@ def _model(settings: Settings) -> ModelInfo:
     return model.shortened(settings.embedding_dimensions or model.dimensions)
 
 
-def _keep_going(backend: Embedder, settings: Settings, on_wait: Callable[[Waiting], None] | None) -> Embedder:
+def _add_resilience(backend: Embedder, settings: Settings, on_wait: Callable[[RetryEvent], None] | None) -> Embedder:
     embedder: Embedder = RetryingEmbedder(backend, Retry(on_wait=on_wait))
     limit = RateLimit(settings.embedding_requests_per_second, settings.embedding_texts_per_second)
     if limit != RateLimit():

@@ -12,11 +12,11 @@ from embedstack import factory, load_embedder
 from embedstack.cache.cached_embedder import CachedEmbedder
 from embedstack.embedders import (
     BedrockEmbedder,
+    EmbedderMiddleware,
     FakeEmbedder,
     LocalEmbedder,
     OllamaEmbedder,
     SageMakerEmbedder,
-    Wrapper,
 )
 from embedstack.embedders.fake import fake_vector
 from embedstack.errors import ConfigurationError
@@ -38,7 +38,7 @@ def _empty_environment(monkeypatch, tmp_path):
 
 def layers(embedder):
     found = [type(embedder)]
-    while isinstance(embedder, Wrapper):
+    while isinstance(embedder, EmbedderMiddleware):
         embedder = embedder.inner
         found.append(type(embedder))
     return found

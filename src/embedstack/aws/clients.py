@@ -173,7 +173,7 @@ class AwsClient:
         """URL of the service that is called, which holds the region or is a local AWS."""
         return str(self._client.meta.endpoint_url)
 
-    def hand_over_retries(self) -> None:
+    def disable_retries(self) -> None:
         """Send every request once from now on: someone else retries."""
         with self._lock:
             self._attempts = 1

@@ -19,8 +19,8 @@ from embedstack.embedders.batching import Batch, Batcher, Limits
 from embedstack.embedders.executor import arun, run
 from embedstack.embedders.identity import identity_digest
 from embedstack.embedders.integrity import are_valid
-from embedstack.embedders.middleware import Wrapper
-from embedstack.embedders.results import Failure, Part
+from embedstack.embedders.middleware import EmbedderMiddleware
+from embedstack.embedders.results import BatchResult, Failure
 from embedstack.embedders.source import AsyncSource, Broken, Signal, paced
 from embedstack.errors import EmbedStackError, InputError
 
@@ -60,7 +60,7 @@ class Cache(Protocol):
         """Let go of files."""
 
 
-class CachedEmbedder(Wrapper):
+class CachedEmbedder(EmbedderMiddleware):
     """Embeds only what is in no cache, and each text of a call once.
 
     The key of an entry is a hash of the text, with its prompt, and of everything else that its vector depends on
@@ -85,11 +85,11 @@ class CachedEmbedder(Wrapper):
         self._prefixes = {kind: identity_digest(identity, kind) for kind in ("query", "document")}
 
     def embed_batch(self, texts: Sequence[str], kind: "Kind") -> "NDArray[np.float32]":
-        """One batch, as :meth:`run_batch`."""
+        """One batch, as :meth:`embed_prompted_texts`."""
         batch = Batch(0, len(texts), list(range(len(texts))), list(texts))
-        return self.run_batch(batch, kind, collect=False).vectors
+        return self.embed_prompted_texts(batch, kind, collect=False).vectors
 
-    def run_batch(self, batch: Batch, kind: "Kind", *, collect: bool) -> Part:
+    def embed_prompted_texts(self, batch: Batch, kind: "Kind", *, collect: bool) -> BatchResult:
         """Look texts up, embed those that are missing, keep them."""
         flow = _Flow(self, kind, collect=True)
         parts = run(
@@ -103,7 +103,7 @@ class CachedEmbedder(Wrapper):
 
     def run_stream(
         self, texts: "Iterable[Any]", kind: "Kind", context: "Context | None", *, collect: bool, call: Call
-    ) -> "Generator[Part]":
+    ) -> "Generator[BatchResult]":
         """See :meth:`Embedder.embed_stream`."""
         flow = _Flow(self, kind, collect=collect)
         blocks = _split(paced(texts), self._block_batcher(kind, context, collect=collect))
@@ -117,7 +117,7 @@ class CachedEmbedder(Wrapper):
 
     async def arun_stream(
         self, texts: "AsyncIterable[Any]", kind: "Kind", context: "Context | None", *, collect: bool, call: Call
-    ) -> "AsyncGenerator[Part]":
+    ) -> "AsyncGenerator[BatchResult]":
         """See :meth:`Embedder.aembed_stream`."""
         flow = _Flow(self, kind, collect=collect)
         loop = asyncio.get_running_loop()
@@ -301,16 +301,16 @@ class _Flow:
                 self._room.clear()
                 await self._room.wait()
 
-    def embed(self, batch: Batch) -> Part:
+    def embed(self, batch: Batch) -> BatchResult:
         """Embed cache misses and keep their vectors; runs in a thread."""
-        part = self._embedder.inner.run_batch(batch, self._kind, collect=True)
+        part = self._embedder.inner.embed_prompted_texts(batch, self._kind, collect=True)
         texts = dict(zip(batch.indices, batch.texts, strict=True))
         keys = (self._embedder.key(texts[int(index)], self._kind) for index in part.indices)
         # At once, so that a killed process loses no more than what was under way.
         self._embedder.keep(dict(zip(keys, part.vectors, strict=True)))
         return part
 
-    def take(self, part: Part | None) -> "Iterator[Part]":
+    def take(self, part: BatchResult | None) -> "Iterator[BatchResult]":
         """The blocks that are whole now.
 
         Args:
@@ -369,7 +369,7 @@ class _Flow:
         most = self._embedder.look_ahead * self._embedder.limits.max_items
         return self._texts + self._embedder.block_items > min(_READ_AHEAD_FACTOR * most, most + self._given)
 
-    def _whole(self, block: "_Block") -> Part:
+    def _whole(self, block: "_Block") -> BatchResult:
         batch = block.batch
         found: list[Vector] = []
         indices: list[int] = []
@@ -384,7 +384,7 @@ class _Flow:
                 failures.append(Failure(index, answer.at(index)))
             else:
                 raise answer.at(index)
-        return Part(
+        return BatchResult(
             batch.first,
             batch.count,
             np.asarray(indices, np.intp),

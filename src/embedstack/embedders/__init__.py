@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 from embedstack.embedders.base import Embedder, OnError, Progress
 from embedstack.embedders.batching import Limits
 from embedstack.embedders.core import Context, Kind
-from embedstack.embedders.middleware import Wrapper
-from embedstack.embedders.results import Collected, Failure
+from embedstack.embedders.middleware import EmbedderMiddleware
+from embedstack.embedders.results import EmbedResult, Failure
 from embedstack.embedders.spans import SpannedText
 from embedstack.embedders.usage import Price, Stats
 
@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BedrockEmbedder",
-    "Collected",
     "Context",
+    "EmbedResult",
     "Embedder",
+    "EmbedderMiddleware",
     "Failure",
     "FakeEmbedder",
     "Kind",
@@ -34,7 +35,6 @@ __all__ = [
     "SageMakerEmbedder",
     "SpannedText",
     "Stats",
-    "Wrapper",
 ]
 
 _BACKENDS = {

@@ -36,7 +36,7 @@ class BatchSizer:
         start = next((items for below, items in _STARTS if mean_characters < below), _START_FOR_LONG_TEXTS)
         return max(1, min(self._max_items, round(start * self._scale)))
 
-    def answered(self, seconds: float) -> None:
+    def record_latency(self, seconds: float) -> None:
         """Shrink after a slow answer, grow a little after a fast one."""
         with self._lock:
             if seconds > _SLOW_SECONDS:

@@ -5,7 +5,7 @@ from contextlib import aclosing, closing
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from embedstack.embedders.core import Context, Kind
-from embedstack.embedders.results import Assembly, Collected
+from embedstack.embedders.results import EmbedResult, ResultCollector
 from embedstack.embedders.spans import SpanEmbedder
 from embedstack.errors import EmbedStackError, InputError
 
@@ -39,7 +39,7 @@ class Embedder(SpanEmbedder):
     def embed(
         self, texts: Sequence[str], kind: Kind = ..., *, context: Context | None = ...,
         on_error: Literal["collect"], on_progress: Progress | None = ...,
-    ) -> Collected: ...  # fmt: skip
+    ) -> EmbedResult: ...  # fmt: skip
     def embed(
         self,
         texts: Sequence[str],
@@ -48,7 +48,7 @@ class Embedder(SpanEmbedder):
         context: Context | None = None,
         on_error: OnError = "raise",
         on_progress: Progress | None = None,
-    ) -> "Vectors | Collected":
+    ) -> "Vectors | EmbedResult":
         """Embed texts, split into requests within the backend's limits.
 
         Args:
@@ -59,7 +59,7 @@ class Embedder(SpanEmbedder):
             on_progress: Called after each batch.
 
         Returns:
-            float32 (texts, dimensions), in the order of the texts; with ``on_error="collect"`` a :class:`Collected`.
+            float32 (texts, dimensions), in the order of the texts; with ``on_error="collect"`` a :class:`EmbedResult`.
 
         Raises:
             InputError: A text is empty, too long or too large; nothing was embedded. Carries its index.
@@ -70,10 +70,10 @@ class Embedder(SpanEmbedder):
         _check_list(texts)
         if not collect:
             self._batcher(kind, context, collect=False).check(texts)
-        assembly = Assembly(len(texts), self.info.dimensions, on_progress)
+        collector = ResultCollector(len(texts), self.info.dimensions, on_progress)
         for part in self.run_stream(texts, kind, context, collect=collect, call=self._new_call()):
-            assembly.add(part)
-        return assembly.collected() if collect else assembly.vectors()
+            collector.add(part)
+        return collector.result() if collect else collector.vectors()
 
     @overload
     async def aembed(
@@ -84,7 +84,7 @@ class Embedder(SpanEmbedder):
     async def aembed(
         self, texts: Sequence[str], kind: Kind = ..., *, context: Context | None = ...,
         on_error: Literal["collect"], on_progress: Progress | None = ...,
-    ) -> Collected: ...  # fmt: skip
+    ) -> EmbedResult: ...  # fmt: skip
     async def aembed(
         self,
         texts: Sequence[str],
@@ -93,18 +93,18 @@ class Embedder(SpanEmbedder):
         context: Context | None = None,
         on_error: OnError = "raise",
         on_progress: Progress | None = None,
-    ) -> "Vectors | Collected":
+    ) -> "Vectors | EmbedResult":
         """As :meth:`embed`, without blocking the event loop; cancelling the task sends no further request."""
         collect = on_error == "collect"
         _check_list(texts)
         if not collect:
             self._batcher(kind, context, collect=False).check(texts)
-        assembly = Assembly(len(texts), self.info.dimensions, on_progress)
+        collector = ResultCollector(len(texts), self.info.dimensions, on_progress)
         stream = self.arun_stream(_aiterate(texts), kind, context, collect=collect, call=self._new_call())
         async with aclosing(stream) as parts:
             async for part in parts:
-                assembly.add(part)
-        return assembly.collected() if collect else assembly.vectors()
+                collector.add(part)
+        return collector.result() if collect else collector.vectors()
 
     def embed_query(self, text: str, *, context: Context | None = None) -> "Vectors":
         """The vector (dimensions,) of a text to search for; raises as :meth:`embed`."""

@@ -86,9 +86,9 @@ class BedrockEmbedder(Embedder):
             session=session,
         )
 
-    def hand_over_retries(self) -> None:
+    def disable_retries(self) -> None:
         """Leave retries to a wrapper."""
-        self._client.hand_over_retries()
+        self._client.disable_retries()
 
     def vector_identity(self) -> Mapping[str, Any]:
         """The model as Bedrock's address serves it, which may be a local AWS, and whether it truncates."""
@@ -140,7 +140,7 @@ class BedrockEmbedder(Embedder):
             answer, headers = self._client.call(call)
         except (BotoCoreError, ClientError) as error:
             raise translate_bedrock_error(error, self._model_id, self._client.region) from error
-        self.received()
+        self.release_slot()
         parsed = parse_json(answer, self._model_id)
         if not isinstance(parsed, dict):
             raise IntegrityError(f"{self._model_id} sent JSON that is not an object: see what serves it.")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from embedstack.embedders.results import Failure, Part
+from embedstack.embedders.results import BatchResult, Failure
 from embedstack.errors import (
     CountMismatch,
     EmbedStackError,
@@ -33,7 +33,7 @@ def embed_isolated(
     *,
     collect: bool,
     on_too_large: Callable[[], None],
-) -> Part:
+) -> BatchResult:
     """Embed a batch with as many requests as it takes.
 
     Args:
@@ -71,7 +71,7 @@ def embed_isolated(
 
     if batch.texts:
         solve(0, len(batch.texts))
-    return Part(
+    return BatchResult(
         batch.first,
         batch.count,
         np.asarray(indices, np.intp),

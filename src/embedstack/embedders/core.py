@@ -16,7 +16,7 @@ from embedstack.embedders.bisection import embed_isolated
 from embedstack.embedders.executor import arun, run
 from embedstack.embedders.identity import model_facts
 from embedstack.embedders.integrity import check_vectors
-from embedstack.embedders.results import Part
+from embedstack.embedders.results import BatchResult
 from embedstack.embedders.source import paced
 from embedstack.embedders.threads import DaemonThreadPool
 from embedstack.embedders.usage import Meter, Price, Stats
@@ -106,14 +106,14 @@ class BatchEmbedder(ABC):
             **model_facts(self.info),
         }
 
-    def hand_over_retries(self) -> None:  # noqa: B027 - a backend without retries of its own has none to hand over
+    def disable_retries(self) -> None:  # noqa: B027 - a backend without retries of its own has none to hand over
         """Send every request once from now on: a wrapper retries. Retries have exactly one owner."""
 
     def count_tokens(self, tokens: int) -> None:
         """For a backend to call in :meth:`embed_batch` with the tokens that the service counted."""
         self._counted.get().tokens = tokens
 
-    def received(self) -> None:
+    def release_slot(self) -> None:
         """For a backend to call in :meth:`embed_batch` with the answer in hand: the next request may go out meanwhile.
 
         Reading 32 vectors of JSON takes milliseconds, for which the service would have nothing to do.
@@ -148,11 +148,11 @@ class BatchEmbedder(ABC):
         tokens = counted.tokens
         if tokens is None:
             tokens = sum(min(estimate_tokens(len(text.encode())), self.info.max_tokens) for text in texts)
-        self.sizer.answered(seconds)
-        meter.answered(texts=len(texts), tokens=tokens, seconds=seconds)
+        self.sizer.record_latency(seconds)
+        meter.record_request(texts=len(texts), tokens=tokens, seconds=seconds)
         return vectors
 
-    def run_batch(self, batch: Batch, kind: Kind, *, collect: bool) -> Part:
+    def embed_prompted_texts(self, batch: Batch, kind: Kind, *, collect: bool) -> BatchResult:
         """As many requests as a batch takes; see :func:`embed_isolated`."""
         return embed_isolated(
             batch,
@@ -183,7 +183,7 @@ class BatchEmbedder(ABC):
 
     def run_stream(
         self, texts: Iterable[Any], kind: Kind, context: Context | None, *, collect: bool, call: Call
-    ) -> Generator[Part]:
+    ) -> Generator[BatchResult]:
         """Embed any number of texts, reading no further ahead than :attr:`look_ahead` batches.
 
         Yields:
@@ -191,20 +191,20 @@ class BatchEmbedder(ABC):
         """
         batcher = self._batcher(kind, context, collect=collect)
         parts = run(
-            paced(texts), batcher, lambda batch: self.run_batch(batch, kind, collect=collect), self._pool.get, call,
-            self.look_ahead,
+            paced(texts), batcher, lambda batch: self.embed_prompted_texts(batch, kind, collect=collect),
+            self._pool.get, call, self.look_ahead,
         )  # fmt: skip
         with closing(parts):
             yield from (part for part in parts if part is not None)
 
     async def arun_stream(
         self, texts: AsyncIterable[Any], kind: Kind, context: Context | None, *, collect: bool, call: Call
-    ) -> AsyncGenerator[Part]:
+    ) -> AsyncGenerator[BatchResult]:
         """As :meth:`run_stream`, without blocking the event loop."""
         batcher = self._batcher(kind, context, collect=collect)
         parts = arun(
-            texts, batcher, lambda batch: self.run_batch(batch, kind, collect=collect), self._pool.get, call,
-            self.look_ahead,
+            texts, batcher, lambda batch: self.embed_prompted_texts(batch, kind, collect=collect),
+            self._pool.get, call, self.look_ahead,
         )  # fmt: skip
         async with aclosing(parts):
             async for part in parts:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from embedstack.calls.call_context import Call
     from embedstack.embedders.batching import Batch, Batcher
 
-_Part = TypeVar("_Part")
+_Result = TypeVar("_Result")
 
 __all__ = ["arun", "run"]
 
@@ -34,11 +34,11 @@ _TIMED_OUT = "The call's deadline has passed while a request was under way: allo
 def run(
     items: Iterable[Any],
     batcher: "Batcher",
-    work: "Callable[[Batch], _Part]",
+    work: "Callable[[Batch], _Result]",
     pool: Callable[[], Executor],
     call: "Call",
     look_ahead: int,
-) -> "Generator[_Part | None]":
+) -> "Generator[_Result | None]":
     """Do the work for each batch of a source.
 
     Args:
@@ -85,11 +85,11 @@ def run(
 async def arun(
     items: AsyncIterable[Any],
     batcher: "Batcher",
-    work: "Callable[[Batch], _Part]",
+    work: "Callable[[Batch], _Result]",
     pool: Callable[[], Executor],
     call: "Call",
     look_ahead: int,
-) -> "AsyncGenerator[_Part | None]":
+) -> "AsyncGenerator[_Result | None]":
     """As :func:`run`, without blocking the event loop; pauses of the source need no :class:`Signal`."""
     requests = _AsyncRequests(items, _Job(batcher, work, pool, call, look_ahead))
     is_complete = False
@@ -110,13 +110,13 @@ async def arun(
         await requests.stop(is_complete=is_complete)
 
 
-class _Job(Generic[_Part]):
+class _Job(Generic[_Result]):
     """What is done for every batch, and where; see :func:`run`."""
 
     def __init__(
         self,
         batcher: "Batcher",
-        work: "Callable[[Batch], _Part]",
+        work: "Callable[[Batch], _Result]",
         pool: Callable[[], Executor],
         call: "Call",
         look_ahead: int,
@@ -129,14 +129,14 @@ class _Job(Generic[_Part]):
         self.context = call.context()
 
 
-class _Requests(Generic[_Part]):
+class _Requests(Generic[_Result]):
     """The batches of one :func:`run`: the first held back until it is known to be one of several."""
 
-    def __init__(self, job: "_Job[_Part]") -> None:
+    def __init__(self, job: "_Job[_Result]") -> None:
         self.broken: BaseException | None = None
         self._job = job
         self._held: list[Batch] = []
-        self._pending: deque[Future[_Part]] = deque()
+        self._pending: deque[Future[_Result]] = deque()
 
     def add(self, item: Any) -> bool:
         """Take a text; whether a batch was sent."""
@@ -149,14 +149,14 @@ class _Requests(Generic[_Part]):
         self._send(batches)
         return True
 
-    def due(self) -> Iterator[_Part]:
+    def due(self) -> Iterator[_Result]:
         """The results to give before more is read: at most one for one batch, so that the pool is kept busy."""
         while len(self._pending) >= self._job.look_ahead:
             yield self._result()
         if self._pending[0].done():
             yield self._result()
 
-    def heed(self, signal: Signal) -> Iterator[_Part | None]:
+    def heed(self, signal: Signal) -> Iterator[_Result | None]:
         """What a signal asks for."""
         self._send(() if self._held or not _is_idle(self._pending) else self._job.batcher.flush())
         if signal is Signal.READY or not self._pending:
@@ -166,7 +166,7 @@ class _Requests(Generic[_Part]):
         while signal is Signal.PAUSED and self._pending and self._pending[0].done():
             yield self._result()
 
-    def rest(self) -> Iterator[_Part]:
+    def rest(self) -> Iterator[_Result]:
         """The results that are left, and what the source raised."""
         last = [*self._held, *self._job.batcher.flush()]
         self._held.clear()
@@ -191,7 +191,7 @@ class _Requests(Generic[_Part]):
             self._pending.append(self._job.pool().submit(self._job.context.copy().run, self._job.work, batch))
         self._held.clear()
 
-    def _result(self) -> _Part:
+    def _result(self) -> _Result:
         try:
             return self._pending.popleft().result(self._job.call.remaining())
         except TimeoutError:
@@ -200,13 +200,13 @@ class _Requests(Generic[_Part]):
             raise RuntimeError("The embedder was closed during a call.") from None
 
 
-class _AsyncRequests(Generic[_Part]):
+class _AsyncRequests(Generic[_Result]):
     """The batches of one :func:`arun`."""
 
-    def __init__(self, items: AsyncIterable[Any], job: "_Job[_Part]") -> None:
+    def __init__(self, items: AsyncIterable[Any], job: "_Job[_Result]") -> None:
         self.broken: BaseException | None = None
         self._job = job
-        self._pending: deque[asyncio.Future[_Part]] = deque()
+        self._pending: deque[asyncio.Future[_Result]] = deque()
         self._changed = asyncio.Event()
         self._is_read = False
         self._source = AsyncSource(items, job.batcher.max_items, self._changed.set)
@@ -241,7 +241,7 @@ class _AsyncRequests(Generic[_Part]):
             self._send(self._job.batcher.flush())
         return is_ready
 
-    async def next_result(self) -> _Part:
+    async def next_result(self) -> _Result:
         """The next result."""
         try:
             return await asyncio.wait_for(self._pending.popleft(), self._job.call.remaining())

@@ -12,13 +12,13 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["Wrapper"]
+__all__ = ["EmbedderMiddleware"]
 
 _Answer = TypeVar("_Answer")
 
 
-class Wrapper(Embedder):
-    """Passes on everything; a subclass changes what happens around one request, in :meth:`send`.
+class EmbedderMiddleware(Embedder):
+    """Passes on everything; a subclass changes what happens around one request, in :meth:`dispatch`.
 
     Splitting, order and the rest happen once, in the outermost wrapper; requests are checked and counted once, in the
     innermost backend.
@@ -42,25 +42,25 @@ class Wrapper(Embedder):
         """Bytes that the text takes in a request of the wrapped embedder."""
         return self.inner.request_bytes(text)
 
-    def send(self, texts: Sequence[str], ask: Callable[[Embedder], _Answer]) -> _Answer:
+    def dispatch(self, texts: Sequence[str], call_next: Callable[[Embedder], _Answer]) -> _Answer:
         """Have the wrapped embedder do one request.
 
         Args:
             texts: The request's.
-            ask: Does it, with the embedder that it is to be done by.
+            call_next: Does it, with the embedder that it is to be done by.
         """
         del texts
-        return ask(self.inner)
+        return call_next(self.inner)
 
     def embed_batch(self, texts: Sequence[str], kind: Kind) -> "NDArray[np.float32]":
         """One request of the wrapped embedder."""
-        return self.send(texts, lambda inner: inner.request(texts, kind))
+        return self.dispatch(texts, lambda inner: inner.request(texts, kind))
 
     def embed_span_batch(
         self, texts: Sequence[str], spans: Sequence[Sequence[Span]], kind: Kind
     ) -> "list[NDArray[np.float32]]":
         """One request of the wrapped embedder, for parts of texts."""
-        return self.send(texts, lambda inner: inner.request_spans(texts, spans, kind))
+        return self.dispatch(texts, lambda inner: inner.request_spans(texts, spans, kind))
 
     def request_spans(
         self, texts: Sequence[str], spans: Sequence[Sequence[Span]], kind: Kind
@@ -72,9 +72,9 @@ class Wrapper(Embedder):
         """One batch, already checked and counted further in."""
         return self.embed_batch(texts, kind)
 
-    def hand_over_retries(self) -> None:
+    def disable_retries(self) -> None:
         """Pass it on."""
-        self.inner.hand_over_retries()
+        self.inner.disable_retries()
 
     def close(self) -> None:
         """Let go of threads, the wrapped embedder's too."""

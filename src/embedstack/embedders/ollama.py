@@ -137,7 +137,7 @@ class OllamaEmbedder(Embedder):
             response.release_conn()
         if response.status != 200:
             self._refuse(response.status, content, response.headers.get("Retry-After"))
-        self.received()
+        self.release_slot()
         answer = parse_json(content, self._source)
         if not isinstance(answer, dict):
             raise IntegrityError(f"{self._source} sent JSON that is not an object: see what serves it.")

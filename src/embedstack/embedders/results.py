@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["Assembly", "Collected", "Failure", "Part"]
+__all__ = ["BatchResult", "EmbedResult", "Failure", "ResultCollector"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
-class Collected:
+class EmbedResult:
     """All that came of a call with ``on_error="collect"``; every text is in exactly one of the two.
 
     Attributes:
@@ -44,7 +44,7 @@ class Collected:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class BatchResult:
     """What came of one batch of consecutive texts.
 
     Attributes:
@@ -69,16 +69,16 @@ class Part:
             yield errors[index] if index in errors else next(vectors)
 
 
-class Assembly:
+class ResultCollector:
     """Puts the parts of one call together."""
 
     def __init__(self, total: int, dimensions: int, on_progress: "Callable[[int, int | None], None] | None") -> None:
         self._total = total
         self._dimensions = dimensions
         self._on_progress = on_progress
-        self._parts: list[Part] = []
+        self._parts: list[BatchResult] = []
 
-    def add(self, part: Part) -> None:
+    def add(self, part: BatchResult) -> None:
         """Take the next part."""
         self._parts.append(part)
         if self._on_progress is not None:
@@ -90,8 +90,8 @@ class Assembly:
             return self._parts[0].vectors
         return np.concatenate([np.empty((0, self._dimensions), np.float32), *(part.vectors for part in self._parts)])
 
-    def collected(self) -> Collected:
+    def result(self) -> EmbedResult:
         """All vectors and all failures."""
         indices = [np.empty(0, np.intp), *(part.indices for part in self._parts)]
         failures = tuple(failure for part in self._parts for failure in part.failures)
-        return Collected(self.vectors(), np.concatenate(indices), failures)
+        return EmbedResult(self.vectors(), np.concatenate(indices), failures)

@@ -84,7 +84,7 @@ class Meter:
     def __reduce__(self) -> "tuple[type[Meter], tuple[Price]]":
         return Meter, (self._price,)
 
-    def answered(self, *, texts: int, tokens: int, seconds: float) -> None:
+    def record_request(self, *, texts: int, tokens: int, seconds: float) -> None:
         """A request was answered with right vectors."""
         price = self._price
         with self._lock:

@@ -87,7 +87,7 @@ class Generator:
             "bedrock-runtime", settings, max_connections=_CONNECTIONS, read_timeout=settings.bedrock_timeout,
             session=session,
         )  # fmt: skip
-        self._client.hand_over_retries()
+        self._client.disable_retries()
         self._lock = Lock()
         renew_after_fork(self)
         self.after_fork()

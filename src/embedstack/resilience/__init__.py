@@ -8,7 +8,7 @@ from embedstack.resilience.breaker import CircuitBreaker, CircuitBreakerEmbedder
 from embedstack.resilience.deadline import DeadlineEmbedder
 from embedstack.resilience.fallback import FallbackEmbedder
 from embedstack.resilience.rate_limit import RateLimit, RateLimitedEmbedder, TokenBucket
-from embedstack.resilience.retry import Retry, RetryingEmbedder, RetryPolicy, Waiting
+from embedstack.resilience.retry import Retry, RetryEvent, RetryingEmbedder, RetryPolicy
 
 __all__ = [
     "CircuitBreaker",
@@ -18,8 +18,8 @@ __all__ = [
     "RateLimit",
     "RateLimitedEmbedder",
     "Retry",
+    "RetryEvent",
     "RetryPolicy",
     "RetryingEmbedder",
     "TokenBucket",
-    "Waiting",
 ]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 
 from embedstack.calls.clock import Clock, SystemClock
 from embedstack.calls.process_local import Lock, renew_after_fork
-from embedstack.embedders.middleware import Wrapper
+from embedstack.embedders.middleware import EmbedderMiddleware
 from embedstack.errors import CircuitOpen, EmbedStackError, EndpointAsleep, EndpointError, Throttled
 
 if TYPE_CHECKING:
@@ -112,14 +112,14 @@ def _closed(failures: int, seconds: float, clock: Clock) -> CircuitBreaker:
     return CircuitBreaker(failures=failures, seconds=seconds, clock=clock)
 
 
-class CircuitBreakerEmbedder(Wrapper):
+class CircuitBreakerEmbedder(EmbedderMiddleware):
     """Holds requests back while the circuit is open."""
 
     def __init__(self, inner: "Embedder", breaker: CircuitBreaker | None = None) -> None:
         super().__init__(inner)
         self.breaker = breaker or CircuitBreaker()
 
-    def send(self, texts: Sequence[str], ask: "Callable[[Embedder], _Answer]") -> _Answer:
+    def dispatch(self, texts: Sequence[str], call_next: "Callable[[Embedder], _Answer]") -> _Answer:
         """One request, if the circuit lets it."""
         with self.breaker.guard():
-            return super().send(texts, ask)
+            return super().dispatch(texts, call_next)

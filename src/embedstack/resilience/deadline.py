@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from embedstack.calls.call_context import Call
 from embedstack.calls.clock import Clock, SystemClock
-from embedstack.embedders.middleware import Wrapper
+from embedstack.embedders.middleware import EmbedderMiddleware
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterable, Generator, Iterable
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from embedstack.embedders.base import Embedder
     from embedstack.embedders.batching import Batch
     from embedstack.embedders.core import Context, Kind
-    from embedstack.embedders.results import Part
+    from embedstack.embedders.results import BatchResult
 
 __all__ = ["DeadlineEmbedder"]
 
 _Answer = TypeVar("_Answer")
 
 
-class DeadlineEmbedder(Wrapper):
+class DeadlineEmbedder(EmbedderMiddleware):
     """Gives every call so many seconds, waits and retries within it included.
 
     What waits knows the deadline and does not begin a wait that would pass it. A request that is under way when the
@@ -32,23 +32,23 @@ class DeadlineEmbedder(Wrapper):
         self._seconds = seconds
         self._clock = clock or SystemClock()
 
-    def send(self, texts: Sequence[str], ask: "Callable[[Embedder], _Answer]") -> _Answer:
+    def dispatch(self, texts: Sequence[str], call_next: "Callable[[Embedder], _Answer]") -> _Answer:
         """One request, in time."""
-        return self._new_call().context().run(super().send, texts, ask)
+        return self._new_call().context().run(super().dispatch, texts, call_next)
 
-    def run_batch(self, batch: "Batch", kind: "Kind", *, collect: bool) -> "Part":
+    def embed_prompted_texts(self, batch: "Batch", kind: "Kind", *, collect: bool) -> "BatchResult":
         """As the wrapped embedder does it."""
-        return self.inner.run_batch(batch, kind, collect=collect)
+        return self.inner.embed_prompted_texts(batch, kind, collect=collect)
 
     def run_stream(
         self, texts: "Iterable[Any]", kind: "Kind", context: "Context | None", *, collect: bool, call: Call
-    ) -> "Generator[Part]":
+    ) -> "Generator[BatchResult]":
         """As the wrapped embedder does it, in time."""
         return self.inner.run_stream(texts, kind, context, collect=collect, call=call)
 
     def arun_stream(
         self, texts: "AsyncIterable[Any]", kind: "Kind", context: "Context | None", *, collect: bool, call: Call
-    ) -> "AsyncGenerator[Part]":
+    ) -> "AsyncGenerator[BatchResult]":
         """As :meth:`run_stream`."""
         return self.inner.arun_stream(texts, kind, context, collect=collect, call=call)
 

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from embedstack.embedders.middleware import Wrapper
+from embedstack.embedders.middleware import EmbedderMiddleware
 from embedstack.errors import BudgetExceeded, CircuitOpen, ConfigurationError, EndpointError
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ _Answer = TypeVar("_Answer")
 _TAKES_OVER_AFTER = (EndpointError, CircuitOpen, BudgetExceeded)
 
 
-class FallbackEmbedder(Wrapper):
+class FallbackEmbedder(EmbedderMiddleware):
     """Asks the next embedder when one fails.
 
     Vectors of two models cannot be compared, and mixing them corrupts an index silently; so a fallback has the same
@@ -58,20 +58,20 @@ class FallbackEmbedder(Wrapper):
         """Bytes of the text where it takes most."""
         return max(embedder.request_bytes(text) for embedder in self._chain)
 
-    def send(self, texts: Sequence[str], ask: "Callable[[Embedder], _Answer]") -> _Answer:
+    def dispatch(self, texts: Sequence[str], call_next: "Callable[[Embedder], _Answer]") -> _Answer:
         """One request, of the first embedder that answers it."""
         del texts
         for embedder in self._chain[:-1]:
             try:
-                return ask(embedder)
+                return call_next(embedder)
             except _TAKES_OVER_AFTER:
                 continue
-        return ask(self._chain[-1])
+        return call_next(self._chain[-1])
 
-    def hand_over_retries(self) -> None:
+    def disable_retries(self) -> None:
         """Pass it on to all."""
         for embedder in self._chain:
-            embedder.hand_over_retries()
+            embedder.disable_retries()
 
     def close(self) -> None:
         """Let go of threads, those of all embedders."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 from embedstack.calls.call_context import Call
 from embedstack.calls.clock import Clock, SystemClock
 from embedstack.calls.process_local import Lock
-from embedstack.embedders.middleware import Wrapper
+from embedstack.embedders.middleware import EmbedderMiddleware
 from embedstack.errors import BudgetExceeded
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class RateLimit:
     budget_usd: float | None = None
 
 
-class RateLimitedEmbedder(Wrapper):
+class RateLimitedEmbedder(EmbedderMiddleware):
     """Waits until a request is allowed, and refuses it when the budget is spent."""
 
     def __init__(self, inner: "Embedder", limit: RateLimit, *, clock: Clock | None = None) -> None:
@@ -93,7 +93,7 @@ class RateLimitedEmbedder(Wrapper):
             for rate in (limit.requests_per_second, limit.texts_per_second)
         )
 
-    def send(self, texts: Sequence[str], ask: "Callable[[Embedder], _Answer]") -> _Answer:
+    def dispatch(self, texts: Sequence[str], call_next: "Callable[[Embedder], _Answer]") -> _Answer:
         """One request, when it is allowed."""
         budget = self._limit.budget_usd
         if budget is not None:
@@ -104,4 +104,4 @@ class RateLimitedEmbedder(Wrapper):
             self._requests.take(1)
         if self._texts is not None:
             self._texts.take(len(texts))
-        return super().send(texts, ask)
+        return super().dispatch(texts, call_next)

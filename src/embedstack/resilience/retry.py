@@ -10,20 +10,20 @@ import tenacity
 from embedstack.calls.call_context import Call
 from embedstack.calls.clock import Clock, SystemClock
 from embedstack.calls.process_local import Lock
-from embedstack.embedders.middleware import Wrapper
+from embedstack.embedders.middleware import EmbedderMiddleware
 from embedstack.errors import CircuitOpen, CountMismatch, EmbedStackError, EndpointAsleep, NonFiniteVector
 
 if TYPE_CHECKING:
     from embedstack.embedders.base import Embedder
 
-__all__ = ["Retry", "RetryPolicy", "RetryingEmbedder", "Waiting"]
+__all__ = ["Retry", "RetryEvent", "RetryPolicy", "RetryingEmbedder"]
 
 _Result = TypeVar("_Result")
 _Answer = TypeVar("_Answer")
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class RetryEvent:
     """A wait before another attempt, for a callback.
 
     Attributes:
@@ -69,7 +69,7 @@ class Retry:
         policy: RetryPolicy | None = None,
         *,
         clock: Clock | None = None,
-        on_wait: Callable[[Waiting], None] | None = None,
+        on_wait: Callable[[RetryEvent], None] | None = None,
         draw: Callable[[], float] | None = None,
     ) -> None:
         """Prepare.
@@ -103,7 +103,7 @@ class Retry:
             error = _error_of(state)
             seconds = state.next_action.sleep if state.next_action else 0.0
             if self._on_wait is not None:
-                self._on_wait(Waiting(error, seconds, state.attempt_number))
+                self._on_wait(RetryEvent(error, seconds, state.attempt_number))
 
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception(_passes),
@@ -140,18 +140,18 @@ class Retry:
         return max(seconds, min(error.retry_after, self.policy.maximum))
 
 
-class RetryingEmbedder(Wrapper):
+class RetryingEmbedder(EmbedderMiddleware):
     """Sends a request again. The wrapped backend's own retries are switched off: they have exactly one owner."""
 
     def __init__(self, inner: "Embedder", retry: Retry | None = None) -> None:
         super().__init__(inner)
         self._retry = retry or Retry()
-        inner.hand_over_retries()
+        inner.disable_retries()
 
-    def send(self, texts: Sequence[str], ask: "Callable[[Embedder], _Answer]") -> _Answer:
+    def dispatch(self, texts: Sequence[str], call_next: "Callable[[Embedder], _Answer]") -> _Answer:
         """One request, sent until it is answered."""
-        send = super().send
-        return self._retry.call(lambda: send(texts, ask), on_retry=lambda: self.meters[0].count("retries"))
+        dispatch = super().dispatch
+        return self._retry.call(lambda: dispatch(texts, call_next), on_retry=lambda: self.meters[0].count("retries"))
 
 
 def _passes(error: BaseException) -> bool:

@@ -13,8 +13,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from embedstack.aws.clients import aws_response_errors, create_client, translate_error
 from embedstack.calls.http_responses import read_body
-from embedstack.embedders.sagemaker.async_embedder import AnswerOutOfReach, AsyncEndpoint
-from embedstack.embedders.sagemaker.responses import read_answer
+from embedstack.embedders.sagemaker.async_embedder import AsyncEndpoint, AsyncOutputNotReadable
+from embedstack.embedders.sagemaker.responses import read_vectors
 from embedstack.errors import EmbedStackError, EndpointAsleep
 from embedstack_ops.validation import Check
 from embedstack_ops.validation.endpoint_description import instances
@@ -136,10 +136,10 @@ def _invocation(name: str, target: dict[str, str], settings: "Settings") -> Call
 def _request(name: str, send: Callable[[], bytes]) -> Check:
     """Whether a request returns a vector."""
     try:
-        vectors = read_answer(send(), 1, pooling="mean", normalized=True)
+        vectors = read_vectors(send(), 1, pooling="mean", normalized=True)
     except EndpointAsleep:
         return Check(name, "skipped", _ASLEEP)  # it was scaled to zero after it was described
-    except AnswerOutOfReach as error:
+    except AsyncOutputNotReadable as error:
         return Check(name, "skipped", str(error))
     except EmbedStackError as error:
         return Check(name, "failed", str(error), "a vector")

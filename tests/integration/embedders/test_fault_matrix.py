@@ -126,7 +126,7 @@ def test_without_retries_what_is_lost_is_listed_with_its_reason(url, make, wante
     texts = texts_of(name)[:1_000]
     expected = wanted(name)
     with make(name) as embedder, faults(url, BACKENDS[name].service, kind, 0.1, seconds=0.02):
-        embedder.hand_over_retries()
+        embedder.disable_retries()
         found = TWINS[0].embed(embedder, texts, on_error="collect")
     lost = [failure.index for failure in found.failures]
     assert sorted([*found.indices.tolist(), *lost]) == list(range(len(texts)))
@@ -144,7 +144,7 @@ def test_a_server_that_never_answers_is_given_up(url, make, wanted, name):
             assert embedder.stats().failures > 0
         with faults(url, BACKENDS[name].service, "hang", 1, seconds=60):
             hand_over = make(name, embedding_timeout_seconds=0.1)
-            hand_over.hand_over_retries()
+            hand_over.disable_retries()
             with hand_over, pytest.raises(EndpointUnavailable):
                 hand_over.embed(texts[:2])
     assert found.failures == ()

@@ -59,7 +59,7 @@ def test_nothing_is_lost_when_requests_fail(aws, wanted, service, kind, twin):
 def test_without_retries_every_loss_is_listed(aws, wanted, kind):
     service = "sagemaker-runtime"
     with BACKENDS[service](aws) as embedder, faults(aws.settings.aws_endpoint_url, service, kind, 0.3):
-        embedder.hand_over_retries()
+        embedder.disable_retries()
         found = embedder.embed(TEXTS, on_error="collect")
     lost = [failure.index for failure in found.failures]
     assert sorted([*found.indices.tolist(), *lost]) == list(range(len(TEXTS)))

@@ -72,7 +72,7 @@ def test_a_killed_endpoint_is_survived(aws, wanted, tmp_path, twin):
 @pytest.mark.parametrize("twin", TWINS, ids=lambda twin: twin.name)
 def test_what_a_killed_endpoint_did_not_answer_is_listed_and_not_cached(aws, wanted, tmp_path, twin):
     killing = Killing(aws)
-    killing.hand_over_retries()
+    killing.disable_retries()
     with cached(killing, tmp_path / "cache.db") as embedder:
         found = twin.embed(embedder, TEXTS, on_error="collect")
     lost = [failure.index for failure in found.failures]

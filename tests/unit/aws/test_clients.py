@@ -120,7 +120,7 @@ def test_rotated_credentials_are_picked_up(monkeypatch, tmp_path):
 def test_retries_can_be_handed_over():
     client = AwsClient("sagemaker-runtime", load_settings(aws_region="us-east-1"), max_connections=1, session=None)
     assert client._client.meta.config.retries["total_max_attempts"] == 3
-    client.hand_over_retries()
+    client.disable_retries()
     assert client._client.meta.config.retries["total_max_attempts"] == 1
 
 

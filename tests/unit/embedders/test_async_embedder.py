@@ -5,7 +5,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from embedstack.embedders.sagemaker.async_embedder import AnswerOutOfReach, AsyncEndpoint
+from embedstack.embedders.sagemaker.async_embedder import AsyncEndpoint, AsyncOutputNotReadable
 from embedstack.errors import EndpointUnavailable
 from embedstack.settings.settings import load_settings
 
@@ -57,7 +57,7 @@ def endpoint(monkeypatch):
 
 
 def test_an_answer_that_may_not_be_read_names_what_to_allow(endpoint):
-    with pytest.raises(AnswerOutOfReach, match="s3:GetObject in the bucket answers, and s3:ListBucket"):
+    with pytest.raises(AsyncOutputNotReadable, match="s3:GetObject in the bucket answers, and s3:ListBucket"):
         endpoint((403, "AccessDenied")).ask(b"{}")
 
 

@@ -246,11 +246,11 @@ def test_the_size_of_a_request_starts_by_the_length_of_its_texts(length, items):
 def test_the_size_of_a_request_follows_its_latency():
     sizer = BatchSizer(64)
     for _ in range(10):
-        sizer.answered(5.0)
+        sizer.record_latency(5.0)
     slow = sizer.items(10)
     assert slow < 16
     for _ in range(100):
-        sizer.answered(0.01)
+        sizer.record_latency(0.01)
     assert slow < sizer.items(10) <= 64
 
 

@@ -13,7 +13,7 @@ from embedstack.errors import (
     NonFiniteVector,
     Throttled,
 )
-from embedstack.resilience import DeadlineEmbedder, Retry, RetryingEmbedder, RetryPolicy, Waiting
+from embedstack.resilience import DeadlineEmbedder, Retry, RetryEvent, RetryingEmbedder, RetryPolicy
 from tests.unit.resilience.scripted import DOWN, Scripted, retrying
 
 
@@ -65,7 +65,7 @@ def test_retry_does_not_wait_beyond_the_deadline(twin, clock):
 
 
 def test_retry_waits_minutes_only_for_an_endpoint_that_sleeps_and_says_so(twin, clock):
-    told: list[Waiting] = []
+    told: list[RetryEvent] = []
     backend = Scripted(*[EndpointAsleep("asleep")] * 40)
     with retrying(backend, clock, on_wait=told.append) as embedder:
         twin.embed(embedder, ["x"])

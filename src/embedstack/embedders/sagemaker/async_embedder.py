@@ -14,7 +14,7 @@ from embedstack.embedders.batching import Limits
 from embedstack.embedders.response_vectors import response_limit
 from embedstack.embedders.sagemaker.model_identity import served_models
 from embedstack.embedders.sagemaker.requests import ENVELOPE_BYTES, json_bytes, request_body, text_bytes
-from embedstack.embedders.sagemaker.responses import JSON, read_answer
+from embedstack.embedders.sagemaker.responses import JSON, read_vectors
 from embedstack.errors import ConfigurationError, EndpointUnavailable, ModelFailed
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from embedstack.models.model_info import ModelInfo
     from embedstack.settings.settings import Settings
 
-__all__ = ["AnswerOutOfReach", "AsyncEmbedder", "AsyncEndpoint"]
+__all__ = ["AsyncEmbedder", "AsyncEndpoint", "AsyncOutputNotReadable"]
 
 #: Bytes of a request that needs no object in S3 (API reference of InvokeEndpointAsync).
 _BODY_BYTES = 128_000
@@ -41,7 +41,7 @@ _ABSENT = {"404", "NoSuchBucket", "NoSuchKey"}
 _DENIED = {"403", "AccessDenied"}
 
 
-class AnswerOutOfReach(ConfigurationError):
+class AsyncOutputNotReadable(ConfigurationError):
     """The endpoint took a request, and its answer may not be read."""
 
 
@@ -80,7 +80,7 @@ class AsyncEndpoint:
             limit: Bytes that a right answer has at most.
 
         Raises:
-            AnswerOutOfReach: The answer may not be read.
+            AsyncOutputNotReadable: The answer may not be read.
             EndpointNotFound: There is no such endpoint in this account and region.
             EndpointUnavailable: There is no answer within the time to wait, or AWS cannot be reached.
             IntegrityError: The answer is larger.
@@ -151,7 +151,7 @@ class AsyncEndpoint:
         if denied:
             # Without s3:ListBucket an object that is not there is denied too.
             bucket, _ = _bucket_and_key(str(location))
-            return AnswerOutOfReach(
+            return AsyncOutputNotReadable(
                 f"{waited} that these credentials may read: allow s3:GetObject in the bucket {bucket}, and "
                 "s3:ListBucket on it."
             )
@@ -205,8 +205,8 @@ class AsyncEmbedder(Embedder):
             self._endpoint.verify(self.info)
             self._is_verified = True
         content = self._endpoint.ask(request, response_limit(len(texts), self.info.dimensions, len(request)))
-        self.received()
-        return read_answer(content, len(texts), pooling=None, normalized=self.info.normalized)
+        self.release_slot()
+        return read_vectors(content, len(texts), pooling=None, normalized=self.info.normalized)
 
 
 def _bucket_and_key(location: str) -> tuple[str, str]:

@@ -15,7 +15,7 @@ from embedstack.embedders.response_vectors import response_limit
 from embedstack.embedders.sagemaker.model_identity import served_models
 from embedstack.embedders.sagemaker.requests import ENVELOPE_BYTES, json_bytes, request_body, text_bytes
 from embedstack.embedders.sagemaker.response_format import ResponseFormat
-from embedstack.embedders.sagemaker.responses import JSON, NPY, ClientPooling, is_array, read_answer, read_spans
+from embedstack.embedders.sagemaker.responses import JSON, NPY, ClientPooling, is_array, read_spans, read_vectors
 from embedstack.errors import EmbedStackError
 from embedstack.models.model_info import ModelIdentity
 from embedstack.settings.settings import Settings, load_settings
@@ -113,9 +113,9 @@ class SageMakerEmbedder(Embedder):
         """Bytes of the text and its comma as JSON."""
         return text_bytes(text)
 
-    def hand_over_retries(self) -> None:
+    def disable_retries(self) -> None:
         """Leave retries to a wrapper."""
-        self._client.hand_over_retries()
+        self._client.disable_retries()
 
     def vector_identity(self) -> Mapping[str, Any]:
         """The model as this endpoint, variant or component serves it, and how its answer becomes a vector."""
@@ -150,7 +150,7 @@ class SageMakerEmbedder(Embedder):
         # Not cut: a span in what was cut off would have no vector.
         body = {**self._request(texts, kind), "truncate": False, "spans": spans, "encoding_format": "base64"}
         content = self._invoke(json_bytes(body), JSON, sum(map(len, spans)))
-        self.received()
+        self.release_slot()
         vectors = read_spans(content, self.endpoint)
         self._verify_description()
         return vectors
@@ -172,14 +172,14 @@ class SageMakerEmbedder(Embedder):
 
     def _embed(self, body: bytes, accept: str, count: int) -> "NDArray[np.float32]":
         content = self._invoke(body, accept, count)
-        self.received()
-        vectors = read_answer(content, count, pooling=self._client_pooling, normalized=self.info.normalized)
+        self.release_slot()
+        vectors = read_vectors(content, count, pooling=self._client_pooling, normalized=self.info.normalized)
         if accept == NPY or not self._is_verified:
             # Here already, since a container may answer arrays and get them wrong; and since vectors of another length
             # need no look at the description.
             check_vectors(vectors, self.info, count)
         self._verify_description()
-        self._format.answered(accept, is_array=is_array(content))
+        self._format.record_response(accept, is_array=is_array(content))
         return vectors
 
     def _invoke(self, body: bytes, accept: str, count: int | None) -> bytes:

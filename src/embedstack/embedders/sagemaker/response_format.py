@@ -55,7 +55,7 @@ class ResponseFormat:
             return JSON
         return NPY if self._state == "arrays" or self._has_answered else JSON
 
-    def answered(self, accept: str, *, is_array: bool) -> None:
+    def record_response(self, accept: str, *, is_array: bool) -> None:
         """Learn from a response with right vectors."""
         self._has_answered = True
         if self._state == "json":

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     Vectors = NDArray[np.float32]
 
-__all__ = ["JSON", "NPY", "ClientPooling", "is_array", "read_answer", "read_spans"]
+__all__ = ["JSON", "NPY", "ClientPooling", "is_array", "read_spans", "read_vectors"]
 
 JSON = "application/json"
 NPY = "application/x-npy"
@@ -41,7 +41,7 @@ def is_array(content: bytes) -> bool:
     return content.startswith(NPY_MAGIC)
 
 
-def read_answer(content: bytes, count: int, *, pooling: ClientPooling | None, normalized: bool) -> "Vectors":
+def read_vectors(content: bytes, count: int, *, pooling: ClientPooling | None, normalized: bool) -> "Vectors":
     """Read the vectors of a response.
 
     Args:

@@ -8,7 +8,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from embedstack.embedders.sagemaker.responses import read_answer
+from embedstack.embedders.sagemaker.responses import read_vectors
 from embedstack.errors import CountMismatch, DimensionMismatch, EndpointUnavailable, IntegrityError
 
 ROWS = [[0.6, 0.8], [1.0, 0.0]]
@@ -28,7 +28,7 @@ def npy_of(header, data=b"", version=b"\x01\x00"):
 
 def read(answer, pooling=None, *, count=2, normalized=True):
     content = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
-    return read_answer(content, count, pooling=pooling, normalized=normalized)
+    return read_vectors(content, count, pooling=pooling, normalized=normalized)
 
 
 def as_base64(row, kind="<f4"):
