@@ -119,8 +119,8 @@ def _load_entry_point(name: str, settings: Settings) -> Embedder:
 
 
 def _model(settings: Settings) -> ModelInfo:
-    model = known_model(settings.st_model_name)
-    model = replace(model, revision=settings.st_model_revision)
+    model = known_model(settings.embedding_model)
+    model = replace(model, revision=settings.embedding_model_revision)
     return model.shortened(settings.embedding_dimensions or model.dimensions)
 
 

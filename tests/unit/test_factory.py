@@ -95,8 +95,8 @@ def test_settings_reach_the_backend(monkeypatch):
         ({"embedding_backend": "nonsense"}, "names no backend: 'nonsense'. There are: sagemaker"),
         ({"embedding_backend": "sagemaker"}, "set SAGEMAKER_ENDPOINT"),
         ({"embedding_backend": "local", "embedding_dimensions": 128}, "384 dimensions, not 128"),
-        ({"embedding_backend": "local", "st_model_name": "a/b"}, "Nothing is recorded of the model 'a/b'"),
-        ({"embedding_backend": "local", "st_model_name": "BAAI/bge-m3"}, "is not on this machine"),
+        ({"embedding_backend": "local", "embedding_model": "a/b"}, "Nothing is recorded of the model 'a/b'"),
+        ({"embedding_backend": "local", "embedding_model": "BAAI/bge-m3"}, "is not on this machine"),
         ({"embedding_backend": "fake", "embedding_fallbacks": "bedrock"}, "cannot stand in for embedstack/fake"),
     ],
 )
@@ -123,7 +123,7 @@ def test_overrides_are_held_to_what_settings_allow(tmp_path):
 def test_the_revision_is_the_configured_one():
     revision = "5617a9f61b028005a4858fdac845db406aefb181"
     settings = load_settings(sagemaker_endpoint="e", aws_region="eu-west-1")
-    with load_embedder(settings, st_model_revision=revision) as pinned, load_embedder(settings) as other:
+    with load_embedder(settings, embedding_model_revision=revision) as pinned, load_embedder(settings) as other:
         assert (pinned.info.revision, other.info.revision) == (revision, None)
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from embedstack.embedders.core import Kind
+    from embedstack.embedders.prompts import Kind
     from embedstack.embedders.spans import Span
     from embedstack.models.model_info import ModelInfo
     from embedstack_server.compute.encoder import Encoder
@@ -50,9 +50,9 @@ class LocalEmbedder(Embedder):
 
         Args:
             model: The model.
-            folder: Its sentence-transformers folder; looked for in EMBEDSTACK_MODELS_DIR otherwise.
-            device: A torch device such as ``cuda``, where sentence-transformers computes; ST_DEVICE otherwise. ``cpu``,
-                the default, is this product's own computation, ``cpu:0`` is torch's on the processor.
+            folder: Its sentence-transformers folder; defaults to the one in EMBEDSTACK_MODELS_DIR.
+            device: Defaults to EMBEDDING_DEVICE. ``cpu`` is this project's own engine; on a torch device such as
+                ``cuda``, and on ``cpu:0``, sentence-transformers computes.
             settings: Configuration; read from the environment otherwise.
             truncate: Cut texts that are longer than the model reads instead of refusing them.
 
@@ -61,7 +61,7 @@ class LocalEmbedder(Embedder):
         """
         settings = settings or load_settings()
         # The encoder keeps all cores busy with one request; a second one is prepared meanwhile.
-        super().__init__(model, Limits(settings.st_batch_size, max_bytes=_MAX_BYTES, concurrency=2))
+        super().__init__(model, Limits(settings.embedding_local_batch_size, max_bytes=_MAX_BYTES, concurrency=2))
         found = folder or find_model_folder(model.model_id, settings.embedstack_models_dir)
         if found is None:
             raise ConfigurationError(
@@ -70,9 +70,9 @@ class LocalEmbedder(Embedder):
             )
         self._truncate = truncate
         options: dict[str, Any] = {"model_id": model.model_id}
-        self._device = device or settings.st_device
+        self._device = device or settings.embedding_device
         if self._device != "cpu":
-            options |= {"device": self._device, "batch_size": settings.st_batch_size}
+            options |= {"device": self._device, "batch_size": settings.embedding_local_batch_size}
         self._folder = found.absolute()
         # Its threads do not exist in a child, which loads the model again; finalizing it would wait for them.
         self._encoder = PerProcess(partial(_load, self._folder, model, options), discard=keep_forever)

@@ -103,8 +103,8 @@ class ModelIdentity:
         if not self.matches(expected):
             raise ModelMismatch(
                 f"{source} serves {str(self)[:_SHOWN_CHARACTERS]}, and {expected} is configured: their vectors cannot "
-                "be compared. Set ST_MODEL_NAME and ST_MODEL_REVISION to the served model (`terraform output -raw "
-                "dotenv` prints both), or deploy the configured one."
+                "be compared. Set EMBEDDING_MODEL and EMBEDDING_MODEL_REVISION to the served model (`terraform output "
+                "-raw dotenv` prints both), or deploy the configured one."
             )
 
     def attributes(self) -> str | None:

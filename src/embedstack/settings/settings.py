@@ -4,7 +4,7 @@ What none of them gives has its default.
 """
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 from urllib.parse import urlsplit
@@ -87,9 +87,9 @@ class Settings(_Read):
         embedstack_cache_key: 32 bytes in base64 that the file is encrypted with.
         embedstack_cache_kms_key: Id, ARN or alias of a KMS key that wraps the file's own key, in place of the former.
         embedstack_cache_ttl_seconds: How long a vector is kept; None for ever.
-        st_model_name: The model's Hugging Face Hub id, for every backend but Bedrock.
-        st_model_revision: The revision of it on the Hub that is served; None where it is not pinned. A collection
-            records it, and takes no vectors of another.
+        embedding_model: Hugging Face Hub id of the model, for every backend except Bedrock.
+        embedding_model_revision: Revision of the model that is served; None if it is not pinned. A collection records
+            it and rejects vectors of another one.
         bedrock_embedding_model_id: Bedrock's id of the embedding model.
         bedrock_model_id: Bedrock's id of the model that generates text, or of an inference profile of it.
         bedrock_api_format: How to speak to it: ``converse``, or ``claude``, ``llama3`` or ``llama2`` for a model that
@@ -103,8 +103,8 @@ class Settings(_Read):
         sagemaker_verify_model: Compare the endpoint's description in SageMaker with the configured model, once, where
             its responses do not name the model.
         sagemaker_batch_size: Texts per request at most. 32 is what Text Embeddings Inference accepts.
-        st_device: Torch device of a model in this process; ``cpu`` is this product's own computation.
-        st_batch_size: Texts per pass of a model in this process at most.
+        embedding_device: Device of a model in this process: ``cpu`` for this project's own engine, or a torch device.
+        embedding_local_batch_size: Texts per pass of a model in this process, at most.
         embedstack_models_dir: Folder with models as ``<org>/<name>/``.
         ollama_host: Where Ollama is.
         ollama_model: Ollama's name of the model.
@@ -139,8 +139,13 @@ class Settings(_Read):
     embedstack_cache_key: SecretStr | None = None
     embedstack_cache_kms_key: str | None = None
     embedstack_cache_ttl_seconds: float | None = Field(default=None, gt=0)
-    st_model_name: str = "sentence-transformers/all-MiniLM-L6-v2"
-    st_model_revision: str | None = None
+    embedding_model: str = Field(
+        default="sentence-transformers/all-MiniLM-L6-v2",
+        validation_alias=AliasChoices("embedding_model", "st_model_name"),
+    )
+    embedding_model_revision: str | None = Field(
+        default=None, validation_alias=AliasChoices("embedding_model_revision", "st_model_revision")
+    )
     bedrock_embedding_model_id: str = "amazon.titan-embed-text-v2:0"
     bedrock_model_id: str | None = None
     bedrock_api_format: Literal["converse", "claude", "llama3", "llama2"] = "converse"
@@ -153,8 +158,10 @@ class Settings(_Read):
     sagemaker_inference_component: str | None = None
     sagemaker_verify_model: bool = True
     sagemaker_batch_size: int = Field(default=32, ge=1)
-    st_device: str = "cpu"
-    st_batch_size: int = Field(default=64, ge=1)
+    embedding_device: str = Field(default="cpu", validation_alias=AliasChoices("embedding_device", "st_device"))
+    embedding_local_batch_size: int = Field(
+        default=64, ge=1, validation_alias=AliasChoices("embedding_local_batch_size", "st_batch_size")
+    )
     ollama_host: str = "http://127.0.0.1:11434"
     ollama_model: str = "all-minilm"
     vector_store: Literal["postgres", "s3vectors"] = "postgres"
@@ -255,6 +262,7 @@ def load_settings(**overrides: Any) -> Settings:
         ConfigurationError: There is no such setting, or a value is not of its type or out of its range; the message
             names the variable.
     """
+    overrides = _by_field(Settings, overrides)
     check_names(overrides, Settings.model_fields, "An argument")
     return _load(Settings, {name: value for name, value in overrides.items() if value is not None})
 
@@ -274,6 +282,7 @@ def change_settings(settings: Settings, **overrides: Any) -> Settings:
     Raises:
         ConfigurationError: As :func:`load_settings`.
     """
+    overrides = _by_field(Settings, overrides)
     check_names(overrides, Settings.model_fields, "An argument")
     return _validated(Settings, {**settings.model_dump(), **overrides})
 
@@ -284,13 +293,31 @@ def _load(kind: type[_Any], given: dict[str, Any]) -> _Any:
         return settings
     file = settings.embedstack_config
     # One file holds the settings of both.
-    values = read_settings_file(file, {*Settings.model_fields, *LocalAwsSettings.model_fields})
+    names = {name for one in (Settings, LocalAwsSettings) for name in (*one.model_fields, *_aliases(one))}
+    values = _by_field(kind, read_settings_file(file, names))
     missing = {
         name: value
         for name, value in values.items()
         if name in kind.model_fields and name not in settings.model_fields_set
     }
     return _validated(kind, {**missing, **given}, file=file, of_file=missing)
+
+
+def _aliases(kind: type[BaseSettings]) -> dict[str, str]:
+    """The fields that have other names, by these names."""
+    return {
+        str(alias): name
+        for name, field in kind.model_fields.items()
+        if isinstance(field.validation_alias, AliasChoices)
+        for alias in field.validation_alias.choices
+        if alias != name
+    }
+
+
+def _by_field(kind: type[BaseSettings], values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values by the names of their fields, of which each may have several names."""
+    aliases = _aliases(kind)
+    return {aliases.get(name, name): value for name, value in values.items()}
 
 
 def _validated(

@@ -188,7 +188,7 @@ def test_a_model_in_this_process_that_fails_loses_nothing_either(tmp_path, kind,
     texts = [
         " ".join(words[number // len(words) ** place % len(words)] for place in range(5)) for number in range(4_000)
     ]
-    local = LocalEmbedder(model, folder=folder, settings=load_settings(st_batch_size=64))
+    local = LocalEmbedder(model, folder=folder, settings=load_settings(embedding_local_batch_size=64))
     with patient(local) as embedder:
         expected = embedder.embed(texts)
         local._encoder = PerProcess(partial(faulty, local._encoder.get(), kind))

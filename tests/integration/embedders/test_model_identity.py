@@ -93,10 +93,10 @@ def test_revisions_are_compared(aws):
     deploy("pinned", {"HF_MODEL_ID": MINILM, "HF_MODEL_REVISION": COMMIT})
     settings = change_settings(aws.settings, sagemaker_endpoint="pinned", embedstack_cache_mb=0)
     for revision in (None, COMMIT, COMMIT[:10], "main"):
-        with load_embedder(settings, st_model_revision=revision) as right:
+        with load_embedder(settings, embedding_model_revision=revision) as right:
             right.embed(["x"])
     refused = pytest.raises(ModelMismatch, match=f"{COMMIT}, and .*{OTHER_COMMIT} is configured")
-    with load_embedder(settings, st_model_revision=OTHER_COMMIT) as other, refused:
+    with load_embedder(settings, embedding_model_revision=OTHER_COMMIT) as other, refused:
         other.embed(["x"])
     assert describe_deployment("pinned", aws.settings).model().revision == COMMIT
 
@@ -151,8 +151,8 @@ def test_tags_name_what_the_environment_does_not(aws, tags, identity):
 
 def test_commands_refuse_another_model(aws, monkeypatch, tmp_path):
     monkeypatch.setenv("SAGEMAKER_ENDPOINT", "tei")
-    monkeypatch.setenv("ST_MODEL_NAME", MINILM)
-    monkeypatch.setenv("ST_MODEL_REVISION", COMMIT)
+    monkeypatch.setenv("EMBEDDING_MODEL", MINILM)
+    monkeypatch.setenv("EMBEDDING_MODEL_REVISION", COMMIT)
 
     def run(*command):
         return subprocess.run(

@@ -73,7 +73,7 @@ def test_ingest_rejects_another_model_revision(pipeline, monkeypatch):
     pipeline.drain()
     pipeline.upload("b.txt", "The dog barks.")
     (message,) = pipeline.receive()
-    monkeypatch.setenv("ST_MODEL_REVISION", "refs/pr/21")
+    monkeypatch.setenv("EMBEDDING_MODEL_REVISION", "refs/pr/21")
     last = {**message, "Attributes": {"ApproximateReceiveCount": str(MAX_RECEIVES)}}
     with load("ingest") as ingest:
         assert ingest(pipeline.event([last]), context()) == {"batchItemFailures": []}

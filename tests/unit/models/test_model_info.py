@@ -36,7 +36,7 @@ def test_identity_matches_the_expected_model(served, expected, same):
     else:
         with pytest.raises(ModelMismatch) as caught:
             served.require(expected, "Endpoint e")
-        for named in ("Endpoint e", str(served), expected.model_id, "ST_MODEL_NAME"):
+        for named in ("Endpoint e", str(served), expected.model_id, "EMBEDDING_MODEL"):
             assert named in str(caught.value)
 
 

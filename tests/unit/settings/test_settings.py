@@ -8,6 +8,7 @@ import pytest
 from embedstack.errors import ConfigurationError
 from embedstack.settings.settings import Settings, change_settings, load_settings
 
+FORMER_NAMES = ("ST_MODEL_NAME", "ST_MODEL_REVISION", "ST_DEVICE", "ST_BATCH_SIZE")
 EXAMPLE = Path(__file__).parents[3] / ".env.example"
 
 
@@ -16,8 +17,15 @@ def _empty_environment(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     for name in re.findall(r"^(\w+)=", EXAMPLE.read_text(), re.MULTILINE):
         monkeypatch.delenv(name, raising=False)
-    for name in ("DEFAULT_AWS_REGION", "AWS_DEFAULT_REGION", "SAGEMAKER_ENDPOINT_NAME"):
+    for name in ("DEFAULT_AWS_REGION", "AWS_DEFAULT_REGION", "SAGEMAKER_ENDPOINT_NAME", *FORMER_NAMES):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def file(tmp_path, monkeypatch):
+    path = tmp_path / "embeddings.yaml"
+    monkeypatch.setenv("EMBEDSTACK_CONFIG", str(path))
+    return path
 
 
 def test_precedence(monkeypatch, tmp_path):
@@ -45,6 +53,31 @@ def test_both_names_of_the_endpoint_are_read(monkeypatch, tmp_path, name):
     assert load_settings(sagemaker_endpoint="explicit").sagemaker_endpoint == "explicit"
 
 
+ALIASES = [
+    ("ST_MODEL_NAME", "EMBEDDING_MODEL", "BAAI/bge-m3"),
+    ("ST_MODEL_REVISION", "EMBEDDING_MODEL_REVISION", "main"),
+    ("ST_DEVICE", "EMBEDDING_DEVICE", "cuda"),
+    ("ST_BATCH_SIZE", "EMBEDDING_LOCAL_BATCH_SIZE", 7),
+]
+
+
+@pytest.mark.parametrize(("alias", "name", "value"), ALIASES)
+def test_load_settings_reads_former_names(monkeypatch, tmp_path, file, alias, name, value):
+    def loaded(**overrides):
+        return getattr(load_settings(**overrides), name.lower())
+
+    file.write_text(f"{alias.lower()}: {value}")
+    assert loaded() == value
+    (tmp_path / ".env").write_text(f"{name}=5\n")
+    assert str(loaded()) == "5"
+    monkeypatch.setenv(alias, str(value))
+    assert loaded() == value
+    monkeypatch.setenv(name, "6")
+    assert str(loaded()) == "6"
+    assert loaded(**{alias.lower(): value}) == value
+    assert getattr(change_settings(load_settings(), **{alias.lower(): value}), name.lower()) == value
+
+
 def test_an_empty_assignment_is_not_set(tmp_path):
     (tmp_path / ".env").write_text("AWS_ACCOUNT_ID=\nAWS_ENDPOINT_URL=\nSAGEMAKER_ENDPOINT=\n")
     settings = load_settings()
@@ -67,13 +100,6 @@ def test_the_example_is_a_valid_file_that_names_every_setting(tmp_path):
     (tmp_path / ".env").write_text(EXAMPLE.read_text())
     load_settings()
     assert all(field.upper() in EXAMPLE.read_text() for field in Settings.model_fields)
-
-
-@pytest.fixture
-def file(tmp_path, monkeypatch):
-    path = tmp_path / "embeddings.yaml"
-    monkeypatch.setenv("EMBEDSTACK_CONFIG", str(path))
-    return path
 
 
 def test_a_file_is_beaten_by_everything_else(file, tmp_path, monkeypatch):
