@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from embedstack.aws.clients import AwsClient, translate_error
+from embedstack.aws.clients import AwsClient
 from embedstack.cache.encryption_keys import refuse_other_key
-from embedstack.errors import ConfigurationError, EmbedStackError, EndpointUnavailable
 
 if TYPE_CHECKING:
     import boto3
@@ -23,10 +22,6 @@ __all__ = ["KmsKey"]
 
 # Bound to the data key: it opens no other product's data, and CloudTrail shows what a Decrypt was for.
 _CONTEXT = {"embedstack": "cache"}
-_NOT_USABLE = {
-    "DisabledException", "InvalidKeyUsageException", "KMSInvalidStateException", "NotFoundException",
-}  # fmt: skip
-_NOT_OPENED = {"IncorrectKeyException", "InvalidCiphertextException"}
 
 
 class KmsKey:
@@ -63,28 +58,5 @@ class KmsKey:
                 lambda kms: getattr(kms, operation)(KeyId=self._key_id, EncryptionContext=_CONTEXT, **parameters)
             )
         except (BotoCoreError, ClientError) as error:
-            raise self._translate(error, path) from error
+            raise self._client.translate(error, resource=self._key_id, cache=str(path)) from error
         return answer
-
-    def _translate(self, error: BotoCoreError | ClientError, path: Path | None) -> EmbedStackError:
-        if not isinstance(error, ClientError):
-            return translate_error(error)
-        details = error.response.get("Error", {})
-        code, message = str(details.get("Code", "")), str(details.get("Message") or "")
-        if code in _NOT_OPENED:
-            return ConfigurationError(
-                f"The cache {path} was encrypted by another KMS key than {self._key_id}: set "
-                "EMBEDSTACK_CACHE_KMS_KEY to that one, or delete the file."
-            )
-        if code in _NOT_USABLE:
-            return ConfigurationError(
-                f"The KMS key {self._key_id} cannot be used in {self._client.region} ({code}): "
-                "EMBEDSTACK_CACHE_KMS_KEY has to name an enabled, symmetric key for encryption there."
-            )
-        if code.startswith("AccessDenied"):
-            return ConfigurationError(
-                f"The KMS key {self._key_id} needs kms:GenerateDataKey and kms:Decrypt for these credentials: {message}"
-            )
-        if code in ("DependencyTimeoutException", "KeyUnavailableException", "KMSInternalException"):
-            return EndpointUnavailable(f"KMS answered {code}: {message}")
-        return translate_error(error, endpoint=self._key_id, region=self._client.region)

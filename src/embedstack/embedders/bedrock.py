@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from embedstack.aws.bedrock import base_model_id, check_residency, translate_bedrock_error
+from embedstack.aws.bedrock import base_model_id, check_residency
 from embedstack.aws.clients import AwsClient
 from embedstack.calls.http_responses import parse_json, read_body, token_count
 from embedstack.embedders.base import Embedder
@@ -139,7 +139,7 @@ class BedrockEmbedder(Embedder):
         try:
             answer, headers = self._client.call(call)
         except (BotoCoreError, ClientError) as error:
-            raise translate_bedrock_error(error, self._model_id, self._client.region) from error
+            raise self._client.translate(error, resource=self._model_id) from error
         self.release_slot()
         parsed = parse_json(answer, self._model_id)
         if not isinstance(parsed, dict):

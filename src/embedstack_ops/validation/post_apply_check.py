@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from botocore.exceptions import BotoCoreError, ClientError
 
-from embedstack.aws.clients import aws_response_errors, create_client, translate_error
+from embedstack.aws.clients import aws_response_errors, create_client
+from embedstack.aws.errors import translate_error
 from embedstack.calls.http_responses import read_body
 from embedstack.embedders.sagemaker.async_embedder import AsyncEndpoint, AsyncOutputNotReadable
 from embedstack.embedders.sagemaker.responses import read_vectors
@@ -56,7 +57,7 @@ def check_endpoint(intended: Mapping[str, Any], settings: "Settings") -> Iterato
         component = intended.get("inference_component")
         described = client.describe_inference_component(InferenceComponentName=component) if component else None
     except (BotoCoreError, ClientError) as error:
-        raise translate_error(error, endpoint=name, region=client.meta.region_name) from error
+        raise translate_error(error, "sagemaker", resource=name, region=client.meta.region_name) from error
     yield _compare("status", endpoint["EndpointStatus"], "InService", endpoint.get("FailureReason"))
     yield _compare("configuration", endpoint["EndpointConfigName"], intended["config_name"])
     running = {variant["VariantName"]: variant for variant in endpoint.get("ProductionVariants", [])}
@@ -128,7 +129,7 @@ def _invocation(name: str, target: dict[str, str], settings: "Settings") -> Call
                 )
                 return read_body(response["Body"], _RESPONSE_BYTES, f"Endpoint {name}")
         except (BotoCoreError, ClientError) as error:
-            raise translate_error(error, endpoint=name, region=runtime.meta.region_name) from error
+            raise translate_error(error, "sagemaker-runtime", resource=name, region=runtime.meta.region_name) from error
 
     return send
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from embedstack.aws.clients import AwsClient, translate_error
+from embedstack.aws.clients import AwsClient
 from embedstack.calls.http_responses import read_body
 from embedstack.embedders.base import Embedder
 from embedstack.embedders.batching import Limits
@@ -99,7 +99,7 @@ class AsyncEndpoint:
             )
             return self._await(accepted, limit)
         except (BotoCoreError, ClientError) as error:
-            raise translate_error(error, endpoint=self.name, region=self._runtime.region) from error
+            raise self._runtime.translate(error, resource=self.name) from error
 
     def verify(self, model: "ModelInfo") -> None:
         """Compare the endpoint's description with the expected model, where it may be read.

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from embedstack.aws.clients import AwsClient, translate_error
+from embedstack.aws.clients import AwsClient
 from embedstack.calls.http_responses import parse_json, read_body
 from embedstack.calls.process_local import Lock
 from embedstack.embedders.base import Embedder
@@ -195,7 +195,7 @@ class SageMakerEmbedder(Embedder):
         try:
             content, attributes = self._client.call(call)
         except (BotoCoreError, ClientError) as error:
-            raise translate_error(error, endpoint=self.endpoint, region=self._client.region) from error
+            raise self._client.translate(error, resource=self.endpoint) from error
         said = ModelIdentity.from_attributes(attributes)
         if said is not None:
             said.require(self.info, self._source)
