@@ -1,11 +1,10 @@
-"""Vectors that were computed before: in memory, and in a file that several processes share."""
+"""Middleware that takes vectors from caches and sends only the cache misses to the backend."""
 
 import asyncio
 import hashlib
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing, closing
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
@@ -20,6 +19,7 @@ from embedstack.embedders.executor import arun, run
 from embedstack.embedders.identity import identity_digest
 from embedstack.embedders.integrity import are_valid
 from embedstack.embedders.middleware import EmbedderMiddleware
+from embedstack.embedders.request_runner import close_threads, thread_pool
 from embedstack.embedders.results import BatchResult, Failure
 from embedstack.embedders.source import AsyncSource, Broken, Signal, paced
 from embedstack.errors import EmbedStackError, InputError
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from embedstack.embedders.base import Embedder
-    from embedstack.embedders.core import Context, Kind
+    from embedstack.embedders.prompts import Context, Kind
     from embedstack.embedders.spans import SpannedText
 
     Vector = NDArray[np.float32]
@@ -76,46 +76,48 @@ class CachedEmbedder(EmbedderMiddleware):
             caches: Looked up in this order; a hit is put into those before it. A :class:`MemoryCache` otherwise.
         """
         caches = caches or (MemoryCache(),)
-        # Threads that write to a file while as many requests as ever are in flight; `inner` limits those.
+        super().__init__(inner)
+        # Besides the threads of the requests in flight, some that write to a file; the backend limits the requests.
         writers = 0 if all(isinstance(cache, MemoryCache) for cache in caches) else (inner.limits.concurrency + 1) // 2
-        super().__init__(inner, replace(inner.limits, concurrency=inner.limits.concurrency + writers))
+        # Not the backend's threads: a batch of cache misses that waits there for another one would block it.
+        self._threads = thread_pool(inner.limits.concurrency + writers)
         self._caches = tuple(_FailSafe(cache, FailureGuard(f"The cache {type(cache).__name__}")) for cache in caches)
         identity = inner.vector_identity()
         # Texts are hashed behind 32 bytes, so that no text can pass for another one's beginning.
         self._prefixes = {kind: identity_digest(identity, kind) for kind in ("query", "document")}
 
-    def embed_batch(self, texts: Sequence[str], kind: "Kind") -> "NDArray[np.float32]":
-        """One batch, as :meth:`embed_prompted_texts`."""
+    def request_vectors(self, texts: Sequence[str], kind: "Kind") -> "NDArray[np.float32]":
+        """Embed one batch, as :meth:`embed_prompted_texts`."""
         batch = Batch(0, len(texts), list(range(len(texts))), list(texts))
         return self.embed_prompted_texts(batch, kind, collect=False).vectors
 
     def embed_prompted_texts(self, batch: Batch, kind: "Kind", *, collect: bool) -> BatchResult:
-        """Look texts up, embed those that are missing, keep them."""
+        """Look texts up, embed the cache misses and store them."""
         flow = _Flow(self, kind, collect=True)
         parts = run(
-            flow.read([batch]), self._miss_batcher(), flow.embed, self._pool.get, self._inner_call(Call.current()),
-            self.look_ahead,
+            flow.read([batch]), self._miss_batcher(), flow.embed, self._threads.get,
+            self._inner_call(Call.current()), self.look_ahead,
         )  # fmt: skip
         (whole,) = [block for part in parts for block in flow.take(part)]
         if not collect and whole.failures:
             raise whole.failures[0].error
         return whole
 
-    def run_stream(
+    def stream_batches(
         self, texts: "Iterable[Any]", kind: "Kind", context: "Context | None", *, collect: bool, call: Call
     ) -> "Generator[BatchResult]":
         """See :meth:`Embedder.embed_stream`."""
         flow = _Flow(self, kind, collect=collect)
         blocks = _split(paced(texts), self._block_batcher(kind, context, collect=collect))
         parts = run(
-            flow.read(blocks), self._miss_batcher(), flow.embed, self._pool.get, self._inner_call(call),
+            flow.read(blocks), self._miss_batcher(), flow.embed, self._threads.get, self._inner_call(call),
             self.look_ahead,
         )  # fmt: skip
         with closing(parts):
             for part in parts:
                 yield from flow.take(part)
 
-    async def arun_stream(
+    async def astream_batches(
         self, texts: "AsyncIterable[Any]", kind: "Kind", context: "Context | None", *, collect: bool, call: Call
     ) -> "AsyncGenerator[BatchResult]":
         """See :meth:`Embedder.aembed_stream`."""
@@ -124,12 +126,13 @@ class CachedEmbedder(EmbedderMiddleware):
         variables = call.context()
 
         async def look_up(keys: "Sequence[bytes]") -> "dict[bytes, Vector]":
-            return await loop.run_in_executor(self._lookup_threads(), variables.copy().run, self.look_up, keys)
+            # The backend's threads: they are idle here, and no cache misses wait in them.
+            return await loop.run_in_executor(self.runner.threads.get(), variables.copy().run, self.look_up, keys)
 
         blocks = _asplit(texts, self._block_batcher(kind, context, collect=collect))
         async with aclosing(blocks), aclosing(flow.aread(blocks, look_up)) as misses:
             parts = arun(
-                misses, self._miss_batcher(), flow.embed, self._pool.get, self._inner_call(call), self.look_ahead
+                misses, self._miss_batcher(), flow.embed, self._threads.get, self._inner_call(call), self.look_ahead
             )
             async with aclosing(parts):
                 async for part in parts:
@@ -139,21 +142,22 @@ class CachedEmbedder(EmbedderMiddleware):
     def embed_spans(
         self, texts: "Iterable[SpannedText]", kind: "Kind" = "document", *, context: "Context | None" = None
     ) -> "Generator[NDArray[np.float32]]":
-        """As the wrapped embedder does it: vectors of parts of texts are not kept."""
+        """As the wrapped embedder: vectors of parts of texts are not cached."""
         return self.inner.embed_spans(texts, kind, context=context)
 
     @property
     def look_ahead(self) -> int:
-        """Batches of cache misses that are read before the first of them is answered, at most."""
+        """Batches of cache misses that are read at most before the first of them has its response."""
         return self.inner.look_ahead
 
     @property
     def block_items(self) -> int:
-        """Texts that are looked up together at most."""
+        """Texts that are looked up together, at most."""
         return max(1, min(_BLOCK, self.look_ahead * self.limits.max_items // 4))
 
     def close(self) -> None:
-        """Let go of threads and files."""
+        """Close the wrapped embedder, and release threads and files."""
+        close_threads(self._threads)
         super().close()
         for cache in self._caches:
             cache.close()
@@ -191,27 +195,21 @@ class CachedEmbedder(EmbedderMiddleware):
             return fitting
         return {key: vector for (key, vector), is_valid in zip(fitting.items(), valid, strict=True) if is_valid}
 
-    def _lookup_threads(self) -> Any:
-        return self.inner._pool.get()  # noqa: SLF001 - idle here, and not behind cache misses that wait
-
     def _inner_call(self, call: Call) -> Call:
-        return call.context().run(self.inner._new_call)  # noqa: SLF001 - the wrapped embedder may have a deadline
+        return call.context().run(self.inner.start_call)  # the wrapped embedder may have a deadline
 
     def _block_batcher(self, kind: "Kind", context: "Context | None", *, collect: bool) -> Batcher:
+        sizes = self.text_sizes()
         limits = Limits(
             max_items=self.block_items,
             max_bytes=_UNLIMITED_BYTES,
-            max_text_bytes=self.limits.max_text_bytes or self.limits.max_bytes - self.envelope_bytes,
+            max_text_bytes=self.limits.max_text_bytes or self.limits.max_bytes - sizes.envelope,
         )
-        return Batcher(
-            limits, _AlwaysFull(limits.max_items), self.request_bytes, envelope_bytes=0,
-            prompt=self._prompt(kind, context), collect=collect,
-        )  # fmt: skip
+        sizer = _AlwaysFull(limits.max_items)
+        return Batcher(limits, sizer, sizes, prompt=self.prompt(kind, context), collect=collect)
 
     def _miss_batcher(self) -> Batcher:
-        return Batcher(
-            self.limits, self.sizer, self.request_bytes, envelope_bytes=self.envelope_bytes, prompt="", collect=True
-        )
+        return Batcher(self.limits, self.runner.sizer, self.text_sizes(), collect=True)
 
 
 class _FailSafe:

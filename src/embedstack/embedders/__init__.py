@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 from embedstack.embedders.base import Embedder, OnError, Progress
 from embedstack.embedders.batching import Limits
-from embedstack.embedders.core import Context, Kind
 from embedstack.embedders.middleware import EmbedderMiddleware
+from embedstack.embedders.prompts import Context, Kind
 from embedstack.embedders.results import EmbedResult, Failure
 from embedstack.embedders.spans import SpannedText
 from embedstack.embedders.usage import Price, Stats

@@ -1,6 +1,5 @@
 """Bedrock's embedding models as an :class:`Embedder`: Titan v1 and v2, Cohere v3 and v4."""
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ from embedstack.aws.clients import AwsClient
 from embedstack.calls.http_responses import parse_json, read_body, token_count
 from embedstack.embedders.base import Embedder
 from embedstack.embedders.batching import Limits
+from embedstack.embedders.json_encoding import json_bytes
 from embedstack.embedders.response_vectors import read_rows, response_limit
 from embedstack.errors import ConfigurationError, IntegrityError
 from embedstack.models.model_info import ModelInfo, known_model
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from embedstack.embedders.core import Kind
+    from embedstack.embedders.prompts import Kind
     from embedstack.embedders.usage import Price
 
 __all__ = ["BedrockEmbedder"]
@@ -126,7 +126,7 @@ class BedrockEmbedder(Embedder):
         return body
 
     def _invoke(self, body: dict[str, Any], count: int) -> tuple[dict[str, Any], dict[str, str]]:
-        content = json.dumps(body, ensure_ascii=False).encode("utf-8")
+        content = json_bytes(body)
         limit = response_limit(count, self.info.dimensions, len(content))
 
         def call(client: Any) -> tuple[bytes, dict[str, str]]:

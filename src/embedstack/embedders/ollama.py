@@ -1,6 +1,5 @@
 """An Ollama server as an :class:`Embedder`: ``POST /api/embed``."""
 
-import json
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -10,7 +9,8 @@ import urllib3
 from embedstack.calls.http_responses import parse_json, read_body, response_errors, retry_after_seconds, token_count
 from embedstack.calls.process_local import PerProcess, close_inherited_pools
 from embedstack.embedders.base import Embedder
-from embedstack.embedders.batching import Limits
+from embedstack.embedders.batching import Limits, TextSizes
+from embedstack.embedders.json_encoding import json_bytes, json_text_sizes
 from embedstack.embedders.response_vectors import read_rows, response_limit
 from embedstack.errors import (
     EmbedStackError,
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from embedstack.embedders.core import Kind
+    from embedstack.embedders.prompts import Kind
     from embedstack.models.model_info import ModelInfo
 
 __all__ = ["OllamaEmbedder"]
@@ -37,14 +37,13 @@ _CONNECT_TIMEOUT_SECONDS = 5
 # A model that is not in memory is loaded by the first request.
 _READ_TIMEOUT_SECONDS = 120
 _QUOTED_CHARACTERS = 300
+# The envelope is the members' names and the brackets.
+_TEXT_SIZES = json_text_sizes(envelope=256)
 _NOT_CONNECTED = (urllib3.exceptions.ConnectTimeoutError, urllib3.exceptions.NewConnectionError)
 
 
 class OllamaEmbedder(Embedder):
     """Embeds by a model that Ollama serves."""
-
-    # The members' names and the brackets of a request.
-    envelope_bytes = 256
 
     def __init__(
         self,
@@ -76,9 +75,9 @@ class OllamaEmbedder(Embedder):
             partial(_connections, self.limits.concurrency, read_timeout), discard=close_inherited_pools
         )
 
-    def request_bytes(self, text: str) -> int:
-        """Bytes of the text and its comma as JSON."""
-        return len(json.dumps(text, ensure_ascii=False).encode("utf-8")) + 2
+    def text_sizes(self) -> TextSizes:
+        """Bytes that texts take in a request."""
+        return _TEXT_SIZES
 
     def vector_identity(self) -> Mapping[str, Any]:
         """The model of that name on that server, and whether it truncates."""
@@ -96,7 +95,7 @@ class OllamaEmbedder(Embedder):
         body: dict[str, Any] = {"model": self._name, "input": list(texts), "truncate": self._truncate}
         if self.info.shortened_from is not None:
             body["dimensions"] = self.info.dimensions
-        answer = self._post(json.dumps(body, ensure_ascii=False).encode("utf-8"), len(texts))
+        answer = self._post(json_bytes(body), len(texts))
         tokens = token_count(answer.get("prompt_eval_count"))
         if tokens is not None:
             self.count_tokens(tokens)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CircuitBreaker", "CircuitBreakerEmbedder"]
 
-_Answer = TypeVar("_Answer")
+_Response = TypeVar("_Response")
 
 State = Literal["closed", "open", "half-open"]
 
@@ -119,7 +119,7 @@ class CircuitBreakerEmbedder(EmbedderMiddleware):
         super().__init__(inner)
         self.breaker = breaker or CircuitBreaker()
 
-    def dispatch(self, texts: Sequence[str], call_next: "Callable[[Embedder], _Answer]") -> _Answer:
+    def dispatch(self, texts: Sequence[str], call_next: "Callable[[Embedder], _Response]") -> _Response:
         """One request, if the circuit lets it."""
         with self.breaker.guard():
             return super().dispatch(texts, call_next)

@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
     from embedstack.embedders.base import Embedder
     from embedstack.embedders.batching import Batch
-    from embedstack.embedders.core import Context, Kind
+    from embedstack.embedders.prompts import Context, Kind
     from embedstack.embedders.results import BatchResult
 
 __all__ = ["DeadlineEmbedder"]
 
-_Answer = TypeVar("_Answer")
+_Response = TypeVar("_Response")
 
 
 class DeadlineEmbedder(EmbedderMiddleware):
@@ -32,25 +32,26 @@ class DeadlineEmbedder(EmbedderMiddleware):
         self._seconds = seconds
         self._clock = clock or SystemClock()
 
-    def dispatch(self, texts: Sequence[str], call_next: "Callable[[Embedder], _Answer]") -> _Answer:
+    def dispatch(self, texts: Sequence[str], call_next: "Callable[[Embedder], _Response]") -> _Response:
         """One request, in time."""
-        return self._new_call().context().run(super().dispatch, texts, call_next)
+        return self.start_call().context().run(super().dispatch, texts, call_next)
 
     def embed_prompted_texts(self, batch: "Batch", kind: "Kind", *, collect: bool) -> "BatchResult":
         """As the wrapped embedder does it."""
         return self.inner.embed_prompted_texts(batch, kind, collect=collect)
 
-    def run_stream(
+    def stream_batches(
         self, texts: "Iterable[Any]", kind: "Kind", context: "Context | None", *, collect: bool, call: Call
     ) -> "Generator[BatchResult]":
         """As the wrapped embedder does it, in time."""
-        return self.inner.run_stream(texts, kind, context, collect=collect, call=call)
+        return self.inner.stream_batches(texts, kind, context, collect=collect, call=call)
 
-    def arun_stream(
+    def astream_batches(
         self, texts: "AsyncIterable[Any]", kind: "Kind", context: "Context | None", *, collect: bool, call: Call
     ) -> "AsyncGenerator[BatchResult]":
-        """As :meth:`run_stream`."""
-        return self.inner.arun_stream(texts, kind, context, collect=collect, call=call)
+        """As :meth:`stream_batches`."""
+        return self.inner.astream_batches(texts, kind, context, collect=collect, call=call)
 
-    def _new_call(self) -> Call:
+    def start_call(self) -> Call:
+        """The call that a method of this embedder runs in, with its deadline."""
         return Call.current().until(self._seconds, self._clock)

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from embedstack.embedders.batching import TextSizes
 from embedstack.embedders.middleware import EmbedderMiddleware
 from embedstack.errors import BudgetExceeded, CircuitOpen, ConfigurationError, EndpointError
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FallbackEmbedder"]
 
-_Answer = TypeVar("_Answer")
+_Response = TypeVar("_Response")
 
 _TAKES_OVER_AFTER = (EndpointError, CircuitOpen, BudgetExceeded)
 
@@ -48,17 +49,22 @@ class FallbackEmbedder(EmbedderMiddleware):
         super().__init__(first, limits)
         self._chain = chain
         self.meters = tuple(meter for embedder in chain for meter in embedder.meters)
-        self.envelope_bytes = max(embedder.envelope_bytes for embedder in chain)  # type: ignore[misc]  # of all
 
     def vector_identity(self) -> Mapping[str, Any]:
         """All of theirs, since any of them may give a vector."""
         return {"any_of": [embedder.vector_identity() for embedder in self._chain]}
 
-    def request_bytes(self, text: str) -> int:
-        """Bytes of the text where it takes most."""
-        return max(embedder.request_bytes(text) for embedder in self._chain)
+    def text_sizes(self) -> TextSizes:
+        """Bytes that texts take in a request of the backend where they take most."""
+        sizes = [embedder.text_sizes() for embedder in self._chain]
+        bounds = [size.upper_bound for size in sizes if size.upper_bound is not None]
+        return TextSizes(
+            lambda text: max(size.measure(text) for size in sizes),
+            max(size.envelope for size in sizes),
+            (lambda utf8_bytes: max(bound(utf8_bytes) for bound in bounds)) if len(bounds) == len(sizes) else None,
+        )
 
-    def dispatch(self, texts: Sequence[str], call_next: "Callable[[Embedder], _Answer]") -> _Answer:
+    def dispatch(self, texts: Sequence[str], call_next: "Callable[[Embedder], _Response]") -> _Response:
         """One request, of the first embedder that answers it."""
         del texts
         for embedder in self._chain[:-1]:
@@ -69,14 +75,13 @@ class FallbackEmbedder(EmbedderMiddleware):
         return call_next(self._chain[-1])
 
     def disable_retries(self) -> None:
-        """Pass it on to all."""
+        """Disable those of all embedders."""
         for embedder in self._chain:
             embedder.disable_retries()
 
     def close(self) -> None:
-        """Let go of threads, those of all embedders."""
-        super().close()
-        for embedder in self._chain[1:]:
+        """Close all embedders."""
+        for embedder in self._chain:
             embedder.close()
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RateLimit", "RateLimitedEmbedder", "TokenBucket"]
 
-_Answer = TypeVar("_Answer")
+_Response = TypeVar("_Response")
 
 
 class TokenBucket:
@@ -93,7 +93,7 @@ class RateLimitedEmbedder(EmbedderMiddleware):
             for rate in (limit.requests_per_second, limit.texts_per_second)
         )
 
-    def dispatch(self, texts: Sequence[str], call_next: "Callable[[Embedder], _Answer]") -> _Answer:
+    def dispatch(self, texts: Sequence[str], call_next: "Callable[[Embedder], _Response]") -> _Response:
         """One request, when it is allowed."""
         budget = self._limit.budget_usd
         if budget is not None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Retry", "RetryEvent", "RetryPolicy", "RetryingEmbedder"]
 
 _Result = TypeVar("_Result")
-_Answer = TypeVar("_Answer")
+_Response = TypeVar("_Response")
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +148,7 @@ class RetryingEmbedder(EmbedderMiddleware):
         self._retry = retry or Retry()
         inner.disable_retries()
 
-    def dispatch(self, texts: Sequence[str], call_next: "Callable[[Embedder], _Answer]") -> _Answer:
+    def dispatch(self, texts: Sequence[str], call_next: "Callable[[Embedder], _Response]") -> _Response:
         """One request, sent until it is answered."""
         dispatch = super().dispatch
         return self._retry.call(lambda: dispatch(texts, call_next), on_retry=lambda: self.meters[0].count("retries"))

@@ -10,10 +10,11 @@ from botocore.exceptions import BotoCoreError, ClientError
 from embedstack.aws.clients import AwsClient
 from embedstack.calls.http_responses import read_body
 from embedstack.embedders.base import Embedder
-from embedstack.embedders.batching import Limits
+from embedstack.embedders.batching import Limits, TextSizes
+from embedstack.embedders.json_encoding import json_bytes
 from embedstack.embedders.response_vectors import response_limit
 from embedstack.embedders.sagemaker.model_identity import served_models
-from embedstack.embedders.sagemaker.requests import ENVELOPE_BYTES, json_bytes, request_body, text_bytes
+from embedstack.embedders.sagemaker.requests import TEXT_SIZES, request_body
 from embedstack.embedders.sagemaker.responses import JSON, read_vectors
 from embedstack.errors import ConfigurationError, EndpointUnavailable, ModelFailed
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from embedstack.embedders.core import Kind
+    from embedstack.embedders.prompts import Kind
     from embedstack.models.model_info import ModelInfo
     from embedstack.settings.settings import Settings
 
@@ -181,8 +182,6 @@ class AsyncEmbedder(Embedder):
         self._is_verified = False
         self._truncate = truncate
 
-    envelope_bytes = ENVELOPE_BYTES
-
     def vector_identity(self) -> Mapping[str, Any]:
         """The model as this endpoint serves it, and whether it truncates."""
         return {
@@ -193,9 +192,9 @@ class AsyncEmbedder(Embedder):
             "truncate": self._truncate,
         }
 
-    def request_bytes(self, text: str) -> int:
-        """Bytes of the text and its comma as JSON."""
-        return text_bytes(text)
+    def text_sizes(self) -> TextSizes:
+        """Bytes that texts take in a request."""
+        return TEXT_SIZES
 
     def embed_batch(self, texts: Sequence[str], kind: "Kind") -> "NDArray[np.float32]":
         """One ``InvokeEndpointAsync``; see :meth:`Embedder.embed_batch`."""

@@ -9,11 +9,12 @@ from embedstack.aws.clients import AwsClient
 from embedstack.calls.http_responses import parse_json, read_body
 from embedstack.calls.process_local import Lock
 from embedstack.embedders.base import Embedder
-from embedstack.embedders.batching import Limits
+from embedstack.embedders.batching import Limits, TextSizes
 from embedstack.embedders.integrity import check_vectors
+from embedstack.embedders.json_encoding import json_bytes
 from embedstack.embedders.response_vectors import response_limit
 from embedstack.embedders.sagemaker.model_identity import served_models
-from embedstack.embedders.sagemaker.requests import ENVELOPE_BYTES, json_bytes, request_body, text_bytes
+from embedstack.embedders.sagemaker.requests import TEXT_SIZES, request_body
 from embedstack.embedders.sagemaker.response_format import ResponseFormat
 from embedstack.embedders.sagemaker.responses import JSON, NPY, ClientPooling, is_array, read_spans, read_vectors
 from embedstack.errors import EmbedStackError
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from embedstack.embedders.core import Kind
+    from embedstack.embedders.prompts import Kind
     from embedstack.embedders.spans import Span
     from embedstack.embedders.usage import Price
     from embedstack.models.model_info import ModelInfo
@@ -107,11 +108,9 @@ class SageMakerEmbedder(Embedder):
         self._is_verified = False
         self._verifying = Lock()
 
-    envelope_bytes = ENVELOPE_BYTES
-
-    def request_bytes(self, text: str) -> int:
-        """Bytes of the text and its comma as JSON."""
-        return text_bytes(text)
+    def text_sizes(self) -> TextSizes:
+        """Bytes that texts take in a request."""
+        return TEXT_SIZES
 
     def disable_retries(self) -> None:
         """Leave retries to a wrapper."""
