@@ -276,7 +276,7 @@ def sagemaker(url: str, concurrency: int | None = None, *, arrays: bool = True) 
     limits = Limits(ITEMS, concurrency=concurrency or settings.embedding_concurrency)
     embedder = SageMakerEmbedder(MODEL, endpoint="e", settings=settings, limits=limits)
     if not arrays:
-        embedder._format.refuse_arrays()  # noqa: SLF001 - as against an endpoint that has none
+        embedder._format.disable_arrays()  # noqa: SLF001 - as against an endpoint that has none
     return embedder
 
 

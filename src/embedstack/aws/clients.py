@@ -46,15 +46,15 @@ def create_client(
 
     Args:
         service: boto3's name of the service.
-        settings: Where AWS is.
-        max_connections: Size of the connection pool; as many as there are concurrent calls.
-        attempts: How often botocore sends a request; 1 where someone else retries.
-        connect_timeout: Seconds after which to give up connecting.
-        read_timeout: Seconds without a byte of the answer after which to give up.
-        session: A session of the caller's, with its own profile or credentials.
+        settings: Region and address of AWS.
+        max_connections: Size of the connection pool: the number of concurrent calls.
+        attempts: Attempts of botocore for a request; 1 if the caller retries.
+        connect_timeout: Timeout for connecting, in seconds.
+        read_timeout: Timeout for each read of the response, in seconds.
+        session: A custom session with its own profile or credentials.
 
     Raises:
-        ConfigurationError: No region is set, it is not an allowed one, or the profile does not exist.
+        ConfigurationError: No region is set, it is not allowed, or the profile does not exist.
     """
     config = Config(
         connect_timeout=connect_timeout,
@@ -64,8 +64,8 @@ def create_client(
     )
     try:
         if settings.aws_endpoint_url is not None and is_loopback(settings.aws_endpoint_url):
-            config = config.merge(Config(proxies={}))  # a proxy would look for it on its own machine
-        # Credentials of a role may be fetched here.
+            config = config.merge(Config(proxies={}))  # a proxy would connect to its own machine
+        # This may fetch the credentials of a role.
         with confidential():
             session = session or boto3.Session(region_name=settings.aws_region)
             client = session.client(service, endpoint_url=settings.aws_endpoint_url, config=config)  # type: ignore[call-overload]
@@ -79,18 +79,16 @@ def create_client(
 def _check_region(region: str, settings: "Settings") -> None:
     allowed = settings.allowed_regions
     if allowed and not any(fnmatch(region, pattern) for pattern in allowed):
-        raise ConfigurationError(
-            f"Texts may be sent to {', '.join(allowed)} (AWS_ALLOWED_REGIONS), and AWS_REGION is {region}."
-        )
+        raise ConfigurationError(f"AWS_REGION is {region}, and AWS_ALLOWED_REGIONS allows {', '.join(allowed)}.")
 
 
 def aws_response_errors(source: str = "AWS") -> AbstractContextManager[None]:
-    """Raise this project's errors for what botocore does not translate: a response that breaks off or cannot be parsed.
+    """Translate exceptions that botocore lets through: a response that is truncated or cannot be parsed.
 
-    botocore's own errors pass; :func:`translate_error` is for them.
+    botocore's own errors pass; :func:`~embedstack.aws.errors.translate_error` is for them.
 
     Args:
-        source: Who sent the response, for the message.
+        source: Sender of the response, for the message.
     """
     return response_errors(
         source, passing=(BotoCoreError, ClientError), parser_errors=(ParserError, ResponseParserError)
@@ -100,9 +98,8 @@ def aws_response_errors(source: str = "AWS") -> AbstractContextManager[None]:
 class AwsClient:
     """A boto3 client for every process, re-created when its credentials have expired and may have been rotated.
 
-    botocore refreshes a role's credentials itself; those that a person or a cron job writes to a file or a profile it
-    reads once. A forked child and an unpickled copy create a client with connections of their own, from their own chain
-    of credentials.
+    botocore refreshes the credentials of a role, but reads those in a file or a profile only once. A forked child and
+    an unpickled copy create a new client with new connections and their own credentials.
     """
 
     def __init__(
@@ -127,26 +124,26 @@ class AwsClient:
 
     @property
     def region(self) -> str:
-        """The region that is called."""
+        """Region of the client."""
         return str(self._client.meta.region_name)
 
     @property
     def endpoint_url(self) -> str:
-        """URL of the service that is called, which holds the region or is a local AWS."""
+        """URL of the service: it contains the region, or is that of a local AWS."""
         return str(self._client.meta.endpoint_url)
 
     def disable_retries(self) -> None:
-        """Send every request once from now on: someone else retries."""
+        """Send every request once from now on, since the caller retries."""
         with self._lock:
             self._attempts = 1
             self._handle = self._new_handle()
 
     def call(self, operation: Callable[[Any], _Result]) -> _Result:
-        """Run an operation; once more with fresh credentials if it was refused for expired ones.
+        """Run an operation; repeat it with new credentials if they have expired.
 
         Raises:
-            ClientError: AWS refused it.
-            BotoCoreError: It did not reach AWS.
+            ClientError: AWS rejected the request; see :meth:`translate`.
+            BotoCoreError: The request failed; see :meth:`translate`.
             EndpointUnavailable: The connection broke while the response was read.
             IntegrityError: The response cannot be read.
         """
@@ -191,11 +188,11 @@ class AwsClient:
     def __getstate__(self) -> dict[str, Any]:
         if self._session is not None:
             raise NotPicklable(
-                f"A boto3 session was passed for {self._service}, and its credentials cannot be pickled or copied: "
-                "build the object where it is used, for example with load_embedder(settings, session=session)."
+                f"A boto3 session was passed for {self._service}, and its credentials cannot be pickled or copied. "
+                "Create the object where it is used, for example with load_embedder(settings, session=session)."
             )
         state = {name: value for name, value in self.__dict__.items() if name != "_handle"}
-        # The environment of another process may name another region, where an endpoint has the same name.
+        # The environment of another process may set another region, which may have an endpoint of the same name.
         return {**state, "_settings": self._settings.model_copy(update={"aws_region": self.region})}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -204,12 +201,12 @@ class AwsClient:
 
 
 def _discard_inherited(client: Any) -> None:
-    """Prepare a client that a fork has inherited for being dropped; its sockets are closed here only."""
+    """Prepare a client inherited by a fork for being dropped; its sockets are closed in this process only."""
     session = getattr(getattr(client, "_endpoint", None), "http_session", None)
     for manager in (getattr(session, "_manager", None), *getattr(session, "_proxy_managers", {}).values()):
         if manager is not None:
             close_inherited_pools(manager)
-    # A session of the caller's goes on with the same credentials, which another thread may have been refreshing.
+    # A custom session keeps its credentials, which another thread may have been refreshing.
     credentials = getattr(getattr(client, "_request_signer", None), "_credentials", None)
     refreshing = getattr(credentials, "_refresh_lock", None)
     if refreshing is not None:

@@ -451,10 +451,10 @@ def translate_error(
         region: The region that was called, for the message.
         details: Further fields of the service's messages: ``cache`` for KMS.
     """
-    known = _SERVICES.get(service) or _Service(service)
+    definition = _SERVICES.get(service) or _Service(service)
     match error:
         case ClientError():
-            return _translate_response(error, known, resource, region, details)
+            return _translate_response(error, definition, resource, region, details)
         case NoRegionError():
             return ConfigurationError("No AWS region is set: set AWS_REGION, or `aws configure set region REGION`.")
         case TokenRetrievalError() | SSOError():
@@ -467,11 +467,11 @@ def translate_error(
         case ProfileNotFound():
             return ConfigurationError(f"{error}: `aws configure list-profiles` lists the profiles.")
         case IncompleteReadError() | ResponseStreamingError() | ReadTimeoutError() | ConnectionClosedError():
-            return known.unavailable(f"{known.name} did not complete its response: {type(error).__name__}.")
+            return definition.unavailable(f"{definition.name} did not complete its response: {type(error).__name__}.")
         case BotoConnectionError() | HTTPClientError():
-            return known.unavailable(_unreachable(error, known.name))
+            return definition.unavailable(_unreachable(error, definition.name))
         case _:
-            return known.unavailable(f"The AWS SDK failed: {error}", retryable=False)
+            return definition.unavailable(f"The AWS SDK failed: {error}", retryable=False)
 
 
 def error_code(error: Exception) -> str:

@@ -1,7 +1,7 @@
-"""What keeps a call going, or stops it in time: wrappers around any embedder, each with a policy usable alone.
+"""Middleware for resilience: retry, rate limit, circuit breaker, fallback, deadline. Each policy also works alone.
 
-From the outside in, as :func:`embedstack.load_embedder` puts them: deadline, cache, fallback, circuit breaker, rate
-limit, retry, backend.
+:func:`embedstack.load_embedder` composes, from the outside in: deadline, cache, fallback, circuit breaker, rate limit,
+retry, backend.
 """
 
 from embedstack.resilience.breaker import CircuitBreaker, CircuitBreakerEmbedder

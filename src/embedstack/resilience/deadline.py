@@ -1,4 +1,4 @@
-"""A call ends in time, with or without vectors."""
+"""A deadline for every call."""
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -21,10 +21,10 @@ _Response = TypeVar("_Response")
 
 
 class DeadlineEmbedder(EmbedderMiddleware):
-    """Gives every call so many seconds, waits and retries within it included.
+    """Limits the time of every call, including its waits and retries.
 
-    What waits knows the deadline and does not begin a wait that would pass it. A request that is under way when the
-    time is up ends unheard.
+    Waits that would pass the deadline are not started. The response of a request that is in flight at the deadline is
+    dropped.
     """
 
     def __init__(self, inner: "Embedder", seconds: float, *, clock: Clock | None = None) -> None:
@@ -33,17 +33,17 @@ class DeadlineEmbedder(EmbedderMiddleware):
         self._clock = clock or SystemClock()
 
     def dispatch(self, texts: Sequence[str], call_next: "Callable[[Embedder], _Response]") -> _Response:
-        """One request, in time."""
+        """Send one request within the deadline."""
         return self.start_call().context().run(super().dispatch, texts, call_next)
 
     def embed_prompted_texts(self, batch: "Batch", kind: "Kind", *, collect: bool) -> "BatchResult":
-        """As the wrapped embedder does it."""
+        """As the wrapped embedder; the call has its deadline already."""
         return self.inner.embed_prompted_texts(batch, kind, collect=collect)
 
     def stream_batches(
         self, texts: "Iterable[Any]", kind: "Kind", context: "Context | None", *, collect: bool, call: Call
     ) -> "Generator[BatchResult]":
-        """As the wrapped embedder does it, in time."""
+        """As the wrapped embedder, within the deadline."""
         return self.inner.stream_batches(texts, kind, context, collect=collect, call=call)
 
     def astream_batches(

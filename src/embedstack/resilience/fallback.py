@@ -1,4 +1,4 @@
-"""Another backend of the same model takes over when the first fails."""
+"""Fallback to another backend of the same model when the first one fails."""
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
@@ -16,27 +16,27 @@ __all__ = ["FallbackEmbedder"]
 
 _Response = TypeVar("_Response")
 
-_TAKES_OVER_AFTER = (EndpointError, CircuitOpen, BudgetExceeded)
+_FALLBACK_ERRORS = (EndpointError, CircuitOpen, BudgetExceeded)
 
 
 class FallbackEmbedder(EmbedderMiddleware):
-    """Asks the next embedder when one fails.
+    """Calls the next embedder when one fails.
 
-    Vectors of two models cannot be compared, and mixing them corrupts an index silently; so a fallback has the same
-    model unless the caller says otherwise.
+    Vectors of two models cannot be compared, and mixing them corrupts an index silently. So a fallback must have the
+    same model, unless ``allow_other_model`` is set.
     """
 
     def __init__(self, first: "Embedder", *others: "Embedder", allow_other_model: bool = False) -> None:
         """Combine embedders.
 
         Args:
-            first: Asked first.
-            others: Asked in this order when those before have failed.
-            allow_other_model: Accept another model of the same length, for vectors that are never compared with the
-                first's.
+            first: Called first.
+            others: Called in this order when those before have failed.
+            allow_other_model: Accept another model of the same length, for vectors that are never compared with those
+                of the first.
 
         Raises:
-            ConfigurationError: One has another model, revision, length or normalisation than the first.
+            ConfigurationError: An embedder has another model, revision, length or normalization than the first.
         """
         for other in others:
             _check_same_space(first.info, other.info, allow_other_model=allow_other_model)
@@ -51,7 +51,7 @@ class FallbackEmbedder(EmbedderMiddleware):
         self.meters = tuple(meter for embedder in chain for meter in embedder.meters)
 
     def vector_identity(self) -> Mapping[str, Any]:
-        """All of theirs, since any of them may give a vector."""
+        """Those of all embedders, since any of them may compute a vector."""
         return {"any_of": [embedder.vector_identity() for embedder in self._chain]}
 
     def text_sizes(self) -> TextSizes:
@@ -65,12 +65,12 @@ class FallbackEmbedder(EmbedderMiddleware):
         )
 
     def dispatch(self, texts: Sequence[str], call_next: "Callable[[Embedder], _Response]") -> _Response:
-        """One request, of the first embedder that answers it."""
+        """Send one request to the first embedder that succeeds."""
         del texts
         for embedder in self._chain[:-1]:
             try:
                 return call_next(embedder)
-            except _TAKES_OVER_AFTER:
+            except _FALLBACK_ERRORS:
                 continue
         return call_next(self._chain[-1])
 
@@ -88,12 +88,12 @@ class FallbackEmbedder(EmbedderMiddleware):
 def _check_same_space(first: "ModelInfo", other: "ModelInfo", *, allow_other_model: bool) -> None:
     if first.dimensions != other.dimensions or first.normalized != other.normalized:
         raise ConfigurationError(
-            f"{other.model_id} ({other.dimensions} dimensions) cannot stand in for {first.model_id} "
+            f"{other.model_id} ({other.dimensions} dimensions) cannot be a fallback for {first.model_id} "
             f"({first.dimensions}): their vectors do not fit into one index."
         )
     revisions = {first.revision, other.revision} - {None}
     if (first.model_id != other.model_id or len(revisions) > 1) and not allow_other_model:
         raise ConfigurationError(
-            f"{other.model_id} cannot stand in for {first.model_id}: vectors of two models or revisions cannot be "
-            "compared. Pass allow_other_model=True if they never are."
+            f"{other.model_id} cannot be a fallback for {first.model_id}: vectors of two models or revisions cannot be "
+            "compared. Pass allow_other_model=True if they are never compared."
         )

@@ -72,7 +72,7 @@ def check_endpoint(intended: Mapping[str, Any], settings: "Settings") -> Iterato
         yield Check("request", "skipped", _ASLEEP)
     elif config.get("AsyncInferenceConfig"):
         queue = AsyncEndpoint(name, settings, wait_seconds=_RESPONSE_SECONDS)
-        yield _request("request", lambda: queue.ask(_REQUEST))
+        yield _request("request", lambda: queue.invoke(_REQUEST))
     else:
         for check, target in _targets(component, list(running)).items():
             yield _request(check, _invocation(name, target, settings))

@@ -1,4 +1,4 @@
-"""What an endpoint is asked, however the request gets to it."""
+"""The request body for SageMaker endpoints, synchronous and asynchronous."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -20,9 +20,9 @@ def request_body(info: "ModelInfo", texts: Sequence[str], *, truncate: bool, has
     Args:
         info: The model.
         texts: The texts.
-        truncate: Cut texts that are longer than the model reads.
-        has_prompt: Whether the texts begin with their prompt already, so that the server must not add the model's
-            default one. TEI, which adds none, ignores that member.
+        truncate: Truncate texts that are longer than the model reads.
+        has_prompt: Whether the texts already have their prompt, so that the server must not add the model's default
+            one. TEI adds none and ignores that member.
     """
     body: dict[str, Any] = {"inputs": list(texts), "normalize": info.normalized, "truncate": truncate}
     if has_prompt:
