@@ -487,7 +487,8 @@ def is_expired_credentials(error: Exception) -> bool:
 def _unreachable(error: Exception, name: str) -> str:
     url = str(getattr(error, "kwargs", {}).get("endpoint_url", ""))
     if urlsplit(url).hostname in ("127.0.0.1", "localhost"):
-        return f"Nothing answers at {url.partition('/endpoints')[0]}: is the local AWS running? `make up` starts it."
+        address = url.partition("/endpoints")[0]
+        return f"{name} cannot be reached at {address}. If this is the local AWS, start it with `make up`."
     return f"{name} cannot be reached: {error}"
 
 

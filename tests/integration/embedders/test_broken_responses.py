@@ -119,7 +119,7 @@ def test_oversized_response_is_rejected(server, settings, make):
     server.raw = response(b"[" + b"0," * 20_000_000)
     tracemalloc.start()
     try:
-        with pytest.raises(IntegrityError, match="a right response"):
+        with pytest.raises(IntegrityError, match="the largest valid response"):
             embed(make(settings()))
         assert tracemalloc.get_traced_memory()[1] < 30_000_000
     finally:

@@ -78,7 +78,7 @@ def test_another_kms_key_is_rejected(aws, file, kms, key_id):
 
 def test_kms_file_opens_only_with_kms(aws, file, key_id):
     SqliteCache(file, key=KmsKey(key_id, aws.settings)).close()
-    with pytest.raises(ConfigurationError, match="by a key of AWS KMS: set EMBEDSTACK_CACHE_KMS_KEY"):
+    with pytest.raises(ConfigurationError, match="with an AWS KMS key: set EMBEDSTACK_CACHE_KMS_KEY"):
         SqliteCache(file)
     with pytest.raises(ConfigurationError, match=r"cannot be used in us-east-1 .*NotFoundException"):
         SqliteCache(file.with_name("other.db"), key=KmsKey("alias/nowhere", aws.settings))

@@ -217,4 +217,4 @@ def test_translate_error_says_how_to_start_the_local_aws(monkeypatch):
         client.invoke_endpoint(EndpointName="x", Body=b"{}")
     translated = translate_error(caught.value, "sagemaker-runtime")
     assert isinstance(translated, EndpointUnavailable)
-    assert f"Nothing answers at {url}: is the local AWS running? `make up`" in str(translated)
+    assert f"SageMaker cannot be reached at {url}. If this is the local AWS, start it with `make up`" in str(translated)
