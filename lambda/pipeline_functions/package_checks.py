@@ -49,10 +49,10 @@ def check_tokenizer(settings: "Settings") -> None:
     manifest = _read_manifest()
     if not manifest or not manifest["model"] or settings.embedstack_tokenizer is not None:
         return
-    if manifest["model"] != settings.st_model_name:
+    if manifest["model"] != settings.embedding_model:
         raise ConfigurationError(
             f"The package contains the tokenizer of {manifest['model']}, but the endpoint's model is "
-            f"{settings.st_model_name} (ST_MODEL_NAME). Build the package with --model {settings.st_model_name}."
+            f"{settings.embedding_model} (EMBEDDING_MODEL). Build the package with --model {settings.embedding_model}."
         )
     if sha256(_in_package("tokenizer.json").read_bytes()).hexdigest() != manifest["tokenizer_sha256"]:
         raise ConfigurationError(

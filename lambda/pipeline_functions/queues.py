@@ -130,8 +130,8 @@ class Queues:
         try:
             response: dict[str, Any] = self._client.call(lambda client: getattr(client, operation)(**parameters))
         except (ClientError, BotoCoreError) as error:
-            code = error.response.get("Error", {}).get("Code") if isinstance(error, ClientError) else None
-            raise QueueUnavailable(f"SQS {operation} failed: {code or type(error).__name__}.") from error
+            translated = self._client.translate(error, resource=parameters["QueueUrl"])
+            raise QueueUnavailable(f"{operation}: {translated.args[0]}", request_id=translated.request_id) from error
         return response
 
 

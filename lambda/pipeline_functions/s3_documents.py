@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from embedstack.aws.clients import AwsClient, translate_error
+from embedstack.aws.clients import AwsClient
 from embedstack.errors import ConfigurationError, DocumentRefused, EmbedStackError
 
 if TYPE_CHECKING:
@@ -104,22 +104,11 @@ class S3DocumentReader:
         except (ClientError, BotoCoreError) as error:
             if isinstance(error, ClientError) and error.response.get("Error", {}).get("Code") in _NOT_FOUND:
                 return None
-            raise _translated(error) from error
+            raise _translated(self._client.translate(error)) from error
         return response
 
 
-def _translated(error: ClientError | BotoCoreError) -> EmbedStackError:
-    if isinstance(error, ClientError):
-        code = error.response.get("Error", {}).get("Code", "")
-        request_id = error.response.get("ResponseMetadata", {}).get("RequestId")
-        if code in ("AccessDenied", "403"):  # the response to a HEAD has no body with an error code
-            return ConfigurationError(
-                "S3 refuses to give the object: the function's role needs s3:GetObject on it, kms:Decrypt on its key, "
-                "and s3:ListBucket to be told that an object is gone.",
-                request_id=request_id,
-            )
-        return ObjectUnavailable(f"S3 answered {code} for the object.", request_id=request_id)
-    translated = translate_error(error)
-    if isinstance(translated, ConfigurationError):
-        return translated
-    return ObjectUnavailable(f"S3 cannot be reached: {type(error).__name__}.")
+def _translated(error: EmbedStackError) -> EmbedStackError:
+    if isinstance(error, ConfigurationError):
+        return error
+    return ObjectUnavailable(str(error.args[0]), request_id=error.request_id)

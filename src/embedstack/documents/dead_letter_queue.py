@@ -13,7 +13,8 @@ from urllib.parse import unquote_plus
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from embedstack.aws.clients import create_client, translate_error
+from embedstack.aws.clients import create_client
+from embedstack.aws.errors import translate_error
 
 if TYPE_CHECKING:
     from embedstack.settings.settings import Settings
@@ -108,7 +109,9 @@ class DeadLetterQueue:
         try:
             self._client.send_message(QueueUrl=self._queue_url, MessageBody=message.body)
         except (BotoCoreError, ClientError) as error:
-            raise translate_error(error, endpoint=self._queue_url) from error
+            raise translate_error(
+                error, "sqs", resource=self._queue_url, region=self._client.meta.region_name
+            ) from error
         self.delete(message)
 
     def delete(self, message: DeadLetterMessage) -> None:
@@ -116,7 +119,7 @@ class DeadLetterQueue:
         try:
             self._client.delete_message(QueueUrl=self._dlq_url, ReceiptHandle=message.receipt)
         except (BotoCoreError, ClientError) as error:
-            raise translate_error(error, endpoint=self._dlq_url) from error
+            raise translate_error(error, "sqs", resource=self._dlq_url, region=self._client.meta.region_name) from error
         self._receipts.pop(message.id, None)
 
     def _release(self) -> None:
@@ -142,7 +145,7 @@ class DeadLetterQueue:
                 MessageSystemAttributeNames=["SentTimestamp"],
             )
         except (BotoCoreError, ClientError) as error:
-            raise translate_error(error, endpoint=self._dlq_url) from error
+            raise translate_error(error, "sqs", resource=self._dlq_url, region=self._client.meta.region_name) from error
         self._now = _response_time(response)
         messages: list[dict[str, Any]] = response.get("Messages", [])
         return messages

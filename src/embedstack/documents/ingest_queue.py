@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from embedstack.aws.clients import create_client, translate_error
+from embedstack.aws.clients import create_client
+from embedstack.aws.errors import translate_error
 from embedstack.errors import EndpointUnavailable
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def enqueue_documents(
         try:
             response = client.send_message_batch(QueueUrl=queue_url, Entries=entries)
         except (BotoCoreError, ClientError) as error:
-            raise translate_error(error, endpoint=queue_url) from error
+            raise translate_error(error, "sqs", resource=queue_url, region=client.meta.region_name) from error
         if failed := response.get("Failed", []):
             raise EndpointUnavailable(
                 f"SQS rejected {len(failed)} of {len(batch)} messages ({failed[0].get('Code')}). Run the command "

@@ -80,7 +80,7 @@ def search(
     if info.revision and model.revision and info.revision != model.revision:
         raise CollectionMismatch(
             f"The collection {info.name} holds vectors of {info.model_id} at revision {info.revision}, but the query's "
-            f"revision is {model.revision} (ST_MODEL_REVISION). Search with the collection's revision."
+            f"revision is {model.revision} (EMBEDDING_MODEL_REVISION). Search with the collection's revision."
         )
     hits = collection.search(
         embedder.embed_query(text), k,

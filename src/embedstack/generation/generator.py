@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from embedstack.aws.bedrock import check_residency, translate_bedrock_error
+from embedstack.aws.bedrock import check_residency
 from embedstack.aws.clients import AwsClient, aws_response_errors
 from embedstack.aws.log_redaction import confidential
 from embedstack.calls.process_local import Lock, Origin, renew_after_fork
@@ -87,7 +87,7 @@ class Generator:
             "bedrock-runtime", settings, max_connections=_CONNECTIONS, read_timeout=settings.bedrock_timeout,
             session=session,
         )  # fmt: skip
-        self._client.hand_over_retries()
+        self._client.disable_retries()
         self._lock = Lock()
         renew_after_fork(self)
         self.after_fork()
@@ -185,7 +185,7 @@ class Generator:
             try:
                 return self._client.call(operation)
             except (BotoCoreError, ClientError) as error:
-                raise translate_bedrock_error(error, self.model_id, self._client.region) from error
+                raise self._client.translate(error, resource=self.model_id) from error
 
         with self._breaker.guard():
             return self._retry.call(attempt, on_retry=self._count_retry)
@@ -196,7 +196,7 @@ class Generator:
             with confidential(), aws_response_errors("Bedrock"):
                 return next(parts, None)
         except (BotoCoreError, ClientError) as error:
-            raise translate_bedrock_error(error, self.model_id, self._client.region) from error
+            raise self._client.translate(error, resource=self.model_id) from error
 
     def _conversation(
         self, prompt: str | Sequence[Message], system: str | None, sampling: Sampling

@@ -17,7 +17,6 @@ __all__ = ["read_database_secret"]
 # Secrets that RDS manages contain user and password only. libpq reads the rest from these environment variables
 # (PostgreSQL documentation, "Environment Variables").
 _LIBPQ_VARIABLES = {"host": "PGHOST", "port": "PGPORT", "dbname": "PGDATABASE"}
-_PASSING = {"InternalServiceError", "ThrottlingException", "ServiceUnavailable"}
 
 
 def read_database_secret(arn: str, settings: "Settings", *, session: "boto3.Session | None" = None) -> str:
@@ -37,26 +36,15 @@ def read_database_secret(arn: str, settings: "Settings", *, session: "boto3.Sess
     # boto3 takes long to import.
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
 
-    from embedstack.aws.clients import AwsClient, translate_error  # noqa: PLC0415
+    from embedstack.aws.clients import AwsClient  # noqa: PLC0415
 
     client = AwsClient("secretsmanager", settings, max_connections=1, session=session)
     try:
         secret = client.call(lambda service: service.get_secret_value(SecretId=arn))
-    except ClientError as error:
-        code = error.response.get("Error", {}).get("Code", "")
-        if code in _PASSING:
-            raise StoreUnavailable(f"Secrets Manager answered {code} again and again.") from error
-        raise ConfigurationError(
-            f"The secret that DATABASE_SECRET_ARN names cannot be read ({code}): see that it is there, and that this "
-            "role may call secretsmanager:GetSecretValue on it and use its key."
-        ) from error
+    except (BotoCoreError, ClientError) as error:
+        raise client.translate(error) from error
     except EndpointUnavailable as error:
         raise StoreUnavailable(f"Secrets Manager cannot be reached. {error}") from error
-    except BotoCoreError as error:
-        translated = translate_error(error)
-        if isinstance(translated, ConfigurationError):
-            raise translated from error
-        raise StoreUnavailable(f"Secrets Manager cannot be reached. {translated}") from error
     return _address(secret.get("SecretString", ""))
 
 

@@ -82,9 +82,9 @@ def test_embedders_log_nothing_confidential(logged, ollama_url, tmp_path, backen
 
 def test_data_key_is_not_logged(aws, logged, tmp_path):
     key_id = create_client("kms", aws.settings).create_key()["KeyMetadata"]["KeyId"]
-    secret, kept = KmsKey(key_id, aws.settings).unlock(tmp_path, None)
+    secret, stored = KmsKey(key_id, aws.settings).unlock(tmp_path, None)
     assert secret is not None
-    assert KmsKey(key_id, aws.settings).unlock(tmp_path, kept)[0] == secret
+    assert KmsKey(key_id, aws.settings).unlock(tmp_path, stored)[0] == secret
     for shown in (base64.b64encode(secret).decode(), repr(secret)[2:-1], secret.hex()):
         assert shown not in logged()
 

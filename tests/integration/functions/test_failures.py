@@ -10,7 +10,7 @@ import pytest
 from botocore.exceptions import ClientError
 from moto.sqs.models import sqs_backends
 
-from embedstack.aws.clients import translate_error
+from embedstack.aws.errors import translate_error
 from embedstack.errors import EmbedStackError, Throttled
 from tests.integration.embedders.stand_in import faults
 from tests.integration.functions.conftest import MAX_RECEIVES, context, load
@@ -73,7 +73,7 @@ def test_ingest_rejects_another_model_revision(pipeline, monkeypatch):
     pipeline.drain()
     pipeline.upload("b.txt", "The dog barks.")
     (message,) = pipeline.receive()
-    monkeypatch.setenv("ST_MODEL_REVISION", "refs/pr/21")
+    monkeypatch.setenv("EMBEDDING_MODEL_REVISION", "refs/pr/21")
     last = {**message, "Attributes": {"ApproximateReceiveCount": str(MAX_RECEIVES)}}
     with load("ingest") as ingest:
         assert ingest(pipeline.event([last]), context()) == {"batchItemFailures": []}
@@ -127,7 +127,7 @@ def repeating(monkeypatch):
                 "Error": {"Code": "ModelError", "Message": body.decode()}, "OriginalStatusCode": status,
                 "OriginalMessage": body.decode(), "ResponseMetadata": {"HTTPStatusCode": 424, "RequestId": "r-7"},
             }  # fmt: skip
-            raise translate_error(ClientError(response, "InvokeEndpoint"), endpoint=self.endpoint)
+            raise translate_error(ClientError(response, "InvokeEndpoint"), "sagemaker-runtime", resource=self.endpoint)
 
         monkeypatch.setattr("embedstack.embedders.sagemaker.embedder.SageMakerEmbedder._invoke", invoke)
 

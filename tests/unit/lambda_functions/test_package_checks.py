@@ -47,7 +47,7 @@ def package(tmp_path, monkeypatch):
         return tmp_path
 
     monkeypatch.chdir(tmp_path)
-    for name in ("EMBEDSTACK_TOKENIZER", "PGHOST", "PGSSLROOTCERT", "ST_MODEL_NAME"):
+    for name in ("EMBEDSTACK_TOKENIZER", "PGHOST", "PGSSLROOTCERT", "EMBEDDING_MODEL"):
         monkeypatch.delenv(name, raising=False)
     return write
 
@@ -61,7 +61,7 @@ def test_package_checks_accept_a_matching_package(package):
 def test_package_checks_accept_a_missing_manifest(tmp_path, monkeypatch):
     monkeypatch.setenv("LAMBDA_TASK_ROOT", str(tmp_path))
     check_runtime()
-    check_tokenizer(load_settings(st_model_name="BAAI/bge-m3"))
+    check_tokenizer(load_settings(embedding_model="BAAI/bge-m3"))
 
 
 @pytest.mark.parametrize("overrides", [{"architecture": "riscv64"}, {"python": "3.99"}])
@@ -86,12 +86,12 @@ def test_check_runtime_treats_aarch64_as_arm64(package, monkeypatch):
 
 def test_check_tokenizer_rejects_another_models_tokenizer(package, tmp_path):
     package()
-    settings = load_settings(st_model_name="BAAI/bge-m3")
+    settings = load_settings(embedding_model="BAAI/bge-m3")
     with pytest.raises(
         ConfigurationError, match=r"tokenizer of sentence-.* BAAI/bge-m3 .* Build the package with --model BAAI"
     ):
         check_tokenizer(settings)
-    check_tokenizer(load_settings(st_model_name="BAAI/bge-m3", embedstack_tokenizer=tmp_path / "own.json"))
+    check_tokenizer(load_settings(embedding_model="BAAI/bge-m3", embedstack_tokenizer=tmp_path / "own.json"))
     (tmp_path / "tokenizer.json").write_text('{"another": "one"}')
     with pytest.raises(ConfigurationError, match="was changed since the package was built for sentence-transformers"):
         check_tokenizer(load_settings())
@@ -99,7 +99,7 @@ def test_check_tokenizer_rejects_another_models_tokenizer(package, tmp_path):
 
 def test_ingestion_checks_the_tokenizer_first(package, monkeypatch):
     package()
-    monkeypatch.setenv("ST_MODEL_NAME", "BAAI/bge-m3")
+    monkeypatch.setenv("EMBEDDING_MODEL", "BAAI/bge-m3")
     with pytest.raises(ConfigurationError, match="Build the package with --model"):
         IngestServices().ingestion  # noqa: B018 - the access is what is tested
 

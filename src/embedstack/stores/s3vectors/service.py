@@ -5,16 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from embedstack.aws.clients import AwsClient, translate_error
-from embedstack.errors import (
-    CollectionNotFound,
-    ConfigurationError,
-    EmbedStackError,
-    EndpointUnavailable,
-    IntegrityError,
-    StoreError,
-    StoreUnavailable,
-)
+from embedstack.aws.clients import AwsClient
+from embedstack.errors import EndpointUnavailable, IntegrityError, StoreError, StoreUnavailable
 
 if TYPE_CHECKING:
     import boto3
@@ -24,9 +16,6 @@ if TYPE_CHECKING:
 __all__ = ["Service"]
 
 _MAX_CONNECTIONS = 10
-_PASSING = {
-    "InternalServerException", "RequestTimeoutException", "ServiceUnavailableException", "TooManyRequestsException",
-}  # fmt: skip
 
 
 class Service:
@@ -55,7 +44,9 @@ class Service:
         try:
             response: dict[str, Any] = self._client.call(lambda client: getattr(client, operation)(**parameters))
         except (ClientError, BotoCoreError) as error:
-            raise self._translated(error, parameters.get("indexName")) from error
+            index = parameters.get("indexName")
+            what = f"the index {index!r} in the vector bucket" if index else "the vector bucket"
+            raise self._client.translate(error, resource=f"{what} {self.bucket!r}") from error
         except EndpointUnavailable as error:
             raise StoreUnavailable(f"S3 Vectors cannot be reached. {error}") from error
         except IntegrityError as error:
@@ -70,23 +61,3 @@ class Service:
             if not response.get("nextToken"):
                 return
             parameters["nextToken"] = response["nextToken"]
-
-    def _translated(self, error: ClientError | BotoCoreError, index: str | None) -> EmbedStackError:
-        if isinstance(error, ClientError):
-            code = error.response.get("Error", {}).get("Code", "")
-            said = str(error.response.get("Error", {}).get("Message", ""))
-            request_id = error.response.get("ResponseMetadata", {}).get("RequestId")
-            if code == "NotFoundException":
-                what = f"the index {index!r} in the vector bucket" if index else "the vector bucket"
-                return CollectionNotFound(
-                    f"S3 Vectors does not find {what} {self.bucket!r}: {said} See VECTOR_BUCKET and AWS_REGION.",
-                    request_id=request_id,
-                )
-            if code in _PASSING:
-                return StoreUnavailable(f"S3 Vectors answered {code} again and again: {said}", request_id=request_id)
-            if code in ("ConflictException", "ServiceQuotaExceededException", "ValidationException"):
-                return StoreError(f"S3 Vectors refused: {said} ({code}).", request_id=request_id)
-        translated = translate_error(error)
-        if isinstance(translated, ConfigurationError):
-            return translated
-        return StoreUnavailable(f"S3 Vectors cannot be reached. {translated}")
