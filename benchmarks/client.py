@@ -32,7 +32,7 @@ import numpy as np
 
 from embedstack.cache.cached_embedder import Cache, CachedEmbedder, MemoryCache, SqliteCache
 from embedstack.embedders import FakeEmbedder, Limits, SageMakerEmbedder
-from embedstack.embedders.sagemaker.responses import read_answer
+from embedstack.embedders.sagemaker.responses import read_vectors
 from embedstack.models.model_info import known_model
 from embedstack.resilience import CircuitBreakerEmbedder, RetryingEmbedder
 from embedstack.settings.settings import load_settings
@@ -236,7 +236,7 @@ def measure_decoding() -> None:
     rows = np.random.default_rng(0).normal(size=(ITEMS, MODEL.dimensions)).astype(np.float32)
     as_json = json.dumps(rows.tolist()).encode()
     seconds = {
-        kind: median_seconds(lambda body=body: read_answer(body, ITEMS, pooling=None, normalized=True), 200)  # type: ignore[misc]
+        kind: median_seconds(lambda body=body: read_vectors(body, ITEMS, pooling=None, normalized=True), 200)  # type: ignore[misc]
         for kind, body in (("application/json", as_json), ("application/x-npy", npy(rows)))
     }
     ratio = seconds["application/json"] / seconds["application/x-npy"]
@@ -276,7 +276,7 @@ def sagemaker(url: str, concurrency: int | None = None, *, arrays: bool = True) 
     limits = Limits(ITEMS, concurrency=concurrency or settings.embedding_concurrency)
     embedder = SageMakerEmbedder(MODEL, endpoint="e", settings=settings, limits=limits)
     if not arrays:
-        embedder._format.refuse_arrays()  # noqa: SLF001 - as against an endpoint that has none
+        embedder._format.disable_arrays()  # noqa: SLF001 - as against an endpoint that has none
     return embedder
 
 

@@ -102,10 +102,10 @@ def check(pipeline: DeployedPipeline, expected: Chunks, hostile: dict[str, str])
 
 def redrive(pipeline: DeployedPipeline, expected: Chunks) -> int:
     """Send back what was set aside though it can be read; how many."""
-    letters, sent = pipeline.dead_letters(), 0
-    for letter in letters.read():
-        if any(source.removeprefix(f"s3://{pipeline.parts['bucket']}/") in expected for source in letter.sources):
-            letters.send_back(letter)
+    dlq, sent = pipeline.dead_letters(), 0
+    for message in dlq.read():
+        if any(source.removeprefix(f"s3://{pipeline.parts['bucket']}/") in expected for source in message.sources):
+            dlq.resend(message)
             sent += 1
     return sent
 

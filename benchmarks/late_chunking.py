@@ -142,7 +142,7 @@ def ranks(
 @click.command(help=__doc__)
 @click.option("--model", default="sentence-transformers/all-MiniLM-L6-v2", show_default=True)
 def main(model: str) -> None:
-    settings = load_settings(st_model_name=model)
+    settings = load_settings(embedding_model=model)
     tokenizer = find_tokenizer(settings, model)
     made, questions = documents()
     ways = {

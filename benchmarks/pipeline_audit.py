@@ -10,7 +10,8 @@ from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 
 from embedstack.documents.chunking import Chunker
-from embedstack.documents.dead_letters import DeadLetters, count_messages
+from embedstack.documents.dead_letter_queue import DeadLetterQueue
+from embedstack.documents.ingest_queue import count_messages
 from embedstack.documents.readers.reading import read_bytes
 from embedstack.settings.settings import load_settings
 from embedstack.stores import load_store
@@ -98,19 +99,19 @@ class DeployedPipeline:
                 found.setdefault(str(record.metadata["source"]), []).append(place)
         return {source: sorted(chunks) for source, chunks in found.items()}
 
-    def dead_letters(self) -> DeadLetters:
+    def dead_letters(self) -> DeadLetterQueue:
         """Its dead-letter queue."""
-        return DeadLetters(self.settings, self.parts["dlq_url"], self.parts["queue_url"])
+        return DeadLetterQueue(self.settings, self.parts["dlq_url"], self.parts["queue_url"])
 
     def reasons(self) -> dict[str, str]:
-        """Why documents were set aside, by their names; every letter stays where it is."""
+        """Reasons in the DLQ by key. Messages stay in the queue."""
         bucket = f"s3://{self.parts['bucket']}/"
-        letters = self.dead_letters().read()
-        return {source.removeprefix(bucket): letter.reason for letter in letters for source in letter.sources}
+        messages = self.dead_letters().read()
+        return {source.removeprefix(bucket): message.reason for message in messages for source in message.sources}
 
     def looks(self) -> list[dict[str, Any]]:
-        """What the ingest function logged of each document that it looked at, also where it was killed afterwards."""
-        return [json.loads(line) for line in self._log('"A document was looked at"')]
+        """What the ingest function logged of each document that it processed, also if it was killed afterwards."""
+        return [json.loads(line) for line in self._log('"A document was processed"')]
 
     def reports(self) -> list[dict[str, str]]:
         """What Lambda reports of each invocation of the ingest function, by Lambda's own names, such as `Duration`."""

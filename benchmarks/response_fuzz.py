@@ -213,7 +213,7 @@ def _clients(settings: Settings) -> list[Client]:
     limits = Limits(max_items=8)
 
     def made(embedder: Embedder) -> Embedder:
-        embedder.hand_over_retries()
+        embedder.disable_retries()
         return embedder
 
     def generator(api_format: Any) -> Generator:

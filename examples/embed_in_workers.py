@@ -1,4 +1,4 @@
-"""One embedder for prefork workers: gunicorn --preload, Celery and multiprocessing build it first and fork then."""
+"""One embedder for prefork workers: gunicorn --preload, Celery and multiprocessing create it and then fork."""
 
 import multiprocessing
 import os
@@ -7,11 +7,11 @@ import numpy as np
 
 from embedstack import load_embedder
 
-embedder = load_embedder()  # in the parent; its connections, threads and locks are created again in every worker
+embedder = load_embedder()  # in the parent; every worker creates its own connections, threads and locks
 
 
 def embed(texts: list[str]) -> tuple[int, list[list[float]]]:
-    """A task: the process that did it, and its vectors."""
+    """Run a task: returns its process and its vectors."""
     return os.getpid(), embedder.embed_documents(texts).tolist()
 
 
@@ -21,6 +21,6 @@ if __name__ == "__main__":
     # A worker is replaced after two tasks, as with Celery's worker_max_tasks_per_child.
     with multiprocessing.get_context("fork").Pool(2, maxtasksperchild=2) as pool:
         results = pool.map(embed, tasks, chunksize=1)
-    same = all(np.allclose(found, vectors, atol=0.02) for (_, found), vectors in zip(results, expected, strict=True))
+    same = all(np.allclose(result, vectors, atol=0.02) for (_, result), vectors in zip(results, expected, strict=True))
     workers = {pid for pid, _ in results} - {os.getpid()}
-    print(f"{len(tasks)} tasks in {len(workers)} workers; the vectors are {'the same' if same else 'others'}.")
+    print(f"{len(tasks)} tasks in {len(workers)} workers; the vectors are {'the same' if same else 'different'}.")

@@ -1,4 +1,4 @@
-"""An async embedding service: contexts for code and documentation, batches that fit the texts."""
+"""An async embedding service with contexts for code and documentation."""
 
 import asyncio
 
@@ -11,7 +11,7 @@ PAGES = ["How to reset your password", "How to invite a colleague"]
 
 
 async def main() -> None:
-    """Embed code and documents, then find the page for a question."""
+    """Embed code and pages, then find the page that answers a question."""
     with load_embedder() as embedder:
         code = await embedder.aembed_documents(SNIPPETS, context="code")
         pages = await embedder.aembed_documents(PAGES, context="docs")

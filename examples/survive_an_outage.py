@@ -1,4 +1,4 @@
-"""Retries, a circuit breaker and a fallback, put together by hand."""
+"""Retries, a circuit breaker and a fallback, composed by hand."""
 
 from embedstack.embedders import FakeEmbedder
 from embedstack.errors import EndpointUnavailable
@@ -18,4 +18,4 @@ guarded = CircuitBreakerEmbedder(patient, CircuitBreaker(failures=5, seconds=300
 with FallbackEmbedder(guarded, FakeEmbedder()) as embedder:
     for _ in range(6):
         embedder.embed(["a text"])
-    print(f"Circuit: {guarded.breaker.state}; {embedder.stats().requests} texts embedded all the same")
+    print(f"Circuit: {guarded.breaker.state}; {embedder.stats().requests} texts embedded by the fallback")

@@ -18,7 +18,7 @@ from rich.console import Console
 import sample_documents
 from default_network import default_subnets
 from embedstack.aws.clients import create_client
-from embedstack.documents.dead_letters import count_messages
+from embedstack.documents.ingest_queue import count_messages
 from embedstack.settings.settings import Settings, load_settings
 from embedstack_ops.cli import local, package_functions, search, search_function
 from embedstack_ops.cli.checkout import (

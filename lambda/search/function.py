@@ -1,6 +1,6 @@
-"""Searches a collection by meaning.
+"""Semantic search in a collection.
 
-A function URL or API Gateway, which check who asks, calls it over HTTP; or it is invoked directly.
+Called over HTTP by a function URL or API Gateway, which authenticate the caller, or invoked directly.
 """
 
 import time
@@ -10,22 +10,28 @@ from typing import TYPE_CHECKING, Any
 from aws_lambda_powertools.metrics import MetricUnit
 
 from embedstack.errors import EmbedStackError
-from handling.answers import answer, described, failed, is_callers_fault, status_of
-from handling.requests import SearchQuery, is_http, read_request
-from handling.searching import SearchServices
-from handling.telemetry import create_telemetry, log_failure, without_quotes
+from pipeline_functions.http_responses import (
+    error_body,
+    error_response,
+    http_status,
+    is_client_error,
+    success_response,
+)
+from pipeline_functions.search_requests import SearchQuery, is_http, read_request
+from pipeline_functions.search_services import SearchServices
+from pipeline_functions.telemetry import create_telemetry, log_failure, redacted
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 __all__ = ["handler"]
 
-# Kept back to say that the time was up.
+# Time reserved to respond after a timeout.
 _RESERVE_SECONDS = 0.5
 
 
 class SearchFailed(Exception):
-    """The function failed; its log says why."""
+    """The function failed; its log has the reason."""
 
 
 logger, metrics, traced = create_telemetry("embedstack-search")
@@ -36,32 +42,32 @@ services = SearchServices()
 @metrics.log_metrics(capture_cold_start_metric=True)
 @traced
 def handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
-    """Answer ``{"query", "k", "filter", "threshold", "mode"}`` with ``{"hits", "model", "collection"}``.
+    """Process ``{"query", "k", "filter", "threshold", "mode"}`` and return ``{"hits", "model", "collection"}``.
 
-    What the caller has to change is answered, too: over HTTP with a status of 400 to 405, to a direct invocation with
+    Client errors do not raise: HTTP callers receive a status of 400 to 405, direct callers
     ``{"error", "error_type", "status"}``.
 
     Raises:
-        EmbedStackError, SearchFailed: A direct invocation failed; over HTTP that is a status of 429 or more.
+        EmbedStackError, SearchFailed: A direct invocation failed. HTTP callers receive a status of 429 or more instead.
     """
     seconds = context.get_remaining_time_in_millis() / 1000 - _RESERVE_SECONDS
     try:
-        document = _search(read_request(event), seconds)
-        return answer(document) if is_http(event) else document
-    except Exception as error:  # noqa: BLE001 - whatever it is, the caller is told no more than may be
-        status = status_of(error)
-        if is_callers_fault(status):
+        result = _search(read_request(event), seconds)
+        return success_response(result) if is_http(event) else result
+    except Exception as error:  # noqa: BLE001 - an unhandled error would expose its message to the caller
+        status = http_status(error)
+        if is_client_error(status):
             metrics.add_metric("Refused", MetricUnit.Count, 1)
             logger.warning("A search was refused", error=type(error).__name__, status=status)
-            # An exception would be one of the function's own in its metrics, and what it says in its log.
-            return failed(error) if is_http(event) else {**described(error, status), "status": status}
+            # Raising would count as a function error in Lambda's metrics and log the message.
+            return error_response(error) if is_http(event) else {**error_body(error, status), "status": status}
         metrics.add_metric("Failed", MetricUnit.Count, 1)
         log_failure(logger, "A search failed", error, status=status)
         if is_http(event):
-            return failed(error)
+            return error_response(error)
         if isinstance(error, EmbedStackError):
-            raise without_quotes(error) from None
-        # What Lambda logs of an exception would be another library's sentence.
+            raise redacted(error) from None
+        # Lambda logs the exception, and another library's message may quote content.
         raise SearchFailed(type(error).__name__) from None
 
 

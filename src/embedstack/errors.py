@@ -1,36 +1,36 @@
 """Every error that embedstack raises.
 
     EmbedStackError
-    ├── ConfigurationError            a setting, a file or a tool is missing or wrong
-    │   └── NotPicklable              an object that holds credentials or connections was pickled or copied
-    ├── InputError                    the caller's text cannot be embedded as it is
+    ├── ConfigurationError            a setting, a file, a tool or a permission is missing or wrong
+    │   └── NotPicklable              an object with credentials or connections was pickled or copied
+    ├── InputError                    the text cannot be embedded
     │   ├── TextTooLong               more tokens than the model reads, and truncation is off
-    │   ├── PayloadTooLarge           more bytes or items than one request may carry
-    │   └── DocumentRefused           a file that no text can be read from
-    ├── EndpointError                 the endpoint did not answer with vectors
-    │   ├── EndpointNotFound          no endpoint of that name in this account and region
-    │   ├── EndpointAsleep            scaled to zero; it wakes in minutes
-    │   ├── Throttled                 too many requests at once
-    │   ├── ModelFailed               the container answered with an error
+    │   ├── PayloadTooLarge           more bytes or items than one request may contain
+    │   └── DocumentRefused           no text can be read from the file
+    ├── EndpointError                 the endpoint, or another AWS service, did not serve the request
+    │   ├── EndpointNotFound          no endpoint of this name in this account and region
+    │   ├── EndpointAsleep            scaled to zero; it wakes up within minutes
+    │   ├── Throttled                 too many requests
+    │   ├── ModelFailed               the container returned an error
     │   └── EndpointUnavailable       the service or the network failed
-    ├── IntegrityError                a response came back that cannot be right
-    │   ├── DimensionMismatch
-    │   ├── NonFiniteVector
-    │   ├── CountMismatch
-    │   └── ModelMismatch             another model answers than the configured one
-    ├── CircuitOpen                   calls are held back after repeated failures
-    ├── DeadlineExceeded              the time that the caller allowed is up
-    ├── BudgetExceeded                the configured spending limit is reached
-    └── StoreError                    a vector store refused or lost a write
-        ├── CollectionMismatch        a collection was opened for other vectors than it holds
-        ├── CollectionNotFound        no collection of that name
-        ├── CollectionReplaced        another collection has taken the name since this one was opened
-        ├── FilterRefused             a filter that is not one
-        ├── RecordRefused             a record that the store cannot hold
-        ├── ReplacementIncomplete     records are missing in what would take the collection's place
-        └── StoreUnavailable          the store did not answer in time
+    ├── IntegrityError                the response is not valid
+    │   ├── DimensionMismatch         a vector has another length than the model's
+    │   ├── NonFiniteVector           a vector contains NaN or infinity, or has the wrong norm
+    │   ├── CountMismatch             the number of vectors differs from the number of texts
+    │   └── ModelMismatch             the endpoint serves another model than the configured one
+    ├── CircuitOpen                   no requests are sent after repeated failures
+    ├── DeadlineExceeded              the call's deadline has passed
+    ├── BudgetExceeded                the configured budget is spent
+    └── StoreError                    the vector store rejected or failed an operation
+        ├── CollectionMismatch        the collection has vectors of another model, length or context
+        ├── CollectionNotFound        no collection of this name
+        ├── CollectionReplaced        the collection was replaced since it was opened
+        ├── FilterRefused             the filter is not valid
+        ├── RecordRefused             the store cannot hold the record
+        ├── ReplacementIncomplete     records are missing in the collection that would replace another one
+        └── StoreUnavailable          the store did not respond in time
 
-Each message names the input and the remedy. Texts and vectors are never part of a message.
+Each message names the input and the remedy. Messages never contain texts or vectors.
 """
 
 import copy
@@ -70,8 +70,8 @@ __all__ = [
 ]
 
 
-#: Why a document was refused: no text in it; larger than a limit; binary where text was expected; in no encoding that
-#: was tried; behind a password; damaged; of a kind that is not read; or its reading took too much time or memory.
+#: Why a document was rejected: no text; larger than a limit; binary instead of text; unknown encoding;
+#: password-protected; damaged; unsupported format; or reading it took too much time or memory.
 RefusalReason = Literal[
     "empty", "too_large", "not_text", "undecodable", "encrypted", "corrupt", "unsupported", "too_complex"
 ]
@@ -82,14 +82,14 @@ class EmbedStackError(Exception):
 
     Attributes:
         retryable: Whether the same call may succeed later without a change.
-        request_id: The service's request id, for a support case; None where there was no request.
-        index: Position of the failing text in the caller's list; None where the error concerns no one text.
-        retry_after: Seconds after which the service asked to be called again, 0 or more; None where it did not say.
+        request_id: The service's request id, for support cases; None without a request.
+        index: Position of the failing text in the caller's list; None if the error is not about a single text.
+        retry_after: Seconds that the service asks to wait, 0 or more; None if it does not say.
     """
 
     retryable: bool
     retryable_by_default: ClassVar[bool] = False
-    # The message without a position, so that one that is placed anew does not name two.
+    # The message without a position, so that a second call of at() does not add another one.
     unplaced: str | None = None
 
     def __init__(
@@ -108,7 +108,7 @@ class EmbedStackError(Exception):
         self.retry_after = retry_after if retry_after is not None and 0 <= retry_after < math.inf else None
 
     def at(self, index: int) -> Self:
-        """This error as that of the text at a position: a copy, since a request's error may be of many texts."""
+        """A copy of this error for the text at a position, since the error of a request may concern many texts."""
         error = copy.copy(self)
         error.unplaced = self.unplaced or self.args[0]
         error.args = (f"Text {index}: {error.unplaced}",)
@@ -121,15 +121,15 @@ class EmbedStackError(Exception):
 
 
 class ConfigurationError(EmbedStackError):
-    """A setting, a file or a tool is missing or wrong."""
+    """A setting, a file, a tool or a permission is missing or wrong."""
 
 
 class NotPicklable(ConfigurationError, TypeError):
-    """An object cannot be pickled or copied without its credentials; build another one from the same settings."""
+    """An object cannot be pickled or copied with its credentials. Create another one from the same settings."""
 
 
 class InputError(EmbedStackError):
-    """The caller's text cannot be embedded as it is."""
+    """The text cannot be embedded."""
 
 
 class TextTooLong(InputError):
@@ -137,14 +137,14 @@ class TextTooLong(InputError):
 
 
 class PayloadTooLarge(InputError):
-    """A request carries more bytes or items than its receiver accepts."""
+    """A request contains more bytes or items than the service accepts."""
 
 
 class DocumentRefused(InputError):
-    """No text can be read from a file; the message names the file and what to do, and holds nothing of its content.
+    """No text can be read from a file. The message names the file and the remedy, and contains nothing of its content.
 
     Attributes:
-        reason: Why, as one word for a count or a filter.
+        reason: The reason as one word, for counts and filters.
     """
 
     def __init__(
@@ -161,30 +161,30 @@ class DocumentRefused(InputError):
 
 
 class EndpointError(EmbedStackError):
-    """The endpoint did not answer with vectors."""
+    """The endpoint, or another AWS service, did not serve the request."""
 
 
 class EndpointNotFound(EndpointError):
-    """No endpoint of that name is in service in this account and region."""
+    """No endpoint of this name is in service in this account and region."""
 
 
 class EndpointAsleep(EndpointError):
-    """The endpoint is scaled to zero; it wakes in minutes."""
+    """The endpoint is scaled to zero. It wakes up within minutes."""
 
     retryable_by_default = True
 
 
 class Throttled(EndpointError):
-    """More requests at once than the endpoint takes."""
+    """The service throttled the request."""
 
     retryable_by_default = True
 
 
 class ModelFailed(EndpointError):
-    """The container answered with an error.
+    """The container returned an error.
 
     Attributes:
-        original_status: The container's own HTTP status; None where it gave none.
+        original_status: HTTP status of the container; None if it is unknown.
     """
 
     def __init__(
@@ -207,7 +207,7 @@ class EndpointUnavailable(EndpointError):
 
 
 class IntegrityError(EmbedStackError):
-    """A response came back that cannot be right: of another form, number, length or value than was asked for."""
+    """A response is not valid: its form, or the number, length or values of its vectors."""
 
 
 class DimensionMismatch(IntegrityError):
@@ -215,7 +215,7 @@ class DimensionMismatch(IntegrityError):
 
 
 class NonFiniteVector(IntegrityError):
-    """A vector holds NaN or infinity."""
+    """A vector contains NaN or infinity, or does not have unit length."""
 
 
 class CountMismatch(IntegrityError):
@@ -223,54 +223,54 @@ class CountMismatch(IntegrityError):
 
 
 class ModelMismatch(IntegrityError):
-    """Another model, or another revision of it, answers than the configured one; their vectors cannot be compared."""
+    """The endpoint serves another model or revision than the configured one; their vectors cannot be compared."""
 
 
 class CircuitOpen(EmbedStackError):
-    """Calls are held back after repeated failures."""
+    """No requests are sent after repeated failures."""
 
     retryable_by_default = True
 
 
 class DeadlineExceeded(EmbedStackError):
-    """The time that the caller allowed is up."""
+    """The call's deadline has passed."""
 
 
 class BudgetExceeded(EmbedStackError):
-    """The configured spending limit is reached."""
+    """The configured budget is spent."""
 
 
 class StoreError(EmbedStackError):
-    """A vector store refused or lost a write."""
+    """The vector store rejected or failed an operation."""
 
 
 class CollectionMismatch(StoreError):
-    """A collection was opened for vectors of another model, dimension or context than it holds."""
+    """The collection has vectors of another model, length or context than it was opened for."""
 
 
 class CollectionNotFound(StoreError):
-    """The store has no collection of that name."""
+    """The store has no collection of this name."""
 
 
 class CollectionReplaced(StoreError):
-    """Another collection has taken the name since this one was opened; its vectors may be another model's."""
+    """The collection was replaced since it was opened; the new one may have vectors of another model."""
 
 
 class FilterRefused(StoreError):
-    """A filter is not in the language that the stores understand."""
+    """The filter is not valid."""
 
 
 class RecordRefused(StoreError):
-    """A record cannot be held by the store as it is."""
+    """The store cannot hold the record."""
 
 
 class ReplacementIncomplete(StoreError):
-    """Records are missing in what would take the collection's place; copying them makes the switch possible."""
+    """Records are missing in the collection that would replace another one; copy them first."""
 
     retryable_by_default = True
 
 
 class StoreUnavailable(StoreError):
-    """The store did not answer in time, or the connection to it broke again and again."""
+    """The store did not respond in time, or the connection failed repeatedly."""
 
     retryable_by_default = True

@@ -1,4 +1,4 @@
-"""An embedder from configuration, with everything that keeps it going around it."""
+"""Creates an embedder from the configuration, with the middleware around it."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,8 +16,8 @@ from embedstack.resilience import (
     RateLimit,
     RateLimitedEmbedder,
     Retry,
+    RetryEvent,
     RetryingEmbedder,
-    Waiting,
 )
 from embedstack.settings.settings import Settings, change_settings, load_settings
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["load_embedder"]
 
-#: Third parties name a backend by an entry point of this group: a function from settings to an embedder.
+#: Entry point group of third-party backends: functions that create an embedder from settings.
 ENTRY_POINTS = "embedstack.embedders"
 
 
@@ -36,27 +36,27 @@ def load_embedder(
     settings: Settings | None = None,
     *,
     session: "boto3.Session | None" = None,
-    on_wait: Callable[[Waiting], None] | None = None,
+    on_wait: Callable[[RetryEvent], None] | None = None,
     **overrides: Any,
 ) -> Embedder:
     """Build an embedder: deadline, cache, fallback, circuit breaker, rate limit, retry, backend.
 
     Args:
-        settings: Configuration; read from the environment, ``.env`` and EMBEDSTACK_CONFIG's file otherwise.
-        session: A boto3 session of the caller's.
-        on_wait: Called before each wait for another attempt, as when an endpoint has to wake first.
-        overrides: Settings that beat the configured ones, by their names: ``load_embedder(embedding_backend="local")``,
+        settings: Configuration; read from the environment, ``.env`` and EMBEDSTACK_CONFIG's file by default.
+        session: A custom boto3 session.
+        on_wait: Called before each wait for another attempt, for example while an endpoint wakes up.
+        overrides: Settings that take precedence, by their names: ``load_embedder(embedding_backend="local")``,
             ``load_embedder(embedstack_config="embeddings.yaml")``.
 
     Returns:
-        The embedder. Close it, or use it in a ``with`` statement, to let go of its threads and files.
+        The embedder. Close it, or use it in a ``with`` statement, to release its threads and files.
 
     Raises:
-        ConfigurationError: A setting is missing, wrong or not known, or there is no such backend.
+        ConfigurationError: A setting is missing, invalid or unknown, or the backend does not exist.
     """
     settings = change_settings(settings, **overrides) if settings else load_settings(**overrides)
     names = [settings.embedding_backend, *settings.fallback_backends]
-    backends = [_keep_going(_load_backend(name, settings, session), settings, on_wait) for name in names]
+    backends = [_add_resilience(_load_backend(name, settings, session), settings, on_wait) for name in names]
     embedder = backends[0] if len(backends) == 1 else FallbackEmbedder(*backends)
     caches = _load_caches(settings, session)
     if caches:
@@ -66,7 +66,7 @@ def load_embedder(
     return embedder
 
 
-# ruff: noqa: PLC0415 - a backend is imported with its first use: boto3 alone takes as long as all the rest
+# ruff: noqa: PLC0415 - a backend is imported on first use: boto3 alone takes as long as everything else
 def _load_backend(name: str, settings: Settings, session: "boto3.Session | None") -> Embedder:
     match name:
         case "sagemaker":
@@ -108,23 +108,25 @@ def _load_backend(name: str, settings: Settings, session: "boto3.Session | None"
 
 
 def _load_entry_point(name: str, settings: Settings) -> Embedder:
-    found = {point.name: point for point in entry_points(group=ENTRY_POINTS)}
-    if name not in found:
-        known = ", ".join(["sagemaker", "bedrock", "ollama", "local", "fake", *found])
-        raise ConfigurationError(f"EMBEDDING_BACKEND names no backend: {name!r}. There are: {known}.")
-    embedder = found[name].load()(settings)
+    points = {point.name: point for point in entry_points(group=ENTRY_POINTS)}
+    if name not in points:
+        names = ", ".join(["sagemaker", "bedrock", "ollama", "local", "fake", *points])
+        raise ConfigurationError(f"Unknown backend {name!r} in EMBEDDING_BACKEND. Backends: {names}.")
+    embedder = points[name].load()(settings)
     if not isinstance(embedder, Embedder):
-        raise ConfigurationError(f"The entry point {name!r} of {ENTRY_POINTS} gave a {type(embedder).__name__}.")
+        raise ConfigurationError(
+            f"The entry point {name!r} of {ENTRY_POINTS} returned a {type(embedder).__name__}, not an Embedder."
+        )
     return embedder
 
 
 def _model(settings: Settings) -> ModelInfo:
-    model = known_model(settings.st_model_name)
-    model = replace(model, revision=settings.st_model_revision)
+    model = known_model(settings.embedding_model)
+    model = replace(model, revision=settings.embedding_model_revision)
     return model.shortened(settings.embedding_dimensions or model.dimensions)
 
 
-def _keep_going(backend: Embedder, settings: Settings, on_wait: Callable[[Waiting], None] | None) -> Embedder:
+def _add_resilience(backend: Embedder, settings: Settings, on_wait: Callable[[RetryEvent], None] | None) -> Embedder:
     embedder: Embedder = RetryingEmbedder(backend, Retry(on_wait=on_wait))
     limit = RateLimit(settings.embedding_requests_per_second, settings.embedding_texts_per_second)
     if limit != RateLimit():

@@ -25,10 +25,9 @@ run "instances_by_measured_throughput" {
   }
   assert {
     condition = (
-      (
-        aws_appautoscaling_policy.tracking[0].target_tracking_scaling_policy_configuration[0]
-        .predefined_metric_specification[0].predefined_metric_type
-      ) ==
+      one(
+        aws_appautoscaling_policy.tracking[0].target_tracking_scaling_policy_configuration,
+      ).predefined_metric_specification[0].predefined_metric_type ==
       "SageMakerVariantInvocationsPerInstance"
     )
     error_message = "Instances must be tracked by invocations."
@@ -88,10 +87,9 @@ run "instances_by_concurrency" {
   assert {
     condition = (
       (
-        (
-          aws_appautoscaling_policy.tracking[0].target_tracking_scaling_policy_configuration[0]
-          .predefined_metric_specification[0].predefined_metric_type
-        ) ==
+        one(
+          aws_appautoscaling_policy.tracking[0].target_tracking_scaling_policy_configuration,
+        ).predefined_metric_specification[0].predefined_metric_type ==
         "SageMakerVariantConcurrentRequestsPerModelHighResolution"
       ) &&
       aws_appautoscaling_policy.tracking[0].target_tracking_scaling_policy_configuration[0].target_value == 4 &&
@@ -114,24 +112,21 @@ run "queue_from_zero" {
   assert {
     condition = (
       (
-        (
-          aws_appautoscaling_policy.tracking[0].target_tracking_scaling_policy_configuration[0]
-          .customized_metric_specification[0].metric_name
-        ) ==
+        one(
+          aws_appautoscaling_policy.tracking[0].target_tracking_scaling_policy_configuration,
+        ).customized_metric_specification[0].metric_name ==
         "ApproximateBacklogSizePerInstance"
       ) &&
       (
-        (
-          aws_appautoscaling_policy.tracking[0].target_tracking_scaling_policy_configuration[0]
-          .customized_metric_specification[0].namespace
-        ) ==
+        one(
+          aws_appautoscaling_policy.tracking[0].target_tracking_scaling_policy_configuration,
+        ).customized_metric_specification[0].namespace ==
         "AWS/SageMaker"
       ) &&
       (
-        (
-          aws_appautoscaling_policy.tracking[0].target_tracking_scaling_policy_configuration[0]
-          .customized_metric_specification[0].statistic
-        ) ==
+        one(
+          aws_appautoscaling_policy.tracking[0].target_tracking_scaling_policy_configuration,
+        ).customized_metric_specification[0].statistic ==
         "Average"
       ) &&
       aws_appautoscaling_policy.tracking[0].target_tracking_scaling_policy_configuration[0].target_value == 5
@@ -141,10 +136,9 @@ run "queue_from_zero" {
   assert {
     condition = (
       [
-        for dimension in(
-          aws_appautoscaling_policy.tracking[0].target_tracking_scaling_policy_configuration[0]
-          .customized_metric_specification[0].dimensions
-        ) :
+        for dimension in one(
+          aws_appautoscaling_policy.tracking[0].target_tracking_scaling_policy_configuration,
+        ).customized_metric_specification[0].dimensions :
         "${dimension.name}=${dimension.value}"
       ] ==
       ["EndpointName=alex-embedding-endpoint"]
@@ -202,10 +196,9 @@ run "copies_from_zero" {
   assert {
     condition = (
       (
-        (
-          aws_appautoscaling_policy.tracking[0].target_tracking_scaling_policy_configuration[0]
-          .predefined_metric_specification[0].predefined_metric_type
-        ) ==
+        one(
+          aws_appautoscaling_policy.tracking[0].target_tracking_scaling_policy_configuration,
+        ).predefined_metric_specification[0].predefined_metric_type ==
         "SageMakerInferenceComponentInvocationsPerCopy"
       ) &&
       output.target_value == 600
@@ -269,10 +262,9 @@ run "warm_containers" {
       aws_appautoscaling_target.embeddings.scalable_dimension == "sagemaker:variant:DesiredProvisionedConcurrency" &&
       output.target_value == 0.7 &&
       (
-        (
-          aws_appautoscaling_policy.tracking[0].target_tracking_scaling_policy_configuration[0]
-          .predefined_metric_specification[0].predefined_metric_type
-        ) ==
+        one(
+          aws_appautoscaling_policy.tracking[0].target_tracking_scaling_policy_configuration,
+        ).predefined_metric_specification[0].predefined_metric_type ==
         "SageMakerVariantProvisionedConcurrencyUtilization"
       )
     )
@@ -299,18 +291,16 @@ run "custom_metric" {
     condition = (
       (
         length(
-          (
-            aws_appautoscaling_policy.tracking[0].target_tracking_scaling_policy_configuration[0]
-            .predefined_metric_specification
-          ),
+          one(
+            aws_appautoscaling_policy.tracking[0].target_tracking_scaling_policy_configuration,
+          ).predefined_metric_specification,
         ) ==
         0
       ) &&
       (
-        (
-          aws_appautoscaling_policy.tracking[0].target_tracking_scaling_policy_configuration[0]
-          .customized_metric_specification[0].metric_name
-        ) ==
+        one(
+          aws_appautoscaling_policy.tracking[0].target_tracking_scaling_policy_configuration,
+        ).customized_metric_specification[0].metric_name ==
         "GPUUtilization"
       )
     )

@@ -45,17 +45,15 @@ run "defaults" {
   assert {
     condition = (
       (
-        (
-          aws_sagemaker_endpoint_configuration.embeddings.production_variants[0]
-          .container_startup_health_check_timeout_in_seconds
-        ) ==
+        one(
+          aws_sagemaker_endpoint_configuration.embeddings.production_variants,
+        ).container_startup_health_check_timeout_in_seconds ==
         600
       ) &&
       (
-        (
-          aws_sagemaker_endpoint_configuration.embeddings.production_variants[0]
-          .model_data_download_timeout_in_seconds
-        ) ==
+        one(
+          aws_sagemaker_endpoint_configuration.embeddings.production_variants,
+        ).model_data_download_timeout_in_seconds ==
         600
       )
     )
@@ -209,17 +207,15 @@ run "linear" {
   assert {
     condition = (
       (
-        (
-          aws_sagemaker_endpoint.embeddings.deployment_config[0].blue_green_update_policy[0]
-          .traffic_routing_configuration[0].type
-        ) ==
+        one(
+          aws_sagemaker_endpoint.embeddings.deployment_config[0].blue_green_update_policy,
+        ).traffic_routing_configuration[0].type ==
         "LINEAR"
       ) &&
       (
-        (
-          aws_sagemaker_endpoint.embeddings.deployment_config[0].blue_green_update_policy[0]
-          .traffic_routing_configuration[0].linear_step_size[0].value
-        ) ==
+        one(
+          aws_sagemaker_endpoint.embeddings.deployment_config[0].blue_green_update_policy,
+        ).traffic_routing_configuration[0].linear_step_size[0].value ==
         25
       )
     )
@@ -245,10 +241,9 @@ run "all_at_once" {
   assert {
     condition = (
       jsonencode(
-        (
-          aws_sagemaker_endpoint.embeddings.deployment_config[0].blue_green_update_policy[0]
-          .traffic_routing_configuration
-        ),
+        one(
+          aws_sagemaker_endpoint.embeddings.deployment_config[0].blue_green_update_policy,
+        ).traffic_routing_configuration,
       ) ==
       jsonencode([{ canary_size = [], linear_step_size = [], type = "ALL_AT_ONCE", wait_interval_in_seconds = 0 }])
     )
@@ -272,10 +267,9 @@ run "rolling" {
         5
       ) &&
       (
-        (
-          aws_sagemaker_endpoint.embeddings.deployment_config[0].rolling_update_policy[0]
-          .maximum_execution_timeout_in_seconds
-        ) ==
+        one(
+          aws_sagemaker_endpoint.embeddings.deployment_config[0].rolling_update_policy,
+        ).maximum_execution_timeout_in_seconds ==
         1800
       )
     )
@@ -300,10 +294,9 @@ run "asynchronous" {
 
   assert {
     condition = (
-      (
-        aws_sagemaker_endpoint_configuration.embeddings.async_inference_config[0].client_config[0]
-        .max_concurrent_invocations_per_instance
-      ) ==
+      one(
+        aws_sagemaker_endpoint_configuration.embeddings.async_inference_config[0].client_config,
+      ).max_concurrent_invocations_per_instance ==
       8
     )
     error_message = "The concurrency must be set."

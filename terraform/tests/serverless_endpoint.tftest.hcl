@@ -23,30 +23,27 @@ run "defaults" {
 
   assert {
     condition = (
-      (
-        aws_sagemaker_endpoint_configuration.embeddings_serverless.production_variants[0].serverless_config[0]
-        .memory_size_in_mb
-      ) ==
+      one(
+        aws_sagemaker_endpoint_configuration.embeddings_serverless.production_variants[0].serverless_config,
+      ).memory_size_in_mb ==
       2048
     )
     error_message = "The default memory must be 2048 MB."
   }
   assert {
     condition = (
-      (
-        aws_sagemaker_endpoint_configuration.embeddings_serverless.production_variants[0].serverless_config[0]
-        .max_concurrency
-      ) ==
+      one(
+        aws_sagemaker_endpoint_configuration.embeddings_serverless.production_variants[0].serverless_config,
+      ).max_concurrency ==
       10
     )
     error_message = "The default concurrency must be 10."
   }
   assert {
     condition = (
-      (
-        aws_sagemaker_endpoint_configuration.embeddings_serverless.production_variants[0].serverless_config[0]
-        .provisioned_concurrency
-      ) ==
+      one(
+        aws_sagemaker_endpoint_configuration.embeddings_serverless.production_variants[0].serverless_config,
+      ).provisioned_concurrency ==
       null
     )
     error_message = "By default there must be no provisioned concurrency."
@@ -77,10 +74,9 @@ run "provisioned_concurrency" {
 
   assert {
     condition = (
-      (
-        aws_sagemaker_endpoint_configuration.embeddings_serverless.production_variants[0].serverless_config[0]
-        .provisioned_concurrency
-      ) ==
+      one(
+        aws_sagemaker_endpoint_configuration.embeddings_serverless.production_variants[0].serverless_config,
+      ).provisioned_concurrency ==
       200
     )
     error_message = "Provisioned concurrency may be as large as the maximum."

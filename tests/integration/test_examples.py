@@ -12,7 +12,7 @@ SAYS = {
     "choose_a_backend.py": ["Dimension: 384", "1 from the cache"],
     "embed_in_workers.py": ["6 tasks in", "the vectors are the same"],
     "embedding_service.py": ["2 snippets, 2 pages of 384 dimensions", "Found: How to reset your password"],
-    "survive_an_outage.py": ["Circuit: open; 6 texts embedded all the same"],
+    "survive_an_outage.py": ["Circuit: open; 6 texts embedded by the fallback"],
 }
 
 

@@ -12,11 +12,11 @@ from embedstack import factory, load_embedder
 from embedstack.cache.cached_embedder import CachedEmbedder
 from embedstack.embedders import (
     BedrockEmbedder,
+    EmbedderMiddleware,
     FakeEmbedder,
     LocalEmbedder,
     OllamaEmbedder,
     SageMakerEmbedder,
-    Wrapper,
 )
 from embedstack.embedders.fake import fake_vector
 from embedstack.errors import ConfigurationError
@@ -37,14 +37,14 @@ def _empty_environment(monkeypatch, tmp_path):
 
 
 def layers(embedder):
-    found = [type(embedder)]
-    while isinstance(embedder, Wrapper):
+    result = [type(embedder)]
+    while isinstance(embedder, EmbedderMiddleware):
         embedder = embedder.inner
-        found.append(type(embedder))
-    return found
+        result.append(type(embedder))
+    return result
 
 
-def test_the_layers_are_in_their_order(tmp_path):
+def test_load_embedder_composes_layers_in_order(tmp_path):
     with load_embedder(
         embedding_backend="fake",
         embedding_fallbacks="fake",
@@ -72,14 +72,14 @@ def test_the_layers_are_in_their_order(tmp_path):
         ("fake", FakeEmbedder),
     ],
 )
-def test_the_backend_is_chosen_by_the_environment(monkeypatch, backend, kind):
+def test_load_embedder_reads_the_backend_from_the_environment(monkeypatch, backend, kind):
     monkeypatch.setenv("EMBEDDING_BACKEND", backend)
     monkeypatch.setenv("SAGEMAKER_ENDPOINT", "e")
     with load_embedder(embedstack_cache_mb=0) as embedder:
         assert layers(embedder) == [CircuitBreakerEmbedder, RetryingEmbedder, kind]
 
 
-def test_settings_reach_the_backend(monkeypatch):
+def test_load_embedder_passes_settings_to_the_backend(monkeypatch):
     monkeypatch.setenv("EMBEDDING_BACKEND", "bedrock")
     monkeypatch.setenv("EMBEDDING_DIMENSIONS", "256")
     monkeypatch.setenv("EMBEDDING_CONCURRENCY", "3")
@@ -92,21 +92,21 @@ def test_settings_reach_the_backend(monkeypatch):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"embedding_backend": "nonsense"}, "names no backend: 'nonsense'. There are: sagemaker"),
+        ({"embedding_backend": "nonsense"}, "Unknown backend 'nonsense' in EMBEDDING_BACKEND. Backends: sagemaker"),
         ({"embedding_backend": "sagemaker"}, "set SAGEMAKER_ENDPOINT"),
         ({"embedding_backend": "local", "embedding_dimensions": 128}, "384 dimensions, not 128"),
-        ({"embedding_backend": "local", "st_model_name": "a/b"}, "Nothing is recorded of the model 'a/b'"),
-        ({"embedding_backend": "local", "st_model_name": "BAAI/bge-m3"}, "is not on this machine"),
-        ({"embedding_backend": "fake", "embedding_fallbacks": "bedrock"}, "cannot stand in for embedstack/fake"),
+        ({"embedding_backend": "local", "embedding_model": "a/b"}, "Unknown model 'a/b'"),
+        ({"embedding_backend": "local", "embedding_model": "BAAI/bge-m3"}, "is not on this machine"),
+        ({"embedding_backend": "fake", "embedding_fallbacks": "bedrock"}, "cannot be a fallback for embedstack/fake"),
     ],
 )
-def test_what_cannot_work_is_refused_at_once(monkeypatch, settings, message):
+def test_load_embedder_rejects_invalid_combinations(monkeypatch, settings, message):
     monkeypatch.delenv("SAGEMAKER_ENDPOINT", raising=False)
     with pytest.raises(ConfigurationError, match=message):
         load_embedder(**settings)
 
 
-def test_overrides_are_held_to_what_settings_allow(tmp_path):
+def test_load_embedder_validates_overrides(tmp_path):
     settings = load_settings(embedding_backend="fake")
     for given in (settings, None):
         with pytest.raises(ConfigurationError, match="EMBEDDING_CONCURRENCY"):
@@ -120,14 +120,14 @@ def test_overrides_are_held_to_what_settings_allow(tmp_path):
         assert layers(embedder) == [CircuitBreakerEmbedder, RetryingEmbedder, FakeEmbedder]
 
 
-def test_the_revision_is_the_configured_one():
+def test_load_embedder_uses_the_configured_revision():
     revision = "5617a9f61b028005a4858fdac845db406aefb181"
     settings = load_settings(sagemaker_endpoint="e", aws_region="eu-west-1")
-    with load_embedder(settings, st_model_revision=revision) as pinned, load_embedder(settings) as other:
+    with load_embedder(settings, embedding_model_revision=revision) as pinned, load_embedder(settings) as other:
         assert (pinned.info.revision, other.info.revision) == (revision, None)
 
 
-def test_third_parties_add_backends(monkeypatch):
+def test_load_embedder_supports_entry_points(monkeypatch):
     point = EntryPoint("theirs", "embedstack.embedders:FakeEmbedder", factory.ENTRY_POINTS)
     monkeypatch.setattr(EntryPoint, "load", lambda self: lambda settings: FakeEmbedder())
     monkeypatch.setattr(factory, "entry_points", lambda group: [point] if group == "embedstack.embedders" else [])
@@ -135,25 +135,25 @@ def test_third_parties_add_backends(monkeypatch):
         assert layers(embedder)[-1] is FakeEmbedder
 
 
-def test_an_entry_point_that_gives_something_else_is_refused(monkeypatch):
+def test_entry_point_must_return_an_embedder(monkeypatch):
     point = EntryPoint("theirs", "builtins:repr", factory.ENTRY_POINTS)
     monkeypatch.setattr(factory, "entry_points", lambda group: [point])
-    with pytest.raises(ConfigurationError, match="gave a str"):
+    with pytest.raises(ConfigurationError, match="returned a str, not an Embedder"):
         load_embedder(embedding_backend="theirs")
 
 
-def test_a_key_is_not_shown():
+def test_cache_key_is_not_shown_in_errors():
     key = base64.b64encode(bytes(32)).decode()
     assert key not in repr(load_settings(embedstack_cache_key=key))
 
 
-def test_the_package_names_what_it_exports():
+def test_package_exports_lazy_names():
     assert all(hasattr(embedstack, name) for name in embedstack.__all__)
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         embedstack.nonsense  # noqa: B018 - the access is what is tested
 
 
-def test_no_text_vector_or_key_is_ever_logged(caplog, tmp_path, monkeypatch):
+def test_cache_logs_no_text_vector_or_key(caplog, tmp_path, monkeypatch):
     text = "my secret is Rumpelstiltskin"
     key = base64.b64encode(b"K" * 32).decode()
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "topsecretkey")

@@ -99,7 +99,7 @@ def test_requests_name_the_configured_component(settings):
 
 def test_component_without_copies_is_scaled_to_zero(settings, asleep):
     embedder = SageMakerEmbedder(known_model(MINILM), settings=settings, inference_component=asleep)
-    embedder.hand_over_retries()
+    embedder.disable_retries()
     with pytest.raises(EndpointAsleep):
         embedder.embed(["a text"])
 

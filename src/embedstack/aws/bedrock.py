@@ -1,30 +1,18 @@
-"""Bedrock's model ids, where a request for one may be computed, and its errors in the product's words."""
+"""Bedrock's model ids: the regions that compute them, and the successors of retired models."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from botocore.exceptions import ClientError
-
-from embedstack.aws.clients import translate_error
-from embedstack.calls.http_responses import retry_after_seconds
-from embedstack.errors import (
-    ConfigurationError,
-    EmbedStackError,
-    EndpointUnavailable,
-    InputError,
-    ModelFailed,
-    TextTooLong,
-    Throttled,
-)
+from embedstack.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from embedstack.settings.settings import Settings
 
-__all__ = ["base_model_id", "check_residency", "translate_bedrock_error"]
+__all__ = ["base_model_id", "check_residency", "describe_unknown_model"]
 
-#: Geographies of cross-region inference profiles, and the regions that each computes in.
+#: Geographies of cross-region inference profiles, and the regions that each of them computes in.
 _GEOGRAPHIES = {"us": "us-*", "eu": "eu-*", "apac": "ap-*", "us-gov": "us-gov-*", "global": "*"}
 
-#: What to use in place of models that Bedrock no longer has, by how their ids begin.
+#: Successors of models that Bedrock has retired, by the beginning of their ids.
 _SUCCESSORS = {
     "meta.llama2": "us.meta.llama3-3-70b-instruct-v1:0",
     "meta.codellama": "us.meta.llama3-3-70b-instruct-v1:0 or a current Claude",
@@ -32,9 +20,9 @@ _SUCCESSORS = {
     "meta.llama3-2": "us.meta.llama3-3-70b-instruct-v1:0",
     "anthropic.claude-v2": "a current Claude",
     "anthropic.claude-instant": "a current Claude",
-    "amazon.titan-embed-text-v1": "amazon.titan-embed-text-v2:0 (another vector space: embed everything anew)",
+    "amazon.titan-embed-text-v1": "amazon.titan-embed-text-v2:0 (another vector space: re-embed everything)",
 }
-_LIST = "`aws bedrock list-foundation-models` shows those there are"
+_LIST = "`aws bedrock list-foundation-models` lists the models"
 
 
 def base_model_id(model_id: str) -> str:
@@ -44,10 +32,10 @@ def base_model_id(model_id: str) -> str:
 
 
 def check_residency(model_id: str, settings: "Settings") -> None:
-    """Refuse an inference profile that may compute outside the allowed regions.
+    """Reject an inference profile that may compute outside the allowed regions.
 
     Raises:
-        ConfigurationError: It may; AWS_ALLOWED_REGIONS does not allow all of its geography.
+        ConfigurationError: AWS_ALLOWED_REGIONS does not allow all of its geography.
     """
     prefix = model_id.partition(".")[0]
     allowed = settings.allowed_regions
@@ -59,43 +47,8 @@ def check_residency(model_id: str, settings: "Settings") -> None:
     )
 
 
-def translate_bedrock_error(error: Exception, model_id: str, region: str) -> EmbedStackError:
-    """An error of botocore's for a call of Bedrock as one of this product's."""
-    if not isinstance(error, ClientError):
-        return translate_error(error, region=region)
-    details = error.response.get("Error", {})
-    code, message = str(details.get("Code", "")), str(details.get("Message") or "")
-    metadata = error.response.get("ResponseMetadata", {})
-    request_id, status = metadata.get("RequestId"), metadata.get("HTTPStatusCode", 0)
-    retry_after = retry_after_seconds(metadata.get("HTTPHeaders", {}).get("retry-after"))
-    said = message.lower()
-    if code == "ResourceNotFoundException" or "model identifier" in said or "end of its life" in said:
-        return ConfigurationError(_unknown_model(model_id, region, message), request_id=request_id)
-    if "on-demand throughput" in said:
-        return ConfigurationError(
-            f"{model_id} is called through an inference profile in {region}: us.{model_id}, eu.{model_id} or another "
-            "geography's.",
-            request_id=request_id,
-        )
-    if code == "ValidationException" and ("too many input tokens" in said or "too long" in said):
-        return TextTooLong(f"Bedrock refused the text: {message}", request_id=request_id)
-    if code == "ValidationException":
-        return InputError(f"Bedrock refused the request: {message}", request_id=request_id)
-    if code in ("ThrottlingException", "ServiceQuotaExceededException"):
-        return Throttled("Bedrock takes no more requests or tokens a minute from this account: send fewer, or ask for "
-                         "more in Service Quotas.", request_id=request_id, retry_after=retry_after)  # fmt: skip
-    if code == "ModelErrorException":
-        original: Any = error.response.get("originalStatusCode")
-        return ModelFailed(f"The model failed: {message}", original_status=original, retryable=True,
-                           request_id=request_id)  # fmt: skip
-    if code in ("ModelTimeoutException", "ModelNotReadyException", "ServiceUnavailableException") or status >= 500:
-        return EndpointUnavailable(
-            f"Bedrock answered {code}: {message}", request_id=request_id, retry_after=retry_after
-        )
-    return translate_error(error, endpoint=model_id, region=region)
-
-
-def _unknown_model(model_id: str, region: str, message: str) -> str:
+def describe_unknown_model(model_id: str, region: str, message: str) -> str:
+    """What to say of a model that Bedrock does not have, with its successor if there is one."""
     base = base_model_id(model_id)
     successor = next((new for old, new in _SUCCESSORS.items() if base.startswith(old)), None)
     instead = f"use {successor}; " if successor else ""

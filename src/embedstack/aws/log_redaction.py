@@ -14,8 +14,8 @@ __all__ = ["confidential", "make_confidential"]
 
 _active: ContextVar[bool] = ContextVar("embedstack_confidential", default=False)
 
-# The loggers that write what a request or a response holds: bodies (endpoint, parsers; handlers, of an error that S3
-# answers with 200), the session token and the signature (auth, endpoint), a role's credentials (parsers, utils).
+# The loggers that write contents of requests and responses: bodies (endpoint, parsers; handlers, for an S3 error with
+# status 200), the session token and the signature (auth, endpoint), a role's credentials (parsers, utils).
 _LOGGERS = tuple(
     logging.getLogger(f"botocore.{name}")
     for name in ("auth", "endpoint", "handlers", "httpsession", "parsers", "retryhandler", "utils")
@@ -28,7 +28,7 @@ def _is_allowed(record: logging.LogRecord) -> bool:
 
 @contextmanager
 def confidential() -> Iterator[None]:
-    """Drop what these loggers write at DEBUG in this block, in this thread or task."""
+    """Drop the DEBUG records of these loggers during this block, in this thread or task."""
     for logger in _LOGGERS:
         logger.addFilter(_is_allowed)  # adds a filter once only
     token = _active.set(True)
@@ -41,7 +41,7 @@ def confidential() -> Iterator[None]:
 def make_confidential(client: Any) -> None:
     """Make every call of a boto3 client confidential: its operations, paginators and waiters.
 
-    What is read from a response after the call, such as the events of a stream, has to be read in a
+    Data that is read from a response after the call, such as the events of a stream, must be read in a
     :func:`confidential` block.
     """
     make_api_call = client._make_api_call  # noqa: SLF001 - botocore has no public hook around a whole call

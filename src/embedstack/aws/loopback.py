@@ -1,4 +1,4 @@
-"""Addresses on this machine, and how to reach them without a proxy."""
+"""Loopback addresses, and access to them without a proxy."""
 
 import ipaddress
 import os
@@ -7,12 +7,12 @@ from urllib.parse import urlsplit
 
 __all__ = ["LOOPBACK_NAMES", "bypass_proxies", "is_loopback"]
 
-#: What NO_PROXY has to name: curl, Python and the AWS SDKs compare names and do not resolve them.
+#: Entries for NO_PROXY: curl, Python and the AWS SDKs compare names and do not resolve them.
 LOOPBACK_NAMES = ("127.0.0.1", "localhost", "::1")
 
 
 def is_loopback(url: str) -> bool:
-    """Whether a URL leads to this machine and nowhere else."""
+    """Whether a URL leads to this machine."""
     try:
         host = (urlsplit(url).hostname or "").rstrip(".")
     except ValueError:
@@ -27,13 +27,13 @@ def is_loopback(url: str) -> bool:
 
 
 def bypass_proxies(environ: MutableMapping[str, str] = os.environ) -> None:
-    """Have requests to this machine go past any proxy; other requests still use it.
+    """Exclude this machine from the proxy settings; other requests still use the proxy.
 
     Args:
-        environ: Where NO_PROXY and no_proxy are extended. Some programs read one, some the other, some both.
+        environ: Environment in which NO_PROXY and no_proxy are extended, since programs read one or the other.
     """
     names = [name for variable in ("NO_PROXY", "no_proxy") for name in environ.get(variable, "").split(",")]
     merged = ",".join(dict.fromkeys([*(name.strip() for name in names if name.strip()), *LOOPBACK_NAMES]))
-    # Only "*" by itself means every host.
+    # Only "*" alone means every host.
     value = "*" if "*" in merged.split(",") else merged
     environ["NO_PROXY"] = environ["no_proxy"] = value

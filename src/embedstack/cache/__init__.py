@@ -1,4 +1,4 @@
-"""Caches of vectors: in memory, and in an encrypted file that several processes share."""
+"""Caches of vectors: in memory, and in an encrypted file that processes share."""
 
 from embedstack.cache.cached_embedder import Cache, CachedEmbedder
 from embedstack.cache.memory import MemoryCache

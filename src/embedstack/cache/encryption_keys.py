@@ -1,4 +1,4 @@
-"""Where the key of an encrypted cache comes from; :mod:`embedstack.cache.kms` has one of AWS KMS."""
+"""Keys of an encrypted cache; :mod:`embedstack.cache.kms` has the one from AWS KMS."""
 
 import base64
 import binascii
@@ -9,27 +9,27 @@ from typing import NoReturn, Protocol
 
 from embedstack.errors import ConfigurationError, NotPicklable
 
-__all__ = ["CacheKey", "GivenKey", "NoKey", "refuse_other_key"]
+__all__ = ["CacheKey", "GivenKey", "NoKey", "raise_wrong_key"]
 
 _KEY_BYTES = 32
 
 
 class CacheKey(Protocol):
-    """Gives the secret that a file is encrypted with."""
+    """Provides the secret that a file is encrypted with."""
 
-    def unlock(self, path: Path, kept: bytes | None) -> tuple[bytes | None, bytes]:
+    def unlock(self, path: Path, stored: bytes | None) -> tuple[bytes | None, bytes]:
         """The secret of a file.
 
         Args:
             path: The file, for messages.
-            kept: What the file keeps of its key; None in a new file.
+            stored: What the file stores about its key; None in a new file.
 
         Returns:
-            32 bytes, or None where the file is not encrypted; and what the file is to keep.
+            32 bytes, or None if the file is not encrypted; and what the file must store.
 
         Raises:
-            ConfigurationError: The file is encrypted otherwise, or the key cannot be had.
-            EndpointUnavailable: KMS did not answer.
+            ConfigurationError: The file is encrypted with another key, or the key cannot be used.
+            EndpointError: KMS failed or throttled the call.
         """
 
 
@@ -38,23 +38,23 @@ class NoKey:
 
     _MARK = b"plain"
 
-    def unlock(self, path: Path, kept: bytes | None) -> tuple[bytes | None, bytes]:
+    def unlock(self, path: Path, stored: bytes | None) -> tuple[bytes | None, bytes]:
         """See :class:`CacheKey`."""
-        if kept not in (None, self._MARK):
-            refuse_other_key(path, kept)
+        if stored not in (None, self._MARK):
+            raise_wrong_key(path, stored)
         return None, self._MARK
 
 
 class GivenKey:
-    """32 bytes in base64. The file keeps a hash that tells whether the same ones come again."""
+    """A key of 32 bytes in base64. The file stores a hash of it, which detects another key."""
 
     _MARK = b"given:"
 
     def __init__(self, key: str) -> None:
-        """Read it.
+        """Decode the key.
 
         Raises:
-            ConfigurationError: It is not 32 bytes in base64.
+            ConfigurationError: The key is not 32 bytes in base64.
         """
         try:
             self._secret = base64.b64decode(key, validate=True)
@@ -62,30 +62,34 @@ class GivenKey:
             self._secret = b""
         if len(self._secret) != _KEY_BYTES:
             raise ConfigurationError(
-                "The cache's key is not 32 bytes in base64: `openssl rand -base64 32` makes one for "
+                "The cache's key is not 32 bytes in base64. `openssl rand -base64 32` makes one for "
                 "EMBEDSTACK_CACHE_KEY."
             )
 
     def __reduce__(self) -> NoReturn:
         raise NotPicklable(
-            "The key of an encrypted cache cannot be pickled or copied: build the embedder where it is used, with "
+            "The key of an encrypted cache cannot be pickled or copied. Create the embedder where it is used, with "
             "load_embedder() and EMBEDSTACK_CACHE_KEY there."
         )
 
-    def unlock(self, path: Path, kept: bytes | None) -> tuple[bytes | None, bytes]:
+    def unlock(self, path: Path, stored: bytes | None) -> tuple[bytes | None, bytes]:
         """See :class:`CacheKey`."""
         mark = self._MARK + hmac.digest(self._secret, b"embedstack cache", hashlib.sha256)
-        if kept is not None and not hmac.compare_digest(kept, mark):
-            refuse_other_key(path, kept)
+        if stored is not None and not hmac.compare_digest(stored, mark):
+            raise_wrong_key(path, stored)
         return self._secret, mark
 
 
-def refuse_other_key(path: Path, kept: bytes | None) -> NoReturn:
-    """Say how the file is encrypted, and what opens it."""
-    if kept is not None and kept.startswith(b"kms:"):
-        how = "is encrypted by a key of AWS KMS: set EMBEDSTACK_CACHE_KMS_KEY to it"
-    elif kept is not None and kept.startswith(b"given:"):
-        how = "is encrypted with another key: set EMBEDSTACK_CACHE_KEY to the one it was made with"
+def raise_wrong_key(path: Path, stored: bytes | None) -> NoReturn:
+    """Raise an error that says how the file is encrypted, and what opens it.
+
+    Raises:
+        ConfigurationError: Always.
+    """
+    if stored is not None and stored.startswith(b"kms:"):
+        how = "is encrypted with an AWS KMS key: set EMBEDSTACK_CACHE_KMS_KEY to that key"
+    elif stored is not None and stored.startswith(b"given:"):
+        how = "is encrypted with another key: set EMBEDSTACK_CACHE_KEY to the key it was created with"
     else:
         how = "is not encrypted: unset the key"
-    raise ConfigurationError(f"The cache {path} {how}, name another file, or delete this one.")
+    raise ConfigurationError(f"The cache {path} {how}, use another file, or delete this one.")

@@ -1,4 +1,4 @@
-"""A cache that fails is a cache miss and one warning, never an error of the call that uses it."""
+"""Failures of a cache: cache misses and one warning, never an error of the call."""
 
 import logging
 import time
@@ -8,7 +8,7 @@ __all__ = ["RETRY_SECONDS", "FailureGuard"]
 
 _logger = logging.getLogger(__name__)
 
-#: How long a cache is left alone after a failure. Without it, every call would wait for a locked file or a dead server.
+#: Pause after a failure. Without it, every call would wait for a locked file or a dead server.
 RETRY_SECONDS = 60.0
 
 # (cache, cause) pairs that this process has warned about. `set.add` is atomic, so no lock is needed.
@@ -16,13 +16,13 @@ _warned: set[tuple[str, str]] = set()
 
 
 class FailureGuard:
-    """Counts one kind of access to a cache as failed for a while, and warns once per cause and process."""
+    """Disables one kind of access to a cache for a while, and warns once per cause and process."""
 
     def __init__(self, name: str, *, now: Callable[[], float] = time.monotonic) -> None:
         """Start usable.
 
         Args:
-            name: The cache, for the warning.
+            name: Name of the cache, for the warning.
             now: Monotonic clock in seconds.
         """
         self._name = name
@@ -31,17 +31,17 @@ class FailureGuard:
 
     @property
     def is_open(self) -> bool:
-        """Whether the cache may be used now."""
+        """Whether the cache may be used."""
         return self._retry_at is None or self._now() >= self._retry_at
 
     def fail(self, cause: str) -> None:
-        """Leave the cache alone for :data:`RETRY_SECONDS`.
+        """Disable the cache for :data:`RETRY_SECONDS`.
 
         Args:
-            cause: What is wrong and what to do; holds no text, key or vector.
+            cause: The problem and its remedy; contains no text, key or vector.
         """
         self._retry_at = self._now() + RETRY_SECONDS
         warning = (self._name, cause)
         if warning not in _warned:
             _warned.add(warning)
-            _logger.warning("%s is not used for now, and embedding goes on without it: %s", *warning)
+            _logger.warning("%s is not used for now; embedding continues without it: %s", *warning)

@@ -1,8 +1,8 @@
-"""The key of an encrypted cache, wrapped by AWS KMS and kept beside the vectors.
+"""The key of an encrypted cache, wrapped by AWS KMS and stored with the vectors.
 
-A KMS key never leaves KMS; it wraps a data key of 32 bytes, whose encrypted form the file keeps (envelope encryption,
-https://docs.aws.amazon.com/kms/latest/developerguide/kms-cryptography.html#enveloping). Whoever may not call
-``kms:Decrypt`` cannot read the file.
+A KMS key never leaves KMS; it wraps a data key of 32 bytes, whose encrypted form the file stores (envelope encryption,
+https://docs.aws.amazon.com/kms/latest/developerguide/kms-cryptography.html#enveloping). Without ``kms:Decrypt`` the
+file cannot be read.
 """
 
 from pathlib import Path
@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from embedstack.aws.clients import AwsClient, translate_error
-from embedstack.cache.encryption_keys import refuse_other_key
-from embedstack.errors import ConfigurationError, EmbedStackError, EndpointUnavailable
+from embedstack.aws.clients import AwsClient
+from embedstack.cache.encryption_keys import raise_wrong_key
 
 if TYPE_CHECKING:
     import boto3
@@ -21,16 +20,12 @@ if TYPE_CHECKING:
 
 __all__ = ["KmsKey"]
 
-# Bound to the data key: it opens no other product's data, and CloudTrail shows what a Decrypt was for.
+# Encryption context of the data key: CloudTrail shows the purpose of each Decrypt.
 _CONTEXT = {"embedstack": "cache"}
-_NOT_USABLE = {
-    "DisabledException", "InvalidKeyUsageException", "KMSInvalidStateException", "NotFoundException",
-}  # fmt: skip
-_NOT_OPENED = {"IncorrectKeyException", "InvalidCiphertextException"}
 
 
 class KmsKey:
-    """A data key that a key of AWS KMS wraps: made by ``kms:GenerateDataKey``, opened again by ``kms:Decrypt``."""
+    """A data key that an AWS KMS key wraps: created by ``kms:GenerateDataKey``, decrypted by ``kms:Decrypt``."""
 
     _MARK = b"kms:"
 
@@ -39,52 +34,29 @@ class KmsKey:
 
         Args:
             key_id: Id, ARN or alias of a symmetric KMS key.
-            settings: Where AWS is.
-            session: A boto3 session of the caller's.
+            settings: Region and address of AWS.
+            session: A custom boto3 session.
 
         Raises:
-            ConfigurationError: No region is set, or it is not an allowed one.
+            ConfigurationError: No region is set, or it is not allowed.
         """
         self._key_id = key_id
         self._client = AwsClient("kms", settings, max_connections=1, session=session)
 
-    def unlock(self, path: Path, kept: bytes | None) -> tuple[bytes | None, bytes]:
+    def unlock(self, path: Path, stored: bytes | None) -> tuple[bytes | None, bytes]:
         """See :class:`CacheKey`."""
-        if kept is None:
-            answer = self._call("generate_data_key", KeySpec="AES_256")
-            return answer["Plaintext"], self._MARK + answer["CiphertextBlob"]
-        if not kept.startswith(self._MARK):
-            refuse_other_key(path, kept)
-        return self._call("decrypt", path, CiphertextBlob=kept.removeprefix(self._MARK))["Plaintext"], kept
+        if stored is None:
+            response = self._call("generate_data_key", KeySpec="AES_256")
+            return response["Plaintext"], self._MARK + response["CiphertextBlob"]
+        if not stored.startswith(self._MARK):
+            raise_wrong_key(path, stored)
+        return self._call("decrypt", path, CiphertextBlob=stored.removeprefix(self._MARK))["Plaintext"], stored
 
     def _call(self, operation: str, path: Path | None = None, **parameters: Any) -> dict[str, Any]:
         try:
-            answer: dict[str, Any] = self._client.call(
+            response: dict[str, Any] = self._client.call(
                 lambda kms: getattr(kms, operation)(KeyId=self._key_id, EncryptionContext=_CONTEXT, **parameters)
             )
         except (BotoCoreError, ClientError) as error:
-            raise self._translate(error, path) from error
-        return answer
-
-    def _translate(self, error: BotoCoreError | ClientError, path: Path | None) -> EmbedStackError:
-        if not isinstance(error, ClientError):
-            return translate_error(error)
-        details = error.response.get("Error", {})
-        code, message = str(details.get("Code", "")), str(details.get("Message") or "")
-        if code in _NOT_OPENED:
-            return ConfigurationError(
-                f"The cache {path} was encrypted by another KMS key than {self._key_id}: set "
-                "EMBEDSTACK_CACHE_KMS_KEY to that one, or delete the file."
-            )
-        if code in _NOT_USABLE:
-            return ConfigurationError(
-                f"The KMS key {self._key_id} cannot be used in {self._client.region} ({code}): "
-                "EMBEDSTACK_CACHE_KMS_KEY has to name an enabled, symmetric key for encryption there."
-            )
-        if code.startswith("AccessDenied"):
-            return ConfigurationError(
-                f"The KMS key {self._key_id} needs kms:GenerateDataKey and kms:Decrypt for these credentials: {message}"
-            )
-        if code in ("DependencyTimeoutException", "KeyUnavailableException", "KMSInternalException"):
-            return EndpointUnavailable(f"KMS answered {code}: {message}")
-        return translate_error(error, endpoint=self._key_id, region=self._client.region)
+            raise self._client.translate(error, resource=self._key_id, cache=str(path)) from error
+        return response

@@ -1,4 +1,4 @@
-"""A cache in memory: what was used least recently goes first."""
+"""A cache in memory that drops the least recently used vectors first."""
 
 import time
 from collections import OrderedDict
@@ -17,7 +17,7 @@ __all__ = ["MemoryCache"]
 
 
 class MemoryCache:
-    """Keeps vectors in this process. A forked child starts with its parent's, a copy with none."""
+    """Keeps vectors in this process. A forked child starts with its parent's vectors, a copy with none."""
 
     def __init__(
         self,
@@ -29,14 +29,14 @@ class MemoryCache:
         """Start empty.
 
         Args:
-            max_bytes: Of all vectors together.
-            ttl_seconds: How long a vector is good for; None for ever.
-            now: What measures that.
+            max_bytes: Largest size of all vectors.
+            ttl_seconds: Age at which a vector expires; None for never.
+            now: Clock in seconds.
         """
         self._max_bytes = max_bytes
         self._ttl = ttl_seconds
         self._now = now
-        self._kept: OrderedDict[bytes, tuple[Vector, float]] = OrderedDict()
+        self._entries: OrderedDict[bytes, tuple[Vector, float]] = OrderedDict()
         self._bytes = 0
         self._lock = Lock()
 
@@ -44,37 +44,37 @@ class MemoryCache:
         return _empty, (self._max_bytes, self._ttl, self._now)
 
     def get(self, keys: Sequence[bytes]) -> "dict[bytes, Vector]":
-        """Those that are there and not too old."""
+        """The cached vectors that have not expired."""
         oldest = self._now() - self._ttl if self._ttl is not None else float("-inf")
-        found = {}
+        hits = {}
         with self._lock:
             for key in keys:
-                entry = self._kept.get(key)
+                entry = self._entries.get(key)
                 if entry is not None and entry[1] > oldest:
-                    self._kept.move_to_end(key)
-                    found[key] = entry[0]
-        return found
+                    self._entries.move_to_end(key)
+                    hits[key] = entry[0]
+        return hits
 
     def put(self, vectors: "Mapping[bytes, Vector]") -> None:
-        """Keep copies of these, and drop the least recently used ones that no longer fit."""
+        """Store copies of vectors, and drop the least recently used ones that no longer fit."""
         now = self._now()
         with self._lock:
             for key, vector in vectors.items():
-                if key in self._kept:
-                    self._bytes -= self._kept.pop(key)[0].nbytes
-                # A row of a larger array would keep all of it in memory.
-                kept = vector.copy()
-                kept.flags.writeable = False
-                self._kept[key] = (kept, now)
-                self._bytes += kept.nbytes
+                if key in self._entries:
+                    self._bytes -= self._entries.pop(key)[0].nbytes
+                # A row of a larger array would keep the whole array in memory.
+                copy = vector.copy()
+                copy.flags.writeable = False
+                self._entries[key] = (copy, now)
+                self._bytes += copy.nbytes
             while self._bytes > self._max_bytes:
-                _, (dropped, _) = self._kept.popitem(last=False)
+                _, (dropped, _) = self._entries.popitem(last=False)
                 self._bytes -= dropped.nbytes
 
     def close(self) -> None:
-        """Forget everything."""
+        """Drop all vectors."""
         with self._lock:
-            self._kept.clear()
+            self._entries.clear()
             self._bytes = 0
 
 

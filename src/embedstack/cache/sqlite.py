@@ -1,4 +1,4 @@
-"""A cache in a SQLite file: shared by processes, whole after a kill, encrypted where a key is given."""
+"""A cache in a SQLite file: shared by processes, consistent after a kill, optionally encrypted."""
 
 import hashlib
 import hmac
@@ -32,7 +32,7 @@ _CHECKSUM_BYTES = 16
 # SQLite's default for the number of parameters of a statement, in versions before 3.32.
 _PARAMETERS = 900
 _ROWS_BETWEEN_CHECKS = 2048
-# How long to wait for another process's write.
+# Longest wait for another process's write, in seconds.
 _BUSY_SECONDS = 5.0
 _PAUSE_SECONDS = 0.02
 
@@ -47,22 +47,22 @@ _CAUSES = {
     sqlite3.SQLITE_CANTOPEN: "it cannot be opened; check the path and its permissions",
     sqlite3.SQLITE_IOERR: "reading or writing it fails (disk I/O error); check the disk",
 }
-# What becomes a warning. ValueError: of a damaged file, SQLite's message may be no UTF-8. EmbedStackError: KMS, when a
-# file is opened again.
+# Errors that become a warning. ValueError: SQLite's message about a damaged file may not be UTF-8. EmbedStackError:
+# KMS, when a file is opened again.
 _FAILURES = (sqlite3.Error, OSError, MemoryError, ValueError, EmbedStackError)
 
 
 class _UnusableFile(sqlite3.DatabaseError):
-    """The file opens, and holds what this version cannot use; the argument says what is wrong."""
+    """The file opens, but this version cannot use its content; the argument describes the problem."""
 
 
 class SqliteCache:
-    """Keeps vectors as float32 in a file. It holds no texts: an entry is found by a hash.
+    """Keeps vectors as float32 in a file. It contains no texts: entries are identified by a hash.
 
     Every entry has a checksum over its key and its vector (with an encryption key, AES-GCM's tag). An entry that does
-    not match is a cache miss and is replaced. A file that cannot be used, because the disk is full, it is damaged,
-    locked, read-only or made by a newer version, is a cache miss and one warning; it is tried again after a minute.
-    A file of an older version keeps working: its entries are cache misses and are dropped as the oldest.
+    not match is a cache miss and is replaced. If the file cannot be used (full disk, damaged, locked, read-only, or of
+    a newer version), lookups are cache misses with one warning, and the file is tried again after a minute. A file of
+    an older version keeps working: its entries are cache misses and are dropped as the oldest.
     """
 
     def __init__(
@@ -81,13 +81,13 @@ class SqliteCache:
             max_bytes: Approximate size of the entries; the oldest are dropped first.
             ttl_seconds: Age at which an entry expires; None for never.
             key: 32 bytes in base64, or a :class:`~embedstack.cache.kms.KmsKey`. Vectors are encrypted with it
-                (AES-256-GCM), and the hashes they are found by depend on it, so that the file does not reveal whether
-                it has a certain text.
+                (AES-256-GCM), and their hashes depend on it, so that the file does not reveal whether it contains a
+                certain text.
             now: Seconds since the epoch.
 
         Raises:
-            ConfigurationError: The key is malformed, is not the one the file was made with, or cannot be used; a file
-                is encrypted and no key is given, or the reverse.
+            ConfigurationError: The key is malformed, differs from the one the file was created with, or cannot be
+                used; or the file is encrypted and no key is given, or the reverse.
         """
         self._path = path
         self._max_bytes = max_bytes
@@ -100,12 +100,12 @@ class SqliteCache:
         if not isinstance(self._source, NoKey):
             _require_cryptography()
         unlocked = _UnlockedKey(self._source)
-        # SQLite reads while it writes, by two connections.
+        # With two connections, SQLite reads while it writes.
         self._reader, self._writer = _Handle(path, unlocked), _Handle(path, unlocked)
         try:
             self._reader.opened()
         except _FAILURES as error:
-            # A wrong key is a mistake in the configuration; a KMS that does not answer is not.
+            # A wrong key is a configuration error; a KMS failure is temporary.
             if isinstance(error, EmbedStackError) and not error.retryable:
                 raise
             self._fail_reading(error)
@@ -114,11 +114,11 @@ class SqliteCache:
         return _opened, (self._path, self._max_bytes, self._ttl, self._source, self._now)
 
     def get(self, keys: Sequence[bytes]) -> "dict[bytes, Vector]":
-        """The vectors (dimensions,) that are there, not expired and unchanged since they were put; read-only arrays."""
-        found: dict[bytes, Vector] = {}
+        """The vectors (dimensions,) that are cached, unexpired and undamaged, as read-only arrays."""
+        hits: dict[bytes, Vector] = {}
         with self._reader.lock:
             if not self._reads.is_open:
-                return found
+                return hits
             try:
                 file = self._reader.opened()
                 names = {file.seal.name(key): key for key in keys}
@@ -126,16 +126,16 @@ class SqliteCache:
                     key = names.get(name)
                     vector = file.seal.open(name, content) if key is not None else None
                     if key is not None and vector is not None:
-                        found[key] = np.frombuffer(vector, np.float32)
+                        hits[key] = np.frombuffer(vector, np.float32)
             except _FAILURES as error:
                 self._fail_reading(error)
-        return found
+        return hits
 
     def put(self, vectors: "Mapping[bytes, Vector]") -> None:
-        """Keep these, all or none. A failure is a warning: the caller has the vectors."""
+        """Store vectors, all or none. A failure is only a warning, since the caller has the vectors."""
         self._unwritten.append((vectors, self._now()))
         with self._writer.lock:
-            # Several threads' in one transaction: the others find theirs written when they have the lock.
+            # One transaction for several threads: the others find their vectors written when they get the lock.
             waiting = [self._unwritten.popleft() for _ in range(len(self._unwritten))]
             if not any(vectors for vectors, _ in waiting) or not (self._writes.is_open and self._reads.is_open):
                 return
@@ -143,8 +143,8 @@ class SqliteCache:
                 self._write(self._writer.opened(), waiting)
             except _FAILURES as error:
                 self._writes.fail(_describe(error))
-                # SQLite does not notice that a file has become writable. Otherwise reads go on: on a full disk, the
-                # file could not be opened again.
+                # SQLite does not notice that a file has become writable. After other errors the connection stays open:
+                # on a full disk, the file could not be opened again.
                 if isinstance(error, sqlite3.Error) and _primary_code(error) == sqlite3.SQLITE_READONLY:
                     self._writer.close()
 
@@ -207,20 +207,20 @@ def _opened(
 
 
 class _Seal(Protocol):
-    """How a vector lies in the file."""
+    """How entries are protected in the file."""
 
     def name(self, key: bytes) -> bytes:
-        """What the entry is found by."""
+        """The name of an entry."""
 
     def close(self, name: bytes, content: bytes) -> bytes:
-        """The content with what shows later that it belongs to the name and is unchanged."""
+        """Protect the content, so that a change or a swap with another entry is detected."""
 
     def open(self, name: bytes, sealed: Any) -> bytes | None:
-        """The content; None where it is not what was closed under this name."""
+        """The content; None if it was changed or belongs to another name."""
 
 
 class _Checksum:
-    """In the clear: the entry is damaged or not."""
+    """Unencrypted entries with a checksum."""
 
     def name(self, key: bytes) -> bytes:
         return key
@@ -236,7 +236,7 @@ class _Checksum:
 
 
 class _Encryption:
-    """AES-256-GCM, bound to the name, so that two entries cannot be swapped."""
+    """AES-256-GCM entries, bound to their name, so that two entries cannot be swapped."""
 
     def __init__(self, secret: bytes) -> None:
         from cryptography.exceptions import InvalidTag  # noqa: PLC0415 - an extra
@@ -264,7 +264,7 @@ class _Encryption:
 
 
 class _OpenFile:
-    """A connection, what it takes to read its entries, and which file it belongs to."""
+    """A connection, the protection of its entries, and the file that it belongs to."""
 
     def __init__(self, connection: sqlite3.Connection, seal: _Seal, path: Path) -> None:
         self.connection = connection
@@ -272,18 +272,18 @@ class _OpenFile:
         self._inode = _inode(path)
 
     def is_current(self, path: Path) -> bool:
-        """Whether the path still leads to it."""
+        """Whether the path still leads to this file."""
         return self._inode == _inode(path)
 
 
 class _Handle:
-    """A connection that is opened when it is needed, and again when the file has been replaced or the process forks.
+    """A connection that is opened on first use, and again after a fork or when the file has been replaced.
 
     SQLite's locks belong to a process, and the child of a fork would inherit a connection without them
     (https://sqlite.org/howtocorrupt.html, 2.6). So it is closed before a fork, and parent and child open it again.
 
     Attributes:
-        lock: Held while the connection is used.
+        lock: Held while the connection is in use.
     """
 
     def __init__(self, path: Path, key: CacheKey) -> None:
@@ -294,7 +294,7 @@ class _Handle:
         pause_for_fork(self)
 
     def before_fork(self) -> None:
-        """Wait for the statement under way, and close the connection."""
+        """Wait for the statement in progress, and close the connection."""
         self.lock.acquire()
         self.close()
 
@@ -311,7 +311,7 @@ class _Handle:
         return self._file
 
     def close(self) -> None:
-        """Close it; it can be opened again."""
+        """Close the connection; it can be opened again."""
         file, self._file = self._file, None
         if file is not None:
             with suppress(sqlite3.Error):
@@ -319,26 +319,26 @@ class _Handle:
 
 
 class _UnlockedKey:
-    """A key that is asked for a file's secret once, since KMS may have to be called for it."""
+    """Caches the secrets of a key, since getting one may need a call of KMS."""
 
     def __init__(self, source: CacheKey) -> None:
         self._source = source
         self._secrets: dict[bytes, bytes | None] = {}
 
-    def unlock(self, path: Path, kept: bytes | None) -> tuple[bytes | None, bytes]:
+    def unlock(self, path: Path, stored: bytes | None) -> tuple[bytes | None, bytes]:
         """See :class:`CacheKey`."""
-        if kept is not None and kept in self._secrets:
-            return self._secrets[kept], kept
-        secret, to_keep = self._source.unlock(path, kept)
-        self._secrets[to_keep] = secret
-        return secret, to_keep
+        if stored is not None and stored in self._secrets:
+            return self._secrets[stored], stored
+        secret, to_store = self._source.unlock(path, stored)
+        self._secrets[to_store] = secret
+        return secret, to_store
 
 
 def _open(path: Path, key: CacheKey) -> _OpenFile:
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists():
         path.touch(mode=0o600)
-    give_up_at = time.monotonic() + _BUSY_SECONDS
+    deadline = time.monotonic() + _BUSY_SECONDS
     while True:
         connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, check_same_thread=False)
         try:
@@ -347,8 +347,8 @@ def _open(path: Path, key: CacheKey) -> _OpenFile:
             return _OpenFile(connection, _Encryption(secret) if secret else _Checksum(), path)
         except sqlite3.OperationalError as error:
             connection.close()
-            # Switching a new file to WAL does not wait for a process that does the same.
-            if _primary_code(error) != sqlite3.SQLITE_BUSY or time.monotonic() >= give_up_at:
+            # Switching a new file to WAL does not wait for another process that does the same.
+            if _primary_code(error) != sqlite3.SQLITE_BUSY or time.monotonic() >= deadline:
                 raise
             time.sleep(_PAUSE_SECONDS)
         except BaseException:
@@ -359,8 +359,8 @@ def _open(path: Path, key: CacheKey) -> _OpenFile:
 def _prepare(connection: sqlite3.Connection) -> None:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version not in (0, _VERSION):
-        raise _UnusableFile("it is damaged, or a newer version of embedstack made it; name another file")
-    # A file that is complete is only read, so that a read-only one gives its vectors.
+        raise _UnusableFile("it is damaged, or a newer version of embedstack created it; use another file")
+    # A complete file is only read, so that a read-only file works.
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = NORMAL")
     if version == _VERSION:
@@ -376,32 +376,32 @@ def _prepare(connection: sqlite3.Connection) -> None:
 
 
 def _unlock(connection: sqlite3.Connection, path: Path, key: CacheKey) -> bytes | None:
-    kept = _kept_key(connection)
-    secret, to_keep = key.unlock(path, kept)
-    if kept is None:
-        rows = [("key", to_keep), ("key_checksum", _checksum(b"key", to_keep))]
+    stored = _stored_key(connection)
+    secret, to_store = key.unlock(path, stored)
+    if stored is None:
+        rows = [("key", to_store), ("key_checksum", _checksum(b"key", to_store))]
         with connection as transaction:
             transaction.executemany("INSERT OR IGNORE INTO metadata (name, value) VALUES (?, ?)", rows)
-        kept = _kept_key(connection)
-        if kept != to_keep:
-            # Another process was first with a key of its own.
-            secret, _ = key.unlock(path, kept)
+        stored = _stored_key(connection)
+        if stored != to_store:
+            # Another process was first, with another key.
+            secret, _ = key.unlock(path, stored)
     return secret
 
 
-def _kept_key(connection: sqlite3.Connection) -> bytes | None:
+def _stored_key(connection: sqlite3.Connection) -> bytes | None:
     rows = dict(connection.execute("SELECT name, value FROM metadata WHERE name IN ('key', 'key_checksum')"))
-    kept, checksum = rows.get("key"), rows.get("key_checksum")
-    if kept is None and checksum is None:
+    stored, checksum = rows.get("key"), rows.get("key_checksum")
+    if stored is None and checksum is None:
         return None
     # A file of version 0 has no checksum of the key.
-    if not isinstance(kept, bytes) or checksum not in (None, _checksum(b"key", kept)):
+    if not isinstance(stored, bytes) or checksum not in (None, _checksum(b"key", stored)):
         raise _UnusableFile(_DAMAGED)
-    return kept
+    return stored
 
 
 def _checksum(name: bytes, content: bytes) -> bytes:
-    # The name has always the same length, so that no byte can move from one to the other.
+    # The name always has the same length, so that no byte can move from one to the other.
     return hashlib.blake2b(name + content, digest_size=_CHECKSUM_BYTES).digest()
 
 
@@ -419,17 +419,17 @@ def _primary_code(error: sqlite3.Error) -> int | None:
 
 
 def _describe(error: Exception) -> str:
-    """What is wrong and what to do."""
+    """The problem and its remedy."""
     match error:
         case _UnusableFile() | EmbedStackError():
-            # Without a request's id, which would make every warning another one.
+            # Without the request id, which would make every warning unique.
             return str(error.args[0])
         case sqlite3.Error():
             return _CAUSES.get(_primary_code(error) or -1, _DAMAGED)
         case OSError():
             return f"it cannot be opened ({error.strerror}); check the path and its permissions"
         case MemoryError():
-            return "there is no memory left for it"
+            return "memory is exhausted"
         case _:
             return _DAMAGED
 
@@ -438,4 +438,4 @@ def _require_cryptography() -> None:
     try:
         import cryptography  # noqa: F401, PLC0415 - an extra
     except ImportError as error:
-        raise ConfigurationError("An encrypted cache needs more packages: pip install 'embedstack[cache]'.") from error
+        raise ConfigurationError("An encrypted cache needs the extra: pip install 'embedstack[cache]'.") from error

@@ -1,1 +1,1 @@
-"""What a call carries: its deadline and cancellation, the clock, per-process state, response parsing."""
+"""Deadlines and cancellation of calls, clocks, per-process state, and response parsing."""

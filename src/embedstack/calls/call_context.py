@@ -1,7 +1,7 @@
-"""One call of a user's: how long it may take, and whether anyone still waits for it.
+"""A call of the user: its deadline and its cancellation.
 
-The call travels as a context variable, so that whatever waits deep inside (a retry, a rate limit, a full endpoint)
-knows of it without every signature in between carrying it.
+The call is a context variable, so that nested waits (a retry, a rate limit, a full endpoint) respect it without passing
+it through every signature.
 """
 
 import threading
@@ -22,9 +22,9 @@ class Call:
     """A running call.
 
     Attributes:
-        clock: What its deadline is measured by.
-        deadline: When it has to be over, on that clock; None for never.
-        cancelled: Set when nobody waits for the result any more.
+        clock: Measures the deadline.
+        deadline: Time on that clock at which the call ends; None for never.
+        cancelled: Set when the caller no longer waits for the result.
     """
 
     clock: Clock = field(default_factory=SystemClock)
@@ -33,41 +33,41 @@ class Call:
 
     @classmethod
     def current(cls) -> "Call":
-        """The call that this code runs for; one without a deadline where there is none."""
+        """The call that this code runs in; outside of a call, one without a deadline."""
         return _current.get() or cls()
 
     def until(self, seconds: float, clock: Clock) -> "Call":
-        """This call, to be over in so many seconds; a deadline that is earlier already stays."""
+        """This call with a deadline in so many seconds; an earlier deadline stays."""
         remaining = self.remaining()
         if remaining is not None and remaining <= seconds:
             return self
         return Call(clock, clock.now() + seconds, self.cancelled)
 
     def context(self) -> Context:
-        """The caller's context variables with this call as the current one."""
+        """A copy of the context variables with this call as the current one."""
         context = copy_context()
         context.run(_current.set, self)
         return context
 
     def remaining(self) -> float | None:
-        """Seconds that are left; None without a deadline.
+        """Seconds until the deadline; None without one.
 
         Raises:
-            DeadlineExceeded: None are left.
+            DeadlineExceeded: The deadline has passed.
         """
         if self.deadline is None:
             return None
         left = self.deadline - self.clock.now()
         if left <= 0:
-            raise DeadlineExceeded("The call's deadline has passed: allow more seconds, or send fewer texts at once.")
+            raise DeadlineExceeded("The call's deadline has passed. Allow more seconds, or send fewer texts.")
         return left
 
     def check(self) -> None:
-        """Stop here if the call is over.
+        """Raise an error if the call has ended.
 
         Raises:
-            CancelledError: Nobody waits for it any more.
-            DeadlineExceeded: Its time is up.
+            CancelledError: The call was cancelled.
+            DeadlineExceeded: The deadline has passed.
         """
         if self.cancelled.is_set():
             raise CancelledError
@@ -77,8 +77,8 @@ class Call:
         """Wait within the call.
 
         Raises:
-            CancelledError: Nobody waits for the call any more.
-            DeadlineExceeded: Its time would be up before the wait is.
+            CancelledError: The call was cancelled.
+            DeadlineExceeded: The wait would pass the deadline.
         """
         left = self.remaining()
         if left is not None and left < seconds:

@@ -1,4 +1,4 @@
-"""Time that can be replaced, so that what waits can be tested without waiting."""
+"""Clocks: the system's, and a manual one for tests that do not wait."""
 
 import threading
 import time
@@ -10,17 +10,17 @@ __all__ = ["Clock", "ManualClock", "SystemClock"]
 
 
 class Clock(Protocol):
-    """Seconds that pass."""
+    """Measures time in seconds."""
 
     def now(self) -> float:
-        """Seconds since an arbitrary start; never goes back."""
+        """Seconds since an arbitrary start; monotonic."""
 
     def sleep(self, seconds: float, cancelled: threading.Event) -> None:
         """Wait; return early when the event is set."""
 
 
 class SystemClock:
-    """The machine's own time."""
+    """The system's monotonic clock."""
 
     def now(self) -> float:
         """Seconds of the monotonic clock."""
@@ -32,10 +32,10 @@ class SystemClock:
 
 
 class ManualClock:
-    """Time that passes only when someone sleeps or moves it on: for tests, yours included.
+    """A clock for tests: time passes only by sleeping or by :meth:`advance`.
 
     Attributes:
-        slept: Every wait so far, in seconds.
+        slept: All waits so far, in seconds.
     """
 
     def __init__(self, start: float = 0.0) -> None:
@@ -48,12 +48,12 @@ class ManualClock:
         return self._now
 
     def sleep(self, seconds: float, cancelled: threading.Event) -> None:
-        """Move the time on at once."""
+        """Advance the time immediately."""
         del cancelled
         self.slept.append(seconds)
         self.advance(seconds)
 
     def advance(self, seconds: float) -> None:
-        """Let seconds pass."""
+        """Advance the time."""
         with self._lock:
             self._now += seconds

@@ -1,4 +1,4 @@
-"""Reads what a service sends: a body within a bound, JSON, ``Retry-After``; and errors of this project for all else."""
+"""Reads HTTP responses: bounded bodies, JSON and ``Retry-After``, with this project's errors for everything else."""
 
 import http.client
 import json
@@ -17,14 +17,14 @@ from embedstack.errors import EndpointUnavailable, IntegrityError
 __all__ = ["parse_json", "read_body", "response_errors", "retry_after_seconds", "token_count"]
 
 _CHUNK_BYTES = 256 * 1024
-# An int of more digits is read as a float: it is neither an index nor a count, and int() is quadratic in its digits.
+# A longer integer is read as a float: it is neither an index nor a count, and int() takes quadratic time.
 _INT_DIGITS = 18
 _MAX_TOKENS = 2**53
 
-# What urllib3, http.client and OpenSSL raise when a connection breaks while a body is read. OSError as a whole would
-# include missing credential files.
+# Raised by urllib3, http.client and OpenSSL when a connection breaks while a body is read. OSError would include
+# missing credential files.
 _BROKEN = (urllib3.exceptions.HTTPError, http.client.HTTPException, ssl.SSLError, ConnectionError, TimeoutError)
-# What parsers raise for a document that is not what they expect.
+# Raised by parsers for an unexpected document.
 _UNREADABLE: tuple[type[Exception], ...] = (
     ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError, TypeError, ValueError,
 )  # fmt: skip
@@ -32,21 +32,21 @@ _UNREADABLE: tuple[type[Exception], ...] = (
 
 class _Stream(Protocol):
     def read(self, amt: int, /) -> bytes:
-        """The next bytes; none at the end."""
+        """The next bytes; empty at the end."""
 
     def close(self) -> None:
-        """Give up what is left, and the connection with it."""
+        """Discard the rest of the body and the connection."""
 
 
 @contextmanager
 def response_errors(
     source: str, *, passing: tuple[type[Exception], ...] = (), parser_errors: tuple[type[Exception], ...] = ()
 ) -> Iterator[None]:
-    """Raise this project's errors for what libraries raise while they receive and parse a response.
+    """Translate exceptions of libraries that receive and parse a response into this project's errors.
 
     Args:
-        source: Who sent the response, for the message: ``Endpoint x``.
-        passing: Exceptions that the caller handles itself.
+        source: Sender of the response, for the message: ``Endpoint x``.
+        passing: Exceptions that are not translated.
         parser_errors: Further exceptions that mean an unreadable response.
 
     Raises:
@@ -59,75 +59,75 @@ def response_errors(
         raise
     except _BROKEN as error:
         raise EndpointUnavailable(
-            f"{source} broke off its response ({type(error).__name__}): send the request again."
+            f"{source} did not complete its response ({type(error).__name__}). Send the request again."
         ) from error
     except _UNREADABLE + parser_errors as error:
-        # Not chained: such an error may quote the response.
+        # Not chained: the error may quote the response.
         raise IntegrityError(
-            f"{source} sent a response of an unexpected form ({type(error).__name__}): see what serves it."
+            f"{source} sent a response of an unexpected form ({type(error).__name__}). Check what serves it."
         ) from None
 
 
 def read_body(stream: _Stream, limit: int, source: str) -> bytes:
-    """Read a response's body to its end.
+    """Read the body of a response.
 
     Args:
         stream: The body.
-        limit: Bytes that a right response has at most; no more are read.
-        source: Who sent it, for a message.
+        limit: Largest valid body in bytes; no more is read.
+        source: Sender of the response, for messages.
 
     Raises:
         EndpointUnavailable: The connection broke.
-        IntegrityError: The body is larger.
+        IntegrityError: The body is larger than ``limit``.
     """
     parts = []
-    room = limit
+    remaining = limit
     try:
-        while room >= 0 and (part := stream.read(_CHUNK_BYTES)):
-            room -= len(part)
+        while remaining >= 0 and (part := stream.read(_CHUNK_BYTES)):
+            remaining -= len(part)
             parts.append(part)
     except BaseException:
         stream.close()
         raise
-    if room < 0:
+    if remaining < 0:
         stream.close()
         raise IntegrityError(
-            f"{source} sent more than the {limit:,} bytes that a right response has at most: see what serves it."
+            f"{source} sent more than the {limit:,} bytes of the largest valid response. Check what serves it."
         )
     return b"".join(parts)
 
 
 def parse_json(content: bytes, source: str) -> Any:
-    """Parse a response's body.
+    """Parse the body of a response.
 
     Args:
         content: The body; bounded by the caller.
-        source: Who sent it, for a message.
+        source: Sender of the response, for messages.
 
     Raises:
-        EndpointUnavailable: It is not JSON, as when it was cut off.
-        IntegrityError: It is JSON that means nothing certain: too deep, or with a name twice in one object.
+        EndpointUnavailable: It is not JSON, for example because it is truncated.
+        IntegrityError: The JSON is too deep, or has the same name twice in one object.
     """
     try:
         return json.loads(content, object_pairs_hook=_object, parse_int=_integer)
     except ValueError as error:
-        # Not chained: the error holds the body.
+        # Not chained: the error contains the body.
         raise EndpointUnavailable(
-            f"{source} sent {len(content):,} bytes that are not JSON ({type(error).__name__}): send the request again."
+            f"{source} sent {len(content):,} bytes that are not JSON ({type(error).__name__}). Send the request again."
         ) from None
     except (MemoryError, RecursionError):
-        raise IntegrityError(f"{source} sent JSON that is nested too deeply to be read: see what serves it.") from None
+        raise IntegrityError(f"{source} sent JSON that is nested too deeply. Check what serves it.") from None
     except _DuplicateName:
         raise IntegrityError(
-            f"{source} sent JSON with the same name twice in one object: see what serves it."
+            f"{source} sent JSON with the same name twice in one object. Check what serves it."
         ) from None
 
 
 def retry_after_seconds(value: object) -> float | None:
-    """Seconds of a ``Retry-After`` header; None where there is none that can be used.
+    """Seconds of a ``Retry-After`` header; None if it is missing or invalid.
 
     Args:
-        value: The header: seconds, or an HTTP date (RFC 9110, 10.2.3). A date that has passed is 0.
+        value: The header: seconds, or an HTTP date (RFC 9110, 10.2.3). A date in the past is 0.
     """
     if not isinstance(value, str):
         return None
@@ -143,14 +143,14 @@ def retry_after_seconds(value: object) -> float | None:
 
 
 def token_count(value: object) -> int | None:
-    """Tokens that a service counted, as a number or a header; None where it is not a count."""
+    """Tokens that a service counted, as a number or a header; None if the value is not a count."""
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= _INT_DIGITS:
         value = int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MAX_TOKENS else None
 
 
 class _DuplicateName(Exception):
-    """An object has a name twice."""
+    """An object has the same name twice."""
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -1,8 +1,8 @@
-"""State that belongs to one process: created on first use, again in the child of a fork, and again in a copy.
+"""State of one process: created on first use, and again in the child of a fork and in a copy.
 
 The child of ``os.fork`` inherits its parent's connections, locks and thread pools. Two processes that read from one
-connection receive each other's responses, the threads do not exist in the child, and a lock that another thread held
-is never released there. A pickle cannot hold any of them.
+connection receive each other's responses; the threads do not exist in the child; a lock that another thread held is
+never released there. A pickle cannot contain any of them.
 """
 
 import contextlib
@@ -36,15 +36,15 @@ _Value = TypeVar("_Value")
 
 class _Renewable(Protocol):
     def after_fork(self) -> None:
-        """Called in the child, where only the forking thread is left."""
+        """Called in the child, where only the forking thread exists."""
 
 
 class _Pausable(Protocol):
     def before_fork(self) -> None:
-        """Called in the parent just before it forks: wait for what is under way, and let nothing else begin."""
+        """Called in the parent just before the fork: wait for running operations, and start no others."""
 
     def after_fork_in_parent(self) -> None:
-        """Called in the parent just after: go on."""
+        """Called in the parent just after the fork: continue."""
 
 
 _renewables: "weakref.WeakSet[_Renewable]" = weakref.WeakSet()
@@ -55,12 +55,12 @@ _forking = threading.Lock()
 
 
 def renew_after_fork(owner: _Renewable) -> None:
-    """Have ``owner.after_fork()`` called in every child of this process, for as long as the owner exists."""
+    """Call ``owner.after_fork()`` in every child of this process, as long as the owner exists."""
     _renewables.add(owner)
 
 
 def pause_for_fork(owner: _Pausable) -> None:
-    """Have an owner called around every fork of this process: for what the child must not inherit at all."""
+    """Call an owner around every fork of this process, for state that the child must not inherit."""
     _pausables.add(owner)
 
 
@@ -89,22 +89,22 @@ if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
 
 
 class Lock:
-    """A lock that is free in the child of a fork, whichever thread held it in the parent, and free in a copy."""
+    """A lock that is free in the child of a fork and in a copy, even if a thread of the parent held it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         renew_after_fork(self)
 
     def after_fork(self) -> None:
-        """Start again with a free lock."""
+        """Replace the lock with a free one."""
         self._lock = threading.Lock()
 
     def acquire(self) -> None:
-        """Wait for the lock, and take it."""
+        """Wait for the lock and acquire it."""
         self._lock.acquire()
 
     def release(self) -> None:
-        """Let go of the lock."""
+        """Release the lock."""
         self._lock.release()
 
     def __enter__(self) -> None:
@@ -120,18 +120,18 @@ class Lock:
 
 
 class PerProcess(Generic[_Value]):
-    """A value that every process creates for itself, with the first call of :meth:`get`.
+    """A value that every process creates with its first call of :meth:`get`.
 
-    A pickle and a copy hold how the value is created, not the value.
+    A pickle and a copy contain the function that creates the value, not the value.
     """
 
     def __init__(self, create: Callable[[], _Value], *, discard: "Callable[[_Value], None] | None" = None) -> None:
         """Prepare; nothing is created yet.
 
         Args:
-            create: Creates the value. A module's function or a ``functools.partial`` of one can be pickled.
-            discard: Called in the child of a fork with the parent's value, which the parent goes on using. It must not
-                take a lock, since another thread of the parent may have held it.
+            create: Creates the value. Module-level functions and ``functools.partial`` of them can be pickled.
+            discard: Called in the child of a fork with the parent's value, which the parent still uses. It must not
+                acquire a lock, since another thread of the parent may have held it.
         """
         self._create = create
         self._discard = discard
@@ -140,7 +140,7 @@ class PerProcess(Generic[_Value]):
         renew_after_fork(self)
 
     def get(self) -> _Value:
-        """This process's value."""
+        """The value of this process."""
         value = self._value
         if value is not None:
             return value
@@ -150,13 +150,13 @@ class PerProcess(Generic[_Value]):
             return self._value
 
     def take(self) -> _Value | None:
-        """This process's value, for closing it; None where there is none. The next :meth:`get` creates another."""
+        """Remove the value of this process to close it; None if there is none. The next :meth:`get` creates another."""
         with self._lock:
             value, self._value = self._value, None
         return value
 
     def after_fork(self) -> None:
-        """Let go of the parent's value."""
+        """Drop the value of the parent."""
         inherited, self._value = self._value, None
         self._lock = threading.Lock()
         if inherited is not None and self._discard is not None:
@@ -170,7 +170,7 @@ class PerProcess(Generic[_Value]):
 
 
 class Origin:
-    """Remembers in which process something was begun that no other process can go on with."""
+    """Remembers the process that started an operation which no other process can continue."""
 
     def __init__(self) -> None:
         self._pid = os.getpid()
@@ -181,27 +181,27 @@ class Origin:
         return self._pid == os.getpid()
 
     def check(self, message: str) -> None:
-        """Refuse to go on in a child.
+        """Raise an error in any other process.
 
         Raises:
-            ConfigurationError: This is another process; with this message.
+            ConfigurationError: This is another process; with the given message.
         """
         if not self.is_here:
             raise ConfigurationError(message)
 
 
 def keep_forever(inherited: object) -> None:
-    """Never finalize an object that was inherited by a fork, not even when the interpreter exits.
+    """Never finalize an object that a fork has inherited, not even when the interpreter exits.
 
-    For objects whose finalizer would act on what the parent uses, or wait for threads that do not exist here.
+    For objects whose finalizer would affect the parent, or wait for threads that do not exist in the child.
     """
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(inherited))
 
 
 def disconnect(descriptors: Iterable[int]) -> None:
-    """Close this process's copies of inherited sockets and pipes; the parent's stay open, and nothing is sent.
+    """Close inherited sockets and pipes in this process; the parent's stay open, and nothing is sent.
 
-    The numbers stay taken: an object that still knows one would otherwise write into whatever is opened next.
+    The descriptors stay in use, since an object that still has one would otherwise write into the next opened file.
     """
     nowhere = os.open(os.devnull, os.O_RDWR)
     try:
@@ -213,7 +213,7 @@ def disconnect(descriptors: Iterable[int]) -> None:
 
 
 def close_inherited_pools(manager: "urllib3.PoolManager") -> None:
-    """Prepare a pool manager that was inherited by a fork for being dropped, which closes its sockets here only.
+    """Prepare an inherited pool manager for being dropped, which closes its sockets in this process only.
 
     urllib3 closes them by taking them from a queue, whose lock another thread of the parent may have held.
     """

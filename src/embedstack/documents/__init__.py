@@ -1,6 +1,8 @@
-"""Documents: from a file to sections, to chunks, to records in a store."""
+"""Document ingestion and search: files are read into sections, chunked, embedded and stored."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from embedstack.lazy import lazy_attributes
 
 if TYPE_CHECKING:
     from embedstack.documents.chunking import Chunk, Chunker
@@ -27,26 +29,21 @@ __all__ = [
     "search",
 ]
 
-_HOMES = {
-    "Chunk": "embedstack.documents.chunking",
-    "Chunker": "embedstack.documents.chunking",
-    "Document": "embedstack.documents.document",
-    "DocumentHit": "embedstack.documents.searching",
-    "Ingested": "embedstack.documents.ingestion",
-    "Ingestion": "embedstack.documents.ingestion",
-    "ReadLimits": "embedstack.documents.limits",
-    "Section": "embedstack.documents.document",
-    "load_ingestion": "embedstack.documents.load",
-    "read_document": "embedstack.documents.readers.isolated",
-    "reindex": "embedstack.documents.reindexing",
-    "search": "embedstack.documents.searching",
-}
-
-
-def __getattr__(name: str) -> Any:
-    # The process that reads documents imports from this package, and starts the sooner the less comes with it.
-    if name not in _HOMES:
-        raise AttributeError(f"module 'embedstack.documents' has no attribute {name!r}")
-    import importlib  # noqa: PLC0415 - with the first name only
-
-    return getattr(importlib.import_module(_HOMES[name]), name)
+# The reader process imports from this package and has to start quickly.
+__getattr__ = lazy_attributes(
+    __name__,
+    {
+        "Chunk": "embedstack.documents.chunking",
+        "Chunker": "embedstack.documents.chunking",
+        "Document": "embedstack.documents.document",
+        "DocumentHit": "embedstack.documents.searching",
+        "Ingested": "embedstack.documents.ingestion",
+        "Ingestion": "embedstack.documents.ingestion",
+        "ReadLimits": "embedstack.documents.limits",
+        "Section": "embedstack.documents.document",
+        "load_ingestion": "embedstack.documents.load",
+        "read_document": "embedstack.documents.readers.isolated",
+        "reindex": "embedstack.documents.reindexing",
+        "search": "embedstack.documents.searching",
+    },
+)

@@ -1,4 +1,4 @@
-"""From a document to chunks that the served model reads whole."""
+"""Cuts documents into chunks within the model's token limit."""
 
 import hashlib
 import re
@@ -16,11 +16,11 @@ from embedstack.stores import hash_text
 
 __all__ = ["Chunk", "Chunker", "first_chunk_id"]
 
-# A chunk of fewer tokens than this says nothing; and the prefix may take half of it.
-_LEAST_TOKENS = 16
-_MOST_OVERLAP = 0.5
-_MOST_PREFIX = 0.5
-# What no store takes, or no encoding; of one code point like what stands in for it, so that offsets stay.
+# Minimum tokens for text in a chunk, and maximum shares of overlap and prefix.
+_MIN_TEXT_TOKENS = 16
+_MAX_OVERLAP_SHARE = 0.5
+_MAX_PREFIX_SHARE = 0.5
+# Characters that cannot be stored or encoded. Each is replaced by one code point, so that offsets stay valid.
 _NOT_STORED = re.compile("[\0\ud800-\udfff]")
 _ID_DIGITS = 32
 
@@ -30,18 +30,17 @@ class Chunk:
     """A part of a document.
 
     Attributes:
-        id: The same for the same text in the same document, wherever it stands there; the first chunk's is of the
-            document's source alone.
-        text: Its text.
+        id: Depends on source and text, not on position. The first chunk's id depends on the source alone.
+        text: The text.
         source: The document's key or path.
         position: 0, 1, 2, … in the document.
-        headings: The headings that it stands under, the outermost first.
-        page: Page of the file, from 1; None where it has none.
-        row: Row of the file, from 1; None where it has none.
-        start: Where it starts in its section's text, in code points.
-        end: Where it ends there.
-        section: Which section of the document, from 0.
-        prefix: What is put before the text when it is embedded.
+        headings: The headings above it, outermost first.
+        page: Page of the file, from 1; None for formats without pages.
+        row: Row of the file, from 1; None for formats without rows.
+        start: Start in the section's text, in code points.
+        end: End in the section's text, in code points.
+        section: Index of the section in the document, from 0.
+        prefix: Text that is prepended when the chunk is embedded.
     """
 
     id: str
@@ -58,66 +57,64 @@ class Chunk:
 
 
 class Chunker:
-    """Cuts documents at the ends of paragraphs and sentences, by the model's own tokens.
-
-    Safe to use from several threads.
+    """Cuts documents at the ends of paragraphs and sentences, by the model's tokens. Thread-safe.
 
     Attributes:
-        tokens: The model's tokens.
-        max_tokens: Tokens of a chunk at most, special tokens, prompt and prefix included.
-        overlap: Tokens that a chunk repeats of the one before.
-        prompt: What the embedder puts before a document's text.
-        prefix: What is put before each chunk's text.
+        tokens: The model's tokenizer.
+        max_tokens: Maximum tokens of a chunk, including special tokens, prompt and prefix.
+        overlap: Maximum tokens that a chunk repeats of the previous one.
+        prompt: Text that the embedder prepends to documents.
+        prefix: Template of the text that is prepended to each chunk.
     """
 
     def __init__(
         self, tokenizer_file: Path, max_tokens: int, overlap: int = 0, *, prompt: str = "", prefix: str = ""
     ) -> None:
-        """Prepare.
+        """Load the tokenizer.
 
         Args:
-            tokenizer_file: The served model's ``tokenizer.json``.
-            max_tokens: Tokens of a chunk at most, special tokens, prompt and prefix included.
-            overlap: Tokens that a chunk repeats of the one before, at most; less where a sentence or a word begins
-                later.
-            prompt: What the embedder puts before a document's text; ``embedder.prompts.get("document", "")``.
+            tokenizer_file: The model's ``tokenizer.json``.
+            max_tokens: Maximum tokens of a chunk, including special tokens, prompt and prefix.
+            overlap: Maximum tokens that a chunk repeats of the previous one. The overlap starts with a sentence or
+                word.
+            prompt: Text that the embedder prepends to documents; ``embedder.prompts.get("document", "")``.
             prefix: A template; see :class:`~embedstack.documents.context.ContextPrefix`.
 
         Raises:
-            ConfigurationError: The tokenizer or the template is none, or there is no room for text.
+            ConfigurationError: The tokenizer or template is invalid, or the limit leaves no tokens for text.
         """
         self.tokens = Tokens(tokenizer_file)
         self.max_tokens = max_tokens
         self.overlap = overlap
         self.prompt = prompt
         self.prefix = ContextPrefix(prefix)
-        self._room = max_tokens - self.tokens.count(prompt)
-        if self._room < _LEAST_TOKENS:
+        self._text_tokens = max_tokens - self.tokens.count(prompt)
+        if self._text_tokens < _MIN_TEXT_TOKENS:
             raise ConfigurationError(
-                f"Chunks of {max_tokens} tokens leave {self._room} for text beside the model's own tokens and its "
-                f"prompt: set EMBEDSTACK_CHUNK_TOKENS to {max_tokens - self._room + _LEAST_TOKENS} or more."
+                f"Chunks of {max_tokens} tokens leave {self._text_tokens} for text besides special tokens and prompt. "
+                f"Set EMBEDSTACK_CHUNK_TOKENS to {max_tokens - self._text_tokens + _MIN_TEXT_TOKENS} or more."
             )
-        if not 0 <= overlap <= self._room * (1 - _MOST_PREFIX if prefix else 1) * _MOST_OVERLAP:
+        if not 0 <= overlap <= self._text_tokens * (1 - _MAX_PREFIX_SHARE if prefix else 1) * _MAX_OVERLAP_SHARE:
             raise ConfigurationError(
-                f"EMBEDSTACK_CHUNK_OVERLAP is {overlap}; it must not be negative or more than half of what a chunk has "
-                f"room for, which is {self._room} tokens{' with the prefix' if prefix else ''}."
+                f"EMBEDSTACK_CHUNK_OVERLAP is {overlap}. It must be 0 or more, and at most half of a chunk's "
+                f"{self._text_tokens} tokens for text{' and prefix' if prefix else ''}."
             )
         self._cutter = Cutter(self.tokens, overlap)
 
     @property
     def name(self) -> str:
-        """A name that changes when documents are cut otherwise, for ``CollectionInfo.chunker``."""
-        facts = (str(VERSION), self.tokens.digest, self.prompt, self.prefix.template)
-        digest = hashlib.sha256("\0".join(facts).encode()).hexdigest()[:8]
+        """A name that changes when documents are cut differently, for ``CollectionInfo.chunker``."""
+        parameters = (str(VERSION), self.tokens.digest, self.prompt, self.prefix.template)
+        digest = hashlib.sha256("\0".join(parameters).encode()).hexdigest()[:8]
         overlap = f"-overlap-{self.overlap}" if self.overlap else ""
         return f"semantic-{self.max_tokens}{overlap}-{digest}"
 
     def chunks(self, document: Document) -> Iterator[Chunk]:
-        """Cut a document. Chunks lie within a section; none is blank.
+        """Cut a document. A chunk lies within one section and is never blank.
 
         Yields:
-            The chunks in the document's order. Each has at most ``max_tokens`` tokens with prompt, prefix and special
-            tokens.
+            The chunks in the document's order. Each has at most ``max_tokens`` tokens, including prompt, prefix and
+            special tokens.
         """
         seen: Counter[bytes] = Counter()
         position = 0
@@ -140,15 +137,15 @@ class Chunker:
         return self._cutter.cuts(text, limit, lambda part: self.tokens.count(before + part) - self.max_tokens)
 
     def _prefix(self, source: str, section: Section) -> str:
-        """The section's prefix, cut to half of a chunk: a path of a thousand characters must leave room for text."""
+        """The section's prefix, truncated to half of a chunk, so that a long path leaves room for text."""
         prefix = _NOT_STORED.sub("\ufffd", self.prefix.render(source, section))
         offsets = self.tokens.offsets(prefix)
-        room = int(self._room * _MOST_PREFIX)
-        return prefix if len(offsets) <= room else prefix[: offsets[room][0]]
+        limit = int(self._text_tokens * _MAX_PREFIX_SHARE)
+        return prefix if len(offsets) <= limit else prefix[: offsets[limit][0]]
 
 
 def first_chunk_id(source: str) -> str:
-    """Id of a document's first chunk: of the source alone, so that one look tells whether a document is stored."""
+    """Id of a document's first chunk. It depends on the source alone, so that one lookup finds a stored document."""
     return hash_text(source).hex()[:_ID_DIGITS]
 
 

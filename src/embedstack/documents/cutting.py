@@ -1,10 +1,10 @@
-"""Where to cut a text: into parts of so many tokens, at the ends of paragraphs and sentences where there are some.
+"""Cuts a text into parts within a token limit, preferably at the ends of paragraphs and sentences.
 
-As in splitters that try one separator after the other (https://github.com/isaacus-dev/semchunk), a cut is made at the
-strongest boundary that is to be had. Unlike there, a text is tokenized in windows and cut by the tokens' offsets, not
-tokenized anew for each attempt: so the time is linear in the text's length, and every offset is exact.
+Like splitters that try separators in order (https://github.com/isaacus-dev/semchunk), the cutter uses the strongest
+boundary available. Unlike them, it tokenizes a text in windows and cuts by token offsets, instead of tokenizing again
+for each attempt. The time is linear in the text's length, and all offsets are exact.
 """
-# ruff: noqa: RUF001 - the ends of sentences in other scripts
+# ruff: noqa: RUF001 - sentence ends of other scripts
 
 import math
 import re
@@ -17,19 +17,19 @@ from embedstack.documents.tokens import Tokens
 
 __all__ = ["VERSION", "Cut", "Cutter"]
 
-#: Changes when texts are cut at other places than before.
+#: Increase when texts are cut at other positions than before.
 VERSION = 1
 
-#: From and to, in code points.
+#: Start and end of a part, in code points.
 Cut = tuple[int, int]
 
-# Boundaries, the strongest first. Each match ends where the cut is made; blanks around a cut belong to no part.
+# Boundaries, strongest first. A cut is made at the end of a match. Blanks around a cut belong to no part.
 _BOUNDARIES = tuple(
     map(
         re.compile,
         (
             r"\n(?=[^\S\n]*\n)",  # paragraph
-            # One mark: with a run of them, a search would read the run again from each of its marks.
+            # Matches one mark: a quantifier would make the search quadratic in runs of marks.
             r"[.!?…][\"'”’»)\]]*+(?=\s)|[。！？｡]+[」』”’）]*",  # sentence
             r"\n",  # line
             r"[;:,](?=\s)|[，、；：]",  # clause
@@ -38,29 +38,29 @@ _BOUNDARIES = tuple(
     )
 )
 _SENTENCE, _WORD = _BOUNDARIES[1], _BOUNDARIES[4]
-# Characters that count as a token at least, whatever the tokenizer makes of them: WordPiece makes one unknown token of
-# a word of megabytes, and none of blanks.
+# Every so many characters count as at least one token: WordPiece makes one unknown token of a word of megabytes, and
+# none of blanks.
 _CHARACTERS_PER_TOKEN = 32
-# A part may be so much shorter for a stronger boundary.
-_LEAST_FILL = 0.5
-# A rest up to this part of a full one is not left alone: the two last parts share.
-_TINY_REST = 0.25
-_SHARED = 0.6
-_FIRST_GUESS = 5.0  # characters per token
+# Minimum size of a part, as a share of the limit, when it is cut short at a stronger boundary.
+_MIN_FILL = 0.5
+# If the rest after a full part is smaller than this share of the limit, the last two parts are balanced.
+_SMALL_REST = 0.25
+_BALANCED_SHARE = 0.6
+_INITIAL_CHARACTERS_PER_TOKEN = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class _Window:
-    """The tokens that follow a position of a text.
+    """The tokens after a position in a text.
 
     Attributes:
-        text: All of the text, for boundaries.
+        text: The whole text, to find boundaries.
         start: The position.
-        stop: Where the window ends.
-        is_rest: Whether it holds all that is left.
-        starts: Where each token starts.
-        ends: Where each token ends.
-        costs: Tokens up to the end of each, long ones counted as several.
+        stop: End of the window.
+        is_rest: Whether the window reaches the end of the text.
+        starts: Start of each token.
+        ends: End of each token.
+        costs: Number of tokens up to the end of each token; long tokens count as several.
     """
 
     text: str
@@ -73,42 +73,42 @@ class _Window:
 
     @property
     def cost(self) -> int:
-        """Tokens in all of it."""
+        """Number of tokens in the window."""
         return self.costs[-1] if self.costs else 0
 
     @property
     def end(self) -> int:
-        """Where the last part ends: with the last token, and the few characters after it that may be part of it."""
-        # A tokenizer that composes characters says of a letter with its accent only where the letter is.
+        """End of the last part: the end of the last token, and a few characters after it that may belong to it."""
+        # A tokenizer that composes characters reports the offset of the letter only, without its accent.
         last = self.ends[-1]
         return self.stop if self.stop - last <= _CHARACTERS_PER_TOKEN else last
 
     def cut(self, limit: int) -> int:
-        """The best place for a cut at most so many tokens on; always after the start."""
-        last = bisect_right(self.costs, limit)  # tokens that fit
+        """The best cut within a token limit; always after the start."""
+        last = bisect_right(self.costs, limit)  # number of tokens that fit
         if last == 0:
-            # The first token is longer than a part, and so one that means nothing to the model.
+            # The first token exceeds a part. It is an unknown token, so it may be cut anywhere.
             return min(self.start + limit * _CHARACTERS_PER_TOKEN, self.stop)
-        # Never within the token that does not fit: its part would be another token.
+        # Not within the next token, whose part would be another token.
         end = self.starts[last] if last < len(self.starts) else self.ends[-1]
         end = max(end, self.ends[last - 1])
-        least = bisect_left(self.costs, math.ceil(limit * _LEAST_FILL))
+        least = bisect_left(self.costs, math.ceil(limit * _MIN_FILL))
         low = self.ends[min(least, last - 1)]
         for boundary in _BOUNDARIES:
             ends = (match.end() for match in boundary.finditer(self.text, low - 1, end + 1))
-            found = [position for position in ends if low <= position <= end]
-            if found:
-                return found[-1]
+            cuts = [position for position in ends if low <= position <= end]
+            if cuts:
+                return cuts[-1]
         return end
 
     def before(self, cut: int, tokens: int) -> int:
-        """Where a part starts that repeats about so many tokens before a cut: a sentence, or else a word, begins."""
-        at = bisect_left(self.starts, cut)  # tokens before the cut
+        """Start of a part that repeats up to so many tokens before a cut, at a sentence or else a word."""
+        at = bisect_left(self.starts, cut)  # number of tokens before the cut
         if at == 0:
             return cut
         first = bisect_right(self.costs, self.costs[at - 1] - tokens)
         start = self.starts[first] if first < at else cut
-        # The first token may be far longer than all that is to be repeated.
+        # The first token may be far longer than the overlap.
         low = max(start, cut - tokens * _CHARACTERS_PER_TOKEN)
         for boundary in (_SENTENCE, _WORD):
             match = boundary.search(self.text, max(low - 1, self.start), cut)
@@ -118,14 +118,14 @@ class _Window:
 
 
 class Cutter:
-    """Cuts texts by a model's tokens."""
+    """Cuts texts by the tokens of a model."""
 
     def __init__(self, tokens: Tokens, overlap: int) -> None:
-        """Prepare.
+        """Create a cutter.
 
         Args:
-            tokens: The model's.
-            overlap: Tokens that a part repeats of the one before, at most.
+            tokens: The model's tokenizer.
+            overlap: Maximum tokens that a part repeats of the previous one.
         """
         self._tokens = tokens
         self._overlap = overlap
@@ -135,19 +135,19 @@ class Cutter:
 
         Args:
             text: The text.
-            limit: Tokens of a part, at most.
-            excess: Tokens that a part has too many, since tokens at an end may be others when it stands alone.
+            limit: Maximum tokens of a part.
+            excess: Returns by how many tokens a part exceeds the limit. Its tokens may differ from those in the text.
 
         Yields:
-            The parts in their order, none of them blank or with a blank at an end.
+            The parts in order. No part is blank, or starts or ends with a blank.
         """
         end = len(text.rstrip())
         position = 0
-        per_token = _FIRST_GUESS
+        per_token = _INITIAL_CHARACTERS_PER_TOKEN
         while (position := _skip_blanks(text, position, end)) < end:
             window = self._window(text, position, end, limit, per_token)
             if not window.costs:
-                position = window.stop  # characters that are no tokens
+                position = window.stop  # these characters have no tokens
                 continue
             if window.starts[0] > position:
                 position = window.starts[0]
@@ -165,8 +165,8 @@ class Cutter:
         if window.is_rest:
             if window.cost <= limit:
                 aim = window.cost
-            elif window.cost <= limit * (1 + _TINY_REST):
-                aim = min(limit, math.ceil(window.cost * _SHARED))
+            elif window.cost <= limit * (1 + _SMALL_REST):
+                aim = min(limit, math.ceil(window.cost * _BALANCED_SHARE))
         while True:
             cut = window.end if window.is_rest and aim >= window.cost else window.cut(aim)
             over = excess(window.text[window.start : cut].rstrip())
@@ -177,11 +177,11 @@ class Cutter:
             aim = max(1, min(aim, window.cost) - over)
 
     def _window(self, text: str, start: int, end: int, limit: int, per_token: float) -> _Window:
-        needed = math.ceil(limit * (1 + _TINY_REST)) + 1
-        most = needed * _CHARACTERS_PER_TOKEN
+        needed = math.ceil(limit * (1 + _SMALL_REST)) + 1
+        max_size = needed * _CHARACTERS_PER_TOKEN
         size = math.ceil(needed * per_token * 1.1)
         while True:
-            size = min(size, most)
+            size = min(size, max_size)
             stop = min(start + size, end)
             offsets = [(start + first, start + last) for first, last in self._tokens.offsets(text[start:stop]) if last]
             starts, ends = [first for first, _ in offsets], [last for _, last in offsets]
@@ -191,7 +191,7 @@ class Cutter:
                     for before, last in zip([start, *ends], ends, strict=False)
                 )
             )
-            if stop == end or size == most or (costs and costs[-1] >= needed):
+            if stop == end or size == max_size or (costs and costs[-1] >= needed):
                 return _Window(text, start, stop, stop == end, starts, ends, costs)
             size *= 2
 

@@ -1,4 +1,4 @@
-"""What a reader makes of a file."""
+"""A parsed document."""
 
 from dataclasses import dataclass
 
@@ -7,14 +7,14 @@ __all__ = ["Document", "Section"]
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    r"""A part of a document that belongs together: what stands under one heading, on one page, in one row.
+    r"""A part of a document: the text under one heading, on one page, or in one row.
 
     Attributes:
-        text: Its text, its own heading included, with ``\n`` at line ends. No NUL, no other control character but tab,
-            and no lone surrogate, so that it can be encoded and stored.
-        headings: The headings that it stands under, from the outermost to its own.
-        page: Page in the file, from 1; None where the format has no pages.
-        row: Line of a JSON Lines file, or record of a table with its header counted, from 1; None elsewhere.
+        text: The text including its heading, with ``\n`` at line ends. It contains no control character but tab, and no
+            unpaired surrogate, so that it can be encoded and stored.
+        headings: The headings from the outermost to the section's own.
+        page: Page in the file, from 1; None for formats without pages.
+        row: Line of a JSON Lines file, or record of a table including its header, from 1; None for other formats.
     """
 
     text: str
@@ -25,16 +25,17 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A file that has been read.
+    """A parsed file.
 
     Attributes:
-        source: The key or path that the caller named it by.
-        media_type: What it was read as, such as ``application/pdf``: by content, where that and the suffix differ.
-        sections: Its text in the file's order; at least one section, and none without text.
-        title: The title that the file gives itself; None where it has none.
-        encoding: The character encoding that the text was in, by Python's name; None where the format knows but one.
-        notes: What a person may want to know: how many pages or rows have no text; that the encoding was guessed.
-            Never content.
+        source: The key or path given by the caller.
+        media_type: The media type it was read as, such as ``application/pdf``. The content takes precedence over the
+            suffix.
+        sections: The text in the file's order; at least one section, none without text.
+        title: The file's title; None if it has none.
+        encoding: The character encoding by Python's name; None for formats with a fixed encoding.
+        notes: Remarks for users, such as the number of pages without text or a guessed encoding. They never contain
+            content.
     """
 
     source: str

@@ -1,4 +1,4 @@
-"""How chunks become vectors: each from its own text; see :mod:`embedstack.documents.late_chunking` for another way."""
+"""Embeds chunks separately. See :mod:`embedstack.documents.late_chunking` for the alternative."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -21,14 +21,14 @@ __all__ = ["ChunkEmbedding", "Passage", "SeparateEmbedding"]
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """What goes through the model at once, and the chunks that get a vector from it.
+    """A text that is embedded in one piece, and the chunks that get vectors from it.
 
     Attributes:
         chunks: Consecutive chunks, at least one.
-        text: What is embedded, without the model's own prompt.
-        hashes: For each chunk 32 bytes that change when its vector does, within a collection: that has one model, one
-            prompt and one way of cutting.
-        spans: Where each chunk stands in the text, in code points.
+        text: The text to embed, without the model's prompt.
+        hashes: For each chunk, 32 bytes that change when its vector changes, within a collection with one model, prompt
+            and chunker.
+        spans: Start and end of each chunk in the text, in code points.
     """
 
     chunks: tuple[Chunk, ...]
@@ -43,30 +43,30 @@ class Passage:
 
 
 class ChunkEmbedding(Protocol):
-    """A way from chunks to vectors."""
+    """A method of embedding chunks."""
 
     def passages(self, chunks: Iterable[Chunk]) -> Iterator[Passage]:
-        """The chunks of a document in the passages that they are embedded in, in their order."""
+        """Group a document's chunks into passages, in order."""
 
     def embed(self, passages: Iterator[Passage]) -> "Iterator[tuple[Passage, Vectors]]":
-        """Vectors for passages, read no further ahead than keeps the backend busy.
+        """Embed passages. They are read only as far ahead as keeps the backend busy.
 
         Yields:
-            Each passage, in its order, with float32 (chunks, dimensions).
+            Each passage in order, with float32 (chunks, dimensions).
 
         Raises:
-            EmbedStackError: As ``Embedder.embed_stream``.
+            EmbedStackError: See ``Embedder.embed_stream``.
         """
 
 
 class SeparateEmbedding:
-    """Each chunk by itself, with its prefix."""
+    """Embeds each chunk separately, with its prefix."""
 
     def __init__(self, embedder: "Embedder") -> None:
         self._embedder = embedder
 
     def passages(self, chunks: Iterable[Chunk]) -> Iterator[Passage]:
-        """One passage for each chunk; see :class:`ChunkEmbedding`."""
+        """One passage per chunk; see :class:`ChunkEmbedding`."""
         for chunk in chunks:
             text = chunk.prefix + chunk.text
             yield Passage((chunk,), text, (hash_text(text),))

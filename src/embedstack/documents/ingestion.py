@@ -1,4 +1,4 @@
-"""From a file to records in a store: what is there already is not embedded again, and what is gone goes."""
+"""Ingests documents into a collection: embeds new and changed chunks, and deletes those of earlier versions."""
 
 import hashlib
 import tempfile
@@ -28,14 +28,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Ingested", "Ingestion", "collection_info"]
 
-# Of the time that there is, the part in which texts are sent; the rest is for the answers of those under way.
-_SENDING = 0.8
+# Share of the time limit in which texts are sent. The rest is for the responses that are still in flight.
+_SENDING_SHARE = 0.8
 _DIGEST_DIGITS = 32
 _IN_MEMORY_BYTES = 1024 * 1024
 
 
 def collection_info(name: str, embedder: "Embedder", chunker: Chunker, *, late: bool = False) -> CollectionInfo:
-    """What the vectors of a collection of documents are; opened for others, a store refuses it."""
+    """Describes a collection of documents. A store rejects opening the collection with different values."""
     return CollectionInfo.for_model(
         name,
         embedder.info,
@@ -45,16 +45,16 @@ def collection_info(name: str, embedder: "Embedder", chunker: Chunker, *, late: 
 
 
 class Ingestion:
-    """Puts documents into a collection. Safe to use from several threads.
+    """Ingests documents into a collection. Thread-safe.
 
-    The same call again, after whatever ended the first one, gives the same records and embeds nothing a second time
-    that was stored. Two calls at once with the same content give what one gives. Where the content may have changed
-    meanwhile, as an object in S3 can, look at it again when the call is done, and ingest or remove what is there then,
-    with ``again=True``: the last one to look is right.
+    Ingestion is idempotent: repeating a call, also after a failure, gives the same records and embeds no stored chunk
+    again. Ingesting identical content concurrently gives the same result as ingesting it once. If the content may
+    change during a call, as an S3 object's can, compare it after the call. If it has changed, ingest or remove the
+    document again with ``reconcile_concurrent_versions=True``. The last call to do so leaves the current content.
 
     Attributes:
-        collection: Where the records go.
-        chunker: How documents are cut.
+        collection: The collection.
+        chunker: Cuts documents into chunks.
     """
 
     def __init__(
@@ -68,24 +68,24 @@ class Ingestion:
         clock: Clock | None = None,
         on_close: "Callable[[], None] | None" = None,
     ) -> None:
-        """Put it together; :func:`~embedstack.documents.load.load_ingestion` does so from configuration.
+        """Create an ingestion; :func:`~embedstack.documents.load.load_ingestion` does so from settings.
 
         Args:
-            embedder: Without a cache: the collection is one.
-            collection: Opened as :func:`collection_info` says.
-            chunker: Cuts by the model's tokens.
-            late: Compute each chunk's vector with the text around it in view.
-            limits: What reading a document may take.
-            clock: What deadlines are measured by.
-            on_close: Lets go of what this was put together from.
+            embedder: The embedder. It needs no cache: the collection serves as one.
+            collection: A collection that was opened with :func:`collection_info`.
+            chunker: Cuts documents by the model's tokens.
+            late: Use late chunking: each chunk's vector takes the text before it into account.
+            limits: Limits for reading a document.
+            clock: The clock that deadlines refer to.
+            on_close: Called by :meth:`close`, to close the embedder and the store.
 
         Raises:
-            CollectionMismatch: The collection holds other vectors.
-            ConfigurationError: Late chunking is asked for with chunks that it cannot do.
+            CollectionMismatch: The collection's model, prompt or chunker differs.
+            ConfigurationError: The chunker's options cannot be combined with late chunking.
         """
-        wanted = collection_info(collection.info.name, embedder, chunker, late=late)
-        facts = ("model_id", "dimensions", "revision", "prompt", "chunker")
-        collection.info.require(replace(collection.info, **{name: getattr(wanted, name) for name in facts}))
+        expected = collection_info(collection.info.name, embedder, chunker, late=late)
+        names = ("model_id", "dimensions", "revision", "prompt", "chunker")
+        collection.info.require(replace(collection.info, **{name: getattr(expected, name) for name in names}))
         self.collection = collection
         self.chunker = chunker
         self._embedding: ChunkEmbedding = LateEmbedding(embedder, chunker) if late else SeparateEmbedding(embedder)
@@ -101,36 +101,37 @@ class Ingestion:
         metadata: Mapping[str, Any] | None = None,
         deadline: float | None = None,
         first_chunk: int = 0,
-        again: bool = False,
+        reconcile_concurrent_versions: bool = False,
     ) -> Ingested:
-        """Put a document in the place of what was there of the same source.
+        """Store a document, replacing earlier versions of it.
 
-        Records go in batches, in their order; the old ones are deleted when all new ones are there.
+        Records are stored in batches in the document's order. Old records are deleted when all new ones are stored.
 
         Args:
-            source: Its key or path; the same for every version of it.
-            content: The file, from where it stands. Not closed.
-            metadata: What else to store with each chunk; JSON values by name.
-            deadline: The moment of ``time.monotonic()`` by which to return. Sending stops somewhat earlier.
-            first_chunk: Where an earlier call stopped, of the same content.
-            again: The content had changed when an earlier call was done, so records of several may be stored. S3
-                Vectors is listed whole to find them.
+            source: The document's key or path; the same for all its versions.
+            content: The file, read from its current position. It is not closed.
+            metadata: Additional metadata of each chunk, as JSON values by name.
+            deadline: Time limit, as a value of ``time.monotonic()``. Sending stops somewhat earlier.
+            first_chunk: The ``next_chunk`` of an earlier call with the same content.
+            reconcile_concurrent_versions: Whether records of several versions may be stored, because the content
+                changed during an earlier call. S3 Vectors lists the whole index to find them.
 
         Returns:
-            What was done. Its ``next_chunk`` is not None where the time did not suffice: call again with it.
+            The counts. If the time limit was reached, ``next_chunk`` is not None: call again with it as
+            ``first_chunk``.
 
         Raises:
-            DocumentRefused: No text can be read from it. What was there of the source stays.
-            InputError: The metadata has a name that is not free.
-            DeadlineExceeded: The time was up before anything could be stored.
-            EmbedStackError: The embedder or the store failed. What was embedded is stored.
+            DocumentRefused: No text can be read from the document. Its earlier version stays stored.
+            InputError: The metadata contains a reserved name.
+            DeadlineExceeded: The time limit was reached before anything could be stored.
+            EmbedStackError: The embedder or the store failed. Embedded chunks are stored.
         """
-        taken = sorted(RESERVED & set(metadata or ()))
-        if taken:
-            raise InputError(f"The metadata of a document may not be named {', '.join(taken)}: ingestion sets these.")
+        reserved = sorted(RESERVED & set(metadata or ()))
+        if reserved:
+            raise InputError(f"The metadata contains reserved names: {', '.join(reserved)}. Rename them.")
 
         def work() -> Ingested:
-            return self._ingest(source, content, metadata or {}, deadline, first_chunk, again)
+            return self._ingest(source, content, metadata or {}, deadline, first_chunk, reconcile_concurrent_versions)
 
         if deadline is None:
             return work()
@@ -138,21 +139,26 @@ class Ingestion:
         call.check()
         return call.context().run(work)
 
-    def remove(self, source: str, *, again: bool = False) -> int:
-        """Delete all records of a document; how many there were.
+    def remove(self, source: str, *, reconcile_concurrent_versions: bool = False) -> int:
+        """Delete all records of a document.
 
         Args:
-            source: Its key or path.
-            again: As :meth:`ingest`.
+            source: The document's key or path.
+            reconcile_concurrent_versions: See :meth:`ingest`.
+
+        Returns:
+            The number of deleted records.
 
         Raises:
             StoreError: The store failed.
-            DeadlineExceeded: The time of the current call did not suffice for a listing.
+            DeadlineExceeded: Listing the index exceeded the time limit of the current call.
         """
-        return open_versions(self.collection, source, "", again=again).remove()
+        return open_versions(
+            self.collection, source, "", reconcile_concurrent_versions=reconcile_concurrent_versions
+        ).remove()
 
     def close(self) -> None:
-        """Let go of connections and threads."""
+        """Close connections and stop threads."""
         if self._on_close is not None:
             self._on_close()
 
@@ -169,32 +175,33 @@ class Ingestion:
         metadata: Mapping[str, Any],
         deadline: float | None,
         first_chunk: int,
-        again: bool,
+        reconcile_concurrent_versions: bool,
     ) -> Ingested:
         now = self._clock.now()
-        stop = None if deadline is None else now + (deadline - now) * _SENDING
+        stop = None if deadline is None else now + (deadline - now) * _SENDING_SHARE
         with _seekable(content, self._limits.max_bytes) as file:
             start = file.tell()
             document = read_document(file, source, self._limits)
             file.seek(start)
-            digest = hashlib.file_digest(cast("BytesIO", file), "sha256").hexdigest()[:_DIGEST_DIGITS]
+            content_digest = hashlib.file_digest(cast("BytesIO", file), "sha256").hexdigest()[:_DIGEST_DIGITS]
         progress = Progress(
-            self.collection, self._embedding, source, digest, metadata,
-            again=again, is_time_up=lambda: stop is not None and self._clock.now() >= stop,
+            self.collection, self._embedding, source, content_digest, metadata,
+            reconcile_concurrent_versions=reconcile_concurrent_versions,
+            is_time_up=lambda: stop is not None and self._clock.now() >= stop,
         )  # fmt: skip
         return progress.run(self.chunker.chunks(document), first_chunk)
 
 
 @contextmanager
-def _seekable(content: BinaryIO, most: int) -> Iterator[BinaryIO]:
-    """The content, or a copy of it on disk where it can be read only once; not much more than may be read anyway."""
+def _seekable(content: BinaryIO, max_bytes: int) -> Iterator[BinaryIO]:
+    """The content, or a temporary copy if it is not seekable. The copy exceeds the size limit by at most one byte."""
     if content.seekable():
         yield content
         return
     with tempfile.SpooledTemporaryFile(_IN_MEMORY_BYTES) as copy:
-        left = most + 1
-        while left > 0 and (piece := content.read(min(left, _IN_MEMORY_BYTES))):
-            copy.write(piece)
-            left -= len(piece)
+        left = max_bytes + 1
+        while left > 0 and (block := content.read(min(left, _IN_MEMORY_BYTES))):
+            copy.write(block)
+            left -= len(block)
         copy.seek(0)
-        yield copy  # type: ignore[misc]  # it has all that is read from
+        yield copy  # type: ignore[misc]  # it has all methods that are used

@@ -1,9 +1,8 @@
-"""Late chunking: a chunk's vector is computed with the text around it in view.
+"""Late chunking: chunk vectors that take the surrounding text into account.
 
-The document goes through the model whole, and the token vectors of each chunk are averaged (Günther et al., 2024, "Late
-Chunking: Contextual Chunk Embeddings Using Long-Context Embedding Models", https://arxiv.org/abs/2409.04701). Where the
-document is longer than the model reads, it goes through in windows that repeat some of the text before them, as the
-paper's "long late chunking" does.
+The model processes the whole document, and the token vectors of each chunk are averaged (Günther et al., 2024, "Late
+Chunking: Contextual Chunk Embeddings Using Long-Context Embedding Models", https://arxiv.org/abs/2409.04701). A
+document that exceeds the model's token limit is processed in overlapping windows (the paper's "long late chunking").
 """
 
 from collections import deque
@@ -26,55 +25,56 @@ if TYPE_CHECKING:
 
 __all__ = ["LateEmbedding"]
 
-# Of a window, how much may repeat what came before it, if that is more than one chunk.
-_REPEATED = 0.25
-# Of a window, how long a chunk may be: one that fills it has nothing around it to see.
-_LONGEST_CHUNK = 0.5
+# Maximum share of a window that repeats earlier text, if that is more than one chunk.
+_MAX_OVERLAP_SHARE = 0.25
+# Maximum share of a window that one chunk may take, so that there is text around it.
+_MAX_CHUNK_SHARE = 0.5
 
 
 class LateEmbedding:
-    """Chunks in windows of as much text as the model reads; each is pooled once, with what is before it in view."""
+    """Embeds chunks in windows of up to the model's token limit. Each chunk is pooled once."""
 
     def __init__(self, embedder: "Embedder", chunker: Chunker) -> None:
-        """Prepare.
+        """Create an embedding for a chunker.
 
         Raises:
-            ConfigurationError: Chunks overlap, have a prefix, or are too long to have something around them.
+            ConfigurationError: The chunker has an overlap or prefix, or its chunks are too long.
         """
         self._embedder = embedder
         self._tokens = chunker.tokens
         self._prompt = chunker.prompt
-        self._most = embedder.info.max_tokens
+        self._max_tokens = embedder.info.max_tokens
         if chunker.overlap or chunker.prefix.template:
             raise ConfigurationError(
-                "Late chunking sees the text around each chunk already: unset EMBEDSTACK_CHUNK_OVERLAP and "
-                "EMBEDSTACK_DOCUMENT_CONTEXT."
+                "Late chunking cannot be combined with an overlap or context prefix. Unset EMBEDSTACK_CHUNK_OVERLAP "
+                "and EMBEDSTACK_DOCUMENT_CONTEXT."
             )
-        if chunker.max_tokens > self._most * _LONGEST_CHUNK:
+        if chunker.max_tokens > self._max_tokens * _MAX_CHUNK_SHARE:
             raise ConfigurationError(
-                f"Chunks of {chunker.max_tokens} tokens leave late chunking no text around them, of the {self._most} "
-                f"that {embedder.info.model_id} reads: set EMBEDSTACK_CHUNK_TOKENS to "
-                f"{int(self._most * _LONGEST_CHUNK)} or less."
+                f"Chunks of {chunker.max_tokens} tokens are too long for late chunking: {embedder.info.model_id} reads "
+                f"{self._max_tokens} tokens. Set EMBEDSTACK_CHUNK_TOKENS to "
+                f"{int(self._max_tokens * _MAX_CHUNK_SHARE)} or less."
             )
 
     def passages(self, chunks: Iterable[Chunk]) -> Iterator[Passage]:
         """The windows of a document; see :class:`~embedstack.documents.embedding.ChunkEmbedding`."""
-        room = self._most - self._tokens.count(self._prompt)
+        limit = self._max_tokens - self._tokens.count(self._prompt)
         before: deque[tuple[Chunk, int]] = deque()
-        fresh: list[tuple[Chunk, int]] = []
-        taken = 0  # tokens of both
+        pending: list[tuple[Chunk, int]] = []
+        total = 0  # tokens of both
         for chunk in chunks:
-            # One more, for what stands between two chunks.
+            # One more token for the separator between two chunks.
             size = self._tokens.count(chunk.text) - self._tokens.special + 1
-            if fresh and taken + size > room:
-                yield from self._windows([one for one, _ in before], [one for one, _ in fresh])
-                before = _last([*before, *fresh], max(int(room * _REPEATED), fresh[-1][1]), room - size)
-                fresh = []
-                taken = sum(kept for _, kept in before)
-            fresh.append((chunk, size))
-            taken += size
-        if fresh:
-            yield from self._windows([one for one, _ in before], [one for one, _ in fresh])
+            if pending and total + size > limit:
+                yield from self._windows([earlier for earlier, _ in before], [new for new, _ in pending])
+                overlap = max(int(limit * _MAX_OVERLAP_SHARE), pending[-1][1])
+                before = _last([*before, *pending], min(overlap, limit - size))
+                pending = []
+                total = sum(earlier_size for _, earlier_size in before)
+            pending.append((chunk, size))
+            total += size
+        if pending:
+            yield from self._windows([earlier for earlier, _ in before], [new for new, _ in pending])
 
     def embed(self, passages: Iterator[Passage]) -> "Iterator[tuple[Passage, Vectors]]":
         """See :class:`~embedstack.documents.embedding.ChunkEmbedding`."""
@@ -88,31 +88,31 @@ class LateEmbedding:
         for vectors in self._embedder.embed_spans(texts()):
             yield sent.popleft(), vectors
 
-    def _windows(self, before: Sequence[Chunk], fresh: Sequence[Chunk]) -> Iterator[Passage]:
-        """One window, or more where joined chunks have more tokens than they have apart."""
-        text, spans = _join([*before, *fresh])
-        if self._tokens.count(self._prompt + text) > self._most:
+    def _windows(self, before: Sequence[Chunk], new: Sequence[Chunk]) -> Iterator[Passage]:
+        """One window, or several if the joined chunks have more tokens than the single ones."""
+        text, spans = _join([*before, *new])
+        if self._tokens.count(self._prompt + text) > self._max_tokens:
             if before:
-                # By halves: each attempt tokenizes the window again.
-                yield from self._windows(before[(len(before) + 1) // 2 :], fresh)
+                # Halve the overlap: each attempt tokenizes the window again.
+                yield from self._windows(before[(len(before) + 1) // 2 :], new)
                 return
-            if len(fresh) > 1:
-                middle = len(fresh) // 2
-                yield from self._windows((), fresh[:middle])
-                yield from self._windows((), fresh[middle:])
+            if len(new) > 1:
+                middle = len(new) // 2
+                yield from self._windows((), new[:middle])
+                yield from self._windows((), new[middle:])
                 return
         spans = spans[len(before) :]
         hashes = tuple(hash_text(text, str(start), str(end)) for start, end in spans)
-        yield Passage(tuple(fresh), text, hashes, tuple(spans))
+        yield Passage(tuple(new), text, hashes, tuple(spans))
 
 
 def _join(chunks: Sequence[Chunk]) -> tuple[str, list[tuple[int, int]]]:
-    """The chunks as one text, and where each stands in it."""
+    """The chunks as one text, and the span of each."""
     parts: list[str] = []
     spans = []
     length = 0
     for index, chunk in enumerate(chunks):
-        if index and not _touch(chunks[index - 1], chunk):
+        if index and not _are_adjacent(chunks[index - 1], chunk):
             parts.append("\n")
             length += 1
         parts.append(chunk.text)
@@ -121,18 +121,18 @@ def _join(chunks: Sequence[Chunk]) -> tuple[str, list[tuple[int, int]]]:
     return "".join(parts), spans
 
 
-def _touch(one: Chunk, other: Chunk) -> bool:
-    # As in a language without spaces, where a line's end would cut a word.
+def _are_adjacent(one: Chunk, other: Chunk) -> bool:
+    # In languages without spaces, a line end between adjacent chunks would cut a word.
     return one.section == other.section and one.end == other.start
 
 
-def _last(chunks: Sequence[tuple[Chunk, int]], wanted: int, room: int) -> deque[tuple[Chunk, int]]:
-    """As many of the last chunks as are wanted and there is room for, in tokens."""
-    kept: deque[tuple[Chunk, int]] = deque()
-    room = min(room, wanted)
+def _last(chunks: Sequence[tuple[Chunk, int]], max_tokens: int) -> deque[tuple[Chunk, int]]:
+    """The last chunks within a token limit."""
+    last: deque[tuple[Chunk, int]] = deque()
+    tokens_left = max_tokens
     for chunk, size in reversed(chunks):
-        room -= size
-        if room < 0:
+        tokens_left -= size
+        if tokens_left < 0:
             break
-        kept.appendleft((chunk, size))
-    return kept
+        last.appendleft((chunk, size))
+    return last

@@ -1,31 +1,31 @@
-"""How much a document may cost to read, and the account of one that is being read."""
+"""Limits for reading a document, and the usage counts of a document that is being read."""
 
 from dataclasses import dataclass
 from typing import NoReturn
 
 from embedstack.errors import DocumentRefused, RefusalReason
 
-__all__ = ["Allowance", "ReadLimits", "shown"]
+__all__ = ["Allowance", "ReadLimits", "display_name"]
 
 _MIB = 1024 * 1024
-# A key of S3 has up to 1,024 bytes; its end tells more than its start.
-_SHOWN_START, _SHOWN_END = 80, 110
+# An S3 key has up to 1,024 bytes; its end is more informative than its start.
+_DISPLAYED_START, _DISPLAYED_END = 80, 110
 
 
 @dataclass(frozen=True, slots=True)
 class ReadLimits:
-    """What a document may take.
+    """Limits for reading a document.
 
     Attributes:
-        max_bytes: Size of the file.
-        max_text_characters: Characters of text in it. Its text is in memory as a whole, at up to 4 bytes a character.
+        max_bytes: Size of the file in bytes.
+        max_text_characters: Characters of text. The whole text is in memory, at up to 4 bytes per character.
         max_pages: Pages of a PDF.
         max_rows: Rows of a table or a JSON Lines file.
-        max_inflated_bytes: Bytes that the parts of a docx file inflate to.
-        max_seconds: Seconds that reading any document may take; see :meth:`seconds_for`.
-        base_seconds: Seconds that reading a small document may take.
-        seconds_per_mib: Seconds more for each MiB of the file.
-        max_memory_bytes: Address space of the process that reads, its libraries included (on Linux).
+        max_inflated_bytes: Uncompressed bytes of a docx file.
+        max_seconds: Maximum seconds for a document of any size; see :meth:`seconds_for`.
+        base_seconds: Maximum seconds for a small document.
+        seconds_per_mib: Additional seconds for each MiB of the file.
+        max_memory_bytes: Address space of the reader process, including libraries (on Linux).
     """
 
     max_bytes: int = 64 * _MIB
@@ -39,14 +39,14 @@ class ReadLimits:
     max_memory_bytes: int = 768 * _MIB
 
     def seconds_for(self, size: int) -> float:
-        """Seconds that reading a file of so many bytes may take: a large one needs more, a small one must not."""
+        """Time limit in seconds for a file of a size in bytes. Larger files are allowed more time."""
         return min(self.max_seconds, self.base_seconds + self.seconds_per_mib * size / _MIB)
 
 
-def shown(source: str) -> str:
-    """A source as a message or a log may show it: on one line, without control characters, shortened in the middle."""
-    if len(source) > _SHOWN_START + _SHOWN_END:
-        source = f"{source[:_SHOWN_START]}…{source[-_SHOWN_END:]}"
+def display_name(source: str) -> str:
+    """A source for messages and logs: on one line, control characters escaped, shortened in the middle."""
+    if len(source) > _DISPLAYED_START + _DISPLAYED_END:
+        source = f"{source[:_DISPLAYED_START]}…{source[-_DISPLAYED_END:]}"
     return "".join(
         character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
         for character in source
@@ -54,31 +54,31 @@ def shown(source: str) -> str:
 
 
 class Allowance:
-    """What is left of the limits while one document is read, and the words in which it is refused.
+    """Counts a document's usage against the limits, and refuses the document if it exceeds one.
 
     Attributes:
-        source: The document's, as a message may show it.
-        limits: As given.
-        notes: What a person may want to know; readers add to it.
+        source: The document's display name.
+        limits: The limits.
+        notes: Remarks for users, which readers append.
     """
 
     def __init__(self, source: str, limits: ReadLimits) -> None:
-        self.source = shown(source)
+        self.source = display_name(source)
         self.notes: list[str] = []
         self.limits = limits
         self._bytes = self._characters = self._rows = self._pages = self._inflated = 0
 
-    def refuse(self, reason: RefusalReason, what: str) -> NoReturn:
+    def refuse(self, reason: RefusalReason, problem: str) -> NoReturn:
         """Refuse the document.
 
         Args:
-            reason: The error's.
-            what: What is wrong and what to do; follows the document's name.
+            reason: The error's reason.
+            problem: What is wrong and what to do; follows the document's name in the message.
 
         Raises:
             DocumentRefused: Always.
         """
-        raise DocumentRefused(f"{self.source} {what}", reason=reason)
+        raise DocumentRefused(f"{self.source} {problem}", reason=reason)
 
     def take_bytes(self, number: int) -> None:
         """Count bytes of the file."""
@@ -101,13 +101,13 @@ class Allowance:
         self._check(self._pages, self.limits.max_pages, "pages", "max_pages")
 
     def check_inflated(self, number: int) -> None:
-        """See that bytes that compressed ones say to inflate to are allowed, before they do."""
+        """Check a declared uncompressed size before decompressing."""
         self._check(
             self._inflated + number, self.limits.max_inflated_bytes, "bytes when inflated", "max_inflated_bytes"
         )
 
     def take_inflated(self, number: int) -> None:
-        """Count bytes that came out of compressed ones."""
+        """Count decompressed bytes."""
         self._inflated += number
         self._check(self._inflated, self.limits.max_inflated_bytes, "bytes when inflated", "max_inflated_bytes")
 
@@ -115,6 +115,5 @@ class Allowance:
         if taken > limit:
             self.refuse(
                 "too_large",
-                f"has more than {limit:,} {unit}: split it. A program of yours may read it with a larger "
-                f"ReadLimits({setting}=…).",
+                f"has more than {limit:,} {unit}. Split it; in Python, ReadLimits({setting}=…) raises the limit.",
             )

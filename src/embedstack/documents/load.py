@@ -1,4 +1,4 @@
-"""An ingestion from configuration."""
+"""Creates an ingestion from settings."""
 
 import os
 from functools import partial
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["find_tokenizer", "load_chunker", "load_ingestion"]
 
-# Of what the model reads, how much a chunk has by default where the rest is for the text around it.
-_LATE_SHARE = 0.25
+# Default chunk size for late chunking, as a share of the model's token limit.
+_LATE_CHUNK_SHARE = 0.25
 
 
 def load_ingestion(
@@ -34,28 +34,27 @@ def load_ingestion(
     session: "boto3.Session | None" = None,
     **overrides: Any,
 ) -> Ingestion:
-    """Open the configured collection for documents; it is made where there is none.
+    """Open the configured collection for ingestion; create it if it does not exist.
 
     Args:
-        settings: Configuration; read from the environment and ``.env`` otherwise.
-        limits: What reading a document may take.
-        optimize: Build the collection's indexes at once where they are missing, since a pipeline has no moment at which
-            its load is done. A bulk load is faster without, and calls ``ingestion.collection.optimize()`` when it is
-            done.
-        session: A boto3 session of the caller's.
-        overrides: Settings that beat the configured ones, by their names.
+        settings: The settings; defaults to those of the environment and ``.env``.
+        limits: Limits for reading a document.
+        optimize: Build missing indexes when the collection is opened. A bulk load is faster without, and calls
+            ``ingestion.collection.optimize()`` at its end.
+        session: A custom boto3 session.
+        overrides: Settings to override, by name.
 
     Returns:
-        The ingestion. Close it, or use it in a ``with`` statement, to let go of threads and connections.
+        The ingestion. Close it, or use it in a ``with`` statement.
 
     Raises:
-        ConfigurationError: A setting or a package is missing or wrong.
-        CollectionMismatch: The collection holds vectors of another model, prompt or chunking.
-        StoreUnavailable: The store does not answer.
+        ConfigurationError: A setting is invalid, or a package is missing.
+        CollectionMismatch: The collection has another model, prompt or chunker.
+        StoreUnavailable: The store does not respond.
     """
     settings = change_settings(settings, **overrides) if settings else load_settings(**overrides)
     late = settings.embedstack_late_chunking
-    # The collection itself tells what is embedded already, and each call says how long it may take.
+    # The collection serves as the cache, and each call has its own time limit.
     embedder = load_embedder(settings, session=session, embedstack_cache_mb=0, embedding_deadline_seconds=None)
     try:
         chunker = load_chunker(settings, embedder)
@@ -69,7 +68,7 @@ def load_ingestion(
         info = collection_info(settings.embedstack_collection, embedder, chunker, late=late)
         collection = store.open(info)
         if optimize:
-            # With every opening: whoever made the collection may have been killed before its indexes were built.
+            # Every time, since the process that created the collection may have been killed before it built indexes.
             collection.optimize(only_missing=True)
         return Ingestion(embedder, collection, chunker, late=late, limits=limits, on_close=close)
     except BaseException:
@@ -83,18 +82,18 @@ def _close(embedder: "Embedder", store: "VectorStore") -> None:
 
 
 def load_chunker(settings: Settings, embedder: "Embedder") -> Chunker:
-    """The configured chunker, for an embedder's model.
+    """The configured chunker for an embedder's model.
 
     Raises:
-        ConfigurationError: Chunks are to be longer than the model reads, or its tokenizer is not to be found.
+        ConfigurationError: The chunk size exceeds the model's token limit, or its tokenizer is missing.
     """
-    reads = embedder.info.max_tokens
-    default = int(reads * _LATE_SHARE) if settings.embedstack_late_chunking else reads
+    limit = embedder.info.max_tokens
+    default = int(limit * _LATE_CHUNK_SHARE) if settings.embedstack_late_chunking else limit
     tokens = settings.embedstack_chunk_tokens or default
-    if tokens > reads:
+    if tokens > limit:
         raise ConfigurationError(
-            f"EMBEDSTACK_CHUNK_TOKENS is {tokens}, and {embedder.info.model_id} reads {reads} tokens: set it to that "
-            "or less."
+            f"EMBEDSTACK_CHUNK_TOKENS is {tokens}, but {embedder.info.model_id} reads {limit} tokens. Set it to "
+            f"{limit} or less."
         )
     return Chunker(
         find_tokenizer(settings, embedder.info.model_id),
@@ -106,20 +105,20 @@ def load_chunker(settings: Settings, embedder: "Embedder") -> Chunker:
 
 
 def find_tokenizer(settings: Settings, model_id: str) -> Path:
-    """The model's ``tokenizer.json``: the configured one, or else the model folder's, or the function package's.
+    """The model's ``tokenizer.json``: the configured one, the model folder's, or the function package's, in that order.
 
     Raises:
-        ConfigurationError: There is none.
+        ConfigurationError: None of these exists.
     """
     if settings.embedstack_tokenizer is not None:
         return settings.embedstack_tokenizer
     folder = find_model_folder(model_id, settings.embedstack_models_dir)
-    # Lambda's name for the folder that a function's package is unpacked to.
+    # Lambda sets LAMBDA_TASK_ROOT to the folder that a function's package is unpacked to.
     package = os.environ.get("LAMBDA_TASK_ROOT")
     for place in (folder, package):
         if place is not None and (file := Path(place, "tokenizer.json")).is_file():
             return file
     raise ConfigurationError(
-        f"Documents are cut by the tokens of {model_id}, whose tokenizer.json is not on this machine: put the model's "
-        f"folder at {settings.embedstack_models_dir / model_id}, or set EMBEDSTACK_TOKENIZER to the file."
+        f"The tokenizer.json of {model_id}, which is needed to chunk documents, is missing. Put the model's folder at "
+        f"{settings.embedstack_models_dir / model_id}, or set EMBEDSTACK_TOKENIZER to the file."
     )

@@ -1,4 +1,4 @@
-"""Finding chunks of documents by meaning."""
+"""Semantic search for chunks of documents."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,23 +13,23 @@ if TYPE_CHECKING:
 
 __all__ = ["DocumentHit", "search"]
 
-# Metadata that a hit has attributes for, and what is none of a reader's.
+# Metadata that is available as attributes of a hit, or internal.
 _OWN = ("source", "position", "page", "row", "headings", UNFILTERED)
 
 
 @dataclass(frozen=True, slots=True)
 class DocumentHit:
-    """A chunk that a search found, and where it is from.
+    """A chunk found by a search.
 
     Attributes:
-        score: What hits are ordered by, the highest first; the cosine similarity, but in a hybrid search.
+        score: Hits are ordered by descending score: the cosine similarity, or the fused rank of a hybrid search.
         source: The document's key or path.
-        position: The chunk's, from 0.
-        page: Page of the file; None where it has none.
-        row: Row of the file; None where it has none.
-        headings: The headings that it stands under, the outermost first.
-        text: Its text.
-        metadata: What else is stored with it.
+        position: The chunk's position in the document, from 0.
+        page: Page of the file; None for formats without pages.
+        row: Row of the file; None for formats without rows.
+        headings: The headings above the chunk, outermost first.
+        text: The chunk's text.
+        metadata: Additional metadata.
     """
 
     score: float
@@ -52,34 +52,35 @@ def search(
     threshold: float | None = None,
     mode: "Mode" = "approximate",
 ) -> list[DocumentHit]:
-    """The chunks nearest to a question.
+    """The chunks nearest to a query.
 
     Args:
-        embedder: By the model that the collection's vectors come from.
-        collection: Where documents were ingested to.
-        text: The question, no longer than the model reads.
-        k: How many, at most.
-        filter: Conditions that hits fulfil, as ``{"source": "manual.pdf"}``; see :mod:`embedstack.stores.filters`.
-        threshold: The least similarity.
-        mode: ``approximate``, ``exact`` or ``hybrid``; the last fuses the ranking by meaning with that by words.
+        embedder: An embedder for the collection's model.
+        collection: A collection of ingested documents.
+        text: The query, within the model's token limit.
+        k: Maximum number of hits.
+        filter: Conditions that hits must match, such as ``{"source": "manual.pdf"}``; see
+            :mod:`embedstack.stores.filters`.
+        threshold: Minimum similarity.
+        mode: ``approximate``, ``exact`` or ``hybrid``. Hybrid fuses the rankings by vector and by full text.
 
     Raises:
-        InputError: The question is empty, or longer than the model reads.
-        CollectionMismatch: The collection's vectors are another model's, or another revision's of it.
+        InputError: The query is empty or exceeds the model's token limit.
+        CollectionMismatch: The collection has another model or model revision.
         EmbedStackError: The embedder or the store failed.
     """
     if not text.strip():
-        raise InputError("The question is empty: there is nothing to search for.")
+        raise InputError("The query is empty.")
     info, model = collection.info, embedder.info
     if (info.model_id, info.dimensions) != (model.model_id, model.dimensions):
         raise CollectionMismatch(
-            f"The collection {info.name} holds vectors of {info.model_id} with {info.dimensions} dimensions; questions "
-            f"come from {model.model_id} with {model.dimensions}. Search with the collection's model."
+            f"The collection {info.name} holds vectors of {info.model_id} with {info.dimensions} dimensions, but the "
+            f"query's model is {model.model_id} with {model.dimensions}. Search with the collection's model."
         )
     if info.revision and model.revision and info.revision != model.revision:
         raise CollectionMismatch(
-            f"The collection {info.name} holds vectors of {info.model_id} at revision {info.revision}; questions come "
-            f"from {model.revision} (ST_MODEL_REVISION). Search with the collection's revision."
+            f"The collection {info.name} holds vectors of {info.model_id} at revision {info.revision}, but the query's "
+            f"revision is {model.revision} (EMBEDDING_MODEL_REVISION). Search with the collection's revision."
         )
     hits = collection.search(
         embedder.embed_query(text), k,

@@ -1,4 +1,4 @@
-"""Where the served model's tokens stand in a text. Needs the extra ``embedstack[documents]``."""
+"""Token counts and offsets of a model. Needs the extra ``embedstack[documents]``."""
 
 import hashlib
 from pathlib import Path
@@ -9,40 +9,40 @@ __all__ = ["Tokens"]
 
 
 class Tokens:
-    """A model's ``tokenizer.json``. Safe to use from several threads.
+    """A model's tokenizer. Thread-safe.
 
     Attributes:
-        digest: What tells it from another one.
-        special: Special tokens that the model puts around a text.
+        digest: SHA-256 of the file.
+        special: Number of special tokens that the model adds to a text.
     """
 
     def __init__(self, path: Path) -> None:
-        """Load it.
+        """Load a ``tokenizer.json``.
 
         Raises:
-            ConfigurationError: There is no such file, it is no tokenizer's definition, or a package is missing.
+            ConfigurationError: The file is missing or invalid, or a package is missing.
         """
         try:
             from tokenizers import Tokenizer  # noqa: PLC0415 - an extra
         except ImportError as error:
             raise ConfigurationError(
-                "Cutting documents needs more packages: pip install 'embedstack[documents]'."
+                "Chunking documents needs more packages: pip install 'embedstack[documents]'."
             ) from error
         try:
             self.digest = hashlib.sha256(path.read_bytes()).hexdigest()
             self._tokenizer = Tokenizer.from_file(str(path))
         except Exception as error:  # the Rust library raises plain Exception
-            raise ConfigurationError(f"{path} cannot be read as a tokenizer.json: {error}.") from error
-        # Such files often carry both; here every token counts.
+            raise ConfigurationError(f"{path} is not a valid tokenizer.json: {error}.") from error
+        # Files often enable both. Counts must include every token.
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
         self.special: int = self._tokenizer.num_special_tokens_to_add(is_pair=False)
 
     def count(self, text: str) -> int:
-        """Tokens that the model reads for a text, special tokens included."""
+        """Number of tokens of a text, including special tokens."""
         return len(self._tokenizer.encode(text))
 
     def offsets(self, text: str) -> list[tuple[int, int]]:
-        """Where each token stands in the text, as code points; without special tokens."""
+        """Start and end of each token in a text, in code points, without special tokens."""
         offsets: list[tuple[int, int]] = self._tokenizer.encode(text, add_special_tokens=False).offsets
         return offsets

@@ -1,14 +1,15 @@
-"""Where vectors come from."""
+"""Embedders: the interface, its backends, and the base of middleware."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from embedstack.embedders.base import Embedder, OnError, Progress
 from embedstack.embedders.batching import Limits
-from embedstack.embedders.core import Context, Kind
-from embedstack.embedders.middleware import Wrapper
-from embedstack.embedders.results import Collected, Failure
+from embedstack.embedders.middleware import EmbedderMiddleware
+from embedstack.embedders.prompts import Context, Kind
+from embedstack.embedders.results import EmbedResult, Failure
 from embedstack.embedders.spans import SpannedText
 from embedstack.embedders.usage import Price, Stats
+from embedstack.lazy import lazy_attributes
 
 if TYPE_CHECKING:
     from embedstack.embedders.bedrock import BedrockEmbedder
@@ -19,9 +20,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BedrockEmbedder",
-    "Collected",
     "Context",
+    "EmbedResult",
     "Embedder",
+    "EmbedderMiddleware",
     "Failure",
     "FakeEmbedder",
     "Kind",
@@ -34,22 +36,16 @@ __all__ = [
     "SageMakerEmbedder",
     "SpannedText",
     "Stats",
-    "Wrapper",
 ]
 
-_BACKENDS = {
-    "BedrockEmbedder": "bedrock",
-    "FakeEmbedder": "fake",
-    "LocalEmbedder": "local",
-    "OllamaEmbedder": "ollama",
-    "SageMakerEmbedder": "sagemaker.embedder",
-}
-
-
-def __getattr__(name: str) -> Any:
-    # A backend brings what it is built on, boto3 above all, which whoever uses another one need not wait for.
-    if name not in _BACKENDS:
-        raise AttributeError(f"module 'embedstack.embedders' has no attribute {name!r}")
-    import importlib  # noqa: PLC0415 - with the first backend only
-
-    return getattr(importlib.import_module(f"embedstack.embedders.{_BACKENDS[name]}"), name)
+# A backend imports its dependencies, above all boto3, which users of another backend need not wait for.
+__getattr__ = lazy_attributes(
+    __name__,
+    {
+        "BedrockEmbedder": "embedstack.embedders.bedrock",
+        "FakeEmbedder": "embedstack.embedders.fake",
+        "LocalEmbedder": "embedstack.embedders.local",
+        "OllamaEmbedder": "embedstack.embedders.ollama",
+        "SageMakerEmbedder": "embedstack.embedders.sagemaker.embedder",
+    },
+)

@@ -1,4 +1,4 @@
-"""How much to send at once: learned from what the backend does with it."""
+"""Limits that adapt to the backend: texts per request, and concurrent requests."""
 
 import threading
 import time
@@ -14,17 +14,17 @@ if TYPE_CHECKING:
 
 __all__ = ["AdaptiveConcurrency", "BatchSizer", "Slot"]
 
-# Mean characters of the texts → texts per request to start with: short texts in larger requests.
+# Mean characters of the texts → initial texts per request: short texts go into larger requests.
 _STARTS = ((100, 64), (300, 32))
 _START_FOR_LONG_TEXTS = 16
-# A request that takes longer than this gains nothing from being so large and holds its slot.
+# A slower request is too large: it gains nothing from its size, and holds its slot.
 _SLOW_SECONDS = 2.0
 _LARGEST_SCALE = 64.0
 _CANCELLATION_POLL_SECONDS = 0.2
 
 
 class BatchSizer:
-    """Texts per request, by their length, then by how the backend took the last requests."""
+    """Chooses the texts per request by their length, and by the latency of earlier requests."""
 
     def __init__(self, max_items: int) -> None:
         self._max_items = max_items
@@ -32,12 +32,12 @@ class BatchSizer:
         self._lock = Lock()
 
     def items(self, mean_characters: float) -> int:
-        """Texts for a request whose texts are so long on average."""
+        """Texts for a request, by their average length in characters."""
         start = next((items for below, items in _STARTS if mean_characters < below), _START_FOR_LONG_TEXTS)
         return max(1, min(self._max_items, round(start * self._scale)))
 
-    def answered(self, seconds: float) -> None:
-        """Shrink after a slow answer, grow a little after a fast one."""
+    def record_latency(self, seconds: float) -> None:
+        """Shrink after a slow response, grow a little after a fast one."""
         with self._lock:
             if seconds > _SLOW_SECONDS:
                 self._scale *= 0.75
@@ -45,26 +45,26 @@ class BatchSizer:
                 self._scale = min(_LARGEST_SCALE, self._scale * 1.05)
 
     def too_large(self) -> None:
-        """Halve after a request was refused for its size."""
+        """Halve after a request was rejected for its size."""
         with self._lock:
             self._scale /= 2
 
 
 class AdaptiveConcurrency:
-    """Requests in flight at once: one more after as many good answers, half as many after a throttled one.
+    """Limits concurrent requests: one more after as many successes, half as many after a throttled request.
 
-    Additive increase, multiplicative decrease, as TCP does it (Chiu and Jain, 1989,
-    https://doi.org/10.1016/0169-7552(89)90019-6). An endpoint with a fixed number of places throttles whoever asks for
-    one more, again and again; so a single throttled answer among good ones takes back the last step only, and the
-    next step is tried after many more good answers.
+    Additive increase, multiplicative decrease, as in TCP (Chiu and Jain, 1989,
+    https://doi.org/10.1016/0169-7552(89)90019-6). An endpoint with a fixed concurrency throttles every request beyond
+    it. So a single throttled request among successes takes back the last step only, and the next step follows after
+    many more successes.
     """
 
     def __init__(self, maximum: int) -> None:
         self._maximum = float(maximum)
         self._limit = float(maximum)
-        # Where the last step was one too many: beyond it the limit grows slowly.
+        # The limit at which the last step was throttled: beyond it the limit grows slowly.
         self._ceiling = float(maximum)
-        self._good_answers = 0
+        self._successes = 0
         self._in_flight = 0
         self._last_cut = float("-inf")
         self._changed = threading.Condition()
@@ -76,14 +76,14 @@ class AdaptiveConcurrency:
 
     @contextmanager
     def slot(self) -> "Iterator[Slot]":
-        """Hold one of the places; waits for a free one, and learns from how the block ends.
+        """Hold a slot while the block runs: wait for a free one, and learn from how the block ends.
 
         Yields:
-            The place, which the block may free before it ends.
+            The slot, which the block may free before it ends.
 
         Raises:
-            CancelledError: Nobody waits for the call any more.
-            DeadlineExceeded: The call's time was up before a place was free.
+            CancelledError: The call was cancelled.
+            DeadlineExceeded: The call's deadline passed before a slot was free.
         """
         slot = Slot(self._release, self._acquire())
         try:
@@ -97,7 +97,7 @@ class AdaptiveConcurrency:
         slot.free(throttled=False)
 
     def _acquire(self) -> int:
-        """Wait for a place; the requests that are in flight with this one."""
+        """Wait for a slot; returns the requests in flight, this one included."""
         with self._changed:
             if self._in_flight >= self.limit:
                 call = Call.current()
@@ -110,31 +110,31 @@ class AdaptiveConcurrency:
     def _release(self, slot: "Slot", throttled: bool | None) -> None:
         with self._changed:
             self._in_flight -= 1
-            # Requests that were under way together are throttled together: that is one signal, not many.
+            # Requests that were in flight together are throttled together: that is one signal, not many.
             if throttled and slot.started > self._last_cut:
                 self._cut(slot.in_flight)
             elif throttled is False:
-                self._good_answers += 1
+                self._successes += 1
                 step = 1 / self._limit
                 self._limit = min(self._maximum, self._limit + (step if self._limit < self._ceiling else step * step))
             self._changed.notify_all()
 
     def _cut(self, in_flight: int) -> None:
-        if self._good_answers >= self._limit / 2:
+        if self._successes >= self._limit / 2:
             self._limit = self._ceiling = float(max(1, min(in_flight, self.limit) - 1))
         else:
             self._ceiling = self._maximum
             self._limit = max(1.0, self._limit / 2)
-        self._good_answers = 0
+        self._successes = 0
         self._last_cut = time.monotonic()
 
 
 class Slot:
-    """A place that a request holds while it is under way.
+    """Held by a request while it is in flight.
 
     Attributes:
-        started: When it was taken, on the monotonic clock.
-        in_flight: Requests that were under way then, this one included.
+        started: When it was acquired, on the monotonic clock.
+        in_flight: Requests in flight at that time, this one included.
     """
 
     def __init__(self, release: "Callable[[Slot, bool | None], None]", in_flight: int) -> None:
@@ -144,10 +144,10 @@ class Slot:
         self.in_flight = in_flight
 
     def free(self, *, throttled: bool | None = False) -> None:
-        """Let the next request go out; the first call counts.
+        """Let the next request start. Only the first call has an effect.
 
         Args:
-            throttled: How the request ended; None where that says nothing of the endpoint's load.
+            throttled: Whether the request was throttled; None if its end says nothing about the endpoint's load.
         """
         if self._held:
             self._held = False

@@ -1,34 +1,88 @@
-"""The calls that a user makes: embed a list, a query, a stream; each sync and async."""
+"""The interface of every source of vectors: what users call, and what a backend implements."""
 
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Generator, Iterable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Callable,
+    Generator,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import aclosing, closing
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
-from embedstack.embedders.core import Context, Kind
-from embedstack.embedders.results import Assembly, Collected
-from embedstack.embedders.spans import SpanEmbedder
-from embedstack.errors import EmbedStackError, InputError
+import numpy as np
+
+from embedstack.calls.call_context import Call
+from embedstack.embedders.batching import Batch, Batcher, Limits, TextSizes, utf8_bytes
+from embedstack.embedders.bisection import embed_isolated
+from embedstack.embedders.executor import arun, run
+from embedstack.embedders.identity import model_facts
+from embedstack.embedders.prompts import CONTEXT_PROMPTS, Context, Kind
+from embedstack.embedders.request_runner import READER_THREADS, RequestRunner
+from embedstack.embedders.results import BatchResult, EmbedResult, ResultCollector
+from embedstack.embedders.source import paced
+from embedstack.embedders.spans import Span, SpannedText
+from embedstack.embedders.usage import Meter, Price, Stats
+from embedstack.errors import ConfigurationError, CountMismatch, EmbedStackError, InputError
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
+
+    from embedstack.models.model_info import ModelIdentity, ModelInfo
 
     Vectors = NDArray[np.float32]
 
 __all__ = ["Embedder", "OnError", "Progress"]
 
 OnError = Literal["raise", "collect"]
-#: Called with the texts that are done, and those there are in all (None for a stream).
+#: Called with the number of finished texts and the total (None for a stream).
 Progress = Callable[[int, int | None], None]
 
 
-class Embedder(SpanEmbedder):
+class Embedder(ABC):
     """Turns texts into vectors. Safe to call from several threads and tasks.
 
-    A backend implements ``embed_batch``, which embeds one batch, and nothing else; where its requests are more than
-    the texts' bytes, also ``request_bytes`` and ``envelope_bytes``; where it can pool parts of a text, also
-    ``embed_span_batch``.
+    A backend implements :meth:`embed_batch`, which sends one request. If its requests hold more than the texts' bytes,
+    it also overrides :meth:`text_sizes`; if it can pool parts of a text, also :meth:`embed_span_batch`. Middleware
+    (:class:`~embedstack.embedders.EmbedderMiddleware`) wraps another embedder.
+
+    Attributes:
+        info: The model that computes the vectors.
+        limits: Limits of one request.
+        prompts: Text put before an input, by kind or context.
+        runner: Runs the backend's requests; middleware uses that of the embedder it wraps.
+        meters: Counters of the backends behind :meth:`stats`.
     """
+
+    # The model that the backend's responses name; None if they name none.
+    served_model: "ModelIdentity | None" = None
+
+    def __init__(
+        self,
+        info: "ModelInfo",
+        limits: Limits,
+        *,
+        prompts: Mapping[str, str] | None = None,
+        price: Price | None = None,
+    ) -> None:
+        """Prepare; nothing is called yet.
+
+        Args:
+            info: The model that computes the vectors.
+            limits: Limits of one request.
+            prompts: Text put before an input, by kind or context, in addition to the model's own prompts.
+            price: Price of the backend; None for free.
+        """
+        self.info = info
+        self.limits = limits
+        self.prompts: dict[str, str] = {**CONTEXT_PROMPTS, **info.prompts, **(prompts or {})}
+        self.runner = RequestRunner(info, limits, price)
+        self.meters: tuple[Meter, ...] = (self.runner.meter,)
 
     @overload
     def embed(
@@ -39,7 +93,7 @@ class Embedder(SpanEmbedder):
     def embed(
         self, texts: Sequence[str], kind: Kind = ..., *, context: Context | None = ...,
         on_error: Literal["collect"], on_progress: Progress | None = ...,
-    ) -> Collected: ...  # fmt: skip
+    ) -> EmbedResult: ...  # fmt: skip
     def embed(
         self,
         texts: Sequence[str],
@@ -48,32 +102,29 @@ class Embedder(SpanEmbedder):
         context: Context | None = None,
         on_error: OnError = "raise",
         on_progress: Progress | None = None,
-    ) -> "Vectors | Collected":
+    ) -> "Vectors | EmbedResult":
         """Embed texts, split into requests within the backend's limits.
 
         Args:
-            texts: The texts, none of them empty. No texts give no vectors.
-            kind: Whether the texts are searched for or searched through; some models tell them apart.
-            context: What the texts are about; use the same for documents and for the queries that look for them.
-            on_error: ``collect`` lists the texts that have no vector instead of raising the first one's error.
+            texts: The texts; none may be empty. An empty list returns no vectors.
+            kind: ``query`` for search queries, ``document`` for texts to search; some models distinguish them.
+            context: Subject of the texts; use the same for documents and for the queries that search them.
+            on_error: ``collect`` lists the texts without a vector instead of raising the first error.
             on_progress: Called after each batch.
 
         Returns:
-            float32 (texts, dimensions), in the order of the texts; with ``on_error="collect"`` a :class:`Collected`.
+            float32 (texts, dimensions), in the order of the texts; an :class:`EmbedResult` with ``on_error="collect"``.
 
         Raises:
             InputError: A text is empty, too long or too large; nothing was embedded. Carries its index.
-            EndpointError: The backend did not answer with vectors.
-            IntegrityError: It did, but not with the right ones.
+            EndpointError: The backend did not return vectors.
+            IntegrityError: The vectors in the response are not valid.
         """
         collect = on_error == "collect"
-        _check_list(texts)
-        if not collect:
-            self._batcher(kind, context, collect=False).check(texts)
-        assembly = Assembly(len(texts), self.info.dimensions, on_progress)
-        for part in self.run_stream(texts, kind, context, collect=collect, call=self._new_call()):
-            assembly.add(part)
-        return assembly.collected() if collect else assembly.vectors()
+        collector = self._collector(texts, kind, context, on_error, on_progress)
+        for result in self.stream_batches(texts, kind, context, collect=collect, call=self.start_call()):
+            collector.add(result)
+        return collector.result() if collect else collector.vectors()
 
     @overload
     async def aembed(
@@ -84,7 +135,7 @@ class Embedder(SpanEmbedder):
     async def aembed(
         self, texts: Sequence[str], kind: Kind = ..., *, context: Context | None = ...,
         on_error: Literal["collect"], on_progress: Progress | None = ...,
-    ) -> Collected: ...  # fmt: skip
+    ) -> EmbedResult: ...  # fmt: skip
     async def aembed(
         self,
         texts: Sequence[str],
@@ -93,21 +144,18 @@ class Embedder(SpanEmbedder):
         context: Context | None = None,
         on_error: OnError = "raise",
         on_progress: Progress | None = None,
-    ) -> "Vectors | Collected":
-        """As :meth:`embed`, without blocking the event loop; cancelling the task sends no further request."""
+    ) -> "Vectors | EmbedResult":
+        """As :meth:`embed`, without blocking the event loop. Cancelling the task stops further requests."""
         collect = on_error == "collect"
-        _check_list(texts)
-        if not collect:
-            self._batcher(kind, context, collect=False).check(texts)
-        assembly = Assembly(len(texts), self.info.dimensions, on_progress)
-        stream = self.arun_stream(_aiterate(texts), kind, context, collect=collect, call=self._new_call())
-        async with aclosing(stream) as parts:
-            async for part in parts:
-                assembly.add(part)
-        return assembly.collected() if collect else assembly.vectors()
+        collector = self._collector(texts, kind, context, on_error, on_progress)
+        stream = self.astream_batches(_aiterate(texts), kind, context, collect=collect, call=self.start_call())
+        async with aclosing(stream) as results:
+            async for result in results:
+                collector.add(result)
+        return collector.result() if collect else collector.vectors()
 
     def embed_query(self, text: str, *, context: Context | None = None) -> "Vectors":
-        """The vector (dimensions,) of a text to search for; raises as :meth:`embed`."""
+        """Embed a search query: float32 (dimensions,); raises as :meth:`embed`."""
         vector: Vectors = self.embed([text], "query", context=context)[0]
         return vector
 
@@ -117,7 +165,7 @@ class Embedder(SpanEmbedder):
         return vector
 
     def embed_documents(self, texts: Sequence[str], *, context: Context | None = None) -> "Vectors":
-        """The vectors (texts, dimensions) of texts to search through; raises as :meth:`embed`."""
+        """Embed texts to search: float32 (texts, dimensions); raises as :meth:`embed`."""
         return self.embed(texts, "document", context=context)
 
     async def aembed_documents(self, texts: Sequence[str], *, context: Context | None = None) -> "Vectors":
@@ -143,28 +191,28 @@ class Embedder(SpanEmbedder):
         on_error: OnError = "raise",
         on_progress: Progress | None = None,
     ) -> "Generator[Vectors | EmbedStackError]":
-        """Embed any number of texts in constant memory, reading only so far ahead as keeps the backend busy.
+        """Embed any number of texts in constant memory, reading only as far ahead as keeps the backend busy.
 
-        Takes what :meth:`embed` takes. At most :attr:`look_ahead` full batches are read before the first vector, cache
-        hits included. A source that pauses does not wait for a full batch: after a pause its text is sent at once, and
-        the vector is yielded at the latest when the source gives the next text, since a generator that blocks cannot
-        be asked for less. :meth:`aembed_stream` yields it as soon as it is there.
+        The arguments are those of :meth:`embed`. At most :attr:`look_ahead` full batches are read before the first
+        vector, cache hits included. A source that pauses does not wait for a full batch: after a pause its text is
+        sent immediately. The vector is then yielded at the latest when the source gives the next text, since a
+        generator that blocks cannot be polled; :meth:`aembed_stream` yields it as soon as it has arrived.
 
         Yields:
-            For each text in its order float32 (dimensions,); with ``on_error="collect"`` its error where it has none.
+            For each text, in order, float32 (dimensions,); with ``on_error="collect"`` the error of a failed text.
 
         Raises:
             EmbedStackError: As :meth:`embed`; the texts before the failing batch have been yielded.
-            Exception: What the source raised, after the vectors of the texts before.
+            Exception: An exception of the source, after the vectors of the texts before it.
         """
         collect = on_error == "collect"
         _check_stream(texts)
-        stream = self.run_stream(texts, kind, context, collect=collect, call=self._new_call())
-        with closing(stream) as parts:
-            for part in parts:
-                yield from part.items()
+        stream = self.stream_batches(texts, kind, context, collect=collect, call=self.start_call())
+        with closing(stream) as results:
+            for result in results:
+                yield from result.items()
                 if on_progress is not None:
-                    on_progress(part.first + part.count, None)
+                    on_progress(result.first + result.count, None)
 
     @overload
     def aembed_stream(
@@ -185,32 +233,239 @@ class Embedder(SpanEmbedder):
         on_error: OnError = "raise",
         on_progress: Progress | None = None,
     ) -> "AsyncGenerator[Vectors | EmbedStackError]":
-        """As :meth:`embed_stream`, of an iterable or an async one.
+        """As :meth:`embed_stream`, for an iterable or an async iterable.
 
-        When an async source pauses and no request is under way, the texts so far are sent; a vector never waits for
-        texts that are not there yet. The source is read in a task of its own, which ends with this generator: close
-        it (``contextlib.aclosing``) to stop reading early.
+        When an async source pauses and no request is in flight, the texts so far are sent; a vector never waits for
+        texts that have not arrived. The source is read in a separate task, which ends with this generator: close it
+        (``contextlib.aclosing``) to stop reading early.
         """
         collect = on_error == "collect"
         _check_stream(texts)
         source = texts if isinstance(texts, AsyncIterable) else _aiterate(texts)
-        stream = self.arun_stream(source, kind, context, collect=collect, call=self._new_call())
-        async with aclosing(stream) as parts:
-            async for part in parts:
-                for item in part.items():
+        stream = self.astream_batches(source, kind, context, collect=collect, call=self.start_call())
+        async with aclosing(stream) as results:
+            async for result in results:
+                for item in result.items():
                     yield item
                 if on_progress is not None:
-                    on_progress(part.first + part.count, None)
+                    on_progress(result.first + result.count, None)
 
+    def embed_spans(
+        self, texts: Iterable[SpannedText], kind: Kind = "document", *, context: Context | None = None
+    ) -> "Generator[Vectors]":
+        """Embed parts of any number of texts in constant memory, with several concurrent requests.
 
-def _check_list(texts: Sequence[str]) -> None:
-    if isinstance(texts, str):
-        raise InputError("embed() takes a list of texts; for one text write embed([text]) or embed_query(text).")
+        The whole text goes through the model once; then the token vectors of each part are averaged (Günther et al.,
+        2024, "Late Chunking", https://arxiv.org/abs/2409.04701).
+
+        Args:
+            texts: The texts with their spans.
+            kind: As for :meth:`embed`.
+            context: As for :meth:`embed`.
+
+        Yields:
+            For each text, in order, float32 (spans, dimensions).
+
+        Raises:
+            ConfigurationError: The backend or the model does not support it.
+            EmbedStackError: As :meth:`embed`; the texts before the failing batch have been yielded.
+        """
+        self._require_mean_pooling()
+        prompt_length = len(self.prompt(kind, context))
+        spans_by_index: dict[int, tuple[Span, ...]] = {}
+
+        def read() -> Iterator[str]:
+            for index, (text, spans) in enumerate(texts):
+                spans_by_index[index] = tuple((start + prompt_length, end + prompt_length) for start, end in spans)
+                yield text
+
+        def embed(batch: Batch) -> "list[Vectors]":
+            return self.request_span_vectors(batch.texts, [spans_by_index.pop(index) for index in batch.indices], kind)
+
+        batcher = self.batcher(kind, context, collect=False)
+        results = run(paced(read()), batcher, embed, self.runner.threads.get, self.start_call(), self.look_ahead)
+        for result in results:
+            yield from result or ()
+
+    def stats(self) -> Stats:
+        """Counters of this process; a forked child and a copy start at zero."""
+        return Meter.summarize(self.meters)
+
+    def close(self) -> None:
+        """Release threads and connections after the requests in flight. Later calls open new ones."""
+        self.runner.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # What a backend defines.
+
+    @abstractmethod
+    def embed_batch(self, texts: Sequence[str], kind: Kind) -> "Vectors":
+        """Send one request: vectors (texts, dimensions) in the order of the texts, as the backend returns them."""
+
+    def embed_span_batch(self, texts: Sequence[str], spans: Sequence[Sequence[Span]], kind: Kind) -> "list[Vectors]":
+        """Send one request: for each text the vectors (spans, dimensions) of its spans, as the backend returns them.
+
+        Raises:
+            ConfigurationError: The backend does not support it.
+        """
+        del texts, spans, kind
+        raise ConfigurationError(
+            f"{type(self).__name__} cannot pool parts of a text, which late chunking needs. Use an endpoint with this "
+            "project's model server, or the local backend."
+        )
+
+    def text_sizes(self) -> TextSizes:
+        """Bytes that texts take in a request."""
+        return TextSizes(utf8_bytes)
+
+    def vector_identity(self) -> Mapping[str, Any]:
+        """Everything that changes the vector of a text, as names and JSON values. Cache keys depend on it.
+
+        A backend adds what its vectors depend on besides the model: where it is served, whether texts are truncated.
+        """
+        return {
+            "backend": f"{type(self).__module__}.{type(self).__qualname__}",
+            # The model's own default prompt applies to the other kinds.
+            "prompted_kinds": sorted({"document", "query"} & self.prompts.keys()),
+            **model_facts(self.info),
+        }
+
+    def disable_retries(self) -> None:  # noqa: B027 - a backend without retries has nothing to disable
+        """Send every request once from now on: middleware retries, and retries have exactly one owner."""
+
+    # What a backend calls in embed_batch.
+
+    def count_tokens(self, tokens: int) -> None:
+        """Record the tokens that the service counted for this request."""
+        self.runner.count_tokens(tokens)
+
+    def release_slot(self) -> None:
+        """Let the next request start, since the response of this one has arrived and only has to be read.
+
+        Reading 32 vectors of JSON takes milliseconds, in which the service would be idle.
+        """
+        self.runner.release_slot()
+
+    # What middleware overrides, or calls on the embedder that it wraps.
+
+    def request_vectors(self, texts: Sequence[str], kind: Kind) -> "Vectors":
+        """Send one request within the backend's concurrency; its vectors are checked and counted.
+
+        Raises:
+            EmbedStackError: As :meth:`embed`; an index is a position in these texts.
+        """
+        return self.runner.run(texts, lambda: self.embed_batch(texts, kind), len(texts))
+
+    def request_span_vectors(
+        self, texts: Sequence[str], spans: Sequence[Sequence[Span]], kind: Kind
+    ) -> "list[Vectors]":
+        """As :meth:`request_vectors`, for parts of texts.
+
+        Raises:
+            EmbedStackError: As :meth:`embed_spans`.
+        """
+        vectors_by_text: list[Vectors] = []
+
+        def send() -> "Vectors":
+            vectors_by_text[:] = self.embed_span_batch(texts, spans, kind)
+            if [len(vectors) for vectors in vectors_by_text] != [len(expected) for expected in spans]:
+                raise CountMismatch(f"The response has another number of vectors than the spans of {len(texts)} texts.")
+            return np.concatenate(vectors_by_text)
+
+        self.runner.run(texts, send, sum(map(len, spans)))
+        return vectors_by_text
+
+    def embed_prompted_texts(self, batch: Batch, kind: Kind, *, collect: bool) -> BatchResult:
+        """Embed one batch with as many requests as it takes; see :func:`embed_isolated`."""
+        return embed_isolated(
+            batch,
+            self.info.dimensions,
+            lambda texts: self.request_vectors(texts, kind),
+            collect=collect,
+            on_too_large=self.runner.sizer.too_large,
+        )
+
+    def stream_batches(
+        self, texts: Iterable[Any], kind: Kind, context: Context | None, *, collect: bool, call: Call
+    ) -> Generator[BatchResult]:
+        """Embed any number of texts, reading at most :attr:`look_ahead` batches ahead.
+
+        Yields:
+            The result of each batch, in the order of the texts.
+        """
+        results = run(
+            paced(texts),
+            self.batcher(kind, context, collect=collect),
+            lambda batch: self.embed_prompted_texts(batch, kind, collect=collect),
+            self.runner.threads.get,
+            call,
+            self.look_ahead,
+        )
+        with closing(results):
+            yield from (result for result in results if result is not None)
+
+    async def astream_batches(
+        self, texts: AsyncIterable[Any], kind: Kind, context: Context | None, *, collect: bool, call: Call
+    ) -> AsyncGenerator[BatchResult]:
+        """As :meth:`stream_batches`, without blocking the event loop."""
+        results = arun(
+            texts,
+            self.batcher(kind, context, collect=collect),
+            lambda batch: self.embed_prompted_texts(batch, kind, collect=collect),
+            self.runner.threads.get,
+            call,
+            self.look_ahead,
+        )
+        async with aclosing(results):
+            async for result in results:
+                if result is not None:
+                    yield result
+
+    def start_call(self) -> Call:
+        """The call that a method of this embedder runs in; middleware may give it a deadline."""
+        return Call.current()
+
+    @property
+    def look_ahead(self) -> int:
+        """Batches of a stream that are read at most before the first of them has its response."""
+        # Twice the requests in flight, so that a slow first batch does not idle the other threads.
+        return 2 * (self.limits.concurrency + READER_THREADS)
+
+    def batcher(self, kind: Kind, context: Context | None, *, collect: bool) -> Batcher:
+        """Groups the texts of a call into requests."""
+        prompt = self.prompt(kind, context)
+        return Batcher(self.limits, self.runner.sizer, self.text_sizes(), prompt=prompt, collect=collect)
+
+    def prompt(self, kind: Kind, context: Context | None) -> str:
+        """Text put before every input of a call."""
+        return self.prompts.get(kind, "") + (self.prompts[context] if context else "")
+
+    def _collector(
+        self, texts: Sequence[str], kind: Kind, context: Context | None, on_error: OnError, on_progress: Progress | None
+    ) -> ResultCollector:
+        """Check the texts of a call before the first is sent, and prepare for their results."""
+        if isinstance(texts, str):
+            raise InputError("embed() takes a list of texts. For one text, call embed([text]) or embed_query(text).")
+        if on_error == "raise":
+            self.batcher(kind, context, collect=False).check(texts)
+        return ResultCollector(len(texts), self.info.dimensions, on_progress)
+
+    def _require_mean_pooling(self) -> None:
+        if self.info.pooling != "mean" or self.info.shortened_from is not None:
+            raise ConfigurationError(
+                f"Late chunking averages token vectors, and {self.info.model_id} was not trained for their mean at its "
+                "full length. Use a model with mean pooling, or set EMBEDSTACK_LATE_CHUNKING=false."
+            )
 
 
 def _check_stream(texts: Iterable[Any] | AsyncIterable[Any]) -> None:
     if isinstance(texts, str):
-        raise InputError("embed_stream() takes texts, not one text, whose characters it would embed one by one.")
+        raise InputError("embed_stream() takes several texts; it would embed each character of this one.")
 
 
 async def _aiterate(texts: Iterable[Any]) -> AsyncIterator[Any]:

@@ -1,16 +1,16 @@
-"""Bedrock's embedding models as an :class:`Embedder`: Titan v1 and v2, Cohere v3 and v4."""
+"""Embeds with Bedrock's embedding models: Titan v1 and v2, Cohere v3 and v4."""
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from embedstack.aws.bedrock import base_model_id, check_residency, translate_bedrock_error
+from embedstack.aws.bedrock import base_model_id, check_residency
 from embedstack.aws.clients import AwsClient
 from embedstack.calls.http_responses import parse_json, read_body, token_count
 from embedstack.embedders.base import Embedder
 from embedstack.embedders.batching import Limits
+from embedstack.embedders.json_encoding import json_bytes
 from embedstack.embedders.response_vectors import read_rows, response_limit
 from embedstack.errors import ConfigurationError, IntegrityError
 from embedstack.models.model_info import ModelInfo, known_model
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from embedstack.embedders.core import Kind
+    from embedstack.embedders.prompts import Kind
     from embedstack.embedders.usage import Price
 
 __all__ = ["BedrockEmbedder"]
@@ -36,7 +36,7 @@ _TOKENS_HEADER = "x-amzn-bedrock-input-token-count"
 
 
 class BedrockEmbedder(Embedder):
-    """Embeds through ``InvokeModel``. Models that take one text per call get several calls at once."""
+    """Embeds with ``InvokeModel``. Models that take one text per call get concurrent calls."""
 
     def __init__(
         self,
@@ -53,15 +53,15 @@ class BedrockEmbedder(Embedder):
 
         Args:
             model_id: Bedrock's id of the model, or of a cross-region inference profile of it.
-            dimensions: A shorter length that the model was trained to be cut to.
-            settings: Configuration; read from the environment otherwise.
-            concurrency: Requests in flight at once.
-            truncate: Cut texts that are longer than the model reads; Cohere's models only.
-            price: What Bedrock charges for the model.
-            session: A boto3 session of the caller's.
+            dimensions: A shorter vector length that the model was trained for.
+            settings: Configuration; read from the environment by default.
+            concurrency: Requests in flight at the same time.
+            truncate: Truncate texts that are longer than the model reads; Cohere's models only.
+            price: Bedrock's price of the model.
+            session: A custom boto3 session.
 
         Raises:
-            ConfigurationError: Nothing is known of the model, it has no such length, cannot truncate, or may compute
+            ConfigurationError: The model is unknown, does not support the length, cannot truncate, or may compute
                 outside the allowed regions.
         """
         settings = settings or load_settings()
@@ -69,10 +69,12 @@ class BedrockEmbedder(Embedder):
         base = base_model_id(model_id)
         info: ModelInfo = known_model(base)
         if not base.startswith((_TITAN, *_COHERE_V3, _COHERE_V4)):
-            raise ConfigurationError(f"{model_id} is no embedding model of Bedrock's: Titan's and Cohere's are.")
+            raise ConfigurationError(
+                f"{model_id} is not a supported embedding model of Bedrock. Use one of Titan or Cohere."
+            )
         self._is_titan = base.startswith(_TITAN)
         if truncate and self._is_titan:
-            raise ConfigurationError(f"{model_id} cannot truncate: split long texts, or use a model of Cohere's.")
+            raise ConfigurationError(f"{model_id} cannot truncate. Split long texts, or use a model of Cohere.")
         limits = Limits(1 if self._is_titan else _COHERE_ITEMS, concurrency=concurrency)
         super().__init__(info.shortened(dimensions or info.dimensions), limits, price=price)
         self._model_id = model_id
@@ -86,21 +88,21 @@ class BedrockEmbedder(Embedder):
             session=session,
         )
 
-    def hand_over_retries(self) -> None:
-        """Leave retries to a wrapper."""
-        self._client.hand_over_retries()
+    def disable_retries(self) -> None:
+        """Send every request once from now on."""
+        self._client.disable_retries()
 
     def vector_identity(self) -> Mapping[str, Any]:
-        """The model as Bedrock's address serves it, which may be a local AWS, and whether it truncates."""
+        """The model, the address that serves it (Bedrock or a local AWS), and whether it truncates."""
         address = self._client.endpoint_url
         return {**super().vector_identity(), "backend": "bedrock", "address": address, "truncate": self._truncate}
 
     def embed_batch(self, texts: Sequence[str], kind: "Kind") -> "NDArray[np.float32]":
-        """One ``InvokeModel``; see :meth:`Embedder.embed_batch`."""
+        """Send one ``InvokeModel``; see :meth:`Embedder.embed_batch`."""
         body = self._titan_body(texts[0]) if self._is_titan else self._cohere_body(texts, kind)
-        answer, headers = self._invoke(body, len(texts))
-        vectors = read_rows(answer, len(texts), self._model_id)
-        tokens = token_count(answer.get("inputTextTokenCount"))
+        document, headers = self._invoke(body, len(texts))
+        vectors = read_rows(document, len(texts), self._model_id)
+        tokens = token_count(document.get("inputTextTokenCount"))
         if tokens is None:
             tokens = token_count(headers.get(_TOKENS_HEADER))
         if tokens is not None:
@@ -126,7 +128,7 @@ class BedrockEmbedder(Embedder):
         return body
 
     def _invoke(self, body: dict[str, Any], count: int) -> tuple[dict[str, Any], dict[str, str]]:
-        content = json.dumps(body, ensure_ascii=False).encode("utf-8")
+        content = json_bytes(body)
         limit = response_limit(count, self.info.dimensions, len(content))
 
         def call(client: Any) -> tuple[bytes, dict[str, str]]:
@@ -137,11 +139,11 @@ class BedrockEmbedder(Embedder):
             return read_body(response["body"], limit, self._model_id), headers
 
         try:
-            answer, headers = self._client.call(call)
+            response, headers = self._client.call(call)
         except (BotoCoreError, ClientError) as error:
-            raise translate_bedrock_error(error, self._model_id, self._client.region) from error
-        self.received()
-        parsed = parse_json(answer, self._model_id)
-        if not isinstance(parsed, dict):
-            raise IntegrityError(f"{self._model_id} sent JSON that is not an object: see what serves it.")
-        return parsed, headers
+            raise self._client.translate(error, resource=self._model_id) from error
+        self.release_slot()
+        document = parse_json(response, self._model_id)
+        if not isinstance(document, dict):
+            raise IntegrityError(f"{self._model_id} sent JSON that is not an object. Check what serves it.")
+        return document, headers

@@ -1,11 +1,11 @@
-"""One bad text must not fail its neighbours: a refused request is halved until the culprit is alone."""
+"""Isolates the texts that fail a request: a rejected request is halved until the failing text is alone."""
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from embedstack.embedders.results import Failure, Part
+from embedstack.embedders.results import BatchResult, Failure
 from embedstack.errors import (
     CountMismatch,
     EmbedStackError,
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["embed_isolated"]
 
-# Errors that concern some text of the request and not the request as such.
-_OF_ONE_TEXT = (InputError, NonFiniteVector, CountMismatch)
+# Errors of a single text, not of the request as a whole.
+_TEXT_ERRORS = (InputError, NonFiniteVector, CountMismatch)
 
 
 def embed_isolated(
@@ -33,25 +33,25 @@ def embed_isolated(
     *,
     collect: bool,
     on_too_large: Callable[[], None],
-) -> Part:
-    """Embed a batch with as many requests as it takes.
+) -> BatchResult:
+    """Embed a batch, with several requests if one is rejected.
 
     Args:
         batch: The texts.
         dimensions: Length of a vector.
-        request: Embeds some of them, or raises.
-        collect: List each text that has no vector, instead of raising the first one's error.
-        on_too_large: Called when a request was refused for its size.
+        request: Embeds some of the texts, or raises.
+        collect: List the texts without a vector instead of raising the first error.
+        on_too_large: Called when a request was rejected for its size.
 
     Raises:
-        EmbedStackError: Not all texts have a vector, and ``collect`` is off.
+        EmbedStackError: A text has no vector, and ``collect`` is off.
     """
     rows: list[NDArray[np.float32]] = []
     indices: list[int] = []
     failures = list(batch.refused)
 
     def solve(start: int, stop: int) -> None:
-        texts, where = batch.texts[start:stop], batch.indices[start:stop]
+        texts, positions = batch.texts[start:stop], batch.indices[start:stop]
         try:
             vectors = request(texts)
         except EmbedStackError as error:
@@ -63,15 +63,15 @@ def embed_isolated(
                 solve(middle, stop)
                 return
             if not collect:
-                raise _located(error, where) from error
-            failures.extend(Failure(index, error.at(index)) for index in where)
+                raise _located(error, positions) from error
+            failures.extend(Failure(index, error.at(index)) for index in positions)
         else:
             rows.append(vectors)
-            indices.extend(where)
+            indices.extend(positions)
 
     if batch.texts:
         solve(0, len(batch.texts))
-    return Part(
+    return BatchResult(
         batch.first,
         batch.count,
         np.asarray(indices, np.intp),
@@ -81,15 +81,15 @@ def embed_isolated(
 
 
 def _is_worth_halving(error: EmbedStackError, *, collect: bool) -> bool:
-    # Whoever wants the error raised gains nothing from paying again for the neighbours of a text that is known.
-    known = error.index is not None or isinstance(error, IntegrityError)
-    return isinstance(error, _OF_ONE_TEXT) and (collect or not known)
+    # If the error is to be raised and names its text, requests for the other texts would cost money for nothing.
+    is_located = error.index is not None or isinstance(error, IntegrityError)
+    return isinstance(error, _TEXT_ERRORS) and (collect or not is_located)
 
 
-def _located(error: EmbedStackError, where: Sequence[int]) -> EmbedStackError:
-    """The error with the caller's index in place of the one in the request."""
-    if error.index is not None and error.index < len(where):
-        return error.at(where[error.index])
-    if len(where) == 1 and isinstance(error, _OF_ONE_TEXT):
-        return error.at(where[0])
+def _located(error: EmbedStackError, positions: Sequence[int]) -> EmbedStackError:
+    """The error with the index in the caller's texts instead of the one in the request."""
+    if error.index is not None and error.index < len(positions):
+        return error.at(positions[error.index])
+    if len(positions) == 1 and isinstance(error, _TEXT_ERRORS):
+        return error.at(positions[0])
     return error

@@ -1,9 +1,9 @@
-"""Many batches at once, their results in order: by threads for sync and async callers alike.
+"""Runs batches concurrently in threads and returns their results in order, for sync and async callers.
 
-boto3 blocks a thread per request whoever waits for it, so both twins run the same work in the same pool and differ
-only in how they wait. Both read a source no further than keeps the pool busy, and send a batch that is not full only
-when the source has paused and nothing is under way (as Nagle's algorithm does for TCP segments, RFC 896): a source that
-gives one text now and then gets its vectors without delay, and one that gives many gets full batches.
+boto3 blocks a thread per request, so :func:`run` and :func:`arun` run the same work in the same pool and differ only in
+how they wait. Both read a source only as far ahead as keeps the pool busy. They send a batch that is not full only when
+the source has paused and no request is in flight (as Nagle's algorithm does for TCP segments, RFC 896): a slow source
+gets its vectors without delay, a fast one gets full batches.
 """
 
 import asyncio
@@ -20,42 +20,42 @@ if TYPE_CHECKING:
     from embedstack.calls.call_context import Call
     from embedstack.embedders.batching import Batch, Batcher
 
-_Part = TypeVar("_Part")
+_Result = TypeVar("_Result")
 
 __all__ = ["arun", "run"]
 
 _FORKED = (
-    "This call was begun in the process that this one was forked from: embed the texts again in this process, or fork "
+    "This call was started in the parent process, before the fork. Embed the texts again in this process, or fork "
     "before the call."
 )
-_TIMED_OUT = "The call's deadline has passed while a request was under way: allow more seconds, or send fewer texts."
+_TIMED_OUT = "The call's deadline has passed while a request was in flight. Allow more seconds, or send fewer texts."
 
 
 def run(
     items: Iterable[Any],
     batcher: "Batcher",
-    work: "Callable[[Batch], _Part]",
+    work: "Callable[[Batch], _Result]",
     pool: Callable[[], Executor],
     call: "Call",
     look_ahead: int,
-) -> "Generator[_Part | None]":
-    """Do the work for each batch of a source.
+) -> "Generator[_Result | None]":
+    """Run the work for each batch of a source.
 
     Args:
-        items: Texts, and what :mod:`embedstack.embedders.source` names.
-        batcher: Makes batches of the texts.
-        work: Runs in the pool, several at once.
-        pool: Called when there is more than one batch: a single one is done in this thread.
-        call: The call that this is done for; cancelled when the iteration ends early.
-        look_ahead: Batches under way or waiting at most.
+        items: Texts, and the signals of :mod:`embedstack.embedders.source`.
+        batcher: Groups the texts into batches.
+        work: Runs in the pool, several times concurrently.
+        pool: Called if there is more than one batch; the work for a single batch runs in this thread.
+        call: The call that the work belongs to; cancelled when the iteration ends early.
+        look_ahead: Batches in flight or waiting, at most.
 
     Yields:
-        The results in their order, and None for a signal that brings none.
+        The results in order, and None for a signal without a result.
 
     Raises:
-        DeadlineExceeded: The call's time is up; requests under way end unheard.
-        ConfigurationError: The iteration goes on in a child of the process that began it.
-        BaseException: What the source or the batcher raised, after the results of what came before.
+        DeadlineExceeded: The call's deadline has passed; the responses of requests in flight are dropped.
+        ConfigurationError: The iteration continues in a child of the process that started it.
+        BaseException: An exception of the source or the batcher, after the results of the texts before it.
     """
     requests = _Requests(_Job(batcher, work, pool, call, look_ahead))
     origin = Origin()
@@ -63,7 +63,7 @@ def run(
     try:
         for item in items:
             if isinstance(item, Signal):
-                results = requests.heed(item)
+                results = requests.handle(item)
             elif requests.add(item):
                 results = requests.due()
             else:
@@ -78,18 +78,18 @@ def run(
             origin.check(_FORKED)
         is_complete = True
     finally:
-        if origin.is_here:  # in a child, a thread that is not there may hold the locks of these
+        if origin.is_here:  # in a child, a thread that does not exist there may hold their locks
             requests.stop(is_complete=is_complete)
 
 
 async def arun(
     items: AsyncIterable[Any],
     batcher: "Batcher",
-    work: "Callable[[Batch], _Part]",
+    work: "Callable[[Batch], _Result]",
     pool: Callable[[], Executor],
     call: "Call",
     look_ahead: int,
-) -> "AsyncGenerator[_Part | None]":
+) -> "AsyncGenerator[_Result | None]":
     """As :func:`run`, without blocking the event loop; pauses of the source need no :class:`Signal`."""
     requests = _AsyncRequests(items, _Job(batcher, work, pool, call, look_ahead))
     is_complete = False
@@ -98,7 +98,7 @@ async def arun(
             if requests.read():
                 yield None
             if requests.is_due:
-                # Lets the source be read on, since the reader of the results may not wait for anything itself.
+                # Lets the source be read further, since the consumer of the results may never wait.
                 await asyncio.sleep(0)
                 yield await requests.next_result()
             elif not requests.is_complete:
@@ -110,13 +110,13 @@ async def arun(
         await requests.stop(is_complete=is_complete)
 
 
-class _Job(Generic[_Part]):
-    """What is done for every batch, and where; see :func:`run`."""
+class _Job(Generic[_Result]):
+    """The work for every batch, and where it runs; see :func:`run`."""
 
     def __init__(
         self,
         batcher: "Batcher",
-        work: "Callable[[Batch], _Part]",
+        work: "Callable[[Batch], _Result]",
         pool: Callable[[], Executor],
         call: "Call",
         look_ahead: int,
@@ -129,17 +129,17 @@ class _Job(Generic[_Part]):
         self.context = call.context()
 
 
-class _Requests(Generic[_Part]):
-    """The batches of one :func:`run`: the first held back until it is known to be one of several."""
+class _Requests(Generic[_Result]):
+    """The batches of one :func:`run`. The first is held back until a second one follows."""
 
-    def __init__(self, job: "_Job[_Part]") -> None:
+    def __init__(self, job: "_Job[_Result]") -> None:
         self.broken: BaseException | None = None
         self._job = job
         self._held: list[Batch] = []
-        self._pending: deque[Future[_Part]] = deque()
+        self._pending: deque[Future[_Result]] = deque()
 
     def add(self, item: Any) -> bool:
-        """Take a text; whether a batch was sent."""
+        """Add a text; returns whether a batch was sent."""
         batches, self.broken = _add(self._job.batcher, item)
         if not batches:
             return False
@@ -149,15 +149,15 @@ class _Requests(Generic[_Part]):
         self._send(batches)
         return True
 
-    def due(self) -> Iterator[_Part]:
-        """The results to give before more is read: at most one for one batch, so that the pool is kept busy."""
+    def due(self) -> Iterator[_Result]:
+        """The results to yield before more is read: at most one per batch, so that the pool stays busy."""
         while len(self._pending) >= self._job.look_ahead:
             yield self._result()
         if self._pending[0].done():
             yield self._result()
 
-    def heed(self, signal: Signal) -> Iterator[_Part | None]:
-        """What a signal asks for."""
+    def handle(self, signal: Signal) -> Iterator[_Result | None]:
+        """The results to yield for a signal."""
         self._send(() if self._held or not _is_idle(self._pending) else self._job.batcher.flush())
         if signal is Signal.READY or not self._pending:
             yield None
@@ -166,8 +166,8 @@ class _Requests(Generic[_Part]):
         while signal is Signal.PAUSED and self._pending and self._pending[0].done():
             yield self._result()
 
-    def rest(self) -> Iterator[_Part]:
-        """The results that are left, and what the source raised."""
+    def rest(self) -> Iterator[_Result]:
+        """The remaining results, and then the exception of the source, if any."""
         last = [*self._held, *self._job.batcher.flush()]
         self._held.clear()
         if len(last) == 1 and not self._pending and self._job.call.deadline is None:
@@ -180,7 +180,7 @@ class _Requests(Generic[_Part]):
             raise self.broken
 
     def stop(self, *, is_complete: bool) -> None:
-        """Send nothing more."""
+        """Send no further batch."""
         if not is_complete:
             self._job.call.cancelled.set()
         for future in self._pending:
@@ -191,7 +191,7 @@ class _Requests(Generic[_Part]):
             self._pending.append(self._job.pool().submit(self._job.context.copy().run, self._job.work, batch))
         self._held.clear()
 
-    def _result(self) -> _Part:
+    def _result(self) -> _Result:
         try:
             return self._pending.popleft().result(self._job.call.remaining())
         except TimeoutError:
@@ -200,31 +200,31 @@ class _Requests(Generic[_Part]):
             raise RuntimeError("The embedder was closed during a call.") from None
 
 
-class _AsyncRequests(Generic[_Part]):
+class _AsyncRequests(Generic[_Result]):
     """The batches of one :func:`arun`."""
 
-    def __init__(self, items: AsyncIterable[Any], job: "_Job[_Part]") -> None:
+    def __init__(self, items: AsyncIterable[Any], job: "_Job[_Result]") -> None:
         self.broken: BaseException | None = None
         self._job = job
-        self._pending: deque[asyncio.Future[_Part]] = deque()
+        self._pending: deque[asyncio.Future[_Result]] = deque()
         self._changed = asyncio.Event()
         self._is_read = False
         self._source = AsyncSource(items, job.batcher.max_items, self._changed.set)
 
     @property
     def is_due(self) -> bool:
-        """Whether the next result is to be given before more is read."""
+        """Whether the next result is due before more is read."""
         return bool(self._pending) and (self._pending[0].done() or len(self._pending) >= self._job.look_ahead)
 
     @property
     def is_complete(self) -> bool:
-        """Whether every result has been given."""
+        """Whether every result has been yielded."""
         return self._is_read and not self._pending
 
     def read(self) -> bool:
-        """Take what the source has given, and send what is to be sent; whether a signal asks for attention.
+        """Take the texts that have arrived and send complete batches; returns whether a signal arrived.
 
-        What changes from here on ends :meth:`wait`.
+        Later changes end :meth:`wait`.
         """
         self._changed.clear()
         if self._is_read or len(self._pending) >= self._job.look_ahead:
@@ -241,7 +241,7 @@ class _AsyncRequests(Generic[_Part]):
             self._send(self._job.batcher.flush())
         return is_ready
 
-    async def next_result(self) -> _Part:
+    async def next_result(self) -> _Result:
         """The next result."""
         try:
             return await asyncio.wait_for(self._pending.popleft(), self._job.call.remaining())
@@ -249,7 +249,7 @@ class _AsyncRequests(Generic[_Part]):
             raise DeadlineExceeded(_TIMED_OUT) from None
 
     async def wait(self) -> None:
-        """Wait until the source or a request has something new."""
+        """Wait until a text has arrived or a request has finished."""
         seconds = self._job.call.remaining() if self._pending else None
         try:
             async with asyncio.timeout(seconds):
@@ -258,11 +258,11 @@ class _AsyncRequests(Generic[_Part]):
             raise DeadlineExceeded(_TIMED_OUT) from None
 
     async def stop(self, *, is_complete: bool) -> None:
-        """Send nothing more, and stop reading."""
+        """Send no further batch, and stop reading."""
         if not is_complete:
             self._job.call.cancelled.set()
         for future in self._pending:
-            # Asking for the error of one that has failed keeps asyncio from reporting it as never asked for.
+            # Retrieving the exception of a failed future keeps asyncio from logging it as never retrieved.
             if not future.cancel() and not future.cancelled():
                 future.exception()
         await self._source.close()
@@ -276,7 +276,7 @@ class _AsyncRequests(Generic[_Part]):
 
 
 def _add(batcher: "Batcher", item: Any) -> "tuple[Sequence[Batch], BaseException | None]":
-    """The batches that are full by a text, and what ends the source."""
+    """The batches that a text completes, and the exception that ends the source."""
     if isinstance(item, Broken):
         return (), item.error
     try:

@@ -1,4 +1,4 @@
-"""An embedder for tests: deterministic, in memory, and as unreliable as a test wants it."""
+"""An embedder for tests: deterministic, in memory, with faults on demand."""
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
@@ -14,8 +14,9 @@ from embedstack.models.model_info import ModelInfo
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from embedstack.embedders.core import Kind
+    from embedstack.embedders.prompts import Kind
     from embedstack.embedders.spans import Span
+    from embedstack.embedders.usage import Price
 
 __all__ = ["FAKE_MODEL", "FakeEmbedder"]
 
@@ -23,7 +24,7 @@ FAKE_MODEL = ModelInfo("embedstack/fake", dimensions=8, max_tokens=512, pooling=
 
 
 class FakeEmbedder(Embedder):
-    """Gives every text a unit vector of its own, the same in every run and on every machine.
+    """Gives every text a different unit vector, the same in every run and on every machine.
 
     Attributes:
         requests: The texts of each request so far.
@@ -34,26 +35,28 @@ class FakeEmbedder(Embedder):
         info: ModelInfo = FAKE_MODEL,
         *,
         limits: Limits | None = None,
+        price: "Price | None" = None,
         fault: Callable[[Sequence[str]], Exception | None] | None = None,
     ) -> None:
         """Prepare.
 
         Args:
-            info: The model to pretend to be.
-            limits: What one request may carry.
-            fault: Gives the error to raise for a request's texts, or None to answer it. Without it all are answered.
+            info: The model to imitate.
+            limits: Limits of one request.
+            price: What a request costs; None for free.
+            fault: Returns the error to raise for a request's texts, or None. By default no request fails.
         """
-        super().__init__(info, limits or Limits())
+        super().__init__(info, limits or Limits(), price=price)
         self.requests: list[list[str]] = []
         self._fault = fault
         self._lock = Lock()
 
     def vector_identity(self) -> Mapping[str, Any]:
-        """The model: a text's vector depends on nothing else."""
+        """The model; a text's vector depends on nothing else."""
         return {**super().vector_identity(), "backend": "fake"}
 
     def embed_batch(self, texts: Sequence[str], kind: "Kind") -> "NDArray[np.float32]":
-        """One request; see :meth:`Embedder.embed_batch`."""
+        """Send one request; see :meth:`Embedder.embed_batch`."""
         del kind
         with self._lock:
             self.requests.append(list(texts))
@@ -65,11 +68,11 @@ class FakeEmbedder(Embedder):
     def embed_span_batch(
         self, texts: Sequence[str], spans: "Sequence[Sequence[Span]]", kind: "Kind"
     ) -> "list[NDArray[np.float32]]":
-        """One request; a part's vector is of the whole text and of where it stands in it."""
+        """Send one request; the vector of a part depends on the whole text and on the part's position."""
         self.embed_batch(texts, kind)
         return [
-            np.stack([fake_vector(f"{start}-{end} of {text}", self.info.dimensions) for start, end in wanted])
-            for text, wanted in zip(texts, spans, strict=True)
+            np.stack([fake_vector(f"{start}-{end} of {text}", self.info.dimensions) for start, end in parts])
+            for text, parts in zip(texts, spans, strict=True)
         ]
 
 

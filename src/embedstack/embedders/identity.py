@@ -1,4 +1,4 @@
-"""What makes one embedder's vectors differ from another's, as bytes that a cache key begins with."""
+"""Everything that a vector depends on besides its text, as bytes that a cache key begins with."""
 
 import dataclasses
 import hashlib
@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
 __all__ = ["identity_digest", "model_facts"]
 
-# Raised when the meaning of an identity changes, so that no older entry is taken for one of today's.
+# Incremented when the meaning of an identity changes, so that older entries are cache misses.
 _VERSION = 2
-# Facts of a model that its vectors do not depend on: prompts are part of the text by the time it is looked up, and
-# the lengths a model could be cut to say nothing of the one that it is cut to.
+# Facts of a model that its vectors do not depend on: prompts are already part of the text that is looked up, and the
+# lengths that a model supports say nothing about the one in use.
 _NOT_IN_A_VECTOR = {"prompts", "matryoshka_dimensions"}
 
 
@@ -28,11 +28,11 @@ def model_facts(info: "ModelInfo") -> dict[str, Any]:
 
 
 def identity_digest(identity: Mapping[str, Any], kind: str) -> bytes:
-    """32 bytes that differ where two identities or two kinds of text do.
+    """32 bytes that differ for two identities or two kinds of text.
 
     Args:
-        identity: What ``Embedder.vector_identity`` gives: names and JSON values; others count by their string.
-        kind: The kind of text; some models tell them apart beyond their prompt.
+        identity: The result of ``Embedder.vector_identity``: names and JSON values; other values count by their string.
+        kind: The kind of text; some models distinguish kinds by more than a prompt.
     """
     document = {"version": _VERSION, "identity": identity, "kind": kind}
     canonical = json.dumps(document, sort_keys=True, separators=(",", ":"), default=str)

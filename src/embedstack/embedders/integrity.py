@@ -1,4 +1,4 @@
-"""A vector is right or it is an error."""
+"""Checks vectors: their number, length, finiteness and norm."""
 
 from typing import TYPE_CHECKING
 
@@ -13,44 +13,44 @@ if TYPE_CHECKING:
 
 __all__ = ["are_valid", "check_vectors"]
 
-# A unit vector that went through bfloat16 or a decimal text is still this close to length 1.
+# After a conversion to bfloat16 or decimal text, the norm of a unit vector is still this close to 1.
 _NORM_TOLERANCE = 1e-2
 
 
 def check_vectors(vectors: "NDArray[np.float32]", info: "ModelInfo", count: int) -> None:
-    """Compare an answer with what the model gives.
+    """Check the vectors of a response.
 
     Args:
-        vectors: The answer, (texts, dimensions).
-        info: The model that was asked.
+        vectors: The vectors, (texts, dimensions).
+        info: The expected model.
         count: Texts that were sent.
 
     Raises:
-        CountMismatch: There are more or fewer vectors than texts.
-        DimensionMismatch: They have another length than the model's.
-        NonFiniteVector: One holds NaN or infinity or has not unit length; carries its index in the request.
+        CountMismatch: The number of vectors differs from the number of texts.
+        DimensionMismatch: Their length differs from the model's.
+        NonFiniteVector: A vector contains NaN or infinity, or has no unit length; carries its index in the request.
     """
     if vectors.ndim != 2:
-        raise DimensionMismatch(f"{count} texts came back as an array of {vectors.ndim} dimensions, not 2.")
+        raise DimensionMismatch(f"The response to {count} texts is an array of {vectors.ndim} dimensions, not 2.")
     if len(vectors) != count:
-        raise CountMismatch(f"{count} texts came back as {len(vectors)} vectors; none of them is trusted.")
+        raise CountMismatch(f"The response to {count} texts has {len(vectors)} vectors, so none of them can be used.")
     if vectors.shape[1] != info.dimensions:
         raise DimensionMismatch(
-            f"The endpoint gives vectors of {vectors.shape[1]} dimensions; {info.model_id} has "
-            f"{info.dimensions}. Another model is deployed than the one that was configured."
+            f"The endpoint returns vectors of {vectors.shape[1]} dimensions; {info.model_id} has "
+            f"{info.dimensions}. Another model than the configured one is deployed."
         )
     finite = _finite(vectors)
     if not finite.all():
         index = int(np.argmin(finite))
-        raise NonFiniteVector("The vector holds NaN or infinity.", index=index)
+        raise NonFiniteVector("The vector contains NaN or infinity.", index=index)
     has_length = _has_length(vectors, info)
     if not has_length.all():
         index = int(np.argmin(has_length))
-        raise NonFiniteVector("The vector has not the unit length it should have.", index=index)
+        raise NonFiniteVector("The vector does not have unit length.", index=index)
 
 
 def are_valid(vectors: "NDArray[np.float32]", info: "ModelInfo") -> "NDArray[np.bool_]":
-    """Whether each vector is one that the model can give: bool (texts,) for vectors (texts, dimensions)."""
+    """Whether each vector is finite and has the right norm: bool (texts,) for vectors (texts, dimensions)."""
     valid: NDArray[np.bool_] = _finite(vectors) & _has_length(vectors, info)
     return valid
 
@@ -63,5 +63,5 @@ def _finite(vectors: "NDArray[np.float32]") -> "NDArray[np.bool_]":
 def _has_length(vectors: "NDArray[np.float32]", info: "ModelInfo") -> "NDArray[np.bool_]":
     if not info.normalized:
         return np.ones(len(vectors), np.bool_)
-    right: NDArray[np.bool_] = np.abs(np.linalg.norm(vectors, axis=1) - 1) <= _NORM_TOLERANCE
-    return right
+    has_length: NDArray[np.bool_] = np.abs(np.linalg.norm(vectors, axis=1) - 1) <= _NORM_TOLERANCE
+    return has_length

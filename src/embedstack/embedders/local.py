@@ -1,6 +1,6 @@
-"""A model in this process, by the model server's own encoder. Needs the extra ``embedstack[server]``.
+"""Embeds in this process with the model server's encoder. Needs the extra ``embedstack[server]``.
 
-With ``embedstack[torch]`` also on a GPU, and of architectures that the encoder does not compute itself.
+``embedstack[torch]`` adds GPUs and architectures that the encoder does not support.
 """
 
 import stat
@@ -20,21 +20,21 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from embedstack.embedders.core import Kind
+    from embedstack.embedders.prompts import Kind
     from embedstack.embedders.spans import Span
     from embedstack.models.model_info import ModelInfo
     from embedstack_server.compute.encoder import Encoder
 
 __all__ = ["LocalEmbedder"]
 
-# More than a batch by length, since nothing is sent anywhere and the encoder makes its own batches.
+# Larger than a request over the network, since the encoder makes its own batches.
 _MAX_BYTES = 64 * 1024 * 1024
 
 
 class LocalEmbedder(Embedder):
     """Embeds on this machine. The model is loaded with the first text and shared by all threads.
 
-    A forked child and a copy load it for themselves.
+    A forked child and a copy load it again.
     """
 
     def __init__(
@@ -46,35 +46,35 @@ class LocalEmbedder(Embedder):
         settings: Settings | None = None,
         truncate: bool = False,
     ) -> None:
-        """Find the model's files; they are read when the first text comes.
+        """Find the model's files; they are read with the first text.
 
         Args:
             model: The model.
-            folder: Its sentence-transformers folder; looked for in EMBEDSTACK_MODELS_DIR otherwise.
-            device: A torch device such as ``cuda``, where sentence-transformers computes; ST_DEVICE otherwise. ``cpu``,
-                the default, is this product's own computation, ``cpu:0`` is torch's on the processor.
-            settings: Configuration; read from the environment otherwise.
-            truncate: Cut texts that are longer than the model reads instead of refusing them.
+            folder: Its sentence-transformers folder; defaults to the one in EMBEDSTACK_MODELS_DIR.
+            device: Defaults to EMBEDDING_DEVICE. ``cpu`` is this project's own engine; on a torch device such as
+                ``cuda``, and on ``cpu:0``, sentence-transformers computes.
+            settings: Configuration; read from the environment by default.
+            truncate: Truncate texts that are longer than the model reads instead of rejecting them.
 
         Raises:
             ConfigurationError: The model is not on this machine.
         """
         settings = settings or load_settings()
-        # The encoder keeps all cores busy with one request; a second one is prepared meanwhile.
-        super().__init__(model, Limits(settings.st_batch_size, max_bytes=_MAX_BYTES, concurrency=2))
-        found = folder or find_model_folder(model.model_id, settings.embedstack_models_dir)
-        if found is None:
+        # One request keeps all cores busy, while a second one is prepared.
+        super().__init__(model, Limits(settings.embedding_local_batch_size, max_bytes=_MAX_BYTES, concurrency=2))
+        folder = folder or find_model_folder(model.model_id, settings.embedstack_models_dir)
+        if folder is None:
             raise ConfigurationError(
-                f"{model.model_id} is not on this machine: put its folder at "
+                f"{model.model_id} is not on this machine. Put its folder at "
                 f"{settings.embedstack_models_dir / model.model_id}, or set EMBEDSTACK_MODELS_DIR."
             )
         self._truncate = truncate
         options: dict[str, Any] = {"model_id": model.model_id}
-        self._device = device or settings.st_device
+        self._device = device or settings.embedding_device
         if self._device != "cpu":
-            options |= {"device": self._device, "batch_size": settings.st_batch_size}
-        self._folder = found.absolute()
-        # Its threads do not exist in a child, which loads the model again; finalizing it would wait for them.
+            options |= {"device": self._device, "batch_size": settings.embedding_local_batch_size}
+        self._folder = folder.absolute()
+        # Its threads do not exist in a child, which loads the model again. Finalizing it would wait for them.
         self._encoder = PerProcess(partial(_load, self._folder, model, options), discard=keep_forever)
 
     def vector_identity(self) -> Mapping[str, Any]:
@@ -88,14 +88,14 @@ class LocalEmbedder(Embedder):
         }
 
     def embed_batch(self, texts: Sequence[str], kind: "Kind") -> "NDArray[np.float32]":
-        """One pass of the model; see :meth:`Embedder.embed_batch`."""
+        """Run the model once; see :meth:`Embedder.embed_batch`."""
         encoder = self._encoder.get()
         shortened = self.info.dimensions if self.info.shortened_from else None
         encoder.check_dimensions(shortened)
         try:
             encoded = encoder.encode(texts, truncate=self._truncate, prompt=self._model_prompt(kind))
         except RuntimeError as error:
-            # What the engine raises, as when there is no memory left for the batch.
+            # Raised by the engine, for example when memory for the batch runs out.
             raise ModelFailed(f"The model failed in this process: {error}", retryable=True) from error
         self.count_tokens(encoded.tokens)
         return encoded.vectors(shortened, normalize=self.info.normalized)
@@ -103,7 +103,7 @@ class LocalEmbedder(Embedder):
     def embed_span_batch(
         self, texts: Sequence[str], spans: "Sequence[Sequence[Span]]", kind: "Kind"
     ) -> "list[NDArray[np.float32]]":
-        """One pass of the model, pooled per span; see :meth:`Embedder.embed_spans`."""
+        """Run the model once and pool each span; see :meth:`Embedder.embed_spans`."""
         encoder = self._encoder.get()
         from embedstack_server.compute.late_chunking import SpanPooling  # noqa: PLC0415 - an extra
         from embedstack_server.http.requests import RequestError  # noqa: PLC0415 - an extra
@@ -121,7 +121,7 @@ class LocalEmbedder(Embedder):
         return encoded.derived
 
     def _model_prompt(self, kind: "Kind") -> str | None:
-        """What the model puts before texts: nothing where they begin with their prompt, its default otherwise."""
+        """The prompt that the model adds: none if the texts already have one, otherwise its default."""
         return "" if kind in self.prompts else None
 
 
@@ -131,7 +131,7 @@ def _load(folder: Path, info: "ModelInfo", options: dict[str, Any]) -> "Encoder"
         from embedstack_server.model.manifest import model_identity  # noqa: PLC0415 - an extra
     except ImportError as error:
         raise ConfigurationError(
-            "Embedding in this process needs more packages: pip install 'embedstack[server]'."
+            "Embedding in this process needs the extra: pip install 'embedstack[server]'."
         ) from error
     identity = model_identity(folder)
     if identity is not None:

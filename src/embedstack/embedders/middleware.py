@@ -1,82 +1,89 @@
-"""An embedder around another one, which is what retries, limits and caches are."""
+"""Middleware: an embedder that wraps another one, as retries, limits and caches do."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from embedstack.embedders.base import Embedder
-from embedstack.embedders.batching import Limits
-from embedstack.embedders.core import Kind
+from embedstack.embedders.batching import Limits, TextSizes
+from embedstack.embedders.prompts import Kind
 from embedstack.embedders.spans import Span
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["Wrapper"]
+__all__ = ["EmbedderMiddleware"]
 
-_Answer = TypeVar("_Answer")
+_Response = TypeVar("_Response")
 
 
-class Wrapper(Embedder):
-    """Passes on everything; a subclass changes what happens around one request, in :meth:`send`.
+class EmbedderMiddleware(Embedder):
+    """Delegates to the embedder that it wraps; a subclass overrides :meth:`dispatch` to act on every request.
 
-    Splitting, order and the rest happen once, in the outermost wrapper; requests are checked and counted once, in the
-    innermost backend.
+    The outermost embedder groups texts into requests and orders the results. Every request passes through the
+    middleware to the backend, which has the threads, checks the vectors and counts.
 
     Attributes:
-        inner: The embedder that is wrapped.
+        inner: The wrapped embedder.
     """
 
     def __init__(self, inner: Embedder, limits: Limits | None = None) -> None:
-        super().__init__(inner.info, limits or inner.limits, prompts=inner.prompts)
-        self.inner = inner
-        self.sizer = inner.sizer
-        self.meters = inner.meters
-        self.envelope_bytes = inner.envelope_bytes  # type: ignore[misc]  # the inner one's, whatever class it has
-
-    def vector_identity(self) -> Mapping[str, Any]:
-        """The wrapped embedder's; a wrapper that changes vectors adds how."""
-        return self.inner.vector_identity()
-
-    def request_bytes(self, text: str) -> int:
-        """Bytes that the text takes in a request of the wrapped embedder."""
-        return self.inner.request_bytes(text)
-
-    def send(self, texts: Sequence[str], ask: Callable[[Embedder], _Answer]) -> _Answer:
-        """Have the wrapped embedder do one request.
+        """Wrap an embedder.
 
         Args:
-            texts: The request's.
-            ask: Does it, with the embedder that it is to be done by.
+            inner: The embedder.
+            limits: Limits of one request; those of the wrapped embedder by default.
+        """
+        # Not super().__init__(), which would make threads and counters.
+        self.inner = inner
+        self.info = inner.info
+        self.limits = limits or inner.limits
+        self.prompts = inner.prompts
+        self.runner = inner.runner
+        self.meters = inner.meters
+
+    def dispatch(self, texts: Sequence[str], call_next: Callable[[Embedder], _Response]) -> _Response:
+        """Pass one request to the wrapped embedder.
+
+        Args:
+            texts: The texts of the request.
+            call_next: Sends it, through the embedder that it is called with.
         """
         del texts
-        return ask(self.inner)
+        return call_next(self.inner)
+
+    def request_vectors(self, texts: Sequence[str], kind: Kind) -> "NDArray[np.float32]":
+        """Send one request of the wrapped embedder."""
+        return self.dispatch(texts, lambda inner: inner.request_vectors(texts, kind))
+
+    def request_span_vectors(
+        self, texts: Sequence[str], spans: Sequence[Sequence[Span]], kind: Kind
+    ) -> "list[NDArray[np.float32]]":
+        """Send one request of the wrapped embedder, for parts of texts."""
+        return self.dispatch(texts, lambda inner: inner.request_span_vectors(texts, spans, kind))
 
     def embed_batch(self, texts: Sequence[str], kind: Kind) -> "NDArray[np.float32]":
-        """One request of the wrapped embedder."""
-        return self.send(texts, lambda inner: inner.request(texts, kind))
+        """As :meth:`request_vectors`."""
+        return self.request_vectors(texts, kind)
 
     def embed_span_batch(
         self, texts: Sequence[str], spans: Sequence[Sequence[Span]], kind: Kind
     ) -> "list[NDArray[np.float32]]":
-        """One request of the wrapped embedder, for parts of texts."""
-        return self.send(texts, lambda inner: inner.request_spans(texts, spans, kind))
+        """As :meth:`request_span_vectors`."""
+        return self.request_span_vectors(texts, spans, kind)
 
-    def request_spans(
-        self, texts: Sequence[str], spans: Sequence[Sequence[Span]], kind: Kind
-    ) -> "list[NDArray[np.float32]]":
-        """One batch, already checked and counted further in."""
-        return self.embed_span_batch(texts, spans, kind)
+    def text_sizes(self) -> TextSizes:
+        """Bytes that texts take in a request of the wrapped embedder."""
+        return self.inner.text_sizes()
 
-    def request(self, texts: Sequence[str], kind: Kind) -> "NDArray[np.float32]":
-        """One batch, already checked and counted further in."""
-        return self.embed_batch(texts, kind)
+    def vector_identity(self) -> Mapping[str, Any]:
+        """That of the wrapped embedder; middleware that changes vectors adds how."""
+        return self.inner.vector_identity()
 
-    def hand_over_retries(self) -> None:
-        """Pass it on."""
-        self.inner.hand_over_retries()
+    def disable_retries(self) -> None:
+        """Disable those of the wrapped embedder."""
+        self.inner.disable_retries()
 
     def close(self) -> None:
-        """Let go of threads, the wrapped embedder's too."""
-        super().close()
+        """Close the wrapped embedder."""
         self.inner.close()

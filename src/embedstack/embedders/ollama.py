@@ -1,6 +1,5 @@
 """An Ollama server as an :class:`Embedder`: ``POST /api/embed``."""
 
-import json
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -10,7 +9,8 @@ import urllib3
 from embedstack.calls.http_responses import parse_json, read_body, response_errors, retry_after_seconds, token_count
 from embedstack.calls.process_local import PerProcess, close_inherited_pools
 from embedstack.embedders.base import Embedder
-from embedstack.embedders.batching import Limits
+from embedstack.embedders.batching import Limits, TextSizes
+from embedstack.embedders.json_encoding import json_bytes, json_text_sizes
 from embedstack.embedders.response_vectors import read_rows, response_limit
 from embedstack.errors import (
     EmbedStackError,
@@ -28,23 +28,22 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from embedstack.embedders.core import Kind
+    from embedstack.embedders.prompts import Kind
     from embedstack.models.model_info import ModelInfo
 
 __all__ = ["OllamaEmbedder"]
 
 _CONNECT_TIMEOUT_SECONDS = 5
-# A model that is not in memory is loaded by the first request.
+# The first request loads a model that is not in memory.
 _READ_TIMEOUT_SECONDS = 120
 _QUOTED_CHARACTERS = 300
+# The envelope is the members' names and the brackets.
+_TEXT_SIZES = json_text_sizes(envelope=256)
 _NOT_CONNECTED = (urllib3.exceptions.ConnectTimeoutError, urllib3.exceptions.NewConnectionError)
 
 
 class OllamaEmbedder(Embedder):
-    """Embeds by a model that Ollama serves."""
-
-    # The members' names and the brackets of a request.
-    envelope_bytes = 256
+    """Embeds with a model that Ollama serves."""
 
     def __init__(
         self,
@@ -58,12 +57,12 @@ class OllamaEmbedder(Embedder):
         """Prepare a client; nothing is called yet.
 
         Args:
-            model: The model that is expected behind the name.
-            name: Ollama's name of it; OLLAMA_MODEL otherwise.
-            settings: Configuration; read from the environment otherwise.
-            limits: What one request may carry. Ollama has no limits of its own.
-            truncate: Cut texts that are longer than the model reads. Ollama does so silently by default; here they
-                are refused by default.
+            model: The expected model.
+            name: Ollama's name of the model; defaults to OLLAMA_MODEL.
+            settings: Configuration; read from the environment by default.
+            limits: Limits of one request. Ollama has none.
+            truncate: Truncate texts that are longer than the model reads. Ollama does so silently by default; here they
+                are rejected by default.
         """
         settings = settings or load_settings()
         super().__init__(model, limits or Limits(max_items=64, concurrency=4))
@@ -76,12 +75,12 @@ class OllamaEmbedder(Embedder):
             partial(_connections, self.limits.concurrency, read_timeout), discard=close_inherited_pools
         )
 
-    def request_bytes(self, text: str) -> int:
-        """Bytes of the text and its comma as JSON."""
-        return len(json.dumps(text, ensure_ascii=False).encode("utf-8")) + 2
+    def text_sizes(self) -> TextSizes:
+        """Bytes that texts take in a request."""
+        return _TEXT_SIZES
 
     def vector_identity(self) -> Mapping[str, Any]:
-        """The model of that name on that server, and whether it truncates."""
+        """The model of this name on this server, and whether it truncates."""
         return {
             **super().vector_identity(),
             "backend": "ollama",
@@ -91,19 +90,19 @@ class OllamaEmbedder(Embedder):
         }
 
     def embed_batch(self, texts: Sequence[str], kind: "Kind") -> "NDArray[np.float32]":
-        """One ``/api/embed``; see :meth:`Embedder.embed_batch`."""
-        del kind  # its prompt is part of the texts
+        """Send one ``/api/embed``; see :meth:`Embedder.embed_batch`."""
+        del kind  # the texts already have its prompt
         body: dict[str, Any] = {"model": self._name, "input": list(texts), "truncate": self._truncate}
         if self.info.shortened_from is not None:
             body["dimensions"] = self.info.dimensions
-        answer = self._post(json.dumps(body, ensure_ascii=False).encode("utf-8"), len(texts))
-        tokens = token_count(answer.get("prompt_eval_count"))
+        document = self._post(json_bytes(body), len(texts))
+        tokens = token_count(document.get("prompt_eval_count"))
         if tokens is not None:
             self.count_tokens(tokens)
-        return read_rows(answer, len(texts), self._source)
+        return read_rows(document, len(texts), self._source)
 
     def close(self) -> None:
-        """Let go of threads and connections."""
+        """Release threads and connections."""
         super().close()
         manager = self._http.take()
         if manager is not None:
@@ -117,14 +116,14 @@ class OllamaEmbedder(Embedder):
                     "POST",
                     f"{self._url}/api/embed",
                     body=body,
-                    # A compressed response could be of any size.
+                    # A compressed response could have any size.
                     headers={"Content-Type": "application/json", "Accept-Encoding": "identity"},
                     preload_content=False,
                     decode_content=False,
                 )
         except _NOT_CONNECTED:
             raise EndpointUnavailable(
-                f"Nothing answers at {self._url}: `ollama serve` starts Ollama; OLLAMA_HOST says where it is."
+                f"Nothing answers at {self._url}. Start Ollama with `ollama serve`, or set OLLAMA_HOST to its address."
             ) from None
         try:
             with response_errors(self._source):
@@ -133,50 +132,50 @@ class OllamaEmbedder(Embedder):
             response.close()
             raise
         finally:
-            # One that is not given back is one less for good. One that is closed is opened again.
+            # A connection that is not returned is lost to the pool. A closed one is opened again.
             response.release_conn()
         if response.status != 200:
             self._refuse(response.status, content, response.headers.get("Retry-After"))
-        self.received()
-        answer = parse_json(content, self._source)
-        if not isinstance(answer, dict):
-            raise IntegrityError(f"{self._source} sent JSON that is not an object: see what serves it.")
-        return answer
+        self.release_slot()
+        document = parse_json(content, self._source)
+        if not isinstance(document, dict):
+            raise IntegrityError(f"{self._source} sent JSON that is not an object. Check what serves it.")
+        return document
 
     def _read(self, response: urllib3.BaseHTTPResponse, limit: int) -> bytes:
         encoding = response.headers.get("Content-Encoding", "identity")
         if encoding.strip().lower() not in ("", "identity"):
             raise IntegrityError(
-                f"{self._source} sent a compressed response, which was not asked for: see what is between."
+                f"{self._source} sent a compressed response, which was not requested. Check the proxies in between."
             )
         return read_body(response, limit, self._source)
 
     def _refuse(self, status: int, content: bytes, retry_after: str | None) -> NoReturn:
         try:
-            said = str(parse_json(content, self._source)["error"])[:_QUOTED_CHARACTERS]
+            reason = str(parse_json(content, self._source)["error"])[:_QUOTED_CHARACTERS]
         except (EmbedStackError, LookupError, TypeError):
-            said = f"{len(content)} bytes"
+            reason = f"{len(content)} bytes"
         seconds = retry_after_seconds(retry_after)
         match status:
             case 404:
                 raise EndpointNotFound(
-                    f"Ollama at {self._url} has no model {self._name!r}: `ollama pull {self._name}`. ({said})"
+                    f"Ollama at {self._url} has no model {self._name!r}. Run `ollama pull {self._name}`. ({reason})"
                 )
             case 413:
-                raise PayloadTooLarge(f"Ollama takes no such request: {said}")
+                raise PayloadTooLarge(f"The request is too large for Ollama: {reason}")
             case 400 | 422:
-                raise InputError(f"Ollama refused the request: {said}")
+                raise InputError(f"Ollama rejected the request: {reason}")
             case 429:
-                raise Throttled(f"Ollama is overloaded: {said}", retry_after=seconds)
+                raise Throttled(f"Ollama is overloaded: {reason}", retry_after=seconds)
             case 503:
-                raise EndpointUnavailable(f"Ollama is busy: {said}", retry_after=seconds)
+                raise EndpointUnavailable(f"Ollama is busy: {reason}", retry_after=seconds)
             case _:
-                raise ModelFailed(f"Ollama failed ({status}): {said}", original_status=status, retryable=True)
+                raise ModelFailed(f"Ollama failed ({status}): {reason}", original_status=status, retryable=True)
 
 
-def _connections(most: int, read_timeout: float) -> urllib3.PoolManager:
+def _connections(maximum: int, read_timeout: float) -> urllib3.PoolManager:
     return urllib3.PoolManager(
-        maxsize=most,
+        maxsize=maximum,
         block=True,
         retries=False,
         timeout=urllib3.Timeout(connect=_CONNECT_TIMEOUT_SECONDS, read=read_timeout),

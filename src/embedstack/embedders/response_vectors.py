@@ -1,7 +1,8 @@
-"""Vectors in the shapes in which servers of embedding models answer.
+"""Reads vectors from the response shapes of embedding servers.
 
-A list of vectors; an object that holds one; a list of objects with a vector each, which may be in any order and say so;
-a vector alone for one text. A vector is a list of numbers, or float32 in base64. Or the body is an array of NumPy's.
+Supported shapes: a list of vectors; an object that contains such a list; a list of objects with a vector each, in the
+order of their indexes if they have one; a single vector for one text; an array in NumPy's format. A vector is a list of
+numbers, or float32 in base64.
 """
 
 import base64
@@ -32,14 +33,14 @@ __all__ = [
 
 NPY_MAGIC = b"\x93NUMPY"
 
-#: Members that hold vectors, where the response is an object.
+#: Members that may hold the vectors of a response that is an object.
 _MEMBERS = ("embeddings", "vectors", "embedding", "vector", "dense", "predictions", "data")
 _NUMBERS = frozenset({float, int, type(None)})
-# Digits, sign, exponent, separator and indentation of a number take under 40 bytes; three times that lets through the
-# vectors of a model with longer ones, whose length is then named.
+# Digits, sign, exponent, separator and indentation of a number take under 40 bytes. Three times that admits vectors of
+# another model with longer ones, so that the error can name their length.
 _BYTES_PER_NUMBER = 128
 _BYTES_BESIDE = 1024 * 1024
-# A response may repeat the texts, each character as an escape of six.
+# A response may repeat the texts, each character as an escape of six bytes.
 _BYTES_PER_REQUEST_BYTE = 6
 
 _NPY_ENTRY = re.compile(rb"'(\w+)'\s*:\s*('[^']*'|True|False|\([\d, ]*\))")
@@ -53,11 +54,11 @@ _SHOWN_NAMES = 5
 
 
 def response_limit(count: int, dimensions: int, request_bytes: int) -> int:
-    """Bytes that a response with vectors has at most.
+    """Largest valid response with vectors, in bytes.
 
     Args:
-        count: Vectors that were asked for.
-        dimensions: Numbers of each.
+        count: Number of vectors.
+        dimensions: Length of a vector.
         request_bytes: Size of the request.
     """
     return _BYTES_BESIDE + _BYTES_PER_REQUEST_BYTE * request_bytes + _BYTES_PER_NUMBER * count * dimensions
@@ -69,15 +70,15 @@ def read_rows(document: Any, count: int, source: str) -> "Vectors":
     Args:
         document: The response.
         count: Texts that were sent.
-        source: Who answered, for a message.
+        source: Sender of the response, for messages.
 
     Returns:
         float32 (texts, dimensions); number, length and values are not checked further.
 
     Raises:
-        CountMismatch: There are none.
-        DimensionMismatch: They are of unlike length.
-        IntegrityError: The response has another shape; the message names it.
+        CountMismatch: The response has no vectors.
+        DimensionMismatch: The vectors differ in length.
+        IntegrityError: The response has another shape; the message describes it.
     """
     rows = find_rows(document, count, source)
     if depth_of(rows) > 2:
@@ -89,14 +90,14 @@ def find_rows(document: Any, count: int, source: str) -> list[Any]:
     """The list of vectors in a parsed response, in the order of the texts; see :func:`read_rows`.
 
     Returns:
-        A vector each: a list of numbers, a string, or something deeper.
+        An entry for each vector: a list of numbers, a string, or a deeper list.
     """
     if isinstance(document, dict):
         document = _member(document, source)
         if isinstance(document, dict):
-            # Bedrock's Cohere models: a list by the type of its numbers.
+            # Cohere's models on Bedrock: one list for each type of number.
             if "float" not in document:
-                raise IntegrityError(f"{source} sent {_shape(document)} where float vectors belong.")
+                raise IntegrityError(f"{source} sent {_shape(document)} instead of float vectors.")
             document = document["float"]
     if isinstance(document, str):
         document = [document]
@@ -117,24 +118,24 @@ def matrix(rows: list[Any], source: str) -> "Vectors":
     """Rows of numbers or of base64 as float32 (rows, dimensions).
 
     Raises:
-        DimensionMismatch: They are of unlike length.
-        IntegrityError: They hold something else.
+        DimensionMismatch: They differ in length.
+        IntegrityError: They contain other values.
     """
     if all(isinstance(row, str) for row in rows):
         vectors = [vector_of_base64(row, source) for row in rows]
         if len({len(vector) for vector in vectors}) > 1:
-            raise DimensionMismatch(f"{source} sent vectors of unlike length.")
+            raise DimensionMismatch(f"{source} sent vectors of different lengths.")
         return np.stack(vectors)
     if not all(isinstance(row, list) for row in rows):
-        raise IntegrityError(f"{source} sent a list of {_shape(rows[0])}, not of vectors, or of several kinds.")
+        raise IntegrityError(f"{source} sent a list of {_shape(rows[0])}, not of vectors, or a mixed list.")
     if len({len(row) for row in rows}) > 1:
-        raise DimensionMismatch(f"{source} sent vectors of unlike length.")
+        raise DimensionMismatch(f"{source} sent vectors of different lengths.")
     for row in rows:
-        # A string of digits or a boolean would become a number without a word.
+        # NumPy would silently convert a string of digits or a boolean to a number.
         if not _NUMBERS.issuperset(map(type, row)):
-            raise IntegrityError(f"{source} sent vectors that do not hold numbers alone.")
-    # What is too large for float32 becomes infinite, which the check of the values names. A null, as which JSON
-    # writers give NaN, becomes NaN.
+            raise IntegrityError(f"{source} sent vectors with values that are not numbers.")
+    # Values too large for float32 become infinity, and null, which some JSON writers use for NaN, becomes NaN. The
+    # check of the values reports both.
     with np.errstate(over="ignore", invalid="ignore"):
         return np.asarray(rows, np.float32)
 
@@ -143,7 +144,7 @@ def vector_of_base64(row: Any, source: str) -> "Vectors":
     """A vector, float32 (dimensions,), of base64 of little-endian float32.
 
     Raises:
-        IntegrityError: It is not one.
+        IntegrityError: It is not valid base64 of float32.
     """
     try:
         return np.frombuffer(base64.b64decode(row, validate=True), "<f4").astype(np.float32)
@@ -154,15 +155,15 @@ def vector_of_base64(row: Any, source: str) -> "Vectors":
 def read_npy(content: bytes, count: int, source: str) -> "Vectors":
     """The vectors of an array in NumPy's format (``.npy``), of any float type, byte order and storage order.
 
-    The header is compared with the body's size before anything is allocated. It is not parsed by NumPy, whose parser
-    raises errors of a dozen kinds, some after much time and memory.
+    The header is compared with the body's size before memory is allocated. NumPy's own parser is not used: it raises
+    errors of a dozen types, some after much time and memory.
 
     Returns:
         float32 (texts, dimensions), not checked further.
 
     Raises:
-        DimensionMismatch: It has not two dimensions, nor one for one text.
-        EndpointUnavailable: It is cut off.
+        DimensionMismatch: It does not have two dimensions, or one for a single text.
+        EndpointUnavailable: It is truncated.
         IntegrityError: It is not an array of floats.
     """
     header, data = _split_npy(content, source)
@@ -171,7 +172,7 @@ def read_npy(content: bytes, count: int, source: str) -> "Vectors":
         raise IntegrityError(f"{source} sent an array whose header cannot be read.")
     kind = _NPY_FLOAT.fullmatch(entries[b"descr"])
     if kind is None:
-        raise IntegrityError(f"{source} sent an array that is not of float16, float32 or float64.")
+        raise IntegrityError(f"{source} sent an array that is not float16, float32 or float64.")
     lengths = [part.strip() for part in entries[b"shape"].strip(b"()").split(b",")]
     lengths = lengths[:-1] if lengths[-1] == b"" else lengths
     if not all(_NPY_LENGTH.fullmatch(length) for length in lengths):
@@ -181,7 +182,7 @@ def read_npy(content: bytes, count: int, source: str) -> "Vectors":
     if len(data) != expected:
         message = f"{source} sent an array of {expected:,} bytes in {len(data):,}"
         if len(data) < expected:
-            raise EndpointUnavailable(f"{message}: it is cut off. Send the request again.")
+            raise EndpointUnavailable(f"{message}: it is truncated. Send the request again.")
         raise IntegrityError(f"{message}.")
     if len(shape) == 1 and count == 1:
         shape = (1, *shape)
@@ -199,40 +200,42 @@ def _split_npy(content: bytes, source: str) -> tuple[bytes, memoryview]:
     start = 10 if version == _NPY_VERSIONS[0] else 12
     length = int.from_bytes(content[8:start], "little")
     if len(content) < start or (len(content) < start + length <= start + _NPY_HEADER_BYTES):
-        raise EndpointUnavailable(f"{source} sent an array that is cut off. Send the request again.")
+        raise EndpointUnavailable(f"{source} sent a truncated array. Send the request again.")
     if version not in _NPY_VERSIONS or length > _NPY_HEADER_BYTES:
         raise IntegrityError(f"{source} sent an array whose header cannot be read.")
     return content[start : start + length], memoryview(content)[start + length :]
 
 
 def _member(document: dict[str, Any], source: str) -> Any:
-    """The one member of an object that holds vectors."""
+    """The member of an object that holds the vectors."""
     names = [name for name in _MEMBERS if name in document]
     if not names:
         raise IntegrityError(
-            f"{source} sent {_shape(document)}: vectors are looked for in {', '.join(_MEMBERS)}, or in a bare list."
+            f"{source} sent {_shape(document)}. Vectors must be in one of {', '.join(_MEMBERS)}, or in a list."
         )
     if len(names) > 1:
-        raise IntegrityError(f"{source} sent vectors in {' and in '.join(names)}: which are meant is not certain.")
+        raise IntegrityError(
+            f"{source} sent vectors in {' and in '.join(names)}, so that it is unclear which ones to use."
+        )
     return document[names[0]]
 
 
 def _rows_of_objects(entries: list[Any], source: str) -> list[Any]:
     """The vectors of objects such as OpenAI's ``{"embedding", "index"}``, in the order of their indexes."""
     if not all(isinstance(entry, dict) for entry in entries):
-        raise IntegrityError(f"{source} sent a list of objects and of something else, not of vectors.")
+        raise IntegrityError(f"{source} sent a list of objects and other values, not of vectors.")
     rows = [_member(entry, source) for entry in entries]
     indexes = [entry["index"] for entry in entries if "index" in entry]
     if not indexes:
         return rows
     # type() and not isinstance(): true is no index.
     if not all(type(index) is int for index in indexes) or sorted(indexes) != list(range(len(rows))):
-        raise IntegrityError(f"{source} sent vectors whose indexes are not those of the {len(rows)} vectors.")
+        raise IntegrityError(f"{source} sent {len(rows)} vectors whose indexes do not match.")
     return [row for _, row in sorted(zip(indexes, rows, strict=True), key=lambda pair: pair[0])]
 
 
 def depth_of(rows: Any) -> int:
-    """How deep lists are nested, by their first elements; a row in base64 counts as a list of numbers."""
+    """Depth of nested lists, by their first elements; a row in base64 counts as a list of numbers."""
     depth = 0
     while isinstance(rows, list):
         depth += 1
@@ -241,7 +244,7 @@ def depth_of(rows: Any) -> int:
 
 
 def _shape(value: Any) -> str:
-    """What a value is, without its content."""
+    """Describes a value without its content."""
     match value:
         case dict():
             names = [name if _SHOWN_NAME.fullmatch(name) else "…" for name in list(value)[:_SHOWN_NAMES]]

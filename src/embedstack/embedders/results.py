@@ -1,4 +1,4 @@
-"""What comes of a call: a vector for each text, or the reason why there is none."""
+"""Results of a call: a vector for each text, or the error that explains why it has none."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["Assembly", "Collected", "Failure", "Part"]
+__all__ = ["BatchResult", "EmbedResult", "Failure", "ResultCollector"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +20,8 @@ class Failure:
     """A text without a vector.
 
     Attributes:
-        index: Its position in the caller's texts.
-        error: Why; carries the same index.
+        index: Position in the caller's texts.
+        error: The reason; carries the same index.
     """
 
     index: int
@@ -29,13 +29,13 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
-class Collected:
-    """All that came of a call with ``on_error="collect"``; every text is in exactly one of the two.
+class EmbedResult:
+    """The result of a call with ``on_error="collect"``: every text has a vector or a failure.
 
     Attributes:
         vectors: float32 (embedded texts, dimensions), in the order of the texts.
-        indices: int (embedded texts,): which text each vector is of.
-        failures: The other texts, in their order.
+        indices: int (embedded texts,): position of each vector's text.
+        failures: The other texts, in order.
     """
 
     vectors: "NDArray[np.float32]"
@@ -44,12 +44,12 @@ class Collected:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """What came of one batch of consecutive texts.
+class BatchResult:
+    """The result of one batch of consecutive texts.
 
     Attributes:
-        first: Position of its first text in the caller's texts.
-        count: Texts in it.
+        first: Position of the first text in the caller's texts.
+        count: Texts in the batch.
         indices: int (embedded texts,): positions in the caller's texts, ascending.
         vectors: float32 (embedded texts, dimensions).
         failures: The other texts.
@@ -62,36 +62,38 @@ class Part:
     failures: tuple[Failure, ...] = ()
 
     def items(self) -> "Iterator[NDArray[np.float32] | EmbedStackError]":
-        """Each text's vector or error, in the order of the texts."""
+        """The vector or error of each text, in the order of the texts."""
         errors = {failure.index: failure.error for failure in self.failures}
         vectors = iter(self.vectors)
         for index in range(self.first, self.first + self.count):
             yield errors[index] if index in errors else next(vectors)
 
 
-class Assembly:
-    """Puts the parts of one call together."""
+class ResultCollector:
+    """Collects the results of one call's batches."""
 
     def __init__(self, total: int, dimensions: int, on_progress: "Callable[[int, int | None], None] | None") -> None:
         self._total = total
         self._dimensions = dimensions
         self._on_progress = on_progress
-        self._parts: list[Part] = []
+        self._results: list[BatchResult] = []
 
-    def add(self, part: Part) -> None:
-        """Take the next part."""
-        self._parts.append(part)
+    def add(self, result: BatchResult) -> None:
+        """Add the result of the next batch."""
+        self._results.append(result)
         if self._on_progress is not None:
-            self._on_progress(part.first + part.count, self._total)
+            self._on_progress(result.first + result.count, self._total)
 
     def vectors(self) -> "NDArray[np.float32]":
         """All vectors, in the order of the texts."""
-        if len(self._parts) == 1:
-            return self._parts[0].vectors
-        return np.concatenate([np.empty((0, self._dimensions), np.float32), *(part.vectors for part in self._parts)])
+        if len(self._results) == 1:
+            return self._results[0].vectors
+        return np.concatenate(
+            [np.empty((0, self._dimensions), np.float32), *(result.vectors for result in self._results)]
+        )
 
-    def collected(self) -> Collected:
+    def result(self) -> EmbedResult:
         """All vectors and all failures."""
-        indices = [np.empty(0, np.intp), *(part.indices for part in self._parts)]
-        failures = tuple(failure for part in self._parts for failure in part.failures)
-        return Collected(self.vectors(), np.concatenate(indices), failures)
+        indices = [np.empty(0, np.intp), *(result.indices for result in self._results)]
+        failures = tuple(failure for result in self._results for failure in result.failures)
+        return EmbedResult(self.vectors(), np.concatenate(indices), failures)

@@ -1,4 +1,4 @@
-"""Reading a caller's texts no further than needed: what a source may give beside texts, and when it pauses."""
+"""Reads a caller's texts only as far as needed: signals between texts, and the pauses of a source."""
 
 import asyncio
 import time
@@ -10,17 +10,17 @@ from typing import Any
 
 __all__ = ["AsyncSource", "Broken", "Signal", "paced"]
 
-# A source that takes longer for one text is live: it waits for something, and the texts before are wanted by then.
+# A source that takes longer for one text is live: the texts before it are sent without waiting for more.
 _PAUSE_SECONDS = 0.05
 
 
 class Signal(Enum):
-    """What a source says in between its texts.
+    """A signal between the texts of a source.
 
     Attributes:
-        PAUSED: The next text may take a while: send what is collected if nothing is under way, and give what is done.
-        READY: There is something to give that needs no request.
-        FULL: No more text is read until a request is answered.
+        PAUSED: The next text may take a while: send the texts so far if no request is in flight, and yield results.
+        READY: A result is ready that needs no request.
+        FULL: No more texts are read until a request has its response.
     """
 
     PAUSED = auto()
@@ -30,20 +30,20 @@ class Signal(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """The end of a source that raised.
+    """The end of a source that raised an exception.
 
     Attributes:
-        error: What it raised, to be raised again after the results of the texts before.
+        error: The exception, to be raised again after the results of the texts before it.
     """
 
     error: BaseException
 
 
 def paced(texts: Iterable[Any]) -> Iterator[Any]:
-    """The texts, with :attr:`Signal.PAUSED` after one that took long, and :class:`Broken` for an exception.
+    """The texts, with :attr:`Signal.PAUSED` after a slow one, and :class:`Broken` for an exception.
 
-    A generator cannot be asked whether its next text is there, so a pause is noticed when it is over: the text that
-    ends it is sent on its own, and its result is given when the source gives the next one.
+    A generator cannot be polled, so a pause is noticed when it is over: the text that ends it is sent alone, and its
+    result is yielded when the source gives the next text.
     """
     clock = time.perf_counter
     source = iter(texts)
@@ -53,7 +53,7 @@ def paced(texts: Iterable[Any]) -> Iterator[Any]:
             text = next(source)
         except StopIteration:
             return
-        except Exception as error:  # noqa: BLE001 - the caller's own, which is raised again
+        except Exception as error:  # noqa: BLE001 - an exception of the caller's source, raised again later
             yield Broken(error)
             return
         is_live = clock() - started > _PAUSE_SECONDS
@@ -63,18 +63,18 @@ def paced(texts: Iterable[Any]) -> Iterator[Any]:
 
 
 class AsyncSource:
-    """Reads an async iterable in a task of its own, so that a pause shows while it lasts.
+    """Reads an async iterable in a separate task, so that a pause is noticed while it lasts.
 
     Closing cancels the task; an async generator that was waiting for a text then sees ``CancelledError``.
     """
 
     def __init__(self, items: AsyncIterable[Any], most: int, on_change: Callable[[], None] = lambda: None) -> None:
-        """Start to read.
+        """Start reading.
 
         Args:
             items: The iterable.
-            most: Items that are read ahead at most.
-            on_change: Called when there is something new to take, or nothing more to come.
+            most: Items read ahead, at most.
+            on_change: Called when an item has arrived, or the iterable has ended.
         """
         self._source = items
         self._most = most
@@ -89,23 +89,23 @@ class AsyncSource:
 
     @property
     def is_paused(self) -> bool:
-        """Whether everything was taken and the iterable has nothing more to give at present."""
+        """Whether all items were taken and the next one has not arrived."""
         return self._waits and not self._items and not self._ended
 
     @property
     def is_over(self) -> bool:
-        """Whether everything was taken and nothing comes any more."""
+        """Whether all items were taken and the iterable has ended."""
         return self._ended and not self._items
 
     def take(self) -> list[Any]:
-        """What has been read; the last one is :class:`Broken` where the iterable raised."""
+        """The items read so far; the last is :class:`Broken` if the iterable raised an exception."""
         items = list(self._items)
         self._items.clear()
         self._has_room.set()
         return items
 
     async def wait(self) -> None:
-        """Wait until there is something to take, or nothing comes any more."""
+        """Wait until an item has arrived, or the iterable has ended."""
         while not self._items and not self._ended:
             self._changed.clear()
             await self._changed.wait()
@@ -131,7 +131,7 @@ class AsyncSource:
         except asyncio.CancelledError as error:
             self._add(Broken(error))
             raise
-        except Exception as error:  # noqa: BLE001 - the caller's own, which is raised again
+        except Exception as error:  # noqa: BLE001 - an exception of the caller's source, raised again later
             self._add(Broken(error))
         finally:
             self._ended = True

@@ -19,15 +19,15 @@ class DaemonThreadPool(Executor):
     """Runs tasks in daemon threads.
 
     ``ThreadPoolExecutor`` accepts no task once the main thread has ended, although the application's other threads
-    still run, and the interpreter waits for its threads before it exits: minutes, where one waits for an endpoint to
-    wake up.
+    still run. The interpreter also waits for its threads before it exits, which takes minutes if one of them waits for
+    an endpoint to wake up.
     """
 
     def __init__(self, max_workers: int) -> None:
-        """Prepare; threads are started as they are needed.
+        """Prepare; threads start when they are needed.
 
         Args:
-            max_workers: Threads at most.
+            max_workers: Threads, at most.
         """
         self._max_workers = max_workers
         self._tasks: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
@@ -99,7 +99,7 @@ def _run(future: "Future[Any]", call: Callable[[], Any]) -> None:
         return
     try:
         result = call()
-    except BaseException as error:  # noqa: BLE001 - whatever it is, the caller of the future gets it
+    except BaseException as error:  # noqa: BLE001 - the caller of the future receives it
         future.set_exception(error)
     else:
         future.set_result(result)

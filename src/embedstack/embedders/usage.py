@@ -1,4 +1,4 @@
-"""What an embedder did, and what that cost."""
+"""Counts requests, and what they cost."""
 
 import threading
 from collections import deque
@@ -14,18 +14,18 @@ if TYPE_CHECKING:
 
 __all__ = ["Meter", "Price", "Stats"]
 
-# Latencies are kept for the last requests only, so that the statistics of a long run stay small.
+# Only the latest latencies are kept, so that the statistics of a long run stay small.
 _LATENCIES_KEPT = 4096
 
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """What a backend charges, in US dollars; the three parts add up.
+    """Price of a backend in US dollars: the sum of three parts.
 
     Attributes:
-        per_million_tokens: As Bedrock charges.
-        per_second: Of the time that requests take, as a serverless endpoint charges (GB-seconds times its GB).
-        per_request: For each request.
+        per_million_tokens: Per million tokens, as Bedrock charges.
+        per_second: Per second of request time, as a serverless endpoint charges (GB-seconds times its GB).
+        per_request: Per request.
     """
 
     per_million_tokens: float = 0.0
@@ -35,20 +35,20 @@ class Price:
 
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """What an embedder has done so far.
+    """Counters of an embedder.
 
     Attributes:
-        requests: Requests that were answered with right vectors.
-        failures: Requests that were not.
-        texts: Texts in the answered requests.
-        tokens: Tokens of these texts: counted by the backend where it says, estimated from their bytes otherwise.
+        requests: Requests with a valid response.
+        failures: Requests that failed.
+        texts: Texts of the successful requests.
+        tokens: Tokens of these texts: the backend's count, or an estimate from their bytes.
         cache_hits: Texts whose vector came from a cache.
         retries: Requests that were sent again.
-        throttles: Requests that were refused because there were too many.
-        latency_p50_ms: Median milliseconds of a request; 0 before the first.
-        latency_p95_ms: 95th percentile of the same.
-        latency_p99_ms: 99th percentile of the same.
-        cost_usd: By the configured price; 0 where none is.
+        throttles: Requests that were throttled.
+        latency_p50_ms: Median latency of a request in milliseconds; 0 before the first.
+        latency_p95_ms: 95th percentile of the latency in milliseconds.
+        latency_p99_ms: 99th percentile of the latency in milliseconds.
+        cost_usd: Cost in US dollars by the configured price; 0 without one.
     """
 
     requests: int = 0
@@ -65,7 +65,7 @@ class Stats:
 
 
 class Meter:
-    """Counts for one backend; the wrappers around it count into the same."""
+    """Counts for one backend. Middleware around it counts into the same meter."""
 
     def __init__(self, price: Price | None = None) -> None:
         self._price = price or Price()
@@ -73,7 +73,7 @@ class Meter:
         self.after_fork()
 
     def after_fork(self) -> None:
-        """Start at zero: each process counts what it does itself."""
+        """Start at zero: each process counts its own requests."""
         self._lock = threading.Lock()
         self._latencies: deque[float] = deque(maxlen=_LATENCIES_KEPT)
         self._counts = dict.fromkeys(
@@ -84,8 +84,8 @@ class Meter:
     def __reduce__(self) -> "tuple[type[Meter], tuple[Price]]":
         return Meter, (self._price,)
 
-    def answered(self, *, texts: int, tokens: int, seconds: float) -> None:
-        """A request was answered with right vectors."""
+    def record_request(self, *, texts: int, tokens: int, seconds: float) -> None:
+        """Count a request with a valid response."""
         price = self._price
         with self._lock:
             self._counts["requests"] += 1
@@ -95,13 +95,13 @@ class Meter:
             self._cost += price.per_request + price.per_second * seconds + price.per_million_tokens * tokens / 1e6
 
     def count(self, name: str, number: int = 1) -> None:
-        """Add to one of :class:`Stats`' counts."""
+        """Add to a counter of :class:`Stats`."""
         with self._lock:
             self._counts[name] += number
 
     @property
     def cost_usd(self) -> float:
-        """US dollars so far."""
+        """Cost so far, in US dollars."""
         return self._cost
 
     @staticmethod
@@ -116,5 +116,5 @@ class Meter:
                 cost += meter._cost  # noqa: SLF001
                 for name, number in meter._counts.items():  # noqa: SLF001
                     counts[name] = counts.get(name, 0) + number
-        p50, p95, p99 = (float(found) for found in np.percentile(latencies or [0.0], [50, 95, 99]))
+        p50, p95, p99 = (float(value) for value in np.percentile(latencies or [0.0], [50, 95, 99]))
         return Stats(**counts, latency_p50_ms=p50, latency_p95_ms=p95, latency_p99_ms=p99, cost_usd=cost)

@@ -1,4 +1,4 @@
-"""Text from Bedrock's models, by Converse, which speaks to all of them alike, or by a model's own format."""
+"""Text generation with Amazon Bedrock, through the Converse API or a model's native format."""
 
 from embedstack.generation.generator import Generator
 from embedstack.generation.records import GenerationPrice, GenerationStats, Message, Reply, Sampling

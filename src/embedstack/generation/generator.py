@@ -1,4 +1,4 @@
-"""The calls that a user makes: an answer at once or in parts, each sync and async."""
+"""Text generation with one model: whole replies or streams, sync and async."""
 
 import asyncio
 import contextlib
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from embedstack.aws.bedrock import check_residency, translate_bedrock_error
+from embedstack.aws.bedrock import check_residency
 from embedstack.aws.clients import AwsClient, aws_response_errors
 from embedstack.aws.log_redaction import confidential
 from embedstack.calls.process_local import Lock, Origin, renew_after_fork
@@ -26,17 +26,16 @@ __all__ = ["Generator"]
 
 _Result = TypeVar("_Result")
 
-# Of English; a tokenizer of the model's own is not to be had outside of Bedrock.
+# An estimate for English: the tokenizers of Bedrock's models are not available outside of Bedrock.
 _BYTES_PER_TOKEN = 4
 _CONNECTIONS = 10
 _FORKED = (
-    "This answer was begun in the process that this one was forked from, which reads its other parts: ask again in "
-    "this process."
+    "This stream was started in the parent process, which reads the rest of it. Send the request again in this process."
 )
 
 
 class Generator:
-    """Generates text with one model. Safe to call from several threads and tasks."""
+    """Generates text with one model. Safe for concurrent threads and tasks."""
 
     def __init__(  # noqa: PLR0913 - by keyword, each its own concern
         self,
@@ -51,31 +50,32 @@ class Generator:
         breaker: CircuitBreaker | None = None,
         session: "boto3.Session | None" = None,
     ) -> None:
-        """Prepare a client; nothing is called yet.
+        """Create a client. No request is sent.
 
         Args:
-            model_id: Bedrock's id of the model or of an inference profile; BEDROCK_MODEL_ID otherwise.
-            settings: Configuration; read from the environment otherwise.
-            context_tokens: Tokens that question and answer may have together; None leaves it to Bedrock to refuse.
-            overflow: What to do with a longer conversation: refuse it, or leave out its oldest messages.
-            api_format: How to speak to the model; BEDROCK_API_FORMAT otherwise. Anything but ``converse`` is for models
-                that Converse does not take, such as imported ones without a chat template.
-            price: What Bedrock charges.
-            retry: When to try again.
-            breaker: When to leave the model alone.
-            session: A boto3 session of the caller's.
+            model_id: Bedrock id of a model or inference profile; defaults to BEDROCK_MODEL_ID.
+            settings: The settings; defaults to those of the environment.
+            context_tokens: Maximum tokens of request and reply together; None leaves the check to Bedrock.
+            overflow: Whether to refuse a longer conversation, or to omit its oldest messages.
+            api_format: The request format; defaults to BEDROCK_API_FORMAT. Formats other than ``converse`` are for
+                models that Converse does not support, such as imported models without a chat template.
+            price: Bedrock's price.
+            retry: The retry policy.
+            breaker: The circuit breaker.
+            session: A custom boto3 session.
 
         Raises:
-            ConfigurationError: No model is named, or it may compute outside the allowed regions.
+            ConfigurationError: No model is configured, or it may run outside the allowed regions.
         """
         settings = settings or load_settings()
-        chosen = model_id or settings.bedrock_model_id
-        if chosen is None:
+        model_id = model_id or settings.bedrock_model_id
+        if model_id is None:
             raise ConfigurationError(
-                "No model is named: set BEDROCK_MODEL_ID, for example us.meta.llama3-3-70b-instruct-v1:0, or pass it."
+                "No model is configured. Set BEDROCK_MODEL_ID, for example us.meta.llama3-3-70b-instruct-v1:0, or pass "
+                "model_id."
             )
-        check_residency(chosen, settings)
-        self.model_id = chosen
+        check_residency(model_id, settings)
+        self.model_id = model_id
         self._wire = wire_for(api_format or settings.bedrock_api_format)
         self._settings = settings.without_secrets()
         self._context_tokens = context_tokens
@@ -87,13 +87,13 @@ class Generator:
             "bedrock-runtime", settings, max_connections=_CONNECTIONS, read_timeout=settings.bedrock_timeout,
             session=session,
         )  # fmt: skip
-        self._client.hand_over_retries()
+        self._client.disable_retries()
         self._lock = Lock()
         renew_after_fork(self)
         self.after_fork()
 
     def after_fork(self) -> None:
-        """Start counting at zero: each process counts what it does itself."""
+        """Reset the statistics: each process counts its own calls."""
         self._stats = GenerationStats()
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -104,30 +104,30 @@ class Generator:
     def generate(
         self, prompt: str | Sequence[Message], *, system: str | None = None, sampling: Sampling | None = None
     ) -> Reply:
-        """Answer a question or continue a conversation.
+        """Reply to a prompt or continue a conversation.
 
         Args:
-            prompt: The question, or the turns so far, the last of them the user's.
-            system: What the model is told about its part.
-            sampling: How the answer is drawn.
+            prompt: The user's prompt, or the messages so far, the last of them from the user.
+            system: The system prompt.
+            sampling: The sampling parameters.
 
         Raises:
-            TextTooLong: Question and answer do not fit into the context window.
-            InputError: Bedrock refused the request.
-            ConfigurationError: There is no such model, or no right to use it.
-            EndpointError: Bedrock did not answer.
-            IntegrityError: It did, and the response cannot be read.
-            CircuitOpen: It did not answer the last times either.
+            TextTooLong: Request and reply do not fit into the context window.
+            InputError: Bedrock rejected the request.
+            ConfigurationError: The model does not exist, or access is denied.
+            EndpointError: Bedrock is unavailable, throttled the request or failed.
+            IntegrityError: The response cannot be read.
+            CircuitOpen: The circuit breaker is open after earlier failures.
         """
         conversation, dropped = self._conversation(prompt, system, sampling or Sampling())
         started = time.perf_counter()
-        answer = self._call(lambda client: self._wire.send(client, self.model_id, conversation))
-        cost = self._count(answer.usage)
+        reply = self._call(lambda client: self._wire.send(client, self.model_id, conversation))
+        cost = self._count(reply.usage)
         return Reply(
-            answer.text,
-            answer.stop_reason,
-            answer.usage.input_tokens,
-            answer.usage.output_tokens,
+            reply.text,
+            reply.stop_reason,
+            reply.usage.input_tokens,
+            reply.usage.output_tokens,
             dropped,
             time.perf_counter() - started,
             cost,
@@ -136,15 +136,15 @@ class Generator:
     async def agenerate(
         self, prompt: str | Sequence[Message], *, system: str | None = None, sampling: Sampling | None = None
     ) -> Reply:
-        """As :meth:`generate`, without blocking the event loop."""
+        """Like :meth:`generate`, without blocking the event loop."""
         return await asyncio.to_thread(self.generate, prompt, system=system, sampling=sampling)
 
     def stream(
         self, prompt: str | Sequence[Message], *, system: str | None = None, sampling: Sampling | None = None
     ) -> Yielding[str]:
-        """The answer in parts, as they come; takes and raises what :meth:`generate` does.
+        """Stream the reply; arguments and exceptions as in :meth:`generate`.
 
-        An answer that breaks off raises: it is not begun anew, since its first parts are out.
+        An interrupted stream raises and is not retried, because its first parts were already returned.
         """
         conversation, _ = self._conversation(prompt, system, sampling or Sampling())
         origin = Origin()
@@ -158,24 +158,26 @@ class Generator:
                 yield part
                 origin.check(_FORKED)
         if not complete:
-            # botocore takes a connection that is closed early for the end of the answer; Bedrock ends with the usage.
-            raise EndpointUnavailable("Bedrock broke off the answer: it is not complete. Ask again.")
+            # To botocore, a connection closed early is the end of the stream. A complete stream ends with usage.
+            raise EndpointUnavailable(
+                "The stream from Bedrock ended before the reply was complete. Send the request again."
+            )
 
     async def astream(
         self, prompt: str | Sequence[Message], *, system: str | None = None, sampling: Sampling | None = None
     ) -> AsyncGenerator[str]:
-        """As :meth:`stream`, without blocking the event loop."""
+        """Like :meth:`stream`, without blocking the event loop."""
         parts = self.stream(prompt, system=system, sampling=sampling)
         try:
             while (part := await asyncio.to_thread(next, parts, None)) is not None:
                 yield part
         finally:
-            # A thread that waits for a part of a cancelled task cannot be interrupted; it ends with that part.
+            # The thread that waits for the next part cannot be cancelled; it ends with that part.
             with contextlib.suppress(ValueError):
                 parts.close()
 
     def stats(self) -> GenerationStats:
-        """What this process has generated with this object; a forked child and a copy start at zero."""
+        """The totals of this object in this process. Forked children and copies start at zero."""
         return self._stats
 
     def _call(self, operation: Callable[[Any], _Result]) -> _Result:
@@ -183,18 +185,18 @@ class Generator:
             try:
                 return self._client.call(operation)
             except (BotoCoreError, ClientError) as error:
-                raise translate_bedrock_error(error, self.model_id, self._client.region) from error
+                raise self._client.translate(error, resource=self.model_id) from error
 
         with self._breaker.guard():
             return self._retry.call(attempt, on_retry=self._count_retry)
 
     def _next(self, parts: Yielding[str | Usage]) -> str | Usage | None:
         try:
-            # botocore logs the parts as it parses them.
+            # botocore logs parts while it parses them.
             with confidential(), aws_response_errors("Bedrock"):
                 return next(parts, None)
         except (BotoCoreError, ClientError) as error:
-            raise translate_bedrock_error(error, self.model_id, self._client.region) from error
+            raise self._client.translate(error, resource=self.model_id) from error
 
     def _conversation(
         self, prompt: str | Sequence[Message], system: str | None, sampling: Sampling
@@ -202,36 +204,37 @@ class Generator:
         messages = [Message("user", prompt)] if isinstance(prompt, str) else list(prompt)
         max_tokens = sampling.max_tokens or self._settings.bedrock_max_tokens
         temperature = sampling.temperature if sampling.temperature is not None else self._settings.bedrock_temperature
-        kept = self._fit(messages, system, max_tokens)
-        drawn = dataclasses.replace(sampling, max_tokens=max_tokens, temperature=temperature)
-        return Conversation(tuple(kept), system, drawn), len(messages) - len(kept)
+        fitting = self._fit(messages, system, max_tokens)
+        resolved = dataclasses.replace(sampling, max_tokens=max_tokens, temperature=temperature)
+        return Conversation(tuple(fitting), system, resolved), len(messages) - len(fitting)
 
     def _fit(self, messages: list[Message], system: str | None, max_tokens: int) -> list[Message]:
         if self._context_tokens is None:
             return messages
-        room = self._context_tokens - max_tokens - _estimate_tokens(system or "")
-        kept = list(messages)
-        while sum(_estimate_tokens(message.text) for message in kept) > room:
-            # A conversation begins with the user, so question and answer go together.
-            if self._overflow == "refuse" or len(kept) <= 2:
-                needed = sum(_estimate_tokens(message.text) for message in kept)
+        available = self._context_tokens - max_tokens - _estimate_tokens(system or "")
+        fitting = list(messages)
+        while sum(_estimate_tokens(message.text) for message in fitting) > available:
+            # A conversation must start with a user message, so messages are dropped in pairs.
+            if self._overflow == "refuse" or len(fitting) <= 2:
+                needed = sum(_estimate_tokens(message.text) for message in fitting)
                 raise TextTooLong(
-                    f"The conversation has about {needed} tokens; {max(room, 0)} of {self._context_tokens} are left "
-                    f'beside an answer of {max_tokens}: shorten it, lower max_tokens, or pass overflow="trim".'
+                    f"The conversation has about {needed} tokens; the limit is {max(available, 0)}, of context_tokens "
+                    f"{self._context_tokens} less max_tokens {max_tokens} and the system prompt. Shorten it, lower "
+                    'max_tokens, or pass overflow="trim".'
                 )
-            kept = kept[2:]
-        return kept
+            fitting = fitting[2:]
+        return fitting
 
     def _count(self, usage: Usage) -> float:
         cost = (usage.input_tokens * self._price.input + usage.output_tokens * self._price.output) / 1e6
         with self._lock:
-            old = self._stats
+            stats = self._stats
             self._stats = dataclasses.replace(
-                old,
-                replies=old.replies + 1,
-                input_tokens=old.input_tokens + usage.input_tokens,
-                output_tokens=old.output_tokens + usage.output_tokens,
-                cost_usd=old.cost_usd + cost,
+                stats,
+                replies=stats.replies + 1,
+                input_tokens=stats.input_tokens + usage.input_tokens,
+                output_tokens=stats.output_tokens + usage.output_tokens,
+                cost_usd=stats.cost_usd + cost,
             )
         return cost
 

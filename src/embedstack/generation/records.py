@@ -1,4 +1,4 @@
-"""What goes into a generator and what comes out of it."""
+"""Inputs and outputs of a generator."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -16,13 +16,13 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How an answer is drawn; None leaves it to the configuration, or to the model.
+    """Sampling parameters. None uses the settings, or the model's default.
 
     Attributes:
-        max_tokens: Tokens of the answer at most.
+        max_tokens: Maximum tokens of the reply.
         temperature: Randomness, 0 to 1.
-        top_p: Draw from the likeliest words whose probabilities add up to this.
-        stop: Texts at which the answer ends.
+        top_p: Nucleus sampling: sample from the most likely tokens whose probabilities add up to this.
+        stop: Stop sequences.
     """
 
     max_tokens: int | None = None
@@ -41,16 +41,16 @@ class GenerationPrice:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer.
+    """A model's reply.
 
     Attributes:
-        text: The answer.
+        text: The reply.
         stop_reason: Why it ended: ``end_turn``, ``max_tokens``, ``stop_sequence``, …
-        input_tokens: Tokens of what was asked, as Bedrock counted them.
-        output_tokens: Tokens of the answer.
-        dropped_messages: Oldest messages that were left out because the context window was full.
-        seconds: How long it took.
-        cost_usd: By the configured price.
+        input_tokens: Tokens of the request, as counted by Bedrock.
+        output_tokens: Tokens of the reply.
+        dropped_messages: Number of oldest messages that were omitted because the context window was full.
+        seconds: Duration of the call in seconds.
+        cost_usd: Cost in US dollars by the configured price.
     """
 
     text: str
@@ -64,7 +64,7 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class GenerationStats:
-    """What was generated so far, streams included."""
+    """Totals of all replies, including streams."""
 
     replies: int = 0
     retries: int = 0

@@ -1,4 +1,4 @@
-"""How a conversation goes to Bedrock and its answer comes back: by Converse, or in a model's own format.
+"""Request and response formats of Bedrock: Converse, and native formats of models.
 
 Formats: Amazon Bedrock user guide, "Inference request parameters and response fields for foundation models", Anthropic
 Claude (Messages API) and Meta Llama. Prompt templates: https://www.llama.com/docs/model-cards-and-prompt-formats/.
@@ -14,21 +14,21 @@ from embedstack.calls.http_responses import parse_json, read_body, token_count
 from embedstack.errors import ConfigurationError, InputError, IntegrityError
 from embedstack.generation.records import Message, Sampling
 
-__all__ = ["Answer", "ApiFormat", "Conversation", "Usage", "Wire", "wire_for"]
+__all__ = ["ApiFormat", "Conversation", "Usage", "Wire", "WireReply", "wire_for"]
 
 ApiFormat = Literal["converse", "claude", "llama3", "llama2"]
 
 _JSON = "application/json"
-# The only version that Bedrock takes.
+# The only version that Bedrock supports.
 _ANTHROPIC_VERSION = "bedrock-2023-05-31"
 _SOURCE = "Bedrock"
-# Of a response: what is not text, and bytes of a token at most, each character as an escape of six.
-_BYTES_BESIDE, _BYTES_PER_TOKEN = 1024 * 1024, 256
+# Limits for a response body in bytes: everything but the text, and one token, with each character escaped.
+_ENVELOPE_BYTES, _BYTES_PER_TOKEN = 1024 * 1024, 256
 
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """What is sent: the turns that fit, what the model is told about its part, and how the answer is drawn."""
+    """A request: messages, system prompt and sampling parameters."""
 
     messages: tuple[Message, ...]
     system: str | None
@@ -37,15 +37,15 @@ class Conversation:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens as Bedrock counted them."""
+    """Token counts, as counted by Bedrock."""
 
     input_tokens: int
     output_tokens: int
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """A whole answer."""
+class WireReply:
+    """A complete reply."""
 
     text: str
     stop_reason: str
@@ -53,26 +53,26 @@ class Answer:
 
 
 class Wire(Protocol):
-    """Speaks one format with a boto3 client of ``bedrock-runtime``.
+    """A request and response format, for a boto3 client of ``bedrock-runtime``.
 
-    Raises what botocore raises; for a response of another form a LookupError, a TypeError or an IntegrityError.
+    Raises botocore's exceptions, and LookupError, TypeError or IntegrityError for an invalid response.
     """
 
-    def send(self, client: Any, model_id: str, conversation: Conversation) -> Answer:
-        """The whole answer."""
+    def send(self, client: Any, model_id: str, conversation: Conversation) -> WireReply:
+        """Send a conversation and return the complete reply."""
 
     def stream(self, client: Any, model_id: str, conversation: Conversation) -> Generator[str | Usage]:
-        """Send now; the answer's parts as they come, and its usage."""
+        """Send a conversation immediately, and yield the parts of the reply and then its usage."""
 
 
 class ConverseWire:
-    """The one format that all of Bedrock's own models take."""
+    """The Converse API, which all of Bedrock's own models support."""
 
-    def send(self, client: Any, model_id: str, conversation: Conversation) -> Answer:
+    def send(self, client: Any, model_id: str, conversation: Conversation) -> WireReply:
         """See :class:`Wire`."""
-        answer = client.converse(**self._request(model_id, conversation))
-        text = "".join(block.get("text", "") for block in answer["output"]["message"]["content"])
-        return Answer(text, _text(answer["stopReason"]), _converse_usage(answer["usage"]))
+        response = client.converse(**self._request(model_id, conversation))
+        text = "".join(block.get("text", "") for block in response["output"]["message"]["content"])
+        return WireReply(text, _text(response["stopReason"]), _converse_usage(response["usage"]))
 
     def stream(self, client: Any, model_id: str, conversation: Conversation) -> Generator[str | Usage]:
         """See :class:`Wire`."""
@@ -91,7 +91,7 @@ class ConverseWire:
             "messages": [
                 {"role": message.role, "content": [{"text": message.text}]} for message in conversation.messages
             ],
-            "inferenceConfig": _given(options),
+            "inferenceConfig": _without_none(options),
         }
         if conversation.system is not None:
             request["system"] = [{"text": conversation.system}]
@@ -107,12 +107,12 @@ class ConverseWire:
 
 
 class _InvokeWire:
-    """A model's own format, by InvokeModel."""
+    """A model's native format, through InvokeModel."""
 
-    def send(self, client: Any, model_id: str, conversation: Conversation) -> Answer:
+    def send(self, client: Any, model_id: str, conversation: Conversation) -> WireReply:
         """See :class:`Wire`."""
         response = client.invoke_model(**self._request(model_id, conversation))
-        limit = _BYTES_BESIDE + _BYTES_PER_TOKEN * (conversation.sampling.max_tokens or 0)
+        limit = _ENVELOPE_BYTES + _BYTES_PER_TOKEN * (conversation.sampling.max_tokens or 0)
         return self._read(_parse(read_body(response["body"], limit, _SOURCE)))
 
     def stream(self, client: Any, model_id: str, conversation: Conversation) -> Generator[str | Usage]:
@@ -129,7 +129,7 @@ class _InvokeWire:
             for event in events:
                 chunk = _parse(event["chunk"]["bytes"])
                 yield self._text_of(chunk)
-                # Bedrock adds this to the last chunk, whatever the model's format.
+                # Bedrock adds the metrics to the last chunk of every format.
                 if "amazon-bedrock-invocationMetrics" in chunk:
                     metrics = chunk["amazon-bedrock-invocationMetrics"]
                     yield _usage(metrics["inputTokenCount"], metrics["outputTokenCount"])
@@ -137,7 +137,7 @@ class _InvokeWire:
     def _body(self, conversation: Conversation) -> dict[str, Any]:
         raise NotImplementedError
 
-    def _read(self, answer: dict[str, Any]) -> Answer:
+    def _read(self, response: dict[str, Any]) -> WireReply:
         raise NotImplementedError
 
     def _text_of(self, chunk: dict[str, Any]) -> str:
@@ -145,11 +145,11 @@ class _InvokeWire:
 
 
 class ClaudeWire(_InvokeWire):
-    """Anthropic's Messages."""
+    """Anthropic's Messages API."""
 
     def _body(self, conversation: Conversation) -> dict[str, Any]:
         sampling = conversation.sampling
-        return _given(
+        return _without_none(
             {
                 "anthropic_version": _ANTHROPIC_VERSION,
                 "max_tokens": sampling.max_tokens,
@@ -161,17 +161,17 @@ class ClaudeWire(_InvokeWire):
             }
         )
 
-    def _read(self, answer: dict[str, Any]) -> Answer:
-        text = "".join(block.get("text", "") for block in answer["content"])
-        usage = answer["usage"]
-        return Answer(text, _text(answer["stop_reason"]), _usage(usage["input_tokens"], usage["output_tokens"]))
+    def _read(self, response: dict[str, Any]) -> WireReply:
+        text = "".join(block.get("text", "") for block in response["content"])
+        usage = response["usage"]
+        return WireReply(text, _text(response["stop_reason"]), _usage(usage["input_tokens"], usage["output_tokens"]))
 
     def _text_of(self, chunk: dict[str, Any]) -> str:
         return _text(chunk["delta"].get("text", "")) if chunk["type"] == "content_block_delta" else ""
 
 
 class LlamaWire(_InvokeWire):
-    """Meta's Llama: one prompt, in the template that the model was trained with."""
+    """Meta Llama: one prompt in the model's prompt template."""
 
     _REASONS: Mapping[str, str] = {"stop": "end_turn", "length": "max_tokens"}
 
@@ -181,9 +181,11 @@ class LlamaWire(_InvokeWire):
     def _body(self, conversation: Conversation) -> dict[str, Any]:
         sampling = conversation.sampling
         if sampling.stop:
-            raise ConfigurationError("Llama's own format has no stop sequences: leave them out, or use Converse.")
+            raise ConfigurationError(
+                "Llama's native format does not support stop sequences. Omit them, or use Converse."
+            )
         template = _llama3_prompt if self._version == 3 else _llama2_prompt
-        return _given(
+        return _without_none(
             {
                 "prompt": template(conversation),
                 "max_gen_len": sampling.max_tokens,
@@ -192,10 +194,10 @@ class LlamaWire(_InvokeWire):
             }
         )
 
-    def _read(self, answer: dict[str, Any]) -> Answer:
-        reason = _text(answer["stop_reason"])
-        usage = _usage(answer["prompt_token_count"], answer["generation_token_count"])
-        return Answer(_text(answer["generation"]), self._REASONS.get(reason, reason), usage)
+    def _read(self, response: dict[str, Any]) -> WireReply:
+        reason = _text(response["stop_reason"])
+        usage = _usage(response["prompt_token_count"], response["generation_token_count"])
+        return WireReply(_text(response["generation"]), self._REASONS.get(reason, reason), usage)
 
     def _text_of(self, chunk: dict[str, Any]) -> str:
         return _text(chunk.get("generation") or "")
@@ -204,17 +206,17 @@ class LlamaWire(_InvokeWire):
 def _llama3_prompt(conversation: Conversation) -> str:
     turns = [("system", conversation.system)] if conversation.system else []
     turns += [(message.role, message.text) for message in conversation.messages]
-    said = "".join(f"<|start_header_id|>{role}<|end_header_id|>\n\n{text}<|eot_id|>" for role, text in turns)
-    return f"<|begin_of_text|>{said}<|start_header_id|>assistant<|end_header_id|>\n\n"
+    rendered = "".join(f"<|start_header_id|>{role}<|end_header_id|>\n\n{text}<|eot_id|>" for role, text in turns)
+    return f"<|begin_of_text|>{rendered}<|start_header_id|>assistant<|end_header_id|>\n\n"
 
 
 def _llama2_prompt(conversation: Conversation) -> str:
     prompt = ""
-    told = f"<<SYS>>\n{conversation.system}\n<</SYS>>\n\n" if conversation.system else ""
+    system = f"<<SYS>>\n{conversation.system}\n<</SYS>>\n\n" if conversation.system else ""
     for message in conversation.messages:
         if message.role == "user":
-            prompt += f"<s>[INST] {told}{message.text} [/INST]"
-            told = ""
+            prompt += f"<s>[INST] {system}{message.text} [/INST]"
+            system = ""
         elif not prompt:
             raise InputError("A conversation must start with a user message.")
         else:
@@ -222,7 +224,7 @@ def _llama2_prompt(conversation: Conversation) -> str:
     return prompt
 
 
-def _given(options: Mapping[str, Any]) -> dict[str, Any]:
+def _without_none(options: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not None}
 
 
@@ -233,20 +235,20 @@ def _converse_usage(usage: Mapping[str, object]) -> Usage:
 def _usage(input_tokens: object, output_tokens: object) -> Usage:
     counts = token_count(input_tokens), token_count(output_tokens)
     if counts[0] is None or counts[1] is None:
-        raise IntegrityError("Bedrock sent a response whose tokens are not counted: see what serves the model.")
+        raise IntegrityError("The response from Bedrock has no token counts. Check the model's endpoint.")
     return Usage(counts[0], counts[1])
 
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
-        raise IntegrityError("Bedrock sent a response with something else than text in it: see what serves the model.")
+        raise IntegrityError("The response from Bedrock contains a value that is not text. Check the model's endpoint.")
     return value
 
 
 def _parse(content: bytes) -> dict[str, Any]:
     parsed = parse_json(content, _SOURCE)
     if not isinstance(parsed, dict):
-        raise IntegrityError("Bedrock sent JSON that is not an object: see what serves the model.")
+        raise IntegrityError("The response from Bedrock is not a JSON object. Check the model's endpoint.")
     return parsed
 
 
@@ -259,5 +261,5 @@ _WIRES: Mapping[ApiFormat, Wire] = {
 
 
 def wire_for(api_format: ApiFormat) -> Wire:
-    """What speaks a format."""
+    """The implementation of a format."""
     return _WIRES[api_format]

@@ -1,1 +1,1 @@
-"""Adapters to the interfaces of other frameworks."""
+"""Adapters for LangChain and LlamaIndex."""

@@ -13,7 +13,7 @@ __all__ = ["EmbedStackEmbeddings"]
 
 
 class EmbedStackEmbeddings(Embeddings):
-    """Takes any embedder; the one that the settings describe otherwise.
+    """Adapts an embedder; by default the configured one.
 
     Queries are embedded as queries and documents as documents, sync and async alike.
     """
@@ -22,12 +22,12 @@ class EmbedStackEmbeddings(Embeddings):
         self._embedder = embedder or load_embedder()
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
-        """A vector per text; no texts give no vectors."""
+        """A vector for each text; an empty list returns no vectors."""
         vectors: list[list[float]] = self._embedder.embed_documents(texts).tolist()
         return vectors
 
     def embed_query(self, text: str) -> list[float]:
-        """The vector of a text to search for."""
+        """The vector of a search query."""
         vector: list[float] = self._embedder.embed_query(text).tolist()
         return vector
 

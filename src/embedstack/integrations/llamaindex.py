@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 __all__ = ["EmbedStackEmbedding"]
 
-# The most that LlamaIndex allows: the embedder makes its own requests of them, several at once.
+# LlamaIndex's maximum: the embedder splits a batch into concurrent requests.
 _BATCH_SIZE = 2048
 
 
 class EmbedStackEmbedding(BaseEmbedding):  # type: ignore[misc]  # an extra that is not installed where types are checked
-    """Takes any embedder; the one that the settings describe otherwise.
+    """Adapts an embedder; by default the configured one.
 
     Queries are embedded as queries and texts as documents, sync and async alike.
     """
@@ -29,8 +29,8 @@ class EmbedStackEmbedding(BaseEmbedding):  # type: ignore[misc]  # an extra that
         """Wrap an embedder.
 
         Args:
-            embedder: Embeds.
-            options: ``BaseEmbedding``'s own, such as ``callback_manager``.
+            embedder: The embedder; by default the configured one.
+            options: Options of ``BaseEmbedding``, such as ``callback_manager``.
         """
         chosen = embedder or load_embedder()
         super().__init__(**{"model_name": chosen.info.model_id, "embed_batch_size": _BATCH_SIZE, **options})
@@ -38,37 +38,37 @@ class EmbedStackEmbedding(BaseEmbedding):  # type: ignore[misc]  # an extra that
 
     @classmethod
     def class_name(cls) -> str:
-        """LlamaIndex's name of it."""
+        """The name of this class in LlamaIndex."""
         return "EmbedStackEmbedding"
 
     @classmethod
     def from_dict(cls, data: dict[str, Any], **options: Any) -> Self:
-        """Restore what :meth:`to_dict` gave, which names the model and cannot hold its embedder.
+        """Restore the result of :meth:`to_dict`, which names the model and cannot contain its embedder.
 
         Args:
-            data: From :meth:`to_dict`.
+            data: The result of :meth:`to_dict`.
             options: ``embedder``, and fields that replace those of the data.
 
         Raises:
-            ConfigurationError: No embedder is given, or it has another model than the data names.
+            ConfigurationError: No embedder is given, or it has another model than the data.
         """
         embedder: Embedder | None = options.get("embedder")
         name = data.get("model_name")
         if embedder is None:
             raise ConfigurationError(
-                f"A dictionary names the model {name!r} and does not hold its embedder: pass one, as "
+                f"A dictionary names the model {name!r} but does not contain its embedder. Pass one, for example "
                 "from_dict(data, embedder=load_embedder()), or pickle the object instead."
             )
         if "model_name" not in options and name != embedder.info.model_id:
             raise ConfigurationError(
-                f"The dictionary names the model {name!r} and the embedder's is {embedder.info.model_id!r}: pass an "
+                f"The dictionary names the model {name!r}, and the embedder has {embedder.info.model_id!r}. Pass an "
                 "embedder of the same model."
             )
         restored: Self = super().from_dict(data, **options)
         return restored
 
     def __getstate__(self) -> dict[str, Any]:
-        # LlamaIndex's own leaves out what cannot be pickled. Without its embedder this would be another model's.
+        # LlamaIndex's own drops members that cannot be pickled. Without its embedder, the copy would use another model.
         state: dict[str, Any] = super().__getstate__()
         return {**state, "__pydantic_private__": {**state["__pydantic_private__"], "_embedder": self._embedder}}
 

@@ -1,4 +1,4 @@
-"""Embedding models: what is recorded of each, and where their files are."""
+"""Embedding models: their facts, and their files on this machine."""
 
 from embedstack.models.model_info import KNOWN_MODELS, ModelIdentity, ModelInfo, Pooling, known_model
 

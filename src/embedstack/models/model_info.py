@@ -1,4 +1,4 @@
-"""What is known of an embedding model before it is asked anything."""
+"""Facts of embedding models, and the identity of the model that an endpoint serves."""
 
 import re
 from collections.abc import Mapping
@@ -10,30 +10,30 @@ from embedstack.errors import ConfigurationError, ModelMismatch
 
 __all__ = ["KNOWN_MODELS", "ModelIdentity", "ModelInfo", "Pooling", "known_model"]
 
-# A Git commit, whole or abbreviated; other revisions are names of branches and tags.
+# A Git commit, full or abbreviated; other revisions are names of branches and tags.
 _COMMIT = re.compile(r"[0-9a-f]{7,40}")
-# Members of the response header X-Amzn-SageMaker-Custom-Attributes, which SageMaker passes on, and its longest value.
+# Members of the response header X-Amzn-SageMaker-Custom-Attributes, which SageMaker forwards, and its largest length.
 _MODEL_ATTRIBUTE, _REVISION_ATTRIBUTE = "embedstack-model", "embedstack-revision"
 _ATTRIBUTES_LENGTH = 1024
-_SHOWN_CHARACTERS = 200
+_QUOTED_CHARACTERS = 200
 
 Pooling = Literal["mean", "cls", "max", "mean_sqrt_len"]
 
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """The facts that decide whether a vector is right.
+    """Facts of a model, against which its vectors are checked.
 
     Attributes:
-        model_id: The model's name on the Hugging Face Hub, or Bedrock's id of it.
+        model_id: Hugging Face Hub id, or Bedrock's id.
         dimensions: Length of a vector.
-        max_tokens: Tokens that the model reads of one text, special tokens counted.
-        pooling: How token vectors become one vector; None where its maker does not say.
-        normalized: Whether a vector has unit length.
-        revision: The Hub's commit, where it is pinned.
-        prompts: Text put before an input, by what the input is: ``query``, ``document`` or a context's name.
-        matryoshka_dimensions: Shorter lengths that the model was trained to be cut to.
-        shortened_from: The model's own length, where ``dimensions`` is one of the shorter ones.
+        max_tokens: Tokens that the model reads of one text, including special tokens.
+        pooling: How token vectors become one vector; None if the vendor does not publish it.
+        normalized: Whether vectors have unit length.
+        revision: The Hub's commit, if it is pinned.
+        prompts: Text put before an input, by its kind (``query``, ``document``) or context.
+        matryoshka_dimensions: Shorter vector lengths that the model was trained for.
+        shortened_from: The model's full length, if ``dimensions`` is a shorter one.
     """
 
     model_id: str
@@ -47,28 +47,28 @@ class ModelInfo:
     shortened_from: int | None = None
 
     def shortened(self, dimensions: int) -> Self:
-        """The same model with its vectors cut to a length that it was trained for (Matryoshka).
+        """The same model with vectors of a shorter length that it was trained for (Matryoshka).
 
         Raises:
-            ConfigurationError: It was not trained for that length; such a cut would lose its meaning silently.
+            ConfigurationError: It was not trained for that length; such vectors would silently lose their meaning.
         """
         if dimensions == self.dimensions:
             return self
         if dimensions not in self.matryoshka_dimensions:
             allowed = ", ".join(str(length) for length in (*self.matryoshka_dimensions, self.dimensions))
             raise ConfigurationError(
-                f"{self.model_id} gives vectors of {allowed} dimensions, not {dimensions}: it was not trained to be "
-                "cut to any other length."
+                f"{self.model_id} supports vectors of {allowed} dimensions, not {dimensions}: it was not trained for "
+                "other lengths."
             )
         return replace(self, dimensions=dimensions, shortened_from=self.dimensions)
 
 
 @dataclass(frozen=True, slots=True)
 class ModelIdentity:
-    """Which model something serves, as it says itself.
+    """The model that an endpoint or a folder says it serves.
 
     Attributes:
-        model_id: The model's name on the Hugging Face Hub.
+        model_id: Hugging Face Hub id.
         revision: The Hub's commit, tag or branch; None if unknown.
     """
 
@@ -80,50 +80,50 @@ class ModelIdentity:
 
     @classmethod
     def of(cls, info: "ModelInfo") -> Self:
-        """The model that is expected."""
+        """The identity of an expected model."""
         return cls(info.model_id, info.revision)
 
     def matches(self, other: "ModelIdentity") -> bool:
-        """Whether both may be the same model. A revision that one side does not know is not compared."""
+        """Whether both may be the same model. Unknown revisions are not compared."""
         if self.model_id.casefold() != other.model_id.casefold():
             return False
         return self.revision is None or other.revision is None or _may_be_same(self.revision, other.revision)
 
     def require(self, info: "ModelInfo", source: str) -> None:
-        """See that this is the model that is expected.
+        """Check that this is the expected model.
 
         Args:
             info: The expected model.
-            source: What serves this one, for the message: ``Endpoint x``.
+            source: What serves this model, for the message: ``Endpoint x``.
 
         Raises:
-            ModelMismatch: It is another one; the message names both.
+            ModelMismatch: It is another model; the message names both.
         """
         expected = ModelIdentity.of(info)
         if not self.matches(expected):
             raise ModelMismatch(
-                f"{source} serves {str(self)[:_SHOWN_CHARACTERS]}, and {expected} is configured: their vectors cannot "
-                "be compared. Set ST_MODEL_NAME and ST_MODEL_REVISION to the served model (`terraform output -raw "
-                "dotenv` prints both), or deploy the configured one."
+                f"{source} serves {str(self)[:_QUOTED_CHARACTERS]}, and {expected} is configured: their vectors cannot "
+                "be compared. Set EMBEDDING_MODEL and EMBEDDING_MODEL_REVISION to the served model (`terraform output "
+                "-raw dotenv` prints both), or deploy the configured one."
             )
 
     def attributes(self) -> str | None:
-        """The value of SageMaker's response header for custom attributes; None where it would be too long."""
+        """The value of SageMaker's response header for custom attributes; None if it would be too long."""
         members = [(_MODEL_ATTRIBUTE, self.model_id), (_REVISION_ATTRIBUTE, self.revision)]
-        value = "; ".join(f"{name}={quote(given, safe='/:@')}" for name, given in members if given)
+        value = "; ".join(f"{name}={quote(text, safe='/:@')}" for name, text in members if text)
         return value if len(value) <= _ATTRIBUTES_LENGTH else None
 
     @classmethod
     def from_attributes(cls, value: object) -> "ModelIdentity | None":
-        """Read :meth:`attributes`; None where the header is another server's."""
+        """Parse :meth:`attributes`; None if the header does not name a model."""
         pairs = (part.partition("=") for part in str(value or "").split(";"))
-        members = {name.strip(): unquote(given.strip()) for name, _, given in pairs}
+        members = {name.strip(): unquote(text.strip()) for name, _, text in pairs}
         model_id = members.get(_MODEL_ATTRIBUTE)
         return cls(model_id, members.get(_REVISION_ATTRIBUTE) or None) if model_id else None
 
 
 def _may_be_same(left: str, right: str) -> bool:
-    """Whether two revisions may be the same: a commit and a branch cannot be compared."""
+    """Whether two revisions may be the same; a commit and a branch cannot be compared."""
     commits = [bool(_COMMIT.fullmatch(revision)) for revision in (left, right)]
     if all(commits):
         return left.startswith(right) or right.startswith(left)
@@ -158,13 +158,13 @@ KNOWN_MODELS = {
 
 
 def known_model(model_id: str) -> ModelInfo:
-    """Look a model up by its Hub id or its id on Bedrock.
+    """Look up a model by its Hub id or its id on Bedrock.
 
     Raises:
-        ConfigurationError: The model is not among those whose facts are recorded here.
+        ConfigurationError: The model is unknown.
     """
     try:
         return KNOWN_MODELS[model_id]
     except KeyError:
         names = ", ".join(sorted(KNOWN_MODELS))
-        raise ConfigurationError(f"Nothing is recorded of the model {model_id!r}; known are: {names}.") from None
+        raise ConfigurationError(f"Unknown model {model_id!r}. Known models: {names}.") from None

@@ -1,14 +1,14 @@
-"""What keeps a call going, or stops it in time: wrappers around any embedder, each with a policy usable alone.
+"""Middleware for resilience: retry, rate limit, circuit breaker, fallback, deadline. Each policy also works alone.
 
-From the outside in, as :func:`embedstack.load_embedder` puts them: deadline, cache, fallback, circuit breaker, rate
-limit, retry, backend.
+:func:`embedstack.load_embedder` composes, from the outside in: deadline, cache, fallback, circuit breaker, rate limit,
+retry, backend.
 """
 
 from embedstack.resilience.breaker import CircuitBreaker, CircuitBreakerEmbedder
 from embedstack.resilience.deadline import DeadlineEmbedder
 from embedstack.resilience.fallback import FallbackEmbedder
 from embedstack.resilience.rate_limit import RateLimit, RateLimitedEmbedder, TokenBucket
-from embedstack.resilience.retry import Retry, RetryingEmbedder, RetryPolicy, Waiting
+from embedstack.resilience.retry import Retry, RetryEvent, RetryingEmbedder, RetryPolicy
 
 __all__ = [
     "CircuitBreaker",
@@ -18,8 +18,8 @@ __all__ = [
     "RateLimit",
     "RateLimitedEmbedder",
     "Retry",
+    "RetryEvent",
     "RetryPolicy",
     "RetryingEmbedder",
     "TokenBucket",
-    "Waiting",
 ]

@@ -1,4 +1,4 @@
-"""After repeated failures leave the service alone for a while, then ask with a single request whether it is back."""
+"""A circuit breaker: after repeated failures no request is sent for a while, then a single one probes the service."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 
 from embedstack.calls.clock import Clock, SystemClock
 from embedstack.calls.process_local import Lock, renew_after_fork
-from embedstack.embedders.middleware import Wrapper
+from embedstack.embedders.middleware import EmbedderMiddleware
 from embedstack.errors import CircuitOpen, EmbedStackError, EndpointAsleep, EndpointError, Throttled
 
 if TYPE_CHECKING:
@@ -14,21 +14,21 @@ if TYPE_CHECKING:
 
 __all__ = ["CircuitBreaker", "CircuitBreakerEmbedder"]
 
-_Answer = TypeVar("_Answer")
+_Response = TypeVar("_Response")
 
 State = Literal["closed", "open", "half-open"]
 
 
 class CircuitBreaker:
-    """Counts failures in a row. Shared by threads and tasks."""
+    """Counts consecutive failures. Shared by threads and tasks."""
 
     def __init__(self, *, failures: int = 5, seconds: float = 300.0, clock: Clock | None = None) -> None:
         """Start closed.
 
         Args:
-            failures: Failures in a row after which it opens.
-            seconds: How long it stays open.
-            clock: What measures that.
+            failures: Consecutive failures after which it opens.
+            seconds: Time that it stays open.
+            clock: Measures the time.
         """
         self._threshold = failures
         self._seconds = seconds
@@ -40,7 +40,7 @@ class CircuitBreaker:
         renew_after_fork(self)
 
     def after_fork(self) -> None:
-        """Forget a probe that another thread of the parent was sending; what is known of the service stays."""
+        """Forget a probe of another thread of the parent; the state of the circuit stays."""
         self._probing = False
 
     def __reduce__(self) -> "tuple[Callable[..., CircuitBreaker], tuple[int, float, Clock]]":
@@ -48,7 +48,7 @@ class CircuitBreaker:
 
     @property
     def state(self) -> State:
-        """Whether calls pass (closed), are held back (open), or one may ask how it is (half-open)."""
+        """``closed``: requests pass. ``open``: none is sent. ``half-open``: one may probe the service."""
         with self._lock:
             if self._opened is None:
                 return "closed"
@@ -56,10 +56,10 @@ class CircuitBreaker:
 
     @contextmanager
     def guard(self) -> Iterator[None]:
-        """Let the block run and learn from how it ends; a refused or throttled request is no outage.
+        """Run the block and learn from how it ends; a rejected or throttled request is not an outage.
 
         Raises:
-            CircuitOpen: It may not run now; ``retry_after`` says when.
+            CircuitOpen: The circuit is open; ``retry_after`` says for how long.
         """
         self._enter()
         try:
@@ -71,7 +71,7 @@ class CircuitBreaker:
                 self._succeeded()
             raise
         except BaseException:
-            # Cancelled, which says nothing of the service.
+            # Cancelled, which says nothing about the service.
             with self._lock:
                 self._probing = False
             raise
@@ -84,8 +84,8 @@ class CircuitBreaker:
             left = self._seconds_left()
             if left > 0 or self._probing:
                 raise CircuitOpen(
-                    f"The last {self._failures} requests failed, so none is sent for {max(left, 0):.0f} s more: "
-                    "look at the endpoint, or wait.",
+                    f"The last {self._failures} requests failed, so no request is sent for another "
+                    f"{max(left, 0):.0f} s. Check the endpoint, or wait.",
                     retry_after=max(left, 0.0),
                 )
             self._probing = True
@@ -108,18 +108,18 @@ class CircuitBreaker:
 
 
 def _closed(failures: int, seconds: float, clock: Clock) -> CircuitBreaker:
-    # When it opened is a moment of one machine's clock, and so no part of a pickle.
+    # The time at which it opened belongs to one machine's clock, so a pickle does not contain it.
     return CircuitBreaker(failures=failures, seconds=seconds, clock=clock)
 
 
-class CircuitBreakerEmbedder(Wrapper):
-    """Holds requests back while the circuit is open."""
+class CircuitBreakerEmbedder(EmbedderMiddleware):
+    """Sends no requests while the circuit is open."""
 
     def __init__(self, inner: "Embedder", breaker: CircuitBreaker | None = None) -> None:
         super().__init__(inner)
         self.breaker = breaker or CircuitBreaker()
 
-    def send(self, texts: Sequence[str], ask: "Callable[[Embedder], _Answer]") -> _Answer:
-        """One request, if the circuit lets it."""
+    def dispatch(self, texts: Sequence[str], call_next: "Callable[[Embedder], _Response]") -> _Response:
+        """Send one request, unless the circuit is open."""
         with self.breaker.guard():
-            return super().send(texts, ask)
+            return super().dispatch(texts, call_next)

@@ -1,30 +1,30 @@
-"""A call ends in time, with or without vectors."""
+"""A deadline for every call."""
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from embedstack.calls.call_context import Call
 from embedstack.calls.clock import Clock, SystemClock
-from embedstack.embedders.middleware import Wrapper
+from embedstack.embedders.middleware import EmbedderMiddleware
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterable, Generator, Iterable
 
     from embedstack.embedders.base import Embedder
     from embedstack.embedders.batching import Batch
-    from embedstack.embedders.core import Context, Kind
-    from embedstack.embedders.results import Part
+    from embedstack.embedders.prompts import Context, Kind
+    from embedstack.embedders.results import BatchResult
 
 __all__ = ["DeadlineEmbedder"]
 
-_Answer = TypeVar("_Answer")
+_Response = TypeVar("_Response")
 
 
-class DeadlineEmbedder(Wrapper):
-    """Gives every call so many seconds, waits and retries within it included.
+class DeadlineEmbedder(EmbedderMiddleware):
+    """Limits the time of every call, including its waits and retries.
 
-    What waits knows the deadline and does not begin a wait that would pass it. A request that is under way when the
-    time is up ends unheard.
+    Waits that would pass the deadline are not started. The response of a request that is in flight at the deadline is
+    dropped.
     """
 
     def __init__(self, inner: "Embedder", seconds: float, *, clock: Clock | None = None) -> None:
@@ -32,25 +32,26 @@ class DeadlineEmbedder(Wrapper):
         self._seconds = seconds
         self._clock = clock or SystemClock()
 
-    def send(self, texts: Sequence[str], ask: "Callable[[Embedder], _Answer]") -> _Answer:
-        """One request, in time."""
-        return self._new_call().context().run(super().send, texts, ask)
+    def dispatch(self, texts: Sequence[str], call_next: "Callable[[Embedder], _Response]") -> _Response:
+        """Send one request within the deadline."""
+        return self.start_call().context().run(super().dispatch, texts, call_next)
 
-    def run_batch(self, batch: "Batch", kind: "Kind", *, collect: bool) -> "Part":
-        """As the wrapped embedder does it."""
-        return self.inner.run_batch(batch, kind, collect=collect)
+    def embed_prompted_texts(self, batch: "Batch", kind: "Kind", *, collect: bool) -> "BatchResult":
+        """As the wrapped embedder; the call has its deadline already."""
+        return self.inner.embed_prompted_texts(batch, kind, collect=collect)
 
-    def run_stream(
+    def stream_batches(
         self, texts: "Iterable[Any]", kind: "Kind", context: "Context | None", *, collect: bool, call: Call
-    ) -> "Generator[Part]":
-        """As the wrapped embedder does it, in time."""
-        return self.inner.run_stream(texts, kind, context, collect=collect, call=call)
+    ) -> "Generator[BatchResult]":
+        """As the wrapped embedder, within the deadline."""
+        return self.inner.stream_batches(texts, kind, context, collect=collect, call=call)
 
-    def arun_stream(
+    def astream_batches(
         self, texts: "AsyncIterable[Any]", kind: "Kind", context: "Context | None", *, collect: bool, call: Call
-    ) -> "AsyncGenerator[Part]":
-        """As :meth:`run_stream`."""
-        return self.inner.arun_stream(texts, kind, context, collect=collect, call=call)
+    ) -> "AsyncGenerator[BatchResult]":
+        """As :meth:`stream_batches`."""
+        return self.inner.astream_batches(texts, kind, context, collect=collect, call=call)
 
-    def _new_call(self) -> Call:
+    def start_call(self) -> Call:
+        """The call that a method of this embedder runs in, with its deadline."""
         return Call.current().until(self._seconds, self._clock)

@@ -1,10 +1,11 @@
-"""Another backend of the same model takes over when the first fails."""
+"""Fallback to another backend of the same model when the first one fails."""
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from embedstack.embedders.middleware import Wrapper
+from embedstack.embedders.batching import TextSizes
+from embedstack.embedders.middleware import EmbedderMiddleware
 from embedstack.errors import BudgetExceeded, CircuitOpen, ConfigurationError, EndpointError
 
 if TYPE_CHECKING:
@@ -13,29 +14,29 @@ if TYPE_CHECKING:
 
 __all__ = ["FallbackEmbedder"]
 
-_Answer = TypeVar("_Answer")
+_Response = TypeVar("_Response")
 
-_TAKES_OVER_AFTER = (EndpointError, CircuitOpen, BudgetExceeded)
+_FALLBACK_ERRORS = (EndpointError, CircuitOpen, BudgetExceeded)
 
 
-class FallbackEmbedder(Wrapper):
-    """Asks the next embedder when one fails.
+class FallbackEmbedder(EmbedderMiddleware):
+    """Calls the next embedder when one fails.
 
-    Vectors of two models cannot be compared, and mixing them corrupts an index silently; so a fallback has the same
-    model unless the caller says otherwise.
+    Vectors of two models cannot be compared, and mixing them corrupts an index silently. So a fallback must have the
+    same model, unless ``allow_other_model`` is set.
     """
 
     def __init__(self, first: "Embedder", *others: "Embedder", allow_other_model: bool = False) -> None:
         """Combine embedders.
 
         Args:
-            first: Asked first.
-            others: Asked in this order when those before have failed.
-            allow_other_model: Accept another model of the same length, for vectors that are never compared with the
-                first's.
+            first: Called first.
+            others: Called in this order when those before have failed.
+            allow_other_model: Accept another model of the same length, for vectors that are never compared with those
+                of the first.
 
         Raises:
-            ConfigurationError: One has another model, revision, length or normalisation than the first.
+            ConfigurationError: An embedder has another model, revision, length or normalization than the first.
         """
         for other in others:
             _check_same_space(first.info, other.info, allow_other_model=allow_other_model)
@@ -48,47 +49,51 @@ class FallbackEmbedder(Wrapper):
         super().__init__(first, limits)
         self._chain = chain
         self.meters = tuple(meter for embedder in chain for meter in embedder.meters)
-        self.envelope_bytes = max(embedder.envelope_bytes for embedder in chain)  # type: ignore[misc]  # of all
 
     def vector_identity(self) -> Mapping[str, Any]:
-        """All of theirs, since any of them may give a vector."""
+        """Those of all embedders, since any of them may compute a vector."""
         return {"any_of": [embedder.vector_identity() for embedder in self._chain]}
 
-    def request_bytes(self, text: str) -> int:
-        """Bytes of the text where it takes most."""
-        return max(embedder.request_bytes(text) for embedder in self._chain)
+    def text_sizes(self) -> TextSizes:
+        """Bytes that texts take in a request of the backend where they take most."""
+        sizes = [embedder.text_sizes() for embedder in self._chain]
+        bounds = [size.upper_bound for size in sizes if size.upper_bound is not None]
+        return TextSizes(
+            lambda text: max(size.measure(text) for size in sizes),
+            max(size.envelope for size in sizes),
+            (lambda utf8_bytes: max(bound(utf8_bytes) for bound in bounds)) if len(bounds) == len(sizes) else None,
+        )
 
-    def send(self, texts: Sequence[str], ask: "Callable[[Embedder], _Answer]") -> _Answer:
-        """One request, of the first embedder that answers it."""
+    def dispatch(self, texts: Sequence[str], call_next: "Callable[[Embedder], _Response]") -> _Response:
+        """Send one request to the first embedder that succeeds."""
         del texts
         for embedder in self._chain[:-1]:
             try:
-                return ask(embedder)
-            except _TAKES_OVER_AFTER:
+                return call_next(embedder)
+            except _FALLBACK_ERRORS:
                 continue
-        return ask(self._chain[-1])
+        return call_next(self._chain[-1])
 
-    def hand_over_retries(self) -> None:
-        """Pass it on to all."""
+    def disable_retries(self) -> None:
+        """Disable those of all embedders."""
         for embedder in self._chain:
-            embedder.hand_over_retries()
+            embedder.disable_retries()
 
     def close(self) -> None:
-        """Let go of threads, those of all embedders."""
-        super().close()
-        for embedder in self._chain[1:]:
+        """Close all embedders."""
+        for embedder in self._chain:
             embedder.close()
 
 
 def _check_same_space(first: "ModelInfo", other: "ModelInfo", *, allow_other_model: bool) -> None:
     if first.dimensions != other.dimensions or first.normalized != other.normalized:
         raise ConfigurationError(
-            f"{other.model_id} ({other.dimensions} dimensions) cannot stand in for {first.model_id} "
+            f"{other.model_id} ({other.dimensions} dimensions) cannot be a fallback for {first.model_id} "
             f"({first.dimensions}): their vectors do not fit into one index."
         )
     revisions = {first.revision, other.revision} - {None}
     if (first.model_id != other.model_id or len(revisions) > 1) and not allow_other_model:
         raise ConfigurationError(
-            f"{other.model_id} cannot stand in for {first.model_id}: vectors of two models or revisions cannot be "
-            "compared. Pass allow_other_model=True if they never are."
+            f"{other.model_id} cannot be a fallback for {first.model_id}: vectors of two models or revisions cannot be "
+            "compared. Pass allow_other_model=True if they are never compared."
         )

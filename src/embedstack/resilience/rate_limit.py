@@ -1,4 +1,4 @@
-"""No more requests, texts or dollars than allowed."""
+"""Limits for requests, texts and US dollars."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 from embedstack.calls.call_context import Call
 from embedstack.calls.clock import Clock, SystemClock
 from embedstack.calls.process_local import Lock
-from embedstack.embedders.middleware import Wrapper
+from embedstack.embedders.middleware import EmbedderMiddleware
 from embedstack.errors import BudgetExceeded
 
 if TYPE_CHECKING:
@@ -15,19 +15,19 @@ if TYPE_CHECKING:
 
 __all__ = ["RateLimit", "RateLimitedEmbedder", "TokenBucket"]
 
-_Answer = TypeVar("_Answer")
+_Response = TypeVar("_Response")
 
 
 class TokenBucket:
-    """Fills at a steady rate up to its size; who takes more than is in it waits for the rest. Shared by threads."""
+    """Refills at a steady rate up to its size; taking more than it contains waits for the rest. Shared by threads."""
 
     def __init__(self, per_second: float, burst: float, *, clock: Clock | None = None) -> None:
         """Start full.
 
         Args:
-            per_second: Tokens that are added per second.
-            burst: Tokens that it holds.
-            clock: What measures that.
+            per_second: Tokens added per second.
+            burst: Size of the bucket, in tokens.
+            clock: Measures the time.
         """
         self._per_second = per_second
         self._burst = burst
@@ -40,10 +40,10 @@ class TokenBucket:
         return _full, (self._per_second, self._burst, self._clock)
 
     def take(self, tokens: float) -> None:
-        """Take tokens, waiting until they are there; who comes first is served first.
+        """Take tokens, waiting until they are available; first come, first served.
 
         Raises:
-            DeadlineExceeded: They will not be there before the call's deadline; none are taken.
+            DeadlineExceeded: They are not available before the call's deadline; none are taken.
         """
         with self._lock:
             now = self._clock.now()
@@ -62,18 +62,18 @@ class TokenBucket:
 
 
 def _full(per_second: float, burst: float, clock: Clock) -> TokenBucket:
-    # When it was filled last is a moment of one machine's clock, and so no part of a pickle.
+    # The time of the last refill belongs to one machine's clock, so a pickle does not contain it.
     return TokenBucket(per_second, burst, clock=clock)
 
 
 @dataclass(frozen=True, slots=True)
 class RateLimit:
-    """What is allowed to each process; None allows any.
+    """Limits of each process; None for no limit.
 
     Attributes:
-        requests_per_second: Requests.
-        texts_per_second: Texts.
-        budget_usd: US dollars in all, by the backend's price.
+        requests_per_second: Requests per second.
+        texts_per_second: Texts per second.
+        budget_usd: Total cost in US dollars, by the backend's price.
     """
 
     requests_per_second: float | None = None
@@ -81,27 +81,27 @@ class RateLimit:
     budget_usd: float | None = None
 
 
-class RateLimitedEmbedder(Wrapper):
-    """Waits until a request is allowed, and refuses it when the budget is spent."""
+class RateLimitedEmbedder(EmbedderMiddleware):
+    """Delays requests to the allowed rate, and rejects them when the budget is spent."""
 
     def __init__(self, inner: "Embedder", limit: RateLimit, *, clock: Clock | None = None) -> None:
         super().__init__(inner)
         self._limit = limit
-        # A second's worth at once, and always at least one request.
+        # A burst of one second, and always at least one request.
         self._requests, self._texts = (
             TokenBucket(rate, max(1.0, rate), clock=clock) if rate is not None else None
             for rate in (limit.requests_per_second, limit.texts_per_second)
         )
 
-    def send(self, texts: Sequence[str], ask: "Callable[[Embedder], _Answer]") -> _Answer:
-        """One request, when it is allowed."""
+    def dispatch(self, texts: Sequence[str], call_next: "Callable[[Embedder], _Response]") -> _Response:
+        """Send one request, as soon as the limits allow it."""
         budget = self._limit.budget_usd
         if budget is not None:
             spent = sum(meter.cost_usd for meter in self.meters)
             if spent >= budget:
-                raise BudgetExceeded(f"${spent:.2f} of the budget of ${budget:.2f} are spent: raise it to go on.")
+                raise BudgetExceeded(f"${spent:.2f} of the budget of ${budget:.2f} are spent. Raise it to continue.")
         if self._requests is not None:
             self._requests.take(1)
         if self._texts is not None:
             self._texts.take(len(texts))
-        return super().send(texts, ask)
+        return super().dispatch(texts, call_next)

@@ -1,4 +1,4 @@
-"""Send again what failed for a reason that passes: with backoff, full jitter, the server's own hint, and a budget."""
+"""Retries of temporary failures, with backoff, full jitter, the service's Retry-After, and a budget."""
 
 import random
 from collections.abc import Callable, Sequence
@@ -10,26 +10,26 @@ import tenacity
 from embedstack.calls.call_context import Call
 from embedstack.calls.clock import Clock, SystemClock
 from embedstack.calls.process_local import Lock
-from embedstack.embedders.middleware import Wrapper
+from embedstack.embedders.middleware import EmbedderMiddleware
 from embedstack.errors import CircuitOpen, CountMismatch, EmbedStackError, EndpointAsleep, NonFiniteVector
 
 if TYPE_CHECKING:
     from embedstack.embedders.base import Embedder
 
-__all__ = ["Retry", "RetryPolicy", "RetryingEmbedder", "Waiting"]
+__all__ = ["Retry", "RetryEvent", "RetryPolicy", "RetryingEmbedder"]
 
 _Result = TypeVar("_Result")
-_Answer = TypeVar("_Answer")
+_Response = TypeVar("_Response")
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class RetryEvent:
     """A wait before another attempt, for a callback.
 
     Attributes:
-        error: Why.
-        seconds: How long.
-        attempt: The attempt that failed, from 1.
+        error: The reason.
+        seconds: Length of the wait.
+        attempt: Number of the failed attempt, from 1.
     """
 
     error: EmbedStackError
@@ -39,17 +39,17 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """When to try again. Durations are seconds.
+    """When to retry. Durations are in seconds.
 
     Attributes:
-        attempts: Attempts in all.
+        attempts: Total number of attempts.
         initial: Longest first wait; doubles with each attempt. The wait itself is drawn between 0 and that
             ("full jitter", https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/).
-        maximum: Longest wait, also where the service asks for a longer one.
-        asleep_for: How long to wait in all for an endpoint that is scaled to zero; it wakes in minutes.
-        asleep_interval: Wait between two looks at such an endpoint.
-        budget_ratio: Retries per first attempt, over all calls, so that an outage is not answered with a flood.
-        budget_reserve: Retries that are allowed on top of that.
+        maximum: Longest wait, even if the service requests a longer one.
+        asleep_for: Total wait for an endpoint that is scaled to zero; it wakes up within minutes.
+        asleep_interval: Wait between two attempts at such an endpoint.
+        budget_ratio: Retries per first attempt, over all calls, so that an outage does not cause a flood of retries.
+        budget_reserve: Additional retries.
     """
 
     attempts: int = 6
@@ -69,16 +69,16 @@ class Retry:
         policy: RetryPolicy | None = None,
         *,
         clock: Clock | None = None,
-        on_wait: Callable[[Waiting], None] | None = None,
+        on_wait: Callable[[RetryEvent], None] | None = None,
         draw: Callable[[], float] | None = None,
     ) -> None:
         """Prepare.
 
         Args:
-            policy: When to try again.
-            clock: What waits.
-            on_wait: Called before each wait, also the long ones for an endpoint that is scaled to zero.
-            draw: Gives the jitter, 0 to 1; ``random.random`` otherwise.
+            policy: When to retry.
+            clock: Measures time and waits.
+            on_wait: Called before each wait, including those for an endpoint that is scaled to zero.
+            draw: Returns the jitter, 0 to 1; defaults to ``random.random``.
         """
         self.policy = policy or RetryPolicy()
         self._clock = clock or SystemClock()
@@ -88,11 +88,11 @@ class Retry:
         self._lock = Lock()
 
     def call(self, operation: Callable[[], _Result], on_retry: Callable[[], None] = lambda: None) -> _Result:
-        """Run an operation until it succeeds, fails for good, or the policy gives up.
+        """Run an operation until it succeeds, fails permanently, or the policy gives up.
 
         Raises:
-            EmbedStackError: The operation's last one.
-            DeadlineExceeded: The call's time would be up before the next attempt.
+            EmbedStackError: The last error of the operation.
+            DeadlineExceeded: The call's deadline passes before the next attempt.
         """
         with self._lock:
             self._allowance = min(self._allowance + self.policy.budget_ratio, 1000 + self.policy.budget_reserve)
@@ -103,10 +103,10 @@ class Retry:
             error = _error_of(state)
             seconds = state.next_action.sleep if state.next_action else 0.0
             if self._on_wait is not None:
-                self._on_wait(Waiting(error, seconds, state.attempt_number))
+                self._on_wait(RetryEvent(error, seconds, state.attempt_number))
 
         retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception(_passes),
+            retry=tenacity.retry_if_exception(_is_temporary),
             stop=lambda state: self._gives_up(state, started),
             wait=self._wait,
             sleep=lambda seconds: Call.current().pause(seconds, self._clock),
@@ -135,27 +135,27 @@ class Retry:
             seconds = longest * (self._draw or random.random)()
         if error.retry_after is None:
             return seconds
-        # The policy bounds the service's request: a mistaken header would stop a caller for years, and one of 0, or a
-        # date that has passed, would have no pause at all.
+        # The policy bounds the service's Retry-After: a wrong header could stop a caller for years, and 0 or a date in
+        # the past would cause no pause at all.
         return max(seconds, min(error.retry_after, self.policy.maximum))
 
 
-class RetryingEmbedder(Wrapper):
-    """Sends a request again. The wrapped backend's own retries are switched off: they have exactly one owner."""
+class RetryingEmbedder(EmbedderMiddleware):
+    """Retries requests. The backend's own retries are disabled, since retries have exactly one owner."""
 
     def __init__(self, inner: "Embedder", retry: Retry | None = None) -> None:
         super().__init__(inner)
         self._retry = retry or Retry()
-        inner.hand_over_retries()
+        inner.disable_retries()
 
-    def send(self, texts: Sequence[str], ask: "Callable[[Embedder], _Answer]") -> _Answer:
-        """One request, sent until it is answered."""
-        send = super().send
-        return self._retry.call(lambda: send(texts, ask), on_retry=lambda: self.meters[0].count("retries"))
+    def dispatch(self, texts: Sequence[str], call_next: "Callable[[Embedder], _Response]") -> _Response:
+        """Send one request, with retries."""
+        dispatch = super().dispatch
+        return self._retry.call(lambda: dispatch(texts, call_next), on_retry=lambda: self.meters[0].count("retries"))
 
 
-def _passes(error: BaseException) -> bool:
-    # A wrong vector may be the fault of one instance or one moment; an open circuit says itself when to come again.
+def _is_temporary(error: BaseException) -> bool:
+    # A wrong vector may be the fault of one instance or temporary; an open circuit has its own retry_after.
     if isinstance(error, (CountMismatch, NonFiniteVector)):
         return True
     return isinstance(error, EmbedStackError) and error.retryable and not isinstance(error, CircuitOpen)
@@ -163,5 +163,5 @@ def _passes(error: BaseException) -> bool:
 
 def _error_of(state: tenacity.RetryCallState) -> EmbedStackError:
     error = state.outcome.exception() if state.outcome is not None else None
-    assert isinstance(error, EmbedStackError)  # noqa: S101 - _passes lets no other through
+    assert isinstance(error, EmbedStackError)  # noqa: S101 - _is_temporary rejects all others
     return error

@@ -1,4 +1,4 @@
-"""Settings: from arguments, the environment, ``.env`` and a YAML file, in this order."""
+"""Settings from arguments, the environment, ``.env`` and a YAML file, in this order."""
 
 from embedstack.settings.settings import (
     LocalAwsSettings,

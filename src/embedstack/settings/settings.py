@@ -1,10 +1,7 @@
-"""Configuration: an explicit argument beats the environment, which beats ``.env``, which beats a YAML file.
-
-What none of them gives has its default.
-"""
+"""Settings, in order of precedence: explicit arguments, the environment, ``.env``, a YAML file, defaults."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 from urllib.parse import urlsplit
@@ -21,19 +18,19 @@ if TYPE_CHECKING:
 __all__ = ["LocalAwsSettings", "Settings", "change_settings", "load_local_aws_settings", "load_settings"]
 
 _ENV_FILE = Path(".env")
-#: A region's name, such as us-east-1 or us-gov-west-1.
+#: Name of a region, such as us-east-1 or us-gov-west-1.
 _REGION = r"^[a-z]{2,}(-[a-z]+)+-\d+$"
 _SECRETS = ("database_url", "embedstack_cache_key")
-#: How much of a value an error quotes.
+#: Characters of a value that an error quotes, at most.
 _QUOTED_CHARACTERS = 80
 
-_Any = TypeVar("_Any", bound="_Read")
+_AnySettings = TypeVar("_AnySettings", bound="_BaseSettings")
 
 
-class _Read(BaseSettings):
-    """How settings are read, whichever they are."""
+class _BaseSettings(BaseSettings):
+    """Sources and types that all settings share."""
 
-    # An empty assignment such as the ones in .env.example means "not set". A byte order mark is not part of a name.
+    # An empty assignment, as in .env.example, means "not set". A byte order mark is not part of a name.
     model_config = SettingsConfigDict(
         env_file=_ENV_FILE,
         env_file_encoding="utf-8-sig",
@@ -58,67 +55,67 @@ class _Read(BaseSettings):
             return value
         if not value.strip():
             raise ValueError("is blank")
-        # The space at the end of this one separates it from the chunk.
+        # Its trailing space separates it from the chunk.
         return value if info.field_name == "embedstack_document_context" else value.strip()
 
 
-class Settings(_Read):
-    """The settings that the client and the scripts read; ``.env.example`` explains each.
+class Settings(_BaseSettings):
+    """Settings of the client and the commands; ``.env.example`` explains each.
 
     Attributes:
-        embedstack_config: YAML file with settings by these names; None for none.
+        embedstack_config: YAML file with settings of these names; None for none.
         aws_region: Region of the endpoint; None leaves it to the AWS configuration files.
-        aws_account_id: Account that the endpoint is expected in; None checks nothing.
-        aws_endpoint_url: Where AWS is; None is AWS itself.
+        aws_account_id: Expected account of the endpoint; None disables the check.
+        aws_endpoint_url: Address of AWS; None for AWS itself.
         aws_allowed_regions: Regions that texts may be sent to, separated by commas, ``eu-*`` for all of a geography;
-            empty allows every one.
-        embedding_backend: Where vectors come from: ``sagemaker``, ``bedrock``, ``ollama``, ``local``, ``fake`` or the
+            empty for all regions.
+        embedding_backend: Backend: ``sagemaker``, ``bedrock``, ``ollama``, ``local``, ``fake`` or the
             name of an entry point.
-        embedding_fallbacks: Backends of the same model that take over, separated by commas.
-        embedding_dimensions: A shorter length that the model was trained to be cut to; None for its own.
-        embedding_truncate: Cut texts that are longer than the model reads instead of refusing them.
-        embedding_concurrency: Requests in flight at once.
-        embedding_deadline_seconds: How long a call may take; None for ever.
-        embedding_timeout_seconds: How long to wait for a byte of one request's answer; None for the backend's default.
-        embedding_requests_per_second: Requests at most; None for any.
-        embedding_texts_per_second: Texts at most; None for any.
-        embedstack_cache_mb: Memory for vectors that are known already; 0 for no cache.
-        embedstack_cache_file: SQLite file behind it; None for none.
-        embedstack_cache_key: 32 bytes in base64 that the file is encrypted with.
-        embedstack_cache_kms_key: Id, ARN or alias of a KMS key that wraps the file's own key, in place of the former.
-        embedstack_cache_ttl_seconds: How long a vector is kept; None for ever.
-        st_model_name: The model's Hugging Face Hub id, for every backend but Bedrock.
-        st_model_revision: The revision of it on the Hub that is served; None where it is not pinned. A collection
-            records it, and takes no vectors of another.
+        embedding_fallbacks: Fallback backends of the same model, separated by commas.
+        embedding_dimensions: A shorter vector length that the model was trained for; None for its full length.
+        embedding_truncate: Truncate texts that are longer than the model reads instead of rejecting them.
+        embedding_concurrency: Requests in flight at the same time.
+        embedding_deadline_seconds: Deadline of a call in seconds; None for none.
+        embedding_timeout_seconds: Timeout of each read of a response in seconds; None for the backend's default.
+        embedding_requests_per_second: Requests per second, at most; None for no limit.
+        embedding_texts_per_second: Texts per second, at most; None for no limit.
+        embedstack_cache_mb: Memory of the vector cache in MB; 0 for no cache.
+        embedstack_cache_file: SQLite file of the cache; None for none.
+        embedstack_cache_key: 32 bytes in base64 that encrypt the file.
+        embedstack_cache_kms_key: Id, ARN or alias of a KMS key that wraps the file's key, instead of the former.
+        embedstack_cache_ttl_seconds: Age at which a vector expires in seconds; None for never.
+        embedding_model: Hugging Face Hub id of the model, for every backend except Bedrock.
+        embedding_model_revision: Revision of the model that is served; None if it is not pinned. A collection records
+            it and rejects vectors of another one.
         bedrock_embedding_model_id: Bedrock's id of the embedding model.
         bedrock_model_id: Bedrock's id of the model that generates text, or of an inference profile of it.
-        bedrock_api_format: How to speak to it: ``converse``, or ``claude``, ``llama3`` or ``llama2`` for a model that
-            Converse does not take.
-        bedrock_max_tokens: Tokens of an answer at most.
-        bedrock_temperature: Randomness of an answer, 0 to 1; None leaves it to the model.
-        bedrock_timeout: Seconds to wait for an answer.
+        bedrock_api_format: ``converse``, or ``claude``, ``llama3`` or ``llama2`` for a model that Converse does not
+            support.
+        bedrock_max_tokens: Tokens of a response, at most.
+        bedrock_temperature: Randomness of a response, 0 to 1; None for the model's default.
+        bedrock_timeout: Timeout of a response in seconds.
         sagemaker_endpoint: Name of the endpoint.
-        sagemaker_inference_component: The inference component to call, on an endpoint that has them; that is one
-            which scales to zero.
-        sagemaker_verify_model: Compare the endpoint's description in SageMaker with the configured model, once, where
-            its responses do not name the model.
-        sagemaker_batch_size: Texts per request at most. 32 is what Text Embeddings Inference accepts.
-        st_device: Torch device of a model in this process; ``cpu`` is this product's own computation.
-        st_batch_size: Texts per pass of a model in this process at most.
+        sagemaker_inference_component: The inference component to call, if the endpoint has any, as one that scales to
+            zero does.
+        sagemaker_verify_model: Compare the endpoint's description in SageMaker with the configured model, once, if its
+            responses do not name the model.
+        sagemaker_batch_size: Texts per request, at most. Text Embeddings Inference accepts 32.
+        embedding_device: Device of a model in this process: ``cpu`` for this project's own engine, or a torch device.
+        embedding_local_batch_size: Texts per pass of a model in this process, at most.
         embedstack_models_dir: Folder with models as ``<org>/<name>/``.
-        ollama_host: Where Ollama is.
+        ollama_host: Address of Ollama.
         ollama_model: Ollama's name of the model.
-        vector_store: Where vectors go: ``postgres`` or ``s3vectors``.
-        database_url: A Postgres that runs; None starts one on this machine.
-        embedstack_postgres_dir: Folder of that one.
-        database_secret_arn: Secret of Secrets Manager that names a Postgres, in place of its address.
-        vector_bucket: S3 Vectors' bucket.
-        embedstack_collection: Name of the collection that documents go to.
-        embedstack_chunk_tokens: Tokens of a chunk at most; None for what the model reads.
-        embedstack_chunk_overlap: Tokens that a chunk repeats of the one before, at most.
-        embedstack_late_chunking: Compute each chunk's vector with the whole document in view.
-        embedstack_document_context: Template of what is put before each chunk; None for nothing.
-        embedstack_tokenizer: The served model's ``tokenizer.json``; None looks for it beside the model, or in the
+        vector_store: ``postgres`` or ``s3vectors``.
+        database_url: Address of a Postgres server; None starts one on this machine.
+        embedstack_postgres_dir: Folder of that server.
+        database_secret_arn: Secret in Secrets Manager that describes a Postgres server, instead of its address.
+        vector_bucket: Vector bucket of S3 Vectors.
+        embedstack_collection: Collection of the documents.
+        embedstack_chunk_tokens: Tokens of a chunk, at most; None for the number that the model reads.
+        embedstack_chunk_overlap: Tokens that a chunk repeats from the previous one, at most.
+        embedstack_late_chunking: Compute each chunk's vector with the whole document as context.
+        embedstack_document_context: Template of the text put before each chunk; None for none.
+        embedstack_tokenizer: The served model's ``tokenizer.json``; None uses the one of the model's folder, or of the
             function's package.
     """
 
@@ -139,8 +136,13 @@ class Settings(_Read):
     embedstack_cache_key: SecretStr | None = None
     embedstack_cache_kms_key: str | None = None
     embedstack_cache_ttl_seconds: float | None = Field(default=None, gt=0)
-    st_model_name: str = "sentence-transformers/all-MiniLM-L6-v2"
-    st_model_revision: str | None = None
+    embedding_model: str = Field(
+        default="sentence-transformers/all-MiniLM-L6-v2",
+        validation_alias=AliasChoices("embedding_model", "st_model_name"),
+    )
+    embedding_model_revision: str | None = Field(
+        default=None, validation_alias=AliasChoices("embedding_model_revision", "st_model_revision")
+    )
     bedrock_embedding_model_id: str = "amazon.titan-embed-text-v2:0"
     bedrock_model_id: str | None = None
     bedrock_api_format: Literal["converse", "claude", "llama3", "llama2"] = "converse"
@@ -153,12 +155,14 @@ class Settings(_Read):
     sagemaker_inference_component: str | None = None
     sagemaker_verify_model: bool = True
     sagemaker_batch_size: int = Field(default=32, ge=1)
-    st_device: str = "cpu"
-    st_batch_size: int = Field(default=64, ge=1)
+    embedding_device: str = Field(default="cpu", validation_alias=AliasChoices("embedding_device", "st_device"))
+    embedding_local_batch_size: int = Field(
+        default=64, ge=1, validation_alias=AliasChoices("embedding_local_batch_size", "st_batch_size")
+    )
     ollama_host: str = "http://127.0.0.1:11434"
     ollama_model: str = "all-minilm"
     vector_store: Literal["postgres", "s3vectors"] = "postgres"
-    # A secret: it may hold a password.
+    # A secret, since it may contain a password.
     database_url: SecretStr | None = None
     embedstack_postgres_dir: Path = Path(".local/postgres")
     database_secret_arn: str | None = None
@@ -193,7 +197,7 @@ class Settings(_Read):
         return self.model_copy(update=secrets)
 
     def component_of(self, endpoint: str | None) -> str | None:
-        """The configured inference component, for calls to an endpoint; None where it belongs to another.
+        """The configured inference component for calls to an endpoint; None if it belongs to another endpoint.
 
         Args:
             endpoint: The endpoint that is called; None for the configured one.
@@ -204,11 +208,11 @@ class Settings(_Read):
         """The endpoint's name.
 
         Raises:
-            ConfigurationError: None is set.
+            ConfigurationError: No endpoint is set.
         """
         if self.sagemaker_endpoint is None:
             raise ConfigurationError(
-                "No endpoint is named: set SAGEMAKER_ENDPOINT in the environment or in .env "
+                "No endpoint is configured: set SAGEMAKER_ENDPOINT in the environment or in .env "
                 "(`terraform output -raw dotenv` prints the line), or pass its name."
             )
         return self.sagemaker_endpoint
@@ -218,21 +222,21 @@ def _split(value: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in value.split(",") if part.strip())
 
 
-class LocalAwsSettings(_Read):
-    """The settings that the local AWS reads when it starts; ``.env.example`` explains each.
+class LocalAwsSettings(_BaseSettings):
+    """Settings that the local AWS reads when it starts; ``.env.example`` explains each.
 
     Attributes:
-        embedstack_config: YAML file with settings by these names; None for none.
-        aws_region: The default region handed to clients; None for the local AWS's own default.
+        embedstack_config: YAML file with settings of these names; None for none.
+        aws_region: Default region of clients; None for the default of the local AWS.
         embedstack_models_dir: Folder with models as ``<org>/<name>/``.
-        localaws_port: TCP port on 127.0.0.1; 0 lets the system choose.
-        localaws_idle_seconds: A serverless container without a request for this long is stopped.
-        localaws_function_processes: Processes of Lambda functions at the same time.
+        localaws_port: TCP port on 127.0.0.1; 0 for any free port.
+        localaws_idle_seconds: Idle time after which a serverless container stops, in seconds.
+        localaws_function_processes: Concurrent processes of Lambda functions, at most.
         localaws_clock_speed: Speed of metrics, alarms and schedules, as a multiple of real time.
-        localaws_check_answers: Whether every answer is held against the service's model.
+        localaws_check_answers: Whether every response is validated against the service's model.
     """
 
-    # The default need not be there; a folder that is named must be.
+    # The default folder may be missing; a configured one must exist.
     embedstack_models_dir: Path = Field(default=Path("models"), validate_default=False)
     localaws_port: int = Field(default=4580, ge=0, le=65535)
     localaws_idle_seconds: float = Field(default=300, gt=0)
@@ -244,23 +248,24 @@ class LocalAwsSettings(_Read):
     @classmethod
     def _check_folder(cls, value: Path) -> Path:
         if not value.is_dir():
-            raise ValueError("There is no such folder" if not value.exists() else "It is not a folder")
+            raise ValueError("The folder does not exist" if not value.exists() else "It is not a folder")
         return value
 
 
 def load_settings(**overrides: Any) -> Settings:
-    """Read the settings; an override that is None counts as not given.
+    """Read the settings. An override that is None is ignored.
 
     Raises:
-        ConfigurationError: There is no such setting, or a value is not of its type or out of its range; the message
-            names the variable.
+        ConfigurationError: A setting is unknown, or a value has the wrong type or is out of range; the message names
+            the variable.
     """
+    overrides = _by_field(Settings, overrides)
     check_names(overrides, Settings.model_fields, "An argument")
     return _load(Settings, {name: value for name, value in overrides.items() if value is not None})
 
 
 def load_local_aws_settings() -> LocalAwsSettings:
-    """Read the settings of the local AWS, from the same places.
+    """Read the settings of the local AWS from the same sources.
 
     Raises:
         ConfigurationError: As :func:`load_settings`.
@@ -269,22 +274,24 @@ def load_local_aws_settings() -> LocalAwsSettings:
 
 
 def change_settings(settings: Settings, **overrides: Any) -> Settings:
-    """The same settings but for these, whatever the environment says.
+    """Copy settings with some changes, without reading the environment.
 
     Raises:
         ConfigurationError: As :func:`load_settings`.
     """
+    overrides = _by_field(Settings, overrides)
     check_names(overrides, Settings.model_fields, "An argument")
     return _validated(Settings, {**settings.model_dump(), **overrides})
 
 
-def _load(kind: type[_Any], given: dict[str, Any]) -> _Any:
+def _load(kind: type[_AnySettings], given: dict[str, Any]) -> _AnySettings:
     settings = _validated(kind, given)
     if settings.embedstack_config is None:
         return settings
     file = settings.embedstack_config
-    # One file holds the settings of both.
-    values = read_settings_file(file, {*Settings.model_fields, *LocalAwsSettings.model_fields})
+    # One file contains the settings of both.
+    names = {name for one in (Settings, LocalAwsSettings) for name in (*one.model_fields, *_aliases(one))}
+    values = _by_field(kind, read_settings_file(file, names))
     missing = {
         name: value
         for name, value in values.items()
@@ -293,16 +300,33 @@ def _load(kind: type[_Any], given: dict[str, Any]) -> _Any:
     return _validated(kind, {**missing, **given}, file=file, of_file=missing)
 
 
+def _aliases(kind: type[BaseSettings]) -> dict[str, str]:
+    """The fields that have other names, by these names."""
+    return {
+        str(alias): name
+        for name, field in kind.model_fields.items()
+        if isinstance(field.validation_alias, AliasChoices)
+        for alias in field.validation_alias.choices
+        if alias != name
+    }
+
+
+def _by_field(kind: type[BaseSettings], values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values by the names of their fields, of which each may have several names."""
+    aliases = _aliases(kind)
+    return {aliases.get(name, name): value for name, value in values.items()}
+
+
 def _validated(
-    kind: type[_Any], values: dict[str, Any], *, file: Path | None = None, of_file: Collection[str] = ()
-) -> _Any:
+    kind: type[_AnySettings], values: dict[str, Any], *, file: Path | None = None, of_file: Collection[str] = ()
+) -> _AnySettings:
     check_env_file(_ENV_FILE)
     try:
         return kind(**values)
     except ValidationError as error:
         problems = "; ".join(_describe(problem, file, of_file) for problem in error.errors())
         raise ConfigurationError(
-            f"A setting cannot be used. {problems}. Correct it, or leave it empty for the default; .env.example "
+            f"A setting is not valid. {problems}. Correct it, or leave it empty for the default; .env.example "
             "explains each setting."
         ) from None
 
@@ -313,7 +337,7 @@ def _describe(problem: "ErrorDetails", file: Path | None, of_file: Collection[st
     message = problem["msg"].removeprefix("Value error, ")
     if name in _SECRETS:
         return f"{name.upper()}{where}: {message}"
-    # An address may hold a password.
+    # An address may contain a password.
     value = re.sub(r"//[^/@]*@", "//…@", str(problem["input"]))
-    shown = value if len(value) <= _QUOTED_CHARACTERS else f"{value[:_QUOTED_CHARACTERS]}…"
-    return f"{name.upper()}{where}: {message}; it is {shown!r}"
+    quoted = value if len(value) <= _QUOTED_CHARACTERS else f"{value[:_QUOTED_CHARACTERS]}…"
+    return f"{name.upper()}{where}: {message}; it is {quoted!r}"

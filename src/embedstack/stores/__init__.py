@@ -1,4 +1,4 @@
-"""Where vectors go: Postgres with pgvector, or Amazon S3 Vectors, behind one interface."""
+"""Vector stores: Postgres with pgvector, or Amazon S3 Vectors, behind one interface."""
 
 from embedstack.stores.base import Collection, Mode, VectorStore
 from embedstack.stores.collection_info import CollectionInfo, Distance

@@ -1,50 +1,61 @@
-"""What a vector store is, whichever it is."""
+"""The interface of vector stores and collections, and the checks that all stores share."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, Protocol, Self
+from typing import TYPE_CHECKING, Literal, Protocol, Self, TypeVar
 
+from embedstack.errors import CollectionReplaced, FilterRefused, ReplacementIncomplete, StoreError
 from embedstack.stores.collection_info import CollectionInfo
-from embedstack.stores.filters import Filter
+from embedstack.stores.filters import Condition, Filter, parse_filter
 from embedstack.stores.records import Hit, Record, Stored
 
 if TYPE_CHECKING:
     from embedstack.stores.records import Vector
 
-__all__ = ["Collection", "Mode", "VectorStore"]
+__all__ = [
+    "Collection",
+    "Mode",
+    "VectorStore",
+    "parse_required_filter",
+    "replaced_error",
+    "require_complete",
+    "require_own_collection",
+]
 
 Mode = Literal["approximate", "exact", "hybrid"]
 
+_Own = TypeVar("_Own")
+
 
 class Collection(Protocol):
-    """Records with vectors of one model. Safe to use from several threads.
+    """Records with vectors of one model. Thread-safe.
 
-    Every call raises :class:`~embedstack.errors.StoreUnavailable` when the store does not answer in time.
+    Every call raises :class:`~embedstack.errors.StoreUnavailable` when the store does not respond in time.
     """
 
     @property
     def info(self) -> CollectionInfo:
-        """What its vectors are."""
+        """The collection's model, dimensions and other properties of its vectors."""
 
     @property
     def filters_by_index(self) -> bool:
-        """Whether ``count`` and ``delete_where`` ask an index; where not, they look at every record."""
+        """Whether ``count`` and ``delete_where`` use an index. Otherwise they read every record."""
 
     def upsert(self, records: Iterable[Record]) -> Stored:
-        """Put records, each by its id; what is there with the same content is left alone.
+        """Insert or update records by id. Records with unchanged content are not written.
 
-        Records go in batches, each whole or not at all. The same call again after a failure stores nothing twice. Where
-        an id comes twice, the later record holds.
+        Records are written in atomic batches. The call is idempotent and can be repeated after a failure. If an id
+        occurs twice, the later record is stored.
 
         Raises:
-            RecordRefused, DimensionMismatch, NonFiniteVector: A record cannot be held; nothing of its batch is stored.
-            CollectionReplaced: Another collection has taken the name.
+            RecordRefused, DimensionMismatch, NonFiniteVector: A record is invalid. Nothing of its batch is stored.
+            CollectionReplaced: The collection was switched to a replacement.
         """
 
     def replace(self, where: Filter, records: Iterable[Record]) -> Stored:
-        """Put records, and delete what the filter finds beside them: the new chunks of a document for its old ones."""
+        """Insert or update records, and delete all others that match the filter, such as a document's old chunks."""
 
     def unchanged(self, hashes: Mapping[str, bytes]) -> set[str]:
-        """Which of these are stored with that very content hash already, and need no new vector.
+        """Ids of the records that are stored with the same content hash, and need no new vector.
 
         Args:
             hashes: Content hashes by record id.
@@ -61,105 +72,148 @@ class Collection(Protocol):
         text: str | None = None,
         sparse: Mapping[int, float] | None = None,
     ) -> list[Hit]:
-        """The records nearest to a vector, the nearest first.
+        """The records nearest to a vector, nearest first.
 
         Args:
-            vector: Of the query, (dimensions,), by the collection's model, and its context where there is one.
-            k: How many, at most; fewer come only if there are fewer.
-            filter: Conditions that hits fulfil; see :mod:`embedstack.stores.filters`.
-            threshold: The least similarity.
-            mode: ``approximate`` asks the index, ``exact`` compares with every record, ``hybrid`` fuses the ranking by
-                vector with those by full text and by sparse vector.
-            text: The query's words, for ``hybrid``.
+            vector: The query's vector, (dimensions,), from the collection's model and, if set, context.
+            k: Maximum number of hits. Fewer are returned only if fewer records match.
+            filter: Conditions that hits must match; see :mod:`embedstack.stores.filters`.
+            threshold: Minimum similarity.
+            mode: ``approximate`` uses the index, ``exact`` compares every record, ``hybrid`` fuses the rankings by
+                vector, full text and sparse vector.
+            text: The query's text, for ``hybrid``.
             sparse: The query's sparse vector, for ``hybrid``.
 
         Raises:
-            FilterRefused: The filter is none.
-            DimensionMismatch, NonFiniteVector, RecordRefused: The vector is none of this collection's.
+            FilterRefused: The filter is invalid.
+            DimensionMismatch, NonFiniteVector, RecordRefused: The vector does not fit the collection.
         """
 
     def get(self, ids: Iterable[str]) -> dict[str, Record]:
-        """The records that are there, by id, with their vectors."""
+        """The stored records with these ids, by id, with vectors. Missing ids are omitted."""
 
     def scan(self) -> Iterator[Record]:
-        """All records, in the order of their ids where the store has one."""
+        """All records, ordered by id if the store supports it."""
 
     def delete(self, ids: Iterable[str]) -> int:
-        """Delete records; how many were there."""
+        """Delete records by id. Returns the number of deleted records."""
 
     def delete_where(self, where: Filter) -> int:
-        """Delete what a filter finds, which must not be empty; how many there were."""
+        """Delete the records that match a non-empty filter. Returns the number of deleted records."""
 
     def count(self, where: Filter | None = None) -> int:
-        """How many records there are, or how many a filter finds."""
+        """Number of records, or of those that match a filter."""
 
     def optimize(self, *, live: bool = True, only_missing: bool = False) -> None:
-        """Make searches fast, after a bulk load: build what is not built yet, where the store has something to build.
+        """Build missing indexes, for example after a bulk load. Does nothing in stores without such indexes.
 
         Args:
-            live: Let others write meanwhile, which takes longer.
-            only_missing: Return at once where all is built, or where somebody else is at it; for whoever opens a
-                collection that others may have left without.
+            live: Allow concurrent writes during the build, which then takes longer.
+            only_missing: Return immediately if all indexes exist or another process is building them.
         """
 
 
 class VectorStore(Protocol):
-    """Holds collections."""
+    """A store of collections."""
 
     def open(self, info: CollectionInfo, *, create: bool = True) -> Collection:
-        """Open a collection, and make it where there is none.
+        """Open a collection; create it if it does not exist.
 
         Raises:
-            CollectionMismatch: There is one with vectors of another model, dimension, context, ….
-            CollectionNotFound: There is none, and ``create`` is off.
+            CollectionMismatch: The collection exists with another model, dimension, context, ….
+            CollectionNotFound: The collection does not exist, and ``create`` is False.
         """
 
     def describe(self, name: str) -> CollectionInfo:
-        """What a collection's vectors are.
+        """Describe a collection.
 
         Raises:
-            CollectionNotFound: There is none of this name.
+            CollectionNotFound: The collection does not exist.
         """
 
     def collections(self) -> list[CollectionInfo]:
         """All collections, by name."""
 
     def open_replacement(self, info: CollectionInfo) -> Collection:
-        """Open what is to take a collection's place, beside it; made where there is none, found again after a crash.
+        """Open a collection's replacement, beside the collection; create it if it does not exist.
 
         Raises:
-            CollectionNotFound: There is no collection of that name.
-            CollectionMismatch: A replacement with other vectors was begun: finish or drop it first.
+            CollectionNotFound: The collection does not exist.
+            CollectionMismatch: A replacement with another model exists. Switch to it or drop it first.
         """
 
     def outstanding(self, replacement: Collection) -> list[str]:
         """Ids of the records that differ between a collection and its replacement.
 
-        They differ if one of them has none, or in content hash or metadata.
+        Records differ if one is missing, or if content hash or metadata differ.
         """
 
     def switch(self, replacement: Collection, *, complete: bool = True) -> None:
-        """Let a replacement take its collection's place, in one step.
+        """Switch the collection's name to its replacement, atomically.
 
-        Who opened the collection before goes on reading what it was, and cannot write to it any more.
+        Collections that were opened before keep reading the old records and can no longer write.
 
         Args:
             replacement: From :meth:`open_replacement`.
-            complete: Refuse while records are outstanding.
+            complete: Whether to refuse while records are outstanding.
 
         Raises:
-            ReplacementIncomplete: Some are.
+            ReplacementIncomplete: Records are outstanding.
         """
 
     def drop(self, name: str) -> None:
-        """Delete a collection with all that it holds; nothing happens where there is none."""
+        """Delete a collection with all its records. Does nothing if it does not exist."""
 
     def drop_replaced(self, name: str) -> int:
-        """Delete what no collection's name points to any more, a replacement that was begun included; how many."""
+        """Delete a collection's old versions and unfinished replacement. Returns their number."""
 
     def close(self) -> None:
-        """Let go of connections."""
+        """Close the connections."""
 
     def __enter__(self) -> Self: ...
 
     def __exit__(self, *_: object) -> None: ...
+
+
+def parse_required_filter(where: Filter) -> tuple[Condition, ...]:
+    """Parse the filter of an operation that deletes records.
+
+    Raises:
+        FilterRefused: The filter is invalid or has no conditions.
+    """
+    conditions = parse_filter(where)
+    if not conditions:
+        raise FilterRefused("An empty filter would delete every record. Drop the collection instead.")
+    return conditions
+
+
+def require_own_collection(collection: Collection, kind: type[_Own]) -> _Own:
+    """Check that a replacement was opened by this kind of store.
+
+    Raises:
+        StoreError: It was not.
+    """
+    if not isinstance(collection, kind):
+        raise StoreError("The replacement was opened by another kind of store. Open it with this store.")
+    return collection
+
+
+def require_complete(name: str, outstanding: int) -> None:
+    """Check that a collection's replacement is complete.
+
+    Raises:
+        ReplacementIncomplete: Records are outstanding.
+    """
+    if outstanding:
+        raise ReplacementIncomplete(
+            f"{outstanding} records of the collection {name} differ in its replacement or are missing. Copy them, then "
+            "switch."
+        )
+
+
+def replaced_error(name: str) -> CollectionReplaced:
+    """The error for writing to a collection after a switch."""
+    return CollectionReplaced(
+        f"The collection {name} was switched to a replacement since it was opened. Open it again, with the model that "
+        "it has now."
+    )

@@ -1,4 +1,4 @@
-"""What a collection's vectors are: the facts that have to agree between who writes and who searches."""
+"""Properties of a collection, which must be the same for writing and searching."""
 
 import re
 from dataclasses import dataclass, fields
@@ -20,20 +20,20 @@ _TEXT_SEARCH = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 
 @dataclass(frozen=True, slots=True)
 class CollectionInfo:
-    """A collection's name, and what its vectors are.
+    """A collection's name and the properties of its vectors.
 
     Attributes:
         name: 3 to 63 lower-case letters, digits, hyphens and dots.
-        model_id: The model that the vectors come from.
+        model_id: The model that computes the vectors.
         dimensions: Length of a vector.
-        revision: The model's revision, where it is pinned.
-        distance: How far two vectors are apart.
-        context: What kind of texts these are (``code``, ``docs``, ``business``); None where each record says it itself.
-        prompt: Text that was put before each text when it was embedded.
-        chunker: How documents were cut, as a name that changes when the cutting does.
-        text_search: Postgres' text search configuration for hybrid search, ``simple`` for every language; None for no
-            full text index.
-        sparse_dimensions: Length of the sparse vectors, 250,002 for BGE-M3; None for none.
+        revision: The model's revision; None if not pinned.
+        distance: The distance between vectors.
+        context: Kind of the texts (``code``, ``docs``, ``business``); None if each record has its own.
+        prompt: Text that is prepended to each text when it is embedded.
+        chunker: Name of the chunking, which changes when documents are cut differently.
+        text_search: Postgres text search configuration for hybrid search; ``simple`` suits every language. None for no
+            full-text index.
+        sparse_dimensions: Length of the sparse vectors, 250,002 for BGE-M3; None without sparse vectors.
     """
 
     name: str
@@ -48,51 +48,59 @@ class CollectionInfo:
     sparse_dimensions: int | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what no store can hold.
+        """Validate the values.
 
         Raises:
-            ConfigurationError: A name, a length or a distance that there is not.
+            ConfigurationError: A name, dimension or distance is invalid.
         """
         if not _NAME.fullmatch(self.name):
             raise ConfigurationError(
-                f"{self.name!r} cannot be a collection's name: 3 to 63 lower-case letters, digits, hyphens and dots, "
+                f"Invalid collection name {self.name!r}. Use 3 to 63 lower-case letters, digits, hyphens and dots, "
                 "with a letter or a digit at both ends."
             )
         if self.dimensions < 1 or (self.sparse_dimensions is not None and self.sparse_dimensions < 1):
             raise ConfigurationError(f"The collection {self.name} needs vectors of at least one dimension.")
         if self.distance not in ("cosine", "euclidean"):
-            raise ConfigurationError(f"There is no distance {self.distance!r}; there are cosine and euclidean.")
+            raise ConfigurationError(f"Unknown distance {self.distance!r}. Supported: cosine, euclidean.")
         if self.text_search is not None and not _TEXT_SEARCH.fullmatch(self.text_search):
-            raise ConfigurationError(f"{self.text_search!r} is not the name of a text search configuration.")
+            raise ConfigurationError(f"Invalid name of a text search configuration: {self.text_search!r}.")
 
     @classmethod
     def for_model(
         cls, name: str, model: "ModelInfo", *, context: str | None = None, prompt: str = "", chunker: str | None = None
     ) -> Self:
-        """The collection of a model's vectors; ``embedder.info`` is the model."""
+        """A collection for a model's vectors.
+
+        Args:
+            name: The collection's name.
+            model: The model, ``embedder.info``.
+            context: See the attribute.
+            prompt: See the attribute.
+            chunker: See the attribute.
+        """
         return cls(
             name, model.model_id, model.dimensions,
             revision=model.revision, context=context, prompt=prompt, chunker=chunker,
         )  # fmt: skip
 
     def differences(self, other: "CollectionInfo") -> tuple[str, ...]:
-        """Names of the attributes that are not the same, the collections' names aside."""
+        """Names of the attributes that differ, other than ``name``."""
         names = (field.name for field in fields(self) if field.name != "name")
         return tuple(name for name in names if getattr(self, name) != getattr(other, name))
 
-    def require(self, wanted: "CollectionInfo") -> None:
-        """See that this collection is the one that is wanted.
+    def require(self, expected: "CollectionInfo") -> None:
+        """Check that this collection has the expected properties.
 
         Raises:
-            CollectionMismatch: It is not; the message names both sides of each difference.
+            CollectionMismatch: It has not. The message names both values of each difference.
         """
-        differences = self.differences(wanted)
+        differences = self.differences(expected)
         if differences:
             listed = "; ".join(
-                f"{name.replace('_', ' ')}: it has {getattr(self, name)!r}, asked for was {getattr(wanted, name)!r}"
+                f"{name.replace('_', ' ')}: stored {getattr(self, name)!r}, requested {getattr(expected, name)!r}"
                 for name in differences
             )
             raise CollectionMismatch(
-                f"The collection {self.name} holds other vectors than these. {listed}. Open it as what it is, or embed "
-                "its texts anew with a replacement and switch to that."
+                f"The collection {self.name} has other properties than requested. {listed}. Open it with its stored "
+                "properties, or re-embed its texts into a replacement and switch to that."
             )

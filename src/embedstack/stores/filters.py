@@ -1,8 +1,8 @@
-"""The filters that every store understands: conditions on context and metadata that all have to hold.
+"""Filters, which all stores support: conditions on context and metadata, joined by AND.
 
-A filter is JSON, in the manner of S3 Vectors: ``{"context": "code", "year": {"$gte": 2020, "$lt": 2024}, "language":
-{"$in": ["de", "fr"]}}``. ``context`` is the record's context; every other name is one of its metadata. Where the
-metadata's value is a list, one of its elements has to fulfil the condition.
+A filter is JSON in the syntax of S3 Vectors: ``{"context": "code", "year": {"$gte": 2020, "$lt": 2024}, "language":
+{"$in": ["de", "fr"]}}``. ``context`` is the record's context; every other name is a name in its metadata. If
+a metadata value is a list, one of its elements has to match.
 """
 
 import math
@@ -23,7 +23,7 @@ __all__ = ["CONTEXT", "Condition", "Filter", "matches", "parse_filter"]
 Filter = Mapping[str, Any]
 Operator = Literal["$eq", "$ne", "$in", "$gt", "$gte", "$lt", "$lte"]
 
-#: The name that stands for the record's context, and so cannot be filtered by as metadata.
+#: The name of the record's context in filters. Metadata of that name cannot be filtered.
 CONTEXT = "context"
 
 _RANGES: "dict[str, Callable[[Any, Any], bool]]" = {
@@ -36,13 +36,12 @@ _RANGES: "dict[str, Callable[[Any, Any], bool]]" = {
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """One condition on one name.
+    """A condition on one name.
 
     Attributes:
-        name: ``context``, or a name at the top of the metadata.
-        operator: ``$eq``, ``$in`` or one of the ranges.
-        value: A string, number or boolean; a tuple of such for ``$in``; a number for a range. ``$ne`` holds where the
-            name is there and nothing under it is the value.
+        name: ``context``, or a top-level name in the metadata.
+        operator: The comparison. ``$ne`` matches if the name exists and no value of it equals ``value``.
+        value: A string, number or boolean; a tuple of these for ``$in``; a number for range operators.
     """
 
     name: str
@@ -50,65 +49,62 @@ class Condition:
     value: Any
 
 
-def parse_filter(given: Filter | None) -> tuple[Condition, ...]:
-    """Read a filter.
+def parse_filter(filter_: Filter | None) -> tuple[Condition, ...]:
+    """Parse a filter.
 
     Raises:
-        FilterRefused: It is not in the language; the message names the part that is not.
+        FilterRefused: The filter is invalid. The message names the invalid part.
     """
     conditions = []
-    for name, wanted in (given or {}).items():
+    for name, value in (filter_ or {}).items():
         if not isinstance(name, str) or not name or name.startswith("$"):
-            raise FilterRefused(
-                f"{name!r} is not the name of a metadata; conditions stand under the name they are for."
-            )
-        operators = wanted if isinstance(wanted, Mapping) else {"$eq": wanted}
+            raise FilterRefused(f"{name!r} is not a metadata name. Write conditions as {{name: {{operator: value}}}}.")
+        operators = value if isinstance(value, Mapping) else {"$eq": value}
         if not operators:
             raise FilterRefused(f"The filter has no condition for {name!r}.")
-        conditions += [_parse_condition(name, operator, value) for operator, value in operators.items()]
+        conditions += [_parse_condition(name, symbol, operand) for symbol, operand in operators.items()]
     return tuple(conditions)
 
 
 def _parse_condition(name: str, symbol: Any, value: Any) -> Condition:
     if symbol in ("$eq", "$ne") and _is_scalar(value):
         return Condition(name, symbol, value)
-    if symbol == "$in" and isinstance(value, (list, tuple)) and value and all(_is_scalar(one) for one in value):
+    if symbol == "$in" and isinstance(value, (list, tuple)) and value and all(_is_scalar(element) for element in value):
         return Condition(name, "$in", tuple(value))
     if symbol in _RANGES and _is_number(value):
         return Condition(name, symbol, value)
     raise FilterRefused(
-        f"The condition {str(symbol)[:40]!r} for {name!r} cannot be used: $eq and $ne take a string, a number or a "
-        "boolean, $in a list of them that is not empty, and $gt, $gte, $lt and $lte take a number (a date as seconds "
-        "since the epoch)."
+        f"Invalid condition {str(symbol)[:40]!r} for {name!r}. $eq and $ne take a string, number or boolean; $in takes "
+        "a non-empty list of these; $gt, $gte, $lt and $lte take a number (write dates as seconds since the epoch)."
     )
 
 
 def matches(record: "Record", conditions: tuple[Condition, ...]) -> bool:
-    """Whether all conditions hold for a record, for a store that cannot ask its service."""
-    return all(_fulfils(record, condition) for condition in conditions)
+    """Whether a record matches all conditions, for stores that filter on the client."""
+    return all(_matches_condition(record, condition) for condition in conditions)
 
 
-def _fulfils(record: "Record", condition: Condition) -> bool:
+def _matches_condition(record: "Record", condition: Condition) -> bool:
     is_context = condition.name == CONTEXT
     value = record.context if is_context else record.metadata.get(condition.name)
     if condition.operator == "$ne":
-        is_there = record.context is not None if is_context else condition.name in record.metadata
-        return is_there and not _holds(Condition(condition.name, "$eq", condition.value), value)
-    return _holds(condition, value)
+        exists = record.context is not None if is_context else condition.name in record.metadata
+        return exists and not _matches_value(Condition(condition.name, "$eq", condition.value), value)
+    return _matches_value(condition, value)
 
 
-def _holds(condition: Condition, value: Any) -> bool:
+def _matches_value(condition: Condition, value: Any) -> bool:
     if isinstance(value, list):
-        return any(_holds(condition, element) for element in value if not isinstance(element, list))
+        return any(_matches_value(condition, element) for element in value if not isinstance(element, list))
     if condition.operator in _RANGES:
         return _is_number(value) and _RANGES[condition.operator](value, condition.value)
-    wanted = condition.value if condition.operator == "$in" else (condition.value,)
-    return any(_same(value, one) for one in wanted)
+    operands = condition.value if condition.operator == "$in" else (condition.value,)
+    return any(_equal(value, operand) for operand in operands)
 
 
-def _same(value: Any, wanted: Any) -> bool:
-    # True is 1 in Python, and neither in JSON nor in a store.
-    return isinstance(value, bool) == isinstance(wanted, bool) and bool(value == wanted)
+def _equal(value: Any, operand: Any) -> bool:
+    # True equals 1 in Python, but not in JSON.
+    return isinstance(value, bool) == isinstance(operand, bool) and bool(value == operand)
 
 
 def _is_number(value: Any) -> bool:

@@ -1,4 +1,4 @@
-"""A store from configuration."""
+"""Opens the configured vector store."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -17,19 +17,19 @@ __all__ = ["load_store"]
 def load_store(
     settings: Settings | None = None, *, session: "boto3.Session | None" = None, **overrides: Any
 ) -> VectorStore:
-    """Open the configured store; a Postgres of one's own is started where no setting names another.
+    """Open the configured store. Without DATABASE_URL and DATABASE_SECRET_ARN, an embedded Postgres is started.
 
     Args:
-        settings: Configuration; read from the environment and ``.env`` otherwise.
-        session: A boto3 session of the caller's, for S3 Vectors and for DATABASE_SECRET_ARN.
-        overrides: Settings that beat the configured ones, by their names: ``load_store(vector_store="s3vectors")``.
+        settings: The settings; defaults to those of the environment and ``.env``.
+        session: A custom boto3 session, for S3 Vectors and DATABASE_SECRET_ARN.
+        overrides: Settings to override, by name: ``load_store(vector_store="s3vectors")``.
 
     Returns:
-        The store. Close it, or use it in a ``with`` statement, to let go of its connections.
+        The store. Close it, or use it in a ``with`` statement.
 
     Raises:
         ConfigurationError: A setting or a package is missing or wrong.
-        StoreUnavailable: The store does not answer.
+        StoreUnavailable: The store does not respond.
     """
     settings = settings.model_copy(update=overrides) if settings else load_settings(**overrides)
     if settings.vector_store == "s3vectors":
@@ -42,7 +42,7 @@ def _load_postgres(settings: Settings, session: "boto3.Session | None") -> Vecto
         from embedstack.stores.pgvector import PgVectorStore  # noqa: PLC0415 - an extra
     except ImportError as error:
         raise ConfigurationError(
-            "Vectors in Postgres need more packages: pip install 'embedstack[postgres]'."
+            "The Postgres store needs more packages: pip install 'embedstack[postgres]'."
         ) from error
     if settings.database_url is not None:
         return PgVectorStore(settings.database_url.get_secret_value())
@@ -55,5 +55,5 @@ def _load_s3vectors(settings: Settings, session: "boto3.Session | None") -> Vect
     from embedstack.stores.s3vectors import S3VectorsStore  # noqa: PLC0415 - boto3 takes long to import
 
     if settings.vector_bucket is None:
-        raise ConfigurationError("No vector bucket is named: set VECTOR_BUCKET in the environment or in .env.")
+        raise ConfigurationError("No vector bucket is configured. Set VECTOR_BUCKET in the environment or in .env.")
     return S3VectorsStore(settings.vector_bucket, settings=settings, session=session)

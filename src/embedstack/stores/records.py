@@ -1,4 +1,4 @@
-"""What goes into a store, and what a search finds."""
+"""Records of vector stores, search hits, and their validation."""
 
 import hashlib
 import json
@@ -21,19 +21,19 @@ if TYPE_CHECKING:
 
 __all__ = ["UNFILTERED", "Hit", "Record", "Stored", "check_record", "check_vector", "hash_text"]
 
-#: Name of a metadata that no filter can ask for and that so may be long in every store; a string.
+#: A metadata name whose value cannot be filtered, and so may be long in every store; a string.
 UNFILTERED = "embedstack-chunks"
 
-# S3 Vectors' limit for a key.
+# S3 Vectors' limit for a key, in characters.
 _MAX_ID = 1024
 # pgvector's limit for a sparse vector in an index.
 _MAX_WEIGHTS = 1000
-# An escaped NUL in JSON, and not an escaped backslash before "u0000".
+# An escaped NUL in JSON, but not an escaped backslash followed by "u0000".
 _NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 
 
 def hash_text(*parts: str) -> bytes:
-    """32 bytes that tell one content from another; parts are kept apart."""
+    """SHA-256 of texts; their boundaries are part of the hash."""
     digest = hashlib.sha256()
     for part in parts:
         content = part.encode()
@@ -46,13 +46,13 @@ class Record:
     """A text with its vector.
 
     Attributes:
-        id: Unique in its collection, at most 1,024 characters.
-        text: The text that was embedded, without a prompt.
+        id: Unique in the collection; at most 1,024 characters.
+        text: The embedded text, without prompt.
         vector: Float32 (dimensions,).
-        metadata: JSON values by name; filters see those at the top.
-        context: What kind of text it is; the collection's where it has one.
-        content_hash: 32 bytes that change when the text has to be embedded anew; of the text alone where not given.
-        sparse: Weights by position, where the collection has sparse vectors.
+        metadata: JSON values by name. Filters apply to top-level names.
+        context: Kind of the text; defaults to the collection's.
+        content_hash: 32 bytes that change when the text has to be embedded again; defaults to the hash of the text.
+        sparse: Weights by position, in collections with sparse vectors.
     """
 
     id: str
@@ -64,18 +64,18 @@ class Record:
     sparse: Mapping[int, float] | None = None
 
     def __post_init__(self) -> None:
-        """Hash the text where no hash is given."""
+        """Default the content hash."""
         if not self.content_hash:
             object.__setattr__(self, "content_hash", hash_text(self.text))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Hit:
-    """A record that a search found.
+    """A search hit.
 
     Attributes:
-        record: The record; its vector is empty, since no search needs it.
-        score: What hits are ordered by, the highest first: the similarity, or what several rankings fuse to.
+        record: The record, without its vector.
+        score: Hits are ordered by descending score: the similarity, or the fused rank of a hybrid search.
         similarity: Cosine similarity, -1 to 1; the negative distance in a euclidean collection.
     """
 
@@ -85,12 +85,12 @@ class Hit:
 
 
 class Stored(NamedTuple):
-    """What came of records that were put.
+    """The result of an upsert.
 
     Attributes:
-        inserted: New ones.
-        updated: Those whose content, context or metadata had changed.
-        unchanged: Those that were there already, and were not written again.
+        inserted: Number of new records.
+        updated: Number of records whose content, context or metadata changed.
+        unchanged: Number of records that were stored already and were not written.
     """
 
     inserted: int = 0
@@ -98,78 +98,77 @@ class Stored(NamedTuple):
     unchanged: int = 0
 
     def plus(self, other: "Stored") -> "Stored":
-        """The sum of both."""
-        return Stored(*(mine + theirs for mine, theirs in zip(self, other, strict=True)))
+        """The sums of both results."""
+        return Stored(*map(sum, zip(self, other, strict=True)))
 
 
-def check_vector(vector: "Vector | Sequence[float]", info: "CollectionInfo", what: str) -> "Vector":
-    """The vector as float32 (dimensions,).
+def check_vector(vector: "Vector | Sequence[float]", info: "CollectionInfo", subject: str) -> "Vector":
+    """Check a vector and convert it to float32 (dimensions,).
 
     Args:
-        vector: To be stored, or to be searched with.
+        vector: A vector to store or to search with.
         info: The collection.
-        what: What it is the vector of, for a message.
+        subject: What the vector belongs to, for messages.
 
     Raises:
-        DimensionMismatch: It has another length than the collection's.
-        NonFiniteVector: It holds NaN or infinity.
-        RecordRefused: It has no direction, and the distance is that between directions.
+        DimensionMismatch: Its length differs from the collection's.
+        NonFiniteVector: It contains NaN or infinity.
+        RecordRefused: It is zero, and the collection's distance is cosine.
     """
     checked = np.asarray(vector, np.float32)
     if checked.shape != (info.dimensions,):
         raise DimensionMismatch(
-            f"The vector of {what} has the shape {checked.shape}; the collection {info.name} holds vectors of "
-            f"{info.dimensions} dimensions by {info.model_id}."
+            f"The vector of {subject} has the shape {checked.shape}; the collection {info.name} holds vectors of "
+            f"{info.dimensions} dimensions from {info.model_id}."
         )
-    # One dot product tells both: NaN and infinity stay, and squares of finite float32 can be summed in float64.
+    # One dot product detects NaN, infinity and zero: squares of finite float32 values do not overflow float64.
     squared = float(np.dot(checked.astype(np.float64), checked.astype(np.float64)))
     if not np.isfinite(squared):
-        raise NonFiniteVector(f"The vector of {what} holds NaN or infinity.")
+        raise NonFiniteVector(f"The vector of {subject} contains NaN or infinity.")
     if squared == 0 and info.distance == "cosine":
-        raise RecordRefused(f"The vector of {what} is zero and has no direction: its cosine distance is not defined.")
+        raise RecordRefused(f"The vector of {subject} is zero, for which cosine distance is undefined.")
     return checked
 
 
-def _check_sparse(sparse: Mapping[int, float], dimensions: int, what: str) -> None:
+def _check_sparse(sparse: Mapping[int, float], dimensions: int, subject: str) -> None:
     if not all(0 <= position < dimensions for position in sparse):
-        raise RecordRefused(f"The sparse vector of {what} has a position that is not in 0 to {dimensions - 1}.")
+        raise RecordRefused(f"The sparse vector of {subject} has a position outside 0 to {dimensions - 1}.")
     if not all(math.isfinite(weight) for weight in sparse.values()):
-        raise NonFiniteVector(f"The sparse vector of {what} holds NaN or infinity.")
+        raise NonFiniteVector(f"The sparse vector of {subject} contains NaN or infinity.")
     if len(sparse) > _MAX_WEIGHTS:
         raise RecordRefused(
-            f"The sparse vector of {what} has {len(sparse)} weights; an index takes {_MAX_WEIGHTS}: cut the text, or "
-            "keep the highest weights."
+            f"The sparse vector of {subject} has {len(sparse)} weights; the index limit is {_MAX_WEIGHTS}. Shorten the "
+            "text, or keep the highest weights."
         )
 
 
 def check_record(record: Record, info: "CollectionInfo") -> str:
-    """See that a store can hold the record.
+    """Check that a record can be stored.
 
     Returns:
-        Its metadata as JSON.
+        The record's metadata as JSON.
 
     Raises:
-        DimensionMismatch, NonFiniteVector: As :func:`check_vector`.
-        RecordRefused: Its id, text, metadata or context cannot be held; the message names the id.
+        DimensionMismatch, NonFiniteVector: See :func:`check_vector`.
+        RecordRefused: The id, text, metadata or context is invalid. The message names the id.
     """
-    what = f"record {record.id[:80]!r}"
+    subject = f"record {record.id[:80]!r}"
     if not 1 <= len(record.id) <= _MAX_ID:
-        raise RecordRefused(f"The id of {what} has {len(record.id)} characters; 1 to {_MAX_ID} are allowed.")
-    check_vector(record.vector, info, what)
+        raise RecordRefused(f"The id of {subject} has {len(record.id)} characters; 1 to {_MAX_ID} are allowed.")
+    check_vector(record.vector, info, subject)
     if info.context is not None and record.context not in (None, info.context):
         raise RecordRefused(
-            f"The context of {what} is {record.context!r}; the collection {info.name} holds {info.context!r} only, "
-            "since another context has other vectors."
+            f"The context of {subject} is {record.context!r}; the collection {info.name} holds {info.context!r} only."
         )
     if record.sparse is not None and info.sparse_dimensions is None:
-        raise RecordRefused(f"{what} has a sparse vector, and the collection {info.name} holds none.")
+        raise RecordRefused(f"{subject} has a sparse vector, but the collection {info.name} has none.")
     if record.sparse:
-        _check_sparse(record.sparse, info.sparse_dimensions or 0, what)
+        _check_sparse(record.sparse, info.sparse_dimensions or 0, subject)
     try:
         metadata = json.dumps(dict(record.metadata), allow_nan=False, ensure_ascii=False)
         (record.id + record.text + metadata + (record.context or "")).encode()
     except (TypeError, ValueError) as error:
-        raise RecordRefused(f"The metadata of {what} is not JSON, or its text is not Unicode.") from error
+        raise RecordRefused(f"The metadata of {subject} is not JSON, or its text is not Unicode.") from error
     if "\0" in record.text or "\0" in record.id or _NUL.search(metadata):
-        raise RecordRefused(f"{what} holds the character NUL, which Postgres cannot store: remove it.")
+        raise RecordRefused(f"{subject} contains the character NUL, which Postgres cannot store. Remove it.")
     return metadata

@@ -1,4 +1,4 @@
-"""Embed a collection's texts anew, with another model, and switch to that without a pause."""
+"""Re-embeds a collection's texts with another model, without downtime."""
 
 import contextlib
 from collections.abc import Callable, Sequence
@@ -31,30 +31,30 @@ def reembed(
     text_of: Callable[[Record], str] = lambda record: record.text,
     on_progress: Callable[[int], Any] = lambda _: None,
 ) -> Collection:
-    """Embed every text of a collection with another model, side by side, and switch to the result.
+    """Embed every text of a collection with another model into a replacement, and switch to it.
 
-    Searches and writes go on meanwhile; what is written before the switch is embedded too. The same call again after a
-    failure goes on where it was: a text is embedded once. Texts are not cut anew.
+    Searches and writes continue meanwhile; records written before the switch are embedded too. A failed call can be
+    repeated and embeds no text twice. Texts are not chunked again.
 
     Args:
-        store: Where the collection is.
-        info: The collection's name, and what its vectors are to be.
-        embed: From texts to vectors, (texts, dimensions), by that model: ``embedder.embed_documents``.
-        text_of: What is embedded of a record; its text with what stood before it, where something did.
-        on_progress: Called with the number of texts that were just embedded.
+        store: The store.
+        info: The collection's name and its new properties.
+        embed: Returns the vectors of texts, (texts, dimensions), from the new model: ``embedder.embed_documents``.
+        text_of: Returns the text to embed for a record, with its prefix if it has one.
+        on_progress: Called after each batch with the number of texts embedded.
 
     Returns:
-        The collection as it is now.
+        The collection after the switch.
 
     Raises:
-        CollectionNotFound: There is none of this name.
-        CollectionMismatch: Another replacement was begun.
-        ConfigurationError: The new collection is to have sparse vectors.
-        ReplacementIncomplete: Writers are faster than the model; try again when they are done.
+        CollectionNotFound: The collection does not exist.
+        CollectionMismatch: Another replacement exists.
+        ConfigurationError: The new collection has sparse vectors.
+        ReplacementIncomplete: Records are written faster than they are embedded. Try again when writes pause.
     """
     if info.sparse_dimensions is not None:
         raise ConfigurationError(
-            f"{info.name} is to have sparse vectors, which this function does not make: fill a replacement with them."
+            f"Sparse vectors of {info.name} cannot be re-embedded. Fill a replacement with them yourself."
         )
     current = store.open(store.describe(info.name), create=False)
     replacement = store.open_replacement(info)
@@ -67,14 +67,14 @@ def reembed(
     _copy_outstanding(store, current, replacement, embed_records)
     replacement.optimize()
     for _ in range(_ROUNDS):
-        # What was written since. Each round takes less time than the one before, in which less is written.
+        # Each round copies the records written during the one before, and so takes less time.
         _copy_outstanding(store, current, replacement, embed_records)
         with contextlib.suppress(ReplacementIncomplete):
             store.switch(replacement)
             return replacement
     raise ReplacementIncomplete(
-        f"The collection {info.name} is written to faster than it can be embedded anew: try again when writers pause. "
-        "What was embedded so far is kept."
+        f"Records of the collection {info.name} are written faster than they are re-embedded. Try again when writes "
+        "pause. Texts embedded so far are kept."
     )
 
 
@@ -82,17 +82,17 @@ def _copy_outstanding(store: VectorStore, current: Collection, replacement: Coll
     outstanding = iter(store.outstanding(replacement))
     while ids := list(islice(outstanding, _BATCH)):
         records = current.get(ids)
-        replacement.delete(identity for identity in ids if identity not in records)
+        replacement.delete(record_id for record_id in ids if record_id not in records)
         if records:
             _copy(list(records.values()), replacement, embed)
 
 
 def _copy(records: Sequence[Record], replacement: Collection, embed: "EmbedRecords") -> None:
     context = replacement.info.context
-    there = replacement.get(record.id for record in records)
+    copies = replacement.get(record.id for record in records)
     missing, changed = [], []
     for record in records:
-        copied = there.get(record.id)
+        copied = copies.get(record.id)
         if copied is None or copied.content_hash != record.content_hash:
             missing.append(record)
         else:

@@ -75,7 +75,7 @@ def endpoint_settings(endpoint: str | None, region: str | None, component: str |
 def expected_model(settings: Settings, endpoint: str | None, model_id: str | None) -> ModelInfo | None:
     """The model that an endpoint is expected to serve; None if neither an option nor a setting names one.
 
-    ST_MODEL_NAME and ST_MODEL_REVISION describe the configured endpoint and are not used for another one.
+    EMBEDDING_MODEL and EMBEDDING_MODEL_REVISION describe the configured endpoint and are not used for another one.
 
     Args:
         settings: The result of :func:`endpoint_settings`.
@@ -89,6 +89,6 @@ def expected_model(settings: Settings, endpoint: str | None, model_id: str | Non
         return known_model(model_id)
     configured = load_settings()
     is_configured = endpoint in (None, configured.sagemaker_endpoint)
-    if not is_configured or "st_model_name" not in configured.model_fields_set:
+    if not is_configured or "embedding_model" not in configured.model_fields_set:
         return None
-    return replace(known_model(settings.st_model_name), revision=settings.st_model_revision)
+    return replace(known_model(settings.embedding_model), revision=settings.embedding_model_revision)

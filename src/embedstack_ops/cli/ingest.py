@@ -17,9 +17,9 @@ from rich.console import Console
 from rich.markup import escape
 
 from embedstack.aws.clients import create_client
-from embedstack.documents.limits import ReadLimits, shown
+from embedstack.documents.ingest_queue import enqueue_documents
+from embedstack.documents.limits import ReadLimits, display_name
 from embedstack.documents.load import load_ingestion
-from embedstack.documents.queue import send_documents
 from embedstack.errors import DocumentRefused, EmbedStackError, InputError, RecordRefused
 from embedstack.settings.settings import load_settings
 from embedstack_ops.cli.checkout import applied_pipeline
@@ -142,7 +142,7 @@ def _enqueue(console: Console, settings: "Settings", places: list[Place], queue:
     objects = [(str(place.bucket), place.source) for place in places]
     with progress_bar(console) as progress:
         task = progress.add_task("documents", total=len(objects))
-        send_documents(settings, url, objects, on_progress=lambda count: progress.advance(task, count))
+        enqueue_documents(settings, url, objects, on_progress=lambda count: progress.advance(task, count))
     console.print(f"Sent {len(objects)} documents to the pipeline's queue")
 
 
@@ -193,7 +193,7 @@ def _ingest(ingestion: "Ingestion", client: Any, place: Place, total: Total, *, 
         else:
             total.refused.append(str(error))
     except (EmbedStackError, OSError, ClientError, BotoCoreError) as error:
-        total.failed.append(f"{shown(place.source)}: {error}")
+        total.failed.append(f"{display_name(place.source)}: {error}")
 
 
 @contextmanager
@@ -201,7 +201,7 @@ def _opened(client: Any, place: Place) -> Iterator[BinaryIO]:
     limit = ReadLimits().max_bytes
     if place.size > limit:
         raise DocumentRefused(
-            f"{shown(place.source)} has {place.size:,} bytes; the limit is {limit:,}. Split it.",
+            f"{display_name(place.source)} has {place.size:,} bytes; the limit is {limit:,}. Split it.",
             reason="too_large",
         )
     if place.file is not None:

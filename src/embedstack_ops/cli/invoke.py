@@ -33,7 +33,7 @@ Examples:
 @click.option("--region", help="AWS region.  [default: from the environment]")
 @click.option("--component", help="Inference component, if the endpoint has several.")
 @click.option(
-    "--model", "model_id", help="Model that it should serve.  [default: ST_MODEL_NAME, else what the endpoint reports]"
+    "--model", "model_id", help="Model that it should serve.  [default: EMBEDDING_MODEL, else the endpoint's model]"
 )
 @click.option("--truncate", is_flag=True, help="Truncate a text that is longer than the model's limit.")
 @click.option("--json", "as_json", is_flag=True, help="Print the vectors as JSON, a list of lists.")

@@ -32,7 +32,7 @@ _HERE = Target.of_this_machine()
     "--architecture", type=click.Choice(get_args(Architecture)), default=_HERE.architecture, show_default=True
 )
 @click.option("--python", default=_HERE.python, show_default=True, help="Version of Lambda's Python runtime.")
-@click.option("--model", help="Hub id of the endpoint's model.  [default: ST_MODEL_NAME]")
+@click.option("--model", help="Hub id of the endpoint's model.  [default: EMBEDDING_MODEL]")
 @click.option(
     "--tokenizer",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -89,27 +89,27 @@ def build(
         functions: Their names.
         target: Where they are to run.
         folder: Where the packages go, below it into one by what they are for: ``arm64-3.13``.
-        model: Hub id of the endpoint's model; ``ST_MODEL_NAME`` otherwise.
+        model: Hub id of the endpoint's model; ``EMBEDDING_MODEL`` otherwise.
         tokenizer: Its ``tokenizer.json``; looked for otherwise.
         database_ca: Certificates that the database's is checked against.
         wheels: Where what they need is kept for the next time.
     """
     folder /= target.name
     folder.mkdir(parents=True, exist_ok=True)
-    settings = load_settings(st_model_name=model)
+    settings = load_settings(embedding_model=model)
     for name in functions:
         brings = (tokenizer or _find_tokenizer(settings)) if name == "ingest" else None
         yield build_function(
             name, ROOT, folder / f"{name}.zip",
-            target=target, model=settings.st_model_name, tokenizer=brings, database_ca=database_ca, wheels=wheels,
+            target=target, model=settings.embedding_model, tokenizer=brings, database_ca=database_ca, wheels=wheels,
         )  # fmt: skip
 
 
 def _find_tokenizer(settings: Settings) -> Path:
-    folder = find_model_folder(settings.st_model_name, settings.embedstack_models_dir)
+    folder = find_model_folder(settings.embedding_model, settings.embedstack_models_dir)
     if folder is None or not (folder / "tokenizer.json").is_file():
         raise ConfigurationError(
-            f"No tokenizer.json of {settings.st_model_name} is on this machine: name it with --tokenizer, or put the "
+            f"No tokenizer.json of {settings.embedding_model} is on this machine: name it with --tokenizer, or put the "
             f"model into {settings.embedstack_models_dir}/."
         )
     return folder / "tokenizer.json"

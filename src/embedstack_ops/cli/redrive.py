@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from embedstack.documents.dead_letters import DeadLetter, DeadLetters
+from embedstack.documents.dead_letter_queue import DeadLetterMessage, DeadLetterQueue
 from embedstack.settings.settings import load_settings
 from embedstack_ops.cli.checkout import applied_pipeline
 from embedstack_ops.cli.command import exit_on_error
@@ -49,43 +49,43 @@ def main(
     if action == "delete":
         confirm("Delete the matching messages?", yes=yes)
     pipeline = applied_pipeline() if not (dlq_url and queue_url) else {}
-    letters = DeadLetters(
+    dlq = DeadLetterQueue(
         load_settings(aws_region=region), dlq_url or pipeline["dlq_url"], queue_url or pipeline["queue_url"]
     )
     total = 0
     selected = []
     # Each message is handled while it is invisible: of thousands, the first would be visible before the last is read.
-    for letter in letters.read():
+    for message in dlq.read():
         total += 1
-        if not (letter.is_about(source) and fnmatchcase(letter.reason, f"*{reason}*")):
+        if not (message.is_about(source) and fnmatchcase(message.reason, f"*{reason}*")):
             continue
-        selected.append(letter)
+        selected.append(message)
         if action == "resend":
-            letters.send_back(letter)
+            dlq.resend(message)
         elif action == "delete":
-            letters.delete(letter)
+            dlq.delete(message)
     outcome = {"resend": "resent", "delete": "deleted"}.get(action or "", "left in the queue")
     if as_json:
-        messages = [
-            {"sent": letter.sent.isoformat(), "reason": letter.reason, "documents": list(letter.sources)}
-            for letter in selected
+        listed = [
+            {"sent": message.sent.isoformat(), "reason": message.reason, "documents": list(message.sources)}
+            for message in selected
         ]
-        click.echo(json.dumps({"total": total, "outcome": outcome, "messages": messages}, ensure_ascii=False))
+        click.echo(json.dumps({"total": total, "outcome": outcome, "messages": listed}, ensure_ascii=False))
         return
     console = Console(highlight=False)
     _print_table(console, selected)
     console.print(f"{len(selected)} of {total} messages {outcome}")
 
 
-def _print_table(console: Console, letters: list[DeadLetter]) -> None:
-    if not letters:
+def _print_table(console: Console, messages: list[DeadLetterMessage]) -> None:
+    if not messages:
         return
     table = Table(box=None, padding=(0, 2, 0, 0))
     for heading in ("Sent", "Reason", "Document"):
         table.add_column(heading, overflow="fold")
-    for letter in sorted(letters, key=lambda letter: letter.sent):
-        table.add_row(f"{letter.sent:%Y-%m-%d %H:%M}", escape(letter.reason), escape(", ".join(letter.sources)))
+    for message in sorted(messages, key=lambda message: message.sent):
+        table.add_row(f"{message.sent:%Y-%m-%d %H:%M}", escape(message.reason), escape(", ".join(message.sources)))
     console.print(table)
-    reasons = Counter(letter.kind for letter in letters)
+    reasons = Counter(message.kind for message in messages)
     kinds = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
     console.print(escape(kinds), style="dim")

@@ -6,7 +6,7 @@ from rich.markup import escape
 
 from embedstack.documents.ingestion import collection_info
 from embedstack.documents.load import load_chunker
-from embedstack.documents.reindexing import reindex, was_cut_here
+from embedstack.documents.reindexing import is_chunked_by_ingestion, reindex
 from embedstack.embedders import Embedder
 from embedstack.errors import ConfigurationError
 from embedstack.factory import load_embedder
@@ -24,8 +24,8 @@ Examples:
 
 @click.command(epilog=_EXAMPLES)
 @click.option("--collection", help="Collection.  [default: EMBEDSTACK_COLLECTION]")
-@click.option("--model", help="Hub id of the new model.  [default: ST_MODEL_NAME]")
-@click.option("--revision", help="Its revision on the Hub.  [default: without --model, ST_MODEL_REVISION]")
+@click.option("--model", help="Hub id of the new model.  [default: EMBEDDING_MODEL]")
+@click.option("--revision", help="Its revision on the Hub.  [default: without --model, EMBEDDING_MODEL_REVISION]")
 @click.option("--endpoint", help="Endpoint that serves it.  [default: SAGEMAKER_ENDPOINT]")
 @click.option("--component", help="Inference component.  [default: SAGEMAKER_INFERENCE_COMPONENT]")
 @click.option("--backend", help="Embedding backend.  [default: EMBEDDING_BACKEND]")
@@ -49,21 +49,21 @@ def main(
     continues where it stopped. Texts keep their chunks; EMBEDSTACK_DOCUMENT_CONTEXT is prepended again where it was.
     """
     settings = load_settings(
-        aws_region=region, embedstack_collection=collection, st_model_name=model, embedding_backend=backend
+        aws_region=region, embedstack_collection=collection, embedding_model=model, embedding_backend=backend
     )
     settings = settings.model_copy(
         update={
             "sagemaker_endpoint": endpoint or settings.sagemaker_endpoint,
             # The configured component belongs to the configured endpoint, and the revision to the configured model.
             "sagemaker_inference_component": component or settings.component_of(endpoint),
-            "st_model_revision": revision or (None if model else settings.st_model_revision),
+            "embedding_model_revision": revision or (None if model else settings.embedding_model_revision),
         }
     )
     console = Console(highlight=False)
     with load_embedder(settings) as embedder, load_store(settings) as store:
         name = settings.embedstack_collection
         old = store.describe(name)
-        if was_cut_here(old) and not _can_be_added_to(old, settings, embedder):
+        if is_chunked_by_ingestion(old) and not _can_be_added_to(old, settings, embedder):
             console.print(
                 f"[yellow]![/] {escape(name)} keeps its chunks, but {escape(embedder.info.model_id)} needs others: "
                 "documents added later, also by a pipeline, will be rejected. Ingest all into a new collection.",

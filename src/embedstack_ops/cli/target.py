@@ -21,7 +21,7 @@ import urllib3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from embedstack.aws.clients import translate_error
+from embedstack.aws.errors import translate_error
 from embedstack.aws.loopback import bypass_proxies, is_loopback
 from embedstack.errors import ConfigurationError
 from embedstack.settings.settings import Settings, load_settings
@@ -285,7 +285,7 @@ def _choose_account(settings: Settings, region: str | None) -> Target:
         url = client.meta.endpoint_url
         account_id = client.get_caller_identity()["Account"]
     except (BotoCoreError, ClientError) as error:
-        problem = str(translate_error(error))
+        problem = str(translate_error(error, "sts"))
     except ValueError as error:  # botocore's for an invalid address
         problem = str(error)
     is_here = url is not None and is_loopback(url)

@@ -39,7 +39,7 @@ _RESPONSE_SECONDS = 120
 @click.option("--region", help="AWS region.  [default: from the environment]")
 @click.option("--component", help="Inference component, if the endpoint has several.")
 @click.option(
-    "--model", "model_id", help="Model that it should serve.  [default: ST_MODEL_NAME, else what the endpoint reports]"
+    "--model", "model_id", help="Model that it should serve.  [default: EMBEDDING_MODEL, else the endpoint's model]"
 )
 @click.option(
     "--p50-ms", type=float, default=Targets.p50_ms, show_default=True, help="Limit of the median latency for one text."

@@ -1,1 +1,1 @@
-"""The Lambda functions' packages: their wheels, and the zip."""
+"""Builds the packages of the Lambda functions."""

@@ -1,7 +1,6 @@
-"""Packages of the Lambda functions: a zip with the handler, this library and every wheel that it needs.
+"""Builds the packages of the Lambda functions: a zip with the handler, this library and all wheels it needs.
 
-The same input gives the same file, byte for byte, on any day and in any folder: so its hash says whether a deployment
-changes anything.
+Builds are reproducible: the same input gives the same bytes, so the hash tells whether a deployment changes anything.
 """
 
 import hashlib
@@ -20,29 +19,29 @@ from embedstack.errors import ConfigurationError
 from embedstack.models.archives import check_zip
 from embedstack_ops.lambda_packages.wheels import Target, download_wheels, read_lock, read_requirements
 
-__all__ = ["FUNCTIONS", "MAX_ZIP_BYTES", "FunctionPackage", "Largest", "build_function", "pack"]
+__all__ = ["FUNCTIONS", "MAX_ZIP_BYTES", "FunctionPackage", "PackagePart", "build_function", "pack"]
 
-#: Of a zip without the model's tokenizer, which may have some 5 MB more: a cold start loads less the smaller it is.
+#: Limit of a zip without the model's tokenizer, which may add about 5 MB. Smaller packages have shorter cold starts.
 MAX_ZIP_BYTES = 30_000_000
-#: What Lambda takes in a request (quota "Deployment package").
+#: Lambda's limit for an upload in a request (quota "Deployment package").
 MAX_UPLOAD_BYTES = 50_000_000
-#: Quota "Deployment package", unzipped, layers included.
+#: Lambda's limit for an unzipped package, including layers (quota "Deployment package").
 MAX_UNZIPPED_BYTES = 250_000_000
-# Of one wheel; more than any that a function takes from, whose parts that it needs not are left out.
+# Limit of one wheel, above the largest one; parts that the functions do not need are omitted.
 _MAX_WHEEL_BYTES = 1_000_000_000
 
 #: The extras of this library that each function needs.
 FUNCTIONS = {"ingest": ("lambda", "documents", "postgres"), "search": ("lambda", "postgres")}
 
-# Of botocore's services, those that are called; it knows some 400, in 25 MB.
+# The botocore services that are called. All of its 400 services have 25 MB.
 _SERVICES = {"bedrock-runtime", "kms", "s3", "s3vectors", "sagemaker-runtime", "secretsmanager", "sqs", "sts", "xray"}
-# Of a wheel's description of itself, what somebody reads: its name, version, entry points and licence.
+# Files of a wheel's .dist-info that are needed: name, version and entry points; licences are kept as well.
 _METADATA = {"METADATA", "entry_points.txt"}
 _NOT_LOADED = {".a", ".c", ".h", ".pxd", ".pyi", ".pyx", ".pyc"}
 _TESTS = {"tests", "testing", "_examples", "examples"}
-# numpy.testing is part of its public face, and psycopg's and pydantic's have none of these names.
+# numpy.testing is part of numpy's public API.
 _NEEDED_TESTS = ("numpy/testing/",)
-# Nothing that the functions do imports these (the backend "fake", which draws its vectors, is for tests).
+# The functions import none of these. Only the backend "fake", which is for tests, imports numpy.random.
 _NOT_LOADED_FOLDERS = (
     "aws_lambda_powertools/event_handler/",
     "boto3/data/", "dateutil/zoneinfo/", "numpy/distutils/", "numpy/f2py/", "numpy/fft/", "numpy/ma/",
@@ -51,17 +50,17 @@ _NOT_LOADED_FOLDERS = (
 # Extension modules for numpy's own tests.
 _TEST_MODULE = re.compile(r"numpy/_core/(_simd|_\w+_tests)\.")
 
-# The earliest that a zip can say.
+# The earliest date in a zip.
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
-class Largest:
+class PackagePart:
     """A part of a package.
 
     Attributes:
-        name: A folder or file at its top.
-        packed_bytes: What it takes in the zip.
+        name: A top-level folder or file.
+        packed_bytes: Its compressed size in bytes.
     """
 
     name: str
@@ -73,12 +72,12 @@ class FunctionPackage:
     """A finished zip.
 
     Attributes:
-        path: Where it is.
-        sha256: Its hash, in hexadecimal digits.
-        packed_bytes: Its size.
-        tokenizer_bytes: What the tokenizer takes of it.
-        unpacked_bytes: What it takes on the function's disk.
-        largest: Its largest parts, the largest first.
+        path: The zip file.
+        sha256: Its SHA-256 in hexadecimal digits.
+        packed_bytes: Its size in bytes.
+        tokenizer_bytes: The tokenizer's compressed size in bytes.
+        unpacked_bytes: The unzipped size in bytes.
+        largest: Its largest parts, largest first.
     """
 
     path: Path
@@ -86,7 +85,7 @@ class FunctionPackage:
     packed_bytes: int
     tokenizer_bytes: int
     unpacked_bytes: int
-    largest: tuple[Largest, ...]
+    largest: tuple[PackagePart, ...]
 
 
 def build_function(
@@ -106,24 +105,24 @@ def build_function(
         name: ``ingest`` or ``search``.
         repository: The folder with ``lambda/``, ``pyproject.toml`` and ``locks/``.
         target_file: The ``.zip`` to write.
-        target: Where it is to run.
-        model: Hub id of the endpoint's model; the function refuses to cut texts for another one.
-        tokenizer: The model's ``tokenizer.json``, for a function that cuts texts.
-        database_ca: Certificates that the database's is checked against, PEM; on Lambda ``/var/task/rds-ca.pem``.
-        wheels: A folder to keep wheels in for the next build, by target; None to keep none.
+        target: The architecture and Python version.
+        model: Hub id of the endpoint's model. The function refuses to run with another one.
+        tokenizer: The model's ``tokenizer.json``, for a function that chunks documents.
+        database_ca: CA bundle for the database's certificate, PEM; ``/var/task/rds-ca.pem`` on Lambda.
+        wheels: A folder in which to cache wheels by target; None to cache none.
 
     Raises:
-        ConfigurationError: A wheel is not to be had, or the package is larger than it may be.
+        ConfigurationError: A wheel cannot be downloaded, or the package exceeds a limit.
     """
     with tempfile.TemporaryDirectory(dir=target_file.parent, prefix=".function-") as staging:
         root = Path(staging, "root")
         root.mkdir()
-        kept = (wheels or Path(staging, "wheels")) / f"{target.python}-{target.architecture}"
-        kept.mkdir(parents=True, exist_ok=True)
+        cache = (wheels or Path(staging, "wheels")) / f"{target.python}-{target.architecture}"
+        cache.mkdir(parents=True, exist_ok=True)
         requirements = read_requirements(repository / "pyproject.toml", FUNCTIONS[name])
-        for wheel in download_wheels(requirements, read_lock(repository / "locks" / "dev.txt", target), target, kept):
+        for wheel in download_wheels(requirements, read_lock(repository / "locks" / "dev.txt", target), target, cache):
             _unpack(wheel, root)
-        _stage_own(repository / "lambda", name, root)
+        _stage_sources(repository / "lambda", name, root)
         if tokenizer is not None:
             shutil.copyfile(tokenizer, root / "tokenizer.json")
         if database_ca is not None:
@@ -131,18 +130,18 @@ def build_function(
         _write_manifest(root, name, target, model if tokenizer else None)
         finished = Path(staging, "finished.zip")
         pack(root, finished)
-        package = _described(finished, target_file)
+        package = _describe(finished, target_file)
         _check_size(package)
         finished.replace(target_file)
     return package
 
 
 def pack(root: Path, target_file: Path) -> None:
-    """A zip of a folder's files without anything that differs from one run to the next."""
+    """Zip a folder's files reproducibly: sorted, without timestamps."""
     with zipfile.ZipFile(target_file, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
         for name, path in sorted((path.relative_to(root).as_posix(), path) for path in _files(root)):
             entry = zipfile.ZipInfo(name, _EPOCH)
-            entry.create_system = 3  # Unix, whose modes follow
+            entry.create_system = 3  # Unix, for the file modes
             entry.external_attr = (stat.S_IFREG | 0o644) << 16
             entry.compress_type = zipfile.ZIP_DEFLATED
             archive.writestr(entry, path.read_bytes())
@@ -151,15 +150,15 @@ def pack(root: Path, target_file: Path) -> None:
 def _unpack(wheel: Path, root: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         for member, name in check_zip(archive, _MAX_WHEEL_BYTES):
-            placed = _placed(name)
-            if placed is not None and not member.is_dir() and is_needed(placed):
-                path = root / placed
+            install_path = _install_path(name)
+            if install_path is not None and not member.is_dir() and is_needed(install_path):
+                path = root / install_path
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(archive.read(member))
 
 
-def _placed(name: str) -> str | None:
-    """Where a wheel's file belongs; None for scripts and headers (wheel format, "The .data directory")."""
+def _install_path(name: str) -> str | None:
+    """Where a wheel's file is installed; None for scripts and headers (wheel format, "The .data directory")."""
     top, _, rest = name.partition("/")
     if not top.endswith(".data"):
         return name
@@ -168,7 +167,7 @@ def _placed(name: str) -> str | None:
 
 
 def is_needed(name: str) -> bool:
-    """Whether a file of an installed package is loaded when a function runs, or has to go with it."""
+    """Whether the package needs a file of an installed wheel: it is loaded, or is metadata or a licence."""
     path = PurePosixPath(name)
     top = path.parts[0]
     if top.endswith(".dist-info"):
@@ -180,15 +179,15 @@ def is_needed(name: str) -> bool:
     return name.startswith(_NEEDED_TESTS) or not _TESTS.intersection(path.parts[:-1])
 
 
-def _stage_own(sources: Path, name: str, root: Path) -> None:
+def _stage_sources(sources: Path, name: str, root: Path) -> None:
     ignored = shutil.ignore_patterns("__pycache__")
     shutil.copytree(Path(embedstack.__file__).parent, root / "embedstack", ignore=ignored)
-    shutil.copytree(sources / "handling", root / "handling", ignore=ignored)
+    shutil.copytree(sources / "pipeline_functions", root / "pipeline_functions", ignore=ignored)
     shutil.copyfile(sources / name / "function.py", root / "function.py")
 
 
 def _write_manifest(root: Path, name: str, target: Target, model: str | None) -> None:
-    """What the package is for, by which the function tells that it is used for something else."""
+    """Write the manifest, by which the function checks its package at run time."""
     tokenizer = root / "tokenizer.json"
     manifest = {
         "architecture": target.architecture,
@@ -204,14 +203,14 @@ def _files(root: Path) -> Iterator[Path]:
     return (path for path in root.rglob("*") if path.is_file())
 
 
-def _described(file: Path, target_file: Path) -> FunctionPackage:
+def _describe(file: Path, target_file: Path) -> FunctionPackage:
     parts: dict[str, int] = {}
     with zipfile.ZipFile(file) as archive:
         entries = archive.infolist()
     for entry in entries:
         top = entry.filename.partition("/")[0]
         parts[top] = parts.get(top, 0) + entry.compress_size
-    largest = sorted((Largest(top, size) for top, size in parts.items()), key=lambda part: -part.packed_bytes)
+    largest = sorted((PackagePart(top, size) for top, size in parts.items()), key=lambda part: -part.packed_bytes)
     return FunctionPackage(
         path=target_file,
         sha256=hashlib.sha256(file.read_bytes()).hexdigest(),
@@ -229,10 +228,10 @@ def _check_size(package: FunctionPackage) -> None:
         (package.packed_bytes, MAX_UPLOAD_BYTES),
         (package.unpacked_bytes, MAX_UNZIPPED_BYTES),
     )
-    if any(size > most for size, most in sizes):
+    if any(size > limit for size, limit in sizes):
         parts = ", ".join(f"{part.name} {part.packed_bytes / 1e6:.1f} MB" for part in package.largest)
         raise ConfigurationError(
             f"The package {package.path.name} has {own / 1e6:.1f} MB, {package.packed_bytes / 1e6:.1f} MB with its "
             f"tokenizer, and unzipped {package.unpacked_bytes / 1e6:.0f} MB; "
-            f"{' and '.join(f'{most / 1e6:.0f}' for _, most in sizes)} are the limits. Its largest parts: {parts}."
+            f"the limits are {' and '.join(f'{limit / 1e6:.0f}' for _, limit in sizes)}. Its largest parts: {parts}."
         )

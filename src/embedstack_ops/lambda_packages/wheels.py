@@ -1,4 +1,4 @@
-"""The wheels that a function needs, for the processor and the Python that it runs on."""
+"""Downloads the wheels that a function needs for its architecture and Python version."""
 
 import hashlib
 import platform
@@ -34,62 +34,61 @@ _GLIBCS = ("manylinux_2_34", "manylinux_2_31", "manylinux_2_28", "manylinux_2_27
 _OLDEST_ON_LAMBDA = (3, 12)
 _PYTHON = re.compile(r"3\.\d+")
 
-# Asked for by a package, and not needed for what is used of it: (package, requirement). A tokenizer is read from a
-# file, not from the Hub.
+# Requirements that are not needed: (package, requirement). Tokenizers are read from files, not from the Hub.
 _NOT_NEEDED = {("tokenizers", "huggingface-hub")}
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where a function runs.
+    """A runtime of a function.
 
     Attributes:
-        architecture: Lambda's name of the processor.
-        python: Python's version, ``3.13``.
+        architecture: Lambda's name of the architecture.
+        python: The Python version, ``3.13``.
     """
 
     architecture: Architecture
     python: str
 
     def __post_init__(self) -> None:
-        """Refuse what there is not.
+        """Validate the values.
 
         Raises:
-            ConfigurationError: No such processor or Python.
+            ConfigurationError: The architecture or Python version is invalid.
         """
         if self.architecture not in get_args(Architecture) or not _PYTHON.fullmatch(self.python):
             raise ConfigurationError(
-                f"There is no Lambda function of Python {self.python} on {self.architecture}: name arm64 or x86_64, "
-                "and a version such as 3.13."
+                f"Lambda does not support Python {self.python} on {self.architecture}. Use arm64 or x86_64, and a "
+                "version such as 3.13."
             )
 
     @classmethod
     def of_this_machine(cls) -> Self:
-        """What the local AWS runs functions on."""
+        """The runtime of this machine, which the local AWS uses."""
         architecture: Architecture = "arm64" if platform.machine() in ("arm64", "aarch64") else "x86_64"
         return cls(architecture, f"{sys.version_info.major}.{sys.version_info.minor}")
 
     @property
     def name(self) -> str:
-        """What folders of its packages and wheels are called: ``arm64-3.13``."""
+        """The name of folders for its packages and wheels: ``arm64-3.13``."""
         return f"{self.architecture}-{self.python}"
 
     @property
     def terraform_python(self) -> str:
-        """The version to give to Terraform: its AWS provider 5 knows no runtime newer than Python 3.13.
+        """The version for Terraform: its AWS provider 5 accepts no runtime newer than Python 3.13.
 
-        The local AWS runs functions by this machine's Python, whatever version they name.
+        The local AWS runs functions with this machine's Python, whatever their runtime.
         """
         return min(self.python, "3.13", key=lambda version: [int(part) for part in version.split(".")])
 
     @property
     def runs_on_lambda(self) -> bool:
-        """Whether Lambda has a runtime that these wheels load in: Python 3.11's has an older glibc than they need."""
+        """Whether the wheels load on Lambda. Its Python 3.11 runtime has an older glibc than they need."""
         return tuple(int(part) for part in self.python.split(".")) >= _OLDEST_ON_LAMBDA
 
     @property
     def pip_options(self) -> list[str]:
-        """What has pip choose wheels for it; nothing on a machine without Lambda's operating system, for itself."""
+        """Options for pip to select wheels; none for this machine if it does not run Linux."""
         if sys.platform != "linux" and self == self.of_this_machine():
             return []
         machine = _MACHINES[self.architecture]
@@ -97,7 +96,7 @@ class Target:
         return ["--implementation=cp", f"--python-version={self.python}", *platforms]
 
     def markers(self, extra: str) -> dict[str, str]:
-        """The environment that requirements' markers are about."""
+        """The environment for evaluating markers of requirements."""
         return {
             "extra": extra,
             "implementation_name": "cpython",
@@ -112,29 +111,29 @@ class Target:
 
 
 def read_requirements(pyproject: Path, extras: Iterable[str]) -> list[Requirement]:
-    """What a project requires with some of its extras; those which an extra names of its own project are followed."""
+    """A project's requirements with some of its extras, including extras that refer to other extras."""
     project = tomllib.loads(pyproject.read_text(encoding="utf-8"))["project"]
-    found = [Requirement(line) for line in project["dependencies"]]
-    waiting, seen = list(extras), set[str]()
-    while waiting:
-        extra = waiting.pop()
+    requirements = [Requirement(line) for line in project["dependencies"]]
+    queue, seen = list(extras), set[str]()
+    while queue:
+        extra = queue.pop()
         if extra in seen:
             continue
         seen.add(extra)
         for requirement in map(Requirement, project["optional-dependencies"][extra]):
             if requirement.name == project["name"]:
-                waiting += requirement.extras
+                queue += requirement.extras
             else:
-                found.append(requirement)
-    return found
+                requirements.append(requirement)
+    return requirements
 
 
 @dataclass(frozen=True, slots=True)
 class Pin:
-    """A package's locked release.
+    """The locked release of a package.
 
     Attributes:
-        version: Its version.
+        version: The version.
         hashes: Hashes of its files, as ``sha256:…``.
     """
 
@@ -143,7 +142,7 @@ class Pin:
 
 
 def read_lock(lock: Path, target: Target) -> dict[str, Pin]:
-    """Pins by package for a target, of a lock file with ``package==version; marker --hash=…`` requirements."""
+    """Pins by package for a target, from a lock file with ``package==version; marker --hash=…`` requirements."""
     pins: dict[str, Pin] = {}
     for line in lock.read_text(encoding="utf-8").replace("\\\n", " ").splitlines():
         if "==" not in line or line.startswith("#"):
@@ -158,51 +157,55 @@ def read_lock(lock: Path, target: Target) -> dict[str, Pin]:
 def download_wheels(
     requirements: Iterable[Requirement], pins: Mapping[str, Pin], target: Target, folder: Path
 ) -> list[Path]:
-    """Download what is required, and what that requires in turn, each in its pinned version.
+    """Download requirements and their transitive requirements, each in its pinned version.
 
-    pip itself would choose by this machine's markers, whatever the target, and would bring what is not needed.
+    pip's own resolution would evaluate markers for this machine instead of the target.
 
     Args:
-        requirements: What is required.
-        pins: A pin for each package.
-        target: Where it is to run.
-        folder: For the wheels, of this target only. One that is there with a hash of its pin is not downloaded again.
+        requirements: The requirements.
+        pins: Pins by package.
+        target: The architecture and Python version.
+        folder: Cache for this target's wheels. Cached wheels with a hash of their pin are not downloaded again.
 
     Returns:
-        The wheels, by name.
+        The wheels, sorted by name.
 
     Raises:
-        ConfigurationError: A package has no pin, or no wheel for the target that pip can get.
+        ConfigurationError: A package is not pinned, or pip finds no wheel for the target.
     """
-    waiting = [(requirement, "") for requirement in requirements]
+    queue = [(requirement, "") for requirement in requirements]
     wheels: dict[str, Path] = {}
     seen: set[tuple[str, str]] = set()
-    while waiting:
-        wanted = [one for one, extra in waiting if one.marker is None or one.marker.evaluate(target.markers(extra))]
-        missing = sorted({canonicalize_name(one.name) for one in wanted} - wheels.keys())
+    while queue:
+        applicable = [
+            requirement
+            for requirement, extra in queue
+            if requirement.marker is None or requirement.marker.evaluate(target.markers(extra))
+        ]
+        missing = sorted({canonicalize_name(requirement.name) for requirement in applicable} - wheels.keys())
         wheels |= _get({name: _pinned(name, pins) for name in missing}, target, folder)
-        waiting = []
-        for one in wanted:
-            name = canonicalize_name(one.name)
-            for extra in ("", *sorted(one.extras)):
+        queue = []
+        for requirement in applicable:
+            name = canonicalize_name(requirement.name)
+            for extra in ("", *sorted(requirement.extras)):
                 if (name, extra) not in seen:
                     seen.add((name, extra))
-                    waiting += [(needed, extra) for needed in _required_by(name, wheels[name])]
+                    queue += [(required, extra) for required in _required_by(name, wheels[name])]
     return [wheels[name] for name in sorted(wheels)]
 
 
 def _pinned(name: str, pins: Mapping[str, Pin]) -> Pin:
     if name not in pins:
-        raise ConfigurationError(f"The lock file has no version of {name}: run `make lock`.")
+        raise ConfigurationError(f"The lock file has no version of {name}. Run `make lock`.")
     return pins[name]
 
 
 def _get(pins: Mapping[str, Pin], target: Target, folder: Path) -> dict[str, Path]:
-    kept = {_release(path): path for path in folder.glob("*.whl")}
+    cached = {_release(path): path for path in folder.glob("*.whl")}
     wheels = {
-        name: kept[name, pin.version]
+        name: cached[name, pin.version]
         for name, pin in pins.items()
-        if (name, pin.version) in kept and _has_hash(kept[name, pin.version], pin)
+        if (name, pin.version) in cached and _has_hash(cached[name, pin.version], pin)
     }
     missing = {name: pin for name, pin in pins.items() if name not in wheels}
     if missing:
@@ -222,9 +225,10 @@ def _release(wheel: Path) -> _Release:
 
 
 def _download(pins: Mapping[str, Pin], target: Target, folder: Path) -> dict[_Release, Path]:
-    # Elsewhere first: what is in the folder is whole, also where two builds share it, or one is killed.
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".pip-") as elsewhere:
-        requirements = Path(elsewhere, "requirements.txt")
+    # Downloaded to a temporary folder first, so that the cache contains complete files only, also with concurrent or
+    # killed builds.
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".pip-") as download_folder:
+        requirements = Path(download_folder, "requirements.txt")
         lines = (
             " ".join([f"{name}=={pin.version}", *(f"--hash={value}" for value in sorted(pin.hashes))])
             for name, pin in sorted(pins.items())
@@ -232,22 +236,24 @@ def _download(pins: Mapping[str, Pin], target: Target, folder: Path) -> dict[_Re
         requirements.write_text("\n".join(lines), encoding="utf-8")
         command = [
             sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps",
-            "--require-hashes", "--only-binary=:all:", f"--dest={elsewhere}", *target.pip_options,
+            "--require-hashes", "--only-binary=:all:", f"--dest={download_folder}", *target.pip_options,
             f"--requirement={requirements}",
         ]  # fmt: skip
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
-            said = "\n".join(line for line in done.stderr.splitlines() if line.startswith("ERROR"))
+            errors = "\n".join(line for line in done.stderr.splitlines() if line.startswith("ERROR"))
             raise ConfigurationError(
-                f"pip cannot get a wheel for Python {target.python} on {target.architecture}. Is a package index that "
-                f"has it configured (`pip config list`)? pip said:\n{said or done.stderr.strip()}"
+                f"pip finds no wheel for Python {target.python} on {target.architecture}. Is a package index that "
+                f"has it configured (`pip config list`)? pip's output:\n{errors or done.stderr.strip()}"
             )
-        return {_release(path): path.replace(folder / path.name) for path in Path(elsewhere).glob("*.whl")}
+        return {_release(path): path.replace(folder / path.name) for path in Path(download_folder).glob("*.whl")}
 
 
 def _required_by(name: str, wheel: Path) -> list[Requirement]:
     with zipfile.ZipFile(wheel) as archive:
         metadata = next(entry for entry in archive.namelist() if entry.endswith(".dist-info/METADATA"))
         headers = HeaderParser().parsestr(archive.read(metadata).decode())
-    found = map(Requirement, headers.get_all("Requires-Dist") or ())
-    return [one for one in found if (name, canonicalize_name(one.name)) not in _NOT_NEEDED]
+    requirements = map(Requirement, headers.get_all("Requires-Dist") or ())
+    return [
+        requirement for requirement in requirements if (name, canonicalize_name(requirement.name)) not in _NOT_NEEDED
+    ]

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from embedstack.aws.clients import aws_response_errors, create_client, translate_error
+from embedstack.aws.clients import aws_response_errors, create_client
+from embedstack.aws.errors import translate_error
 from embedstack.embedders.sagemaker.model_identity import container_identity, read_tags, receives_requests
 from embedstack.errors import ConfigurationError, ModelMismatch
 from embedstack.models.model_info import ModelIdentity, ModelInfo, known_model
@@ -101,7 +102,7 @@ def describe_deployment(endpoint: str, settings: "Settings", component: str | No
         with aws_response_errors():
             return _describe(client, endpoint, settings, component)
     except (BotoCoreError, ClientError) as error:
-        raise translate_error(error, endpoint=endpoint, region=client.meta.region_name) from error
+        raise translate_error(error, "sagemaker", resource=endpoint, region=client.meta.region_name) from error
 
 
 def _describe(client: Any, endpoint: str, settings: "Settings", component: str | None) -> Deployment:

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from botocore.exceptions import BotoCoreError, ClientError
 
-from embedstack.aws.clients import aws_response_errors, create_client, translate_error
+from embedstack.aws.clients import aws_response_errors, create_client
+from embedstack.aws.errors import translate_error
 from embedstack.calls.http_responses import read_body
-from embedstack.embedders.sagemaker.async_embedder import AnswerOutOfReach, AsyncEndpoint
-from embedstack.embedders.sagemaker.responses import read_answer
+from embedstack.embedders.sagemaker.async_embedder import AsyncEndpoint, AsyncOutputNotReadable
+from embedstack.embedders.sagemaker.responses import read_vectors
 from embedstack.errors import EmbedStackError, EndpointAsleep
 from embedstack_ops.validation import Check
 from embedstack_ops.validation.endpoint_description import instances
@@ -56,7 +57,7 @@ def check_endpoint(intended: Mapping[str, Any], settings: "Settings") -> Iterato
         component = intended.get("inference_component")
         described = client.describe_inference_component(InferenceComponentName=component) if component else None
     except (BotoCoreError, ClientError) as error:
-        raise translate_error(error, endpoint=name, region=client.meta.region_name) from error
+        raise translate_error(error, "sagemaker", resource=name, region=client.meta.region_name) from error
     yield _compare("status", endpoint["EndpointStatus"], "InService", endpoint.get("FailureReason"))
     yield _compare("configuration", endpoint["EndpointConfigName"], intended["config_name"])
     running = {variant["VariantName"]: variant for variant in endpoint.get("ProductionVariants", [])}
@@ -71,7 +72,7 @@ def check_endpoint(intended: Mapping[str, Any], settings: "Settings") -> Iterato
         yield Check("request", "skipped", _ASLEEP)
     elif config.get("AsyncInferenceConfig"):
         queue = AsyncEndpoint(name, settings, wait_seconds=_RESPONSE_SECONDS)
-        yield _request("request", lambda: queue.ask(_REQUEST))
+        yield _request("request", lambda: queue.invoke(_REQUEST))
     else:
         for check, target in _targets(component, list(running)).items():
             yield _request(check, _invocation(name, target, settings))
@@ -128,7 +129,7 @@ def _invocation(name: str, target: dict[str, str], settings: "Settings") -> Call
                 )
                 return read_body(response["Body"], _RESPONSE_BYTES, f"Endpoint {name}")
         except (BotoCoreError, ClientError) as error:
-            raise translate_error(error, endpoint=name, region=runtime.meta.region_name) from error
+            raise translate_error(error, "sagemaker-runtime", resource=name, region=runtime.meta.region_name) from error
 
     return send
 
@@ -136,10 +137,10 @@ def _invocation(name: str, target: dict[str, str], settings: "Settings") -> Call
 def _request(name: str, send: Callable[[], bytes]) -> Check:
     """Whether a request returns a vector."""
     try:
-        vectors = read_answer(send(), 1, pooling="mean", normalized=True)
+        vectors = read_vectors(send(), 1, pooling="mean", normalized=True)
     except EndpointAsleep:
         return Check(name, "skipped", _ASLEEP)  # it was scaled to zero after it was described
-    except AnswerOutOfReach as error:
+    except AsyncOutputNotReadable as error:
         return Check(name, "skipped", str(error))
     except EmbedStackError as error:
         return Check(name, "failed", str(error), "a vector")

@@ -97,7 +97,7 @@ def test_an_embedder_that_cannot_be_pickled_refuses(model):
 
 def test_a_dictionary_needs_an_embedder_of_its_model(model, backend):
     data = model.to_dict()
-    with pytest.raises(ConfigurationError, match="does not hold its embedder"):
+    with pytest.raises(ConfigurationError, match="does not contain its embedder"):
         EmbedStackEmbedding.from_dict(data)
     with pytest.raises(ConfigurationError, match="the embedder's is 'embedstack/fake'"):
         EmbedStackEmbedding.from_dict(data, embedder=FakeEmbedder())

@@ -20,7 +20,7 @@ MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 @pytest.fixture(scope="module")
 def embedder():
     # Torch's own computation on the processor, which needs no GPU.
-    settings = load_settings(st_device="cpu:0", st_batch_size=16)
+    settings = load_settings(embedding_device="cpu:0", embedding_local_batch_size=16)
     with LocalEmbedder(known_model(MINILM), settings=settings, truncate=True) as found:
         yield found
 
@@ -54,9 +54,9 @@ def test_what_cannot_be_embedded_is_listed_and_the_rest_embedded(twin):
 
 def test_the_environment_chooses_the_device(monkeypatch):
     monkeypatch.setenv("EMBEDDING_BACKEND", "local")
-    monkeypatch.setenv("ST_DEVICE", "cpu:0")
+    monkeypatch.setenv("EMBEDDING_DEVICE", "cpu:0")
     with load_embedder(embedstack_cache_mb=0) as found:
         assert found.embed_query("a cat").shape == (384,)
-    monkeypatch.setenv("ST_DEVICE", "nonsense")
+    monkeypatch.setenv("EMBEDDING_DEVICE", "nonsense")
     with load_embedder(embedstack_cache_mb=0) as found, pytest.raises(ConfigurationError, match="nonsense"):
         found.embed_query("a cat")

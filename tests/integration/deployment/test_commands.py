@@ -165,7 +165,7 @@ def test_test_endpoint_fails_with_status_1(embedstack):
         (["nope"], {}, "No endpoint 'nope' is in service"),
         ([ENDPOINT, "--region", "eu-west-1"], {}, "in region eu-west-1"),
         ([ENDPOINT], {"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}, "Nothing responds at AWS_ENDPOINT_URL"),
-        ([ENDPOINT, "--model", "no/such"], {}, "Nothing is recorded of the model 'no/such'"),
+        ([ENDPOINT, "--model", "no/such"], {}, "Unknown model 'no/such'"),
         ([ENDPOINT], {"SAGEMAKER_BATCH_SIZE": "many"}, "SAGEMAKER_BATCH_SIZE"),
         ([], {}, "set SAGEMAKER_ENDPOINT"),
     ],

@@ -1,4 +1,4 @@
-"""Real stores, and an embedder whose model has a real tokenizer."""
+"""Fixtures: both kinds of store, and a fake embedder with the tokenizer of all-MiniLM-L6-v2."""
 
 from collections.abc import Iterator
 

@@ -1,6 +1,6 @@
-"""Ingests a document with an embedder that takes its time; killed by a test at any moment.
+"""Ingests a document with a slow embedder. A test kills this process at random moments.
 
-Arguments: the database's URL, the tokenizer, the document, a file that gets a byte for each text that is embedded.
+Arguments: the database URL, the tokenizer, the document, and a file to which a byte is written for each embedded text.
 """
 
 import sys

@@ -25,12 +25,12 @@ def environment(database_url, local_aws, minilm_folder, monkeypatch, tmp_path):
 
 @pytest.fixture
 def bucket(environment):
-    """Makes objects."""
+    """A function that uploads an object to a new bucket."""
     client = boto3.client("s3", region_name="us-east-1", endpoint_url=environment.url)
     client.create_bucket(Bucket="documents")
     yield lambda key, content: client.put_object(Bucket="documents", Key=key, Body=content)
-    for found in client.list_objects_v2(Bucket="documents").get("Contents", []):
-        client.delete_object(Bucket="documents", Key=found["Key"])
+    for listed in client.list_objects_v2(Bucket="documents").get("Contents", []):
+        client.delete_object(Bucket="documents", Key=listed["Key"])
     client.delete_bucket(Bucket="documents")
 
 
@@ -39,96 +39,96 @@ def run(*arguments, command=ingest.main):
     return done.exit_code, done.output
 
 
-def test_one_document_that_cannot_be_had_stops_no_other_and_each_is_named_as_it_is(bucket, monkeypatch):
+def test_ingest_reports_failed_documents_and_continues(bucket, monkeypatch):
     bucket("good.txt", b"The cat sleeps.")
     bucket("notes [draft].txt", b"")
     bucket("a[/b].txt", b"\0\1\2" * 100)
     bucket("large.txt", b"x" * 1001)
     monkeypatch.setattr(ingest, "ReadLimits", lambda: ReadLimits(max_bytes=1000))
-    listed = ingest._places
+    list_places = ingest._places
 
     def places(source, settings):
-        yield from listed(source, settings)
+        yield from list_places(source, settings)
         yield ingest.Place("gone [now].txt", 5, bucket="documents")
 
     monkeypatch.setattr(ingest, "_places", places)
-    status, said = run("s3://documents/", "--collection", "commands")
+    status, output = run("s3://documents/", "--collection", "commands")
     assert status == 1
-    assert "1 of 5 documents are in commands: 1 chunks" in said
-    assert "notes [draft].txt" in said
-    assert "a[/b].txt" in said
-    assert "large.txt has 1,001 bytes; the limit is 1,000" in said
-    assert "gone [now].txt: An error occurred (404)" in said
+    assert "1 of 5 documents are in commands: 1 chunks" in output
+    assert "notes [draft].txt" in output
+    assert "a[/b].txt" in output
+    assert "large.txt has 1,001 bytes; the limit is 1,000" in output
+    assert "gone [now].txt: An error occurred (404)" in output
 
 
 PICTURE = b"\x89PNG\r\n\x1a\n" + bytes(100)
 
 
-def test_ingest_skips_kinds_that_are_not_read(environment, tmp_path):
+def test_ingest_skips_unsupported_types(environment, tmp_path):
     (tmp_path / "handbook").mkdir()
     (tmp_path / "handbook" / "cat.txt").write_text("The cat sleeps.")
     (tmp_path / "handbook" / "cat.png").write_bytes(PICTURE)
-    status, said = run("handbook", "--collection", "with-pictures")
+    status, output = run("handbook", "--collection", "with-pictures")
     assert status == 0
-    assert "skipped (unsupported type): 1 .png" in said
-    assert "1 of 2 documents are in with-pictures" in said
+    assert "skipped (unsupported type): 1 .png" in output
+    assert "1 of 2 documents are in with-pictures" in output
 
 
 @pytest.mark.parametrize(
     "arguments", [("handbook", "--strict"), ("handbook/cat.png",), ("handbook", "handbook/cat.png")]
 )
-def test_ingest_fails_for_a_picture_that_was_asked_for(environment, tmp_path, arguments):
+def test_ingest_fails_for_an_explicitly_named_picture(environment, tmp_path, arguments):
     (tmp_path / "handbook").mkdir()
     (tmp_path / "handbook" / "cat.png").write_bytes(PICTURE)
     if arguments[-1] != "handbook/cat.png" or len(arguments) == 1:
         (tmp_path / "handbook" / "cat.txt").write_text("The cat sleeps.")
-    status, said = run(*arguments, "--collection", "strict-pictures")
+    status, output = run(*arguments, "--collection", "strict-pictures")
     assert status == 1
-    assert "cat.png is a PNG image" in said
+    assert "cat.png is a PNG image" in output
 
 
-def test_two_documents_of_one_name_are_refused_before_anything_is_read(environment, tmp_path):
+def test_ingest_rejects_duplicate_names_before_reading(environment, tmp_path):
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "notes.txt").write_text(f"The notes of {folder}.")
-    status, said = run("a", "b", "--collection", "same-names")
+    status, output = run("a", "b", "--collection", "same-names")
     assert status == 2
-    assert "a/notes.txt and b/notes.txt would both be stored as notes.txt" in said
+    assert "a/notes.txt and b/notes.txt would both be stored as notes.txt" in output
     assert run("a", "a/notes.txt", "--collection", "same-names")[0] == 0
     assert run(".", "--collection", "same-names")[0] == 0
 
 
-def test_a_pipeline_is_told_of_what_is_in_its_bucket(bucket, environment, tmp_path):
+def test_ingest_enqueues_documents_of_a_bucket(bucket, environment, tmp_path):
     sqs = boto3.client("sqs", region_name="us-east-1", endpoint_url=environment.url)
-    url = sqs.create_queue(QueueName="told")["QueueUrl"]
+    url = sqs.create_queue(QueueName="ingest")["QueueUrl"]
     bucket("2025/ä.txt", b"x")
-    status, said = run("s3://documents/2025/", "--queue", url)
-    assert (status, said.splitlines()[-1]) == (0, "Sent 1 documents to the pipeline's queue")
+    status, output = run("s3://documents/2025/", "--queue", url)
+    assert (status, output.splitlines()[-1]) == (0, "Sent 1 documents to the pipeline's queue")
     [message] = sqs.receive_message(QueueUrl=url)["Messages"]
     assert json.loads(message["Body"]) == {"bucket": "documents", "key": "2025/ä.txt"}
     (tmp_path / "here.txt").write_text("x")
-    status, said = run("here.txt", "--queue", url)
+    status, output = run("here.txt", "--queue", url)
     assert status == 2
-    assert "here.txt is not in S3" in said
+    assert "here.txt is not in S3" in output
 
 
-def test_reindex_says_where_later_documents_would_be_refused(environment, tmp_path, monkeypatch):
+def test_reindex_warns_if_later_documents_will_be_rejected(environment, tmp_path, monkeypatch):
     (tmp_path / "a.txt").write_text("The cat sleeps.")
     assert run("a.txt", "--collection", "reindexed")[0] == 0
-    status, said = run("--collection", "reindexed", command=reindex.main)
-    assert (status, "later" in said) == (0, False)
+    status, output = run("--collection", "reindexed", command=reindex.main)
+    assert (status, "later" in output) == (0, False)
     monkeypatch.setenv("EMBEDSTACK_CHUNK_TOKENS", "64")
-    status, said = run("--collection", "reindexed", command=reindex.main)
+    status, output = run("--collection", "reindexed", command=reindex.main)
     assert status == 0
-    assert "documents added later, also by a pipeline, will be rejected" in said
-    assert "reindexed: 1 vectors of" in said
+    assert "documents added later, also by a pipeline, will be rejected" in output
+    assert "reindexed: 1 vectors of" in output
 
 
 @pytest.mark.parametrize(
     ("arguments", "called"),
     [((), "a of a-copy"), (("--endpoint", "b"), "b of None"), (("--endpoint", "b", "--component", "c"), "b of c")],
 )
-def test_reindex_calls_no_component_of_another_endpoint(environment, monkeypatch, arguments, called):
+def test_reindex_ignores_the_component_of_another_endpoint(environment, monkeypatch, arguments, called):
     monkeypatch.setenv("SAGEMAKER_ENDPOINT", "a")
     monkeypatch.setenv("SAGEMAKER_INFERENCE_COMPONENT", "a-copy")
 
@@ -136,5 +136,5 @@ def test_reindex_calls_no_component_of_another_endpoint(environment, monkeypatch
         raise ConfigurationError(f"{settings.sagemaker_endpoint} of {settings.sagemaker_inference_component}")
 
     monkeypatch.setattr(reindex, "load_embedder", load_embedder)
-    status, said = run(*arguments, command=reindex.main)
-    assert (status, said.strip()) == (2, f"error: {called}")
+    status, output = run(*arguments, command=reindex.main)
+    assert (status, output.strip()) == (2, f"error: {called}")

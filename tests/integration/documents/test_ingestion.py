@@ -1,4 +1,4 @@
-"""Documents into real stores: each searchable as it is now, once, and embedded once."""
+"""Ingestion into both stores: idempotence, versions, deadlines, failures and concurrency."""
 
 import io
 import threading
@@ -29,7 +29,7 @@ def ingestion(embedder, collection, chunker):
 
 
 def stored(collection, source="a.txt"):
-    """The texts of a document in their order; every position once."""
+    """The texts of a document in order. Checks that positions are complete and the version is unique."""
     records = [record for record in collection.scan() if record.metadata["source"] == source]
     records.sort(key=lambda record: record.metadata["position"])
     assert [record.metadata["position"] for record in records] == list(range(len(records)))
@@ -41,7 +41,7 @@ def embedded(embedder):
     return sum(map(len, embedder.requests))
 
 
-def test_a_document_is_stored_with_its_place_and_found_by_it(ingestion, collection, embedder):
+def test_ingested_chunk_is_found_with_its_metadata(ingestion, collection, embedder):
     content = "# Guide\n\nRead this.\n\n## Start\n\nPress the button."
     done = ingest(ingestion, content, "docs/guide.md", metadata={"team": "blue"})
     assert (done.chunks, done.embedded, done.unchanged, done.deleted, done.next_chunk) == (2, 2, 0, 0, None)
@@ -51,22 +51,22 @@ def test_a_document_is_stored_with_its_place_and_found_by_it(ingestion, collecti
     assert hit.metadata["team"] == "blue"
 
 
-def test_what_is_there_is_not_embedded_again(ingestion, collection, embedder):
+def test_ingest_embeds_only_changed_chunks(ingestion, collection, embedder):
     ingest(ingestion, text(*range(20)))
     before = embedded(embedder)
-    again = ingest(ingestion, text(*range(20)))
-    assert (again.embedded, again.unchanged) == (0, 20)
+    repeated = ingest(ingestion, text(*range(20)))
+    assert (repeated.embedded, repeated.unchanged) == (0, 20)
     changed = ingest(ingestion, text(0, 1, 99, *range(3, 20)))
     assert (changed.embedded, changed.unchanged, changed.deleted) == (1, 19, 1)
     assert embedded(embedder) == before + 1
     assert stored(collection) == text(0, 1, 99, *range(3, 20)).split("\n\n")
 
 
-def test_another_version_takes_the_place_of_the_first(ingestion, collection, embedder):
+def test_ingest_replaces_and_remove_deletes_a_version(ingestion, collection, embedder):
     ingest(ingestion, text(*range(20)))
     ingest(ingestion, text(50), "b.txt")
     moved = ingest(ingestion, text(40, *range(5, 15)))
-    assert moved.embedded == 1, "the first chunk; the others have only moved"
+    assert moved.embedded == 1, "only the first chunk is new; the others moved"
     assert stored(collection) == text(40, *range(5, 15)).split("\n\n")
     assert stored(collection, "b.txt") == [text(50)]
     assert ingestion.remove("a.txt") == 11
@@ -75,23 +75,23 @@ def test_another_version_takes_the_place_of_the_first(ingestion, collection, emb
     assert collection.count() == 1
 
 
-def test_the_same_text_again_in_a_document_is_stored_again(ingestion, collection, embedder):
+def test_ingest_stores_repeated_texts(ingestion, collection, embedder):
     ingest(ingestion, text(1, 2, 1, 2, 1))
     assert stored(collection) == text(1, 2, 1, 2, 1).split("\n\n")
     ingest(ingestion, text(1, 2, 1))
     assert stored(collection) == text(1, 2, 1).split("\n\n")
 
 
-def test_metadata_changes_without_a_new_vector(ingestion, collection, embedder):
+def test_ingest_updates_metadata_without_embedding(ingestion, collection, embedder):
     ingest(ingestion, text(1, 2), metadata={"year": 2024})
     done = ingest(ingestion, text(1, 2), metadata={"year": 2025})
     assert (done.embedded, done.unchanged) == (0, 2)
     assert {record.metadata["year"] for record in collection.scan()} == {2025}
-    with pytest.raises(InputError, match="named document, position"):
+    with pytest.raises(InputError, match="reserved names: document, position"):
         ingest(ingestion, text(1), metadata={"position": 3, "document": "x"})
 
 
-def test_a_document_without_text_is_refused_and_its_earlier_version_stays(ingestion, collection, embedder):
+def test_ingest_refuses_empty_text_and_keeps_the_old_version(ingestion, collection, embedder):
     ingest(ingestion, text(1))
     for content in ("", "\n \n", "\u200b"):
         with pytest.raises(DocumentRefused) as caught:
@@ -100,20 +100,20 @@ def test_a_document_without_text_is_refused_and_its_earlier_version_stays(ingest
     assert stored(collection) == [text(1)]
 
 
-def test_a_stream_that_can_be_read_once_is_enough(ingestion, collection):
-    class Once(io.BytesIO):
+def test_ingest_reads_unseekable_streams(ingestion, collection):
+    class Unseekable(io.BytesIO):
         def seekable(self):
             return False
 
         def seek(self, *_):
             raise OSError
 
-    ingestion.ingest("a.txt", Once(text(1, 2).encode()))
+    ingestion.ingest("a.txt", Unseekable(text(1, 2).encode()))
     assert stored(collection) == text(1, 2).split("\n\n")
 
 
-def test_time_that_does_not_suffice_is_gone_on_with(collection, chunker):
-    """A clock that stands still until so many texts are embedded."""
+def test_ingest_continues_after_the_time_limit(collection, chunker):
+    """With a clock that advances with each request."""
     clock = StepClock()
     backend = FakeEmbedder(FAKE, limits=Limits(max_items=4, concurrency=1), fault=lambda _: clock.advance(1))
     with backend as embedder:
@@ -130,7 +130,7 @@ def test_time_that_does_not_suffice_is_gone_on_with(collection, chunker):
         assert stored(collection) == text(*range(400)).split("\n\n")
         assert embedded(embedder) == sum(step.embedded for step in steps) == 400
         other = ingest(ingestion, text(7, 8, 9), first_chunk=2)
-        assert other.chunks == 3, "the place was one of another content"
+        assert other.chunks == 3, "first_chunk referred to other content"
         assert stored(collection) == text(7, 8, 9).split("\n\n")
 
 
@@ -148,17 +148,17 @@ class StepClock:
         self.advance(seconds)
 
 
-def test_time_that_is_up_stores_nothing_and_says_so(ingestion, collection):
+def test_ingest_raises_after_the_deadline(ingestion, collection):
     with pytest.raises(DeadlineExceeded):
         ingest(ingestion, text(1), deadline=time.monotonic() - 1)
     assert collection.count() == 0
 
 
-def test_a_request_that_hangs_ends_with_the_deadline_and_what_was_answered_is_stored(collection, chunker):
+def test_ingest_stores_responses_when_a_request_hangs(collection, chunker):
     released = threading.Event()
 
     def fault(texts):
-        if any("Paragraph 21 " in one for one in texts):
+        if any("Paragraph 21 " in chunk for chunk in texts):
             released.wait(30)
 
     with FakeEmbedder(FAKE, limits=Limits(max_items=4, concurrency=1), fault=fault) as embedder:
@@ -172,12 +172,12 @@ def test_a_request_that_hangs_ends_with_the_deadline_and_what_was_answered_is_st
     assert stored(collection) == text(*range(60)).split("\n\n")
 
 
-def test_a_failure_keeps_what_was_embedded_before_it(collection, chunker):
+def test_ingest_keeps_embedded_chunks_after_a_failure(collection, chunker):
     failing = threading.Event()
     failing.set()
 
     def fault(texts):
-        return ModelFailed("down") if failing.is_set() and any("Paragraph 21 " in one for one in texts) else None
+        return ModelFailed("down") if failing.is_set() and any("Paragraph 21 " in chunk for chunk in texts) else None
 
     with FakeEmbedder(FAKE, limits=Limits(max_items=4, concurrency=1), fault=fault) as embedder:
         ingestion = Ingestion(embedder, collection, chunker)
@@ -190,8 +190,8 @@ def test_a_failure_keeps_what_was_embedded_before_it(collection, chunker):
     assert stored(collection) == text(*range(40)).split("\n\n")
 
 
-def test_a_place_that_was_never_reached_is_not_gone_on_from(collection, chunker):
-    """An attempt that had to begin anew failed before the place that its message names."""
+def test_ingest_restarts_if_earlier_chunks_are_missing(collection, chunker):
+    """A restarted attempt failed before it reached first_chunk."""
     with FakeEmbedder(FAKE, limits=Limits(max_items=4, concurrency=1)) as embedder:
         ingestion = Ingestion(embedder, collection, chunker)
         ingest(ingestion, text(*range(40)))
@@ -202,7 +202,7 @@ def test_a_place_that_was_never_reached_is_not_gone_on_from(collection, chunker)
     assert stored(collection) == text(*range(40)).split("\n\n")
 
 
-def test_two_at_once_end_as_one(collection, chunker):
+def test_concurrent_ingestion_of_the_same_content(collection, chunker):
     with FakeEmbedder(FAKE, limits=Limits(max_items=4), fault=lambda _: time.sleep(0.002)) as embedder:
         ingestion = Ingestion(embedder, collection, chunker)
         ingest(ingestion, text(*range(30)))
@@ -211,8 +211,8 @@ def test_two_at_once_end_as_one(collection, chunker):
     assert stored(collection) == text(*range(10, 50)).split("\n\n")
 
 
-def test_who_looks_again_after_others_ends_with_what_is_there_now(collection, chunker):
-    """As whoever reads an object of S3 has to: versions change while several are at work."""
+def test_reconciling_calls_end_with_the_current_content(collection, chunker):
+    """Versions change while several callers ingest them, as with S3 objects."""
     versions = [text(*range(30)), text(*range(20, 60)), None, text(5, 6, 7, *range(100, 120))]
     slow = FakeEmbedder(FAKE, limits=Limits(max_items=4), fault=lambda _: time.sleep(0.002))
     current = 0
@@ -222,13 +222,13 @@ def test_who_looks_again_after_others_ends_with_what_is_there_now(collection, ch
         nonlocal current
         seen = -1
         while seen != current:
-            again = seen >= 0
+            reconcile = seen >= 0
             seen = current
             content = versions[seen]
             if content is None:
-                ingestion.remove("a.txt", again=again)
+                ingestion.remove("a.txt", reconcile_concurrent_versions=reconcile)
             else:
-                ingest(ingestion, content, again=again)
+                ingest(ingestion, content, reconcile_concurrent_versions=reconcile)
             with lock:
                 current = min(current + 1, len(versions) - 1)
 
@@ -237,14 +237,14 @@ def test_who_looks_again_after_others_ends_with_what_is_there_now(collection, ch
     assert stored(collection) == versions[-1].split("\n\n")
 
 
-@pytest.mark.parametrize("differing", [{"max_tokens": 32}, {"prefix": "{source}: "}, {"overlap": 4}])
-def test_a_collection_of_other_chunks_is_refused(embedder, collection, minilm_folder, differing):
-    other = Chunker(minilm_folder / "tokenizer.json", **{"max_tokens": 24, **differing})
+@pytest.mark.parametrize("options", [{"max_tokens": 32}, {"prefix": "{source}: "}, {"overlap": 4}])
+def test_ingestion_rejects_a_collection_of_another_chunker(embedder, collection, minilm_folder, options):
+    other = Chunker(minilm_folder / "tokenizer.json", **{"max_tokens": 24, **options})
     with pytest.raises(CollectionMismatch, match="chunker"):
         Ingestion(embedder, collection, other)
 
 
-def test_a_prefix_is_embedded_and_not_stored(pgvector, embedder, minilm_folder):
+def test_prefix_is_embedded_but_not_stored(pgvector, embedder, minilm_folder):
     chunker = Chunker(minilm_folder / "tokenizer.json", 32, prefix="{source} > {headings}: ")
     collection = pgvector.open(collection_info("prefixed", embedder, chunker))
     ingestion = Ingestion(embedder, collection, chunker)
@@ -256,21 +256,21 @@ def test_a_prefix_is_embedded_and_not_stored(pgvector, embedder, minilm_folder):
     assert len(embedder.requests) == 2
 
 
-def test_requests_overlap_while_records_are_stored(pgvector, chunker):
-    under_way, most = 0, 0
+def test_requests_continue_while_records_are_stored(pgvector, chunker):
+    in_flight, peak = 0, 0
     lock = threading.Lock()
 
     def fault(_):
-        nonlocal under_way, most
+        nonlocal in_flight, peak
         with lock:
-            under_way += 1
-            most = max(most, under_way)
+            in_flight += 1
+            peak = max(peak, in_flight)
         time.sleep(0.005)
         with lock:
-            under_way -= 1
+            in_flight -= 1
 
     class SlowCollection:
-        """A store that takes as long as several requests do."""
+        """A store whose writes take as long as several requests."""
 
         def __init__(self, inner):
             self._inner = inner
@@ -288,11 +288,11 @@ def test_requests_overlap_while_records_are_stored(pgvector, chunker):
     with FakeEmbedder(FAKE, limits=Limits(max_items=8, concurrency=2), fault=fault) as embedder:
         collection = SlowCollection(pgvector.open(collection_info("overlapping", embedder, chunker)))
         ingest(Ingestion(embedder, collection, chunker), text(*range(600)))
-    assert most == 2
-    assert max(collection.waited_for) >= 16, "requests went on while records were stored"
+    assert peak == 2
+    assert max(collection.waited_for) >= 16, "requests continue while records are stored"
 
 
-def test_a_collection_of_late_chunks_is_another_one(pgvector, embedder, minilm_folder):
+def test_late_chunking_needs_its_own_collection(pgvector, embedder, minilm_folder):
     chunker = Chunker(minilm_folder / "tokenizer.json", 20)
     info = collection_info("late", embedder, chunker, late=True)
     collection = pgvector.open(info)
@@ -303,24 +303,24 @@ def test_a_collection_of_late_chunks_is_another_one(pgvector, embedder, minilm_f
     assert first.embedded == first.chunks == len(stored(collection))
     assert ingest(ingestion, text(*range(60))).embedded == 0
     changed = ingest(ingestion, text(0, 99, *range(2, 60)))
-    assert 1 < changed.embedded < 20, "the windows that the changed paragraph is in"
+    assert 1 < changed.embedded < 20, "only the windows with the changed paragraph"
     assert len(stored(collection)) == changed.chunks
     assert replace(info, name="late") == collection.info
 
 
-def test_a_question_needs_words_and_the_collections_model(embedder, collection):
+def test_search_rejects_empty_queries_and_other_models(embedder, collection):
     with pytest.raises(InputError, match="empty"):
         search(embedder, collection, " \n")
     with FakeEmbedder(replace(FAKE, dimensions=4)) as other, pytest.raises(CollectionMismatch, match="8 dimensions"):
         search(other, collection, "x")
 
 
-def test_a_question_needs_the_collections_revision(store, chunker):
+def test_search_rejects_another_revision(store, chunker):
     with FakeEmbedder(replace(FAKE, revision="a1")) as pinned, FakeEmbedder(replace(FAKE, revision="b2")) as other:
         collection = store.open(collection_info("revisions", pinned, chunker))
         try:
             assert search(pinned, collection, "x") == []
-            with pytest.raises(CollectionMismatch, match="revision a1; questions come from b2"):
+            with pytest.raises(CollectionMismatch, match="revision a1, but the query's revision is b2"):
                 search(other, collection, "x")
         finally:
             store.drop("revisions")

@@ -1,4 +1,4 @@
-"""The process that ingests is killed at any moment: the next one ends where an undisturbed one would."""
+"""An ingesting process is killed repeatedly; the next one gives the same result as an undisturbed one."""
 
 import subprocess
 import sys
@@ -14,13 +14,13 @@ VERSIONS = [
     [SENTENCE.format(number, "one") for number in range(600)],
     [SENTENCE.format(number, "one" if number % 2 else "two") for number in range(500)],
 ]
-# What a kill may cost: records that wait to be stored together, and what is under way.
-LOST = 128 + 8 * 8
+# Texts that are embedded again after a kill, at most: one batch of records, and the requests in flight.
+MAX_LOST = 128 + 8 * 8
 
 
 @pytest.fixture
 def run(database_url, minilm_folder, tmp_path):
-    """Ingests a version to its end, or is killed after so many texts; gives how many were embedded."""
+    """Run a process that ingests a version, optionally killed after so many texts. Returns the number of texts."""
     document, counter = tmp_path / "a.txt", tmp_path / "count"
     arguments = [database_url, str(minilm_folder / "tokenizer.json"), str(document), str(counter)]
     script = Path(__file__).parent / "ingest_slowly.py"
@@ -42,11 +42,11 @@ def run(database_url, minilm_folder, tmp_path):
     return run
 
 
-def test_kills_at_any_moment_lose_and_double_nothing(run, pgvector, embedder, chunker):
+def test_killed_ingestion_loses_and_duplicates_nothing(run, pgvector, embedder, chunker):
     collection = pgvector.open(collection_info("killed", embedder, chunker))
     for version, moments, needed in ((0, (1, 200), 600), (1, (100,), 251)):
         embedded = sum(run(version, moment) for moment in moments) + run(version)
         records = sorted(collection.scan(), key=lambda record: record.metadata["position"])
         assert [record.text for record in records] == VERSIONS[version]
         assert len({record.metadata["document"] for record in records}) == 1
-        assert needed - 1 <= embedded <= needed + len(moments) * LOST
+        assert needed - 1 <= embedded <= needed + len(moments) * MAX_LOST

@@ -1,4 +1,4 @@
-"""An ingestion from settings: the real model in this process, a real Postgres, its address from Secrets Manager."""
+"""Ingestion from settings: the real model, a real Postgres, its address from Secrets Manager."""
 
 import io
 import json
@@ -43,7 +43,7 @@ def settings(database_url, tmp_path, monkeypatch) -> Settings:
         ("prefixed", {"embedstack_document_context": "{source} > {headings}: "}),
     ],
 )
-def test_documents_are_found_by_meaning(settings, name, overrides):
+def test_load_ingestion_and_semantic_search(settings, name, overrides):
     overrides = {"embedstack_collection": name, **overrides}
     with load_ingestion(settings, **overrides) as ingestion:
         done = ingestion.ingest("people/ada.md", io.BytesIO(MARKDOWN.encode()))
@@ -62,8 +62,8 @@ def test_documents_are_found_by_meaning(settings, name, overrides):
         assert ingestion.ingest("people/ada.md", io.BytesIO(MARKDOWN.encode())).embedded == 0
 
 
-def test_indexes_that_whoever_made_the_collection_did_not_build_are_built(settings, database_url):
-    """It was killed, or the database went away."""
+def test_load_ingestion_builds_missing_indexes(settings, database_url):
+    """The process that created the collection was killed before it built the indexes."""
     load_ingestion(settings, embedstack_collection="unbuilt", optimize=False).close()
     load_ingestion(settings, embedstack_collection="unbuilt").close()
     with psycopg.connect(database_url) as connection:
@@ -74,24 +74,24 @@ def test_indexes_that_whoever_made_the_collection_did_not_build_are_built(settin
     assert row == (True,)
 
 
-def test_other_settings_than_the_collections_are_refused(settings):
-    load_ingestion(settings, embedstack_collection="kept").close()
+def test_load_ingestion_rejects_other_settings(settings):
+    load_ingestion(settings, embedstack_collection="existing").close()
     with pytest.raises(CollectionMismatch, match="semantic-32"):
-        load_ingestion(settings, embedstack_collection="kept", embedstack_chunk_tokens=64)
+        load_ingestion(settings, embedstack_collection="existing", embedstack_chunk_tokens=64)
     with pytest.raises(CollectionMismatch, match="prompt"):
-        load_ingestion(settings, embedstack_collection="kept", embedstack_document_context="{source}: ")
+        load_ingestion(settings, embedstack_collection="existing", embedstack_document_context="{source}: ")
     with pytest.raises(ConfigurationError, match="reads 256 tokens"):
         load_ingestion(settings, embedstack_chunk_tokens=512)
 
 
-def test_late_chunks_have_room_around_them_by_default(settings):
+def test_late_chunking_has_a_smaller_default_chunk_size(settings):
     late = change_settings(settings, embedstack_chunk_tokens=None, embedstack_late_chunking=True)
     with load_ingestion(late, embedstack_collection="default") as ingestion:
         assert ingestion.chunker.max_tokens == 64
         assert str(ingestion.collection.info.chunker).startswith("late-semantic-64-")
 
 
-def test_the_tokenizer_is_looked_for_in_three_places(settings, tmp_path, minilm_folder, monkeypatch):
+def test_find_tokenizer_searches_three_places(settings, tmp_path, minilm_folder, monkeypatch):
     assert find_tokenizer(settings, MINILM) == minilm_folder / "tokenizer.json"
     monkeypatch.setenv("LAMBDA_TASK_ROOT", str(tmp_path))
     with pytest.raises(ConfigurationError, match="set EMBEDSTACK_TOKENIZER"):
@@ -102,9 +102,9 @@ def test_the_tokenizer_is_looked_for_in_three_places(settings, tmp_path, minilm_
     assert find_tokenizer(named, MINILM) == tmp_path / "other.json"
 
 
-def test_a_secret_names_the_database(database_url, postgres, local_aws, tmp_path, monkeypatch):
+def test_load_store_reads_the_address_from_a_secret(database_url, postgres, local_aws, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    password = "p@ss:/w%rd "  # noqa: S105 - as hard to quote as they come
+    password = "p@ss:/w%rd "  # noqa: S105 - hard to quote
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute("DROP ROLE IF EXISTS writer")
         connection.execute(f"CREATE ROLE writer SUPERUSER LOGIN PASSWORD '{password}'")
@@ -121,11 +121,11 @@ def test_a_secret_names_the_database(database_url, postgres, local_aws, tmp_path
     with load_store(settings, database_secret_arn=arn) as store:
         assert store.collections() is not None
     put(json.dumps({"password": password}))
-    with pytest.raises(ConfigurationError, match="is not JSON with username and password") as caught:
+    with pytest.raises(ConfigurationError, match="is not a JSON object with username and password") as caught:
         load_store(settings, database_secret_arn=arn)
     assert password not in str(caught.value)
     put(json.dumps({"username": "writer", "password": password}))
-    with pytest.raises(ConfigurationError, match="set PGHOST, PGPORT, PGDATABASE"):
+    with pytest.raises(ConfigurationError, match="Set PGHOST, PGPORT, PGDATABASE"):
         load_store(settings, database_secret_arn=arn)
     for name, value in {"PGHOST": host, "PGPORT": "5432", "PGDATABASE": database}.items():
         monkeypatch.setenv(name, value)

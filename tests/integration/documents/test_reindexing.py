@@ -1,4 +1,4 @@
-"""Another model for a collection of documents: what was before each chunk is there again, or nothing is done."""
+"""Reindexing a collection of documents with another model."""
 
 import io
 from dataclasses import replace
@@ -25,10 +25,10 @@ def other():
 
 @pytest.fixture
 def fill(store, embedder, minilm_folder):
-    """Makes a collection of one document."""
+    """A function that creates a collection with one document."""
 
-    def fill(content=MARKDOWN, *, late=False, **cutting):
-        chunker = Chunker(minilm_folder / "tokenizer.json", 32, **cutting)
+    def fill(content=MARKDOWN, *, late=False, **chunking):
+        chunker = Chunker(minilm_folder / "tokenizer.json", 32, **chunking)
         store.drop("reindexed")
         collection = store.open(collection_info("reindexed", embedder, chunker, late=late))
         Ingestion(embedder, collection, chunker, late=late).ingest("a.md", io.BytesIO(content))
@@ -39,19 +39,19 @@ def fill(store, embedder, minilm_folder):
 
 
 @pytest.mark.parametrize("template", ["", TEMPLATE])
-def test_each_chunk_is_embedded_as_ingestion_would(store, fill, other, minilm_folder, template):
+def test_reindex_embeds_chunks_with_their_prefixes(store, fill, other, minilm_folder, template):
     chunks = fill(prefix=template).count()
     collection = reindex(store, "reindexed", other, template=template)
     assert (collection.count(), chunks) == (2, 2)
     assert collection.info.prompt == f"passage: {template}"
     [first, second] = sorted(collection.scan(), key=lambda record: record.metadata["position"])
     headings = ["a.md > Pump: ", "a.md > Pump > Valve: "] if template else ["", ""]
-    for record, before in zip((first, second), headings, strict=True):
-        [vector] = other.embed_documents([before + record.text])
+    for record, prefix in zip((first, second), headings, strict=True):
+        [vector] = other.embed_documents([prefix + record.text])
         np.testing.assert_allclose(record.vector, vector, atol=1e-6)
 
 
-def test_documents_are_added_afterwards_where_the_new_model_cuts_alike(store, fill, minilm_folder):
+def test_documents_can_be_added_after_reindex(store, fill, minilm_folder):
     fill(prefix=TEMPLATE)
     with FakeEmbedder(replace(FAKE, model_id="embedstack/alike", dimensions=12)) as alike:
         collection = reindex(store, "reindexed", alike, template=TEMPLATE)
@@ -64,18 +64,22 @@ def test_documents_are_added_afterwards_where_the_new_model_cuts_alike(store, fi
 
 
 @pytest.mark.parametrize(
-    ("made", "template", "said"),
+    ("options", "template", "message"),
     [
-        ({"prefix": TEMPLATE}, "", "set it to what the collection has"),
-        ({}, TEMPLATE, "set it to what the collection has"),
+        ({"prefix": TEMPLATE}, "", "Set it to the collection's prefix"),
+        ({}, TEMPLATE, "Set it to the collection's prefix"),
         ({"late": True}, "", "late chunking.*another collection"),
-        # Of a heading 120 characters are stored, and all of it was embedded.
-        ({"prefix": "{headings}: ", "content": b"# " + b"Pump " * 30 + b"\n\nPress."}, "{headings}: ", "a.md.*again"),
+        # Stored headings are truncated to 120 characters, embedded ones are not.
+        (
+            {"prefix": "{headings}: ", "content": b"# " + b"Pump " * 30 + b"\n\nPress."},
+            "{headings}: ",
+            "prefix of a chunk of a.md",
+        ),
     ],
 )
-def test_what_the_texts_alone_do_not_give_again_is_refused(store, fill, other, made, template, said):
-    info = fill(**made).info
-    with pytest.raises(CollectionMismatch, match=said):
+def test_reindex_rejects_vectors_it_cannot_recompute(store, fill, other, options, template, message):
+    info = fill(**options).info
+    with pytest.raises(CollectionMismatch, match=message):
         reindex(store, "reindexed", other, template=template)
     assert other.requests == []
     assert store.describe("reindexed") == info

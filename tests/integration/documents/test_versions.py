@@ -1,4 +1,4 @@
-"""Versions of documents in S3 Vectors, which finds no document's records but by listing all: it is seldom asked to."""
+"""Document versions in S3 Vectors: the journal avoids listing the index."""
 
 import random
 import time
@@ -28,7 +28,7 @@ def ingestion(embedder, collection, chunker):
 
 @pytest.fixture
 def listings(s3vectors_calls):
-    """How many requests listed vectors since the last time."""
+    """A function that returns the number of ListVectors requests since its last call."""
 
     def listings():
         count = s3vectors_calls.count("ListVectors")
@@ -40,35 +40,33 @@ def listings(s3vectors_calls):
 
 
 class Killed(BaseException):
-    """The process is gone."""
+    """Simulates the end of the process."""
 
 
-class Mortal:
-    """A collection whose user is killed before so many calls."""
+class FailingCollection:
+    """A collection that simulates a kill after so many calls."""
 
     filters_by_index = False
 
     def __init__(self, inner, calls):
         self._inner = inner
-        self._left = calls
+        self._calls_left = calls
 
     def __getattr__(self, name):
-        found = getattr(self._inner, name)
-        if not callable(found):
-            return found
+        attribute = getattr(self._inner, name)
+        if not callable(attribute):
+            return attribute
 
         def call(*arguments, **options):
-            self._left -= 1
-            if self._left < 0:
+            self._calls_left -= 1
+            if self._calls_left < 0:
                 raise Killed
-            return found(*arguments, **options)
+            return attribute(*arguments, **options)
 
         return call
 
 
-def test_what_is_known_is_looked_at_again_replaced_and_removed_without_a_listing(
-    ingestion, collection, embedder, listings
-):
+def test_journal_avoids_listing_the_index(ingestion, collection, embedder, listings):
     ingest(ingestion, text(*range(300)))
     assert ingest(ingestion, text(*range(300))).unchanged == 300
     replaced = ingest(ingestion, text(*range(200, 260), 400))
@@ -84,8 +82,8 @@ def test_what_is_known_is_looked_at_again_replaced_and_removed_without_a_listing
     assert collection.count() == 0
 
 
-def test_what_nothing_is_known_of_is_listed_once(ingestion, collection, listings):
-    """As what an earlier version of this package stored, and what has more chunks than a first one can name."""
+def test_missing_journal_lists_the_index_once(ingestion, collection, listings):
+    """Documents of earlier releases have no journal."""
     ingest(ingestion, text(*range(10)))
     [first] = [record for record in collection.scan() if record.metadata["position"] == 0]
     collection.upsert([replace(first, metadata=versions.own_metadata(first))])
@@ -95,8 +93,8 @@ def test_what_nothing_is_known_of_is_listed_once(ingestion, collection, listings
         assert listings() == expected
 
 
-def test_more_chunks_than_can_be_named_are_listed_when_they_are_replaced(ingestion, collection, listings, monkeypatch):
-    monkeypatch.setattr(versions, "_ROOM", 200)
+def test_journal_over_the_size_limit_lists_the_index(ingestion, collection, listings, monkeypatch):
+    monkeypatch.setattr(versions, "_MAX_TEXT_AND_JOURNAL_BYTES", 200)
     ingest(ingestion, text(*range(30)))
     assert ingest(ingestion, text(*range(30))).unchanged == 30
     assert listings() == 0
@@ -106,32 +104,32 @@ def test_more_chunks_than_can_be_named_are_listed_when_they_are_replaced(ingesti
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_whoever_is_killed_leaves_nothing_that_the_next_does_not_find(collection, embedder, chunker, seed):
-    """One after another, each with another content or none, and killed somewhere in the middle."""
-    chance = random.Random(seed)  # noqa: S311 - draws cases
+def test_interrupted_versions_are_cleaned_up_by_the_next_call(collection, embedder, chunker, seed):
+    """Calls with random contents or removals, each interrupted at a random point."""
+    chance = random.Random(seed)  # noqa: S311 - selects test cases
     contents = [None, *(text(*chance.sample(range(300), chance.choice((1, 5, 160)))) for _ in range(3))]
 
-    def look(wanted, inner):
+    def process(content, inner):
         ingestion = Ingestion(embedder, inner, chunker)
-        if wanted is None:
+        if content is None:
             ingestion.remove("a.txt")
         else:
-            ingest(ingestion, wanted)
+            ingest(ingestion, content)
 
     for _ in range(4):
-        wanted = chance.choice(contents)
+        content = chance.choice(contents)
         for _ in range(chance.choice((1, 2))):
             with suppress(Killed):
-                look(wanted, Mortal(collection, chance.randrange(1, 9)))
+                process(content, FailingCollection(collection, chance.randrange(1, 9)))
     for _ in range(2):
-        look(wanted, collection)
-        assert stored(collection) == ([] if wanted is None else wanted.split("\n\n"))
-        wanted = chance.choice(contents)
+        process(content, collection)
+        assert stored(collection) == ([] if content is None else content.split("\n\n"))
+        content = chance.choice(contents)
 
 
-@pytest.mark.parametrize("moment", ["before it stores", "after it stored"])
-def test_two_contents_at_once_end_as_the_one_that_is_looked_at_again(collection, embedder, chunker, moment):
-    """The second begins and ends within the first, so that each believes that it is alone."""
+@pytest.mark.parametrize("moment", ["before the write", "after the write"])
+def test_concurrent_contents_are_reconciled(collection, embedder, chunker, moment):
+    """The second call runs within the first, so that neither notices the other."""
     first, second = text(*range(20)), text(*range(500, 510))
 
     class Interrupted:
@@ -142,21 +140,21 @@ def test_two_contents_at_once_end_as_the_one_that_is_looked_at_again(collection,
             return getattr(collection, name)
 
         def upsert(self, records):
-            if moment == "after it stored":
+            if moment == "after the write":
                 done = collection.upsert(records)
             if not self.seen:
                 self.seen = True
                 ingest(Ingestion(embedder, collection, chunker), second)
-            return collection.upsert(records) if moment == "before it stores" else done
+            return collection.upsert(records) if moment == "before the write" else done
 
     ingest(Ingestion(embedder, Interrupted(), chunker), first)
-    # Whoever of the two stored what is not there any more looks again, with the time that is left to it.
-    now = first if moment == "before it stores" else second
-    ingest(Ingestion(embedder, collection, chunker), now, again=True)
-    assert stored(collection) == now.split("\n\n")
+    # The caller that stored outdated content reconciles.
+    current = first if moment == "before the write" else second
+    ingest(Ingestion(embedder, collection, chunker), current, reconcile_concurrent_versions=True)
+    assert stored(collection) == current.split("\n\n")
 
 
-def test_a_listing_ends_with_the_time_of_the_call_and_names_the_remedy(ingestion, collection, listings):
+def test_listing_stops_at_the_deadline(ingestion, collection, listings):
     for number in range(3):
         ingest(ingestion, text(*range(400)), f"{number}.txt")
     call = Call(SystemClock(), time.monotonic() - 1)

@@ -47,8 +47,8 @@ def running(tmp_path_factory) -> Iterator[tuple[daemon.RunningLocalAws, Path]]:
 @pytest.fixture(scope="module")
 def aws(request, running) -> Iterator[Aws]:
     """It, with the environment that points at it, and the endpoints that the module names: ``ENDPOINTS``."""
-    found, state = running
-    with _environment(found):
+    local_aws, state = running
+    with _environment(local_aws):
         _deploy(boto3.client("sagemaker"), getattr(request.module, "ENDPOINTS", ()))
         yield Aws(load_settings(), state)
 
@@ -62,8 +62,8 @@ def _environment(running: daemon.RunningLocalAws) -> Iterator[None]:
 
 
 def _deploy(sagemaker, names) -> None:
-    there = {endpoint["EndpointName"] for endpoint in sagemaker.list_endpoints()["Endpoints"]}
-    for name in set(names) - there:
+    existing = {endpoint["EndpointName"] for endpoint in sagemaker.list_endpoints()["Endpoints"]}
+    for name in set(names) - existing:
         environment = {"HF_MODEL_ID": MINILM, "HF_TASK": "feature-extraction"}
         sagemaker.create_model(
             ModelName=name,
@@ -76,11 +76,11 @@ def _deploy(sagemaker, names) -> None:
         sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=name)
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
-        found = {sagemaker.describe_endpoint(EndpointName=name)["EndpointStatus"] for name in names}
-        if found <= {"InService"}:
+        statuses = {sagemaker.describe_endpoint(EndpointName=name)["EndpointStatus"] for name in names}
+        if statuses <= {"InService"}:
             return
         time.sleep(0.1)
-    pytest.fail(f"the endpoints are {found}")
+    pytest.fail(f"the endpoints are {statuses}")
 
 
 class _Ollama(BaseHTTPRequestHandler):

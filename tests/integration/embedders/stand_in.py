@@ -67,14 +67,14 @@ def application(environ, start_response):
     path = environ["PATH_INFO"]
     request = json.loads(environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"])))
     kind = "application/json"
-    if found := _ENDPOINT.match(path):
-        takes_arrays = found["name"] == "own" and environ.get("HTTP_ACCEPT") == "application/x-npy"
+    if result := _ENDPOINT.match(path):
+        takes_arrays = result["name"] == "own" and environ.get("HTTP_ACCEPT") == "application/x-npy"
         if takes_arrays:
             kind, body = "application/x-npy", as_array(request["inputs"], DIMENSIONS)
         else:
             body = as_json(request["inputs"], DIMENSIONS)
-    elif found := _BEDROCK.match(path):
-        body = bedrock(found["model"].replace("%3A", ":"), request)
+    elif result := _BEDROCK.match(path):
+        body = bedrock(result["model"].replace("%3A", ":"), request)
     else:
         assert path == "/api/embed", path
         vectors = as_json(request["input"], DIMENSIONS)

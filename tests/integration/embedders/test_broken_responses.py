@@ -97,13 +97,13 @@ def titan(settings):
 
 
 def embed(embedder):
-    embedder.hand_over_retries()
+    embedder.disable_retries()
     with embedder:
         return embedder.embed(["x"])
 
 
 @pytest.mark.parametrize("body", [bytes(200_000_000), json.dumps({"embeddings": [ROW]}).encode()], ids=["bomb", "good"])
-def test_a_compressed_response_is_not_unpacked(server, settings, body):
+def test_compressed_response_is_rejected(server, settings, body):
     server.raw = response(gzip.compress(body, 1), "Content-Encoding: gzip")
     tracemalloc.start()
     try:
@@ -115,18 +115,18 @@ def test_a_compressed_response_is_not_unpacked(server, settings, body):
 
 
 @pytest.mark.parametrize("make", [ollama, sagemaker, titan])
-def test_a_response_larger_than_any_right_one_is_not_kept(server, settings, make):
+def test_oversized_response_is_rejected(server, settings, make):
     server.raw = response(b"[" + b"0," * 20_000_000)
     tracemalloc.start()
     try:
-        with pytest.raises(IntegrityError, match="a right response"):
+        with pytest.raises(IntegrityError, match="the largest valid response"):
             embed(make(settings()))
         assert tracemalloc.get_traced_memory()[1] < 30_000_000
     finally:
         tracemalloc.stop()
 
 
-def test_connections_of_refused_responses_serve_again(server, settings):
+def test_connections_of_rejected_responses_are_reused(server, settings):
     with ollama(settings()) as embedder:
         for _ in range(3 * embedder.limits.concurrency):
             server.raw = response(b"x", "Content-Encoding: br")
@@ -137,7 +137,7 @@ def test_connections_of_refused_responses_serve_again(server, settings):
 
 
 @pytest.mark.parametrize("make", [ollama, sagemaker, titan])
-def test_a_response_that_breaks_off_is_an_error_of_the_connection(server, settings, make):
+def test_truncated_response_is_a_connection_error(server, settings, make):
     server.raw = response(GOOD[:20], length=len(GOOD))
     server.breaks = lambda connection: None
     with pytest.raises(EndpointUnavailable):
@@ -181,9 +181,7 @@ def garbage(connection):
 @pytest.mark.parametrize("make", [ollama, sagemaker, titan])
 @pytest.mark.parametrize("status", [200, 424])
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_a_broken_tls_connection_is_an_error_of_the_connection(
-    server, settings, certificate, monkeypatch, make, status
-):
+def test_broken_tls_connection_is_a_connection_error(server, settings, certificate, monkeypatch, make, status):
     file, context = certificate
     monkeypatch.setenv("AWS_CA_BUNDLE", str(file))
     monkeypatch.setenv("SSL_CERT_FILE", str(file))
@@ -212,7 +210,7 @@ def test_every_backend_reads_retry_after(server, settings, header, seconds):
         assert caught.value.retry_after == seconds
 
 
-def test_a_container_that_refuses_for_good_is_not_asked_again(server, settings):
+def test_permanent_container_error_is_not_retried(server, settings):
     body = json.dumps({"OriginalStatusCode": 406, "OriginalMessage": "no"}).encode()
     server.raw = response(body, "x-amzn-errortype: ModelError", status=424)
     with pytest.raises(ModelFailed) as caught:
@@ -221,9 +219,9 @@ def test_a_container_that_refuses_for_good_is_not_asked_again(server, settings):
 
 
 @pytest.mark.parametrize("index", ["-1", "true", '"0"', "1.0", "null"])
-def test_an_index_that_is_none_places_no_error(server, settings, index):
-    said = f'{{"error": "too long", "index": {index}}}'
-    body = json.dumps({"OriginalStatusCode": 422, "OriginalMessage": said}).encode()
+def test_invalid_index_is_ignored(server, settings, index):
+    message = f'{{"error": "too long", "index": {index}}}'
+    body = json.dumps({"OriginalStatusCode": 422, "OriginalMessage": message}).encode()
     server.raw = response(body, "x-amzn-errortype: ModelError", status=424)
     with pytest.raises(Exception, match="too long") as caught:
         sagemaker(settings()).embed_batch(["x", "y"], "document")
@@ -235,12 +233,12 @@ def test_an_index_that_is_none_places_no_error(server, settings, index):
     [{}, {"key": "a", "metadata": {"embedstack-hash": "xyz"}}, {"key": "a", "metadata": [1]},
      {"key": "a", "data": {"float32": ["a"]}}, {"key": "a", "data": [1]}],
 )  # fmt: skip
-def test_a_foreign_vector_in_an_index_is_named(vector):
+def test_vector_of_another_writer_is_named(vector):
     with pytest.raises(StoreError, match="not a record"):
         from_vector(vector)
 
 
 @pytest.mark.parametrize("facts", ["", "!", "e30=", "W10=", "eyJuYW1lIjogMX0="])
-def test_damaged_tags_of_an_index_are_named(facts):
+def test_damaged_index_tags_are_named(facts):
     with pytest.raises(StoreError, match="do not describe a collection"):
         from_tags({"embedstack:collection-0": facts})

@@ -37,7 +37,7 @@ def load(file, key_id, **options):
     )
 
 
-def test_what_one_process_wrote_the_next_one_reads(file, kms, key_id):
+def test_kms_cache_is_read_by_the_next_process(file, kms, key_id):
     kms.create_alias(AliasName="alias/embeddings", TargetKeyId=key_id)
     with load(file, "alias/embeddings") as embedder:
         embedder.embed(["x"])
@@ -48,7 +48,7 @@ def test_what_one_process_wrote_the_next_one_reads(file, kms, key_id):
     assert fake_vector("x", 8).tobytes() not in content
 
 
-def test_who_comes_second_takes_the_key_of_the_first(aws, file, key_id):
+def test_second_process_uses_the_key_of_the_first(aws, file, key_id):
     start = threading.Barrier(4)
     caches = []
 
@@ -69,22 +69,22 @@ def test_who_comes_second_takes_the_key_of_the_first(aws, file, key_id):
         cache.close()
 
 
-def test_another_kms_key_is_refused(aws, file, kms, key_id):
+def test_another_kms_key_is_rejected(aws, file, kms, key_id):
     SqliteCache(file, key=KmsKey(key_id, aws.settings)).close()
     other = kms.create_key()["KeyMetadata"]["KeyId"]
     with pytest.raises(ConfigurationError, match=f"another KMS key than {other}: set EMBEDSTACK_CACHE_KMS_KEY"):
         SqliteCache(file, key=KmsKey(other, aws.settings))
 
 
-def test_a_file_of_kms_is_not_opened_otherwise(aws, file, key_id):
+def test_kms_file_opens_only_with_kms(aws, file, key_id):
     SqliteCache(file, key=KmsKey(key_id, aws.settings)).close()
-    with pytest.raises(ConfigurationError, match="by a key of AWS KMS: set EMBEDSTACK_CACHE_KMS_KEY"):
+    with pytest.raises(ConfigurationError, match="with an AWS KMS key: set EMBEDSTACK_CACHE_KMS_KEY"):
         SqliteCache(file)
     with pytest.raises(ConfigurationError, match=r"cannot be used in us-east-1 .*NotFoundException"):
         SqliteCache(file.with_name("other.db"), key=KmsKey("alias/nowhere", aws.settings))
 
 
-def test_a_disabled_key_opens_nothing(aws, file, kms):
+def test_disabled_kms_key_is_rejected(aws, file, kms):
     disabled = kms.create_key()["KeyMetadata"]["KeyId"]
     SqliteCache(file, key=KmsKey(disabled, aws.settings)).close()
     kms.disable_key(KeyId=disabled)
@@ -96,11 +96,11 @@ def test_a_disabled_key_opens_nothing(aws, file, kms):
         SqliteCache(file, key=KmsKey(disabled, aws.settings))
 
 
-def test_two_keys_are_one_too_many(file, key_id):
+def test_two_cache_keys_are_rejected(file, key_id):
     with pytest.raises(ConfigurationError, match="not both"):
         load(file, key_id, embedstack_cache_key="x")
 
 
-def test_the_key_obeys_the_allowed_regions(file, key_id):
+def test_kms_key_respects_allowed_regions(file, key_id):
     with pytest.raises(ConfigurationError, match="AWS_REGION is us-east-1"):
         KmsKey(key_id, load_settings(aws_allowed_regions="eu-*"))

@@ -51,12 +51,12 @@ def twin(request):
     return request.param
 
 
-def assert_same(found, wanted):
-    assert np.shape(found) == np.shape(wanted)
-    np.testing.assert_allclose(found, wanted, atol=5e-3)
+def assert_same(result, expected):
+    assert np.shape(result) == np.shape(expected)
+    np.testing.assert_allclose(result, expected, atol=5e-3)
 
 
-def test_vectors_are_of_the_model_in_the_order_of_the_texts(twin, embedder):
+def test_backend_returns_model_vectors_in_order(twin, embedder):
     vectors = twin.embed(embedder, TEXTS)
     assert vectors.dtype == np.float32
     assert vectors.shape == (len(TEXTS), embedder.info.dimensions)
@@ -65,43 +65,43 @@ def test_vectors_are_of_the_model_in_the_order_of_the_texts(twin, embedder):
         np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-3)
 
 
-def test_a_text_has_the_same_vector_alone_and_in_company(twin, embedder):
+def test_vector_does_not_depend_on_the_batch(twin, embedder):
     assert_same(twin.embed(embedder, TEXTS[:1])[0], twin.embed(embedder, TEXTS)[0])
     assert_same(twin.embed_documents(embedder, TEXTS[:1]), twin.embed(embedder, TEXTS[:1], "document"))
     assert_same(twin.embed_query(embedder, TEXTS[0]), twin.embed(embedder, TEXTS[:1], "query")[0])
 
 
-def test_a_stream_gives_what_a_list_gives(twin, embedder):
+def test_stream_equals_list(twin, embedder):
     assert_same(np.stack(twin.embed_stream(embedder, iter(TEXTS))), twin.embed(embedder, TEXTS))
 
 
-def test_no_texts_give_no_vectors(twin, embedder):
+def test_embed_of_no_texts_returns_no_vectors(twin, embedder):
     assert twin.embed(embedder, []).shape == (0, embedder.info.dimensions)
     assert twin.embed_stream(embedder, []) == []
 
 
-def test_what_cannot_be_sent_is_listed_and_the_rest_embedded(twin, embedder):
+def test_invalid_texts_are_listed_and_others_embedded(twin, embedder):
     texts = [TEXTS[0], "", *TEXTS[1:10], None]
-    found = twin.embed(embedder, texts, on_error="collect")
-    assert [failure.index for failure in found.failures] == [1, 11]
-    assert_same(found.vectors, twin.embed(embedder, TEXTS[:10]))
+    result = twin.embed(embedder, texts, on_error="collect")
+    assert [failure.index for failure in result.failures] == [1, 11]
+    assert_same(result.vectors, twin.embed(embedder, TEXTS[:10]))
 
 
-def test_a_text_that_is_too_long_is_refused_alone(twin, backend):
+def test_too_long_text_is_rejected_alone(twin, backend):
     name, embedder = backend
     if name not in REFUSES_LONG_TEXTS:
         pytest.skip("has no such limit here")
     texts = [*TEXTS[:5], TOO_LONG, *TEXTS[5:10]]
-    found = twin.embed(embedder, texts, on_error="collect")
-    assert [failure.index for failure in found.failures] == [5]
-    assert isinstance(found.failures[0].error, InputError)
-    assert_same(found.vectors, twin.embed(embedder, TEXTS[:10]))
+    result = twin.embed(embedder, texts, on_error="collect")
+    assert [failure.index for failure in result.failures] == [5]
+    assert isinstance(result.failures[0].error, InputError)
+    assert_same(result.vectors, twin.embed(embedder, TEXTS[:10]))
     with pytest.raises(InputError) as caught:
         twin.embed(embedder, texts)
     assert caught.value.index == 5
 
 
-def test_requests_are_counted(twin, embedder):
+def test_backend_counts_requests(twin, embedder):
     embedder.close()  # waits for what an earlier test left under way
     before = embedder.stats()
     twin.embed(embedder, TEXTS[:3])

@@ -69,10 +69,10 @@ CASES = [(name, kind) for name, backend in BACKENDS.items() for kind in backend.
 
 @pytest.fixture(scope="module")
 def url():
-    with pytest.MonkeyPatch.context() as patch, stand_in() as found:
+    with pytest.MonkeyPatch.context() as patch, stand_in() as server:
         patch.setenv("AWS_ACCESS_KEY_ID", "test")
         patch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-        yield found
+        yield server
 
 
 @pytest.fixture(scope="module")
@@ -86,15 +86,15 @@ def make(url):
 
 
 @pytest.fixture(scope="module")
-def wanted(make):
+def expected_vectors(make):
     """What the backends answer without faults, each asked once."""
-    known = {}
+    cached = {}
 
     def vectors(name):
-        if name not in known:
+        if name not in cached:
             with make(name) as embedder:
-                known[name] = embedder.embed(texts_of(name))
-        return known[name]
+                cached[name] = embedder.embed(texts_of(name))
+        return cached[name]
 
     return vectors
 
@@ -108,47 +108,47 @@ def patient(embedder):
 
 
 @pytest.mark.parametrize(("name", "kind"), CASES)
-def test_every_text_comes_back_once_in_its_place_and_right(url, make, wanted, name, kind):
+def test_every_text_returns_once_at_its_position(url, make, expected_vectors, name, kind):
     # Both twins meet every kind, over the backends.
     twin = TWINS[CASES.index((name, kind)) % 2]
     backend = BACKENDS[name]
     texts = texts_of(name)[: backend.most if kind == "throttle" else backend.texts]
-    expected = wanted(name)[: len(texts)]
+    expected = expected_vectors(name)[: len(texts)]
     with patient(make(name)) as embedder, faults(url, backend.service, kind, 0.1, seconds=0.02):
-        found = twin.embed(embedder, texts, on_error="collect")
+        result = twin.embed(embedder, texts, on_error="collect")
         assert embedder.stats().failures > 0, "there was a fault to survive"
-    assert found.failures == ()
-    np.testing.assert_array_equal(found.vectors, expected)
+    assert result.failures == ()
+    np.testing.assert_array_equal(result.vectors, expected)
 
 
 @pytest.mark.parametrize(("name", "kind"), [case for case in CASES if "TEI" not in case[0] and "Titan" not in case[0]])
-def test_without_retries_what_is_lost_is_listed_with_its_reason(url, make, wanted, name, kind):
+def test_without_retries_lost_texts_are_listed_with_reasons(url, make, expected_vectors, name, kind):
     texts = texts_of(name)[:1_000]
-    expected = wanted(name)
+    expected = expected_vectors(name)
     with make(name) as embedder, faults(url, BACKENDS[name].service, kind, 0.1, seconds=0.02):
-        embedder.hand_over_retries()
-        found = TWINS[0].embed(embedder, texts, on_error="collect")
-    lost = [failure.index for failure in found.failures]
-    assert sorted([*found.indices.tolist(), *lost]) == list(range(len(texts)))
+        embedder.disable_retries()
+        result = TWINS[0].embed(embedder, texts, on_error="collect")
+    lost = [failure.index for failure in result.failures]
+    assert sorted([*result.indices.tolist(), *lost]) == list(range(len(texts)))
     assert all(isinstance(failure.error, EmbedStackError) and failure.error.index == failure.index
-               for failure in found.failures)  # fmt: skip
-    np.testing.assert_array_equal(found.vectors, expected[found.indices])
+               for failure in result.failures)  # fmt: skip
+    np.testing.assert_array_equal(result.vectors, expected[result.indices])
 
 
 @pytest.mark.parametrize("name", ["sagemaker, arrays", "bedrock, Cohere v4", "ollama"])
-def test_a_server_that_never_answers_is_given_up(url, make, wanted, name):
+def test_unresponsive_server_times_out(url, make, expected_vectors, name):
     texts = texts_of(name)[:1_000]
     with patient(make(name, embedding_timeout_seconds=0.5)) as embedder:
         with faults(url, BACKENDS[name].service, "hang", 0.2, seconds=60):
-            found = embedder.embed(texts, on_error="collect")
+            result = embedder.embed(texts, on_error="collect")
             assert embedder.stats().failures > 0
         with faults(url, BACKENDS[name].service, "hang", 1, seconds=60):
             hand_over = make(name, embedding_timeout_seconds=0.1)
-            hand_over.hand_over_retries()
+            hand_over.disable_retries()
             with hand_over, pytest.raises(EndpointUnavailable):
                 hand_over.embed(texts[:2])
-    assert found.failures == ()
-    np.testing.assert_array_equal(found.vectors, wanted(name)[: len(texts)])
+    assert result.failures == ()
+    np.testing.assert_array_equal(result.vectors, expected_vectors(name)[: len(texts)])
 
 
 class FaultyEncoder:
@@ -181,18 +181,18 @@ def faulty(encoder, kind) -> Any:
 
 @pytest.mark.parametrize("twin", TWINS, ids=lambda twin: twin.name)
 @pytest.mark.parametrize("kind", ["memory", "nan", "count"])
-def test_a_model_in_this_process_that_fails_loses_nothing_either(tmp_path, kind, twin):
+def test_failing_local_model_loses_nothing(tmp_path, kind, twin):
     folder = write_model(tmp_path)
     model = ModelInfo("tiny", HIDDEN, POSITIONS, "mean")
     words = WORDS[4:]
     texts = [
         " ".join(words[number // len(words) ** place % len(words)] for place in range(5)) for number in range(4_000)
     ]
-    local = LocalEmbedder(model, folder=folder, settings=load_settings(st_batch_size=64))
+    local = LocalEmbedder(model, folder=folder, settings=load_settings(embedding_local_batch_size=64))
     with patient(local) as embedder:
         expected = embedder.embed(texts)
         local._encoder = PerProcess(partial(faulty, local._encoder.get(), kind))
-        found = twin.embed(embedder, texts, on_error="collect")
+        result = twin.embed(embedder, texts, on_error="collect")
         assert embedder.stats().failures > 0
-    assert found.failures == ()
-    np.testing.assert_allclose(found.vectors, expected, atol=5e-3)
+    assert result.failures == ()
+    np.testing.assert_allclose(result.vectors, expected, atol=5e-3)

@@ -31,56 +31,56 @@ FAULTS = ["throttle", "model", "not-ready", "internal", "unavailable", "reset", 
 
 
 @pytest.fixture(scope="module")
-def wanted(aws):
-    found = {}
+def expected(aws):
+    result = {}
     for service, make in BACKENDS.items():
         with make(aws) as embedder:
-            found[service] = embedder.embed(TEXTS)
-    return found
+            result[service] = embedder.embed(TEXTS)
+    return result
 
 
 @pytest.mark.parametrize("twin", TWINS, ids=lambda twin: twin.name)
 @pytest.mark.parametrize("kind", FAULTS)
 @pytest.mark.parametrize("service", BACKENDS)
-def test_nothing_is_lost_when_requests_fail(aws, wanted, service, kind, twin):
+def test_nothing_is_lost_when_requests_fail(aws, expected, service, kind, twin):
     retry = Retry(RetryPolicy(initial=0.01))
     rate = 0.1 if service == "sagemaker-runtime" else 0.4  # fewer requests, since each takes more texts
     with (
         RetryingEmbedder(BACKENDS[service](aws), retry) as embedder,
         faults(aws.settings.aws_endpoint_url, service, kind, rate),
     ):
-        found = twin.embed(embedder, TEXTS, on_error="collect")
+        result = twin.embed(embedder, TEXTS, on_error="collect")
         assert embedder.stats().failures > 0, "there was a fault to survive"
-    assert found.failures == ()
-    np.testing.assert_allclose(found.vectors, wanted[service], atol=5e-3)
+    assert result.failures == ()
+    np.testing.assert_allclose(result.vectors, expected[service], atol=5e-3)
 
 
 @pytest.mark.parametrize("kind", FAULTS)
-def test_without_retries_every_loss_is_listed(aws, wanted, kind):
+def test_without_retries_every_lost_text_is_listed(aws, expected, kind):
     service = "sagemaker-runtime"
     with BACKENDS[service](aws) as embedder, faults(aws.settings.aws_endpoint_url, service, kind, 0.3):
-        embedder.hand_over_retries()
-        found = embedder.embed(TEXTS, on_error="collect")
-    lost = [failure.index for failure in found.failures]
-    assert sorted([*found.indices.tolist(), *lost]) == list(range(len(TEXTS)))
+        embedder.disable_retries()
+        result = embedder.embed(TEXTS, on_error="collect")
+    lost = [failure.index for failure in result.failures]
+    assert sorted([*result.indices.tolist(), *lost]) == list(range(len(TEXTS)))
     assert lost
     assert all(isinstance(failure.error, EmbedStackError) and failure.error.index == failure.index
-               for failure in found.failures)  # fmt: skip
-    np.testing.assert_allclose(found.vectors, wanted[service][found.indices], atol=5e-3)
+               for failure in result.failures)  # fmt: skip
+    np.testing.assert_allclose(result.vectors, expected[service][result.indices], atol=5e-3)
 
 
 @pytest.mark.parametrize(
-    ("wanted", "said"),
+    ("expected", "message"),
     [
         ({"service": "bedrock-runtime", "kind": "dependency", "rate": 1}, "bedrock-runtime has no such kind of fault"),
         ({"service": "sagemaker-runtime", "kind": "timeout", "rate": 1}, "sagemaker-runtime has no such kind of fault"),
         ({"service": "sagemaker-runtime", "kind": "model", "rate": "x"}, "could not convert"),
     ],
 )
-def test_a_fault_that_is_not_to_be_had_is_refused(aws, wanted, said):
-    request = urllib.request.Request(aws.settings.aws_endpoint_url + FAULTS_PATH, json.dumps(wanted).encode())
+def test_unknown_fault_is_rejected(aws, expected, message):
+    request = urllib.request.Request(aws.settings.aws_endpoint_url + FAULTS_PATH, json.dumps(expected).encode())
     with pytest.raises(urllib.error.HTTPError) as caught:
         urllib.request.urlopen(request)
-    with caught.value as answer:
-        assert answer.code == 400
-        assert said in answer.read().decode()
+    with caught.value as response:
+        assert response.code == 400
+        assert message in response.read().decode()

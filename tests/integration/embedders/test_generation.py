@@ -15,7 +15,7 @@ from tests.integration.embedders.stand_in import faults
 CLAUDE = "anthropic.claude-3-5-haiku-20241022-v1:0"
 
 
-def test_an_answer_with_its_tokens_and_cost(aws):
+def test_generate_returns_text_tokens_and_cost(aws):
     generator = Generator(CLAUDE, settings=aws.settings, price=GenerationPrice(input=1e6, output=2e6))
     reply = generator.generate("how are you today", system="be kind")
     assert reply.text == "You said: how are you today"
@@ -26,7 +26,7 @@ def test_an_answer_with_its_tokens_and_cost(aws):
     assert (stats.replies, stats.input_tokens, stats.output_tokens, stats.cost_usd) == (2, 12, 12, 36)
 
 
-def test_a_stream_gives_the_same_answer_in_parts(aws):
+def test_generated_stream_equals_the_response(aws):
     generator = Generator(CLAUDE, settings=aws.settings)
     parts = list(generator.stream("how are you today"))
     assert len(parts) > 3
@@ -40,7 +40,7 @@ FORMATS = [
 
 
 @pytest.mark.parametrize(("api_format", "model"), FORMATS)
-def test_every_format_says_the_same(aws, api_format, model):
+def test_every_format_generates_the_same_text(aws, api_format, model):
     generator = Generator(model, settings=aws.settings, api_format=api_format)
     conversation = [Message("user", "one"), Message("assistant", "two"), Message("user", "three four")]
     reply = generator.generate(conversation, system="be kind")
@@ -53,7 +53,7 @@ def test_every_format_says_the_same(aws, api_format, model):
     assert (short.text, short.stop_reason) == ("You said: one", "max_tokens")
 
 
-def test_the_settings_choose_the_format(aws):
+def test_settings_choose_the_generation_format(aws):
     with pytest.raises(InputError, match="anthropic_version"):
         Generator(CLAUDE, settings=load_settings(bedrock_api_format="llama2")).generate("x")
     with pytest.raises(ConfigurationError, match="no stop sequences"):
@@ -62,7 +62,7 @@ def test_the_settings_choose_the_format(aws):
         )
 
 
-def test_llamas_second_version_takes_its_own_prompt(aws):
+def test_llama2_format_uses_its_prompt(aws):
     generator = Generator(FORMATS[2][1], settings=aws.settings, api_format="llama2")
     conversation = [Message("user", "one"), Message("assistant", "two"), Message("user", "three")]
     assert generator.generate(conversation, system="be kind").text == (
@@ -72,7 +72,7 @@ def test_llamas_second_version_takes_its_own_prompt(aws):
         generator.generate([Message("assistant", "x")])
 
 
-def test_an_async_stream_is_the_same_and_may_be_left(aws):
+def test_async_generation_stream_equals_sync_and_can_be_closed(aws):
     generator = Generator(CLAUDE, settings=aws.settings)
 
     async def collect():
@@ -87,7 +87,7 @@ def test_an_async_stream_is_the_same_and_may_be_left(aws):
 
 
 @pytest.mark.parametrize(("api_format", "model"), FORMATS)
-def test_an_answer_that_is_cut_off_is_not_taken_for_a_whole_one(aws, api_format, model):
+def test_truncated_generation_is_an_error(aws, api_format, model):
     generator = Generator(model, settings=aws.settings, api_format=api_format, retry=Retry(RetryPolicy(attempts=1)))
     with (
         faults(aws.settings.aws_endpoint_url, "bedrock-runtime", "truncate", 1),
@@ -97,7 +97,7 @@ def test_an_answer_that_is_cut_off_is_not_taken_for_a_whole_one(aws, api_format,
 
 
 @pytest.mark.parametrize(("api_format", "model"), FORMATS)
-def test_nothing_that_is_said_is_logged(aws, caplog, api_format, model):
+def test_generation_logs_no_text(aws, caplog, api_format, model):
     caplog.set_level(logging.DEBUG)
     generator = Generator(model, settings=aws.settings, api_format=api_format)
     generator.generate("Rumpelstiltskin", system="Rapunzel")
@@ -124,7 +124,7 @@ CONVERSATION = [
 ]  # fmt: skip
 
 
-def test_a_conversation_that_does_not_fit_is_refused_or_trimmed(aws):
+def test_oversized_conversation_is_rejected_or_trimmed(aws):
     with pytest.raises(TextTooLong, match='overflow="trim"'):
         Generator(CLAUDE, settings=aws.settings, context_tokens=2050).generate(CONVERSATION)
     trimming = Generator(CLAUDE, settings=aws.settings, context_tokens=2050, overflow="trim")
@@ -143,24 +143,24 @@ def test_a_conversation_that_does_not_fit_is_refused_or_trimmed(aws):
         ("nonsense", "list-foundation-models"),
     ],
 )
-def test_a_model_that_is_not_there_names_what_is(aws, model, message):
+def test_unknown_generation_model_names_alternatives(aws, model, message):
     with pytest.raises(ConfigurationError, match=message):
         Generator(model, settings=aws.settings).generate("x")
 
 
-def test_a_profile_is_called(aws):
+def test_generation_calls_an_inference_profile(aws):
     profile = "us.meta.llama3-3-70b-instruct-v1:0"
     assert Generator(profile, settings=aws.settings).generate("x").text == "You said: x"
     with pytest.raises(ConfigurationError, match="may compute anywhere in us"):
         Generator(profile, settings=load_settings(aws_allowed_regions="us-east-1"))
 
 
-def test_a_conversation_that_the_model_begins_is_refused(aws):
+def test_conversation_must_start_with_the_user(aws):
     with pytest.raises(InputError, match="must start with a user message"):
         Generator(CLAUDE, settings=aws.settings).generate([Message("assistant", "x")])
 
 
-def test_no_model_is_a_configuration_error(aws, monkeypatch):
+def test_missing_generation_model_is_a_configuration_error(aws, monkeypatch):
     monkeypatch.delenv("BEDROCK_MODEL_ID", raising=False)
     with pytest.raises(ConfigurationError, match="set BEDROCK_MODEL_ID"):
         Generator(settings=load_settings())

@@ -56,33 +56,33 @@ class Killing(SageMakerEmbedder):
 
 
 @pytest.fixture(scope="module")
-def wanted(aws):
+def expected(aws):
     with SageMakerEmbedder(known_model(MINILM), endpoint="own", settings=aws.settings) as embedder:
         return embedder.embed(TEXTS)
 
 
 @pytest.mark.parametrize("twin", TWINS, ids=lambda twin: twin.name)
-def test_a_killed_endpoint_is_survived(aws, wanted, tmp_path, twin):
+def test_client_survives_a_killed_endpoint(aws, expected, tmp_path, twin):
     with cached(RetryingEmbedder(Killing(aws), Retry(RetryPolicy(initial=0.05))), tmp_path / "cache.db") as embedder:
         vectors = twin.embed(embedder, TEXTS)
         assert embedder.stats().failures > 0
-    np.testing.assert_allclose(vectors, wanted, atol=5e-3)
+    np.testing.assert_allclose(vectors, expected, atol=5e-3)
 
 
 @pytest.mark.parametrize("twin", TWINS, ids=lambda twin: twin.name)
-def test_what_a_killed_endpoint_did_not_answer_is_listed_and_not_cached(aws, wanted, tmp_path, twin):
+def test_unanswered_texts_of_a_killed_endpoint_are_not_cached(aws, expected, tmp_path, twin):
     killing = Killing(aws)
-    killing.hand_over_retries()
+    killing.disable_retries()
     with cached(killing, tmp_path / "cache.db") as embedder:
-        found = twin.embed(embedder, TEXTS, on_error="collect")
-    lost = [failure.index for failure in found.failures]
+        result = twin.embed(embedder, TEXTS, on_error="collect")
+    lost = [failure.index for failure in result.failures]
     assert lost
-    assert sorted([*found.indices.tolist(), *lost]) == list(range(len(TEXTS)))
-    np.testing.assert_allclose(found.vectors, wanted[found.indices], atol=5e-3)
+    assert sorted([*result.indices.tolist(), *lost]) == list(range(len(TEXTS)))
+    np.testing.assert_allclose(result.vectors, expected[result.indices], atol=5e-3)
 
     again = SageMakerEmbedder(known_model(MINILM), endpoint="own", settings=aws.settings)
     with cached(again, tmp_path / "cache.db") as embedder:
-        np.testing.assert_allclose(twin.embed(embedder, TEXTS), wanted, atol=5e-3)
+        np.testing.assert_allclose(twin.embed(embedder, TEXTS), expected, atol=5e-3)
         assert embedder.stats().texts == len(lost), "only what was lost is embedded again"
 
 
@@ -105,7 +105,7 @@ for number, _ in enumerate(embedder.embed_stream(str(number) for number in range
 
 
 @pytest.mark.parametrize("key", [None, KEY], ids=["plain", "encrypted"])
-def test_a_client_that_is_killed_in_a_stream_leaves_only_right_vectors(tmp_path, monkeypatch, key):
+def test_killed_client_leaves_only_valid_cached_vectors(tmp_path, monkeypatch, key):
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
     file = tmp_path / "cache.db"
@@ -121,10 +121,10 @@ def test_a_client_that_is_killed_in_a_stream_leaves_only_right_vectors(tmp_path,
         settings = load_settings(aws_region="us-east-1", aws_endpoint_url=url)
         backend = SageMakerEmbedder(ModelInfo("stand-in", DIMENSIONS, 512, "mean"), endpoint="own", settings=settings)
         with backend, cached(backend, file, key) as embedder:
-            wanted = backend.embed(texts)
+            expected = backend.embed(texts)
             before = backend.stats().texts
-            found = np.stack(list(embedder.embed_stream(iter(texts))))
+            result = np.stack(list(embedder.embed_stream(iter(texts))))
             stats = embedder.stats()
-    np.testing.assert_array_equal(found, wanted)
+    np.testing.assert_array_equal(result, expected)
     assert 0 < stats.cache_hits < MANY
     assert stats.texts - before == MANY - stats.cache_hits, "the second run embeds only what the first did not keep"

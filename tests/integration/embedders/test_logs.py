@@ -13,7 +13,7 @@ import pytest
 from embedstack import load_embedder
 from embedstack.aws.clients import create_client
 from embedstack.cache.kms import KmsKey
-from embedstack.documents.dead_letters import DeadLetters
+from embedstack.documents.dead_letter_queue import DeadLetterQueue
 from embedstack.errors import EmbedStackError
 from embedstack.generation import Generator
 from embedstack.stores import CollectionInfo, Record, load_store
@@ -82,9 +82,9 @@ def test_embedders_log_nothing_confidential(logged, ollama_url, tmp_path, backen
 
 def test_data_key_is_not_logged(aws, logged, tmp_path):
     key_id = create_client("kms", aws.settings).create_key()["KeyMetadata"]["KeyId"]
-    secret, kept = KmsKey(key_id, aws.settings).unlock(tmp_path, None)
+    secret, stored = KmsKey(key_id, aws.settings).unlock(tmp_path, None)
     assert secret is not None
-    assert KmsKey(key_id, aws.settings).unlock(tmp_path, kept)[0] == secret
+    assert KmsKey(key_id, aws.settings).unlock(tmp_path, stored)[0] == secret
     for shown in (base64.b64encode(secret).decode(), repr(secret)[2:-1], secret.hex()):
         assert shown not in logged()
 
@@ -118,9 +118,9 @@ def test_queued_messages_are_not_logged(aws, logged):
     client = create_client("sqs", aws.settings)
     urls = [client.create_queue(QueueName=name)["QueueUrl"] for name in ("dlq", "queue")]
     client.send_message(QueueUrl=urls[0], MessageBody=json.dumps({"text": TEXT}))
-    letters = DeadLetters(aws.settings, *urls)
-    for letter in letters.read():
-        letters.send_back(letter)
+    dlq = DeadLetterQueue(aws.settings, *urls)
+    for message in dlq.read():
+        dlq.resend(message)
     message = client.receive_message(QueueUrl=urls[1], WaitTimeSeconds=5)["Messages"][0]
     assert "Rumpelstiltskin" in message["Body"]
 

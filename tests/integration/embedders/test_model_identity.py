@@ -26,7 +26,7 @@ def embedder(aws, endpoint, model, **options):
 
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS)
-def test_an_endpoint_with_another_model_is_refused(aws, endpoint):
+def test_endpoint_with_another_model_is_rejected(aws, endpoint):
     with embedder(aws, endpoint, OTHER) as other:
         for _ in range(2):
             with pytest.raises(
@@ -39,7 +39,7 @@ def test_an_endpoint_with_another_model_is_refused(aws, endpoint):
         assert right.embed(["x"]).shape == (1, 384)
 
 
-def test_own_responses_name_the_model(aws):
+def test_model_server_responses_name_the_model(aws):
     with embedder(aws, "own", known_model(MINILM)) as own, embedder(aws, "tei", known_model(MINILM)) as tei:
         own.embed(["x"])
         tei.embed(["x"])
@@ -47,7 +47,7 @@ def test_own_responses_name_the_model(aws):
     assert tei.served_model is None
 
 
-def test_an_endpoint_is_described_once(aws, monkeypatch):
+def test_endpoint_is_described_once(aws, monkeypatch):
     described = []
 
     def session():
@@ -65,18 +65,18 @@ def test_an_endpoint_is_described_once(aws, monkeypatch):
     assert described == []
 
 
-def test_a_caller_may_trust_the_settings(aws):
+def test_model_verification_can_be_disabled(aws):
     with load_embedder(aws.settings, sagemaker_endpoint="tei", sagemaker_verify_model=False) as trusting:
         assert trusting.embed(["x"]).shape == (1, 384)
 
 
 def deploy(name, environment, tags=(), image=None):
     sagemaker = boto3.client("sagemaker")
-    known = sagemaker.describe_model(ModelName="own")["PrimaryContainer"]["Image"]
+    default_image = sagemaker.describe_model(ModelName="own")["PrimaryContainer"]["Image"]
     sagemaker.create_model(
         ModelName=name,
         ExecutionRoleArn="arn:aws:iam::123456789012:role/any",
-        PrimaryContainer={"Image": image or known, "Environment": environment},
+        PrimaryContainer={"Image": image or default_image, "Environment": environment},
         Tags=[{"Key": key, "Value": value} for key, value in tags],
     )
     variant: Any = {
@@ -93,15 +93,15 @@ def test_revisions_are_compared(aws):
     deploy("pinned", {"HF_MODEL_ID": MINILM, "HF_MODEL_REVISION": COMMIT})
     settings = change_settings(aws.settings, sagemaker_endpoint="pinned", embedstack_cache_mb=0)
     for revision in (None, COMMIT, COMMIT[:10], "main"):
-        with load_embedder(settings, st_model_revision=revision) as right:
+        with load_embedder(settings, embedding_model_revision=revision) as right:
             right.embed(["x"])
     refused = pytest.raises(ModelMismatch, match=f"{COMMIT}, and .*{OTHER_COMMIT} is configured")
-    with load_embedder(settings, st_model_revision=OTHER_COMMIT) as other, refused:
+    with load_embedder(settings, embedding_model_revision=OTHER_COMMIT) as other, refused:
         other.embed(["x"])
     assert describe_deployment("pinned", aws.settings).model().revision == COMMIT
 
 
-def test_variants_with_different_models_are_refused(aws):
+def test_variants_with_different_models_are_rejected(aws):
     sagemaker = boto3.client("sagemaker")
     image = sagemaker.describe_model(ModelName="tei")["PrimaryContainer"]["Image"]
     for name, revision in (("one", COMMIT), ("two", OTHER_COMMIT)):
@@ -135,24 +135,24 @@ def test_variants_with_different_models_are_refused(aws):
         ((("Team", "search"),), None),
     ],
 )
-def test_tags_name_what_the_environment_does_not(aws, tags, identity):
+def test_tags_name_the_model_of_artifacts(aws, tags, identity):
     sagemaker = boto3.client("sagemaker")
     arn = sagemaker.describe_model(ModelName="own")["ModelArn"]
     sagemaker.add_tags(ResourceArn=arn, Tags=[{"Key": key, "Value": value} for key, value in tags])
     try:
-        found = describe_deployment("own", aws.settings)
-        assert dict(tags).items() <= found.tags.items()
-        assert found.identity == ModelIdentity(MINILM), "the environment goes before"
-        found.environment.clear()
-        assert found.identity == identity
+        deployment = describe_deployment("own", aws.settings)
+        assert dict(tags).items() <= deployment.tags.items()
+        assert deployment.identity == ModelIdentity(MINILM), "the environment goes before"
+        deployment.environment.clear()
+        assert deployment.identity == identity
     finally:
         sagemaker.delete_tags(ResourceArn=arn, TagKeys=[key for key, _ in tags])
 
 
-def test_commands_refuse_another_model(aws, monkeypatch, tmp_path):
+def test_commands_reject_another_model(aws, monkeypatch, tmp_path):
     monkeypatch.setenv("SAGEMAKER_ENDPOINT", "tei")
-    monkeypatch.setenv("ST_MODEL_NAME", MINILM)
-    monkeypatch.setenv("ST_MODEL_REVISION", COMMIT)
+    monkeypatch.setenv("EMBEDDING_MODEL", MINILM)
+    monkeypatch.setenv("EMBEDDING_MODEL_REVISION", COMMIT)
 
     def run(*command):
         return subprocess.run(
@@ -166,6 +166,6 @@ def test_commands_refuse_another_model(aws, monkeypatch, tmp_path):
     monkeypatch.setenv("SAGEMAKER_ENDPOINT", "moved")
     invoked, tested = run("invoke", "hello"), run("validate")
     assert (invoked.returncode, tested.returncode) == (2, 1)
-    for said in (invoked.stderr, tested.stdout):
-        assert f"serves {MINILM}@{OTHER_COMMIT}" in said.replace("\n", "")
-        assert f"{MINILM}@{COMMIT} is configured" in said.replace("\n", "")
+    for output in (invoked.stderr, tested.stdout):
+        assert f"serves {MINILM}@{OTHER_COMMIT}" in output.replace("\n", "")
+        assert f"{MINILM}@{COMMIT} is configured" in output.replace("\n", "")

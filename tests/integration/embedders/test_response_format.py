@@ -54,8 +54,8 @@ class Container(BaseHTTPRequestHandler):
         accept = self.headers["Accept"]
         self.asked.append(accept)
         vectors = np.stack([fake_vector(text, 8) for text in body["inputs"]])
-        answer = type(self).npy_answer if accept == NPY else type(self).json_answer
-        return self._send(*answer(vectors))
+        response = type(self).npy_answer if accept == NPY else type(self).json_answer
+        return self._send(*response(vectors))
 
     def _send(self, status, kind, body):
         self.send_response(status)
@@ -94,12 +94,12 @@ def embed(embedder, times):
 
 
 def of_kind(kind, **options):
-    def answer(vectors):
+    def response(vectors):
         buffer = io.BytesIO()
         np.save(buffer, vectors.astype(kind, **options))
         return 200, NPY, buffer.getvalue()
 
-    return answer
+    return response
 
 
 def cut_off(vectors):
@@ -124,7 +124,7 @@ REFUSALS = {
 
 
 @pytest.mark.parametrize("refusal", REFUSALS)
-def test_arrays_that_fail_are_asked_for_once(container, refusal):
+def test_failing_arrays_are_requested_once(container, refusal):
     container.npy_answer = staticmethod(REFUSALS[refusal])
     with container.embedder() as embedder:
         embed(embedder, 8)
@@ -134,32 +134,32 @@ def test_arrays_that_fail_are_asked_for_once(container, refusal):
 
 
 @pytest.mark.parametrize(
-    "answer",
+    "response",
     [as_npy, of_kind("<f8"), of_kind(">f4"), of_kind(">f8", order="F"), of_kind("<f4", order="F"),
      lambda vectors: (200, JSON, as_npy(vectors)[2]), lambda vectors: (200, "any/thing", as_npy(vectors)[2])],
 )  # fmt: skip
-def test_arrays_of_any_kind_and_media_type_are_read(container, answer):
-    container.npy_answer = staticmethod(answer)
+def test_arrays_of_any_type_and_media_type_are_read(container, response):
+    container.npy_answer = staticmethod(response)
     with container.embedder() as embedder:
         embed(embedder, 4)
     assert container.asked == [JSON, NPY, NPY, NPY]
 
 
-def test_a_container_that_ignores_accept_is_asked_for_json(container):
+def test_container_that_ignores_accept_gets_json_requests(container):
     container.npy_answer = staticmethod(lambda vectors: (200, NPY, as_json(vectors)[2]))
     with container.embedder() as embedder:
         embed(embedder, 4)
     assert container.asked == [JSON, NPY, JSON, JSON]
 
 
-def test_a_container_that_answers_arrays_alone_is_read(container):
+def test_container_that_returns_only_arrays_is_read(container):
     container.json_answer = staticmethod(as_npy)
     with container.embedder() as embedder:
         embed(embedder, 4)
 
 
 @pytest.mark.parametrize("refusal", REFUSALS)
-def test_a_container_that_is_replaced_may_refuse_arrays(container, refusal):
+def test_replaced_container_may_reject_arrays(container, refusal):
     with container.embedder() as embedder:
         embed(embedder, 3)
         assert container.asked == [JSON, NPY, NPY]
@@ -171,7 +171,7 @@ def test_a_container_that_is_replaced_may_refuse_arrays(container, refusal):
         assert embedder.breaker.state == "closed"
 
 
-def test_a_passing_failure_does_not_end_arrays(container):
+def test_temporary_failure_does_not_disable_arrays(container):
     with container.embedder() as embedder:
         embed(embedder, 3)
         for _ in range(5):
@@ -182,7 +182,7 @@ def test_a_passing_failure_does_not_end_arrays(container):
     assert container.asked[-1] == NPY
 
 
-def test_what_json_refuses_too_is_no_matter_of_the_format(container):
+def test_failure_of_both_formats_does_not_disable_arrays(container):
     container.npy_answer = container.json_answer = staticmethod(lambda _: model_error(400))
     with container.embedder() as embedder:
         with pytest.raises(InputError):
@@ -198,7 +198,7 @@ def test_what_json_refuses_too_is_no_matter_of_the_format(container):
 
 
 @pytest.mark.parametrize(("status", "error"), [(406, ModelFailed), (500, ModelFailed), (503, EndpointUnavailable)])
-def test_an_endpoint_that_fails_both_ways_raises(container, status, error):
+def test_endpoint_that_fails_both_formats_raises(container, status, error):
     with container.embedder() as embedder:
         embed(embedder, 1)
         container.npy_answer = container.json_answer = staticmethod(lambda _: model_error(status))

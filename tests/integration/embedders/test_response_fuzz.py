@@ -3,7 +3,7 @@
 import response_fuzz
 
 
-def test_damaged_responses_give_right_vectors_or_known_errors(monkeypatch):
+def test_damaged_responses_return_right_vectors_or_project_errors(monkeypatch):
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "any")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "any")
     counts, lines = response_fuzz.run(1_000, seed=1, seconds=30)

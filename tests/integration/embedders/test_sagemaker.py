@@ -23,7 +23,7 @@ def embedder(aws, endpoint, **options):
     return SageMakerEmbedder(known_model(MINILM), endpoint=endpoint, settings=aws.settings, **options)
 
 
-def test_three_containers_agree(aws):
+def test_containers_return_equal_vectors(aws):
     texts = ["A cat sleeps on the sofa.", "Snow delayed the train to Naples."]
     vectors = [
         embedder(aws, "tei").embed(texts),
@@ -34,19 +34,19 @@ def test_three_containers_agree(aws):
         assert (vectors[0] * other).sum(axis=1).min() > 0.999
 
 
-def test_arrays_are_asked_for_only_where_the_server_gives_them(aws):
+def test_arrays_are_requested_only_if_supported(aws):
     asked = []
     for endpoint in ("tei", "own"):
-        found = embedder(aws, endpoint)
-        client = found._client._client
+        result = embedder(aws, endpoint)
+        client = result._client._client
         client.meta.events.register("provide-client-params.*", lambda params, **_: asked.append(params["Accept"]))
-        rows = [found.embed(["x"]) for _ in range(3)]
+        rows = [result.embed(["x"]) for _ in range(3)]
         np.testing.assert_allclose(rows[0], rows[2], atol=5e-3)
     json, npy = "application/json", "application/x-npy"
     assert asked == [json, npy, json, json, npy, npy]
 
 
-def test_token_vectors_are_refused_with_the_remedy(aws):
+def test_token_vectors_are_rejected_with_a_remedy(aws):
     with pytest.raises(DimensionMismatch, match='client_pooling="mean"'):
         embedder(aws, "toolkit").embed(["one", "two words"])
 
@@ -57,54 +57,54 @@ def test_truncation_reaches_every_container(aws):
         assert embedder(aws, endpoint, truncate=True, **options).embed([long]).shape == (1, 384)
 
 
-def test_a_variant_is_called_by_its_name(aws):
+def test_target_variant_is_passed_on(aws):
     assert embedder(aws, "tei", target_variant="all").embed(["x"]).shape == (1, 384)
     with pytest.raises(EndpointNotFound):
         embedder(aws, "tei", target_variant="other").embed(["x"])
 
 
-def test_an_inference_component_is_named_in_the_request(aws):
+def test_inference_component_is_passed_on(aws):
     # The endpoint has none and says so, which proves that it was asked for one.
     with pytest.raises(ConfigurationError, match="has no inference components"):
         embedder(aws, "tei", inference_component="c").embed(["x"])
 
 
-def test_a_wrong_endpoint_is_named(aws):
+def test_missing_endpoint_is_named(aws):
     with pytest.raises(EndpointNotFound, match="'nowhere'"):
         embedder(aws, "nowhere").embed(["x"])
 
 
-def test_a_wrong_dimension_is_refused(aws):
+def test_wrong_dimension_is_rejected(aws):
     with pytest.raises(DimensionMismatch, match="384 dimensions; BAAI/bge-m3 has 1024"):
         SageMakerEmbedder(known_model("BAAI/bge-m3"), endpoint="tei", settings=aws.settings).embed(["x"])
 
 
-def test_an_injected_session_is_used(aws):
+def test_custom_session_is_used(aws):
     session = boto3.Session("mine", "x", region_name="us-east-1")
-    found = embedder(aws, "tei", session=session)
+    result = embedder(aws, "tei", session=session)
     signed = []
-    found._client._client.meta.events.register("before-send.*", lambda request, **_: signed.append(request.headers))
-    found.embed(["x"])
+    result._client._client.meta.events.register("before-send.*", lambda request, **_: signed.append(request.headers))
+    result.embed(["x"])
     assert b"Credential=mine/" in bytes(signed[0]["Authorization"])
 
 
 @pytest.mark.parametrize("allowed", ["eu-*", "eu-west-1,eu-central-1"])
-def test_a_region_that_is_not_allowed_is_refused(aws, allowed):
+def test_disallowed_region_is_rejected(aws, allowed):
     settings = load_settings(aws_allowed_regions=allowed)
     with pytest.raises(ConfigurationError, match="AWS_REGION is us-east-1"):
         SageMakerEmbedder(known_model(MINILM), endpoint="tei", settings=settings)
 
 
-def test_a_bad_text_does_not_end_the_use_of_arrays(aws):
-    found = embedder(aws, "own")
+def test_bad_text_does_not_disable_arrays(aws):
+    result = embedder(aws, "own")
     asked = []
-    client = found._client._client
+    client = result._client._client
     client.meta.events.register("provide-client-params.*", lambda params, **_: asked.append(params["Accept"]))
-    found.embed(["x"])
+    result.embed(["x"])
     with pytest.raises(InputError):
-        found.embed(["word " * 1000])
+        result.embed(["word " * 1000])
     for _ in range(2):
-        found.embed(["x"])
+        result.embed(["x"])
     assert asked[-1] == "application/x-npy"
 
 
@@ -114,15 +114,15 @@ SPANNED = [
 ]
 
 
-def test_parts_of_texts_are_pooled_by_our_model_server(aws):
+def test_model_server_pools_spans(aws):
     with LocalEmbedder(known_model(MINILM)) as local:
-        wanted = list(local.embed_spans(SPANNED))
-    with load_embedder(aws.settings, sagemaker_endpoint="own") as found:
-        vectors = list(found.embed_spans(SPANNED * 40))
-        assert found.stats().requests < 80
+        expected = list(local.embed_spans(SPANNED))
+    with load_embedder(aws.settings, sagemaker_endpoint="own") as result:
+        vectors = list(result.embed_spans(SPANNED * 40))
+        assert result.stats().requests < 80
     assert [part.shape for part in vectors[:2]] == [(2, 384), (1, 384)]
     for index, part in enumerate(vectors):
-        np.testing.assert_allclose(part, wanted[index % 2], atol=5e-3)
+        np.testing.assert_allclose(part, expected[index % 2], atol=5e-3)
     prompted = embedder(aws, "own", prompts={"document": "passage: "})
     shifted = [
         SpannedText("passage: " + text, tuple((start + 9, end + 9) for start, end in spans)) for text, spans in SPANNED
@@ -132,12 +132,12 @@ def test_parts_of_texts_are_pooled_by_our_model_server(aws):
 
 
 @pytest.mark.parametrize("endpoint", ["tei", "toolkit"])
-def test_other_containers_do_not_pool_parts_of_texts(aws, endpoint):
+def test_other_containers_do_not_pool_spans(aws, endpoint):
     with pytest.raises(ConfigurationError, match=f"Endpoint {endpoint} does not pool parts of a text"):
         list(embedder(aws, endpoint).embed_spans(SPANNED))
 
 
-def test_a_text_with_spans_is_never_cut(aws):
+def test_text_with_spans_is_never_truncated(aws):
     long = SpannedText("word " * 1000, ((0, 4),))
     with pytest.raises(InputError, match="256"):
         list(embedder(aws, "own", truncate=True).embed_spans([long]))

@@ -149,7 +149,9 @@ OBJECTS = {
         )
     ),
     "ollama": Object(lambda: OllamaEmbedder(MODEL, settings=settings(), limits=ONE_TEXT)),
-    "local": Object(lambda: LocalEmbedder(TINY, folder=folder() / "model", settings=load_settings(st_batch_size=2))),
+    "local": Object(
+        lambda: LocalEmbedder(TINY, folder=folder() / "model", settings=load_settings(embedding_local_batch_size=2))
+    ),
     "fake": Object(fake),
     "retry": Object(lambda: RetryingEmbedder(sagemaker())),
     "breaker": Object(lambda: CircuitBreakerEmbedder(fake())),

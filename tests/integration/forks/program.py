@@ -28,9 +28,9 @@ class Program:
     def use(self, target: Any, *numbers: int) -> str:
         """Use it; whether it did what a fresh object does."""
         for number in numbers:
-            found = self.object.use(target, number)
-            if not np.array_equal(found, self.expected[number]) and not _is_close(found, self.expected[number]):
-                return f"{number}: {found} instead of {self.expected[number]}"
+            result = self.object.use(target, number)
+            if not np.array_equal(result, self.expected[number]) and not _is_close(result, self.expected[number]):
+                return f"{number}: {result} instead of {self.expected[number]}"
         return "same"
 
     def never_used(self) -> str:
@@ -122,9 +122,9 @@ class Program:
         return {way.__name__: way() for way in (self.never_used, self.used, self.busy, self.pickled)}
 
 
-def _is_close(found: Any, expected: Any) -> bool:
+def _is_close(result: Any, expected: Any) -> bool:
     # The rounding of a model in this process depends on what else is in the batch.
-    return isinstance(expected, np.ndarray) and np.allclose(found, expected, atol=1e-2)
+    return isinstance(expected, np.ndarray) and np.allclose(result, expected, atol=1e-2)
 
 
 def _worst(outcomes: list[str]) -> str:
@@ -140,9 +140,9 @@ def use_pickled() -> str:
     """Use an object that another interpreter has pickled."""
     use, expected, pickled = pickle.load(sys.stdin.buffer)  # noqa: S301
     target = pickle.loads(pickled)  # noqa: S301
-    found = use(target, 1)
+    result = use(target, 1)
     _close(target)
-    return "same" if np.array_equal(found, expected[1]) or _is_close(found, expected[1]) else f"other: {found}"
+    return "same" if np.array_equal(result, expected[1]) or _is_close(result, expected[1]) else f"other: {result}"
 
 
 if __name__ == "__main__":

@@ -13,13 +13,13 @@ from embedstack.stores import embedded_postgres
 from tests.support.forked import start_child
 
 
-def test_no_process_receives_vectors_of_another_over_tls(endpoint, monkeypatch):
+def test_processes_receive_only_their_vectors_over_tls(endpoint, monkeypatch):
     monkeypatch.setenv("AWS_CA_BUNDLE", str(endpoint.ca))
     counts = count_requests(endpoint, 5 * PER_ROUND)
     assert counts == {"right": 5 * PER_ROUND}
 
 
-def test_lock_of_a_connection_pool_held_during_the_fork_hangs_no_child(run_program):
+def test_connection_pool_lock_held_at_fork_does_not_hang_a_child(run_program):
     done = run_program("""
         import threading, sys
         from tests.support.forked import start_child
@@ -77,7 +77,7 @@ def test_child_that_exits_leaves_connections_to_postgres_alone(run_program, post
     assert (done.stdout, done.stderr) == ("True\n", "")
 
 
-def test_connections_to_postgres_end_with_their_process_though_a_child_lives(run_program, postgres_url):
+def test_postgres_connections_end_with_their_process(run_program, postgres_url):
     done = run_program(
         """
         import os, signal, sys, time, warnings
@@ -104,14 +104,14 @@ def test_connections_to_postgres_end_with_their_process_though_a_child_lives(run
 
 
 @pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="needs Linux")
-def test_reader_ends_with_its_process_though_a_child_lives(run_program):
+def test_document_reader_ends_with_its_process(run_program):
     done = run_program("""
         import io, os, signal, time, warnings
         from embedstack.documents import read_document
         from embedstack.documents.readers import isolated
         warnings.simplefilter("ignore", DeprecationWarning)
         read_document(io.BytesIO(b"x"), "a.txt")
-        print(isolated._idle._processes[0]._process.pid, flush=True)
+        print(isolated.idle_pool.processes[0].pid, flush=True)
         if os.fork() == 0:
             for descriptor in (0, 1, 2):  # so that nobody waits for this process
                 os.close(descriptor)
@@ -128,7 +128,7 @@ def test_reader_ends_with_its_process_though_a_child_lives(run_program):
     os.close(descriptor)
 
 
-def test_child_reads_documents_with_a_reader_of_its_own(run_program):
+def test_child_starts_its_own_document_reader(run_program):
     done = run_program("""
         import io
         from embedstack.documents import read_document
@@ -142,7 +142,7 @@ def test_child_reads_documents_with_a_reader_of_its_own(run_program):
     assert (done.stdout, done.stderr) == ("parent child 0 child 1 child 2\n", "")
 
 
-def test_cache_file_is_whole_after_its_first_process_has_closed_it(run_program, tmp_path):
+def test_cache_file_is_intact_after_its_first_process_closed_it(run_program, tmp_path):
     done = run_program("""
         import os, sys
         from pathlib import Path
@@ -172,7 +172,7 @@ def test_cache_file_is_whole_after_its_first_process_has_closed_it(run_program, 
     assert (done.stdout, done.stderr) == ("400\n", "")
 
 
-def test_lock_of_an_embedded_postgres_is_released_though_a_child_has_it(tmp_path):
+def test_embedded_postgres_lock_is_released_despite_a_child(tmp_path):
     ended, end = os.pipe()
 
     def child():
@@ -193,7 +193,7 @@ def test_lock_of_an_embedded_postgres_is_released_though_a_child_has_it(tmp_path
         assert wait() == "ended"
 
 
-def test_answer_in_parts_goes_on_only_in_the_process_that_asked(run_program, aws_variables):
+def test_generation_stream_continues_only_in_its_process(run_program, aws_variables):
     done = run_program(
         """
         from embedstack.generation import Generator
@@ -211,5 +211,5 @@ def test_answer_in_parts_goes_on_only_in_the_process_that_asked(run_program, aws
         """,
         **aws_variables,
     )
-    assert re.fullmatch(r"This answer was begun .* in this process\.\nYou said: how are you today\n", done.stdout)
+    assert re.fullmatch(r"This stream was started .* in this process\.\nYou said: how are you today\n", done.stdout)
     assert done.stderr == ""

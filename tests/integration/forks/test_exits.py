@@ -54,14 +54,14 @@ def unindented(program):
 
 
 @pytest.mark.parametrize("program", PROGRAMS.values(), ids=PROGRAMS)
-def test_exit_waits_for_no_request(run_program, program):
+def test_exit_does_not_wait_for_requests(run_program, program):
     started = time.monotonic()
     done = run_program(PREAMBLE + unindented(program))
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert time.monotonic() - started < 120  # an endpoint is waited for longer
 
 
-def test_threads_of_the_application_embed_after_the_main_thread_has_ended(run_program):
+def test_threads_embed_after_the_main_thread_has_ended(run_program):
     done = run_program(
         PREAMBLE
         + unindented("""
@@ -101,7 +101,7 @@ def test_exit_while_a_model_in_this_process_computes(run_program, minilm_folder,
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-def test_two_event_loops_one_after_the_other_use_one_embedder(run_program):
+def test_consecutive_event_loops_share_an_embedder(run_program):
     done = run_program(
         PREAMBLE
         + unindented("""

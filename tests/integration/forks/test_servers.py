@@ -19,8 +19,8 @@ REQUESTS = 120
 @pytest.fixture
 def gunicorn(variables, tmp_path):
     """The address of an application under gunicorn, and the file that has what it says."""
-    said = tmp_path / "gunicorn.log"
-    with socket.create_server(("127.0.0.1", 0)) as listener, said.open("wb") as log:
+    log_file = tmp_path / "gunicorn.log"
+    with socket.create_server(("127.0.0.1", 0)) as listener, log_file.open("wb") as log:
         options = ["--preload", "--workers=3", "--threads=4", "--max-requests=15", "--worker-class=gthread"]
         process = subprocess.Popen(
             [sys.executable, "-m", "gunicorn", *options, f"--bind=fd://{listener.fileno()}",
@@ -28,7 +28,7 @@ def gunicorn(variables, tmp_path):
             env=variables, cwd=tmp_path, stdout=log, stderr=log, pass_fds=[listener.fileno()],
         )  # fmt: skip
         try:
-            yield f"http://127.0.0.1:{listener.getsockname()[1]}", said
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}", log_file
         finally:
             process.send_signal(signal.SIGTERM)
             assert process.wait(60) == 0
@@ -38,20 +38,20 @@ def ask(url, number):
     """The process that answered, and whether the vectors are of the texts."""
     texts = [f"request {number}, text {place}" for place in range(4)]
     with urllib.request.urlopen(url, json.dumps(texts).encode(), timeout=60) as response:
-        answer = json.load(response)
+        document = json.load(response)
     expected = [fake_vector(text, 8) for text in texts]
-    return answer["process"], np.allclose(answer["vectors"], expected, atol=1e-6)
+    return document["process"], np.allclose(document["vectors"], expected, atol=1e-6)
 
 
-def test_workers_of_gunicorn_embed_with_the_embedder_of_their_master(gunicorn):
-    url, said = gunicorn
+def test_gunicorn_workers_use_the_embedder_of_their_master(gunicorn):
+    url, log_file = gunicorn
     with ThreadPoolExecutor(8) as pool:
-        answers = list(pool.map(lambda number: ask(url, number), range(REQUESTS)))
-    assert all(right for _, right in answers), said.read_text(encoding="utf-8")
-    assert len({process for process, _ in answers}) > 3, "no worker was replaced"
+        responses = list(pool.map(lambda number: ask(url, number), range(REQUESTS)))
+    assert all(right for _, right in responses), log_file.read_text(encoding="utf-8")
+    assert len({process for process, _ in responses}) > 3, "no worker was replaced"
 
 
-def test_workers_of_a_prefork_pool_are_replaced_while_others_work(run_program):
+def test_prefork_workers_are_replaced_while_others_work(run_program):
     done = run_program("""
         import multiprocessing, os
         import numpy as np

@@ -1,4 +1,4 @@
-"""The functions as Lambda runs them, on a local AWS over HTTP: S3 notifies a queue, and what comes is handed over."""
+"""The functions' handlers on a local AWS: S3 notifies a queue, whose messages are passed to the handlers."""
 
 import importlib.util
 import json
@@ -27,7 +27,7 @@ MAX_RECEIVES = 3
 
 
 def context(seconds: float = 60.0) -> Any:
-    """Lambda's, of an invocation with so many seconds left, always."""
+    """A Lambda context whose remaining time is constant."""
     return SimpleNamespace(
         function_name="function", memory_limit_in_mb=1024, aws_request_id=str(uuid.uuid4()),
         invoked_function_arn="arn:aws:lambda:us-east-1:123456789012:function:function",
@@ -50,7 +50,7 @@ def aws() -> Iterator[Aws]:
 
 @contextmanager
 def load(name: str) -> Iterator[Callable[[Any, Any], Any]]:
-    """A function's handler as a process of its own would have it: nothing is kept from another."""
+    """A function's handler in a new module, without state of earlier invocations."""
     spec = importlib.util.spec_from_file_location(f"{name}_function", LAMBDA / name / "function.py")
     assert spec is not None
     assert spec.loader is not None
@@ -88,17 +88,17 @@ class Pipeline:
         self.sqs.send_message(QueueUrl=self.queue_url, MessageBody=body)
 
     def receive(self, queue_url: str | None = None) -> list[dict[str, Any]]:
-        answer = self.sqs.receive_message(
+        response = self.sqs.receive_message(
             QueueUrl=queue_url or self.queue_url,
             MaxNumberOfMessages=10,
             AttributeNames=["All"],
             MessageAttributeNames=["All"],
         )
-        return list(answer.get("Messages", []))
+        return list(response.get("Messages", []))
 
     @staticmethod
     def event(messages: list[dict[str, Any]]) -> dict[str, Any]:
-        """A batch as Lambda's event source mapping hands it over."""
+        """The event of a batch, as sent by Lambda's event source mapping."""
         records = [
             {
                 "messageId": message["MessageId"], "receiptHandle": message["ReceiptHandle"], "body": message["Body"],
@@ -111,45 +111,45 @@ class Pipeline:
         return {"Records": records}
 
     def invoke(self, messages: list[dict[str, Any]]) -> dict[str, Any]:
-        """What Lambda's event source mapping does with a batch."""
-        answer: dict[str, Any] = self.ingest(self.event(messages), context(self.seconds))
-        json.dumps(answer)
-        self.invocations.append(answer)
-        failed = {failure["itemIdentifier"] for failure in answer["batchItemFailures"]}
+        """Invoke the function with a batch and delete successful messages, like Lambda's event source mapping."""
+        response: dict[str, Any] = self.ingest(self.event(messages), context(self.seconds))
+        json.dumps(response)
+        self.invocations.append(response)
+        failed = {failure["itemIdentifier"] for failure in response["batchItemFailures"]}
         for message in messages:
             if message["MessageId"] not in failed:
                 self.sqs.delete_message(QueueUrl=self.queue_url, ReceiptHandle=message["ReceiptHandle"])
-        return answer
+        return response
 
     def drain(self, limit: int = 50) -> int:
-        """Invoke until nothing is visible in the queue; how many invocations that were."""
+        """Invoke the function until no message is visible. Returns the number of invocations."""
         for invocations in range(limit):
             messages = self.receive()
             if not messages:
                 return invocations
             self.invoke(messages)
-        pytest.fail("the queue does not become empty")
+        pytest.fail("the queue was not drained")
 
     def dead_letters(self) -> dict[str, str]:
-        """Reasons by source; the queue is empty afterwards."""
-        found = {}
+        """Reasons in the DLQ by source. Deletes the messages."""
+        reasons = {}
         while messages := self.receive(self.dlq_url):
             for message in messages:
                 attributes = message["MessageAttributes"]
-                found[attributes["Source"]["StringValue"]] = attributes["Reason"]["StringValue"]
+                reasons[attributes["Source"]["StringValue"]] = attributes["Reason"]["StringValue"]
                 self.sqs.delete_message(QueueUrl=self.dlq_url, ReceiptHandle=message["ReceiptHandle"])
-        return found
+        return reasons
 
     def search(self, query: str, **options: Any) -> list[dict[str, Any]]:
-        answer = json.loads(json.dumps(self.search_function({"query": query, **options}, context())))
-        return list(answer["hits"])
+        response = json.loads(json.dumps(self.search_function({"query": query, **options}, context())))
+        return list(response["hits"])
 
     def sources(self, query: str = "anything", **options: Any) -> dict[str, int]:
-        """Hits by source."""
-        found: dict[str, int] = {}
+        """Number of hits by source."""
+        counts: dict[str, int] = {}
         for hit in self.search(query, k=100, **options):
-            found[hit["source"]] = found.get(hit["source"], 0) + 1
-        return found
+            counts[hit["source"]] = counts.get(hit["source"], 0) + 1
+        return counts
 
 
 @pytest.fixture
@@ -177,7 +177,7 @@ def pipeline(aws: Aws, database_url: str, monkeypatch: pytest.MonkeyPatch, tmp_p
             "QueueConfigurations": [{"QueueArn": queue_arn, "Events": ["s3:ObjectCreated:*", "s3:ObjectRemoved:*"]}]
         },
     )
-    sqs.purge_queue(QueueUrl=queue_url)  # of S3's test event
+    sqs.purge_queue(QueueUrl=queue_url)  # removes S3's test event
     environment = {
         "AWS_ENDPOINT_URL": aws.server.url, "AWS_REGION": "us-east-1", "AWS_DEFAULT_REGION": "us-east-1",
         "AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local",

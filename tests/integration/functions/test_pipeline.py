@@ -1,4 +1,4 @@
-"""Documents from S3 become hits, change with their objects and go with them, however messages come."""
+"""The functions together: ingest, replace and remove documents of S3, and search them."""
 
 import io
 import itertools
@@ -17,7 +17,7 @@ from embedstack.documents.progress import Progress
 from embedstack.errors import DocumentRefused
 from embedstack.settings.settings import load_settings
 from embedstack.stores import load_store
-from handling.objects import Documents
+from pipeline_functions.s3_documents import S3DocumentReader
 from tests.integration.functions.conftest import context
 
 TERMS = """# Terms
@@ -37,7 +37,7 @@ def notification(bucket, key):
     return json.dumps(body)
 
 
-def test_an_upload_is_found_with_its_source_and_place(pipeline):
+def test_uploaded_document_is_found_by_search(pipeline):
     pipeline.upload("terms/our terms.md", TERMS)
     pipeline.upload("animals.txt", "The cat sleeps on the sofa all day.")
     pipeline.drain()
@@ -51,7 +51,7 @@ def test_an_upload_is_found_with_its_source_and_place(pipeline):
     assert pipeline.dead_letters() == {}
 
 
-def test_another_upload_replaces_and_a_deletion_removes(pipeline):
+def test_pipeline_replaces_and_removes_documents(pipeline):
     pipeline.upload("a.md", TERMS)
     pipeline.upload("b.txt", "The cat sleeps.")
     pipeline.drain()
@@ -65,7 +65,7 @@ def test_another_upload_replaces_and_a_deletion_removes(pipeline):
     assert pipeline.sources() == {"b.txt": 1}
 
 
-def test_neither_order_nor_repetition_of_messages_matters(pipeline, capsys):
+def test_ingest_ignores_order_and_repetition_of_messages(pipeline, capsys):
     pipeline.upload("a.txt", "The cat sleeps.")
     pipeline.upload("b.txt", "The dog barks.")
     messages = pipeline.receive()
@@ -75,7 +75,9 @@ def test_neither_order_nor_repetition_of_messages_matters(pipeline, capsys):
     pipeline.invoke(list(reversed(messages)))
     pipeline.drain()
     assert pipeline.sources() == {"a.txt": 1}
-    assert sum(line["Embedded"][0] for line in metrics(capsys) if "Embedded" in line) == 1, "embedded again"
+    assert sum(line["Embedded"][0] for line in metrics(capsys) if "Embedded" in line) == 1, (
+        "the document is embedded once"
+    )
 
 
 def metrics(capsys):
@@ -88,7 +90,7 @@ KEYS = [
 ]  # fmt: skip
 
 
-def test_a_key_is_a_name_and_nothing_else(pipeline):
+def test_ingest_supports_special_characters_in_keys(pipeline):
     pipeline.s3.put_bucket_notification_configuration(Bucket=pipeline.bucket, NotificationConfiguration={})
     for key in KEYS:
         pipeline.upload(key, "The cat sleeps.")
@@ -102,7 +104,7 @@ def test_a_key_is_a_name_and_nothing_else(pipeline):
     assert pipeline.sources() == {}
 
 
-def test_a_search_over_http_filters_and_fuses(pipeline):
+def test_search_over_http_with_filter_and_hybrid_mode(pipeline):
     pipeline.upload("a.csv", "name,place\nTom,sofa\nRex,garden\n")
     pipeline.upload("b.txt", "Invoices are due within thirty days.")
     pipeline.drain()
@@ -112,9 +114,9 @@ def test_a_search_over_http_filters_and_fuses(pipeline):
         "body": json.dumps({"query": "Rex", "k": 5, "mode": "hybrid", "filter": {"source": "a.csv"}}),
         "isBase64Encoded": False,
     }
-    answer = pipeline.search_function(event, context())
-    assert (answer["statusCode"], answer["headers"]["Content-Type"]) == (200, "application/json")
-    body = json.loads(answer["body"])
+    response = pipeline.search_function(event, context())
+    assert (response["statusCode"], response["headers"]["Content-Type"]) == (200, "application/json")
+    body = json.loads(response["body"])
     assert (body["model"], body["collection"]) == (MINILM, pipeline.bucket)
     assert {hit["source"] for hit in body["hits"]} == {"a.csv"}
     best = body["hits"][0]
@@ -123,7 +125,7 @@ def test_a_search_over_http_filters_and_fuses(pipeline):
     assert pipeline.search("anything", threshold=0.99) == []
 
 
-def test_s3_vectors_hold_documents_as_well(pipeline, monkeypatch):
+def test_pipeline_with_s3_vectors(pipeline, monkeypatch):
     pipeline.aws.client("s3vectors").create_vector_bucket(vectorBucketName=pipeline.bucket)
     monkeypatch.setenv("VECTOR_STORE", "s3vectors")
     monkeypatch.setenv("VECTOR_BUCKET", pipeline.bucket)
@@ -132,9 +134,9 @@ def test_s3_vectors_hold_documents_as_well(pipeline, monkeypatch):
     pipeline.drain()
     best = pipeline.search("When do I have to pay?", k=1)[0]
     assert (best["source"], best["headings"]) == ("a.md", ["Terms", "Payment"])
-    refused = pipeline.search_function({"query": "pay", "mode": "hybrid"}, context())
-    assert (refused["status"], refused["error_type"]) == (400, "InputError")
-    assert "S3 Vectors has no hybrid search" in refused["error"]
+    rejected = pipeline.search_function({"query": "pay", "mode": "hybrid"}, context())
+    assert (rejected["status"], rejected["error_type"]) == (400, "InputError")
+    assert "S3 Vectors does not support mode='hybrid'" in rejected["error"]
     pipeline.upload("a.md", "# Terms\n\nInvoices are due at once.\n")
     pipeline.delete("b.txt")
     pipeline.drain()
@@ -143,7 +145,7 @@ def test_s3_vectors_hold_documents_as_well(pipeline, monkeypatch):
 
 
 def bomb():
-    """A docx whose document inflates to far more than it may."""
+    """A docx whose document exceeds the decompressed limit."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("[Content_Types].xml", "<Types/>")
@@ -153,7 +155,7 @@ def bomb():
     return buffer.getvalue()
 
 
-def test_hostile_files_end_in_the_dead_letter_queue_with_reasons_and_stop_nothing(pipeline):
+def test_unreadable_files_are_sent_to_dlq_with_reasons(pipeline):
     files = {
         "empty.txt": b"",
         "binary.txt": bytes(range(256)) * 40,
@@ -166,7 +168,7 @@ def test_hostile_files_end_in_the_dead_letter_queue_with_reasons_and_stop_nothin
         pipeline.upload(key, content)
     pipeline.send("not JSON")
     pipeline.drain()
-    assert all(answer == {"batchItemFailures": []} for answer in pipeline.invocations)
+    assert all(response == {"batchItemFailures": []} for response in pipeline.invocations)
     assert pipeline.sources() == {"good.txt": 1}
     reasons = pipeline.dead_letters()
     assert {source: reason.split(":")[:2] for source, reason in reasons.items()} == {
@@ -179,17 +181,17 @@ def test_hostile_files_end_in_the_dead_letter_queue_with_reasons_and_stop_nothin
     }
 
 
-def test_an_object_that_is_too_large_is_not_read(pipeline):
+def test_s3_reader_refuses_objects_over_the_size_limit(pipeline):
     pipeline.upload("large.txt", b"x" * 1001)
     with (
         pytest.raises(DocumentRefused, match="1,001") as caught,
-        Documents(load_settings(), 1000).open(pipeline.bucket, "large.txt"),
+        S3DocumentReader(load_settings(), 1000).open(pipeline.bucket, "large.txt"),
     ):
-        pytest.fail("it was opened")
+        pytest.fail("the object was opened")
     assert caught.value.reason == "too_large"
 
 
-def test_what_was_repaired_is_sent_back_as_it_is(pipeline):
+def test_dlq_message_can_be_resent_after_a_fix(pipeline):
     pipeline.upload("a.txt", b"")
     pipeline.drain()
     (message,) = pipeline.receive(pipeline.dlq_url)
@@ -202,11 +204,15 @@ def test_what_was_repaired_is_sent_back_as_it_is(pipeline):
 
 @pytest.fixture
 def slow(pipeline, monkeypatch):
-    """An invocation's time is over after 50 chunks."""
+    """Reaches the time limit of each invocation after 50 chunks."""
 
-    def progress(*arguments, again, is_time_up):
-        looks = itertools.count()
-        return Progress(*arguments, again=again, is_time_up=lambda: next(looks) >= 50)
+    def progress(*arguments, reconcile_concurrent_versions, is_time_up):
+        calls = itertools.count()
+        return Progress(
+            *arguments,
+            reconcile_concurrent_versions=reconcile_concurrent_versions,
+            is_time_up=lambda: next(calls) >= 50,
+        )
 
     monkeypatch.setenv("EMBEDSTACK_CHUNK_TOKENS", "20")
     monkeypatch.setattr("embedstack.documents.ingestion.Progress", progress)
@@ -216,7 +222,7 @@ def slow(pipeline, monkeypatch):
 LONG = "\n\n".join(f"Paragraph {number} tells of invoice {number * 7} in some words." for number in range(200))
 
 
-def test_a_document_longer_than_an_invocation_goes_through_a_chain_of_them(slow, capsys):
+def test_long_document_is_continued_by_further_invocations(slow, capsys):
     slow.upload("long.txt", LONG)
     assert slow.drain() == 4
     assert slow.dead_letters() == {}
@@ -227,7 +233,7 @@ def test_a_document_longer_than_an_invocation_goes_through_a_chain_of_them(slow,
     assert {hit["source"] for hit in slow.search("Paragraph 199 tells of invoice 1393", k=3)} == {"long.txt"}
 
 
-def test_a_change_in_the_middle_of_a_chain_begins_anew(slow):
+def test_continuation_restarts_after_a_change(slow):
     slow.upload("long.txt", LONG)
     slow.invoke(slow.receive())
     slow.upload("long.txt", "The cat sleeps.")
@@ -235,8 +241,8 @@ def test_a_change_in_the_middle_of_a_chain_begins_anew(slow):
     assert slow.sources() == {"long.txt": 1}
 
 
-def test_a_chain_that_has_to_begin_anew_goes_on_from_there(slow):
-    """Its first chunk is gone, as when the document was deleted and put there again."""
+def test_continuation_restarts_if_stored_chunks_are_missing(slow):
+    """The first chunk is missing, as after the document was deleted and uploaded again."""
     slow.upload("long.txt", LONG)
     for _ in range(2):
         slow.invoke(slow.receive())
@@ -246,21 +252,21 @@ def test_a_chain_that_has_to_begin_anew_goes_on_from_there(slow):
         assert collection.delete([first_chunk_id("long.txt")]) == 1
         slow.drain()
         stored = [record.metadata["position"] for record in collection.scan()]
-    assert all(answer == {"batchItemFailures": []} for answer in slow.invocations)
+    assert all(response == {"batchItemFailures": []} for response in slow.invocations)
     assert sorted(stored) == list(range(200))
 
 
-def test_a_direct_invocation_says_what_came_of_it(pipeline):
+def test_direct_invocation_returns_outcomes(pipeline):
     pipeline.upload("a.txt", "The cat sleeps.")
     pipeline.upload("b.txt", b"")
     invoke = {name: pipeline.ingest({"bucket": pipeline.bucket, "key": name}, context()) for name in ("a.txt", "b.txt")}
-    (done,), (refused,) = (answer["documents"] for answer in invoke.values())
+    (done,), (rejected,) = (response["documents"] for response in invoke.values())
     assert (done["done"], done["chunks"], done["embedded"]) == ("ingested", 1, 1)
-    assert refused["done"] == "refused"
-    assert refused["reason"].startswith("DocumentRefused: empty: ")
+    assert rejected["done"] == "refused"
+    assert rejected["reason"].startswith("DocumentRefused: empty: ")
 
 
-# Lambda's runtime, in short: imports the handler from the package's folder, and hands it events.
+# A minimal Lambda runtime: imports the handler from the package's folder and passes events to it.
 RUNTIME = """if True:
     import json, sys, types
     import function
@@ -281,7 +287,7 @@ def folder(function_packages, tmp_path):
     return unpacked
 
 
-def test_the_package_ingests_with_nothing_else_installed(pipeline, folder):
+def test_ingest_package_has_all_dependencies(pipeline, folder):
     pipeline.upload("good.md", "# Payment\n\nInvoices are due within thirty days.\n")
     pipeline.upload("broken.pdf", b"%PDF-1.7\n" + b"\0" * 1000)
     needed = ("AWS_", "DATABASE_", "EMBEDSTACK_", "SAGEMAKER_", "VECTOR_", "PATH", "TMPDIR")
@@ -296,8 +302,8 @@ def test_the_package_ingests_with_nothing_else_installed(pipeline, folder):
         text=True,
         check=True,
     )
-    answers = [json.loads(line[7:]) for line in done.stdout.splitlines() if line.startswith("answer ")]
-    (good,), (broken,) = (answer["documents"] for answer in answers)
+    responses = [json.loads(line[7:]) for line in done.stdout.splitlines() if line.startswith("answer ")]
+    (good,), (broken,) = (response["documents"] for response in responses)
     assert (good["done"], good["embedded"]) == ("ingested", 1)
     assert broken["reason"].startswith("DocumentRefused: corrupt: ")
     assert pipeline.sources() == {"good.md": 1}

@@ -1,4 +1,4 @@
-"""A pipeline into S3 Vectors for the tests of a module."""
+"""A pipeline with S3 Vectors for each module."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""A pipeline of the real packages, applied to a local AWS of its own, and destroyed in the end."""
+"""Applies a pipeline of the real packages to a local AWS, and destroys it at the end."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -19,15 +19,15 @@ from localaws.faults.chaos import processes
 from tests.integration.conftest import Stack
 from tests.support.left_overs import left_overs
 
-# Whoever is killed has its messages come again after so many seconds: somewhat longer than a function runs at most, so
-# that no two ever work on one.
+# Visibility timeout in seconds: somewhat longer than the function's timeout, so that a message of a killed function is
+# never processed by two invocations at once.
 _VISIBILITY = 36
 _INGEST = "{ batch_size = 3, batch_window_s = 0, concurrency = 3, max_receives = 8, timeout_s = 30 }"
 
 
 @dataclass(frozen=True)
 class Running:
-    """A pipeline, where it runs, how it cuts, and whether a plan was empty right after the apply."""
+    """A deployed pipeline, its local AWS and chunker, and whether a plan after the apply was empty."""
 
     stack: Stack
     pipeline: DeployedPipeline
@@ -37,13 +37,13 @@ class Running:
 
 @contextmanager
 def deployed(stack: Stack, packages: Path, tokenizer: Path, subnets: Sequence[str] = ()) -> Iterator[Running]:
-    """Apply it, and destroy it: here, and in no test, so that tests may run in any order.
+    """Apply and destroy a pipeline. Tests do not destroy it, so that they can run in any order.
 
     Args:
-        stack: Where it runs.
+        stack: The local AWS.
         packages: The folder with the functions' packages.
-        tokenizer: The model's.
-        subnets: Of Aurora; without, vectors go to S3 Vectors.
+        tokenizer: The model's tokenizer.json.
+        subnets: Subnets for Aurora; without subnets, vectors are stored in S3 Vectors.
     """
     root = stack.apply(variables(packages, _INGEST, subnets))
     was_up_to_date = stack.is_up_to_date(root)
@@ -52,7 +52,7 @@ def deployed(stack: Stack, packages: Path, tokenizer: Path, subnets: Sequence[st
     with FakeEmbedder(known_model(MINILM)) as embedder:
         chunker = load_chunker(pipeline.settings, embedder)
     yield Running(stack, pipeline, chunker, was_up_to_date)
-    # S3 Vectors deletes an empty bucket only.
+    # S3 Vectors deletes only empty buckets.
     with load_store(pipeline.settings) as store:
         for collection in store.collections():
             store.drop(collection.name)

@@ -1,4 +1,4 @@
-"""Documents that go through a pipeline while its parts die and are throttled."""
+"""Ingests documents while processes are killed and requests are throttled."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -16,13 +16,13 @@ from tests.integration.pipeline.deployment import Running
 from tests.support.hostile_documents import ODD_KEYS, hostile_documents
 
 PATIENCE = 240
-# Of a module's members, which may be hundreds.
+# Maximum sections of an article.
 _SECTIONS = 3
 
 
 @dataclass(frozen=True)
 class Ingested:
-    """A pipeline that all documents went through while faults lasted, and what there was afterwards."""
+    """The state of a pipeline after all documents were processed under faults."""
 
     pipeline: DeployedPipeline
     expected: Chunks
@@ -31,28 +31,28 @@ class Ingested:
     reasons: dict[str, str]
     looks: list[dict[str, Any]]
 
-    def assert_each_is_there_once_or_aside(self) -> None:
-        """What can be read is stored once and whole, and what cannot is set aside with its reason."""
+    def assert_stored_once_or_in_dlq(self) -> None:
+        """Readable documents are stored completely and once; the others are in the DLQ with their reasons."""
         assert self.stored == self.expected
         assert self.reasons.keys() == hostile_documents().keys()
         for source, (_, reason) in hostile_documents().items():
             assert self.reasons[source].startswith(f"DocumentRefused: {reason}: ")
 
-    def assert_nothing_is_embedded_twice(self) -> None:
-        """By what the functions logged; of one that was killed, what it had stored is found and not counted."""
+    def assert_embedded_once(self) -> None:
+        """By the functions' logs. Chunks that a killed function stored are not logged, so the sum may be smaller."""
         chunks = sum(len(chunks) for chunks in self.expected.values())
         embedded = sum(look["embedded"] for look in self.looks)
         assert chunks * 0.8 < embedded <= chunks
 
 
 def ingest_under_faults(running: Running, count: int, kinds: Collection[Victim], most: int) -> Ingested:
-    """Upload documents, and those that cannot be read, and wait until none is left.
+    """Upload readable and unreadable documents, and wait until all are processed.
 
     Args:
         running: The pipeline.
-        count: Of the documents.
-        kinds: Whose processes are killed.
-        most: How often each kind is.
+        count: Number of readable documents.
+        kinds: Kinds of processes to kill.
+        most: Maximum kills of each kind.
     """
     good = documents(count)
     expected = cut(good, running.chunker)
@@ -69,12 +69,12 @@ def ingest_under_faults(running: Running, count: int, kinds: Collection[Victim],
 
 def documents(count: int) -> dict[str, bytes]:
     """Small documents of every format, by name."""
-    made = {}
+    files = {}
     for number, article in enumerate(islice(articles(), count)):
         suffix = list(FORMATS)[number % len(FORMATS)]
         short = type(article)(article.title, article.introduction[:1500], article.sections[:_SECTIONS])
-        made[f"{number % 10}/{article.title}{suffix}"] = FORMATS[suffix](short)
-    return made | ODD_KEYS
+        files[f"{number % 10}/{article.title}{suffix}"] = FORMATS[suffix](short)
+    return files | ODD_KEYS
 
 
 def _set_faults(stack: Stack, *, throttled: float, failing: float) -> None:

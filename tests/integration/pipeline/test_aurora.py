@@ -1,4 +1,4 @@
-"""The same pipeline on Aurora, whose Postgres dies at random, too."""
+"""The pipeline with Aurora, whose Postgres is killed as well."""
 
 from collections.abc import Iterator
 
@@ -12,7 +12,7 @@ from tests.integration.conftest import running_stack
 from tests.integration.pipeline.deployment import Running, deployed
 from tests.integration.pipeline.faults import ingest_under_faults
 
-# Two queues and a database are made, and the provider waits for half a minute at each.
+# The provider waits half a minute for each of two queues and a database.
 pytestmark = pytest.mark.timeout(900)
 
 
@@ -25,7 +25,7 @@ def aurora(tmp_path_factory, minilm_folder, function_packages) -> Iterator[Runni
 
 
 def indexes_for_vectors(running):
-    """Of each index over vectors, whether it can be used."""
+    """Whether each vector index is valid."""
     settings = running.pipeline.settings
     with psycopg.connect(read_database_secret(settings.database_secret_arn, settings)) as connection:
         rows = connection.execute(
@@ -35,15 +35,15 @@ def indexes_for_vectors(running):
     return [row[0] for row in rows]
 
 
-def test_each_document_is_in_postgres_once_or_aside_with_its_reason(aurora):
+def test_documents_are_stored_once_or_in_dlq_on_aurora(aurora):
     assert aurora.was_up_to_date
     ingested = ingest_under_faults(aurora, 24, ("database", "function", "model"), most=2)
     assert ingested.kills.keys() == {"database", "function", "model"}
-    ingested.assert_each_is_there_once_or_aside()
-    ingested.assert_nothing_is_embedded_twice()
+    ingested.assert_stored_once_or_in_dlq()
+    ingested.assert_embedded_once()
     source = min(ingested.expected)
     text = ingested.expected[source][0][1]
-    assert indexes_for_vectors(aurora) == [True], "built by whichever function lived long enough"
+    assert indexes_for_vectors(aurora) == [True], "built by a function that was not killed"
     first, *others = aurora.pipeline.search(text[:500], filter={"source": source}, k=50)
     assert (first["source"], first["position"], first["text"]) == (source, 0, text)
     assert len(others) == len(ingested.expected[source]) - 1

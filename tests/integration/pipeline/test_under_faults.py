@@ -1,4 +1,4 @@
-"""The pipeline while its parts die and are throttled: each document ends searchable once, or aside with its reason."""
+"""The pipeline under faults: each document is stored once, or is in the DLQ with its reason."""
 
 import json
 import os
@@ -14,7 +14,7 @@ from embedstack_ops.cli import ingest, redrive, reindex, search
 from tests.integration.pipeline.faults import PATIENCE, ingest_under_faults
 from tests.support.hostile_documents import ODD_KEYS, hostile_documents, long_text
 
-# Packing the functions, the apply and the faults take minutes.
+# Packages, apply and faults take minutes.
 pytestmark = pytest.mark.timeout(900)
 
 
@@ -23,21 +23,21 @@ def ingested(running):
     return ingest_under_faults(running, 48, ("function", "model"), most=3)
 
 
-def test_a_second_plan_is_empty(running):
+def test_pipeline_plan_after_apply_is_empty(running):
     assert running.was_up_to_date
 
 
-def test_each_document_is_there_once_or_aside_with_its_reason(ingested):
+def test_documents_are_stored_once_or_in_dlq_under_faults(ingested):
     assert ingested.kills.keys() == {"function", "model"}
-    ingested.assert_each_is_there_once_or_aside()
+    ingested.assert_stored_once_or_in_dlq()
 
 
-def test_nothing_is_embedded_twice(ingested):
-    ingested.assert_nothing_is_embedded_twice()
+def test_chunks_are_embedded_once_under_faults(ingested):
+    ingested.assert_embedded_once()
 
 
 @pytest.mark.parametrize("source", ["3/asyncio.events.md", *ODD_KEYS])
-def test_the_search_function_finds_it(ingested, source):
+def test_search_function_finds_ingested_documents(ingested, source):
     expected = ingested.expected
     source = source if source in expected else min(expected)
     text = expected[source][0][1]
@@ -46,8 +46,8 @@ def test_the_search_function_finds_it(ingested, source):
     assert len(others) == len(expected[source]) - 1
 
 
-def test_a_text_that_is_too_large_is_set_aside_once_and_within_the_functions_memory(ingested):
-    """Half a gigabyte, which is not read at all; and as many bytes as are read, with more characters than are taken."""
+def test_oversized_texts_are_refused_within_the_memory_limit(ingested):
+    """A file over the size limit, and a file within it with too many characters."""
     pipeline = ingested.pipeline
     unread, read = "large/half a gigabyte.txt", "large/64 MiB.txt"
     sizes = {unread: 500_000_000, read: 64 << 20}
@@ -61,7 +61,7 @@ def test_a_text_that_is_too_large_is_set_aside_once_and_within_the_functions_mem
     assert "has more than 20,000,000 characters of text" in reasons[read]
     assert not sizes.keys() & pipeline.stored().keys()
     reports = pipeline.reports()[reported:]
-    assert 1 <= len(reports) <= len(sizes), "one invocation for each message, or one for both"
+    assert 1 <= len(reports) <= len(sizes), "one invocation per message, or one for both"
     for report in reports:
         assert "Status" not in report
         assert int(report["Max Memory Used"].split()[0]) <= int(report["Memory Size"].split()[0])
@@ -69,7 +69,7 @@ def test_a_text_that_is_too_large_is_set_aside_once_and_within_the_functions_mem
         pipeline.delete(source)
 
 
-def test_a_new_version_replaces_and_a_deletion_removes(ingested):
+def test_pipeline_replaces_and_removes_versions(ingested):
     pipeline = ingested.pipeline
     for source in ("later/replaced.txt", "later/removed.txt"):
         pipeline.upload(source, b"The first version. " * 100)
@@ -84,43 +84,43 @@ def test_a_new_version_replaces_and_a_deletion_removes(ingested):
     assert "later/removed.txt" not in stored
 
 
-def test_a_repaired_document_is_ingested_by_its_letter(ingested):
+def test_resent_dlq_message_ingests_a_fixed_document(ingested):
     pipeline = ingested.pipeline
     source = "hostile/empty.txt"
     pipeline.upload(source, b"No longer empty: the moon is made of green cheese.")
-    letters = pipeline.dead_letters()
-    for letter in letters.read():
-        if letter.sources == (f"s3://{pipeline.parts['bucket']}/{source}",):
-            letters.send_back(letter)
+    dlq = pipeline.dead_letters()
+    for message in dlq.read():
+        if message.sources == (f"s3://{pipeline.parts['bucket']}/{source}",):
+            dlq.resend(message)
     pipeline.wait(PATIENCE)
     assert source not in pipeline.reasons()
     assert pipeline.stored()[source] == [(0, "No longer empty: the moon is made of green cheese.")]
     assert pipeline.search("What is the moon made of?", k=1)[0]["source"] == source
     tag = sha256(source.encode()).hexdigest()[:16]
     looks = [look for look in pipeline.looks() if look["document"] == tag]
-    # By S3's own message and by the letter; both may see it before the other has stored it.
+    # By the S3 event and by the resent message; both may see it before the other has stored it.
     assert [look["chunks"] for look in looks] == [1, 1]
     assert 1 <= sum(look["embedded"] for look in looks) <= 2
 
 
-def test_a_letter_without_a_reason_goes_back_too(ingested):
+def test_dlq_message_without_a_reason_is_read(ingested):
     pipeline = ingested.pipeline
     source = "hostile/blank.html"
     body = json.dumps({"Records": [{"s3": {"bucket": {"name": pipeline.parts["bucket"]}, "object": {"key": source}}}]})
     pipeline.sqs.send_message(QueueUrl=pipeline.parts["dlq_url"], MessageBody=body)
-    letters = pipeline.dead_letters()
-    found = []
-    for letter in letters.read():
-        if letter.body == body:
-            found.append((letter.sources, letter.reason))
-            letters.delete(letter)
-    assert found == [((f"s3://{pipeline.parts['bucket']}/{source}",), "failed again and again")]
-    assert pipeline.reasons()[source].startswith("DocumentRefused: empty: "), "the letter of its own is left"
+    dlq = pipeline.dead_letters()
+    matching = []
+    for message in dlq.read():
+        if message.body == body:
+            matching.append((message.sources, message.reason))
+            dlq.delete(message)
+    assert matching == [((f"s3://{pipeline.parts['bucket']}/{source}",), "failed again and again")]
+    assert pipeline.reasons()[source].startswith("DocumentRefused: empty: "), "its own DLQ message is left"
 
 
 @pytest.fixture
 def script(running):
-    """Runs a script as a process of its own; gives its standard output, or its standard error where it fails."""
+    """A function that runs a command. It returns standard output, or standard error if the command fails."""
 
     def script(name, *arguments, status=0, **variables):
         done = subprocess.run(
@@ -134,42 +134,42 @@ def script(running):
     return script
 
 
-def test_a_folder_goes_in_once_and_is_found(ingested, script, tmp_path):
+def test_ingest_command_ingests_a_folder_once(ingested, script, tmp_path):
     folder = tmp_path / "handbook"
     folder.mkdir()
     (folder / "moon.md").write_text("# The moon\n\nIt is made of green cheese.\n")
     (folder / "sun.txt").write_text("The sun is made of hydrogen and helium.\n")
     (folder / "locked.pdf").write_bytes(hostile_documents()["hostile/locked.pdf"][0])
-    said = script("ingest", folder, "--collection", "handbook", status=1)
-    assert "2 of 3 documents are in handbook: 2 chunks, 2 of them newly embedded" in said
-    assert "locked.pdf is protected by a password" in said
+    output = script("ingest", folder, "--collection", "handbook", status=1)
+    assert "2 of 3 documents are in handbook: 2 chunks, 2 of them newly embedded" in output
+    assert "locked.pdf is protected by a password" in output
     (folder / "locked.pdf").unlink()
     assert "2 chunks, 0 of them newly embedded" in script("ingest", folder, "--collection", "handbook")
-    found = json.loads(script("search", "What is the moon made of?", "--collection", "handbook", "--json", "-k", 1))
-    assert [(hit["source"], hit["position"], hit["headings"]) for hit in found["hits"]] == [
+    response = json.loads(script("search", "What is the moon made of?", "--collection", "handbook", "--json", "-k", 1))
+    assert [(hit["source"], hit["position"], hit["headings"]) for hit in response["hits"]] == [
         ("moon.md", 0, ["The moon"])
     ]
-    said = script("reindex", "--collection", "handbook", "--backend", "fake", "--drop-replaced")
-    assert "handbook: 2 vectors of" in said
+    output = script("reindex", "--collection", "handbook", "--backend", "fake", "--drop-replaced")
+    assert "handbook: 2 vectors of" in output
 
 
-def test_a_prefix_in_s3_goes_in(ingested, script):
+def test_ingest_command_ingests_an_s3_prefix(ingested, script):
     pipeline = ingested.pipeline
-    said = script("ingest", f"s3://{pipeline.parts['bucket']}/odd/", "--collection", "odd")
-    assert f"{len(ODD_KEYS)} of {len(ODD_KEYS)} documents are in odd" in said
+    output = script("ingest", f"s3://{pipeline.parts['bucket']}/odd/", "--collection", "odd")
+    assert f"{len(ODD_KEYS)} of {len(ODD_KEYS)} documents are in odd" in output
 
 
-def test_search_asks_the_deployed_function(running, ingested, script):
+def test_search_command_calls_the_deployed_function(running, ingested, script):
     pipeline = ingested.pipeline
     source = max(ingested.expected)
     condition = json.dumps({"source": source})
     function = pipeline.parts["search_function"]
-    found = json.loads(script("search", "anything", "--function", function, "--filter", condition, "--json"))
-    assert {hit["source"] for hit in found["hits"]} == {source}
+    response = json.loads(script("search", "anything", "--function", function, "--filter", condition, "--json"))
+    assert {hit["source"] for hit in response["hits"]} == {source}
     assert source in script("search", "anything", "--function", function, "--filter", condition)
-    said = script("search", "anything", "--function", function, "--mode", "exact", status=2)
-    assert "S3 Vectors has no exact search" in said
-    # What a caller has to change is no failure of the function's, and of this pipeline's metrics alone.
+    output = script("search", "anything", "--function", function, "--mode", "exact", status=2)
+    assert "S3 Vectors does not support mode='exact'" in output
+    # A client error counts in the metric Refused, not as a function error.
     cloudwatch, now = running.stack.client("cloudwatch"), datetime.now(UTC)
     hour = {"StartTime": now - timedelta(hours=1), "EndTime": now + timedelta(hours=1), "Period": 7200}
     counts = {}
@@ -182,14 +182,14 @@ def test_search_asks_the_deployed_function(running, ingested, script):
     assert counts == {"Refused": 1, "Errors": 0}
 
 
-def test_redrive_shows_letters_and_sends_back_those_chosen(ingested, script):
+def test_redrive_command_lists_and_resends_selected_messages(ingested, script):
     pipeline = ingested.pipeline
     source = "hostile/program.md"
     queues = ("--dlq-url", pipeline.parts["dlq_url"], "--queue-url", pipeline.parts["queue_url"])
     count = len(pipeline.reasons())
-    said = script("redrive", *queues, "--source", source)
-    assert "not_text" in said
-    assert f"1 of {count} messages left in the queue" in said
+    output = script("redrive", *queues, "--source", source)
+    assert "not_text" in output
+    assert f"1 of {count} messages left in the queue" in output
     pipeline.upload(source, b"# No program any more")
     assert f"1 of {count} messages resent" in script("redrive", *queues, "--source", source, "--resend")
     pipeline.wait(PATIENCE)
@@ -210,7 +210,7 @@ def test_redrive_shows_letters_and_sends_back_those_chosen(ingested, script):
         ((reindex.main, "--collection", "nothing", "--backend", "fake"), {}, "nothing"),
     ],
 )
-def test_what_cannot_be_done_is_said_in_a_sentence(running, ingested, monkeypatch, command, variables, words):
+def test_commands_report_errors_in_one_line(running, ingested, monkeypatch, command, variables, words):
     script, *arguments = command
     monkeypatch.chdir(running.stack.folder)
     done = CliRunner().invoke(script, arguments, env=variables)

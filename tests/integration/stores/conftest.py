@@ -1,4 +1,4 @@
-"""One Postgres for the tests of a process, and for each module a database and a local AWS of its own."""
+"""A Postgres for the whole session, and a database and a local AWS for each module."""
 
 import re
 from collections.abc import Iterator
@@ -22,11 +22,11 @@ from tests.integration.stores.samples import BUCKET, collection, records
 
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
-    """A server in a folder that only its owner can enter, as pytest makes them."""
+    """A server in a folder that only its owner can enter."""
     folder = tmp_path_factory.mktemp("postgres") / "data"
     try:
         running = embedded_postgres.start(folder)
-        lifeline = Lifeline(running.pid)  # it ends when the tests are killed
+        lifeline = Lifeline(running.pid)  # stops the server if the tests are killed
         yield running
         lifeline.release()
     finally:
@@ -45,7 +45,7 @@ def database_url(postgres: EmbeddedPostgres, request: pytest.FixtureRequest) -> 
 
 @pytest.fixture(scope="module")
 def pgvector(database_url: str) -> Iterator[PgVectorStore]:
-    """A store in that database."""
+    """A store in the module's database."""
     with PgVectorStore(database_url) as store:
         yield store
 
@@ -61,13 +61,13 @@ def local_aws() -> Iterator[LocalAws]:
 
 @pytest.fixture(scope="module")
 def s3vectors_settings(local_aws: LocalAws) -> Settings:
-    """Settings that name it."""
+    """Settings for the local AWS."""
     return Settings(aws_region="us-east-1", aws_endpoint_url=local_aws.url)
 
 
 @pytest.fixture(scope="module")
 def s3vectors_calls() -> list[str]:
-    """The operations that the store in the bucket sent, in their order."""
+    """Names of the operations that the store sent, in order."""
     return []
 
 
@@ -79,7 +79,7 @@ def _credentials(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def s3vectors(s3vectors_settings: Settings, s3vectors_calls: list[str]) -> S3VectorsStore:
-    """A store in the bucket."""
+    """A store in the vector bucket."""
     session = boto3.Session("testing", "testing", region_name="us-east-1")
     session.events.register("before-send.s3vectors", lambda event_name, **_: _note(s3vectors_calls, event_name))
     return S3VectorsStore(BUCKET, settings=s3vectors_settings, session=session)
@@ -91,14 +91,14 @@ def _note(calls: list[str], event_name: str) -> None:
 
 @pytest.fixture(scope="module", params=["pgvector", "s3vectors"])
 def store(request: pytest.FixtureRequest) -> VectorStore:
-    """Each of the stores."""
-    found: VectorStore = request.getfixturevalue(request.param)
-    return found
+    """Each kind of store."""
+    store: VectorStore = request.getfixturevalue(request.param)
+    return store
 
 
 @pytest.fixture
-def fresh(store: VectorStore, request: pytest.FixtureRequest) -> Iterator[Collection]:
-    """An empty collection of the test's own."""
+def empty(store: VectorStore, request: pytest.FixtureRequest) -> Iterator[Collection]:
+    """An empty collection for one test."""
     name = "c-" + request.node.originalname.replace("_", "-")[-60:].strip("-")
     store.drop(name)
     yield store.open(collection(name))
@@ -107,7 +107,7 @@ def fresh(store: VectorStore, request: pytest.FixtureRequest) -> Iterator[Collec
 
 @pytest.fixture(scope="module")
 def filled(store: VectorStore) -> Collection:
-    """A collection that tests only read."""
+    """A collection with 120 records, which tests only read."""
     opened = store.open(collection("filled"))
     opened.upsert(records(120))
     return opened

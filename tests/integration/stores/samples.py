@@ -1,4 +1,4 @@
-"""Records to store: vectors in clusters, as those of texts are."""
+"""Sample records with clustered vectors, like those of texts."""
 
 from typing import Any
 
@@ -10,8 +10,8 @@ BUCKET = "vectors-of-tests"
 MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 
 
-def collection(name: str, dimensions: int = 8, **facts: Any) -> CollectionInfo:
-    return CollectionInfo(name, MODEL, dimensions, **facts)
+def collection(name: str, dimensions: int = 8, **properties: Any) -> CollectionInfo:
+    return CollectionInfo(name, MODEL, dimensions, **properties)
 
 
 def unit_vectors(count: int, dimensions: int = 8, *, seed: int = 0, clusters: int = 40) -> np.ndarray:

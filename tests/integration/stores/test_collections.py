@@ -1,4 +1,4 @@
-"""What every store does with collections: knows their facts, holds others to them, and gives them another model."""
+"""Collections in every kind of store: properties, concurrent creation, re-embedding and switching."""
 
 import dataclasses
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +17,7 @@ from tests.integration.stores.samples import collection, records, unit_vectors
 
 
 @pytest.mark.parametrize(
-    ("facts", "named"),
+    ("properties", "named"),
     [
         ({"model_id": "BAAI/bge-m3"}, ["sentence-transformers/all-MiniLM-L6-v2", "BAAI/bge-m3"]),
         ({"dimensions": 16}, ["8", "16"]),
@@ -28,15 +28,15 @@ from tests.integration.stores.samples import collection, records, unit_vectors
         ({"chunker": "v2"}, ["None", "'v2'"]),
     ],
 )
-def test_a_collection_of_other_vectors_is_refused_with_both_named(store, filled, facts, named):
+def test_open_rejects_other_properties_and_names_both(store, filled, properties, named):
     with pytest.raises(CollectionMismatch) as raised:
-        store.open(dataclasses.replace(filled.info, **facts))
+        store.open(dataclasses.replace(filled.info, **properties))
     assert all(name in str(raised.value) for name in named)
     assert store.describe("filled") == filled.info
 
 
-def test_a_collection_says_what_it_is(store, fresh):
-    name = "facts-of-it"
+def test_describe_returns_all_properties(store, empty):
+    name = "described"
     info = collection(name, 12, revision="abc", context="code", prompt='a "prompt": ü\n', chunker="v1/256+32")
     store.drop(name)
     store.open(info)
@@ -54,17 +54,17 @@ def test_a_collection_says_what_it_is(store, fresh):
     store.drop(name)
 
 
-def test_who_makes_a_collection_at_the_same_time_opens_the_others(store):
-    name = "made-at-once"
+def test_concurrent_creation_opens_one_collection(store):
+    name = "created-concurrently"
     store.drop(name)
     with ThreadPoolExecutor(6) as pool:
         opened = list(pool.map(lambda _: store.open(collection(name)), range(12)))
-    assert {one.info for one in opened} == {collection(name)}
+    assert {created.info for created in opened} == {collection(name)}
     assert opened[0].upsert(records(3)).inserted == opened[1].upsert(records(3)).unchanged == 3
     store.drop(name)
 
 
-def test_a_context_of_the_collection_is_that_of_its_records(store):
+def test_records_inherit_the_collections_context(store):
     store.drop("only-code")
     code = store.open(collection("only-code", context="code"))
     plain = dataclasses.replace(records(1)[0], context=None)
@@ -75,50 +75,50 @@ def test_a_context_of_the_collection_is_that_of_its_records(store):
     store.drop("only-code")
 
 
-def test_reembedding_switches_readers_that_open_it_next(store, fresh):
+def test_reembed_switches_collections_that_are_opened_later(store, empty):
     batch = records(20)
-    fresh.upsert(batch)
-    wider = dataclasses.replace(fresh.info, model_id="BAAI/bge-m3", dimensions=16)
+    empty.upsert(batch)
+    wider = dataclasses.replace(empty.info, model_id="BAAI/bge-m3", dimensions=16)
     embedded = []
 
     def embed(texts):
         embedded.extend(texts)
-        if len(embedded) == len(batch):  # written meanwhile
-            fresh.upsert([dataclasses.replace(batch[3], text="changed", content_hash=b"")])
-            fresh.upsert([dataclasses.replace(batch[4], metadata={"changed": True})])
-            fresh.delete([batch[5].id])
+        if len(embedded) == len(batch):  # concurrent writes
+            empty.upsert([dataclasses.replace(batch[3], text="changed", content_hash=b"")])
+            empty.upsert([dataclasses.replace(batch[4], metadata={"changed": True})])
+            empty.delete([batch[5].id])
         return unit_vectors(len(texts), 16)
 
     new = reembed(store, wider, embed)
     assert sorted(embedded) == sorted([*(record.text for record in batch), "changed"])
-    assert store.describe(fresh.info.name) == wider
+    assert store.describe(empty.info.name) == wider
     assert new.count() == 19
     assert new.get([batch[3].id, batch[4].id])[batch[4].id].metadata == {"changed": True}
     with pytest.raises(CollectionMismatch, match="dimensions"):
-        store.open(fresh.info)
-    # Who reads with the old model goes on, and cannot write into what nobody will search.
-    assert len(fresh.search(unit_vectors(1)[0])) == 10
+        store.open(empty.info)
+    # Collections opened before the switch still read, but cannot write.
+    assert len(empty.search(unit_vectors(1)[0])) == 10
     with pytest.raises(CollectionReplaced):
-        fresh.upsert(records(1))
+        empty.upsert(records(1))
     with pytest.raises(CollectionReplaced):
-        fresh.delete(["r00000"])
-    assert store.drop_replaced(fresh.info.name) == 1
+        empty.delete(["r00000"])
+    assert store.drop_replaced(empty.info.name) == 1
     with pytest.raises((CollectionReplaced, CollectionNotFound)):
-        fresh.search(unit_vectors(1)[0])
+        empty.search(unit_vectors(1)[0])
     assert store.open(wider).count() == 19
 
 
-def test_a_replacement_that_lacks_records_does_not_take_the_place(store, fresh):
-    fresh.upsert(records(4))
-    wider = dataclasses.replace(fresh.info, dimensions=16)
+def test_switch_rejects_incomplete_replacements(store, empty):
+    empty.upsert(records(4))
+    wider = dataclasses.replace(empty.info, dimensions=16)
     replacement = store.open_replacement(wider)
     replacement.upsert(records(3, 16))
     with pytest.raises(ReplacementIncomplete, match="1 record"):
         store.switch(replacement)
     with pytest.raises(CollectionMismatch):
         store.open_replacement(dataclasses.replace(wider, dimensions=32))
-    again = store.open_replacement(wider)
-    assert again.count() == 3
-    store.switch(again, complete=False)
-    store.switch(again)
-    assert store.describe(fresh.info.name) == wider
+    reopened = store.open_replacement(wider)
+    assert reopened.count() == 3
+    store.switch(reopened, complete=False)
+    store.switch(reopened)
+    assert store.describe(empty.info.name) == wider

@@ -1,4 +1,4 @@
-"""What every store does with records: puts, finds, filters, deletes and refuses them."""
+"""Records in every kind of store: upsert, search, filter, delete and validate."""
 
 import dataclasses
 
@@ -18,10 +18,10 @@ from embedstack.stores.filters import matches, parse_filter
 from tests.integration.stores.samples import records, unit_vectors
 
 
-def test_what_is_put_again_is_left_alone_and_what_changed_is_not(fresh):
+def test_upsert_writes_only_changed_records(empty):
     batch = records(7)
-    assert fresh.upsert(batch) == Stored(inserted=7)
-    assert fresh.upsert(batch) == Stored(unchanged=7)
+    assert empty.upsert(batch) == Stored(inserted=7)
+    assert empty.upsert(batch) == Stored(unchanged=7)
     changed = [
         dataclasses.replace(batch[0], text="another", content_hash=b""),
         dataclasses.replace(batch[1], metadata={"number": -1}),
@@ -29,33 +29,33 @@ def test_what_is_put_again_is_left_alone_and_what_changed_is_not(fresh):
         *batch[3:],
         *records(1, prefix="new"),
     ]
-    assert fresh.upsert(changed) == Stored(inserted=1, updated=3, unchanged=4)
-    assert fresh.count() == 8
-    found = fresh.get([record.id for record in changed] + ["none"])
-    assert len(found) == 8
+    assert empty.upsert(changed) == Stored(inserted=1, updated=3, unchanged=4)
+    assert empty.count() == 8
+    stored_records = empty.get([record.id for record in changed] + ["none"])
+    assert len(stored_records) == 8
     for record in changed:
-        stored = found[record.id]
+        stored = stored_records[record.id]
         assert (stored.text, stored.metadata, stored.context) == (record.text, record.metadata, record.context)
         assert stored.content_hash == record.content_hash
         np.testing.assert_array_equal(stored.vector, record.vector)
 
 
-def test_of_two_records_with_an_id_the_later_holds(fresh):
+def test_upsert_stores_the_later_record_of_the_same_id(empty):
     first, second = records(2)
-    fresh.upsert([first, dataclasses.replace(second, id=first.id)])
-    assert fresh.get([first.id])[first.id].text == second.text
-    assert fresh.count() == 1
+    empty.upsert([first, dataclasses.replace(second, id=first.id)])
+    assert empty.get([first.id])[first.id].text == second.text
+    assert empty.count() == 1
 
 
-def test_nothing_is_embedded_again_that_is_stored_with_the_same_hash(fresh):
+def test_unchanged_returns_records_with_the_same_hash(empty):
     batch = records(3)
-    fresh.upsert(batch[:2])
+    empty.upsert(batch[:2])
     hashes = {record.id: record.content_hash for record in batch} | {batch[1].id: b"another"}
-    assert fresh.unchanged(hashes) == {batch[0].id}
-    assert fresh.unchanged({}) == set()
+    assert empty.unchanged(hashes) == {batch[0].id}
+    assert empty.unchanged({}) == set()
 
 
-def test_search_gives_the_nearest_with_their_cosine_similarity(filled):
+def test_search_returns_the_nearest_with_cosine_similarity(filled):
     vectors = np.stack([record.vector for record in records(120)])
     for query in unit_vectors(5, seed=9):
         hits = filled.search(query, k=6)
@@ -70,7 +70,7 @@ def test_search_gives_the_nearest_with_their_cosine_similarity(filled):
         assert [hit.record.id for hit in above] == [hit.record.id for hit in hits[:3]]
 
 
-def test_more_hits_than_there_are_records(filled):
+def test_search_with_large_k_returns_all_records(filled):
     assert len(filled.search(unit_vectors(1)[0], k=500)) == 120
 
 
@@ -98,7 +98,7 @@ def test_more_hits_than_there_are_records(filled):
         ({"quo\"te'; DROP TABLE x; --": "%s"}, 0),
     ],
 )
-def test_a_filter_finds_what_fulfils_it(filled, where, count):
+def test_filter_matches_expected_records(filled, where, count):
     assert filled.count(where) == count
     hits = filled.search(unit_vectors(1)[0], k=10, filter=where)
     assert len(hits) == min(10, count)
@@ -108,14 +108,14 @@ def test_a_filter_finds_what_fulfils_it(filled, where, count):
 _SCALARS = st.one_of(
     st.booleans(), st.integers(-3, 3), st.sampled_from(["a", "b", "true", "1", "ä'\"\\%"]), st.floats(-2, 2)
 )
-_WANTED = st.one_of(
+_CONDITIONS = st.one_of(
     _SCALARS,
     st.fixed_dictionaries({"$ne": _SCALARS}),
     st.fixed_dictionaries({"$in": st.lists(_SCALARS, min_size=1, max_size=3)}),
     st.dictionaries(st.sampled_from(["$gt", "$gte", "$lt", "$lte"]), st.integers(-3, 3), min_size=1, max_size=2),
 )
-_FILTERS = st.dictionaries(st.sampled_from(["x", "y y", "context"]), _WANTED, min_size=1, max_size=2)
-# S3 Vectors takes lists of strings, or of numbers.
+_FILTERS = st.dictionaries(st.sampled_from(["x", "y y", "context"]), _CONDITIONS, min_size=1, max_size=2)
+# S3 Vectors supports lists of strings, or of numbers.
 _LISTS = st.lists(st.sampled_from(["a", "b", "1"]), min_size=1, max_size=3) | st.lists(
     st.integers(-3, 3) | st.floats(-2, 2), min_size=1, max_size=3
 )
@@ -126,13 +126,15 @@ _METADATA = st.dictionaries(st.sampled_from(["x", "y y"]), _SCALARS | _LISTS, ma
     metadata=st.lists(st.tuples(_METADATA, st.sampled_from(["a", "b", None])), min_size=1, max_size=6), where=_FILTERS
 )
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_stores_agree_with_the_definition_of_a_filter(fresh, metadata, where):
+def test_stores_agree_with_the_filter_definition(empty, metadata, where):
     vectors = unit_vectors(len(metadata))
-    batch = [Record(str(index), "t", vectors[index], facts, context) for index, (facts, context) in enumerate(metadata)]
-    fresh.delete([str(index) for index in range(6)])
-    fresh.upsert(batch)
-    wanted = {record.id for record in batch if matches(record, parse_filter(where))}
-    assert {hit.record.id for hit in fresh.search(vectors[0], k=6, filter=where)} == wanted
+    batch = [
+        Record(str(index), "t", vectors[index], values, context) for index, (values, context) in enumerate(metadata)
+    ]
+    empty.delete([str(index) for index in range(6)])
+    empty.upsert(batch)
+    expected = {record.id for record in batch if matches(record, parse_filter(where))}
+    assert {hit.record.id for hit in empty.search(vectors[0], k=6, filter=where)} == expected
 
 
 @pytest.mark.parametrize(
@@ -141,39 +143,39 @@ def test_stores_agree_with_the_definition_of_a_filter(fresh, metadata, where):
      {"x": {"$ne": [1]}}, {"x": {"$in": "abc"}}, {"x": {"$lt": True}},
      {"x": {"$gt": float("nan")}}, {"": 1}, {"x": ["a"]}],
 )  # fmt: skip
-def test_what_is_no_filter_is_refused(filled, where):
+def test_search_rejects_invalid_filters(filled, where):
     with pytest.raises(FilterRefused):
         filled.search(unit_vectors(1)[0], filter=where)
 
 
-def test_records_are_deleted_by_id_and_by_filter(fresh):
-    fresh.upsert(records(10))
-    assert fresh.delete(["r00000", "r00001", "none"]) == 2
-    assert fresh.delete_where({"parity": "even"}) == 4
-    assert {record.id for record in fresh.scan()} == {f"r{index:05}" for index in (3, 5, 7, 9)}
+def test_delete_by_id_and_by_filter(empty):
+    empty.upsert(records(10))
+    assert empty.delete(["r00000", "r00001", "none"]) == 2
+    assert empty.delete_where({"parity": "even"}) == 4
+    assert {record.id for record in empty.scan()} == {f"r{index:05}" for index in (3, 5, 7, 9)}
     with pytest.raises(FilterRefused, match="every record"):
-        fresh.delete_where({})
+        empty.delete_where({})
 
 
-def test_a_document_is_replaced_by_its_new_chunks(fresh):
+def test_replace_deletes_a_documents_old_chunks(empty):
     def chunks(document, *texts):
         return [
             Record(f"{document}#{text}", text, vector, {"document": document})
             for text, vector in zip(texts, unit_vectors(len(texts)), strict=True)
         ]
 
-    fresh.upsert(chunks("one", "a", "b", "c") + chunks("two", "a", "b"))
-    stored = fresh.replace({"document": "one"}, chunks("one", "b", "d"))
+    empty.upsert(chunks("one", "a", "b", "c") + chunks("two", "a", "b"))
+    stored = empty.replace({"document": "one"}, chunks("one", "b", "d"))
     assert stored == Stored(inserted=1, unchanged=1)
-    assert sorted(record.id for record in fresh.scan()) == ["one#b", "one#d", "two#a", "two#b"]
+    assert sorted(record.id for record in empty.scan()) == ["one#b", "one#d", "two#a", "two#b"]
 
 
 @pytest.mark.parametrize(
-    ("change", "error", "said"),
+    ("change", "error", "message"),
     [
         ({"vector": np.ones(9, np.float32)}, DimensionMismatch, "8 dimensions"),
         ({"vector": np.full(8, np.nan, np.float32)}, NonFiniteVector, "NaN"),
-        ({"vector": np.zeros(8, np.float32)}, RecordRefused, "no direction"),
+        ({"vector": np.zeros(8, np.float32)}, RecordRefused, "cosine distance is undefined"),
         ({"id": ""}, RecordRefused, "0 characters"),
         ({"id": "x" * 1025}, RecordRefused, "1025"),
         ({"text": "a\0b"}, RecordRefused, "NUL"),
@@ -184,14 +186,14 @@ def test_a_document_is_replaced_by_its_new_chunks(fresh):
         ({"sparse": {1: 0.5}}, RecordRefused, "sparse"),
     ],
 )
-def test_a_record_that_cannot_be_held_is_refused_with_its_batch(fresh, change, error, said):
+def test_upsert_rejects_the_batch_of_an_invalid_record(empty, change, error, message):
     good, bad = records(2)
-    with pytest.raises(error, match=said):
-        fresh.upsert([good, dataclasses.replace(bad, **change)])
-    assert fresh.count() == 0
+    with pytest.raises(error, match=message):
+        empty.upsert([good, dataclasses.replace(bad, **change)])
+    assert empty.count() == 0
 
 
-def test_a_query_of_another_length_is_refused(filled):
+def test_search_rejects_invalid_arguments(filled):
     with pytest.raises(DimensionMismatch, match="8 dimensions"):
         filled.search(np.ones(384, np.float32))
     with pytest.raises(ConfigurationError):

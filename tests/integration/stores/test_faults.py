@@ -1,4 +1,4 @@
-"""Postgres is killed and restarted, and many write at once: nothing is stored twice, nothing is lost."""
+"""Killed servers, lost connections and concurrent writes: no record is lost or stored twice."""
 
 import dataclasses
 import os
@@ -21,7 +21,7 @@ from tests.integration.stores.samples import collection, records, unit_vectors
 WRITERS, BATCHES, SIZE = 4, 25, 40
 
 
-def test_postgres_is_killed_and_restarted_under_load(postgres, pgvector):
+def test_killed_and_restarted_server_loses_no_records(postgres, pgvector):
     opened = pgvector.open(collection("killed"))
     opened.optimize()
     done = threading.Event()
@@ -47,22 +47,24 @@ def test_postgres_is_killed_and_restarted_under_load(postgres, pgvector):
             assert server is not None
             os.kill(server.pid, signal.SIGKILL)
             embedded_postgres.start(postgres.folder)
-            assert not all(one.done() for one in writing)
-            for one in writing:
-                one.result(90)
+            assert not all(future.done() for future in writing)
+            for future in writing:
+                future.result(90)
         finally:
             done.set()
         assert reading.result(30) > 0
-    wanted = {record.id for w in range(WRITERS) for b in range(BATCHES) for record in records(SIZE, prefix=f"{w}-{b}-")}
+    expected = {
+        record.id for w in range(WRITERS) for b in range(BATCHES) for record in records(SIZE, prefix=f"{w}-{b}-")
+    }
     stored = [record.id for record in opened.scan()]
     assert len(stored) == len(set(stored))
-    assert set(stored) == wanted
-    # The index has them too, each once.
+    assert set(stored) == expected
+    # The index contains each record once.
     for query in unit_vectors(3, seed=5):
         assert len({hit.record.id for hit in opened.search(query, k=300)}) == 300
 
 
-def test_connections_that_an_administrator_ends_cost_nothing(pgvector, database_url):
+def test_terminated_connections_are_retried(pgvector, database_url):
     opened = pgvector.open(collection("ended"))
     opened.upsert(records(5))
     with psycopg.connect(database_url, autocommit=True) as connection:
@@ -74,7 +76,7 @@ def test_connections_that_an_administrator_ends_cost_nothing(pgvector, database_
     assert opened.upsert(records(6)).inserted == 1
 
 
-def test_connections_that_the_server_ends_for_idling_cost_nothing(database_url):
+def test_idle_session_timeouts_are_retried(database_url):
     url = psycopg.conninfo.make_conninfo(database_url, options="-c idle_session_timeout=100ms")
     with PgVectorStore(url) as store:
         opened = store.open(collection("idle"))
@@ -83,7 +85,7 @@ def test_connections_that_the_server_ends_for_idling_cost_nothing(database_url):
         assert opened.count() == 5
 
 
-def test_a_server_that_stays_away_is_named(postgres, database_url):
+def test_unavailable_server_raises_after_patience(postgres, database_url):
     with PgVectorStore(database_url, patience=0.5) as store:
         opened = store.open(collection("away"))
         opened.upsert(records(4))
@@ -96,9 +98,9 @@ def test_a_server_that_stays_away_is_named(postgres, database_url):
             assert raised.value.retryable
             with pytest.raises(StoreUnavailable):
                 PgVectorStore(database_url, patience=0.2)
-            # Who is called by a function has its time, however patient the store is.
+            # The call's time limit takes precedence over the patience.
             started = time.monotonic()
-            with pytest.raises(StoreUnavailable, match="within 0"):
+            with pytest.raises(StoreUnavailable, match="for 0"):
                 Call().until(0.5, SystemClock()).context().run(PgVectorStore, database_url)
             assert time.monotonic() - started < 5
         finally:
@@ -107,18 +109,18 @@ def test_a_server_that_stays_away_is_named(postgres, database_url):
         assert store.open(collection("away")).count() == 4
 
 
-def test_a_connection_whose_other_end_is_gone_is_given_up_soon(database_url):
+def test_connection_timeouts_default_and_can_be_overridden(database_url):
     def parameters(url):
         with PgVectorStore(url) as store:
             return store._database.run(lambda connection: connection.info.get_parameters())
 
     names = ("connect_timeout", "tcp_user_timeout", "keepalives_idle")
     assert [parameters(database_url)[name] for name in names] == ["5", "10000", "30"]
-    given = parameters(psycopg.conninfo.make_conninfo(database_url, tcp_user_timeout=3000))
-    assert [given[name] for name in names] == ["5", "3000", "30"]
+    overridden = parameters(psycopg.conninfo.make_conninfo(database_url, tcp_user_timeout=3000))
+    assert [overridden[name] for name in names] == ["5", "3000", "30"]
 
 
-def test_many_put_the_same_records_in_different_orders(pgvector):
+def test_concurrent_upserts_of_the_same_records_do_not_deadlock(pgvector):
     opened = pgvector.open(collection("same"))
     batch = records(300)
 
@@ -134,7 +136,7 @@ def test_many_put_the_same_records_in_different_orders(pgvector):
 
 
 def read_until(done, store, name):
-    """Open what there is, and never find another model's vectors or an empty collection; the dimensions that were."""
+    """Search until done and return the dimensions seen; every search must return hits of one model."""
     dimensions = set()
     while not done.is_set():
         info = store.describe(name)
@@ -147,14 +149,14 @@ def read_until(done, store, name):
     return dimensions
 
 
-def test_a_switch_under_readers_and_writers(pgvector):
+def test_switch_with_concurrent_readers_and_writers(pgvector):
     name, first, second = "switched", collection("switched"), collection("switched", 16)
     narrow, wide = records(260), {record.text: record for record in records(260, 16)}
     pgvector.open(first).upsert(narrow[:100])
     done = threading.Event()
 
     def write():
-        """Writes with the model that the collection has; what was acknowledged has to stay."""
+        """Write with the collection's current model. Acknowledged records must not be lost."""
         acknowledged = 0
         opened = pgvector.open(first)
         for index, record in enumerate(narrow[100:]):
@@ -182,7 +184,7 @@ def test_a_switch_under_readers_and_writers(pgvector):
             time.sleep(0.1)
         finally:
             done.set()
-        seen = set().union(*(one.result(30) for one in reading))
+        seen = set().union(*(future.result(30) for future in reading))
     assert seen == {8, 16}
     assert acknowledged == 160
     assert switched.count() == 260

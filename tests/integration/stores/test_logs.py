@@ -1,4 +1,4 @@
-"""No text, vector or password in any log of Postgres' client."""
+"""The Postgres client logs no text, vector or password."""
 
 import logging
 from urllib.parse import urlsplit
@@ -14,10 +14,10 @@ from tests.integration.stores.samples import collection
 TEXT = "the password is Rumpelstiltskin"
 
 
-def test_postgres_client_logs_nothing_confidential(database_url, caplog):
+def test_postgres_client_logs_no_confidential_data(database_url, caplog):
     caplog.set_level(logging.DEBUG)
     parts = urlsplit(database_url)
-    # Ignored where the server trusts whoever connects.
+    # The password is ignored by a server with trust authentication.
     url = parts._replace(netloc=f"{parts.username}:veryprivate@{parts.netloc.rpartition('@')[2]}").geturl()
     vector = np.random.default_rng(1).normal(size=8).astype(np.float32)
     vector /= np.linalg.norm(vector)

@@ -1,4 +1,4 @@
-"""What Postgres does beside what every store does."""
+"""Behaviour of the Postgres store only: indexes, hybrid search, schemas, limits."""
 
 import dataclasses
 import threading
@@ -19,7 +19,7 @@ COUNT, DIMENSIONS = 3000, 64
 
 @pytest.fixture(scope="module")
 def indexed(pgvector):
-    """A few thousand records with their indexes."""
+    """A collection of 3,000 records with indexes."""
     opened = pgvector.open(collection("indexed", DIMENSIONS))
     vectors = unit_vectors(COUNT, DIMENSIONS)
     opened.upsert(
@@ -36,38 +36,38 @@ def indexes(url, table):
     return [row[0] for row in rows]
 
 
-def test_the_index_finds_what_comparing_everything_finds(indexed, database_url):
-    assert any("USING hnsw (embedding vector_cosine_ops)" in made
-               for made in indexes(database_url, f"records_{indexed.generation.id}"))  # fmt: skip
+def test_approximate_search_has_the_recall_of_exact_search(indexed, database_url):
+    assert any("USING hnsw (embedding vector_cosine_ops)" in definition
+               for definition in indexes(database_url, f"records_{indexed.generation.id}"))  # fmt: skip
     same = total = 0
     for query in unit_vectors(60, DIMENSIONS, seed=1):
         exact = {hit.record.id for hit in indexed.search(query, mode="exact")}
-        found = {hit.record.id for hit in indexed.search(query)}
-        assert len(exact) == len(found) == 10
-        same, total = same + len(exact & found), total + len(exact)
+        approximate = {hit.record.id for hit in indexed.search(query)}
+        assert len(exact) == len(approximate) == 10
+        same, total = same + len(exact & approximate), total + len(exact)
     assert same / total >= 0.98
 
 
 @pytest.mark.parametrize("where", [{"number": {"$lt": 40}}, {"number": {"$gte": 1500}}, {"number": {"$gt": 2989}}])
-def test_a_filtered_search_gives_as_many_as_are_asked_for(indexed, where):
+def test_filtered_search_returns_k_hits(indexed, where):
     for query in unit_vectors(10, DIMENSIONS, seed=2):
         exact = indexed.search(query, filter=where, mode="exact")
-        found = indexed.search(query, filter=where)
-        assert len(found) == 10
-        assert len({hit.record.id for hit in exact} & {hit.record.id for hit in found}) >= 9
-        assert [hit.similarity for hit in found] == sorted((hit.similarity for hit in found), reverse=True)
+        hits = indexed.search(query, filter=where)
+        assert len(hits) == 10
+        assert len({hit.record.id for hit in exact} & {hit.record.id for hit in hits}) >= 9
+        assert [hit.similarity for hit in hits] == sorted((hit.similarity for hit in hits), reverse=True)
 
 
-def test_a_filter_that_leaves_few_records_gives_them_all(indexed):
+def test_selective_filter_returns_all_matches(indexed):
     hits = indexed.search(unit_vectors(1, DIMENSIONS)[0], filter={"thousandth": True})
     assert {hit.record.id for hit in hits} == {"r00007", "r01007", "r02007"}
 
 
-def test_more_hits_than_the_index_looks_at(indexed):
+def test_search_with_k_above_the_index_limit(indexed):
     assert len(indexed.search(unit_vectors(1, DIMENSIONS)[0], k=1500)) == 1500
 
 
-def test_the_index_can_be_built_while_others_write_and_twice_at_once(pgvector, database_url):
+def test_optimize_runs_concurrently_with_writes_and_itself(pgvector, database_url):
     opened = pgvector.open(collection("live"))
     opened.upsert(records(200))
     done = threading.Event()
@@ -82,8 +82,8 @@ def test_the_index_can_be_built_while_others_write_and_twice_at_once(pgvector, d
     with ThreadPoolExecutor(3) as pool:
         writing = pool.submit(write)
         building = [pool.submit(opened.optimize) for _ in range(2)]
-        for one in building:
-            one.result(60)
+        for future in building:
+            future.result(60)
         done.set()
         written = writing.result(60)
     assert opened.count() == 200 + written
@@ -91,7 +91,7 @@ def test_the_index_can_be_built_while_others_write_and_twice_at_once(pgvector, d
 
 
 @pytest.mark.parametrize("options", [{}, {"only_missing": True}])
-def test_an_index_that_was_interrupted_is_built_again(pgvector, database_url, options):
+def test_optimize_rebuilds_an_invalid_index(pgvector, database_url, options):
     opened = pgvector.open(collection("interrupted"))
     opened.upsert(records(10))
     opened.optimize()
@@ -108,7 +108,7 @@ def test_an_index_that_was_interrupted_is_built_again(pgvector, database_url, op
     assert row == (True,)
 
 
-def test_who_only_wants_what_is_missing_waits_for_nobody(pgvector, database_url):
+def test_optimize_only_missing_does_not_wait_for_another_build(pgvector, database_url):
     opened = pgvector.open(collection("half-built"))
     with psycopg.connect(database_url, autocommit=True) as other:
         lock = (0x656D62, opened.generation.id)
@@ -120,7 +120,7 @@ def test_who_only_wants_what_is_missing_waits_for_nobody(pgvector, database_url)
     assert len(indexes(database_url, f"records_{opened.generation.id}")) == 5
 
 
-def test_hybrid_search_finds_by_words_what_the_vector_does_not(pgvector):
+def test_hybrid_search_finds_records_by_text(pgvector):
     opened = pgvector.open(collection("hybrid", text_search="english"))
     batch = records(60)
     odd_one = dataclasses.replace(batch[17], text="The flux capacitor's torque wrenches", content_hash=b"")
@@ -130,10 +130,10 @@ def test_hybrid_search_finds_by_words_what_the_vector_does_not(pgvector):
     hits = opened.search(query, mode="hybrid", text="Which wrench fits a capacitor?")
     assert odd_one.id in {hit.record.id for hit in hits[:2]}
     assert len(hits) == 10
-    # First by words, and the last of those ranked by vector or beyond: 1 / (60 + rank), summed.
-    found = next(hit for hit in hits if hit.record.id == odd_one.id)
-    assert 1 / 61 <= found.score < 2 / 61
-    assert found.similarity == pytest.approx(-1, abs=1e-5)
+    # Ranked first by text and last by vector, or beyond: the scores 1 / (60 + rank) are added.
+    text_hit = next(hit for hit in hits if hit.record.id == odd_one.id)
+    assert 1 / 61 <= text_hit.score < 2 / 61
+    assert text_hit.similarity == pytest.approx(-1, abs=1e-5)
     first = opened.search(query, k=1)[0].record.id
     assert next(hit.score for hit in hits if hit.record.id == first) == pytest.approx(1 / 61)
     above = opened.search(query, mode="hybrid", text="wrench", threshold=0.0)
@@ -146,7 +146,7 @@ def test_hybrid_search_finds_by_words_what_the_vector_does_not(pgvector):
     )
 
 
-def test_hybrid_search_takes_sparse_vectors(pgvector):
+def test_hybrid_search_uses_sparse_vectors(pgvector):
     opened = pgvector.open(collection("sparse", sparse_dimensions=250_002, text_search=None))
     batch = [dataclasses.replace(record, sparse={7 + i: 0.5, 250_001: 0.1}) for i, record in enumerate(records(30))]
     assert opened.upsert([*batch, *records(5, prefix="none")]).inserted == 35
@@ -162,7 +162,7 @@ def test_hybrid_search_takes_sparse_vectors(pgvector):
         opened.upsert([dataclasses.replace(batch[0], sparse={250_002: 1.0})])
 
 
-def test_long_vectors_are_kept_as_float16_and_longer_ones_refused(pgvector):
+def test_long_vectors_are_stored_as_float16_up_to_the_limit(pgvector):
     opened = pgvector.open(collection("long", 3072))
     batch = records(5, 3072)
     opened.upsert(batch)
@@ -174,7 +174,7 @@ def test_long_vectors_are_kept_as_float16_and_longer_ones_refused(pgvector):
         pgvector.open(collection("longer", 4001))
 
 
-def test_euclidean_distance(pgvector):
+def test_search_by_euclidean_distance(pgvector):
     opened = pgvector.open(collection("euclidean", distance="euclidean"))
     batch = [dataclasses.replace(record, vector=record.vector * (index + 1)) for index, record in enumerate(records(9))]
     opened.upsert(batch)
@@ -186,20 +186,20 @@ def test_euclidean_distance(pgvector):
 
 
 @pytest.mark.parametrize("name", ['x"; DROP SCHEMA embedstack CASCADE; --', "ab", "UPPER", "a" * 64, "-ab", "a_b"])
-def test_a_name_is_never_part_of_a_statement(name):
-    with pytest.raises(ConfigurationError, match="cannot be a collection's name"):
+def test_collection_rejects_invalid_names(name):
+    with pytest.raises(ConfigurationError, match="Invalid collection name"):
         collection(name)
     with pytest.raises(ConfigurationError, match="text search"):
         collection("good", text_search=name + "'")
 
 
-def test_an_unknown_text_search_configuration_is_refused_and_leaves_nothing(pgvector):
+def test_open_with_unknown_text_search_creates_nothing(pgvector):
     with pytest.raises(StoreError, match="klingon"):
         pgvector.open(collection("klingon", text_search="klingon"))
     assert "klingon" not in {info.name for info in pgvector.collections()}
 
 
-def test_many_open_a_new_database_and_a_new_collection_at_once(postgres):
+def test_concurrent_opens_migrate_and_create_once(postgres):
     with psycopg.connect(postgres.url, autocommit=True) as connection:
         connection.execute("DROP DATABASE IF EXISTS crowd")
         connection.execute("CREATE DATABASE crowd")
@@ -218,7 +218,7 @@ def test_many_open_a_new_database_and_a_new_collection_at_once(postgres):
         assert connection.execute('SELECT count(*) FROM "odd ""schema""".migrations').fetchone() == (1,)
 
 
-def test_a_schema_of_a_newer_release_is_refused(postgres, pgvector, database_url):
+def test_open_rejects_the_schema_of_a_newer_release(postgres, pgvector, database_url):
     with PgVectorStore(database_url, schema="newer"):
         pass
     with psycopg.connect(database_url) as connection:
@@ -228,15 +228,15 @@ def test_a_schema_of_a_newer_release_is_refused(postgres, pgvector, database_url
 
 
 @pytest.mark.parametrize(
-    ("url", "said"), [("not an address", "DATABASE_URL"), ("postgresql://embedstack@/absent?host={host}", "absent")]
+    ("url", "message"), [("not an address", "DATABASE_URL"), ("postgresql://embedstack@/absent?host={host}", "absent")]
 )
-def test_a_database_that_is_none_is_refused_at_once(postgres, url, said):
+def test_open_rejects_an_invalid_database(postgres, url, message):
     host = postgres.url.partition("host=")[2]
-    with pytest.raises(ConfigurationError, match=said):
+    with pytest.raises(ConfigurationError, match=message):
         PgVectorStore(url.format(host=host))
 
 
-def test_texts_and_vectors_are_in_no_message_and_no_log(pgvector, caplog):
+def test_store_errors_and_logs_contain_no_texts_or_vectors(pgvector, caplog):
     caplog.set_level("DEBUG")
     opened = pgvector.open(CollectionInfo("quiet", MODEL, 8))
     secret = Record("id", "a secret text", np.full(8, 0.123456, np.float32), {"owner": "a secret name"})
@@ -248,6 +248,6 @@ def test_texts_and_vectors_are_in_no_message_and_no_log(pgvector, caplog):
     with pytest.raises(StoreError, match="check constraint") as raised:
         opened.upsert([dataclasses.replace(secret, id="other", text="another secret text")])
     assert raised.value.__cause__ is None
-    said = f"{raised.value}{caplog.text}"
-    assert "secret" not in said
-    assert "0.123" not in said
+    output = f"{raised.value}{caplog.text}"
+    assert "secret" not in output
+    assert "0.123" not in output

@@ -5,7 +5,7 @@ import logging
 from embedstack.aws.log_redaction import confidential
 
 
-def test_only_the_block_is_silent(caplog):
+def test_confidential_drops_debug_records_of_its_block_only(caplog):
     caplog.set_level(logging.DEBUG)
     logger = logging.getLogger("botocore.endpoint")
     logger.debug("before")

@@ -109,10 +109,10 @@ def test_damaged_file_is_one_warning(file, key, caplog, seed):
         np.testing.assert_array_equal(embed(file, key)[0], EXPECTED)
     assert len(warnings(caplog)) <= 1
     if seed % 3 == 0:
-        assert "goes on without it: it is damaged" in warnings(caplog)[0]
+        assert "continues without it: it is damaged" in warnings(caplog)[0]
 
 
-def test_damaged_key_mark_is_not_a_wrong_key(file, key, caplog):
+def test_damaged_key_record_is_not_a_wrong_key(file, key, caplog):
     embed(file, key)
     with open_file(file) as connection:
         connection.execute("UPDATE metadata SET value = CAST(value || 'x' AS BLOB) WHERE name = 'key'")
@@ -180,7 +180,7 @@ def test_locked_file_is_one_warning(file, caplog, monkeypatch):
     assert len(warnings(caplog)) == 1
 
 
-def test_cache_that_failed_is_left_alone_for_a_while(file):
+def test_failed_cache_is_paused(file):
     make_text_file(file)
     with CachedEmbedder(FakeEmbedder(), SqliteCache(file)) as embedder:
         file.unlink()
@@ -188,7 +188,7 @@ def test_cache_that_failed_is_left_alone_for_a_while(file):
     assert not file.exists()
 
 
-def test_cache_that_failed_is_used_again(file, monkeypatch):
+def test_failed_cache_is_used_again_after_the_pause(file, monkeypatch):
     monkeypatch.setattr(cache_failures, "RETRY_SECONDS", 0.0)
     make_text_file(file)
     with CachedEmbedder(FakeEmbedder(), SqliteCache(file)) as embedder:
@@ -198,7 +198,7 @@ def test_cache_that_failed_is_used_again(file, monkeypatch):
         assert embedder.stats().cache_hits == len(TEXTS)
 
 
-def test_deleted_file_is_made_again(file, key, caplog):
+def test_deleted_file_is_created_again(file, key, caplog):
     with CachedEmbedder(FakeEmbedder(), SqliteCache(file, key=key)) as embedder:
         embedder.embed(TEXTS)
         for path in file.parent.iterdir():
@@ -273,7 +273,7 @@ def test_read_only_file_is_one_warning(tmp_path, what):
     folder = tmp_path / "folder"
     folder.mkdir()
     file = folder / "cache.db"
-    embed(file, texts=["kept"])
+    embed(file, texts=["stored"])
     file.chmod(0o444 if what != "folder" else 0o666)
     folder.chmod(0o555 if what != "file" else 0o777)
     for parent in (tmp_path, *tmp_path.parents[:3]):
@@ -299,7 +299,7 @@ class BrokenCache:
         pass
 
 
-def test_foreign_cache_that_raises_is_a_miss(caplog):
+def test_custom_cache_that_raises_is_a_miss(caplog):
     memory = MemoryCache()
     with CachedEmbedder(FakeEmbedder(), BrokenCache(), memory) as embedder:
         np.testing.assert_array_equal(embedder.embed(TEXTS), EXPECTED)
@@ -325,7 +325,7 @@ def test_foreign_cache_that_raises_is_a_miss(caplog):
     ],
     ids=["zero", "nan", "huge", "long", "short", "more", "matrix", "text", "none"],
 )
-def test_vector_that_the_model_cannot_give_is_a_miss(wrong):
+def test_invalid_cached_vector_is_a_miss(wrong):
     class Lying(MemoryCache):
         def get(self, keys):
             return dict.fromkeys(keys, wrong)
@@ -336,7 +336,7 @@ def test_vector_that_the_model_cannot_give_is_a_miss(wrong):
     assert backend.requests == [["x"]]
 
 
-def test_caller_cannot_change_what_the_cache_holds():
+def test_caller_cannot_change_cached_vectors():
     with CachedEmbedder(FakeEmbedder(limits=Limits(max_items=3))) as embedder:
         for _ in range(3):
             vectors = embedder.embed(TEXTS)
@@ -347,9 +347,9 @@ def test_caller_cannot_change_what_the_cache_holds():
             embedder.embed_query(TEXTS[0])[:] = 0
 
 
-def test_kms_that_does_not_answer_is_a_miss(file, caplog):
+def test_unreachable_kms_is_a_miss(file, caplog):
     class Unreachable:
-        def unlock(self, path, kept):
+        def unlock(self, path, stored):
             raise EndpointUnavailable("KMS cannot be reached")
 
     with CachedEmbedder(FakeEmbedder(), SqliteCache(file, key=Unreachable())) as embedder:
@@ -359,7 +359,7 @@ def test_kms_that_does_not_answer_is_a_miss(file, caplog):
         assert connection.execute("SELECT COUNT(*) FROM vectors").fetchone() == (0,), "nothing is stored in the clear"
 
 
-def test_processes_open_a_new_file_at_once(file):
+def test_processes_open_a_new_file_concurrently(file):
     code = textwrap.dedent("""
         import sys
         from pathlib import Path
@@ -382,7 +382,7 @@ def test_processes_open_a_new_file_at_once(file):
         assert process.returncode == 0
 
 
-def test_threads_that_fail_at_once_warn_once(file, caplog):
+def test_threads_that_fail_concurrently_warn_once(file, caplog):
     make_text_file(file)
     with CachedEmbedder(FakeEmbedder(), SqliteCache(file)) as embedder:
         threads = [threading.Thread(target=embedder.embed, args=(TEXTS,)) for _ in range(4)]

@@ -94,7 +94,12 @@ def kinds():
             },
             {"limits": Limits(max_items=3)},
         ),
-        "fake": (FakeEmbedder, {}, {"info": OTHER}, {"limits": Limits(max_items=3), "fault": lambda texts: None}),
+        "fake": (
+            FakeEmbedder,
+            {},
+            {"info": OTHER},
+            {"limits": Limits(max_items=3), "price": Price(per_request=1), "fault": lambda texts: None},
+        ),
         "async endpoint": (
             AsyncEmbedder,
             {"model": MODEL, "endpoint": AsyncEndpoint("e", SETTINGS, wait_seconds=1), "truncate": False},
@@ -105,7 +110,7 @@ def kinds():
 
 
 @pytest.mark.parametrize("kind", ["sagemaker", "bedrock", "ollama", "fake", "async endpoint"])
-def test_every_argument_is_in_the_key_or_cannot_change_a_vector(kind):
+def test_cache_key_covers_every_embedder_argument(kind):
     embedder, arguments, changing, neutral = kinds()[kind]
     names = set(inspect.signature(embedder).parameters)
     assert names == changing.keys() | neutral.keys(), "a new argument belongs on one of the lists"
@@ -121,7 +126,7 @@ def test_every_argument_is_in_the_key_or_cannot_change_a_vector(kind):
         assert identity(**{name: value}) == first, name
 
 
-def test_local_model_is_told_by_its_files(folders):
+def test_cache_key_covers_files_of_a_local_model(folders):
     def identity(folder="one", **options):
         with LocalEmbedder(MODEL, folder=folders / folder, settings=SETTINGS, **options) as embedder:
             return embedder.vector_identity()
@@ -144,7 +149,7 @@ CHANGES: dict[str, Any] = {
 NEUTRAL: dict[str, Any] = {"matryoshka_dimensions": ()}
 
 
-def test_every_fact_of_a_model_is_in_the_key_or_cannot_change_a_vector():
+def test_cache_key_covers_every_fact_of_a_model():
     assert {field.name for field in fields(ModelInfo)} == CHANGES.keys() | NEUTRAL.keys()
     key = CachedEmbedder(FakeEmbedder(MODEL)).key("text", "document")
     for name, value in CHANGES.items():
@@ -153,7 +158,7 @@ def test_every_fact_of_a_model_is_in_the_key_or_cannot_change_a_vector():
         assert CachedEmbedder(FakeEmbedder(replace(MODEL, **{name: value}))).key("text", "document") == key, name
 
 
-def test_wrappers_keep_the_key_and_a_fallback_changes_it():
+def test_middleware_keeps_the_cache_key_and_fallback_changes_it():
     backend = FakeEmbedder(MODEL)
     key = CachedEmbedder(backend).key("text", "document")
     for wrapped in (
@@ -174,7 +179,7 @@ ODD_TEXTS = [
 ]  # fmt: skip
 
 
-def test_texts_that_differ_have_keys_that_differ():
+def test_cache_key_differs_for_different_texts():
     embedder = CachedEmbedder(FakeEmbedder())
     keys = [embedder.key(text, kind) for text in ODD_TEXTS for kind in ("query", "document")]
     assert len(set(keys)) == len(keys)
@@ -187,7 +192,7 @@ def test_texts_that_differ_have_keys_that_differ():
         ({"model_id": "None", "revision": None}, {"model_id": "None", "revision": "None"}),
     ],
 )
-def test_facts_do_not_run_into_each_other(pair):
+def test_cache_key_separates_adjacent_facts(pair):
     keys = {CachedEmbedder(FakeEmbedder(replace(MODEL, **facts))).key("text", "document") for facts in pair}
     assert len(keys) == 2
 
@@ -208,18 +213,18 @@ class Cutting(FakeEmbedder):
         return super().embed_batch([text[:10] for text in texts], kind)
 
 
-def test_cut_text_is_no_hit_for_who_refuses_it(tmp_path):
+def test_truncated_text_is_a_miss_without_truncation(tmp_path):
     file = tmp_path / "cache.db"
     with CachedEmbedder(Cutting(truncate=True), SqliteCache(file)) as cutting:
         np.testing.assert_array_equal(cutting.embed(["a long text indeed"])[0], fake_vector("a long tex", 8))
     with CachedEmbedder(Cutting(truncate=False), SqliteCache(file)) as refusing:
         with pytest.raises(TextTooLong):
             refusing.embed(["a long text indeed"])
-        found = refusing.embed(["a long text indeed", "short"], on_error="collect")
-        assert [failure.index for failure in found.failures] == [0]
+        result = refusing.embed(["a long text indeed", "short"], on_error="collect")
+        assert [failure.index for failure in result.failures] == [0]
 
 
-def test_text_that_is_refused_is_refused_on_a_hit(tmp_path):
+def test_rejected_text_is_rejected_despite_a_cached_vector(tmp_path):
     cache = MemoryCache()
     text = "x" * 100
     CachedEmbedder(FakeEmbedder(), cache).embed([text])
@@ -230,7 +235,7 @@ def test_text_that_is_refused_is_refused_on_a_hit(tmp_path):
             smaller.embed([""])
 
 
-def test_truncation_setting_does_not_share_a_file(monkeypatch, tmp_path):
+def test_truncation_settings_share_no_entries_of_a_file(monkeypatch, tmp_path):
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
     keys = set()
@@ -241,7 +246,7 @@ def test_truncation_setting_does_not_share_a_file(monkeypatch, tmp_path):
     assert len(keys) == 2
 
 
-def test_context_prompt_is_part_of_the_key():
+def test_cache_key_covers_the_context_prompt():
     model = replace(FAKE_MODEL, prompts={"query": "query: "})
     backend, cache = FakeEmbedder(model), MemoryCache()
     with CachedEmbedder(backend, cache) as embedder:
@@ -253,6 +258,6 @@ def test_context_prompt_is_part_of_the_key():
     assert backend.requests == [["query: x"], ["query: Code: x"], ["x"]]
 
 
-def test_known_models_have_keys_of_their_own():
+def test_cache_key_differs_for_known_models():
     ids = ("sentence-transformers/all-MiniLM-L6-v2", "BAAI/bge-m3")
     assert len({CachedEmbedder(FakeEmbedder(known_model(name))).key("x", "query") for name in ids}) == 2

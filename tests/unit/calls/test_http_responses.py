@@ -23,18 +23,18 @@ from embedstack.errors import EmbedStackError, EndpointUnavailable, IntegrityErr
         (None, None), (7, None), (b"7", None),
     ],
 )  # fmt: skip
-def test_retry_after_is_read_or_ignored(header, seconds):
+def test_retry_after_accepts_seconds_and_ignores_other_values(header, seconds):
     assert retry_after_seconds(header) == seconds
 
 
 @pytest.mark.parametrize("zone", [UTC, None])
-def test_retry_after_may_be_a_date(zone):
+def test_retry_after_accepts_dates(zone):
     date = format_datetime(datetime.now(UTC).replace(tzinfo=zone) + timedelta(minutes=2))
     assert retry_after_seconds(date) == pytest.approx(120, abs=10)
 
 
 @pytest.mark.parametrize("hint", [float("nan"), float("inf"), -1, float("-inf")])
-def test_an_error_keeps_no_impossible_hint(hint):
+def test_error_drops_an_invalid_retry_after(hint):
     assert Throttled("busy", retry_after=hint).retry_after is None
 
 
@@ -43,11 +43,11 @@ def test_an_error_keeps_no_impossible_hint(hint):
     [(3, 3), ("3", 3), (0, 0), (True, None), (-1, None), (1.0, None), ("x", None), ("٣", None), ("9" * 30, None),
      (2**60, None), (None, None), ([3], None)],
 )  # fmt: skip
-def test_tokens_are_counted_by_whole_numbers_alone(value, count):
+def test_token_count_accepts_whole_numbers_only(value, count):
     assert token_count(value) == count
 
 
-def test_a_body_is_read_to_its_limit_and_no_further():
+def test_read_body_stops_at_the_limit():
     class Endless:
         taken = 0
 
@@ -82,7 +82,7 @@ def test_a_body_is_read_to_its_limit_and_no_further():
         (UnicodeDecodeError("utf-8", b"secret", 0, 1, "x"), IntegrityError),
     ],
 )
-def test_errors_of_libraries_are_translated_without_the_response(raised, expected):
+def test_response_errors_translates_library_errors_without_content(raised, expected):
     with pytest.raises(expected) as caught, response_errors("Endpoint e"):
         raise raised
     assert "Endpoint e" in str(caught.value)
@@ -90,7 +90,7 @@ def test_errors_of_libraries_are_translated_without_the_response(raised, expecte
 
 
 @pytest.mark.parametrize("raised", [FileNotFoundError("x"), KeyboardInterrupt(), Throttled("x")])
-def test_other_errors_pass(raised):
+def test_response_errors_passes_other_errors(raised):
     with pytest.raises(type(raised)), response_errors("Endpoint e"):
         raise raised
 
@@ -98,7 +98,7 @@ def test_other_errors_pass(raised):
 @pytest.mark.parametrize(
     "content", [b"", b"{", b"\xff", b"[1", b"\x1f\x8b\x08", b"<html>secret</html>", b"[1]]", b"\xed\xa0"]
 )
-def test_what_is_not_json_is_an_error_without_the_content(content):
+def test_parse_json_error_does_not_quote_the_content(content):
     with pytest.raises(EmbedStackError) as caught:
         parse_json(content, "Endpoint e")
     assert isinstance(caught.value, EndpointUnavailable)

@@ -59,7 +59,7 @@ def test_lock_held_by_another_thread_is_free_in_a_child():
         assert start_child(take)() == "taken"
 
 
-def test_value_is_created_once_by_each_process():
+def test_per_process_creates_its_value_once_in_each_process():
     value = PerProcess(partial(threading.local))
     assert value.get() is value.get()
     mine = value.get()
@@ -70,7 +70,7 @@ def test_value_is_created_once_by_each_process():
     assert value.take() is None
 
 
-def test_value_that_another_thread_is_creating_is_created_in_a_child():
+def test_per_process_creates_a_value_in_a_child_despite_another_thread():
     parent = os.getpid()
 
     def create():
@@ -85,7 +85,7 @@ def test_value_that_another_thread_is_creating_is_created_in_a_child():
     assert value.get() == parent
 
 
-def test_inherited_value_is_discarded_in_the_child_only():
+def test_per_process_discards_inherited_values_in_the_child():
     discarded: list[str] = []
     value = PerProcess(lambda: "parent's", discard=discarded.append)
     value.get()
@@ -93,20 +93,20 @@ def test_inherited_value_is_discarded_in_the_child_only():
     assert discarded == []
 
 
-def test_disconnecting_closes_this_copy_of_a_socket_and_keeps_its_number():
-    here, there = socket.socketpair()
-    copied = here.dup()
-    with here, there, copied:
+def test_disconnect_closes_a_socket_and_keeps_its_descriptor():
+    local, remote = socket.socketpair()
+    copied = local.dup()
+    with local, remote, copied:
         disconnect([copied.fileno()])
         assert copied.fileno() != -1
-        here.sendall(b"still open")
-        assert there.recv(20) == b"still open"
-        here.close()
-        assert there.recv(20) == b""
+        local.sendall(b"still open")
+        assert remote.recv(20) == b"still open"
+        local.close()
+        assert remote.recv(20) == b""
         os.write(copied.fileno(), b"goes nowhere")
 
 
-def test_places_of_the_parents_threads_are_free_in_a_child():
+def test_concurrency_slots_of_parent_threads_are_free_in_a_child():
     parent = os.getpid()
 
     def fault(texts):
@@ -120,7 +120,7 @@ def test_places_of_the_parents_threads_are_free_in_a_child():
     assert vectors == "True"
 
 
-def test_breaker_forgets_the_probe_of_a_parents_thread():
+def test_breaker_forgets_the_probe_of_a_parent_thread():
     breaker = CircuitBreaker(failures=1, seconds=0)
     with pytest.raises(EndpointUnavailable), breaker.guard():
         raise EndpointUnavailable("down")
@@ -138,7 +138,7 @@ def test_breaker_forgets_the_probe_of_a_parents_thread():
         assert start_child(use)() == "closed"
 
 
-def test_child_keeps_what_its_parent_knows_of_an_outage():
+def test_breaker_state_is_inherited_by_a_child():
     breaker = CircuitBreaker(failures=1, seconds=300)
     with pytest.raises(EndpointUnavailable), breaker.guard():
         raise EndpointUnavailable("down")
@@ -146,7 +146,7 @@ def test_child_keeps_what_its_parent_knows_of_an_outage():
     assert unpickled(breaker).state == "closed"
 
 
-def test_stats_are_those_of_the_process():
+def test_stats_count_one_process():
     with FakeEmbedder() as embedder:
         embedder.embed(["a"])
 
@@ -160,13 +160,13 @@ def test_stats_are_those_of_the_process():
         assert unpickled(embedder).stats().requests == 0
 
 
-def test_stream_goes_on_only_in_the_process_that_began_it():
+def test_stream_continues_only_in_its_process():
     with FakeEmbedder(limits=Limits(max_items=1)) as embedder:
         stream = embedder.embed_stream(f"text {number}" for number in range(100))
         next(stream)
 
         def child():
-            with pytest.raises(ConfigurationError, match="embed the texts again"):
+            with pytest.raises(ConfigurationError, match="Embed the texts again"):
                 next(stream)
             return "refused"
 
@@ -174,21 +174,21 @@ def test_stream_goes_on_only_in_the_process_that_began_it():
         assert len(list(stream)) == 99
 
 
-def test_caches_of_a_child_start_with_the_parents_vectors_and_copies_with_none():
+def test_memory_cache_is_inherited_by_a_fork_and_empty_in_a_copy():
     cache = MemoryCache()
     cache.put({b"a": np.ones(8, np.float32)})
     assert start_child(lambda: str(sorted(cache.get([b"a"]))))() == "[b'a']"
     assert unpickled(cache).get([b"a"]) == {}
 
 
-def test_pickle_holds_no_secret():
+def test_pickle_contains_no_secret():
     settings = load_settings(database_url="postgresql://user:a-secret@host/db", embedstack_cache_key="a-secret")
     assert b"a-secret" not in pickle.dumps(settings.without_secrets())
     bucket = unpickled(TokenBucket(5, 2))
     bucket.take(2)
 
 
-def test_refusal_is_an_error_of_this_package_and_a_type_error():
+def test_not_picklable_is_a_configuration_and_type_error():
     assert issubclass(NotPicklable, ConfigurationError)
     assert issubclass(NotPicklable, TypeError)
     with pytest.raises(NotPicklable):

@@ -1,5 +1,5 @@
-"""Chunks: no longer than the model reads, at the ends of sentences, each exactly where it says it is."""
-# ruff: noqa: RUF001 - Chinese has its own commas
+"""Chunker: token limit, cuts at sentence ends, exact offsets, stable ids."""
+# ruff: noqa: RUF001 - Chinese punctuation
 
 import itertools
 
@@ -65,7 +65,7 @@ TEXTS = st.lists(st.one_of(st.sampled_from(PIECES), st.text(max_size=30)), max_s
 @example(text="a" * 20_000, kind="bytes", overlap=7)
 @example(text="\u200b" * 9_000 + "end", kind="wordpiece", overlap=0)
 @example(text="x" + " \n" * 9_000 + "y", kind="unigram", overlap=7)
-def test_whatever_the_text(tokenizers, text, kind, overlap):
+def test_chunker_covers_any_text_within_the_limit(tokenizers, text, kind, overlap):
     chunker = Chunker(tokenizers[kind], 24, overlap)
     chunks = cut(chunker, text)
     stored = text.replace("\0", "\ufffd")
@@ -79,12 +79,12 @@ def test_whatever_the_text(tokenizers, text, kind, overlap):
     starts = [chunk.start for chunk in chunks]
     assert starts == sorted(set(starts))
     assert len({chunk.id for chunk in chunks}) == len(chunks)
-    left = [index for index in range(len(stored)) if index not in covered]
-    assert all(stored[index].isspace() or not chunker.tokens.offsets(stored[index]) for index in left)
+    uncovered = [index for index in range(len(stored)) if index not in covered]
+    assert all(stored[index].isspace() or not chunker.tokens.offsets(stored[index]) for index in uncovered)
     assert chunks == cut(chunker, text)
 
 
-def test_cuts_are_made_where_a_paragraph_or_a_sentence_ends(wordpiece):
+def test_chunker_cuts_at_paragraphs_and_sentences(wordpiece):
     chunks = cut(Chunker(wordpiece, 128), PROSE)
     assert len(chunks) > 8
     assert all(chunk.text.endswith(".") and chunk.text.startswith("Sentence") for chunk in chunks)
@@ -92,25 +92,25 @@ def test_cuts_are_made_where_a_paragraph_or_a_sentence_ends(wordpiece):
     assert [chunk.text for chunk in paragraphs] == PROSE.split("\n\n")
 
 
-def test_a_text_that_fits_is_one_chunk(file):
+def test_chunker_keeps_a_short_text_in_one_chunk(file):
     [chunk] = cut(Chunker(file, 64), "  The cat sat.\n")
     assert (chunk.text, chunk.start, chunk.end) == ("The cat sat.", 2, 14)
 
 
-def test_no_tiny_rest_is_left_alone(wordpiece):
+def test_chunker_balances_a_small_rest(wordpiece):
     chunker = Chunker(wordpiece, 64)
     for words in range(62, 80):
         counts = [chunker.tokens.count(chunk.text) for chunk in cut(chunker, "word " * words)]
         assert min(counts) > 64 / 4, words
 
 
-def test_a_language_without_spaces_is_cut_at_its_own_sentences(file):
+def test_chunker_cuts_chinese_at_sentences(file):
     chunks = cut(Chunker(file, 200), CHINESE)
     assert len(chunks) > 3
     assert all(chunk.text[-1] in "。！" for chunk in chunks)
 
 
-def test_overlap_repeats_whole_sentences_or_words(wordpiece):
+def test_overlap_starts_with_sentences_or_words(wordpiece):
     chunker = Chunker(wordpiece, 100, 30)
     chunks = cut(chunker, PROSE)
     for one, other in itertools.pairwise(chunks):
@@ -122,7 +122,7 @@ def test_overlap_repeats_whole_sentences_or_words(wordpiece):
     assert words[1].start < words[0].end
 
 
-def test_chunks_keep_to_their_sections_and_carry_what_these_are(wordpiece):
+def test_chunks_have_their_sections_headings_page_and_row(wordpiece):
     sections = (
         Section("One.", ("Guide", "Start"), page=3),
         Section("Two. " * 60, ("Guide", "End"), page=4),
@@ -136,7 +136,7 @@ def test_chunks_keep_to_their_sections_and_carry_what_these_are(wordpiece):
     assert [chunk.position for chunk in chunks] == list(range(len(chunks)))
 
 
-def test_ids_stay_where_the_text_does(wordpiece):
+def test_chunk_ids_depend_on_source_and_text(wordpiece):
     chunker = Chunker(wordpiece, 32)
     before = cut(chunker, "First.", "Second.", "Second.", "Third.")
     after = cut(chunker, "First.", "New.", "Second.", "Second.", "Third.")
@@ -146,7 +146,7 @@ def test_ids_stay_where_the_text_does(wordpiece):
     assert not {chunk.id for chunk in elsewhere} & {chunk.id for chunk in before}
 
 
-def test_a_prefix_counts_and_is_no_part_of_the_text(wordpiece):
+def test_prefix_counts_as_tokens_but_is_not_in_the_text(wordpiece):
     chunker = Chunker(wordpiece, 48, prompt="passage: ", prefix="{source} > {headings}: ")
     section = Section(PROSE, ("Guide", "Start"))
     chunks = list(chunker.chunks(Document("docs/a.txt", "text/plain", (section,))))
@@ -159,7 +159,7 @@ def test_a_prefix_counts_and_is_no_part_of_the_text(wordpiece):
     assert endless[0].prefix.startswith("folder/")
 
 
-def test_a_name_changes_when_the_cutting_does(tokenizers):
+def test_chunker_name_changes_with_every_option(tokenizers):
     file = tokenizers["wordpiece"]
     chunkers = [
         Chunker(file, 128), Chunker(file, 64), Chunker(file, 64, 8), Chunker(file, 64, prompt="p: "),
@@ -177,30 +177,33 @@ def test_a_name_changes_when_the_cutting_does(tokenizers):
         ({"max_tokens": 12}, "EMBEDSTACK_CHUNK_TOKENS to 18 or more"),
         ({"overlap": 40}, "EMBEDSTACK_CHUNK_OVERLAP is 40"),
         ({"overlap": -1}, "EMBEDSTACK_CHUNK_OVERLAP is -1"),
-        ({"prefix": "{author}: "}, r"has \{author\}; there are \{source\}, \{headings\}, \{page\}"),
+        (
+            {"prefix": "{author}: "},
+            r"contains \{author\}. Supported, without a format: \{source\}, \{headings\}, \{page\}",
+        ),
         ({"prefix": "{source!r}"}, "without a format"),
-        ({"prefix": "{source.__class__}"}, "there are"),
-        ({"prefix": "{source"}, "is no template"),
-        ({"tokenizer_file": None}, "cannot be read as a tokenizer.json"),
+        ({"prefix": "{source.__class__}"}, "Supported"),
+        ({"prefix": "{source"}, "is not a valid template"),
+        ({"tokenizer_file": None}, "is not a valid tokenizer.json"),
     ],
 )
-def test_what_cannot_be_cut_is_refused(wordpiece, tmp_path, options, message):
-    given = {"tokenizer_file": wordpiece, "max_tokens": 64, **options}
-    given["tokenizer_file"] = given["tokenizer_file"] or tmp_path / "absent.json"
+def test_chunker_rejects_invalid_options(wordpiece, tmp_path, options, message):
+    arguments = {"tokenizer_file": wordpiece, "max_tokens": 64, **options}
+    arguments["tokenizer_file"] = arguments["tokenizer_file"] or tmp_path / "absent.json"
     with pytest.raises(ConfigurationError, match=message):
-        Chunker(**given)
+        Chunker(**arguments)
 
 
 @pytest.mark.parametrize("text", [PROSE * 40, CHINESE * 60, "a" * 300_000, "a " * 100_000, "\n" * 200_000 + "a"])
-def test_the_work_grows_with_the_text_and_no_faster(wordpiece, text, monkeypatch):
+def test_chunker_tokenizes_in_linear_time_and_bounded_windows(wordpiece, text, monkeypatch):
     chunker = Chunker(wordpiece, 128)
-    read: list[int] = []
+    sizes: list[int] = []
 
     def spy(name):
         original = getattr(chunker.tokens, name)
 
         def called(part):
-            read.append(len(part))
+            sizes.append(len(part))
             return original(part)
 
         monkeypatch.setattr(chunker.tokens, name, called)
@@ -208,6 +211,6 @@ def test_the_work_grows_with_the_text_and_no_faster(wordpiece, text, monkeypatch
     spy("count")
     spy("offsets")
     longest = max(len(chunk.text) for chunk in cut(chunker, text))
-    assert sum(read) < 5 * len(text) + 10_000
+    assert sum(sizes) < 5 * len(text) + 10_000
     assert longest <= 128 * 32
-    assert max(read) < 25_000, "more was in memory than a window"
+    assert max(sizes) < 25_000, "a window is bounded"

@@ -1,4 +1,4 @@
-"""Late chunking against its definition: token vectors of the whole text, averaged over each chunk."""
+"""Late chunking: token vectors of the whole text, averaged over each chunk."""
 
 import runpy
 from pathlib import Path
@@ -43,17 +43,17 @@ def embedded(embedding, chunker, *sections):
     ]
 
 
-def test_a_chunk_is_the_mean_of_its_tokens_in_the_whole_document(local, chunker, minilm_folder):
-    found = embedded(LateEmbedding(local, chunker), chunker, *SECTIONS)
-    assert len(found) == 4
-    [whole] = {passage.text for passage, _, _ in found}
+def test_late_vector_is_the_mean_of_the_chunks_token_vectors(local, chunker, minilm_folder):
+    late = embedded(LateEmbedding(local, chunker), chunker, *SECTIONS)
+    assert len(late) == 4
+    [whole] = {passage.text for passage, _, _ in late}
     encoder = Encoder.load(minilm_folder)
     try:
         [tokenized] = encoder.tokenize([whole], offsets=True)
         [hidden] = encoder.compute([tokenized.ids], lambda _, states: states.copy()).derived
     finally:
         encoder.close()
-    for _, chunk, vector in found:
+    for _, chunk, vector in late:
         start = whole.index(chunk.text)
         inside = [
             first < start + len(chunk.text) and last > start and last > first for first, last in tokenized.offsets
@@ -62,29 +62,29 @@ def test_a_chunk_is_the_mean_of_its_tokens_in_the_whole_document(local, chunker,
         np.testing.assert_allclose(vector, mean / np.linalg.norm(mean), atol=5e-3)
 
 
-def test_the_text_around_a_chunk_changes_its_vector(local, chunker):
+def test_late_vector_depends_on_the_surrounding_text(local, chunker):
     late = embedded(LateEmbedding(local, chunker), chunker, *SECTIONS)
-    apart = embedded(SeparateEmbedding(local), chunker, *SECTIONS)
-    assert [chunk.id for _, chunk, _ in late] == [chunk.id for _, chunk, _ in apart]
-    for (_, _, one), (_, _, other) in zip(late, apart, strict=True):
+    separate = embedded(SeparateEmbedding(local), chunker, *SECTIONS)
+    assert [chunk.id for _, chunk, _ in late] == [chunk.id for _, chunk, _ in separate]
+    for (_, _, one), (_, _, other) in zip(late, separate, strict=True):
         assert 0.2 < one @ other < 0.99
     ada = local.embed_query("Ada Lovelace")
-    she = [index for index, (_, chunk, _) in enumerate(late) if chunk.text.startswith("She wrote")]
-    assert all(late[index][2] @ ada > apart[index][2] @ ada + 0.05 for index in she)
+    pronoun_chunks = [index for index, (_, chunk, _) in enumerate(late) if chunk.text.startswith("She wrote")]
+    assert all(late[index][2] @ ada > separate[index][2] @ ada + 0.05 for index in pronoun_chunks)
 
 
-def test_it_answers_questions_that_a_sentence_alone_does_not(local, minilm_folder):
+def test_late_chunking_ranks_context_dependent_chunks_higher(local, minilm_folder):
     benchmark = runpy.run_path(str(BENCHMARK))
-    made, questions = benchmark["documents"]()
+    documents, questions = benchmark["documents"]()
     chunker = Chunker(minilm_folder / "tokenizer.json", 64)
     first_hits = [
-        (benchmark["ranks"](local, chunker, late, made, questions)[0] == 1).mean() for late in (False, True)
+        (benchmark["ranks"](local, chunker, late, documents, questions)[0] == 1).mean() for late in (False, True)
     ]  # fmt: skip
     assert first_hits[0] < 0.2
     assert first_hits[1] > 0.4
 
 
-def test_a_document_that_is_longer_than_the_model_reads_goes_through_in_windows(chunker):
+def test_late_chunking_uses_windows_for_long_documents(chunker):
     text = " ".join(f"Sentence {number} tells of it." for number in range(120))
     embedder = FakeEmbedder(FAKE)
     late = LateEmbedding(embedder, chunker)
@@ -96,18 +96,18 @@ def test_a_document_that_is_longer_than_the_model_reads_goes_through_in_windows(
         assert chunker.tokens.count(passage.text) <= FAKE.max_tokens
         for chunk, (start, end) in zip(passage.chunks, passage.spans, strict=True):
             assert passage.text[start:end] == chunk.text
-        assert (passage.spans[0][0] > 0) == (index > 0), "a later window repeats what is before its first chunk"
+        assert (passage.spans[0][0] > 0) == (index > 0), "a later window repeats text before its first chunk"
     assert sum(len(passage.hashes) for passage in passages) == len(set(sum((p.hashes for p in passages), ())))
     assert len(list(late.embed(iter(passages)))) == len(passages)
 
 
-def test_hashes_change_with_the_window_and_not_beyond_it(chunker):
+def test_late_hashes_change_only_within_the_window(chunker):
     late = LateEmbedding(FakeEmbedder(FAKE), chunker)
 
     def hashes(text):
         chunks = chunker.chunks(Document("a.txt", "text/plain", (Section(text),)))
-        found = (zip(passage.chunks, passage.hashes, strict=True) for passage in late.passages(chunks))
-        return {chunk.position: content_hash for passage in found for chunk, content_hash in passage}
+        windows = (zip(passage.chunks, passage.hashes, strict=True) for passage in late.passages(chunks))
+        return {chunk.position: content_hash for window in windows for chunk, content_hash in window}
 
     text = " ".join(f"Sentence {number} tells of it." for number in range(120))
     before, after = hashes(text), hashes(text.replace("Sentence 1 ", "Sentence 9 "))
@@ -115,7 +115,7 @@ def test_hashes_change_with_the_window_and_not_beyond_it(chunker):
     assert 1 < len(changed) < len(before) / 3
 
 
-def test_languages_without_spaces_are_joined_without_one(minilm_folder):
+def test_late_chunking_joins_adjacent_chunks_without_separator(minilm_folder):
     chunker = Chunker(minilm_folder / "tokenizer.json", 24)
     text = "我们测量嵌入模型的速度然后比较结果" * 6
     late = LateEmbedding(FakeEmbedder(FAKE), chunker)
@@ -126,12 +126,12 @@ def test_languages_without_spaces_are_joined_without_one(minilm_folder):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"overlap": 4}, "unset EMBEDSTACK_CHUNK_OVERLAP"),
+        ({"overlap": 4}, "Unset EMBEDSTACK_CHUNK_OVERLAP"),
         ({"prefix": "{source}: "}, "EMBEDSTACK_DOCUMENT_CONTEXT"),
         ({"max_tokens": 40}, "EMBEDSTACK_CHUNK_TOKENS to 32 or less"),
     ],
 )
-def test_what_late_chunking_cannot_do_is_refused(minilm_folder, options, message):
+def test_late_chunking_rejects_unsupported_options(minilm_folder, options, message):
     chunker = Chunker(minilm_folder / "tokenizer.json", **{"max_tokens": 24, **options})
     with pytest.raises(ConfigurationError, match=message):
         LateEmbedding(FakeEmbedder(FAKE), chunker)

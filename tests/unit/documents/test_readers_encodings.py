@@ -1,5 +1,5 @@
-"""Texts in the encodings of the world, and bytes that are no text."""
-# ruff: noqa: RUF001 - letters of other alphabets are what this is about
+"""Detection of character encodings, and refusal of binary files."""
+# ruff: noqa: RUF001 - characters of other scripts
 
 import hashlib
 
@@ -24,13 +24,13 @@ TEXTS = {
 
 @pytest.mark.parametrize("language", TEXTS)
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
-def test_encodings_of_unicode(language, encoding):
+def test_unicode_encodings_are_decoded(language, encoding):
     document = read_bytes(TEXTS[language].encode(encoding), "a.txt")
     assert document.sections[0].text == TEXTS[language]
 
 
 @pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"])
-def test_wide_encodings_without_a_mark(encoding):
+def test_wide_encodings_without_bom_are_decoded(encoding):
     assert read_bytes(TEXTS["de"].encode(encoding), "a.txt").sections[0].text == TEXTS["de"]
 
 
@@ -42,23 +42,25 @@ def test_wide_encodings_without_a_mark(encoding):
         ("ja", "euc_jp"), ("zh", "gb18030"), ("ko", "euc_kr"),
     ],
 )  # fmt: skip
-def test_older_encodings_are_guessed_and_the_guess_is_noted(language, encoding):
+def test_legacy_encodings_are_guessed_with_a_note(language, encoding):
     document = read_bytes(TEXTS[language].encode(encoding), "a.txt")
     assert document.sections[0].text == TEXTS[language]
-    assert document.notes == (f"It was taken to be in {document.encoding}: save it as UTF-8 if its text looks wrong.",)
+    assert document.notes == (
+        f"The encoding {document.encoding} was guessed. If the text looks wrong, save the file as UTF-8.",
+    )
 
 
-def test_escapes_name_iso_2022_jp():
+def test_iso_2022_jp_is_detected_by_escapes():
     document = read_bytes(TEXTS["ja"].encode("iso2022_jp"), "a.txt")
     assert (document.sections[0].text, document.notes) == (TEXTS["ja"], ())
 
 
-def test_a_character_far_into_a_file_decides():
+def test_encoding_is_detected_from_a_late_character():
     text = "plain words\n" * 20_000 + TEXTS["ru"]
     assert read_bytes(text.encode("cp1251"), "a.txt").sections[0].text == text
 
 
-def test_a_character_may_lie_across_the_pieces_that_are_decoded():
+def test_characters_across_block_boundaries_are_decoded():
     text = "x" + "ж" * 1_500_000
     assert "".join(section.text for section in read_bytes(text.encode(), "a.txt").sections) == text
 
@@ -66,7 +68,7 @@ def test_a_character_may_lie_across_the_pieces_that_are_decoded():
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"\xff\xfea", "undecodable"),  # UTF-16 by its mark, with half of a character
+        (b"\xff\xfea", "undecodable"),  # UTF-16 by its byte order mark, with half of a character
         (b"\xef\xbb\xbfabc\xff", "undecodable"),
         (bytes(range(128, 256)) * 50, "undecodable"),
         (b"".join(hashlib.sha256(bytes([number])).digest() for number in range(150)), "not_text"),
@@ -75,7 +77,7 @@ def test_a_character_may_lie_across_the_pieces_that_are_decoded():
         (b"words \x01\x02\x03\x04 more " * 50, "not_text"),
     ],
 )  # fmt: skip
-def test_what_is_not_text_is_refused(content, reason):
+def test_binary_and_undecodable_files_are_refused(content, reason):
     with pytest.raises(DocumentRefused) as refused:
         read_bytes(content, "a.txt")
     assert refused.value.reason == reason

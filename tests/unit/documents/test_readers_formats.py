@@ -1,4 +1,4 @@
-"""What each format gives: text, headings, pages, rows, titles; nothing lost, nothing but text."""
+"""Readers of each format: text, headings, pages, rows and titles."""
 
 import pytest
 
@@ -17,10 +17,10 @@ def texts(content: bytes | str, source: str) -> list[str]:
 
 
 class TestPlainText:
-    def test_paragraphs_stay_together_and_line_ends_are_one_kind(self):
+    def test_line_ends_are_normalized(self):
         assert sections("One.\r\n\r\nTwo.\rThree.", "notes.txt") == [Section("One.\n\nTwo.\nThree.")]
 
-    def test_a_very_long_text_is_cut_at_ends_of_paragraphs_and_nothing_is_lost(self):
+    def test_very_long_text_is_split_at_paragraphs_without_loss(self):
         text = "\n\n".join(f"Paragraph {number} of many. " * 40 for number in range(2500))
         parts = texts(text, "long.txt")
         assert len(parts) > 1
@@ -28,20 +28,20 @@ class TestPlainText:
         assert all(len(part) <= 1_000_000 for part in parts)
         assert all(part.endswith("\n\n") for part in parts[:-1])
 
-    def test_a_long_text_without_any_end_is_cut_all_the_same(self):
+    def test_very_long_word_is_split(self):
         parts = texts("x" * 2_500_000, "one-word.txt")
         assert [len(part) for part in parts] == [1_000_000, 1_000_000, 500_000]
 
-    def test_stray_control_characters_are_taken_out(self):
+    def test_control_characters_are_removed(self):
         assert texts("bell\x07 and escape\x1b in a text that goes on" + " and on" * 100, "log.txt")[0].startswith(
             "bell and escape in"
         )
 
 
 class TestMarkdown:
-    def test_headings_open_sections_and_lie_in_each_other(self):
-        found = sections("before\n\n# A\n\none\n\n## B\n\ntwo\n\n## C\n\nthree\n\n# D\n\nfour\n", "a.md")
-        assert [(section.headings, section.text) for section in found] == [
+    def test_headings_open_nested_sections(self):
+        parsed = sections("before\n\n# A\n\none\n\n## B\n\ntwo\n\n## C\n\nthree\n\n# D\n\nfour\n", "a.md")
+        assert [(section.headings, section.text) for section in parsed] == [
             ((), "before"),
             (("A",), "# A\n\none"),
             (("A", "B"), "## B\n\ntwo"),
@@ -49,25 +49,25 @@ class TestMarkdown:
             (("D",), "# D\n\nfour"),
         ]
 
-    def test_a_heading_with_nothing_of_its_own_goes_with_the_deeper_one_below(self):
+    def test_heading_without_text_joins_the_deeper_section(self):
         assert sections("# A\n## B\ntext\n# C\n# D\n", "a.md") == [
             Section("# A\n\n## B\n\ntext", ("A", "B")),
             Section("# C", ("C",)),
             Section("# D", ("D",)),
         ]
 
-    def test_code_is_kept_and_holds_no_headings(self):
-        found = sections("# A\n\n```python\n# not a heading\n    x = 1\n```\n\n    # nor this\n", "a.md")
-        assert [section.headings for section in found] == [("A",)]
-        assert "```python\n# not a heading\n    x = 1\n```" in found[0].text
-        assert "    # nor this" in found[0].text
+    def test_code_is_kept_and_opens_no_sections(self):
+        parsed = sections("# A\n\n```python\n# not a heading\n    x = 1\n```\n\n    # nor this\n", "a.md")
+        assert [section.headings for section in parsed] == [("A",)]
+        assert "```python\n# not a heading\n    x = 1\n```" in parsed[0].text
+        assert "    # nor this" in parsed[0].text
 
-    def test_a_title_has_no_markup_and_the_text_has_its_own(self):
-        found = sections("Some *big* [title](http://example.com)\n===\n\nSee **this**.\n", "a.md")
-        assert found[0].headings == ("Some big title",)
-        assert found[0].text.endswith("See **this**.")
+    def test_heading_has_no_markup_but_text_keeps_it(self):
+        parsed = sections("Some *big* [title](http://example.com)\n===\n\nSee **this**.\n", "a.md")
+        assert parsed[0].headings == ("Some big title",)
+        assert parsed[0].text.endswith("See **this**.")
 
-    def test_headings_in_quotes_and_lists_are_text(self):
+    def test_headings_in_quotes_and_lists_open_no_sections(self):
         assert [section.headings for section in sections("# A\n\n> # quoted\n\n- # listed\n", "a.md")] == [("A",)]
 
     @pytest.mark.parametrize(
@@ -78,33 +78,33 @@ class TestMarkdown:
             "+++\ntitle = 'My notes'\n+++\n",
         ],
     )
-    def test_front_matter_is_left_out_but_for_the_title(self, front):
+    def test_front_matter_gives_only_the_title(self, front):
         document = read_bytes(f"{front}# A\n\ntext\n".encode(), "a.md")
         assert document.title == "My notes"
         assert [section.text for section in document.sections] == ["# A\n\ntext"]
 
-    def test_front_matter_may_be_long(self):
+    def test_long_front_matter_is_read(self):
         fields = "".join(f"field{number}: value of it\n" for number in range(2_500))
         document = read_bytes(f"---\n{fields}title:  A 'title'  \n---\ntext\n".encode(), "a.md")
         assert document.title == "A 'title"
         assert [section.text for section in document.sections] == ["text"]
 
     @pytest.mark.parametrize("front", ["---\na: b\n", "---\n---\n", "---\n- a\n---\n", "++\na: b\n++\n"])
-    def test_what_is_no_front_matter_is_text(self, front):
+    def test_invalid_front_matter_is_text(self, front):
         assert "".join(texts(f"{front}words\n", "a.md")).split() == [*front.split(), "words"]
 
     def test_headings_with_references_tags_and_several_lines(self):
-        found = sections("   # A [b][c] ![d](e) `f` <i>g</i>\n\nx\n\ny\nz\n===\n\n[c]: /url\n", "a.md")
-        assert [section.headings for section in found] == [("A [b][c] d f <i>g</i>",), ("y z",)]
-        assert [section.text for section in found] == [
+        parsed = sections("   # A [b][c] ![d](e) `f` <i>g</i>\n\nx\n\ny\nz\n===\n\n[c]: /url\n", "a.md")
+        assert [section.headings for section in parsed] == [("A [b][c] d f <i>g</i>",), ("y z",)]
+        assert [section.text for section in parsed] == [
             "   # A [b][c] ![d](e) `f` <i>g</i>\n\nx",
             "y\nz\n===\n\n[c]: /url",
         ]
 
-    def test_a_rule_at_the_start_is_no_front_matter(self):
+    def test_thematic_break_at_the_start_is_text(self):
         assert texts("---\n\ntext: this\n\n---\n\nmore\n", "a.md") == ["---\n\ntext: this\n\n---\n\nmore"]
 
-    def test_nesting_deeper_than_the_parser_follows_loses_nothing(self):
+    def test_deep_nesting_loses_no_text(self):
         text = f"{'> ' * 500}deep\n\n# A\n\nend"
         assert [section.headings for section in sections(text, "a.md")] == [(), ("A",)]
         assert texts(text, "a.md")[0].endswith("deep")
@@ -124,7 +124,7 @@ class TestWebPage:
             Section("Two\n\na | b\n1 | 2\n\nline\nbreak\n\n  kept\n    as it is", ("One", "Two")),
         ]
 
-    def test_what_is_not_text_is_left_out(self):
+    def test_scripts_navigation_and_comments_are_omitted(self):
         page = (
             "<nav>Home <nav>inner</nav> About</nav><script>var x = '<p>no</p>';</script><style>p { }</style>"
             "<p>Yes &amp; so<svg><text>no</text></svg><!-- no --><template><p>no</p></template></p>"
@@ -132,26 +132,26 @@ class TestWebPage:
         assert texts(page, "a.html") == ["Yes & so"]
 
     @pytest.mark.parametrize("tag", ["nav", "svg", "noscript", "template"])
-    def test_an_element_that_is_never_closed_does_not_swallow_the_page(self, tag):
+    def test_unclosed_hidden_element_hides_nothing(self, tag):
         assert "The text." in texts(f"<header><{tag}>Home</header><main><p>The text.</p></main>", "a.html")[0]
 
-    def test_a_heading_may_be_built_of_divs(self):
+    def test_heading_may_contain_divs(self):
         assert sections("<h2><a><div>Title</div></a></h2><div>text</div>", "a.html") == [
             Section("Title\n\ntext", ("Title",))
         ]
 
-    def test_the_declared_charset_is_used_where_utf_8_does_not_fit(self):
+    def test_declared_charset_is_used_if_not_utf_8(self):
         page = '<meta charset="koi8-r"><p>Привет, мир</p>'.encode("koi8-r")
         document = read_bytes(page, "a.html")
         assert document.encoding == "koi8-r"
         assert document.sections[0].text == "Привет, мир"
 
     @pytest.mark.parametrize("declared", ["zlib", "base64", "idna", "unicode_escape", "utf-7", "no-such", "undefined"])
-    def test_a_declared_charset_that_is_none_is_not_used(self, declared):
+    def test_unsupported_declared_charset_is_ignored(self, declared):
         page = f'<meta charset="{declared}"><p>Größe und Übermaß</p>'.encode("cp1252")
         assert texts(page, "a.html") == ["Größe und Übermaß"]
 
-    def test_xhtml_with_character_data(self):
+    def test_xhtml_cdata_is_text(self):
         page = '<?xml version="1.0"?><html><body><p><![CDATA[a < b]]></p><![if IE]><p>c</p><![endif]></body></html>'
         assert texts(page, "a.xhtml") == ["a < b\n\nc"]
 
@@ -220,38 +220,38 @@ class TestWebPage:
         title = document.title if document.title and document.title not in texts else None
         assert "\n\n".join(filter(None, [title, *texts])) == expected
 
-    def test_a_title_with_tags_or_character_data(self):
+    def test_title_with_tags_or_cdata(self):
         assert read_bytes(b"<title>A &amp; <b></title><p>x", "a.html").title == "A & <b>"
         assert read_bytes(b"<title><![CDATA[A & B]]></title><p>x", "a.xhtml").title == "A & B"
 
-    def test_a_comment_that_is_never_closed_is_noted(self):
+    def test_unclosed_comment_is_noted(self):
         document = read_bytes(b"<p>a</p><!-- b <p>c</p>", "a.html")
         assert [section.text for section in document.sections] == ["a"]
-        assert document.notes == ("A comment that is never closed hides the end of the page.",)
+        assert document.notes == ("An unclosed comment hides the end of the page.",)
 
-    def test_a_page_that_has_a_title_alone_is_its_title(self):
+    def test_page_with_only_a_title_has_the_title_as_text(self):
         assert texts("<title>Moved</title>", "a.html") == ["Moved"]
 
 
 class TestPdf:
-    def test_a_section_for_each_page_with_text(self):
+    def test_pages_with_text_are_sections(self):
         document = read_bytes(make_pdf("First page.", "", "Third: Größe.", title="The title"), "a.pdf")
         assert document.title == "The title"
         assert list(document.sections) == [Section("First page.", page=1), Section("Third: Größe.", page=3)]
-        assert document.notes == ("1 of 3 pages have no text: scanned pages need OCR first.",)
+        assert document.notes == ("1 of 3 pages have no text. Scanned pages need OCR first.",)
 
-    def test_a_scan_is_refused_with_the_remedy(self):
-        with pytest.raises(DocumentRefused, match=r"any page, of 2.*OCR") as refused:
+    def test_scan_is_refused_with_advice(self):
+        with pytest.raises(DocumentRefused, match=r"any of 2 pages\..*OCR") as refused:
             read_bytes(make_pdf("", ""), "scan.pdf")
         assert refused.value.reason == "empty"
 
-    def test_a_page_that_is_placeholders_counts_as_without_text(self):
+    def test_page_of_placeholders_has_no_text(self):
         document = read_bytes(
             make_pdf("(cid:12)(cid:9)(cid:44)".replace("(", "\\(").replace(")", "\\)"), "text"), "a.pdf"
         )
         assert [section.page for section in document.sections] == [2]
 
-    def test_a_word_hyphenated_at_the_end_of_a_line_is_joined(self):
+    def test_words_hyphenated_at_line_ends_are_joined(self):
         lines = ["This line of a paragraph ends with an inter-", "national word, and this one with an S-", "Plus sign."]
         drawn = b" ".join(b"(%s) Tj T*" % line.encode() for line in lines)
         content = make_pdf("", extra=b"BT /F1 12 Tf 14 TL 72 720 Td %s ET" % drawn)
@@ -259,7 +259,7 @@ class TestPdf:
             "This line of a paragraph ends with an international word, and this one with an S-Plus sign."
         ]
 
-    def test_there_is_a_limit_of_pages(self):
+    def test_page_limit(self):
         with pytest.raises(DocumentRefused, match="more than 2 pages") as refused:
             read_bytes(make_pdf("a", "b", "c"), "a.pdf", ReadLimits(max_pages=2))
         assert refused.value.reason == "too_large"
@@ -287,11 +287,11 @@ class TestWord:
             Section("Eigen\n\nd", ("Das Buch", "Zwei", "Eigen")),
         ]
 
-    def test_a_style_based_on_itself_is_no_heading(self):
+    def test_cyclic_styles_are_not_headings(self):
         looped = styles(style("a", "a", '<w:basedOn w:val="b"/>'), style("b", "b", '<w:basedOn w:val="a"/>'))
         assert sections(make_docx(paragraph("text", "a"), styles=looped), "a.docx") == [Section("text")]
 
-    def test_rows_of_tables_also_of_those_inside_others(self):
+    def test_table_rows_and_nested_table_rows_are_lines(self):
         def row(*cells: str) -> str:
             return "<w:tr>" + "".join(f"<w:tc>{cell}</w:tc>" for cell in cells) + "</w:tr>"
 
@@ -299,13 +299,13 @@ class TestWord:
         body = f"<w:tbl>{row(paragraph('a'), paragraph('b') + paragraph('c'))}{row(inner, paragraph('d'))}</w:tbl>"
         assert texts(make_docx(body), "a.docx") == ["a | b c\nx | y | d"]
 
-    def test_cells_without_text_and_rows_without_cells(self):
+    def test_empty_cells_and_incomplete_rows(self):
         cell = "<w:tc>%s</w:tc>"
         rows = [cell % "" + cell % paragraph("a") + cell % "", cell % "" * 3, paragraph("b")]
         body = "".join(f"<w:tr>{row}</w:tr>" for row in rows) + cell % paragraph("c") + paragraph("d")
         assert texts(make_docx(body), "a.docx") == [" | a |\nb\n\nc\n\nd"]
 
-    def test_deleted_text_field_codes_and_fallbacks_are_left_out(self):
+    def test_deleted_text_field_codes_and_fallbacks_are_omitted(self):
         body = (
             "<w:p><w:r><w:t>kept</w:t></w:r><w:del><w:r><w:delText>gone</w:delText></w:r></w:del>"
             "<w:r><w:instrText> PAGE </w:instrText><w:tab/><w:t>and</w:t><w:br/><w:t>this</w:t></w:r>"
@@ -315,7 +315,7 @@ class TestWord:
         )
         assert texts(make_docx(body), "a.docx") == ["box\n\nkept\tand\nthis"]
 
-    def test_footnotes_the_title_and_a_main_part_of_another_name(self):
+    def test_footnotes_title_and_renamed_main_part(self):
         footnotes = f'<w:footnotes xmlns:w="{WORD}"><w:footnote>{paragraph("the note")}</w:footnote></w:footnotes>'
         core = '<c xmlns:dc="http://purl.org/dc/elements/1.1/"><dc:title>The title</dc:title><dc:x>no</dc:x></c>'
         content = make_docx(paragraph("text"), part="word/document2.xml", footnotes=footnotes, core=core)
@@ -325,7 +325,7 @@ class TestWord:
 
 
 class TestJsonLines:
-    def test_texts_titles_strings_and_numbers_of_lines(self):
+    def test_rows_by_text_field_title_and_strings(self):
         content = (
             '{"id": 7, "title": "A", "text": "one"}\n\n{"body": "two", "lang": "en"}\r\n"three"\n'
             '{"question": "why?", "answers": [{"said": "because"}, "so"], "score": 3}\n{"score": 1}\n'
@@ -339,57 +339,57 @@ class TestJsonLines:
         ]
         assert document.notes == ("1 of 5 rows have no text.",)
 
-    def test_a_line_separator_inside_of_a_string_does_not_end_the_row(self):
+    def test_line_separator_in_a_string_does_not_end_the_row(self):
         assert texts('{"text": "a\u2028b\x85c"}', "a.jsonl") == ["a\nb\nc"]
 
     @pytest.mark.parametrize("row", ["{", "not json", '{"text": "unclosed', "[1, 2", '{"a": 1}{"b": 2}', "1" * 5000])
-    def test_a_bad_row_is_named(self, row):
+    def test_invalid_row_is_named(self, row):
         with pytest.raises(DocumentRefused, match="row 2") as refused:
             read_bytes(f'{{"text": "fine"}}\n{row}\n'.encode(), "a.jsonl")
         assert refused.value.reason == "corrupt"
 
-    def test_what_cannot_be_encoded_or_stored_is_replaced(self):
+    def test_surrogates_and_nul_are_replaced(self):
         assert texts(r'{"text": "a\ud800b\u0000c\ud83d\ude00"}', "a.jsonl") == ["a\ufffdbc😀"]
 
 
 class TestDelimited:
-    def test_columns_and_rows(self):
+    def test_rows_become_column_value_lines(self):
         assert sections('name,age,note\nAnn,30,\n\nBob,,"says ""hi"",\nthen goes"\n', "a.csv") == [
             Section("name: Ann\nage: 30", row=2),
             Section('name: Bob\nnote: says "hi",\nthen goes', row=4),
         ]
 
     @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
-    def test_the_delimiter_is_found(self, delimiter):
+    def test_delimiter_is_detected(self, delimiter):
         rows = [["city", "text"], ["Rome", "old, and big; very"], ["Oslo", "cold, too"]]
         content = "\n".join(delimiter.join(f'"{cell}"' for cell in row) for row in rows)
         assert texts(content, "a.csv") == ["city: Rome\ntext: old, and big; very", "city: Oslo\ntext: cold, too"]
 
-    def test_excel_may_name_the_delimiter(self):
+    def test_delimiter_line_of_excel_is_read(self):
         assert texts("sep=;\na,b;c\n1,5;x\n", "a.csv") == ["a,b: 1,5\nc: x"]
 
-    def test_a_first_record_with_a_number_is_no_header(self):
+    def test_first_record_with_a_number_is_not_a_header(self):
         assert texts("Ann,30\nBob,40,more\n", "a.csv") == [
             "column 1: Ann\ncolumn 2: 30",
             "column 1: Bob\ncolumn 2: 40\ncolumn 3: more",
         ]
 
-    def test_a_column_without_a_name_has_its_number(self):
+    def test_unnamed_column_has_its_number(self):
         assert texts("name,\nAnn,x\n", "a.csv") == ["name: Ann\ncolumn 2: x"]
 
-    def test_a_single_column(self):
+    def test_single_column(self):
         assert texts("sentence\nHello there.\nGood day.\n", "a.csv") == [
             "sentence: Hello there.",
             "sentence: Good day.",
         ]
 
     @pytest.mark.parametrize("bad", ['"never closed\nx,y\n', f"{'x' * 140_000},y\n"])
-    def test_a_bad_row_is_named(self, bad):
+    def test_invalid_row_is_named(self, bad):
         with pytest.raises(DocumentRefused, match="row 3") as refused:
             read_bytes(f"a,b\n1,2\n{bad}".encode(), "a.csv")
         assert refused.value.reason == "corrupt"
 
-    def test_a_header_alone_has_no_text(self):
+    def test_header_without_rows_is_refused(self):
         with pytest.raises(DocumentRefused, match="no text") as refused:
             read_bytes(b"a,b\n", "a.csv")
         assert refused.value.reason == "empty"
@@ -408,7 +408,7 @@ class TestDelimited:
     ],
     ids=lambda value: value if isinstance(value, str) and len(value) < 10 else "",
 )
-def test_every_format_counts_its_text(content, source):
+def test_every_format_counts_characters(content, source):
     content = content.encode() if isinstance(content, str) else content
     read_bytes(content, source, ReadLimits(max_text_characters=400))
     with pytest.raises(DocumentRefused, match="more than 100 characters of text") as refused:
@@ -417,7 +417,7 @@ def test_every_format_counts_its_text(content, source):
 
 
 @pytest.mark.parametrize(("content", "source"), [("a\nb\nc\n", "a.csv"), ('"a"\n"b"\n"c"\n', "a.jsonl")])
-def test_there_is_a_limit_of_rows(content, source):
+def test_row_limit(content, source):
     with pytest.raises(DocumentRefused, match="more than 2 rows") as refused:
         read_bytes(content.encode(), source, ReadLimits(max_rows=2))
     assert refused.value.reason == "too_large"

@@ -1,4 +1,4 @@
-"""Whatever bytes come, a document comes out, or a refusal; and what comes out can be stored."""
+"""Any bytes are read or refused, and the resulting documents can be stored."""
 
 import io
 import re
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from embedstack.documents import Document, read_document
-from embedstack.documents.limits import shown
+from embedstack.documents.limits import display_name
 from embedstack.documents.readers.media_types import SUFFIXES
 from embedstack.errors import DocumentRefused, RefusalReason
 from tests.support.document_files import make_docx, make_pdf, paragraph, style, styles
@@ -36,7 +36,7 @@ def read(content: bytes, source: str) -> None:
         return
     assert outcome.reason in get_args(RefusalReason)
     message = str(outcome)
-    assert message.startswith(shown(source))
+    assert message.startswith(display_name(source))
     assert message.isprintable()
     assert CONTENT not in message
 
@@ -55,7 +55,7 @@ def check(document: Document, source: str) -> None:
     for section in document.sections:
         for text in (section.text, *section.headings):
             assert text.strip()
-            text.encode()  # no lone surrogate
+            text.encode()  # no unpaired surrogate
             assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f]", text)
         assert all("\n" not in heading and len(heading) <= 120 for heading in section.headings)
         assert section.page is None or section.page > 0
@@ -66,19 +66,19 @@ def check(document: Document, source: str) -> None:
 @pytest.mark.parametrize("suffix", [*SUFFIXES, ""])
 @settings(max_examples=25, deadline=None)
 @given(content=st.one_of(st.binary(max_size=300), st.text(max_size=200).map(lambda text: text.encode("utf-8"))))
-def test_any_bytes_under_any_suffix(suffix, content):
+def test_any_bytes_with_any_suffix_are_read_or_refused(suffix, content):
     read(content, f"a{suffix}")
 
 
 @given(source=st.text(max_size=40), content=st.sampled_from([b"", b"words", b"\0", FILES["a.pdf"]]))
 @settings(max_examples=60, deadline=None)
-def test_any_source(source, content):
+def test_any_source_is_read_or_refused(source, content):
     read(content, source)
 
 
 @st.composite
 def mutations(draw, content: bytes) -> bytes:
-    """The file with bytes changed, parts cut out, doubled or replaced, as damage and malice do."""
+    """A file with bytes changed, and parts deleted, duplicated or inserted."""
     changed = bytearray(content)
     for _ in range(draw(st.integers(1, 6))):
         position = draw(st.integers(0, max(0, len(changed) - 1)))
@@ -106,11 +106,11 @@ def mutations(draw, content: bytes) -> bytes:
 @pytest.mark.parametrize("source", FILES)
 @settings(max_examples=120, deadline=None)
 @given(data=st.data())
-def test_damaged_files(source, data):
+def test_damaged_files_are_read_or_refused(source, data):
     read(data.draw(mutations(FILES[source])), source)
 
 
-# Damage that a zip's checksum would find first.
+# Damage inside a part: in the zip, its checksum would be wrong first.
 BODY = (
     '<w:p><w:pPr><w:pStyle w:val="h"/><w:outlineLvl w:val="1"/></w:pPr><w:r><w:t>one</w:t><w:tab/><w:br/></w:r></w:p>'
     "<w:tbl><w:tr><w:tc><w:p><w:r><w:t>cell</w:t></w:r></w:p></w:tc></w:tr></w:tbl><w:del><w:p/></w:del>"
@@ -120,7 +120,7 @@ TAGS = re.findall("<[^>]+>", BODY)
 
 @settings(max_examples=120, deadline=None)
 @given(body=st.lists(st.sampled_from([*TAGS, "words", "&#233;", "&#1;", "&amp;"]), max_size=30).map("".join))
-def test_any_order_of_a_docx_files_elements(body):
+def test_docx_elements_in_any_order_are_read_or_refused(body):
     read(make_docx(body), "a.docx")
 
 
@@ -135,5 +135,5 @@ def test_any_order_of_a_docx_files_elements(body):
         max_size=30,
     ).map("".join)
 )  # fmt: skip
-def test_any_order_of_a_pages_elements(page):
+def test_html_tags_in_any_order_are_read_or_refused(page):
     read(page.encode(), "a.html")

@@ -1,4 +1,4 @@
-"""What is not read, why, and in which words: content that a person may well upload, and such as is meant to harm."""
+"""Refusals of unreadable and of malicious files: reasons and messages."""
 
 import io
 import sys
@@ -8,7 +8,7 @@ import pytest
 from pypdf import PdfWriter
 
 from embedstack.documents import ReadLimits
-from embedstack.documents.limits import shown
+from embedstack.documents.limits import display_name
 from embedstack.documents.readers.media_types import SUFFIXES
 from embedstack.documents.readers.reading import read_bytes
 from embedstack.errors import ConfigurationError, DocumentRefused, InputError
@@ -32,7 +32,7 @@ def refusal(content: bytes, source: str, **limits: int) -> DocumentRefused:
 @pytest.mark.parametrize(
     ("content", "source", "reason", "words"),
     [
-        (b"", "a.txt", "empty", "no bytes"),
+        (b"", "a.txt", "empty", "(0 bytes)"),
         (b" \n\t ", "a.txt", "empty", "no text"),
         (b"<p> </p>", "a.html", "empty", "no text"),
         (PNG, "a.txt", "not_text", "PNG image"),
@@ -41,23 +41,23 @@ def refusal(content: bytes, source: str, **limits: int) -> DocumentRefused:
         (b"\x7fELF\x02\x01" + bytes(50), "a.md", "not_text", "a program"),
         (b"GIF89a" + bytes(50), "a.txt", "not_text", "GIF image"),
         (b"\x1f\x8b\x08" + bytes(50), "a.csv", "not_text", "gzip"),
-        (b"Hello", "a.exe", "unsupported", "kind that is not read"),
-        (b"Hello", "a.pdf", "corrupt", "not a pdf file inside"),
-        (b"Hello", "a.docx", "corrupt", "not a docx file inside"),
+        (b"Hello", "a.exe", "unsupported", "unsupported format"),
+        (b"Hello", "a.pdf", "corrupt", "not a pdf file"),
+        (b"Hello", "a.docx", "corrupt", "not a docx file"),
         (OLE, "a.doc", "unsupported", "before 2007"),
         (OLE, "a.docx", "corrupt", "before 2007"),
         (LOCKED, "a.docx", "encrypted", "password"),
         (PASSWORD_PDF, "a.pdf", "encrypted", "password"),
-        (make_zip({"xl/workbook.xml": "<x/>"}), "a.xlsx", "unsupported", "no docx"),
-        (make_zip({"a.txt": "hello"}), "a.txt", "unsupported", "no docx"),
-        (make_docx(paragraph("hello"))[:-30], "a.docx", "corrupt", "cut off"),
+        (make_zip({"xl/workbook.xml": "<x/>"}), "a.xlsx", "unsupported", "not a docx"),
+        (make_zip({"a.txt": "hello"}), "a.txt", "unsupported", "not a docx"),
+        (make_docx(paragraph("hello"))[:-30], "a.docx", "corrupt", "truncated"),
         (make_docx("<w:p>"), "a.docx", "corrupt", "not XML"),
         (make_docx(""), "a.docx", "empty", "no text"),
         (make_pdf("hello")[:200], "a.pdf", "corrupt", "as application/pdf"),
         (b"%PDF-1.7\n" + bytes(range(256)) * 20, "a.pdf", "corrupt", "as application/pdf"),
     ],
 )  # fmt: skip
-def test_files_as_they_come(content, source, reason, words):
+def test_unreadable_files_are_refused_with_reason(content, source, reason, words):
     error = refusal(content, source)
     assert error.reason == reason
     assert words in str(error)
@@ -67,11 +67,11 @@ def test_files_as_they_come(content, source, reason, words):
 
 
 @pytest.mark.parametrize("suffix", [".txt", ".md", ".html", ".bin", ".PDF", "", ".7"])
-def test_a_pdf_is_one_whatever_it_is_called(suffix):
+def test_pdf_is_detected_with_any_suffix(suffix):
     assert read_bytes(make_pdf("hello"), f"a{suffix}").media_type == "application/pdf"
 
 
-def test_a_docx_is_one_whatever_it_is_called():
+def test_docx_is_detected_with_any_suffix():
     assert read_bytes(make_docx(paragraph("hello")), "a.zip").sections[0].text == "hello"
 
 
@@ -87,7 +87,7 @@ def test_a_docx_is_one_whatever_it_is_called():
         (b"\n" + make_pdf("hello"), "application/pdf"),
     ],
 )
-def test_without_a_suffix_the_content_says(content, media_type):
+def test_media_type_without_suffix_is_detected(content, media_type):
     assert read_bytes(content, "folder.d/README").media_type == media_type
 
 
@@ -95,37 +95,37 @@ def test_without_a_suffix_the_content_says(content, media_type):
     "words", ["%PDF-1.7 is how a PDF starts.", "BZhao wrote this.", "PAR1 is a mark.", "GIF89a too"]
 )
 @pytest.mark.parametrize("source", ["a.txt", "a.md"])
-def test_a_text_may_start_as_another_kind_of_file_does(words, source):
+def test_text_may_start_with_a_binary_signature(words, source):
     assert read_bytes(words.encode(), source).sections[0].text == words
 
 
 @pytest.mark.parametrize("source", ["README", "notes 1.2", "a/Letter to St. Mary", "v1.d/x", ".notes"])
-def test_a_name_without_a_suffix(source):
+def test_names_without_suffix_are_plain_text(source):
     assert read_bytes(b"words", source).media_type == "text/plain"
 
 
-def test_a_page_called_text_is_text():
+def test_html_with_txt_suffix_is_plain_text():
     assert read_bytes(b"<!doctype html><p>x", "a.txt").sections[0].text == "<!doctype html><p>x"
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_every_suffix_in_any_case_has_a_reader(suffix):
+def test_every_suffix_has_a_reader_in_any_case(suffix):
     with pytest.raises(DocumentRefused) as refused:
         read_bytes(b"", f"folder/name{suffix.upper()}")
     assert refused.value.reason == "empty"
 
 
-class TestDocxThatHarms:
-    def test_a_bomb_is_refused_before_it_inflates(self):
+class TestMaliciousDocx:
+    def test_bomb_is_refused_before_decompression(self):
         assert refusal(make_docx(" " * 3_000_000), "a.docx", max_inflated_bytes=2_000_000).reason == "too_large"
 
-    def test_a_bomb_that_lies_about_its_size_is_refused_as_it_inflates(self):
+    def test_bomb_with_false_size_is_refused_during_decompression(self):
         content = bytearray(make_docx(" " * 3_000_000))
         entry = content.rindex(b"PK\x01\x02", 0, content.rindex(b"word/document.xml"))
         content[entry + 24 : entry + 28] = (100).to_bytes(4, "little")
         assert refusal(bytes(content), "a.docx", max_inflated_bytes=2_000_000).reason in ("too_large", "corrupt")
 
-    def test_parts_are_counted_together(self):
+    def test_decompressed_parts_are_counted_together(self):
         styles = f"<s>{' ' * 1_500_000}</s>"
         error = refusal(make_docx(" " * 1_500_000, styles=styles), "a.docx", max_inflated_bytes=2_000_000)
         assert error.reason == "too_large"
@@ -136,21 +136,21 @@ class TestDocxThatHarms:
         error = refusal(make_zip({"word/document.xml": body}), "a.docx")
         assert (error.reason, "document type" in str(error)) == ("corrupt", True)
 
-    def test_compression_that_python_inflates_without_a_bound_is_not_read(self):
+    def test_unbounded_compression_methods_are_refused(self):
         for compression in (zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):
             assert refusal(make_zip({"word/document.xml": "<a/>"}, compression), "a.docx").reason == "corrupt"
 
-    def test_a_zip_of_very_many_files_is_not_listed(self):
+    def test_zip_with_too_many_parts_is_refused(self):
         assert refusal(make_docx("") + b"PK\x01\x02" * 10_001, "a.docx").reason == "too_large"
 
-    def test_names_that_climb_out_are_names_in_the_zip_only(self):
+    def test_part_names_with_parent_folders_are_harmless(self):
         content = make_docx(paragraph("hello"), part="word/../../../etc/passwd")
         assert [section.text for section in read_bytes(content, "a.docx").sections] == ["hello"]
 
-    def test_no_depth_is_too_deep(self):
+    def test_deeply_nested_xml_is_read(self):
         assert read_bytes(make_docx("<w:x>" * 100_000 + paragraph("deep") + "</w:x>" * 100_000), "a.docx")
 
-    def test_a_part_with_a_password(self):
+    def test_part_with_a_password_is_refused(self):
         content = bytearray(make_docx(paragraph("hello")))
         for header, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
             position = -1
@@ -169,20 +169,20 @@ class TestPdfWithPasswords:
         return target.getvalue()
 
     @pytest.mark.parametrize("algorithm", ["RC4-40", "RC4-128", "AES-128", "AES-256"])
-    def test_one_that_anybody_may_open_is_read(self, algorithm):
+    def test_pdf_with_empty_user_password_is_read(self, algorithm):
         assert read_bytes(self.encrypt("", algorithm), "a.pdf").sections[0].text == "hello"
 
     @pytest.mark.parametrize("algorithm", ["RC4-128", "AES-256"])
-    def test_one_that_needs_its_password_is_refused(self, algorithm):
+    def test_pdf_with_user_password_is_refused(self, algorithm):
         error = refusal(self.encrypt("secret", algorithm), "a.pdf")
         assert (error.reason, "password" in str(error)) == ("encrypted", True)
 
-    def test_a_damaged_file_after_it_is_damaged(self):
+    def test_damaged_pdf_after_an_encrypted_one_is_corrupt(self):
         assert refusal(self.encrypt("secret", "AES-256"), "a.pdf").reason == "encrypted"
         assert refusal(join_pdf([b"<< /Type /Catalog >>"]), "a.pdf").reason == "corrupt"
 
 
-class TestPdfThatHarms:
+class TestMaliciousPdf:
     @pytest.mark.parametrize(
         "objects",
         [
@@ -193,7 +193,7 @@ class TestPdfThatHarms:
             [],
         ],
     )
-    def test_loops_and_depth(self, objects):
+    def test_pdf_with_loops_or_deep_nesting_is_refused(self, objects):
         assert refusal(join_pdf(objects), "a.pdf").reason in ("corrupt", "empty", "too_complex")
 
 
@@ -207,11 +207,11 @@ class TestPdfThatHarms:
         (b'{"a": [' * 450 + b'"deep"' + b"]}" * 450, "a.jsonl"),
     ],
 )
-def test_nesting_is_read(content, source):
+def test_deep_nesting_is_read(content, source):
     assert read_bytes(content, source).sections[0].text.endswith("deep")
 
 
-def test_nesting_that_json_does_not_follow_is_refused():
+def test_json_nested_too_deeply_is_refused():
     error = refusal(b'"a"\n' + b"[" * 100_000, "a.jsonl")
     assert (error.reason, "row 2" in str(error)) == ("corrupt", True)
 
@@ -227,21 +227,21 @@ def test_nesting_that_json_does_not_follow_is_refused():
         ("Straße 日本.xyz", "Straße 日本.xyz"),
     ],
 )
-def test_a_message_shows_a_source_safely(source, expected):
-    assert shown(source) == expected
+def test_display_name_escapes_control_characters(source, expected):
+    assert display_name(source) == expected
     error = refusal(b"x", source)
     assert str(error).startswith(expected)
     assert str(error).isprintable()
 
 
-def test_a_message_shows_both_ends_of_a_long_source():
+def test_display_name_shortens_long_sources():
     source = f"bucket/{'x' * 2000}/name.xyz"
-    assert shown(source).startswith("bucket/xxx")
-    assert shown(source).endswith("xxx/name.xyz")
-    assert len(shown(source)) < 200
+    assert display_name(source).startswith("bucket/xxx")
+    assert display_name(source).endswith("xxx/name.xyz")
+    assert len(display_name(source)) < 200
 
 
-def test_what_a_library_stumbles_over_is_a_refusal(monkeypatch):
+def test_library_errors_become_refusals_without_content(monkeypatch):
     def fail(*_: object) -> None:
         raise ZeroDivisionError("secret content")
 
@@ -250,7 +250,7 @@ def test_what_a_library_stumbles_over_is_a_refusal(monkeypatch):
     assert (error.reason, "secret" in str(error), "ZeroDivisionError" in str(error)) == ("corrupt", False, True)
 
 
-def test_a_missing_package_is_a_matter_of_configuration(monkeypatch):
+def test_missing_package_is_a_configuration_error(monkeypatch):
     monkeypatch.setitem(sys.modules, "embedstack.documents.readers.markdown", None)
     with pytest.raises(ConfigurationError, match=r"pip install 'embedstack\[documents\]'"):
         read_bytes(b"# A", "a.md")

@@ -1,4 +1,4 @@
-"""Small tokenizers of the kinds that embedding models have, beside the real WordPiece of all-MiniLM-L6-v2."""
+"""Small tokenizers of the types of embedding models, in addition to the WordPiece of all-MiniLM-L6-v2."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ _WORDS = ["▁the", "▁cat", "▁sat", "▁on", "▁mat", "th", "ca", "at", "�
 
 
 def write_unigram(folder: Path) -> Path:
-    """As XLM-RoBERTa's: pieces that a text without spaces is cut into otherwise when it is cut elsewhere."""
+    """Unigram, like XLM-RoBERTa: the tokens of a text without spaces depend on where it is cut."""
     letters = [chr(code) for code in range(33, 127)]
     pieces = [("<s>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), ("▁", -2.0)]
     pieces += [(word, -3.0) for word in _WORDS] + [(letter, -6.0) for letter in letters]
@@ -23,7 +23,7 @@ def write_unigram(folder: Path) -> Path:
 
 
 def write_bytes(folder: Path) -> Path:
-    """Byte-level BPE without a merge: every byte is a token, so several tokens share a character."""
+    """Byte-level BPE without merges: every byte is a token, so that tokens share characters."""
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     tokenizer = Tokenizer(models.BPE({letter: index for index, letter in enumerate(alphabet)}, []))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -31,7 +31,7 @@ def write_bytes(folder: Path) -> Path:
 
 
 def write_words(folder: Path) -> Path:
-    """A token is what stands between blanks, however long it is."""
+    """Whitespace-separated words of any length are tokens."""
     tokenizer = Tokenizer(models.WordLevel({"[UNK]": 0, "word": 1}, unk_token="[UNK]"))  # noqa: S106 - no password
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     return _saved(tokenizer, folder / "words.json")

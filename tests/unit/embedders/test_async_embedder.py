@@ -5,7 +5,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from embedstack.embedders.sagemaker.async_embedder import AnswerOutOfReach, AsyncEndpoint
+from embedstack.embedders.sagemaker.async_embedder import AsyncEndpoint, AsyncOutputNotReadable
 from embedstack.errors import EndpointUnavailable
 from embedstack.settings.settings import load_settings
 
@@ -56,11 +56,11 @@ def endpoint(monkeypatch):
         thread.join()
 
 
-def test_an_answer_that_may_not_be_read_names_what_to_allow(endpoint):
-    with pytest.raises(AnswerOutOfReach, match="s3:GetObject in the bucket answers, and s3:ListBucket"):
-        endpoint((403, "AccessDenied")).ask(b"{}")
+def test_unreadable_async_output_names_the_permissions(endpoint):
+    with pytest.raises(AsyncOutputNotReadable, match="s3:GetObject in the bucket answers, and s3:ListBucket"):
+        endpoint((403, "AccessDenied")).invoke(b"{}")
 
 
-def test_an_answer_that_does_not_come_is_no_answer(endpoint):
-    with pytest.raises(EndpointUnavailable, match="gave no answer within"):
-        endpoint((404, "NoSuchKey")).ask(b"{}")
+def test_missing_async_output_times_out(endpoint):
+    with pytest.raises(EndpointUnavailable, match="no response arrived within"):
+        endpoint((404, "NoSuchKey")).invoke(b"{}")

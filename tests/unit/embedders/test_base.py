@@ -55,7 +55,7 @@ def expected(texts):
     size=st.integers(80, 200),
     concurrency=st.integers(1, 4),
 )
-def test_any_split_gives_every_text_its_row_in_order(texts, items, size, concurrency):
+def test_embed_keeps_order_for_any_split(texts, items, size, concurrency):
     embedder = AngleEmbedder(Limits(max_items=items, max_bytes=size, concurrency=concurrency))
     np.testing.assert_allclose(embedder.embed(texts), expected(texts).reshape(-1, 2), atol=1e-6)
     assert all(len(request) <= items for request in embedder.requests)
@@ -65,11 +65,11 @@ def test_any_split_gives_every_text_its_row_in_order(texts, items, size, concurr
     assert embedder.stats().texts == len(texts)
 
 
-def test_no_texts_give_no_vectors():
+def test_embed_of_no_texts_returns_no_vectors():
     assert AngleEmbedder().embed([]).shape == (0, 2)
 
 
-def test_query_and_documents():
+def test_embed_query_and_documents_shapes():
     embedder = AngleEmbedder()
     assert embedder.embed_query("abc").shape == (2,)
     assert embedder.embed_documents(["a", "b"]).shape == (2, 2)
@@ -81,12 +81,12 @@ def test_query_and_documents():
         (["a", ""], InputError, "Text 1 is empty", 1),
         (["a", None], InputError, "Text 1 is a NoneType", 1),
         (["a", float("nan")], InputError, "Text 1 is a float", 1),
-        (["a", "b\ud800"], InputError, "Text 1 holds a lone surrogate at 1", 1),
-        (["a", "x" * 101], PayloadTooLarge, "Text 1 takes 101 bytes; one request carries 100", 1),
+        (["a", "b\ud800"], InputError, "Text 1 contains an unpaired surrogate at index 1", 1),
+        (["a", "x" * 101], PayloadTooLarge, "Text 1 takes 101 bytes; one request holds 100", 1),
         ("one text", InputError, "takes a list of texts", None),
     ],
 )
-def test_bad_texts_are_refused_before_anything_is_sent(texts, error, message, index):
+def test_invalid_texts_are_rejected_before_any_request(texts, error, message, index):
     embedder = AngleEmbedder(Limits(max_bytes=100))
     with pytest.raises(error, match=message) as caught:
         embedder.embed(texts)
@@ -102,18 +102,18 @@ def _with_nan(vectors):
 @pytest.mark.parametrize(
     ("spoil", "error", "message"),
     [
-        (lambda vectors: vectors[:-1], CountMismatch, "2 texts came back as 1 vectors"),
+        (lambda vectors: vectors[:-1], CountMismatch, "The response to 2 texts has 1 vectors"),
         (lambda vectors: vectors[:, :1], DimensionMismatch, "1 dimensions; test/angle has 2"),
-        (_with_nan, NonFiniteVector, "Text 1: The vector holds NaN"),
-        (lambda vectors: vectors * 2, NonFiniteVector, "Text 0: The vector has not the unit length"),
+        (_with_nan, NonFiniteVector, "Text 1: The vector contains NaN"),
+        (lambda vectors: vectors * 2, NonFiniteVector, "Text 0: The vector does not have unit length"),
     ],
 )
-def test_a_vector_is_right_or_it_is_an_error(spoil, error, message):
+def test_invalid_vectors_raise(spoil, error, message):
     with pytest.raises(error, match=message):
         AngleEmbedder(Limits(max_items=2), spoil).embed(["a", "b"])
 
 
-def test_a_failing_request_ends_the_call_without_sending_the_rest():
+def test_failed_request_stops_the_call():
     class Overloaded(AngleEmbedder):
         def embed_batch(self, texts, kind):
             super().embed_batch(texts, kind)

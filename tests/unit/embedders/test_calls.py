@@ -41,7 +41,7 @@ def refuses(*bad, error=InputError):
     return lambda texts: error("refused") if set(bad) & set(texts) else None
 
 
-def test_every_call_gives_the_same_vectors(twin):
+def test_every_method_returns_the_same_vectors(twin):
     texts = [f"text {number}" for number in range(100)]
     with FakeEmbedder(limits=Limits(max_items=7, concurrency=3)) as embedder:
         np.testing.assert_array_equal(twin.embed(embedder, texts), expected(texts))
@@ -58,18 +58,18 @@ def test_every_call_gives_the_same_vectors(twin):
     bad=st.sets(st.integers(0, 30).map(str), max_size=5),
     items=st.integers(1, 9),
 )
-def test_bisecting_loses_exactly_the_bad_texts(texts, bad, items):
+def test_bisection_lists_exactly_the_bad_texts(texts, bad, items):
     with FakeEmbedder(limits=Limits(max_items=items, concurrency=2), fault=refuses(*bad)) as embedder:
-        found = embedder.embed(texts, on_error="collect")
+        result = embedder.embed(texts, on_error="collect")
     good = [index for index, text in enumerate(texts) if text not in bad]
-    assert found.indices.tolist() == good
-    assert [failure.index for failure in found.failures] == [i for i in range(len(texts)) if i not in good]
-    assert all(failure.error.index == failure.index for failure in found.failures)
-    np.testing.assert_array_equal(found.vectors, expected([texts[index] for index in good]).reshape(-1, 8) if good
+    assert result.indices.tolist() == good
+    assert [failure.index for failure in result.failures] == [i for i in range(len(texts)) if i not in good]
+    assert all(failure.error.index == failure.index for failure in result.failures)
+    np.testing.assert_array_equal(result.vectors, expected([texts[index] for index in good]).reshape(-1, 8) if good
                                   else np.empty((0, 8), np.float32))  # fmt: skip
 
 
-def test_a_refused_text_is_raised_with_its_index(twin):
+def test_rejected_text_is_raised_with_its_index(twin):
     texts = [str(number) for number in range(20)]
     with (
         FakeEmbedder(limits=Limits(max_items=8), fault=refuses("13")) as embedder,
@@ -79,7 +79,7 @@ def test_a_refused_text_is_raised_with_its_index(twin):
     assert caught.value.index == 13
 
 
-def test_a_request_that_is_too_large_is_sent_in_smaller_ones(twin):
+def test_too_large_request_is_split(twin):
     def too_large(texts):
         return PayloadTooLarge("too large") if len(texts) > 3 else None
 
@@ -91,26 +91,26 @@ def test_a_request_that_is_too_large_is_sent_in_smaller_ones(twin):
     assert max(map(len, embedder.requests)) <= 8, "the next call starts with what was learned"
 
 
-def test_a_failed_request_lists_all_its_texts_and_no_others(twin):
+def test_failed_request_lists_exactly_its_texts(twin):
     texts = [str(number) for number in range(20)]
     with FakeEmbedder(limits=Limits(max_items=5), fault=refuses("7", error=ModelFailed)) as embedder:
-        found = twin.embed(embedder, texts, on_error="collect")
-    assert [failure.index for failure in found.failures] == [5, 6, 7, 8, 9]
-    assert [failure.error.index for failure in found.failures] == [5, 6, 7, 8, 9]
+        result = twin.embed(embedder, texts, on_error="collect")
+    assert [failure.index for failure in result.failures] == [5, 6, 7, 8, 9]
+    assert [failure.error.index for failure in result.failures] == [5, 6, 7, 8, 9]
 
 
 @pytest.mark.parametrize("bad", ["", None, 3.5, "\ud800"])
-def test_a_text_that_cannot_be_sent_is_listed(twin, bad):
+def test_invalid_text_is_listed(twin, bad):
     with FakeEmbedder(limits=Limits(max_items=2)) as embedder:
-        found = twin.embed(embedder, ["a", bad, "b"], on_error="collect")
+        result = twin.embed(embedder, ["a", bad, "b"], on_error="collect")
         items = twin.embed_stream(embedder, ["a", bad, "b"], on_error="collect")
-    assert found.indices.tolist() == [0, 2]
-    assert found.failures[0].index == 1
+    assert result.indices.tolist() == [0, 2]
+    assert result.failures[0].index == 1
     assert isinstance(items[1], InputError)
     np.testing.assert_array_equal(np.stack([items[0], items[2]]), expected(["a", "b"]))
 
 
-def test_a_wrong_vector_is_listed_alone(twin):
+def test_invalid_vector_is_listed_alone(twin):
     class OneNan(FakeEmbedder):
         def embed_batch(self, texts, kind):
             vectors = super().embed_batch(texts, kind)
@@ -118,12 +118,12 @@ def test_a_wrong_vector_is_listed_alone(twin):
             return vectors
 
     with OneNan() as embedder:
-        found = twin.embed(embedder, ["a", "b", "c"], on_error="collect")
-    assert found.indices.tolist() == [0, 2]
-    assert isinstance(found.failures[0].error, NonFiniteVector)
+        result = twin.embed(embedder, ["a", "b", "c"], on_error="collect")
+    assert result.indices.tolist() == [0, 2]
+    assert isinstance(result.failures[0].error, NonFiniteVector)
 
 
-def test_a_stream_reads_no_further_ahead_than_it_must(twin):
+def test_stream_read_ahead_is_bounded(twin):
     read = 0
 
     def texts():
@@ -141,9 +141,9 @@ def test_a_stream_reads_no_further_ahead_than_it_must(twin):
 
             async def take_one():
                 stream = embedder.aembed_stream(texts())
-                found = await anext(stream)
+                result = await anext(stream)
                 await stream.aclose()
-                return found
+                return result
 
             first = asyncio.run(take_one())
     np.testing.assert_array_equal(first, expected(["0"])[0])
@@ -158,7 +158,7 @@ def test_progress_ends_at_the_total(twin):
     assert seen == [(4, 10), (8, 10), (10, 10), (4, None), (8, None), (10, None)]
 
 
-def test_kinds_and_contexts_put_their_prompts_before_a_text(twin):
+def test_kinds_and_contexts_add_their_prompts(twin):
     model = ModelInfo("m", dimensions=8, max_tokens=9, pooling="mean", prompts={"query": "query: "})
     with FakeEmbedder(model) as embedder:
         twin.embed_query(embedder, "x")
@@ -168,7 +168,7 @@ def test_kinds_and_contexts_put_their_prompts_before_a_text(twin):
     assert embedder.requests == [["query: x"], ["x"], ["Code: x"], ["query: Business Process: x"]]
 
 
-def test_a_cancelled_task_sends_no_further_request():
+def test_cancelled_task_stops_sending():
     going = threading.Event()
 
     class Slow(FakeEmbedder):
@@ -190,7 +190,7 @@ def test_a_cancelled_task_sends_no_further_request():
         assert len(embedder.requests) <= 6
 
 
-def test_a_task_does_not_block_the_event_loop():
+def test_aembed_does_not_block_the_event_loop():
     class Slow(FakeEmbedder):
         def embed_batch(self, texts, kind):
             time.sleep(0.2)
@@ -208,7 +208,7 @@ def test_a_task_does_not_block_the_event_loop():
         assert asyncio.run(both()) > 3
 
 
-def test_statistics_and_cost(twin):
+def test_stats_count_requests_tokens_and_cost(twin):
     class Counting(FakeEmbedder):
         def __init__(self):
             Embedder.__init__(self, FAKE_MODEL, Limits(max_items=2), price=Price(per_million_tokens=10, per_request=1))
@@ -230,27 +230,27 @@ def test_statistics_and_cost(twin):
     assert 0 < stats.latency_p50_ms <= stats.latency_p95_ms <= stats.latency_p99_ms
 
 
-def test_tokens_are_estimated_where_the_backend_does_not_count_them(twin):
+def test_tokens_are_estimated_if_the_backend_counts_none(twin):
     with FakeEmbedder() as embedder:
         twin.embed(embedder, ["x" * 400])
         assert embedder.stats().tokens == 101
 
 
 @pytest.mark.parametrize(("length", "items"), [(10, 64), (200, 32), (1000, 16)])
-def test_the_size_of_a_request_starts_by_the_length_of_its_texts(length, items):
+def test_initial_request_size_depends_on_text_length(length, items):
     with FakeEmbedder(limits=Limits(max_items=1000, concurrency=1)) as embedder:
         embedder.embed(["x" * length] * 70)
     assert len(embedder.requests[0]) == items
 
 
-def test_the_size_of_a_request_follows_its_latency():
+def test_request_size_adapts_to_latency():
     sizer = BatchSizer(64)
     for _ in range(10):
-        sizer.answered(5.0)
+        sizer.record_latency(5.0)
     slow = sizer.items(10)
     assert slow < 16
     for _ in range(100):
-        sizer.answered(0.01)
+        sizer.record_latency(0.01)
     assert slow < sizer.items(10) <= 64
 
 
@@ -261,7 +261,7 @@ def test_estimated_tokens_split_requests():
     assert [len(request) for request in embedder.requests] == [2, 2, 2]
 
 
-def test_throttling_halves_the_concurrency_and_good_answers_restore_it():
+def test_concurrency_halves_when_throttled_and_recovers():
     pace = AdaptiveConcurrency(8)
     for expected_limit in (4, 2, 1, 1):
         with pytest.raises(Throttled), pace.slot():
@@ -273,7 +273,7 @@ def test_throttling_halves_the_concurrency_and_good_answers_restore_it():
     assert pace.limit == 8
 
 
-def test_an_endpoint_with_fixed_places_is_kept_busy():
+def test_concurrency_settles_at_a_fixed_limit():
     # One that throttles the ninth request at once, asked by someone who would send sixteen.
     pace = AdaptiveConcurrency(16)
     limits, throttled = [], 0
@@ -292,7 +292,7 @@ def test_an_endpoint_with_fixed_places_is_kept_busy():
     assert throttled < 8 + 200 / 4
 
 
-def test_a_request_that_was_answered_makes_room_while_it_is_read():
+def test_freed_slot_admits_the_next_request():
     pace = AdaptiveConcurrency(1)
     with pace.slot() as first:
         first.free()
@@ -303,7 +303,7 @@ def test_a_request_that_was_answered_makes_room_while_it_is_read():
         Call(deadline=0).context().run(lambda: pace.slot().__enter__())
 
 
-def test_requests_of_several_calls_share_the_concurrency():
+def test_concurrent_calls_share_the_concurrency():
     busy = most = 0
     lock = threading.Lock()
 
@@ -327,7 +327,7 @@ def test_requests_of_several_calls_share_the_concurrency():
     assert most == 2
 
 
-def test_only_a_matryoshka_model_is_shortened():
+def test_shortened_requires_a_matryoshka_model():
     assert known_model("amazon.titan-embed-text-v2:0").shortened(256).dimensions == 256
     with pytest.raises(ConfigurationError, match="384 dimensions, not 128"):
         known_model("sentence-transformers/all-MiniLM-L6-v2").shortened(128)

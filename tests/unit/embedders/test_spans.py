@@ -25,19 +25,19 @@ TEXTS = [SpannedText(f"text number {number}", ((0, 4), (5, 11))[: 1 + number % 2
 WANTED = [[fake_vector(f"{start}-{end} of {text}", 8) for start, end in spans] for text, spans in TEXTS]
 
 
-def assert_wanted(answers):
-    for answer, wanted in zip(answers, WANTED, strict=True):
-        np.testing.assert_array_equal(answer, wanted)
+def assert_wanted(all_responses):
+    for response, expected in zip(all_responses, WANTED, strict=True):
+        np.testing.assert_array_equal(response, expected)
 
 
-def test_vectors_come_in_the_order_of_the_texts_and_their_spans():
+def test_embed_spans_keeps_the_order_of_texts_and_spans():
     with FakeEmbedder(MODEL, limits=Limits(max_items=7, concurrency=3)) as embedder:
         assert_wanted(embedder.embed_spans(iter(TEXTS)))
         assert max(map(len, embedder.requests)) <= 7
         assert embedder.stats().texts == len(TEXTS)
 
 
-def test_every_wrapper_passes_them_on():
+def test_middleware_passes_spans_on():
     failures = iter([Throttled("busy")])
     backend = FakeEmbedder(MODEL, limits=Limits(max_items=10), fault=lambda _: next(failures, None))
     clock = ManualClock()
@@ -61,7 +61,7 @@ def test_every_wrapper_passes_them_on():
     assert clock.slept
 
 
-def test_another_embedder_takes_over():
+def test_fallback_embeds_spans():
     def broken(_):
         return EndpointUnavailable("out of order")
 
@@ -69,7 +69,7 @@ def test_another_embedder_takes_over():
         assert_wanted(embedder.embed_spans(TEXTS))
 
 
-def test_a_missing_vector_is_an_error():
+def test_missing_span_vector_is_an_error():
     class Forgetful(FakeEmbedder):
         def embed_span_batch(self, texts, spans, kind):
             return [vectors[:1] for vectors in super().embed_span_batch(texts, spans, kind)]
@@ -78,7 +78,7 @@ def test_a_missing_vector_is_an_error():
         list(embedder.embed_spans(TEXTS))
 
 
-def test_who_cannot_says_so():
+def test_embed_spans_rejects_unsupported_backends():
     class Plain(FakeEmbedder):
         embed_span_batch = Embedder.embed_span_batch
 
@@ -101,6 +101,6 @@ def test_who_cannot_says_so():
         (b'{"embeddings": []}', ConfigurationError),
     ],
 )
-def test_an_answer_without_vectors_is_an_error(content, error):
+def test_span_response_without_vectors_is_an_error(content, error):
     with pytest.raises(error):
         read_spans(content, "e")

@@ -89,7 +89,7 @@ async def _azip(numbers, stream):
         yield number, await anext(stream)
 
 
-def test_cold_stream_reads_no_further_than_the_backend_needs(twin, wrap):
+def test_stream_without_hits_reads_only_as_far_as_needed(twin, wrap):
     backend = Gated()
     texts, read = counted()
     threading.Timer(0.3, backend.gate.set).start()
@@ -101,7 +101,7 @@ def test_cold_stream_reads_no_further_than_the_backend_needs(twin, wrap):
 
 
 @pytest.mark.parametrize("step", [1, 2, 10])
-def test_hits_do_not_make_a_stream_read_further(twin, step):
+def test_cache_hits_do_not_extend_the_first_read_ahead(twin, step):
     backend = Gated()
     backend.gate.set()
     with CachedEmbedder(backend) as embedder:
@@ -115,7 +115,7 @@ def test_hits_do_not_make_a_stream_read_further(twin, step):
     assert len(read) <= (LOOK_AHEAD if step > 1 else 0) + 3 * 24
 
 
-def test_long_stream_of_hits_and_misses_stays_bounded(twin, wrap):
+def test_read_ahead_of_a_long_mixed_stream_is_bounded(twin, wrap):
     # Every tenth text is new; the rest come again and again.
     texts = [str(number if number % 10 == 0 else number % 50) for number in range(5000)]
     ahead = []
@@ -137,7 +137,7 @@ def test_long_stream_of_hits_and_misses_stays_bounded(twin, wrap):
     assert max(ahead) <= 4 * LOOK_AHEAD + 64
 
 
-def test_async_source_gets_a_vector_before_its_next_text(wrap):
+def test_async_stream_yields_before_the_next_text(wrap):
     """A conversation: the source gives its next text only when it has the vector of the last."""
 
     async def converse():
@@ -160,7 +160,7 @@ def test_async_source_gets_a_vector_before_its_next_text(wrap):
     np.testing.assert_array_equal(np.stack(vectors), expected([str(number) for number in range(10)]))
 
 
-def test_sync_source_gets_a_vector_with_its_next_text(wrap):
+def test_sync_stream_yields_with_the_next_text(wrap):
     """A source that blocks for a while is answered one text later."""
     seen: queue.SimpleQueue[int] = queue.SimpleQueue()
 
@@ -176,7 +176,7 @@ def test_sync_source_gets_a_vector_with_its_next_text(wrap):
     assert max(lags) <= 1
 
 
-def test_texts_that_come_while_a_request_is_under_way_share_one(wrap):
+def test_texts_that_arrive_during_a_request_share_one(wrap):
     class Watched(Gated):
         under_way = threading.Event()
 
@@ -225,7 +225,7 @@ def stream_until_error(twin, embedder, texts):
     pytest.fail("the stream ended without an error")
 
 
-def test_error_of_the_source_comes_after_the_vectors_before_it(twin, wrap):
+def test_source_error_follows_the_vectors_before_it(twin, wrap):
     def source():
         for number in range(30):
             yield str(number)
@@ -237,7 +237,7 @@ def test_error_of_the_source_comes_after_the_vectors_before_it(twin, wrap):
     np.testing.assert_array_equal(got, expected([str(number) for number in range(30)]))
 
 
-def test_refused_text_comes_after_the_vectors_before_it(twin, wrap):
+def test_rejected_text_follows_the_vectors_before_it(twin, wrap):
     texts = [*(str(number) for number in range(19)), "", "more"]
     with wrap(FakeEmbedder(limits=LIMITS)) as embedder:
         got, error = stream_until_error(twin, embedder, texts)
@@ -246,7 +246,7 @@ def test_refused_text_comes_after_the_vectors_before_it(twin, wrap):
     np.testing.assert_array_equal(got, expected(texts[:19]))
 
 
-def test_collected_errors_stand_in_their_places(twin, wrap):
+def test_collected_errors_keep_their_positions(twin, wrap):
     texts = [str(number) if number % 7 else "" for number in range(100)]
 
     def fault(batch):
@@ -263,7 +263,7 @@ def test_collected_errors_stand_in_their_places(twin, wrap):
         np.testing.assert_array_equal(items[index], fake_vector(texts[index], 8))
 
 
-def test_closed_stream_reads_and_sends_no_more(twin, wrap):
+def test_closed_stream_stops_reading_and_sending(twin, wrap):
     class Busy(FakeEmbedder):
         under_way = 0
         lock = threading.Lock()
@@ -293,7 +293,7 @@ def test_closed_stream_reads_and_sends_no_more(twin, wrap):
         assert len(backend.requests) <= after[1] + LIMITS.concurrency + 2
 
 
-def test_closed_async_stream_ends_a_source_that_waits(wrap):
+def test_closed_async_stream_ends_a_waiting_source(wrap):
     ended = []
 
     async def run():
@@ -313,7 +313,7 @@ def test_closed_async_stream_ends_a_source_that_waits(wrap):
     assert ended == [True]
 
 
-def test_each_text_of_a_stream_is_embedded_once(twin):
+def test_stream_embeds_each_text_once(twin):
     backend = FakeEmbedder(limits=LIMITS)
     texts = [str(number % 40) for number in range(2000)]
     with CachedEmbedder(backend) as embedder:
@@ -323,7 +323,7 @@ def test_each_text_of_a_stream_is_embedded_once(twin):
     assert sorted(text for request in backend.requests for text in request) == sorted(set(texts))
 
 
-def test_slow_reader_of_results_keeps_the_backend_busy():
+def test_slow_consumer_keeps_the_backend_busy():
     class Slow(FakeEmbedder):
         most = busy = 0
         lock = threading.Lock()

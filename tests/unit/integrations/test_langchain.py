@@ -28,19 +28,19 @@ def model(backend):
     return EmbedStackEmbeddings(backend)
 
 
-def test_it_is_an_embeddings_class_of_plain_floats(model):
+def test_langchain_adapter_returns_plain_floats(model):
     assert isinstance(model, Embeddings)
     query, documents = model.embed_query("foo"), model.embed_documents(["foo", "bar\nbaz"])
     assert [len(vector) for vector in (query, *documents)] == [8, 8, 8]
     assert all(type(component) is float for vector in (query, *documents) for component in vector)
 
 
-def test_async_is_the_same_as_sync(model):
+def test_langchain_adapter_async_equals_sync(model):
     assert asyncio.run(model.aembed_query("foo")) == model.embed_query("foo")
     assert asyncio.run(model.aembed_documents(["foo", "bar"])) == model.embed_documents(["foo", "bar"])
 
 
-def test_texts_reach_the_model_unchanged_and_by_their_kind(model, backend):
+def test_langchain_adapter_passes_texts_with_their_kind(model, backend):
     model.embed_documents(["two\nlines"])
     model.embed_query("two\nlines")
     asyncio.run(model.aembed_documents(["two\nlines"]))
@@ -48,19 +48,19 @@ def test_texts_reach_the_model_unchanged_and_by_their_kind(model, backend):
     assert backend.requests == [["passage: two\nlines"], ["query: two\nlines"]] * 2
 
 
-def test_no_documents_give_no_vectors(model):
+def test_langchain_adapter_of_no_documents_returns_none(model):
     assert model.embed_documents([]) == []
 
 
-def test_the_settings_choose_the_embedder(monkeypatch):
+def test_langchain_adapter_defaults_to_the_configured_embedder(monkeypatch):
     monkeypatch.setenv("EMBEDDING_BACKEND", "fake")
     assert len(EmbedStackEmbeddings().embed_query("foo")) == 8
 
 
-def test_a_vector_store_of_langchains_finds_with_it():
+def test_langchain_vector_store_searches_with_the_adapter():
     store = InMemoryVectorStore(EmbedStackEmbeddings(FakeEmbedder()))
     store.add_texts(["one", "two", "three"])
-    assert [found.page_content for found in store.similarity_search("two", k=1)] == ["two"]
+    assert [result.page_content for result in store.similarity_search("two", k=1)] == ["two"]
 
 
 def unpickled(target):
@@ -68,6 +68,6 @@ def unpickled(target):
 
 
 @pytest.mark.parametrize("again", [unpickled, copy.copy, copy.deepcopy])
-def test_a_copy_has_the_same_embedder(model, again, monkeypatch):
+def test_langchain_adapter_copy_has_the_same_embedder(model, again, monkeypatch):
     monkeypatch.setenv("EMBEDDING_BACKEND", "none")  # from which no embedder can be loaded
     assert again(model).embed_query("x") == model.embed_query("x")

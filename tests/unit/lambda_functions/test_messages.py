@@ -1,14 +1,14 @@
-"""What the ingest function takes for a message, and what it refuses."""
+"""Parsing of the ingest queue's messages."""
 
 import json
 
 import pytest
 
-from handling.messages import DocumentMessage, MessageRefused, read_message
+from pipeline_functions.messages import DocumentMessage, MessageRefused, read_message
 
 
 def notification(*keys, name="ObjectCreated:Put"):
-    """As S3 sends it, version 2.1."""
+    """An S3 event notification, version 2.1."""
     return json.dumps(
         {
             "Records": [
@@ -41,28 +41,28 @@ def notification(*keys, name="ObjectCreated:Put"):
     ],
 )
 @pytest.mark.parametrize("name", ["ObjectCreated:Put", "ObjectRemoved:DeleteMarkerCreated"])
-def test_a_notification_names_its_object_whatever_happened_to_it(encoded, key, name):
+def test_read_message_decodes_the_key_of_any_s3_event(encoded, key, name):
     assert read_message(notification(encoded, name=name)) == [DocumentMessage("documents", key)]
 
 
-def test_an_object_that_is_named_twice_is_looked_at_once():
-    assert [one.key for one in read_message(notification("a", "b", "a"))] == ["a", "b"]
+def test_read_message_removes_duplicate_objects():
+    assert [message.key for message in read_message(notification("a", "b", "a"))] == ["a", "b"]
 
 
-def test_the_test_event_names_nothing():
+def test_read_message_ignores_the_s3_test_event():
     body = {"Service": "Amazon S3", "Event": "s3:TestEvent", "Time": "2026-11-21T18:00:00Z", "Bucket": "documents"}
     assert read_message(json.dumps(body)) == []
 
 
-def test_a_direct_message_takes_the_key_as_it_is():
+def test_read_message_does_not_decode_direct_keys():
     assert read_message('{"bucket": "b", "key": "two+words%2B.txt"}') == [DocumentMessage("b", "two+words%2B.txt")]
 
 
 @pytest.mark.parametrize("key", ["plain", "über \u2028 \U0001f600", "tab\tand\x01control"])
-def test_a_continuation_is_read_as_it_was_written(key):
+def test_continuation_round_trips(key):
     message = DocumentMessage("b", key, next_chunk=200, etag='"abc"')
     assert read_message(message.to_json()) == [message]
-    assert message.to_json().isascii(), "whatever is in a key, SQS takes it"
+    assert message.to_json().isascii(), "SQS accepts any ASCII key"
     assert read_message(message.from_start().to_json()) == [DocumentMessage("b", key)]
 
 

@@ -15,9 +15,9 @@ from embedstack.errors import ConfigurationError
 from embedstack.models.model_info import KNOWN_MODELS
 from embedstack.settings.settings import load_settings
 from embedstack_ops.lambda_packages.wheels import Target
-from handling.package import check_database_ca, check_runtime, check_tokenizer
-from handling.searching import SearchServices
-from handling.services import Services
+from pipeline_functions.ingest_services import IngestServices
+from pipeline_functions.package_checks import check_database_ca, check_runtime, check_tokenizer
+from pipeline_functions.search_services import SearchServices
 
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 REPOSITORY = Path(__file__).parents[3]
@@ -35,80 +35,82 @@ IMPORT = """if True:
 def package(tmp_path, monkeypatch):
     """Writes an unpacked package of this machine, with what differs."""
 
-    def write(**differing):
+    def write(**overrides):
         here = Target.of_this_machine()
         (tmp_path / "tokenizer.json").write_text("{}")
         manifest = {
             "architecture": here.architecture, "python": here.python, "function": "ingest", "model": MINILM,
-            "tokenizer_sha256": sha256(b"{}").hexdigest(), **differing,
+            "tokenizer_sha256": sha256(b"{}").hexdigest(), **overrides,
         }  # fmt: skip
         (tmp_path / "manifest.json").write_text(json.dumps(manifest))
         monkeypatch.setenv("LAMBDA_TASK_ROOT", str(tmp_path))
         return tmp_path
 
     monkeypatch.chdir(tmp_path)
-    for name in ("EMBEDSTACK_TOKENIZER", "PGHOST", "PGSSLROOTCERT", "ST_MODEL_NAME"):
+    for name in ("EMBEDSTACK_TOKENIZER", "PGHOST", "PGSSLROOTCERT", "EMBEDDING_MODEL"):
         monkeypatch.delenv(name, raising=False)
     return write
 
 
-def test_a_package_of_this_machine_and_its_model_is_fine(package):
+def test_package_checks_accept_a_matching_package(package):
     package()
     check_runtime()
     check_tokenizer(load_settings())
 
 
-def test_without_a_manifest_nothing_is_known(tmp_path, monkeypatch):
+def test_package_checks_accept_a_missing_manifest(tmp_path, monkeypatch):
     monkeypatch.setenv("LAMBDA_TASK_ROOT", str(tmp_path))
     check_runtime()
-    check_tokenizer(load_settings(st_model_name="BAAI/bge-m3"))
+    check_tokenizer(load_settings(embedding_model="BAAI/bge-m3"))
 
 
-@pytest.mark.parametrize("differing", [{"architecture": "riscv64"}, {"python": "3.99"}])
-def test_a_function_of_another_processor_or_python_says_so_before_it_imports_anything(package, differing):
-    folder = package(**differing)
+@pytest.mark.parametrize("overrides", [{"architecture": "riscv64"}, {"python": "3.99"}])
+def test_check_runtime_fails_before_compiled_imports(package, overrides):
+    folder = package(**overrides)
     for name in ("ingest", "search"):
         path = [str(REPOSITORY / "lambda" / name), str(REPOSITORY / "lambda"), *sys.path]
         environment = {"LAMBDA_TASK_ROOT": str(folder), "PYTHONPATH": os.pathsep.join(path)}
         done = subprocess.run(
             [sys.executable, "-c", IMPORT], env=environment, capture_output=True, text=True, check=True
         )
-        (said,) = done.stdout.splitlines()
-        assert said.startswith("The package was built for Python ")
-        assert "build it with --architecture" in said
+        (message,) = done.stdout.splitlines()
+        assert message.startswith("The package was built for Python ")
+        assert "Build it with --architecture" in message
 
 
-def test_a_graviton_is_lambdas_arm64(package, monkeypatch):
+def test_check_runtime_treats_aarch64_as_arm64(package, monkeypatch):
     monkeypatch.setattr(platform, "machine", lambda: "aarch64")
     package(architecture="arm64")
     check_runtime()
 
 
-def test_another_models_tokenizer_is_refused(package, tmp_path):
+def test_check_tokenizer_rejects_another_models_tokenizer(package, tmp_path):
     package()
-    settings = load_settings(st_model_name="BAAI/bge-m3")
-    with pytest.raises(ConfigurationError, match=r"tokenizer of sentence-.* BAAI/bge-m3 .* build it with --model BAAI"):
+    settings = load_settings(embedding_model="BAAI/bge-m3")
+    with pytest.raises(
+        ConfigurationError, match=r"tokenizer of sentence-.* BAAI/bge-m3 .* Build the package with --model BAAI"
+    ):
         check_tokenizer(settings)
-    check_tokenizer(load_settings(st_model_name="BAAI/bge-m3", embedstack_tokenizer=tmp_path / "own.json"))
+    check_tokenizer(load_settings(embedding_model="BAAI/bge-m3", embedstack_tokenizer=tmp_path / "own.json"))
     (tmp_path / "tokenizer.json").write_text('{"another": "one"}')
-    with pytest.raises(ConfigurationError, match="is not the one of sentence-transformers"):
+    with pytest.raises(ConfigurationError, match="was changed since the package was built for sentence-transformers"):
         check_tokenizer(load_settings())
 
 
-def test_the_ingest_function_looks_before_it_cuts(package, monkeypatch):
+def test_ingestion_checks_the_tokenizer_first(package, monkeypatch):
     package()
-    monkeypatch.setenv("ST_MODEL_NAME", "BAAI/bge-m3")
-    with pytest.raises(ConfigurationError, match="build it with --model"):
-        Services().ingestion  # noqa: B018 - the access is what is tested
+    monkeypatch.setenv("EMBEDDING_MODEL", "BAAI/bge-m3")
+    with pytest.raises(ConfigurationError, match="Build the package with --model"):
+        IngestServices().ingestion  # noqa: B018 - the access is what is tested
 
 
-def test_a_database_is_not_trusted_without_what_it_is_checked_against(package, monkeypatch, tmp_path):
+def test_check_database_ca_requires_the_bundle(package, monkeypatch, tmp_path):
     package()
     check_database_ca()
     monkeypatch.setenv("PGSSLROOTCERT", str(tmp_path / "rds-ca.pem"))
-    for part in (lambda: Services().ingestion, lambda: SearchServices().store):
+    for access in (lambda: IngestServices().ingestion, lambda: SearchServices().store):
         with pytest.raises(ConfigurationError, match=r"rds-ca.pem .* build the package with --database-ca"):
-            part()
+            access()
     with monkeypatch.context() as local:
         local.setenv("PGHOST", str(tmp_path))
         check_database_ca()
@@ -116,8 +118,8 @@ def test_a_database_is_not_trusted_without_what_it_is_checked_against(package, m
     check_database_ca()
 
 
-def test_terraform_knows_the_models_that_the_functions_know():
-    """So that a plan refuses what would refuse every document."""
+def test_terraform_lists_the_functions_known_models():
+    """A plan must reject a model whose documents the function would all reject."""
     text = (REPOSITORY / "terraform/modules/document-pipeline/main.tf").read_text()
     block = text.partition("known_models = {")[2].partition("}")[0]
     assert re.findall(r'"(.+)"\s+=', block) == sorted(name for name in KNOWN_MODELS if "/" in name)

@@ -1,4 +1,4 @@
-"""Nothing of a document or a caller is logged, metered or traced, whatever the environment asks for."""
+"""Logs, metrics and traces contain no content, whatever the environment configures."""
 
 import json
 import os
@@ -17,20 +17,20 @@ from embedstack.errors import (
     StoreUnavailable,
     Throttled,
 )
-from handling.telemetry import tell, without_quotes
+from pipeline_functions.telemetry import redacted, redacted_message
 
 REPOSITORY = Path(__file__).parents[3]
 
 PROGRAM = """if True:
     import os, sys, types
-    from handling.telemetry import create_telemetry, document_tag, log_failure
+    from pipeline_functions.telemetry import create_telemetry, document_tag, log_failure
     from embedstack.errors import DocumentRefused, FilterRefused, ModelFailed, StoreUnavailable
 
     logger, metrics, traced = create_telemetry("embedstack-ingest")
-    said = []
+    segments = []
     if "AWS_XRAY_DAEMON_ADDRESS" in os.environ:
         from aws_xray_sdk.core import xray_recorder
-        xray_recorder.emitter.send_entity = lambda entity: said.append(entity.serialize())
+        xray_recorder.emitter.send_entity = lambda entity: segments.append(entity.serialize())
     context = types.SimpleNamespace(
         function_name="f", memory_limit_in_mb=128, aws_request_id="r", invoked_function_arn="a"
     )
@@ -52,7 +52,7 @@ PROGRAM = """if True:
         return {"text": "Rumpelstiltskin"}
 
     handler({"key": "Rumpelstiltskin.pdf"}, context)
-    print(*said, *(f"imported {name}" for name in sys.modules if name == "aws_xray_sdk"))
+    print(*segments, *(f"imported {name}" for name in sys.modules if name == "aws_xray_sdk"))
 """
 
 
@@ -71,62 +71,62 @@ def run(**more):
 
 
 @pytest.fixture(scope="module")
-def said():
+def output():
     return run(
         AWS_XRAY_DAEMON_ADDRESS="127.0.0.1:9",
         _X_AMZN_TRACE_ID="Root=1-5e645f3e-1dfad076a177c5ccc5de12f5;Parent=03514ad8cf4b45f2;Sampled=1",
     )
 
 
-def test_the_invocation_is_traced(said):
-    assert '"name": "## handler"' in said
-    assert "1-5e645f3e-1dfad076a177c5ccc5de12f5" in said
+def test_tracing_records_the_invocation(output):
+    assert '"name": "## handler"' in output
+    assert "1-5e645f3e-1dfad076a177c5ccc5de12f5" in output
 
 
-def test_without_a_daemon_nothing_is_traced_and_nothing_imported_for_it():
-    said = run()
-    assert "It failed" in said
-    assert "aws_xray_sdk" not in said
+def test_tracing_without_a_daemon_imports_nothing():
+    output = run()
+    assert "It failed" in output
+    assert "aws_xray_sdk" not in output
 
 
-def test_nothing_is_said_of_a_document(said):
-    assert "Rumpelstiltskin" not in said
+def test_telemetry_contains_no_document_content(output):
+    assert "Rumpelstiltskin" not in output
 
 
-def test_an_error_is_named_with_its_place(said):
-    lines = [json.loads(line) for line in said.splitlines() if '"It failed"' in line]
+def test_log_failure_names_error_and_location(output):
+    lines = [json.loads(line) for line in output.splitlines() if '"It failed"' in line]
     assert [line["error"] for line in lines] == [
         "DocumentRefused", "FilterRefused", "KeyError", "StoreUnavailable", "ModelFailed"
     ]  # fmt: skip
-    *others, failed = [line.get("said") for line in lines]
+    *others, container_detail = [line.get("detail") for line in lines]
     assert others == [None, None, None, "gone"]
-    assert failed.startswith("The endpoint gave no vectors (status 500, request r-1): ")
+    assert container_detail.startswith("The endpoint returned no vectors (status 500, request r-1). ")
     assert all(line["where"][-1].endswith("handler") and len(line["document"]) == 16 for line in lines)
     assert all(line["service"] == "embedstack-ingest" and line["function_request_id"] == "r" for line in lines)
 
 
-def test_metrics_are_in_the_embedded_format(said):
-    (emf,) = [json.loads(line) for line in said.splitlines() if line.startswith('{"_aws"') and "Documents" in line]
+def test_metrics_use_the_embedded_metric_format(output):
+    (emf,) = [json.loads(line) for line in output.splitlines() if line.startswith('{"_aws"') and "Documents" in line]
     assert emf["_aws"]["CloudWatchMetrics"][0]["Namespace"] == "EmbedStack"
     assert emf["Documents"] == [1.0]
     assert emf["service"] == "embedstack-ingest"
 
 
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("error", "expected"),
     [
-        (ModelFailed("secret", original_status=500), "The endpoint gave no vectors (status 500): "),
-        (EndpointUnavailable("secret", request_id="r"), "The endpoint gave no vectors (request r): "),
-        (Throttled("secret"), "The endpoint takes no more requests at once: "),
-        (InputError("secret", request_id="r").at(3), "The endpoint refused the request (request r): "),
-        (PayloadTooLarge("secret", request_id="r"), "The endpoint refused the request (request r): "),
+        (ModelFailed("secret", original_status=500), "The endpoint returned no vectors (status 500). "),
+        (EndpointUnavailable("secret", request_id="r"), "The endpoint returned no vectors (request r). "),
+        (Throttled("secret"), "The endpoint throttled the request. "),
+        (InputError("secret", request_id="r").at(3), "The endpoint rejected the request (request r). "),
+        (PayloadTooLarge("secret", request_id="r"), "The endpoint rejected the request (request r). "),
         (InputError("A text is blank."), "A text is blank."),
         (EndpointAsleep("It wakes.", request_id="r"), "It wakes. [request r]"),
         (StoreUnavailable("It is gone."), "It is gone."),
     ],
 )
-def test_a_containers_words_are_not_told(error, told):
-    assert tell(error).startswith(told)
-    assert str(without_quotes(error)) == tell(error)
-    assert type(without_quotes(error)) is type(error)
-    assert "secret" not in tell(error)
+def test_redacted_message_hides_container_messages(error, expected):
+    assert redacted_message(error).startswith(expected)
+    assert str(redacted(error)) == redacted_message(error)
+    assert type(redacted(error)) is type(error)
+    assert "secret" not in redacted_message(error)

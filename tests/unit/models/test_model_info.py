@@ -36,7 +36,7 @@ def test_identity_matches_the_expected_model(served, expected, same):
     else:
         with pytest.raises(ModelMismatch) as caught:
             served.require(expected, "Endpoint e")
-        for named in ("Endpoint e", str(served), expected.model_id, "ST_MODEL_NAME"):
+        for named in ("Endpoint e", str(served), expected.model_id, "EMBEDDING_MODEL"):
             assert named in str(caught.value)
 
 
@@ -49,7 +49,7 @@ def test_identity_matches_the_expected_model(served, expected, same):
         ModelIdentity("BAAI/bge-m3", "main"),
     ],
 )
-def test_identity_survives_a_header(identity):
+def test_identity_round_trips_through_the_header(identity):
     header = identity.attributes()
     assert header is not None
     assert header.isascii()
@@ -59,9 +59,9 @@ def test_identity_survives_a_header(identity):
 @pytest.mark.parametrize(
     "header", [None, "", "trace=1", "embedstack-model=", ";;=", "embedstack-revision=x", 3, "\x00"]
 )
-def test_a_foreign_header_names_no_model(header):
+def test_unrelated_header_names_no_model(header):
     assert ModelIdentity.from_attributes(header) is None
 
 
-def test_an_identity_too_long_for_a_header_is_left_out():
+def test_identity_too_long_for_the_header_is_omitted():
     assert ModelIdentity("x" * 1100).attributes() is None

@@ -1,4 +1,4 @@
-"""A function's package: what it needs, nothing else, and the same bytes every time. Its wheels are made here."""
+"""Packages of the functions, built from small wheels: contents, limits and reproducibility."""
 
 import hashlib
 import json
@@ -65,7 +65,7 @@ def wheel(folder, name, version, *, tag="py3-none-any", requires=(), files=None)
 
 @pytest.fixture(scope="module")
 def index(tmp_path_factory):
-    """A folder with wheels, in place of a package index."""
+    """A folder with wheels, instead of a package index."""
     folder = tmp_path_factory.mktemp("index")
     wheel(folder, "base-package", "1.5", files={"base_package-1.5.data/purelib/placed.py": "",
                                                 "base_package-1.5.data/scripts/command": "#!python"})  # fmt: skip
@@ -113,8 +113,8 @@ def repository(tmp_path, index):
 def wheels(repository, target, folder, extras=("lambda", "documents")):
     folder.mkdir()
     requirements = read_requirements(repository / "pyproject.toml", extras)
-    found = download_wheels(requirements, read_lock(repository / "locks" / "dev.txt", target), target, folder)
-    return [path.name for path in found]
+    paths = download_wheels(requirements, read_lock(repository / "locks" / "dev.txt", target), target, folder)
+    return [path.name for path in paths]
 
 
 @pytest.mark.parametrize(
@@ -124,8 +124,8 @@ def wheels(repository, target, folder, extras=("lambda", "documents")):
         (Target("x86_64", "3.13"), "x86_64", []),
     ],
 )
-def test_the_wheels_are_the_targets(index, repository, tmp_path, target, machine, others):
-    """Those that requirements ask for, over extras and their markers; and no Hub, which a tokenizer does without."""
+def test_download_wheels_selects_the_targets_wheels(index, repository, tmp_path, target, machine, others):
+    """Wheels of requirements, extras and markers, without huggingface-hub."""
     assert wheels(repository, target, tmp_path / "wheels") == [
         "base_package-1.5-py3-none-any.whl",
         f"compiled-3.0-cp313-cp313-manylinux_2_28_{machine}.whl",
@@ -135,24 +135,22 @@ def test_the_wheels_are_the_targets(index, repository, tmp_path, target, machine
     ]
 
 
-def test_markers_are_those_of_the_target(index, repository, tmp_path):
+def test_markers_are_evaluated_for_the_target(index, repository, tmp_path):
     (repository / "pyproject.toml").write_text(PYPROJECT.replace("[extra]", ""))
     names = wheels(repository, Target("x86_64", "3.12"), tmp_path / "wheels")
     assert "old_python-1.0-py3-none-any.whl" in names
 
 
-def test_a_wheel_that_is_not_to_be_had_is_named(index, repository, tmp_path):
+def test_missing_wheel_is_named(index, repository, tmp_path):
     with pytest.raises(ConfigurationError, match=r"Python 3\.14 on arm64.*(?s:.*)compiled==3.0"):
         wheels(repository, Target("arm64", "3.14"), tmp_path / "wheels")
 
 
-def test_wheels_that_are_kept_are_downloaded_once_and_in_their_pinned_version(
-    index, repository, tmp_path, tokenizer, monkeypatch
-):
-    kept, file = tmp_path / "kept", tmp_path / "ingest.zip"
+def test_cached_wheels_are_not_downloaded_again(index, repository, tmp_path, tokenizer, monkeypatch):
+    cache, file = tmp_path / "cache", tmp_path / "ingest.zip"
 
     def build(target=GRAVITON):
-        return build_function("ingest", repository, file, target=target, tokenizer=tokenizer, wheels=kept)
+        return build_function("ingest", repository, file, target=target, tokenizer=tokenizer, wheels=cache)
 
     first = build()
     with monkeypatch.context() as offline:
@@ -163,10 +161,10 @@ def test_wheels_that_are_kept_are_downloaded_once_and_in_their_pinned_version(
         write_lock(repository, index, PINS.replace("reader==1.0", "reader==1.1"))
         with pytest.raises(ConfigurationError, match=r"reader==1\.1"):
             build()
-    assert sorted(path.suffix for path in kept.rglob("*") if path.is_file()) == [".whl"] * 4
+    assert sorted(path.suffix for path in cache.rglob("*") if path.is_file()) == [".whl"] * 4
 
 
-def test_a_package_without_a_pin_is_refused(index, repository, tmp_path):
+def test_unpinned_package_is_rejected(index, repository, tmp_path):
     write_lock(repository, index, PINS.replace("compiled==3.0\n", ""))
     with pytest.raises(ConfigurationError, match="no version of compiled"):
         wheels(repository, GRAVITON, tmp_path / "wheels")
@@ -180,19 +178,19 @@ def test_download_wheels_refuses_a_wheel_with_another_hash(index, repository, tm
         wheels(repository, GRAVITON, tmp_path / "wheels")
 
 
-def test_download_wheels_replaces_a_kept_wheel_with_another_hash(index, repository, tmp_path):
+def test_download_wheels_replaces_a_cached_wheel_with_another_hash(index, repository, tmp_path):
     wheels(repository, GRAVITON, tmp_path / "wheels")
-    kept = tmp_path / "wheels" / "reader-1.0-py3-none-any.whl"
-    right = kept.read_bytes()
-    kept.write_bytes(b"damaged")
+    cached = tmp_path / "wheels" / "reader-1.0-py3-none-any.whl"
+    expected = cached.read_bytes()
+    cached.write_bytes(b"damaged")
     requirements = read_requirements(repository / "pyproject.toml", ["documents"])
     pins = read_lock(repository / "locks" / "dev.txt", GRAVITON)
     download_wheels(requirements, pins, GRAVITON, tmp_path / "wheels")
-    assert kept.read_bytes() == right
+    assert cached.read_bytes() == expected
 
 
 @pytest.mark.parametrize(("architecture", "python"), [("x86", "3.13"), ("arm64", "3"), ("arm64", "3.13; rm")])
-def test_a_target_that_there_is_not_is_refused(architecture, python):
+def test_target_rejects_invalid_values(architecture, python):
     with pytest.raises(ConfigurationError, match="arm64 or x86_64"):
         Target(architecture, python)
 
@@ -205,24 +203,22 @@ def tokenizer(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def kept(tmp_path_factory):
-    """Wheels that an earlier test has downloaded."""
-    return tmp_path_factory.mktemp("kept")
+def cache(tmp_path_factory):
+    """A cache of wheels for all tests."""
+    return tmp_path_factory.mktemp("cache")
 
 
 @pytest.fixture
-def package(index, repository, tmp_path, tokenizer, kept):
+def package(index, repository, tmp_path, tokenizer, cache):
     file = tmp_path / "ingest.zip"
-    return build_function("ingest", repository, file, target=GRAVITON, tokenizer=tokenizer, wheels=kept)
+    return build_function("ingest", repository, file, target=GRAVITON, tokenizer=tokenizer, wheels=cache)
 
 
-def test_a_package_says_what_it_is_for_and_brings_what_the_database_is_checked_against(
-    index, repository, tmp_path, tokenizer, kept
-):
+def test_package_contains_manifest_and_ca_bundle(index, repository, tmp_path, tokenizer, cache):
     (tmp_path / "bundle.pem").write_text("certificates")
     package = build_function(
         "ingest", repository, tmp_path / "ingest.zip",
-        target=GRAVITON, model="BAAI/bge-m3", tokenizer=tokenizer, database_ca=tmp_path / "bundle.pem", wheels=kept,
+        target=GRAVITON, model="BAAI/bge-m3", tokenizer=tokenizer, database_ca=tmp_path / "bundle.pem", wheels=cache,
     )  # fmt: skip
     with zipfile.ZipFile(package.path) as archive:
         assert json.loads(archive.read("manifest.json")) == {
@@ -235,33 +231,36 @@ def test_a_package_says_what_it_is_for_and_brings_what_the_database_is_checked_a
         assert archive.read("rds-ca.pem") == b"certificates"
 
 
-def test_a_package_has_what_the_function_loads(package, repository, tmp_path, tokenizer):
+def test_package_contains_only_what_the_function_loads(package, repository, tmp_path, tokenizer):
     with zipfile.ZipFile(package.path) as archive:
         names = archive.namelist()
     assert names == sorted(names)
     assert {
-        "function.py", "handling/intake.py", "tokenizer.json", "embedstack/py.typed", "embedstack/stores/load.py",
+        "function.py", "pipeline_functions/ingest_handler.py", "tokenizer.json",
+        "embedstack/py.typed", "embedstack/stores/load.py",
         "embedstack/stores/pgvector/migrations/0001_collections.sql", "compiled/native.so", "placed.py",
         "compiled-3.0.dist-info/METADATA", "compiled-3.0.dist-info/licenses/LICENSE",
     } <= set(names)  # fmt: skip
     for absent in ("__pycache__", "embedstack/localaws", "embedstack/serving", "reader/tests", "RECORD", "command"):
         assert not [name for name in names if absent in name]
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["ingest.zip", "repository"], "something was left behind"
-    with (repository / "lambda" / "handling" / "messages.py").open("a") as file:
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["ingest.zip", "repository"], (
+        "temporary files were left behind"
+    )
+    with (repository / "lambda" / "pipeline_functions" / "messages.py").open("a") as file:
         file.write("# changed\n")
-    again = build_function("ingest", repository, tmp_path / "again.zip", target=GRAVITON, tokenizer=tokenizer)
-    assert again.sha256 != package.sha256, "another input gives another hash"
+    rebuilt = build_function("ingest", repository, tmp_path / "again.zip", target=GRAVITON, tokenizer=tokenizer)
+    assert rebuilt.sha256 != package.sha256, "other input gives another hash"
 
 
-def test_the_same_input_gives_the_same_bytes(package, index, repository, tmp_path, tokenizer):
-    """In another folder, with files of other times and modes, by a process with other habits."""
-    elsewhere = tmp_path / "elsewhere" / "deeper"
-    shutil.copytree(repository, elsewhere)
-    for path in elsewhere.rglob("*"):
+def test_package_build_is_reproducible(package, index, repository, tmp_path, tokenizer):
+    """In another folder, with other file times and modes, in a process with another environment."""
+    other_folder = tmp_path / "other_folder" / "deeper"
+    shutil.copytree(repository, other_folder)
+    for path in other_folder.rglob("*"):
         path.chmod(0o700)
         os.utime(path, (time.time() - 10**8,) * 2)
-    (elsewhere / "lambda" / "handling" / "__pycache__").mkdir(exist_ok=True)
-    (elsewhere / "lambda" / "handling" / "__pycache__" / "messages.cpython-311.pyc").write_bytes(b"stale")
+    (other_folder / "lambda" / "pipeline_functions" / "__pycache__").mkdir(exist_ok=True)
+    (other_folder / "lambda" / "pipeline_functions" / "__pycache__" / "messages.cpython-311.pyc").write_bytes(b"stale")
     program = """if True:
         import os, sys
         from pathlib import Path
@@ -272,13 +271,13 @@ def test_the_same_input_gives_the_same_bytes(package, index, repository, tmp_pat
         package = build_function("ingest", repository, file, target=Target("arm64", "3.13"), tokenizer=tokenizer)
         print(package.sha256)
     """
-    command = [sys.executable, "-c", program, elsewhere, elsewhere / "again.zip", tokenizer]
+    command = [sys.executable, "-c", program, other_folder, other_folder / "again.zip", tokenizer]
     environment = {**os.environ, "PYTHONHASHSEED": "7", "TZ": "Asia/Kolkata"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == package.sha256
 
 
-def test_the_search_function_needs_less_and_no_more_than_the_limit(index, repository, tmp_path, monkeypatch):
+def test_search_package_is_smaller_and_size_is_limited(index, repository, tmp_path, monkeypatch):
     package = build_function("search", repository, tmp_path / "search.zip", target=GRAVITON)
     with zipfile.ZipFile(package.path) as archive:
         tops = {name.partition("/")[0] for name in archive.namelist()}
@@ -290,15 +289,13 @@ def test_the_search_function_needs_less_and_no_more_than_the_limit(index, reposi
     assert not (tmp_path / "large.zip").exists()
 
 
-def test_a_large_tokenizer_counts_for_what_lambda_takes_and_not_for_what_the_package_may_have(
-    index, repository, tmp_path, monkeypatch, kept
-):
+def test_tokenizer_counts_only_toward_the_upload_limit(index, repository, tmp_path, monkeypatch, cache):
     tokenizer = tmp_path / "tokenizer.json"
-    tokenizer.write_bytes(Random(7).randbytes(1_000_000))  # noqa: S311 - no secret: bytes that do not compress
+    tokenizer.write_bytes(Random(7).randbytes(1_000_000))  # noqa: S311 - incompressible bytes, not a secret
 
     def build():
         file = tmp_path / "large.zip"
-        return build_function("search", repository, file, target=GRAVITON, tokenizer=tokenizer, wheels=kept)
+        return build_function("search", repository, file, target=GRAVITON, tokenizer=tokenizer, wheels=cache)
 
     package = build()
     assert 1_000_000 <= package.tokenizer_bytes < 1_001_000
@@ -335,11 +332,11 @@ def test_a_large_tokenizer_counts_for_what_lambda_takes_and_not_for_what_the_pac
         ("psycopg-3.3.9.dist-info/RECORD", False),
     ],
 )
-def test_what_is_needed(name, needed):
+def test_is_needed_selects_files_of_wheels(name, needed):
     assert is_needed(name) == needed
 
 
-def test_a_zip_says_no_times(tmp_path):
+def test_pack_writes_no_timestamps(tmp_path):
     (tmp_path / "root" / "folder").mkdir(parents=True)
     (tmp_path / "root" / "folder" / "file").write_text("x")
     pack(tmp_path / "root", tmp_path / "a.zip")

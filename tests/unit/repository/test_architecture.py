@@ -25,7 +25,7 @@ EXCEPTIONS = {
 }
 #: Packages of the client library from the lowest layer up. A package imports its own layer and those below it.
 LAYERS = [
-    {"errors"},
+    {"errors", "lazy"},
     {"models", "calls", "settings"},
     {"aws"},
     {"embedders", "stores"},

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, assert_type
 
 from embedstack import load_embedder
 from embedstack.cache.kms import KmsKey
-from embedstack.embedders import Collected, Embedder, FakeEmbedder, Stats
+from embedstack.embedders import Embedder, EmbedResult, FakeEmbedder, Stats
 from embedstack.generation import Generator, Reply
 from embedstack.settings.settings import Settings, change_settings, load_settings
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def test_sync_calls() -> None:
     embedder = assert_type(load_embedder(embedding_backend="fake"), Embedder)
     vectors: Vectors = embedder.embed(["x"])
-    assert_type(embedder.embed(["x"], on_error="collect"), Collected)
+    assert_type(embedder.embed(["x"], on_error="collect"), EmbedResult)
     assert_type(embedder.stats(), Stats)
     raising: Generating[Vectors, Any, Any] = embedder.embed_stream(["x"])
     collecting: Generating[Vectors | EmbedStackError, Any, Any] = embedder.embed_stream(["x"], on_error="collect")
@@ -36,7 +36,7 @@ def test_sync_calls() -> None:
 def test_async_calls() -> None:
     async def calls(embedder: Embedder) -> None:
         vector: Vectors = await embedder.aembed_query("x")
-        assert_type(await embedder.aembed(["x"], on_error="collect"), Collected)
+        assert_type(await embedder.aembed(["x"], on_error="collect"), EmbedResult)
         stream: AsyncGenerator[Vectors, Any] = embedder.aembed_stream(["x"])
         assert vector.shape == (8,)
         assert len([item async for item in stream]) == 1

@@ -16,7 +16,7 @@ class Scripted(FakeEmbedder):
         self.handed_over = False
         super().__init__(info, limits=limits, fault=lambda _: self.script.pop(0) if self.script else None)
 
-    def hand_over_retries(self):
+    def disable_retries(self):
         self.handed_over = True
 
 

@@ -38,7 +38,7 @@ def test_breaker_opens_after_failures_in_a_row_and_probes_once(twin, clock):
 
 
 @pytest.mark.parametrize("error", [InputError("bad"), Throttled("many"), EndpointAsleep("zzz"), NonFiniteVector("n")])
-def test_breaker_does_not_take_a_refusal_for_an_outage(twin, clock, error):
+def test_breaker_ignores_rejected_requests(twin, clock, error):
     with CircuitBreakerEmbedder(Scripted(*[error] * 10), CircuitBreaker(clock=clock)) as embedder:
         for _ in range(8):
             with pytest.raises(type(error)):
@@ -74,7 +74,7 @@ def by_tasks(embedder, count, note):
 
 
 @pytest.mark.parametrize("at_once", [by_threads, by_tasks])
-def test_one_probe_only_of_many_at_once(clock, at_once):
+def test_breaker_admits_one_probe_at_a_time(clock, at_once):
     others_were_refused = threading.Event()
     outcomes: Counter[str] = Counter()
 
@@ -98,7 +98,7 @@ def test_one_probe_only_of_many_at_once(clock, at_once):
     assert outcomes == {"CircuitOpen": 7, "ndarray": 1}
 
 
-def test_a_cancelled_probe_lets_the_next_one_through(clock):
+def test_breaker_admits_a_probe_after_a_cancelled_one(clock):
     breaker = CircuitBreaker(failures=1, clock=clock)
     with pytest.raises(EndpointUnavailable), breaker.guard():
         raise DOWN

@@ -20,7 +20,7 @@ FAULTS = (
 )
 
 
-def test_the_whole_chain_over_many_faults_loses_nothing(twin, clock):
+def test_full_chain_loses_nothing_over_many_faults(twin, clock):
     lock = threading.Lock()
     counter = iter(range(10**9))
     faults = itertools.cycle(FAULTS)
@@ -35,7 +35,7 @@ def test_the_whole_chain_over_many_faults_loses_nothing(twin, clock):
         RateLimitedEmbedder(retrying(backend, clock), RateLimit(texts_per_second=1e9), clock=clock)
     )
     with chain:
-        found = twin.embed(chain, texts, on_error="collect")
-    assert found.failures == ()
-    np.testing.assert_array_equal(found.vectors[::997], [fake_vector(text, 8) for text in texts[::997]])
+        result = twin.embed(chain, texts, on_error="collect")
+    assert result.failures == ()
+    np.testing.assert_array_equal(result.vectors[::997], [fake_vector(text, 8) for text in texts[::997]])
     assert chain.stats().texts == len(texts)

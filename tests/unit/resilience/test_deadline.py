@@ -30,7 +30,7 @@ class Stuck(FakeEmbedder):
         return super().embed_batch(texts, kind)
 
 
-def test_deadline_does_not_wait_for_a_request_under_way():
+def test_deadline_does_not_wait_for_a_request_in_flight():
     with DeadlineEmbedder(Stuck(), 0.1) as embedder:
         started = time.monotonic()
         with pytest.raises(DeadlineExceeded):
@@ -38,7 +38,7 @@ def test_deadline_does_not_wait_for_a_request_under_way():
         assert time.monotonic() - started < 0.5
 
 
-def test_deadline_does_not_wait_for_a_request_under_way_in_a_task():
+def test_deadline_does_not_wait_for_a_request_in_flight_async():
     async def seconds():
         started = time.monotonic()
         with pytest.raises(DeadlineExceeded):

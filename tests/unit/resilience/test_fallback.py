@@ -11,7 +11,7 @@ from embedstack.resilience import FallbackEmbedder
 from tests.unit.resilience.scripted import DOWN, Scripted
 
 
-def test_fallback_takes_over(twin):
+def test_fallback_replaces_a_failing_embedder(twin):
     first, second = Scripted(*[DOWN] * 3), FakeEmbedder()
     with FallbackEmbedder(first, second) as embedder:
         np.testing.assert_array_equal(twin.embed(embedder, ["x"])[0], fake_vector("x", 8))
@@ -31,11 +31,11 @@ def test_fallback_takes_over(twin):
         ModelInfo("embedstack/fake", dimensions=8, max_tokens=512, pooling=None, normalized=False),
     ],
 )
-def test_fallback_refuses_another_vector_space(other):
-    with pytest.raises(ConfigurationError, match="cannot stand in"):
+def test_fallback_rejects_another_vector_space(other):
+    with pytest.raises(ConfigurationError, match="cannot be a fallback"):
         FallbackEmbedder(FakeEmbedder(), FakeEmbedder(other))
 
 
-def test_fallback_accepts_another_model_when_told_to():
+def test_fallback_accepts_another_model_on_request():
     other = ModelInfo("another", dimensions=8, max_tokens=512, pooling=None)
     FallbackEmbedder(FakeEmbedder(), FakeEmbedder(other), allow_other_model=True).close()

@@ -21,12 +21,8 @@ def test_rate_limit_by_requests_and_by_texts(twin, clock):
 
 
 def test_rate_limit_stops_at_the_budget(twin):
-    class Priced(FakeEmbedder):
-        def __init__(self):
-            super().__init__()
-            self.meters = (type(self.meters[0])(Price(per_request=1)),)
-
-    with RateLimitedEmbedder(Priced(), RateLimit(budget_usd=2)) as embedder:
+    priced = FakeEmbedder(price=Price(per_request=1))
+    with RateLimitedEmbedder(priced, RateLimit(budget_usd=2)) as embedder:
         twin.embed(embedder, ["x"])
         twin.embed(embedder, ["x"])
         with pytest.raises(BudgetExceeded, match=r"\$2.00 of the budget of \$2.00"):

@@ -104,7 +104,7 @@ def test_env_file_that_may_not_be_read_is_named(tmp_path):
         load_settings()
 
 
-def test_env_file_line_that_sets_nothing_is_named(tmp_path):
+def test_env_file_line_without_assignment_is_named(tmp_path):
     (tmp_path / ".env").write_text("AWS_REGION=eu-west-1\nDATABASE_URL='postgresql://u:secret@h/d\n")
     with pytest.raises(ConfigurationError, match=r"\.env, line 2: this is not NAME=value") as caught:
         load_settings()
@@ -146,7 +146,7 @@ def test_bad_secret_is_named_without_its_value(monkeypatch):
     assert "password" not in str(caught.value)
 
 
-def test_space_around_a_value_is_no_part_of_it(monkeypatch):
+def test_surrounding_space_is_removed_from_values(monkeypatch):
     monkeypatch.setenv("AWS_REGION", " eu-west-1 ")
     monkeypatch.setenv("EMBEDSTACK_DOCUMENT_CONTEXT", "{source}: ")
     assert load_settings().aws_region == "eu-west-1"

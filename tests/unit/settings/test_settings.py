@@ -8,6 +8,7 @@ import pytest
 from embedstack.errors import ConfigurationError
 from embedstack.settings.settings import Settings, change_settings, load_settings
 
+FORMER_NAMES = ("ST_MODEL_NAME", "ST_MODEL_REVISION", "ST_DEVICE", "ST_BATCH_SIZE")
 EXAMPLE = Path(__file__).parents[3] / ".env.example"
 
 
@@ -16,11 +17,18 @@ def _empty_environment(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     for name in re.findall(r"^(\w+)=", EXAMPLE.read_text(), re.MULTILINE):
         monkeypatch.delenv(name, raising=False)
-    for name in ("DEFAULT_AWS_REGION", "AWS_DEFAULT_REGION", "SAGEMAKER_ENDPOINT_NAME"):
+    for name in ("DEFAULT_AWS_REGION", "AWS_DEFAULT_REGION", "SAGEMAKER_ENDPOINT_NAME", *FORMER_NAMES):
         monkeypatch.delenv(name, raising=False)
 
 
-def test_precedence(monkeypatch, tmp_path):
+@pytest.fixture
+def file(tmp_path, monkeypatch):
+    path = tmp_path / "embeddings.yaml"
+    monkeypatch.setenv("EMBEDSTACK_CONFIG", str(path))
+    return path
+
+
+def test_settings_precedence(monkeypatch, tmp_path):
     assert load_settings().sagemaker_batch_size == 32
     (tmp_path / ".env").write_text("SAGEMAKER_BATCH_SIZE=8\nSAGEMAKER_ENDPOINT=from-file\n")
     assert load_settings().sagemaker_batch_size == 8
@@ -31,21 +39,46 @@ def test_precedence(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["AWS_REGION", "DEFAULT_AWS_REGION", "AWS_DEFAULT_REGION"])
-def test_every_name_of_the_region_is_read(monkeypatch, name):
+def test_region_is_read_from_every_alias(monkeypatch, name):
     monkeypatch.setenv(name, "eu-west-1")
     assert load_settings().aws_region == "eu-west-1"
     assert load_settings(aws_region="us-east-2").aws_region == "us-east-2"
 
 
 @pytest.mark.parametrize("name", ["SAGEMAKER_ENDPOINT", "SAGEMAKER_ENDPOINT_NAME"])
-def test_both_names_of_the_endpoint_are_read(monkeypatch, tmp_path, name):
+def test_endpoint_is_read_from_both_names(monkeypatch, tmp_path, name):
     (tmp_path / ".env").write_text("SAGEMAKER_ENDPOINT=from-file\n")
     monkeypatch.setenv(name, "from-environment")
     assert load_settings().sagemaker_endpoint == "from-environment"
     assert load_settings(sagemaker_endpoint="explicit").sagemaker_endpoint == "explicit"
 
 
-def test_an_empty_assignment_is_not_set(tmp_path):
+ALIASES = [
+    ("ST_MODEL_NAME", "EMBEDDING_MODEL", "BAAI/bge-m3"),
+    ("ST_MODEL_REVISION", "EMBEDDING_MODEL_REVISION", "main"),
+    ("ST_DEVICE", "EMBEDDING_DEVICE", "cuda"),
+    ("ST_BATCH_SIZE", "EMBEDDING_LOCAL_BATCH_SIZE", 7),
+]
+
+
+@pytest.mark.parametrize(("alias", "name", "value"), ALIASES)
+def test_load_settings_reads_former_names(monkeypatch, tmp_path, file, alias, name, value):
+    def loaded(**overrides):
+        return getattr(load_settings(**overrides), name.lower())
+
+    file.write_text(f"{alias.lower()}: {value}")
+    assert loaded() == value
+    (tmp_path / ".env").write_text(f"{name}=5\n")
+    assert str(loaded()) == "5"
+    monkeypatch.setenv(alias, str(value))
+    assert loaded() == value
+    monkeypatch.setenv(name, "6")
+    assert str(loaded()) == "6"
+    assert loaded(**{alias.lower(): value}) == value
+    assert getattr(change_settings(load_settings(), **{alias.lower(): value}), name.lower()) == value
+
+
+def test_empty_assignment_means_unset(tmp_path):
     (tmp_path / ".env").write_text("AWS_ACCOUNT_ID=\nAWS_ENDPOINT_URL=\nSAGEMAKER_ENDPOINT=\n")
     settings = load_settings()
     assert settings.aws_account_id is None
@@ -57,26 +90,19 @@ def test_an_empty_assignment_is_not_set(tmp_path):
 @pytest.mark.parametrize(
     ("name", "value"), [("SAGEMAKER_BATCH_SIZE", "many"), ("SAGEMAKER_BATCH_SIZE", "0"), ("AWS_ACCOUNT_ID", "12")]
 )
-def test_a_bad_value_is_refused_by_the_name_of_its_variable(monkeypatch, name, value):
+def test_invalid_value_names_its_variable(monkeypatch, name, value):
     monkeypatch.setenv(name, value)
     with pytest.raises(ConfigurationError, match=name):
         load_settings()
 
 
-def test_the_example_is_a_valid_file_that_names_every_setting(tmp_path):
+def test_env_example_is_valid_and_complete(tmp_path):
     (tmp_path / ".env").write_text(EXAMPLE.read_text())
     load_settings()
     assert all(field.upper() in EXAMPLE.read_text() for field in Settings.model_fields)
 
 
-@pytest.fixture
-def file(tmp_path, monkeypatch):
-    path = tmp_path / "embeddings.yaml"
-    monkeypatch.setenv("EMBEDSTACK_CONFIG", str(path))
-    return path
-
-
-def test_a_file_is_beaten_by_everything_else(file, tmp_path, monkeypatch):
+def test_yaml_file_has_the_lowest_precedence(file, tmp_path, monkeypatch):
     file.write_text("""
         embedding_backend: bedrock
         SAGEMAKER_BATCH_SIZE: 7
@@ -101,7 +127,7 @@ def test_a_file_is_beaten_by_everything_else(file, tmp_path, monkeypatch):
     assert load_settings().embedding_concurrency == 4
 
 
-def test_a_file_may_be_an_argument(file, monkeypatch):
+def test_yaml_file_can_be_an_argument(file, monkeypatch):
     monkeypatch.delenv("EMBEDSTACK_CONFIG")
     file.write_text("embedding_backend: fake")
     assert load_settings().embedding_backend == "sagemaker"
@@ -111,8 +137,8 @@ def test_a_file_may_be_an_argument(file, monkeypatch):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("embeding_backend: fake", r"embeddings.yaml: there is no setting embeding_backend. Did you mean embedding_b"),
-        ("qqq: 1", r"there is no setting qqq. .env.example lists them"),
+        ("embeding_backend: fake", r"embeddings.yaml: unknown setting embeding_backend. Did you mean embedding_b"),
+        ("qqq: 1", r"unknown setting qqq. .env.example lists all settings"),
         ("sagemaker_batch_size: many", r"SAGEMAKER_BATCH_SIZE .in .*embeddings.yaml.: Input should be a valid integer"),
         ("embedding_backend: {name: fake}", "embedding_backend takes one value, not a dict"),
         ("- embedding_backend", "is not a file of settings"),
@@ -120,24 +146,24 @@ def test_a_file_may_be_an_argument(file, monkeypatch):
         (None, "which cannot be read"),
     ],
 )
-def test_a_file_that_cannot_be_meant_is_refused(file, content, message):
+def test_invalid_yaml_file_is_rejected(file, content, message):
     if content is not None:
         file.write_text(content)
     with pytest.raises(ConfigurationError, match=message):
         load_settings()
 
 
-def test_an_empty_file_sets_nothing(file):
+def test_empty_yaml_file_sets_nothing(file):
     file.write_text("# nothing yet")
     assert load_settings().embedding_backend == "sagemaker"
 
 
-def test_an_argument_that_is_no_setting_is_refused(monkeypatch):
-    with pytest.raises(ConfigurationError, match=r"no setting embedding_bakend. Did you mean embedding_backend"):
+def test_unknown_argument_is_rejected(monkeypatch):
+    with pytest.raises(ConfigurationError, match=r"unknown setting embedding_bakend. Did you mean embedding_backend"):
         load_settings(embedding_bakend="fake")
 
 
-def test_settings_are_changed_whatever_the_environment_says(monkeypatch):
+def test_change_settings_ignores_the_environment(monkeypatch):
     settings = load_settings(sagemaker_batch_size=5, aws_region="eu-west-1")
     monkeypatch.setenv("SAGEMAKER_BATCH_SIZE", "16")
     monkeypatch.setenv("DEFAULT_AWS_REGION", "us-east-1")

@@ -1,1 +1,1 @@
-"""Readers: one file each for a format, a decision which one reads a file, and the process that they run in."""
+"""Document readers: one module per format, the choice of a reader by media type, and the reader process."""

@@ -1,4 +1,4 @@
-"""Tables as CSV or TSV: a section for each row."""
+"""Reads CSV and TSV: one section per row."""
 
 import csv
 import io
@@ -19,14 +19,14 @@ _SAMPLE = 64 * 1024
 
 
 def read_delimited(content: bytes, allowance: Allowance) -> Reading:
-    """Read a table in the manner of RFC 4180, with the delimiter that fits it best: comma, semicolon, tab or bar.
+    """Read a table in RFC 4180 format. The delimiter is detected: comma, semicolon, tab or bar.
 
-    A row becomes ``column: value`` lines, without those whose value is empty. The first record is the header unless one
-    of its cells is a number; a column without a name is called "column 1" and so on. ``row`` counts records with the
-    header, as a spreadsheet does.
+    A row becomes ``column: value`` lines; empty values are omitted. The first record is the header unless it contains a
+    number. A column without a name is called "column 1" and so on. ``row`` counts records including the header, like a
+    spreadsheet.
 
     Raises:
-        DocumentRefused: Its quotes do not match, or a cell has more than 131,072 characters; the message has the row.
+        DocumentRefused: Quotes do not match, or a cell has more than 131,072 characters. The message has the row.
     """
     text, encoding = decode(content, allowance)
     delimiter, text = _delimiter(text)
@@ -48,7 +48,7 @@ def read_delimited(content: bytes, allowance: Allowance) -> Reading:
 
 
 def _records(text: str, delimiter: str, allowance: Allowance) -> Iterator[list[str]]:
-    # Strict, since a quote that is never closed would otherwise swallow the rest of the table into a cell.
+    # Strict, because an unclosed quote would otherwise move the rest of the table into one cell.
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     number = 0
     while True:
@@ -60,15 +60,15 @@ def _records(text: str, delimiter: str, allowance: Allowance) -> Iterator[list[s
         except csv.Error:
             allowance.refuse(
                 "corrupt",
-                f"cannot be read as a table at row {number} (line {reader.line_num}): a quote inside a cell has to be "
-                f"doubled and the cell quoted, and a cell may have {csv.field_size_limit():,} characters.",
+                f"cannot be read as a table at row {number} (line {reader.line_num}). Quote cells that contain quotes "
+                f"and double the quotes inside; a cell may have up to {csv.field_size_limit():,} characters.",
             )
         allowance.take_row()
         yield record
 
 
 def _delimiter(text: str) -> tuple[str, str]:
-    # Excel reads and writes a first line that names it.
+    # Excel supports a first line that names the delimiter.
     first, _, rest = text.partition("\n")
     if first.lower().startswith("sep=") and len(first) == 5:
         return first[4], rest
@@ -76,7 +76,7 @@ def _delimiter(text: str) -> tuple[str, str]:
 
 
 def _fit(sample: str, delimiter: str) -> tuple[float, int]:
-    # How alike the rows are in their number of cells, then how many cells; one that splits nothing does not fit.
+    # The share of rows with the most common number of cells, then that number; 0 for a delimiter that splits nothing.
     widths: Counter[int] = Counter()
     try:
         for record in csv.reader(io.StringIO(sample, newline=""), delimiter=delimiter):
@@ -112,7 +112,7 @@ def _is_number(cell: str) -> bool:
 
 
 def _lines(record: list[str], columns: list[str]) -> str:
-    # By position: a copy of the columns for each row would take as long as the columns are many.
+    # By position: copying the column names for each row would take time proportional to their number.
     lines = []
     for position, cell in enumerate(record):
         text = clean(cell).strip()

@@ -1,10 +1,10 @@
-"""The character encoding of a file, and its text.
+"""Detects a file's character encoding and decodes its text.
 
-Tried in this order: the mark of byte order; ISO-2022-JP where its escapes are; UTF-16 and UTF-32 where NUL bytes stand
-as in theirs; UTF-8; what the file declares, as an HTML page may; what charset-normalizer finds most likely. Each
-strictly: no character is replaced. An encoding is one of the WHATWG's standard
-(https://encoding.spec.whatwg.org/#names-and-labels) or an old one of DOS; among Python's others are some that inflate,
-and some that any bytes are valid in.
+Encodings are tried in this order: by the byte order mark; ISO-2022-JP by its escape sequences; UTF-16 and UTF-32 by the
+positions of NUL bytes; UTF-8; the declared encoding, for example of an HTML page; the most likely encodings by
+charset-normalizer. Decoding is strict: no character is replaced. Only encodings of the WHATWG standard
+(https://encoding.spec.whatwg.org/#names-and-labels) and DOS code pages are used. Some of Python's others decompress
+their input, and some accept any bytes.
 """
 
 import codecs
@@ -26,13 +26,13 @@ _MARKS = (
 _ISO_2022_JP = re.compile(rb"\x1b(?:\$[@B]|\([BIJ])")
 _NON_ASCII = re.compile(rb"[\x80-\xff]")
 
-# Among which charset-normalizer chooses; the most common first, which decides between equals.
+# Candidates for charset-normalizer, most common first, which breaks ties.
 _LEGACY = (
     "cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp1255", "cp1256", "cp1257", "cp1258", "iso8859_2",
     "iso8859_5", "iso8859_7", "koi8_r", "koi8_u", "mac_roman", "mac_cyrillic", "cp437", "cp850", "cp852", "cp866",
     "cp932", "euc_jp", "gb18030", "big5", "cp949",
 )  # fmt: skip
-# What a declared name means in the WHATWG's standard, where Python takes it for less.
+# Declared names for which the WHATWG standard specifies a superset of Python's encoding.
 _DECLARED = {
     "ascii": "cp1252",
     "iso8859-1": "cp1252",
@@ -47,26 +47,27 @@ _ALLOWED = {
     codecs.lookup(name).name for name in (*_LEGACY, *(f"iso8859_{part}" for part in (*range(3, 12), *range(13, 17))))
 }
 
-# What is looked at to find an encoding; more makes it slower and hardly better.
+# Bytes examined to detect an encoding. More is slower and hardly more accurate.
 _SAMPLE = 64 * 1024
-_PIECE = 1024 * 1024
-# A text has hardly a control character; a binary file that is valid in an encoding by chance has many.
+_BLOCK_BYTES = 1024 * 1024
+# Texts have few control characters; binary files that are valid in an encoding by chance have many.
 _MAX_CONTROLS = 0.005
 
 
 def decode(content: bytes, allowance: Allowance, declared: str | None = None) -> tuple[str, str]:
-    """The text of a file and the encoding that it is in.
+    """Decode a file.
 
     Args:
         content: The whole file.
-        allowance: Of the document; its characters are not counted here, but no more than it allows are decoded.
-        declared: The encoding that the file says it is in.
+        allowance: The document's limits. Characters are not counted here, but decoding stops beyond the limit.
+        declared: The encoding that the file declares.
 
     Returns:
-        The text as it is there, and the encoding by Python's name.
+        The decoded text, and the encoding by Python's name.
 
     Raises:
-        DocumentRefused: It is not text ("not_text"), in no encoding tried ("undecodable"), or "too_large".
+        DocumentRefused: The file is not text ("not_text"), is in no supported encoding ("undecodable"), or is
+            "too_large".
     """
     tried = []
     for encoding, is_guess in _candidates(content, declared, allowance):
@@ -78,12 +79,14 @@ def decode(content: bytes, allowance: Allowance, declared: str | None = None) ->
         except UnicodeError:
             continue
         if is_guess:
-            allowance.notes.append(f"It was taken to be in {encoding}: save it as UTF-8 if its text looks wrong.")
+            allowance.notes.append(
+                f"The encoding {encoding} was guessed. If the text looks wrong, save the file as UTF-8."
+            )
         return text, encoding.removesuffix("_sig")
     return allowance.refuse(
         "undecodable",
-        f"is in no character encoding that was tried ({', '.join(tried)} and {len(_LEGACY)} older ones where no mark "
-        "names one): save it as UTF-8.",
+        f"is in no supported character encoding (tried: {', '.join(tried)}, and {len(_LEGACY)} older ones unless it "
+        "has a byte order mark). Save it as UTF-8.",
     )
 
 
@@ -97,19 +100,21 @@ def _candidates(content: bytes, declared: str | None, allowance: Allowance) -> I
     if b"\0" in content[:_SAMPLE]:
         encoding = _wide_encoding(content[:_SAMPLE])
         if encoding is None:
-            allowance.refuse("not_text", "holds NUL bytes and is not text: name it by its kind, or convert it to text.")
+            allowance.refuse(
+                "not_text", "contains NUL bytes and is not text. Use the suffix of its format, or convert it to text."
+            )
         yield encoding, False
         return
     yield "utf_8", False
-    known = _known(declared)
-    if known:
-        yield known, False
-    for encoding in _likely(content):
-        yield encoding, True
+    encoding = _supported(declared)
+    if encoding:
+        yield encoding, False
+    for guess in _likely(content):
+        yield guess, True
 
 
 def _wide_encoding(sample: bytes) -> str | None:
-    # ASCII in UTF-16 has a NUL in every second byte, in UTF-32 three in four; the rest has next to none.
+    # ASCII text in UTF-16 has a NUL in every second byte, in UTF-32 in three of four; the other bytes have almost none.
     sample = sample[: len(sample) // 4 * 4]
     shares = [sample[position::4].count(0) / max(1, len(sample) // 4) for position in range(4)]
     zeros = [share > 0.4 for share in shares]
@@ -124,7 +129,7 @@ def _wide_encoding(sample: bytes) -> str | None:
     return encoding if encoding and max(texts) < 0.02 else None
 
 
-def _known(declared: str | None) -> str | None:
+def _supported(declared: str | None) -> str | None:
     try:
         name = codecs.lookup(declared or "").name
     except (LookupError, ValueError):
@@ -139,7 +144,7 @@ def _likely(content: bytes) -> Iterator[str]:
     first = _NON_ASCII.search(content)
     start = content.rfind(b"\n", 0, first.start() if first else 0) + 1
     sample = content[max(start, (first.start() if first else 0) - _SAMPLE) :][:_SAMPLE]
-    # Cut at a line's end: in no encoding is that a part of a character, and a part would rule the right one out.
+    # Cut at a line end, which is never part of a character: a partial character would exclude the right encoding.
     end = sample.rfind(b"\n")
     sample = sample[: end + 1] if len(sample) == _SAMPLE and end > 0 else sample
     matches = list(from_bytes(sample, cp_isolation=list(_LEGACY), enable_fallback=False))
@@ -154,18 +159,18 @@ def _likely(content: bytes) -> Iterator[str]:
 def _decode(content: bytes, encoding: str, allowance: Allowance) -> str:
     decoder = codecs.getincrementaldecoder(encoding)("strict")
     limit = allowance.limits.max_text_characters
-    pieces: list[str] = []
+    blocks: list[str] = []
     characters = controls = 0
-    for start in range(0, len(content), _PIECE):
-        piece = decoder.decode(content[start : start + _PIECE], start + _PIECE >= len(content))
-        controls += count_controls(piece)
-        characters += len(piece)
-        # Markup and the names of fields are not text, so that a file may have more characters than its text.
+    for start in range(0, len(content), _BLOCK_BYTES):
+        block = decoder.decode(content[start : start + _BLOCK_BYTES], start + _BLOCK_BYTES >= len(content))
+        controls += count_controls(block)
+        characters += len(block)
+        # A file has more characters than its text, because markup and field names are not text.
         if characters > 4 * limit:
             allowance.take_characters(characters)
-        pieces.append(piece)
+        blocks.append(block)
     if controls > max(2, characters * _MAX_CONTROLS):
         allowance.refuse(
-            "not_text", f"holds {controls:,} control characters in {characters:,} and is not text: convert it to text."
+            "not_text", f"has {controls:,} control characters in {characters:,} and is not text. Convert it to text."
         )
-    return "".join(pieces)
+    return "".join(blocks)

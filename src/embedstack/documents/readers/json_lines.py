@@ -1,4 +1,4 @@
-"""JSON Lines: a section for each row."""
+"""Reads JSON Lines: one section per row."""
 
 import json
 from collections.abc import Iterator
@@ -13,24 +13,24 @@ from embedstack.documents.readers.outline import Reading
 
 __all__ = ["read_json_lines"]
 
-#: Fields that hold a row's text, in this order, and those that hold its heading.
+#: Fields for a row's text and title, by priority.
 _TEXTS = ("text", "content", "body", "page_content", "passage", "document", "abstract", "description")
 _TITLES = ("title", "heading", "headline", "subject")
 
 
 def read_json_lines(content: bytes, allowance: Allowance) -> Reading:
-    """Read JSON Lines (https://jsonlines.org): one JSON value a line; empty lines are passed over.
+    """Read JSON Lines (https://jsonlines.org): one JSON value per line. Empty lines are skipped.
 
-    A row's text is its first field of that kind (``text``, ``content``, ``body``, …) below its title if it has one, and
-    where it has no such field all its strings, however deep, as ``name: value`` lines. A row that is a string is its
-    text. Rows without a string are counted in a note.
+    A row's text is its title, if any, and its first text field (``text``, ``content``, ``body``, …). A row without text
+    field becomes ``name: value`` lines of all its strings at any depth. A row that is a string is its text. Rows
+    without strings are counted in a note.
 
     Raises:
-        DocumentRefused: A row is not JSON; the message has its number.
+        DocumentRefused: A row is not JSON. The message has its number.
     """
     text, encoding = decode(content, allowance)
     sections: list[Section] = []
-    without = 0
+    empty_rows = 0
     for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
@@ -40,9 +40,9 @@ def read_json_lines(content: bytes, allowance: Allowance) -> Reading:
             allowance.take_characters(len(section.text))
             sections.append(section)
         else:
-            without += 1
-    if without:
-        allowance.notes.append(f"{without} of {len(sections) + without} rows have no text.")
+            empty_rows += 1
+    if empty_rows:
+        allowance.notes.append(f"{empty_rows} of {len(sections) + empty_rows} rows have no text.")
     return Reading(sections, encoding=encoding)
 
 
@@ -50,11 +50,11 @@ def _parse(line: str, number: int, allowance: Allowance) -> Any:
     try:
         return json.loads(line)
     except RecursionError:
-        allowance.refuse("corrupt", f"is nested too deeply in row {number}: flatten it.")
+        allowance.refuse("corrupt", f"is nested too deeply in row {number}. Flatten it.")
     except ValueError as error:
-        # The error's own message would quote nothing, but its document attribute is the row.
+        # The error is not chained: its attribute doc contains the row.
         where = f" at column {error.colno}" if isinstance(error, json.JSONDecodeError) else ""
-        allowance.refuse("corrupt", f"has no valid JSON in row {number}{where}: write one JSON value on each line.")
+        allowance.refuse("corrupt", f"has no valid JSON in row {number}{where}. Write one JSON value on each line.")
 
 
 def _section(row: Any, number: int) -> Section | None:
@@ -77,8 +77,8 @@ def _first(row: dict[str, Any], names: tuple[str, ...]) -> str:
 
 
 def _strings(row: Any) -> Iterator[str]:
-    """All strings of a row in their order, as ``name: value`` lines."""
-    # A stack instead of recursion, which has a limit and would hand each string up through every level.
+    """All strings of a row in order, as ``name: value`` lines."""
+    # A stack instead of recursion, which is limited in depth and would yield each string through every level.
     levels: list[Iterator[tuple[str, Any]]] = [iter([("", row)])]
     while levels:
         entry = next(levels[-1], None)

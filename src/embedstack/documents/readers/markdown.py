@@ -1,4 +1,4 @@
-"""Markdown: a section for each heading, its text as it was written."""
+"""Reads Markdown: one section per heading, with the Markdown text."""
 
 import re
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from embedstack.documents.readers.outline import Outline, Reading
 
 __all__ = ["read_markdown"]
 
-# Front matter as static site generators write it: YAML between lines of "---", TOML between lines of "+++".
+# Front matter of static site generators: YAML between lines of "---", TOML between lines of "+++".
 _FENCES = {"---": ("---", "..."), "+++": ("+++", "...")}
 _MAX_FRONT_MATTER = 65536
 _FIELD = re.compile(r"[\w\"-]+[ \t]*[:=]")
@@ -24,9 +24,9 @@ _MAX_HEADING = 1000
 def read_markdown(content: bytes, allowance: Allowance) -> Reading:
     """Read CommonMark.
 
-    The text stays Markdown, code blocks and tables included: models have read much of it, and a position in it is one
-    in the file. Headings are those of the document itself, not those in quotes, lists or code. Front matter is left
-    out; its ``title`` becomes the document's.
+    The text keeps its Markdown syntax, including code blocks and tables, because models are trained on it and positions
+    match the file. Only top-level headings open sections, not those in quotes, lists or code. Front matter is omitted;
+    its ``title`` becomes the document's title.
     """
     text, encoding = decode(content, allowance)
     text = clean(text)
@@ -43,7 +43,7 @@ def read_markdown(content: bytes, allowance: Allowance) -> Reading:
 
 
 def _split_front_matter(text: str) -> tuple[list[str], str]:
-    """The lines of the front matter, none where there is none, and the text after it."""
+    """The lines of the front matter, and the text after it."""
     lines = text[: _MAX_FRONT_MATTER + 1].split("\n")
     ends = _FENCES.get(lines[0].rstrip(" \t"))
     if ends is None or len(lines) < 2 or not _FIELD.match(lines[1]):
@@ -51,7 +51,7 @@ def _split_front_matter(text: str) -> tuple[list[str], str]:
     position = len(lines[0]) + 1
     for number, line in enumerate(lines[1:], start=1):
         if number > 1 and line.rstrip(" \t") in ends:
-            # The last line may be cut off where the front matter has to end.
+            # The last line may be truncated at the maximum length.
             if number == len(lines) - 1 and len(text) > _MAX_FRONT_MATTER:
                 break
             return lines[1:number], text[position + len(line) + 1 :]
@@ -73,7 +73,7 @@ def _title(fields: list[str]) -> str | None:
 
 
 def _headings(text: str) -> Iterator[tuple[int, int, int, str]]:
-    # Blocks alone: what is inside of paragraphs matters in headings only.
+    # Parse blocks only; inline syntax matters only in headings.
     parser = MarkdownIt("commonmark").disable("inline")
     inline = MarkdownIt("commonmark")
     tokens = parser.parse(text)

@@ -1,14 +1,14 @@
-"""Tags and text of an HTML page, by the tokenization rules of the HTML standard.
+"""Tokenizes HTML by the rules of the HTML standard.
 
 https://html.spec.whatwg.org/multipage/parsing.html#tokenization
 
-Python's own parser differs from version to version, and before 3.13.6 takes time with the square of the page's size.
-Parsers that build a tree do so by the rules of the standard, for deeply nested elements; and a tokenizer written in C
-is too large for a function's package. Only what tells text from markup is read here: of attributes, where they end.
+Python's html.parser differs between versions, and before 3.13.6 takes quadratic time. Tree-building parsers also take
+quadratic time for deeply nested elements, and tokenizers written in C are too large for a function's package. This
+tokenizer only separates text from markup: it finds the ends of attributes, but does not parse them.
 
-Three rules differ, so that no text is lost. CDATA sections are text, and an element such as ``<script/>`` is closed,
-both as in XHTML. An element whose content is text by the standard (``<title>``) but which is never closed has tags
-inside. A quote in a tag that is never closed is ignored.
+Three rules differ from the standard, so that no text is lost. CDATA sections are text, and an element such as
+``<script/>`` is closed, both as in XHTML. An unclosed element whose content is text by the standard (``<title>``) may
+contain tags. An unclosed quote in a tag is ignored.
 """
 
 import html
@@ -19,51 +19,51 @@ __all__ = ["MarkupHandler", "read_markup"]
 
 
 class MarkupHandler(Protocol):
-    """Takes what is in a page, in its order."""
+    """Receives the tokens of a page in order."""
 
     def start(self, tag: str, attributes: str) -> None:
-        """Take a start tag; its name is in lower case, and its attributes are as they are in the page."""
+        """Handle a start tag, with its name in lower case and its attributes as source text."""
 
     def end(self, tag: str) -> None:
-        """Take an end tag, or the end of an element that closes itself."""
+        """Handle an end tag, or the end of a self-closing element."""
 
     def text(self, text: str) -> None:
-        """Take a part of the text."""
+        """Handle a part of the text."""
 
 
-# What opens a tag, a comment or the like; any other "<" is text.
+# The start of a tag, comment or declaration. Any other "<" is text.
 _MARKUP = re.compile("<(?:[A-Za-z!?]|/.)", re.DOTALL)
 _TAG_NAME = re.compile("[A-Za-z]")
-# Attributes end at the first ">" outside of a quoted value. Possessive, so that nothing is read twice.
+# Attributes end at the first ">" outside of a quoted value. Possessive quantifiers avoid backtracking.
 _TAG = re.compile(r"<(/?)([A-Za-z][^\s/>]*+)((?:[^>=]++|=\s*+(?:\"[^\"]*+\"|'[^']*+')?+)*+)>")
-# As if a tag had no quotes.
+# A tag whose quotes are ignored.
 _PLAIN_TAG = re.compile(r"<(/?)([A-Za-z][^\s/>]*+)([^>]*+)>")
-# The last slash of such a tag is part of its last attribute, as in <a href=folder/>.
+# A final slash belongs to an unquoted last attribute, as in <a href=folder/>.
 _UNQUOTED_VALUE = re.compile(r"=\s*+[^\s\"'=]++\Z")
 _COMMENT_END = re.compile("--!?>")
 _CDATA, _CDATA_END = "<![CDATA[", "]]>"
 _SCRIPT = re.compile(r"<!--(?:-?>)?|-->|<(/?)script(?=[\s/>])", re.IGNORECASE | re.ASCII)
-# html.unescape() fails on a number of more than 4,300 digits. One of eight or more without zeros is of no character.
+# html.unescape() fails on numbers with more than 4,300 digits. Numbers with eight or more digits are not characters.
 _LEADING_ZEROS = re.compile(r"&#0+(?=[0-9])", re.ASCII)
 _HUGE_REFERENCE = re.compile(r"&#[0-9]{8,};?", re.ASCII)
 
-# Elements whose content is text, where nothing but their own end tag is a tag; in the first, "&amp;" is "&".
+# Elements whose content is text up to their end tag. In the first set, character references are decoded.
 _ESCAPABLE = frozenset({"title", "textarea"})
 _RAW = frozenset({"script", "style", "xmp", "iframe", "noscript", *_ESCAPABLE})
-# These end with the page, if not before.
+# These end with the page if they are not closed.
 _CODE = frozenset({"script", "style"})
 
 
 def read_markup(text: str, handler: MarkupHandler, parsed: frozenset[str] = frozenset()) -> bool:
-    r"""Read a page.
+    r"""Tokenize a page.
 
     Args:
         text: The page, with ``\n`` at line ends and without NUL.
-        handler: Takes what is in it.
-        parsed: Elements whose tags are read though the standard takes their content for text.
+        handler: Receives the tokens.
+        parsed: Elements whose content is tokenized, although it is text by the standard.
 
     Returns:
-        Whether the page ends in a comment that is never closed; the standard takes all of its rest for the comment.
+        Whether the page ends in an unclosed comment, which by the standard contains the rest of the page.
     """
     scanner = _Scanner(text, handler, _RAW - parsed)
     while scanner.read_next():
@@ -72,20 +72,20 @@ def read_markup(text: str, handler: MarkupHandler, parsed: frozenset[str] = froz
 
 
 class _Scanner:
-    """A position in a page. What is searched for in vain is not searched for again: it would be once for each tag."""
+    """A position in a page. Failed searches are not repeated, which would take quadratic time."""
 
     def __init__(self, text: str, handler: MarkupHandler, raw: frozenset[str]) -> None:
         self.ends_in_comment = False
         self._page = text
         self._handler = handler
-        self._raw = set(raw)  # those of them that may be closed
+        self._raw = set(raw)  # without elements that are known to be unclosed
         self._position = 0
         self._last_cdata_end = text.rfind(_CDATA_END)
         self._tag = _TAG
         self._has_escapes = True
 
     def read_next(self) -> bool:
-        """Read up to the end of the next tag, comment or the like; False at the end of the page."""
+        """Read up to the end of the next tag, comment or declaration. False at the end of the page."""
         match = _MARKUP.search(self._page, self._position)
         start = match.start() if match else len(self._page)
         self._add_text(start)
@@ -104,7 +104,7 @@ class _Scanner:
         self._position = end
 
     def _skip_to(self, position: int) -> bool:
-        """Go on at a position, or not at all if it is 0."""
+        """Continue at a position; False if it is 0, for the end of the page."""
         self._position = position
         return position > 0
 
@@ -163,7 +163,7 @@ class _Scanner:
         return True
 
     def _script_end(self) -> int | None:
-        # A script may write another one, end tag and all, between "<!--" and "-->".
+        # Between "<!--" and "-->", a script may contain another script element with its end tag.
         is_escaped = is_inner = False
         for match in _SCRIPT.finditer(self._page, self._position):
             mark = match[0]

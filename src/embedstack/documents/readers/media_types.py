@@ -1,4 +1,4 @@
-"""Which reader a file is for: its suffix says it, and its content has the last word where that is certain."""
+"""The media type of a file, by suffix and content. Content that is unambiguous takes precedence."""
 
 import codecs
 import re
@@ -20,7 +20,7 @@ JSON_LINES = "application/jsonl"
 CSV = "text/csv"
 DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 
-#: What is read, by suffix in lower case.
+#: Supported media types by lower-case suffix.
 SUFFIXES = {
     ".txt": PLAIN,
     ".text": PLAIN,
@@ -37,7 +37,7 @@ SUFFIXES = {
     ".docx": DOCX,
 }
 
-# Starts of files that are never text, and what such a file is called.
+# Signatures of binary files, and their descriptions.
 _BINARY = (
     (b"\x89PNG\r\n", "a PNG image"),
     (b"\xff\xd8\xff", "a JPEG image"),
@@ -57,61 +57,63 @@ _BINARY = (
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
 _PAGE = re.compile(rb"<!doctype\s+html|<html[\s>]", re.IGNORECASE)
-# What may stand before the document type of a page, and what it ends with.
+# Starts and ends of comments and declarations that may precede a page's document type.
 _BEFORE_PAGE = ((b"<!--", b"-->"), (b"<?", b"?>"))
-# PDF's own readers look for the header in the first 1,024 bytes (ISO 32000-1, annex H.3.4.1).
+# PDF readers accept the header within the first 1,024 bytes (ISO 32000-1, annex H.3.4.1).
 _PDF_HEADER = 1024
 _HEAD = 4096
 
 
 def media_type_of(content: bytes, source: str, allowance: Allowance) -> str:
-    """The media type to read a file as.
+    """The media type for reading a file.
 
-    A PDF or a docx is read as one whatever its suffix is. A page or a table under ``.txt`` is read as plain text, since
-    that is what it may be meant as. Without a suffix, it is what its content is, and plain text if nothing else.
+    PDF and docx files are detected with any suffix. HTML or CSV with the suffix ``.txt`` is read as plain text. A file
+    without suffix is read by its content, by default as plain text.
 
     Args:
         content: The file.
         source: Its key or path.
-        allowance: In whose words it is refused.
+        allowance: Refuses the document.
 
     Raises:
-        DocumentRefused: It is empty, of another kind than its suffix says ("not_text", "corrupt"), or of a kind that is
-            not read ("unsupported", "encrypted").
+        DocumentRefused: The file is empty, does not match its suffix ("not_text", "corrupt"), or is not supported
+            ("unsupported", "encrypted").
     """
     suffix = _suffix(source)
     named = SUFFIXES.get(suffix)
     if not content:
-        allowance.refuse("empty", "is empty: it has no bytes.")
+        allowance.refuse("empty", "is empty (0 bytes).")
     if _is_pdf(content, named):
         return PDF
     if content.startswith(_ZIP):
-        return DOCX  # whose reader tells one from another zip
+        return DOCX  # the reader rejects other zip files
     if content.startswith(_OLE):
         _refuse_ole(content, named, allowance)
     binary = _binary(content)
     if binary:
         reason: RefusalReason = "not_text" if named else "unsupported"
-        allowance.refuse(reason, f"is {binary}, not {'what its suffix says' if named else 'a document'}: {_advice()}")
+        allowance.refuse(
+            reason, f"is {binary}, {'which does not match its suffix' if named else 'not a document'}. {_advice()}"
+        )
     if named in (PDF, DOCX):
-        allowance.refuse("corrupt", f"is not a {suffix[1:]} file inside: export it anew, or give it its right suffix.")
+        allowance.refuse("corrupt", f"is not a {suffix[1:]} file. Export it again, or correct its suffix.")
     if named:
         return named
     if suffix:
-        allowance.refuse("unsupported", f"is of a kind that is not read: {_advice()}")
+        allowance.refuse("unsupported", f"has an unsupported format. {_advice()}")
     return HTML if _is_page(content[:_HEAD]) else PLAIN
 
 
 def _refuse_ole(content: bytes, named: str | None, allowance: Allowance) -> None:
-    # Office keeps an encrypted docx in the container of its older formats ([MS-OFFCRYPTO] 2.3.4).
+    # Office stores an encrypted docx in an OLE container ([MS-OFFCRYPTO] 2.3.4).
     if "EncryptedPackage".encode("utf-16-le") in content:
-        allowance.refuse("encrypted", "is protected by a password: save it without one.")
+        allowance.refuse("encrypted", "is protected by a password. Save it without one.")
     reason: RefusalReason = "corrupt" if named == DOCX else "not_text" if named else "unsupported"
-    allowance.refuse(reason, "is in Office's format before 2007: save it as docx or PDF.")
+    allowance.refuse(reason, "is in the Office format of before 2007. Save it as docx or PDF.")
 
 
 def _suffix(source: str) -> str:
-    # "notes 1.2" and "Letter to St. Mary" have none that names a kind.
+    # "notes 1.2" and "Letter to St. Mary" have no suffix that names a format.
     suffix = PurePosixPath(source.replace("\\", "/")).suffix.lower()
     return suffix if suffix[1:].isalnum() and not suffix[1:].isdigit() else ""
 
@@ -119,7 +121,7 @@ def _suffix(source: str) -> str:
 def _is_pdf(content: bytes, named: str | None) -> bool:
     if named in (None, PDF):
         return b"%PDF-" in content[:_PDF_HEADER]
-    # A text may be about PDF, and start with its mark.
+    # A text about PDF may start with the signature.
     return content.startswith(b"%PDF-") and b"endobj" in content
 
 
@@ -131,12 +133,12 @@ def _is_page(head: bytes) -> bool:
 
 
 def _binary(content: bytes) -> str | None:
-    for start, what in _BINARY:
-        # A text may start with letters that are a mark as well; it has no NUL.
+    for start, description in _BINARY:
+        # A text may start with the letters of a signature, but contains no NUL.
         if content.startswith(start) and (not start.isalnum() or b"\0" in content[:_HEAD]):
-            return what
+            return description
     return None
 
 
 def _advice() -> str:
-    return f"convert it to one of {', '.join(sorted(SUFFIXES))}."
+    return f"Convert it to one of {', '.join(sorted(SUFFIXES))}."

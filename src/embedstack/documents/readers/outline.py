@@ -1,4 +1,4 @@
-"""Sections by headings, as text and headings come in."""
+"""Builds sections from a sequence of headings and text blocks."""
 
 from typing import NamedTuple
 
@@ -10,12 +10,12 @@ __all__ = ["Outline", "Reading"]
 
 
 class Reading(NamedTuple):
-    """What a format's reader found.
+    """The result of a format's reader.
 
     Attributes:
-        sections: As :class:`~embedstack.documents.document.Document`'s; may be empty.
-        title: The file's own.
-        encoding: Of its text.
+        sections: Sections as in :class:`~embedstack.documents.document.Document`; may be empty.
+        title: The file's title.
+        encoding: The character encoding.
     """
 
     sections: list[Section]
@@ -26,8 +26,8 @@ class Reading(NamedTuple):
 class Outline:
     """Collects text under headings.
 
-    A heading opens a section and is its first line. One that has nothing of its own below it is not a section but the
-    first line of the deeper one that follows: nothing is lost, and no section is a heading alone where that can be.
+    A heading opens a section and is its first line. A heading without text directly below it becomes the first line of
+    the deeper section that follows, so that no text is lost and few sections consist of a heading alone.
     """
 
     def __init__(self, allowance: Allowance) -> None:
@@ -42,9 +42,9 @@ class Outline:
         """Open a section.
 
         Args:
-            level: 1 is above 2; any integers will do.
+            level: The level; smaller is higher. Any integer is valid.
             title: The heading.
-            line: The heading as it stands in the text, where that is not the title alone.
+            line: The heading as written in the text; defaults to the title.
         """
         name = clean_line(title)
         if not name:
@@ -59,12 +59,12 @@ class Outline:
         self._append(line or title, tight=False)
 
     def add(self, text: str, *, tight: bool = False) -> None:
-        """Add a block of text; a tight one, such as a row of a table, keeps close to a tight one before it."""
+        """Add a block of text. Consecutive tight blocks, such as table rows, are not separated by empty lines."""
         if self._append(text, tight=tight):
             self._has_body = True
 
     def sections(self) -> list[Section]:
-        """What has been collected."""
+        """The collected sections."""
         self._close()
         return self._sections
 

@@ -1,4 +1,4 @@
-"""PDF: a section for each page."""
+"""Reads PDF: one section per page."""
 
 import re
 from contextlib import suppress
@@ -13,22 +13,21 @@ from embedstack.documents.readers.outline import Reading
 
 __all__ = ["read_pdf"]
 
-# What a font without a table of its characters gives: placeholders, not words.
+# Placeholders for characters of fonts without a Unicode mapping.
 _PLACEHOLDERS = re.compile("[\ufffd\ue000-\uf8ff]|\\(cid:\\d+\\)")
 _MAX_PLACEHOLDERS = 0.3
-# PDFium puts this character in place of a hyphen at the end of a line and the line end after it.
+# PDFium replaces a hyphen and line end by this character.
 _LINE_END_HYPHEN = "\ufffe"
 
 
 def read_pdf(content: bytes, allowance: Allowance) -> Reading:
-    """Read a PDF, with PDFium, the engine of Chrome.
+    """Read a PDF with PDFium, Chrome's PDF engine.
 
-    Pages without text, as a scan has, are counted in a note, and so are those whose font does not say which characters
-    it shows. An encrypted PDF that opens without a password is read. A word that is hyphenated at the end of a line is
-    joined.
+    Pages without text, such as scans, and pages with fonts without Unicode mapping are counted in a note. Encrypted
+    PDFs that open without a password are read. Words that are hyphenated at line ends are joined.
 
     Raises:
-        DocumentRefused: It needs a password ("encrypted"), a page cannot be read ("corrupt"; the message has its
+        DocumentRefused: The PDF needs a password ("encrypted"), a page cannot be read ("corrupt"; the message has its
             number), or no page has text ("empty").
     """
     _clear_last_error()
@@ -36,9 +35,9 @@ def read_pdf(content: bytes, allowance: Allowance) -> Reading:
         document = PdfDocument(content)
     except PdfiumError as error:
         if error.err_code == FPDF_ERR_PASSWORD:
-            allowance.refuse("encrypted", "is protected by a password: save it without one.")
+            allowance.refuse("encrypted", "is protected by a password. Save it without one.")
         if error.err_code == FPDF_ERR_SECURITY:
-            allowance.refuse("encrypted", "is encrypted in an unsupported way: save it without protection.")
+            allowance.refuse("encrypted", "is encrypted by an unsupported method. Save it without protection.")
         raise
     try:
         return _read(document, allowance)
@@ -47,7 +46,7 @@ def read_pdf(content: bytes, allowance: Allowance) -> Reading:
 
 
 def _clear_last_error() -> None:
-    # PDFium fails on some files without an error of its own, and then reports that of the file before.
+    # PDFium fails on some files without setting an error, and would report that of the previous file.
     with suppress(PdfiumError):
         PdfDocument(b"no PDF")
 
@@ -60,21 +59,21 @@ def _read(document: PdfDocument, allowance: Allowance) -> Reading:
         try:
             extracted = _page_text(document, index)
         except PdfiumError:
-            allowance.refuse("corrupt", f"cannot be read on page {index + 1}: print it to a new PDF.")
+            allowance.refuse("corrupt", f"cannot be read on page {index + 1}. Print it to a new PDF.")
         text = _readable(extracted)
         if text:
             allowance.take_characters(len(text))
             sections.append(Section(text, page=index + 1))
     missing = pages - len(sections)
     if not sections:
-        allowance.refuse("empty", f"has no text on any page, of {pages}: scanned pages need OCR first.")
+        allowance.refuse("empty", f"has no text on any of {pages} pages. Scanned pages need OCR first.")
     if missing:
-        allowance.notes.append(f"{missing} of {pages} pages have no text: scanned pages need OCR first.")
+        allowance.notes.append(f"{missing} of {pages} pages have no text. Scanned pages need OCR first.")
     return Reading(sections, title=document.get_metadata_value("Title"))
 
 
 def _page_text(document: PdfDocument, index: int) -> str:
-    # Closed here: the garbage collector would keep the pages of a manual in memory.
+    # Closed explicitly: waiting for garbage collection would keep all pages in memory.
     page = document[index]
     try:
         text_page = page.get_textpage()

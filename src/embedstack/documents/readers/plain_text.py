@@ -1,4 +1,4 @@
-"""Plain text: one section, several where it is very long."""
+"""Reads plain text: one section, or several for a very long text."""
 
 from collections.abc import Iterator
 
@@ -10,7 +10,7 @@ from embedstack.documents.readers.outline import Reading
 
 __all__ = ["read_plain_text"]
 
-# About 250,000 tokens: what the chunker holds of a document at once stays small.
+# About 250,000 tokens, which limits the memory of the chunker.
 _MAX_SECTION = 1_000_000
 _ENDS = ("\n\n", "\n", ". ", " ")
 
@@ -18,8 +18,8 @@ _ENDS = ("\n\n", "\n", ". ", " ")
 def read_plain_text(content: bytes, allowance: Allowance) -> Reading:
     """Read plain text.
 
-    Paragraphs are the chunker's business; a text longer than a million characters becomes several sections, cut at the
-    end of a paragraph, a line, a sentence or a word, whichever comes first in that order.
+    A text of more than a million characters becomes several sections, cut at the end of a paragraph, line, sentence or
+    word, in this order of preference.
     """
     text, encoding = decode(content, allowance)
     text = clean(text)
@@ -31,9 +31,9 @@ def _parts(text: str) -> Iterator[str]:
     start = 0
     while len(text) - start > _MAX_SECTION:
         limit = start + _MAX_SECTION
-        # An end in the last tenth, so that no section is short.
-        found = (text.rfind(end, limit - _MAX_SECTION // 10, limit) + len(end) for end in _ENDS)
-        cut = next((position for position in found if position > start + len(_ENDS[0])), limit)
+        # Only in the last tenth, so that no section is short.
+        cuts = (text.rfind(end, limit - _MAX_SECTION // 10, limit) + len(end) for end in _ENDS)
+        cut = next((position for position in cuts if position > start + len(_ENDS[0])), limit)
         yield text[start:cut]
         start = cut
     yield text[start:]

@@ -1,4 +1,4 @@
-"""A process that reads documents, seen from its parent."""
+"""The parent's side of a reader process."""
 
 import dataclasses
 import json
@@ -16,38 +16,38 @@ from embedstack.documents.limits import Allowance
 from embedstack.documents.readers.worker import LENGTH, READY
 from embedstack.errors import ConfigurationError, DocumentRefused, EmbedStackError
 
-__all__ = ["ProcessLost", "ReaderProcess"]
+__all__ = ["ENVIRONMENT_VARIABLES", "ProcessLost", "ReaderProcess"]
 
-_PIECE = 1024 * 1024
-# Started anew now and then, so that what libraries keep does not add up.
+_BLOCK_BYTES = 1024 * 1024
+# A process is replaced after so many documents, because libraries may leak memory.
 _MAX_DOCUMENTS = 1000
-# What Python needs to start; nothing else of the environment, where keys and passwords are.
-_ENVIRONMENT = (
+#: Environment variables that a reader process inherits, because Python needs them to start. Others may be secrets.
+ENVIRONMENT_VARIABLES = (
     "PATH", "LD_LIBRARY_PATH", "LANG", "SYSTEMROOT", "TMPDIR", "PYTHONHOME", "PYTHONDONTWRITEBYTECODE",
     "PYTHONPYCACHEPREFIX",
 )  # fmt: skip
 
 
 class ProcessLost(EmbedStackError):
-    """A process that had read documents before was gone when the next one came: that one is not to blame."""
+    """A reused reader process ended before it read the document, so the document is not the cause."""
 
     retryable_by_default = True
 
 
-class _GoneError(Exception):
-    """The process ended while it was sent a document."""
+class _ProcessEnded(Exception):
+    """The process ended while a document was sent to it."""
 
 
 class ReaderProcess:
-    """Reads documents, one at a time."""
+    """A process that reads one document at a time."""
 
     def __init__(self) -> None:
-        """Start it.
+        """Start the process.
 
         Raises:
-            ConfigurationError: It does not start.
+            ConfigurationError: The process does not start.
         """
-        environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
+        environment = {name: os.environ[name] for name in ENVIRONMENT_VARIABLES if name in os.environ}
         environment["PYTHONPATH"] = os.pathsep.join(str(Path(path).absolute()) for path in sys.path)
         try:
             self._process = subprocess.Popen(
@@ -56,69 +56,74 @@ class ReaderProcess:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
                 env=environment,
-                start_new_session=True,  # so that Ctrl-C reaches the parent alone, which ends it
+                start_new_session=True,  # so that only the parent receives Ctrl-C; it ends the process
             )
         except OSError as error:
             raise _not_started(type(error).__name__) from error
         self._requests = cast("BinaryIO", self._process.stdin)
-        self._answers = cast("BinaryIO", self._process.stdout)
+        self._responses = cast("BinaryIO", self._process.stdout)
         self._is_broken = self._timed_out = False
         self._documents = 0
         renew_after_fork(self)
-        if self._answers.readline() != READY:
+        if self._responses.readline() != READY:
             self.close()
             raise _not_started(f"it ended with {self._process.returncode}")
 
     def after_fork(self) -> None:
-        """In a child of this process: close the pipes, so that the reader still ends with its parent."""
+        """In a forked child: close the pipes, so that the reader process still ends with the parent."""
         if not self._requests.closed:
-            disconnect((self._requests.fileno(), self._answers.fileno()))
-            keep_forever(self)  # its finalizer would write what the parent has not sent yet
+            disconnect((self._requests.fileno(), self._responses.fileno()))
+            keep_forever(self)  # its finalizer would flush the parent's buffered data
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        return self._process.pid
 
     @property
     def is_usable(self) -> bool:
-        """Whether it may be given another document."""
+        """Whether it can read another document."""
         return not self._is_broken and self._documents < _MAX_DOCUMENTS and self._process.poll() is None
 
     def close(self) -> None:
-        """End it; does nothing if it has ended."""
+        """End the process. Does nothing if it has ended."""
         self._process.kill()
         self._process.wait()
-        self._answers.close()
+        self._responses.close()
         try:
             self._requests.close()
         except OSError:
-            return  # what was not sent is not wanted any more
+            return  # buffered data is discarded
 
     def read(self, content: BinaryIO, allowance: Allowance, source: str) -> Document:
         """Read a document.
 
         Args:
-            content: The file, from where it stands.
-            allowance: With the limits; its counts are the process's own affair.
-            source: The document's.
+            content: The file, read from its current position.
+            allowance: The limits. Text is counted in the reader process.
+            source: The document's key or path.
 
         Raises:
-            DocumentRefused: No text can be read from it, or reading took more than the limits.
+            DocumentRefused: The document cannot be read, or exceeds the limits.
             ConfigurationError: Packages are missing.
-            ProcessLost: It had ended before.
+            ProcessLost: The process had ended before.
         """
         self._documents += 1
-        self._is_broken = True  # until the answer is complete
+        self._is_broken = True  # until the response is complete
         seconds = allowance.limits.max_seconds
         try:
             seconds = allowance.limits.seconds_for(self._send(content, allowance, source))
-        except _GoneError:
-            self._give_up(allowance, seconds)
-        watch = threading.Timer(seconds, self._time_out)
-        watch.daemon = True
-        watch.start()
+        except _ProcessEnded:
+            self._refuse(allowance, seconds)
+        timer = threading.Timer(seconds, self._time_out)
+        timer.daemon = True
+        timer.start()
         try:
             sections, end = self._receive()
         finally:
-            watch.cancel()
+            timer.cancel()
         if end is None:
-            self._give_up(allowance, seconds)
+            self._refuse(allowance, seconds)
         self._is_broken = self._timed_out
         if "refused" in end:
             raise DocumentRefused(end["message"], reason=end["refused"])
@@ -127,15 +132,15 @@ class ReaderProcess:
         return Document(source, end["media_type"], sections, end["title"], end["encoding"], tuple(end["notes"]))
 
     def _send(self, content: BinaryIO, allowance: Allowance, source: str) -> int:
-        """Send a document; returns its size in bytes."""
+        """Send a document. Returns its size in bytes."""
         size = 0
         request = {"source": source, "limits": dataclasses.asdict(allowance.limits)}
         self._write(json.dumps(request).encode() + b"\n")
-        while piece := content.read(_PIECE):
-            size += len(piece)
-            allowance.take_bytes(len(piece))
-            self._write(len(piece).to_bytes(LENGTH, "big"))
-            self._write(piece)
+        while block := content.read(_BLOCK_BYTES):
+            size += len(block)
+            allowance.take_bytes(len(block))
+            self._write(len(block).to_bytes(LENGTH, "big"))
+            self._write(block)
         self._write(bytes(LENGTH))
         return size
 
@@ -144,17 +149,17 @@ class ReaderProcess:
             self._requests.write(data)
             self._requests.flush()
         except BrokenPipeError as error:
-            raise _GoneError from error
+            raise _ProcessEnded from error
 
     def _receive(self) -> tuple[tuple[Section, ...], dict[str, Any] | None]:
         sections: list[Section] = []
-        for line in self._answers:
+        for line in self._responses:
             if not line.endswith(b"\n"):
-                break  # it ended in the middle of it
-            answer = json.loads(line)
-            if isinstance(answer, dict):
-                return tuple(sections), answer
-            text, headings, page, row = answer
+                break  # the process ended within the line
+            message = json.loads(line)
+            if isinstance(message, dict):
+                return tuple(sections), message
+            text, headings, page, row = message
             sections.append(Section(text, tuple(headings), page, row))
         return (), None
 
@@ -162,30 +167,29 @@ class ReaderProcess:
         self._timed_out = True
         self._process.kill()
 
-    def _give_up(self, allowance: Allowance, seconds: float) -> NoReturn:
+    def _refuse(self, allowance: Allowance, seconds: float) -> NoReturn:
         limits = allowance.limits
         status = self._process.wait()
         if self._timed_out:
             allowance.refuse(
                 "too_complex",
-                f"took longer than {seconds:.3g} s to read: split it, or convert it to text. The time grows with the "
-                f"file's size up to {limits.max_seconds:g} s; a function has a third of its timeout_s at most.",
+                f"took longer than {seconds:.3g} s to read. Split it, or convert it to text. The limit grows with the "
+                f"file's size up to {limits.max_seconds:g} s; in a function, up to a third of timeout_s.",
             )
         if status == 0:
             allowance.refuse(
                 "too_complex",
-                f"needs more than {limits.max_memory_bytes // 2**20:,} MiB of memory to read: split it, or convert it "
-                "to text. A function has its memory_mb but 256 for it, up to 768.",
+                f"needs more than {limits.max_memory_bytes // 2**20:,} MiB of memory to read. Split it, or convert it "
+                "to text. In a function, the limit is memory_mb less 256, up to 768.",
             )
         if self._documents > 1:
-            raise ProcessLost("The process that reads documents had been ended by something else: read it again.")
-        how = signal.Signals(-status).name if status < 0 else f"status {status}"
-        allowance.refuse("too_complex", f"ended the process that read it ({how}): split it, or convert it to text.")
+            raise ProcessLost("The reader process was ended by another process. Read the document again.")
+        cause = signal.Signals(-status).name if status < 0 else f"status {status}"
+        allowance.refuse("too_complex", f"ended the reader process ({cause}). Split it, or convert it to text.")
 
 
-def _not_started(how: str) -> ConfigurationError:
+def _not_started(cause: str) -> ConfigurationError:
     return ConfigurationError(
-        f"The process that reads documents did not start ({how}): it runs {sys.executable!r} with embedstack on its "
-        "path.",
+        f"The reader process did not start ({cause}). It runs {sys.executable!r} with embedstack on its path.",
         retryable=True,
     )

@@ -1,6 +1,6 @@
-"""A document from bytes, in this process: nothing here bounds the time or the memory that a hostile file takes.
+"""Reads a document from bytes in this process, without limits on time and memory.
 
-:func:`embedstack.documents.read_document` does, by running this in a process of its own.
+:func:`embedstack.documents.read_document` runs this in a separate process with limits.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,7 @@ __all__ = ["read_bytes"]
 
 _Reader = Callable[[bytes, Allowance], Reading]
 
-# Imported with the first file of their kind: most functions see one or two.
+# Imported on first use: most functions read one or two formats.
 _READERS = {
     media_types.PLAIN: ("plain_text", "read_plain_text"),
     media_types.MARKDOWN: ("markdown", "read_markdown"),
@@ -30,16 +30,16 @@ _READERS = {
 
 
 def read_bytes(content: bytes, source: str, limits: ReadLimits | None = None) -> Document:
-    """Read a file that is in memory.
+    """Read a file in memory.
 
     Args:
         content: The whole file.
-        source: Its key or path; the suffix says what it is.
-        limits: What it may hold; time and memory are not watched.
+        source: The file's key or path, whose suffix gives the media type.
+        limits: Limits for the content; time and memory are not limited.
 
     Raises:
-        DocumentRefused: No text can be read from it. Nothing else is raised for any content, but MemoryError.
-        ConfigurationError: The packages that read it are not installed.
+        DocumentRefused: The document cannot be read. The content causes no other exception but MemoryError.
+        ConfigurationError: Packages are missing.
     """
     allowance = Allowance(source, limits or ReadLimits())
     media_type = media_types.media_type_of(content, source, allowance)
@@ -54,11 +54,11 @@ def read_bytes(content: bytes, source: str, limits: ReadLimits | None = None) ->
             f"Reading {media_type} needs more packages: pip install 'embedstack[documents]'."
         ) from error
     except RecursionError:
-        allowance.refuse("too_complex", "is nested too deeply: flatten it, or convert it to text.")
-    except Exception as error:  # noqa: BLE001 - libraries raise what they like on damaged files; no content is shown
+        allowance.refuse("too_complex", "is nested too deeply. Flatten it, or convert it to text.")
+    except Exception as error:  # noqa: BLE001 - libraries raise any error for damaged files
         allowance.refuse(
             "corrupt",
-            f"cannot be read as {media_type} ({type(error).__name__}): export it anew, or convert it to text.",
+            f"cannot be read as {media_type} ({type(error).__name__}). Export it again, or convert it to text.",
         )
     if not reading.sections:
         allowance.refuse("empty", "has no text.")

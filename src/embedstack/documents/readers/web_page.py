@@ -1,4 +1,4 @@
-"""HTML: a section for each heading, without what is not the page's text."""
+"""Reads HTML: one section per heading, without scripts, navigation and media."""
 
 import re
 
@@ -10,12 +10,12 @@ from embedstack.documents.readers.outline import Outline, Reading
 
 __all__ = ["read_web_page"]
 
-# Code, styles, media, and the site's navigation: not text of the page.
+# Elements that are not text of the page: code, styles, media and navigation.
 _HIDDEN = frozenset(
     {"script", "style", "template", "noscript", "nav", "svg", "iframe", "object", "canvas", "audio", "video"}
 )
 _CODE = frozenset({"script", "style"})
-# A template with this attribute is shown.
+# A template with this attribute is rendered.
 _SHADOW_ROOT = "shadowrootmode"
 _HEADINGS = {f"h{level}": level for level in range(1, 7)}
 _PREFORMATTED = frozenset({"pre", "xmp", "listing", "plaintext"})
@@ -30,7 +30,7 @@ _BLOCKS = frozenset({
 _CELLS = frozenset({"td", "th"})
 _TIGHT = frozenset({"li", "tr", "dt", "dd", "option"})
 
-# A character that clean() leaves none of.
+# A character that clean() removes.
 _BREAK = "\v"
 _HEAD = 4096
 _DECLARED = re.compile(
@@ -44,9 +44,9 @@ _CDATA, _CDATA_END = "<![CDATA[", "]]>"
 def read_web_page(content: bytes, allowance: Allowance) -> Reading:
     """Read HTML or XHTML, well-formed or not.
 
-    Scripts, styles, templates, navigation, drawings and embedded media are left out. An element other than a script or
-    a style that is never closed hides nothing. Headings h1 to h6 open sections, cells of a row are joined by bars,
-    preformatted text keeps its lines. A page that has a title alone is its title.
+    Scripts, styles, templates, navigation, drawings and embedded media are omitted. An unclosed element hides nothing,
+    unless it is a script or style. Headings h1 to h6 open sections, cells of a row are joined by bars, and preformatted
+    text keeps its lines. If a page has only a title, the title is its text.
     """
     match = _DECLARED.search(content[:_HEAD])
     declared = (match[1] or match[2]).decode("ascii") if match else None
@@ -63,7 +63,7 @@ def read_web_page(content: bytes, allowance: Allowance) -> Reading:
         outline.add(page.title)
         sections = outline.sections()
     if page.ends_in_comment:
-        allowance.notes.append("A comment that is never closed hides the end of the page.")
+        allowance.notes.append("An unclosed comment hides the end of the page.")
     return Reading(sections, title=page.title or None, encoding=encoding)
 
 
@@ -79,7 +79,7 @@ def _parse(text: str) -> "_Page":
 
 
 class _Page:
-    """The blocks of a page in order, each with the name of its element. There is no tree, so no depth is too deep."""
+    """The blocks of a page in order, each with the name of its element. No tree is built, so depth is unlimited."""
 
     def __init__(self, hidden: frozenset[str]) -> None:
         self.title = ""
@@ -95,7 +95,7 @@ class _Page:
 
     @property
     def unclosed(self) -> str | None:
-        """A hidden element that is never closed and hides the rest of the page."""
+        """A hidden element that is unclosed and would hide the rest of the page."""
         return None if self._within in _CODE else self._within
 
     def start(self, tag: str, attributes: str) -> None:
@@ -132,7 +132,7 @@ class _Page:
             self._has_text = self._has_text or not text.isspace()
 
     def end_block(self) -> None:
-        """Make a block of the text since the last one."""
+        """Add the text since the last block as a block."""
         lines = "".join(self._inline).split(_BREAK)
         self._inline, has_text, self._has_text = [], self._has_text, False
         if not has_text:
@@ -140,7 +140,7 @@ class _Page:
         if not self._preformatted:
             lines = [line for line in (" ".join(line.split()) for line in lines) if line]
         if self._block == "title":
-            # XHTML may have a CDATA section in its title, where the tokenizer of HTML takes no markup.
+            # XHTML may have a CDATA section in its title, where the HTML tokenizer reads no markup.
             title = " ".join(lines).removeprefix(_CDATA).removesuffix(_CDATA_END)
             self.title = self.title or title.strip()
         else:

@@ -1,7 +1,7 @@
-"""Word's docx: a section for each heading.
+"""Reads docx: one section per heading.
 
-Read with the standard library alone: python-docx brings lxml, 5 MB of a function's package, and builds a tree of the
-whole document, where all that is wanted is its text in order.
+Uses the standard library only. python-docx needs lxml, which adds 5 MB to a function's package, and builds a tree of
+the whole document, although only its text in order is needed.
 """
 
 import posixpath
@@ -18,24 +18,25 @@ __all__ = ["read_word"]
 
 _DEFAULT_PART = "word/document.xml"
 _RELATIONS = "_rels/.rels"
-# What was deleted or moved away, and the older rendering of what is there in a newer one as well.
-_LEFT_OUT = frozenset({"del", "moveFrom", "Fallback", "instrText", "delText", "delInstrText"})
+# Deleted and moved text, and fallback renderings of content that also exists in a newer form.
+_OMITTED = frozenset({"del", "moveFrom", "Fallback", "instrText", "delText", "delInstrText"})
 _TEXT = frozenset({"t"})
 _SIGNS = {"tab": "\t", "ptab": "\t", "br": "\n", "cr": "\n", "noBreakHyphen": "-"}
 _BAR = " | "
-_BODY_LEVEL = 9  # of w:outlineLvl: no heading (ECMA-376 part 1, 17.3.1.20)
+_BODY_LEVEL = 9  # w:outlineLvl of body text (ECMA-376 part 1, 17.3.1.20)
 _NOTES = ("word/footnotes.xml", "word/endnotes.xml")
 
 
 def read_word(content: bytes, allowance: Allowance) -> Reading:
     """Read a docx file.
 
-    Headings are paragraphs with an outline level, by their style whatever it is called in the author's language, or of
-    their own. A table's row is a line with bars between its cells. Text boxes, footnotes and endnotes are read;
-    headers, footers, comments and deleted text are not.
+    Headings are paragraphs with an outline level, directly or by their style, in any language. A table row is a line
+    with bars between its cells. Text boxes, footnotes and endnotes are read; headers, footers, comments and deleted
+    text are not.
 
     Raises:
-        DocumentRefused: It is another kind of zip ("unsupported"), or as :func:`open_package` and :func:`parse_part`.
+        DocumentRefused: It is another kind of zip ("unsupported"); see also :func:`open_package` and
+            :func:`parse_part`.
     """
     with open_package(content, allowance) as package:
         names = set(package.namelist())
@@ -62,12 +63,12 @@ def _main_part(package: zipfile.ZipFile, names: set[str], allowance: Allowance) 
         parse_part(package, _RELATIONS, allowance, start=relation)
     part = next((target for target in targets if target in names), _DEFAULT_PART)
     if part not in names or not part.startswith("word/"):
-        allowance.refuse("unsupported", "is a zip, but no docx file: unpack it, or convert it to docx or PDF.")
+        allowance.refuse("unsupported", "is a zip but not a docx file. Unpack it, or convert it to docx or PDF.")
     return part
 
 
 def _title(package: zipfile.ZipFile, names: set[str], allowance: Allowance) -> str | None:
-    found: list[str] = []
+    texts: list[str] = []
     elements: list[str] = []
     if "docProps/core.xml" in names:
         parse_part(
@@ -76,9 +77,9 @@ def _title(package: zipfile.ZipFile, names: set[str], allowance: Allowance) -> s
             allowance,
             start=lambda element, _: elements.append(element),
             end=lambda _: elements.clear(),
-            data=lambda text: found.append(text) if elements[-1:] == ["title"] else None,
+            data=lambda text: texts.append(text) if elements[-1:] == ["title"] else None,
         )
-    return "".join(found) or None
+    return "".join(texts) or None
 
 
 @dataclass(slots=True)
@@ -89,19 +90,19 @@ class _Paragraph:
 
 
 class _Body:
-    """What expat finds in a body, paragraph by paragraph; one may stand in another, as in a text box."""
+    """Handles the elements of a body. Paragraphs may be nested, as in a text box."""
 
     def __init__(self, outline: Outline, levels: dict[str, int]) -> None:
         self.outline = outline
         self._levels = levels
         self._paragraphs: list[_Paragraph] = []
         self._row = _Row()
-        self._left_out = 0
+        self._omitted_depth = 0
         self._in_text = False
 
     def start(self, element: str, attributes: dict[str, str]) -> None:
-        if self._left_out or element in _LEFT_OUT:
-            self._left_out += 1
+        if self._omitted_depth or element in _OMITTED:
+            self._omitted_depth += 1
         elif element == "p":
             self._paragraphs.append(_Paragraph())
         elif element == "tr":
@@ -116,17 +117,17 @@ class _Body:
         elif element == "outlineLvl" and attributes.get("val", "").isdecimal():
             paragraph.level = int(attributes["val"][:2])
         elif element == "tab" and "pos" in attributes:
-            return  # where tabs stop, not one
+            return  # a tab stop, not a tab
         elif element in _SIGNS:
             paragraph.text.append(_SIGNS[element])
 
     def data(self, text: str) -> None:
-        if self._in_text and not self._left_out and self._paragraphs:
+        if self._in_text and not self._omitted_depth and self._paragraphs:
             self._paragraphs[-1].text.append(text)
 
     def end(self, element: str) -> None:
-        if self._left_out:
-            self._left_out -= 1
+        if self._omitted_depth:
+            self._omitted_depth -= 1
             return
         self._in_text = False
         if element == "p" and self._paragraphs:
@@ -153,9 +154,9 @@ class _Body:
 
 
 class _Row:
-    """A row of a table as a line, with the rows of tables in its cells as parts of it.
+    """A row of a table as a line, which includes the rows of nested tables.
 
-    They share one list of parts, so that tables in tables take time by their text and not by their depth.
+    Nested rows share one list of parts, so that the time depends on their text and not on their depth.
     """
 
     def __init__(self) -> None:
@@ -169,7 +170,7 @@ class _Row:
         return bool(self._open)
 
     def open(self) -> None:
-        """Start a row, in a cell of the open one if there is one."""
+        """Start a row, in a cell of the open row if there is one."""
         self._open.append((len(self._parts), self._texts))
 
     def add(self, text: str) -> None:
@@ -182,7 +183,7 @@ class _Row:
         self._parts.append(_BAR)
 
     def close(self) -> str:
-        """End the innermost row; returns the line once the whole row is ended, empty where it has no text."""
+        """End the innermost row. Returns the line when the outermost row ends; empty without text."""
         parts, texts = self._open.pop()
         if self._texts == texts:
             del self._parts[parts:]

@@ -1,4 +1,4 @@
-"""Which of a docx file's styles are headings."""
+"""Heading levels of a docx file's styles."""
 
 import re
 import zipfile
@@ -9,7 +9,7 @@ from embedstack.documents.readers.package import parse_part
 
 __all__ = ["heading_levels"]
 
-# Word writes the names of its own styles in English in every language; their ids are translated.
+# The names of Word's built-in styles are English in every language; their ids are translated.
 _HEADING = re.compile(r"heading ([1-9])", re.IGNORECASE)
 _TITLE_LEVEL = -1
 _NO_HEADING = 9
@@ -22,9 +22,9 @@ class _Style:
 
 
 def heading_levels(package: zipfile.ZipFile, part: str, allowance: Allowance) -> dict[str, int]:
-    """Outline levels by style id: 0 for "heading 1", -1 for "Title", which stands above.
+    """Outline levels by style id: 0 for "heading 1", -1 for "Title".
 
-    A style has its own level, that of its name, or that of the style it is based on.
+    A style has its own level, the level of its name, or that of the style it is based on.
     """
     styles: dict[str, _Style] = {}
     current = _Style()
@@ -57,10 +57,10 @@ def _level_of_name(name: str) -> int | None:
 
 
 def _inherited_levels(styles: dict[str, _Style]) -> dict[str, int | None]:
-    """The level of each style: its own, or that of the nearest style it is based on that has one."""
+    """The level of each style: its own, or that of its nearest base style with a level."""
     levels: dict[str, int | None] = {}
     for style in styles:
-        # Each style is visited one time, however long the chain of styles based on each other.
+        # Each style is visited once, regardless of the length of inheritance chains.
         chain: dict[str, None] = {}
         name: str | None = style
         while name in styles and name not in levels and name not in chain and styles[name].level is None:

@@ -1,8 +1,8 @@
-"""The process that reads documents: requests on its standard input, answers on its standard output.
+"""The reader process: receives requests on standard input and sends responses on standard output.
 
-A request is a line of JSON with the source and the limits, then the file as frames, each with its length in 4 bytes
-before it; a frame of length 0 ends it. An answer is a line of JSON for each section and one more for what came of it.
-The process ends with its input, and so with its parent.
+A request is a line of JSON with the source and the limits, then the file as frames, each preceded by its length in
+4 bytes; a frame of length 0 ends the file. A response is a line of JSON for each section and one for the result. The
+process ends at the end of its input, and so with its parent.
 """
 
 import io
@@ -20,33 +20,33 @@ from embedstack.errors import ConfigurationError, DocumentRefused
 
 __all__ = ["LENGTH", "READY", "serve"]
 
-#: Bytes of a frame's length, big-endian.
+#: Number of bytes of a frame's length, big-endian.
 LENGTH = 4
-#: The first line that the process writes.
+#: The first line of the output.
 READY = b"ready\n"
-# Beyond the time that the parent waits: it kills the process first, unless it is dead itself.
+# Added to the parent's timeout: the parent kills the process first, unless the parent is dead.
 _GRACE_SECONDS = 30
 
 
 def serve() -> None:
-    """Answer requests until the input ends."""
+    """Serve requests until the end of the input."""
     requests = sys.stdin.buffer
-    # What a library prints must not get between answers, and what it logs may be content.
-    answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    # Output of libraries must not mix with responses, and their logs may contain content.
+    responses = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     logging.disable()
-    answers.write(READY)
-    answers.flush()
+    responses.write(READY)
+    responses.flush()
     while line := requests.readline():
         request = json.loads(line)
         limits = ReadLimits(**request["limits"])
-        _bound(limits)
+        _limit_resources(limits)
         try:
-            for answer in _answer(_receive(requests), request["source"], limits):
-                answers.write(json.dumps(answer, ensure_ascii=False, separators=(",", ":")).encode() + b"\n")
+            for message in _respond(_receive(requests), request["source"], limits):
+                responses.write(json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode() + b"\n")
         except MemoryError:
-            return  # the parent says what that means; what is left here is in no known state
-        answers.flush()
+            return  # the parent reports it; the state of this process is undefined
+        responses.flush()
 
 
 def _receive(requests: BinaryIO) -> bytes:
@@ -56,11 +56,11 @@ def _receive(requests: BinaryIO) -> bytes:
     return content.getvalue()
 
 
-def _answer(content: bytes, source: str, limits: ReadLimits) -> Iterator[Any]:
+def _respond(content: bytes, source: str, limits: ReadLimits) -> Iterator[Any]:
     try:
         document = read_bytes(content, source, limits)
-    except DocumentRefused as refusal:
-        yield {"refused": refusal.reason, "message": refusal.args[0]}
+    except DocumentRefused as error:
+        yield {"refused": error.reason, "message": error.args[0]}
         return
     except ConfigurationError as error:
         yield {"misconfigured": error.args[0]}
@@ -75,7 +75,7 @@ def _answer(content: bytes, source: str, limits: ReadLimits) -> Iterator[Any]:
     }
 
 
-def _bound(limits: ReadLimits) -> None:
+def _limit_resources(limits: ReadLimits) -> None:
     try:
         import resource  # noqa: PLC0415 - not on Windows
     except ImportError:
@@ -86,7 +86,7 @@ def _bound(limits: ReadLimits) -> None:
         try:
             resource.setrlimit(kind, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard))
         except (ValueError, OSError):
-            continue  # macOS has no limit of address space
+            continue  # macOS does not support RLIMIT_AS
 
 
 if __name__ == "__main__":

@@ -1,21 +1,22 @@
-"""A SageMaker endpoint as an :class:`Embedder`."""
+"""Embeds with a SageMaker endpoint."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from embedstack.aws.clients import AwsClient, translate_error
+from embedstack.aws.clients import AwsClient
 from embedstack.calls.http_responses import parse_json, read_body
 from embedstack.calls.process_local import Lock
 from embedstack.embedders.base import Embedder
-from embedstack.embedders.batching import Limits
+from embedstack.embedders.batching import Limits, TextSizes
 from embedstack.embedders.integrity import check_vectors
+from embedstack.embedders.json_encoding import json_bytes
 from embedstack.embedders.response_vectors import response_limit
 from embedstack.embedders.sagemaker.model_identity import served_models
-from embedstack.embedders.sagemaker.requests import ENVELOPE_BYTES, json_bytes, request_body, text_bytes
+from embedstack.embedders.sagemaker.requests import TEXT_SIZES, request_body
 from embedstack.embedders.sagemaker.response_format import ResponseFormat
-from embedstack.embedders.sagemaker.responses import JSON, NPY, ClientPooling, is_array, read_answer, read_spans
+from embedstack.embedders.sagemaker.responses import JSON, NPY, ClientPooling, is_array, read_spans, read_vectors
 from embedstack.errors import EmbedStackError
 from embedstack.models.model_info import ModelIdentity
 from embedstack.settings.settings import Settings, load_settings
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from embedstack.embedders.core import Kind
+    from embedstack.embedders.prompts import Kind
     from embedstack.embedders.spans import Span
     from embedstack.embedders.usage import Price
     from embedstack.models.model_info import ModelInfo
@@ -37,14 +38,14 @@ _RESPONSE_BYTES = 25 * 1024 * 1024
 
 
 class SageMakerEmbedder(Embedder):
-    """Embeds through ``InvokeEndpoint``.
+    """Embeds with ``InvokeEndpoint``.
 
-    Speaks what Text Embeddings Inference, the product's own model server and, with ``client_pooling``, the HuggingFace
-    toolkit understand. Whether the endpoint answers arrays, which are several times faster to read than JSON, is
-    found out with the second request.
+    Supports Text Embeddings Inference, this project's model server and, with ``client_pooling``, the Hugging Face
+    inference toolkit. The second request tries whether the endpoint returns arrays, which are several times faster to
+    read than JSON.
 
-    A response that says which model computed it is compared with the expected model. Where none does, the first one is
-    followed by a look at the endpoint's description in SageMaker, if the credentials allow that.
+    A response that names its model is compared with the expected model. If the first response names none, the
+    endpoint's description in SageMaker is compared, if the credentials allow that.
     """
 
     def __init__(  # noqa: PLR0913 - by keyword, each its own concern
@@ -65,21 +66,21 @@ class SageMakerEmbedder(Embedder):
         """Prepare a client; nothing is called yet.
 
         Args:
-            model: The model that the endpoint is expected to serve.
-            endpoint: Its name; the configured one otherwise.
-            settings: Configuration; read from the environment otherwise.
-            limits: What one request may carry.
-            truncate: Cut texts that are longer than the model reads instead of refusing them.
-            client_pooling: ``mean`` pools the token vectors of a HuggingFace container, which are refused otherwise.
-            target_variant: Production variant to call; by their weights otherwise.
-            inference_component: Inference component to call, on an endpoint that has them; the configured one
-                otherwise, on the configured endpoint.
-            prompts: Text put before an input, by kind or context, beside the model's own.
-            price: What the endpoint charges.
-            session: A boto3 session of the caller's.
+            model: The expected model.
+            endpoint: Name of the endpoint; defaults to SAGEMAKER_ENDPOINT.
+            settings: Configuration; read from the environment by default.
+            limits: Limits of one request.
+            truncate: Truncate texts that are longer than the model reads instead of rejecting them.
+            client_pooling: ``mean`` pools the token vectors of a Hugging Face container, which are rejected by default.
+            target_variant: Production variant to call; chosen by the variants' weights by default.
+            inference_component: Inference component to call; on the configured endpoint, it defaults to
+                SAGEMAKER_INFERENCE_COMPONENT.
+            prompts: Text put before an input, by kind or context, in addition to the model's own prompts.
+            price: Price of the endpoint.
+            session: A custom boto3 session.
 
         Raises:
-            ConfigurationError: No endpoint or no region is set, or the region is not an allowed one.
+            ConfigurationError: No endpoint or region is set, or the region is not allowed.
         """
         settings = settings or load_settings()
         limits = limits or Limits(max_items=settings.sagemaker_batch_size)
@@ -102,23 +103,21 @@ class SageMakerEmbedder(Embedder):
         )
         self._source = f"Endpoint {self.endpoint}"
         self._settings, self._session = settings, session
-        # A HuggingFace container fails when it is asked for an array.
+        # A Hugging Face container fails when an array is requested.
         self._format = ResponseFormat(arrays=client_pooling is None)
         self._is_verified = False
         self._verifying = Lock()
 
-    envelope_bytes = ENVELOPE_BYTES
+    def text_sizes(self) -> TextSizes:
+        """Bytes that texts take in a request."""
+        return TEXT_SIZES
 
-    def request_bytes(self, text: str) -> int:
-        """Bytes of the text and its comma as JSON."""
-        return text_bytes(text)
-
-    def hand_over_retries(self) -> None:
-        """Leave retries to a wrapper."""
-        self._client.hand_over_retries()
+    def disable_retries(self) -> None:
+        """Send every request once from now on."""
+        self._client.disable_retries()
 
     def vector_identity(self) -> Mapping[str, Any]:
-        """The model as this endpoint, variant or component serves it, and how its answer becomes a vector."""
+        """The model, the endpoint, variant or component that serves it, and how its response becomes a vector."""
         return {
             **super().vector_identity(),
             "backend": "sagemaker",
@@ -130,7 +129,7 @@ class SageMakerEmbedder(Embedder):
         }
 
     def embed_batch(self, texts: Sequence[str], kind: "Kind") -> "NDArray[np.float32]":
-        """One ``InvokeEndpoint``; see :meth:`Embedder.embed_batch`."""
+        """Send one ``InvokeEndpoint``; see :meth:`Embedder.embed_batch`."""
         body = json_bytes(self._request(texts, kind))
         accept = self._format.choose()
         try:
@@ -138,25 +137,25 @@ class SageMakerEmbedder(Embedder):
         except EmbedStackError as error:
             if accept == JSON or not self._format.needs_json(error):
                 raise
-        # Where the request itself is at fault, this raises too.
+        # If the request itself is at fault, this raises too.
         vectors = self._embed(body, JSON, len(texts))
-        self._format.refuse_arrays()
+        self._format.disable_arrays()
         return vectors
 
     def embed_span_batch(
         self, texts: Sequence[str], spans: "Sequence[Sequence[Span]]", kind: "Kind"
     ) -> "list[NDArray[np.float32]]":
-        """One ``InvokeEndpoint`` with spans, for this project's model server; see :meth:`Embedder.embed_spans`."""
-        # Not cut: a span in what was cut off would have no vector.
+        """Send one ``InvokeEndpoint`` with spans, for this project's model server; see :meth:`Embedder.embed_spans`."""
+        # Not truncated: a span in the removed part would have no vector.
         body = {**self._request(texts, kind), "truncate": False, "spans": spans, "encoding_format": "base64"}
         content = self._invoke(json_bytes(body), JSON, sum(map(len, spans)))
-        self.received()
+        self.release_slot()
         vectors = read_spans(content, self.endpoint)
         self._verify_description()
         return vectors
 
     def invoke(self, body: dict[str, Any]) -> Any:
-        """Send a request as it is and return the parsed answer.
+        """Send a request body unchanged and return the parsed response.
 
         Raises:
             EmbedStackError: As :meth:`Embedder.embed`.
@@ -166,24 +165,24 @@ class SageMakerEmbedder(Embedder):
     def _request(self, texts: Sequence[str], kind: "Kind") -> dict[str, Any]:
         body = request_body(self.info, texts, truncate=self.truncate, has_prompt=kind in self.prompts)
         if self._client_pooling is not None and self.truncate:
-            # How transformers' pipeline is told; the servers that give pooled vectors read `truncate`.
+            # The option of transformers' pipeline; servers that pool read `truncate`.
             body["parameters"] = {"truncation": True}
         return body
 
     def _embed(self, body: bytes, accept: str, count: int) -> "NDArray[np.float32]":
         content = self._invoke(body, accept, count)
-        self.received()
-        vectors = read_answer(content, count, pooling=self._client_pooling, normalized=self.info.normalized)
+        self.release_slot()
+        vectors = read_vectors(content, count, pooling=self._client_pooling, normalized=self.info.normalized)
         if accept == NPY or not self._is_verified:
-            # Here already, since a container may answer arrays and get them wrong; and since vectors of another length
-            # need no look at the description.
+            # Before the format is learned, since a container may return invalid arrays, and before the description is
+            # read, which vectors of another length do not need.
             check_vectors(vectors, self.info, count)
         self._verify_description()
-        self._format.answered(accept, is_array=is_array(content))
+        self._format.record_response(accept, is_array=is_array(content))
         return vectors
 
     def _invoke(self, body: bytes, accept: str, count: int | None) -> bytes:
-        """Send a request and read its response, which holds so many vectors; None for another response."""
+        """Send a request and read its response with ``count`` vectors; None for a response of another kind."""
 
         def call(client: Any) -> tuple[bytes, object]:
             response = client.invoke_endpoint(
@@ -195,11 +194,11 @@ class SageMakerEmbedder(Embedder):
         try:
             content, attributes = self._client.call(call)
         except (BotoCoreError, ClientError) as error:
-            raise translate_error(error, endpoint=self.endpoint, region=self._client.region) from error
-        said = ModelIdentity.from_attributes(attributes)
-        if said is not None:
-            said.require(self.info, self._source)
-            self.served_model = said
+            raise self._client.translate(error, resource=self.endpoint) from error
+        served = ModelIdentity.from_attributes(attributes)
+        if served is not None:
+            served.require(self.info, self._source)
+            self.served_model = served
             self._is_verified = True
         return content
 
@@ -208,10 +207,10 @@ class SageMakerEmbedder(Embedder):
         return limit if self._client_pooling is None else max(limit, _RESPONSE_BYTES)
 
     def _verify_description(self) -> None:
-        """Compare the endpoint's description with the expected model, once, where no response has named the model.
+        """Compare the endpoint's description with the expected model, once, if no response has named the model.
 
         Raises:
-            ModelMismatch: It is another one.
+            ModelMismatch: The description names another model.
         """
         if self._is_verified:
             return

@@ -1,4 +1,4 @@
-"""Which model an endpoint serves, as its description in SageMaker says: its container's environment, or its tags."""
+"""The model that an endpoint serves, from its description in SageMaker: its container's environment, or its tags."""
 
 import logging
 import re
@@ -20,24 +20,24 @@ __all__ = ["MODEL_TAG", "REVISION_TAG", "container_identity", "read_tags", "rece
 
 _logger = logging.getLogger(__name__)
 
-#: Tags by which Terraform says what is in an artifact or an image.
+#: Tags with which Terraform names the model in an artifact or an image.
 MODEL_TAG, REVISION_TAG = "embedstack:model-id", "embedstack:model-revision"
 
 _CONNECT_TIMEOUT_SECONDS, _READ_TIMEOUT_SECONDS = 2, 5
-# Not a path such as /opt/ml/model, which says nothing.
+# Not a path such as /opt/ml/model, which names no model.
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 
 
 def served_models(
     settings: "Settings", endpoint: str, routing: Mapping[str, str], session: "boto3.Session | None" = None
 ) -> list[ModelIdentity]:
-    """The models that may answer a request; empty where SageMaker does not say, or may not be asked.
+    """The models that may serve a request; empty if SageMaker does not name them or the credentials do not allow it.
 
     Args:
-        settings: Region and address of AWS, and whether to ask.
-        endpoint: The endpoint's name.
+        settings: Region and address of AWS, and whether to verify the model.
+        endpoint: Name of the endpoint.
         routing: ``TargetVariant`` or ``InferenceComponentName`` of the request.
-        session: A boto3 session of the caller's.
+        session: A custom boto3 session.
     """
     if not settings.sagemaker_verify_model:
         return []
@@ -54,7 +54,9 @@ def served_models(
             models = _served_models(client, endpoint, routing)
     except (BotoCoreError, ClientError, EmbedStackError) as error:
         reason = error.response.get("Error", {}).get("Code") if isinstance(error, ClientError) else type(error).__name__
-        _logger.info("The model of endpoint %s is not verified: SageMaker cannot be asked (%s).", endpoint, reason)
+        _logger.info(
+            "The model of endpoint %s is not verified: SageMaker's description cannot be read (%s).", endpoint, reason
+        )
         return []
     if not models:
         _logger.info("The model of endpoint %s is not verified: its description does not name it.", endpoint)
@@ -62,11 +64,11 @@ def served_models(
 
 
 def container_identity(environment: Mapping[str, str], tags: Mapping[str, str]) -> ModelIdentity | None:
-    """The model that a container serves; None where neither its environment nor a tag says so.
+    """The model that a container serves; None if neither its environment nor a tag names it.
 
     Args:
-        environment: The container's.
-        tags: Those of the model or of the inference component.
+        environment: Environment variables of the container.
+        tags: Tags of the model or of the inference component.
     """
     model_id = environment.get("HF_MODEL_ID", "")
     if _HUB_ID.fullmatch(model_id):
@@ -75,7 +77,7 @@ def container_identity(environment: Mapping[str, str], tags: Mapping[str, str]) 
 
 
 def read_tags(client: Any, arn: str | None) -> dict[str, str]:
-    """A resource's tags; none where they may not be read.
+    """Tags of a resource; none if the credentials may not read them.
 
     Args:
         client: A boto3 client of ``sagemaker``.
@@ -91,11 +93,11 @@ def read_tags(client: Any, arn: str | None) -> dict[str, str]:
 
 
 def receives_requests(endpoint: Mapping[str, Any], variant: Mapping[str, Any]) -> bool:
-    """Whether a variant gets requests that name none: with a weight of 0 it gets those alone that name it.
+    """Whether a variant receives requests without a target variant: with a weight of 0 it receives only targeted ones.
 
     Args:
-        endpoint: The endpoint's description.
-        variant: The variant in the description of its configuration.
+        endpoint: Description of the endpoint.
+        variant: The variant in the description of the endpoint's configuration.
     """
     weights = {one["VariantName"]: one.get("CurrentWeight") for one in endpoint.get("ProductionVariants", [])}
     weight = weights.get(variant["VariantName"])

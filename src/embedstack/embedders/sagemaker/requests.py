@@ -1,16 +1,17 @@
-"""What an endpoint is asked, however the request gets to it."""
+"""The request body for SageMaker endpoints, synchronous and asynchronous."""
 
-import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
+
+from embedstack.embedders.json_encoding import json_text_sizes
 
 if TYPE_CHECKING:
     from embedstack.models.model_info import ModelInfo
 
-__all__ = ["ENVELOPE_BYTES", "json_bytes", "request_body", "text_bytes"]
+__all__ = ["TEXT_SIZES", "request_body"]
 
-#: The members' names, the options and the brackets of a request.
-ENVELOPE_BYTES = 192
+#: Bytes that texts take in a request; the envelope is its members' names, options and brackets.
+TEXT_SIZES = json_text_sizes(envelope=192)
 
 
 def request_body(info: "ModelInfo", texts: Sequence[str], *, truncate: bool, has_prompt: bool) -> dict[str, Any]:
@@ -19,9 +20,9 @@ def request_body(info: "ModelInfo", texts: Sequence[str], *, truncate: bool, has
     Args:
         info: The model.
         texts: The texts.
-        truncate: Cut texts that are longer than the model reads.
-        has_prompt: Whether the texts begin with their prompt already, so that the server must not add the model's
-            default one. TEI, which adds none, ignores that member.
+        truncate: Truncate texts that are longer than the model reads.
+        has_prompt: Whether the texts already have their prompt, so that the server must not add the model's default
+            one. TEI adds none and ignores that member.
     """
     body: dict[str, Any] = {"inputs": list(texts), "normalize": info.normalized, "truncate": truncate}
     if has_prompt:
@@ -29,14 +30,3 @@ def request_body(info: "ModelInfo", texts: Sequence[str], *, truncate: bool, has
     if info.shortened_from is not None:
         body["dimensions"] = info.dimensions
     return body
-
-
-def text_bytes(text: str) -> int:
-    """Bytes of a text and its comma as JSON."""
-    return len(json_bytes(text)) + 2
-
-
-def json_bytes(value: Any) -> bytes:
-    """A value as JSON."""
-    # Not ASCII with escapes: these would swell a Chinese text to twice its size.
-    return json.dumps(value, ensure_ascii=False).encode("utf-8")

@@ -1,4 +1,4 @@
-"""Whether an endpoint is asked for JSON, which every container answers, or for arrays, which are faster to read."""
+"""Chooses between JSON, which every container returns, and arrays, which are faster to read."""
 
 from typing import Literal
 
@@ -20,76 +20,76 @@ from embedstack.errors import (
 
 __all__ = ["ResponseFormat"]
 
-# Failures that say nothing about the format that was asked for.
+# Failures that say nothing about the requested format.
 _UNRELATED = (
     ConfigurationError, DeadlineExceeded, EndpointAsleep, EndpointNotFound, ModelMismatch, PayloadTooLarge, Throttled,
 )  # fmt: skip
-# Errors that are retried although they are not marked so.
+# Errors that are retried although they are not marked retryable.
 _RETRIED = (CountMismatch, NonFiniteVector)
-# Requests in a row that fail for an array and not for JSON, after arrays had worked.
+# Consecutive requests that fail for an array and not for JSON, after arrays have worked.
 _FAILURES = 3
 
 
 class ResponseFormat:
-    """Learns what an endpoint answers. Shared by threads: what one of them misses, the next request learns.
+    """Learns which format an endpoint returns. Shared by threads; an update that is lost is learned again.
 
-    The first request is for JSON, the second for an array. A container that fails it, and answers the same request as
-    JSON, is never asked for an array again. One that has answered arrays may be replaced by another container at any
-    time: a refusal of the format ends arrays then, and so do failures that JSON does not have.
+    The first request asks for JSON, the second for an array. If a container fails the second and serves the same
+    request as JSON, arrays are not requested again. A container that returned arrays may be replaced at any time; then
+    a rejection of the format, or failures that JSON does not have, end the use of arrays.
     """
 
     def __init__(self, *, arrays: bool = True) -> None:
         """Start with JSON.
 
         Args:
-            arrays: Whether to find out about arrays.
+            arrays: Whether to try arrays.
         """
         self._state: Literal["json", "undecided", "arrays"] = "undecided" if arrays else "json"
-        self._has_answered = False
-        self._asks_json_once = False
+        self._has_responded = False
+        self._needs_json_once = False
         self._failures = 0
 
     def choose(self) -> str:
-        """The media type to ask for."""
-        if self._state == "json" or self._asks_json_once:
+        """The media type to request."""
+        if self._state == "json" or self._needs_json_once:
             return JSON
-        return NPY if self._state == "arrays" or self._has_answered else JSON
+        return NPY if self._state == "arrays" or self._has_responded else JSON
 
-    def answered(self, accept: str, *, is_array: bool) -> None:
-        """Learn from a response with right vectors."""
-        self._has_answered = True
+    def record_response(self, accept: str, *, is_array: bool) -> None:
+        """Learn from a response with valid vectors."""
+        self._has_responded = True
         if self._state == "json":
             return
         if accept == NPY:
             self._state = "arrays" if is_array else "json"
             self._failures = 0
-        elif self._asks_json_once:
-            self._asks_json_once = False
+        elif self._needs_json_once:
+            self._needs_json_once = False
             self._failures += 1
             if self._failures >= _FAILURES:
                 self._state = "json"
 
     def needs_json(self, error: EmbedStackError) -> bool:
-        """Learn from the failure of a request for an array: whether to send it for JSON at once.
+        """Learn from a failed request for an array; returns whether to send it again for JSON.
 
-        Only an answer to that tells whether the format was at fault; :meth:`refuse_arrays` is to be called with it.
+        If that request succeeds, the format was at fault: call :meth:`disable_arrays`.
         """
         if isinstance(error, _UNRELATED):
             return False
         if self._state == "undecided" and not _lost_container(error):
             return True
         if isinstance(error, _RETRIED) or error.retryable:
-            # A moment may be at fault: the retry, which is not this one's to do, asks for JSON.
-            self._asks_json_once = True
+            # The failure may be temporary: the retry, which another layer sends, asks for JSON.
+            self._needs_json_once = True
             return False
-        # With an index, a text is at fault.
+        # An index means that a text is at fault.
         return not (isinstance(error, InputError) and error.index is not None)
 
-    def refuse_arrays(self) -> None:
-        """Never ask for an array again."""
+    def disable_arrays(self) -> None:
+        """Request no more arrays."""
         self._state = "json"
 
 
 def _lost_container(error: EmbedStackError) -> bool:
-    """Whether the container ended or gave no answer in time, which SageMaker tells as status 0."""
+    """Whether the container ended or timed out, which SageMaker reports as status 0."""
     return isinstance(error, ModelFailed) and error.original_status == 0

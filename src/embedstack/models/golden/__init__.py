@@ -1,6 +1,6 @@
-"""Golden vectors: what the reference implementation computes for a fixed set of varied texts.
+"""Golden vectors: the reference implementation's vectors for a fixed set of varied texts.
 
-``scripts/make_golden.py`` makes them with sentence-transformers in float32.
+``scripts/make_golden.py`` creates them with sentence-transformers in float32.
 """
 
 import json
@@ -29,7 +29,7 @@ def golden_file_name(model_id: str) -> str:
 
 
 def golden_vectors(model_id: str) -> "NDArray[np.float32] | None":
-    """The reference's vectors of :func:`golden_texts`, float32 (texts, dimensions); None where there are none."""
+    """The reference vectors of :func:`golden_texts`, float32 (texts, dimensions); None if the model has none."""
     file = _FOLDER / golden_file_name(model_id)
     if not file.is_file():
         return None

@@ -1,4 +1,4 @@
-"""Vectors in Postgres, by pgvector."""
+"""Vectors in Postgres with pgvector."""
 
 from embedstack.stores.pgvector.store import PgVectorStore
 

@@ -1,4 +1,4 @@
-"""One collection in Postgres."""
+"""A collection in Postgres."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from psycopg import sql
 
-from embedstack.errors import ConfigurationError, FilterRefused
-from embedstack.stores.base import Mode
+from embedstack.errors import ConfigurationError
+from embedstack.stores.base import Mode, parse_required_filter
 from embedstack.stores.collection_info import CollectionInfo
 from embedstack.stores.filters import Filter, parse_filter
 from embedstack.stores.pgvector.conditions import conditions_sql
@@ -30,17 +30,17 @@ _NO_VECTOR = np.empty(0, np.float32)
 
 
 class PgVectorCollection:
-    """A :class:`~embedstack.stores.base.Collection` in a table of its own."""
+    """A :class:`~embedstack.stores.base.Collection` in one table."""
 
     filters_by_index = True
 
     def __init__(self, database: Database, generation: Generation, *, ef_search: int) -> None:
-        """For :class:`PgVectorStore` to call.
+        """Called by :class:`PgVectorStore`.
 
         Args:
-            database: Where it is.
-            generation: Which table, and what its vectors are.
-            ef_search: Candidates that an approximate search looks at.
+            database: The database.
+            generation: The collection's table and properties.
+            ef_search: Number of candidates in an approximate search.
         """
         self.generation = generation
         self._database = database
@@ -48,11 +48,11 @@ class PgVectorCollection:
 
     @property
     def info(self) -> CollectionInfo:
-        """What its vectors are."""
+        """See :attr:`Collection.info`."""
         return self.generation.info
 
     def upsert(self, records: Iterable[Record]) -> Stored:
-        """Put records, each by its id; see :meth:`Collection.upsert`."""
+        """Insert or update records by id; see :meth:`Collection.upsert`."""
         stored = Stored()
         source = iter(records)
         while rows := self._rows(islice(source, _BATCH)):
@@ -60,7 +60,7 @@ class PgVectorCollection:
         return stored
 
     def replace(self, where: Filter, records: Iterable[Record]) -> Stored:
-        """Put records and delete what else the filter finds, in one transaction; see :meth:`Collection.replace`."""
+        """Insert or update records and delete other matches in one transaction; see :meth:`Collection.replace`."""
         condition, parameters = self._condition(where)
         rows = self._rows(records)
         delete = sql.SQL("DELETE FROM {} WHERE {} AND id <> ALL(%s)").format(self.generation.table, condition)
@@ -73,8 +73,8 @@ class PgVectorCollection:
         return self._database.run(work)
 
     def unchanged(self, hashes: Mapping[str, bytes]) -> set[str]:
-        """Which of these are stored with that very content hash already; see :meth:`Collection.unchanged`."""
-        query = sql.SQL("SELECT id FROM {} JOIN unnest(%s::text[], %s::bytea[]) AS asked (id, content_hash) "
+        """Ids of the records stored with the same content hash; see :meth:`Collection.unchanged`."""
+        query = sql.SQL("SELECT id FROM {} JOIN unnest(%s::text[], %s::bytea[]) AS given (id, content_hash) "
                         "USING (id, content_hash)").format(self.generation.table)  # fmt: skip
         return {row[0] for row in self._fetch(query, [list(hashes), list(hashes.values())])}
 
@@ -89,7 +89,7 @@ class PgVectorCollection:
         text: str | None = None,
         sparse: Mapping[int, float] | None = None,
     ) -> list[Hit]:
-        """The records nearest to a vector, the nearest first; see :meth:`Collection.search`."""
+        """The records nearest to a vector, nearest first; see :meth:`Collection.search`."""
         self._require_mode(k, mode, text, sparse)
         query = Query(
             check_vector(vector, self.info, "the query"), k, mode,
@@ -102,12 +102,12 @@ class PgVectorCollection:
         return [Hit(_record((*row[:5], _NO_VECTOR)), score=row[6], similarity=row[5]) for row in rows]
 
     def get(self, ids: Iterable[str]) -> dict[str, Record]:
-        """The records that are there, by id, with their vectors."""
+        """The stored records with these ids, by id, with vectors."""
         query = sql.SQL("SELECT {} FROM {} WHERE id = ANY(%s)").format(self._columns, self.generation.table)
         return {row[0]: self._whole_record(row) for row in self._fetch(query, [list(ids)])}
 
     def scan(self) -> Iterator[Record]:
-        """All records, in the order of their ids; each batch as it is when it is read."""
+        """All records, ordered by id. Each batch is a separate query and may see later writes."""
         query = sql.SQL("SELECT {} FROM {} WHERE id > %s ORDER BY id LIMIT %s").format(
             self._columns, self.generation.table
         )
@@ -117,27 +117,27 @@ class PgVectorCollection:
             last = rows[-1][0]
 
     def delete(self, ids: Iterable[str]) -> int:
-        """Delete records; how many were there."""
+        """Delete records by id. Returns the number of deleted records."""
         return self._delete(sql.SQL("id = ANY(%s)"), [list(ids)])
 
     def delete_where(self, where: Filter) -> int:
-        """Delete what a filter finds, which must not be empty; how many there were."""
+        """Delete the records that match a non-empty filter. Returns the number of deleted records."""
         return self._delete(*self._condition(where))
 
     def count(self, where: Filter | None = None) -> int:
-        """How many records there are, or how many a filter finds."""
+        """Number of records, or of those that match a filter."""
         condition, parameters = conditions_sql(parse_filter(where))
         query = sql.SQL("SELECT count(*) FROM {} WHERE {}").format(self.generation.table, condition)
         return int(self._fetch(query, parameters)[0][0])
 
     def optimize(self, *, live: bool = True, only_missing: bool = False) -> None:
-        """Build the indexes that are not there yet; see :meth:`Collection.optimize`."""
+        """Build missing indexes; see :meth:`Collection.optimize`."""
         self._database.run_outside_transaction(
             lambda connection: build_indexes(connection, self.generation, live=live, only_missing=only_missing)
         )
 
     def _rows(self, records: Iterable[Record]) -> list[Row]:
-        # By id, so that the last of two with the same one holds.
+        # Of records with the same id, the last is stored.
         rows = {record.id: to_row(record, check_record(record, self.info), self.generation) for record in records}
         return list(rows.values())
 
@@ -159,10 +159,7 @@ class PgVectorCollection:
 
     @staticmethod
     def _condition(where: Filter) -> tuple[sql.Composable, list[Any]]:
-        conditions = parse_filter(where)
-        if not conditions:
-            raise FilterRefused("A filter without a condition would delete every record: drop the collection instead.")
-        return conditions_sql(conditions)
+        return conditions_sql(parse_required_filter(where))
 
     @property
     def _columns(self) -> sql.Composable:
@@ -180,17 +177,17 @@ class PgVectorCollection:
 
     def _require_mode(self, k: int, mode: Mode, text: str | None, sparse: Mapping[int, float] | None) -> None:
         if k < 1:
-            raise ConfigurationError(f"A search for {k} hits finds nothing: ask for one at least.")
+            raise ConfigurationError(f"k is {k}; it must be 1 or more.")
         if mode not in ("approximate", "exact", "hybrid"):
-            raise ConfigurationError(f"There is no mode {mode!r}; there are approximate, exact and hybrid.")
+            raise ConfigurationError(f"Unknown mode {mode!r}. Supported: approximate, exact, hybrid.")
         if (mode == "hybrid") != (text is not None or sparse is not None):
-            raise ConfigurationError("A hybrid search needs the query's text or sparse vector; no other takes them.")
+            raise ConfigurationError("A hybrid search needs text or sparse; other modes accept neither.")
         if text is not None and self.info.text_search is None:
-            raise ConfigurationError(f"The collection {self.info.name} was made without a text search configuration.")
+            raise ConfigurationError(f"The collection {self.info.name} has no text search configuration.")
         if sparse is not None and self.info.sparse_dimensions is None:
-            raise ConfigurationError(f"The collection {self.info.name} was made without sparse vectors.")
+            raise ConfigurationError(f"The collection {self.info.name} has no sparse vectors.")
 
 
 def _record(row: tuple[Any, ...], sparse: Mapping[int, float] | None = None) -> Record:
-    identity, content_hash, text, context, metadata, vector = row
-    return Record(identity, text, vector, metadata, context, bytes(content_hash), sparse)
+    record_id, content_hash, text, context, metadata, vector = row
+    return Record(record_id, text, vector, metadata, context, bytes(content_hash), sparse)

@@ -1,4 +1,4 @@
-"""Filters as SQL. Names and values are parameters; nothing of a filter is part of the statement's text."""
+"""Filters as SQL. Names and values are query parameters, never part of the statement's text."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ _SYMBOLS = {"$gt": ">", "$gte": ">=", "$lt": "<", "$lte": "<="}
 
 
 def conditions_sql(conditions: tuple[Condition, ...]) -> tuple[sql.Composable, list[Any]]:
-    """An expression that is true where all conditions hold, and its parameters."""
+    """An SQL expression that is true for records that match all conditions, and its parameters."""
     parts: list[sql.Composable] = []
     parameters: list[Any] = []
     for condition in conditions:
@@ -26,20 +26,20 @@ def conditions_sql(conditions: tuple[Condition, ...]) -> tuple[sql.Composable, l
 def _condition_sql(condition: Condition) -> tuple[sql.Composable, list[Any]]:
     name, value = condition.name, condition.value
     if condition.operator == "$ne":
-        same, values = _condition_sql(Condition(name, "$eq", value))
-        is_there = sql.SQL("context IS NOT NULL") if name == CONTEXT else sql.SQL("metadata ? %s")
-        return sql.SQL("({} AND NOT {})").format(is_there, same), ([] if name == CONTEXT else [name]) + values
-    wanted = value if condition.operator == "$in" else (value,)
+        equal, values = _condition_sql(Condition(name, "$eq", value))
+        exists = sql.SQL("context IS NOT NULL") if name == CONTEXT else sql.SQL("metadata ? %s")
+        return sql.SQL("({} AND NOT {})").format(exists, equal), ([] if name == CONTEXT else [name]) + values
+    operands = value if condition.operator == "$in" else (value,)
     if condition.operator in _SYMBOLS:
         if name == CONTEXT:
-            return sql.SQL("false"), []  # a context is no number
-        # In a JSON path a comparison of a string with a number is not true, where a cast would be an error; a list's
-        # elements are looked at one by one.
+            return sql.SQL("false"), []  # a context is never a number
+        # A JSON path compares each element of a list, and comparing a string with a number is false, where a cast would
+        # raise an error.
         path = f"$ ? (@ {_SYMBOLS[condition.operator]} $value)"
         return sql.SQL("jsonb_path_exists(metadata -> %s, %s::jsonpath, %s)"), [name, path, Jsonb({"value": value})]
     if name == CONTEXT:
-        return sql.SQL("context = ANY(%s)"), [[one for one in wanted if isinstance(one, str)]]
-    # Containment is what the index on metadata answers: the value itself, or a list that has it.
-    candidates = [Jsonb({name: candidate}) for one in wanted for candidate in (one, [one])]
+        return sql.SQL("context = ANY(%s)"), [[operand for operand in operands if isinstance(operand, str)]]
+    # The index on metadata supports containment: of the value itself, or of a list that contains it.
+    candidates = [Jsonb({name: candidate}) for operand in operands for candidate in (operand, [operand])]
     expression = sql.SQL(" OR ").join([sql.SQL("metadata @> %s")] * len(candidates))
     return sql.SQL("({})").format(expression), candidates

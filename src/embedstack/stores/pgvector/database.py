@@ -1,4 +1,4 @@
-"""Connections to Postgres: pooled, in transactions that are run again when they fail for a reason that passes."""
+"""Pooled connections to Postgres, and transactions that are retried after transient errors."""
 
 import atexit
 import re
@@ -30,15 +30,15 @@ __all__ = ["Connection", "Database"]
 Connection = psycopg.Connection[Any]
 _Result = TypeVar("_Result")
 
-# What passes: lost connections and restarts (class 08, 57P01 to 57P03), connections that idled for longer than the
-# server lets them (57P05), and what Postgres asks to be tried again.
-_PASSING = (
+# Transient errors: lost connections and restarts (class 08, 57P01 to 57P03), idle session timeouts (57P05), and errors
+# that the Postgres documentation says to retry.
+_TRANSIENT = (
     pg.AdminShutdown, pg.CrashShutdown, pg.CannotConnectNow, pg.IdleSessionTimeout, pg.SerializationFailure,
     pg.DeadlockDetected, pg.TooManyConnections, psycopg_pool.PoolTimeout,
 )  # fmt: skip
 _POOL_SECONDS = 1.0
-# What an address may say otherwise. A connection whose other end is gone without a word, as after a function was frozen
-# for minutes, is given up after 10 seconds in which nothing was acknowledged, and not after the system's 15 minutes.
+# Connection parameters that an address can override. A dead connection, as after a function was frozen for minutes, is
+# detected after 10 seconds without an acknowledgement instead of the system's 15 minutes.
 _DEFAULTS = {
     "connect_timeout": 5,
     "tcp_user_timeout": 10_000,
@@ -46,34 +46,34 @@ _DEFAULTS = {
     "keepalives_interval": 5,
     "keepalives_count": 3,
 }
-# Why a server refuses a connection for good. libpq hands on no code here, only what the server says.
-_REFUSED = re.compile(
+# Messages of connections that are rejected permanently. libpq gives no error code here, only the server's message.
+_REJECTED = re.compile(
     r"password authentication failed.*|no password supplied|(?:database|role) \"[^\"]*\" does not exist|"
     r"no pg_hba\.conf entry.*|role .* is not permitted to log in|permission denied for database.*"
 )
 
 
 class Database:
-    """A pool of connections to one database, whose schema is up to date.
+    """A pool of connections to a database whose schema is up to date.
 
-    A forked child and an unpickled copy have connections of their own.
+    Forked children and unpickled copies open separate connections.
     """
 
     def __init__(
         self, url: str, *, schema: str = "embedstack", max_connections: int = 8, patience: float = 30.0
     ) -> None:
-        """Connect, and bring the schema up to date.
+        """Connect and migrate the schema.
 
         Args:
             url: ``postgresql://…``.
-            schema: Where the tables are.
-            max_connections: Connections at most.
-            patience: Seconds for which a call is tried again while the server is away; fewer where the current
-                :class:`~embedstack.calls.call_context.Call` has fewer left.
+            schema: The schema of the tables.
+            max_connections: Maximum number of connections.
+            patience: Seconds for which a call is retried while the server is unavailable, limited by the time left of
+                the current :class:`~embedstack.calls.call_context.Call`.
 
         Raises:
-            ConfigurationError: The address is none, the server refuses this user, or it has no pgvector.
-            StoreUnavailable: The server does not answer.
+            ConfigurationError: The address is invalid, the server rejects the user, or pgvector is missing.
+            StoreUnavailable: The server does not respond.
         """
         self.schema = schema
         self._patience = patience
@@ -84,15 +84,14 @@ class Database:
         self._connections.get()
 
     def run(self, work: Callable[[Connection], _Result]) -> _Result:
-        """Do something in one transaction; it is done again, whole, when it failed for a reason that passes.
+        """Run work in a transaction, and retry the whole transaction after transient errors.
 
-        Since the connection can break after a commit and before its answer, the work must be such that doing it twice
-        is doing it once.
+        The work must be idempotent: the connection can break between a commit and its response.
 
         Raises:
-            StoreUnavailable: It failed for as long as the patience lasts.
-            CollectionReplaced: The collection's table is gone.
-            StoreError: Postgres refused it.
+            StoreUnavailable: The retries failed for ``patience`` seconds.
+            CollectionReplaced: The collection's table does not exist any more.
+            StoreError: Postgres rejected the work.
         """
 
         def attempt() -> _Result:
@@ -102,7 +101,7 @@ class Database:
         return self._retried(attempt)
 
     def run_outside_transaction(self, work: Callable[[Connection], _Result]) -> _Result:
-        """The same without a transaction, for what Postgres runs outside of one only."""
+        """Like :meth:`run`, for statements that Postgres does not allow in a transaction."""
 
         def attempt() -> _Result:
             with self._connections.get().pool.connection() as connection:
@@ -119,22 +118,22 @@ class Database:
     def __getstate__(self) -> dict[str, Any]:
         if "password" in psycopg.conninfo.conninfo_to_dict(self._address):
             raise NotPicklable(
-                "The address of the database holds a password, which cannot be pickled or copied: open the store where "
-                "it is used, with load_store() or PgVectorStore(url)."
+                "The database address contains a password, which is not pickled. Open the store in the process that "
+                "uses it, with load_store() or PgVectorStore(url)."
             )
         return self.__dict__.copy()
 
     def _migrate(self, address: str) -> None:
-        # In what is left of the call's time: the pool connects beside it, and is asked for no longer than a second.
-        allowed = int(str(psycopg.conninfo.conninfo_to_dict(address)["connect_timeout"]))
-        limits = [seconds for seconds in (allowed, round(self._patience_now())) if seconds > 0]
+        # Limited by the call's time. The pool needs no such limit: it waits for a connection for a second at most.
+        timeout = int(str(psycopg.conninfo.conninfo_to_dict(address)["connect_timeout"]))
+        limits = [seconds for seconds in (timeout, round(self._patience_now())) if seconds > 0]
         with psycopg.connect(address, autocommit=True, connect_timeout=min(limits, default=1)) as connection:
             migrate(connection, self.schema)
 
     def _retried(self, attempt: Callable[[], _Result]) -> _Result:
         patience = self._patience_now()
         retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception(_passes),
+            retry=tenacity.retry_if_exception(_is_transient),
             wait=tenacity.wait_random_exponential(multiplier=0.05, max=2),
             stop=tenacity.stop_after_delay(patience),
             before_sleep=self._forget_broken_connections,
@@ -143,19 +142,19 @@ class Database:
         try:
             return retrying(attempt)
         except (psycopg.Error, psycopg_pool.PoolTimeout) as error:
-            # Not chained where Postgres refused: its error may quote the row, which a traceback would print.
-            raise _translated(error, patience) from (error if _passes(error) else None)
+            # Not chained if Postgres rejected the work: its message may quote a row, which a traceback would print.
+            raise _translated(error, patience) from (error if _is_transient(error) else None)
 
     def _patience_now(self) -> float:
-        """Seconds for which to try again; none for what is still stored when the call's time is up."""
+        """Seconds for which to retry; 0 after the call's deadline, when embedded chunks are still stored."""
         try:
-            left = Call.current().remaining()
+            remaining = Call.current().remaining()
         except DeadlineExceeded:
             return 0
-        return self._patience if left is None else min(self._patience, left)
+        return self._patience if remaining is None else min(self._patience, remaining)
 
     def _forget_broken_connections(self, state: tenacity.RetryCallState) -> None:
-        # When one connection broke, its neighbours most likely did: each would cost an attempt.
+        # If one connection is broken, the others probably are too. Each would cost a retry.
         error = state.outcome.exception() if state.outcome else None
         connections = getattr(self, "_connections", None)
         if connections is not None and not isinstance(error, (pg.SerializationFailure, pg.DeadlockDetected)):
@@ -163,25 +162,25 @@ class Database:
 
 
 class _Connections:
-    """A pool, and the connections that it has opened."""
+    """A pool, and the connections that it opened."""
 
-    def __init__(self, address: str, most: int) -> None:
+    def __init__(self, address: str, max_connections: int) -> None:
         self._opened: weakref.WeakSet[Connection] = weakref.WeakSet()
         self.pool = psycopg_pool.ConnectionPool(
-            address, open=True, min_size=1, max_size=most,
+            address, open=True, min_size=1, max_size=max_connections,
             kwargs={"autocommit": True},
             configure=self._configure,
-            # Short, since who waits for a connection to a server that was away is not told when it is back; a call
-            # asks again for as long as its patience lasts.
+            # Short, because the pool does not wake its waiters when the server is available again. Calls retry until
+            # their patience ends.
             timeout=_POOL_SECONDS,
             reconnect_timeout=_POOL_SECONDS,
         )  # fmt: skip
         atexit.register(_close_at_exit, weakref.ref(self), Origin())
 
     def abandon(self) -> None:
-        """In the child of a fork: let go of the parent's connections without telling the server that they end.
+        """In a forked child: release the parent's connections without closing them on the server.
 
-        Finalizing the pool would wait for its threads, which do not exist here.
+        Finalizing the pool would wait for its threads, which do not exist in the child.
         """
         disconnect(connection.fileno() for connection in self._opened if not connection.closed)
         keep_forever(self)
@@ -200,35 +199,35 @@ def _close_at_exit(reference: "weakref.ref[_Connections]", origin: Origin) -> No
 
 def _address(url: str) -> str:
     try:
-        given = psycopg.conninfo.conninfo_to_dict(url)
-        return psycopg.conninfo.make_conninfo(url, **{name: _DEFAULTS[name] for name in _DEFAULTS.keys() - given})
+        parameters = psycopg.conninfo.conninfo_to_dict(url)
+        return psycopg.conninfo.make_conninfo(url, **{name: _DEFAULTS[name] for name in _DEFAULTS.keys() - parameters})
     except psycopg.ProgrammingError:
         raise ConfigurationError(
-            "DATABASE_URL is not an address of Postgres: postgresql://user:password@host:5432/database."
+            "DATABASE_URL is not a Postgres address. Use postgresql://user:password@host:5432/database."
         ) from None
 
 
-def _passes(error: BaseException) -> bool:
-    if isinstance(error, _PASSING):
+def _is_transient(error: BaseException) -> bool:
+    if isinstance(error, _TRANSIENT):
         return True
-    if _REFUSED.search(str(error)):
+    if _REJECTED.search(str(error)):
         return False
-    # A broken connection is an OperationalError without a code; one with a code came from a server that is there.
+    # A broken connection raises an OperationalError without a code; an error with a code comes from the server.
     return isinstance(error, psycopg.OperationalError) and (error.sqlstate is None or error.sqlstate.startswith("08"))
 
 
 def _translated(error: "psycopg.Error | psycopg_pool.PoolTimeout", patience: float) -> StoreError | ConfigurationError:
-    """The error in this package's tree. Postgres' own message may quote a row, its primary part names none."""
-    if isinstance(error, psycopg.OperationalError) and (refused := _REFUSED.search(str(error))):
-        return ConfigurationError(f"Postgres refuses the connection: {refused[0]}. See DATABASE_URL.")
-    if _passes(error):
+    """The StoreError for an error. Postgres' full message may quote a row; its primary part does not."""
+    if isinstance(error, psycopg.OperationalError) and (rejected := _REJECTED.search(str(error))):
+        return ConfigurationError(f"Postgres rejects the connection: {rejected[0]}. Check DATABASE_URL.")
+    if _is_transient(error):
         return StoreUnavailable(
-            f"Postgres did not do what it was asked within {patience:.3g} seconds ({type(error).__name__}): see that "
-            "it runs and that DATABASE_URL names it, then try again."
+            f"Postgres was unavailable for {patience:.3g} seconds ({type(error).__name__}). Check that it is running "
+            "and that DATABASE_URL is its address, then try again."
         )
     if isinstance(error, pg.UndefinedTable):
-        return CollectionReplaced("The collection was dropped or replaced since it was opened: open it again.")
-    return StoreError(f"Postgres refused: {_primary(error)} ({getattr(error, 'sqlstate', None)}).")
+        return CollectionReplaced("The collection was dropped or replaced since it was opened. Open it again.")
+    return StoreError(f"Postgres rejected the request: {_primary(error)} ({getattr(error, 'sqlstate', None)}).")
 
 
 def _primary(error: Exception) -> str:

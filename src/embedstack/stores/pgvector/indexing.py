@@ -1,4 +1,4 @@
-"""The indexes that make searches fast. They are built after a load: an index that grows row by row takes far longer."""
+"""Indexes for searches. They are built after a load: inserting row by row into an index takes far longer."""
 
 import time
 from collections.abc import Iterator
@@ -11,35 +11,35 @@ from embedstack.stores.pgvector.generations import Generation
 
 __all__ = ["build_indexes"]
 
-# pgvector's default is 16 and 64. Twice the candidates at building time find more neighbours in clustered data for a
-# build that takes about half as long again.
+# pgvector's defaults are 16 and 64. Twice the candidates give better recall on clustered data; the build takes about
+# 1.5 times as long.
 _HNSW = "m = 16, ef_construction = 128"
-# "emb" in hexadecimal, as in the migrations' lock; the other half of the key is the generation.
+# "emb" in hexadecimal, as in the lock of migrations; the second half of the key is the generation.
 _LOCK = 0x656D62
 _POLL_SECONDS = 0.2
 _OPERATOR_CLASSES = {"cosine": "cosine_ops", "euclidean": "l2_ops"}
 
 
 def build_indexes(connection: Connection, generation: Generation, *, live: bool, only_missing: bool = False) -> None:
-    """Build what is not there yet, and gather the planner's statistics.
+    """Build missing indexes and update the planner's statistics.
 
     Args:
-        connection: In autocommit mode; of its own where ``live``, since an index is then built in several transactions.
-        generation: Whose.
-        live: Let others read and write meanwhile; the build takes about twice as long.
-        only_missing: Return at once where everything is built, or where somebody else is at it.
+        connection: A connection in autocommit mode. With ``live``, an index is built in several transactions.
+        generation: The generation to index.
+        live: Allow concurrent reads and writes; the build takes about twice as long.
+        only_missing: Return immediately if all indexes exist or another process is building them.
     """
     if only_missing and _are_valid(connection, generation):
         return
-    with _alone(connection, generation, wait=not only_missing) as is_alone:
-        if is_alone:
+    with _build_lock(connection, generation, wait=not only_missing) as is_locked:
+        if is_locked:
             _build(connection, generation, sql.SQL("CONCURRENTLY" if live else ""))
             connection.execute(sql.SQL("ANALYZE {}").format(generation.table))
 
 
 def _definitions(generation: Generation) -> dict[str, sql.Composable]:
     info = generation.info
-    wanted: dict[str, sql.Composable] = {
+    definitions: dict[str, sql.Composable] = {
         "metadata": sql.SQL("USING gin (metadata jsonb_path_ops)"),
         "context": sql.SQL("(context)"),
         "embedding": sql.SQL("USING hnsw (embedding {}) WITH ({})").format(
@@ -47,10 +47,10 @@ def _definitions(generation: Generation) -> dict[str, sql.Composable]:
         ),
     }
     if info.text_search is not None:
-        wanted["words"] = sql.SQL("USING gin (words)")
+        definitions["words"] = sql.SQL("USING gin (words)")
     if info.sparse_dimensions is not None:
-        wanted["sparse"] = sql.SQL("USING hnsw (sparse sparsevec_ip_ops) WITH ({})").format(sql.SQL(_HNSW))
-    return wanted
+        definitions["sparse"] = sql.SQL("USING hnsw (sparse sparsevec_ip_ops) WITH ({})").format(sql.SQL(_HNSW))
+    return definitions
 
 
 def _build(connection: Connection, generation: Generation, concurrently: sql.SQL) -> None:
@@ -58,7 +58,7 @@ def _build(connection: Connection, generation: Generation, concurrently: sql.SQL
         name = generation.index(purpose)
         valid = _validity(connection, generation).get(purpose)
         if valid is False:
-            # A concurrent build that was interrupted leaves an index that is kept up to date and never used.
+            # An interrupted concurrent build leaves an invalid index, which is updated but never used.
             connection.execute(
                 sql.SQL("DROP INDEX {} {}").format(
                     concurrently, sql.Identifier(generation.schema, f"records_{generation.id}_{purpose}")
@@ -71,8 +71,8 @@ def _build(connection: Connection, generation: Generation, concurrently: sql.SQL
 
 
 @contextmanager
-def _alone(connection: Connection, generation: Generation, *, wait: bool) -> Iterator[bool]:
-    """One build at a time. Asked for again and again: who waits inside Postgres is waited for by a concurrent build."""
+def _build_lock(connection: Connection, generation: Generation, *, wait: bool) -> Iterator[bool]:
+    """A lock for one build at a time. It is polled: CONCURRENTLY would wait for sessions blocked on it."""
     lock = (_LOCK, generation.id)
     while True:
         row = connection.execute("SELECT pg_try_advisory_lock(%s::int, %s::int)", lock).fetchone()
@@ -95,7 +95,7 @@ def _are_valid(connection: Connection, generation: Generation) -> bool:
 
 
 def _validity(connection: Connection, generation: Generation) -> dict[str, bool]:
-    """Of each index that there is, by its purpose, whether it can be used."""
+    """Whether each existing index is valid, by purpose."""
     prefix = f"records_{generation.id}_"
     rows = connection.execute(
         "SELECT relname, indisvalid FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid "

@@ -1,4 +1,4 @@
-"""The schema's versions: numbered SQL files, each applied once, in order, by one process at a time."""
+"""Schema migrations: numbered SQL files, each applied once, in order, by one process at a time."""
 
 import re
 from importlib.resources import files
@@ -10,27 +10,28 @@ from embedstack.errors import ConfigurationError
 
 __all__ = ["migrate"]
 
-# "emb" and "mig" in hexadecimal, so that no other program's lock on the same database is taken for this one.
+# "emb" and "mig" in hexadecimal, to avoid the advisory locks of other programs in the same database.
 _LOCK = (0x656D62, 0x6D6967)
 #: Filtered searches need hnsw.iterative_scan (https://github.com/pgvector/pgvector/blob/master/CHANGELOG.md).
-_OLDEST_PGVECTOR = (0, 8)
+_MIN_PGVECTOR = (0, 8)
 
 
 def migrate(connection: "psycopg.Connection[object]", schema: str) -> list[str]:
-    """Bring a database up to date.
+    """Apply outstanding migrations.
 
     Args:
-        connection: In autocommit mode.
-        schema: Where the tables are.
+        connection: A connection in autocommit mode.
+        schema: The schema of the tables.
 
     Returns:
-        The names of the files that were applied.
+        The names of the applied files.
 
     Raises:
-        ConfigurationError: pgvector is not there and cannot be made, is too old, or the schema is a newer embedstack's.
+        ConfigurationError: pgvector is missing and cannot be created, or is too old; or a newer embedstack migrated the
+            schema.
     """
     with connection.transaction():
-        # Held to the end of the transaction: a second process waits here and finds all done.
+        # Held until the end of the transaction. A concurrent process waits here and then has nothing to apply.
         connection.execute("SELECT pg_advisory_xact_lock(%s::int, %s::int)", _LOCK)
         _require_pgvector(connection)
         connection.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(schema)))
@@ -41,32 +42,32 @@ def migrate(connection: "psycopg.Connection[object]", schema: str) -> list[str]:
                 "applied_at timestamptz NOT NULL DEFAULT now())"
             ).format(applied)
         )
-        known = _migrations()
+        migrations = _migrations()
         rows = connection.execute(sql.SQL("SELECT number FROM {}").format(applied)).fetchall()
         done = {row[0] for row in rows}  # type: ignore[index]
-        if unknown := done - known.keys():
+        if newer := done - migrations.keys():
             raise ConfigurationError(
-                f"The schema {schema!r} was changed by a newer embedstack (migration {max(unknown)}): update this one."
+                f"The schema {schema!r} was migrated by a newer embedstack (migration {max(newer)}). Update embedstack."
             )
-        # The files name their tables without a schema.
+        # The SQL files name tables without a schema.
         connection.execute(
             "SELECT set_config('search_path', quote_ident(%s) || ',' || current_setting('search_path'), true)",
             (schema,),
         )
-        fresh = [number for number in sorted(known) if number not in done]
-        for number in fresh:
-            name, script = known[number]
+        outstanding = [number for number in sorted(migrations) if number not in done]
+        for number in outstanding:
+            name, script = migrations[number]
             connection.execute(script.encode())
             connection.execute(sql.SQL("INSERT INTO {} (number, name) VALUES (%s, %s)").format(applied), (number, name))
-    return [known[number][0] for number in fresh]
+    return [migrations[number][0] for number in outstanding]
 
 
 def _migrations() -> dict[int, tuple[str, str]]:
-    found = {}
+    migrations = {}
     for file in files(__package__).joinpath("migrations").iterdir():
         if match := re.fullmatch(r"(\d{4})_\w+\.sql", file.name):
-            found[int(match[1])] = (file.name, file.read_text(encoding="utf-8"))
-    return found
+            migrations[int(match[1])] = (file.name, file.read_text(encoding="utf-8"))
+    return migrations
 
 
 def _require_pgvector(connection: "psycopg.Connection[object]") -> None:
@@ -77,13 +78,13 @@ def _require_pgvector(connection: "psycopg.Connection[object]") -> None:
                 connection.execute("CREATE EXTENSION vector")
         except psycopg.Error as error:
             raise ConfigurationError(
-                "The database has no pgvector, and this user cannot make it: have CREATE EXTENSION vector run by one "
-                f"who may. {error.diag.message_primary or error}"
+                "pgvector is not installed in the database, and this user cannot create it. Have an administrator run "
+                f"CREATE EXTENSION vector. {error.diag.message_primary or error}"
             ) from error
         version = _pgvector_version(connection)
-    if version is None or version < _OLDEST_PGVECTOR:
+    if version is None or version < _MIN_PGVECTOR:
         raise ConfigurationError(
-            f"The database has pgvector {'.'.join(map(str, version or ()))}; filtered searches need 0.8 or newer: "
+            f"The database has pgvector {'.'.join(map(str, version or ()))}; filtered searches need 0.8 or newer. Run "
             "ALTER EXTENSION vector UPDATE."
         )
 

@@ -1,4 +1,4 @@
-"""The statements of a search."""
+"""SQL statements for searches."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,34 +15,34 @@ from embedstack.stores.pgvector.generations import Generation
 
 __all__ = ["Query", "search_rows"]
 
-#: Reciprocal rank fusion's constant (Cormack, Clarke, Buettcher: Reciprocal Rank Fusion outperforms Condorcet and
+#: The constant of reciprocal rank fusion (Cormack, Clarke, Buettcher: Reciprocal Rank Fusion outperforms Condorcet and
 #: individual Rank Learning Methods, SIGIR 2009).
 _RRF = 60
-#: pgvector's highest hnsw.ef_search.
+#: pgvector's maximum of hnsw.ef_search.
 _MAX_EF_SEARCH = 1000
-#: Of each ranking that is fused, this many times the hits that are asked for, and so many at least.
+#: Candidates of each ranking that is fused: this many times k, and at least this many.
 _FUSED_DEPTH = 4
-_LEAST_FUSED = 50
+_MIN_FUSED = 50
 
 _OPERATORS = {"cosine": sql.SQL("<=>"), "euclidean": sql.SQL("<->")}
-# Similarity from distance: a cosine similarity for the one, and only an order for the other.
+# Similarity from distance. For euclidean collections it only gives the order.
 _SIMILARITIES = {"cosine": sql.SQL("1 - distance"), "euclidean": sql.SQL("-distance")}
 _RECORD = sql.SQL("id, content_hash, body, context, metadata")
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What is searched for.
+    """A search query.
 
     Attributes:
-        vector: Checked.
-        k: Hits at most.
-        mode: How to search.
-        conditions: What hits fulfil.
-        threshold: The least similarity.
-        text: Words, for a hybrid search.
-        sparse: A sparse vector, for a hybrid search.
-        ef_search: Candidates that the index looks at.
+        vector: The validated vector.
+        k: Maximum number of hits.
+        mode: The search mode.
+        conditions: Conditions that hits must match.
+        threshold: Minimum similarity.
+        text: The query's text, for a hybrid search.
+        sparse: The query's sparse vector, for a hybrid search.
+        ef_search: Number of candidates in the index.
     """
 
     vector: Any
@@ -56,21 +56,21 @@ class Query:
 
 
 def search_rows(connection: Connection, generation: Generation, query: Query) -> Sequence[tuple[Any, ...]]:
-    """Rows of id, content hash, text, context, metadata, similarity and score, the best first.
+    """Rows of id, content hash, text, context, metadata, similarity and score, best first.
 
     Args:
-        connection: In autocommit mode; each statement has a transaction of its own.
-        generation: Where to search.
-        query: What for.
+        connection: A connection in autocommit mode. Each statement runs in its own transaction.
+        generation: The generation to search.
+        query: The query.
     """
-    find = _hybrid if query.mode == "hybrid" else _nearest
+    search = _hybrid if query.mode == "hybrid" else _nearest
     if query.mode != "exact":
-        rows = find(connection, generation, query, exact=False)
+        rows = search(connection, generation, query, exact=False)
         if len(rows) >= query.k:
             return _above(rows, query.threshold)
-        # The index gives up after so many candidates (hnsw.max_scan_tuples), and a filter that leaves few records may
-        # let through fewer than are asked for. Then all that it leaves are compared, so that k come if there are k.
-    return _above(find(connection, generation, query, exact=True), query.threshold)
+        # The index stops after hnsw.max_scan_tuples candidates, so a selective filter can leave fewer than k hits. Then
+        # all matching records are compared, so that k hits are returned if k records match.
+    return _above(search(connection, generation, query, exact=True), query.threshold)
 
 
 def _above(rows: Sequence[tuple[Any, ...]], threshold: float | None) -> Sequence[tuple[Any, ...]]:
@@ -80,7 +80,7 @@ def _above(rows: Sequence[tuple[Any, ...]], threshold: float | None) -> Sequence
 def _nearest(connection: Connection, generation: Generation, query: Query, *, exact: bool) -> Sequence[tuple[Any, ...]]:
     condition, parameters = conditions_sql(query.conditions)
     statement = sql.SQL(
-        # Sorted again: an iterative scan in relaxed order gives its rows nearly in order.
+        # Sorted again: an iterative scan with relaxed_order returns rows in approximate order.
         "WITH nearest AS MATERIALIZED (SELECT {record}, embedding {operator} %s AS distance FROM {table} "
         "WHERE {condition} ORDER BY distance LIMIT %s) "
         "SELECT {record}, {similarity}, {similarity} FROM nearest ORDER BY distance, id"
@@ -98,15 +98,15 @@ def _nearest(connection: Connection, generation: Generation, query: Query, *, ex
 def _fetch(
     connection: Connection, statement: sql.Composed, values: Sequence[Any], *, ef_search: int, exact: bool
 ) -> Sequence[tuple[Any, ...]]:
-    # One round trip: the transaction's begin, its settings, the statement and its end go out together.
+    # The pipeline sends begin, settings, statement and commit in one round trip.
     with connection.pipeline(), connection.transaction():
         connection.execute(
             "SELECT set_config('hnsw.ef_search', %s, true), set_config('hnsw.iterative_scan', 'relaxed_order', true), "
             "set_config('enable_indexscan', %s, true)",
             (str(min(ef_search, _MAX_EF_SEARCH)), "off" if exact else "on"),
         )
-        # Not prepared: a plan for any parameters knows neither how many rows are asked for nor how many a filter
-        # leaves, and would not use the index.
+        # Not prepared: a generic plan does not know the limit and the filter's selectivity, and would not use the
+        # index.
         cursor = connection.execute(statement, values, prepare=False, binary=True)
     return cursor.fetchall()
 
@@ -118,27 +118,27 @@ def _vector(generation: Generation, query: Query) -> Any:
 def _hybrid(connection: Connection, generation: Generation, query: Query, *, exact: bool) -> Sequence[tuple[Any, ...]]:
     info, table = generation.info, generation.table
     condition, parameters = conditions_sql(query.conditions)
-    depth = max(_LEAST_FUSED, _FUSED_DEPTH * query.k)
+    depth = max(_MIN_FUSED, _FUSED_DEPTH * query.k)
     vector = _vector(generation, query)
-    found = [
+    rankings = [
         sql.SQL("SELECT id, embedding {} %s AS rank_by FROM {} WHERE {} ORDER BY rank_by LIMIT %s").format(
             _OPERATORS[info.distance], table, condition
         )
     ]
     values: list[Any] = [vector, *parameters, depth]
     if query.text is not None:
-        # Any of the words: all of them would find next to nothing for a question in a sentence.
-        found.append(
+        # Match any word: few records contain all words of a question.
+        rankings.append(
             sql.SQL(
-                "SELECT id, -ts_rank_cd(words, wanted) AS rank_by FROM {}, "
-                "CAST(replace(CAST(plainto_tsquery({}, %s) AS text), ' & ', ' | ') AS tsquery) AS wanted "
-                "WHERE words @@ wanted AND {} ORDER BY rank_by, id LIMIT %s"
+                "SELECT id, -ts_rank_cd(words, words_query) AS rank_by FROM {}, "
+                "CAST(replace(CAST(plainto_tsquery({}, %s) AS text), ' & ', ' | ') AS tsquery) AS words_query "
+                "WHERE words @@ words_query AND {} ORDER BY rank_by, id LIMIT %s"
             ).format(table, sql.Literal(info.text_search), condition)
         )
         values += [query.text, *parameters, depth]
     if query.sparse is not None:
-        # The negative inner product: 0 where the two have nothing in common.
-        found.append(
+        # The negative inner product: 0 for vectors without common positions.
+        rankings.append(
             sql.SQL(
                 "SELECT id, rank_by FROM (SELECT id, sparse <#> %s AS rank_by FROM {} WHERE sparse IS NOT NULL AND {} "
                 "ORDER BY rank_by LIMIT %s) AS nearest WHERE rank_by < 0"
@@ -146,8 +146,8 @@ def _hybrid(connection: Connection, generation: Generation, query: Query, *, exa
         )
         values += [SparseVector(dict(query.sparse), info.sparse_dimensions or 0), *parameters, depth]
     ranked = [
-        sql.SQL("(SELECT id, row_number() OVER (ORDER BY rank_by, id) AS rank FROM ({}) AS found)").format(one)
-        for one in found
+        sql.SQL("(SELECT id, row_number() OVER (ORDER BY rank_by, id) AS rank FROM ({}) AS candidates)").format(ranking)
+        for ranking in rankings
     ]
     statement = sql.SQL(
         "WITH fused AS (SELECT id, sum(1.0 / ({rrf} + rank))::float8 AS score FROM ({ranked}) AS ranked GROUP BY id), "

@@ -5,8 +5,8 @@ from typing import Any, Self
 from psycopg import sql
 from psycopg.rows import scalar_row
 
-from embedstack.errors import CollectionNotFound, ConfigurationError, ReplacementIncomplete, StoreError
-from embedstack.stores.base import Collection
+from embedstack.errors import CollectionNotFound, ConfigurationError
+from embedstack.stores.base import Collection, require_complete, require_own_collection
 from embedstack.stores.collection_info import CollectionInfo
 from embedstack.stores.pgvector.collection import PgVectorCollection
 from embedstack.stores.pgvector.database import Connection, Database
@@ -29,18 +29,18 @@ class PgVectorStore:
         patience: float = 30.0,
         ef_search: int = 64,
     ) -> None:
-        """Connect, and bring the schema up to date.
+        """Connect and migrate the schema.
 
         Args:
             url: ``postgresql://…``.
-            schema: Where the tables are; made where it is not there.
-            max_connections: Connections at most.
-            patience: Seconds for which a call is tried again while the server is away.
-            ef_search: Candidates that an approximate search looks at: more is slower and finds more.
+            schema: The schema of the tables; created if it does not exist.
+            max_connections: Maximum number of connections.
+            patience: Seconds for which a call is retried while the server is unavailable.
+            ef_search: Number of candidates in an approximate search. More candidates are slower and improve recall.
 
         Raises:
-            ConfigurationError: The address is none, the server refuses this user, or it has no pgvector.
-            StoreUnavailable: The server does not answer.
+            ConfigurationError: The address is invalid, the server rejects the user, or pgvector is missing.
+            StoreUnavailable: The server does not respond.
         """
         self._schema = schema
         self._ef_search = ef_search
@@ -51,25 +51,25 @@ class PgVectorStore:
 
         def work(connection: Connection) -> Generation:
             if create:
-                _require_room(info)
+                _check_dimensions(info)
                 connection.execute(
                     sql.SQL("INSERT INTO {} (name) VALUES (%s) ON CONFLICT DO NOTHING").format(self._collections),
                     (info.name,),
                 )
                 self._lock(connection, info.name)
-            found = find_generation(connection, self._schema, info.name, "active")
-            if found is None and not create:
+            generation = find_generation(connection, self._schema, info.name, "active")
+            if generation is None and not create:
                 raise _not_found(info.name)
-            return self._checked(found, info) if found else self._make(connection, info, "active")
+            return self._checked(generation, info) if generation else self._create(connection, info, "active")
 
         return self._opened(self._database.run(work))
 
     def describe(self, name: str) -> CollectionInfo:
-        """What a collection's vectors are; see :meth:`VectorStore.describe`."""
-        found = self._database.run(lambda connection: find_generation(connection, self._schema, name, "active"))
-        if found is None:
+        """Describe a collection; see :meth:`VectorStore.describe`."""
+        generation = self._database.run(lambda connection: find_generation(connection, self._schema, name, "active"))
+        if generation is None:
             raise _not_found(name)
-        return found.info
+        return generation.info
 
     def collections(self) -> list[CollectionInfo]:
         """All collections, by name."""
@@ -79,22 +79,22 @@ class PgVectorStore:
             names = [row[0] for row in connection.execute(query).fetchall()]
             return [find_generation(connection, self._schema, name, "active") for name in names]
 
-        return [found.info for found in self._database.run(work) if found]
+        return [generation.info for generation in self._database.run(work) if generation]
 
     def open_replacement(self, info: CollectionInfo) -> PgVectorCollection:
-        """Open what is to take a collection's place; see :meth:`VectorStore.open_replacement`."""
-        _require_room(info)
+        """Open a collection's replacement; see :meth:`VectorStore.open_replacement`."""
+        _check_dimensions(info)
 
         def work(connection: Connection) -> Generation:
             self._lock(connection, info.name)
-            found = find_generation(connection, self._schema, info.name, "building")
-            return self._checked(found, info) if found else self._make(connection, info, "building")
+            generation = find_generation(connection, self._schema, info.name, "building")
+            return self._checked(generation, info) if generation else self._create(connection, info, "building")
 
         return self._opened(self._database.run(work))
 
     def outstanding(self, replacement: Collection) -> list[str]:
         """Ids of the records that differ; see :meth:`VectorStore.outstanding`."""
-        new = _generation(replacement)
+        new = require_own_collection(replacement, PgVectorCollection).generation
 
         def work(connection: Connection) -> list[str]:
             old = find_generation(connection, self._schema, new.info.name, "active")
@@ -106,12 +106,12 @@ class PgVectorStore:
         return self._database.run(work)
 
     def switch(self, replacement: Collection, *, complete: bool = True) -> None:
-        """Let a replacement take its collection's place; see :meth:`VectorStore.switch`."""
-        new = _generation(replacement)
+        """Switch a collection to its replacement; see :meth:`VectorStore.switch`."""
+        new = require_own_collection(replacement, PgVectorCollection).generation
 
         def work(connection: Connection) -> None:
             self._lock(connection, new.info.name)
-            # Waits for writers, and holds off new ones: see lock_writable.
+            # Waits for writers and blocks new ones; see lock_writable.
             states = connection.execute(
                 sql.SQL("SELECT id, state FROM {} WHERE collection = %s AND state <> 'replaced' FOR UPDATE").format(
                     self._generations
@@ -120,12 +120,12 @@ class PgVectorStore:
             ).fetchall()
             state = dict(states).get(new.id)
             if state == "active":
-                return  # an earlier attempt's commit went through, its answer did not
+                return  # an earlier attempt was committed, but its response was lost
             if state is None:
-                raise CollectionNotFound(f"The replacement of {new.info.name} was dropped: begin another.")
+                raise CollectionNotFound(f"The replacement of {new.info.name} was dropped. Open another one.")
             old = find_generation(connection, self._schema, new.info.name, "active")
             if old is not None and complete:
-                _require_complete(connection, old, new)
+                require_complete(old.info.name, _count_differing(connection, old, new))
             change = sql.SQL("UPDATE {} SET state = %s, switched_at = now() WHERE id = %s").format(self._generations)
             if old is not None:
                 connection.execute(change, ("replaced", old.id))
@@ -134,7 +134,7 @@ class PgVectorStore:
         self._database.run(work)
 
     def drop(self, name: str) -> None:
-        """Delete a collection with all that it holds; nothing happens where there is none."""
+        """Delete a collection with all its records. Does nothing if it does not exist."""
 
         def work(connection: Connection) -> None:
             self._lock(connection, name, required=False)
@@ -144,7 +144,7 @@ class PgVectorStore:
         self._database.run(work)
 
     def drop_replaced(self, name: str) -> int:
-        """Delete what no collection's name points to any more; see :meth:`VectorStore.drop_replaced`."""
+        """Delete old versions and unfinished replacements; see :meth:`VectorStore.drop_replaced`."""
 
         def work(connection: Connection) -> int:
             self._lock(connection, name)
@@ -174,25 +174,25 @@ class PgVectorStore:
         return PgVectorCollection(self._database, generation, ef_search=self._ef_search)
 
     @staticmethod
-    def _checked(found: Generation, wanted: CollectionInfo) -> Generation:
-        found.info.require(wanted)
-        return found
+    def _checked(generation: Generation, expected: CollectionInfo) -> Generation:
+        generation.info.require(expected)
+        return generation
 
     def _lock(self, connection: Connection, name: str, *, required: bool = True) -> None:
-        """One transaction at a time makes, switches or drops generations of a collection."""
+        """Lock a collection: one transaction at a time creates, switches or drops its generations."""
         row = connection.execute(
             sql.SQL("SELECT 1 FROM {} WHERE name = %s FOR UPDATE").format(self._collections), (name,)
         ).fetchone()
         if row is None and required:
             raise _not_found(name)
 
-    def _make(self, connection: Connection, info: CollectionInfo, state: State) -> Generation:
+    def _create(self, connection: Connection, info: CollectionInfo, state: State) -> Generation:
         generation = insert_generation(connection, self._schema, info, state)
         optional: list[sql.Composable] = []
         if info.sparse_dimensions is not None:
             optional.append(sql.SQL("sparse sparsevec({})").format(sql.Literal(info.sparse_dimensions)))
         if info.text_search is not None:
-            # A tsvector holds at most 1 MB (Postgres' documentation, 12.11), and a character has at most 4 bytes.
+            # A tsvector has at most 1 MB (PostgreSQL documentation, 12.11), and a character at most 4 bytes.
             optional.append(
                 sql.SQL("words tsvector GENERATED ALWAYS AS (to_tsvector({}, left(body, 200000))) STORED").format(
                     sql.Literal(info.text_search)
@@ -207,7 +207,7 @@ class PgVectorStore:
                 sql.SQL("").join(sql.SQL(", {}").format(column) for column in optional),
             )
         )  # fmt: skip
-        # In the row where it fits: an exact search reads every vector, and would fetch each from elsewhere otherwise.
+        # Keep vectors in the row if they fit: an exact search would otherwise fetch every vector from TOAST.
         connection.execute(sql.SQL("ALTER TABLE {} ALTER COLUMN embedding SET STORAGE MAIN").format(generation.table))
         return generation
 
@@ -225,36 +225,25 @@ class PgVectorStore:
         return len(ids)
 
 
-def _require_room(info: CollectionInfo) -> None:
+def _check_dimensions(info: CollectionInfo) -> None:
     if info.dimensions > _MAX_DIMENSIONS:
         raise ConfigurationError(
-            f"pgvector's index takes vectors of up to {_MAX_DIMENSIONS} dimensions; {info.model_id} gives "
-            f"{info.dimensions}. Set EMBEDDING_DIMENSIONS, where the model can be shortened."
+            f"pgvector indexes vectors of up to {_MAX_DIMENSIONS} dimensions; {info.model_id} has {info.dimensions}. "
+            "If the model supports shorter vectors, set EMBEDDING_DIMENSIONS."
         )
 
 
-def _generation(collection: Collection) -> Generation:
-    if not isinstance(collection, PgVectorCollection):
-        raise StoreError("Only a replacement that this store opened can take a collection's place.")
-    return collection.generation
-
-
-def _differing(wanted: sql.SQL, old: Generation, new: Generation) -> sql.Composed:
+def _differing(columns: sql.SQL, old: Generation, new: Generation) -> sql.Composed:
     return sql.SQL(
         "SELECT {} FROM {} AS old FULL JOIN {} AS new USING (id) "
         "WHERE (old.content_hash, old.metadata) IS DISTINCT FROM (new.content_hash, new.metadata)"
-    ).format(wanted, old.table, new.table)
+    ).format(columns, old.table, new.table)
 
 
-def _require_complete(connection: Connection, old: Generation, new: Generation) -> None:
+def _count_differing(connection: Connection, old: Generation, new: Generation) -> int:
     row = connection.execute(_differing(sql.SQL("count(*)"), old, new)).fetchone()
-    missing = row[0] if row else 0
-    if missing:
-        raise ReplacementIncomplete(
-            f"{missing} records of the collection {old.info.name} are not in its replacement as they are: copy them, "
-            "then switch."
-        )
+    return int(row[0]) if row else 0
 
 
 def _not_found(name: str) -> CollectionNotFound:
-    return CollectionNotFound(f"There is no collection {name!r} in this database.")
+    return CollectionNotFound(f"The collection {name!r} does not exist in this database.")

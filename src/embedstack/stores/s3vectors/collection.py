@@ -1,4 +1,4 @@
-"""One collection in S3 Vectors."""
+"""A collection in S3 Vectors."""
 
 import json
 import math
@@ -9,8 +9,8 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from embedstack.calls.call_context import Call
-from embedstack.errors import ConfigurationError, DeadlineExceeded, FilterRefused, StoreError
-from embedstack.stores.base import Mode
+from embedstack.errors import ConfigurationError, DeadlineExceeded, StoreError
+from embedstack.stores.base import Mode, parse_required_filter
 from embedstack.stores.collection_info import CollectionInfo
 from embedstack.stores.filters import Filter, matches, parse_filter
 from embedstack.stores.records import Hit, Record, Stored, check_vector
@@ -22,23 +22,22 @@ if TYPE_CHECKING:
 
 __all__ = ["S3VectorsCollection"]
 
-# Limits of a request.
+# Maximum vectors in one request.
 _PUT, _GET, _DELETE, _LIST = 500, 100, 500, 1000
-# Shares of an index that are listed at once; S3 Vectors allows 16.
+# Segments of an index that are listed in parallel; S3 Vectors allows 16.
 _SEGMENTS = 8
-_REQUEST_BYTES = 20 * 1024 * 1024
-# Of a float32's decimal digits with sign, point, exponent and comma, at most.
+_MAX_REQUEST_BYTES = 20 * 1024 * 1024
+# Maximum bytes of a float32 as JSON, with sign, point, exponent and comma.
 _NUMBER_BYTES = 26
-# Of the names of a vector's members, and of its share of the request's.
+# Bytes of a vector's member names, and of its share of the request's.
 _NAMES_BYTES = 128
-_TOP_K = 10_000
+_MAX_K = 10_000
 
 
 class S3VectorsCollection:
-    """A :class:`~embedstack.stores.base.Collection` in an index of its own.
+    """A :class:`~embedstack.stores.base.Collection` in one index.
 
-    S3 Vectors has no transactions: a batch is written whole or not at all, and a comparison with what is there happens
-    before it.
+    S3 Vectors has no transactions. A batch is written atomically, but compared with the stored records before that.
     """
 
     filters_by_index = False
@@ -46,13 +45,13 @@ class S3VectorsCollection:
     def __init__(
         self, service: Service, info: CollectionInfo, index: str, require_writable: Callable[[str, str], None]
     ) -> None:
-        """For :class:`S3VectorsStore` to call.
+        """Called by :class:`S3VectorsStore`.
 
         Args:
-            service: The vector bucket's.
-            info: What its vectors are.
-            index: Its index's name.
-            require_writable: Raises if that index is no collection's any more.
+            service: Calls S3 Vectors.
+            info: The collection's properties.
+            index: The name of the collection's index.
+            require_writable: Raises if the collection was switched to another index.
         """
         self.index = index
         self._info = info
@@ -61,34 +60,36 @@ class S3VectorsCollection:
 
     @property
     def info(self) -> CollectionInfo:
-        """What its vectors are."""
+        """See :attr:`Collection.info`."""
         return self._info
 
     def upsert(self, records: Iterable[Record]) -> Stored:
-        """Put records, each by its id; see :meth:`Collection.upsert`."""
+        """Insert or update records by id; see :meth:`Collection.upsert`."""
         self._require_writable(self.info.name, self.index)
         stored = Stored()
         for vectors in self._batches(records):
-            there = {vector["key"]: vector.get("metadata") for vector in self._get(vectors, returnMetadata=True)}
-            fresh = [vector for key, vector in vectors.items() if there.get(key) != vector["metadata"]]
-            if fresh:
-                self._call("put_vectors", vectors=fresh)
-            inserted = len(vectors.keys() - there.keys())
-            stored = stored.plus(Stored(inserted, len(fresh) - inserted, len(vectors) - len(fresh)))
+            stored_metadata = {
+                vector["key"]: vector.get("metadata") for vector in self._get(vectors, returnMetadata=True)
+            }
+            changed = [vector for key, vector in vectors.items() if stored_metadata.get(key) != vector["metadata"]]
+            if changed:
+                self._call("put_vectors", vectors=changed)
+            inserted = len(vectors.keys() - stored_metadata.keys())
+            stored = stored.plus(Stored(inserted, len(changed) - inserted, len(vectors) - len(changed)))
         return stored
 
     def replace(self, where: Filter, records: Iterable[Record]) -> Stored:
-        """Put records, then delete what else the filter finds; see :meth:`Collection.replace`."""
-        found = self._found(where)
+        """Insert or update records, then delete all others that match; see :meth:`Collection.replace`."""
+        matching = self._matching_ids(where)
         batch = list(records)
         stored = self.upsert(batch)
-        self.delete(set(found) - {record.id for record in batch})
+        self.delete(set(matching) - {record.id for record in batch})
         return stored
 
     def unchanged(self, hashes: Mapping[str, bytes]) -> set[str]:
-        """Which of these are stored with that very content hash already; see :meth:`Collection.unchanged`."""
-        found = map(from_vector, self._get(hashes, returnMetadata=True))
-        return {record.id for record in found if record.content_hash == hashes[record.id]}
+        """Ids of the records stored with the same content hash; see :meth:`Collection.unchanged`."""
+        records = map(from_vector, self._get(hashes, returnMetadata=True))
+        return {record.id for record in records if record.content_hash == hashes[record.id]}
 
     def search(
         self,
@@ -101,11 +102,13 @@ class S3VectorsCollection:
         text: str | None = None,
         sparse: Mapping[int, float] | None = None,
     ) -> list[Hit]:
-        """The records nearest to a vector; S3 Vectors is asked approximately only; see :meth:`Collection.search`."""
+        """The records nearest to a vector, approximately; see :meth:`Collection.search`."""
         if mode != "approximate" or text is not None or sparse is not None:
-            raise ConfigurationError(f"S3 Vectors ranks by its own index, and so has no {mode} search: use Postgres.")
-        if not 1 <= k <= _TOP_K:
-            raise ConfigurationError(f"S3 Vectors gives 1 to {_TOP_K} hits; {k} were asked for.")
+            raise ConfigurationError(
+                f"S3 Vectors supports only approximate searches by vector, not mode={mode!r}. Use Postgres."
+            )
+        if not 1 <= k <= _MAX_K:
+            raise ConfigurationError(f"k is {k}; S3 Vectors allows 1 to {_MAX_K}.")
         parameters: dict[str, Any] = {
             "queryVector": {"float32": check_vector(vector, self.info, "the query").tolist()},
             "topK": k,
@@ -115,55 +118,55 @@ class S3VectorsCollection:
         conditions = filter_document(parse_filter(filter))
         if conditions is not None:
             parameters["filter"] = conditions
-        found = self._service.pages("query_vectors", "vectors", indexName=self.index, **parameters)
-        hits = (_hit(one, self.info) for one in islice(found, k))
+        vectors = self._service.pages("query_vectors", "vectors", indexName=self.index, **parameters)
+        hits = (_hit(vector, self.info) for vector in islice(vectors, k))
         return [hit for hit in hits if threshold is None or hit.similarity >= threshold]
 
     def get(self, ids: Iterable[str]) -> dict[str, Record]:
-        """The records that are there, by id, with their vectors."""
-        found = self._get(ids, returnData=True, returnMetadata=True)
-        return {record.id: record for record in map(from_vector, found)}
+        """The stored records with these ids, by id, with vectors."""
+        vectors = self._get(ids, returnData=True, returnMetadata=True)
+        return {record.id: record for record in map(from_vector, vectors)}
 
     def scan(self) -> Iterator[Record]:
-        """All records, in no order."""
+        """All records, in no particular order."""
         return map(from_vector, self._list(returnData=True, returnMetadata=True))
 
     def delete(self, ids: Iterable[str]) -> int:
-        """Delete records; how many were there."""
+        """Delete records by id. Returns the number of deleted records."""
         self._require_writable(self.info.name, self.index)
-        there = [vector["key"] for vector in self._get(ids)]
-        for start in range(0, len(there), _DELETE):
-            self._call("delete_vectors", keys=there[start : start + _DELETE])
-        return len(there)
+        keys = [vector["key"] for vector in self._get(ids)]
+        for start in range(0, len(keys), _DELETE):
+            self._call("delete_vectors", keys=keys[start : start + _DELETE])
+        return len(keys)
 
     def delete_where(self, where: Filter) -> int:
-        """Delete what a filter finds; every record is looked at, since S3 Vectors cannot be asked.
+        """Delete the records that match a filter. Reads every record: S3 Vectors cannot list by a filter.
 
         Raises:
-            DeadlineExceeded: The time of the current call did not suffice to look at all; nothing is deleted.
+            DeadlineExceeded: Listing exceeded the time limit of the current call. Nothing is deleted.
         """
-        return self.delete(self._found(where))
+        return self.delete(self._matching_ids(where))
 
     def count(self, where: Filter | None = None) -> int:
-        """How many records there are; every one is looked at, since S3 Vectors keeps no count."""
+        """Number of records, or of those that match a filter. Reads every record: S3 Vectors has no count."""
         conditions = parse_filter(where)
         if not conditions:
             return sum(1 for _ in self._list())
         return sum(matches(from_vector(vector), conditions) for vector in self._list(returnMetadata=True))
 
     def optimize(self, *, live: bool = True, only_missing: bool = False) -> None:
-        """Nothing: S3 Vectors keeps its index itself."""
+        """Does nothing: S3 Vectors maintains its index."""
 
     def _batches(self, records: Iterable[Record]) -> Iterator[dict[str, dict[str, Any]]]:
-        """Records as vectors, by id, as many as a request takes; of several with an id in a batch the last."""
+        """Batches of vectors by id, within the limits of a request. Of records with the same id, the last is used."""
         batch: dict[str, dict[str, Any]] = {}
         size = 0
         for record in records:
             vector = to_vector(record, self.info)
-            # As botocore writes it, with everything escaped that is not ASCII.
-            texts = len(json.dumps([record.id, vector["metadata"]]))
-            needed = texts + self.info.dimensions * _NUMBER_BYTES + _NAMES_BYTES
-            if batch and (len(batch) == _PUT or size + needed > _REQUEST_BYTES):
+            # botocore escapes all characters that are not ASCII.
+            text_bytes = len(json.dumps([record.id, vector["metadata"]]))
+            needed = text_bytes + self.info.dimensions * _NUMBER_BYTES + _NAMES_BYTES
+            if batch and (len(batch) == _PUT or size + needed > _MAX_REQUEST_BYTES):
                 yield batch
                 batch, size = {}, 0
             batch[record.id] = vector
@@ -171,61 +174,59 @@ class S3VectorsCollection:
         if batch:
             yield batch
 
-    def _found(self, where: Filter) -> list[str]:
-        conditions = parse_filter(where)
-        if not conditions:
-            raise FilterRefused("A filter without a condition would delete every record: drop the collection instead.")
+    def _matching_ids(self, where: Filter) -> list[str]:
+        conditions = parse_required_filter(where)
 
-        def found(vectors: Iterable[dict[str, Any]]) -> list[str]:
+        def matching(vectors: Iterable[dict[str, Any]]) -> list[str]:
             return [record.id for record in map(from_vector, vectors) if matches(record, conditions)]
 
         listing = {"indexName": self.index, "maxResults": _LIST, "returnMetadata": True}
         page = self._service.call("list_vectors", **listing)
         if not page.get("nextToken"):
-            return found(page["vectors"])
+            return matching(page["vectors"])
 
         def read(segment: int) -> list[str]:
-            share = {**listing, "segmentCount": _SEGMENTS, "segmentIndex": segment}
-            return found(_in_time(self._service.pages("list_vectors", "vectors", **share)))
+            request = {**listing, "segmentCount": _SEGMENTS, "segmentIndex": segment}
+            return matching(_until_deadline(self._service.pages("list_vectors", "vectors", **request)))
 
-        # Each in a copy of the context, which knows how much time there is.
+        # Each thread runs in a copy of the context, which contains the current call's deadline.
         with ThreadPoolExecutor(_SEGMENTS) as pool:
-            shares = [pool.submit(copy_context().run, read, segment) for segment in range(_SEGMENTS)]
-            return [key for share in shares for key in share.result()]
+            futures = [pool.submit(copy_context().run, read, segment) for segment in range(_SEGMENTS)]
+            return [key for future in futures for key in future.result()]
 
-    def _get(self, ids: Iterable[str], **wanted: bool) -> Iterator[dict[str, Any]]:
+    def _get(self, ids: Iterable[str], **members: bool) -> Iterator[dict[str, Any]]:
         source = iter(dict.fromkeys(ids))
-        while some := list(islice(source, _GET)):
-            yield from self._call("get_vectors", keys=some, **wanted)["vectors"]
+        while keys := list(islice(source, _GET)):
+            yield from self._call("get_vectors", keys=keys, **members)["vectors"]
 
-    def _list(self, **wanted: bool) -> Iterator[dict[str, Any]]:
-        return self._service.pages("list_vectors", "vectors", indexName=self.index, maxResults=_LIST, **wanted)
+    def _list(self, **members: bool) -> Iterator[dict[str, Any]]:
+        return self._service.pages("list_vectors", "vectors", indexName=self.index, maxResults=_LIST, **members)
 
     def _call(self, operation: str, **parameters: Any) -> dict[str, Any]:
         return self._service.call(operation, indexName=self.index, **parameters)
 
 
-def _in_time(vectors: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Vectors of a listing, for as long as the current call may go on."""
+def _until_deadline(vectors: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Vectors of a listing, until the current call's deadline."""
     for number, vector in enumerate(vectors):
         if number % _GET == 0:
-            _require_time()
+            _check_deadline()
         yield vector
 
 
-def _require_time() -> None:
+def _check_deadline() -> None:
     try:
         Call.current().check()
     except DeadlineExceeded:
         raise DeadlineExceeded(
-            "The time was up while an index of S3 Vectors was listed for what a filter finds: allow more, as with the "
-            "function's timeout_s, or keep a collection of this size in Postgres."
+            "The time limit was reached while listing an S3 Vectors index. Increase it (for a function, timeout_s), or "
+            "keep a collection of this size in Postgres."
         ) from None
 
 
-def _hit(found: dict[str, Any], info: CollectionInfo) -> Hit:
-    distance = float(found.get("distance", math.nan))
+def _hit(vector: dict[str, Any], info: CollectionInfo) -> Hit:
+    distance = float(vector.get("distance", math.nan))
     if not math.isfinite(distance):
-        raise StoreError("S3 Vectors sent a hit without its distance: search again.")
+        raise StoreError("S3 Vectors returned a hit without a distance. Search again.")
     similarity = 1 - distance if info.distance == "cosine" else -distance
-    return Hit(from_vector(found), score=similarity, similarity=similarity)
+    return Hit(from_vector(vector), score=similarity, similarity=similarity)

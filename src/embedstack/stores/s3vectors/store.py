@@ -1,21 +1,15 @@
 """Collections in a vector bucket of S3 Vectors.
 
-A collection is an index; its tags say what its vectors are. After a switch, a tag of the bucket names the index that
-the collection is now.
+A collection is an index with its properties as tags. After a switch, a tag of the bucket names the collection's current
+index.
 """
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Self
 
-from embedstack.errors import (
-    CollectionNotFound,
-    CollectionReplaced,
-    ConfigurationError,
-    ReplacementIncomplete,
-    StoreError,
-)
+from embedstack.errors import CollectionNotFound, ConfigurationError, StoreError
 from embedstack.settings.settings import load_settings
-from embedstack.stores.base import Collection
+from embedstack.stores.base import Collection, replaced_error, require_complete, require_own_collection
 from embedstack.stores.collection_info import CollectionInfo
 from embedstack.stores.records import hash_text
 from embedstack.stores.s3vectors.collection import S3VectorsCollection
@@ -31,21 +25,21 @@ __all__ = ["S3VectorsStore"]
 
 _POINTER = "embedstack:index-of:"
 _MAX_NAME = 63
-_REPLACED = 12
+_DIGEST_DIGITS = 12
 
 
 class S3VectorsStore:
-    """A :class:`~embedstack.stores.base.VectorStore` on Amazon S3 Vectors. The bucket has to be there."""
+    """A :class:`~embedstack.stores.base.VectorStore` on Amazon S3 Vectors. The vector bucket must exist."""
 
     def __init__(
         self, bucket: str, *, settings: "Settings | None" = None, session: "boto3.Session | None" = None
     ) -> None:
-        """Make a client; nothing is called yet.
+        """Create a client. No request is sent.
 
         Args:
             bucket: The vector bucket's name.
-            settings: Where AWS is; read from the environment otherwise.
-            session: A boto3 session of the caller's.
+            settings: Region, endpoint and credentials; defaults to the environment.
+            session: A custom boto3 session.
         """
         self._service = Service(bucket, settings or load_settings(), session)
         self._arn: str | None = None
@@ -53,74 +47,72 @@ class S3VectorsStore:
     def open(self, info: CollectionInfo, *, create: bool = True) -> S3VectorsCollection:
         """Open a collection; see :meth:`VectorStore.open`."""
         index = self._active(info.name)
-        found = self._facts(index)
-        if found is None and not create:
+        stored = self._properties(index)
+        if stored is None and not create:
             raise self._not_found(info.name)
-        return self._opened(info, found, index)
+        return self._opened(info, stored, index)
 
     def describe(self, name: str) -> CollectionInfo:
-        """What a collection's vectors are; see :meth:`VectorStore.describe`."""
-        found = self._facts(self._active(name))
-        if found is None:
+        """Describe a collection; see :meth:`VectorStore.describe`."""
+        info = self._properties(self._active(name))
+        if info is None:
             raise self._not_found(name)
-        return found
+        return info
 
     def collections(self) -> list[CollectionInfo]:
         """All collections, by name."""
         pointers = self._pointers()
-        found = ((index, self._facts(index)) for index in self._indexes(""))
-        active = (info for index, info in found if info and pointers.get(info.name, info.name) == index)
+        indexes = ((index, self._properties(index)) for index in self._indexes(""))
+        active = (info for index, info in indexes if info and pointers.get(info.name, info.name) == index)
         return sorted(active, key=lambda info: info.name)
 
     def open_replacement(self, info: CollectionInfo) -> S3VectorsCollection:
-        """Open what is to take a collection's place; see :meth:`VectorStore.open_replacement`."""
+        """Open a collection's replacement; see :meth:`VectorStore.open_replacement`."""
         self.describe(info.name)
         building = next(self._building(info.name), None)
         index = building or self._replacement_name(info)
-        return self._opened(info, self._facts(index), index)
+        return self._opened(info, self._properties(index), index)
 
     def outstanding(self, replacement: Collection) -> list[str]:
-        """Ids of the records that differ, all of both being read; see :meth:`VectorStore.outstanding`."""
-        new = self._mine(replacement)
+        """Ids of the records that differ; see :meth:`VectorStore.outstanding`. Reads both collections."""
+        new = require_own_collection(replacement, S3VectorsCollection)
         active = self._active(new.info.name)
         if active == new.index:
             return []
-        facts = self._facts(active)
-        old = self._collection(facts, active).scan() if facts else iter(())
-        wanted = {record.id: (record.content_hash, record.metadata) for record in old}
-        there = {record.id: (record.content_hash, record.metadata) for record in new.scan()}
-        return sorted(key for key in wanted.keys() | there.keys() if wanted.get(key) != there.get(key))
+        info = self._properties(active)
+        old_records = self._collection(info, active).scan() if info else iter(())
+        old_contents = {record.id: (record.content_hash, record.metadata) for record in old_records}
+        new_contents = {record.id: (record.content_hash, record.metadata) for record in new.scan()}
+        ids = old_contents.keys() | new_contents.keys()
+        return sorted(key for key in ids if old_contents.get(key) != new_contents.get(key))
 
     def switch(self, replacement: Collection, *, complete: bool = True) -> None:
-        """Let a replacement take its collection's place; see :meth:`VectorStore.switch`.
+        """Switch a collection to its replacement; see :meth:`VectorStore.switch`.
 
-        S3 Vectors has no locks: let no one write to the collection between the last look at it and the switch.
+        S3 Vectors has no locks: pause writers between the check and the switch.
         """
-        new = self._mine(replacement)
+        new = require_own_collection(replacement, S3VectorsCollection)
         name = new.info.name
         old = self._active(name)
         if old == new.index:
             return
-        if self._facts(new.index) is None:
-            raise CollectionNotFound(f"The replacement of {name} was dropped: begin another.")
-        if complete and (missing := len(self.outstanding(new))):
-            raise ReplacementIncomplete(
-                f"{missing} records of the collection {name} are not in its replacement as they are: copy them, then "
-                "switch."
-            )
-        # What it was is named first, so that a replacement that was built and one that was replaced stay apart.
+        if self._properties(new.index) is None:
+            raise CollectionNotFound(f"The replacement of {name} was dropped. Open another one.")
+        if complete:
+            require_complete(name, len(self.outstanding(new)))
+        # The old index is tagged first, so that it is never taken for an unfinished replacement.
         self._service.call("tag_resource", resourceArn=self._index_arn(old), tags={"embedstack:state": "replaced"})
         self._service.call("tag_resource", resourceArn=self._bucket_arn(), tags={_POINTER + name: new.index})
 
     def drop(self, name: str) -> None:
-        """Delete a collection with all that it holds; nothing happens where there is none."""
+        """Delete a collection with all its records. Does nothing if it does not exist."""
         for index in self._of(name):
             self._service.call("delete_index", indexName=index)
         if name in self._pointers():
             self._service.call("untag_resource", resourceArn=self._bucket_arn(), tagKeys=[_POINTER + name])
 
     def drop_replaced(self, name: str) -> int:
-        """Delete what no collection's name points to any more; see :meth:`VectorStore.drop_replaced`."""
+        """Delete old versions and unfinished replacements; see :meth:`VectorStore.drop_replaced`."""
         self.describe(name)
         active = self._active(name)
         dropped = [index for index in self._of(name) if index != active]
@@ -129,7 +121,7 @@ class S3VectorsStore:
         return len(dropped)
 
     def close(self) -> None:
-        """Nothing to let go of."""
+        """Does nothing: there are no connections to close."""
 
     def __enter__(self) -> Self:
         return self
@@ -137,14 +129,14 @@ class S3VectorsStore:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _opened(self, info: CollectionInfo, found: CollectionInfo | None, index: str) -> S3VectorsCollection:
-        if found is None:
-            found = self._created(info, index)
-        found.require(info)
+    def _opened(self, info: CollectionInfo, stored: CollectionInfo | None, index: str) -> S3VectorsCollection:
+        if stored is None:
+            stored = self._create(info, index)
+        stored.require(info)
         return self._collection(info, index)
 
-    def _created(self, info: CollectionInfo, index: str) -> CollectionInfo:
-        """A new index's facts; those of another's where it was faster, as when a pipeline's first documents come."""
+    def _create(self, info: CollectionInfo, index: str) -> CollectionInfo:
+        """Create an index and return its properties; those of the existing one if a concurrent call created it."""
         try:
             self._service.call(
                 "create_index",
@@ -156,10 +148,10 @@ class S3VectorsStore:
                 tags=to_tags(info),
             )
         except StoreError:
-            found = self._facts(index)
-            if found is None:
+            stored = self._properties(index)
+            if stored is None:
                 raise
-            return found
+            return stored
         return info
 
     def _collection(self, info: CollectionInfo, index: str) -> S3VectorsCollection:
@@ -167,10 +159,7 @@ class S3VectorsStore:
 
     def _require_writable(self, name: str, index: str) -> None:
         if self._active(name) != index and self._tags(index).get("embedstack:state") == "replaced":
-            raise CollectionReplaced(
-                f"The collection {name} was switched to another index since it was opened: open it again, with the "
-                "model that it has now."
-            )
+            raise replaced_error(name)
 
     def _active(self, name: str) -> str:
         return self._pointers().get(name, name)
@@ -186,8 +175,8 @@ class S3VectorsStore:
                 yield index["indexName"]
 
     def _of(self, name: str) -> list[str]:
-        found = ((index, self._facts(index)) for index in self._indexes(name[: _MAX_NAME - _REPLACED - 1]))
-        return [index for index, info in found if info is not None and info.name == name]
+        indexes = ((index, self._properties(index)) for index in self._indexes(name[: _MAX_NAME - _DIGEST_DIGITS - 1]))
+        return [index for index, info in indexes if info is not None and info.name == name]
 
     def _building(self, name: str) -> Iterator[str]:
         active = self._active(name)
@@ -196,23 +185,23 @@ class S3VectorsStore:
                 yield index
 
     def _replacement_name(self, info: CollectionInfo) -> str:
-        # By what it holds and by what is there, so that going back to an earlier model makes another index.
-        taken = sorted(self._of(info.name))
-        digest = hash_text(*to_tags(info).values(), *taken).hex()[:_REPLACED]
-        return f"{info.name[: _MAX_NAME - _REPLACED - 1]}-{digest}"
+        # Includes the existing indexes, so that switching back to an earlier model creates another index.
+        existing = sorted(self._of(info.name))
+        digest = hash_text(*to_tags(info).values(), *existing).hex()[:_DIGEST_DIGITS]
+        return f"{info.name[: _MAX_NAME - _DIGEST_DIGITS - 1]}-{digest}"
 
-    def _facts(self, index: str) -> CollectionInfo | None:
+    def _properties(self, index: str) -> CollectionInfo | None:
         try:
             tags = self._tags(index)
         except CollectionNotFound:
             return None
-        found = from_tags(tags)
-        if found is None:
+        info = from_tags(tags)
+        if info is None:
             raise ConfigurationError(
-                f"The index {index!r} in the vector bucket {self._service.bucket!r} was not made by embedstack: name "
-                "the collection otherwise."
+                f"The index {index!r} in the vector bucket {self._service.bucket!r} was not created by embedstack. "
+                "Choose another collection name."
             )
-        return found
+        return info
 
     def _tags(self, index: str) -> dict[str, str]:
         tags: dict[str, str] = self._service.call("list_tags_for_resource", resourceArn=self._index_arn(index))["tags"]
@@ -226,10 +215,7 @@ class S3VectorsStore:
             self._arn = str(self._service.call("get_vector_bucket")["vectorBucket"]["vectorBucketArn"])
         return self._arn
 
-    def _mine(self, collection: Collection) -> S3VectorsCollection:
-        if not isinstance(collection, S3VectorsCollection):
-            raise StoreError("Only a replacement that this store opened can take a collection's place.")
-        return collection
-
     def _not_found(self, name: str) -> CollectionNotFound:
-        return CollectionNotFound(f"There is no collection {name!r} in the vector bucket {self._service.bucket!r}.")
+        return CollectionNotFound(
+            f"The collection {name!r} does not exist in the vector bucket {self._service.bucket!r}."
+        )

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["SIMPLIFICATIONS", "ApplicationAutoScaling"]
 
 SIMPLIFICATIONS = {
-    "DescribeScalingActivities": "The latest 1,000 activities of a region are kept, not those of six weeks.",
+    "DescribeScalingActivities": "The latest 1,000 activities of a region are stored, not those of six weeks.",
     "PutScalingPolicy": "Target tracking and step scaling. Predictive scaling and metric math are not implemented.",
     "PutScheduledAction": "Cron expressions without L, W and #.",
     "RegisterScalableTarget": "SageMaker's resources are scaled; targets of other services are only stored.",

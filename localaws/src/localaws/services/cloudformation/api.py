@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 __all__ = ["SIMPLIFICATIONS", "CloudFormation"]
 
 SIMPLIFICATIONS = {
-    "CreateChangeSet": "Not implemented; nor are stack sets.",
+    "CreateChangeSet": "Not implemented.",
     "CreateStack": "SageMaker and S3 Vectors resources follow their services; other types are created by moto.",
+    "CreateStackSet": "Not implemented.",
 }
 
 

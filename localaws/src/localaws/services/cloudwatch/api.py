@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 __all__ = ["SIMPLIFICATIONS", "CloudWatch"]
 
 SIMPLIFICATIONS = {
-    "DescribeAlarmHistory": "The latest 10,000 entries are kept, not those of 30 days.",
+    "DescribeAlarmHistory": "The latest 10,000 entries are stored, not those of 30 days.",
     "GetMetricData": "Metrics only; metric math and Metrics Insights are not implemented.",
     "GetMetricStatistics": "Percentiles are exact up to 64 values per period, and within 1 % beyond; no trimmed means.",
     "PutCompositeAlarm": "Action suppressors are not implemented.",
     "PutDashboard": "Dashboards are stored and not rendered.",
     "PutMetricAlarm": "Metric math and anomaly detection are not implemented. Actions: SNS and Auto Scaling.",
-    "PutMetricData": "Data is kept for 15 days; there is no aggregation by the hour.",
+    "PutMetricData": "Data is stored for 15 days; there is no aggregation by the hour.",
 }
 
 _MAX_DATAPOINTS = 1440

@@ -31,7 +31,10 @@ SIMPLIFICATIONS = {
     "CreateFunction": "Zip packages for this machine's Python and processor; no layers, images or dead-letter queues.",
     "CreateFunctionUrlConfig": "The URL is a path of the local AWS; no response streaming.",
     "Invoke": "RequestResponse and DryRun; asynchronous invocation is not implemented.",
+    "InvokeAsync": "Not implemented.",
     "PutFunctionConcurrency": "The account's concurrency limit is 1,000; fewer processes run at the same time.",
+    "PutFunctionEventInvokeConfig": "Not implemented.",
+    "UpdateFunctionEventInvokeConfig": "Not implemented.",
 }
 
 _Response = tuple[int, dict[str, Any], str | bytes]

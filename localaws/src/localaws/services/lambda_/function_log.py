@@ -36,7 +36,7 @@ class FunctionLog:
 
         Args:
             function: The function.
-            max_events: Number of lines that are kept.
+            max_events: Maximum number of lines.
             metrics: Records metrics printed in the embedded metric format.
         """
         self.group = str(function.logging["LogGroup"])

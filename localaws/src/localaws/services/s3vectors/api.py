@@ -16,7 +16,7 @@ from moto.s3vectors.responses import S3VectorsResponse
 
 from localaws.core.request_validation import RequestTypeError, summarize, violations
 from localaws.services.s3vectors.encryption import check_key
-from localaws.services.s3vectors.errors import InvalidRequest, S3VectorsError
+from localaws.services.s3vectors.errors import InvalidRequest, SerializationError
 from localaws.services.s3vectors.filters import parse_filter
 from localaws.services.s3vectors.metadata import metadata_problem, metadata_size
 from localaws.services.s3vectors.paging import named_page, read_token, write_token
@@ -263,15 +263,16 @@ class S3VectorsApi(S3VectorsResponse):  # type: ignore[misc]  # moto is untyped
         """Check the request against the API model.
 
         Raises:
-            ServiceException: It violates the model; the message lists every violation.
+            InvalidRequest: It violates constraints; the message lists every violation.
+            SerializationError: A member has the wrong type.
         """
         shape = get_service_model("s3vectors").operation_model(operation).input_shape
         try:
-            found = violations(shape, self.params) if shape is not None else []
+            violated = violations(shape, self.params) if shape is not None else []
         except RequestTypeError as error:
-            raise S3VectorsError("SerializationException", str(error)) from error
-        if found:
-            raise InvalidRequest(summarize(found), *found)
+            raise SerializationError(str(error)) from error
+        if violated:
+            raise InvalidRequest(summarize(violated), *violated)
 
     def _describe_vector(self, vector: "StoredVector") -> _Document:
         described: _Document = {"key": vector.key}
@@ -318,17 +319,17 @@ def _numbers(rows: list[list[Any]]) -> "NDArray[np.float32]":
     """Numbers as float32, the type that the service validates; values out of range become infinite.
 
     Raises:
-        ServiceException: A value is not a number.
+        SerializationError: A value is not a number.
     """
     types = set(map(type, chain.from_iterable(rows)))
     texts = [value for value in chain.from_iterable(rows) if isinstance(value, str)] if str in types else []
     if not types <= {int, float, str} or not _SPECIAL_NUMBERS.issuperset(texts):
-        raise S3VectorsError("SerializationException", "Expected numbers in 'float32'")
+        raise SerializationError("Expected numbers in 'float32'")
     try:
         with np.errstate(over="ignore"):
             return np.array(rows, np.float64).astype(np.float32)
     except OverflowError:
-        raise S3VectorsError("SerializationException", "Expected numbers in 'float32'") from None
+        raise SerializationError("Expected numbers in 'float32'") from None
 
 
 def _check_query(request: _Document) -> None:
@@ -352,7 +353,8 @@ def _parse(content: bytes | str) -> _Document:
     """The members of a request.
 
     Raises:
-        ServiceException: The body is too large, is not JSON, or contains an unpaired surrogate.
+        InvalidRequest: The body is too large.
+        SerializationError: The body is not a JSON object, or contains an unpaired surrogate.
     """
     body = content.encode() if isinstance(content, str) else content
     if len(body) > _MAX_REQUEST:
@@ -363,9 +365,9 @@ def _parse(content: bytes | str) -> _Document:
             json.dumps(document, ensure_ascii=False).encode()
     except ValueError:
         # The message that users of the service have reported.
-        raise S3VectorsError("SerializationException", "UnknownError") from None
+        raise SerializationError("UnknownError") from None
     if not isinstance(document, dict):
-        raise S3VectorsError("SerializationException", "Expected an object")
+        raise SerializationError("Expected an object")
     return {name: value for name, value in document.items() if value is not None}
 
 

@@ -1,8 +1,8 @@
 """The error responses of S3 Vectors. moto takes the HTTP status from the API model."""
 
-from moto.core.exceptions import ServiceException
+from moto.core.exceptions import JsonRESTError, ServiceException
 
-__all__ = ["InvalidRequest", "S3VectorsError"]
+__all__ = ["InvalidRequest", "S3VectorsError", "SerializationError"]
 
 
 class S3VectorsError(ServiceException):  # type: ignore[misc]  # moto is untyped
@@ -26,3 +26,11 @@ class InvalidRequest(S3VectorsError):
         super().__init__("ValidationException", message)
         if fields:
             self.fieldList = [{"path": path, "message": reason} for path, reason in fields]  # the API's name
+
+
+class SerializationError(JsonRESTError):  # type: ignore[misc]  # moto is untyped
+    """SerializationException, which is not in the API model."""
+
+    def __init__(self, message: str) -> None:
+        """Reject a request that cannot be parsed."""
+        super().__init__("SerializationException", message)

@@ -1,5 +1,5 @@
--- A collection is a name; what it holds is a generation, with a table of its own: records_<id>.
--- A name points to one generation. Pointing it to another is how a collection is switched to a new model.
+-- A collection is a name that points to a generation. Each generation has a table of records: records_<id>.
+-- A switch to a new model points the name to another generation.
 CREATE TABLE collections (
     name text COLLATE "C" PRIMARY KEY,
     created_at timestamptz NOT NULL DEFAULT now()
@@ -8,9 +8,9 @@ CREATE TABLE collections (
 CREATE TABLE generations (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     collection text COLLATE "C" NOT NULL REFERENCES collections (name) ON DELETE CASCADE,
-    -- building: it is to take the collection's place; active: the name points to it; replaced: it did
+    -- building: a replacement before the switch; active: the current one; replaced: one before a switch
     state text NOT NULL CHECK (state IN ('building', 'active', 'replaced')),
-    -- What its vectors are, as CollectionInfo without the name.
+    -- The properties of its vectors: CollectionInfo without the name.
     model_id text NOT NULL,
     dimensions integer NOT NULL CHECK (dimensions BETWEEN 1 AND 4000),
     revision text,

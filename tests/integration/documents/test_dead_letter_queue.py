@@ -1,4 +1,4 @@
-"""A dead-letter queue is looked at, sent back and emptied; what is in a bucket is sent to the pipeline's queue."""
+"""The dead-letter queue: read, resend and delete messages. The ingest queue: enqueue documents."""
 
 import json
 import time
@@ -6,8 +6,8 @@ import time
 import boto3
 import pytest
 
-from embedstack.documents.dead_letters import DeadLetters
-from embedstack.documents.queue import send_documents
+from embedstack.documents.dead_letter_queue import DeadLetterQueue
+from embedstack.documents.ingest_queue import enqueue_documents
 
 
 @pytest.fixture
@@ -17,20 +17,20 @@ def sqs(local_aws):
 
 @pytest.fixture
 def urls(sqs):
-    """A dead-letter queue and the queue that letters go back to."""
-    made = [sqs.create_queue(QueueName=name)["QueueUrl"] for name in ("dead", "alive")]
-    yield made
-    for url in made:
+    """URLs of a dead-letter queue and of the queue that messages are resent to."""
+    created = [sqs.create_queue(QueueName=name)["QueueUrl"] for name in ("dead", "alive")]
+    yield created
+    for url in created:
         sqs.delete_queue(QueueUrl=url)
 
 
 @pytest.fixture
-def letters(s3vectors_settings, urls):
-    return DeadLetters(s3vectors_settings, *urls)
+def dlq(s3vectors_settings, urls):
+    return DeadLetterQueue(s3vectors_settings, *urls)
 
 
-def bury(sqs, url, key, reason="DocumentRefused: empty: It is empty."):
-    """As the ingest function does."""
+def send_to_dlq(sqs, url, key, reason="DocumentRefused: empty: It is empty."):
+    """Send a message to the DLQ as the ingest function does."""
     attributes = {"Reason": reason, "Source": key}
     sqs.send_message(
         QueueUrl=url,
@@ -39,32 +39,32 @@ def bury(sqs, url, key, reason="DocumentRefused: empty: It is empty."):
     )
 
 
-def move(sqs, url, *keys):
-    """As SQS does, with S3's own message."""
+def send_event(sqs, url, *keys):
+    """Send an S3 event to the DLQ, as SQS does after the last attempt."""
     records = [{"s3": {"bucket": {"name": "documents"}, "object": {"key": key}}} for key in keys]
     sqs.send_message(QueueUrl=url, MessageBody=json.dumps({"Records": records}))
 
 
 def bodies(sqs, url):
-    found = []
+    received = []
     while messages := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
-        found += [message["Body"] for message in messages]
-    return found
+        received += [message["Body"] for message in messages]
+    return received
 
 
-def test_a_letter_names_its_documents_in_one_form_whoever_sent_it(sqs, urls, letters):
-    bury(sqs, urls[0], "handbook/a [draft].md")
-    move(sqs, urls[0], "handbook/b+1.md", "other/c.pdf", "other/c.pdf")
+def test_dlq_message_names_its_documents_for_every_sender(sqs, urls, dlq):
+    send_to_dlq(sqs, urls[0], "handbook/a [draft].md")
+    send_event(sqs, urls[0], "handbook/b+1.md", "other/c.pdf", "other/c.pdf")
     sqs.send_message(QueueUrl=urls[0], MessageBody="not JSON")
-    found = {letter.sources: letter for letter in letters.read()}
-    assert found.keys() == {
+    messages = {message.sources: message for message in dlq.read()}
+    assert messages.keys() == {
         ("s3://documents/handbook/a [draft].md",),
         ("s3://documents/handbook/b 1.md", "s3://documents/other/c.pdf"),
         ("a message that names no document",),
     }
     patterns = ("handbook/*", "*.pdf", "handbook/a [draft].md", "s3://documents/other/*", "c.pdf")
     matching = {
-        pattern: {letter.reason.split(":")[0] for letter in found.values() if letter.is_about(pattern)}
+        pattern: {message.reason.split(":")[0] for message in messages.values() if message.is_about(pattern)}
         for pattern in patterns
     }
     assert matching == {
@@ -76,34 +76,34 @@ def test_a_letter_names_its_documents_in_one_form_whoever_sent_it(sqs, urls, let
     }
 
 
-def test_letters_are_acted_on_while_they_are_read_and_the_others_are_there_afterwards(sqs, urls, letters):
+def test_redrive_deletes_and_resends_selected_messages(sqs, urls, dlq):
     for number in range(35):
-        bury(sqs, urls[0], f"{number}.txt")
-    for number, letter in enumerate(letters.read()):
+        send_to_dlq(sqs, urls[0], f"{number}.txt")
+    for number, message in enumerate(dlq.read()):
         if number % 5 == 0:
-            letters.send_back(letter)
+            dlq.resend(message)
         elif number % 5 == 1:
-            letters.delete(letter)
+            dlq.delete(message)
     assert len(set(bodies(sqs, urls[1]))) == 7
     assert len(set(bodies(sqs, urls[0]))) == 21
 
 
-def test_what_was_sent_back_and_failed_again_is_not_read_in_the_same_reading(sqs, urls, letters):
-    bury(sqs, urls[0], "a.txt")
+def test_redrive_reads_a_message_that_failed_again_only_next_time(sqs, urls, dlq):
+    send_to_dlq(sqs, urls[0], "a.txt")
     read = []
-    for letter in letters.read():
-        read.append(letter.sources)
+    for message in dlq.read():
+        read.append(message.sources)
         time.sleep(2)
-        bury(sqs, urls[0], "a.txt")
-        letters.delete(letter)
+        send_to_dlq(sqs, urls[0], "a.txt")
+        dlq.delete(message)
     assert len(read) == 1
     assert len(bodies(sqs, urls[0])) == 1
 
 
-def test_what_is_in_a_bucket_is_sent_to_the_pipelines_queue(sqs, urls, s3vectors_settings):
+def test_enqueue_documents_sends_batches_and_reports_progress(sqs, urls, s3vectors_settings):
     documents = [("documents", f"folder/ä {number}.md") for number in range(25)]
     counts: list[int] = []
-    send_documents(s3vectors_settings, urls[1], documents, on_progress=counts.append)
+    enqueue_documents(s3vectors_settings, urls[1], documents, on_progress=counts.append)
     sent = [json.loads(body) for body in bodies(sqs, urls[1])]
     assert sorted((message["bucket"], message["key"]) for message in sent) == sorted(documents)
     assert counts == [10, 10, 5]

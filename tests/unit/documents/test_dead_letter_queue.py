@@ -1,8 +1,10 @@
+"""Messages of the dead-letter queue."""
+
 from datetime import UTC, datetime
 
 import pytest
 
-from embedstack.documents.dead_letters import DeadLetter
+from embedstack.documents.dead_letter_queue import DeadLetterMessage
 
 
 @pytest.mark.parametrize(
@@ -13,6 +15,6 @@ from embedstack.documents.dead_letters import DeadLetter
         ("failed again and again", "failed again and again"),
     ],
 )
-def test_letters_are_counted_by_kind(reason, kind):
-    letter = DeadLetter("1", ("a.pdf",), reason, datetime.now(UTC), "{}", "receipt")
-    assert letter.kind == kind
+def test_message_kind_is_the_reason_without_its_sentence(reason, kind):
+    message = DeadLetterMessage("1", ("a.pdf",), reason, datetime.now(UTC), "{}", "receipt")
+    assert message.kind == kind

@@ -1,4 +1,4 @@
-"""What the search function keeps from one invocation to the next."""
+"""Clients and models that the search function keeps between invocations."""
 
 import time
 from functools import cached_property
@@ -11,66 +11,66 @@ from embedstack.errors import CollectionNotFound, CollectionReplaced, Configurat
 from embedstack.factory import load_embedder
 from embedstack.settings.settings import Settings, load_settings
 from embedstack.stores import Collection, VectorStore, load_store
-from handling.package import check_database_ca
+from pipeline_functions.package_checks import check_database_ca
 
 if TYPE_CHECKING:
     from embedstack.documents.searching import DocumentHit
     from embedstack.embedders import Embedder
-    from handling.requests import SearchQuery
+    from pipeline_functions.search_requests import SearchQuery
 
 __all__ = ["SearchServices"]
 
-# A collection that was embedded anew under the same name is searched after this long at the latest.
-_OPEN_SECONDS = 60.0
+# A collection is reopened after this time, so that a switch to a re-embedded replacement is noticed.
+_MAX_OPEN_SECONDS = 60.0
 
 
 class SearchServices:
-    """Each part is made with its first use, and tried again with the next search where that fails."""
+    """Creates each service on first use; a failed creation is retried with the next search."""
 
     def __init__(self) -> None:
         self._opened: tuple[float, Collection] | None = None
 
     @cached_property
     def settings(self) -> Settings:
-        """The environment."""
+        """The settings of the environment."""
         return load_settings()
 
     @cached_property
     def embedder(self) -> "Embedder":
-        """The endpoint."""
+        """The embedder of the configured endpoint."""
         return load_embedder(self.settings)
 
     @cached_property
     def store(self) -> VectorStore:
-        """The vector store."""
+        """The configured vector store."""
         check_database_ca()
         return load_store(self.settings)
 
     @property
     def model_id(self) -> str:
-        """The model that questions are embedded with."""
+        """The model that embeds queries."""
         return self.embedder.info.model_id
 
     @property
     def collection_name(self) -> str:
-        """Where is searched."""
+        """The collection that is searched."""
         return self.settings.embedstack_collection
 
     def search(self, query: "SearchQuery", seconds: float) -> "list[DocumentHit]":
-        """The hits of a search.
+        """The hits for a query.
 
         Args:
-            query: What is asked.
-            seconds: How long the endpoint may take, which may be asleep for minutes.
+            query: The search query.
+            seconds: Time limit in seconds. An endpoint that is scaled to zero needs minutes to wake up.
 
         Raises:
-            InputError: The store has no such mode, or the text is longer than the model reads.
-            CollectionMismatch: The collection's vectors are another model's.
-            CollectionNotFound: Nothing was ingested yet.
+            InputError: The store does not support the mode, or the query exceeds the model's token limit.
+            CollectionMismatch: The collection's vectors come from another model.
+            CollectionNotFound: The collection does not exist: nothing was ingested yet.
             EmbedStackError: The endpoint or the store failed.
         """
         if query.mode != "approximate" and self.settings.vector_store == "s3vectors":
-            raise InputError(f"S3 Vectors has no {query.mode} search: leave mode out, or use Postgres.")
+            raise InputError(f"S3 Vectors does not support mode={query.mode!r}. Omit mode, or use Postgres.")
         return Call.current().until(seconds, SystemClock()).context().run(self._search_opened, query)
 
     def _search_opened(self, query: "SearchQuery") -> "list[DocumentHit]":
@@ -80,17 +80,17 @@ class SearchServices:
             self._opened = None
             return self._search(query, self._collection())
         except (ConfigurationError, StoreUnavailable):
-            # The database may have moved, or have a new password, which only a new store learns.
+            # The database may have moved or changed its password; only a new store reads the new address.
             self.reopen()
             raise
 
     def reopen(self) -> None:
-        """Make the parts anew with their next use."""
+        """Re-create the services on next use."""
         self._opened = None
         for name in ("store", "embedder"):
-            part = self.__dict__.pop(name, None)
-            if part is not None:
-                part.close()
+            service = self.__dict__.pop(name, None)
+            if service is not None:
+                service.close()
 
     def _search(self, query: "SearchQuery", collection: Collection) -> "list[DocumentHit]":
         return search(
@@ -99,7 +99,7 @@ class SearchServices:
         )  # fmt: skip
 
     def _collection(self) -> Collection:
-        if self._opened is None or time.monotonic() - self._opened[0] > _OPEN_SECONDS:
+        if self._opened is None or time.monotonic() - self._opened[0] > _MAX_OPEN_SECONDS:
             info = self.store.describe(self.collection_name)
             self._opened = time.monotonic(), self.store.open(info, create=False)
         return self._opened[1]

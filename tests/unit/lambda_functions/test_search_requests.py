@@ -1,4 +1,4 @@
-"""What the search function takes for a search, in each of the forms that Lambda gives it, and what it answers."""
+"""Search requests in each event format, and HTTP responses."""
 
 import base64
 import json
@@ -15,12 +15,17 @@ from embedstack.errors import (
     TextTooLong,
     Throttled,
 )
-from handling.answers import MAX_ANSWER_BYTES, answer, failed, is_callers_fault
-from handling.requests import MAX_QUERY_CHARACTERS, MethodRefused, is_http, read_request
+from pipeline_functions.http_responses import (
+    MAX_RESPONSE_BYTES,
+    error_response,
+    is_client_error,
+    success_response,
+)
+from pipeline_functions.search_requests import MAX_QUERY_CHARACTERS, MethodRefused, is_http, read_request
 
 
 def function_url(method="POST", body=None, parameters=None, *, encoded=False):
-    """Payload format 2.0, of function URLs and HTTP APIs."""
+    """Payload format 2.0 of function URLs and HTTP APIs."""
     event = {"version": "2.0", "rawPath": "/", "requestContext": {"http": {"method": method, "path": "/"}}}
     event["isBase64Encoded"] = encoded
     if body is not None:
@@ -31,7 +36,7 @@ def function_url(method="POST", body=None, parameters=None, *, encoded=False):
 
 
 def rest_api(method="POST", body=None, parameters=None):
-    """Payload format 1.0, of REST APIs: what is not there is null."""
+    """Payload format 1.0 of REST APIs, in which missing values are null."""
     return {
         "version": "1.0",
         "httpMethod": method,
@@ -64,12 +69,12 @@ PARAMETERS = {
     ],
     ids=["direct", "url", "base64", "url-get", "rest", "rest-get"],
 )
-def test_every_way_asks_for_the_same(event):
+def test_read_request_reads_every_event_format(event):
     assert read_request(event).model_dump() == SEARCH
     assert is_http(event) == (event is not SEARCH)
 
 
-def test_only_the_query_has_to_be_given():
+def test_read_request_has_defaults_for_all_but_query():
     assert read_request({"query": "x"}).model_dump() == {
         "query": "x", "k": 10, "filter": None, "threshold": None, "mode": "approximate",
     }  # fmt: skip
@@ -104,23 +109,23 @@ def test_only_the_query_has_to_be_given():
         (function_url("GET", parameters={"q": "x", "filter": "{"}), "filter is not JSON"),
     ],
 )
-def test_what_is_no_search_is_refused(event, message):
+def test_read_request_rejects_invalid_requests(event, message):
     with pytest.raises(InputError, match=message):
         read_request(event)
 
 
-def test_a_refusal_quotes_nothing():
+def test_read_request_errors_quote_no_values():
     with pytest.raises(InputError) as caught:
         read_request({"query": ["Rumpelstiltskin"], "k": "Rumpelstiltskin", "mode": "Rumpelstiltskin"})
     assert "Rumpelstiltskin" not in str(caught.value)
 
 
 @pytest.mark.parametrize("method", ["DELETE", "PUT"])
-def test_other_methods_are_refused(method):
+def test_read_request_rejects_other_methods(method):
     with pytest.raises(MethodRefused) as caught:
         read_request(function_url(method, body=json.dumps(SEARCH)))
-    assert failed(caught.value)["statusCode"] == 405
-    assert failed(caught.value)["headers"]["Allow"] == "GET, POST"
+    assert error_response(caught.value)["statusCode"] == 405
+    assert error_response(caught.value)["headers"]["Allow"] == "GET, POST"
 
 
 @pytest.mark.parametrize(
@@ -134,28 +139,28 @@ def test_other_methods_are_refused(method):
         (StoreUnavailable("a"), 503, "5"),
     ],
 )
-def test_the_status_says_whose_turn_it_is(error, status, retry_after):
-    assert is_callers_fault(status) == (status < 500)
-    said = failed(error)
-    assert (said["statusCode"], said["headers"].get("Retry-After")) == (status, retry_after)
-    assert json.loads(said["body"]) == {"error": "a", "error_type": type(error).__name__}
+def test_error_response_status_by_error_type(error, status, retry_after):
+    assert is_client_error(status) == (status < 500)
+    response = error_response(error)
+    assert (response["statusCode"], response["headers"].get("Retry-After")) == (status, retry_after)
+    assert json.loads(response["body"]) == {"error": "a", "error_type": type(error).__name__}
 
 
-def test_a_throttled_search_is_the_endpoints_shortage():
-    said = failed(Throttled("a", retry_after=2.2))
-    assert (said["statusCode"], said["headers"]["Retry-After"]) == (429, "3")
-    assert json.loads(said["body"])["error"].startswith("The endpoint takes no more requests at once")
-    assert not is_callers_fault(429)
+def test_error_response_to_throttling_has_retry_after():
+    response = error_response(Throttled("a", retry_after=2.2))
+    assert (response["statusCode"], response["headers"]["Retry-After"]) == (429, "3")
+    assert json.loads(response["body"])["error"].startswith("The endpoint throttled the request")
+    assert not is_client_error(429)
 
 
 @pytest.mark.parametrize("error", [ConfigurationError("secret"), KeyError("secret")])
-def test_a_failure_of_ours_tells_a_caller_nothing(error):
-    said = failed(error)
-    assert said["statusCode"] == 500
-    assert "secret" not in said["body"]
+def test_error_response_hides_internal_errors(error):
+    response = error_response(error)
+    assert response["statusCode"] == 500
+    assert "secret" not in response["body"]
 
 
-def test_an_answer_that_lambda_would_not_give_is_refused():
-    assert json.loads(answer({"hits": ["ü"]})["body"]) == {"hits": ["ü"]}
+def test_success_response_rejects_bodies_over_the_limit():
+    assert json.loads(success_response({"hits": ["ü"]})["body"]) == {"hits": ["ü"]}
     with pytest.raises(InputError, match="fewer"):
-        answer({"hits": ["ü" * (MAX_ANSWER_BYTES // 2)]})
+        success_response({"hits": ["ü" * (MAX_RESPONSE_BYTES // 2)]})

@@ -1,4 +1,4 @@
-"""What a search asks for, however it came: by function URL, API Gateway, or direct invocation."""
+"""Search requests from a function URL, API Gateway or a direct invocation."""
 
 import base64
 import binascii
@@ -12,25 +12,25 @@ from embedstack.errors import InputError
 
 __all__ = ["MethodRefused", "SearchQuery", "is_http", "read_request"]
 
-#: S3 Vectors' own limit of a search, and enough for a person.
+#: The limit of S3 Vectors.
 MAX_HITS = 100
-#: More than any model reads of a question; a longer one is a document.
+#: More than any supported model reads.
 MAX_QUERY_CHARACTERS = 10_000
 
 
 class MethodRefused(InputError):
-    """An HTTP method that is not for searching."""
+    """An HTTP method other than GET and POST."""
 
 
 class SearchQuery(BaseModel):
-    """A search.
+    """A search query.
 
     Attributes:
-        query: What is looked for.
-        k: Hits at most.
+        query: The text to search for.
+        k: Maximum number of hits.
         filter: Conditions on metadata.
-        threshold: The least similarity.
-        mode: How the store searches.
+        threshold: Minimum similarity.
+        mode: The store's search mode.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -50,18 +50,18 @@ class _HttpRequest:
 
 
 def is_http(event: Any) -> bool:
-    """Whether an event is an HTTP request: of a function URL or API Gateway, in either of its formats."""
+    """Whether an event is an HTTP request of a function URL or API Gateway (payload format 1.0 or 2.0)."""
     return isinstance(event, dict) and ("httpMethod" in event or "http" in (event.get("requestContext") or {}))
 
 
 def read_request(event: Any) -> SearchQuery:
-    """The search that an event asks for.
+    """The search query in an event.
 
-    ``GET ?q=…&k=…`` takes all as text, and ``filter`` as JSON; ``POST`` and a direct invocation take JSON.
+    ``GET ?q=…&k=…`` takes query parameters, with ``filter`` as JSON; ``POST`` and a direct invocation take JSON.
 
     Raises:
-        InputError: It asks for none; the message names what is wrong and quotes nothing.
-        MethodRefused: By a method other than GET and POST.
+        InputError: The query is invalid. The message names the invalid fields and quotes no values.
+        MethodRefused: The HTTP method is neither GET nor POST.
     """
     if not is_http(event):
         return _validated(event, strict=True)
@@ -70,7 +70,7 @@ def read_request(event: Any) -> SearchQuery:
         return _from_parameters(request.parameters)
     if request.method == "POST":
         return _validated(_json(request.body, "The body"), strict=True)
-    raise MethodRefused("Search by POST with JSON, or by GET with ?q=.")
+    raise MethodRefused("Method not allowed. Send POST with JSON, or GET with ?q=.")
 
 
 def _http_request(event: dict[str, Any]) -> _HttpRequest:
@@ -79,38 +79,40 @@ def _http_request(event: dict[str, Any]) -> _HttpRequest:
     try:
         content = base64.b64decode(body, validate=True) if event.get("isBase64Encoded") else body.encode()
     except (binascii.Error, UnicodeEncodeError) as error:
-        raise InputError("The body is not UTF-8, or not base64 where it says so.") from error
+        raise InputError("The body is not UTF-8, or isBase64Encoded is set and it is not base64.") from error
     return _HttpRequest(method, dict(event.get("queryStringParameters") or {}), content)
 
 
 def _from_parameters(parameters: dict[str, str]) -> SearchQuery:
-    given: dict[str, Any] = dict(parameters)
-    if "q" in given:
-        given["query"] = given.pop("q")
-    if "filter" in given:
-        given["filter"] = _json(given["filter"], "The parameter filter")
-    return _validated(given, strict=False)
+    fields: dict[str, Any] = dict(parameters)
+    if "q" in fields:
+        fields["query"] = fields.pop("q")
+    if "filter" in fields:
+        fields["filter"] = _json(fields["filter"], "The parameter filter")
+    return _validated(fields, strict=False)
 
 
-def _json(content: bytes | str, what: str) -> Any:
+def _json(content: bytes | str, name: str) -> Any:
     try:
         return json.loads(content)
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{what} is not JSON.") from error
+        raise InputError(f"{name} is not JSON.") from error
 
 
-def _validated(document: Any, *, strict: bool) -> SearchQuery:
-    if not isinstance(document, dict):
+def _validated(fields: Any, *, strict: bool) -> SearchQuery:
+    if not isinstance(fields, dict):
         raise InputError('Send a JSON object: {"query": "…", "k": 10}.')
     try:
-        query = SearchQuery.model_validate(document, strict=strict)
+        query = SearchQuery.model_validate(fields, strict=strict)
         query.query.encode()
     except ValidationError as error:
         problems = error.errors(include_input=False, include_url=False, include_context=False)
-        listed = "; ".join(f"{'.'.join(str(part) for part in one['loc'])[:80]}: {one['msg']}" for one in problems[:5])
-        raise InputError(f"The search cannot be read. {listed}.") from None
+        listed = "; ".join(
+            f"{'.'.join(str(part) for part in problem['loc'])[:80]}: {problem['msg']}" for problem in problems[:5]
+        )
+        raise InputError(f"Invalid search request: {listed}.") from None
     except UnicodeEncodeError:
-        raise InputError("The search cannot be read. query: it is not Unicode text.") from None
+        raise InputError("Invalid search request: query: not valid Unicode.") from None
     if not query.query.strip():
-        raise InputError("The search cannot be read. query: it is blank.")
+        raise InputError("Invalid search request: query: must not be blank.")
     return query

@@ -1,0 +1,113 @@
+"""Runs the requests of one backend: within its concurrency, with checked vectors, counted, in threads of its own."""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+from embedstack.calls.call_context import Call
+from embedstack.calls.process_local import PerProcess, keep_forever
+from embedstack.embedders.adaptive_limits import AdaptiveConcurrency, BatchSizer
+from embedstack.embedders.batching import Limits, estimate_tokens, utf8_bytes
+from embedstack.embedders.integrity import check_vectors
+from embedstack.embedders.threads import DaemonThreadPool
+from embedstack.embedders.usage import Meter, Price
+from embedstack.errors import EmbedStackError, Throttled
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from embedstack.models.model_info import ModelInfo
+
+    Vectors = NDArray[np.float32]
+
+__all__ = ["READER_THREADS", "RequestRunner", "close_threads", "thread_pool"]
+
+#: Threads beyond the requests in flight, which read responses and prepare the next requests.
+READER_THREADS = 2
+
+
+def thread_pool(requests: int) -> "PerProcess[Executor]":
+    """A thread pool for each process, large enough for a number of requests in flight."""
+    # The parent's threads do not exist in a child, where closing the pool would wait for them.
+    return PerProcess(partial(DaemonThreadPool, requests + READER_THREADS), discard=keep_forever)
+
+
+class RequestRunner:
+    """Runs requests and learns from them. A backend has one, which the middleware around it uses too.
+
+    Attributes:
+        meter: Counts the requests.
+        sizer: Texts per request, learned from the responses.
+        threads: The thread pool of each process.
+    """
+
+    def __init__(self, info: "ModelInfo", limits: Limits, price: Price | None) -> None:
+        """Prepare; no thread is started yet.
+
+        Args:
+            info: The model whose vectors are expected.
+            limits: Limits of one request.
+            price: Price of the backend; None for free.
+        """
+        self._info = info
+        self.meter = Meter(price)
+        self.sizer = BatchSizer(limits.max_items)
+        self.threads = thread_pool(limits.concurrency)
+        self._concurrency = PerProcess(partial(AdaptiveConcurrency, limits.concurrency))
+        self._request = PerProcess(threading.local)
+
+    def run(self, texts: Sequence[str], send: "Callable[[], Vectors]", count: int) -> "Vectors":
+        """Send one request and check its vectors.
+
+        Args:
+            texts: The texts of the request, with their prompts.
+            send: Sends it in this thread; may call :meth:`count_tokens` and :meth:`release_slot`.
+            count: Number of vectors that the response must have.
+
+        Raises:
+            EmbedStackError: The request failed, or its vectors are not valid.
+        """
+        request = self._request.get()
+        with self._concurrency.get().slot() as request.slot:
+            Call.current().check()
+            request.tokens = None
+            started = time.perf_counter()
+            try:
+                vectors = send()
+                check_vectors(vectors, self._info, count)
+            except EmbedStackError as error:
+                self.meter.count("failures")
+                if isinstance(error, Throttled):
+                    self.meter.count("throttles")
+                raise
+            seconds = time.perf_counter() - started
+        tokens = request.tokens
+        if tokens is None:
+            tokens = sum(min(estimate_tokens(utf8_bytes(text)), self._info.max_tokens) for text in texts)
+        self.sizer.record_latency(seconds)
+        self.meter.record_request(texts=len(texts), tokens=tokens, seconds=seconds)
+        return vectors
+
+    def count_tokens(self, tokens: int) -> None:
+        """Record the tokens that the service counted for the request of this thread."""
+        self._request.get().tokens = tokens
+
+    def release_slot(self) -> None:
+        """Let the next request start while this thread still reads the response of its own."""
+        self._request.get().slot.free()
+
+    def close(self) -> None:
+        """End the threads after the requests in flight. Later requests start new ones."""
+        close_threads(self.threads)
+
+
+def close_threads(threads: "PerProcess[Executor]") -> None:
+    """End the threads of this process, if it has any, after the tasks under way."""
+    pool = threads.take()
+    if pool is not None:
+        pool.shutdown(cancel_futures=True)
