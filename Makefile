@@ -134,7 +134,8 @@ fmt: $(DEVELOPMENT) ## Format everything
 	@$(VENV)/bin/ruff format --quiet .
 	@terraform fmt -recursive terraform
 
-docs: $(DOCS)/.installed ## Build the documentation site in .local/docs
+docs: $(INSTALLED) $(DOCS)/.installed ## Generate the reference pages and build the documentation site in .local/docs
+	@$(PY) scripts/generate_reference.py
 	@NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs build --quiet --strict --site-dir .local/docs
 
 clean: ## Stop the local AWS and remove installed and generated files

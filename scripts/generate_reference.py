@@ -91,7 +91,7 @@ def cli_reference() -> Iterator[str]:
     """The help text of each command."""
     for path, command in _commands("embedstack", embedstack):
         context = click.Context(command, info_name=path, terminal_width=100, max_content_width=100)
-        yield f"## `{path}`\n\n```text\n{command.get_help(context).rstrip()}\n```\n"
+        yield f"## `{path}`\n\n~~~text\n{command.get_help(context).rstrip()}\n~~~\n"
 
 
 def _commands(path: str, command: click.Command) -> Iterator[tuple[str, click.Command]]:
@@ -107,7 +107,7 @@ def _commands(path: str, command: click.Command) -> Iterator[tuple[str, click.Co
 def error_reference() -> Iterator[str]:
     """The error tree, and a table with what each error means and whether a retry helps."""
     tree = inspect.cleandoc(str(errors.__doc__)).partition("\n\n")[2].rpartition("\n\n")[0]
-    yield f"```text\n{inspect.cleandoc(tree)}\n```\n\n| Error | Retryable | Meaning |\n|---|---|---|"
+    yield f"~~~text\n{inspect.cleandoc(tree)}\n~~~\n\n| Error | Retryable | Meaning |\n|---|---|---|"
     for name in errors.__all__:
         error = getattr(errors, name)
         meaning = inspect.cleandoc(str(error.__doc__)).partition("\n\n")[0].replace("\n", " ")
@@ -145,7 +145,7 @@ def main(check: bool) -> None:
         if start not in current or end not in current:
             raise click.ClickException(f"{file} has no lines {start} and {end}.")
         before, after = current.partition(start)[0], current.partition(end)[2]
-        generated = "\n".join(generate()).strip()
+        generated = "\n".join(generate()).strip().replace("``", "`")
         updated = f"{before}{start}\n\n{generated}\n\n{end}{after}"
         if updated != current:
             outdated.append(file)

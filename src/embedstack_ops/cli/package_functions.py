@@ -29,9 +29,13 @@ _HERE = Target.of_this_machine()
 @click.command(epilog=_EXAMPLES)
 @click.argument("functions", nargs=-1, type=click.Choice(sorted(FUNCTIONS)))
 @click.option(
-    "--architecture", type=click.Choice(get_args(Architecture)), default=_HERE.architecture, show_default=True
+    "--architecture",
+    type=click.Choice(get_args(Architecture)),
+    default=_HERE.architecture,
+    show_default="this machine's",
+    help="Processor of the functions.",
 )
-@click.option("--python", default=_HERE.python, show_default=True, help="Version of Lambda's Python runtime.")
+@click.option("--python", default=_HERE.python, show_default="this Python's", help="Python version of the functions.")
 @click.option("--model", help="Hub id of the endpoint's model.  [default: EMBEDDING_MODEL]")
 @click.option(
     "--tokenizer",
@@ -43,7 +47,13 @@ _HERE = Target.of_this_machine()
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="CA bundle for Aurora: https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem, or a region's.",
 )
-@click.option("--folder", type=click.Path(file_okay=False, path_type=Path), default=STATE / "lambda", show_default=True)
+@click.option(
+    "--folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=STATE / "lambda",
+    show_default=".local/lambda",
+    help="Folder that the packages are written to.",
+)
 @exit_on_error
 def main(
     functions: tuple[str, ...],

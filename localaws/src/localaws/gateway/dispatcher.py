@@ -149,7 +149,11 @@ class LocalAwsApplication(DomainDispatcherApplication):  # type: ignore[misc]  #
     def _create_service(self, service: str) -> Flask:
         if service.startswith("unknown:"):
             return _not_implemented_app(f"service {service.removeprefix('unknown:')}")
-        app: Flask = create_backend_app(service)
+        try:
+            app: Flask = create_backend_app(service)
+        except ModuleNotFoundError as error:
+            # moto's extras have the packages of services that embedstack does not use.
+            return _not_implemented_app(f"{service} without the package {error.name} (install localaws[all-services])")
         app.debug = False
         for endpoint, view in list(app.view_functions.items()):
             handler = getattr(view, "callback", None)
