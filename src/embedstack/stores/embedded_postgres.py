@@ -356,7 +356,7 @@ def _recorded_pid(folder: Path) -> int | None:
 def _process_state(pid: int | None) -> str | None:
     """The state of a process as proc(5) names it, None where there is none; on macOS none is left unreaped."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[0]
     except (OSError, IndexError):
         return None
 
