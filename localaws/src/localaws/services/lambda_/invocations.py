@@ -175,8 +175,8 @@ class Invoker:
             failed = _exited(environment, course)
         course.start_seconds = time.monotonic() - course.started
         course.timeout -= max(0.0, course.start_seconds - _INIT_SECONDS)
+        environment.flush()  # what the module printed when it was imported belongs before the invocation's first line
         if failed is not None:
-            environment.flush()
             course.status = course.status if course.status != "success" else "error"
             course.platform_error = course.platform_error or failed.error_type
             _log(lease)(course.lines.init_failed(course.start_seconds * 1000, course.platform_error))
