@@ -112,7 +112,11 @@ def visit(url: str, site: WebSite, *options: str, timeout: float = 60) -> list[A
             assert site.reported.wait(timeout), (Path(profile) / "log").read_text(errors="replace")[-2000:]
         finally:
             process.terminate()
-            process.wait(20)
+            try:
+                process.wait(20)
+            finally:
+                process.kill()
+                process.wait()
     return site.reports
 
 

@@ -5,6 +5,7 @@ import http.client
 import logging
 import os
 import socket
+import struct
 import subprocess
 import time
 from collections.abc import Iterator
@@ -171,6 +172,15 @@ def _is_closed_while_sending(connection: socket.socket) -> bool:
         except ConnectionError:
             return True
     return False
+
+
+def test_reset_before_100_continue_does_not_block_the_server(aws: Aws) -> None:
+    expecting = head(aws, "PUT /bodies/k", "Content-Length: 1", "Expect: 100-continue")
+    reset_on_close = struct.pack("ii", 1, 0)
+    for _ in range(50):
+        with connected(aws, expecting) as connection:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset_on_close)
+    assert is_healthy(aws)
 
 
 def test_slow_readers_occupy_no_thread(aws: Aws) -> None:

@@ -201,7 +201,9 @@ def test_killed_copy_is_replaced_while_others_serve(components):
 
 def _cpu_ticks(pid: int) -> int:
     """Processor time of a process, its own and the kernel's on its behalf (proc(5))."""
-    return sum(map(int, Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[11:13]))
+    # The process's name ends after 15 bytes, which may be within a character of its path.
+    stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    return sum(map(int, stat.rsplit(")", 1)[1].split()[11:13]))
 
 
 def test_component_that_cannot_start_has_a_failure_reason(components):

@@ -360,7 +360,7 @@ def _recorded_pid(folder: Path) -> int | None:
 def _process_state(pid: int | None) -> str | None:
     """The state of a process by proc(5); None if it does not exist, and on macOS, where zombies are always reaped."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[0]
     except (OSError, IndexError):
         return None
 

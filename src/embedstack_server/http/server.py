@@ -43,8 +43,9 @@ _MAX_PENDING_REQUESTS = 512
 _MAX_PENDING_BYTES = 256 * 1024 * 1024
 # SageMaker kills a container 30 s after SIGTERM; what is in flight gets less than that to finish.
 _DRAIN_SECONDS = 25
-# Memory that a large request took and freed is given back to the system so many seconds after the last of them: glibc
-# keeps it otherwise, in the heaps of the threads that used it.
+# Memory that a large request took and freed is returned to the system: blocks of this size at once, smaller ones a
+# second after the last such request. By default glibc keeps both in the heaps of the threads that used them; the blocks
+# up to 32 MB, once loading a model has freed one of that size.
 _LARGE_REQUEST_BYTES = 1024 * 1024
 _TRIM_AFTER_SECONDS = 1.0
 # A worker that has finished a batch must not wait out Python's usual 5 ms for the event loop to give way: that is as
@@ -95,7 +96,7 @@ class ModelServer:
         """
         _logger.setLevel(logging.getLevelNamesMapping().get(os.environ.get("LOG_LEVEL", "").upper(), logging.INFO))
         sys.setswitchinterval(_THREAD_SWITCH_SECONDS)
-        limit_heaps()
+        limit_heaps(_LARGE_REQUEST_BYTES)
         raise_open_files_limit()
         limits = dataclasses.replace(limits or HttpLimits(), body_bytes=self._protocol.payload_limit)
         connection = functools.partial(

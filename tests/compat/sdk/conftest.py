@@ -107,7 +107,11 @@ def local_aws(tmp_path_factory):
             yield
     finally:
         process.stdin.close()
-        process.wait(timeout=60)
+        try:
+            process.wait(timeout=60)
+        finally:
+            process.kill()
+            process.wait()
 
 
 def port_of(process, state_file):

@@ -110,12 +110,14 @@ def test_import_existing_finishes_a_killed_apply(stack, monkeypatch):
         root.init()
         plan = root.plan(stack.folder / "plan")
         process = subprocess.Popen(["terraform", "apply", "plan"], cwd=stack.folder, stdout=subprocess.DEVNULL)
-    sagemaker = stack.client("sagemaker")
-    deadline = time.monotonic() + 60
-    while not sagemaker.list_endpoints()["Endpoints"] and time.monotonic() < deadline:
-        time.sleep(0.02)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+    try:
+        sagemaker = stack.client("sagemaker")
+        deadline = time.monotonic() + 60
+        while not sagemaker.list_endpoints()["Endpoints"] and time.monotonic() < deadline:
+            time.sleep(0.02)
+    finally:
+        process.kill()
+        process.wait()
     assert sagemaker.list_endpoints()["Endpoints"], "the apply ended before it could be killed"
 
     again = root.plan(stack.folder / "plan")

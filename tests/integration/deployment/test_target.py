@@ -299,17 +299,18 @@ def test_local_aws_ends_with_the_process_that_started_it(tmp_path):
         "running = daemon.start(LocalAwsConfig(port=0), Path(sys.argv[1]), ends_with_caller=True); "
         "print(running.port, flush=True); time.sleep(60)"
     )
-    starter = subprocess.Popen([sys.executable, "-c", program, tmp_path / "state"], stdout=subprocess.PIPE, text=True)
-    assert starter.stdout is not None
-    port = int(starter.stdout.readline())
-    running = json.loads((tmp_path / "state" / "localaws.json").read_text())
-    identity = ProcessIdentity(running["pid"], running["started"])
-    connection = http.client.HTTPConnection("127.0.0.1", port)
-    connection.connect()
-    connection.close()
-    starter.kill()
-    starter.wait()
-    starter.stdout.close()
+    command = [sys.executable, "-c", program, tmp_path / "state"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as starter:
+        try:
+            assert starter.stdout is not None
+            port = int(starter.stdout.readline())
+            running = json.loads((tmp_path / "state" / "localaws.json").read_text())
+            identity = ProcessIdentity(running["pid"], running["started"])
+            connection = http.client.HTTPConnection("127.0.0.1", port)
+            connection.connect()
+            connection.close()
+        finally:
+            starter.kill()
     deadline = threading.Event()
     for _ in range(300):
         if not identity.alive:

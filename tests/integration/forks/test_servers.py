@@ -31,7 +31,11 @@ def gunicorn(variables, tmp_path):
             yield f"http://127.0.0.1:{listener.getsockname()[1]}", log_file
         finally:
             process.send_signal(signal.SIGTERM)
-            assert process.wait(60) == 0
+            try:
+                assert process.wait(60) == 0
+            finally:
+                process.kill()
+                process.wait()
 
 
 def ask(url, number):

@@ -200,7 +200,7 @@ def test_redrive_command_lists_and_resends_selected_messages(ingested, script):
 @pytest.mark.parametrize(
     ("command", "variables", "words"),
     [
-        ((ingest.main, "no-such-folder"), {}, "There is no no-such-folder"),
+        ((ingest.main, "no-such-folder"), {}, "no-such-folder does not exist"),
         ((ingest.main, "s3://no-such-bucket/"), {}, "NoSuchBucket"),
         ((search.main, "anything", "--filter", "{"), {}, "--filter is not JSON"),
         ((search.main, "anything", "--collection", "nothing"), {}, "nothing"),

@@ -2,8 +2,6 @@
 
 import base64
 import contextlib
-import os
-import signal
 import sqlite3
 import subprocess
 import sys
@@ -244,17 +242,14 @@ while True:
 
 def test_processes_share_a_file_that_survives_kills(tmp_path):
     file = tmp_path / "cache.db"
-    writers = [
-        subprocess.Popen([sys.executable, "-c", _WRITER, file, str(first)], stdout=subprocess.PIPE)
-        for first in (0, 1_000_000)
-    ]
-    for writer in writers:
-        assert writer.stdout is not None
-        writer.stdout.readline()
-    time.sleep(0.3)
-    for writer in writers:
-        os.kill(writer.pid, signal.SIGKILL)
-        writer.communicate()
+    with contextlib.ExitStack() as stack:
+        for first in (0, 1_000_000):
+            command = [sys.executable, "-c", _WRITER, file, str(first)]
+            writer = stack.enter_context(subprocess.Popen(command, stdout=subprocess.PIPE))
+            stack.callback(writer.kill)
+            assert writer.stdout is not None
+            writer.stdout.readline()
+        time.sleep(0.3)
     cache = SqliteCache(file)
     with open_file(file) as connection:
         keys = [name for (name,) in connection.execute("SELECT name FROM vectors")]

@@ -369,17 +369,20 @@ def test_processes_open_a_new_file_concurrently(file):
         with CachedEmbedder(FakeEmbedder(), SqliteCache(Path(sys.argv[1]))) as embedder:
             embedder.embed([str(number) for number in range(50)])
     """)
-    processes = [
-        subprocess.Popen([sys.executable, "-c", code, file], stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        for _ in range(4)
-    ]
-    for process in processes:
-        assert process.stdin is not None
-        process.stdin.write("go\n")
-        process.stdin.flush()
-    for process in processes:
-        assert process.communicate(timeout=60)[1] == ""
-        assert process.returncode == 0
+    command = [sys.executable, "-c", code, file]
+    with contextlib.ExitStack() as stack:
+        processes = []
+        for _ in range(4):
+            process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            processes.append(stack.enter_context(process))
+            stack.callback(process.kill)
+        for process in processes:
+            assert process.stdin is not None
+            process.stdin.write("go\n")
+            process.stdin.flush()
+        for process in processes:
+            assert process.communicate(timeout=60)[1] == ""
+            assert process.returncode == 0
 
 
 def test_threads_that_fail_concurrently_warn_once(file, caplog):

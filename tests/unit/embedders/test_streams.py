@@ -193,8 +193,9 @@ def test_texts_that_arrive_during_a_request_share_one(wrap):
             for number in range(1, 6):
                 yield str(number)
                 await asyncio.sleep(0.01)
+            await asyncio.sleep(0.3)  # time for the cache to look up the last of them
             backend.gate.set()
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(0.3)
             yield "6"
 
         with wrap(backend) as embedder:

@@ -242,7 +242,11 @@ with socket.create_server(("127.0.0.1", 0)) as listener:
         yield url
     finally:
         process.terminate()
-        _, errors = process.communicate(timeout=30)
+        try:
+            _, errors = process.communicate(timeout=30)
+        finally:
+            process.kill()
+            process.communicate()
         assert "Traceback" not in errors
 
 

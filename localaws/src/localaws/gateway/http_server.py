@@ -271,8 +271,11 @@ class _Channel(HTTPChannel):  # type: ignore[misc]  # waitress is untyped
     def _flush_some(self, do_close: bool = True) -> bool:
         # waitress takes no lock here while no request is queued. A worker thread that has finished a request may then
         # be sending "100 Continue" for the next one, and both would send the same bytes.
+        # A broken connection is not closed here: closing takes the lock of the requests, which a caller may hold. The
+        # event loop closes it, without a lock.
+        del do_close
         with self.outbuf_lock:
-            flushed: bool = super()._flush_some(do_close=do_close)
+            flushed: bool = super()._flush_some(do_close=False)
             return flushed
 
     def handle_close(self) -> None:

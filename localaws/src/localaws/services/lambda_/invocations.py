@@ -169,8 +169,8 @@ class Invoker:
             failed = _exited(environment, invocation)
         invocation.start_seconds = time.monotonic() - invocation.started
         invocation.timeout -= max(0.0, invocation.start_seconds - _INIT_SECONDS)
+        environment.flush()  # the output of the module's import precedes the first line of the invocation
         if failed is not None:
-            environment.flush()
             invocation.status = invocation.status if invocation.status != "success" else "error"
             invocation.platform_error = invocation.platform_error or failed.error_type
             _log(lease)(invocation.lines.init_failed(invocation.start_seconds * 1000, invocation.platform_error))
