@@ -47,8 +47,8 @@ def test_unimplemented_action_is_named_and_not_retried(
 
 
 def test_health_check_reports_the_port(aws: Aws) -> None:
-    with urllib.request.urlopen(f"{aws.server.url}/_embedstack/health") as answer:
-        health = json.load(answer)
+    with urllib.request.urlopen(f"{aws.server.url}/_embedstack/health") as response:
+        health = json.load(response)
     assert health["status"] == "ok"
     assert health["port"] == aws.server.port
 

@@ -25,18 +25,18 @@ def put_request(aws: Aws, key: str, inputs: Any) -> str:
 
 def answer(aws: Aws, location: str, timeout: float = 30) -> Any:
     """The object at ``s3://…``, as soon as it is there."""
-    found: list[bytes] = []
+    bodies: list[bytes] = []
 
     def look() -> bool:
         bucket, _, key = location.removeprefix("s3://").partition("/")
         try:
-            found.append(aws.s3.get_object(Bucket=bucket, Key=key)["Body"].read())
+            bodies.append(aws.s3.get_object(Bucket=bucket, Key=key)["Body"].read())
         except aws.s3.exceptions.NoSuchKey:
             return False
         return True
 
     wait_until(look, timeout)
-    return json.loads(found[-1])
+    return json.loads(bodies[-1])
 
 
 def invoke(aws: Aws, **members: Any) -> dict[str, Any]:
@@ -91,16 +91,16 @@ def endpoint(aws: Aws, queues: dict[str, str]) -> Iterator[Aws]:
 
 
 def messages(aws: Aws, url: str) -> list[dict[str, Any]]:
-    sqs, found = aws.client("sqs"), []
+    sqs, received = aws.client("sqs"), []
 
     def receive() -> bool:
         for message in sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", []):
-            found.append(json.loads(message["Body"]))
+            received.append(json.loads(message["Body"]))
             sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
-        return bool(found)
+        return bool(received)
 
     wait_until(receive)
-    return found
+    return received
 
 
 def test_response_is_written_to_the_output_location(endpoint: Aws, queues: dict[str, str]) -> None:
@@ -193,7 +193,7 @@ def statistics(aws: Aws, metric: str) -> float:
     """One of the endpoint's own metrics in the minute that is running, which is over when time is moved on by one."""
     minute = aws.now().replace(second=0, microsecond=0)
     aws.advance(60)
-    found: list[float] = []
+    values: list[float] = []
 
     def look() -> bool:
         points = aws.cloudwatch.get_metric_statistics(
@@ -205,11 +205,11 @@ def statistics(aws: Aws, metric: str) -> float:
             Period=60,
             Statistics=["Maximum"],
         )["Datapoints"]
-        found.extend(point["Maximum"] for point in points)
-        return bool(found)
+        values.extend(point["Maximum"] for point in points)
+        return bool(values)
 
     wait_until(look)
-    return found[0]
+    return values[0]
 
 
 def scale(aws: Aws, instances: int) -> None:

@@ -48,13 +48,13 @@ def component(aws: Aws) -> Callable[[], bytes]:
     wait_until(lambda: copies_of(aws) == ("InService", 1))
 
     def invoke() -> bytes:
-        answer = aws.runtime.invoke_endpoint(
+        response = aws.runtime.invoke_endpoint(
             EndpointName="asleep",
             InferenceComponentName="copies",
             Body=b'{"inputs": "a text"}',
             ContentType="application/json",
         )
-        return bytes(answer["Body"].read())
+        return bytes(response["Body"].read())
 
     return invoke
 

@@ -67,16 +67,21 @@ def asleep(endpoint):
 
 
 def test_client_finds_the_only_component(settings):
-    found = describe_deployment(ENDPOINT, settings)
-    assert (found.component, found.status, found.config) == ("awake", "InService", ENDPOINT)
-    assert (found.model_name, found.image, found.model_id) == ("minilm", TEI, MINILM)
+    deployment = describe_deployment(ENDPOINT, settings)
+    assert (deployment.component, deployment.status, deployment.config) == ("awake", "InService", ENDPOINT)
+    assert (deployment.model_name, deployment.image, deployment.model_id) == ("minilm", TEI, MINILM)
 
 
 def test_client_needs_a_name_among_several_components(settings, asleep):
     with pytest.raises(ConfigurationError, match=r"has several inference components: asleep, awake"):
         describe_deployment(ENDPOINT, settings)
-    found = describe_deployment(ENDPOINT, settings, asleep)
-    assert (found.component, found.image, found.model_id, found.precision) == (asleep, TEI, MINILM, "reduced")
+    deployment = describe_deployment(ENDPOINT, settings, asleep)
+    assert (deployment.component, deployment.image, deployment.model_id, deployment.precision) == (
+        asleep,
+        TEI,
+        MINILM,
+        "reduced",
+    )
     configured = settings.model_copy(update={"sagemaker_inference_component": asleep})
     assert describe_deployment(ENDPOINT, configured).component == asleep
 

@@ -61,7 +61,7 @@ def test_capture_writes_requests_and_responses_to_s3(aws: Aws) -> None:
     assert description["DataCaptureConfig"]["EnableCapture"] is True
     assert description["DataCaptureConfig"]["CaptureStatus"] == "Started"
 
-    answer = aws.invoke_raw("captured", b'{"inputs": "a text"}', InferenceId="mine", CustomAttributes="trace=1")
+    response = aws.invoke_raw("captured", b'{"inputs": "a text"}', InferenceId="mine", CustomAttributes="trace=1")
     with pytest.raises(ClientError):
         aws.invoke("captured", [])
     aws.advance(61)
@@ -76,7 +76,7 @@ def test_capture_writes_requests_and_responses_to_s3(aws: Aws) -> None:
         "data": '{"inputs": "a text"}',
         "encoding": "JSON",
     }
-    assert line["captureData"]["endpointOutput"]["data"].encode() == answer["Body"]
+    assert line["captureData"]["endpointOutput"]["data"].encode() == response["Body"]
     assert line["eventMetadata"]["inferenceId"] == "mine"
     assert line["eventMetadata"]["customAttributes"] == ["trace=1"]
     assert line["eventVersion"] == "0"

@@ -19,7 +19,7 @@ import urllib3
 from localaws import LocalAwsConfig
 from localaws.gateway import http_server
 from localaws.process import daemon
-from tests.support.localaws.harness import Aws, looks, signed_headers, wait_until
+from tests.support.localaws.harness import Aws, poll, signed_headers, wait_until
 
 KIB, MIB = 1024, 1024**2
 
@@ -162,7 +162,7 @@ def test_stalled_body_is_disconnected(aws: Aws, monkeypatch: pytest.MonkeyPatch)
 
 def _is_closed_while_sending(connection: socket.socket) -> bool:
     """Whether the server closes a connection over which a byte comes now and then."""
-    for _ in looks(20):
+    for _ in poll(20):
         try:
             connection.sendall(b"x")
             if connection.recv(100) == b"":

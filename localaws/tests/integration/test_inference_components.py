@@ -82,8 +82,8 @@ class Components:
         wait_until(lambda: name not in self.names())
 
     def names(self, **filters: Any) -> list[str]:
-        answer = self.sagemaker.list_inference_components(**filters)
-        return [found["InferenceComponentName"] for found in answer["InferenceComponents"]]
+        response = self.sagemaker.list_inference_components(**filters)
+        return [component["InferenceComponentName"] for component in response["InferenceComponents"]]
 
     def instances(self) -> Any:
         (variant,) = self.sagemaker.describe_endpoint(EndpointName=ENDPOINT)["ProductionVariants"]
@@ -115,11 +115,11 @@ def _sum(aws, metric, dimensions):
 
 def test_component_is_created_scaled_and_deleted(components):
     aws = components.aws
-    found = components.create("life")
-    assert found["InferenceComponentStatus"] == "InService"
-    assert found["RuntimeConfig"] == {"DesiredCopyCount": 1, "CurrentCopyCount": 1}
-    assert found["Specification"]["ModelName"] == "tiny"
-    assert found["EndpointArn"].endswith(f":endpoint/{ENDPOINT}")
+    component = components.create("life")
+    assert component["InferenceComponentStatus"] == "InService"
+    assert component["RuntimeConfig"] == {"DesiredCopyCount": 1, "CurrentCopyCount": 1}
+    assert component["Specification"]["ModelName"] == "tiny"
+    assert component["EndpointArn"].endswith(f":endpoint/{ENDPOINT}")
     vector = components.invoke("life")
     assert vector.shape == (HIDDEN,)
 
@@ -295,9 +295,9 @@ def test_update_to_more_instances_keeps_the_copies(components):
                 EndpointConfigName=name, ExecutionRoleArn=ROLE, ProductionVariants=[variant]
             )
         components.sagemaker.update_endpoint(EndpointName=ENDPOINT, EndpointConfigName=name)
-        found = components.aws.settled(ENDPOINT)
-        assert found["EndpointConfigName"] == name
-        assert found["ProductionVariants"][0]["ManagedInstanceScaling"] == variant["ManagedInstanceScaling"]
+        description = components.aws.settled(ENDPOINT)
+        assert description["EndpointConfigName"] == name
+        assert description["ProductionVariants"][0]["ManagedInstanceScaling"] == variant["ManagedInstanceScaling"]
     assert components.aws.pids() == pids
     components.delete("kept")
 

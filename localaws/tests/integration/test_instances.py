@@ -208,9 +208,9 @@ def test_serverless_concurrency_changes_immediately(aws: Aws, deploy: Callable[.
     assert metric(aws, "concurrent", "ServerlessProvisionedConcurrencyUtilization")["Maximum"] == 0.5
 
     def change(**serverless: int) -> None:
-        wanted = {"VariantName": "AllTraffic", "ServerlessUpdateConfig": serverless}
+        change = {"VariantName": "AllTraffic", "ServerlessUpdateConfig": serverless}
         aws.sagemaker.update_endpoint_weights_and_capacities(
-            EndpointName="concurrent", DesiredWeightsAndCapacities=[wanted]
+            EndpointName="concurrent", DesiredWeightsAndCapacities=[change]
         )
 
     change(MaxConcurrency=8)

@@ -38,11 +38,11 @@ def failure(action: Callable[[], Any]) -> dict[str, Any]:
 
 
 def test_response_names_variant_and_content_type(aws: Aws, endpoint: str) -> None:
-    answer = aws.invoke_raw(endpoint, b'{"inputs": "a"}', Accept="application/json", CustomAttributes="trace=1")
-    assert answer["InvokedProductionVariant"] == "AllTraffic"
-    assert answer["ContentType"] == "application/json"
-    assert re.fullmatch(r"[0-9a-f-]{36}", answer["ResponseMetadata"]["RequestId"])
-    assert len(json.loads(answer["Body"])[0]) == 384
+    response = aws.invoke_raw(endpoint, b'{"inputs": "a"}', Accept="application/json", CustomAttributes="trace=1")
+    assert response["InvokedProductionVariant"] == "AllTraffic"
+    assert response["ContentType"] == "application/json"
+    assert re.fullmatch(r"[0-9a-f-]{36}", response["ResponseMetadata"]["RequestId"])
+    assert len(json.loads(response["Body"])[0]) == 384
 
 
 def test_model_error_contains_the_original_error(aws: Aws, endpoint: str) -> None:

@@ -87,7 +87,7 @@ def test_endpoints_of_one_model_have_a_process_each(aws: Aws, deploy: Deploy) ->
         (TEI, {"OTHER": "x"}, "HF_MODEL_ID must be set"),
         (TEI_GPU, {"HF_MODEL_ID": MINILM}, "is built for GPUs"),
         (HUGGINGFACE, {"HF_MODEL_ID": MINILM}, "HF_TASK is not set"),
-        (OWN_IMAGE, {"OTHER": "x"}, "nothing to serve"),
+        (OWN_IMAGE, {"OTHER": "x"}, "no model to serve"),
     ],
 )
 def test_endpoint_that_cannot_start_has_a_failure_reason(
@@ -226,8 +226,8 @@ def test_instance_based_variants_share_traffic(aws: Aws) -> None:
 
     body = b'{"inputs": "a"}'
     for name in ("blue", "green"):
-        answer = aws.invoke_raw("instances", body, TargetVariant=name)
-        assert answer["InvokedProductionVariant"] == name
+        response = aws.invoke_raw("instances", body, TargetVariant=name)
+        assert response["InvokedProductionVariant"] == name
     drawn = {aws.invoke_raw("instances", body)["InvokedProductionVariant"] for _ in range(30)}
     assert drawn == {"blue", "green"}
     with pytest.raises(ClientError, match="Variant red of endpoint instances not found"):

@@ -152,8 +152,8 @@ def test_huggingface_requires_json(aws: Aws) -> None:
 
 
 def test_own_image_runs_our_model_server(aws: Aws) -> None:
-    answer = aws.invoke_raw("own", b'{"inputs": "a"}', Accept="application/x-npy")
-    assert answer["ContentType"] == "application/x-npy"
+    response = aws.invoke_raw("own", b'{"inputs": "a"}', Accept="application/x-npy")
+    assert response["ContentType"] == "application/x-npy"
     status, text = refusal(lambda: aws.invoke_raw("own", b"{}"))
     assert status == 400
     assert json.loads(text)["error_type"] == "malformed_request"

@@ -87,10 +87,10 @@ def test_path_does_not_select_the_service(aws: Aws, functions: Lambda) -> None:
     presigned = aws.s3.generate_presigned_url("put_object", Params={"Bucket": "b", "Key": "k"}).partition("?")[2]
     for path in paths:
         joint = "&" if "?" in path else "?"
-        answer = urllib3.request(
+        response = urllib3.request(
             "POST", f"{aws.server.url}{path}{joint}{presigned}", body=json.dumps(document).encode()
         )
-        assert answer.status >= 400
+        assert response.status >= 400
     assert "planted" not in [one["FunctionName"] for one in functions.client.list_functions()["Functions"]]
 
 
@@ -100,9 +100,9 @@ def test_web_pages_change_nothing(aws: Aws, headers: dict[str, str]) -> None:
     for method, path in [("POST", "/_embedstack/time"), ("POST", "/_embedstack/faults"), ("PUT", "/planted")]:
         body = b'{"advance": 86400, "service": "s3", "kind": "internal", "rate": 1}'
         sent = {**signed_headers("s3"), **headers}
-        answer = urllib3.request(method, aws.server.url + path, body=body, headers=sent)
-        assert answer.status == 403
-        assert not [name for name in answer.headers if name.lower().startswith("access-control-")]
+        response = urllib3.request(method, aws.server.url + path, body=body, headers=sent)
+        assert response.status == 403
+        assert not [name for name in response.headers if name.lower().startswith("access-control-")]
     assert (aws.now() - before).total_seconds() < 3600
     assert "planted" not in [one["Name"] for one in aws.s3.list_buckets()["Buckets"]]
 
@@ -187,8 +187,8 @@ def test_form_needs_a_signed_policy(aws: Aws, bucket: str) -> None:
 
 def test_virtual_hosted_buckets_are_accepted(aws: Aws, bucket: str) -> None:
     host = f"access.localhost:{aws.server.port}"
-    answer = urllib3.request("GET", f"{aws.server.url}/public", headers={"Host": host})
-    assert (answer.status, answer.data) == (200, b"public")
+    response = urllib3.request("GET", f"{aws.server.url}/public", headers={"Host": host})
+    assert (response.status, response.data) == (200, b"public")
     foreign = urllib3.request("GET", f"{aws.server.url}/public", headers={"Host": f"access.example:{aws.server.port}"})
     assert foreign.status == 403
 

@@ -46,10 +46,10 @@ def test_idle_endpoint_stops_and_starts_on_demand(aws: Aws, deploy: Deploy) -> N
     wait_until(lambda: aws.pids() == [])
 
     with ThreadPoolExecutor(8) as pool:
-        answers = list(pool.map(lambda _: aws.invoke("idle", "cold"), range(8)))
+        responses = list(pool.map(lambda _: aws.invoke("idle", "cold"), range(8)))
 
     # Rounded as the batches that they were computed in.
-    np.testing.assert_allclose(answers, [answers[0]] * 8, atol=1e-3)
+    np.testing.assert_allclose(responses, [responses[0]] * 8, atol=1e-3)
     (new,) = aws.pids()
     assert new != pid
 
@@ -105,10 +105,10 @@ def test_sdk_retries_throttling(aws: Aws, deploy: Deploy) -> None:
     )
 
     def invoke() -> bytes:
-        answer = retrying.invoke_endpoint(
+        response = retrying.invoke_endpoint(
             EndpointName="retried", Body=b'{"inputs": "a"}', ContentType="application/json"
         )
-        with answer["Body"] as stream:
+        with response["Body"] as stream:
             return stream.read()
 
     with ThreadPoolExecutor(2) as pool:

@@ -50,10 +50,10 @@ def invocation() -> dict[str, Any]:
     return asked("sagemaker", "/endpoints/e/invocations", CONTENT_TYPE="application/json")
 
 
-def answered(
+def checked_response(
     request: dict[str, Any], body: bytes | str | dict[str, Any], status: str = "200 OK", **headers: str
 ) -> tuple[str, str]:
-    """Status and body of an answer, once it has been checked."""
+    """Status and body of a response after the check."""
     content = body if isinstance(body, bytes) else body.encode() if isinstance(body, str) else json.dumps(body).encode()
 
     def application(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
@@ -71,7 +71,7 @@ def answered(
 
 
 @pytest.mark.parametrize(
-    ("request_", "answer"),
+    ("request_", "response"),
     [
         (sagemaker("DescribeEndpoint"), ENDPOINT),
         (sagemaker("ListTags"), DESCRIBED_TAGS),
@@ -80,14 +80,14 @@ def answered(
         (asked("execute-api", "/anything"), "of no service of ours"),
     ],
 )
-def test_check_passes_valid_responses_unchanged(request_: dict[str, Any], answer: Any) -> None:
-    status, body = answered(request_, answer)
+def test_check_passes_valid_responses_unchanged(request_: dict[str, Any], response: Any) -> None:
+    status, body = checked_response(request_, response)
     assert status == "200 OK"
-    assert body == (answer if isinstance(answer, str) else json.dumps(answer))
+    assert body == (response if isinstance(response, str) else json.dumps(response))
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ({"Status": "InService"}, "DescribeEndpoint.Status is not a member of DescribeEndpointOutput"),
         ({"EndpointArn": ...}, "DescribeEndpoint.EndpointArn is required, and missing"),
@@ -102,15 +102,15 @@ def test_check_passes_valid_responses_unchanged(request_: dict[str, Any], answer
         ),
     ],
 )
-def test_check_reports_invalid_json(change: dict[str, Any], said: str) -> None:
+def test_check_reports_invalid_json(change: dict[str, Any], message: str) -> None:
     wrong = {key: value for key, value in (ENDPOINT | change).items() if value is not ...}
-    status, body = answered(sagemaker("DescribeEndpoint"), wrong)
+    status, body = checked_response(sagemaker("DescribeEndpoint"), wrong)
     assert status == "501 Not Implemented"
-    assert said in json.loads(body)["message"]
+    assert message in json.loads(body)["message"]
 
 
 @pytest.mark.parametrize(
-    ("element", "said"),
+    ("element", "message"),
     [
         ("<Colour>red</Colour>", "Colour is not a member of MetricAlarm"),
         ("<Threshold>high</Threshold>", "Threshold must be of type double, not 'high'"),
@@ -120,11 +120,11 @@ def test_check_reports_invalid_json(change: dict[str, Any], said: str) -> None:
         ("<Dimensions><Dimension/></Dimensions>", "Dimensions has &lt;Dimension&gt; instead of &lt;member&gt;"),
     ],
 )
-def test_check_reports_invalid_xml(element: str, said: str) -> None:
-    status, body = answered(query("monitoring", "DescribeAlarms"), ALARM_XML.format(element))
+def test_check_reports_invalid_xml(element: str, message: str) -> None:
+    status, body = checked_response(query("monitoring", "DescribeAlarms"), ALARM_XML.format(element))
     assert status == "501 Not Implemented"
     assert "<Code>NotImplementedException</Code>" in body
-    assert said in body
+    assert message in body
 
 
 def test_check_reports_invalid_cbor() -> None:
@@ -133,13 +133,13 @@ def test_check_reports_invalid_cbor() -> None:
         "/service/GraniteServiceVersion20100801/operation/ListDashboards",
         HTTP_SMITHY_PROTOCOL="rpc-v2-cbor",
     )
-    status, body = answered(request, b"\xa1\x66Colour\x63red")
+    status, body = checked_response(request, b"\xa1\x66Colour\x63red")
     assert status == "501 Not Implemented"
     assert "ListDashboards.Colour is not a member of ListDashboardsOutput" in body
 
 
 @pytest.mark.parametrize(
-    ("code", "status", "document", "said"),
+    ("code", "status", "document", "message"),
     [
         ("ModelError", "424 Failed", {"Message": "no", "OriginalStatusCode": 400, "ErrorCode": "C"}, None),
         (
@@ -159,21 +159,21 @@ def test_check_reports_invalid_cbor() -> None:
         ),
     ],
 )
-def test_check_reports_undeclared_errors(code: str, status: str, document: dict[str, Any], said: str | None) -> None:
-    got, body = answered(invocation(), document, status, x_amzn_errortype=code)
-    if said is None:
+def test_check_reports_undeclared_errors(code: str, status: str, document: dict[str, Any], message: str | None) -> None:
+    got, body = checked_response(invocation(), document, status, x_amzn_errortype=code)
+    if message is None:
         assert (got, json.loads(body)) == (status, document)
     else:
-        assert said in json.loads(body)["message"]
+        assert message in json.loads(body)["message"]
 
 
 def test_check_ignores_bodies_of_containers() -> None:
-    status, body = answered(invocation(), "[[0.1, NaN]]", Content_Type="application/json")
+    status, body = checked_response(invocation(), "[[0.1, NaN]]", Content_Type="application/json")
     assert (status, body) == ("200 OK", "[[0.1, NaN]]")
 
 
 def test_operations_with_one_path_are_distinguished_by_query() -> None:
     listing = '<ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Name>b</Name>{0}</ListBucketResult>'
     request = asked("s3", "/b", REQUEST_METHOD="GET", QUERY_STRING="list-type=2")
-    assert answered(dict(request), listing.format("<KeyCount>0</KeyCount>"))[0] == "200 OK"
-    assert "Marker" in answered(dict(request), listing.format("<Marker>m</Marker>"))[1]
+    assert checked_response(dict(request), listing.format("<KeyCount>0</KeyCount>"))[0] == "200 OK"
+    assert "Marker" in checked_response(dict(request), listing.format("<Marker>m</Marker>"))[1]

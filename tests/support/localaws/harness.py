@@ -1,4 +1,4 @@
-"""Drives a local AWS as its users do: over HTTP, with real clients, and with load from several threads."""
+"""Drives a local AWS over HTTP, with real clients and concurrent load."""
 
 import contextlib
 import json
@@ -27,7 +27,7 @@ HUGGINGFACE = (
 )
 OWN_IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/embeddings:1"
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
-#: What tests serve that need a model and not this or that one: it starts in half of all-MiniLM's time. Its vectors have
+#: For tests that need any model: it loads in half of all-MiniLM's time. Its vectors have
 #: tests.support.tiny_bert.HIDDEN dimensions.
 TINY_BERT = "tests/tiny-bert"
 ROLE = "arn:aws:iam::123456789012:role/sagemaker"
@@ -35,7 +35,7 @@ _SETTLED = ("InService", "Failed")
 
 
 class Aws:
-    """A running local AWS with one client per service; it holds its answers against the services' models itself."""
+    """A running local AWS with one client per service."""
 
     def __init__(self, server: LocalAws) -> None:
         self.server = server
@@ -68,7 +68,7 @@ class Aws:
         self.sagemaker.create_endpoint_config(EndpointConfigName=name, ProductionVariants=[variant])
 
     def create_instance_config(self, name: str, model: str, instances: int, **variant: Any) -> None:
-        """An endpoint configuration of one variant on so many instances, which takes turns by load."""
+        """Create a configuration of one variant on a number of instances, routed by load."""
         production_variant = {
             "VariantName": "AllTraffic",
             "ModelName": model,
@@ -81,7 +81,7 @@ class Aws:
 
     def settled(self, name: str, timeout: float = 90) -> dict[str, Any]:
         """DescribeEndpoint, once the endpoint is InService or Failed."""
-        for _ in looks(timeout):
+        for _ in poll(timeout):
             description: dict[str, Any] = self.sagemaker.describe_endpoint(EndpointName=name)
             if description["EndpointStatus"] in _SETTLED:
                 return description
@@ -91,20 +91,20 @@ class Aws:
         return json.loads(self.invoke_raw(name, json.dumps({"inputs": inputs, **options}).encode())["Body"])
 
     def invoke_raw(self, name: str, body: bytes, **options: Any) -> dict[str, Any]:
-        """InvokeEndpoint, with the body read already."""
-        answer = self.runtime.invoke_endpoint(
+        """InvokeEndpoint, with the body as bytes."""
+        response = self.runtime.invoke_endpoint(
             EndpointName=name, Body=body, **{"ContentType": "application/json", **options}
         )
-        with answer["Body"] as stream:
-            return {**answer, "Body": stream.read()}
+        with response["Body"] as stream:
+            return {**response, "Body": stream.read()}
 
     def delete_endpoint(self, name: str) -> None:
         with contextlib.suppress(self.sagemaker.exceptions.ClientError):
             self.settled(name)
             self.sagemaker.delete_endpoint(EndpointName=name)
-            for _ in looks(120):
+            for _ in poll(120):
                 self.sagemaker.describe_endpoint(EndpointName=name)
-            pytest.fail(f"{name} is still there")
+            pytest.fail(f"{name} still exists")
 
     def variant(self, name: str) -> dict[str, Any]:
         """The endpoint's first production variant, as DescribeEndpoint has it now."""
@@ -112,7 +112,7 @@ class Aws:
         return variant
 
     def wake_by(self, target: Mapping[str, str], metric: str, statistic: str, **dimension: str) -> None:
-        """Have a step policy add one to a scalable target whenever a metric of SageMaker's is 1 or more."""
+        """Scale a target out by one while a metric of SageMaker is 1 or more."""
         policy = self.client("application-autoscaling").put_scaling_policy(
             **target,
             PolicyName="wake",
@@ -138,30 +138,29 @@ class Aws:
         )
 
     def advance(self, seconds: float) -> None:
-        """Let the local AWS's time pass at once."""
+        """Advance the local AWS's clock."""
         body = json.dumps({"advance": seconds}).encode()
         assert urllib3.request("POST", f"{self.server.url}/_embedstack/time", body=body).status == 200
 
     def now(self) -> datetime:
-        """The local AWS's time."""
-        answer = urllib3.request("GET", f"{self.server.url}/_embedstack/time")
-        return datetime.fromisoformat(answer.json()["now"])
+        """The time on the local AWS's clock."""
+        response = urllib3.request("GET", f"{self.server.url}/_embedstack/time")
+        return datetime.fromisoformat(response.json()["now"])
 
     def pids(self) -> list[int]:
-        """Pids of the containers that run, by their pid files."""
+        """Pids of the running containers, from their pid files."""
         containers = self.server.state_dir / "containers"
         return sorted(int(path.stem) for path in containers.glob("*.json"))
 
 
 def signed_headers(service: str) -> dict[str, str]:
-    """The Authorization of a request for a service, as the local AWS takes it: it verifies no signature."""
+    """The Authorization header of a request; the local AWS does not verify signatures."""
     scope = f"local/20260101/us-east-1/{service}/aws4_request"
     return {"Authorization": f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature={'0' * 64}"}
 
 
-def looks(timeout: float) -> Iterator[None]:
-    """Moments to look whether something has happened, until the time is over: often at first, and less often the
-    longer it takes, since each question to the local AWS costs processor time that what is waited for needs too."""
+def poll(timeout: float) -> Iterator[None]:
+    """Yield until the timeout, with increasing pauses: polling takes processor time from what is waited for."""
     deadline, pause = time.monotonic() + timeout, 0.01
     while time.monotonic() < deadline:
         yield
@@ -170,15 +169,15 @@ def looks(timeout: float) -> Iterator[None]:
 
 
 def wait_until(condition: Callable[[], bool], timeout: float = 30) -> None:
-    for _ in looks(timeout):
+    for _ in poll(timeout):
         if condition():
             return
-    pytest.fail(f"what was waited for did not happen within {timeout:g} seconds")
+    pytest.fail(f"the condition was not met within {timeout:g} seconds")
 
 
 @contextlib.contextmanager
 def without_weights(models_dir: Path) -> Iterator[None]:
-    """TINY_BERT lacks its weights: a container of it ends as soon as it has started."""
+    """Remove the weights of TINY_BERT, so that its containers end during their start."""
     weights = models_dir / TINY_BERT / "model.safetensors"
     elsewhere = weights.rename(weights.with_suffix(".elsewhere"))
     try:
@@ -189,7 +188,7 @@ def without_weights(models_dir: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def stalled(pid: int) -> Iterator[None]:
-    """A container that does not answer: its process stands still for as long as the context lasts."""
+    """Pause a process for as long as the context lasts."""
     os.kill(pid, signal.SIGSTOP)
     try:
         yield
@@ -200,13 +199,12 @@ def stalled(pid: int) -> Iterator[None]:
 
 @dataclass
 class Load:
-    """Requests from several threads for as long as the context lasts; with pauses, which slow down less what goes on
-    beside them."""
+    """Requests from several threads for as long as the context lasts, with optional pauses between them."""
 
     invoke: Callable[[], Any]
     threads: int = 4
     pause: float = 0
-    answers: int = 0
+    responses: int = 0
     errors: list[Any] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -225,20 +223,22 @@ class Load:
             worker.join(120)
             assert not worker.is_alive(), "a request hangs"
 
-    def wait_for(self, answers: int, timeout: float = 20) -> None:
-        """Until that many more requests were answered."""
-        target, deadline = self.answers + answers, time.monotonic() + timeout
-        while self.answers < target:
-            assert time.monotonic() < deadline, f"only {self.answers} of {target} answers; errors: {self.errors[-3:]}"
+    def wait_for(self, responses: int, timeout: float = 20) -> None:
+        """Wait for this many more responses."""
+        target, deadline = self.responses + responses, time.monotonic() + timeout
+        while self.responses < target:
+            assert time.monotonic() < deadline, (
+                f"only {self.responses} of {target} responses; errors: {self.errors[-3:]}"
+            )
             time.sleep(0.01)
 
     def _work(self) -> None:
         while not self._stop.wait(self.pause):
             try:
                 self.invoke()
-            except Exception as error:  # noqa: BLE001 - what it is, is for the test to say
+            except Exception as error:  # noqa: BLE001 - the test checks them
                 with self._lock:
                     self.errors.append(error)
             else:
                 with self._lock:
-                    self.answers += 1
+                    self.responses += 1

@@ -28,7 +28,7 @@ def test_take_is_in_order_for_the_variant_with_most_capacity() -> None:
     for name in "abcd":
         queue.add(request(name))
     taken = [queue.take({"small": 1, "large": 2}) for _ in range(4)]
-    assert [found and (found[0].inference_id, found[1]) for found in taken[:3]] == [
+    assert [entry and (entry[0].inference_id, entry[1]) for entry in taken[:3]] == [
         ("a", "large"),
         ("b", "small"),
         ("c", "large"),
@@ -64,7 +64,7 @@ def test_only_waiting_requests_expire() -> None:
     for name, ttl in (("worked on", 1), ("late", 60), ("in time", 120)):
         queue.add(request(name, age=100, ttl=ttl))
     queue.take({"v": 1})
-    assert [found.inference_id for found in queue.take_expired(NOW)] == ["late"]
+    assert [request.inference_id for request in queue.take_expired(NOW)] == ["late"]
     assert queue.size == 2
 
 

@@ -34,10 +34,10 @@ def invocation(body, content_type="application/json"):
 def answer(protocol, encoder, body, content_type="application/json"):
     """Status and body of the response."""
     try:
-        found = asyncio.run(protocol.answer(encoder, invocation(body, content_type)))
+        response = asyncio.run(protocol.answer(encoder, invocation(body, content_type)))
     except RequestError as error:
-        found = protocol.render_error(error)
-    return found.status, found.body.decode()
+        response = protocol.render_error(error)
+    return response.status, response.body.decode()
 
 
 def tei(encoder, body):
@@ -51,9 +51,9 @@ def test_tei_truncates_in_the_requested_direction(encoder, direction):
     library = tokenizers.Tokenizer.from_file(str(encoder.model.tokenizer))
     library.no_padding()
     library.enable_truncation(POSITIONS, direction=direction.lower())
-    kept = " ".join(token for token in library.encode(LONG).tokens if token[0] != "[")
-    found = tei(encoder, {"inputs": LONG, "truncate": True, "truncation_direction": direction})
-    np.testing.assert_allclose(found, tei(encoder, {"inputs": kept}), atol=1e-6)
+    truncated = " ".join(token for token in library.encode(LONG).tokens if token[0] != "[")
+    vectors = tei(encoder, {"inputs": LONG, "truncate": True, "truncation_direction": direction})
+    np.testing.assert_allclose(vectors, tei(encoder, {"inputs": truncated}), atol=1e-6)
 
 
 @pytest.mark.parametrize("inputs", [[2, 4, 5, 3], [[2, 4, 5, 3], [2, 4, 5, 3]], ["the cat", [2, 4, 5, 3]]])
@@ -128,8 +128,8 @@ def test_tei_accepts_what_serde_accepts(encoder, body):
     ],
 )
 def test_tei_rejects_what_serde_and_tei_reject(encoder, body, status, message):
-    found, content = answer(TeiProtocol(), encoder, body)
-    assert found == status, content
+    actual, content = answer(TeiProtocol(), encoder, body)
+    assert actual == status, content
     assert message in content
 
 
@@ -152,13 +152,13 @@ def test_tei_requires_a_json_content_type(encoder, content_type):
 )  # fmt: skip
 def test_huggingface_applies_or_rejects_parameters(encoder, parameters, status):
     body = {"inputs": LONG, "parameters": parameters}
-    found, content = answer(HuggingFaceProtocol(), encoder, body)
-    assert found == status
+    actual, content = answer(HuggingFaceProtocol(), encoder, body)
+    assert actual == status
     if status == 200:
         library = tokenizers.Tokenizer.from_file(str(encoder.model.tokenizer))
         library.enable_truncation(POSITIONS)
-        kept = " ".join(token for token in library.encode(LONG).tokens if token[0] != "[")
-        np.testing.assert_allclose(json.loads(content)[0], hidden_states(make_tensors(), kept), atol=2e-5)
+        truncated = " ".join(token for token in library.encode(LONG).tokens if token[0] != "[")
+        np.testing.assert_allclose(json.loads(content)[0], hidden_states(make_tensors(), truncated), atol=2e-5)
 
 
 def test_huggingface_reports_the_length_of_a_text(encoder):

@@ -41,8 +41,8 @@ def percent(value: int) -> dict[str, Any]:
 def test_policy_has_the_configured_steps(
     deployment: DeploymentPolicy, instances: int, steps: list[tuple[float, str, float]]
 ) -> None:
-    found = [(round(step.share, 9), step.name, step.bake_seconds) for step in deployment.steps(instances)]
-    assert found == steps
+    actual = [(round(step.share, 9), step.name, step.bake_seconds) for step in deployment.steps(instances)]
+    assert actual == steps
 
 
 @given(value=st.integers(10, 50), instances=st.integers(1, 20))

@@ -34,8 +34,8 @@ def _spec(low: int, high: int, *, managed: bool = True, instance_type: str = "ml
     ],
 )
 def test_resources_of_an_instance_type(instance_type: str, cores: float, accelerators: float) -> None:
-    found = resources_of(instance_type)
-    assert (found.cpu_cores, found.accelerators) == (cores, accelerators)
+    resources = resources_of(instance_type)
+    assert (resources.cpu_cores, resources.accelerators) == (cores, accelerators)
 
 
 def test_schedulable_memory_matches_observations_on_aws() -> None:
@@ -44,72 +44,72 @@ def test_schedulable_memory_matches_observations_on_aws() -> None:
 
 
 def test_managed_instances_follow_the_copies() -> None:
-    found = pool()
+    instances = pool()
     counts = []
     for copies in (1, 1, 1, 3):
-        found.place("a", ONE_CORE, copies)
-        counts.append(found.instance_count)
+        instances.place("a", ONE_CORE, copies)
+        counts.append(instances.instance_count)
     assert counts == [1, 1, 2, 3]
     with pytest.raises(NotEnoughResources, match="There is not enough hardware resources"):
-        found.place("b", ONE_CORE, 1)
+        instances.place("b", ONE_CORE, 1)
     for copies in (2, 2, 2):
-        found.release("a", copies)
-        counts.append(found.instance_count)
+        instances.release("a", copies)
+        counts.append(instances.instance_count)
     assert counts[4:] == [2, 1, 0]
 
 
 def test_place_changes_nothing_if_not_all_copies_fit() -> None:
-    found = pool(high=1)
+    instances = pool(high=1)
     with pytest.raises(NotEnoughResources):
-        found.place("a", ONE_CORE, 3)
-    found.place("b", ONE_CORE, 2)
-    assert found.instance_count == 1
+        instances.place("a", ONE_CORE, 3)
+    instances.place("b", ONE_CORE, 2)
+    assert instances.instance_count == 1
 
 
 def test_place_rejects_a_copy_larger_than_an_instance() -> None:
-    found = pool(high=5)
+    instances = pool(high=5)
     with pytest.raises(NotEnoughResources):
-        found.place("a", Resources(3, 128, 0), 1)
-    assert found.instance_count == 1
+        instances.place("a", Resources(3, 128, 0), 1)
+    assert instances.instance_count == 1
 
 
 def test_unmanaged_instances_stay() -> None:
-    found = pool(managed=False)
-    found.place("a", ONE_CORE, 2)
+    instances = pool(managed=False)
+    instances.place("a", ONE_CORE, 2)
     with pytest.raises(NotEnoughResources):
-        found.place("a", ONE_CORE, 1)
-    found.release("a")
-    assert found.instance_count == 1
+        instances.place("a", ONE_CORE, 1)
+    instances.release("a")
+    assert instances.instance_count == 1
 
 
 def test_release_keeps_instances_of_other_components() -> None:
-    found = pool()
-    found.place("a", ONE_CORE, 1)
-    found.place("b", ONE_CORE, 1)
-    assert found.instance_count == 1
-    found.release("a")
-    assert found.instance_count == 1
-    found.release("b")
-    assert found.instance_count == 0
+    instances = pool()
+    instances.place("a", ONE_CORE, 1)
+    instances.place("b", ONE_CORE, 1)
+    assert instances.instance_count == 1
+    instances.release("a")
+    assert instances.instance_count == 1
+    instances.release("b")
+    assert instances.instance_count == 0
 
 
 def test_replace_changes_the_resources_of_copies() -> None:
-    found = pool(high=1)
-    found.place("a", ONE_CORE, 2)
+    instances = pool(high=1)
+    instances.place("a", ONE_CORE, 2)
     with pytest.raises(NotEnoughResources):
-        found.replace("a", Resources(2, 128, 0), 2)
-    found.replace("a", Resources(2, 128, 0), 1)
-    found.replace("a", ONE_CORE, 2)
-    assert found.instance_count == 1
+        instances.replace("a", Resources(2, 128, 0), 2)
+    instances.replace("a", Resources(2, 128, 0), 1)
+    instances.replace("a", ONE_CORE, 2)
+    assert instances.instance_count == 1
 
 
 def test_configure_places_the_copies_again() -> None:
-    found = pool()
-    found.place("a", ONE_CORE, 4)
+    instances = pool()
+    instances.place("a", ONE_CORE, 4)
     with pytest.raises(NotEnoughResources):
-        found.configure(_spec(0, 1))
-    assert found.instance_count == 2
-    found.configure(_spec(0, 1, instance_type="ml.c6i.xlarge"))
-    assert found.instance_count == 1
-    found.configure(_spec(2, 3, instance_type="ml.c6i.xlarge"))
-    assert found.instance_count == 2
+        instances.configure(_spec(0, 1))
+    assert instances.instance_count == 2
+    instances.configure(_spec(0, 1, instance_type="ml.c6i.xlarge"))
+    assert instances.instance_count == 1
+    instances.configure(_spec(2, 3, instance_type="ml.c6i.xlarge"))
+    assert instances.instance_count == 2

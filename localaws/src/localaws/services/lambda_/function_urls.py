@@ -42,7 +42,7 @@ _TEXT = re.compile(r"(text/.*|application/(json|javascript|xml|x-www-form-urlenc
 
 
 class FunctionUrls:
-    """Serves function URLs in front of another application."""
+    """Serves function URLs."""
 
     def __init__(self, application: "WSGIApplication", host: "FunctionHost") -> None:
         """Wrap an application.
