@@ -9,8 +9,8 @@ import pytest
 from embedstack.errors import ConfigurationError
 from embedstack_server.compute.graph import build_graph
 from embedstack_server.model.model_folder import ModelFolder
+from tests.support.graphs import compute, cosines, token_ids
 from tests.support.reference_models import LONGEST, TEXTS, ReferenceModel
-from tests.unit.server.graphs import compute, cosines, token_ids
 
 ARCHITECTURES = ("bert", "camembert", "distilbert", "electra", "mpnet", "roberta", "xlm-roberta")
 POOLINGS = ("mean", "cls", "max", "mean_sqrt_len_tokens")

@@ -14,8 +14,7 @@ from embedstack_server.model.manifest import MANIFEST, Manifest, file_sha256, mo
 from embedstack_server.model.model_folder import ModelFolder
 from embedstack_server.sagemaker_handler import model_fn
 from localaws.services.sagemaker.containers.protocols.huggingface import HuggingFaceProtocol
-from tests.support.tiny_bert import HIDDEN, POSITIONS, write_model
-from tests.unit.server.test_server import serving
+from tests.support.tiny_bert import HIDDEN, POSITIONS, make_tensors, write_model
 
 
 @pytest.fixture(scope="module")
@@ -139,19 +138,8 @@ def test_files_that_are_no_model_files_are_ignored(package):
     )
 
 
-def test_a_server_of_a_damaged_package_ends_and_names_the_file(package):
-    flip(package / "model.safetensors")
-    with serving(package) as (_, process):
-        output, _ = process.communicate(timeout=60)
-    assert process.returncode == 1
-    assert "model.safetensors is not the file that was packaged" in output
-    assert "Traceback" not in output
-
-
 @pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
 def test_weights_that_are_not_finite_are_refused(tmp_path, number):
-    from tests.support.tiny_bert import make_tensors  # noqa: PLC0415
-
     tensors = make_tensors()
     tensors["encoder.layer.1.output.dense.weight"][3, 4] = number
     with pytest.raises(ConfigurationError, match=r"layer\.1\.output\.dense\.weight holds NaN or infinity"):

@@ -9,8 +9,8 @@ import pytest
 from embedstack.errors import ConfigurationError
 from embedstack_server.model.model_folder import ModelFolder
 from embedstack_server.model.token_heads import TokenHeads, colbert_score, sparse_score
+from tests.support.graphs import compute, cosines, token_ids
 from tests.support.reference_models import FOLDER, TEXTS, ReferenceModel
-from tests.unit.server.graphs import compute, cosines, token_ids
 
 EMBEDDED = [TEXTS[0], TEXTS[3]]
 SPECIAL = {"unk_token": "<unk>", "cls_token": "<s>", "eos_token": "</s>", "pad_token": "<pad>"}

@@ -16,8 +16,8 @@ from safetensors.numpy import save_file
 from embedstack.errors import ConfigurationError
 from embedstack_server.model.model_folder import ModelFolder
 from embedstack_server.model.weights import Weights, weights_file
+from tests.support.graphs import compute, cosines
 from tests.support.reference_models import FOLDER, TEXTS, ReferenceModel, random_tensor
-from tests.unit.server.graphs import compute, cosines
 
 BASE = random_tensor(0, "base", (6, 4), 1.0)
 ROUNDING = {"float32": 0, "float16": 2**-11, "bfloat16": 2**-8}

@@ -1,67 +1,20 @@
-"""The model server over real HTTP, in a process of its own as a container starts it."""
+"""The model server over HTTP, in a child process as a container starts it."""
 
 import http.client
 import io
 import json
 import re
 import signal
-import socket
-import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
 
+from embedstack_server.model.manifest import Manifest, file_sha256, model_files
+from embedstack_server.model.model_folder import ModelFolder
+from tests.support.model_server import call, serving, wait_until_ready
 from tests.support.tiny_bert import HIDDEN, make_tensors, write_model
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
-@contextmanager
-def serving(folder: Path, *options: str):
-    port = free_port()
-    command = [sys.executable, "-m", "embedstack_server", str(folder), "--port", str(port), *options]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    try:
-        yield f"http://127.0.0.1:{port}", process
-    finally:
-        process.kill()
-        process.communicate()
-
-
-def call(url: str, body: bytes | None = None, accept: str | None = None) -> tuple[int, dict[str, str], bytes]:
-    request = urllib.request.Request(url, data=body, headers={"Accept": accept} if accept else {})
-    try:
-        with urllib.request.urlopen(request, timeout=30) as response:
-            return response.status, dict(response.headers), response.read()
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, dict(error.headers), error.read()
-
-
-def wait_until_ready(url: str) -> list[int]:
-    """Statuses of /ping until it says 200; 0 stands for a refused connection."""
-    statuses: list[int] = []
-    for _ in range(300):
-        try:
-            statuses.append(call(f"{url}/ping")[0])
-        except OSError:
-            statuses.append(0)
-        if statuses[-1] == 200:
-            return statuses
-        time.sleep(0.05)
-    raise AssertionError(f"not ready: {set(statuses)}")
 
 
 @pytest.fixture(scope="module")
@@ -190,6 +143,20 @@ def test_a_folder_that_is_no_model_ends_the_process_with_the_reason(tmp_path):
         output, _ = process.communicate(timeout=60)
         assert process.returncode == 1
         assert "it has no config.json" in output
+
+
+def test_server_with_a_damaged_package_exits_and_names_the_file(tmp_path):
+    model = ModelFolder.read(write_model(tmp_path))
+    Manifest(
+        tmp_path, "test/tiny", None, model.dimensions, model.max_tokens, model.pooling, model.normalize, model.prompts,
+        "fp32", {name: file_sha256(tmp_path / name) for name in model_files(tmp_path)},
+    ).write()  # fmt: skip
+    (tmp_path / "model.safetensors").write_bytes((tmp_path / "model.safetensors").read_bytes()[:-4])
+    with serving(tmp_path) as (_, process):
+        output, _ = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "model.safetensors is not the file that was packaged" in output
+    assert "Traceback" not in output
 
 
 @pytest.mark.parametrize(("level", "logged"), [(None, ["422"]), ("debug", ["200", "422"]), ("all of it", ["422"])])

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.support.graphs import compute
 from tests.support.reference_models import LONGEST_TEXT, ReferenceModel
-from tests.unit.server.graphs import compute
 
 # Two of its attention matrices, 4 heads x 8192 x 8192 in float32, would be 2 GiB.
 MEGABYTES = 400
@@ -17,7 +17,7 @@ MEASURED = """
 import sys
 from pathlib import Path
 from tests.support.reference_models import LONGEST_TEXT
-from tests.unit.server.graphs import compute
+from tests.support.graphs import compute
 
 compute(Path(sys.argv[1]), [LONGEST_TEXT])
 print([line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")][0])

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.model_server import call, serving, wait_until_ready
 from tests.support.tiny_bert import write_model
-from tests.unit.server.test_server import call, serving, wait_until_ready
 
 BODY = b'{"inputs": "cat"}'
 CHUNKED = b"POST /invocations HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
