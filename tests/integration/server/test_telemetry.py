@@ -1,4 +1,4 @@
-"""Nobody hears of a model server: not even that it started."""
+"""The model server makes no outbound connections: OpenVINO's telemetry is disabled."""
 
 import subprocess
 import sys
@@ -6,11 +6,11 @@ import sys
 WATCHED = """
 import sys
 
-def see(event, _):
+def report(event, _):
     if event in {"os.fork", "subprocess.Popen", "os.posix_spawn", "socket.connect", "socket.getaddrinfo"}:
         print(event)
 
-sys.addaudithook(see)
+sys.addaudithook(report)
 import embedstack_server.http.server
 import embedstack_server.compute.encoder
 import openvino
@@ -18,6 +18,6 @@ print("openvino", "is imported" if openvino.__version__ else "")
 """
 
 
-def test_importing_the_model_server_starts_no_process_and_connects_to_nothing():
-    done = subprocess.run([sys.executable, "-c", WATCHED], capture_output=True, text=True, check=True)
-    assert done.stdout == "openvino is imported\n"
+def test_importing_the_server_starts_no_process_and_no_connection():
+    completed = subprocess.run([sys.executable, "-c", WATCHED], capture_output=True, text=True, check=True)
+    assert completed.stdout == "openvino is imported\n"
