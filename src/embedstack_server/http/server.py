@@ -43,8 +43,8 @@ _MAX_PENDING_BYTES = 256 * 1024 * 1024
 # SageMaker kills a container 30 s after SIGTERM; requests in flight must finish before that.
 _DRAIN_SECONDS = 25
 # Memory of large requests is returned to the system: blocks of at least this size as soon as they are freed, smaller
-# ones a second after the last large request. By default, glibc keeps both in the heaps of the threads that used them, and
-# blocks up to 32 MB once loading a model has freed one of that size.
+# ones a second after the last large request. By default, glibc keeps both in the heaps of the threads that used them,
+# and blocks up to 32 MB once loading a model has freed one of that size.
 _LARGE_REQUEST_BYTES = 1024 * 1024
 _TRIM_AFTER_SECONDS = 1.0
 # A worker that finished a batch should not wait Python's default 5 ms for the interpreter lock: a batch of short texts
