@@ -3,11 +3,11 @@
 import contextlib
 import os
 import signal
+import subprocess
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Self
-
-import psutil
 
 __all__ = ["ProcessIdentity"]
 
@@ -23,7 +23,7 @@ class ProcessIdentity:
 
     Attributes:
         pid: The process id.
-        started: Seconds from the machine's start to the process's.
+        started: Start time of the process, in clock ticks since the machine's start or as ``ps`` prints it.
     """
 
     pid: int
@@ -53,11 +53,16 @@ class ProcessIdentity:
 
 
 def _start_time(pid: int) -> str | None:
-    try:
-        process = psutil.Process(pid)
-        if process.status() in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD):
+    """The start time as scripts/stop_local.sh determines it, too: neither changes when the clock is set."""
+    if Path("/proc/self/stat").exists():
+        try:
+            # The command's name, in parentheses, may contain spaces. Fields are counted after it (proc(5): state is field
+            # 3, starttime field 22).
+            stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+        except OSError:
             return None
-        # Relative to the machine's start, so that setting the clock changes nothing.
-        return f"{process.create_time() - psutil.boot_time():.2f}"
-    except psutil.NoSuchProcess:
-        return None
+        fields = stat.rpartition(")")[2].split()
+        return None if fields[0] in "ZX" else fields[19]
+    command = ["ps", "-o", "stat=,lstart=", "-p", str(pid)]
+    listing = subprocess.run(command, capture_output=True, text=True, check=False).stdout.split()
+    return " ".join(listing[1:]) if listing and not listing[0].startswith("Z") else None
