@@ -13,7 +13,7 @@ from typing import Any
 
 from embedstack.errors import EmbedStackError
 from embedstack_server.compute.encoder import Encoder
-from embedstack_server.http.protocol import Answer, EmbedProtocol, Invocation
+from embedstack_server.http.protocol import EmbedProtocol, Invocation, Response
 from embedstack_server.http.requests import RequestError
 from embedstack_server.model.manifest import Manifest
 
@@ -45,17 +45,17 @@ def transform_fn(model: LoadedPackage, input_data: bytes | str, content_type: st
     """Process one request; an error sets the status on ``context`` and returns the same body as the model server."""
     # An unpaired surrogate must reach the parser, which rejects it with the reason.
     body = input_data.encode(errors="surrogatepass") if isinstance(input_data, str) else input_data
-    answer = asyncio.run(_answer(model, Invocation(body, accept, content_type)))
-    if answer.status != 200:
-        context.set_response_status(code=answer.status, phrase="", idx=0)
-    if answer.custom_attributes is not None:
-        context.request_processor[0].add_response_property(_CUSTOM_ATTRIBUTES, answer.custom_attributes)
-    return answer.body
+    response = asyncio.run(_respond(model, Invocation(body, accept, content_type)))
+    if response.status != 200:
+        context.set_response_status(code=response.status, phrase="", idx=0)
+    if response.custom_attributes is not None:
+        context.request_processor[0].add_response_property(_CUSTOM_ATTRIBUTES, response.custom_attributes)
+    return response.body
 
 
-async def _answer(model: LoadedPackage, invocation: Invocation) -> Answer:
+async def _respond(model: LoadedPackage, invocation: Invocation) -> Response:
     try:
-        return await model.protocol.answer(model.encoder, invocation)
+        return await model.protocol.respond(model.encoder, invocation)
     except RequestError as error:
         return model.protocol.render_error(error)
     except EmbedStackError as error:

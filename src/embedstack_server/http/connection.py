@@ -13,7 +13,7 @@ import orjson
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from embedstack_server.http.protocol import Answer
+from embedstack_server.http.protocol import Response
 from embedstack_server.http.requests import RequestError
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class HttpState:
     def __init__(
         self,
         limits: HttpLimits,
-        render_error: "Callable[[RequestError], Answer]",
+        render_error: "Callable[[RequestError], Response]",
         freed: "Callable[[int], None]",
     ) -> None:
         """Create the state of a server without connections.
@@ -122,11 +122,11 @@ class HttpState:
         if size := self._unread.pop(connection, 0):
             self._freed(size)
 
-    def render(self, error: RequestError) -> Answer:
+    def render(self, error: RequestError) -> Response:
         """The response to a rejected request, in the protocol's own format for errors that it defines."""
         if error.error_type in ("overloaded", "payload_too_large"):
             return self._render_error(error)
-        return Answer(orjson.dumps({"error": error.message, "error_type": error.error_type}), status=error.status)
+        return Response(orjson.dumps({"error": error.message, "error_type": error.error_type}), status=error.status)
 
     @property
     def _sweep_seconds(self) -> float:
@@ -316,14 +316,14 @@ class HttpConnection(HttpToolsProtocol):
             # The response to an earlier request is finished before the connection closes.
             self._active.keep_alive = False
             return
-        answer = self._state.render(error)
+        response = self._state.render(error)
         head = [
-            STATUS_LINE[answer.status],
-            b"content-type: %b\r\nconnection: close\r\n" % answer.media_type.encode(),
+            STATUS_LINE[response.status],
+            b"content-type: %b\r\nconnection: close\r\n" % response.media_type.encode(),
             b"" if error.retry_after is None else b"retry-after: %d\r\n" % error.retry_after,
-            b"content-length: %d\r\n\r\n" % len(answer.body),
+            b"content-length: %d\r\n\r\n" % len(response.body),
         ]
-        self.transport.write(b"".join(head) + answer.body)
+        self.transport.write(b"".join(head) + response.body)
         self.transport.write_eof()
         self._lingering = self.loop.call_later(_LINGER_SECONDS, self.transport.abort)
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from embedstack_server.model.token_heads import TokenHeads
     from embedstack_server.model.tokenizer import TokenizedText
 
-__all__ = ["MAX_REQUEST_TOKENS", "RESPONSE_LIMIT_BYTES", "Answer", "EmbedProtocol", "Invocation", "WireProtocol"]
+__all__ = ["MAX_REQUEST_TOKENS", "RESPONSE_LIMIT_BYTES", "EmbedProtocol", "Invocation", "Response", "WireProtocol"]
 
 JSON = "application/json"
 NPY = "application/x-npy"
@@ -51,7 +51,7 @@ _NPY_NUMBER_BYTES = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Response:
     """An HTTP response's body and media type.
 
     Attributes:
@@ -89,7 +89,7 @@ class WireProtocol(Protocol):
     def payload_limit(self) -> int:
         """Largest accepted request body, in bytes."""
 
-    async def answer(self, encoder: "Encoder", invocation: Invocation) -> Answer:
+    async def respond(self, encoder: "Encoder", invocation: Invocation) -> Response:
         """Process one request.
 
         Raises:
@@ -97,7 +97,7 @@ class WireProtocol(Protocol):
             EmbedStackError: The encoder rejected it or failed.
         """
 
-    def render_error(self, error: RequestError) -> Answer:
+    def render_error(self, error: RequestError) -> Response:
         """The response to a rejected request."""
 
 
@@ -115,11 +115,11 @@ class EmbedProtocol:
         self._attributes = identity.attributes() if identity else None
         self._large = asyncio.Semaphore(_LARGE_RESPONSES)
 
-    async def answer(self, encoder: "Encoder", invocation: Invocation) -> Answer:
+    async def respond(self, encoder: "Encoder", invocation: Invocation) -> Response:
         """Embed the request's inputs, or rerank its texts; see :class:`WireProtocol`."""
-        return replace(await self._answer(encoder, invocation), custom_attributes=self._attributes)
+        return replace(await self._respond(encoder, invocation), custom_attributes=self._attributes)
 
-    async def _answer(self, encoder: "Encoder", invocation: Invocation) -> Answer:
+    async def _respond(self, encoder: "Encoder", invocation: Invocation) -> Response:
         match parse_request(invocation.body):
             case RerankRequest() as request:
                 _choose_media_type(invocation.accept, (JSON,))
@@ -132,18 +132,18 @@ class EmbedProtocol:
                 number_bytes = _NPY_NUMBER_BYTES if media_type == NPY else _number_bytes(request)
                 _check_response_size(numbers * number_bytes)
                 size = (numbers + _most_token_numbers(encoder, request)) * number_bytes
-                respond = functools.partial(_embed, media_type=media_type) if plain else _embed_outputs
+                embed = functools.partial(_embed, media_type=media_type) if plain else _embed_outputs
                 if size <= _LARGE_RESPONSE_BYTES:
-                    return await respond(encoder, request)
+                    return await embed(encoder, request)
                 async with self._large:
-                    return await respond(encoder, request)
+                    return await embed(encoder, request)
 
-    def render_error(self, error: RequestError) -> Answer:
+    def render_error(self, error: RequestError) -> Response:
         """The response ``{"error", "error_type", "index"?}``."""
         document: dict[str, Any] = {"error": error.message, "error_type": error.error_type}
         if error.index is not None:
             document["index"] = error.index
-        return Answer(orjson.dumps(document), status=error.status)
+        return Response(orjson.dumps(document), status=error.status)
 
 
 def _choose_media_type(accept: str | None, offered: tuple[str, ...]) -> str:
@@ -251,7 +251,7 @@ def _check_response_size(size: int) -> None:
         )
 
 
-async def _embed(encoder: "Encoder", request: EmbedRequest, media_type: str) -> Answer:
+async def _embed(encoder: "Encoder", request: EmbedRequest, media_type: str) -> Response:
     """The response with one vector per text."""
     tokenized = await _tokenize(encoder, request)
     encoded = await encoder.acompute([text.ids for text in tokenized])
@@ -259,11 +259,11 @@ async def _embed(encoder: "Encoder", request: EmbedRequest, media_type: str) -> 
     if media_type == NPY:
         buffer = io.BytesIO()
         np.save(buffer, np.ascontiguousarray(vectors), allow_pickle=False)
-        return Answer(buffer.getvalue(), NPY)
+        return Response(buffer.getvalue(), NPY)
     return _json(_listed(vectors, as_base64=request.base64))
 
 
-async def _embed_outputs(encoder: "Encoder", request: EmbedRequest) -> Answer:
+async def _embed_outputs(encoder: "Encoder", request: EmbedRequest) -> Response:
     """The response with named outputs and the token usage."""
     tokenized = await _tokenize(encoder, request, offsets=request.spans is not None)
     ids = [text.ids for text in tokenized]
@@ -319,7 +319,7 @@ def _document(request: EmbedRequest, encoded: "Encoded", functions: "Collection[
     return document
 
 
-async def _rerank(encoder: "Encoder", request: RerankRequest) -> Answer:
+async def _rerank(encoder: "Encoder", request: RerankRequest) -> Response:
     _check_model(encoder, request.model)
     heads = encoder.model.heads
     if heads is None:
@@ -366,7 +366,7 @@ def _listed(vectors: Any, *, as_base64: bool) -> Any:
     return np.ascontiguousarray(vectors)
 
 
-def _json(document: Any) -> Answer:
+def _json(document: Any) -> Response:
     body = orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)
     _check_response_size(len(body))
-    return Answer(body)
+    return Response(body)

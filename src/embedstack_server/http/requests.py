@@ -342,7 +342,7 @@ def _span(span: Any, length: int, index: int) -> Span:
             return start, end
         case _:
             raise _malformed(
-                f"`spans[{index}]` holds {reprlib.repr(span)}; a span is [start, end] with 0 <= start < end <= "
+                f"`spans[{index}]` contains {reprlib.repr(span)}; a span is [start, end] with 0 <= start < end <= "
                 f"{length}, the number of the input's code points.",
                 index,
             )

@@ -18,7 +18,7 @@ import uvicorn
 
 from embedstack.errors import EmbedStackError
 from embedstack_server.http.connection import HttpConnection, HttpLimits, HttpState
-from embedstack_server.http.protocol import Answer, Invocation
+from embedstack_server.http.protocol import Invocation, Response
 from embedstack_server.http.requests import RequestError
 from embedstack_server.process_resources import limit_heaps, raise_open_files_limit, trim_heaps
 
@@ -144,18 +144,18 @@ class ModelServer:
             case "/invocations", "POST":
                 await self._invocations(scope, receive, send)
             case "/ping", "GET":
-                await _respond(send, *self._ping())
+                await _send_response(send, *self._ping())
             case ("/invocations" | "/ping") as path, _:
                 allowed = b"POST" if path == "/invocations" else b"GET"
-                await _respond(send, Answer(b"", status=405), ((b"allow", allowed),))
+                await _send_response(send, Response(b"", status=405), ((b"allow", allowed),))
             case _:
-                await _respond(send, Answer(b"", status=404))
+                await _send_response(send, Response(b"", status=404))
 
-    def _ping(self) -> "tuple[Answer, Headers]":
+    def _ping(self) -> "tuple[Response, Headers]":
         if self._encoder is None:
-            return Answer(b"", status=503), _retry_after(1)
+            return Response(b"", status=503), _retry_after(1)
         if not self._encoder.is_healthy:
-            return Answer(b"", status=503), ()
+            return Response(b"", status=503), ()
         model = self._encoder.model
         info = {
             "model_id": model.model_id,
@@ -164,27 +164,29 @@ class ModelServer:
             "pooling": model.pooling,
             "precision": self._encoder.precision,
         }
-        return Answer(orjson.dumps(info)), ()
+        return Response(orjson.dumps(info)), ()
 
     async def _invocations(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
         started = time.perf_counter()
         headers: Headers = ()
         try:
-            answer = await self._answer(scope, receive)
+            response = await self._respond(scope, receive)
         except _ClientGoneError:
             _logger.info("POST /invocations abandoned by the client")
             return
         except RequestError as error:
-            answer, headers = self._protocol.render_error(error), _retry_after(error.retry_after)
+            response, headers = self._protocol.render_error(error), _retry_after(error.retry_after)
         # Logging every successful request would cost more than the server's own work on a short text.
-        level = logging.DEBUG if answer.status == 200 else logging.INFO
+        level = logging.DEBUG if response.status == 200 else logging.INFO
         if _logger.isEnabledFor(level):
             milliseconds = (time.perf_counter() - started) * 1000
-            _logger.log(level, "POST /invocations %d %d bytes %.1f ms", answer.status, len(answer.body), milliseconds)
-        await _respond(send, answer, headers)
-        self._trim_later(len(answer.body))
+            _logger.log(
+                level, "POST /invocations %d %d bytes %.1f ms", response.status, len(response.body), milliseconds
+            )
+        await _send_response(send, response, headers)
+        self._trim_later(len(response.body))
 
-    async def _answer(self, scope: "Scope", receive: "Receive") -> Answer:
+    async def _respond(self, scope: "Scope", receive: "Receive") -> Response:
         if self._encoder is None:
             raise RequestError(503, "not_ready", "The model is still loading. Retry in a second.", retry_after=1)
         if self._pending_requests >= _MAX_PENDING_REQUESTS or self._pending_bytes >= _MAX_PENDING_BYTES:
@@ -202,7 +204,7 @@ class ModelServer:
             self._pending_bytes += size
             headers = _headers(scope)
             invocation = Invocation(body, headers.get(b"accept"), headers.get(b"content-type"))
-            return await _unless_disconnected(self._protocol.answer(self._encoder, invocation), receive)
+            return await _unless_disconnected(self._protocol.respond(self._encoder, invocation), receive)
         except EmbedStackError as error:
             raise RequestError.from_error(error) from error
         finally:
@@ -245,7 +247,7 @@ async def _read_body(receive: "Receive", limit: int) -> bytes:
     return body
 
 
-async def _unless_disconnected(responding: "Awaitable[Answer]", receive: "Receive") -> Answer:
+async def _unless_disconnected(responding: "Awaitable[Response]", receive: "Receive") -> Response:
     """Await the response; cancel the work on it if the client disconnects first."""
     working = asyncio.current_task()
     gone = False
@@ -270,16 +272,16 @@ async def _unless_disconnected(responding: "Awaitable[Answer]", receive: "Receiv
         watching.cancel()
 
 
-async def _respond(send: "Send", answer: Answer, more_headers: "Headers" = ()) -> None:
+async def _send_response(send: "Send", response: Response, more_headers: "Headers" = ()) -> None:
     headers = [
-        (b"content-type", answer.media_type.encode()),
-        (b"content-length", str(len(answer.body)).encode()),
+        (b"content-type", response.media_type.encode()),
+        (b"content-length", str(len(response.body)).encode()),
         *more_headers,
     ]
-    if answer.custom_attributes is not None:
-        headers.append((b"x-amzn-sagemaker-custom-attributes", answer.custom_attributes.encode()))
-    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-    await send({"type": "http.response.body", "body": answer.body})
+    if response.custom_attributes is not None:
+        headers.append((b"x-amzn-sagemaker-custom-attributes", response.custom_attributes.encode()))
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    await send({"type": "http.response.body", "body": response.body})
 
 
 def _retry_after(seconds: int | None) -> "Headers":

@@ -148,17 +148,17 @@ def test_encoder_on_torch_applies_the_limits(modernbert):
 def test_protocol_supports_models_on_torch(modernbert):
     encoder, model = modernbert
 
-    def answer(**payload):
+    def respond(**payload):
         invocation = Invocation(json.dumps(payload).encode())
-        return json.loads(asyncio.run(EmbedProtocol().answer(encoder, invocation)).body)
+        return json.loads(asyncio.run(EmbedProtocol().respond(encoder, invocation)).body)
 
-    np.testing.assert_allclose(answer(inputs=TEXTS), expected(model, TEXTS), atol=1e-6)
-    np.testing.assert_allclose(answer(inputs="cat", prompt_name="query"), expected(model, ["the cat"]), atol=1e-6)
-    spans = answer(inputs=TEXTS[0], spans=[[[4, 7], [0, 22]]])["spans"]
+    np.testing.assert_allclose(respond(inputs=TEXTS), expected(model, TEXTS), atol=1e-6)
+    np.testing.assert_allclose(respond(inputs="cat", prompt_name="query"), expected(model, ["the cat"]), atol=1e-6)
+    spans = respond(inputs=TEXTS[0], spans=[[[4, 7], [0, 22]]])["spans"]
     assert np.asarray(spans).shape == (1, 2, 32)
     for payload in ({"outputs": ["sparse"]}, {"pooling": "cls"}):
         with pytest.raises(RequestError, match=r"no output sparse|mean pooling, not cls"):
-            answer(inputs="cat", **payload)
+            respond(inputs="cat", **payload)
 
 
 def test_encoder_on_torch_raises_for_a_non_finite_vector(tmp_path):

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from embedstack_server.compute.encoder import Encoder
-from embedstack_server.http.protocol import Answer, EmbedProtocol
+from embedstack_server.http.protocol import EmbedProtocol, Response
 from embedstack_server.http.server import ModelServer
 from tests.support.tiny_bert import write_model
 
@@ -17,13 +17,13 @@ class SlowProtocol(EmbedProtocol):
         self.go = asyncio.Event()
         self.cancelled = 0
 
-    async def answer(self, encoder, invocation):
+    async def respond(self, encoder, invocation):
         try:
             await self.go.wait()
         except asyncio.CancelledError:
             self.cancelled += 1
             raise
-        return Answer(b"[]")
+        return Response(b"[]")
 
 
 async def invoke(app, gone=None):

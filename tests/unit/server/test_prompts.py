@@ -54,20 +54,21 @@ def vectors(encoder, text):
     ],
 )
 def test_request_chooses_its_prompt(encoder, options, text):
-    answer = asyncio.run(EmbedProtocol().answer(encoder, Invocation(json.dumps({"inputs": "cat", **options}).encode())))
-    np.testing.assert_allclose(json.loads(answer.body), vectors(encoder, text), atol=1e-6)
+    invocation = Invocation(json.dumps({"inputs": "cat", **options}).encode())
+    response = asyncio.run(EmbedProtocol().respond(encoder, invocation))
+    np.testing.assert_allclose(json.loads(response.body), vectors(encoder, text), atol=1e-6)
 
 
 def test_request_rejects_prompt_with_prompt_name(encoder):
     body = json.dumps({"inputs": "cat", "prompt": "", "prompt_name": "query"}).encode()
     with pytest.raises(RequestError, match="both given"):
-        asyncio.run(EmbedProtocol().answer(encoder, Invocation(body)))
+        asyncio.run(EmbedProtocol().respond(encoder, Invocation(body)))
 
 
 def test_spans_exclude_the_default_prompt(encoder):
     def spans(**payload):
         body = json.dumps({**payload, "normalize": True}).encode()
-        return json.loads(asyncio.run(EmbedProtocol().answer(encoder, Invocation(body))).body)["spans"]
+        return json.loads(asyncio.run(EmbedProtocol().respond(encoder, Invocation(body))).body)["spans"]
 
     with_default = spans(inputs="cat sat", spans=[[[4, 7]]])
     expected = spans(inputs="the cat sat", spans=[[[8, 11]]], prompt="")
@@ -77,8 +78,8 @@ def test_spans_exclude_the_default_prompt(encoder):
 @pytest.mark.parametrize(("options", "text"), [({}, "cat"), ({"prompt_name": "passage"}, "far cat")])
 def test_tei_protocol_applies_no_default_prompt(encoder, options, text):
     invocation = Invocation(json.dumps({"inputs": "cat", **options}).encode(), content_type="application/json")
-    answer = asyncio.run(TeiProtocol().answer(encoder, invocation))
-    np.testing.assert_allclose(json.loads(answer.body), vectors(encoder, text), atol=1e-6)
+    response = asyncio.run(TeiProtocol().respond(encoder, invocation))
+    np.testing.assert_allclose(json.loads(response.body), vectors(encoder, text), atol=1e-6)
 
 
 @pytest.mark.parametrize(

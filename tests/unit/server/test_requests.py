@@ -26,18 +26,18 @@ def encoder(tmp_path_factory):
     encoder.close()
 
 
-def answer(encoder, body, accept=None):
+def respond(encoder, body, accept=None):
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return asyncio.run(EmbedProtocol().answer(encoder, Invocation(content, accept)))
+    return asyncio.run(EmbedProtocol().respond(encoder, Invocation(content, accept)))
 
 
 def vectors(encoder, **body):
-    return np.asarray(json.loads(answer(encoder, body).body))
+    return np.asarray(json.loads(respond(encoder, body).body))
 
 
 def rejection(encoder, body, accept=None):
     try:
-        answer(encoder, body, accept)
+        respond(encoder, body, accept)
     except RequestError as error:
         return error.status, error.message
     except EmbedStackError as error:
@@ -88,7 +88,7 @@ def test_token_ids_give_the_vectors_of_their_text(encoder, inputs):
     ],
 )
 def test_accept_header_chooses_the_media_type(encoder, accept, media_type):
-    assert answer(encoder, {"inputs": "cat"}, accept).media_type == media_type
+    assert respond(encoder, {"inputs": "cat"}, accept).media_type == media_type
 
 
 @pytest.mark.parametrize("accept", ["text/html", "application/json;q=0", "image/*, text/plain", ",", ";;;"])
@@ -100,7 +100,7 @@ def test_accept_header_without_a_supported_type_is_406(encoder, accept):
 
 def test_named_outputs_are_json_only(encoder):
     body = {"inputs": "cat", "outputs": ["dense"]}
-    assert answer(encoder, body, "application/x-npy, application/json;q=0.1").media_type == "application/json"
+    assert respond(encoder, body, "application/x-npy, application/json;q=0.1").media_type == "application/json"
     assert rejection(encoder, body, "application/x-npy")[0] == 406
 
 
@@ -179,9 +179,9 @@ def test_too_many_spans_are_413_before_the_model_runs(encoder, monkeypatch):
 )
 def test_response_over_the_limit_is_413(encoder, monkeypatch, options):
     body = {"inputs": ["cat"] * 40, **options}
-    size = len(answer(encoder, body).body)
+    size = len(respond(encoder, body).body)
     monkeypatch.setattr(protocol, "RESPONSE_LIMIT_BYTES", size)
-    assert len(answer(encoder, body).body) == size
+    assert len(respond(encoder, body).body) == size
     monkeypatch.setattr(protocol, "RESPONSE_LIMIT_BYTES", size - 1)
     assert rejection(encoder, body)[0] == 413
 
@@ -204,7 +204,7 @@ def test_large_responses_are_computed_two_at_a_time(encoder, monkeypatch, thresh
 
     async def send():
         wire = EmbedProtocol()
-        await asyncio.gather(*(wire.answer(encoder, Invocation(b'{"inputs": "cat"}')) for _ in range(6)))
+        await asyncio.gather(*(wire.respond(encoder, Invocation(b'{"inputs": "cat"}')) for _ in range(6)))
 
     asyncio.run(send())
     assert max(counts) == most
@@ -246,7 +246,7 @@ def test_mutated_bodies_are_accepted_or_rejected(encoder):
         for _ in range(4_000):
             body = mutated(choice.choice(BODIES), choice)
             try:
-                statuses.add((await wire.answer(encoder, Invocation(body, "*/*"))).status)
+                statuses.add((await wire.respond(encoder, Invocation(body, "*/*"))).status)
             except RequestError as error:
                 statuses.add(wire.render_error(error).status)
             except EmbedStackError as error:

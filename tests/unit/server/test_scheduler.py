@@ -168,7 +168,7 @@ def test_short_call_waits_for_one_batch_of_bulk_calls():
         bulk = [Call(scheduler, [[number] * 10] * 600) for number in range(1, 5)]
         model.step(8)
         short = Call(scheduler, [[9] * 10])
-        # The batch that runs, one that a bulk call leads at most, and its own, which holds no rows of theirs.
+        # The running batch, at most one that a bulk call leads, and its own, which contains no rows of bulk calls.
         model.step(3)
         short.check()
         assert [[9] * 10] in model.batches[-3:]

@@ -239,7 +239,7 @@ def test_model_in_a_torch_file_equals_the_reference(tmp_path):
     (folder / "model.safetensors").unlink()
     shutil.copy(FOLDER / "pytorch_model.bin", folder)
     pooled, _ = compute(folder, TEXTS)
-    # The file holds the reference's weights rounded to float16.
+    # The file contains the reference's weights rounded to float16.
     assert 0.9999 < cosines(pooled, reference.outputs["mean"]).min() < 1
 
 
