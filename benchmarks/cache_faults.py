@@ -1,10 +1,10 @@
-"""What a damaged cache file does to vectors: nothing. Damages rows, disks and whole files, and counts wrong vectors.
+"""Damages rows of the vector cache, whole cache files and disks, and counts wrong vectors.
 
     python benchmarks/cache_faults.py                        # 10,000 rows of each kind, 500 files
     python benchmarks/cache_faults.py --rows 500 --files 50
 
-A row or a file that is damaged has to be a cache miss: 0 wrong vectors, 0 failed calls, at most one warning for a file.
-The full disk is a file system of 1 MB where this process may mount one, a limit on the size of files otherwise.
+A damaged row or file must be a cache miss: 0 wrong vectors, 0 failed calls, and at most one warning per file. The full
+disk is a file system of 1 MB if this process may mount one, otherwise a limit on the size of files.
 """
 
 import argparse
@@ -38,7 +38,7 @@ class Warnings(logging.Handler):
 
 
 def bits(blob: bytes, draw: random.Random, count: int = 1) -> bytes:
-    """So many bits flipped."""
+    """Flip ``count`` random bits."""
     changed = bytearray(blob)
     for position in draw.sample(range(8 * len(blob)), count):
         changed[position // 8] ^= 1 << position % 8
@@ -46,7 +46,7 @@ def bits(blob: bytes, draw: random.Random, count: int = 1) -> bytes:
 
 
 def signs(blob: bytes, draw: random.Random) -> bytes:
-    """Two components with the other sign: the norm stays the same."""
+    """Flip the signs of two components, which keeps the norm."""
     changed = bytearray(blob)
     for component in draw.sample(range(FAKE_MODEL.dimensions), 2):
         changed[len(blob) - 4 * component - 1] ^= 0x80
@@ -64,19 +64,19 @@ DAMAGES: dict[str, Callable[[bytes, random.Random], bytes]] = {
 
 
 def wrong(vectors: np.ndarray, texts: list[str]) -> int:
-    """Vectors that are not their texts'."""
+    """Number of vectors that differ from their texts'."""
     expected = np.stack([fake_vector(text, FAKE_MODEL.dimensions) for text in texts])
     return int((vectors != expected).any(axis=1).sum())
 
 
 def embed(file: Path, key: str | None, texts: list[str]) -> tuple[int, int]:
-    """Wrong vectors, and cache hits, of an embedder with this file."""
+    """Embed with this cache file; the number of wrong vectors and of cache hits."""
     with CachedEmbedder(FakeEmbedder(), SqliteCache(file, key=key)) as embedder:
         return wrong(embedder.embed(texts), texts), embedder.stats().cache_hits
 
 
 def measure_rows(folder: Path, key: str | None, count: int) -> None:
-    """Damage every row of a file, in each way."""
+    """Damage every row of a file in every way."""
     texts = [f"text {number}" for number in range(count)]
     draw = random.Random(0)  # noqa: S311 - the same in every run
     for what in (*DAMAGES, "swapped with another row"):
@@ -85,8 +85,8 @@ def measure_rows(folder: Path, key: str | None, count: int) -> None:
         with closing(sqlite3.connect(file)) as connection, connection:
             rows = connection.execute("SELECT name, vector FROM vectors").fetchall()
             blobs = [blob for _, blob in rows]
-            others = blobs[1:] + blobs[:1] if what not in DAMAGES else [DAMAGES[what](blob, draw) for blob in blobs]
-            changed = [(blob, name) for (name, _), blob in zip(rows, others, strict=True)]
+            damaged = blobs[1:] + blobs[:1] if what not in DAMAGES else [DAMAGES[what](blob, draw) for blob in blobs]
+            changed = [(blob, name) for (name, _), blob in zip(rows, damaged, strict=True)]
             connection.executemany("UPDATE vectors SET vector = ? WHERE name = ?", changed)
         bad, hits = embed(file, key, texts)
         _, repaired = embed(file, key, texts)
@@ -95,7 +95,7 @@ def measure_rows(folder: Path, key: str | None, count: int) -> None:
 
 
 def measure_files(folder: Path, key: str | None, count: int) -> None:
-    """Overwrite bytes at random places of a file, every fourth time in its header, and cut some off."""
+    """Overwrite random bytes of a file, every fourth time in its header, and truncate every tenth file."""
     texts = [f"text {number}" for number in range(300)]
     whole = folder / f"whole-{key is None}.db"
     embed(whole, key, texts)
@@ -117,9 +117,9 @@ def measure_files(folder: Path, key: str | None, count: int) -> None:
         before = counter.count
         for _ in range(2):
             try:
-                found = embed(file, key, texts)
-                bad, hits = bad + found[0], hits + found[1]
-            except Exception as error:  # noqa: BLE001 - what must not happen
+                wrong_vectors, cache_hits = embed(file, key, texts)
+                bad, hits = bad + wrong_vectors, hits + cache_hits
+            except Exception as error:  # noqa: BLE001 - any exception is a failed call
                 failed += 1
                 print(f"  file {number}: {type(error).__name__}: {error}")
         most = max(most, counter.count - before)
@@ -133,7 +133,7 @@ def measure_files(folder: Path, key: str | None, count: int) -> None:
 
 
 def measure_full_disk(folder: Path, key: str | None) -> None:
-    """Fill a disk by what the cache keeps."""
+    """Fill a disk with cache entries."""
     counter = Warnings()
     logging.getLogger("embedstack").addHandler(counter)
     disk = folder / f"disk-{key is None}"
@@ -157,11 +157,11 @@ def measure_full_disk(folder: Path, key: str | None) -> None:
             subprocess.run(["umount", disk], check=True)
     logging.getLogger("embedstack").removeHandler(counter)
     name, how = "encrypted" if key else "plain", "a full file system" if is_mounted else "a limit on the size of files"
-    print(f"{name}: {how}: {bad} wrong vectors, {counter.count} warnings, {hits} hit of the text kept first")
+    print(f"{name}: {how}: {bad} wrong vectors, {counter.count} warnings, {hits} hit of the first cached text")
 
 
 def main() -> None:
-    """Measure everything, in the clear and encrypted."""
+    """Measure everything, unencrypted and encrypted."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=10_000, help="rows to damage in each way (default: %(default)s)")
     parser.add_argument("--files", type=int, default=500, help="files to damage (default: %(default)s)")

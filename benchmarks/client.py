@@ -1,11 +1,11 @@
-"""How much the client costs: against an endpoint with a fixed service time, beside bare boto3 and LangChain.
+"""Overhead of the client, with an endpoint of fixed service time, compared with plain boto3 and LangChain.
 
     python benchmarks/client.py            # everything, about a minute
     python benchmarks/client.py --stream 1000000
     .venv-adapters/bin/python benchmarks/client.py    # with LangChain; make test-compat installs it there
 
-The endpoint is an HTTP server in a process of its own that answers InvokeEndpoint after 50 ms, 8 requests at once,
-with arrays where they are asked for, as the product's own model server does.
+The endpoint is an HTTP server in a child process. It responds to InvokeEndpoint after 50 ms, with at most 8 concurrent
+requests, and returns arrays on request, as the model server does.
 """
 
 import argparse
@@ -45,7 +45,7 @@ TEXTS = ["a text of ordinary length"] * ITEMS
 
 
 def serve(ports: "Queue[int]") -> None:
-    """Answer InvokeEndpoint with rows of one unit vector, in so many slots of so many seconds."""
+    """Respond to InvokeEndpoint with copies of a unit vector, in ``SLOTS`` slots of ``SERVICE_SECONDS``."""
 
     async def main() -> None:
         slots = asyncio.Semaphore(SLOTS)
@@ -85,7 +85,7 @@ def serve(ports: "Queue[int]") -> None:
 
 @contextmanager
 def endpoint() -> Iterator[str]:
-    """The endpoint's address, for as long as the block lasts."""
+    """Run the endpoint during the block; its URL."""
     ports: Queue[int] = Queue()
     process = Process(target=serve, args=(ports,), daemon=True)
     process.start()
@@ -119,21 +119,21 @@ def median_seconds(operation: Callable[[], Any], rounds: int) -> float:
 
 
 def saturate(url: str, requests: int = 240, connections: int = 3 * SLOTS) -> float:
-    """Texts per second that the endpoint gives to whoever asks faster than it answers."""
+    """The endpoint's maximum throughput, in texts per second."""
     body = json.dumps({"inputs": TEXTS[:ITEMS]}).encode()
     head = b"POST /endpoints/e/invocations HTTP/1.1\r\nHost: e\r\nContent-Length: %d\r\n\r\n" % len(body)
     left = iter(range(requests))
 
-    async def ask() -> None:
+    async def send() -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
         for _ in left:
             writer.write(head + body)
-            answer = await reader.readuntil(b"\r\n\r\n")
-            await reader.readexactly(int(answer.lower().partition(b"content-length: ")[2].partition(b"\r")[0]))
+            response = await reader.readuntil(b"\r\n\r\n")
+            await reader.readexactly(int(response.lower().partition(b"content-length: ")[2].partition(b"\r")[0]))
         writer.close()
 
     async def main() -> None:
-        await asyncio.gather(*(ask() for _ in range(connections)))
+        await asyncio.gather(*(send() for _ in range(connections)))
 
     started = time.perf_counter()
     asyncio.run(main())
@@ -141,17 +141,17 @@ def saturate(url: str, requests: int = 240, connections: int = 3 * SLOTS) -> flo
 
 
 def measure_throughput(url: str) -> None:
-    """Texts per second, of what the endpoint gives and of what its slots would without any overhead."""
+    """Throughput, as a share of the endpoint's maximum and of the ideal without any overhead."""
     ideal = SLOTS * ITEMS / SERVICE_SECONDS
     rounds: dict[str, list[float]] = {}
-    for _ in range(3):  # in turns, since other programs use the machine too
+    for _ in range(3):  # interleaved, since other programs use the machine too
         capacity = saturate(url)
         for name, rate in (
-            ("an endpoint that is always asked", capacity),
+            ("the endpoint at its maximum", capacity),
             ("embed() by default, arrays", rate_of(sagemaker(url))),
             ("embed() by default, JSON", rate_of(sagemaker(url, arrays=False))),
-            ("embed(), as many requests at once as slots", rate_of(sagemaker(url, SLOTS))),
-            ("bare boto3, one request after the other", bare_rate(url)),
+            ("embed(), as many concurrent requests as slots", rate_of(sagemaker(url, SLOTS))),
+            ("plain boto3, one request at a time", bare_rate(url)),
             ("LangChain SagemakerEndpointEmbeddings", langchain_rate(url)),
         ):
             if rate is not None:
@@ -166,7 +166,7 @@ def measure_throughput(url: str) -> None:
 
 
 def rate_of(embedder: SageMakerEmbedder, batches: int = 240) -> float:
-    """Texts per second by this library."""
+    """Texts per second with this library."""
     with embedder:
         embedder.embed(TEXTS[: ITEMS * SLOTS])  # opens the connections
         started = time.perf_counter()
@@ -175,7 +175,7 @@ def rate_of(embedder: SageMakerEmbedder, batches: int = 240) -> float:
 
 
 def bare_rate(url: str, requests: int = 20) -> float:
-    """Texts per second by boto3 alone."""
+    """Texts per second with boto3 alone."""
     client = runtime(url)
     invoke(client, TEXTS)
     started = time.perf_counter()
@@ -185,7 +185,7 @@ def bare_rate(url: str, requests: int = 20) -> float:
 
 
 def langchain_rate(url: str, requests: int = 20) -> float | None:
-    """Texts per second by LangChain's class; None where it is not installed."""
+    """Texts per second with LangChain's class; None if it is not installed."""
     try:
         warnings.filterwarnings("ignore", category=DeprecationWarning, message=".*langchain-community.*")
         from langchain_community.embeddings.sagemaker_endpoint import (  # noqa: PLC0415
@@ -195,7 +195,7 @@ def langchain_rate(url: str, requests: int = 20) -> float | None:
     except ImportError:
         return None
 
-    class Handler(EmbeddingsContentHandler):  # type: ignore[misc]  # not installed where types are checked
+    class Handler(EmbeddingsContentHandler):  # type: ignore[misc]  # not installed in the environment of mypy
         content_type = accepts = "application/json"
 
         def transform_input(self, prompts: list[str], model_kwargs: dict[str, Any]) -> bytes:
@@ -212,7 +212,7 @@ def langchain_rate(url: str, requests: int = 20) -> float | None:
 
 
 def measure_overhead(url: str) -> None:
-    """A single text by the whole chain, and by bare boto3."""
+    """Latency of a single text with the full client, and with plain boto3."""
     client, embedder = runtime(url), CircuitBreakerEmbedder(RetryingEmbedder(sagemaker(url)))
     for warm_up in (lambda: invoke(client, ["x"]), lambda: embedder.embed(["x"])):
         median_seconds(warm_up, 5)
@@ -232,7 +232,7 @@ def measure_overhead(url: str) -> None:
 
 
 def measure_decoding() -> None:
-    """An answer of 32 texts as JSON and as an array."""
+    """Time to read a response with 32 vectors, as JSON and as an array."""
     rows = np.random.default_rng(0).normal(size=(ITEMS, MODEL.dimensions)).astype(np.float32)
     as_json = json.dumps(rows.tolist()).encode()
     seconds = {
@@ -251,13 +251,13 @@ def measure_stream(texts: int) -> None:
         if count == texts // 10:
             early = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         if count % 10_000 == 0:
-            embedder.requests.clear()  # the fake's own record
+            embedder.requests.clear()  # requests that the fake records
     late = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     report(f"peak memory after {texts:,} streamed texts / after a tenth", f"{late / early:.2f} x", "flat")
 
 
 def measure_import() -> None:
-    """Importing the library in a new interpreter."""
+    """Import time of the library in a new interpreter."""
     code = "import time; t = time.perf_counter(); import {}; print(time.perf_counter() - t)"
 
     def seconds(module: str) -> float:
@@ -271,22 +271,22 @@ def measure_import() -> None:
 
 
 def sagemaker(url: str, concurrency: int | None = None, *, arrays: bool = True) -> SageMakerEmbedder:
-    """The client for the benchmark's endpoint; as it is by default but for what is given."""
+    """A client of the benchmark's endpoint, with default settings except these arguments."""
     settings = load_settings(aws_endpoint_url=url, aws_region="us-east-1")
     limits = Limits(ITEMS, concurrency=concurrency or settings.embedding_concurrency)
     embedder = SageMakerEmbedder(MODEL, endpoint="e", settings=settings, limits=limits)
     if not arrays:
-        embedder._format.disable_arrays()  # noqa: SLF001 - as against an endpoint that has none
+        embedder._format.disable_arrays()  # noqa: SLF001 - as with an endpoint without arrays
     return embedder
 
 
 def runtime(url: str) -> Any:
-    """A bare boto3 client for the benchmark's endpoint."""
+    """A plain boto3 client of the benchmark's endpoint."""
     return boto3.client("sagemaker-runtime", endpoint_url=url, region_name="us-east-1")
 
 
 def invoke(client: Any, texts: list[str]) -> Any:
-    """What an application without this library writes."""
+    """The code of an application without this library."""
     response = client.invoke_endpoint(
         EndpointName="e", ContentType="application/json", Body=json.dumps({"inputs": texts})
     )

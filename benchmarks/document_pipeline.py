@@ -1,15 +1,14 @@
-"""The document pipeline under load on a local AWS of its own: how fast it is, what bounds it, what it would cost.
+"""The document pipeline under load on a temporary local AWS: throughput, bottlenecks and cost.
 
-Documents of seven formats are uploaded to S3 and end in S3 Vectors, or in Aurora's Postgres, by way of SQS, the real
-Lambda packages and the real model server. With --faults functions, model servers and the Postgres are killed at random,
-SageMaker throttles a fifth of the requests, S3 Vectors fails one in twenty, and documents that cannot be read are among
-the others; what came of each is checked.
+Documents of seven formats are uploaded to S3 and stored in S3 Vectors, or in Aurora's Postgres, through SQS, the real
+Lambda packages and the real model server. With --faults, functions, model servers and the Postgres are killed at
+random, SageMaker throttles a fifth of the requests, S3 Vectors fails one in twenty, and some documents are unreadable.
+The result of each document is checked.
 
-usage: .venv/bin/python benchmarks/pipeline.py [--documents 5000] [--store s3vectors] [--faults] [--json]
+usage: .venv/bin/python benchmarks/document_pipeline.py [--documents 5000] [--store s3vectors] [--faults] [--json]
 
-Everything runs on this one machine, so functions, model servers and the local AWS compete for its processors. Costs are
-what the same invocations, durations and bytes would be charged by list prices; Lambda's and SageMaker's processors have
-another speed than this machine's.
+Everything runs on one machine, so functions, model servers and the local AWS compete for its processors. Costs are the
+list prices of the same invocations, durations and bytes; the processors of Lambda and SageMaker have another speed.
 """
 
 import argparse
@@ -51,17 +50,17 @@ from tests.support.hostile_documents import ODD_KEYS, hostile_documents
 from tests.support.temporary_stack import TemporaryStack, temporary_stack
 
 MODEL = "sentence-transformers/all-MiniLM-L6-v2"
-#: Whose processes are killed, by store.
+#: Kinds of processes that are killed, by store.
 KINDS: dict[str, tuple[Victim, ...]] = {
     "s3vectors": ("function", "model"), "aurora": ("database", "function", "model")
 }  # fmt: skip
-#: Of a function, seconds; whoever is killed has its messages come again after as many.
+#: Timeout of a function in seconds, and the visibility timeout of its queue.
 TIMEOUT = 60
 
 
 @contextmanager
 def deployed(concurrency: int, store: str) -> Iterator[tuple[DeployedPipeline, TemporaryStack]]:
-    """A pipeline on a local AWS of its own; everything is gone afterwards."""
+    """Deploy a pipeline on a temporary local AWS, and remove it at the end of the block."""
     with temporary_stack() as stack:
         target, folder = Target.of_this_machine(), stack.folder / "lambda"
         for package in package_functions.build(sorted(FUNCTIONS), target, folder, model=MODEL):
@@ -73,12 +72,12 @@ def deployed(concurrency: int, store: str) -> Iterator[tuple[DeployedPipeline, T
 
 
 def make_documents(count: int) -> dict[str, bytes]:
-    """Documents of up to six sections, each with a text of its own."""
-    known = list(articles())
+    """Documents of up to six sections, each with different text."""
+    originals = list(articles())
     made = {}
     for number in range(count):
-        article = known[number % len(known)]
-        start = number // len(known)
+        article = originals[number % len(originals)]
+        start = number // len(originals)
         own = Article(
             f"{article.title} {number}",
             f"Document {number}. {article.introduction[:2000]}",
@@ -90,18 +89,18 @@ def make_documents(count: int) -> dict[str, bytes]:
 
 
 def check(pipeline: DeployedPipeline, expected: Chunks, hostile: dict[str, str]) -> list[str]:
-    """What is not as it should be."""
+    """Problems with the stored documents and the messages in the DLQ."""
     stored, reasons = pipeline.stored(), pipeline.reasons()
-    problems = [f"{source} is neither whole nor once in the store" for source in expected if
+    problems = [f"{source} is not in the store exactly once and complete" for source in expected if
                 stored.get(source) != expected[source] and source not in reasons]  # fmt: skip
-    problems += [f"{source} is in the store and should not be" for source in stored.keys() - expected.keys()]
-    problems += [f"{source} should be set aside as {reason}, and is {reasons.get(source, 'not')}"
+    problems += [f"{source} is in the store, but should not be" for source in stored.keys() - expected.keys()]
+    problems += [f"{source} should be in the DLQ as {reason}, but the DLQ has {reasons.get(source, 'nothing')}"
                  for source, reason in hostile.items() if f": {reason}: " not in reasons.get(source, "")]  # fmt: skip
     return problems
 
 
 def redrive(pipeline: DeployedPipeline, expected: Chunks) -> int:
-    """Send back what was set aside though it can be read; how many."""
+    """Redrive the DLQ messages of readable documents; returns their number."""
     dlq, sent = pipeline.dead_letters(), 0
     for message in dlq.read():
         if any(source.removeprefix(f"s3://{pipeline.parts['bucket']}/") in expected for source in message.sources):
@@ -111,7 +110,7 @@ def redrive(pipeline: DeployedPipeline, expected: Chunks) -> int:
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
-    """Deploy, feed, wait, and measure."""
+    """Deploy the pipeline, upload documents, wait and measure."""
     documents = make_documents(options.documents)
     hostile = {source: reason for source, (_, reason) in hostile_documents().items()} if options.faults else {}
     documents |= ODD_KEYS if options.faults else {}
@@ -127,7 +126,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         with ProcessorTime(stack.running.state_dir, stack.running.pid) as used:
             with kills if options.faults else nullcontext():
                 upload(pipeline, documents | {source: hostile_documents()[source][0] for source in hostile})
-                # The end of it is left in peace, so that it has one.
+                # Killing stops before the end, so that the run can finish.
                 pipeline.wait(options.patience, on_look=lambda left: kills.stop() if left < 50 else None)
             seconds = time.perf_counter() - started
         set_faults(stack.running.url, faults=False)
@@ -159,55 +158,61 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def upload(pipeline: DeployedPipeline, documents: dict[str, bytes]) -> None:
-    """Put all documents into the bucket, four at a time."""
+    """Upload all documents to the bucket, four concurrently."""
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(pipeline.upload, documents.keys(), documents.values()))
 
 
 def set_faults(url: str, faults: bool) -> None:
-    """Begin them, or end them."""
+    """Enable or disable the faults of the local AWS."""
     for service, kind, rate in (("sagemaker-runtime", "throttle", 0.2), ("s3vectors", "internal", 0.05)):
         fault = {"service": service, "kind": kind, "rate": rate if faults else 0, "seed": 5}
         urllib3.request("POST", url + FAULTS_PATH, json=fault)
 
 
-def report(found: dict[str, Any]) -> None:
-    """Print it."""
-    print(f"{found['documents']} documents, {found['chunks']} chunks in {found['seconds']:.0f} s: "
-          f"{found['documents_per_second']:.1f} documents/s, {found['chunks_per_second']:.1f} chunks/s")  # fmt: skip
-    print(f"requests in the model at once, on average (ModelLatency / time): {found['requests_in_the_model']:.2f}")
-    print(f"time with a request in the model server (log of {found['requests']} requests): {found['busy_share']:.0%}; "
-          f"from the first to the last of them: {found['busy_share_from_first_to_last_request']:.0%}")  # fmt: skip
-    for kind, used in found["processor_seconds"].items():
+def report(results: dict[str, Any]) -> None:
+    """Print the results."""
+    print(
+        f"{results['documents']} documents, {results['chunks']} chunks in {results['seconds']:.0f} s: "
+        f"{results['documents_per_second']:.1f} documents/s, {results['chunks_per_second']:.1f} chunks/s"
+    )
+    print(f"average requests in the model (ModelLatency / time): {results['requests_in_the_model']:.2f}")
+    print(f"time with a request in the model server (log of {results['requests']} requests): "
+          f"{results['busy_share']:.0%}; from the first to the last of them: "
+          f"{results['busy_share_from_first_to_last_request']:.0%}")  # fmt: skip
+    for kind, used in results["processor_seconds"].items():
         print(
-            f"processor time of {kind}: {used:.0f} s, {used / found['seconds']:.2f} of {found['processors']} processors"
+            f"processor time of {kind}: {used:.0f} s, {used / results['seconds']:.2f} of {results['processors']} "
+            "processors"
         )
-    for name, dollars in found["dollars_per_1000_documents"].items():
+    for name, dollars in results["dollars_per_1000_documents"].items():
         print(f"${dollars:.4f} for 1,000 documents: {name}")
-    print(f"${sum(found['dollars_per_1000_documents'].values()):.4f} for 1,000 documents in all")
-    print(f"embedded, as the functions that lived to tell reported: {found['embedded']:.0f} of {found['chunks']}")
-    if found["kills"]:
-        print(f"killed: {found['kills']}; sent back by redrive: {found['sent_back']}; set aside: {found['set_aside']}")
-    print("\n".join(found["problems"]) or "every document is searchable exactly once, or set aside with its reason")
+    print(f"${sum(results['dollars_per_1000_documents'].values()):.4f} for 1,000 documents in all")
+    print(f"embedded, as reported by functions that were not killed: {results['embedded']:.0f} of {results['chunks']}")
+    if results["kills"]:
+        print(f"killed: {results['kills']}; redriven: {results['sent_back']}; unreadable: {results['set_aside']}")
+    print("\n".join(results["problems"]) or "every document is stored exactly once, or in the DLQ with its reason")
 
 
 def main() -> None:
-    """Run it; exits with 1 when a document is not where it should be."""
+    """Run the benchmark; exits with status 1 if a document is missing or misplaced."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--documents", type=int, default=5000, help="how many (5000)")
-    parser.add_argument("--store", choices=sorted(KINDS), default="s3vectors", help="where vectors go (s3vectors)")
-    parser.add_argument("--concurrency", type=int, default=3, help="ingest functions at once (3)")
-    parser.add_argument("--faults", action="store_true", help="kill, throttle, and send documents that cannot be read")
-    parser.add_argument("--interval", type=float, default=5, help="seconds between two kills, on average (5)")
-    parser.add_argument("--seed", type=int, default=11, help="of the kills (11)")
-    parser.add_argument("--patience", type=float, default=3600, help="seconds until it is given up (3600)")
-    parser.add_argument("--json", action="store_true", help="print JSON instead of sentences")
+    parser.add_argument("--documents", type=int, default=5000, help="number of documents (5000)")
+    parser.add_argument("--store", choices=sorted(KINDS), default="s3vectors", help="vector store (s3vectors)")
+    parser.add_argument("--concurrency", type=int, default=3, help="concurrent ingest functions (3)")
+    parser.add_argument(
+        "--faults", action="store_true", help="kill processes, throttle requests, and add unreadable documents"
+    )
+    parser.add_argument("--interval", type=float, default=5, help="average seconds between kills (5)")
+    parser.add_argument("--seed", type=int, default=11, help="seed of the kills (11)")
+    parser.add_argument("--patience", type=float, default=3600, help="maximum seconds to wait (3600)")
+    parser.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_args()
-    # So that whatever ends it leaves no local AWS behind.
+    # Exits normally on SIGTERM, so that the local AWS is stopped.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    found = run(options)
-    print(json.dumps(found)) if options.json else report(found)
-    sys.exit(1 if found["problems"] else 0)
+    results = run(options)
+    print(json.dumps(results)) if options.json else report(results)
+    sys.exit(1 if results["problems"] else 0)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""One engine in a process of its own: loads the model, then embeds whatever workload it is told to, and says how long.
+"""One engine in a child process: loads the model, embeds the workloads named on standard input and reports the time.
 
 usage: python engine.py ENGINE MODEL_FOLDER WORKLOADS.json        (then one workload's name per line on standard input)
 """
@@ -38,7 +38,7 @@ def sentence_transformers(dtype: str) -> Callable[[Path], Embed]:
 
 
 def huggingface_toolkit(folder: Path) -> Embed:
-    """The stock handler of SageMaker's HuggingFace container; its token vectors are pooled here, outside the clock."""
+    """The default handler of SageMaker's Hugging Face container; pooling its token vectors is not measured."""
     from sagemaker_huggingface_inference_toolkit.transformers_utils import get_pipeline  # noqa: PLC0415
 
     pipeline = get_pipeline(task="feature-extraction", model_dir=str(folder), device=-1)
@@ -46,7 +46,7 @@ def huggingface_toolkit(folder: Path) -> Embed:
 
 
 def fastembed(folder: Path) -> Embed:
-    """Fastembed fetches its own ONNX export from the Hub."""
+    """Fastembed, which downloads its own ONNX export from the Hub."""
     from fastembed import TextEmbedding  # noqa: PLC0415
 
     del folder
@@ -55,7 +55,7 @@ def fastembed(folder: Path) -> Embed:
 
 
 def infinity(folder: Path) -> Embed:
-    """Its torch engine: the one of its engines that takes a folder of weights as it is."""
+    """Infinity's torch engine, the only one of its engines that loads a folder of weights directly."""
     from infinity_emb import EngineArgs, SyncEngineArray  # noqa: PLC0415
 
     arguments = EngineArgs(
@@ -79,13 +79,13 @@ ENGINES: dict[str, Callable[[Path], Embed]] = {
 
 
 def main() -> None:
-    """Answer each workload's name with ``{"seconds", "each", "megabytes"}``."""
+    """Read workload names and print ``{"seconds", "each", "megabytes"}`` for each."""
     engine, folder, workloads = sys.argv[1], Path(sys.argv[2]), json.loads(Path(sys.argv[3]).read_text())
     embed = ENGINES[engine](folder)
     embed(["the first vector"])
-    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
-    sys.stdout = sys.stderr  # an engine may print what it likes
-    print(json.dumps({"ready": True}), file=answers, flush=True)
+    output = os.fdopen(os.dup(sys.stdout.fileno()), "w")
+    sys.stdout = sys.stderr  # an engine may print anything
+    print(json.dumps({"ready": True}), file=output, flush=True)
     for line in sys.stdin:
         texts = workloads[line.strip()]
         each = []
@@ -99,7 +99,7 @@ def main() -> None:
             embed(texts)
         seconds = time.perf_counter() - started
         megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        print(json.dumps({"seconds": seconds, "each": each, "megabytes": megabytes}), file=answers, flush=True)
+        print(json.dumps({"seconds": seconds, "each": each, "megabytes": megabytes}), file=output, flush=True)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """Latency of short texts beside bulk callers of the same model server, and the bulk callers' throughput.
 
-Every scenario runs against one server with the real all-MiniLM-L6-v2, in rounds, so that a machine that slows down
-slows all of them. Short latencies are in milliseconds, as a client measures them; ratios are against the same number
-of clients alone. Compare two versions by running this alternately with each one's ``src`` in PYTHONPATH.
+All scenarios run with one server and the real all-MiniLM-L6-v2, in alternating rounds, so that a slowdown of the
+machine affects all of them. Latencies of short texts are measured by the client. Ratios are relative to the same number
+of clients alone. To compare two versions, run this alternately with each version's ``src`` in PYTHONPATH.
 
 usage: .venv/bin/python benchmarks/fairness.py [--rounds 3] [--seconds 10] [--texts 1000] [--json FILE]
 """
@@ -28,10 +28,10 @@ def main() -> None:
     """Measure, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=10, help="of each scenario of a round")
-    parser.add_argument("--texts", type=int, default=1000, help="in each request of a bulk caller")
-    parser.add_argument("--only", nargs="*", help="names of scenarios; all otherwise")
-    parser.add_argument("--json", type=Path, help="write every figure there")
+    parser.add_argument("--seconds", type=float, default=10, help="duration of each scenario in a round")
+    parser.add_argument("--texts", type=int, default=1000, help="texts in each request of a bulk caller")
+    parser.add_argument("--only", nargs="*", help="names of scenarios (default: all)")
+    parser.add_argument("--json", type=Path, help="write all figures to this file")
     arguments = parser.parse_args()
     folder = find_model_folder("sentence-transformers/all-MiniLM-L6-v2", ROOT / "models")
     if folder is None:

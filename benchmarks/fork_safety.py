@@ -1,10 +1,10 @@
-"""Does a forked process receive its own vectors, over TLS connections that its parent has opened before?
+"""Whether forked processes receive their own vectors, with TLS connections that their parent opened before.
 
     python benchmarks/fork_safety.py --requests 10000
 
-In every round a parent embeds over several connections and forks children, as Celery, gunicorn and multiprocessing do.
-Then the parent and its children embed texts of their own at the same time, one text per request. The vectors are
-derived from the texts, so a response to another process's request is noticed.
+In every round, a parent embeds over several connections and forks children, as Celery, gunicorn and multiprocessing do.
+Then the parent and its children concurrently embed different texts, one per request. The vectors are derived from the
+texts, so a response to another process's request is detected.
 """
 
 import argparse
@@ -26,20 +26,20 @@ from embedstack.settings.settings import load_settings
 
 MODEL = ModelInfo("fork-safety", DIMENSIONS, 512, "mean")
 CHILDREN = 4
-# Texts that each process embeds in a round: some one by one, the rest in one call.
+# Texts that each process embeds in a round: one at a time, and in one call.
 SINGLE, TOGETHER = 5, 20
 PER_ROUND = (CHILDREN + 1) * (SINGLE + TOGETHER)
 HANG_SECONDS = 60
 
 
 def count_requests(endpoint: HttpsEndpoint, requests: int) -> Counter[str]:
-    """Embed in parents and children until so many requests are sent.
+    """Embed in parents and children until ``requests`` requests are sent.
 
     Returns:
-        How many vectors were ``right`` or ``wrong``, calls that raised by ``error: <type>``, and processes that
+        The numbers of ``right`` and ``wrong`` vectors, of exceptions by ``error: <type>``, and of processes that
         ``hung``.
     """
-    # Nothing else of this machine's configuration may direct the requests elsewhere.
+    # Overrides this machine's configuration, so that no request goes elsewhere.
     os.environ |= {
         "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_EC2_METADATA_DISABLED": "true",
         "AWS_CA_BUNDLE": str(endpoint.ca), "NO_PROXY": "127.0.0.1",
@@ -61,7 +61,7 @@ def count_requests(endpoint: HttpsEndpoint, requests: int) -> Counter[str]:
 
 
 def _fork(embedder: Embedder, name: str) -> tuple[int, int]:
-    """A child that embeds: its process id, and where its counts can be read."""
+    """Fork a child that embeds; its process id, and the file descriptor of its counts."""
     reading, writing = os.pipe()
     pid = os.fork()
     if pid:
@@ -78,7 +78,7 @@ def _embed(embedder: Embedder, name: str) -> Counter[str]:
     for batch in [*([text] for text in texts[:SINGLE]), texts[SINGLE:]]:
         try:
             vectors = embedder.embed(batch)
-        except Exception as error:  # noqa: BLE001 - what escapes is what is counted
+        except Exception as error:  # noqa: BLE001 - exceptions are counted
             counts[f"error: {type(error).__name__}"] += 1
             continue
         for text, vector in zip(batch, vectors, strict=True):

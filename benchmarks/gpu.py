@@ -1,11 +1,11 @@
-"""This product's encoder and sentence-transformers' own ``encode`` on one GPU, each in a process of its own.
+"""The encoder compared with sentence-transformers' ``encode`` on one GPU, each in its own process.
 
 usage: python benchmarks/gpu.py [--rounds 5] [--json FILE]
 
 Needs a GPU and the extra ``torch``. The models have the sizes of well-known ones, seeded random weights, and a
-tokenizer that knows the texts' words, so that nothing has to be fetched: how long a computation takes does not depend
-on what the weights are. Compared are texts per second, of texts that come for the first time and when they come again,
-the time of one text alone, and the least cosine to the same model's vectors in float32 on the processor.
+tokenizer with the texts' words, so nothing is downloaded; the weights do not affect the time. The figures are texts per
+second for new and for repeated texts, the time of a single text, and the lowest cosine to the model's float32 vectors
+on the CPU.
 """
 
 import argparse
@@ -32,7 +32,7 @@ from embedstack_server.compute.encoder import Encoder
 Embed = Callable[[list[str]], Any]
 
 _SPECIALS = {"pad_token": "<pad>", "unk_token": "<unk>", "cls_token": "<s>", "sep_token": "</s>"}
-#: What all-MiniLM-L6-v2 and bge-m3 say of themselves in config.json, how they pool, and tokens read of one text.
+#: The config.json of all-MiniLM-L6-v2 and bge-m3, their pooling, and their maximum number of tokens.
 SIZES: dict[str, tuple[dict[str, Any], str, int]] = {
     "MiniLM-L6": (
         {"model_type": "bert", "vocab_size": 30522, "hidden_size": 384, "num_hidden_layers": 6,
@@ -43,7 +43,7 @@ SIZES: dict[str, tuple[dict[str, Any], str, int]] = {
          "num_attention_heads": 16, "intermediate_size": 4096, "max_position_embeddings": 8194}, "cls", 8192,
     ),
 }  # fmt: skip
-#: The arithmetic, and for sentence-transformers texts in a batch: its default, and about as many as ours.
+#: Precision, and sentence-transformers' batch size: its default, and about the size of the encoder's batches.
 ENGINES = {
     "embedstack bf16": ("bf16", None),
     "embedstack fp32": ("fp32", None),
@@ -76,7 +76,7 @@ def write_model(folder: Path, size: str, texts: list[str]) -> Path:
 
 
 def load(engine: str, folder: Path) -> Embed:
-    """The engine, ready."""
+    """Load an engine."""
     precision, batch = ENGINES[engine]
     if batch is None:
         encoder = Encoder.load(folder, device="cuda", precision=precision)  # type: ignore[arg-type]
@@ -93,7 +93,7 @@ def rate(embed: Embed, texts: list[str]) -> float:
 
 
 def measure(embed: Embed, workloads: dict[str, list[str]], rounds: int) -> dict[str, Any]:
-    """One engine's figures, and its vectors of the last workload."""
+    """One engine's figures, and its vectors of the workload ``compared``."""
     embed(["the first vector"])
     alone = [1000 / rate(embed, [text]) for text in workloads["alone"]]
     figures = {"one_ms": statistics.median(alone), "one_worst_ms": max(alone)}
@@ -104,7 +104,7 @@ def measure(embed: Embed, workloads: dict[str, list[str]], rounds: int) -> dict[
 
 
 def compare(size: str, engines: list[str], rounds: int) -> list[dict[str, Any]]:
-    """Each engine's figures, one after the other; printed as they come."""
+    """Measure the engines one after the other, and print each engine's figures."""
     texts = mixed_texts(2048 + _ALONE)
     workloads = {
         "alone": texts[:_ALONE], "mixed": texts[_ALONE:], "short": short_texts(8192), "compared": texts[:64],
@@ -116,11 +116,11 @@ def compare(size: str, engines: list[str], rounds: int) -> list[dict[str, Any]]:
             workloads["compared"], show_progress_bar=False
         )
         for engine in engines:
-            done = subprocess.run(
+            completed = subprocess.run(
                 [sys.executable, __file__, "--rounds", str(rounds), "--engine", engine, "--folder", folder],
                 input=json.dumps(workloads), stdout=subprocess.PIPE, text=True, check=True,
             )  # fmt: skip
-            row = {"model": size, "engine": engine, **json.loads(done.stdout.splitlines()[-1])}
+            row = {"model": size, "engine": engine, **json.loads(completed.stdout.splitlines()[-1])}
             row["cosine"] = float((np.asarray(row.pop("vectors")) * reference).sum(axis=1).min())
             rows.append(row)
             print(

@@ -1,7 +1,7 @@
-"""What a healthy client notices while another client sends the worst input that an HTTP server accepts.
+"""Latency of a healthy client, and memory of an HTTP server, during attacks by another client.
 
-Each attack runs by itself for some seconds, from a process of its own. Meanwhile one client sends a small request after
-the other and measures how long each takes. Memory is that of the server's process, before, at most, and afterwards.
+Each attack runs alone for some seconds, in a child process. Meanwhile, a healthy client sends small requests one after
+the other and measures their latency. Memory is that of the server's process before, at its peak, and afterwards.
 
 usage: .venv/bin/python benchmarks/hostile_clients.py [--seconds 15] [--attack NAME ...] [--json FILE]
        .venv/bin/python benchmarks/hostile_clients.py --port 8080 --path /ping --pid PID
@@ -30,19 +30,19 @@ from localaws.config import LocalAwsConfig
 from localaws.process import daemon
 
 MIB = 1024 * 1024
-#: A signature that a local AWS accepts: it verifies none.
+#: A signature for the local AWS, which does not verify signatures.
 SIGNATURE = (
     "Authorization: AWS4-HMAC-SHA256 Credential=local/20260101/us-east-1/{service}/aws4_request, SignedHeaders=host, "
     f"Signature={'0' * 64}\r\n"
 )
 HALF_SENT = 600
-#: After an attack the server may take this long to notice.
+#: Maximum time to wait for memory to be released after an attack.
 SETTLE_SECONDS = 20.0
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What one attack did. Times in milliseconds, memory in MiB."""
+    """Figures of one attack. Times in milliseconds, memory in MiB."""
 
     attack: str
     requests: int
@@ -62,7 +62,7 @@ def head(host: str, port: int, line: str, *headers: str, service: str = "s3") ->
 
 
 def half_sent_bodies(host: str, port: int, stopped: Event) -> None:
-    """600 requests that promise a body and send half of it."""
+    """600 requests with only half of their declared body."""
     with contextlib.ExitStack() as stack:
         request = head(host, port, "PUT /bucket/half", "Content-Length: 200000") + b"x" * 100_000
         for _ in range(HALF_SENT):
@@ -73,24 +73,24 @@ def half_sent_bodies(host: str, port: int, stopped: Event) -> None:
 
 
 def endless_chunks(host: str, port: int, stopped: Event) -> None:
-    """A chunked body without an end, from four connections."""
+    """An endless chunked body, from four connections."""
     chunk = b"10000\r\n" + b"x" * 65536 + b"\r\n"
     _send_forever(host, port, stopped, head(host, port, "PUT /bucket/endless", "Transfer-Encoding: chunked"), chunk)
 
 
 def tiny_chunks(host: str, port: int, stopped: Event) -> None:
-    """A chunked body of single bytes, which cost a server far more than they cost to send."""
+    """A chunked body of single bytes, which are much more expensive to receive than to send."""
     start = head(host, port, "PUT /bucket/tiny", "Transfer-Encoding: chunked")
     _send_forever(host, port, stopped, start, b"1\r\nx\r\n" * 10_000)
 
 
 def endless_chunk_size(host: str, port: int, stopped: Event) -> None:
-    """A chunk whose size line does not end."""
+    """A chunk with an endless size line."""
     _send_forever(host, port, stopped, head(host, port, "PUT /bucket/line", "Transfer-Encoding: chunked"), b"0" * 65536)
 
 
 def vanished_client(host: str, port: int, stopped: Event) -> None:
-    """Chunked requests of 70 bytes whose clients disappear."""
+    """Incomplete chunked requests of 70 bytes whose clients disconnect."""
     request = f"POST / HTTP/1.1\r\nHost: {host}:{port}\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab".encode()
     while not stopped.is_set():
         with contextlib.suppress(OSError), socket.create_connection((host, port), timeout=10) as connection:
@@ -108,7 +108,7 @@ def huge_headers(host: str, port: int, stopped: Event) -> None:
 
 
 def large_bodies(host: str, port: int, stopped: Event) -> None:
-    """Whole bodies of 25 MB, eight at once, for an endpoint that does not exist."""
+    """Complete bodies of 25 MB for an endpoint that does not exist, eight concurrently."""
     start = head(host, port, "POST /endpoints/absent/invocations", f"Content-Length: {25 * MIB}", service="sagemaker")
     body = b"x" * (25 * MIB)
 
@@ -127,7 +127,7 @@ def large_bodies(host: str, port: int, stopped: Event) -> None:
 
 
 def slow_headers(host: str, port: int, stopped: Event) -> None:
-    """Slowloris: 600 requests whose headers come a byte at a time."""
+    """Slowloris: 600 requests that send their headers a byte at a time."""
     with contextlib.ExitStack() as stack:
         connections = []
         for _ in range(HALF_SENT):
@@ -150,7 +150,7 @@ def idle_connections(host: str, port: int, stopped: Event) -> None:
 
 
 def websocket_upgrades(host: str, port: int, stopped: Event) -> None:
-    """Requests to become a WebSocket."""
+    """Requests for an upgrade to WebSocket."""
     request = (
         f"GET / HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
         "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
@@ -162,7 +162,7 @@ def websocket_upgrades(host: str, port: int, stopped: Event) -> None:
 
 
 def slow_readers(host: str, port: int, stopped: Event) -> None:
-    """Clients that ask for an object of 20 MB, 20 times at once, and do not read it."""
+    """20 concurrent clients that request an object of 20 MB and do not read it."""
     with contextlib.ExitStack() as stack:
         put = head(host, port, "PUT /bucket/large", f"Content-Length: {20 * MIB}") + b"x" * (20 * MIB)
         with socket.create_connection((host, port), timeout=30) as connection:
@@ -200,14 +200,14 @@ ATTACKS: dict[str, Attack] = {
 
 
 def measure(attack: str, host: str, port: int, path: str, pid: int, seconds: float) -> Figures:
-    """Run one attack, with a healthy client beside it."""
+    """Run one attack concurrently with a healthy client."""
     before = peak = memory(pid)
     context = multiprocessing.get_context("spawn")
     stopped = context.Event()
     attacker = context.Process(target=ATTACKS[attack], args=(host, port, stopped), daemon=True)
     attacker.start()
     times, failed = [], 0
-    # One connection for each request: a new client must get through, too.
+    # A new connection for each request, so that connecting is measured, too.
     url, deadline = f"http://{host}:{port}{path}", time.monotonic() + seconds
     while time.monotonic() < deadline:
         began = time.perf_counter()
@@ -241,7 +241,7 @@ def memory(pid: int) -> float:
 
 
 def settled_memory(pid: int, before: float) -> float:
-    """The process's memory in MiB, once it is near what it was or has had the time for it."""
+    """The process's memory in MiB, once it is near ``before`` or after ``SETTLE_SECONDS``."""
     deadline = time.monotonic() + SETTLE_SECONDS
     while (now := memory(pid)) > 1.05 * before and time.monotonic() < deadline:
         time.sleep(0.5)
@@ -250,7 +250,7 @@ def settled_memory(pid: int, before: float) -> float:
 
 @contextlib.contextmanager
 def local_aws() -> Iterator[tuple[int, int]]:
-    """A local AWS of its own: port and pid."""
+    """Start a local AWS; its port and process id."""
     with tempfile.TemporaryDirectory() as folder:
         running = daemon.start(LocalAwsConfig(port=0), Path(folder))
         try:
@@ -263,15 +263,17 @@ def local_aws() -> Iterator[tuple[int, int]]:
 
 
 def main() -> int:
-    """Attack and print the figures; the status says whether a client waited a second or memory stayed."""
+    """Run the attacks and print the figures; returns 1 if p99 exceeds 1 s, a request failed, or memory grew by 20 %."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=15, help="how long each attack lasts")
-    parser.add_argument("--attack", action="append", choices=list(ATTACKS), help="only this one; may be repeated")
+    parser.add_argument(
+        "--attack", action="append", choices=list(ATTACKS), help="run only this attack; may be repeated"
+    )
     parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, help="of a server that runs")
-    parser.add_argument("--pid", type=int, help="its process")
-    parser.add_argument("--path", default="/_embedstack/health", help="what the healthy client asks for")
-    parser.add_argument("--json", type=Path, help="write the figures here")
+    parser.add_argument("--port", type=int, help="port of a running server (default: start a local AWS)")
+    parser.add_argument("--pid", type=int, help="process id of that server")
+    parser.add_argument("--path", default="/_embedstack/health", help="path that the healthy client requests")
+    parser.add_argument("--json", type=Path, help="write the figures to this file")
     options = parser.parse_args()
     figures = []
     with contextlib.ExitStack() as stack:
@@ -281,11 +283,11 @@ def main() -> int:
             "  MiB before peak after"
         )
         for attack in options.attack or ATTACKS:
-            found = measure(attack, options.host, port, options.path, pid, options.seconds)
-            figures.append(found)
+            result = measure(attack, options.host, port, options.path, pid, options.seconds)
+            figures.append(result)
             print(
-                f"{attack:20} {found.requests:8} {found.failed:6} {found.p50_ms:8.1f} {found.p99_ms:8.1f} "
-                f"{found.max_ms:8.1f}  {found.before_mib:10.0f} {found.peak_mib:4.0f} {found.after_mib:5.0f}",
+                f"{attack:20} {result.requests:8} {result.failed:6} {result.p50_ms:8.1f} {result.p99_ms:8.1f} "
+                f"{result.max_ms:8.1f}  {result.before_mib:10.0f} {result.peak_mib:4.0f} {result.after_mib:5.0f}",
                 flush=True,
             )
     if options.json:

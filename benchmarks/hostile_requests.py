@@ -1,7 +1,7 @@
-"""What a hostile client costs the others: latency of a healthy client, and memory, while a server is attacked.
+"""Latency of a healthy client, and memory of the model server, during attacks by another client.
 
-For each attack the model server is started, measured in peace, attacked while a healthy client in a process of its own
-sends a short text and a /ping every 20 ms, and measured once more after the attack.
+For each attack, a model server is started, and measured before, during and after the attack. Meanwhile, a healthy
+client in another process sends a short text and a /ping every 20 ms.
 """
 
 import argparse
@@ -39,9 +39,9 @@ SCRIPTS = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", type=Path, help=f"model folder; {MODEL} by default")
-    parser.add_argument("--attack", action="append", help="only attacks whose name has this in it")
-    parser.add_argument("--connections", type=int, default=600, help="half-sent requests at once")
+    parser.add_argument("--model", type=Path, help=f"model folder (default: {MODEL})")
+    parser.add_argument("--attack", action="append", help="run only attacks whose name contains this; may be repeated")
+    parser.add_argument("--connections", type=int, default=600, help="number of concurrent incomplete requests")
     parser.add_argument("--readers", type=int, default=40, help="clients that do not read their response")
     parser.add_argument("--probe", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -50,7 +50,7 @@ def main() -> None:
         return
     folder = options.model or find_model_folder(MODEL, Path("models"))
     if folder is None:
-        sys.exit(f"{MODEL} is not on this machine: name its folder with --model.")
+        sys.exit(f"{MODEL} is not installed. Pass its folder with --model.")
     print(
         "| Attack | responses | healthy client p50 | p99 | /ping p99 | before | peak | after |"
         "\n|---|---|---|---|---|---|---|---|"
@@ -64,40 +64,42 @@ Attack = Callable[[int], Iterator[str]]
 
 
 def attacks(connections: int, readers: int) -> dict[str, Attack]:
-    """By name what is done to a port; each gives the statuses that it was answered with."""
-    found: dict[str, Attack] = {"none": lambda _: iter(())}
+    """Attacks on a port by name; each yields the statuses of the responses."""
+    attacks_by_name: dict[str, Attack] = {"none": lambda _: iter(())}
     for megabytes in (4, 25):
         for name, unit in SCRIPTS.items():
             text = unit * ((megabytes * 1_000_000 - 100) // len(json_text(unit)))
-            found[f"{megabytes} MB, {name}"] = texts([text])
-    found["2,048 texts of 12 kB"] = posting(json.dumps({"inputs": ["word " * 2_400] * 2_048}).encode())
-    found["1,024 texts of 24 kB, not truncated"] = texts(["漢字 " * 3_400] * 1_024, truncate=(False,))
+            attacks_by_name[f"{megabytes} MB, {name}"] = texts([text])
+    attacks_by_name["2,048 texts of 12 kB"] = posting(json.dumps({"inputs": ["word " * 2_400] * 2_048}).encode())
+    attacks_by_name["1,024 texts of 24 kB, not truncated"] = texts(["漢字 " * 3_400] * 1_024, truncate=(False,))
     for megabytes in (1, 4, 25):
         span = b"[0,4],"
         body = b'{"inputs":"word","spans":[[' + span * (megabytes * 1_000_000 // len(span)) + b"[0,4]]]}"
-        found[f"{megabytes} MB of spans"] = posting(body)
-    found["spans up to the limit, 20 times"] = posting(
+        attacks_by_name[f"{megabytes} MB of spans"] = posting(body)
+    attacks_by_name["spans up to the limit, 20 times"] = posting(
         b'{"inputs":"word","spans":[[' + b"[0,4]," * 5_000 + b"[0,4]]]}", times=20
     )
     for name, value in {"lists": b"[],", "nested lists": b"[[[[]]]],", "objects": b"{},", "numbers": b"1,"}.items():
-        found[f"25 MB of {name}"] = posting(b'{"inputs":[' + value * (25_000_000 // len(value)) + b"1]}")
-    found[f"{connections} half-sent bodies"] = half_sent(connections, b"Content-Length: 1000\r\n\r\n{")
-    found["60 half-sent bodies of 20 MB"] = half_sent(60, b"Content-Length: 25000000\r\n\r\n" + b"x" * 20_000_000)
-    found[f"{connections} half-sent headers"] = half_sent(connections, b"A: b\r\n")
-    found["64 MB of header"] = flood(b"GET /ping HTTP/1.1\r\nHost: x\r\nA: ", b"x", 64)
+        attacks_by_name[f"25 MB of {name}"] = posting(b'{"inputs":[' + value * (25_000_000 // len(value)) + b"1]}")
+    attacks_by_name[f"{connections} incomplete bodies"] = half_sent(connections, b"Content-Length: 1000\r\n\r\n{")
+    attacks_by_name["60 incomplete bodies of 20 MB"] = half_sent(
+        60, b"Content-Length: 25000000\r\n\r\n" + b"x" * 20_000_000
+    )
+    attacks_by_name[f"{connections} incomplete headers"] = half_sent(connections, b"A: b\r\n")
+    attacks_by_name["64 MB of header"] = flood(b"GET /ping HTTP/1.1\r\nHost: x\r\nA: ", b"x", 64)
     chunked = b"POST /invocations HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
-    found["endless chunks"] = flood(chunked, b"10000\r\n" + b"x" * 65_536 + b"\r\n", 256)
-    found["endless small chunks"] = flood(chunked, b"1\r\nx\r\n", 64)
-    found["endless chunk extension"] = flood(chunked + b"1;", b"x", 64)
-    found["endless trailers"] = flood(chunked + b"1\r\nx\r\n0\r\n", b"A: b\r\n", 64)
-    found["10,000 pipelined requests"] = flood(b"", b"GET /ping HTTP/1.1\r\nHost: x\r\n\r\n", 0.3)
-    found[f"{readers} slow readers"] = slow_readers(readers)
-    return found
+    attacks_by_name["endless chunks"] = flood(chunked, b"10000\r\n" + b"x" * 65_536 + b"\r\n", 256)
+    attacks_by_name["endless small chunks"] = flood(chunked, b"1\r\nx\r\n", 64)
+    attacks_by_name["endless chunk extension"] = flood(chunked + b"1;", b"x", 64)
+    attacks_by_name["endless trailers"] = flood(chunked + b"1\r\nx\r\n0\r\n", b"A: b\r\n", 64)
+    attacks_by_name["10,000 pipelined requests"] = flood(b"", b"GET /ping HTTP/1.1\r\nHost: x\r\n\r\n", 0.3)
+    attacks_by_name[f"{readers} slow readers"] = slow_readers(readers)
+    return attacks_by_name
 
 
 @dataclass
 class Memory:
-    """Resident memory of a process in MB, at its largest since the last look."""
+    """Samples a process's resident memory in MB, and keeps the peak."""
 
     server: Server
     peak: float = 0.0
@@ -123,7 +125,7 @@ def measure(folder: Path, name: str, attack: Attack) -> None:
         watching = threading.Thread(target=memory.watch)
         watching.start()
         statuses = sorted(set(attack(server.port)))
-        time.sleep(3)  # freed memory goes back a second after the last large request
+        time.sleep(3)  # the server releases memory 1 s after the last large request
         healthy.stdin.close()
         seconds = json.loads(healthy.stdout.read())
         healthy.wait()
@@ -149,7 +151,7 @@ def percentile(values: list[float]) -> float:
 
 
 def probe(port: int) -> None:
-    """A healthy client: measures from the first line of standard input to its end."""
+    """Run a healthy client, which measures from the first line of standard input to its end."""
     measuring, ended = threading.Event(), threading.Event()
 
     def read() -> None:
@@ -169,7 +171,7 @@ def probe(port: int) -> None:
             response = connection.getresponse()
             response.read()
             if response.status != 200:
-                sys.exit(f"the healthy client was answered {response.status}")
+                sys.exit(f"the healthy client received status {response.status}")
             if measuring.is_set():
                 seconds[name].append(time.perf_counter() - started)
         time.sleep(0.02)
@@ -181,7 +183,7 @@ def json_text(text: str) -> bytes:
 
 
 def texts(inputs: list[str], truncate: tuple[bool, ...] = (True, False)) -> Attack:
-    """Post texts, truncated at either end and not."""
+    """Post texts, with and without truncation on either side."""
 
     def attack(port: int) -> Iterator[str]:
         for truncates in truncate:
@@ -206,7 +208,7 @@ def posting(body: bytes, times: int = 1) -> Attack:
 
 
 def half_sent(count: int, content: bytes) -> Attack:
-    """Send the beginnings of requests, and wait for 5 s."""
+    """Send incomplete requests, and wait for 5 s."""
 
     def attack(port: int) -> Iterator[str]:
         with contextlib.ExitStack() as stack:
@@ -223,7 +225,7 @@ def half_sent(count: int, content: bytes) -> Attack:
 
 
 def flood(head: bytes, unit: bytes, megabytes: float) -> Attack:
-    """Send without end, up to this much, and see what comes back."""
+    """Send ``megabytes`` of repeated data, and read the response."""
 
     def attack(port: int) -> Iterator[str]:
         block = unit * (1_000_000 // len(unit))
@@ -239,7 +241,7 @@ def flood(head: bytes, unit: bytes, megabytes: float) -> Attack:
 
 
 def slow_readers(count: int) -> Attack:
-    """Ask for large responses and do not read them, for 5 s."""
+    """Request large responses and do not read them, for 5 s."""
 
     def attack(port: int) -> Iterator[str]:
         body = b'{"inputs":"word","spans":[[' + b"[0,4]," * 5_000 + b"[0,4]]]}"

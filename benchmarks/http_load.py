@@ -1,4 +1,4 @@
-"""Clients that keep a model server busy: each sends its next request as soon as it has its answer."""
+"""Clients that keep a model server busy: each sends its next request as soon as it receives a response."""
 
 import asyncio
 import json
@@ -12,13 +12,13 @@ import uvloop
 
 __all__ = ["Group", "Load", "run", "run_each_once", "run_groups"]
 
-# Takes a request's number and its answer's body.
-Answered = Callable[[int, bytes], None]
+# Called with a request's number and the body of its response.
+OnResponse = Callable[[int, bytes], None]
 
 
 @dataclass(slots=True)
 class Load:
-    """What was answered: seconds of each request, and how long all of it took."""
+    """Latency of each request and total duration, in seconds."""
 
     latencies: list[float] = field(default_factory=list)
     seconds: float = 0.0
@@ -29,8 +29,8 @@ class Group:
     """Clients of one kind.
 
     Attributes:
-        bodies: The texts of each request.
-        clients: How many clients send them.
+        bodies: Texts of each request.
+        clients: Number of clients that send them.
     """
 
     bodies: list[list[str]]
@@ -38,12 +38,12 @@ class Group:
 
 
 class _Client(asyncio.Protocol):
-    def __init__(self, requests: Iterator[tuple[int, bytes]], load: Load, answered: Answered | None) -> None:
+    def __init__(self, requests: Iterator[tuple[int, bytes]], load: Load, on_response: OnResponse | None) -> None:
         self._requests = requests
         self._load = load
-        self._answered = answered
+        self._on_response = on_response
         self._buffer = bytearray()
-        self._body = self._wanted = self._received = self._number = 0
+        self._body = self._expected = self._received = self._number = 0
         self._sent = 0.0
         self.done = asyncio.get_running_loop().create_future()
 
@@ -56,24 +56,24 @@ class _Client(asyncio.Protocol):
             self.done.set_exception(error or RuntimeError("the server closed the connection"))
 
     def data_received(self, data: bytes) -> None:
-        if not self._wanted:
+        if not self._expected:
             if not data.startswith(b"HTTP/1.1 200"):
                 self.done.set_exception(RuntimeError(data[:200].decode()))
                 return
             at = data.lower().index(b"content-length:") + 15
             self._body = data.index(b"\r\n\r\n") + 4
-            self._wanted = self._body + int(data[at : data.index(b"\r", at)])
+            self._expected = self._body + int(data[at : data.index(b"\r", at)])
         self._received += len(data)
-        if self._answered:
+        if self._on_response:
             self._buffer += data
-        if self._received >= self._wanted:
+        if self._received >= self._expected:
             self._load.latencies.append(time.perf_counter() - self._sent)
-            if self._answered:
-                self._answered(self._number, bytes(self._buffer[self._body :]))
+            if self._on_response:
+                self._on_response(self._number, bytes(self._buffer[self._body :]))
             self._send()
 
     def _send(self) -> None:
-        self._wanted = self._received = 0
+        self._expected = self._received = 0
         self._buffer.clear()
         request = next(self._requests, None)
         if request is None:
@@ -86,12 +86,12 @@ class _Client(asyncio.Protocol):
 
 
 def run(port: int, bodies: list[list[str]], clients: int, seconds: float) -> Load:
-    """Send requests with these texts from so many clients for so long."""
+    """Send requests with these texts from concurrent clients, for ``seconds``."""
     return run_groups(port, {"": Group(bodies, clients)}, seconds)[""]
 
 
 def run_groups(port: int, groups: dict[str, Group], seconds: float) -> dict[str, Load]:
-    """Send the requests of several kinds of clients at the same time for so long; the load of each kind."""
+    """Send the requests of several groups of clients concurrently, for ``seconds``; the load of each group."""
     until = time.perf_counter() + seconds
 
     def endless(requests: list[bytes], number: int) -> Iterator[tuple[int, bytes]]:
@@ -110,16 +110,16 @@ def run_groups(port: int, groups: dict[str, Group], seconds: float) -> dict[str,
     return uvloop.run(main())
 
 
-def run_each_once(port: int, texts: Iterator[str], clients: int, answered: Answered) -> Load:
-    """Send each text in one request, from so many clients that take them in turn; answers come as arrays."""
+def run_each_once(port: int, texts: Iterator[str], clients: int, on_response: OnResponse) -> Load:
+    """Send each text once, in one request for an array; concurrent clients share the texts."""
     requests = ((number, _request([text], b"Accept: application/x-npy\r\n")) for number, text in enumerate(texts))
-    return uvloop.run(_clients(port, [requests] * clients, answered))
+    return uvloop.run(_clients(port, [requests] * clients, on_response))
 
 
-async def _clients(port: int, sources: list[Iterator[tuple[int, bytes]]], answered: Answered | None) -> Load:
+async def _clients(port: int, sources: list[Iterator[tuple[int, bytes]]], on_response: OnResponse | None) -> Load:
     load, started = Load(), time.perf_counter()
     loop = asyncio.get_running_loop()
-    protocols = [_Client(source, load, answered) for source in sources]
+    protocols = [_Client(source, load, on_response) for source in sources]
     for client in protocols:
         await loop.create_connection(partial(_identity, client), "127.0.0.1", port)
     await asyncio.gather(*(client.done for client in protocols))

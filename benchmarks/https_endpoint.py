@@ -1,10 +1,10 @@
-"""A small HTTPS server for SageMaker's runtime, Bedrock, Ollama and S3's objects, in a process of its own.
+"""A fake HTTPS server of SageMaker Runtime, Bedrock, Ollama and S3 objects, in a child process.
 
     python benchmarks/https_endpoint.py /tmp/certificate
 
-It prints its ports as JSON and serves until its standard input ends. Connections are kept alive, and every vector is
-derived from its text, so that a response to another request is noticed. The certificate is signed by a CA in the folder
-(``ca.pem``), which a client trusts by AWS_CA_BUNDLE.
+It prints its ports as JSON and serves until its standard input ends. Connections are kept alive. Every vector is
+derived from its text, so that a response to another request is detected. The certificate is signed by a CA in the
+folder (``ca.pem``), which clients trust through AWS_CA_BUNDLE.
 """
 
 import datetime as dt
@@ -37,9 +37,9 @@ DIMENSIONS = 8
 TITAN_DIMENSIONS = 256
 # Long enough for requests of several processes to overlap.
 _DELAY_SECONDS = 0.002
-# An endpoint's name may say how long its vectors are: with-384.
+# An endpoint's name may end with its dimensions: with-384.
 _LENGTH = re.compile(r"-(\d+)/invocations$")
-# What asynchronous requests have put into S3, by path.
+# Objects in S3 with the responses to asynchronous requests, by path.
 _objects: dict[str, bytes] = {}
 
 
@@ -48,9 +48,9 @@ class HttpsEndpoint:
     """A running server.
 
     Attributes:
-        https: Its address.
-        http: The same without TLS.
-        ca: The certificate to trust.
+        https: URL with TLS.
+        http: URL without TLS.
+        ca: CA certificate to trust.
     """
 
     https: str
@@ -130,7 +130,7 @@ class _Server(ThreadingHTTPServer):
         self._context = context
 
     def finish_request(self, request: Any, client_address: Any) -> None:
-        # In the connection's own thread, so that a slow handshake delays no other connection.
+        # In the connection's thread, so that a slow handshake does not delay other connections.
         if self._context is not None:
             request = self._context.wrap_socket(request, server_side=True)
         super().finish_request(request, client_address)
@@ -141,10 +141,10 @@ class _Server(ThreadingHTTPServer):
 
 @contextmanager
 def https_endpoint(folder: Path) -> Iterator[HttpsEndpoint]:
-    """A server in a process of its own, for as long as the block lasts.
+    """Run a server in a child process during the block.
 
     Args:
-        folder: Where its certificate is put.
+        folder: Folder for its certificate.
     """
     command = [sys.executable, __file__, str(folder)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
@@ -183,11 +183,11 @@ def _write_certificate(folder: Path) -> ssl.SSLContext:
     )  # fmt: skip
     ca = certificate(ca_name, ca_key.public_key(), ca=True).add_extension(usage, critical=True)
     names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
-    own = certificate(name, key.public_key(), ca=False).add_extension(names, critical=False)
+    leaf = certificate(name, key.public_key(), ca=False).add_extension(names, critical=False)
     pem = serialization.Encoding.PEM
     (folder / "ca.pem").write_bytes(ca.sign(ca_key, hashes.SHA256()).public_bytes(pem))
     (folder / "server.pem").write_bytes(
-        own.sign(ca_key, hashes.SHA256()).public_bytes(pem)
+        leaf.sign(ca_key, hashes.SHA256()).public_bytes(pem)
         + key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

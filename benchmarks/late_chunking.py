@@ -1,9 +1,9 @@
-"""Do late chunking and contextual prefixes find what a sentence says of "it" and "she"?
+"""Retrieval of sentences with pronouns, by late chunking and contextual prefixes.
 
-40 made documents of four sentences: the first names who or what it is about, the others say "it", "she" or "he" only.
-Ten documents of a kind say the same kinds of things, so a sentence by itself does not tell which of them it belongs to.
-Questions name the thing: "When was Dunmere founded?" is answered by "It was founded in 1187 by monks." Each sentence is
-a chunk. Printed are how often the answer is the first hit, and the mean reciprocal rank, among all sentences.
+There are 40 synthetic documents of four sentences. The first sentence names the subject; the others refer to it as
+"it", "she" or "he". Ten documents of each kind have similar sentences, so a single sentence does not identify its
+document. Questions name the subject: the answer to "When was Dunmere founded?" is "It was founded in 1187 by monks."
+Each sentence is a chunk. The figures are how often the answer is the first hit, and the mean reciprocal rank.
 
     python benchmarks/late_chunking.py
 """
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
 _CHUNK_TOKENS = 64
 
-# A kind's names, what the first sentence says, and the other sentences with the question that each answers.
+# A sentence template, the question that it answers, and the words for its two placeholders.
 Fact = tuple[str, str, list[str], list[str]]
 
-# Each list has a word or a number for every name.
+# Each list of words has one entry for every name.
 KINDS: dict[str, tuple[list[str], str, list[Fact]]] = {
     "town": (
         ["Dunmere", "Halvorsund", "Castelrosso", "Brightwater", "Nagyfalu", "Ostrava Bay", "Port Elwyn", "Kirkholm",
@@ -117,7 +117,7 @@ def documents() -> tuple[list[Document], list[tuple[str, str]]]:
                 questions.append((question.format(name=name), sentences[-1]))
             sentences[0] = sentences[0][0].upper() + sentences[0][1:]
             title = name.removeprefix("the ")
-            # A chunk does not go over a section's end.
+            # Chunks do not cross section boundaries.
             sections = tuple(Section(sentence, (title,)) for sentence in sentences)
             made.append(Document(f"{kind}s/{title}.txt", "text/plain", sections))
     return made, questions
@@ -126,7 +126,7 @@ def documents() -> tuple[list[Document], list[tuple[str, str]]]:
 def ranks(
     embedder: LocalEmbedder, chunker: Chunker, late: bool, made: list[Document], questions: list[tuple[str, str]]
 ) -> "tuple[NDArray[np.int64], int]":
-    """The place of each question's answer among the hits, from 1, and how many chunks there are."""
+    """The rank of each question's answer among the hits, from 1, and the number of chunks."""
     embedding: ChunkEmbedding = LateEmbedding(embedder, chunker) if late else SeparateEmbedding(embedder)
     texts: list[str] = []
     vectors = []
@@ -154,10 +154,10 @@ def main(model: str) -> None:
     with LocalEmbedder(known_model(model), settings=settings) as embedder:
         for name, (prefix, late) in ways.items():
             chunker = Chunker(tokenizer, _CHUNK_TOKENS, prefix=prefix)
-            found, chunks = ranks(embedder, chunker, late, made, questions)
+            positions, chunks = ranks(embedder, chunker, late, made, questions)
             print(
                 f"{name:22} {len(questions)} questions, {chunks} chunks: "
-                f"first hit {100 * (found == 1).mean():.0f} %, MRR {(1 / found).mean():.2f}"
+                f"first hit {100 * (positions == 1).mean():.0f} %, MRR {(1 / positions).mean():.2f}"
             )
 
 

@@ -1,4 +1,4 @@
-"""What a document pipeline should hold and what it holds: for benchmarks/pipeline.py, and for the tests."""
+"""Access to a deployed document pipeline, and its expected chunks: for benchmarks/document_pipeline.py and tests."""
 
 import json
 import time
@@ -19,16 +19,16 @@ from embedstack_ops.cli import search_function
 
 __all__ = ["Chunks", "DeployedPipeline", "cut"]
 
-#: Position and text of a document's chunks, by its source.
+#: Position and text of each chunk, by the document's source.
 Chunks = dict[str, list[tuple[int, str]]]
 _POLL_SECONDS = 0.5
 _PART_BYTES = 64 << 20
-# Counts of SQS are approximate, and a message may just be on its way back.
+# SQS counts are approximate, and a message may be between two states, so several empty counts are needed.
 _EMPTY_LOOKS = 3
 
 
 def cut(documents: Mapping[str, bytes], chunker: Chunker) -> Chunks:
-    """What documents are cut into, by the library alone."""
+    """The chunks of documents, computed locally."""
     return {
         source: [
             (chunk.position, chunk.text) for chunk in chunker.chunks(read_bytes(content, source))
@@ -38,13 +38,13 @@ def cut(documents: Mapping[str, bytes], chunker: Chunker) -> Chunks:
 
 
 class DeployedPipeline:
-    """What terraform/ applied, and what is in it. The environment names the AWS and the store."""
+    """A pipeline that terraform/ deployed. The environment selects the AWS endpoint and the store."""
 
     def __init__(self, outputs: Mapping[str, Any]) -> None:
-        """Prepare.
+        """Connect to a pipeline.
 
         Args:
-            outputs: The root module's.
+            outputs: Outputs of the root module.
         """
         self.parts: dict[str, Any] = outputs["pipeline"]
         self.settings = load_settings()
@@ -55,11 +55,11 @@ class DeployedPipeline:
         self._logs = session.client("logs", config=config)
 
     def upload(self, source: str, content: bytes) -> None:
-        """Put a document into the bucket."""
+        """Upload a document to the bucket."""
         self.s3.put_object(Bucket=self.parts["bucket"], Key=source, Body=content)
 
     def upload_file(self, source: str, content: BinaryIO) -> None:
-        """Put a document into the bucket in parts, as the AWS CLI does, without holding all of it."""
+        """Upload a document to the bucket in parts, as the AWS CLI does, without reading it into memory."""
         parts = TransferConfig(multipart_chunksize=_PART_BYTES, use_threads=False)
         self.s3.upload_fileobj(content, self.parts["bucket"], source, Config=parts)
 
@@ -68,18 +68,18 @@ class DeployedPipeline:
         self.s3.delete_object(Bucket=self.parts["bucket"], Key=source)
 
     def waiting(self) -> int:
-        """Messages that are not dealt with."""
+        """Number of unprocessed messages."""
         return count_messages(self.sqs, self.parts["queue_url"])
 
     def wait(self, patience: float, on_look: Callable[[int], object] = lambda _: None) -> None:
-        """Return when every message is dealt with.
+        """Wait until every message is processed.
 
         Args:
-            patience: Seconds.
-            on_look: Told how many messages are left, now and then.
+            patience: Maximum time, in seconds.
+            on_look: Called with the number of unprocessed messages, at every poll.
 
         Raises:
-            TimeoutError: Some are left.
+            TimeoutError: Messages are left.
         """
         end, empty = time.monotonic() + patience, 0
         while empty < _EMPTY_LOOKS:
@@ -91,13 +91,13 @@ class DeployedPipeline:
             time.sleep(_POLL_SECONDS)
 
     def stored(self) -> Chunks:
-        """Every record of the collection, by its document."""
-        found: Chunks = {}
+        """The chunks in the collection, by document."""
+        chunks_by_source: Chunks = {}
         with load_store(self.settings) as store:
             for record in store.open(store.describe(self.settings.embedstack_collection), create=False).scan():
                 place = (int(record.metadata["position"]), record.text)
-                found.setdefault(str(record.metadata["source"]), []).append(place)
-        return {source: sorted(chunks) for source, chunks in found.items()}
+                chunks_by_source.setdefault(str(record.metadata["source"]), []).append(place)
+        return {source: sorted(chunks) for source, chunks in chunks_by_source.items()}
 
     def dead_letters(self) -> DeadLetterQueue:
         """Its dead-letter queue."""
@@ -110,21 +110,21 @@ class DeployedPipeline:
         return {source.removeprefix(bucket): message.reason for message in messages for source in message.sources}
 
     def looks(self) -> list[dict[str, Any]]:
-        """What the ingest function logged of each document that it processed, also if it was killed afterwards."""
+        """The ingest function's log entries of processed documents, including those of killed invocations."""
         return [json.loads(line) for line in self._log('"A document was processed"')]
 
     def reports(self) -> list[dict[str, str]]:
-        """What Lambda reports of each invocation of the ingest function, by Lambda's own names, such as `Duration`."""
+        """Lambda's REPORT log line of each invocation of the ingest function, by field name, such as `Duration`."""
         lines = (line.split("\t") for line in self._log("REPORT RequestId: "))
         return [dict(part.split(": ", 1) for part in parts if part) for parts in lines]
 
     def _log(self, words: str) -> list[str]:
-        """Lines of the ingest function's log that have these words."""
+        """Lines of the ingest function's log that contain these words."""
         pages = self._logs.get_paginator("filter_log_events").paginate(
             logGroupName=f"/aws/lambda/{self.parts['ingest_function']}"
         )
         return [event["message"] for page in pages for event in page["events"] if words in event["message"]]
 
     def search(self, query: str, **conditions: Any) -> list[dict[str, Any]]:
-        """Hits by the search function."""
+        """Hits of the search function."""
         return search_function.invoke(self.settings, self.parts["search_function"], {"query": query, **conditions})

@@ -1,4 +1,4 @@
-"""What the document pipeline would cost on AWS, by list prices."""
+"""Cost of the document pipeline on AWS, at list prices."""
 
 from pipeline_audit import Chunks
 
@@ -22,14 +22,14 @@ GB = 1e9
 ENDPOINT_GB, FUNCTION_GB = 2, 1
 VECTOR_BYTES = 4 * 384
 LEAST_PUT_BYTES = 128 * 1024
-# Bytes of a chunk on its way to the endpoint and back, beside its text: JSON around it, and 384 numbers of 4 bytes.
+# Bytes transferred per chunk in addition to its text: JSON syntax, and 384 numbers of 4 bytes.
 EXCHANGED_BYTES = VECTOR_BYTES + 16
 
 
 def costs(
     documents: int, chunks: Chunks, function_seconds: float, invocations: float, model_seconds: float, *, store: str
 ) -> dict[str, float]:
-    """US dollars for 1,000 documents, by what is paid for; Aurora is paid by the hour, and not among it."""
+    """US dollars per 1,000 documents, by service; excludes Aurora, which is billed per hour."""
     texts = sum(len(text.encode()) for parts in chunks.values() for _, text in parts)
     count = sum(map(len, chunks.values()))
     put = sum(
@@ -38,9 +38,9 @@ def costs(
     )
     paid = {
         "Lambda": function_seconds * FUNCTION_GB * PRICES["lambda_gb_second"] + invocations * PRICES["lambda_request"],
-        # Sent by S3; received and deleted by the batch. What an idle queue's readers ask is not counted.
+        # Sent by S3; received and deleted in batches. Polling of an empty queue is not included.
         "SQS": (documents + 2 * invocations) * PRICES["sqs_request"],
-        # Uploaded, read, and looked at once more.
+        # One PUT, one GET and one HEAD.
         "S3": documents * (PRICES["s3_put"] + 2 * PRICES["s3_get"]),
         **({"S3 Vectors": put / GB * PRICES["vectors_put_gb"]} if store == "s3vectors" else {}),
         "SageMaker serverless": model_seconds * ENDPOINT_GB * PRICES["serverless_gb_second"]

@@ -1,4 +1,4 @@
-"""A document pipeline on a temporary stack: for benchmarks/pipeline.py, and for the tests."""
+"""Deployment of a document pipeline on a temporary stack: for benchmarks/document_pipeline.py and tests."""
 
 import json
 import os
@@ -15,12 +15,12 @@ __all__ = ["connect", "variables"]
 
 
 def variables(packages: Path, ingest: str, subnets: Sequence[str] = ()) -> str:
-    """Variables of terraform/ for a pipeline whose functions run on this machine.
+    """Terraform variables of a pipeline whose functions run on this machine.
 
     Args:
-        packages: The folder with ``ingest.zip`` and ``search.zip``.
-        ingest: ``pipeline.ingest``, in Terraform's own words.
-        subnets: Of an Aurora cluster for the vectors, and of the functions; without, vectors go to S3 Vectors.
+        packages: Folder with ``ingest.zip`` and ``search.zip``.
+        ingest: The variable ``pipeline.ingest``, as HCL.
+        subnets: Subnets of the functions and an Aurora cluster; without them, vectors are stored in S3 Vectors.
     """
     target = Target.of_this_machine()
     vpc = f"{{ subnet_ids = {json.dumps(list(subnets))} }}"
@@ -48,12 +48,12 @@ pipeline = {{
 
 
 def connect(root: TerraformRoot, visibility_s: int) -> DeployedPipeline:
-    """The pipeline that was applied; from now on the environment names its endpoint and store.
+    """Connect to a deployed pipeline, and set the environment variables of its endpoint and store.
 
     Args:
-        root: What it was applied by.
-        visibility_s: Seconds after which a message of a function that was killed comes again. Terraform makes it six
-            times the function's timeout, as AWS advises where functions are throttled; here nobody has time for that.
+        root: Terraform root module that was applied.
+        visibility_s: Visibility timeout in seconds, after which a killed function's messages are received again. It
+            replaces Terraform's six times the function's timeout, which AWS recommends, to save time.
     """
     outputs = root.outputs()
     os.environ.update(client_settings(outputs))

@@ -1,4 +1,4 @@
-"""How much of the processors the parts of a local AWS use, while something runs on it."""
+"""Processor time of the processes of a local AWS."""
 
 import threading
 from collections import defaultdict
@@ -15,7 +15,7 @@ __all__ = ["ProcessorTime"]
 
 @dataclass(slots=True)
 class ProcessorTime:
-    """Seconds of processor time by kind of process, measured every second while the context lasts."""
+    """Seconds of processor time by kind of process, sampled every second during the context."""
 
     state: Path
     local_aws: int
@@ -25,7 +25,7 @@ class ProcessorTime:
     _thread: threading.Thread | None = None
 
     def __enter__(self) -> Self:
-        self._look(count=False)
+        self._sample(count=False)
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
         return self
@@ -34,23 +34,23 @@ class ProcessorTime:
         self._stopped.set()
         if self._thread is not None:
             self._thread.join()
-        self._look()
+        self._sample()
 
     def _run(self) -> None:
         while not self._stopped.wait(1):
-            self._look()
+            self._sample()
 
-    def _look(self, *, count: bool = True) -> None:
+    def _sample(self, *, count: bool = True) -> None:
         kinds = {identity.pid: str(kind) for identity, kind in processes(self.state).items()}
         for pid, kind in {**kinds, self.local_aws: "local AWS"}.items():
             used = processor_seconds(pid)
-            # One that is new has used all of it since the last look.
+            # A new process has used all of its time since the last sample.
             self.seconds[kind] += max(0.0, used - self._last.get(pid, 0.0)) if count else 0
             self._last[pid] = used
 
 
 def processor_seconds(pid: int) -> float:
-    """Processor time of a process and of its children that have ended."""
+    """Processor time of a process and its terminated children, in seconds."""
     try:
         times = psutil.Process(pid).cpu_times()
     except psutil.NoSuchProcess:

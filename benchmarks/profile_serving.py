@@ -1,8 +1,8 @@
-"""Where the model server's time goes: in the graph by kind of node, in a request apart from the model, in new shapes.
+"""Profile of the model server: time by kind of graph node, of new shapes, and of a request without the model.
 
 usage: .venv/bin/python benchmarks/profile_serving.py
 
-Every figure is the least of its repetitions, so that what else the machine does counts as little as may be.
+Every figure is the minimum of its repetitions, to reduce the influence of other programs.
 """
 
 import multiprocessing
@@ -34,7 +34,7 @@ def main() -> None:
     """Print three profiles."""
     folder = find_model_folder("sentence-transformers/all-MiniLM-L6-v2", ROOT / "models")
     if folder is None:
-        sys.exit("The weights are not installed: make up installs them.")
+        sys.exit("The weights are not installed. Install them with: make up")
     model = ModelFolder.read(folder)
     for shape in ((1, 16), (32, 16), (8, 64), (2, 256)):
         _profile_nodes(model, *shape)
@@ -43,7 +43,7 @@ def main() -> None:
 
 
 def _profile_nodes(model: ModelFolder, texts: int, tokens: int) -> None:
-    """The share of each kind of node in one batch on one core."""
+    """Share of each kind of node in one batch on one core."""
     request, feed = _compiled(model, PERF_COUNT="YES"), _feed(texts, tokens)
     whole, least = [], defaultdict[str, float](lambda: float("inf"))
     for _ in range(25):
@@ -65,7 +65,7 @@ def _profile_nodes(model: ModelFolder, texts: int, tokens: int) -> None:
 
 
 def _profile_shapes(model: ModelFolder) -> None:
-    """What a batch costs when its shape is the one before, when it is another known one, and when it is new."""
+    """Time of a batch with the previous shape, another known shape, and a new shape."""
     request = _compiled(model)
     before = _megabytes()
     feeds = [_feed(1, tokens) for tokens in range(20, 60)]
@@ -79,13 +79,13 @@ def _profile_shapes(model: ModelFolder) -> None:
             seconds[kind].append(time.perf_counter() - started)
         if kind == "new":
             grown = (_megabytes() - before) / len(feeds)
-    print("one text of 20 to 59 tokens, in the mean: "
-          + ", ".join(f"{kind} shape {1000 * float(np.median(found)):.2f} ms" for kind, found in seconds.items())
+    print("one text of 20 to 59 tokens, median: "
+          + ", ".join(f"{kind} shape {1000 * float(np.median(times)):.2f} ms" for kind, times in seconds.items())
           + f"; {grown:.2f} MB for each new shape")  # fmt: skip
 
 
 def _profile_requests(folder: Path) -> None:
-    """The server's own processor time for a request of one short text, with a model that computes nothing."""
+    """The server's processor time per request with one short text, with a model that computes nothing."""
     with socket.create_server(("127.0.0.1", 0), backlog=1024) as listener:
         port = listener.getsockname()[1]
         server = multiprocessing.get_context("spawn").Process(target=_serve_nothing, args=(folder, listener))
@@ -119,7 +119,7 @@ def _serve_nothing(folder: Path, listener: socket.socket) -> None:
 
     def load() -> Encoder:
         encoder = Encoder.load(folder)
-        encoder._engine.__class__ = Nothing  # noqa: SLF001 - the encoder's own engine, without the computation
+        encoder._engine.__class__ = Nothing  # noqa: SLF001 - keeps the engine but not its computation
         return encoder
 
     sys.exit(ModelServer(load, EmbedProtocol()).run(listener))

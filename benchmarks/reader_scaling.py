@@ -1,7 +1,7 @@
-"""How the time of reading a document grows with its size, for content that is repeated to make it grow faster.
+"""Growth of the time to read a document with its size, for repetitive content that may cause superlinear time.
 
-Each content is read in two sizes, one four times the other. A reader that takes time in proportion to the size takes
-about four times as long for the larger one; one that takes its square, 16 times.
+Each content is read in two sizes, one four times the other. A linear reader takes about four times as long for the
+larger one, a quadratic reader 16 times.
 
 usage: .venv/bin/python benchmarks/reader_scaling.py [--size 1000000] [--only markdown]
 """
@@ -22,11 +22,11 @@ from embedstack.errors import DocumentRefused
 
 __all__ = ["Case", "cases", "pdf_of_pages", "seconds_to_read"]
 
-#: Makes content of about so many bytes.
+#: Creates content of about this many bytes.
 Maker = Callable[[int], bytes]
 
 _FACTOR = 4
-# Any format: what its readers search for, escape, nest or count.
+# Fragments that the readers of some format search, escape, nest or count.
 _REPEATED = (
     "<!--", "-->", "<!-->", "<!--x-->", "<!", "<?", "<![CDATA[", "<![CDATA[]]>", "]]>", "<", "</", "<p ", "<p a=\"",
     "<p a='", "<p>", "</p>", "<div>", "<b>", "<a href=x>", "<table><tr><td>", "<ul><li>", "<nav>", "<svg>", "<script>",
@@ -44,12 +44,12 @@ _SUFFIXES = ("", ".txt", ".md", ".html", ".csv", ".jsonl")
 
 
 class Case:
-    """Content in any size.
+    """A kind of content, in any size.
 
     Attributes:
-        name: What it is.
-        source: The name of its file.
-        make: Makes it.
+        name: Description.
+        source: File name.
+        make: Creates the content.
     """
 
     def __init__(self, name: str, source: str, make: Maker) -> None:
@@ -57,7 +57,7 @@ class Case:
 
 
 def cases() -> Iterator[Case]:
-    """Every fragment repeated in every text format, and what each format nests or refers to."""
+    """Every fragment repeated in every text format, and nested or structured content of each format."""
     for suffix in _SUFFIXES:
         for fragment in _REPEATED:
             yield Case(f"{suffix or 'no suffix'} {fragment!r}", f"a{suffix}", _repeat(fragment.encode()))
@@ -67,7 +67,7 @@ def cases() -> Iterator[Case]:
 
 
 def seconds_to_read(content: bytes, source: str) -> float:
-    """Processor time that reading takes, whether the content is refused or not."""
+    """Processor time to read the content, even if it is rejected, in seconds."""
     started = time.process_time()
     with suppress(DocumentRefused):
         read_bytes(content, source, ReadLimits(max_rows=sys.maxsize, max_text_characters=sys.maxsize))
@@ -183,7 +183,7 @@ def _headings(size: int) -> bytes:
 
 
 def pdf_of_pages(pages: int) -> bytes:
-    """A PDF of so many pages with 50 lines of text each, the last of them "page 1 of …."."""
+    """A PDF with 50 lines of text per page, the last of them "page 1 of …"."""
     lines = b"".join(b"(Line %d of a page in a manual of many pages, as one prints it.) Tj T*\n" % n for n in range(49))
     return _pdf(
         [
@@ -243,10 +243,10 @@ _STRUCTURED = (
 
 @click.command()
 @click.option("--size", default=1_000_000, show_default=True, help="Bytes of the larger content.")
-@click.option("--only", default="", help="Only the cases with this in their name.")
+@click.option("--only", default="", help="Only cases whose name contains this.")
 @click.option("--all", "show_all", is_flag=True, help="Print every case, not only the slowest.")
 def main(size: int, only: str, show_all: bool) -> None:
-    """Print the cases that take the longest, and how much longer than a quarter of their content."""
+    """Print the slowest cases, and their time relative to a quarter of the content."""
     rows = []
     for case in cases():
         if only in f"{case.source} {case.name}":
@@ -256,7 +256,7 @@ def main(size: int, only: str, show_all: bool) -> None:
             if show_all:
                 click.echo(f"{large:8.3f} s  x{large / max(small, 0.001):5.1f}  {case.source} {case.name}")
     rows.sort(key=lambda row: -row[0])
-    click.echo(f"{len(rows)} cases of {size:,} bytes; the slowest, and their time over that of a quarter:")
+    click.echo(f"{len(rows)} cases of {size:,} bytes; the slowest, and their time relative to a quarter of the size:")
     for large, ratio, case in rows[:20]:
         click.echo(f"{large:8.3f} s  x{ratio:5.1f}  {case.source} {case.name}")
 

@@ -1,14 +1,14 @@
-"""What clients make of damaged responses: right vectors, an IntegrityError or EndpointUnavailable, and nothing else.
+"""Fuzzing of clients with damaged responses: they return correct vectors or raise a documented error.
 
     python benchmarks/response_fuzz.py --cases 50000
 
-A server on this machine answers every request of a case with the same damaged response: bytes flipped, cut out, put in
-or repeated; values of JSON replaced; headers that are wrong; compressed or chunked bodies; a connection that closes.
-The clients are those of applications, over HTTP: SageMaker as JSON, arrays, spans and through a queue, Ollama,
-Bedrock's Titan and Cohere, and text generation whole and in parts.
+A local server responds to every request of a case with the same damaged response: flipped, removed, inserted or
+repeated bytes, replaced JSON values, invalid headers, compressed or chunked bodies, or a closed connection. The clients
+are those that applications use, over HTTP: SageMaker with JSON, arrays, spans and asynchronous requests, Ollama,
+Bedrock's Titan and Cohere, and text generation with and without streaming.
 
-A damaged digit gives another vector, which cannot be told from a right one: what is returned is compared with what a
-second reading of the body finds.
+A damaged digit gives a valid but different vector. So the returned vectors are compared with those that a second,
+simple reader finds in the damaged body.
 """
 
 import argparse
@@ -52,7 +52,7 @@ TEXTS = ["one", "two", "three"]
 CLAUDE = "anthropic.claude-3-5-haiku-20241022-v1:0"
 ANSWER = "An answer of several words."
 
-#: Values that JSON allows and that are wrong almost everywhere.
+#: Values that are invalid in almost every place of a response.
 NASTY = [
     "null", "true", "false", '""', '"0.5"', "[]", "{}", "[[]]", "-0", "1e400", "-1e400", "1e-400", "NaN", "Infinity",
     "9" * 400, "9" * 5000, "1e39", "0.1", "-1", "[0.1]", '{"a": 1}', '{"a": 1, "a": 2}', "[" * 2000, "{" * 50,
@@ -74,7 +74,7 @@ _STATUS_LINES = [
 
 
 class _Handler(socketserver.StreamRequestHandler):
-    """Reads requests and writes whatever the case says."""
+    """Reads requests and writes the case's response."""
 
     disable_nagle_algorithm = True
     server: "_Server"
@@ -107,7 +107,7 @@ class _Server(socketserver.ThreadingTCPServer):
     closes = True
 
     def response(self, verb: str, path: str) -> bytes:
-        """The case's response; where several requests belong together, a right one to the others."""
+        """The case's response, or a correct one for the other requests of a client call."""
         if path.endswith("/async-invocations"):
             return _whole(b"{}", (b"X-Amzn-SageMaker-OutputLocation: s3://answers/out/1.out",), 202)
         if verb == "DELETE":
@@ -115,7 +115,7 @@ class _Server(socketserver.ThreadingTCPServer):
         return self.raw
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing: a client that gives up is what a case may come to."""
+        """Ignore errors: a client may disconnect because of the damaged response."""
 
 
 def _whole(body: bytes, headers: tuple[bytes, ...] = (), status: int = 200) -> bytes:
@@ -151,16 +151,16 @@ def _base64(row: Any) -> str:
 
 @dataclass(frozen=True)
 class Client:
-    """A client, the right responses to its request, and how to read what it returns a second time."""
+    """A client, correct response bodies for its request, and a second reader of a body."""
 
     name: str
-    ask: Callable[[], Any]
+    send: Callable[[], Any]
     bodies: list[bytes]
     read_again: Callable[[bytes], Any]
 
 
 def _rows_in(value: Any, dimensions: int, index: Any = None) -> Iterator[tuple[Any, Any]]:
-    """Every list of numbers, or base64, of a vector's length in a document; with its index, where it has one."""
+    """Every list of numbers or base64 string with a vector's length in a document, with its index if it has one."""
     match value:
         case list() if len(value) == dimensions and all(isinstance(one, int | float | None) for one in value):
             yield index, value
@@ -179,8 +179,8 @@ def _integer(digits: str) -> int | float:
     return int(digits) if len(digits) < 20 else float(digits)
 
 
-def _again(count: int, dimensions: int) -> Callable[[bytes], Any]:
-    """A second reading, simple and without checks."""
+def _second_reader(count: int, dimensions: int) -> Callable[[bytes], Any]:
+    """A simple reader without checks."""
 
     def read(body: bytes) -> Any:
         if body.startswith(b"\x93NUMPY"):
@@ -230,8 +230,9 @@ def _clients(settings: Settings) -> list[Client]:
     spanned = [SpannedText(text, ((0, len(text)),)) for text in TEXTS]
     converse, claude, llama = (generator(kind) for kind in ("converse", "claude", "llama3"))
     usage = {"inputTokens": 3, "outputTokens": 4, "totalTokens": 7}
-    said = {"output": {"message": {"role": "assistant", "content": [{"text": ANSWER}]}}, "stopReason": "end_turn",
-            "usage": usage, "metrics": {"latencyMs": 3}}  # fmt: skip
+    message = {"role": "assistant", "content": [{"text": ANSWER}]}
+    of_converse = {"output": {"message": message}, "stopReason": "end_turn", "usage": usage,
+                   "metrics": {"latencyMs": 3}}  # fmt: skip
     events: list[tuple[str, dict[str, Any]]] = [
         ("messageStart", {"role": "assistant"}),
         *(("contentBlockDelta", {"delta": {"text": word}, "contentBlockIndex": 0}) for word in ANSWER.split()),
@@ -249,7 +250,7 @@ def _clients(settings: Settings) -> list[Client]:
     of_claude = {"content": [{"type": "text", "text": ANSWER}], "stop_reason": "end_turn",
                  "usage": {"input_tokens": 3, "output_tokens": 4}}  # fmt: skip
     of_llama = {"generation": ANSWER, "stop_reason": "stop", "prompt_token_count": 3, "generation_token_count": 4}
-    rows, row, rows_wide = _again(3, 8), _again(1, 256), _again(3, 256)
+    rows, row, rows_wide = _second_reader(3, 8), _second_reader(1, 256), _second_reader(3, 256)
 
     def nothing(_: bytes) -> None:
         return None
@@ -262,7 +263,7 @@ def _clients(settings: Settings) -> list[Client]:
         Client("ollama", lambda: local.embed(TEXTS), [ollama], rows),
         Client("bedrock, Titan", lambda: titan_embedder.embed(TEXTS[:1]), [titan], row),
         Client("bedrock, Cohere", lambda: cohere_embedder.embed(TEXTS), [cohere], rows_wide),
-        Client("converse", lambda: converse.generate("x"), [json.dumps(said).encode()], nothing),
+        Client("converse", lambda: converse.generate("x"), [json.dumps(of_converse).encode()], nothing),
         Client("converse, stream", lambda: list(converse.stream("x")), [stream], nothing),
         Client("claude", lambda: claude.generate("x"), [json.dumps(of_claude).encode()], nothing),
         Client("claude, stream", lambda: list(claude.stream("x")), [chunks], nothing),
@@ -301,7 +302,7 @@ def _damage(body: bytes, draw: random.Random) -> bytes:
 
 
 def _response(body: bytes, draw: random.Random) -> tuple[bytes, bool]:
-    """A response with the body, and whether the connection closes after it."""
+    """A response with the body, and whether the connection is closed after it."""
     kind = draw.randrange(12)
     whole = _whole(body, (b"Content-Type: application/json",))
     match kind:
@@ -330,53 +331,53 @@ def _response(body: bytes, draw: random.Random) -> tuple[bytes, bool]:
 
 
 def _outcome(client: Client, body: bytes, seconds: float) -> tuple[str, str]:
-    """What a case came to, and what to show of it where that is not right."""
+    """The outcome of a case, and a description if it is a failure."""
     started = time.perf_counter()
     try:
-        returned = client.ask()
+        returned = client.send()
     except IntegrityError:
-        found = "IntegrityError"
+        outcome = "IntegrityError"
     except EndpointUnavailable:
-        found = "EndpointUnavailable"
+        outcome = "EndpointUnavailable"
     except EmbedStackError as error:
-        # What a status of the service or the container says.
-        found = f"of the status: {type(error).__name__}"
-    except Exception as error:  # noqa: BLE001 - what is counted
+        # Caused by the status of the service or the container.
+        outcome = f"of the status: {type(error).__name__}"
+    except Exception as error:  # noqa: BLE001 - unexpected errors are counted
         return "FOREIGN", f"{client.name}: {type(error).__name__}: {str(error)[:200]}"
     else:
         if not isinstance(returned, np.ndarray):
-            return "answered", ""
-        found = "right vectors"
+            return "generated text", ""
+        outcome = "correct vectors"
         try:
             same = np.array_equal(returned, client.read_again(body))
-        except Exception:  # noqa: BLE001 - the second reading is a simple one
+        except Exception:  # noqa: BLE001 - the second reader has no checks
             same = False
         if not same:
             return "WRONG", f"{client.name}: {body[:200]!r}"
     if time.perf_counter() - started > seconds:
         return "SLOW", f"{client.name}: {time.perf_counter() - started:.1f} s"
-    return found, ""
+    return outcome, ""
 
 
 def run(cases: int, seed: int = 0, *, seconds: float = 5.0) -> tuple[Counter[str], list[str]]:
     """Send damaged responses.
 
     Args:
-        cases: How many.
-        seed: Of what is drawn.
-        seconds: A case that takes longer counts as slow.
+        cases: Number of cases.
+        seed: Seed of the random choices.
+        seconds: Cases that take longer count as slow.
 
     Returns:
-        Cases by outcome, and a line about each that is WRONG, FOREIGN or SLOW.
+        Number of cases by outcome, and a line for each that is WRONG, FOREIGN or SLOW.
     """
     draw = random.Random(seed)  # noqa: S311 - repeatable
     counts: Counter[str] = Counter()
     lines: list[str] = []
     with _serving() as (server, url), warnings.catch_warnings():
         warnings.simplefilter("error")
-        # The second reading's, and urllib3's of headers that it cannot parse.
+        # Warnings of the second reader, and of urllib3 about invalid headers.
         warnings.filterwarnings("ignore", module=r"numpy|__main__|response_fuzz|urllib3")
-        # botocore leaves a connection to the garbage collector where it cannot parse the headers of a response.
+        # botocore does not close a connection if it cannot parse a response's headers.
         warnings.filterwarnings("ignore", category=ResourceWarning)
         settings = load_settings(
             aws_region="us-east-1", aws_endpoint_url=url, ollama_host=url, embedding_timeout_seconds=2,
@@ -398,14 +399,14 @@ def run(cases: int, seed: int = 0, *, seconds: float = 5.0) -> tuple[Counter[str
 
 
 def main() -> None:
-    """Run the cases and print what they came to; exits with 1 where one of them is wrong."""
+    """Run the cases and print their outcomes; exits with status 1 if one of them failed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cases", type=int, default=50_000)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     os.environ.setdefault("AWS_ACCESS_KEY_ID", "any")
     os.environ.setdefault("AWS_SECRET_ACCESS_KEY", "any")
-    run(20)  # what is imported and connected late
+    run(20)  # imports modules and opens connections before measuring
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     started = time.perf_counter()
     counts, lines = run(arguments.cases, arguments.seed)

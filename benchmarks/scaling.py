@@ -1,8 +1,8 @@
-"""Endpoints that scale, under real load on the local AWS: how many run, and what callers notice of it.
+"""Autoscaling of endpoints under load on the local AWS: capacity over time, and latency and errors for callers.
 
-Two endpoints of terraform/ are deployed: one on one to three instances, and one on none to two copies. The local AWS's
-time runs faster than the machine's (--speed), so that minutes of metrics, alarms and cooldowns pass in seconds;
-requests and model servers are real and run at the machine's own speed.
+Two endpoints of terraform/ are deployed: one with one to three instances, and one with zero to two copies. The local
+AWS's clock runs faster than real time (--speed), so that minutes of metrics, alarms and cooldowns pass in seconds.
+Requests and model servers run in real time.
 
 usage: .venv/bin/python benchmarks/scaling.py [--speed 60] [--plot FILE.svg] [--json FILE]
 """
@@ -56,7 +56,7 @@ SLEEPY_PHASES = [(3, 12), (35, 0), (25, 12)]
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request: when it was sent (simulated minutes), how long it took (real milliseconds), how it ended."""
+    """A request: send time (simulated minutes), latency (real milliseconds) and outcome."""
 
     minute: float
     milliseconds: float
@@ -65,12 +65,12 @@ class Request:
 
 @dataclass(slots=True)
 class Recording:
-    """What was seen of one endpoint.
+    """Measurements of one endpoint.
 
     Attributes:
-        title: What it shows.
-        capacity: Simulated minute, what runs and what is wanted.
-        requests: The requests, as they ended.
+        title: Title of the plot.
+        capacity: Simulated minute, current and desired capacity.
+        requests: Finished requests.
     """
 
     title: str
@@ -79,25 +79,25 @@ class Recording:
 
 
 class SimulatedClock:
-    """The local AWS's time, from outside."""
+    """The local AWS's clock, read over HTTP."""
 
     def __init__(self, url: str) -> None:
-        told = urllib3.request("GET", url + TIME_PATH).json()
-        self.speed: float = told["speed"]
-        self._start = datetime.fromisoformat(told["now"])
+        clock = urllib3.request("GET", url + TIME_PATH).json()
+        self.speed: float = clock["speed"]
+        self._start = datetime.fromisoformat(clock["now"])
         self._began = time.monotonic()
 
     def minutes(self) -> float:
-        """Simulated minutes since this object was made."""
+        """Simulated minutes since this object was created."""
         return (time.monotonic() - self._began) * self.speed / 60
 
 
 def main() -> None:
-    """Run both scenarios, print what was seen, and draw it."""
+    """Run both scenarios, print and plot the measurements."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--speed", type=float, default=60, help="simulated seconds per second (60)")
-    parser.add_argument("--plot", type=Path, help="draw capacity and latency over time, as SVG")
-    parser.add_argument("--json", type=Path, help="write every sample")
+    parser.add_argument("--plot", type=Path, help="plot capacity and latency over time to this SVG file")
+    parser.add_argument("--json", type=Path, help="write all samples to this file")
     options = parser.parse_args()
     with temporary_stack(config=LocalAwsConfig(port=0, clock_speed=options.speed)) as stack:
         endpoints = stack.apply(VARIABLES).outputs()["endpoints"]
@@ -114,7 +114,7 @@ def main() -> None:
 
 
 def run_busy(endpoint: dict[str, Any], clock: SimulatedClock) -> Recording:
-    """A wave of traffic on one to three instances."""
+    """A peak of traffic, with one to three instances."""
     sagemaker = client("sagemaker")
 
     def capacity() -> tuple[int, int]:
@@ -125,7 +125,7 @@ def run_busy(endpoint: dict[str, Any], clock: SimulatedClock) -> Recording:
 
 
 def run_sleepy(endpoint: dict[str, Any], clock: SimulatedClock) -> Recording:
-    """Traffic, a pause, and traffic again, on none to two copies."""
+    """Traffic, a pause, and traffic again, with zero to two copies."""
     sagemaker = client("sagemaker")
 
     def capacity() -> tuple[int, int]:
@@ -133,7 +133,7 @@ def run_sleepy(endpoint: dict[str, Any], clock: SimulatedClock) -> Recording:
         counts = sagemaker.describe_inference_component(InferenceComponentName=name)["RuntimeConfig"]
         return counts["CurrentCopyCount"], counts["DesiredCopyCount"]
 
-    return record("None to two copies", SLEEPY_PHASES, endpoint, clock, capacity)
+    return record("Zero to two copies", SLEEPY_PHASES, endpoint, clock, capacity)
 
 
 def record(
@@ -143,7 +143,7 @@ def record(
     clock: SimulatedClock,
     capacity: Callable[[], tuple[int, int]],
 ) -> Recording:
-    """Send what the phases say, and watch the capacity meanwhile."""
+    """Send the requests of the phases, and record the capacity meanwhile."""
     recording, done, due = Recording(title), threading.Event(), _Schedule(phases)
     callers = [
         threading.Thread(target=call, args=(endpoint, clock, due, recording, done), daemon=True) for _ in range(CALLERS)
@@ -162,7 +162,7 @@ def record(
 
 
 class _Schedule:
-    """When requests are due, handed out to whoever asks next."""
+    """Send times of requests, shared by several callers."""
 
     def __init__(self, phases: Sequence[tuple[float, float]]) -> None:
         self.end = sum(minutes for minutes, _ in phases)
@@ -184,7 +184,7 @@ class _Schedule:
 def call(
     endpoint: dict[str, Any], clock: SimulatedClock, due: _Schedule, recording: Recording, done: threading.Event
 ) -> None:
-    """Send requests as they fall due, each once: what fails is what a caller sees."""
+    """Send requests at their scheduled times, without retries, so that errors are recorded."""
     runtime = client("sagemaker-runtime")
     component = endpoint["inference_component"]
     request = {
@@ -207,19 +207,19 @@ def call(
 
 
 def client(service: str) -> Any:
-    """A boto3 client that sends every request once."""
+    """A boto3 client without retries."""
     config = Config(retries={"total_max_attempts": 1}, max_pool_connections=CALLERS)
     session: Any = boto3.Session()
     return session.client(service, config=config)
 
 
 def report(recording: Recording) -> None:
-    """Print the changes of capacity and the latencies."""
+    """Print the changes of capacity, and the latencies."""
     print(f"\n{recording.title}")
     last = None
     for minute, current, desired in recording.capacity:
         if (current, desired) != last:
-            print(f"  minute {minute:5.1f}: {current} run, {desired} wanted")
+            print(f"  minute {minute:5.1f}: {current} running, {desired} desired")
             last = (current, desired)
     outcomes = sorted({request.outcome for request in recording.requests})
     for outcome in outcomes:

@@ -1,4 +1,4 @@
-"""The picture of a run of benchmarks/scaling.py: capacity above, what callers got below, over simulated minutes."""
+"""Plot of a run of benchmarks/scaling.py: capacity above, latency and outcome of requests below."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -15,12 +15,12 @@ __all__ = ["plot"]
 _WIDTH, _PANEL, _LEFT, _GAP = 960, 390, 60, 90
 _CAPACITY = (60, 170)
 _LATENCY = (210, 360)
-_RUNNING, _WANTED, _ANSWERED, _REFUSED = "#2563eb", "#f59e0b", "#16a34a", "#dc2626"
+_RUNNING, _DESIRED, _ANSWERED, _REJECTED = "#2563eb", "#f59e0b", "#16a34a", "#dc2626"
 
 
 @dataclass(frozen=True, slots=True)
 class _Axis:
-    """Values of a range on pixels of another."""
+    """Maps a range of values to a range of pixels."""
 
     low: float
     high: float
@@ -35,7 +35,7 @@ def plot(recordings: "Sequence[Recording]", speed: float) -> str:
     """Draw recordings side by side, as SVG.
 
     Args:
-        recordings: What was seen of each endpoint.
+        recordings: Measurements of each endpoint.
         speed: Simulated seconds per second.
     """
     body = [
@@ -61,17 +61,17 @@ def _panel(recording: "Recording", left: float) -> Iterator[str]:
     yield from _grid(left, range(low, high + 1), latency, _duration)
     for minute in range(0, int(minutes.high) + 1, 10):
         yield svg.text(minutes(minute), _LATENCY[1] + 20, str(minute), anchor="middle")
-    for which, colour, width in ((2, _WANTED, 1.5), (1, _RUNNING, 3.0)):
+    for which, colour, width in ((2, _DESIRED, 1.5), (1, _RUNNING, 3.0)):
         steps = [(sample[0], sample[which]) for sample in recording.capacity]
         yield svg.line(_staircase(steps, minutes, capacity), colour, width=width)
     for request in recording.requests:
         x, y = minutes(min(request.minute, minutes.high)), latency(math.log10(request.milliseconds))
-        colour, radius = (_ANSWERED, 1.6) if request.outcome == "answered" else (_REFUSED, 2.6)
+        colour, radius = (_ANSWERED, 1.6) if request.outcome == "answered" else (_REJECTED, 2.6)
         yield f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius}" fill="{colour}" fill-opacity="0.6"/>'
 
 
 def _duration(power: int) -> str:
-    """10^power milliseconds as a label."""
+    """The label of 10^power milliseconds."""
     return f"{10.0**power:g} ms" if power < 3 else f"{10 ** (power - 3):g} s"
 
 
@@ -82,7 +82,7 @@ def _grid(left: float, values: range, axis: _Axis, label: Callable[[int], str]) 
 
 
 def _staircase(steps: Sequence[tuple[float, float]], minutes: _Axis, capacity: _Axis) -> Iterator[tuple[float, float]]:
-    """Level until the next sample differs; what stays the same is left out."""
+    """The points of a step function through the samples, without unchanged ones."""
     last = steps[0][1]
     yield minutes(steps[0][0]), capacity(last)
     for minute, value in steps[1:]:
@@ -94,7 +94,7 @@ def _staircase(steps: Sequence[tuple[float, float]], minutes: _Axis, capacity: _
 
 
 def _legend(left: float, y: float) -> Iterator[str]:
-    entries = {"running": _RUNNING, "desired": _WANTED, "answered": _ANSWERED, "rejected: no capacity": _REFUSED}
+    entries = {"running": _RUNNING, "desired": _DESIRED, "answered": _ANSWERED, "rejected: no capacity": _REJECTED}
     for index, (name, colour) in enumerate(entries.items()):
         x = left + index * 130
         yield f'<rect x="{x:.1f}" y="{y - 9:.1f}" width="12" height="8" fill="{colour}"/>'

@@ -1,4 +1,4 @@
-"""The model server in a process of its own, as a container starts it."""
+"""The model server in a child process, as a container starts it."""
 
 import socket
 import subprocess
@@ -15,11 +15,11 @@ __all__ = ["Server", "serving", "wait_until_ready"]
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A server that answers.
+    """A running server.
 
     Attributes:
-        port: Of 127.0.0.1.
-        pid: Its process.
+        port: Port on 127.0.0.1.
+        pid: Process id.
     """
 
     port: int
@@ -27,14 +27,14 @@ class Server:
 
     @property
     def megabytes(self) -> float:
-        """Memory that the process has in use now (Linux: resident set)."""
+        """Resident memory of the process, from Linux's /proc."""
         status = Path(f"/proc/{self.pid}/status").read_text(encoding="ascii")
         return int(status.partition("VmRSS:")[2].split()[0]) / 1024
 
 
 @contextmanager
 def serving(folder: Path, *options: str) -> Iterator[Server]:
-    """A server of a model folder, for as long as the block lasts."""
+    """Run a server for a model folder during the block."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
@@ -49,11 +49,11 @@ def serving(folder: Path, *options: str) -> Iterator[Server]:
 
 
 def wait_until_ready(port: int, is_running: Callable[[], bool]) -> None:
-    """Wait for ``/ping`` to say 200; end this program when the server has ended."""
+    """Wait until ``/ping`` returns 200; exit if the server has exited."""
     while is_running():
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{port}/ping"):
                 return
         except OSError:
             time.sleep(0.05)
-    sys.exit("The model server ended before it was ready.")
+    sys.exit("The model server exited before it was ready.")

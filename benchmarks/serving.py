@@ -1,10 +1,10 @@
-"""The model server against its peers: offline, over HTTP, one text at a time, from start to first vector.
+"""The model server compared with other engines: offline, over HTTP, single texts, and time to the first vector.
 
-All engines take turns in one run, so that a machine that slows down slows all of them; ratios are medians over the
-rounds of each engine's time against sentence-transformers' fp32 in the same round.
+The engines alternate within a run, so that a slowdown of the machine affects all of them. Ratios are medians over the
+rounds, relative to sentence-transformers' fp32 in the same round.
 
 usage: .venv/bin/python benchmarks/serving.py [--rounds 7] [--json FILE] [--plot FILE.svg]
-Peers run where their environment is there: `make install-benchmarks` makes them all.
+Other engines run if their environment exists: `make install-benchmarks` creates all of them.
 """
 
 import argparse
@@ -44,7 +44,7 @@ ENVIRONMENTS = {
 }
 OURS = "embedstack bf16"
 CLIENTS = (1, 2, 4, 8, 16, 32, 64)
-#: The first start of a program reads it from the disk, and whether the system still has it in memory is chance.
+#: Starts per engine, of which the median is used: a start may have to read the program from disk.
 STARTS = 3
 
 
@@ -63,20 +63,20 @@ class Engine:
         self.first_vector = time.perf_counter() - started
 
     def measure(self, workload: str) -> Any:
-        """Have it embed a workload once."""
+        """Embed a workload once."""
         self._process.stdin.write(workload + "\n")
         self._process.stdin.flush()
         return self._read()
 
     def close(self) -> None:
-        """End its process."""
+        """Stop its process."""
         self._process.kill()
         self._process.communicate()
 
     def _read(self) -> Any:
         line = self._process.stdout.readline()
         if not line:
-            raise RuntimeError(f"{self.name} ended")
+            raise RuntimeError(f"{self.name} exited")
         return json.loads(line)
 
 
@@ -84,12 +84,12 @@ def main() -> None:
     """Measure, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--json", type=Path, help="write every figure there")
-    parser.add_argument("--plot", type=Path, help="draw throughput and latency under load there, as SVG")
+    parser.add_argument("--json", type=Path, help="write all figures to this file")
+    parser.add_argument("--plot", type=Path, help="plot throughput and latency under load to this SVG file")
     arguments = parser.parse_args()
     folder = find_model_folder("sentence-transformers/all-MiniLM-L6-v2", ROOT / "models")
     if folder is None:
-        sys.exit("The weights are not installed: make up installs them.")
+        sys.exit("The weights are not installed. Install them with: make up")
     texts = {"mix": mixed_texts(160), "short": short_texts(400), "one": short_texts(40)}
     with tempfile.TemporaryDirectory() as scratch:
         workloads = Path(scratch) / "workloads.json"
@@ -114,7 +114,7 @@ def _offline(folder: Path, workloads: Path, texts: dict[str, list[str]], rounds:
             engines.append(_started(name, folder, workloads))
         except RuntimeError as error:
             print(f"{name}: not measured, {error}", file=sys.stderr)
-    found: dict[str, Any] = {
+    figures: dict[str, Any] = {
         engine.name: {"first_vector": engine.first_vector, "mix": [], "short": [], "one": []} for engine in engines
     }
     for number in range(rounds + 1):
@@ -123,15 +123,15 @@ def _offline(folder: Path, workloads: Path, texts: dict[str, list[str]], rounds:
                 measured = engine.measure(workload)
                 if number:  # the first round warms up
                     rate = len(inputs) / measured["seconds"]
-                    found[engine.name][workload].append(median(measured["each"]) if workload == "one" else rate)
-                found[engine.name]["megabytes"] = measured["megabytes"]
+                    figures[engine.name][workload].append(median(measured["each"]) if workload == "one" else rate)
+                figures[engine.name]["megabytes"] = measured["megabytes"]
     for engine in engines:
         engine.close()
-    return found
+    return figures
 
 
 def _started(name: str, folder: Path, workloads: Path) -> Engine:
-    """An engine, and the median time of several starts of it."""
+    """Start an engine several times; the last one, with the median start time."""
     times = []
     for _ in range(STARTS - 1):
         engine = Engine(name, folder, workloads)
@@ -143,41 +143,41 @@ def _started(name: str, folder: Path, workloads: Path) -> Engine:
 
 
 def _http(folder: Path, workloads: Path, texts: dict[str, list[str]], rounds: int) -> dict[str, Any]:
-    """Requests to the server; each round beside the same texts embedded in process, whose rate it is held against."""
-    found: dict[str, Any] = {"mix": [], "short": [], "one": [], "latency": {}, "of_offline": {"mix": [], "short": []}}
+    """Throughput and latency over HTTP, compared in each round with the same texts embedded offline."""
+    figures: dict[str, Any] = {"mix": [], "short": [], "one": [], "latency": {}, "of_offline": {"mix": [], "short": []}}
     offline = Engine(OURS, folder, workloads)
 
     def add(workload: str, rate: float) -> None:
         seconds = median(offline.measure(workload)["seconds"] for _ in range(3))
-        found[workload].append(rate)
-        found["of_offline"][workload].append(rate * seconds / len(texts[workload]))
+        figures[workload].append(rate)
+        figures["of_offline"][workload].append(rate * seconds / len(texts[workload]))
 
     batches = [texts["mix"][start : start + 32] for start in range(0, len(texts["mix"]) - 31, 32)]
     single = [[text] for text in texts["short"]]
     with serving(folder) as server:
         http_load.run(server.port, single, 64, 2)
         http_load.run(server.port, batches, 4, 2)
-        for workload in found["of_offline"]:
+        for workload in figures["of_offline"]:
             offline.measure(workload)
         for _ in range(rounds):
             load = http_load.run(server.port, batches, 4, 3)
             add("mix", len(load.latencies) * 32 / load.seconds)
             load = http_load.run(server.port, single, 64, 3)
             add("short", len(load.latencies) / load.seconds)
-            found["one"].append(median(http_load.run(server.port, single, 1, 1).latencies))
+            figures["one"].append(median(http_load.run(server.port, single, 1, 1).latencies))
         for clients in CLIENTS:
             load = http_load.run(server.port, single, clients, 3)
-            found["latency"][clients] = {
+            figures["latency"][clients] = {
                 "requests": len(load.latencies) / load.seconds,
                 **{f"p{part}": float(np.percentile(load.latencies, part)) for part in (50, 95, 99)},
             }
-        found["megabytes"] = server.megabytes
+        figures["megabytes"] = server.megabytes
     offline.close()
-    return found
+    return figures
 
 
 def _roofline(folder: Path, texts: dict[str, list[str]]) -> dict[str, float]:
-    """Texts per second if every multiplication ran at the speed of a large bfloat16 matrix product."""
+    """Texts per second if all multiplications ran at the speed of a large bfloat16 matrix product."""
     model = ModelFolder.read(folder)
     tokenizer = Tokenizer(model.tokenizer, model.max_tokens)
     size = 1024
@@ -210,11 +210,12 @@ def _print(results: dict[str, Any]) -> None:
           "| start to first vector | peak memory |")  # fmt: skip
     print("|---|---|---|---|---|---|---|")
     baseline = offline.get(BASELINE)
-    for name, found in offline.items():
-        ratio = median(np.divide(found["mix"], baseline["mix"])) if baseline else float("nan")
+    for name, figures in offline.items():
+        ratio = median(np.divide(figures["mix"], baseline["mix"])) if baseline else float("nan")
         print(
-            f"| {name} | {_range(found['mix'])} | {ratio:.1f} | {_range(found['short'])} | "
-            f"{median(found['one']) * 1000:.1f} ms | {found['first_vector']:.1f} s | {found['megabytes']:.0f} MB |"
+            f"| {name} | {_range(figures['mix'])} | {ratio:.1f} | {_range(figures['short'])} | "
+            f"{median(figures['one']) * 1000:.1f} ms | {figures['first_vector']:.1f} s | "
+            f"{figures['megabytes']:.0f} MB |"
         )
     ours = offline[OURS]
     print(f"\nbfloat16 roofline, {roofline['gflops']:.0f} GFLOP/s measured: mix {roofline['mix']:.0f}, "
@@ -225,7 +226,7 @@ def _print(results: dict[str, Any]) -> None:
     print(f"HTTP, 64 clients of one short text: {_range(http['short'])} requests/s, "
           f"{median(http['of_offline']['short']):.0%} of offline in the same rounds")  # fmt: skip
     print(f"HTTP, 1 client of one short text: p50 {median(http['one']) * 1000:.1f} ms; "
-          f"the server's memory after all: {http['megabytes']:.0f} MB")  # fmt: skip
+          f"the server's memory at the end: {http['megabytes']:.0f} MB")  # fmt: skip
     if baseline:
         print(f"One short text, offline: {median(np.divide(ours['one'], baseline['one'])):.2f} of the baseline's time")
     print("\n| Clients | requests/s | p50 | p95 | p99 |\n|---|---|---|---|---|")

@@ -1,4 +1,4 @@
-"""The picture of a run of benchmarks/serving.py: throughput by engine, and latency under load."""
+"""Plot of a run of benchmarks/serving.py: throughput by engine, and latency under load."""
 
 import math
 from statistics import median
@@ -14,15 +14,15 @@ _LINES = {"p50": "#2563eb", "p95": "#7c3aed", "p99": "#db2777"}
 
 
 def plot(results: dict[str, Any], baseline: str) -> str:
-    """Draw a run's results as SVG."""
+    """Plot a run's results as SVG."""
     body = [*_throughput(results["offline"], baseline), *_latency(results["http"]["latency"])]
     return svg.document(_WIDTH, _HEIGHT, "Throughput by engine, and latency of the model server under load", body)
 
 
 def _throughput(offline: dict[str, Any], baseline: str) -> list[str]:
-    """A bar for each engine: docstrings per second, and how many times the baseline that is."""
+    """A bar for each engine: docstrings per second, and the ratio to the baseline."""
     left, right = 205, 400
-    rates = {name: median(found["mix"]) for name, found in offline.items()}
+    rates = {name: median(figures["mix"]) for name, figures in offline.items()}
     height = min(34.0, (_HEIGHT - _TOP - 30) / len(rates))
     drawn = [svg.text(20, 32, "Docstrings per second", size=16, weight=600)]
     for row, (name, rate) in enumerate(sorted(rates.items(), key=lambda item: -item[1])):
@@ -42,7 +42,7 @@ def _throughput(offline: dict[str, Any], baseline: str) -> list[str]:
 
 
 def _latency(latency: dict[Any, Any]) -> list[str]:
-    """Lines of the percentiles by the number of clients, both axes logarithmic."""
+    """Latency percentiles by number of clients, with logarithmic axes."""
     left, right, bottom = 560, 900, _HEIGHT - 50
     clients = [int(number) for number in latency]
     times = [load[part] * 1000 for load in latency.values() for part in _LINES]
@@ -64,7 +64,7 @@ def _latency(latency: dict[Any, Any]) -> list[str]:
         values = [load[part] * 1000 for load in latency.values()]
         points = zip(clients, values, strict=True)
         drawn.append(svg.line(((x(number), y(value)) for number, value in points), colour))
-        # Names that would touch are moved apart; the lines come from the lowest to the highest.
+        # Overlapping labels are moved apart; the lines are in ascending order.
         label = min(y(values[-1]) + 4, label - 14)
         drawn.append(svg.text(right + 8, label, part, fill=colour))
     loads = list(latency.values())

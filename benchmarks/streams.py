@@ -1,9 +1,9 @@
-"""How far a stream reads ahead, and how fast it is: without a cache, with cache misses, hits, and a mixture.
+"""Read-ahead and throughput of streams: without a cache, and with cache misses, hits, and both.
 
-    python benchmarks/streams.py                 # some seconds
+    python benchmarks/streams.py                 # a few seconds
     python benchmarks/streams.py --texts 200000
 
-The backend answers every request after 50 ms, 16 concurrently, 32 texts each; it computes nothing.
+The backend responds after 50 ms, to 16 concurrent requests of 32 texts each, and computes nothing.
 """
 
 import argparse
@@ -26,8 +26,8 @@ SECONDS = 0.05
 LIMITS = Limits(max_items=32, concurrency=16)
 
 
-class StandIn(Embedder):
-    """Gives every text the same vector, after a while."""
+class FixedTimeEmbedder(Embedder):
+    """Returns the same vector for every text, after ``SECONDS``."""
 
     def __init__(self) -> None:
         super().__init__(MODEL, LIMITS)
@@ -54,7 +54,7 @@ def by_sync(embedder: Embedder, count: int, step: int) -> tuple[int, float, floa
 
 
 def by_async(embedder: Embedder, count: int, step: int) -> tuple[int, float, float]:
-    """As :func:`by_sync`, of an async generator."""
+    """Like :func:`by_sync`, with an async generator."""
 
     async def source(taken: list[int]) -> AsyncIterator[str]:
         for text in texts(iter(range(0, count * step, step)), taken):
@@ -73,7 +73,7 @@ def by_async(embedder: Embedder, count: int, step: int) -> tuple[int, float, flo
 def main() -> None:
     """Print a line for each case."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--texts", type=int, default=40_000, help="texts of a stream (default: %(default)s)")
+    parser.add_argument("--texts", type=int, default=40_000, help="texts per stream (default: %(default)s)")
     count = parser.parse_args().texts
     print(f"{'case':<44} {'read before the first':>22} {'texts/s':>10} {'us of CPU':>10}")
     with tempfile.TemporaryDirectory() as folder:
@@ -87,8 +87,8 @@ def main() -> None:
             caches.items(), {"sync": by_sync, "async": by_async}.items()
         ):
             cache = make()
-            with CachedEmbedder(StandIn(), cache) if cache is not None else StandIn() as embedder:
-                # Every second text first, so that half of all of them are hits then; then all of them are.
+            with CachedEmbedder(FixedTimeEmbedder(), cache) if cache is not None else FixedTimeEmbedder() as embedder:
+                # Every second text first; then half of all texts are hits, and then all of them.
                 for what, amount, step in (("misses", count, 2), ("half are hits", 2 * count, 1), ("hits", count, 1)):
                     if cache is None and what != "misses":
                         continue

@@ -1,4 +1,4 @@
-"""The few shapes that the benchmarks' pictures are made of."""
+"""SVG elements for the benchmarks' plots."""
 
 from collections.abc import Iterable
 from xml.sax.saxutils import escape
@@ -9,13 +9,13 @@ INK, GRID = "#1e293b", "#e2e8f0"
 
 
 def document(width: int, height: int, label: str, body: Iterable[str]) -> str:
-    """A picture on white.
+    """An SVG document with a white background.
 
     Args:
-        width: In pixels.
-        height: In pixels.
-        label: What it shows, for who cannot see it.
-        body: Its elements.
+        width: Width in pixels.
+        height: Height in pixels.
+        label: Description for screen readers.
+        body: Elements.
     """
     head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="system-ui, sans-serif" '

@@ -1,10 +1,10 @@
-"""Vectors in Postgres: bulk ingestion beside LangChain's PGVector, and search with the index beside an exact scan.
+"""Vectors in Postgres: bulk ingestion compared with LangChain's PGVector, and index search with an exact scan.
 
-    python benchmarks/search.py                                            # about five minutes
-    python benchmarks/search.py --langchain .venv-langchain/bin/python     # with the peer; see search_langchain.py
+    python benchmarks/vector_search.py                                           # about five minutes
+    python benchmarks/vector_search.py --langchain .venv-langchain/bin/python    # see vector_search_langchain.py
 
-The server is a Postgres of its own in a temporary folder. The vectors are drawn around 1,000 centres, so that each has
-near neighbours, as those of texts have; queries are drawn like them and are not among them.
+The server is a temporary Postgres. Vectors are drawn around 1,000 centers, so that each has near neighbors, like those
+of texts. Queries are drawn from the same distribution.
 """
 
 import argparse
@@ -66,23 +66,23 @@ def compare_ingestion(url: str, store: PgVectorStore, langchain: str | None, row
             json.dumps([{"id": one.id, "text": one.text, "metadata": dict(one.metadata)} for one in records])
         )
         np.save(Path(folder, "vectors.npy"), np.stack([one.vector for one in records]))
-        program = Path(__file__).with_name("search_langchain.py")
-        said = subprocess.run([langchain, program, url, folder], check=True, capture_output=True, text=True).stdout
-    peer = float(said.split()[-1])
+        program = Path(__file__).with_name("vector_search_langchain.py")
+        output = subprocess.run([langchain, program, url, folder], check=True, capture_output=True, text=True).stdout
+    peer = float(output.split()[-1])
     print(f"ingest {rows} rows, LangChain's PGVector: {rows / peer:,.0f} rows/s; {peer / own:.1f} times as long")
 
 
 def search_all(
     opened: PgVectorCollection, queries: "NDArray[np.float32]", mode: Mode, where: Filter | None = None
 ) -> tuple[list[set[str]], list[float]]:
-    """Found ids, and the seconds of each search."""
-    found, seconds = [], []
+    """The ids of the hits of each search, and its time in seconds."""
+    ids, seconds = [], []
     for query in queries:
         started = time.perf_counter()
         hits = opened.search(query, K, mode=mode, filter=where)
         seconds.append(time.perf_counter() - started)
-        found.append({hit.record.id for hit in hits})
-    return found, seconds
+        ids.append({hit.record.id for hit in hits})
+    return ids, seconds
 
 
 def compare_search(url: str, store: PgVectorStore, rows: int) -> None:
@@ -93,16 +93,16 @@ def compare_search(url: str, store: PgVectorStore, rows: int) -> None:
     opened.optimize(live=False)
     print(f"{rows} rows: loaded in {loaded - started:.0f} s, indexes built in {time.perf_counter() - loaded:.0f} s")
     queries = unit_vectors(200, 3)
-    search_all(opened, queries[:20], "approximate")  # into memory
+    search_all(opened, queries[:20], "approximate")  # loads the index into memory
     search_all(opened, queries[:5], "exact")
     exact, exact_seconds = search_all(opened, queries[:100], "exact")
     slow = statistics.median(exact_seconds)
     for candidates in (40, 64, 100):
         with PgVectorStore(url, ef_search=candidates) as tuned:
-            again = tuned.open(opened.info)
-            search_all(again, queries[:5], "approximate")
-            found, seconds = search_all(again, queries, "approximate")
-        recall = statistics.mean(len(one & other) / K for one, other in zip(exact, found, strict=False))
+            collection = tuned.open(opened.info)
+            search_all(collection, queries[:5], "approximate")
+            approximate, seconds = search_all(collection, queries, "approximate")
+        recall = statistics.mean(len(one & other) / K for one, other in zip(exact, approximate, strict=False))
         fast = statistics.median(seconds)
         print(
             f"ef_search {candidates}: recall@{K} {recall:.4f}; median {fast * 1000:.2f} ms, "
@@ -115,16 +115,16 @@ def compare_search(url: str, store: PgVectorStore, rows: int) -> None:
         ("a range", {"number": {"$lt": 500}}),
     ):
         exact, _ = search_all(opened, queries[:20], "exact", where)
-        found, seconds = search_all(opened, queries[:20], "approximate", where)
-        recall = statistics.mean(len(one & other) / len(one) for one, other in zip(exact, found, strict=True))
-        counts, there = {len(one) for one in found}, {len(one) for one in exact}
+        approximate, seconds = search_all(opened, queries[:20], "approximate", where)
+        recall = statistics.mean(len(one & other) / len(one) for one, other in zip(exact, approximate, strict=True))
+        counts, exact_counts = {len(ids) for ids in approximate}, {len(ids) for ids in exact}
         median = statistics.median(seconds) * 1000
-        print(f"filter {name}: {counts} of {there} hits, recall {recall:.3f}, median {median:.2f} ms")
+        print(f"filter {name}: {counts} of {exact_counts} hits, recall {recall:.3f}, median {median:.2f} ms")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--langchain", help="the Python of an environment that has langchain-postgres")
+    parser.add_argument("--langchain", help="Python of an environment with langchain-postgres")
     parser.add_argument("--ingest", type=int, default=5000, help="rows for the comparison of ingestion")
     parser.add_argument("--rows", type=int, default=100_000, help="rows for the comparison of searches")
     options = parser.parse_args()

@@ -1,9 +1,9 @@
-"""The peer in search.py: rows into LangChain's PGVector. Runs in an environment of its own, which has no embedstack.
+"""Ingestion into LangChain's PGVector, for vector_search.py. Runs in a separate environment, without embedstack.
 
     python -m venv .venv-langchain
     .venv-langchain/bin/pip install langchain-postgres "psycopg[binary]"
 
-Called as: search_langchain.py DATABASE_URL FOLDER. Prints the seconds that ingesting the folder's rows took.
+usage: vector_search_langchain.py DATABASE_URL FOLDER. Prints the seconds that ingesting the folder's rows took.
 """
 
 import json
@@ -17,7 +17,7 @@ from langchain_postgres import PGVector
 
 
 class Unused(Embeddings):
-    """The vectors are there already."""
+    """Not called, since the vectors are precomputed."""
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
         raise NotImplementedError

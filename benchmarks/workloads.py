@@ -1,4 +1,4 @@
-"""Texts to measure with: what people embed, taken from what every Python has."""
+"""Texts for benchmarks, taken from Python's standard library."""
 
 import ast
 import random
@@ -12,7 +12,7 @@ _RANDOM = random.Random(20)  # noqa: S311 - a fixed sequence is the point
 
 
 def mixed_texts(count: int) -> list[str]:
-    """Docstrings of the standard library: from one line to a page, most of them a paragraph."""
+    """Docstrings of the standard library, from one line to a page, mostly a paragraph."""
     library = Path(sysconfig.get_path("stdlib"))
     documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
     texts: set[str] = set()

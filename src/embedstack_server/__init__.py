@@ -2,6 +2,6 @@
 
 import sys
 
-# OpenVINO reports each of its imports to Google Analytics by this package, from a process that it forks for that, and
-# goes without it where it is not installed. A model server reports nothing about itself.
-sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # what an import takes for "not there"
+# Disables OpenVINO's telemetry: on import, OpenVINO forks a process that reports to Google Analytics through this
+# package, and skips that if the package is not installed.
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # None makes an import fail

@@ -1,4 +1,4 @@
-"""``python -m embedstack_server MODEL_FOLDER``: the model server, as a container starts it."""
+"""Command line of the model server: ``python -m embedstack_server MODEL_FOLDER``."""
 
 import argparse
 import logging
@@ -15,14 +15,18 @@ from embedstack_server.model.precision import PrecisionSetting
 
 
 def main() -> int:
-    """Serve a model folder until told to stop."""
+    """Serve a model folder until SIGTERM or SIGINT."""
     parser = argparse.ArgumentParser(prog="python -m embedstack_server", description=__doc__)
     parser.add_argument("model", type=Path, help="sentence-transformers model folder")
-    parser.add_argument("--model-id", help="the name to report; the folder's own otherwise")
-    parser.add_argument("--revision", help="the Hub's commit to report; the manifest's otherwise")
+    parser.add_argument("--model-id", help="model name to report (default: the folder's own)")
+    parser.add_argument("--revision", help="Hub commit to report (default: the manifest's)")
     parser.add_argument("--precision", choices=get_args(PrecisionSetting), default="auto")
-    parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0 inside a container")
-    parser.add_argument("--port", type=int, default=8080, help="SageMaker's containers listen on 8080")
+    parser.add_argument(
+        "--host", default="127.0.0.1", help="address to listen on; a container needs 0.0.0.0 (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--port", type=int, default=8080, help="port to listen on (default: %(default)s, as SageMaker requires)"
+    )
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
 

@@ -1,7 +1,7 @@
-"""A ``model.tar.gz`` that the HuggingFace PyTorch container serves with this product's own encoder.
+"""Packaging of a model as ``model.tar.gz`` for the Hugging Face PyTorch container, with this product's encoder.
 
-The package brings everything that the container lacks, unpacked under ``code/vendor``, so that nothing is installed
-when a container starts. The same input gives the same file, byte for byte.
+The package includes every dependency that the container lacks, unpacked under ``code/vendor``, so that nothing is
+installed when a container starts. Packages are reproducible: the same input gives the same bytes.
 """
 
 import gzip
@@ -36,20 +36,20 @@ if TYPE_CHECKING:
 
 __all__ = ["MAX_UNPACKED_BYTES", "MIN_COSINE", "Package", "fetch_from_hub", "make_package"]
 
-# A serverless container has 5 GB of disk, whatever its memory (SageMaker developer guide, "Serverless endpoints").
+# A serverless container has 5 GB of disk with any memory size (SageMaker developer guide, "Serverless endpoints").
 MAX_UNPACKED_BYTES = 5_000_000_000
-# Of one wheel, with what is left out of it.
+# Maximum unpacked size of one wheel, including skipped files.
 _MAX_WHEEL_BYTES = 1_000_000_000
 
-# What the container lacks: it has numpy, tokenizers and safetensors of its own, for transformers.
+# Dependencies that the container lacks. It already has numpy, tokenizers and safetensors.
 _VENDORED = ("openvino", "orjson")
-# What the model server imports of the client library.
+# Modules of the client library that the model server imports.
 _LIBRARY_MODULES = (
     "__init__.py", "py.typed", "errors.py", "calls/__init__.py", "calls/process_local.py", "models/__init__.py",
     "models/model_info.py",
 )  # fmt: skip
-# Of OpenVINO only the CPU's part is used; the rest is half of its size.
-_NOT_NEEDED = (
+# Unused parts of OpenVINO, half of its size: only the CPU plugin is needed.
+_UNUSED_FILES = (
     "gpu_plugin",
     "npu_plugin",
     "_frontend.so",
@@ -61,10 +61,10 @@ _NOT_NEEDED = (
 )
 _PLATFORMS = ("manylinux_2_28_x86_64", "manylinux_2_27_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64")
 
-# Cosine to the reference under which a model's own arithmetic is not served: int8 may cost this much and no more.
+# Minimum cosine to the reference; it allows for the loss of accuracy by int8.
 MIN_COSINE = 0.998
 
-_INFERENCE = '''"""Served by the HuggingFace container: the handler functions that its toolkit looks for."""
+_INFERENCE = '''"""Handler functions for the Hugging Face container."""
 
 import sys
 from pathlib import Path
@@ -83,7 +83,7 @@ class Package:
 
     Attributes:
         path: The ``model.tar.gz``.
-        manifest: What it says of itself.
+        manifest: Its manifest.
         packed_bytes: Size of the file.
         unpacked_bytes: Size on the container's disk.
     """
@@ -107,15 +107,15 @@ def make_package(
 
     Args:
         folder: The model's folder.
-        target: The ``.tar.gz`` to write.
+        target: Path of the ``.tar.gz`` to write.
         model_id: The model's name on the Hugging Face Hub.
         revision: The Hub's commit.
         precision: Arithmetic to compute in.
         python: Python version of the container that will run it.
 
     Raises:
-        ConfigurationError: The model cannot be served, a dependency is not to be had for that Python, or the package
-            would not fit into a container.
+        ConfigurationError: The model is not supported, a dependency is not available for that Python version, or the
+            package exceeds the container's disk.
     """
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".package-") as staging:
         root = Path(staging)
@@ -126,8 +126,8 @@ def make_package(
         unpacked = sum(path.stat().st_size for path in root.rglob("*") if path.is_file())
         if unpacked > MAX_UNPACKED_BYTES:
             raise ConfigurationError(
-                f"The package would take {unpacked / 1e9:.1f} GB of a container's {MAX_UNPACKED_BYTES / 1e9:.0f} GB of "
-                "disk: take a smaller model or a real-time endpoint."
+                f"The unpacked package has {unpacked / 1e9:.1f} GB; a serverless container's disk has "
+                f"{MAX_UNPACKED_BYTES / 1e9:.0f} GB. Use a smaller model or a real-time endpoint."
             )
         finished = root.with_suffix(".tar.gz")
         _pack(root, finished)
@@ -139,10 +139,10 @@ def fetch_from_hub(model_id: str, revision: str | None) -> tuple[Path, str]:
     """Download a model from the Hugging Face Hub.
 
     Returns:
-        Its folder, and the commit that it is.
+        The folder and the commit.
 
     Raises:
-        ConfigurationError: The Hub has no such model, refuses it, or cannot be reached.
+        ConfigurationError: The model does not exist, access is denied, or the Hub cannot be reached.
     """
     try:
         folder = Path(
@@ -150,10 +150,10 @@ def fetch_from_hub(model_id: str, revision: str | None) -> tuple[Path, str]:
         )
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         raise ConfigurationError(
-            f"{model_id} cannot be fetched from the Hugging Face Hub ({error}). Check the id and HF_TOKEN, or name a "
-            "folder that holds it with --folder."
+            f"{model_id} cannot be downloaded from the Hugging Face Hub ({error}). Check the id and HF_TOKEN, or pass "
+            "a local folder with --folder."
         ) from error
-    return folder, folder.name  # the Hub's cache names the folder by the commit
+    return folder, folder.name  # the Hub's cache names folders by commit
 
 
 def _stage_model(
@@ -179,29 +179,29 @@ def _stage_model(
         precision=precision,
         sha256={name.as_posix(): file_sha256(root / name) for name in names},
     )
-    manifest.write()  # loading compares with it
+    manifest.write()  # loading verifies it
     return manifest
 
 
 def _check_accuracy(manifest: Manifest) -> Manifest:
-    """Compare the packaged model with a reference; the manifest that says which, and how close they are.
+    """Compare the packaged model with a reference; returns the manifest with the result.
 
     Raises:
-        ConfigurationError: The cosine is below what is served, or the model cannot be loaded.
+        ConfigurationError: The cosine is too low, or the model cannot be loaded.
     """
     texts = golden_texts()
     name, reference = _reference(manifest, texts)
     cosine = float((_vectors(manifest, texts) * reference).sum(axis=1).min())
     if not cosine >= MIN_COSINE:
         raise ConfigurationError(
-            f"In {manifest.precision}, the vectors of {manifest.model_id} are off by too much: cosine {cosine:.4f} to "
-            f"{name} at worst over {len(texts)} texts, and {MIN_COSINE} is the least that is served. Take bf16 or fp32."
+            f"With precision {manifest.precision}, the vectors of {manifest.model_id} are too inaccurate: the lowest "
+            f"cosine to {name} over {len(texts)} texts is {cosine:.4f}; the minimum is {MIN_COSINE}. Use bf16 or fp32."
         )
     return replace(manifest, reference=name, cosine=round(cosine, 6))
 
 
 def _reference(manifest: Manifest, texts: list[str]) -> "tuple[str, NDArray[np.float32]]":
-    """The best reference that is at hand, with its name: an independent computation where there is one."""
+    """The best available reference with its name, preferably an independent computation."""
     golden = golden_vectors(manifest.model_id)
     if golden is not None:
         return "sentence-transformers in float32 (stored vectors)", golden
@@ -209,10 +209,10 @@ def _reference(manifest: Manifest, texts: list[str]) -> "tuple[str, NDArray[np.f
         return "its own float32 computation (sentence-transformers is not installed)", _vectors(
             replace(manifest, precision="fp32"), texts
         )
-    from sentence_transformers import SentenceTransformer  # noqa: PLC0415 - heavy, and an extra
+    from sentence_transformers import SentenceTransformer  # noqa: PLC0415 - slow import of an optional extra
 
     model = SentenceTransformer(str(manifest.folder), device="cpu", local_files_only=True)
-    # One text at a time: without padding nothing but the text itself can be in its vector.
+    # One text at a time: without padding, a vector depends on its text only.
     vectors = model.encode(texts, batch_size=1, normalize_embeddings=True, show_progress_bar=False)
     return f"sentence-transformers {version('sentence-transformers')} in float32", vectors
 
@@ -243,11 +243,11 @@ def _stage_code(code: Path, python: str) -> None:
 
 
 def _is_dropped(name: str) -> bool:
-    return any(part in name for part in _NOT_NEEDED)
+    return any(part in name for part in _UNUSED_FILES)
 
 
 def _download(python: str) -> Iterable[Path]:
-    """Wheels of the vendored packages for the container, of the versions that are installed here."""
+    """Download wheels of the vendored packages for the container, in the installed versions."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:",
                    "--implementation=cp", f"--python-version={python}", f"--dest={folder}",
@@ -255,12 +255,12 @@ def _download(python: str) -> Iterable[Path]:
                    *(f"{name}=={version(name)}" for name in _VENDORED)]  # fmt: skip
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
-            raise ConfigurationError(f"The wheels for Python {python} are not to be had:\n{done.stderr.strip()}")
+            raise ConfigurationError(f"The wheels for Python {python} cannot be downloaded:\n{done.stderr.strip()}")
         yield from sorted(Path(folder).iterdir())
 
 
 def _pack(root: Path, target: Path) -> None:
-    """A tar of the folder without anything that differs from one run to the next."""
+    """Write a reproducible tar archive of the folder."""
     with (
         target.open("wb") as file,
         gzip.GzipFile(filename="", fileobj=file, mode="wb", compresslevel=6, mtime=0) as stream,

@@ -1,4 +1,4 @@
-"""Heaps and open files of a server's process, on the systems that let a process choose."""
+"""Limits on a server process's heaps and open files, where the platform supports them."""
 
 import contextlib
 import ctypes
@@ -10,17 +10,17 @@ __all__ = ["limit_heaps", "open_files_limit", "raise_open_files_limit", "trim_he
 # From glibc's malloc.h.
 _M_MMAP_THRESHOLD = -3
 _M_ARENA_MAX = -8
-# By default every thread may fill a heap of its own; with two, the engine keeps 28 MB less.
+# By default every thread may have its own heap. With two heaps, the engine uses 28 MB less.
 _HEAPS = 2
 
 
 def limit_heaps(returned_bytes: int | None = None) -> None:
-    """Have threads share heaps; without glibc nothing changes.
+    """Make threads share heaps; has no effect without glibc.
 
     Args:
-        returned_bytes: Size from which a block is returned to the system as soon as it is freed. By default glibc
-            raises it to the largest block that was freed, up to 32 MB, so that after one large request all smaller
-            ones stay with the process.
+        returned_bytes: Blocks of at least this size are returned to the system as soon as they are freed. By default,
+            glibc raises the threshold to the largest freed block, up to 32 MB, so that after one large request the
+            process keeps all smaller blocks.
     """
     if mallopt := _c_function("mallopt"):
         mallopt(_M_ARENA_MAX, _HEAPS)
@@ -29,14 +29,14 @@ def limit_heaps(returned_bytes: int | None = None) -> None:
 
 
 def trim_heaps() -> None:
-    """Return freed memory to the system; without glibc nothing changes but Python's own."""
-    gc.collect()  # a connection and its requests refer to each other
+    """Collect garbage, and with glibc return freed memory to the system."""
+    gc.collect()  # connections and requests are reference cycles
     if malloc_trim := _c_function("malloc_trim"):
         malloc_trim(0)
 
 
 def open_files_limit() -> int:
-    """The number of file descriptors that this process may have."""
+    """The number of file descriptors that this process may open."""
     if sys.platform == "win32":
         return sys.maxsize
     import resource  # noqa: PLC0415 - not on Windows
@@ -46,7 +46,7 @@ def open_files_limit() -> int:
 
 
 def raise_open_files_limit(descriptors: int = sys.maxsize) -> None:
-    """Allow this process so many descriptors, or as many as the system permits; most start with 256 or 1,024."""
+    """Raise the limit on open files to ``descriptors``, or as far as permitted; the usual default is 256 or 1,024."""
     if sys.platform == "win32":
         return
     import resource  # noqa: PLC0415 - not on Windows

@@ -1,7 +1,7 @@
-"""The model server's encoder behind the HuggingFace container's handler contract.
+"""The encoder as handler functions of the Hugging Face container.
 
-A package's ``code/inference.py`` imports ``model_fn`` and ``transform_fn`` from here. The container's own server calls
-``transform_fn`` in one thread per worker; the encoder uses all cores for each call.
+A package's ``code/inference.py`` imports ``model_fn`` and ``transform_fn`` from this module. The container's server
+calls ``transform_fn`` in one thread per worker; the encoder uses all cores for each call.
 
 Source of the contract: ``handler_service.py`` of the sagemaker-huggingface-inference-toolkit, 2.6.0.
 """
@@ -13,19 +13,19 @@ from typing import Any
 
 from embedstack.errors import EmbedStackError
 from embedstack_server.compute.encoder import Encoder
-from embedstack_server.http.protocol import Answer, EmbedProtocol, Invocation
+from embedstack_server.http.protocol import EmbedProtocol, Invocation, Response
 from embedstack_server.http.requests import RequestError
 from embedstack_server.model.manifest import Manifest
 
 __all__ = ["model_fn", "transform_fn"]
 
-# SageMaker passes this header of a response on.
+# Response header that SageMaker forwards to the client.
 _CUSTOM_ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
 
 
 @dataclass(frozen=True, slots=True)
 class LoadedPackage:
-    """What ``model_fn`` gives to ``transform_fn``: the model, and how it speaks."""
+    """The object that ``model_fn`` returns and ``transform_fn`` receives."""
 
     encoder: Encoder
     protocol: EmbedProtocol
@@ -35,27 +35,27 @@ def model_fn(model_dir: str) -> LoadedPackage:
     """Load the packaged model.
 
     Raises:
-        ConfigurationError: A file of the package is missing or is not the one that was packaged.
+        ConfigurationError: A file of the package is missing or was changed.
     """
     manifest = Manifest.read(Path(model_dir))
     return LoadedPackage(Encoder.load(manifest.folder), EmbedProtocol(manifest.identity))
 
 
 def transform_fn(model: LoadedPackage, input_data: bytes | str, content_type: str, accept: str, context: Any) -> bytes:
-    """Answer one request; an error sets its status on ``context`` and is answered as the product's own server does."""
-    # Half of a surrogate pair is passed on, to be refused with the reason.
+    """Process one request; an error sets the status on ``context`` and returns the same body as the model server."""
+    # An unpaired surrogate must reach the parser, which rejects it with the reason.
     body = input_data.encode(errors="surrogatepass") if isinstance(input_data, str) else input_data
-    answer = asyncio.run(_answer(model, Invocation(body, accept, content_type)))
-    if answer.status != 200:
-        context.set_response_status(code=answer.status, phrase="", idx=0)
-    if answer.custom_attributes is not None:
-        context.request_processor[0].add_response_property(_CUSTOM_ATTRIBUTES, answer.custom_attributes)
-    return answer.body
+    response = asyncio.run(_respond(model, Invocation(body, accept, content_type)))
+    if response.status != 200:
+        context.set_response_status(code=response.status, phrase="", idx=0)
+    if response.custom_attributes is not None:
+        context.request_processor[0].add_response_property(_CUSTOM_ATTRIBUTES, response.custom_attributes)
+    return response.body
 
 
-async def _answer(model: LoadedPackage, invocation: Invocation) -> Answer:
+async def _respond(model: LoadedPackage, invocation: Invocation) -> Response:
     try:
-        return await model.protocol.answer(model.encoder, invocation)
+        return await model.protocol.respond(model.encoder, invocation)
     except RequestError as error:
         return model.protocol.render_error(error)
     except EmbedStackError as error:

@@ -45,7 +45,7 @@ def unpacked(package, tmp_path):
     return tmp_path
 
 
-def test_the_manifest_describes_the_model(package, unpacked):
+def test_package_manifest_describes_the_model(package, unpacked):
     manifest = Manifest.read(unpacked)
     assert (manifest.model_id, manifest.revision, manifest.dimensions) == (MINILM, "abc", 384)
     assert (manifest.max_tokens, manifest.pooling, manifest.normalize) == (256, "mean", True)
@@ -63,7 +63,7 @@ def one_small_wheel(monkeypatch):
 
 
 @pytest.mark.usefixtures("one_small_wheel")
-def test_the_same_input_gives_the_same_bytes(tmp_path_factory, tmp_path):
+def test_package_is_reproducible(tmp_path_factory, tmp_path):
     folder = write_model(tmp_path_factory.mktemp("model"), make_tensors())
     for name in ("once.tar.gz", "again.tar.gz"):
         make_package(folder, tmp_path / name, model_id="test/tiny", revision="abc", python=PYTHON)
@@ -82,10 +82,10 @@ def _cut(path):
         (lambda folder: _cut(folder / "model.safetensors"), "model.safetensors .* its checksum differs"),
         (lambda folder: (folder / "tokenizer.json").unlink(), "tokenizer.json is missing"),
         (lambda folder: (folder / "embedstack.json").write_text("{}"), "not a package's manifest"),
-        (lambda folder: (folder / "embedstack.json").unlink(), "scripts/package_model.py"),
+        (lambda folder: (folder / "embedstack.json").unlink(), "embedstack package-model"),
     ],
 )
-def test_a_damaged_package_is_refused(unpacked, damage, message):
+def test_model_fn_rejects_a_damaged_package(unpacked, damage, message):
     damage(unpacked)
     with pytest.raises(ConfigurationError, match=message):
         model_fn(str(unpacked))
@@ -93,20 +93,23 @@ def test_a_damaged_package_is_refused(unpacked, damage, message):
 
 @pytest.mark.parametrize(
     ("setting", "value", "message"),
-    [("MIN_COSINE", 0.99999999, "0.99999999 is the least"), ("MAX_UNPACKED_BYTES", 1000, "would take .* GB")],
+    [
+        ("MIN_COSINE", 0.99999999, "the minimum is 0.99999999"),
+        ("MAX_UNPACKED_BYTES", 1000, "unpacked package has .* GB"),
+    ],
 )
 @pytest.mark.usefixtures("one_small_wheel")
-def test_what_should_not_be_deployed_is_not_packaged(minilm_folder, tmp_path, monkeypatch, setting, value, message):
+def test_make_package_rejects_an_undeployable_model(minilm_folder, tmp_path, monkeypatch, setting, value, message):
     monkeypatch.setattr(packaging, setting, value)
     with pytest.raises(ConfigurationError, match=message):
         make_package(minilm_folder, tmp_path / "model.tar.gz", model_id=MINILM, python=PYTHON)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_python_without_wheels_is_refused(tmp_path):
+def test_make_package_rejects_a_python_without_wheels(tmp_path):
     (tmp_path / "model").mkdir()
     folder = write_model(tmp_path / "model", make_tensors())
-    with pytest.raises(ConfigurationError, match=r"wheels for Python 2\.7 are not to be had"):
+    with pytest.raises(ConfigurationError, match=r"wheels for Python 2\.7 cannot be downloaded"):
         make_package(folder, tmp_path / "model.tar.gz", model_id="test/tiny", python="2.7")
     shutil.rmtree(folder)
     assert list(tmp_path.iterdir()) == []

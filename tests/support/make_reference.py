@@ -1,6 +1,6 @@
-"""Compute the reference models with transformers and sentence-transformers: ``make reference-vectors``.
+"""Compute the reference models' outputs with transformers and sentence-transformers: ``make reference-vectors``.
 
-Runs in the reference environment (extra ``embedstack[reference]``). The tests compare with what this stores.
+Runs in the reference environment. Tests compare the model server with the stored outputs.
 """
 
 import json
@@ -67,14 +67,14 @@ def main() -> None:
 @torch.inference_mode()
 def _store_architecture(name: str, numbers: dict[str, Any], seed: int, folder: Path) -> None:
     transformer = _transformer(name, numbers, seed, 0.3, folder / "encoder")
-    answers: dict[str, Any] = {}
+    outputs: dict[str, Any] = {}
     for mode in POOLINGS:
         model = SentenceTransformer(modules=[transformer, Pooling(_width(transformer), mode)], device="cpu")
-        # One text at a time: no padding, so that nothing but the text itself can be in its vector.
-        answers[mode] = np.stack([model.encode(text, show_progress_bar=False) for text in TEXTS])
+        # One text at a time: without padding, a vector depends on its text only.
+        outputs[mode] = np.stack([model.encode(text, show_progress_bar=False) for text in TEXTS])
     model.save(str(folder / "model"))
-    answers["hidden"] = _hidden(model, TEXTS[0])
-    _stored(folder / "model", seed, 0.3, answers).save(name)
+    outputs["hidden"] = _hidden(model, TEXTS[0])
+    _stored(folder / "model", seed, 0.3, outputs).save(name)
 
 
 @torch.inference_mode()
@@ -87,8 +87,8 @@ def _store_dense(folder: Path) -> None:
         _fill(module, seed, 0.3)
     model = SentenceTransformer(modules=[transformer, Pooling(32, "mean"), wide, narrow, Normalize()], device="cpu")
     model.save(str(folder / "model"))
-    answers = {"normalized": np.stack([model.encode(text, show_progress_bar=False) for text in TEXTS])}
-    _stored(folder / "model", seed, 0.3, answers).save("dense")
+    outputs = {"normalized": np.stack([model.encode(text, show_progress_bar=False) for text in TEXTS])}
+    _stored(folder / "model", seed, 0.3, outputs).save("dense")
 
 
 @torch.inference_mode()
@@ -107,18 +107,18 @@ def _store_bge_m3(folder: Path) -> None:
     for head in heads.values():
         _fill(head, seed, spread)
     texts = [TEXTS[0], TEXTS[3]]
-    answers: dict[str, Any] = {"dense": np.stack([model.encode(text, show_progress_bar=False) for text in texts])}
+    outputs: dict[str, Any] = {"dense": np.stack([model.encode(text, show_progress_bar=False) for text in texts])}
     specials = {transformer.tokenizer.convert_tokens_to_ids(token) for token in ("<s>", "</s>", "<pad>", "<unk>")}
     for index, text in enumerate(texts):
         hidden = torch.from_numpy(_hidden(model, text))
         ids = transformer.tokenizer(text)["input_ids"]
-        answers[f"colbert{index}"] = functional.normalize(colbert_linear(hidden[1:]), dim=-1).numpy()
+        outputs[f"colbert{index}"] = functional.normalize(colbert_linear(hidden[1:]), dim=-1).numpy()
         weights: dict[int, float] = {}
         for token, weight in zip(ids, torch.relu(sparse_linear(hidden))[:, 0].tolist(), strict=True):
             if token not in specials and weight > weights.get(token, 0):
                 weights[token] = weight
-        answers[f"sparse{index}"] = np.array(sorted(weights.items()), np.float32)
-    stored = _stored(folder / "model", seed, spread, answers)
+        outputs[f"sparse{index}"] = np.array(sorted(weights.items()), np.float32)
+    stored = _stored(folder / "model", seed, spread, outputs)
     for file, head in heads.items():
         stored.tensors[file] = {name: tuple(tensor.shape) for name, tensor in head.state_dict().items()}
     stored.save("bge-m3")
@@ -126,18 +126,18 @@ def _store_bge_m3(folder: Path) -> None:
 
 @torch.inference_mode()
 def _store_long(folder: Path) -> None:
-    """As many tokens as BGE-M3 reads."""
+    """The maximum number of tokens of BGE-M3."""
     seed, spread = 40, 0.3
     numbers = {**ARCHITECTURES["xlm-roberta"], "max_position_embeddings": LONGEST_OF_ALL + 2}
     transformer = _transformer("xlm-roberta", numbers, seed, spread, folder / "encoder", LONGEST_OF_ALL)
     model = SentenceTransformer(modules=[transformer, Pooling(32, "mean")], device="cpu")
     model.save(str(folder / "model"))
-    answers = {"mean": model.encode([LONGEST_TEXT], show_progress_bar=False)}
-    _stored(folder / "model", seed, spread, answers).save("long")
+    outputs = {"mean": model.encode([LONGEST_TEXT], show_progress_bar=False)}
+    _stored(folder / "model", seed, spread, outputs).save("long")
 
 
 def _store_torch_files() -> None:
-    """State dictionaries as torch writes them, with what a reader may meet."""
+    """State dictionaries as torch writes them, in every variant that a reader must handle."""
     base = torch.from_numpy(random_tensor(0, "base", (6, 4), 1.0))
     for dtype in (torch.float32, torch.float16, torch.bfloat16):
         tensors = OrderedDict(
@@ -201,8 +201,8 @@ def _hidden(model: SentenceTransformer, text: str) -> Any:
     return model.encode(text, output_value="token_embeddings", show_progress_bar=False).numpy()
 
 
-def _stored(folder: Path, seed: int, spread: float, answers: dict[str, Any]) -> ReferenceModel:
-    """What is small of a saved model: its JSON files, and the names and shapes of its tensors."""
+def _stored(folder: Path, seed: int, spread: float, outputs: dict[str, Any]) -> ReferenceModel:
+    """A saved model's JSON files, the names and shapes of its tensors, and its outputs."""
     files = {
         str(path.relative_to(folder)): json.loads(path.read_text(encoding="utf-8")) for path in folder.rglob("*.json")
     }
@@ -211,7 +211,7 @@ def _stored(folder: Path, seed: int, spread: float, answers: dict[str, Any]) -> 
         with safe_open(path, framework="numpy") as file:
             shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 - no mapping
         tensors[str(path.relative_to(folder))] = shapes
-    return ReferenceModel(dict(sorted(files.items())), tensors, seed, spread, answers)
+    return ReferenceModel(dict(sorted(files.items())), tensors, seed, spread, outputs)
 
 
 if __name__ == "__main__":

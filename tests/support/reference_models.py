@@ -1,8 +1,7 @@
-"""Models with seeded random weights, which the reference implementation and ours both compute.
+"""Small models with seeded random weights, and their outputs by the reference implementation.
 
-``make reference-vectors`` computes them with transformers and sentence-transformers. It stores each model's files as
-those libraries write them, the names and shapes of its tensors, and its outputs. The weights are re-created from the
-seed.
+``make reference-vectors`` computes the outputs with transformers and sentence-transformers. It stores them with each
+model's JSON files and the names and shapes of its tensors. The weights are re-created from the seed.
 """
 
 import json
@@ -32,7 +31,7 @@ Array = np.ndarray[Any, Any]
 
 
 def random_tensor(seed: int, name: str, shape: tuple[int, ...], spread: float) -> Array:
-    """A tensor that depends on nothing but these arguments: normal, around 1 for the scale of a layer norm."""
+    """A normally distributed tensor, determined by the arguments; the mean is 1 for a layer norm's scale, else 0."""
     random = np.random.default_rng([seed, zlib.crc32(name.encode())])
     centre = float(name.lower().endswith("norm.weight"))
     return (centre + spread * random.standard_normal(shape, np.float32)).astype(np.float32)
@@ -40,43 +39,43 @@ def random_tensor(seed: int, name: str, shape: tuple[int, ...], spread: float) -
 
 @dataclass(frozen=True)
 class ReferenceModel:
-    """A model and what the reference computes with it.
+    """A model and its outputs by the reference implementation.
 
     Attributes:
-        files: The model's JSON files by their path in its folder.
-        tensors: Shapes by tensor name, by the path of the safetensors file.
-        seed: Of the weights.
+        files: The model's JSON files by path in its folder.
+        tensors: Shapes by tensor name, by path of the safetensors file.
+        seed: Seed of the weights.
         spread: Standard deviation of the weights.
-        answers: The reference's numbers, by name.
+        outputs: The reference implementation's outputs, by name.
     """
 
     files: dict[str, Any]
     tensors: dict[str, dict[str, tuple[int, ...]]]
     seed: int
     spread: float
-    answers: dict[str, Array]
+    outputs: dict[str, Array]
 
     @classmethod
     def load(cls, name: str) -> "ReferenceModel":
         """Read a stored model."""
         description = json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
-        with np.load(FOLDER / f"{name}.npz") as answers:
-            return cls(**description, answers=dict(answers))
+        with np.load(FOLDER / f"{name}.npz") as outputs:
+            return cls(**description, outputs=dict(outputs))
 
     def save(self, name: str) -> None:
         """Store the model without its weights."""
         description = {name: getattr(self, name) for name in ("files", "tensors", "seed", "spread")}
         FOLDER.mkdir(parents=True, exist_ok=True)
         (FOLDER / f"{name}.json").write_text(json.dumps(description, ensure_ascii=False) + "\n", encoding="utf-8")
-        np.savez_compressed(FOLDER / f"{name}.npz", allow_pickle=False, **self.answers)
+        np.savez_compressed(FOLDER / f"{name}.npz", allow_pickle=False, **self.outputs)
 
-    def write(self, folder: Path, **replaced: Any) -> Path:
-        """Write the model's folder; ``replaced`` holds other contents of files, by stem, as ``pooling``."""
+    def write(self, folder: Path, *, pooling: Any = None) -> Path:
+        """Write the model's folder, with another pooling configuration if given."""
         for path, content in self.files.items():
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             (folder / path).write_text(json.dumps(content), encoding="utf-8")
-        if "pooling" in replaced:
-            (folder / "1_Pooling/config.json").write_text(json.dumps(replaced["pooling"]), encoding="utf-8")
+        if pooling is not None:
+            (folder / "1_Pooling/config.json").write_text(json.dumps(pooling), encoding="utf-8")
         for path, shapes in self.tensors.items():
             save_file(self.weights(path), folder / path)
             assert shapes

@@ -1,4 +1,4 @@
-"""A BERT small enough to make in a test, and the textbook computation of what it should answer."""
+"""A BERT small enough to create in a test, and its textbook computation."""
 
 import json
 import math
@@ -75,7 +75,7 @@ def write_model(folder: Path, tensors: Tensors | None = None, *, pooling: str = 
     tokenizer = Tokenizer(models.WordLevel({word: index for index, word in enumerate(WORDS)}, "[UNK]"))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     tokenizer.post_processor = processors.TemplateProcessing("[CLS] $A [SEP]", None, [("[CLS]", 2), ("[SEP]", 3)])
-    # As the real all-MiniLM-L6-v2's file does: neither must have any effect.
+    # The real all-MiniLM-L6-v2's file has both, too; they must have no effect.
     tokenizer.enable_truncation(5)
     tokenizer.enable_padding(length=5)
     tokenizer.save(str(folder / "tokenizer.json"))

@@ -198,5 +198,6 @@ def test_runtime_api_rejects_web_pages(aws: Aws, functions: Lambda) -> None:
     address = functions.invoke("telling", {})["Payload"]
     url = f"http://{address}/2018-06-01/runtime/init/error"
     for headers in ({"Host": f"evil.example:{address.partition(':')[2]}"}, {"Origin": "null"}):
-        assert urllib3.request("POST", url, body=b"{}", headers=headers).status == 403
+        response = urllib3.request("POST", url, body=b"{}", headers=headers)
+        assert (response.status, response.headers["Connection"]) == (403, "close")
     assert functions.invoke("telling", {})["Payload"] == address

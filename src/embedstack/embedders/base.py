@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, overload
 import numpy as np
 
 from embedstack.calls.call_context import Call
-from embedstack.embedders.batching import Batch, Batcher, Limits, TextSizes, utf8_bytes
+from embedstack.embedders.batching import UTF8_SIZES, Batch, Batcher, Limits, TextSizes
 from embedstack.embedders.bisection import embed_isolated
 from embedstack.embedders.executor import arun, run
 from embedstack.embedders.identity import model_facts
@@ -321,7 +321,7 @@ class Embedder(ABC):
 
     def text_sizes(self) -> TextSizes:
         """Bytes that texts take in a request."""
-        return TextSizes(utf8_bytes)
+        return UTF8_SIZES
 
     def vector_identity(self) -> Mapping[str, Any]:
         """Everything that changes the vector of a text, as names and JSON values. Cache keys depend on it.

@@ -10,7 +10,7 @@ from embedstack.errors import InputError, PayloadTooLarge
 if TYPE_CHECKING:
     from embedstack.embedders.adaptive_limits import BatchSizer
 
-__all__ = ["Batch", "Batcher", "Limits", "TextSizes", "estimate_tokens", "utf8_bytes"]
+__all__ = ["UTF8_SIZES", "Batch", "Batcher", "Limits", "TextSizes", "estimate_tokens", "utf8_bytes"]
 
 # For English text. For Chinese it gives 0.75 tokens a character, since UTF-8 takes 3 bytes for one.
 _BYTES_PER_TOKEN = 4
@@ -205,6 +205,10 @@ def utf8_bytes(text: str) -> int:
         UnicodeEncodeError: It contains an unpaired surrogate.
     """
     return len(text) if text.isascii() else len(text.encode("utf-8"))
+
+
+#: Bytes of texts in a request that contains them as UTF-8, without escapes.
+UTF8_SIZES = TextSizes(utf8_bytes, upper_bound=lambda size: size)
 
 
 def estimate_tokens(size: int) -> int:

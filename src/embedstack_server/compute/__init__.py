@@ -1,1 +1,1 @@
-"""From token ids to vectors: the encoder, the scheduler of batches, the engines and the graph."""
+"""Computation of vectors: encoder, batch scheduler, engines and graph."""

@@ -1,4 +1,4 @@
-"""From texts to vectors on this machine's CPU."""
+"""The encoder: tokenizes texts, schedules their batches and returns their vectors."""
 
 import asyncio
 import logging
@@ -17,7 +17,7 @@ from embedstack_server.compute.engine import Engine, OpenVinoEngine, Outputs, ha
 from embedstack_server.compute.exit_gate import ExitGate
 from embedstack_server.compute.future_waiter import FutureWaiter
 from embedstack_server.compute.scheduler import Scheduler
-from embedstack_server.model.architectures import ArchitectureNotServed
+from embedstack_server.model.architectures import UnsupportedArchitecture
 from embedstack_server.model.manifest import Manifest
 from embedstack_server.model.model_folder import ModelFolder
 from embedstack_server.model.precision import Precision, PrecisionSetting
@@ -37,28 +37,28 @@ __all__ = ["Encoded", "Encoder", "HiddenHook"]
 
 _logger = logging.getLogger(__name__)
 
-#: Computes a result from a text's position and its last hidden state, float32 (tokens, hidden size), which is valid
-#: only during the call. Called in a worker thread; must not fail.
+#: Computes a result from a text's index and its last hidden state, float32 (tokens, hidden size). The hidden state is
+#: valid only during the call. Called in a worker thread; must not raise.
 HiddenHook = Callable[[int, "Vectors"], Any]
 
 _TINY = np.finfo(np.float32).tiny
-# Characters up to which tokenizing takes less time than handing it to another thread would.
+# Up to this many characters, tokenizing takes less time than handing it to another thread.
 _TOKENIZED_IN_LOOP = 2_000
-# Characters from which a call waits for others as large: one at a time bounds the memory that tokenizing takes.
+# Calls with more characters are tokenized one at a time, which bounds the memory that tokenizing takes.
 _TOKENIZED_ALONE = 100_000
 _FORKED = (
-    "The model was loaded before this process was forked, and its threads do not exist here: load it in this process."
+    "The model was loaded before this process was forked, and its threads do not exist here. Load it in this process."
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """What the model computed for the texts of one call, in their order.
+    """The results for the texts of one call, in their order.
 
     Attributes:
-        ids: Tokens that were read of each text, special tokens included.
-        pooled: float32 (texts, dimensions), as pooled and not normalised.
-        derived: What ``hidden_hook`` returned for each text; empty without it.
+        ids: Token ids of each text, special tokens included.
+        pooled: Pooled vectors, not normalized, float32 (texts, dimensions).
+        derived: Results of ``hidden_hook`` for each text; empty without a hook.
     """
 
     ids: list[list[int]]
@@ -67,25 +67,25 @@ class Encoded:
 
     @property
     def tokens(self) -> int:
-        """Tokens read of all texts together."""
+        """Total number of tokens of all texts."""
         return sum(map(len, self.ids))
 
     def vectors(self, dimensions: int | None = None, *, normalize: bool = True) -> "Vectors":
-        """The texts' vectors, float32 (texts, dimensions), cut to their leading components and scaled to length 1."""
+        """The texts' vectors, float32 (texts, dimensions): the leading components, scaled to unit length."""
         vectors = self.pooled[:, :dimensions]
         return unit_rows(vectors) if normalize else vectors
 
 
 class Encoder:
-    """A model that is ready. Safe to call from several threads and tasks, which share its batches.
+    """A loaded model. Safe to call from several threads and tasks, whose texts share batches.
 
     Attributes:
         model: The model's description.
-        precision: The arithmetic that it computes in.
+        precision: Arithmetic that it computes in.
     """
 
     def __init__(self, model: "ServedModel", tokenizer: Tokenizer, engine: Engine) -> None:
-        """Put a model together; see :meth:`load`."""
+        """Combine a model's parts; see :meth:`load`."""
         self.model = model
         self.precision = engine.precision
         self._tokenizer = tokenizer
@@ -110,21 +110,21 @@ class Encoder:
         device: str | None = None,
         batch_size: int = 32,
     ) -> "Encoder":
-        """Load a sentence-transformers folder; one that was packaged is compared with its manifest first.
+        """Load a sentence-transformers folder. A package is first verified against its manifest.
 
         Args:
             folder: The model's folder.
-            model_id: The name to report; the folder's own otherwise.
-            precision: ``auto`` takes what a packaged model was packaged for; otherwise bfloat16 where the processor
-                multiplies it natively, and float32 elsewhere. ``int8`` stores and multiplies the weights in eight bits:
-                less memory, and vectors that are a little off.
-            device: A torch device such as ``cuda``: the model runs there, by sentence-transformers. None and ``cpu``
-                mean this product's own computation on the processor, for every architecture that it has.
-            batch_size: Texts of 256 tokens in one of sentence-transformers' batches; ours need no such limit.
+            model_id: Name to report; defaults to the folder's own.
+            precision: ``auto`` uses the precision of a package; without a package, bfloat16 if the processor
+                multiplies it natively, otherwise float32. ``int8`` stores and multiplies weights as 8-bit integers,
+                which takes less memory and makes vectors slightly less accurate.
+            device: Torch device such as ``cuda``, on which sentence-transformers runs the model. With None or ``cpu``,
+                :class:`OpenVinoEngine` runs the model if it supports the architecture.
+            batch_size: Texts of 256 tokens per batch of sentence-transformers; ignored by :class:`OpenVinoEngine`.
 
         Raises:
-            ConfigurationError: The folder cannot be served, a file of a package is missing or damaged, the precision
-                is not to be had on this processor, or sentence-transformers is needed and not installed.
+            ConfigurationError: The model is not supported, a file of a package is missing or damaged, the processor
+                does not support the precision, or sentence-transformers is needed but not installed.
         """
         if manifest := Manifest.read_optional(folder):
             manifest.verify()
@@ -134,7 +134,7 @@ class Encoder:
             return cls._of_torch(folder, model_id, precision, device, batch_size)
         try:
             model = ModelFolder.read(folder, model_id)
-        except ArchitectureNotServed as error:
+        except UnsupportedArchitecture as error:
             return cls._of_torch(folder, model_id, precision, device, batch_size, error)
         if manifest:
             manifest.check_model(model)
@@ -142,13 +142,13 @@ class Encoder:
 
     @classmethod
     def of_folder(cls, model: ModelFolder, precision: PrecisionSetting) -> "Encoder":
-        """Compile a folder that is read already; see :meth:`load`.
+        """Compile a folder that was already read; see :meth:`load`.
 
         Raises:
-            ConfigurationError: The weights or the tokenizer cannot be read, or the precision is not to be had.
+            ConfigurationError: The weights or the tokenizer cannot be read, or the precision is not supported.
         """
         if precision == "bf16" and not has_bf16():
-            raise ConfigurationError("This processor has no bfloat16 arithmetic; use the precision fp32 or auto.")
+            raise ConfigurationError("This processor does not support bfloat16. Use precision fp32 or auto.")
         chosen: Precision = ("bf16" if has_bf16() else "fp32") if precision == "auto" else precision
         tokenizer = Tokenizer(model.tokenizer, model.max_tokens, model.config.vocabulary_size)
         return cls(model, tokenizer, OpenVinoEngine(model, chosen, tokenizer.pad_id))
@@ -161,17 +161,17 @@ class Encoder:
         precision: PrecisionSetting,
         device: str | None,
         batch_size: int,
-        refusal: ArchitectureNotServed | None = None,
+        unsupported: UnsupportedArchitecture | None = None,
     ) -> "Encoder":
         try:
-            from embedstack_server.compute.sentence_transformers_engine import (  # noqa: PLC0415 - heavy, and an extra
+            from embedstack_server.compute.sentence_transformers_engine import (  # noqa: PLC0415 - slow import of an optional extra
                 SentenceTransformersEngine,
                 SentenceTransformersModel,
             )
         except ImportError as error:
-            why = refusal or f"{folder} cannot run on {device} without sentence-transformers."
+            reason = unsupported or f"{folder} cannot run on {device} without sentence-transformers."
             raise ConfigurationError(
-                f"{why} sentence-transformers serves it where it is installed: pip install 'embedstack[torch]'."
+                f"{reason} To run it with sentence-transformers: pip install 'embedstack[torch]'."
             ) from error
         chosen: Precision = "fp32" if precision == "auto" else precision
         model = SentenceTransformersModel.read(folder, model_id, device=device, precision=chosen)
@@ -191,17 +191,17 @@ class Encoder:
         """Run the model over texts.
 
         Args:
-            texts: The texts, or their token ids; none of them empty.
-            truncate: Cut a text that is longer than the model reads; otherwise such a text is an error.
+            texts: Non-empty texts, or lists of token ids.
+            truncate: Truncate texts that are longer than the model reads, instead of raising an error.
             direction: Which end of a long text is cut off.
-            prompt_name: Put the model's prompt of this name before every text; its default prompt, where it has one,
-                is put there otherwise.
-            prompt: Put this before every text instead; "" for nothing.
+            prompt_name: Name of the model's prompt to prepend to every text; defaults to the model's default prompt,
+                if it has one.
+            prompt: Text to prepend to every text instead; "" for none.
             hidden_hook: Computes a result from each text's last hidden state, as soon as its batch is done.
 
         Raises:
             TextTooLong: A text is too long and ``truncate`` is off.
-            InputError: A text is empty, or the model knows no such prompt.
+            InputError: A text is empty, or the model has no such prompt.
             NonFiniteVector: The model computed a NaN or an infinity.
         """
         tokenized = self.tokenize(texts, truncate=truncate, direction=direction, prompt_name=prompt_name, prompt=prompt)
@@ -217,7 +217,7 @@ class Encoder:
         prompt: str | None = None,
         hidden_hook: HiddenHook | None = None,
     ) -> Encoded:
-        """:meth:`encode` without holding up the event loop; rows that have not started are dropped when cancelled."""
+        """:meth:`encode` without blocking the event loop; cancelling drops the rows that have not started."""
         tokenized = await self.atokenize(
             texts, truncate=truncate, direction=direction, prompt_name=prompt_name, prompt=prompt
         )
@@ -237,14 +237,14 @@ class Encoder:
         """The tokens of :meth:`encode`; see :meth:`Tokenizer.tokenize`.
 
         Raises:
-            PayloadTooLarge: The texts have more than ``most_tokens`` tokens together.
+            PayloadTooLarge: The texts have more than ``most_tokens`` tokens in total.
             TextTooLong: A text is too long and ``truncate`` is off.
-            InputError: A text is empty, or the model knows no such prompt.
+            InputError: A text is empty, or the model has no such prompt.
         """
         self._origin.check(_FORKED)
         for index, text in enumerate(texts):
             if not text:
-                raise InputError(f"Text {index} is empty; an empty text has no meaning to embed.", index=index)
+                raise InputError(f"Text {index} is empty. Remove it, or send a non-empty text.", index=index)
         with self._gate:
             return self._tokenizer.tokenize(
                 texts,
@@ -256,7 +256,7 @@ class Encoder:
             )
 
     async def atokenize(self, texts: "Sequence[TextInput]", **options: Any) -> list[TokenizedText]:
-        """:meth:`tokenize` without holding up the event loop."""
+        """:meth:`tokenize` without blocking the event loop."""
         size = sum(map(len, texts))
         if size <= _TOKENIZED_IN_LOOP:
             return self.tokenize(texts, **options)
@@ -264,7 +264,7 @@ class Encoder:
         return await asyncio.get_running_loop().run_in_executor(executor, lambda: self.tokenize(texts, **options))
 
     async def acount(self, text: str) -> int:
-        """Tokens of a whole text, special tokens included, whatever the model reads.
+        """Number of tokens of a whole text, special tokens included, even beyond the model's limit.
 
         Raises:
             TextTooLong: The text is too long to be tokenized.
@@ -279,7 +279,7 @@ class Encoder:
         """
         rows = _Rows(ids, self.model.dimensions, hidden_hook)
         if len(rows.ids) == 1 and self._scheduler.claim():
-            # Nobody else is there: no other thread needs to be woken for it.
+            # The processor is idle: computing in this thread saves waking a worker.
             try:
                 with self._gate:
                     rows.deliver(self._engine.run_alone(rows.ids[0]), 0, 0)
@@ -290,18 +290,18 @@ class Encoder:
         return rows.encoded()
 
     async def acompute(self, ids: list[list[int]], hidden_hook: HiddenHook | None = None) -> Encoded:
-        """:meth:`compute` without holding up the event loop; rows that have not started are dropped when cancelled."""
+        """:meth:`compute` without blocking the event loop; cancelling drops the rows that have not started."""
         rows = _Rows(ids, self.model.dimensions, hidden_hook)
         future = self._scheduler.submit(ids, rows.deliver)
         await self._waiter_of(asyncio.get_running_loop()).wait(future)
         return rows.encoded()
 
     def prompt(self, name: str | None, text: str | None = None) -> str:
-        """What is put before a text, as sentence-transformers' ``encode`` decides it.
+        """The prompt to prepend to a text, chosen as by sentence-transformers' ``encode``.
 
         Args:
-            name: A prompt of the model; its default prompt for None.
-            text: The prompt itself; it wins over the name.
+            name: Name of one of the model's prompts; None for its default prompt.
+            text: The prompt itself; overrides ``name``.
 
         Raises:
             InputError: The model has no such prompt.
@@ -315,37 +315,37 @@ class Encoder:
         try:
             return self.model.prompts[name]
         except KeyError:
-            known = ", ".join(sorted(self.model.prompts)) or "none"
-            raise InputError(f"The model has no prompt {reprlib.repr(name)}; its prompts: {known}.") from None
+            prompts = ", ".join(sorted(self.model.prompts)) or "none"
+            raise InputError(f"The model has no prompt {reprlib.repr(name)}; its prompts: {prompts}.") from None
 
     def check_dimensions(self, dimensions: int | None) -> None:
-        """Refuse a length to which the model's vectors may not be cut.
+        """Check the requested length of a vector.
 
         Raises:
-            InputError: The model was not trained for it.
+            InputError: The model was not trained for this number of dimensions.
         """
         allowed = (*self.model.matryoshka_dimensions, self.model.dimensions)
         if dimensions is not None and dimensions not in allowed:
             raise InputError(
-                f"The model gives vectors of {' or '.join(map(str, allowed))} dimensions, not {dimensions}."
+                f"The model supports vectors of {' or '.join(map(str, allowed))} dimensions, not {dimensions}."
             )
 
     @property
     def is_healthy(self) -> bool:
-        """Whether texts can be embedded: False once a worker thread has died, or after :meth:`close`."""
+        """Whether texts can be embedded: False after a worker thread failed, or after :meth:`close`."""
         return self._scheduler.is_healthy
 
     def close(self) -> None:
-        """End the worker threads."""
+        """Stop the worker threads."""
         self._large_texts.shutdown(wait=False, cancel_futures=True)
         self._scheduler.close()
 
     def _waiter_of(self, loop: asyncio.AbstractEventLoop) -> FutureWaiter:
-        wakeups = self._waiter
-        if wakeups is None or wakeups.loop is not loop:
-            # A loop that comes in between keeps its own: whoever waits in it holds on to it.
-            wakeups = self._waiter = FutureWaiter(loop)
-        return wakeups
+        waiter = self._waiter
+        if waiter is None or waiter.loop is not loop:
+            # A waiter of another loop stays alive while that loop's tasks wait on it.
+            waiter = self._waiter = FutureWaiter(loop)
+        return waiter
 
     def _run(self, ids: list[list[int]], alone: bool) -> Outputs:
         with self._gate:
@@ -360,14 +360,14 @@ class _Rows:
         self._pooled = np.empty((len(ids), dimensions), np.float32)
         self._hidden_hook = hidden_hook
         self._derived: list[Any] = [None] * len(ids) if hidden_hook else []
-        self._non_finite: list[int] = []  # texts whose hidden states are
+        self._non_finite: list[int] = []  # indices of texts with a non-finite hidden state
 
     def deliver(self, outputs: Outputs, position: int, index: int) -> None:
-        """Take a row out of a batch."""
+        """Copy a row from a batch's outputs."""
         self._pooled[index] = outputs.pooled[position]
         if self._hidden_hook is None:
             return
-        # Hidden states are hundreds of times as large as what is made of them: a batch's are not kept.
+        # Hidden states are not kept: they are hundreds of times larger than what is derived from them.
         hidden = outputs.hidden(position)[: len(self.ids[index])]
         if np.isfinite(hidden).all():
             self._derived[index] = self._hidden_hook(index, hidden)
@@ -375,22 +375,22 @@ class _Rows:
             self._non_finite.append(index)
 
     def encoded(self) -> Encoded:
-        """The finished rows, checked.
+        """Check and return the finished rows.
 
         Raises:
-            NonFiniteVector: One of them holds a NaN or an infinity.
+            NonFiniteVector: A row contains NaN or infinity.
         """
-        # A sum is finite only if every number is, and one number is quicker to look at.
+        # A sum is finite only if every number is, and checking one number is faster.
         if self._non_finite or not math.isfinite(self._pooled.sum()):
             rows = [index for index, pooled in enumerate(self._pooled) if not np.isfinite(pooled).all()]
-            if wrong := rows + self._non_finite:
-                index = min(wrong)
+            if non_finite := rows + self._non_finite:
+                index = min(non_finite)
                 raise NonFiniteVector(f"The model computed a non-finite vector for text {index}.", index=index)
         return Encoded(self.ids, self._pooled, self._derived)
 
 
 def unit_rows(vectors: "Vectors") -> "Vectors":
-    """Rows scaled to length 1; a row of zeros stays one."""
-    lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))  # a third of what linalg.norm takes for one row
+    """Rows scaled to unit length; a row of zeros stays unchanged."""
+    lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))  # takes a third of the time of linalg.norm for one row
     scaled: Vectors = vectors / np.maximum(lengths, _TINY)[:, np.newaxis]
     return scaled

@@ -1,4 +1,4 @@
-"""What computes batches of tokens: :class:`Engine`, and its implementation by OpenVINO on the processor."""
+"""Engines, which compute batches of tokens: the interface, and the implementation with OpenVINO on the CPU."""
 
 import os
 import threading
@@ -21,29 +21,29 @@ if TYPE_CHECKING:
 
 __all__ = ["Engine", "OpenVinoEngine", "Outputs", "has_bf16", "padded"]
 
-# Texts of one batch share its length, so a batch is bounded by its padded size and not by its count. A short text that
-# comes while all workers are busy waits for one of them. On two cores without AMX batches of 512 took 60 ms, and those
-# of 256 half of that for 3 to 4 % more processor time; see benchmarks/fairness.py.
+# All texts of a batch are padded to one length, so batches are limited by their padded size instead of their number of
+# texts. A short text that arrives while all workers are busy waits for one batch. On two cores without AMX, batches of
+# 512 tokens took 60 ms; 256 tokens took half as long, for 3 to 4 % more processor time (benchmarks/fairness.py).
 _TOKENS_PER_BATCH = 256
-# For every new shape of a batch OpenVINO compiles kernels, which takes milliseconds and about a megabyte, and for a
-# shape that is not the one before it prepares every node anew. So widths are rounded up to a few, by steps: (largest
-# width, step). Where a step is wide, so is the text: the padding costs about 4 %.
+# OpenVINO compiles kernels for every new batch shape (milliseconds and about 1 MB each) and prepares every node again
+# when the shape changes. So widths are rounded up to few values: (largest width, step). Steps grow with the width, and
+# the padding costs about 4 %.
 _WIDTH_STEPS = ((16, 2), (64, 4), (128, 8))
 _LARGEST_WIDTH_STEP = 16
-# A text alone has no batch to fill, and 16 is also the height of a matrix tile.
+# For a single text, fewer widths suffice: no batch is filled, and 16 is the height of a matrix tile.
 _WIDTH_STEPS_ALONE = ((64, 16), (128, 8))
-# A second set of compiled weights is worth its memory up to here: larger models take so long for a text that sharing
-# its work among the cores is not what makes a text late, and their memory is what an endpoint is paid for.
+# Models up to this size are compiled twice: once for batches, and once to compute a single text on all cores. For
+# larger models, the second copy costs too much memory, for which an endpoint is billed.
 _LARGEST_TWICE_COMPILED_BYTES = 256 * 1024 * 1024
 
 
 class Outputs(NamedTuple):
-    """What was computed of one batch, valid until the same thread's next.
+    """The outputs of one batch, valid until the next batch in the same thread.
 
     Attributes:
         pooled: float32 (texts, dimensions).
-        hidden: Gives the last hidden state of a text by its place, float32 (padded length, hidden size). Few ask for
-            it, and it is hundreds of times as large as what is pooled.
+        hidden: Returns a text's last hidden state by its position in the batch, float32 (padded length, hidden size).
+            A function, since hidden states are large and rarely needed.
     """
 
     pooled: "Vectors"
@@ -55,41 +55,41 @@ class Engine(Protocol):
 
     @property
     def precision(self) -> Precision:
-        """The arithmetic that it computes in."""
+        """Arithmetic that it computes in."""
 
     @property
     def workers(self) -> int:
-        """Batches that it computes at once without one slowing down another."""
+        """Number of batches to compute concurrently."""
 
     @property
     def tokens_per_batch(self) -> int:
-        """Padded size of the batches that it is fastest with."""
+        """Maximum padded size of a batch, in tokens."""
 
     def run(self, ids: list[list[int]]) -> Outputs:
-        """Compute a batch, as one of several at once.
+        """Compute a batch while others run concurrently.
 
         Args:
-            ids: Tokens of each text, none of them empty.
+            ids: Token ids of each text, at least one per text.
         """
 
     def run_alone(self, ids: list[int]) -> Outputs:
-        """Compute one text as fast as can be, while nothing else runs.
+        """Compute one text with minimal latency, while nothing else runs.
 
         Args:
-            ids: The text's tokens, at least one.
+            ids: The text's token ids, at least one.
         """
 
 
 class OpenVinoEngine:
-    """A graph compiled for the processor; see :class:`Engine`. Each thread has inference requests of its own."""
+    """A graph compiled for the CPU; see :class:`Engine`. Each thread has its own inference requests."""
 
     def __init__(self, folder: "ModelFolder", precision: Precision, pad_id: int) -> None:
         """Build and compile the graph.
 
         Args:
             folder: The model.
-            precision: The arithmetic.
-            pad_id: The token id that fills the shorter texts of a batch.
+            precision: Arithmetic to compute in.
+            pad_id: Token id that pads the shorter texts of a batch.
 
         Raises:
             ConfigurationError: The weights are unreadable, or a tensor is missing or has a wrong shape.
@@ -134,7 +134,7 @@ class OpenVinoEngine:
 
 
 def padded(ids: list[list[int]], width: int, pad_id: int) -> "tuple[NDArray[np.int32], NDArray[np.int32]]":
-    """Rows of one width, and their mask: 1 for a token, 0 for padding; both int32 (texts, width)."""
+    """Padded token ids and their mask (1 for a token, 0 for padding), both int32 (texts, width)."""
     tokens = np.full((len(ids), width), pad_id, np.int32)
     mask = np.zeros((len(ids), width), np.int32)
     for row, text in enumerate(ids):
@@ -149,8 +149,8 @@ def has_bf16() -> bool:
 
 
 def _compile(graph: ov.Model, precision: Precision, streams: int) -> ov.CompiledModel:
-    """Compile for so many batches at once, which share the cores evenly."""
-    # What int8 leaves in floating point runs in bfloat16 where the processor has it.
+    """Compile a graph for ``streams`` concurrent batches, which share the cores evenly."""
+    # With int8, the remaining floating-point operations use bfloat16 if the processor supports it.
     bf16 = precision == "bf16" or (precision == "int8" and has_bf16())
     config = {
         "INFERENCE_PRECISION_HINT": "bf16" if bf16 else "f32",

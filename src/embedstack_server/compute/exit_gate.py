@@ -16,10 +16,10 @@ _gates: "weakref.WeakSet[ExitGate]" = weakref.WeakSet()
 
 
 class ExitGate:
-    """A context in which threads run native code that releases the interpreter's lock.
+    """A context manager around native code that releases the interpreter lock.
 
-    The interpreter ends a daemon thread when that takes the lock again during its exit, by unwinding the thread's
-    stack. C++ and Rust abort the whole process then. So the exit waits for the threads inside, and lets none in.
+    A daemon thread that acquires the lock during interpreter exit is ended by unwinding its stack, at which C++ and
+    Rust abort the whole process. So the exit waits for the threads inside the gate, and lets no other thread enter.
     """
 
     def __init__(self) -> None:
@@ -29,14 +29,14 @@ class ExitGate:
         _gates.add(self)
 
     def after_fork(self) -> None:
-        """Forget the threads inside, which do not exist in a child."""
+        """Reset the count of threads, which do not exist in a child process."""
         self._changed = threading.Condition()
         self._inside = 0
 
     def __enter__(self) -> None:
         with self._changed:
             if self._closed and threading.current_thread() is threading.main_thread():
-                raise RuntimeError("The model cannot be used any more: the interpreter exits.")
+                raise RuntimeError("The interpreter is exiting; the model can no longer be used.")
             while self._closed:
                 self._changed.wait()
             self._inside += 1
@@ -50,7 +50,7 @@ class ExitGate:
                 self._changed.notify_all()
 
     def close(self) -> None:
-        """Let no thread in, and wait for those inside."""
+        """Let no more threads enter, and wait for those inside."""
         with self._changed:
             self._closed = True
             while self._inside:

@@ -1,4 +1,4 @@
-"""Telling tasks of an event loop that other threads have finished their work, many at a time."""
+"""Waiting in an event loop for futures of other threads, with one wake-up for many futures."""
 
 import asyncio
 from collections import deque
@@ -12,14 +12,14 @@ __all__ = ["FutureWaiter"]
 
 
 class FutureWaiter:
-    """Carries finished futures to one event loop.
+    """Resolves futures of other threads in one event loop.
 
-    ``asyncio.wrap_future`` wakes the loop once for each future. The futures of a batch finish together, and waking the
-    loop, a system call and a switch of threads, costs more than the rest of a short text's request.
+    ``asyncio.wrap_future`` wakes the loop once for each future. A batch's futures finish together, and a wake-up (a
+    system call and a thread switch) costs more than the rest of a request with a short text.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Serve this loop."""
+        """Create a waiter for the tasks of a loop."""
         self._loop = loop
         self._finished: deque[tuple[asyncio.Future[None], Future[None]]] = deque()
         self._woken = False
@@ -30,10 +30,10 @@ class FutureWaiter:
         return self._loop
 
     async def wait(self, future: "Future[None]") -> None:
-        """Wait in a task of the loop; a task that is cancelled cancels the future.
+        """Wait in a task of the loop; cancelling the task cancels the future.
 
         Raises:
-            Exception: What the future failed with.
+            Exception: The future's exception.
         """
         waiter = self._loop.create_future()
         future.add_done_callback(lambda done: self._finish(waiter, done))
@@ -44,9 +44,9 @@ class FutureWaiter:
             raise
 
     def _finish(self, waiter: "asyncio.Future[None]", future: "Future[None]") -> None:
-        """In whichever thread finished the future."""
+        """Queue a finished future; called in the thread that finished it."""
         self._finished.append((waiter, future))
-        # Set before the loop is woken and cleared before it takes the first, so that none is left behind.
+        # Set before the wake-up and cleared before the queue is read, so that no future is missed.
         if not self._woken:
             self._woken = True
             with suppress(RuntimeError):  # the loop is closed: its tasks are gone

@@ -1,6 +1,6 @@
-"""Late chunking: vectors for parts of a text, each computed with the whole text in view.
+"""Late chunking: vectors for parts of a text that take the whole text into account.
 
-The text goes through the model once; the token vectors of each part are then averaged (Günther et al., 2024, "Late
+The model computes the whole text once; the token vectors of each part are then averaged (Günther et al., 2024, "Late
 Chunking", https://arxiv.org/abs/2409.04701).
 """
 
@@ -26,11 +26,11 @@ Span = tuple[int, int]
 
 
 class EmptySpan(InputError):
-    """A span holds no token that the model reads."""
+    """A span contains no token that the model reads."""
 
 
 class SpanPooling:
-    """Averages the token vectors of each span; a function of a text's hidden state for :meth:`Encoder.compute`."""
+    """Averages the token vectors of each span; a ``hidden_hook`` for :meth:`Encoder.compute`."""
 
     def __init__(
         self, texts: "Sequence[TokenizedText]", spans: Sequence[Sequence[Span]], prompt: str = "", *, normalize: bool
@@ -39,17 +39,17 @@ class SpanPooling:
 
         Args:
             texts: The texts, tokenized with offsets.
-            spans: For each text its spans, from code point to code point.
-            prompt: What was put before every text.
-            normalize: Scale vectors to length 1.
+            spans: Spans of each text, as ranges of code points.
+            prompt: Prompt that was prepended to every text.
+            normalize: Scale vectors to unit length.
 
         Raises:
-            EmptySpan: A span lies in the part of its text that was cut off, or holds no token.
+            EmptySpan: A span lies in the truncated part of its text, or contains no token.
         """
         self._normalize = normalize
         self._tokens = [
-            _tokens_of_spans(text, wanted, len(prompt), index)
-            for index, (text, wanted) in enumerate(zip(texts, spans, strict=True))
+            _tokens_of_spans(text, text_spans, len(prompt), index)
+            for index, (text, text_spans) in enumerate(zip(texts, spans, strict=True))
         ]
 
     def __call__(self, index: int, hidden: "Vectors") -> "Vectors":
@@ -60,7 +60,7 @@ class SpanPooling:
             hidden: Its last hidden state, float32 (tokens, hidden size).
         """
         tokens, firsts, lasts = self._tokens[index]
-        # Sums up to each token: the sum of a span is the difference of two.
+        # Cumulative sums: the sum over a span is the difference of two.
         sums = np.zeros((len(tokens) + 1, hidden.shape[1]))
         np.cumsum(hidden[tokens], axis=0, dtype=np.float64, out=sums[1:])
         vectors = ((sums[lasts] - sums[firsts]) / (lasts - firsts)[:, np.newaxis]).astype(np.float32)
@@ -70,9 +70,9 @@ class SpanPooling:
 def _tokens_of_spans(
     text: "TokenizedText", spans: Sequence[Span], prompt_length: int, index: int
 ) -> "tuple[Positions, Positions, Positions]":
-    """The tokens that have characters, and for each span which of them touch it: from the first to before the last."""
+    """Positions of the tokens that have characters, and each span's first and end index into them."""
     offsets = np.array(text.offsets) - prompt_length
-    # Special tokens have no characters. Tokens are in the order of their characters.
+    # Special tokens have no characters. Tokens are ordered by their characters.
     tokens = np.flatnonzero(offsets[:, 1] > offsets[:, 0])
     edges = np.array(spans)
     firsts = np.searchsorted(offsets[tokens, 1], edges[:, 0], side="right")
@@ -80,8 +80,8 @@ def _tokens_of_spans(
     if len(empty := np.flatnonzero(firsts >= lasts)):
         start, end = spans[empty[0]]
         raise EmptySpan(
-            f"The span [{start}, {end}] of input {index} holds no token that the model reads: it is blank, or it lies "
-            "beyond the length to which the input was cut.",
+            f"The span [{start}, {end}] of input {index} contains no token that the model reads: it is blank, or it "
+            "lies beyond the length to which the input was truncated. Remove it, or shorten the input.",
             index=index,
         )
     return tokens, firsts, lasts

@@ -1,12 +1,12 @@
-"""Micro-batching: rows that wait at the same time share batches, and no caller waits for another's many rows.
+"""Micro-batching: waiting rows share batches, and a short call does not wait for all rows of a large one.
 
-While the processor is idle a row starts at once, alone. While it is busy rows gather, and whatever gathered becomes the
-next batches: the busier the server, the fuller its batches, with no timer in between.
+While the processor is idle, a row starts immediately in its own batch. While it is busy, rows are queued and form the
+next batches. Batches grow with the load, without a timer.
 
-A batch is led by one call, which fills it with rows of similar length, and other calls add theirs where there is room.
-Calls that have not had a batch yet lead every other batch. The rest lead in turn, weighted by tokens (deficit round
-robin: Shreedhar and Varghese, 1996, https://doi.org/10.1109/90.502236). So a short call waits for a few batches,
-however many rows other calls have, and a call with many rows progresses, however many short calls arrive.
+Each batch has a leading call, which fills it with rows of similar length; other calls add rows if there is space. Calls
+that have not led a batch yet lead every other batch. The other calls lead in turn, weighted by tokens (deficit round
+robin: Shreedhar and Varghese, 1996, https://doi.org/10.1109/90.502236). So a short call waits for a few batches only,
+and a call with many rows still progresses while many short calls arrive.
 """
 
 import logging
@@ -30,23 +30,23 @@ OutputT = TypeVar("OutputT")
 
 _logger = logging.getLogger(__name__)
 
-# A row this much shorter than its batch is wide would be mostly padding; it waits for rows of its own length.
+# Minimum length of a row relative to its batch's width. Shorter rows wait for rows of their own length.
 _LEAST_FILL = 0.75
-# For so long after a small call came beside a large one, the large one's batches are half as large: the next small call
-# waits for half as long, at the price of about 5 % of the large one's throughput.
+# After a small call arrived beside a large one, the large one's batches are half as large for this long. This halves
+# the wait of the next small call and costs the large call about 5 % of its throughput.
 _SHARED_SECONDS = 1.0
 
 
 @dataclass(slots=True, eq=False)
 class _Job(Generic[OutputT]):
-    """One call: done when the last of its rows is, failed with the first error of any."""
+    """One call: done when its last row is done, failed with the first error of any row."""
 
     future: "Future[None]"
     deliver: Callable[[OutputT, int, int], None]
     unfinished: int
     waiting: "list[_Row[OutputT]]" = field(default_factory=list)  # by length
     waiting_tokens: int = 0
-    credit: int = 0  # tokens that it may lead before the next call's turn
+    credit: int = 0  # tokens that it may lead in its turn
 
     def take(self, place: int) -> "_Row[OutputT]":
         row = self.waiting.pop(place)
@@ -60,7 +60,7 @@ class _Job(Generic[OutputT]):
 
 @dataclass(slots=True, eq=False)
 class _Row(Generic[OutputT]):
-    """One text's tokens; ``index`` is its place in its caller's list."""
+    """One text's token ids; ``index`` is its position in the caller's list."""
 
     ids: TokenIds
     index: int
@@ -72,7 +72,7 @@ def _length(row: "_Row[OutputT]") -> int:
 
 
 class _Batch(Generic[OutputT]):
-    """Rows of similar length within a padded size."""
+    """Rows of similar length, up to a maximum padded size."""
 
     def __init__(self, lead: _Row[OutputT], most_tokens: int) -> None:
         self.rows = [lead]
@@ -84,11 +84,11 @@ class _Batch(Generic[OutputT]):
         return (len(self.rows) + 1) * self._width > self._most_tokens
 
     def tokens_of(self, job: _Job[OutputT]) -> int:
-        """The part of the padded size that is the job's."""
+        """The padded size of the job's rows."""
         return self._width * sum(row.job is job for row in self.rows)
 
     def add_rows_of(self, job: _Job[OutputT]) -> None:
-        """Move the job's rows that fit into the batch: those that are no longer than it is wide first."""
+        """Move the job's rows that fit into the batch, starting with those no longer than its width."""
         place = bisect_right(job.waiting, self._width, key=_length)
         while place > 0 and self._add(job, place - 1):
             place -= 1
@@ -105,14 +105,14 @@ class _Batch(Generic[OutputT]):
         return True
 
     def put_back_odd_rows(self) -> None:
-        """Keep a round number of rows.
+        """Reduce the batch to a round number of rows; the others wait for the next batch.
 
-        An engine compiles itself for every size of a batch, so it should meet few of them; the rest wait for the next.
+        Engines compile kernels for every batch size, so there should be few different sizes.
         """
-        kept = _rounded_down(len(self.rows))
-        for row in self.rows[kept:]:
+        count = _rounded_down(len(self.rows))
+        for row in self.rows[count:]:
             row.job.put_back(row)
-        del self.rows[kept:]
+        del self.rows[count:]
         self._width = max(map(_length, self.rows))
 
 
@@ -123,22 +123,22 @@ class Scheduler(Generic[OutputT]):
         """Start the workers.
 
         Args:
-            run: Runs one batch; told whether it is alone, with nothing else running or waiting. Called in a worker;
-                what it returns need only hold until its next call there.
-            workers: Batches at once.
-            tokens_per_batch: Largest padded size of a batch: its rows times its longest row.
+            run: Computes one batch; the second argument tells whether nothing else is running or waiting. Called in a
+                worker; its result must stay valid until the next call in the same worker.
+            workers: Number of concurrent batches.
+            tokens_per_batch: Maximum padded size of a batch: number of rows times length of the longest row.
         """
         self._run = run
         self._tokens_per_batch = tokens_per_batch
         self._changed = threading.Condition()
-        # Calls with rows that wait: those that have not led a batch yet, and those that have, in the order of turns.
+        # Calls with waiting rows: those that have not led a batch yet, and the others in the order of their turns.
         self._new: OrderedDict[_Job[OutputT], None] = OrderedDict()
         self._served: OrderedDict[_Job[OutputT], None] = OrderedDict()
         self._shared_until = float("-inf")  # on the monotonic clock
         self._was_new = False  # whether a new call led the last batch
-        self._running = 0  # batches
-        self._quiet = True  # whether the newest rows found the processor idle
-        self._stopped: str | None = None  # why no more rows are taken
+        self._running = 0  # number of running batches
+        self._quiet = True  # whether the processor was idle when the newest rows arrived
+        self._stopped: str | None = None  # the reason why no more rows are accepted
         self._threads = [
             threading.Thread(target=self._work, name=f"encoder-{number}", daemon=True) for number in range(workers)
         ]
@@ -147,22 +147,22 @@ class Scheduler(Generic[OutputT]):
 
     @property
     def is_healthy(self) -> bool:
-        """Whether rows that are submitted will be computed."""
+        """Whether submitted rows will be computed."""
         return self._stopped is None
 
     def submit(self, ids: Sequence[TokenIds], deliver: Callable[[OutputT, int, int], None]) -> "Future[None]":
         """Queue the rows of one call.
 
         Args:
-            ids: Tokens of each text, none of them empty.
-            deliver: Called in a worker, once for each row, with its batch's output, its place in that batch and its
-                place in ``ids``. What it raises fails this call only.
+            ids: Token ids of each text, at least one per text.
+            deliver: Called in a worker, once for each row, with the batch's output, the row's position in the batch
+                and its index in ``ids``. An exception fails this call only.
 
         Returns:
-            Done when every row is delivered; cancelling it drops the rows that have not started.
+            A future that is done when every row is delivered; cancelling it drops the rows that have not started.
         """
         future: Future[None] = Future()
-        future.add_done_callback(_tell_waiters)
+        future.add_done_callback(_notify_waiters)
         job = _Job(future, deliver, len(ids))
         job.waiting = sorted((_Row(tokens, index, job) for index, tokens in enumerate(ids)), key=_length)
         job.waiting_tokens = sum(map(len, ids))
@@ -179,10 +179,10 @@ class Scheduler(Generic[OutputT]):
         return future
 
     def claim(self) -> bool:
-        """Take the idle processor for work that a caller does in its own thread.
+        """Reserve the idle processor for work in the caller's own thread.
 
         Returns:
-            Whether it was idle; if so, :meth:`release` must follow.
+            Whether the processor was idle; if so, :meth:`release` must follow.
         """
         with self._changed:
             if not self._is_idle() or self._stopped is not None:
@@ -191,7 +191,7 @@ class Scheduler(Generic[OutputT]):
             return True
 
     def release(self) -> None:
-        """End what :meth:`claim` began."""
+        """Release the processor after :meth:`claim`."""
         with self._changed:
             self._running -= 1
 
@@ -199,8 +199,8 @@ class Scheduler(Generic[OutputT]):
         return not (self._running or self._new or self._served)
 
     def close(self) -> None:
-        """End the workers after the batches that they are at; calls that still wait fail."""
-        self._stop("The encoder is closed; load the model again.")
+        """Stop the workers after their current batches; waiting calls fail."""
+        self._stop("The encoder is closed. Load the model again.")
         for thread in self._threads:
             thread.join()
 
@@ -221,16 +221,16 @@ class Scheduler(Generic[OutputT]):
                 batch, alone = taken
                 self._compute(batch, alone)
         except BaseException as error:
-            # Without its worker the rest would be slower at best, and healthy to whoever looks.
-            _logger.exception("a worker of the encoder ended")
-            self._stop(f"A worker of the encoder ended ({type(error).__name__}); start the server again.")
+            # Stop completely: with a worker missing, the scheduler would be slower and still report itself healthy.
+            _logger.exception("an encoder worker failed")
+            self._stop(f"An encoder worker failed ({type(error).__name__}). Restart the server.")
             for row in batch:
                 _settle(row.job.future, error)
 
     def _compute(self, batch: "list[_Row[OutputT]]", alone: bool) -> None:
         try:
             output = self._run([row.ids for row in batch], alone)
-        except BaseException as error:  # noqa: BLE001 - whatever it is, its callers must learn of it
+        except BaseException as error:  # noqa: BLE001 - every error is reported to the callers
             self.release()
             for row in batch:
                 _settle(row.job.future, error)
@@ -239,7 +239,7 @@ class Scheduler(Generic[OutputT]):
         for position, row in enumerate(batch):
             try:
                 row.job.deliver(output, position, row.index)
-            except BaseException as error:  # noqa: BLE001 - of one caller, and no other's
+            except BaseException as error:  # noqa: BLE001 - fails one caller only
                 failures.append((row.job, error))
         done = self._finish(batch)
         for job, failure in failures:
@@ -248,7 +248,7 @@ class Scheduler(Generic[OutputT]):
             _settle(job.future)
 
     def _finish(self, batch: "list[_Row[OutputT]]") -> "list[_Job[OutputT]]":
-        """Count the batch's rows as finished; the jobs whose last row was among them."""
+        """Count the batch's rows as finished; the jobs that are complete now."""
         done = []
         with self._changed:
             self._running -= 1
@@ -259,7 +259,7 @@ class Scheduler(Generic[OutputT]):
         return done
 
     def _next_batch(self) -> "tuple[list[_Row[OutputT]], bool] | None":
-        """Wait for rows, and say whether they are alone; None when the scheduler has stopped."""
+        """Wait for a batch, and whether it runs alone; None when the scheduler has stopped."""
         with self._changed:
             while self._stopped is None:
                 if batch := self._take():
@@ -269,7 +269,7 @@ class Scheduler(Generic[OutputT]):
             return None
 
     def _take(self) -> "list[_Row[OutputT]]":
-        """The next batch; empty where no rows wait."""
+        """The next batch; empty if no rows wait."""
         for jobs in (self._new, self._served):
             for job in [job for job in jobs if job.future.done()]:  # cancelled or failed
                 del jobs[job]
@@ -286,7 +286,7 @@ class Scheduler(Generic[OutputT]):
         for job in chain(self._new, self._served):
             if batch.is_full:
                 break
-            # A small call is not held up by the rows of a large one, which fills its own batches anyway.
+            # A small call's batch takes no rows of a large call, which fills its own batches anyway.
             if is_large or job.waiting_tokens <= self._tokens_per_batch:
                 batch.add_rows_of(job)
         batch.put_back_odd_rows()
@@ -298,7 +298,7 @@ class Scheduler(Generic[OutputT]):
         return batch.rows
 
     def _next_lead(self) -> "_Job[OutputT]":
-        """The call that leads the next batch; it counts as served from now on."""
+        """Choose the call that leads the next batch, and mark it as served."""
         self._was_new = bool(self._new) and not (self._was_new and self._served)
         if self._was_new:
             job, _ = self._new.popitem(last=False)
@@ -306,7 +306,7 @@ class Scheduler(Generic[OutputT]):
             return job
         job = next(iter(self._served))
         if len(self._served) == 1:
-            job.credit = 0  # no other call waited for what it used
+            job.credit = 0  # no other call waited meanwhile
         while job.credit <= 0 and len(self._served) > 1:
             job.credit += self._tokens_per_batch
             self._served.move_to_end(job)
@@ -315,22 +315,22 @@ class Scheduler(Generic[OutputT]):
 
 
 def _rounded_down(rows: int) -> int:
-    """The largest number up to this with three leading bits and zeros behind: 8, 10, 12, 14, 16, 20, 24, 28, 32, 40."""
+    """The number rounded down to three significant bits: 8, 10, 12, 14, 16, 20, 24, 28, 32, 40."""
     unit = 1 << max(rows.bit_length() - 3, 0)
     return rows // unit * unit
 
 
-def _tell_waiters(future: "Future[None]") -> None:
-    """Have ``concurrent.futures.wait`` see a cancelled call, which no worker may look at again."""
+def _notify_waiters(future: "Future[None]") -> None:
+    """Mark a cancelled call as done for ``concurrent.futures.wait``; no worker may do so later."""
     if future.cancelled():
         future.set_running_or_notify_cancel()
 
 
 def _settle(future: "Future[None]", error: BaseException | None = None) -> None:
-    """Finish a future that its caller may cancel at the same moment, or that has failed already."""
+    """Finish a future, unless it was cancelled concurrently or has already failed."""
     if error is not None and (not isinstance(error, Exception) or isinstance(error, StopIteration | CancelledError)):
-        # In the caller's thread or event loop these would mean something else than a failed computation.
-        error = ModelFailed(f"The computation ended with {type(error).__name__}.")
+        # In the caller's thread or event loop, these exceptions have another meaning than a failed computation.
+        error = ModelFailed(f"The computation failed with {type(error).__name__}.")
     with suppress(InvalidStateError):
         if error is None:
             future.set_result(None)

@@ -1,6 +1,6 @@
-"""Models of other architectures, and other devices, by sentence-transformers. Needs the extra ``embedstack[torch]``.
+"""The engine for other architectures and devices, by sentence-transformers. Needs the extra ``embedstack[torch]``.
 
-Tokenizing, limits, batches and checks are the encoder's own, as for every model; only the computation is torch's.
+The encoder tokenizes, limits, batches and checks as for every model; only the computation is done by torch.
 """
 
 from dataclasses import dataclass, field
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
 __all__ = ["SentenceTransformersEngine", "SentenceTransformersModel"]
 
-# A batch holds as many texts as it is told of this length, more of shorter ones and fewer of longer ones.
+# The batch size counts texts of this length; a batch contains more shorter texts or fewer longer ones.
 _TOKENS_OF_A_TEXT = 256
-# All but cuDNN's, which prepares itself for every new shape of a batch: 70 ms on an H100, where a batch takes five. See
-# benchmarks/gpu.py.
+# All attention backends except cuDNN's, which takes 70 ms of preparation for every new batch shape on an H100, where a
+# batch takes 5 ms (benchmarks/gpu.py).
 _ATTENTION = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
-# Where torch was used first: its thread pools and CUDA's context do not work in a child of that process.
+# The process that first used torch: its thread pools and CUDA context do not work in forked children.
 _used_in: list[Origin] = []
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
@@ -41,15 +41,15 @@ class SentenceTransformersModel:
     Attributes:
         path: The folder.
         model_id: The model's name.
-        module: What sentence-transformers made of it.
+        module: The loaded model.
         dimensions: Length of a text's vector.
-        max_tokens: Tokens read of one text, special tokens counted.
+        max_tokens: Tokens read of one text, including special tokens.
         pooling: How token vectors become one vector.
-        normalize: Whether the model ends in a Normalize module.
-        prompts: Text put before an input, by prompt name.
-        default_prompt_name: The prompt where a request names none.
-        matryoshka_dimensions: Lengths to which a vector may be cut.
-        heads: None: these models have no such layers.
+        normalize: Whether the model ends with a Normalize module.
+        prompts: Texts to prepend to an input, by prompt name.
+        default_prompt_name: Prompt of requests that name none.
+        matryoshka_dimensions: Lengths to which a vector may be truncated.
+        heads: Always None: these models have no token heads.
     """
 
     path: "Path"
@@ -73,36 +73,36 @@ class SentenceTransformersModel:
     def read(
         cls, path: "Path", model_id: str | None = None, *, device: str | None = None, precision: Precision = "fp32"
     ) -> "SentenceTransformersModel":
-        """Load a folder; code that comes with a model is not run.
+        """Load a folder. Code in the folder is not run.
 
         Args:
             path: The folder.
-            model_id: The name to report; the folder's own otherwise.
-            device: A torch device such as ``cuda`` or ``cpu``; the fastest there is otherwise.
+            model_id: Name to report; defaults to the folder's own.
+            device: Torch device such as ``cuda`` or ``cpu``; defaults to the fastest available.
             precision: ``fp32`` or ``bf16``.
 
         Raises:
-            ConfigurationError: The folder cannot be loaded, or what it computes is not one vector per text.
+            ConfigurationError: The folder cannot be loaded, or does not compute one vector per text.
         """
         if precision not in _DTYPES:
             raise ConfigurationError(
-                f"{path}: sentence-transformers computes in {' or '.join(_DTYPES)}, not in {precision}."
+                f"{path}: sentence-transformers supports {' and '.join(_DTYPES)}, not {precision}."
             )
         if not (path / "tokenizer.json").is_file():
             raise ConfigurationError(
-                f"{path} has no tokenizer.json: save the model's fast tokenizer into it (tokenizer.save_pretrained)."
+                f"{path} has no tokenizer.json. Save the model's fast tokenizer there (tokenizer.save_pretrained)."
             )
         if not _used_in:
             _used_in.append(Origin())
         _used_in[0].check(
-            f"{path}: PyTorch was in use before this process was forked, and its threads and CUDA's context do not "
-            "exist here: load the model after the fork only, or start processes with multiprocessing's spawn."
+            f"{path}: PyTorch was used before this process was forked, and its threads and CUDA context do not exist "
+            "here. Load the model after the fork only, or start processes with multiprocessing's spawn method."
         )
         try:
             module = SentenceTransformer(
                 str(path), device=device, local_files_only=True, model_kwargs={"dtype": _DTYPES[precision]}
             )
-        except Exception as error:  # torch, transformers and the files' parsers each raise their own
+        except Exception as error:  # torch, transformers and file parsers raise various types
             raise ConfigurationError(f"{path}: sentence-transformers cannot load it: {error}") from error
         module.eval()
         config = read_optional_object(path / "config.json")
@@ -126,9 +126,9 @@ class SentenceTransformersEngine:
     """Computes batches with torch; see :class:`~embedstack_server.compute.engine.Engine`.
 
     Attributes:
-        precision: The arithmetic that it computes in.
-        workers: Batches at once: torch spreads each over the whole device.
-        tokens_per_batch: Largest padded size of a batch.
+        precision: Arithmetic that it computes in.
+        workers: Number of concurrent batches; torch uses the whole device for each.
+        tokens_per_batch: Maximum padded size of a batch, in tokens.
     """
 
     workers = 1
@@ -136,19 +136,19 @@ class SentenceTransformersEngine:
     def __init__(
         self, model: SentenceTransformersModel, precision: Precision, pad_id: int, *, batch_size: int = 32
     ) -> None:
-        """Take a loaded model.
+        """Create the engine of a loaded model.
 
         Args:
             model: The model.
-            precision: The arithmetic that it was loaded for.
-            pad_id: The token id that fills the shorter texts of a batch.
-            batch_size: Texts of 256 tokens in a batch.
+            precision: Arithmetic that it was loaded for.
+            pad_id: Token id that pads the shorter texts of a batch.
+            batch_size: Texts of 256 tokens per batch.
         """
         self.precision = precision
         self.tokens_per_batch = batch_size * _TOKENS_OF_A_TEXT
         self._pad_id = pad_id
         self._device = model.module.device
-        # Vectors leave the encoder unscaled, and are scaled for the requests that want it.
+        # The encoder returns unscaled vectors; they are normalized per request.
         self._modules = [part for part in model.module if type(part).__name__ != "Normalize"]
 
     def run(self, ids: list[list[int]]) -> Outputs:
@@ -161,7 +161,7 @@ class SentenceTransformersEngine:
         with torch.inference_mode(), sdpa_kernel(_ATTENTION):
             for module in self._modules:
                 features = module(features)
-        # What nobody asks for stays on the device: to copy it would take longer than to compute it.
+        # Token vectors stay on the device unless requested: copying them would take longer than computing them.
         return Outputs(_array(features["sentence_embedding"]), lambda row: _array(features["token_embeddings"][row]))
 
     def run_alone(self, ids: list[int]) -> Outputs:
@@ -177,25 +177,29 @@ def _dimensions(path: "Path", module: Any) -> int:
     dimensions = module.get_embedding_dimension()
     if not isinstance(dimensions, int):
         raise ConfigurationError(
-            f"{path}: no module says how long a text's vector is, so its answers cannot be checked."
+            f"{path}: no module declares the dimensions of a text's vector, so vectors cannot be checked."
         )
     return dimensions
 
 
 def _max_tokens(path: "Path", module: Any, config: dict[str, Any]) -> int:
     limits = (module.max_seq_length, config.get("max_position_embeddings"))
-    # A tokenizer without a limit says 10**30.
-    known = [int(limit) for limit in limits if isinstance(limit, int | float) and 0 < limit < 10**9]
-    if not known:
-        raise ConfigurationError(f"{path}: say in sentence_bert_config.json how many tokens it reads (max_seq_length).")
-    return min(known)
+    # A tokenizer without a limit reports 10**30.
+    declared = [int(limit) for limit in limits if isinstance(limit, int | float) and 0 < limit < 10**9]
+    if not declared:
+        raise ConfigurationError(
+            f"{path}: the maximum number of tokens is unknown. Set max_seq_length in sentence_bert_config.json."
+        )
+    return min(declared)
 
 
 def _pooling(path: "Path", module: Any, *, has_prompts: bool) -> str:
     poolings = [part for part in module if type(part).__name__ == "Pooling"]
     if len(poolings) != 1:
-        raise ConfigurationError(f"{path}: modules.json names {len(poolings)} Pooling modules; exactly one is served.")
+        raise ConfigurationError(f"{path}: modules.json has {len(poolings)} Pooling modules; exactly one is supported.")
     if has_prompts and not poolings[0].include_prompt:
-        raise ConfigurationError(f"{path}: pooling that leaves out the prompt's tokens is not served.")
+        raise ConfigurationError(
+            f"{path}: pooling without the prompt's tokens (include_prompt = false) is not supported."
+        )
     mode = poolings[0].pooling_mode
     return mode if isinstance(mode, str) else "+".join(mode)

@@ -1,1 +1,1 @@
-"""The HTTP side of the model server: connections, requests, and the protocols they are written in."""
+"""HTTP for the model server: connections, request parsing, and the wire protocol."""

@@ -1,7 +1,7 @@
-"""How a model server speaks, apart from HTTP.
+"""The wire protocol of ``/invocations``: request and response bodies, without HTTP itself.
 
-:class:`WireProtocol` is what a server needs of a protocol; :class:`EmbedProtocol` is the product's own: a superset of
-Text Embeddings Inference's ``/embed``, so that a client of either is a client of both.
+:class:`WireProtocol` is the interface that the server needs. :class:`EmbedProtocol` is the product's protocol, a
+superset of Text Embeddings Inference's ``/embed``: a client of TEI also works with this server.
 """
 
 import asyncio
@@ -28,37 +28,37 @@ if TYPE_CHECKING:
     from embedstack_server.model.token_heads import TokenHeads
     from embedstack_server.model.tokenizer import TokenizedText
 
-__all__ = ["MAX_REQUEST_TOKENS", "RESPONSE_LIMIT_BYTES", "Answer", "EmbedProtocol", "Invocation", "WireProtocol"]
+__all__ = ["MAX_REQUEST_TOKENS", "RESPONSE_LIMIT_BYTES", "EmbedProtocol", "Invocation", "Response", "WireProtocol"]
 
 JSON = "application/json"
 NPY = "application/x-npy"
 
-# SageMaker's own limit on a real-time request; nothing larger can arrive through InvokeEndpoint.
+# SageMaker's limit on a real-time request; InvokeEndpoint delivers nothing larger.
 _PAYLOAD_LIMIT_BYTES = 25 * 1024 * 1024
-#: SageMaker's limit on the response of a real-time endpoint; it delivers no larger one.
+#: SageMaker's limit on the response of a real-time endpoint.
 RESPONSE_LIMIT_BYTES = 25 * 1024 * 1024
-#: Tokens of all texts of one request: 2,048 texts of 512, or 128 of 8,192.
+#: Limit on the tokens of one request: 2,048 texts of 512 tokens, or 128 of 8,192.
 MAX_REQUEST_TOKENS = 1_048_576
-# Responses over so many bytes are made a few at a time: their vectors and their JSON take memory, and writing JSON
+# Only a few responses above this size are computed concurrently: vectors and JSON take memory, and serializing JSON
 # holds the interpreter lock.
 _LARGE_RESPONSE_BYTES = 1024 * 1024
 _LARGE_RESPONSES = 2
-# Bytes that a float32 number takes in a response. In JSON it is 11 to 13 for most; the least is for a first check,
-# before the model runs, that must not refuse what would fit.
+# Bytes of a float32 number in a response. Most numbers take 11 to 13 bytes in JSON; the minimum is used for the check
+# before the model runs, which must not reject a response that would fit.
 _JSON_NUMBER_BYTES = 8
 _BASE64_NUMBER_BYTES = 5
 _NPY_NUMBER_BYTES = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """An HTTP answer's body with its media type.
+class Response:
+    """An HTTP response's body and media type.
 
     Attributes:
         body: The body.
         media_type: Its media type.
         status: The HTTP status.
-        custom_attributes: Value of ``X-Amzn-SageMaker-Custom-Attributes``, which SageMaker passes on; None for none.
+        custom_attributes: Value of ``X-Amzn-SageMaker-Custom-Attributes``, which SageMaker forwards; None to omit it.
     """
 
     body: bytes
@@ -69,12 +69,12 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Invocation:
-    """A request to ``/invocations`` before it is understood.
+    """An unparsed request to ``/invocations``.
 
     Attributes:
         body: The body.
-        accept: The ``Accept`` header; None where there is none.
-        content_type: The ``Content-Type`` header; None where there is none.
+        accept: The ``Accept`` header; None if absent.
+        content_type: The ``Content-Type`` header; None if absent.
     """
 
     body: bytes
@@ -83,43 +83,43 @@ class Invocation:
 
 
 class WireProtocol(Protocol):
-    """How a model server speaks."""
+    """The protocol of a model server."""
 
     @property
     def payload_limit(self) -> int:
-        """Bytes of the largest request."""
+        """Largest accepted request body, in bytes."""
 
-    async def answer(self, encoder: "Encoder", invocation: Invocation) -> Answer:
-        """Answer one request.
+    async def respond(self, encoder: "Encoder", invocation: Invocation) -> Response:
+        """Process one request.
 
         Raises:
-            RequestError: The request is refused.
-            EmbedStackError: The encoder refused it or failed.
+            RequestError: The request is rejected.
+            EmbedStackError: The encoder rejected it or failed.
         """
 
-    def render_error(self, error: RequestError) -> Answer:
-        """The answer to a refused request."""
+    def render_error(self, error: RequestError) -> Response:
+        """The response to a rejected request."""
 
 
 class EmbedProtocol:
-    """The product's own protocol."""
+    """The product's protocol."""
 
     payload_limit = _PAYLOAD_LIMIT_BYTES
 
     def __init__(self, identity: "ModelIdentity | None" = None) -> None:
-        """Make the protocol.
+        """Create the protocol.
 
         Args:
-            identity: The model to name in each response, for clients to compare with the one that they expect.
+            identity: Model that each response names, so that clients can verify it.
         """
         self._attributes = identity.attributes() if identity else None
         self._large = asyncio.Semaphore(_LARGE_RESPONSES)
 
-    async def answer(self, encoder: "Encoder", invocation: Invocation) -> Answer:
-        """Embed the request's inputs, or order its texts; see :class:`WireProtocol`."""
-        return replace(await self._answer(encoder, invocation), custom_attributes=self._attributes)
+    async def respond(self, encoder: "Encoder", invocation: Invocation) -> Response:
+        """Embed the request's inputs, or rerank its texts; see :class:`WireProtocol`."""
+        return replace(await self._respond(encoder, invocation), custom_attributes=self._attributes)
 
-    async def _answer(self, encoder: "Encoder", invocation: Invocation) -> Answer:
+    async def _respond(self, encoder: "Encoder", invocation: Invocation) -> Response:
         match parse_request(invocation.body):
             case RerankRequest() as request:
                 _choose_media_type(invocation.accept, (JSON,))
@@ -132,22 +132,22 @@ class EmbedProtocol:
                 number_bytes = _NPY_NUMBER_BYTES if media_type == NPY else _number_bytes(request)
                 _check_response_size(numbers * number_bytes)
                 size = (numbers + _most_token_numbers(encoder, request)) * number_bytes
-                respond = functools.partial(_embed, media_type=media_type) if plain else _embed_outputs
+                embed = functools.partial(_embed, media_type=media_type) if plain else _embed_outputs
                 if size <= _LARGE_RESPONSE_BYTES:
-                    return await respond(encoder, request)
+                    return await embed(encoder, request)
                 async with self._large:
-                    return await respond(encoder, request)
+                    return await embed(encoder, request)
 
-    def render_error(self, error: RequestError) -> Answer:
-        """``{"error", "error_type", "index"?}``."""
+    def render_error(self, error: RequestError) -> Response:
+        """The response ``{"error", "error_type", "index"?}``."""
         document: dict[str, Any] = {"error": error.message, "error_type": error.error_type}
         if error.index is not None:
             document["index"] = error.index
-        return Answer(orjson.dumps(document), status=error.status)
+        return Response(orjson.dumps(document), status=error.status)
 
 
 def _choose_media_type(accept: str | None, offered: tuple[str, ...]) -> str:
-    """The offered media type that the client likes best, by RFC 9110's ``Accept``; the first of equals.
+    """The offered media type that ``Accept`` prefers (RFC 9110); the first of equally preferred ones.
 
     Raises:
         RequestError: The client accepts none of them.
@@ -179,27 +179,27 @@ def _media_range(item: str) -> tuple[str, float]:
 
 
 def _check(encoder: "Encoder", request: EmbedRequest) -> None:
-    """Refuse what the model does not do, before it does anything."""
+    """Reject options that the model does not support, before anything is computed."""
     _check_model(encoder, request.model)
     encoder.check_dimensions(request.dimensions)
     if request.pooling is not None and request.pooling != encoder.model.pooling:
         raise RequestError(
             422,
             "unsupported_pooling",
-            f"The model was trained with {encoder.model.pooling} pooling, not {_shortened(request.pooling)}: leave "
-            "out `pooling`.",
+            f"The model was trained with {encoder.model.pooling} pooling, not {_shortened(request.pooling)}: remove "
+            "`pooling`.",
         )
-    known = ["dense", *(["sparse", "colbert"] if encoder.model.heads else [])]
-    if unknown := sorted(set(request.outputs or ()) - set(known)):
+    supported = ["dense", *(["sparse", "colbert"] if encoder.model.heads else [])]
+    if unsupported := sorted(set(request.outputs or ()) - set(supported)):
         raise RequestError(
             422,
             "unsupported_output",
-            f"The model has no output {', '.join(map(_shortened, unknown[:3]))}; it has: {', '.join(known)}.",
+            f"The model has no output {', '.join(map(_shortened, unsupported[:3]))}; it has: {', '.join(supported)}.",
         )
 
 
 def _count_numbers(encoder: "Encoder", request: EmbedRequest) -> int:
-    """Numbers in the vectors of texts and spans that the response will have."""
+    """Numbers in the response's vectors of texts and spans."""
     spans = sum(map(len, request.spans or ())) * encoder.model.dimensions
     if "dense" in (request.outputs or ()) or (request.outputs is None and request.spans is None):
         return len(request.inputs) * (request.dimensions or encoder.model.dimensions) + spans
@@ -207,7 +207,7 @@ def _count_numbers(encoder: "Encoder", request: EmbedRequest) -> int:
 
 
 def _most_token_numbers(encoder: "Encoder", request: EmbedRequest) -> int:
-    """Numbers that the response will have for tokens, at the most; few tokens have less than one character."""
+    """Estimated upper bound of the numbers in the response's token outputs: at most one token per character."""
     heads = encoder.model.heads
     if heads is None:
         return 0
@@ -220,12 +220,12 @@ def _check_model(encoder: "Encoder", model: str | None) -> None:
     served = encoder.model.model_id
     if model is not None and model not in (served, served.rpartition("/")[2]):
         raise RequestError(
-            422, "unknown_model", f"The server has the model {served}, not {_shortened(model)}: leave out `model`."
+            422, "unknown_model", f"The server has the model {served}, not {_shortened(model)}: remove `model`."
         )
 
 
 def _shortened(name: str) -> str:
-    """A client's name for a message: no longer than a name is."""
+    """A client's value, shortened for an error message."""
     return name if len(name) <= 100 else reprlib.repr(name)
 
 
@@ -234,13 +234,13 @@ def _number_bytes(request: EmbedRequest) -> int:
 
 
 def _check_response_size(size: int) -> None:
-    """Refuse a response that SageMaker would not deliver.
+    """Reject a response that exceeds SageMaker's limit.
 
     Args:
-        size: Its bytes, or what they are at the least.
+        size: Bytes of the response, or a lower bound of them.
 
     Raises:
-        RequestError: It is too large.
+        RequestError: The response is too large.
     """
     if size > RESPONSE_LIMIT_BYTES:
         raise RequestError(
@@ -251,24 +251,24 @@ def _check_response_size(size: int) -> None:
         )
 
 
-async def _embed(encoder: "Encoder", request: EmbedRequest, media_type: str) -> Answer:
-    """Plain rows."""
+async def _embed(encoder: "Encoder", request: EmbedRequest, media_type: str) -> Response:
+    """The response with one vector per text."""
     tokenized = await _tokenize(encoder, request)
     encoded = await encoder.acompute([text.ids for text in tokenized])
     vectors = encoded.vectors(request.dimensions, normalize=request.normalize)
     if media_type == NPY:
         buffer = io.BytesIO()
         np.save(buffer, np.ascontiguousarray(vectors), allow_pickle=False)
-        return Answer(buffer.getvalue(), NPY)
+        return Response(buffer.getvalue(), NPY)
     return _json(_listed(vectors, as_base64=request.base64))
 
 
-async def _embed_outputs(encoder: "Encoder", request: EmbedRequest) -> Answer:
-    """The response by kind of output, with the tokens that it took."""
+async def _embed_outputs(encoder: "Encoder", request: EmbedRequest) -> Response:
+    """The response with named outputs and the token usage."""
     tokenized = await _tokenize(encoder, request, offsets=request.spans is not None)
     ids = [text.ids for text in tokenized]
     heads = encoder.model.heads
-    # What each text's hidden state becomes, by output.
+    # Functions of a text's hidden state, by output name.
     functions: dict[str, HiddenHook] = {}
     size = 0
     for output in request.outputs or ():
@@ -319,7 +319,7 @@ def _document(request: EmbedRequest, encoded: "Encoded", functions: "Collection[
     return document
 
 
-async def _rerank(encoder: "Encoder", request: RerankRequest) -> Answer:
+async def _rerank(encoder: "Encoder", request: RerankRequest) -> Response:
     _check_model(encoder, request.model)
     heads = encoder.model.heads
     if heads is None:
@@ -360,13 +360,13 @@ async def _colbert_query(encoder: "Encoder", request: RerankRequest, heads: "Tok
 
 
 def _listed(vectors: Any, *, as_base64: bool) -> Any:
-    """Vectors as they stand in a JSON response: lists of numbers, or strings that hold them."""
+    """Vectors as a JSON response holds them: lists of numbers, or base64 strings."""
     if as_base64:
         return [base64.b64encode(row).decode() for row in np.ascontiguousarray(vectors, "<f4")]
     return np.ascontiguousarray(vectors)
 
 
-def _json(document: Any) -> Answer:
+def _json(document: Any) -> Response:
     body = orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)
     _check_response_size(len(body))
-    return Answer(body)
+    return Response(body)

@@ -1,4 +1,4 @@
-"""What a request to the model server says, checked member by member."""
+"""Parsing and validation of request bodies."""
 
 import json
 import re
@@ -16,35 +16,35 @@ if TYPE_CHECKING:
 __all__ = ["EmbedRequest", "RequestError", "RerankRequest", "check_size", "parse_request"]
 
 _MAX_INPUTS = 2048
-# Lists and objects, strings, and values in lists of one request. Parsing holds the interpreter lock: 25 MB of empty
-# lists take 7 s and 870 MB. The last is a million token ids.
+# Limits on one request's lists and objects, its strings, and the values in its lists (a million token ids and more).
+# Parsing holds the interpreter lock: 25 MB of empty lists take 7 s and 870 MB.
 _MAX_CONTAINERS = 131_072
 _MAX_STRINGS = 8_192
 _MAX_VALUES = 1_500_000
-# Bodies up to this size are parsed without counting first: they cannot take long. Larger ones are counted in parts.
+# Bodies up to this size are parsed without counting, which cannot take long. Larger ones are counted in blocks.
 _UNCOUNTED_BYTES = 65_536
-# Escaped characters and others, up to the quotation mark that is not escaped; what has matched is not tried again.
+# Matches up to the first unescaped quotation mark, without backtracking.
 _REST_OF_STRING = re.compile(rb'[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
-# OpenAI's name and values, so that its clients can request the shorter response as they do there.
+# OpenAI's values, so that its clients can request the shorter response.
 _ENCODING_FORMATS = ("float", "base64")
-# Text Embeddings Inference's names; its later versions accept them in lower case too.
+# Text Embeddings Inference's values; its later versions also accept lower case.
 _DIRECTIONS: dict[str, "TruncationDirection"] = {"Left": "left", "left": "left", "Right": "right", "right": "right"}
-# Options may be nested in `parameters`, as older clients do.
+# Options may be nested in `parameters`, as older clients send them.
 _OPTIONS = ("normalize", "truncate", "truncation_direction", "pooling", "dimensions", "prompt_name", "prompt")
-# `model` and `user` are OpenAI's.
+# `model` and `user` come from OpenAI's API.
 _EMBED_MEMBERS = ("inputs", *_OPTIONS, "outputs", "spans", "encoding_format", "model", "user", "parameters")
 _RERANK_MEMBERS = ("query", "texts", "truncate", "truncation_direction", "return_text", "model", "user")
 
 
 class RequestError(Exception):
-    """A request that is answered with an error.
+    """A rejected request.
 
     Attributes:
         status: HTTP status.
-        error_type: A word that a program can act on.
-        message: A sentence for a person.
-        index: Position of the failing input, where one input is at fault.
-        retry_after: Seconds after which to try again, where that helps.
+        error_type: Machine-readable reason.
+        message: Human-readable reason.
+        index: Position of the failing input, if a single input is at fault.
+        retry_after: Seconds after which to retry; None if a retry does not help.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class RequestError(Exception):
 
     @classmethod
     def from_error(cls, error: EmbedStackError) -> "RequestError":
-        """What an error of the encoder is over HTTP: 422 where the input is at fault, 500 where the model is."""
+        """Translate an encoder error: 422 or 413 for a bad input, 500 for a failed model."""
         match error:
             case PayloadTooLarge():
                 return cls(413, "payload_too_large", str(error), index=error.index)
@@ -83,14 +83,14 @@ class EmbedRequest:
         normalize: Scale vectors to unit length.
         truncate: Cut texts that are longer than the model reads.
         direction: Which end of such a text is cut off.
-        pooling: The pooling that the client expects, or None.
+        pooling: Pooling that the client expects, or None.
         dimensions: Leading components to keep, or None for all.
-        prompt_name: The model's prompt to put before every input; None for its default prompt, where it has one.
-        prompt: What to put before every input instead, "" for nothing; None leaves it to ``prompt_name``.
-        outputs: Kinds of output, or None for plain rows.
-        spans: Parts of each input, from code point to code point, to pool apart from each other; or None.
-        base64: Answer each vector as base64 of its little-endian float32 numbers, as OpenAI's API does.
-        model: The model that the client expects, or None.
+        prompt_name: Name of the model's prompt to prepend to every input; None for its default prompt, if it has one.
+        prompt: Text to prepend to every input instead, "" for none; None to use ``prompt_name``.
+        outputs: Names of outputs, or None for one vector per text.
+        spans: Parts of each input to pool separately, as ranges of code points; or None.
+        base64: Return each vector as base64 of its little-endian float32 numbers, as OpenAI's API does.
+        model: Model that the client expects, or None.
     """
 
     inputs: "tuple[TextInput, ...]"
@@ -109,15 +109,15 @@ class EmbedRequest:
 
 @dataclass(frozen=True, slots=True)
 class RerankRequest:
-    """A request to order texts by how well they answer a query.
+    """A request to order texts by their relevance to a query.
 
     Attributes:
-        query: What is searched for.
-        texts: What is searched through.
+        query: The query.
+        texts: The texts to order.
         truncate: Cut texts that are longer than the model reads.
         direction: Which end of such a text is cut off.
         return_text: Return each text with its score.
-        model: The model that the client expects, or None.
+        model: Model that the client expects, or None.
     """
 
     query: str
@@ -129,7 +129,7 @@ class RerankRequest:
 
 
 def parse_request(body: bytes) -> EmbedRequest | RerankRequest:
-    """Read a request's JSON body; ``query`` makes it one to rerank.
+    """Parse a request's JSON body; a body with ``query`` is a rerank request.
 
     Raises:
         RequestError: The body is not JSON, or a member is unknown, missing or of the wrong type.
@@ -148,7 +148,7 @@ def parse_request(body: bytes) -> EmbedRequest | RerankRequest:
     _check_members(payload, _EMBED_MEMBERS)
     nested = _member(payload, "parameters", dict, {})
     _check_members(nested, _OPTIONS, " in `parameters`")
-    # A member beside `inputs` is the more deliberate one and wins.
+    # A member beside `inputs` overrides one in `parameters`.
     options = {**nested, **payload}
     inputs = _inputs(payload)
     if options.get("prompt") is not None and options.get("prompt_name") is not None:
@@ -170,10 +170,10 @@ def parse_request(body: bytes) -> EmbedRequest | RerankRequest:
 
 
 def check_size(body: bytes) -> None:
-    """Refuse a JSON body with so many values that parsing it would hold up other requests.
+    """Reject a JSON body with so many values that parsing it would delay other requests.
 
     Raises:
-        RequestError: It has.
+        RequestError: The body has too many values.
     """
     if len(body) <= _UNCOUNTED_BYTES:
         return
@@ -195,7 +195,7 @@ def check_size(body: bytes) -> None:
 
 
 def _end_of_string(body: bytes, start: int) -> int:
-    """The position after the quotation mark that ends a string."""
+    """The position after a string's closing quotation mark."""
     end = body.find(b'"', start)
     if end > start and body[end - 1] == ord("\\"):
         match = _REST_OF_STRING.match(body, start)
@@ -217,12 +217,12 @@ def _parse_object(body: bytes) -> dict[str, Any]:
 
 
 def _check_duplicates(body: bytes) -> None:
-    """Refuse a document with two values of one name, all but the last of which would be ignored."""
+    """Reject an object with a duplicate member, of which a parser would silently ignore all but the last."""
 
     def check(members: list[tuple[str, Any]]) -> dict[str, Any]:
         document = dict(members)
         if len(document) < len(members):
-            raise _malformed("The body has a member twice. Send each once.")
+            raise _malformed("The body has a member twice. Send each member once.")
         return document
 
     try:
@@ -231,16 +231,16 @@ def _check_duplicates(body: bytes) -> None:
         raise _malformed("The body is nested too deeply.") from None
 
 
-def _check_members(document: dict[str, Any], known: tuple[str, ...], where: str = "") -> None:
-    """Refuse what would be ignored."""
-    if unknown := [name for name in document if name not in known]:
+def _check_members(document: dict[str, Any], allowed: tuple[str, ...], where: str = "") -> None:
+    """Reject unknown members, which would be ignored."""
+    if unknown := [name for name in document if name not in allowed]:
         raise _malformed(
-            f"Unknown member{where}: {', '.join(map(reprlib.repr, unknown[:3]))}. Known members: {', '.join(known)}."
+            f"Unknown member{where}: {', '.join(map(reprlib.repr, unknown[:3]))}. Known members: {', '.join(allowed)}."
         )
 
 
 def _inputs(payload: dict[str, Any]) -> "tuple[TextInput, ...]":
-    """Texts, or their token ids, by the rules of Text Embeddings Inference: a list of numbers is one text."""
+    """Texts, or their token ids. A list of numbers is one text, as in Text Embeddings Inference."""
     value = payload.get("inputs")
     values = [value] if isinstance(value, str) or _is_ids(value) else value
     if not isinstance(values, list) or not values:
@@ -254,7 +254,7 @@ def _inputs(payload: dict[str, Any]) -> "tuple[TextInput, ...]":
 
 
 def _is_ids(value: Any) -> bool:
-    """Whether a value is a text as token ids."""
+    """Whether a value is a non-empty list of token ids."""
     return isinstance(value, list) and bool(value) and all(type(number) is int and number >= 0 for number in value)
 
 
@@ -321,17 +321,19 @@ def _spans(payload: dict[str, Any], inputs: "tuple[TextInput, ...]") -> tuple[tu
     if len(spans) != len(inputs):
         raise _malformed(f"`spans` has {len(spans)} lists for {len(inputs)} inputs; it must have one for each.")
     if any(not isinstance(text, str) for text in inputs):
-        raise _malformed("`spans` count the characters of texts; `inputs` are token ids. Send texts, or no spans.")
+        raise _malformed(
+            "`spans` are ranges of a text's characters, but `inputs` are token ids. Send texts, or remove `spans`."
+        )
     return tuple(
-        tuple(_span(span, len(text), index) for span in _listed(wanted, index))
-        for index, (wanted, text) in enumerate(zip(spans, inputs, strict=True))
+        tuple(_span(span, len(text), index) for span in _span_list(text_spans, index))
+        for index, (text_spans, text) in enumerate(zip(spans, inputs, strict=True))
     )
 
 
-def _listed(wanted: Any, index: int) -> list[Any]:
-    if not isinstance(wanted, list) or not wanted:
+def _span_list(spans: Any, index: int) -> list[Any]:
+    if not isinstance(spans, list) or not spans:
         raise _malformed(f"`spans[{index}]` must be a non-empty list of [start, end] pairs.", index)
-    return wanted
+    return spans
 
 
 def _span(span: Any, length: int, index: int) -> Span:
@@ -340,7 +342,7 @@ def _span(span: Any, length: int, index: int) -> Span:
             return start, end
         case _:
             raise _malformed(
-                f"`spans[{index}]` holds {reprlib.repr(span)}; a span is [start, end] with 0 <= start < end <= "
+                f"`spans[{index}]` contains {reprlib.repr(span)}; a span is [start, end] with 0 <= start < end <= "
                 f"{length}, the number of the input's code points.",
                 index,
             )
@@ -350,7 +352,7 @@ def _member(document: dict[str, Any], name: str, kind: type, default: Any) -> An
     value = document.get(name)
     if value is None:
         return default
-    # bool is an int in Python; it is not in JSON.
+    # In Python, unlike JSON, a bool is an int.
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
         raise _malformed(
             f"`{name}` is {_kind(value)}; it must be {'an integer' if kind is int else _JSON_KINDS[kind]}."
@@ -374,5 +376,5 @@ _JSON_KINDS: dict[type, str] = {
 
 
 def _kind(value: Any) -> str:
-    """What a JSON value is, with its article."""
+    """The name of a value's JSON type, with its article."""
     return _JSON_KINDS[type(value)]

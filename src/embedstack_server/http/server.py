@@ -18,7 +18,7 @@ import uvicorn
 
 from embedstack.errors import EmbedStackError
 from embedstack_server.http.connection import HttpConnection, HttpLimits, HttpState
-from embedstack_server.http.protocol import Answer, Invocation
+from embedstack_server.http.protocol import Invocation, Response
 from embedstack_server.http.requests import RequestError
 from embedstack_server.process_resources import limit_heaps, raise_open_files_limit, trim_heaps
 
@@ -37,31 +37,30 @@ __all__ = ["ModelServer"]
 
 _logger = logging.getLogger(__name__)
 
-# What may wait for the processor; more is answered 429, so that memory stays bounded and a caller learns at once to
-# slow down.
+# Pending requests above these limits are rejected with 429: memory stays bounded, and callers are throttled early.
 _MAX_PENDING_REQUESTS = 512
 _MAX_PENDING_BYTES = 256 * 1024 * 1024
-# SageMaker kills a container 30 s after SIGTERM; what is in flight gets less than that to finish.
+# SageMaker kills a container 30 s after SIGTERM; requests in flight must finish before that.
 _DRAIN_SECONDS = 25
-# Memory that a large request took and freed is returned to the system: blocks of this size at once, smaller ones a
-# second after the last such request. By default glibc keeps both in the heaps of the threads that used them; the blocks
-# up to 32 MB, once loading a model has freed one of that size.
+# Memory of large requests is returned to the system: blocks of at least this size as soon as they are freed, smaller
+# ones a second after the last large request. By default, glibc keeps both in the heaps of the threads that used them,
+# and blocks up to 32 MB once loading a model has freed one of that size.
 _LARGE_REQUEST_BYTES = 1024 * 1024
 _TRIM_AFTER_SECONDS = 1.0
-# A worker that has finished a batch must not wait out Python's usual 5 ms for the event loop to give way: that is as
-# long as a batch of short texts takes.
+# A worker that finished a batch should not wait Python's default 5 ms for the interpreter lock: a batch of short texts
+# takes no longer than that.
 _THREAD_SWITCH_SECONDS = 0.0005
 
 
 class ModelServer:
-    """An ASGI application that loads a model in the background and answers requests once it is there."""
+    """An ASGI application that loads a model in the background and serves requests once it is loaded."""
 
     def __init__(self, load: "Callable[[], Encoder]", protocol: "WireProtocol") -> None:
-        """Prepare a server.
+        """Create a server.
 
         Args:
             load: Loads the encoder; may raise :class:`EmbedStackError`.
-            protocol: How the server speaks.
+            protocol: Protocol of ``/invocations``.
         """
         self._load = load
         self._protocol = protocol
@@ -71,25 +70,25 @@ class ModelServer:
         self._trim: asyncio.TimerHandle | None = None
 
     def load_model(self) -> None:
-        """Load the model; ``/ping`` answers 200 from then on.
+        """Load the model; afterwards ``/ping`` returns 200.
 
         Raises:
             EmbedStackError: The model cannot be served.
         """
         self._encoder = self._load()
-        # What a model consists of is there for good: looking through it for garbage would hold up requests.
+        # The model's objects are never freed; scanning them for garbage would delay requests.
         gc.freeze()
 
     def run(self, listener: socket.socket, keep_alive: int = 75, limits: HttpLimits | None = None) -> int:
-        """Serve on a bound socket until SIGTERM or SIGINT, then let requests in flight finish.
+        """Serve on a bound socket until SIGTERM or SIGINT, then finish the requests in flight.
 
-        The port is open while the model loads, so that ``/ping`` can say 503. With ``LOG_LEVEL=debug`` in the
-        environment, which TEI reads too, there is a line in the log for each request.
+        While the model loads, ``/ping`` returns 503. The environment variable ``LOG_LEVEL=debug``, which TEI also
+        supports, logs a line for each request.
 
         Args:
             listener: The socket. SageMaker's containers listen on port 8080.
-            keep_alive: Seconds that an unused connection is kept.
-            limits: Limits on requests and connections; the largest body is the protocol's own limit.
+            keep_alive: Seconds until an idle connection is closed.
+            limits: Limits on requests and connections; ``body_bytes`` is always the protocol's limit.
 
         Returns:
             The process's exit status: 0, or 1 when the model could not be loaded.
@@ -125,7 +124,7 @@ class ModelServer:
             try:
                 self.load_model()
             except EmbedStackError as error:
-                _logger.error("cannot serve the model: %s", error)  # noqa: TRY400 - the message says all there is
+                _logger.error("cannot serve the model: %s", error)  # noqa: TRY400 - the message is complete without a traceback
                 failed.set()
             except Exception:
                 _logger.exception("cannot serve the model")
@@ -134,7 +133,7 @@ class ModelServer:
 
         threading.Thread(target=load, name="load-model", daemon=True).start()
         for number in (signal.SIGTERM, signal.SIGINT):
-            # uvicorn raises a signal once more when it has shut down; that one must not change the exit status.
+            # uvicorn raises the signal again after shutdown; it must not change the exit status.
             signal.signal(number, lambda *_: None)
         server.run(sockets=[listener])
         return int(failed.is_set())
@@ -145,52 +144,57 @@ class ModelServer:
             case "/invocations", "POST":
                 await self._invocations(scope, receive, send)
             case "/ping", "GET":
-                await _respond(send, *self._ping())
+                await _send_response(send, *self._ping())
             case ("/invocations" | "/ping") as path, _:
                 allowed = b"POST" if path == "/invocations" else b"GET"
-                await _respond(send, Answer(b"", status=405), ((b"allow", allowed),))
+                await _send_response(send, Response(b"", status=405), ((b"allow", allowed),))
             case _:
-                await _respond(send, Answer(b"", status=404))
+                await _send_response(send, Response(b"", status=404))
 
-    def _ping(self) -> "tuple[Answer, Headers]":
+    def _ping(self) -> "tuple[Response, Headers]":
         if self._encoder is None:
-            return Answer(b"", status=503), _retry_after(1)
+            return Response(b"", status=503), _retry_after(1)
         if not self._encoder.is_healthy:
-            return Answer(b"", status=503), ()
-        folder = self._encoder.model
+            return Response(b"", status=503), ()
+        model = self._encoder.model
         info = {
-            "model_id": folder.model_id,
-            "dimensions": folder.dimensions,
-            "max_tokens": folder.max_tokens,
-            "pooling": folder.pooling,
+            "model_id": model.model_id,
+            "dimensions": model.dimensions,
+            "max_tokens": model.max_tokens,
+            "pooling": model.pooling,
             "precision": self._encoder.precision,
         }
-        return Answer(orjson.dumps(info)), ()
+        return Response(orjson.dumps(info)), ()
 
     async def _invocations(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
         started = time.perf_counter()
         headers: Headers = ()
         try:
-            answer = await self._answer(scope, receive)
+            response = await self._respond(scope, receive)
         except _ClientGoneError:
             _logger.info("POST /invocations abandoned by the client")
             return
         except RequestError as error:
-            answer, headers = self._protocol.render_error(error), _retry_after(error.retry_after)
-        # One line for each good answer would cost more than the server's own work on a short text.
-        level = logging.DEBUG if answer.status == 200 else logging.INFO
+            response, headers = self._protocol.render_error(error), _retry_after(error.retry_after)
+        # Logging every successful request would cost more than the server's own work on a short text.
+        level = logging.DEBUG if response.status == 200 else logging.INFO
         if _logger.isEnabledFor(level):
             milliseconds = (time.perf_counter() - started) * 1000
-            _logger.log(level, "POST /invocations %d %d bytes %.1f ms", answer.status, len(answer.body), milliseconds)
-        await _respond(send, answer, headers)
-        self._trim_later(len(answer.body))
+            _logger.log(
+                level, "POST /invocations %d %d bytes %.1f ms", response.status, len(response.body), milliseconds
+            )
+        await _send_response(send, response, headers)
+        self._trim_later(len(response.body))
 
-    async def _answer(self, scope: "Scope", receive: "Receive") -> Answer:
+    async def _respond(self, scope: "Scope", receive: "Receive") -> Response:
         if self._encoder is None:
-            raise RequestError(503, "not_ready", "The model is still loading; try again in a second.", retry_after=1)
+            raise RequestError(503, "not_ready", "The model is still loading. Retry in a second.", retry_after=1)
         if self._pending_requests >= _MAX_PENDING_REQUESTS or self._pending_bytes >= _MAX_PENDING_BYTES:
             raise RequestError(
-                429, "overloaded", f"{self._pending_requests} requests are waiting; send fewer at once.", retry_after=1
+                429,
+                "overloaded",
+                f"{self._pending_requests} requests are pending. Send fewer concurrent requests.",
+                retry_after=1,
             )
         self._pending_requests += 1
         size = 0
@@ -200,7 +204,7 @@ class ModelServer:
             self._pending_bytes += size
             headers = _headers(scope)
             invocation = Invocation(body, headers.get(b"accept"), headers.get(b"content-type"))
-            return await _unless_disconnected(self._protocol.answer(self._encoder, invocation), receive)
+            return await _unless_disconnected(self._protocol.respond(self._encoder, invocation), receive)
         except EmbedStackError as error:
             raise RequestError.from_error(error) from error
         finally:
@@ -209,10 +213,10 @@ class ModelServer:
             self._trim_later(size)
 
     def _trim_later(self, size: int) -> None:
-        """Give freed memory back when there has been no large request for a while.
+        """Schedule a trim of the heaps after a large request or response.
 
         Args:
-            size: Bytes of a request or response that is no longer needed.
+            size: Bytes of a request or response that was freed.
         """
         if size <= _LARGE_REQUEST_BYTES:
             return
@@ -223,11 +227,11 @@ class ModelServer:
 
 
 class _ClientGoneError(Exception):
-    """The client closed its connection: nobody is there to be answered."""
+    """The client closed its connection before the response."""
 
 
 async def _read_body(receive: "Receive", limit: int) -> bytes:
-    """The whole body, refused as soon as it is known to be too large."""
+    """Read the whole body; reject it as soon as it exceeds the limit."""
     message = await receive()
     body: bytes = message.get("body", b"")
     if message.get("more_body"):
@@ -243,8 +247,8 @@ async def _read_body(receive: "Receive", limit: int) -> bytes:
     return body
 
 
-async def _unless_disconnected(answering: "Awaitable[Answer]", receive: "Receive") -> Answer:
-    """The answer; or, when the client goes away first, an end to the work on it."""
+async def _unless_disconnected(responding: "Awaitable[Response]", receive: "Receive") -> Response:
+    """Await the response; cancel the work on it if the client disconnects first."""
     working = asyncio.current_task()
     gone = False
 
@@ -254,11 +258,11 @@ async def _unless_disconnected(answering: "Awaitable[Answer]", receive: "Receive
         if working is not None:
             working.cancel()
 
-    # After the body there is nothing more to receive but the end of the connection.
+    # After the body, the only message left to receive is the disconnect.
     watching = asyncio.ensure_future(receive())
     watching.add_done_callback(stop)
     try:
-        return await answering
+        return await responding
     except asyncio.CancelledError:
         if gone:
             raise _ClientGoneError from None
@@ -268,16 +272,16 @@ async def _unless_disconnected(answering: "Awaitable[Answer]", receive: "Receive
         watching.cancel()
 
 
-async def _respond(send: "Send", answer: Answer, more_headers: "Headers" = ()) -> None:
+async def _send_response(send: "Send", response: Response, more_headers: "Headers" = ()) -> None:
     headers = [
-        (b"content-type", answer.media_type.encode()),
-        (b"content-length", str(len(answer.body)).encode()),
+        (b"content-type", response.media_type.encode()),
+        (b"content-length", str(len(response.body)).encode()),
         *more_headers,
     ]
-    if answer.custom_attributes is not None:
-        headers.append((b"x-amzn-sagemaker-custom-attributes", answer.custom_attributes.encode()))
-    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-    await send({"type": "http.response.body", "body": answer.body})
+    if response.custom_attributes is not None:
+        headers.append((b"x-amzn-sagemaker-custom-attributes", response.custom_attributes.encode()))
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    await send({"type": "http.response.body", "body": response.body})
 
 
 def _retry_after(seconds: int | None) -> "Headers":
@@ -285,7 +289,7 @@ def _retry_after(seconds: int | None) -> "Headers":
 
 
 def _headers(scope: "Scope") -> dict[bytes, str]:
-    """Headers by name; the values of several of one name are joined, as RFC 9110 has it."""
+    """Headers by name; repeated headers are joined with commas (RFC 9110)."""
     headers: dict[bytes, str] = {}
     for name, value in scope["headers"]:
         text = value.decode("latin-1")

@@ -1,8 +1,8 @@
-"""The encoder architectures that are served, and what tells one from another.
+"""The supported encoder architectures and their differences.
 
-All are BERT's computation (Devlin et al., 2018, https://arxiv.org/abs/1810.04805): embeddings, then layers of attention
-and feed-forward, each followed by a layer norm. They differ in their tensors' names, in how positions are counted and
-in whether there are token types; MPNet adds a bias by relative position to the attention scores.
+All are variants of BERT (Devlin et al., 2018, https://arxiv.org/abs/1810.04805): embeddings, then layers of attention
+and feed-forward, each followed by a layer norm. They differ in the names of their tensors, in how positions are counted
+and in whether they have token types. MPNet adds a relative position bias to the attention scores.
 """
 
 from dataclasses import dataclass
@@ -13,18 +13,18 @@ from embedstack.errors import ConfigurationError
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["ACTIVATIONS", "ArchitectureNotServed", "EncoderConfig", "LayerNames"]
+__all__ = ["ACTIVATIONS", "EncoderConfig", "LayerNames", "UnsupportedArchitecture"]
 
 ACTIVATIONS = ("gelu", "gelu_new", "gelu_pytorch_tanh", "relu")
 
 
-class ArchitectureNotServed(ConfigurationError):
-    """The model is of a kind that this product does not compute itself."""
+class UnsupportedArchitecture(ConfigurationError):
+    """The built-in engine does not support the model's architecture."""
 
 
 @dataclass(frozen=True, slots=True)
 class LayerNames:
-    """What an architecture calls the tensors of one layer, ``.weight`` and ``.bias`` left out."""
+    """An architecture's names for the tensors of one layer, without ``.weight`` and ``.bias``."""
 
     layer: str = "encoder.layer.{}."
     query: str = "attention.self.query"
@@ -39,14 +39,14 @@ class LayerNames:
 
 @dataclass(frozen=True, slots=True)
 class _Architecture:
-    """One value of ``model_type``.
+    """The properties of one ``model_type``.
 
     Attributes:
-        names: Its tensors' names.
+        names: Names of the layers' tensors.
         token_types: Whether a vector per segment is part of the embeddings.
         counts_from_padding: Whether a text's positions start after ``pad_token_id`` and skip padding tokens.
-        relative_positions: Whether attention is biased by the distance of two tokens.
-        aliases: What ``config.json`` calls a number, where it is not BERT's name.
+        relative_positions: Whether the attention scores have a bias by the distance of two tokens.
+        aliases: BERT's names of settings, and the names in this architecture's ``config.json``.
     """
 
     names: LayerNames = LayerNames()
@@ -86,23 +86,22 @@ _ARCHITECTURES = {
 
 @dataclass(frozen=True, slots=True)
 class EncoderConfig:
-    """The numbers that an encoder's graph is built from.
+    """The configuration that an encoder's graph is built from.
 
     Attributes:
         architecture: ``model_type`` in ``config.json``.
-        names: The layers' tensor names.
+        names: Names of the layers' tensors.
         hidden_size: Length of a token's vector.
         layers: Number of layers.
         heads: Attention heads per layer.
-        inner_size: Length of a token's vector between the two halves of the feed-forward part.
-        max_positions: Tokens that have a position.
-        padding_id: The token id after which positions are counted, and which has none; None where positions are
-            counted from 0 whatever the tokens are.
-        layer_norm_eps: Added to a variance before its square root.
-        activation: Between the two halves of the feed-forward part: one of ``ACTIVATIONS``.
+        inner_size: Length of a token's vector between the two feed-forward layers.
+        max_positions: Maximum number of tokens.
+        padding_id: Padding's token id, after which positions are counted; None if positions are counted from 0.
+        layer_norm_eps: Added to a variance before taking the square root.
+        activation: Activation between the two feed-forward layers, one of ``ACTIVATIONS``.
         token_types: Whether a vector per segment is part of the embeddings.
-        relative_positions: Whether attention is biased by the distance of two tokens.
-        vocabulary_size: Number of token ids; 0 where ``config.json`` does not say.
+        relative_positions: Whether the attention scores have a bias by the distance of two tokens.
+        vocabulary_size: Number of token ids; 0 if ``config.json`` does not declare it.
     """
 
     architecture: str
@@ -121,32 +120,33 @@ class EncoderConfig:
 
     @property
     def position_rows(self) -> int:
-        """Rows of the table of positions; those up to the padding's own are of no use."""
+        """Rows of the position table, including the unused ones up to the padding's."""
         return self.max_positions + (0 if self.padding_id is None else self.padding_id + 1)
 
     @classmethod
     def read(cls, path: "Path", config: dict[str, Any]) -> "EncoderConfig":
-        """Take the numbers from ``config.json``.
+        """Read the content of ``config.json``.
 
         Args:
-            path: The file, for messages.
-            config: Its content.
+            path: The file, for error messages.
+            config: The file's content.
 
         Raises:
-            ArchitectureNotServed: The architecture, or a variant of it that the file asks for, is not served.
-            ConfigurationError: A number is missing or impossible.
+            UnsupportedArchitecture: The architecture, or its variant, is not supported.
+            ConfigurationError: A setting is missing or invalid.
         """
         name = config.get("model_type")
         architecture = _ARCHITECTURES.get(str(name))
         if architecture is None:
-            raise ArchitectureNotServed(
-                f"{path}: the architecture {name!r} is not served; served are {', '.join(sorted(_ARCHITECTURES))}."
+            raise UnsupportedArchitecture(
+                f"{path}: the architecture {name!r} is not supported. "
+                f"Supported are {', '.join(sorted(_ARCHITECTURES))}."
             )
         numbers = _Numbers(path, config, dict(architecture.aliases))
         numbers.refuse_variants()
         rows = numbers.positive("max_position_embeddings")
         padding_id = numbers.padding_id() if architecture.counts_from_padding else None
-        read = cls(
+        encoder = cls(
             architecture=str(name),
             names=architecture.names,
             hidden_size=numbers.positive("hidden_size"),
@@ -161,11 +161,11 @@ class EncoderConfig:
             relative_positions=architecture.relative_positions,
             vocabulary_size=numbers.positive("vocab_size") if "vocab_size" in config else 0,
         )
-        if read.hidden_size % read.heads:
+        if encoder.hidden_size % encoder.heads:
             raise ConfigurationError(
-                f"{path}: a hidden size of {read.hidden_size} does not divide into {read.heads} heads."
+                f"{path}: hidden_size {encoder.hidden_size} is not divisible by {encoder.heads} attention heads."
             )
-        return read
+        return encoder
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,17 +177,19 @@ class _Numbers:
     aliases: dict[str, str]
 
     def refuse_variants(self) -> None:
-        """Refuse what would change the computation without changing a tensor's name or shape."""
+        """Reject settings that change the computation but not a tensor's name or shape."""
         positions = self.config.get("position_embedding_type") or "absolute"
         if positions != "absolute":
-            raise ArchitectureNotServed(f"{self.path}: {positions} positions are not served, only absolute ones.")
+            raise UnsupportedArchitecture(
+                f"{self.path}: position_embedding_type {positions!r} is not supported, only 'absolute'."
+            )
         if self.config.get("is_decoder"):
-            raise ArchitectureNotServed(f"{self.path}: the model is a decoder; only encoders are served.")
+            raise UnsupportedArchitecture(f"{self.path}: the model is a decoder. Only encoders are supported.")
 
     def positive(self, name: str) -> int:
         value = self._get(name)
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise ConfigurationError(f"{self.path}: {self._name(name)} is {value!r}, which is no positive number.")
+            raise ConfigurationError(f"{self.path}: {self._name(name)} is {value!r}; it must be a positive integer.")
         return value
 
     def padding_id(self) -> int:
@@ -197,7 +199,7 @@ class _Numbers:
         return value
 
     def epsilon(self, *, fixed: bool) -> float:
-        # DistilBERT has it in its code and not in its configuration.
+        # DistilBERT defines it in its code instead of its configuration.
         value = 1e-12 if fixed else self._get("layer_norm_eps")
         if not isinstance(value, int | float) or not 0 < value < 1:
             raise ConfigurationError(f"{self.path}: layer_norm_eps is {value!r}; it must lie between 0 and 1.")
@@ -207,7 +209,7 @@ class _Numbers:
         value = self.config.get(self._name("hidden_act"), "gelu")
         if value not in ACTIVATIONS:
             raise ConfigurationError(
-                f"{self.path}: the activation {value!r} is not served; served are {', '.join(ACTIVATIONS)}."
+                f"{self.path}: the activation {value!r} is not supported. Supported are {', '.join(ACTIVATIONS)}."
             )
         return str(value)
 
@@ -215,7 +217,7 @@ class _Numbers:
         try:
             return self.config[self._name(name)]
         except KeyError:
-            raise ConfigurationError(f"{self.path} does not say {self._name(name)}.") from None
+            raise ConfigurationError(f"{self.path} has no {self._name(name)}.") from None
 
     def _name(self, name: str) -> str:
         return self.aliases.get(name, name)

@@ -1,4 +1,4 @@
-"""``embedstack.json``: what a packaged model is, and the checksum of every file that it is made of."""
+"""``embedstack.json``: the description of a packaged model, with the checksum of each of its files."""
 
 import hashlib
 import json
@@ -19,11 +19,11 @@ __all__ = [
 ]  # fmt: skip
 
 MANIFEST = "embedstack.json"
-#: Of a model's folder: what the encoder reads, whichever of it is there.
+#: Glob patterns of the files in a model's folder that the encoder reads, besides the weights.
 DESCRIPTION_FILES = (
     "*.json", "*/config.json", "*/model.safetensors", "*/pytorch_model.bin", "colbert_linear.*", "sparse_linear.*",
 )  # fmt: skip
-#: A checkpoint in both formats is packaged once.
+#: Glob patterns of the weights. A checkpoint in both formats is packaged once.
 WEIGHTS_FILES = ("model*.safetensors", "pytorch_model*.bin")
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -31,21 +31,21 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """A package's description of itself.
+    """The description of a package.
 
     Attributes:
         folder: The package's folder.
         model_id: The model's name on the Hugging Face Hub.
-        revision: The Hub's commit, where it was known.
+        revision: The Hub's commit, or None if unknown.
         dimensions: Length of a vector.
-        max_tokens: Tokens read of one text.
-        pooling: How token vectors become one vector.
+        max_tokens: Tokens read of one text, including special tokens.
+        pooling: How token vectors are combined into one vector.
         normalize: Whether vectors have unit length.
-        prompts: Text put before an input, by prompt name.
-        precision: Arithmetic to compute in; ``auto`` takes bfloat16 where the processor has it.
-        sha256: Checksum of each of the model's files by its path in the package.
-        reference: What the vectors were compared with when the package was made; None in older packages.
-        cosine: Least cosine to it over the golden texts.
+        prompts: Texts to prepend to an input, by prompt name.
+        precision: Arithmetic to compute in; ``auto`` uses bfloat16 if the processor supports it.
+        sha256: Checksum of each of the model's files, by path in the package.
+        reference: Reference with which the vectors were compared during packaging; None in older packages.
+        cosine: Lowest cosine to the reference over the golden texts.
     """
 
     folder: Path
@@ -66,39 +66,39 @@ class Manifest:
         """Read a package's manifest.
 
         Raises:
-            ConfigurationError: It does not exist, or is damaged.
+            ConfigurationError: The manifest does not exist, or is damaged.
         """
         path = folder / MANIFEST
         try:
             manifest = cls(folder=folder, **json.loads(path.read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError, RecursionError) as error:
             raise ConfigurationError(
-                f"{path} is not a package's manifest ({error}); make the package with scripts/package_model.py."
+                f"{path} is not a package's manifest ({error}). Create the package with `embedstack package-model`."
             ) from error
         if manifest.precision not in get_args(PrecisionSetting):
             raise ConfigurationError(
                 f"{path}: the precision {manifest.precision!r} is not one of {get_args(PrecisionSetting)}."
             )
         if damaged := manifest._damaged_members():
-            raise ConfigurationError(f"{path} is damaged: {', '.join(damaged)}. Make the package again.")
+            raise ConfigurationError(f"{path} is damaged: {', '.join(damaged)}. Create the package again.")
         return manifest
 
     @property
     def identity(self) -> ModelIdentity:
-        """The model that is in the package."""
+        """The identity of the packaged model."""
         return ModelIdentity(self.model_id, self.revision)
 
     @classmethod
     def read_optional(cls, folder: Path) -> "Manifest | None":
-        """Read a folder's manifest; None where it has none, as a folder from the Hub.
+        """Read a folder's manifest; None if it has none, like a folder from the Hub.
 
         Raises:
-            ConfigurationError: It is damaged.
+            ConfigurationError: The manifest is damaged.
         """
         return cls.read(folder) if (folder / MANIFEST).exists() else None
 
     def _damaged_members(self) -> list[str]:
-        right = {
+        is_valid = {
             "model_id": isinstance(self.model_id, str) and self.model_id != "",
             "revision": self.revision is None or isinstance(self.revision, str),
             "dimensions": type(self.dimensions) is int and self.dimensions > 0,
@@ -108,7 +108,7 @@ class Manifest:
             "prompts": isinstance(self.prompts, dict) and all(isinstance(text, str) for text in self.prompts.values()),
             "sha256": isinstance(self.sha256, dict) and bool(self.sha256) and all(map(_is_entry, self.sha256.items())),
         }
-        return [name for name, is_right in right.items() if not is_right]
+        return [name for name, valid in is_valid.items() if not valid]
 
     def write(self) -> None:
         """Write the manifest into its folder."""
@@ -116,45 +116,45 @@ class Manifest:
         (self.folder / MANIFEST).write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
 
     def verify(self) -> None:
-        """Compare every file with its checksum, and what the manifest says of the model with the files.
+        """Compare every file with its checksum.
 
         Raises:
-            ConfigurationError: A file is missing, has another content, or is one that was not packaged.
+            ConfigurationError: A file is missing, was changed, or was added after packaging.
         """
         for name, expected in self.sha256.items():
             path = self.folder / name
             if not path.is_file():
-                raise ConfigurationError(f"{path} is missing from the package; make the package again.")
+                raise ConfigurationError(f"{path} is missing from the package. Create the package again.")
             if file_sha256(path) != expected:
                 raise ConfigurationError(
-                    f"{path} is not the file that was packaged: its checksum differs. Make the package again."
+                    f"{path} is not the file that was packaged: its checksum differs. Create the package again."
                 )
         if added := sorted(model_files(self.folder).difference(self.sha256)):
             raise ConfigurationError(
-                f"{self.folder / added[0]} was not packaged, but would be read. Remove it, or make the package again."
+                f"{self.folder / added[0]} was not packaged, but would be read. Remove it, or create the package again."
             )
 
     def check_model(self, model: "ServedModel") -> None:
-        """Compare what the manifest says of the model with the model.
+        """Compare the manifest with the model's own description.
 
         Raises:
             ConfigurationError: They differ.
         """
         for name in ("dimensions", "max_tokens", "pooling", "normalize", "prompts"):
             declared, actual = getattr(self, name), getattr(model, name)
-            if name == "prompts":  # earlier packages leave out empty ones
+            if name == "prompts":  # older packages omit empty prompts
                 declared, actual = (
                     {key: text for key, text in prompts.items() if text} for prompts in (declared, actual)
                 )
             if declared != actual:
                 raise ConfigurationError(
                     f"{self.folder / MANIFEST} says {name} {declared!r}, but the model's files say {actual!r}. "
-                    "Make the package again."
+                    "Create the package again."
                 )
 
 
 def model_files(folder: Path) -> set[str]:
-    """Paths of the files in a folder that a model may be read from, but for the manifest."""
+    """Paths of the files in a folder that belong to a model, except the manifest."""
     patterns = (*DESCRIPTION_FILES, *WEIGHTS_FILES)
     names = {path.relative_to(folder).as_posix() for pattern in patterns for path in folder.glob(pattern)}
     return names - {MANIFEST}
@@ -167,15 +167,15 @@ def _is_entry(entry: tuple[str, Any]) -> bool:
 
 
 def file_sha256(path: Path) -> str:
-    """The file's SHA-256 in hexadecimal, read in pieces."""
+    """A file's SHA-256 in hexadecimal."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def model_identity(folder: Path, model_id: str | None = None, revision: str | None = None) -> ModelIdentity | None:
-    """The model in a folder: what its manifest says, or else what is given; None where nothing says so.
+    """The model in a folder, by its manifest or else by the arguments; None if neither names it.
 
-    A folder's own ``_name_or_path`` does not count: of a fine-tuned model it is often the base model's.
+    ``_name_or_path`` in ``config.json`` is ignored: for a fine-tuned model it often names the base model.
     """
     if manifest := Manifest.read_optional(folder):
         return manifest.identity

@@ -1,4 +1,4 @@
-"""Reading a sentence-transformers model folder: what it computes, as its own files say."""
+"""Reading the configuration of a sentence-transformers model folder."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,16 +14,16 @@ from embedstack_server.model.weights import weights_file
 
 __all__ = ["ModelFolder"]
 
-_REPORTS_NO_NAME = "unknown"
+_UNKNOWN_MODEL_ID = "unknown"
 _HIDDEN = "last_hidden_state"
-# Options of sentence_bert_config.json by their names before and since sentence-transformers 5.2, and what may stand in
-# them: how torch computes, not what.
+# Options of sentence_bert_config.json by their names before and since sentence-transformers 5.2, and their members that
+# do not change the result.
 _HARMLESS = {"add_pooling_layer", "attn_implementation", "dtype", "torch_dtype", "trust_remote_code"}
 _OPTIONS = (
     "model_args", "model_kwargs", "config_args", "config_kwargs", "tokenizer_args", "processor_kwargs",
     "processing_kwargs",
 )  # fmt: skip
-# transformers' names of options in tokenizer_config.json, and the normalizer's.
+# transformers' names of options in tokenizer_config.json, and the corresponding names in a BertNormalizer.
 _BERT_NORMALIZER = {
     "do_lower_case": "lowercase", "strip_accents": "strip_accents", "tokenize_chinese_chars": "handle_chinese_chars",
 }  # fmt: skip
@@ -31,19 +31,19 @@ _BERT_NORMALIZER = {
 
 @dataclass(frozen=True, slots=True)
 class ModelFolder:
-    """A sentence-transformers folder, read and checked.
+    """A sentence-transformers folder, parsed and validated.
 
     Attributes:
         path: The folder.
-        model_id: The model's name, for answers and logs.
+        model_id: The model's name, for responses and logs.
         config: The encoder's architecture.
-        modules: What comes after the encoder.
-        weights: The encoder's weights.
-        max_tokens: Tokens read of one text, special tokens counted.
-        prompts: Text put before an input, by prompt name.
-        default_prompt_name: The prompt where a request names none.
-        matryoshka_dimensions: Lengths to which a vector may be cut; empty where the model was not trained for it.
-        heads: BGE-M3's sparse and ColBERT layers, where the model has them.
+        modules: Modules after the encoder.
+        weights: File of the encoder's weights.
+        max_tokens: Tokens read of one text, including special tokens.
+        prompts: Texts to prepend to an input, by prompt name.
+        default_prompt_name: Prompt of requests that name none.
+        matryoshka_dimensions: Lengths to which a vector may be truncated; empty if the model was not trained for it.
+        heads: BGE-M3's sparse and ColBERT layers, if the model has them.
     """
 
     path: Path
@@ -69,41 +69,39 @@ class ModelFolder:
 
     @property
     def pooling(self) -> Pooling:
-        """How token vectors become one vector."""
+        """How token vectors are combined into one vector."""
         return self.modules.pooling
 
     @property
     def normalize(self) -> bool:
-        """Whether the model ends in a Normalize module."""
+        """Whether the model ends with a Normalize module."""
         return self.modules.normalize
 
     @property
     def tokenizer(self) -> Path:
-        """The tokenizer's definition."""
+        """File of the tokenizer's definition."""
         return self.path / "tokenizer.json"
 
     @classmethod
     def read(cls, path: Path, model_id: str | None = None) -> "ModelFolder":
-        """Read the folder's own description.
+        """Read and validate a folder.
 
         Raises:
-            ConfigurationError: A file is missing or unreadable, or the model is of a kind that is not served.
+            ConfigurationError: A file is missing or unreadable, or the model is not supported.
         """
         for name in ("config.json", "modules.json", "tokenizer.json"):
             if not (path / name).is_file():
-                raise ConfigurationError(
-                    f"{path} is not a sentence-transformers folder that can be served: it has no {name}."
-                )
+                raise ConfigurationError(f"{path} is not a sentence-transformers folder: it has no {name}.")
         config = read_object(path / "config.json")
         encoder = EncoderConfig.read(path / "config.json", config)
         sentence = read_optional_object(path / "sentence_bert_config.json")
-        _refuse_added_lower_casing(path, sentence)
-        _refuse_unread_options(path, sentence)
+        _reject_added_lowercasing(path, sentence)
+        _reject_unsupported_options(path, sentence)
         modules = SentenceModules.read(path, encoder.hidden_size)
         prompts, default_prompt_name = _prompts(path)
         return cls(
             path=path,
-            model_id=model_id or str(config.get("_name_or_path") or _REPORTS_NO_NAME),
+            model_id=model_id or str(config.get("_name_or_path") or _UNKNOWN_MODEL_ID),
             config=encoder,
             modules=modules,
             weights=_weights(path),
@@ -119,7 +117,7 @@ def _weights(path: Path) -> Path:
     file = weights_file(path, "model", "pytorch_model")
     if file is None:
         raise ConfigurationError(
-            f"{path}: it has no model.safetensors and no pytorch_model.bin, whole or sharded. Fetch one of them."
+            f"{path}: it has no model.safetensors and no pytorch_model.bin, whole or sharded. Download one of them."
         )
     return file
 
@@ -129,23 +127,23 @@ def _max_tokens(path: Path, sentence: dict[str, Any], encoder: EncoderConfig) ->
         sentence.get("max_seq_length"),
         read_optional_object(path / "tokenizer_config.json").get("model_max_length"),
     )
-    # The first that is given holds, as in sentence-transformers; no model reads more tokens than it has positions.
-    wanted = next((limit for limit in limits if limit), encoder.max_positions)
-    if not isinstance(wanted, int | float) or wanted < 1:
+    # The first limit that is set applies, as in sentence-transformers. No model reads more tokens than its positions.
+    limit = next((value for value in limits if value), encoder.max_positions)
+    if not isinstance(limit, int | float) or limit < 1:
         raise ConfigurationError(
             f"{path}: max_seq_length in sentence_bert_config.json, or model_max_length in tokenizer_config.json, is "
-            f"{wanted!r}; it must be a number of tokens."
+            f"{limit!r}; it must be a number of tokens."
         )
-    return int(min(wanted, encoder.max_positions))
+    return int(min(limit, encoder.max_positions))
 
 
 def _prompts(path: Path) -> tuple[dict[str, str], str | None]:
-    """The prompts by name, and the name of the one where none is named."""
+    """The prompts by name, and the name of the default prompt."""
     file = path / "config_sentence_transformers.json"
     config = read_optional_object(file)
     prompts, default = config.get("prompts") or {}, config.get("default_prompt_name")
     if not isinstance(prompts, dict) or not all(isinstance(text, str | None) for text in prompts.values()):
-        raise ConfigurationError(f"{file}: prompts must be an object of texts. Fetch it again.")
+        raise ConfigurationError(f"{file}: prompts must be an object of strings. Download it again.")
     if default is not None and default not in prompts:
         raise ConfigurationError(
             f"{file}: default_prompt_name is {default!r}; its prompts: {', '.join(prompts) or 'none'}. Correct the "
@@ -154,37 +152,37 @@ def _prompts(path: Path) -> tuple[dict[str, str], str | None]:
     return {name: text or "" for name, text in prompts.items()}, default
 
 
-def _refuse_unread_options(path: Path, sentence: dict[str, Any]) -> None:
-    """Refuse what sentence-transformers would compute otherwise for."""
+def _reject_unsupported_options(path: Path, sentence: dict[str, Any]) -> None:
+    """Reject options with which sentence-transformers would compute other vectors."""
     config = read_optional_object(path / "config_sentence_transformers.json")
     if config.get("truncate_dim") is not None:
         raise ConfigurationError(
             f"{path}: truncate_dim in config_sentence_transformers.json cuts vectors to {config['truncate_dim']} "
-            "numbers, which is not served. Remove it, and send `dimensions` with each request."
+            "numbers, which is not supported. Remove it, and send `dimensions` with each request."
         )
     for name in _OPTIONS:
-        if unread := sorted(set(sentence.get(name) or ()) - _HARMLESS):
+        if unsupported := sorted(set(sentence.get(name) or ()) - _HARMLESS):
             raise ConfigurationError(
-                f"{path}: {name} in sentence_bert_config.json sets {', '.join(unread)}, which is not served. Save the "
-                "model with these options in its own configuration."
+                f"{path}: {name} in sentence_bert_config.json sets {', '.join(unsupported)}, which is not supported. "
+                "Save the model with these options in its own configuration."
             )
     text = (sentence.get("modality_config") or {}).get("text") or {}
     states = (sentence.get("transformer_task", "feature-extraction"), text.get("method_output_name", _HIDDEN))
     if states != ("feature-extraction", _HIDDEN):
         raise ConfigurationError(
-            f"{path}: sentence_bert_config.json takes {states[1]} of the task {states[0]}; only {_HIDDEN} of "
-            "feature-extraction is served."
+            f"{path}: sentence_bert_config.json uses {states[1]} of the task {states[0]}; only {_HIDDEN} of "
+            "feature-extraction is supported."
         )
-    _refuse_other_tokenizer(path)
+    _reject_tokenizer_overrides(path)
 
 
-def _refuse_other_tokenizer(path: Path) -> None:
-    """Transformers lets tokenizer_config.json overrule tokenizer.json; ours takes the tokenizer as it is."""
+def _reject_tokenizer_overrides(path: Path) -> None:
+    """Reject a tokenizer_config.json that overrides tokenizer.json in transformers; it is ignored here."""
     config = read_optional_object(path / "tokenizer_config.json")
     if config.get("truncation_side", "right") != "right":
         raise ConfigurationError(
-            f"{path}: truncation_side in tokenizer_config.json is not right; cutting texts on the left is not served. "
-            "Set it to right."
+            f"{path}: truncation_side in tokenizer_config.json is not 'right'; truncating on the left by default is "
+            "not supported. Set it to 'right'."
         )
     match read_object(path / "tokenizer.json").get("normalizer"):
         case {"type": "BertNormalizer", **normalizer}:
@@ -196,20 +194,20 @@ def _refuse_other_tokenizer(path: Path) -> None:
                     )
 
 
-def _refuse_added_lower_casing(path: Path, sentence: dict[str, Any]) -> None:
-    """sentence-transformers lowers texts before a tokenizer that does not; ours takes the tokenizer as it is."""
-    if sentence.get("do_lower_case") and not _lowers_case(read_object(path / "tokenizer.json").get("normalizer")):
+def _reject_added_lowercasing(path: Path, sentence: dict[str, Any]) -> None:
+    """Reject do_lower_case if only sentence-transformers, and not the tokenizer, would lowercase texts."""
+    if sentence.get("do_lower_case") and not _lowercases(read_object(path / "tokenizer.json").get("normalizer")):
         raise ConfigurationError(
-            f"{path}: sentence_bert_config.json asks for lower-casing, which tokenizer.json does not do. Save the "
-            "tokenizer with a Lowercase normalizer first."
+            f"{path}: sentence_bert_config.json sets do_lower_case, but tokenizer.json does not lowercase. Save the "
+            "tokenizer with a Lowercase normalizer."
         )
 
 
-def _lowers_case(normalizer: Any) -> bool:
+def _lowercases(normalizer: Any) -> bool:
     match normalizer:
         case {"type": "Lowercase"} | {"type": "BertNormalizer", "lowercase": True}:
             return True
         case {"type": "Sequence", "normalizers": list(parts)}:
-            return any(map(_lowers_case, parts))
+            return any(map(_lowercases, parts))
         case _:
             return False

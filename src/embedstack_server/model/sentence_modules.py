@@ -28,11 +28,11 @@ class DenseModule:
     """A linear layer after pooling.
 
     Attributes:
-        weights: Its weights file, with ``linear.weight`` and, where there is a bias, ``linear.bias``.
-        in_features: Length of the vector that it takes.
-        out_features: Length of the vector that it gives.
+        weights: File with ``linear.weight`` and, if it has a bias, ``linear.bias``.
+        in_features: Length of the input vector.
+        out_features: Length of the output vector.
         bias: Whether it adds a bias.
-        activation: What comes after it: the name of a class of ``torch.nn``.
+        activation: Activation after it: the name of a class in ``torch.nn``.
     """
 
     weights: Path
@@ -44,12 +44,12 @@ class DenseModule:
 
 @dataclass(frozen=True, slots=True)
 class SentenceModules:
-    """What makes one vector of a text's token vectors.
+    """The modules that combine a text's token vectors into one vector.
 
     Attributes:
-        pooling: How token vectors become one vector.
-        dense: Linear layers after it, in order.
-        normalize: Whether the model ends in a Normalize module.
+        pooling: How token vectors are combined.
+        dense: Linear layers after pooling, in order.
+        normalize: Whether the model ends with a Normalize module.
     """
 
     pooling: Pooling
@@ -61,8 +61,7 @@ class SentenceModules:
         """Read ``modules.json`` and the configuration of each module that it names.
 
         Raises:
-            ConfigurationError: A file is unreadable, or the modules are none that are served, or in an order that is
-                not.
+            ConfigurationError: A file is unreadable, or a module or the order of modules is not supported.
         """
         pooling: Pooling | None = None
         dense: list[DenseModule] = []
@@ -79,12 +78,12 @@ class SentenceModules:
                     normalize = True
                 case _:
                     raise ConfigurationError(
-                        f"{path}: the module {kind} is not served in position {position} of modules.json; served are "
-                        "Transformer, Pooling, any number of Dense, Normalize, in this order."
+                        f"{path}: the module {kind} is not supported in position {position} of modules.json. "
+                        "Supported are Transformer, Pooling, any number of Dense, and Normalize, in this order."
                     )
         if pooling is None:
             raise ConfigurationError(
-                f"{path}: modules.json names no Pooling module, so a text would have no one vector."
+                f"{path}: modules.json has no Pooling module, which is needed for one vector per text."
             )
         return cls(pooling, tuple(dense), normalize)
 
@@ -95,7 +94,9 @@ def _listed(path: Path) -> list[tuple[str, Path]]:
     try:
         return [(str(module["type"]).rpartition(".")[2], path / module.get("path", "")) for module in read_json(file)]
     except (KeyError, TypeError, AttributeError) as error:
-        raise ConfigurationError(f"{file} is no list of modules with a type each: {error!r}.") from error
+        raise ConfigurationError(
+            f"{file} is not a list of modules with types: {error!r}. Download it again."
+        ) from error
 
 
 def _read_pooling(path: Path) -> Pooling:
@@ -105,33 +106,36 @@ def _read_pooling(path: Path) -> Pooling:
     else:
         chosen = [key for key, value in config.items() if key.startswith("pooling_mode_") and value]
     if len(chosen) != 1 or chosen[0] not in _POOLING_MODES:
-        served = ", ".join(sorted(set(_POOLING_MODES.values())))
-        raise ConfigurationError(f"{path}: pooling {chosen or 'none'} is not served; exactly one of {served} is.")
+        supported = ", ".join(sorted(set(_POOLING_MODES.values())))
+        raise ConfigurationError(f"{path}: pooling {chosen or 'none'} is not supported, only one of {supported}.")
     if config.get("include_prompt") is False:
-        raise ConfigurationError(f"{path}: pooling that leaves out the prompt's tokens is not served.")
+        raise ConfigurationError(
+            f"{path}: pooling without the prompt's tokens (include_prompt = false) is not supported."
+        )
     return _POOLING_MODES[chosen[0]]
 
 
-def _read_dense(folder: Path, takes: int) -> DenseModule:
+def _read_dense(folder: Path, in_features: int) -> DenseModule:
     path = folder / "config.json"
     config = read_object(path)
     activation = str(config.get("activation_function") or "Identity").rpartition(".")[2]
     if activation not in _ACTIVATIONS:
         raise ConfigurationError(
-            f"{path}: the activation {activation} is not served; served are {', '.join(_ACTIVATIONS)}."
+            f"{path}: the activation {activation} is not supported. Supported are {', '.join(_ACTIVATIONS)}."
         )
     keys = {config.get("module_input_name"), config.get("module_output_name")}
     if config.get("use_residual") or not keys <= {None, "sentence_embedding"}:
         raise ConfigurationError(
-            f"{path}: only a Dense module that replaces the text's vector, without residual, is served."
+            f"{path}: Dense modules with a residual, or with another input or output than sentence_embedding, are not "
+            "supported."
         )
     weights = weights_file(folder, "model", "pytorch_model")
     if weights is None:
-        raise ConfigurationError(f"{folder} has neither model.safetensors nor pytorch_model.bin. Fetch one.")
-    gives = config.get("out_features")
-    if config.get("in_features") != takes or not isinstance(gives, int) or gives < 1:
+        raise ConfigurationError(f"{folder} has neither model.safetensors nor pytorch_model.bin. Download one of them.")
+    out_features = config.get("out_features")
+    if config.get("in_features") != in_features or not isinstance(out_features, int) or out_features < 1:
         raise ConfigurationError(
-            f"{path}: the module takes {config.get('in_features')} numbers and gives {gives}; the one before it "
-            f"gives {takes}."
+            f"{path}: in_features is {config.get('in_features')} and out_features is {out_features}, but the preceding "
+            f"module's output has {in_features} numbers."
         )
-    return DenseModule(weights, takes, gives, bool(config.get("bias", True)), activation)
+    return DenseModule(weights, in_features, out_features, bool(config.get("bias", True)), activation)

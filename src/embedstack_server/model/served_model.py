@@ -1,4 +1,4 @@
-"""What the encoder, the protocols and the server need to know of a model, whatever computes it."""
+"""The description of a model that the encoder, protocols and server need, independent of the engine."""
 
 from typing import TYPE_CHECKING, Protocol
 
@@ -12,11 +12,11 @@ __all__ = ["ServedModel"]
 
 
 class ServedModel(Protocol):
-    """A model's description of itself."""
+    """The description of a model."""
 
     @property
     def model_id(self) -> str:
-        """The model's name, for answers and logs."""
+        """The model's name, for responses and logs."""
 
     @property
     def dimensions(self) -> int:
@@ -24,19 +24,19 @@ class ServedModel(Protocol):
 
     @property
     def max_tokens(self) -> int:
-        """Tokens read of one text, special tokens counted."""
+        """Tokens read of one text, including special tokens."""
 
     @property
     def pooling(self) -> str:
-        """How token vectors become one vector."""
+        """How token vectors are combined into one vector."""
 
     @property
     def normalize(self) -> bool:
-        """Whether the model ends in a Normalize module."""
+        """Whether the model ends with a Normalize module."""
 
     @property
     def prompts(self) -> "Mapping[str, str]":
-        """Text put before an input, by prompt name."""
+        """Texts to prepend to an input, by prompt name."""
 
     @property
     def default_prompt_name(self) -> str | None:
@@ -44,12 +44,12 @@ class ServedModel(Protocol):
 
     @property
     def matryoshka_dimensions(self) -> tuple[int, ...]:
-        """Lengths to which a vector may be cut; empty where the model was not trained for it."""
+        """Lengths to which a vector may be truncated; empty if the model was not trained for it."""
 
     @property
     def heads(self) -> "TokenHeads | None":
-        """BGE-M3's sparse and ColBERT layers, where the model has them."""
+        """BGE-M3's sparse and ColBERT layers, if the model has them."""
 
     @property
     def tokenizer(self) -> "Path":
-        """The tokenizer's definition."""
+        """File of the tokenizer's definition."""

@@ -13,14 +13,14 @@ __all__ = ["StoredTensor"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StoredTensor:
-    """A tensor whose numbers may still lie in a memory-mapped file.
+    """A tensor whose numbers may be in a memory-mapped file.
 
     Attributes:
-        kind: The type of its numbers, by safetensors' name for it.
-        raw: The numbers; bfloat16, which numpy has no type for, as its bits in uint16.
+        kind: Type of its numbers, by safetensors' name.
+        raw: The numbers. bfloat16, for which numpy has no type, is stored as uint16 bits.
     """
 
-    #: The types that are read, and what numpy calls them.
+    #: The supported types and the corresponding numpy types.
     numpy_types: ClassVar[dict[str, np.dtype[Any]]] = {
         "F32": np.dtype("<f4"), "F16": np.dtype("<f2"), "BF16": np.dtype("<u2"), "I64": np.dtype("<i8"),
     }  # fmt: skip
@@ -34,8 +34,8 @@ class StoredTensor:
         return self.raw.shape
 
     def float32(self) -> "NDArray[np.float32]":
-        """The numbers as contiguous float32; without a copy where they are stored so."""
+        """The numbers as contiguous float32, without a copy if they are stored as such."""
         if self.kind == "BF16":
-            # bfloat16 is float32 without its lower 16 bits.
+            # bfloat16 is the upper half of a float32.
             return (self.raw.astype(np.uint32, order="C") << 16).view(np.float32)
         return np.asarray(self.raw, np.float32, order="C")

@@ -1,4 +1,4 @@
-"""BGE-M3's two other outputs: weights per token, and a vector per token.
+"""BGE-M3's sparse and ColBERT outputs: a weight and a vector per token.
 
 The formulas are those of FlagEmbedding 1.4.2's ``BGEM3FlagModel`` (Chen et al., 2024, https://arxiv.org/abs/2402.03216).
 """
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 
 __all__ = ["TokenHeads", "colbert_score", "sparse_score"]
 
-# Tokens that say nothing of the text, by their name in the tokenizer's files.
+# Special tokens without a weight, by their names in the tokenizer's files.
 _UNWEIGHTED = ("cls_token", "eos_token", "pad_token", "unk_token")
-# Tokens of a passage that are compared in one step: every pair of two texts of 8,192 tokens would be 256 MiB.
+# Tokens of a passage that are compared in one step. All pairs of two texts of 8,192 tokens would take 256 MiB.
 _COMPARED_TOKENS = 512
-# torch.nn.functional.normalize's clamp.
+# The lower bound in torch.nn.functional.normalize.
 _SMALLEST_NORM = 1e-12
 
 
 class TokenHeads:
-    """The linear layers after the last hidden state. Safe to call from several threads."""
+    """The linear layers after the last hidden state. Thread-safe."""
 
     def __init__(
         self,
@@ -38,12 +38,12 @@ class TokenHeads:
         colbert: "tuple[Vectors, Vectors]",
         unweighted: frozenset[int],
     ) -> None:
-        """Hold the layers.
+        """Create the heads.
 
         Args:
             sparse: Weight (1, hidden size) and bias (1,).
             colbert: Weight (dimensions, hidden size) and bias (dimensions,).
-            unweighted: Token ids that :meth:`sparse` leaves out.
+            unweighted: Token ids that :meth:`sparse` excludes.
         """
         self._sparse = sparse
         self._colbert = colbert
@@ -51,10 +51,10 @@ class TokenHeads:
 
     @classmethod
     def read(cls, folder: "Path", hidden_size: int) -> "TokenHeads | None":
-        """Read ``sparse_linear`` and ``colbert_linear`` (``.safetensors`` or ``.pt``); None where there are neither.
+        """Read ``sparse_linear`` and ``colbert_linear`` (``.safetensors`` or ``.pt``); None if both are missing.
 
         Raises:
-            ConfigurationError: There is one without the other, or a file is damaged or of another model.
+            ConfigurationError: One of them is missing, or a file is damaged or belongs to another model.
         """
         files = {name: weights_file(folder, name) for name in ("sparse_linear", "colbert_linear")}
         if not any(files.values()):
@@ -62,7 +62,7 @@ class TokenHeads:
         layers = []
         for (name, file), outputs in zip(files.items(), (1, 0), strict=True):
             if file is None:
-                raise ConfigurationError(f"{folder} has one of BGE-M3's heads, but no {name}.pt. Fetch it too.")
+                raise ConfigurationError(f"{folder} has one of BGE-M3's heads, but no {name}.pt. Download it too.")
             weights = Weights.open(file)
             matrix = weights.get("weight", outputs, hidden_size)
             layers.append((matrix, weights.get("bias", len(matrix))))
@@ -74,14 +74,14 @@ class TokenHeads:
         return len(self._colbert[1])
 
     def sparse(self, hidden: "Vectors", ids: "Sequence[int]") -> dict[int, float]:
-        """The weight of each distinct token of a text, as lexical matching uses it.
+        """The weight of each distinct token of a text, for lexical matching.
 
         Args:
             hidden: One text's last hidden state, float32 (tokens, hidden size), without padding.
             ids: Its token ids, special tokens included.
 
         Returns:
-            By token id, the largest weight of its occurrences; only weights above 0, no special tokens.
+            The largest weight of each token's occurrences, by token id; positive weights only, without special tokens.
         """
         matrix, bias = self._sparse
         weights: dict[int, float] = {}
@@ -97,7 +97,7 @@ class TokenHeads:
             hidden: One text's last hidden state, float32 (tokens, hidden size), without padding.
 
         Returns:
-            float32 (tokens - 1, dimensions): the first token stands for the whole text and has none.
+            float32 (tokens - 1, dimensions): the first token, which represents the whole text, is excluded.
         """
         matrix, bias = self._colbert
         vectors: Vectors = hidden[1:] @ matrix.T + bias
@@ -106,12 +106,12 @@ class TokenHeads:
 
 
 def sparse_score(query: "Mapping[int, float]", passage: "Mapping[int, float]") -> float:
-    """Lexical match: the sum over shared tokens of the product of their weights."""
+    """Lexical score: the sum of the products of the weights of shared tokens."""
     return sum(weight * passage[token] for token, weight in query.items() if token in passage)
 
 
 def colbert_score(query: "Vectors", passage: "Vectors") -> float:
-    """MaxSim: the mean over the query's tokens of the best cosine with any token of the passage.
+    """MaxSim score: the best cosine with any token of the passage, averaged over the query's tokens.
 
     Args:
         query: Unit vectors (query tokens, dimensions).
@@ -124,7 +124,7 @@ def colbert_score(query: "Vectors", passage: "Vectors") -> float:
 
 
 def _unweighted_ids(folder: "Path") -> frozenset[int]:
-    """Ids of the special tokens that carry no weight, by the tokenizer's own files."""
+    """Ids of the special tokens without a weight, read from the tokenizer's files."""
     named: dict[str, Any] = {}
     for name in ("tokenizer_config.json", "special_tokens_map.json"):
         named |= read_optional_object(folder / name)
@@ -133,9 +133,9 @@ def _unweighted_ids(folder: "Path") -> frozenset[int]:
     ids = {str(token["content"]): int(token["id"]) for token in added}
     if not contents or contents - ids.keys():
         raise ConfigurationError(
-            f"{folder}: the sparse output leaves out the special tokens that tokenizer_config.json and "
-            f"special_tokens_map.json name, but they name {', '.join(sorted(contents)) or 'none'}, and tokenizer.json "
-            "has not all of these. Fetch the three files anew."
+            f"{folder}: the special tokens that the sparse output must exclude are unknown. tokenizer_config.json and "
+            f"special_tokens_map.json name {', '.join(sorted(contents)) or 'none'}; tokenizer.json must contain them. "
+            "Download the three files again."
         )
     return frozenset(ids[content] for content in contents)
 

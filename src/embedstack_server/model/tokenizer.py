@@ -1,9 +1,8 @@
-"""Texts to token ids, with truncation that is always requested and never silent.
+"""Tokenization of texts, with explicit truncation.
 
-A long text is not tokenized whole. It is cut into segments at positions where the tokens on both sides do not depend on
-each other, and segments are tokenized from the end that truncation keeps until there are enough tokens. The result
-equals the truncated tokens of the whole text; time and memory depend on what the model reads, not on what a client
-sends.
+A long text is not tokenized as a whole. It is split into segments at positions where the tokens on both sides are
+independent. Segments are tokenized from the end that truncation keeps, until there are enough tokens. The result equals
+the truncated tokens of the whole text. Time and memory depend on the model's limit instead of the text's length.
 """
 
 import re
@@ -25,36 +24,36 @@ if TYPE_CHECKING:
 
 __all__ = ["MAX_INPUT_IDS", "MAX_UNBROKEN_BYTES", "TextInput", "TokenizedText", "Tokenizer", "TruncationDirection"]
 
-#: Which end of a text is kept: ``right`` cuts off its end, ``left`` its beginning. The terms are those of transformers.
+#: Side on which a text is truncated: ``right`` cuts off its end, ``left`` its beginning, as in transformers.
 TruncationDirection = Literal["left", "right"]
-#: A text, or token ids that stand for one.
+#: A text, or its token ids.
 TextInput = str | Sequence[int]
 
-#: UTF-8 bytes of the longest segment. A text without a position to cut at, such as a single word, is tokenized whole up
-#: to this size, which takes about 2 s and 450 MB at the most. It is the largest request of a serverless endpoint.
+#: Maximum UTF-8 bytes of a segment, which equals the request limit of a serverless endpoint. A text that cannot be
+#: split, such as a single word, is tokenized whole up to this size, which takes at most about 2 s and 450 MB.
 MAX_UNBROKEN_BYTES = 4 * 1024 * 1024
-#: Token ids in one input. They are decoded in one call, which holds the interpreter lock.
+#: Maximum token ids in one input. They are decoded in one call, which holds the interpreter lock.
 MAX_INPUT_IDS = 65_536
 
-# What the padding token is called, where the file does not say: BERT's name, then RoBERTa's.
+# Usual names of the padding token (BERT's, RoBERTa's), for files that do not declare it.
 _PADDING_TOKENS = ("[PAD]", "<pad>")
-# Characters up to which one text is tokenized in the calling thread: less work than waking the tokenizer's own threads.
+# Up to this many characters, one text is tokenized in the calling thread, which is cheaper than waking other threads.
 _SHORT_CHARS = 2_000
-# Characters of a segment for each token that the model reads; English has four to five for each.
+# Characters of a segment per token that the model reads. English has four to five characters per token.
 _CHARS_PER_TOKEN = 8
-# Characters tokenized in one call. An encoding takes up to 440 bytes for each.
+# Maximum characters tokenized in one call. An encoding takes up to 440 bytes per character.
 _CHARS_PER_CALL = 131_072
-# Characters searched in one call of the regular expression engine, which holds the interpreter lock.
+# Maximum characters searched in one regular expression call, which holds the interpreter lock.
 _SEARCHED_CHARS = 65_536
 
 
 @dataclass(frozen=True, slots=True)
 class _CutRule:
-    """A kind of position at which a text can be cut, if the tokenizer passes the rule's samples.
+    """A kind of position at which a text can be split, if the tokenizer passes the rule's samples.
 
     Attributes:
         pattern: Matches the position.
-        samples: Texts that are cut where the pattern matches. Both parts must give the tokens that they give together.
+        samples: Texts split where the pattern matches. The tokens of both parts must equal those of the whole text.
     """
 
     pattern: str
@@ -63,7 +62,7 @@ class _CutRule:
 
 _WORD = r"[^\W_]"
 _SPACE = r"[ \t\n\r]"
-# No contraction and no special token begins or ends with one of these.
+# Contractions and special tokens neither begin nor end with these.
 _SIGN = r'[,;:!?(){}"]'
 _IDEOGRAPH = r"[\u4e00-\u9fff]"
 _WORDS = ("ab", "Word", "12", "é", "漢字")
@@ -82,10 +81,10 @@ _CUT_RULES = (
     _CutRule(rf"(?<={_WORD})(?={_SIGN})", _samples(_WORDS, [sign + end for sign in _SIGNS for end in ("", "cd", "!")])),
     _CutRule(rf"(?<={_SIGN})(?={_WORD})", _samples(_SIGNS, _WORDS)),
     _CutRule(rf"(?<={_SIGN})(?={_SIGN})", _samples(_SIGNS, _SIGNS)),
-    # Tokenizers that take each ideograph for a word.
+    # For tokenizers that treat each ideograph as a word.
     _CutRule(rf"(?<={_WORD})(?={_IDEOGRAPH})", _samples((*_WORDS, "漢", "的", "日本"), ("字", "漢", "一", "語學"))),
     _CutRule(rf"(?<={_IDEOGRAPH})(?={_WORD})", _samples(("字", "漢", "一", "語學"), (*_WORDS, "漢", "的", "日本"))),
-    # Tokenizers that drop white space.
+    # For tokenizers that discard white space.
     _CutRule(
         rf"(?<={_SPACE})(?={_SPACE})",
         _samples((*" \t\n\r", "a ", "a  ", "a\n", "a\t"), (*" \t\n\r", " b", "  b", "\rb", "\n\nb", "  -")),
@@ -95,11 +94,11 @@ _CUT_RULES = (
 
 @dataclass(frozen=True, slots=True)
 class TokenizedText:
-    """The tokens that the model reads of a text.
+    """The tokens of a text that the model reads.
 
     Attributes:
-        ids: Token ids, special tokens included.
-        offsets: For each token its start and end in the text, in code points; (0, 0) for special tokens. Empty unless
+        ids: Token ids, including special tokens.
+        offsets: Start and end of each token in the text, in code points; (0, 0) for special tokens. Empty unless
             requested.
     """
 
@@ -108,11 +107,11 @@ class TokenizedText:
 
 
 class Tokenizer:
-    """The model's own ``tokenizer.json``, without the padding and truncation that such files often carry.
+    """The model's ``tokenizer.json``, ignoring the padding and truncation that the file may configure.
 
     Attributes:
-        max_tokens: Tokens that the model reads of one text, special tokens counted.
-        pad_id: The id that fills shorter texts of a batch.
+        max_tokens: Tokens that the model reads of one text, including special tokens.
+        pad_id: Token id that pads the shorter texts of a batch.
     """
 
     def __init__(self, path: "Path", max_tokens: int, vocabulary_size: int = 0) -> None:
@@ -120,29 +119,30 @@ class Tokenizer:
 
         Args:
             path: The ``tokenizer.json``.
-            max_tokens: Tokens that the model reads of one text, special tokens counted.
-            vocabulary_size: Token ids that the model has vectors for; 0 where that is not known.
+            max_tokens: Tokens that the model reads of one text, including special tokens.
+            vocabulary_size: Number of the model's token embeddings; 0 if unknown.
 
         Raises:
-            ConfigurationError: The file is not a tokenizer's definition, or of another model.
+            ConfigurationError: The file is not a tokenizer definition, or belongs to another model.
         """
         self.max_tokens = max_tokens
         try:
             self._tokenizer = _Tokenizer.from_file(str(path))
         except Exception as error:  # the Rust library raises plain Exception
             raise ConfigurationError(
-                f"{path} is not a readable tokenizer definition: {error}. It is damaged or cut short; fetch it again."
+                f"{path} is not a readable tokenizer definition: {error}. It is damaged or incomplete. "
+                "Download it again."
             ) from error
         self._size = self._tokenizer.get_vocab_size(with_added_tokens=True)
         if 0 < vocabulary_size < self._size:
             raise ConfigurationError(
-                f"{path} has {self._size} tokens, but the model has vectors for {vocabulary_size}: it is another "
-                "model's. Fetch both again."
+                f"{path} has {self._size} tokens, but the model has vectors for {vocabulary_size}: the files belong to "
+                "different models. Download both again."
             )
         self.pad_id = self._padding_id()
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
-        # What the model puts around every text.
+        # The special tokens before and after every text.
         encoding = self._tokenizer.encode("a")
         mask = encoding.special_tokens_mask
         self._first = encoding.ids[: sum(takewhile(bool, mask))]
@@ -157,12 +157,12 @@ class Tokenizer:
 
         Args:
             texts: The texts.
-            truncate: Cut a text that is longer than the model reads; otherwise such a text is an error.
+            truncate: Truncate texts that are longer than the model reads, instead of raising an error.
             direction: Which end of a long text is cut off.
 
         Raises:
-            TextTooLong: A text has more tokens than the model reads and ``truncate`` is off, or it cannot be cut;
-                carries its index.
+            TextTooLong: A text has more tokens than the model reads and ``truncate`` is off, or it cannot be split.
+                Has the text's index.
         """
         return [text.ids for text in self.tokenize(texts, truncate=truncate, direction=direction)]
 
@@ -176,27 +176,27 @@ class Tokenizer:
         offsets: bool = False,
         most_tokens: int | None = None,
     ) -> list[TokenizedText]:
-        """Tokenize texts, or texts that are given as token ids.
+        """Tokenize texts, or texts given as token ids.
 
-        Token ids are decoded and tokenized again, as Text Embeddings Inference does: without a prompt the special
-        tokens are those among the ids, with a prompt they are added as for a text.
+        Token ids are decoded and tokenized again, as in Text Embeddings Inference. Without a prompt, special tokens are
+        those among the ids; with a prompt, they are added as for a text.
 
         Args:
-            texts: The texts; none of them empty.
-            truncate: Cut a text that is longer than the model reads; otherwise such a text is an error.
+            texts: Non-empty texts.
+            truncate: Truncate texts that are longer than the model reads, instead of raising an error.
             direction: Which end of a long text is cut off.
-            prompt: Put before every text.
-            offsets: Find where each token stands in its text; offsets count from the beginning of the prompt.
-            most_tokens: Tokens of all texts together that are accepted; None for any number.
+            prompt: Text to prepend to every text.
+            offsets: Return each token's offsets, counted from the beginning of the prompt.
+            most_tokens: Maximum total number of tokens; None for no limit.
 
         Raises:
             PayloadTooLarge: The texts have more than ``most_tokens`` tokens.
-            TextTooLong: A text has more tokens than the model reads and ``truncate`` is off, or it cannot be cut;
-                carries its index.
-            InputError: Token ids are not the model's, or a text is not valid Unicode; carries its index.
+            TextTooLong: A text has more tokens than the model reads and ``truncate`` is off, or it cannot be split.
+                Has the text's index.
+            InputError: A token id is out of range, or a text is not valid Unicode. Has the text's index.
         """
         sources = [self._source(text, prompt, index) for index, text in enumerate(texts)]
-        # Most texts need no more than their first segment, and these are tokenized together.
+        # Most texts have only one segment; the first segments are tokenized together.
         firsts = [next(self._segments(text, direction, index)) for index, (text, _) in enumerate(sources)]
         parts = self._encode_all([sources[index][0][start:end] for index, (start, end) in enumerate(firsts)], offsets)
         tokenized: list[TokenizedText] = []
@@ -206,37 +206,38 @@ class Tokenizer:
             total += len(text.ids)
             if most_tokens is not None and total > most_tokens:
                 raise PayloadTooLarge(
-                    f"The texts have more than {most_tokens} tokens together. Send fewer texts in one request."
+                    f"The texts have more than {most_tokens} tokens in total. Send fewer texts in one request."
                 )
             tokenized.append(text)
         return tokenized
 
     def count(self, text: str) -> int:
-        """Tokens of a whole text, special tokens included, whatever the model reads.
+        """Number of tokens of a whole text, special tokens included, even beyond the model's limit.
 
         Raises:
-            TextTooLong: The text cannot be cut and is too long to be tokenized whole.
+            TextTooLong: The text cannot be split and is too long to be tokenized whole.
         """
         segments = self._segments(text, "right", 0)
         body = sum(len(next(self._encode_all([text[start:end]], False)).ids) for start, end in segments)
         return len(self._first) + body + len(self._last)
 
     def _source(self, text: TextInput, prompt: str, index: int) -> tuple[str, bool]:
-        """A text, and whether special tokens are added to it."""
+        """The text to tokenize, and whether special tokens are added."""
         if isinstance(text, str):
             return prompt + text, True
         if len(text) > MAX_INPUT_IDS:
             raise TextTooLong(
-                f"Text {index} has {len(text)} token ids; one input takes {MAX_INPUT_IDS}. Shorten or split it.",
+                f"Text {index} has {len(text)} token ids; the maximum is {MAX_INPUT_IDS}. Shorten or split it.",
                 index=index,
             )
-        if wrong := next((number for number in text if not 0 <= number < self._size), None):
+        if invalid := next((number for number in text if not 0 <= number < self._size), None):
             raise InputError(
-                f"Text {index} has the token id {wrong}; the model's token ids are 0 to {self._size - 1}.", index=index
+                f"Text {index} has the token id {invalid}; the model's token ids are 0 to {self._size - 1}.",
+                index=index,
             )
         decoded = self._tokenizer.decode(list(text), skip_special_tokens=bool(prompt))
         if not decoded and not prompt:
-            raise InputError(f"Text {index} is empty: its token ids stand for no text.", index=index)
+            raise InputError(f"Text {index} is empty after decoding its token ids. Remove it.", index=index)
         return prompt + decoded, bool(prompt)
 
     def _complete(
@@ -249,21 +250,21 @@ class Tokenizer:
         direction: TruncationDirection,
         offsets: bool,
     ) -> TokenizedText:
-        """The tokens that the model reads of a text, from those of its first segment on."""
+        """The tokens of a text that the model reads, given those of its first segment."""
         text, adds_specials = source
         before, after = (self._first, self._last) if adds_specials else ([], [])
         room = max(self.max_tokens - len(before) - len(after), 0)
         is_whole = first == (0, len(text))
         if is_whole and 0 < len(part.ids) <= room and not offsets:  # most texts
             return TokenizedText(before + part.ids + after, [])
-        parts = [_moved(part, first[0])]
+        parts = [_shifted(part, first[0])]
         length = len(part.ids)
         if length <= room and not is_whole:
             segments = self._segments(text, direction, index)
             next(segments)
             for start, end in segments:
                 part = next(self._encode_all([text[start:end]], offsets))
-                parts.append(_moved(part, start))
+                parts.append(_shifted(part, start))
                 length += len(part.ids)
                 if length > room:
                     break
@@ -276,17 +277,17 @@ class Tokenizer:
             )
         if direction == "left":
             parts.reverse()
-        kept = slice(max(length - room, 0), None) if direction == "left" else slice(room)
-        ids = before + [token for part in parts for token in part.ids][kept] + after
+        remaining = slice(max(length - room, 0), None) if direction == "left" else slice(room)
+        ids = before + [token for part in parts for token in part.ids][remaining] + after
         if not ids:
-            raise InputError(f"Text {index} has no tokens; a blank text has no meaning to embed.", index=index)
+            raise InputError(f"Text {index} has no tokens: it is blank. Remove it.", index=index)
         if not offsets:
             return TokenizedText(ids, [])
-        places = [place for part in parts for place in part.offsets][kept]
+        places = [place for part in parts for place in part.offsets][remaining]
         return TokenizedText(ids, [(0, 0)] * len(before) + places + [(0, 0)] * len(after))
 
     def _segments(self, text: str, direction: TruncationDirection, index: int) -> "Iterator[tuple[int, int]]":
-        """Start and end of consecutive segments, from the end of the text that truncation keeps."""
+        """Start and end of consecutive segments, beginning with the end that truncation keeps."""
         if len(text) <= self._segment_chars:
             yield 0, len(text)
             return
@@ -297,18 +298,18 @@ class Tokenizer:
                 start, end = end, self._next_cut(text, end + size)
             else:
                 start, end = self._previous_cut(text, start - size), start
-            size = min(2 * size, _CHARS_PER_CALL)  # the first had few tokens
-            # No character takes more than four bytes.
+            size = min(2 * size, _CHARS_PER_CALL)  # the first segment had fewer tokens than expected
+            # A character takes at most four bytes.
             if end - start > MAX_UNBROKEN_BYTES // 4 and len(_utf8(text[start:end], index)) > MAX_UNBROKEN_BYTES:
                 raise TextTooLong(
-                    f"Text {index} has more than {MAX_UNBROKEN_BYTES} bytes without a position to cut it at, such as a "
+                    f"Text {index} has more than {MAX_UNBROKEN_BYTES} bytes without a position to split it, such as a "
                     "space after a word. Shorten or split it.",
                     index=index,
                 )
             yield start, end
 
     def _next_cut(self, text: str, position: int) -> int:
-        """The first position from this one on at which the text can be cut, or its end."""
+        """The first position from this one on at which the text can be split, or its end."""
         limit = len(text) if self._cut is None else min(position + MAX_UNBROKEN_BYTES, len(text))
         while self._cut and position < limit:
             if match := self._cut.search(text, position, min(position + _SEARCHED_CHARS, len(text))):
@@ -317,7 +318,7 @@ class Tokenizer:
         return limit
 
     def _previous_cut(self, text: str, position: int) -> int:
-        """The last position up to this one at which the text can be cut, or its beginning."""
+        """The last position up to this one at which the text can be split, or its beginning."""
         limit = 0 if self._cut is None else max(position - MAX_UNBROKEN_BYTES, 0)
         searched = 64
         while self._cut and position > limit:
@@ -330,15 +331,15 @@ class Tokenizer:
         return limit
 
     def _encode_all(self, texts: Sequence[str], offsets: bool) -> "Iterator[TokenizedText]":
-        """Tokens of texts as they stand, without special tokens. Releases the interpreter lock for long ones."""
+        """Tokens of texts, without adding special tokens. Releases the interpreter lock for long texts."""
         try:
             if len(texts) == 1 and len(texts[0]) <= _SHORT_CHARS:
-                # The batch's own threads would cost more than one text does.
+                # Starting the batch's threads would cost more than tokenizing one text.
                 yield _tokenized(self._tokenizer.encode(texts[0], add_special_tokens=False), offsets)
                 return
             encode = self._tokenizer.encode_batch if offsets else self._tokenizer.encode_batch_fast
             for group in _groups(texts):
-                # Encodings take much more memory than their ids: those of one group are freed before the next.
+                # Encodings take much more memory than ids, so each group's encodings are freed before the next group.
                 for encoding in encode(group, add_special_tokens=False):
                     yield _tokenized(encoding, offsets)
         except TypeError:
@@ -348,11 +349,11 @@ class Tokenizer:
 
     @cached_property
     def _cut(self) -> "re.Pattern[str] | None":
-        """What matches positions to cut at, by the rules whose samples the tokenizer passes; None if none does."""
+        """Pattern of the split positions, by the rules whose samples the tokenizer passes; None if no rule applies."""
         if self._tokenizer.pre_tokenizer is None:  # a token may span several words
             return None
         added = list(self._tokenizer.get_added_tokens_decoder().values())
-        # Tokens that are words depend on the characters around them: no cut between letters.
+        # Matches of single-word tokens depend on the adjacent characters, so letters are not separated.
         in_words = any(token.single_word for token in added)
         rules = [
             rule.pattern
@@ -364,7 +365,7 @@ class Tokenizer:
         return re.compile("|".join(rules)) if rules else None
 
     def _is_separable(self, left: str, right: str) -> bool:
-        """Whether two texts are tokenized together as each is alone."""
+        """Whether the tokens of two texts equal those of their concatenation."""
         whole, before, after = (self._pieces(text) for text in (left + right, left, right))
         if whole != before + after:
             return False
@@ -375,7 +376,7 @@ class Tokenizer:
         return ids[0] == ids[1] + ids[2]
 
     def _pieces(self, text: str) -> list[str]:
-        """What the pre-tokenizer makes of a text; the model reads each piece for itself."""
+        """The pre-tokenizer's pieces of a text, which the model tokenizes separately."""
         if self._tokenizer.normalizer is not None:
             text = self._tokenizer.normalizer.normalize_str(text)
         pre_tokenizer = self._tokenizer.pre_tokenizer
@@ -393,15 +394,15 @@ def _tokenized(encoding: "Encoding", offsets: bool) -> TokenizedText:
     return TokenizedText(encoding.ids, encoding.offsets if offsets else [])
 
 
-def _moved(part: TokenizedText, start: int) -> TokenizedText:
-    """Tokens with their offsets in the text whose segment starts there."""
+def _shifted(part: TokenizedText, start: int) -> TokenizedText:
+    """The tokens, with offsets shifted by their segment's start."""
     if not start or not part.offsets:
         return part
     return TokenizedText(part.ids, [(first + start, last + start) for first, last in part.offsets])
 
 
 def _groups(texts: Sequence[str]) -> "Iterator[list[str]]":
-    """Consecutive texts, together of about so many characters as one call takes."""
+    """Groups of consecutive texts, each with at most about ``_CHARS_PER_CALL`` characters."""
     group: list[str] = []
     size = 0
     for text in texts:
@@ -418,11 +419,11 @@ def _utf8(text: str, index: int) -> bytes:
     """The text in UTF-8.
 
     Raises:
-        InputError: It has a surrogate without its other half.
+        InputError: The text has an unpaired surrogate.
     """
     try:
         return text.encode()
     except UnicodeEncodeError:
         raise InputError(
-            f"Text {index} is not valid Unicode: it has half of a surrogate pair. Replace or remove it.", index=index
+            f"Text {index} is not valid Unicode: it has an unpaired surrogate. Replace or remove it.", index=index
         ) from None

@@ -1,8 +1,8 @@
-"""Reading torch's ``.bin`` and ``.pt`` files without torch, and without running what a pickle asks for.
+"""Reading torch's ``.bin`` and ``.pt`` files without torch and without executing their pickle's callables.
 
-``torch.save`` writes a zip archive: ``data.pkl`` describes the tensors, one uncompressed member per storage holds
-their bytes (https://docs.pytorch.org/docs/stable/notes/serialization.html). The description is a pickle, which may
-name any callable of the process; here it may name only those that rebuild a tensor, and they are ours, not torch's.
+``torch.save`` writes a zip archive: ``data.pkl`` describes the tensors, and one uncompressed member per storage
+contains their bytes (https://docs.pytorch.org/docs/stable/notes/serialization.html). The description is a pickle, which
+may call any function. This reader allows only the functions that rebuild tensors, and replaces them with its own.
 """
 
 import io
@@ -27,23 +27,23 @@ if TYPE_CHECKING:
 
 __all__ = ["read_torch_file"]
 
-# torch's storage classes by the tensor types of stored_tensor.
+# The tensor types of StoredTensor by torch's storage classes.
 _STORAGES = {"FloatStorage": "F32", "HalfStorage": "F16", "BFloat16Storage": "BF16", "LongStorage": "I64"}
-# A description takes about 130 bytes per tensor; a much larger one is no list of weights.
+# A description takes about 130 bytes per tensor; a much larger one does not describe weights.
 _LARGEST_DESCRIPTION_BYTES = 64 * 2**20
 _LOCAL_HEADER = struct.Struct("<4s22xHH")
 _LOCAL_HEADER_MAGIC = b"PK\x03\x04"
-_REMEDY = "Convert the weights to safetensors with a program that you trust, or use the model's safetensors file."
+_REMEDY = "Convert the weights to safetensors with a trusted program, or use the model's safetensors file."
 
 
 def read_torch_file(path: "Path") -> dict[str, StoredTensor]:
-    """The tensors of a saved state dictionary, by name.
+    """Read the tensors of a saved state dictionary, by name.
 
-    The bytes stay in the file, which is memory-mapped: a tensor costs memory when it is read.
+    The file is memory-mapped, so a tensor takes memory only when it is read.
 
     Raises:
-        ConfigurationError: The file is no such archive, is damaged, holds something else than tensors, or its
-            pickle names a callable that rebuilds no tensor; nothing of it has run then.
+        ConfigurationError: The file is not such an archive, is damaged, contains other objects than tensors, or its
+            pickle calls a function that is not allowed, which is not executed.
     """
     try:
         with zipfile.ZipFile(path) as archive, path.open("rb") as file:
@@ -53,22 +53,22 @@ def read_torch_file(path: "Path") -> dict[str, StoredTensor]:
             document = _Unpickler(path, data, members, _description(path, archive, members)).load()
     except ConfigurationError:
         raise
-    except Exception as error:  # a damaged archive or pickle may raise nearly anything
+    except Exception as error:  # a damaged archive or pickle may raise nearly any exception
         raise ConfigurationError(
-            f"{path} is not a readable torch file: {error!r}. It is damaged, or older than torch 1.6; fetch it again. "
-            f"{_REMEDY}"
+            f"{path} is not a readable torch file: {error!r}. It is damaged, or older than torch 1.6. Download it "
+            f"again. {_REMEDY}"
         ) from error
     if not isinstance(document, dict) or not all(
         isinstance(name, str) and isinstance(tensor, StoredTensor) for name, tensor in document.items()
     ):
-        raise ConfigurationError(f"{path} is no state dictionary of tensors by name. {_REMEDY}")
+        raise ConfigurationError(f"{path} is not a state dictionary of tensors. {_REMEDY}")
     return dict(document)
 
 
 def _members(path: "Path", archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
     members = {info.filename.partition("/")[2]: info for info in archive.infolist()}
     if len(members) != len(archive.infolist()):
-        raise ConfigurationError(f"{path} holds two members of one name, which torch never writes. {_REMEDY}")
+        raise ConfigurationError(f"{path} has duplicate members, which torch never writes. {_REMEDY}")
     return members
 
 
@@ -80,14 +80,14 @@ def _check_byte_order(path: "Path", archive: zipfile.ZipFile, members: dict[str,
 
 def _description(path: "Path", archive: zipfile.ZipFile, members: dict[str, zipfile.ZipInfo]) -> bytes:
     if "data.pkl" not in members:
-        raise ConfigurationError(f"{path} is a zip archive, but none that torch saved: it has no data.pkl.")
+        raise ConfigurationError(f"{path} is a zip archive that torch did not save: it has no data.pkl. {_REMEDY}")
     if members["data.pkl"].file_size > _LARGEST_DESCRIPTION_BYTES:
-        raise ConfigurationError(f"{path}: data.pkl is too large to describe a model's tensors.")
+        raise ConfigurationError(f"{path}: data.pkl is too large to describe a model's tensors. {_REMEDY}")
     return archive.read(members["data.pkl"])
 
 
 class _Unpickler(pickle.Unpickler):
-    """Rebuilds tensors as views of the mapped file; refuses every other callable before it is looked up."""
+    """Rebuilds tensors as views of the mapped file; rejects every other callable before it is imported."""
 
     def __init__(self, path: "Path", data: memoryview, members: dict[str, zipfile.ZipInfo], description: bytes) -> None:
         super().__init__(io.BytesIO(description))
@@ -107,12 +107,12 @@ class _Unpickler(pickle.Unpickler):
             return allowed[module, name]
         except KeyError:
             raise ConfigurationError(
-                f"{self._path} asks to run {module}.{name} when it is loaded; weights need no such thing, and nothing "
-                f"was run. {_REMEDY}"
+                f"{self._path} would run {module}.{name} when it is loaded, which weights do not need. Nothing was "
+                f"run. {_REMEDY}"
             ) from None
 
     def persistent_load(self, pid: Any) -> tuple[str, "NDArray[np.uint8]"]:
-        """The tensor type and the bytes of a storage: ``("storage", type, member, device, elements)``."""
+        """Resolve ``("storage", type, member, device, elements)`` to the tensor type and the bytes of a storage."""
         _, kind, key, _, _ = pid
         info = self._members[f"data/{key}"]
         if info.compress_type != zipfile.ZIP_STORED:
@@ -120,7 +120,7 @@ class _Unpickler(pickle.Unpickler):
         magic, name_length, extra_length = _LOCAL_HEADER.unpack_from(self._data, info.header_offset)
         start = info.header_offset + _LOCAL_HEADER.size + name_length + extra_length
         if magic != _LOCAL_HEADER_MAGIC or start + info.file_size > len(self._data):
-            raise ConfigurationError(f"{self._path}: {info.filename} lies outside the file. Fetch it again.")
+            raise ConfigurationError(f"{self._path}: {info.filename} lies outside the file. Download it again.")
         return kind, np.frombuffer(self._data, np.uint8, info.file_size, start)
 
     def _rebuild_tensor(
@@ -134,12 +134,14 @@ class _Unpickler(pickle.Unpickler):
         kind, content = storage
         elements = content.view(StoredTensor.numpy_types[kind])
         if len(shape) != len(strides) or min(offset, *shape, *strides, 0) < 0:
-            raise ConfigurationError(f"{self._path}: a tensor of shape {shape} has strides {strides}. Fetch it again.")
+            raise ConfigurationError(
+                f"{self._path}: a tensor of shape {shape} has invalid strides {strides}. Download it again."
+            )
         last = offset + sum((size - 1) * stride for size, stride in zip(shape, strides, strict=True))
         if math.prod(shape) and last >= len(elements):
             raise ConfigurationError(
                 f"{self._path}: a tensor of shape {shape} needs {last + 1} numbers, its storage has {len(elements)}. "
-                "The file is cut short or damaged; fetch it again."
+                "The file is incomplete or damaged. Download it again."
             )
         steps = [stride * elements.itemsize for stride in strides]
         view = np.lib.stride_tricks.as_strided(elements[offset:], shape, steps)

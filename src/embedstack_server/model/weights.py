@@ -1,4 +1,4 @@
-"""A model's tensors by name, whatever file they lie in."""
+"""A model's tensors by name, from safetensors or torch files, whole or sharded."""
 
 import json
 import math
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
 __all__ = ["Weights", "weights_file"]
 
 _SAFETENSORS = ".safetensors"
-# Every encoder has it, and whatever stands before it in a file stands before all of the encoder's tensors.
+# Every encoder has this tensor; its prefix in a file is the prefix of all of the encoder's tensors.
 _WORD_EMBEDDINGS = "embeddings.word_embeddings.weight"
-# TensorFlow's names for a layer norm's scale and shift, which weights that came from there still have.
-_FORMER_NAMES = {"LayerNorm.weight": "LayerNorm.gamma", "LayerNorm.bias": "LayerNorm.beta"}
+# TensorFlow's names for a layer norm's scale and shift, which converted weights may still have.
+_TENSORFLOW_NAMES = {"LayerNorm.weight": "LayerNorm.gamma", "LayerNorm.bias": "LayerNorm.beta"}
 
 
 def weights_file(folder: Path, *stems: str) -> Path | None:
-    """The folder's weights file by one of these names, safetensors before torch and whole before sharded.
+    """Find a folder's weights file; safetensors is preferred to torch, and whole to sharded.
 
     Args:
-        folder: Where to look.
-        stems: File names without their ending; ``model`` and ``pytorch_model`` are what transformers writes.
+        folder: Folder to search.
+        stems: File names without suffix; transformers writes ``model`` and ``pytorch_model``.
     """
     for suffix in (_SAFETENSORS, ".safetensors.index.json", ".bin", ".pt", ".bin.index.json"):
         for stem in stems:
@@ -41,10 +41,10 @@ def weights_file(folder: Path, *stems: str) -> Path | None:
 
 
 class Weights:
-    """Tensors by name, memory-mapped: reading one costs memory, opening the file does not.
+    """Memory-mapped tensors by name: opening the file takes no memory, reading a tensor does.
 
     Attributes:
-        path: The file, or the index of a sharded one.
+        path: The file, or the index of sharded files.
     """
 
     def __init__(self, path: Path, tensors: dict[str, StoredTensor]) -> None:
@@ -55,10 +55,10 @@ class Weights:
 
     @classmethod
     def open(cls, path: Path) -> "Weights":
-        """Open a ``.safetensors``, ``.bin`` or ``.pt`` file, or the ``.index.json`` of a sharded one.
+        """Open a ``.safetensors``, ``.bin`` or ``.pt`` file, or the ``.index.json`` of sharded files.
 
         Raises:
-            ConfigurationError: The file is unreadable, damaged or dangerous.
+            ConfigurationError: The file is unreadable, damaged or unsafe.
         """
         if path.suffix != ".json":
             return cls(path, _read(path))
@@ -68,39 +68,43 @@ class Weights:
         return cls(path, tensors)
 
     def has(self, name: str) -> bool:
-        """Whether there is a tensor of this name."""
+        """Whether a tensor of this name exists."""
         return self._prefix + name in self._tensors
 
     def get(self, name: str, *shape: int) -> "NDArray[np.float32]":
-        """A tensor as float32; read-only and without a copy where the file stores float32.
+        """A tensor as float32, without a copy if the file stores float32.
 
         Args:
-            name: The tensor's name, without what the file may put before all names (``bert.``).
-            shape: What its shape must be; 0 stands for any size.
+            name: Name of the tensor, without the file's prefix of all names (``bert.``).
+            shape: Expected shape; 0 matches any size.
 
         Raises:
-            ConfigurationError: There is no such tensor, its shape or type is another, or a number in it is not finite.
+            ConfigurationError: The tensor does not exist, has another shape or type, or contains NaN or infinity.
         """
         tensor = self._find(name)
         if len(tensor.shape) != len(shape) or any(
-            want not in (0, have) for want, have in zip(shape, tensor.shape, strict=True)
+            expected not in (0, actual) for expected, actual in zip(shape, tensor.shape, strict=True)
         ):
-            wanted = " x ".join(str(size or "any") for size in shape)
-            found = " x ".join(map(str, tensor.shape))
+            expected_shape = " x ".join(str(size or "any") for size in shape)
+            actual_shape = " x ".join(map(str, tensor.shape))
             raise ConfigurationError(
-                f"{self.path}: {name} has shape {found}, the model's configuration wants {wanted}. "
-                "Weights and configuration are of different models; fetch both again."
+                f"{self.path}: {name} has shape {actual_shape}, but the model's configuration requires "
+                f"{expected_shape}. Weights and configuration belong to different models. Download both again."
             )
         if tensor.kind == "I64":
-            raise ConfigurationError(f"{self.path}: {name} holds integers where weights are wanted.")
+            raise ConfigurationError(
+                f"{self.path}: {name} contains integers instead of weights. Download the file again."
+            )
         numbers = tensor.float32()
         # A sum is finite only if every number is.
         if not math.isfinite(numbers.sum()):
-            raise ConfigurationError(f"{self.path}: {name} holds NaN or infinity. The file is damaged; fetch it again.")
+            raise ConfigurationError(
+                f"{self.path}: {name} contains NaN or infinity. The file is damaged. Download it again."
+            )
         return numbers
 
     def _find(self, name: str) -> StoredTensor:
-        for new, former in _FORMER_NAMES.items():
+        for new, former in _TENSORFLOW_NAMES.items():
             if name.endswith(new) and not self.has(name):
                 former_name = name.removesuffix(new) + former
                 if self.has(former_name):
@@ -109,8 +113,8 @@ class Weights:
             return self._tensors[self._prefix + name]
         except KeyError:
             raise ConfigurationError(
-                f"{self.path} has no tensor {name}. The file is not complete, or of another architecture than "
-                "config.json says; fetch both again."
+                f"{self.path} has no tensor {name}. The file is incomplete, or belongs to another architecture than "
+                "config.json. Download both again."
             ) from None
 
 
@@ -119,10 +123,10 @@ def _read(path: Path) -> dict[str, StoredTensor]:
 
 
 def _read_safetensors(path: Path) -> dict[str, StoredTensor]:
-    """Views of the mapped file.
+    """Read tensors as views of the mapped file.
 
-    The library checks the file, but would copy every tensor, and gives numpy no bfloat16. The mapping is private and so
-    may be written, which OpenVINO asks of memory that it shares; nothing writes it.
+    The library only checks the file: it would copy every tensor, and does not support bfloat16 for numpy. The mapping
+    is private and writable because OpenVINO requires this of shared memory; nothing writes to it.
     """
     try:
         with safe_open(path, framework="numpy"):
@@ -133,11 +137,11 @@ def _read_safetensors(path: Path) -> dict[str, StoredTensor]:
             data = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY))[8 + header_length :]
     except (SafetensorError, OSError, ValueError) as error:
         raise ConfigurationError(
-            f"{path} is not a readable safetensors file: {error}. It is damaged or cut short; fetch it again."
+            f"{path} is not a readable safetensors file: {error}. It is damaged or incomplete. Download it again."
         ) from error
     tensors = {}
     for name, entry in header.items():
-        # Tensors of other types are no weights of an encoder: quantised ones, counters.
+        # Tensors of other types, such as counters, are not an encoder's weights.
         if name == "__metadata__" or entry["dtype"] not in StoredTensor.numpy_types:
             continue
         start, end = entry["data_offsets"]
@@ -147,12 +151,14 @@ def _read_safetensors(path: Path) -> dict[str, StoredTensor]:
 
 
 def _shards(index: Path) -> list[Path]:
-    """The files that a sharded model's index names; they lie beside it."""
+    """The files beside a sharded model's index that it names."""
     try:
         names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ConfigurationError(f"{index} is not a readable index of weights: {error!r}. Fetch it again.") from error
+        raise ConfigurationError(
+            f"{index} is not a readable index of weights: {error!r}. Download it again."
+        ) from error
     for name in names:
         if not isinstance(name, str) or Path(name).name != name or not (index.parent / name).is_file():
-            raise ConfigurationError(f"{index} names the file {name!r}, which is not beside it. Fetch it.")
+            raise ConfigurationError(f"{index} names the file {name!r}, which is not beside it. Download it.")
     return [index.parent / name for name in names]

@@ -1,4 +1,4 @@
-"""Prompts go before texts as in sentence-transformers itself, and packages are compared with it.
+"""Prompts are applied as by sentence-transformers, and packages are compared with it.
 
 Runs in the reference environment (`make test-compat`).
 """
@@ -34,7 +34,7 @@ def test_prompts_equal_sentence_transformers(folder, options):
         np.testing.assert_allclose(encoder.encode(TEXTS, **options).vectors(), expected, atol=2e-5)
 
 
-def test_a_package_is_compared_with_sentence_transformers(folder, tmp_path, monkeypatch):
+def test_package_is_compared_with_sentence_transformers(folder, tmp_path, monkeypatch):
     monkeypatch.setattr(packaging, "_VENDORED", ())
     monkeypatch.setattr(packaging, "_download", lambda python: ())
     (tmp_path / "out").mkdir()

@@ -1,4 +1,4 @@
-"""Architectures that are not our own equal sentence-transformers itself, under the same contract as the others.
+"""Architectures that sentence-transformers runs: equal vectors, and the same contract as for other models.
 
 Runs in the reference environment (`make test-compat`), on random weights.
 """
@@ -25,7 +25,7 @@ SPECIALS = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "e
 WORDS = ["the", "cat", "sat", "on", "mat", "dog", "ran", "far"]
 TEXTS = ["the cat sat on the mat", "dog", "the dog ran far far far", "unheard words count too", "cat " * 80]
 SMALL = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
-# An encoder, a decoder that is read at its last token, and one without a limit to its positions.
+# An encoder, a decoder with last-token pooling, and an encoder without a position limit.
 ARCHITECTURES = {
     "modernbert": ({**SMALL, "max_position_embeddings": 64}, ("mean", "cls")),
     "apertus": ({**SMALL, "num_key_value_heads": 2, "max_position_embeddings": 64}, ("lasttoken",)),
@@ -65,25 +65,25 @@ def modernbert(tmp_path_factory):
 
 
 def expected(model, texts):
-    # One at a time: no padding, so that nothing but the text itself can be in its vector.
+    # One text at a time: without padding, a vector depends on its text only.
     return np.stack([model.encode(text, show_progress_bar=False) for text in texts])
 
 
 @pytest.mark.parametrize(
     ("name", "pooling"), [(name, pooling) for name, (_, poolings) in ARCHITECTURES.items() for pooling in poolings]
 )
-def test_vectors_equal_sentence_transformers(tmp_path, name, pooling):
+def test_encoder_on_torch_equals_sentence_transformers(tmp_path, name, pooling):
     folder, model = make_model(tmp_path, name, pooling, normalize=False)
     encoder = Encoder.load(folder)
-    found = encoder.encode(TEXTS)
-    np.testing.assert_allclose(found.vectors(normalize=False), expected(model, TEXTS), atol=1e-5)
-    assert [len(ids) for ids in found.ids] == [8, 3, 8, 6, LONGEST]
+    encoded = encoder.encode(TEXTS)
+    np.testing.assert_allclose(encoded.vectors(normalize=False), expected(model, TEXTS), atol=1e-5)
+    assert [len(ids) for ids in encoded.ids] == [8, 3, 8, 6, LONGEST]
     assert encoder.model.pooling == pooling
     assert encoder.precision == "fp32"
     encoder.close()
 
 
-def test_a_normalize_module_is_the_requests_choice(modernbert):
+def test_encoder_on_torch_normalizes_on_request(modernbert):
     encoder, model = modernbert
     assert encoder.model.normalize
     encoded = encoder.encode(TEXTS)
@@ -91,7 +91,7 @@ def test_a_normalize_module_is_the_requests_choice(modernbert):
     assert np.abs(np.linalg.norm(encoded.vectors(normalize=False), axis=1) - 1).min() > 0.01
 
 
-def test_a_dense_module_sets_the_dimensions(tmp_path):
+def test_encoder_on_torch_applies_a_dense_module(tmp_path):
     folder, model = make_model(tmp_path, "modernbert", "mean", dense=True)
     encoder = Encoder.load(folder, batch_size=1)
     assert encoder.model.dimensions == 12
@@ -99,15 +99,15 @@ def test_a_dense_module_sets_the_dimensions(tmp_path):
     encoder.close()
 
 
-def test_token_vectors_are_the_texts_own(modernbert):
+def test_encoder_on_torch_returns_token_vectors(modernbert):
     encoder, model = modernbert
-    found = encoder.encode(TEXTS, hidden_hook=lambda _, states: states.copy()).derived
-    for states, text in zip(found, TEXTS, strict=True):
+    token_vectors = encoder.encode(TEXTS, hidden_hook=lambda _, states: states.copy()).derived
+    for states, text in zip(token_vectors, TEXTS, strict=True):
         reference = model.encode(text, output_value="token_embeddings", show_progress_bar=False).numpy()
         np.testing.assert_allclose(states, reference, atol=1e-5)
 
 
-def test_token_vectors_stay_on_the_device_where_nobody_asks_for_them(modernbert, monkeypatch):
+def test_engine_copies_token_vectors_only_on_request(modernbert, monkeypatch):
     encoder, _ = modernbert
     copied = []
     copy = engine._array
@@ -124,20 +124,20 @@ def test_token_vectors_stay_on_the_device_where_nobody_asks_for_them(modernbert,
     assert sum(rows for rows, _ in copied) > len(TEXTS)
 
 
-def test_no_kernel_prepares_itself_for_every_shape(modernbert):
-    """Attention of cuDNN is left out while a batch is computed, and only then."""
+def test_engine_disables_cudnn_attention(modernbert):
+    """cuDNN attention is disabled only while a batch is computed."""
     encoder, _ = modernbert
-    seen = []
+    enabled = []
     hook = encoder.model.module[0].register_forward_pre_hook(
-        lambda *_: seen.append(torch.backends.cuda.cudnn_sdp_enabled())
+        lambda *_: enabled.append(torch.backends.cuda.cudnn_sdp_enabled())
     )
     encoder.encode(TEXTS)
     hook.remove()
-    assert set(seen) == {False}
+    assert set(enabled) == {False}
     assert torch.backends.cuda.cudnn_sdp_enabled()
 
 
-def test_the_limits_are_the_encoders(modernbert):
+def test_encoder_on_torch_applies_the_limits(modernbert):
     encoder, _ = modernbert
     with pytest.raises(TextTooLong, match=f"Text 1 has 82 tokens; the model reads {LONGEST}"):
         encoder.encode(["cat", TEXTS[-1]], truncate=False)
@@ -145,23 +145,23 @@ def test_the_limits_are_the_encoders(modernbert):
         encoder.encode([""])
 
 
-def test_the_protocol_is_the_same(modernbert):
+def test_protocol_supports_models_on_torch(modernbert):
     encoder, model = modernbert
 
-    def answer(**payload):
+    def respond(**payload):
         invocation = Invocation(json.dumps(payload).encode())
-        return json.loads(asyncio.run(EmbedProtocol().answer(encoder, invocation)).body)
+        return json.loads(asyncio.run(EmbedProtocol().respond(encoder, invocation)).body)
 
-    np.testing.assert_allclose(answer(inputs=TEXTS), expected(model, TEXTS), atol=1e-6)
-    np.testing.assert_allclose(answer(inputs="cat", prompt_name="query"), expected(model, ["the cat"]), atol=1e-6)
-    spans = answer(inputs=TEXTS[0], spans=[[[4, 7], [0, 22]]])["spans"]
+    np.testing.assert_allclose(respond(inputs=TEXTS), expected(model, TEXTS), atol=1e-6)
+    np.testing.assert_allclose(respond(inputs="cat", prompt_name="query"), expected(model, ["the cat"]), atol=1e-6)
+    spans = respond(inputs=TEXTS[0], spans=[[[4, 7], [0, 22]]])["spans"]
     assert np.asarray(spans).shape == (1, 2, 32)
     for payload in ({"outputs": ["sparse"]}, {"pooling": "cls"}):
         with pytest.raises(RequestError, match=r"no output sparse|mean pooling, not cls"):
-            answer(inputs="cat", **payload)
+            respond(inputs="cat", **payload)
 
 
-def test_a_nan_is_an_error(tmp_path):
+def test_encoder_on_torch_raises_for_a_non_finite_vector(tmp_path):
     folder, model = make_model(tmp_path, "modernbert", "mean")
     with torch.no_grad():
         next(model[0].model.parameters())[5] = np.nan
@@ -172,7 +172,7 @@ def test_a_nan_is_an_error(tmp_path):
     encoder.close()
 
 
-def test_a_device_is_torchs_for_our_own_architectures_too(tmp_path):
+def test_encoder_rejects_an_unknown_device(tmp_path):
     with pytest.raises(ConfigurationError, match="cannot load it"):
         Encoder.load(make_model(tmp_path, "modernbert", "mean")[0], device="no-such-device")
 
@@ -184,14 +184,14 @@ def test_a_device_is_torchs_for_our_own_architectures_too(tmp_path):
         (lambda folder: (folder / "model.safetensors").write_bytes(b"no weights"), "cannot load it"),
     ],
 )
-def test_a_damaged_folder_is_refused_with_the_reason(tmp_path, damage, message):
+def test_encoder_on_torch_rejects_a_damaged_folder(tmp_path, damage, message):
     folder, _ = make_model(tmp_path, "modernbert", "mean")
     damage(folder)
     with pytest.raises(ConfigurationError, match=message):
         Encoder.load(folder)
 
 
-def test_eight_bits_are_refused(tmp_path):
+def test_encoder_on_torch_rejects_int8(tmp_path):
     folder, _ = make_model(tmp_path, "modernbert", "mean")
-    with pytest.raises(ConfigurationError, match="not in int8"):
+    with pytest.raises(ConfigurationError, match="not int8"):
         Encoder.load(folder, precision="int8")

@@ -1,7 +1,6 @@
-"""A package under the real handler service of the HuggingFace container's toolkit.
+"""A package in the handler service of the Hugging Face container's toolkit.
 
-Runs in an environment of its own (`make test-compat`), without this product and without OpenVINO installed: what the
-package needs, the package brings.
+Runs in a separate environment (`make test-compat`) without this product and OpenVINO, which the package includes.
 """
 
 import io
@@ -36,43 +35,43 @@ def request_to(model_dir):
         context.request_processor = [RequestProcessor({"Content-Type": "application/json", "Accept": accept})]
         context.metrics = MetricsStore(["1"], "model")
         service.initialize(context)
-        (answer,) = service.handle([{"body": body}], context)
-        return context.get_response_status(0)[0], answer
+        (response,) = service.handle([{"body": body}], context)
+        return context.get_response_status(0)[0], response
 
     return request
 
 
-def test_vectors_equal_the_reference(request_to):
+def test_handler_equals_the_golden_vectors(request_to):
     texts, golden = (os.environ[name] for name in ("EMBEDSTACK_GOLDEN_TEXTS", "EMBEDSTACK_GOLDEN_VECTORS"))
     inputs = json.loads(Path(texts).read_text(encoding="utf-8"))
-    status, answer = request_to(json.dumps({"inputs": inputs}).encode())
+    status, response = request_to(json.dumps({"inputs": inputs}).encode())
     assert status == 200
-    assert (np.asarray(json.loads(answer)) * np.load(golden)).sum(axis=1).min() >= 0.9999
+    assert (np.asarray(json.loads(response)) * np.load(golden)).sum(axis=1).min() >= 0.9999
 
 
-def test_numpy_answers(request_to):
-    status, answer = request_to(b'{"inputs": "hello"}', "application/x-npy")
+def test_handler_returns_npy(request_to):
+    status, response = request_to(b'{"inputs": "hello"}', "application/x-npy")
     assert status == 200
-    assert np.load(io.BytesIO(answer)).shape == (1, 384)
+    assert np.load(io.BytesIO(response)).shape == (1, 384)
 
 
 @pytest.mark.parametrize(
     ("body", "status", "error_type"),
     [(b"{bad", 400, "malformed_json"), (b'{"inputs": ""}', 422, "invalid_input"), (b'{"inputs": []}', 400, None)],
 )
-def test_errors_keep_their_status(request_to, body, status, error_type):
-    found, answer = request_to(body)
-    assert found == status
-    assert error_type in (None, json.loads(answer)["error_type"])
+def test_handler_sets_the_status_of_an_error(request_to, body, status, error_type):
+    actual, response = request_to(body)
+    assert actual == status
+    assert error_type in (None, json.loads(response)["error_type"])
 
 
-def test_everything_comes_from_the_package(request_to, model_dir):
+def test_handler_imports_from_the_package(request_to, model_dir):
     request_to(b'{"inputs": "hello"}')
     for name in ("embedstack", "openvino", "orjson"):
         assert sys.modules[name].__file__.startswith(str(model_dir))
 
 
-def test_a_damaged_package_is_not_served(model_dir, tmp_path):
+def test_handler_rejects_a_damaged_package(model_dir, tmp_path):
     damaged = tmp_path / "model"
     damaged.mkdir()
     for path in model_dir.iterdir():

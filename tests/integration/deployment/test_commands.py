@@ -138,7 +138,7 @@ def test_bad_input_has_an_error_of_its_own(deployed):
 
 
 def test_unknown_endpoint_and_wrong_region(deployed):
-    with pytest.raises(EndpointNotFound, match="'nope' is in service in region us-east-1"):
+    with pytest.raises(EndpointNotFound, match="'nope' is not in service in region us-east-1"):
         SageMakerEmbedder(known_model(MINILM), endpoint="nope").embed(["a"])
     elsewhere = load_settings(aws_region="eu-west-1")
     with pytest.raises(EndpointNotFound, match="in region eu-west-1"):
@@ -162,7 +162,7 @@ def test_test_endpoint_fails_with_status_1(embedstack):
 @pytest.mark.parametrize(
     ("arguments", "variables", "message"),
     [
-        (["nope"], {}, "No endpoint 'nope' is in service"),
+        (["nope"], {}, "Endpoint 'nope' is not in service"),
         ([ENDPOINT, "--region", "eu-west-1"], {}, "in region eu-west-1"),
         ([ENDPOINT], {"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}, "Nothing responds at AWS_ENDPOINT_URL"),
         ([ENDPOINT, "--model", "no/such"], {}, "Unknown model 'no/such'"),

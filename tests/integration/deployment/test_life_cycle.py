@@ -86,7 +86,7 @@ def test_apply_change_under_load_destroy(stack):
         root = stack.apply(f'{changed}\ntags = {{ CostCenter = "search" }}\n')
         time.sleep(0.5)
     assert requests.errors == []
-    assert requests.answers > 20
+    assert requests.responses > 20
     resized, serverless, environment = _deployed(stack)
     assert resized["EndpointConfigName"] != endpoint["EndpointConfigName"]
     assert resized["EndpointArn"] == endpoint["EndpointArn"]

@@ -196,7 +196,7 @@ def test_nothing_reaches_an_account_from_a_local_target(run, checkout, running, 
     assert f"Target: local AWS at {running.url}" in planned.stderr
     assert '+ account = "123456789012"' in planned.stdout
     asked = run(".venv/bin/python", "-m", "embedstack_ops", "invoke", "text", "--endpoint", "nope", **hostile)
-    assert "No endpoint 'nope' is in service in region us-east-1" in asked.stderr
+    assert "Endpoint 'nope' is not in service in region us-east-1" in asked.stderr
     script = 'eval "$(make env)" && aws sts get-caller-identity && aws s3 ls && aws sagemaker list-endpoints'
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     done = run("bash", "-c", script, PATH=path, **hostile)

@@ -70,15 +70,21 @@ def test_without_retries_every_lost_text_is_listed(aws, expected, kind):
 
 
 @pytest.mark.parametrize(
-    ("expected", "message"),
+    ("fault", "message"),
     [
-        ({"service": "bedrock-runtime", "kind": "dependency", "rate": 1}, "bedrock-runtime has no such kind of fault"),
-        ({"service": "sagemaker-runtime", "kind": "timeout", "rate": 1}, "sagemaker-runtime has no such kind of fault"),
+        (
+            {"service": "bedrock-runtime", "kind": "dependency", "rate": 1},
+            "Unknown kind 'dependency' of fault of bedrock-runtime",
+        ),
+        (
+            {"service": "sagemaker-runtime", "kind": "timeout", "rate": 1},
+            "Unknown kind 'timeout' of fault of sagemaker-runtime",
+        ),
         ({"service": "sagemaker-runtime", "kind": "model", "rate": "x"}, "could not convert"),
     ],
 )
-def test_unknown_fault_is_rejected(aws, expected, message):
-    request = urllib.request.Request(aws.settings.aws_endpoint_url + FAULTS_PATH, json.dumps(expected).encode())
+def test_unknown_fault_is_rejected(aws, fault, message):
+    request = urllib.request.Request(aws.settings.aws_endpoint_url + FAULTS_PATH, json.dumps(fault).encode())
     with pytest.raises(urllib.error.HTTPError) as caught:
         urllib.request.urlopen(request)
     with caught.value as response:

@@ -117,7 +117,7 @@ def test_variants_with_different_models_are_rejected(aws):
     sagemaker.create_endpoint_config(EndpointConfigName="mixed", ProductionVariants=variants)
     sagemaker.create_endpoint(EndpointName="mixed", EndpointConfigName="mixed")
     sagemaker.get_waiter("endpoint_in_service").wait(EndpointName="mixed", WaiterConfig={"Delay": 1, "MaxAttempts": 60})
-    with pytest.raises(ModelMismatch, match="whichever variant"):
+    with pytest.raises(ModelMismatch, match="The variants of mixed serve different models"):
         describe_deployment("mixed", aws.settings)
     pinned = replace(known_model(MINILM), revision=COMMIT)
     with embedder(aws, "mixed", pinned) as either, pytest.raises(ModelMismatch, match=OTHER_COMMIT):

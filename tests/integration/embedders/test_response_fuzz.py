@@ -8,6 +8,6 @@ def test_damaged_responses_return_right_vectors_or_project_errors(monkeypatch):
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "any")
     counts, lines = response_fuzz.run(1_000, seed=1, seconds=30)
     assert lines == []
-    assert counts["right vectors"] > 20
-    assert counts["answered"] > 10
+    assert counts["correct vectors"] > 20
+    assert counts["generated text"] > 10
     assert counts["IntegrityError"] > 100

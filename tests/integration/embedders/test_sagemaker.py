@@ -133,7 +133,7 @@ def test_model_server_pools_spans(aws):
 
 @pytest.mark.parametrize("endpoint", ["tei", "toolkit"])
 def test_other_containers_do_not_pool_spans(aws, endpoint):
-    with pytest.raises(ConfigurationError, match=f"Endpoint {endpoint} does not pool parts of a text"):
+    with pytest.raises(ConfigurationError, match=f"Endpoint {endpoint} cannot pool parts of a text"):
         list(embedder(aws, endpoint).embed_spans(SPANNED))
 
 

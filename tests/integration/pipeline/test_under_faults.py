@@ -206,7 +206,7 @@ def test_redrive_command_lists_and_resends_selected_messages(ingested, script):
         ((search.main, "anything", "--collection", "nothing"), {}, "nothing"),
         ((search.main, "anything", "--function", "no-such-function"), {}, "no-such-function"),
         ((redrive.main,), {"TF_WORKSPACE": "nothing-applied"}, "No pipeline is applied"),
-        ((redrive.main, "--dlq-url", "http://127.0.0.1/1/q", "--queue-url", "q"), {}, "NonExistentQueue"),
+        ((redrive.main, "--dlq-url", "http://127.0.0.1/1/q", "--queue-url", "q"), {}, "No queue"),
         ((reindex.main, "--collection", "nothing", "--backend", "fake"), {}, "nothing"),
     ],
 )

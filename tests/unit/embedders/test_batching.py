@@ -3,6 +3,7 @@
 import io
 import json
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -44,6 +45,7 @@ def test_batcher_groups_by_bound_as_by_measuring(texts, size, prompt):
 def test_json_bound_covers_every_text(text):
     sizes = json_text_sizes(envelope=0)
     assert len(json_bytes([text, text])) - len(json_bytes([text])) <= sizes.measure(text)
+    assert sizes.upper_bound is not None
     assert sizes.measure(text) <= sizes.upper_bound(len(text.encode()))
 
 
@@ -77,7 +79,7 @@ class FakeSession:
 
 
 def test_sagemaker_embedder_encodes_every_text_once(monkeypatch):
-    encoded = []
+    encoded: list[str] = []
     dumps = json.dumps
 
     def counting(value, **options):
@@ -87,7 +89,8 @@ def test_sagemaker_embedder_encodes_every_text_once(monkeypatch):
     monkeypatch.setattr(json, "dumps", counting)
     texts = [f'text "{number}"\n' for number in range(100)]
     config = load_settings(aws_region="us-east-1", sagemaker_verify_model=False)
-    with SageMakerEmbedder(MINILM, endpoint="e", settings=config, session=FakeSession()) as embedder:
+    session: Any = FakeSession()
+    with SageMakerEmbedder(MINILM, endpoint="e", settings=config, session=session) as embedder:
         embedder.embed(texts)
         assert sorted(encoded) == sorted(texts)
         encoded.clear()

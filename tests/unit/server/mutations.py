@@ -1,10 +1,10 @@
-"""Damaged request bodies, from a seed."""
+"""Randomly mutated request bodies."""
 
 import random
 
 __all__ = ["mutated"]
 
-# What parsers trip over.
+# Fragments that are difficult for parsers.
 _INSERTIONS = [
     b"\\ud800", b"\\udfff", b"\xff", b"\xc3", b"\0", b"\\u0000", b"\xef\xbb\xbf", b"NaN", b"Infinity", b"-Infinity",
     b"1e999", b"-1", b"-0", b"1.0", b"9" * 400, b"9" * 5_000, b"true", b"null", b"[]", b"{}", b'""', b"[" * 200,
@@ -14,7 +14,7 @@ _INSERTIONS = [
 
 
 def mutated(body: bytes, choice: random.Random) -> bytes:
-    """The body with one to three changes."""
+    """The body with one to three random changes."""
     for _ in range(choice.randint(1, 3)):
         at = choice.randrange(len(body) + 1)
         end = min(at + choice.randint(1, 12), len(body))

@@ -1,4 +1,4 @@
-"""Every architecture and pooling computes what transformers and sentence-transformers compute."""
+"""Every architecture and pooling equals transformers and sentence-transformers; others are rejected."""
 
 import json
 from pathlib import Path
@@ -9,8 +9,8 @@ import pytest
 from embedstack.errors import ConfigurationError
 from embedstack_server.compute.graph import build_graph
 from embedstack_server.model.model_folder import ModelFolder
+from tests.support.graphs import compute, cosines, token_ids
 from tests.support.reference_models import LONGEST, TEXTS, ReferenceModel
-from tests.unit.server.graphs import compute, cosines, token_ids
 
 ARCHITECTURES = ("bert", "camembert", "distilbert", "electra", "mpnet", "roberta", "xlm-roberta")
 POOLINGS = ("mean", "cls", "max", "mean_sqrt_len_tokens")
@@ -23,42 +23,41 @@ def write(name: str, folder: Path, pooling: str = "mean") -> Path:
 
 @pytest.mark.parametrize("pooling", POOLINGS)
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_equals_the_reference(tmp_path, architecture, pooling):
+def test_graph_equals_the_reference(tmp_path, architecture, pooling):
     reference = ReferenceModel.load(architecture)
     pooled, hidden = compute(write(architecture, tmp_path, pooling), TEXTS)
-    expected = reference.answers[pooling]
+    expected = reference.outputs[pooling]
     assert cosines(pooled, expected).min() > 0.999999
     np.testing.assert_allclose(pooled, expected, atol=1e-4 if pooling == "mean_sqrt_len_tokens" else 2e-5)
-    np.testing.assert_allclose(hidden[0], reference.answers["hidden"], atol=2e-5)
+    np.testing.assert_allclose(hidden[0], reference.outputs["hidden"], atol=2e-5)
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_the_longest_text_takes_all_positions(tmp_path, architecture):
+def test_longest_text_uses_all_positions(tmp_path, architecture):
     folder = ModelFolder.read(write(architecture, tmp_path))
     assert folder.max_tokens == LONGEST
     assert max(map(len, token_ids(folder, [" ".join(["cat"] * 2 * LONGEST)]))) == LONGEST
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_int8_weights_stay_near_the_reference(tmp_path, architecture):
+def test_int8_graph_stays_near_the_reference(tmp_path, architecture):
     pooled, _ = compute(write(architecture, tmp_path), TEXTS, int8=True)
-    found = cosines(pooled, ReferenceModel.load(architecture).answers["mean"])
-    assert 0.99 < found.min() < 0.999999
+    assert 0.99 < cosines(pooled, ReferenceModel.load(architecture).outputs["mean"]).min() < 0.999999
 
 
-def test_dense_modules_follow_the_pooling(tmp_path):
+def test_dense_modules_are_applied_after_pooling(tmp_path):
     folder = ReferenceModel.load("dense").write(tmp_path)
     pooled, _ = compute(folder, TEXTS)
     model = ModelFolder.read(folder)
     assert (model.dimensions, model.hidden_size, model.normalize) == (8, 32, True)
     unit = pooled / np.linalg.norm(pooled, axis=1, keepdims=True)
-    np.testing.assert_allclose(unit, ReferenceModel.load("dense").answers["normalized"], atol=2e-5)
+    np.testing.assert_allclose(unit, ReferenceModel.load("dense").outputs["normalized"], atol=2e-5)
 
 
-def test_a_dense_module_needs_weights_of_its_shape(tmp_path):
+def test_dense_module_rejects_weights_of_another_shape(tmp_path):
     folder = ReferenceModel.load("dense").write(tmp_path)
     (folder / "2_Dense/model.safetensors").write_bytes((folder / "3_Dense/model.safetensors").read_bytes())
-    with pytest.raises(ConfigurationError, match=r"2_Dense.*linear.weight has shape 8 x 48.*wants 48 x 32"):
+    with pytest.raises(ConfigurationError, match=r"2_Dense.*linear.weight has shape 8 x 48.*requires 48 x 32"):
         build_graph(ModelFolder.read(folder))
 
 
@@ -72,22 +71,30 @@ def change(folder: Path, name: str, **changes: object) -> None:
 @pytest.mark.parametrize(
     ("file", "changes", "message"),
     [
-        ("config.json", {"model_type": "deberta-v2"}, "architecture 'deberta-v2' is not served; served are bert, "),
-        ("config.json", {"position_embedding_type": "relative_key"}, "relative_key positions are not served"),
+        (
+            "config.json",
+            {"model_type": "deberta-v2"},
+            "architecture 'deberta-v2' is not supported. Supported are bert, ",
+        ),
+        (
+            "config.json",
+            {"position_embedding_type": "relative_key"},
+            "position_embedding_type 'relative_key' is not supported",
+        ),
         ("config.json", {"is_decoder": True}, "is a decoder"),
-        ("config.json", {"hidden_act": "silu"}, "activation 'silu' is not served; served are gelu"),
-        ("config.json", {"num_attention_heads": 5}, "32 does not divide into 5 heads"),
-        ("config.json", {"num_hidden_layers": "2"}, "num_hidden_layers is '2', which is no positive number"),
+        ("config.json", {"hidden_act": "silu"}, "activation 'silu' is not supported. Supported are gelu"),
+        ("config.json", {"num_attention_heads": 5}, "hidden_size 32 is not divisible by 5 attention heads"),
+        ("config.json", {"num_hidden_layers": "2"}, "num_hidden_layers is '2'; it must be a positive integer"),
         ("config.json", {"layer_norm_eps": 0}, "layer_norm_eps is 0; it must lie between 0 and 1"),
-        ("modules.json", {"type": "x.LSTM"}, "module LSTM is not served in position 4"),
-        ("modules.json", {"type": "x.Pooling"}, "module Pooling is not served in position 4"),
-        ("1_Pooling/config.json", {"pooling_mode": "lasttoken"}, r"pooling \['lasttoken'\] is not served"),
-        ("1_Pooling/config.json", {"pooling_mode": ["cls", "mean"]}, "exactly one of cls, max, mean, mean_sqrt_len is"),
-        ("1_Pooling/config.json", {"include_prompt": False}, "leaves out the prompt's tokens"),
-        ("2_Dense/config.json", {"activation_function": "torch.nn.Softmax"}, "activation Softmax is not served"),
-        ("2_Dense/config.json", {"use_residual": True}, "without residual"),
-        ("2_Dense/config.json", {"in_features": 31}, "takes 31 numbers and gives 48; the one before it gives 32"),
-        ("sentence_bert_config.json", {"do_lower_case": True}, "asks for lower-casing"),
+        ("modules.json", {"type": "x.LSTM"}, "module LSTM is not supported in position 4"),
+        ("modules.json", {"type": "x.Pooling"}, "module Pooling is not supported in position 4"),
+        ("1_Pooling/config.json", {"pooling_mode": "lasttoken"}, r"pooling \['lasttoken'\] is not supported"),
+        ("1_Pooling/config.json", {"pooling_mode": ["cls", "mean"]}, "only one of cls, max, mean, mean_sqrt_len"),
+        ("1_Pooling/config.json", {"include_prompt": False}, "without the prompt's tokens"),
+        ("2_Dense/config.json", {"activation_function": "torch.nn.Softmax"}, "activation Softmax is not supported"),
+        ("2_Dense/config.json", {"use_residual": True}, "with a residual"),
+        ("2_Dense/config.json", {"in_features": 31}, "in_features is 31 .* preceding module's output has 32"),
+        ("sentence_bert_config.json", {"do_lower_case": True}, "tokenizer.json does not lowercase"),
         ("sentence_bert_config.json", {"max_seq_length": "long"}, "max_seq_length .* is 'long'"),
         ("sentence_bert_config.json", {"config_args": {"num_hidden_layers": 1}}, "config_args .* num_hidden_layers"),
         ("sentence_bert_config.json", {"tokenizer_args": {"truncation_side": "left"}}, "sets truncation_side"),
@@ -97,21 +104,21 @@ def change(folder: Path, name: str, **changes: object) -> None:
         ("tokenizer_config.json", {"truncation_side": "left"}, "truncation_side"),
     ],
 )
-def test_what_is_not_served_is_refused_with_the_reason(tmp_path, file, changes, message):
+def test_model_folder_rejects_unsupported_settings(tmp_path, file, changes, message):
     folder = ReferenceModel.load("dense").write(tmp_path)
     change(folder, file, **changes)
     with pytest.raises(ConfigurationError, match=message):
         ModelFolder.read(folder)
 
 
-def test_lower_casing_that_the_tokenizer_does_is_served(tmp_path):
+def test_model_folder_accepts_lowercasing_by_the_tokenizer(tmp_path):
     folder = write("bert", tmp_path)
     change(folder, "sentence_bert_config.json", do_lower_case=True)
     change(folder, "tokenizer.json", normalizer={"type": "Sequence", "normalizers": [{"type": "Lowercase"}]})
     assert token_ids(ModelFolder.read(folder), ["CAT"]) == token_ids(ModelFolder.read(folder), ["cat"])
 
 
-def test_tokenizer_files_that_disagree_are_refused(tmp_path):
+def test_model_folder_rejects_conflicting_tokenizer_files(tmp_path):
     folder = write("bert", tmp_path)
     change(folder, "tokenizer.json", normalizer={"type": "BertNormalizer", "lowercase": True})
     change(folder, "tokenizer_config.json", do_lower_case=True)
@@ -121,7 +128,7 @@ def test_tokenizer_files_that_disagree_are_refused(tmp_path):
         ModelFolder.read(folder)
 
 
-def test_the_shorter_of_the_limits_holds(tmp_path):
+def test_model_folder_applies_the_first_token_limit(tmp_path):
     folder = write("roberta", tmp_path)
     change(folder, "sentence_bert_config.json", max_seq_length=None)
     change(folder, "tokenizer_config.json", model_max_length=int(1e30))

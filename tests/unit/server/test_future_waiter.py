@@ -1,4 +1,4 @@
-"""Futures of other threads reach the tasks that wait for them."""
+"""FutureWaiter resolves futures of other threads in the tasks that await them."""
 
 import asyncio
 import threading
@@ -9,11 +9,11 @@ import pytest
 from embedstack_server.compute.future_waiter import FutureWaiter
 
 
-def test_every_waiter_gets_its_own_outcome():
+def test_future_waiter_returns_each_task_its_own_outcome():
     async def scenario():
-        wakeups = FutureWaiter(asyncio.get_running_loop())
+        waiter = FutureWaiter(asyncio.get_running_loop())
         futures: list[Future[None]] = [Future() for _ in range(300)]
-        waiting = [asyncio.ensure_future(wakeups.wait(future)) for future in futures]
+        waiting = [asyncio.ensure_future(waiter.wait(future)) for future in futures]
         await asyncio.sleep(0)
 
         def finish(part):
@@ -35,7 +35,7 @@ def test_every_waiter_gets_its_own_outcome():
         assert outcome is None if number % 3 else outcome.args == (number,)
 
 
-def test_a_future_that_is_done_already_is_not_waited_for():
+def test_future_waiter_returns_at_once_for_a_done_future():
     async def scenario():
         future: Future[None] = Future()
         future.set_result(None)
@@ -44,7 +44,7 @@ def test_a_future_that_is_done_already_is_not_waited_for():
     asyncio.run(scenario())
 
 
-def test_a_cancelled_task_cancels_the_work():
+def test_future_waiter_cancels_the_future_of_a_cancelled_task():
     async def scenario():
         future: Future[None] = Future()
         waiting = asyncio.ensure_future(FutureWaiter(asyncio.get_running_loop()).wait(future))
@@ -57,7 +57,7 @@ def test_a_cancelled_task_cancels_the_work():
     assert asyncio.run(scenario())
 
 
-def test_work_that_ends_after_its_loop_is_not_an_error():
+def test_future_waiter_ignores_results_after_its_loop_closed():
     future: Future[None] = Future()
 
     async def scenario():

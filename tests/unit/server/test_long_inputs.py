@@ -1,4 +1,4 @@
-"""Long texts are truncated as by the tokenizers library, with every kind of tokenizer, and are not read whole."""
+"""Long texts are truncated as by the tokenizers library, with every kind of tokenizer, without reading them whole."""
 
 import threading
 from typing import Any
@@ -58,11 +58,11 @@ def without_pre_tokenizer():
     return tokenizer
 
 
-def metaspace_of_words():
+def metaspace_within_words():
     return pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace()])
 
 
-def with_a_word_added():
+def with_added_words():
     tokenizer = wordpiece()
     tokenizer.add_tokens(
         [tokenizers.AddedToken("cat sat", single_word=True), tokenizers.AddedToken("字漢", single_word=True)]
@@ -72,9 +72,9 @@ def with_a_word_added():
 
 KINDS = {
     "wordpiece": wordpiece,
-    "wordpiece with words added": with_a_word_added,
+    "wordpiece with added words": with_added_words,
     "unigram": lambda: unigram(pre_tokenizers.Metaspace()),
-    "unigram of words": lambda: unigram(metaspace_of_words()),
+    "unigram of words": lambda: unigram(metaspace_within_words()),
     "unigram without first mark": lambda: unigram(pre_tokenizers.Metaspace(prepend_scheme="never")),
     "byte-level": lambda: byte_level(add_prefix_space=False),
     "byte-level with first space": lambda: byte_level(add_prefix_space=True),
@@ -111,28 +111,28 @@ def pair(request, tmp_path_factory):
 @settings(max_examples=15, deadline=None)
 @given(units=st.lists(st.sampled_from(UNITS), min_size=1, max_size=6), data=st.data())
 @pytest.mark.parametrize("direction", ["right", "left"])
-def test_long_texts_are_truncated_as_by_the_library(pair, direction, units, data):
+def test_tokenizer_truncates_long_texts_like_the_library(pair, direction, units, data):
     chosen = data.draw(st.lists(st.sampled_from(units), min_size=20, max_size=60))
     text = ("".join(chosen) * data.draw(st.integers(1, 200)))[:30_000]
     expected = pair.truncated(text, direction)
     if not expected.ids:
         return
-    [found] = pair.ours.tokenize([text], truncate=True, direction=direction, offsets=True)
-    assert found.ids == expected.ids
-    # Whether a token's own space is part of it, the library decides by the token's place after truncation.
-    places = [[text[start:end].strip() for start, end in offsets] for offsets in (found.offsets, expected.offsets)]
+    [tokenized] = pair.ours.tokenize([text], truncate=True, direction=direction, offsets=True)
+    assert tokenized.ids == expected.ids
+    # The library decides after truncation whether a token's leading space is part of its offsets.
+    places = [[text[start:end].strip() for start, end in offsets] for offsets in (tokenized.offsets, expected.offsets)]
     assert places[0] == places[1]
     assert pair.ours.count(text) == len(pair.library.encode(text).ids)
 
 
 @pytest.mark.parametrize("direction", ["right", "left"])
-def test_several_long_texts_and_prompts(pair, direction):
+def test_tokenizer_truncates_several_long_texts_with_a_prompt(pair, direction):
     texts = ["cat " * 3_000, "the", "漢字" * 4_000, "(a, 1)" * 3_000]
-    found = pair.ours.tokenize(texts, truncate=True, direction=direction, prompt="the ")
-    assert [text.ids for text in found] == [pair.truncated("the " + text, direction).ids for text in texts]
+    tokenized = pair.ours.tokenize(texts, truncate=True, direction=direction, prompt="the ")
+    assert [text.ids for text in tokenized] == [pair.truncated("the " + text, direction).ids for text in texts]
 
 
-def test_a_long_text_is_refused_without_truncation(pair):
+def test_tokenizer_rejects_a_long_text_without_truncation(pair):
     with pytest.raises(TextTooLong, match=rf"Text 1 has (at least )?\d+ tokens; the model reads {LIMIT}") as caught:
         pair.ours.tokenize(["cat", "the cat sat, " * 100_000], truncate=False)
     assert caught.value.index == 1
@@ -147,7 +147,7 @@ def bert(tmp_path_factory):
 
 @pytest.mark.parametrize("direction", ["right", "left"])
 @pytest.mark.parametrize("unit", ["the ", "漢字", " ", "\n", "a,b(", "a漢"])
-def test_huge_texts_are_not_read_whole(bert, monkeypatch, unit, direction):
+def test_tokenizer_does_not_read_huge_texts_whole(bert, monkeypatch, unit, direction):
     read = []
     encode_all = Tokenizer._encode_all
 
@@ -158,7 +158,7 @@ def test_huge_texts_are_not_read_whole(bert, monkeypatch, unit, direction):
     text = unit * ((4_000_000 if unit.isspace() else 25_000_000) // len(unit.encode()))
     monkeypatch.setattr(Tokenizer, "_encode_all", counted)
     ids = bert.ours.encode([text], truncate=True, direction=direction)[0]
-    if unit.isspace():  # all of it may matter, but it is read in parts
+    if unit.isspace():  # all of it may matter, but it is read in segments
         assert ids == [2, 3]
         assert max(read) < 200_000
     else:
@@ -167,14 +167,16 @@ def test_huge_texts_are_not_read_whole(bert, monkeypatch, unit, direction):
 
 
 @pytest.mark.parametrize("direction", ["right", "left"])
-def test_what_cannot_be_cut_is_read_whole_up_to_a_size(bert, direction):
+def test_tokenizer_limits_texts_that_cannot_be_split(bert, direction):
     word = "a" * 1_000_000
     assert bert.ours.encode([word], truncate=True, direction=direction) == [[2, 1, 3]]
-    with pytest.raises(TextTooLong, match=f"Text 0 has more than {MAX_UNBROKEN_BYTES} bytes without a position to cut"):
+    with pytest.raises(
+        TextTooLong, match=f"Text 0 has more than {MAX_UNBROKEN_BYTES} bytes without a position to split"
+    ):
         bert.ours.encode(["a" * (MAX_UNBROKEN_BYTES + 10_000)], truncate=True, direction=direction)
 
 
-def test_other_threads_run_while_a_long_word_is_tokenized(bert):
+def test_tokenizer_releases_the_interpreter_lock_for_long_words(bert):
     ticks = 0
     done = threading.Event()
 
@@ -188,13 +190,13 @@ def test_other_threads_run_while_a_long_word_is_tokenized(bert):
     assert ticks > 20
 
 
-def test_a_request_may_have_a_limit_on_tokens(bert):
+def test_tokenizer_limits_the_total_number_of_tokens(bert):
     assert len(bert.ours.tokenize(["the cat"] * 5, truncate=True, most_tokens=20)) == 5
-    with pytest.raises(PayloadTooLarge, match="more than 19 tokens together"):
+    with pytest.raises(PayloadTooLarge, match="more than 19 tokens in total"):
         bert.ours.tokenize(["the cat"] * 5, truncate=True, most_tokens=19)
 
 
-def test_token_ids_are_decoded_and_tokenized_again(bert):
+def test_tokenizer_decodes_token_ids_and_tokenizes_them_again(bert):
     ids = bert.ours.encode(["the cat sat"], truncate=True)[0]
     [again, bare, prompted] = bert.ours.tokenize([ids, ids[1:-1], "the"], truncate=True)
     assert again.ids == ids
@@ -210,12 +212,12 @@ def test_token_ids_are_decoded_and_tokenized_again(bert):
     [
         ([99], InputError, "token id 99; the model's token ids are 0 to 15"),
         ([-1], InputError, "token id -1"),
-        ([4] * (MAX_INPUT_IDS + 1), TextTooLong, f"one input takes {MAX_INPUT_IDS}"),
+        ([4] * (MAX_INPUT_IDS + 1), TextTooLong, f"the maximum is {MAX_INPUT_IDS}"),
         ([4] * 100, TextTooLong, "has 100 tokens"),
         ("half a \ud83d", InputError, "not valid Unicode"),
     ],
 )
-def test_what_no_text_stands_behind_is_refused_with_its_index(bert, text, error, message):
+def test_tokenizer_rejects_invalid_input_with_its_index(bert, text, error, message):
     with pytest.raises(error, match=message) as caught:
         bert.ours.tokenize(["the cat", text], truncate=False)
     assert caught.value.index == 1

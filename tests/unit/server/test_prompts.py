@@ -1,4 +1,4 @@
-"""The prompt before a text is what sentence-transformers' ``encode`` would take, and a client can take its own."""
+"""Prompts are chosen as by sentence-transformers' ``encode``, and clients can send their own."""
 
 import asyncio
 import json
@@ -53,32 +53,33 @@ def vectors(encoder, text):
         ({"prompt": ""}, "cat"),
     ],
 )
-def test_the_prompt_of_a_request(encoder, options, text):
-    answer = asyncio.run(EmbedProtocol().answer(encoder, Invocation(json.dumps({"inputs": "cat", **options}).encode())))
-    np.testing.assert_allclose(json.loads(answer.body), vectors(encoder, text), atol=1e-6)
+def test_request_chooses_its_prompt(encoder, options, text):
+    invocation = Invocation(json.dumps({"inputs": "cat", **options}).encode())
+    response = asyncio.run(EmbedProtocol().respond(encoder, invocation))
+    np.testing.assert_allclose(json.loads(response.body), vectors(encoder, text), atol=1e-6)
 
 
-def test_prompt_and_prompt_name_together_are_refused(encoder):
+def test_request_rejects_prompt_with_prompt_name(encoder):
     body = json.dumps({"inputs": "cat", "prompt": "", "prompt_name": "query"}).encode()
     with pytest.raises(RequestError, match="both given"):
-        asyncio.run(EmbedProtocol().answer(encoder, Invocation(body)))
+        asyncio.run(EmbedProtocol().respond(encoder, Invocation(body)))
 
 
-def test_spans_count_from_the_input_not_the_default_prompt(encoder):
+def test_spans_exclude_the_default_prompt(encoder):
     def spans(**payload):
         body = json.dumps({**payload, "normalize": True}).encode()
-        return json.loads(asyncio.run(EmbedProtocol().answer(encoder, Invocation(body))).body)["spans"]
+        return json.loads(asyncio.run(EmbedProtocol().respond(encoder, Invocation(body))).body)["spans"]
 
-    found = spans(inputs="cat sat", spans=[[[4, 7]]])
+    with_default = spans(inputs="cat sat", spans=[[[4, 7]]])
     expected = spans(inputs="the cat sat", spans=[[[8, 11]]], prompt="")
-    np.testing.assert_allclose(found, expected, atol=1e-6)
+    np.testing.assert_allclose(with_default, expected, atol=1e-6)
 
 
 @pytest.mark.parametrize(("options", "text"), [({}, "cat"), ({"prompt_name": "passage"}, "far cat")])
-def test_tei_applies_no_default_prompt(encoder, options, text):
+def test_tei_protocol_applies_no_default_prompt(encoder, options, text):
     invocation = Invocation(json.dumps({"inputs": "cat", **options}).encode(), content_type="application/json")
-    answer = asyncio.run(TeiProtocol().answer(encoder, invocation))
-    np.testing.assert_allclose(json.loads(answer.body), vectors(encoder, text), atol=1e-6)
+    response = asyncio.run(TeiProtocol().respond(encoder, invocation))
+    np.testing.assert_allclose(json.loads(response.body), vectors(encoder, text), atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -91,23 +92,23 @@ def test_tei_applies_no_default_prompt(encoder, options, text):
         ({"document": ""}, "document", "cat"),
     ],
 )
-def test_a_client_with_its_own_prompt_gets_no_second_one(encoder, folder, prompts, kind, text):
+def test_local_embedder_prepends_only_one_prompt(encoder, folder, prompts, kind, text):
     info = ModelInfo("test/tiny", HIDDEN, POSITIONS, "mean", prompts=prompts)
-    found = LocalEmbedder(info, folder=folder).embed(["cat"], kind=kind)
-    assert (found * vectors(encoder, text)).sum() > 0.999
+    embedded = LocalEmbedder(info, folder=folder).embed(["cat"], kind=kind)
+    assert (embedded * vectors(encoder, text)).sum() > 0.999
 
 
-def test_a_request_says_that_the_prompt_is_there():
+def test_request_body_disables_the_default_prompt():
     assert request_body(MODEL, ["cat"], truncate=True, has_prompt=True)["prompt"] == ""
     assert "prompt" not in request_body(MODEL, ["cat"], truncate=True, has_prompt=False)
 
 
-def test_an_unknown_default_prompt_is_refused(tmp_path):
+def test_model_folder_rejects_an_unknown_default_prompt(tmp_path):
     folder = write_prompts(write_model(tmp_path), default_prompt_name="clustering")
     with pytest.raises(ConfigurationError, match="'clustering'; its prompts: query, passage, document"):
         ModelFolder.read(folder)
 
 
-def test_an_unknown_prompt_name_is_refused(encoder):
+def test_encoder_rejects_an_unknown_prompt_name(encoder):
     with pytest.raises(InputError, match="no prompt 'clustering'"):
         encoder.encode(["cat"], prompt_name="clustering")

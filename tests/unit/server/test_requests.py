@@ -1,4 +1,4 @@
-"""What a request says is honoured or refused, and no body makes the server fail."""
+"""Every member of a request is applied or rejected, and no body causes a server error."""
 
 import asyncio
 import json
@@ -26,33 +26,33 @@ def encoder(tmp_path_factory):
     encoder.close()
 
 
-def answer(encoder, body, accept=None):
+def respond(encoder, body, accept=None):
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return asyncio.run(EmbedProtocol().answer(encoder, Invocation(content, accept)))
+    return asyncio.run(EmbedProtocol().respond(encoder, Invocation(content, accept)))
 
 
 def vectors(encoder, **body):
-    return np.asarray(json.loads(answer(encoder, body).body))
+    return np.asarray(json.loads(respond(encoder, body).body))
 
 
-def refusal(encoder, body, accept=None):
+def rejection(encoder, body, accept=None):
     try:
-        answer(encoder, body, accept)
+        respond(encoder, body, accept)
     except RequestError as error:
         return error.status, error.message
     except EmbedStackError as error:
-        refused = RequestError.from_error(error)
-        return refused.status, refused.message
-    raise AssertionError("answered")
+        rejected = RequestError.from_error(error)
+        return rejected.status, rejected.message
+    raise AssertionError("accepted")
 
 
 @pytest.mark.parametrize("names", [("Left", "left"), ("Right", "right")])
-def test_truncation_direction_equals_the_tokenizers_librarys(encoder, names):
+def test_truncation_direction_equals_the_tokenizers_library(encoder, names):
     library = tokenizers.Tokenizer.from_file(str(encoder.model.tokenizer))
     library.no_padding()
     library.enable_truncation(POSITIONS, direction=names[1])
-    kept = library.encode(LONG)
-    text = " ".join(token for token in kept.tokens if token[0] != "[")
+    truncated = library.encode(LONG)
+    text = " ".join(token for token in truncated.tokens if token[0] != "[")
     expected = vectors(encoder, inputs=text)
     for name in names:
         np.testing.assert_allclose(vectors(encoder, inputs=LONG, truncation_direction=name), expected, atol=1e-6)
@@ -66,7 +66,7 @@ def test_truncation_directions_differ(encoder):
 
 
 @pytest.mark.parametrize("inputs", [[2, 4, 5, 3], [[2, 4, 5, 3]], [[2, 4, 5, 3], "the cat"]])
-def test_token_ids_stand_for_their_text(encoder, inputs):
+def test_token_ids_give_the_vectors_of_their_text(encoder, inputs):
     rows = vectors(encoder, inputs=inputs)
     np.testing.assert_allclose(rows, vectors(encoder, inputs=["the cat"] * len(rows)), atol=1e-6)
 
@@ -87,21 +87,21 @@ def test_token_ids_stand_for_their_text(encoder, inputs):
         ("application/x-npy;q=nonsense, application/json", "application/json"),
     ],
 )
-def test_the_accept_header_chooses_the_media_type(encoder, accept, media_type):
-    assert answer(encoder, {"inputs": "cat"}, accept).media_type == media_type
+def test_accept_header_chooses_the_media_type(encoder, accept, media_type):
+    assert respond(encoder, {"inputs": "cat"}, accept).media_type == media_type
 
 
 @pytest.mark.parametrize("accept", ["text/html", "application/json;q=0", "image/*, text/plain", ",", ";;;"])
-def test_a_media_type_that_is_not_offered_is_406(encoder, accept):
-    status, message = refusal(encoder, {"inputs": "cat"}, accept)
+def test_accept_header_without_a_supported_type_is_406(encoder, accept):
+    status, message = rejection(encoder, {"inputs": "cat"}, accept)
     assert status == 406
     assert "application/json or application/x-npy" in message
 
 
 def test_named_outputs_are_json_only(encoder):
     body = {"inputs": "cat", "outputs": ["dense"]}
-    assert answer(encoder, body, "application/x-npy, application/json;q=0.1").media_type == "application/json"
-    assert refusal(encoder, body, "application/x-npy")[0] == 406
+    assert respond(encoder, body, "application/x-npy, application/json;q=0.1").media_type == "application/json"
+    assert rejection(encoder, body, "application/x-npy")[0] == 406
 
 
 @pytest.mark.parametrize(
@@ -137,13 +137,13 @@ def test_named_outputs_are_json_only(encoder):
         (b'{"inputs": ' + b"[" * 500 + b"]" * 500 + b"}", 400, "must be a string or a list of token ids"),
     ],
 )  # fmt: skip
-def test_what_is_not_honoured_is_refused(encoder, body, status, message):
-    found, text = refusal(encoder, body)
-    assert found == status
+def test_unsupported_requests_are_rejected(encoder, body, status, message):
+    actual, text = rejection(encoder, body)
+    assert actual == status
     assert message in text
 
 
-def test_the_served_model_may_be_named(encoder):
+def test_model_member_accepts_the_served_model(encoder):
     expected = vectors(encoder, inputs="cat")
     for model in ("test/tiny", "tiny"):
         np.testing.assert_array_equal(vectors(encoder, inputs="cat", model=model, user="somebody"), expected)
@@ -162,13 +162,13 @@ def test_the_served_model_may_be_named(encoder):
         {"inputs": "cat", "truncation_direction": "secret " * 30},
     ],
 )
-def test_a_message_repeats_no_long_value(encoder, body):
-    assert len(refusal(encoder, body)[1]) < 400
+def test_error_message_repeats_no_long_value(encoder, body):
+    assert len(rejection(encoder, body)[1]) < 400
 
 
 def test_too_many_spans_are_413_before_the_model_runs(encoder, monkeypatch):
     monkeypatch.setattr(Encoder, "acompute", None)
-    status, message = refusal(encoder, {"inputs": "cat", "spans": [[[0, 3]] * 120_000]})
+    status, message = rejection(encoder, {"inputs": "cat", "spans": [[[0, 3]] * 120_000]})
     assert status == 413
     assert f"the limit of {protocol.RESPONSE_LIMIT_BYTES} bytes. Send fewer texts or spans" in message
 
@@ -177,17 +177,17 @@ def test_too_many_spans_are_413_before_the_model_runs(encoder, monkeypatch):
     "options",
     [{}, {"encoding_format": "base64"}, {"outputs": ["dense"]}, {"spans": [[[0, 3]]] * 40}, {"normalize": False}],
 )
-def test_a_response_over_the_limit_is_413(encoder, monkeypatch, options):
+def test_response_over_the_limit_is_413(encoder, monkeypatch, options):
     body = {"inputs": ["cat"] * 40, **options}
-    size = len(answer(encoder, body).body)
+    size = len(respond(encoder, body).body)
     monkeypatch.setattr(protocol, "RESPONSE_LIMIT_BYTES", size)
-    assert len(answer(encoder, body).body) == size
+    assert len(respond(encoder, body).body) == size
     monkeypatch.setattr(protocol, "RESPONSE_LIMIT_BYTES", size - 1)
-    assert refusal(encoder, body)[0] == 413
+    assert rejection(encoder, body)[0] == 413
 
 
 @pytest.mark.parametrize(("threshold", "most"), [(0, 2), (1_000_000, 6)])
-def test_large_responses_are_made_two_at_a_time(encoder, monkeypatch, threshold, most):
+def test_large_responses_are_computed_two_at_a_time(encoder, monkeypatch, threshold, most):
     monkeypatch.setattr(protocol, "_LARGE_RESPONSE_BYTES", threshold)
     running, counts = set(), []
     acompute = Encoder.acompute
@@ -204,7 +204,7 @@ def test_large_responses_are_made_two_at_a_time(encoder, monkeypatch, threshold,
 
     async def send():
         wire = EmbedProtocol()
-        await asyncio.gather(*(wire.answer(encoder, Invocation(b'{"inputs": "cat"}')) for _ in range(6)))
+        await asyncio.gather(*(wire.respond(encoder, Invocation(b'{"inputs": "cat"}')) for _ in range(6)))
 
     asyncio.run(send())
     assert max(counts) == most
@@ -212,8 +212,8 @@ def test_large_responses_are_made_two_at_a_time(encoder, monkeypatch, threshold,
 
 def test_too_many_tokens_are_413(encoder, monkeypatch):
     monkeypatch.setattr(protocol, "MAX_REQUEST_TOKENS", 11)
-    assert refusal(encoder, {"inputs": ["cat"] * 4}) == (
-        413, "The texts have more than 11 tokens together. Send fewer texts in one request."
+    assert rejection(encoder, {"inputs": ["cat"] * 4}) == (
+        413, "The texts have more than 11 tokens in total. Send fewer texts in one request."
     )  # fmt: skip
 
 
@@ -225,7 +225,7 @@ def test_bodies_with_too_many_values_are_not_parsed(unit):
 
 
 @pytest.mark.parametrize("text", ["[{," * 1_000_000, '\\"[,' * 500_000, "\\\\" * 500_000, "a, b\n" * 500_000])
-def test_signs_within_texts_are_not_counted(text):
+def test_check_size_ignores_brackets_within_texts(text):
     check_size(json.dumps({"inputs": [text, "\\", '"']}).encode())
 
 
@@ -237,7 +237,7 @@ BODIES = [
 ]
 
 
-def test_mutated_bodies_are_answered_or_refused(encoder):
+def test_mutated_bodies_are_accepted_or_rejected(encoder):
     choice = random.Random(7)  # noqa: S311 - the same bodies every time
     wire = EmbedProtocol()
     statuses = set()
@@ -246,7 +246,7 @@ def test_mutated_bodies_are_answered_or_refused(encoder):
         for _ in range(4_000):
             body = mutated(choice.choice(BODIES), choice)
             try:
-                statuses.add((await wire.answer(encoder, Invocation(body, "*/*"))).status)
+                statuses.add((await wire.respond(encoder, Invocation(body, "*/*"))).status)
             except RequestError as error:
                 statuses.add(wire.render_error(error).status)
             except EmbedStackError as error:

@@ -1,4 +1,4 @@
-"""The packaged handler under a stand-in for the container's context; tests/toolkit has the container's own."""
+"""The packaged handler with a fake context; tests/compat/toolkit uses the container's own toolkit."""
 
 import json
 from types import SimpleNamespace
@@ -30,29 +30,29 @@ def package(tmp_path):
 
 def call(package, body):
     headers: dict[str, str] = {}
-    said = SimpleNamespace(add_response_property=headers.__setitem__)
+    processor = SimpleNamespace(add_response_property=headers.__setitem__)
     statuses = []
     context = SimpleNamespace(
-        request_processor=[said], set_response_status=lambda code, phrase, idx: statuses.append(code)
+        request_processor=[processor], set_response_status=lambda code, phrase, idx: statuses.append(code)
     )
-    answer = transform_fn(model_fn(str(package)), body, "application/json", "application/json", context)
-    return json.loads(answer), headers, statuses
+    body = transform_fn(model_fn(str(package)), body, "application/json", "application/json", context)
+    return json.loads(body), headers, statuses
 
 
-def test_a_package_names_its_model_in_responses(package):
+def test_transform_fn_names_the_model_in_responses(package):
     vectors, headers, statuses = call(package, json.dumps({"inputs": [WORDS[5]]}))
     assert len(vectors[0]) == HIDDEN
     assert statuses == []
     assert ModelIdentity.from_attributes(headers[HEADER]) == ModelIdentity("example/tiny", "c" * 40)
 
 
-def test_a_refused_request_has_its_status(package):
-    answer, _, statuses = call(package, "{}")
-    assert answer["error_type"]
+def test_transform_fn_sets_the_status_of_an_error(package):
+    error, _, statuses = call(package, "{}")
+    assert error["error_type"]
     assert statuses in ([400], [422])
 
 
-def test_a_folder_is_named_by_its_manifest_alone(package, tmp_path):
+def test_model_identity_prefers_the_manifest(package, tmp_path):
     assert model_identity(package, "other/model") == ModelIdentity("example/tiny", "c" * 40)
     (package / MANIFEST).unlink()
     assert model_identity(package) is None
@@ -62,8 +62,8 @@ def test_a_folder_is_named_by_its_manifest_alone(package, tmp_path):
         model_identity(package)
 
 
-def test_a_folder_with_another_model_is_not_embedded_with(package):
+def test_local_embedder_rejects_a_package_of_another_model(package):
     info = ModelInfo("example/other", HIDDEN, POSITIONS, "mean")
-    refused = pytest.raises(ModelMismatch, match=r"example/tiny@c+, and example/other is configured")
-    with LocalEmbedder(info, folder=package, settings=load_settings()) as embedder, refused:
+    rejected = pytest.raises(ModelMismatch, match=r"example/tiny@c+, and example/other is configured")
+    with LocalEmbedder(info, folder=package, settings=load_settings()) as embedder, rejected:
         embedder.embed([WORDS[5]])

@@ -1,4 +1,4 @@
-"""Micro-batching: every row once, in its own call, within the batch's size, and fair between calls."""
+"""Micro-batching: every row is delivered once to its call, batches are limited, and calls are treated fairly."""
 
 import sys
 import threading
@@ -14,7 +14,7 @@ from embedstack_server.compute.scheduler import Scheduler
 
 
 class Model:
-    """Echoes a row's tokens, and can be held up so that rows gather."""
+    """Returns a row's tokens; closing ``open`` blocks it, so that rows are queued."""
 
     def __init__(self):
         self.batches: list[list[list[int]]] = []
@@ -34,20 +34,20 @@ class Model:
 
 
 class Call:
-    """One caller's rows and what came back for each."""
+    """One caller's rows and their results."""
 
     def __init__(self, scheduler, ids):
         self.ids = ids
-        self.found: dict[int, list[int]] = {}
+        self.results: dict[int, list[int]] = {}
         self.future = scheduler.submit(ids, self.deliver)
 
     def deliver(self, output, position, index):
-        assert index not in self.found
-        self.found[index] = output[position]
+        assert index not in self.results
+        self.results[index] = output[position]
 
     def check(self):
         self.future.result(30)
-        assert [self.found[index] for index in range(len(self.ids))] == self.ids
+        assert [self.results[index] for index in range(len(self.ids))] == self.ids
 
 
 class SteppingModel(Model):
@@ -66,7 +66,7 @@ class SteppingModel(Model):
         return ids
 
     def step(self, count):
-        """Let so many batches end; the one after them has begun then, unless no rows are left."""
+        """Finish ``count`` batches, and wait until the next one has started, unless no rows are left."""
         for _ in range(count):
             self._steps.release()
             self._done.acquire(timeout=0.5)
@@ -78,7 +78,7 @@ class SteppingModel(Model):
 
 @contextmanager
 def stepping():
-    """A scheduler of batches of 64 tokens, whose only worker is in a first batch."""
+    """A scheduler with batches of 64 tokens, whose only worker is in its first batch."""
     model = SteppingModel()
     scheduler = Scheduler(model.run, workers=1, tokens_per_batch=64)
     Call(scheduler, [[0]])
@@ -90,7 +90,7 @@ def stepping():
 
 @pytest.fixture
 def held():
-    """A scheduler with one worker that is held up in a first batch."""
+    """A scheduler with one worker, which is blocked in its first batch."""
     model = Model()
     scheduler = Scheduler(model.run, workers=1, tokens_per_batch=64)
     model.open.clear()
@@ -104,7 +104,7 @@ def held():
 
 @settings(max_examples=50, deadline=None)
 @given(calls=st.lists(st.lists(st.integers(1, 40), max_size=12), max_size=12), workers=st.integers(1, 3))
-def test_every_caller_gets_its_own_rows_once(calls, workers):
+def test_scheduler_delivers_every_row_once_to_its_caller(calls, workers):
     model = Model()
     scheduler = Scheduler(model.run, workers, tokens_per_batch=64)
     counter = iter(range(1, 1_000_000))
@@ -118,7 +118,7 @@ def test_every_caller_gets_its_own_rows_once(calls, workers):
     assert sum(map(len, model.batches)) == sum(map(len, calls))
 
 
-def test_rows_that_gathered_share_a_batch(held):
+def test_queued_rows_share_a_batch(held):
     model, scheduler = held
     calls = [Call(scheduler, [[number] * 8]) for number in range(1, 9)]
     model.open.set()
@@ -127,13 +127,13 @@ def test_rows_that_gathered_share_a_batch(held):
     assert [len(batch) for batch in model.batches[1:]] == [8]
 
 
-def test_a_row_alone_does_not_wait(held):
+def test_single_row_is_computed_without_waiting(held):
     model, scheduler = held
     model.open.set()
     Call(scheduler, [[1]]).check()
 
 
-def test_unlike_lengths_do_not_share_a_batch(held):
+def test_rows_of_different_lengths_do_not_share_a_batch(held):
     model, scheduler = held
     calls = [Call(scheduler, [[1] * 4]), Call(scheduler, [[2] * 16]), Call(scheduler, [[3] * 5])]
     model.open.set()
@@ -142,7 +142,7 @@ def test_unlike_lengths_do_not_share_a_batch(held):
     assert sorted(sorted(map(len, batch)) for batch in model.batches[1:]) == [[4, 5], [16]]
 
 
-def test_batches_are_of_few_sizes_and_begin_with_the_oldest(held):
+def test_batches_have_round_sizes_and_start_with_the_oldest(held):
     model, scheduler = held
     calls = [Call(scheduler, [[number]]) for number in range(1, 48)]
     model.open.set()
@@ -152,7 +152,7 @@ def test_batches_are_of_few_sizes_and_begin_with_the_oldest(held):
     assert sorted(row[0] for row in model.batches[1]) == list(range(1, 41))
 
 
-def test_the_oldest_new_call_leads_the_next_batch(held):
+def test_oldest_new_call_leads_the_next_batch(held):
     model, scheduler = held
     waiting = Call(scheduler, [[1] * 30])
     later = [Call(scheduler, [[2] * 3]) for _ in range(100)]
@@ -163,19 +163,19 @@ def test_the_oldest_new_call_leads_the_next_batch(held):
     assert [len(row) for row in model.batches[1]] == [30]
 
 
-def test_a_short_call_waits_for_one_batch_of_bulk_calls():
+def test_short_call_waits_for_one_batch_of_bulk_calls():
     with stepping() as (model, scheduler):
         bulk = [Call(scheduler, [[number] * 10] * 600) for number in range(1, 5)]
         model.step(8)
         short = Call(scheduler, [[9] * 10])
-        # The batch that runs, one that a bulk call leads at most, and its own, which holds no rows of theirs.
+        # The running batch, at most one that a bulk call leads, and its own, which contains no rows of bulk calls.
         model.step(3)
         short.check()
         assert [[9] * 10] in model.batches[-3:]
         assert not any(call.future.done() for call in bulk)
 
 
-def test_batches_of_a_bulk_call_are_smaller_beside_short_calls():
+def test_bulk_batches_are_smaller_beside_short_calls():
     with stepping() as (model, scheduler):
         Call(scheduler, [[1] * 8] * 400)
         model.step(4)
@@ -194,7 +194,7 @@ def test_bulk_calls_take_turns():
         assert not any(call.future.done() for call in bulk)
 
 
-def test_long_rows_take_their_share_of_tokens():
+def test_bulk_calls_share_tokens_equally():
     with stepping() as (model, scheduler):
         for number, length in ((1, 8), (2, 256)):
             Call(scheduler, [[number] * length] * 500)
@@ -205,7 +205,7 @@ def test_long_rows_take_their_share_of_tokens():
         assert tokens[1] == pytest.approx(tokens[2], rel=0.25)
 
 
-def test_a_bulk_call_progresses_under_endless_short_calls():
+def test_bulk_call_progresses_under_endless_short_calls():
     with stepping() as (model, scheduler):
         bulk = Call(scheduler, [[1] * 10] * 60)  # twenty batches of half the size
         steps = 0
@@ -228,7 +228,7 @@ def test_short_calls_share_batches_beside_a_bulk_call():
         assert [[2] * 8] * 8 in model.batches
 
 
-def test_an_error_fails_the_calls_of_its_batch_only(held):
+def test_error_fails_the_calls_of_its_batch_only(held):
     model, scheduler = held
     failing, beside, apart = (Call(scheduler, [[first] * size]) for first, size in ((-1, 8), (1, 8), (2, 40)))
     model.open.set()
@@ -238,25 +238,25 @@ def test_an_error_fails_the_calls_of_its_batch_only(held):
     apart.check()
 
 
-def test_a_cancelled_call_is_not_computed(held):
+def test_cancelled_call_is_not_computed(held):
     model, scheduler = held
     cancelled = Call(scheduler, [[1] * 8, [2] * 30])
-    kept = Call(scheduler, [[3] * 8])
+    other = Call(scheduler, [[3] * 8])
     assert cancelled.future.cancel()
     model.open.set()
-    kept.check()
+    other.check()
     with pytest.raises(CancelledError):
         cancelled.future.result()
     assert [30] not in [[len(row) for row in batch] for batch in model.batches]
 
 
-def test_no_rows_are_done_at_once():
+def test_submit_without_rows_is_done():
     scheduler = Scheduler(Model().run, 1, 64)
     assert scheduler.submit([], lambda *_: None).done()
     scheduler.close()
 
 
-def test_close_ends_the_workers():
+def test_close_stops_the_workers():
     before = threading.active_count()
     scheduler = Scheduler(Model().run, 2, 64)
     assert threading.active_count() == before + 2
@@ -264,7 +264,7 @@ def test_close_ends_the_workers():
     assert threading.active_count() == before
 
 
-def test_an_idle_processor_is_claimed_by_one(held):
+def test_claim_succeeds_once_while_idle(held):
     model, scheduler = held
     assert not scheduler.claim()
     model.open.set()
@@ -275,14 +275,14 @@ def test_an_idle_processor_is_claimed_by_one(held):
     scheduler.release()
 
 
-def test_a_row_is_alone_only_while_callers_take_turns():
+def test_batch_is_alone_only_without_concurrent_calls():
     model = Model()
     scheduler = Scheduler(model.run, workers=2, tokens_per_batch=64)
     for number in (1, 2):
         Call(scheduler, [[number]]).check()
     assert model.alone == [True, True]
     model.open.clear()
-    both = [Call(scheduler, [[3] * 3]), Call(scheduler, [[4] * 30])]  # too unlike for one batch
+    both = [Call(scheduler, [[3] * 3]), Call(scheduler, [[4] * 30])]  # too different in length for one batch
     for _ in range(4):
         assert model.entered.acquire(timeout=30)
     assert not all(model.alone[2:])
@@ -292,7 +292,7 @@ def test_a_row_is_alone_only_while_callers_take_turns():
     scheduler.close()
 
 
-def test_a_failed_batch_leaves_the_processor_idle():
+def test_failed_batch_leaves_the_processor_idle():
     scheduler = Scheduler(Model().run, workers=1, tokens_per_batch=64)
     with pytest.raises(ValueError, match="cannot be computed"):
         Call(scheduler, [[-1]]).future.result(30)
@@ -302,7 +302,7 @@ def test_a_failed_batch_leaves_the_processor_idle():
 
 
 def _claims(scheduler):
-    """Claim the processor as soon as its last batch has ended."""
+    """Claim the processor as soon as its last batch is finished."""
     until = time.monotonic() + 30
     while not scheduler.claim():
         assert time.monotonic() < until
@@ -311,16 +311,16 @@ def _claims(scheduler):
 
 
 @pytest.fixture
-def hasty_threads():
-    """Threads that take turns after every few instructions, so that races show."""
+def frequent_thread_switches():
+    """Switch threads after every few instructions, so that races become likely."""
     before = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     yield
     sys.setswitchinterval(before)
 
 
-@pytest.mark.usefixtures("hasty_threads")
-def test_cancelling_at_any_moment_ends_no_worker():
+@pytest.mark.usefixtures("frequent_thread_switches")
+def test_cancelling_at_any_time_stops_no_worker():
     scheduler = Scheduler(lambda ids, alone: ids, workers=2, tokens_per_batch=64)
 
     def submit_and_cancel(number):
@@ -339,14 +339,14 @@ def test_cancelling_at_any_moment_ends_no_worker():
     scheduler.close()
 
 
-@pytest.mark.parametrize("error", [ValueError("no place"), StopIteration(), CancelledError(), SystemExit(), KeyError()])
-def test_a_failed_delivery_fails_its_own_call_only(held, error):
+@pytest.mark.parametrize("error", [ValueError("failed"), StopIteration(), CancelledError(), SystemExit(), KeyError()])
+def test_failed_delivery_fails_its_own_call_only(held, error):
     model, scheduler = held
 
-    def refuse(*_):
+    def fail(*_):
         raise error
 
-    failing = scheduler.submit([[1] * 8] * 3, refuse)
+    failing = scheduler.submit([[1] * 8] * 3, fail)
     beside = Call(scheduler, [[2] * 8])
     model.open.set()
     beside.check()
@@ -356,7 +356,7 @@ def test_a_failed_delivery_fails_its_own_call_only(held, error):
 
 
 @pytest.mark.parametrize("error", [MemoryError(), StopIteration(), CancelledError(), SystemExit()])
-def test_any_error_of_the_engine_reaches_its_caller(error):
+def test_engine_error_is_raised_to_its_caller(error):
     def run(ids, alone):
         raise error
 
@@ -369,7 +369,7 @@ def test_any_error_of_the_engine_reaches_its_caller(error):
 
 
 class UnreadableRow(list[int]):
-    """A row that cannot be read in a worker, as after a fault of the scheduler itself."""
+    """A row that cannot be read in a worker, which simulates a bug in the scheduler."""
 
     def __len__(self):
         if threading.current_thread().name.startswith("encoder-"):
@@ -378,19 +378,19 @@ class UnreadableRow(list[int]):
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_a_dead_worker_is_noticed(held):
+def test_failed_worker_makes_the_scheduler_unhealthy(held):
     model, scheduler = held
     Call(scheduler, [UnreadableRow([1])])
     waiting = Call(scheduler, [[1] * 30])
     model.open.set()
-    with pytest.raises(ModelFailed, match="start the server again"):
+    with pytest.raises(ModelFailed, match="Restart the server"):
         waiting.future.result(30)
     assert not scheduler.is_healthy
-    with pytest.raises(ModelFailed, match="start the server again"):
+    with pytest.raises(ModelFailed, match="Restart the server"):
         Call(scheduler, [[1]]).future.result(30)
 
 
-def test_closing_fails_what_still_waits(held):
+def test_close_fails_waiting_calls(held):
     model, scheduler = held
     waiting = Call(scheduler, [[1]])
     closing = threading.Thread(target=scheduler.close)

@@ -1,4 +1,4 @@
-"""BGE-M3's dense, sparse and ColBERT outputs equal the reference's."""
+"""BGE-M3's dense, sparse and ColBERT outputs equal the reference."""
 
 import json
 import shutil
@@ -9,8 +9,8 @@ import pytest
 from embedstack.errors import ConfigurationError
 from embedstack_server.model.model_folder import ModelFolder
 from embedstack_server.model.token_heads import TokenHeads, colbert_score, sparse_score
+from tests.support.graphs import compute, cosines, token_ids
 from tests.support.reference_models import FOLDER, TEXTS, ReferenceModel
-from tests.unit.server.graphs import compute, cosines, token_ids
 
 EMBEDDED = [TEXTS[0], TEXTS[3]]
 SPECIAL = {"unk_token": "<unk>", "cls_token": "<s>", "eos_token": "</s>", "pad_token": "<pad>"}
@@ -38,32 +38,32 @@ def heads(folder):
     return heads
 
 
-def test_dense(reference, computed):
+def test_dense_output_equals_the_reference(reference, computed):
     pooled, _ = computed
-    assert cosines(pooled, reference.answers["dense"]).min() > 0.999999
+    assert cosines(pooled, reference.outputs["dense"]).min() > 0.999999
     unit = pooled / np.linalg.norm(pooled, axis=1, keepdims=True)
-    np.testing.assert_allclose(unit, reference.answers["dense"], atol=2e-6)
+    np.testing.assert_allclose(unit, reference.outputs["dense"], atol=2e-6)
 
 
 @pytest.mark.parametrize("index", range(2))
-def test_sparse(reference, folder, computed, heads, index):
+def test_sparse_output_equals_the_reference(reference, folder, computed, heads, index):
     ids = token_ids(ModelFolder.read(folder), EMBEDDED)[index]
-    expected = reference.answers[f"sparse{index}"]
-    found = heads.sparse(computed[1][index], ids)
-    assert sorted(found) == expected[:, 0].astype(int).tolist()
-    np.testing.assert_allclose([found[token] for token in sorted(found)], expected[:, 1], atol=2e-5)
+    expected = reference.outputs[f"sparse{index}"]
+    weights = heads.sparse(computed[1][index], ids)
+    assert sorted(weights) == expected[:, 0].astype(int).tolist()
+    np.testing.assert_allclose([weights[token] for token in sorted(weights)], expected[:, 1], atol=2e-5)
 
 
 @pytest.mark.parametrize("index", range(2))
-def test_colbert(reference, computed, heads, index):
-    expected = reference.answers[f"colbert{index}"]
-    found = heads.colbert(computed[1][index])
-    assert found.shape == (len(computed[1][index]) - 1, heads.dimensions) == expected.shape
-    assert found.dtype == np.float32
-    np.testing.assert_allclose(found, expected, atol=2e-6)
+def test_colbert_output_equals_the_reference(reference, computed, heads, index):
+    expected = reference.outputs[f"colbert{index}"]
+    vectors = heads.colbert(computed[1][index])
+    assert vectors.shape == (len(computed[1][index]) - 1, heads.dimensions) == expected.shape
+    assert vectors.dtype == np.float32
+    np.testing.assert_allclose(vectors, expected, atol=2e-6)
 
 
-def test_scores():
+def test_scores_equal_their_formulas():
     assert sparse_score({1: 0.5, 2: 2.0, 9: 1.0}, {2: 0.25, 1: 1.0, 7: 3.0}) == pytest.approx(1.0)
     assert sparse_score({1: 0.5}, {}) == 0
     query = np.array([[1, 0], [0, 1]], np.float32)
@@ -72,7 +72,7 @@ def test_scores():
     assert colbert_score(passage, query) == pytest.approx((0.8 + 1 + 0) / 3)
 
 
-def test_special_tokens_and_weights_below_zero_are_left_out():
+def test_sparse_output_excludes_special_tokens_and_negative_weights():
     heads = TokenHeads(
         (np.array([[1.0]], np.float32), np.array([0.5], np.float32)),
         (np.ones((1, 1), np.float32), np.zeros(1, np.float32)),
@@ -84,7 +84,7 @@ def test_special_tokens_and_weights_below_zero_are_left_out():
 
 @pytest.fixture
 def heads_folder(tmp_path, folder):
-    """A folder with what the heads are read from, as on the Hub, and no encoder."""
+    """A folder with the files of the heads, as on the Hub, without an encoder."""
     for name in ("tokenizer.json", "tokenizer_config.json"):
         shutil.copy(folder / name, tmp_path)
     for name in ("sparse", "colbert"):
@@ -92,7 +92,7 @@ def heads_folder(tmp_path, folder):
     return tmp_path
 
 
-def test_heads_are_read_from_torch_files(heads_folder):
+def test_token_heads_read_torch_files(heads_folder):
     heads = TokenHeads.read(heads_folder, 4)
     assert heads is not None
     hidden = np.eye(4, dtype=np.float32)
@@ -102,29 +102,29 @@ def test_heads_are_read_from_torch_files(heads_folder):
     np.testing.assert_allclose(heads.colbert(hidden), expected, atol=1e-6)
 
 
-def test_a_model_without_heads_has_none(tmp_path):
+def test_model_folder_without_heads_has_none(tmp_path):
     assert ModelFolder.read(ReferenceModel.load("xlm-roberta").write(tmp_path)).heads is None
 
 
-def test_one_head_without_the_other_is_refused(heads_folder):
+def test_token_heads_reject_a_missing_file(heads_folder):
     (heads_folder / "colbert_linear.pt").unlink()
-    with pytest.raises(ConfigurationError, match=r"but no colbert_linear\.pt\. Fetch it too"):
+    with pytest.raises(ConfigurationError, match=r"but no colbert_linear\.pt\. Download it too"):
         TokenHeads.read(heads_folder, 4)
 
 
-def test_heads_of_another_width_are_refused(heads_folder):
-    with pytest.raises(ConfigurationError, match=r"sparse_linear\.pt: weight has shape 1 x 4, .* wants 1 x 5"):
+def test_token_heads_reject_another_hidden_size(heads_folder):
+    with pytest.raises(ConfigurationError, match=r"sparse_linear\.pt: weight has shape 1 x 4, .* requires 1 x 5"):
         TokenHeads.read(heads_folder, 5)
 
 
 @pytest.mark.parametrize("named", [{}, {"cls_token": "<missing>", "pad_token": "<pad>"}])
-def test_special_tokens_that_cannot_be_told_are_an_error(heads_folder, named):
+def test_token_heads_reject_unknown_special_tokens(heads_folder, named):
     (heads_folder / "tokenizer_config.json").write_text(json.dumps(named))
-    with pytest.raises(ConfigurationError, match=r"has not all of these|they name none"):
+    with pytest.raises(ConfigurationError, match=r"special tokens .* name (<missing>, <pad>|none); "):
         TokenHeads.read(heads_folder, 4)
 
 
-def test_special_tokens_may_be_named_by_either_file(heads_folder):
+def test_token_heads_read_special_tokens_from_either_file(heads_folder):
     named = {role: {"content": token} for role, token in SPECIAL.items()}
     (heads_folder / "tokenizer_config.json").unlink()
     (heads_folder / "special_tokens_map.json").write_text(json.dumps(named))

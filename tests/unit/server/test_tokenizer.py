@@ -1,4 +1,4 @@
-"""Texts are cut as the reference cuts them, and only when asked."""
+"""Texts are truncated as by the tokenizers library, and only on request."""
 
 import json
 
@@ -18,7 +18,7 @@ def path(tmp_path_factory):
 
 
 @given(words=st.integers(1, 40), limit=st.integers(3, 30))
-def test_cuts_as_the_tokenizers_library_does(path, words, limit):
+def test_tokenizer_truncates_like_the_library(path, words, limit):
     text = "</s> " + " ".join(["cat <pad> sat </s>"] * words)
     library = tokenizers.Tokenizer.from_file(str(path))
     library.no_padding()
@@ -28,7 +28,7 @@ def test_cuts_as_the_tokenizers_library_does(path, words, limit):
     ]  # fmt: skip
 
 
-def test_cuts_real_texts_as_the_tokenizers_library_does(minilm_folder):
+def test_tokenizer_truncates_real_texts_like_the_library(minilm_folder):
     path = minilm_folder / "tokenizer.json"
     library = tokenizers.Tokenizer.from_file(str(path))
     library.no_padding()
@@ -38,14 +38,14 @@ def test_cuts_real_texts_as_the_tokenizers_library_does(minilm_folder):
         assert Tokenizer(path, limit).encode(golden_texts(), truncate=True) == expected
 
 
-def test_a_text_that_is_too_long_is_named(path):
+def test_tokenizer_names_a_text_that_is_too_long(path):
     with pytest.raises(TextTooLong, match="Text 1 has 5 tokens; the model reads 4") as caught:
         Tokenizer(path, 4).encode(["cat sat", "cat sat on"], truncate=False)
     assert caught.value.index == 1
 
 
 @pytest.mark.parametrize(("padding", "specials", "expected"), [(7, None, 7), (None, "<pad>", 1), (None, "[PAD]", 1)])
-def test_padding_is_the_models_own(path, tmp_path, padding, specials, expected):
+def test_tokenizer_reads_the_padding_id(path, tmp_path, padding, specials, expected):
     definition = json.loads(path.read_text().replace("<pad>", specials or "<pad>"))
     if padding is None:
         definition["padding"] = None
@@ -55,14 +55,16 @@ def test_padding_is_the_models_own(path, tmp_path, padding, specials, expected):
     assert Tokenizer(tmp_path / "tokenizer.json", 8).pad_id == expected
 
 
-def test_another_models_tokenizer_is_refused(path):
+def test_tokenizer_of_another_model_is_rejected(path):
     assert Tokenizer(path, 8, vocabulary_size=12).encode(["far"], truncate=False) == [[0, 11, 2]]
-    with pytest.raises(ConfigurationError, match=r"has 12 tokens, but the model has vectors for 11.* Fetch both again"):
+    with pytest.raises(
+        ConfigurationError, match=r"has 12 tokens, but the model has vectors for 11.* Download both again"
+    ):
         Tokenizer(path, 8, vocabulary_size=11)
 
 
-def test_a_truncated_tokenizer_is_refused(path, tmp_path):
+def test_incomplete_tokenizer_file_is_rejected(path, tmp_path):
     content = path.read_bytes()
     (tmp_path / "tokenizer.json").write_bytes(content[: len(content) // 2])
-    with pytest.raises(ConfigurationError, match=r"not a readable tokenizer definition: .*fetch it again"):
+    with pytest.raises(ConfigurationError, match=r"not a readable tokenizer definition: .*Download it again"):
         Tokenizer(tmp_path / "tokenizer.json", 8)

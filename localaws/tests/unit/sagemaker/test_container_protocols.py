@@ -31,17 +31,17 @@ def invocation(body, content_type="application/json"):
     return Invocation(body if isinstance(body, bytes) else json.dumps(body).encode(), None, content_type)
 
 
-def answer(protocol, encoder, body, content_type="application/json"):
+def respond(protocol, encoder, body, content_type="application/json"):
     """Status and body of the response."""
     try:
-        response = asyncio.run(protocol.answer(encoder, invocation(body, content_type)))
+        response = asyncio.run(protocol.respond(encoder, invocation(body, content_type)))
     except RequestError as error:
         response = protocol.render_error(error)
     return response.status, response.body.decode()
 
 
 def tei(encoder, body):
-    status, content = answer(TeiProtocol(), encoder, body)
+    status, content = respond(TeiProtocol(), encoder, body)
     assert status == 200, content
     return np.asarray(json.loads(content))
 
@@ -128,7 +128,7 @@ def test_tei_accepts_what_serde_accepts(encoder, body):
     ],
 )
 def test_tei_rejects_what_serde_and_tei_reject(encoder, body, status, message):
-    actual, content = answer(TeiProtocol(), encoder, body)
+    actual, content = respond(TeiProtocol(), encoder, body)
     assert actual == status, content
     assert message in content
 
@@ -137,8 +137,8 @@ def test_tei_rejects_what_serde_and_tei_reject(encoder, body, status, message):
     "content_type", [None, "", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data"]
 )
 def test_tei_requires_a_json_content_type(encoder, content_type):
-    assert answer(TeiProtocol(), encoder, {"inputs": "cat"}, content_type)[0] == 415
-    assert answer(TeiProtocol(), encoder, {"inputs": "cat"}, "application/merge-patch+json; charset=utf-8")[0] == 200
+    assert respond(TeiProtocol(), encoder, {"inputs": "cat"}, content_type)[0] == 415
+    assert respond(TeiProtocol(), encoder, {"inputs": "cat"}, "application/merge-patch+json; charset=utf-8")[0] == 200
 
 
 @pytest.mark.parametrize(
@@ -152,7 +152,7 @@ def test_tei_requires_a_json_content_type(encoder, content_type):
 )  # fmt: skip
 def test_huggingface_applies_or_rejects_parameters(encoder, parameters, status):
     body = {"inputs": LONG, "parameters": parameters}
-    actual, content = answer(HuggingFaceProtocol(), encoder, body)
+    actual, content = respond(HuggingFaceProtocol(), encoder, body)
     assert actual == status
     if status == 200:
         library = tokenizers.Tokenizer.from_file(str(encoder.model.tokenizer))
@@ -162,16 +162,16 @@ def test_huggingface_applies_or_rejects_parameters(encoder, parameters, status):
 
 
 def test_huggingface_reports_the_length_of_a_text(encoder):
-    status, content = answer(HuggingFaceProtocol(), encoder, {"inputs": ["cat", "the cat " * 100_000]})
+    status, content = respond(HuggingFaceProtocol(), encoder, {"inputs": ["cat", "the cat " * 100_000]})
     assert status == 400
     assert f"The size of tensor a (200002) must match the size of tensor b ({POSITIONS})" in content
 
 
 def test_huggingface_rejects_large_responses_before_computing(encoder, monkeypatch):
-    assert answer(HuggingFaceProtocol(), encoder, {"inputs": ["cat"] * 50})[0] == 200
+    assert respond(HuggingFaceProtocol(), encoder, {"inputs": ["cat"] * 50})[0] == 200
     monkeypatch.setattr(huggingface, "PAYLOAD_LIMIT_BYTES", 20_000)
     monkeypatch.setattr(Encoder, "acompute", None)
-    status, content = answer(HuggingFaceProtocol(), encoder, {"inputs": ["cat"] * 50})
+    status, content = respond(HuggingFaceProtocol(), encoder, {"inputs": ["cat"] * 50})
     assert status == 400
     assert "limit of 20000 bytes" in content
 
@@ -198,7 +198,7 @@ def test_protocols_respond_to_mutated_bodies(encoder, protocol):
         for _ in range(3_000):
             body = mutated(choice.choice(BODIES[protocol]), choice)
             try:
-                statuses.add((await wire.answer(encoder, invocation(body))).status)
+                statuses.add((await wire.respond(encoder, invocation(body))).status)
             except RequestError as error:
                 statuses.add(wire.render_error(error).status)
 

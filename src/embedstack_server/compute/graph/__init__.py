@@ -1,4 +1,4 @@
-"""The model's OpenVINO graph, built straight from its weights: no torch, no transformers."""
+"""The model's OpenVINO graph, built directly from its weights, without torch and transformers."""
 
 from typing import TYPE_CHECKING
 
@@ -22,13 +22,13 @@ def build_graph(folder: "ModelFolder", *, int8: bool = False) -> ov.Model:
 
     Args:
         folder: The model.
-        int8: Store the encoder's linear layers, but for the attention's values, as int8. Compiled with
-            ``DYNAMIC_QUANTIZATION_GROUP_SIZE`` of :data:`INT8_GROUP_SIZE`, they also multiply in int8.
+        int8: Store the encoder's linear layers, except the attention's values, as int8. With the compile option
+            ``DYNAMIC_QUANTIZATION_GROUP_SIZE`` set to :data:`INT8_GROUP_SIZE`, they also multiply in int8.
 
     Returns:
-        A model with two outputs: ``pooled``, vectors (texts, dimensions), not normalised, and ``hidden``, the last
-        hidden state (texts, tokens, hidden size). It refers to the weights' file, which must not change while the
-        model is in use.
+        A model with two outputs: ``pooled``, vectors (texts, dimensions), not normalized, and ``hidden``, the last
+        hidden state (texts, tokens, hidden size). It maps the weights file, which must not change while the model is
+        in use.
 
     Raises:
         ConfigurationError: The weights are unreadable, or a tensor is missing or has a wrong shape.

@@ -1,4 +1,4 @@
-"""The encoder: from token ids to the last hidden state."""
+"""The encoder's graph, from token ids to the last hidden state."""
 
 import math
 from typing import TYPE_CHECKING
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["encode"]
 
-# Added to the score of a padded position before the softmax: far below any real score, and exact in bfloat16.
+# Added to the attention score of padding before the softmax: far below any real score, and exact in bfloat16.
 _MASKED_SCORE = -1e4
 _ACTIVATIONS: "dict[str, Callable[[ov.Node], ov.Node]]" = {
     "gelu": lambda x: ops.gelu(x, "erf"),
@@ -27,8 +27,8 @@ _ACTIVATIONS: "dict[str, Callable[[ov.Node], ov.Node]]" = {
     "gelu_pytorch_tanh": lambda x: ops.gelu(x, "tanh"),
     "relu": ops.relu,
 }
-# MPNet's, fixed in its code: half of the buckets for tokens before, half for tokens after; of each half, one half for
-# single distances, the other for ranges that widen up to the largest distance.
+# Constants of MPNet's code. Half of the buckets are for preceding tokens, half for following ones. Half of each are for
+# single distances, and the other half for ranges that widen up to the largest distance.
 _BUCKETS = 32
 _LARGEST_DISTANCE = 128
 
@@ -38,7 +38,7 @@ def encode(layers: "Layers", config: "EncoderConfig", ids: ov.Node, float_mask: 
 
     Args:
         layers: The model's weights.
-        config: The model's numbers.
+        config: The model's configuration.
         ids: int32 (texts, tokens).
         float_mask: float32 (texts, tokens): 1 for a token, 0 for padding.
 
@@ -61,11 +61,11 @@ def encode(layers: "Layers", config: "EncoderConfig", ids: ov.Node, float_mask: 
 
 def _embeddings(layers: "Layers", config: "EncoderConfig", ids: ov.Node) -> ov.Node:
     words = layers.weights.get("embeddings.word_embeddings.weight", config.vocabulary_size, 0)
-    # ELECTRA's may be shorter than its hidden state, and are projected to it.
+    # ELECTRA's embeddings may be shorter than its hidden state; they are projected to it.
     size = words.shape[1]
     positions = layers.weights.get("embeddings.position_embeddings.weight", config.position_rows, size)
     if config.token_types:
-        # A sentence encoder sees one segment only, so that segment's vector is part of every position's.
+        # A sentence encoder has only one segment, whose vector is added at every position.
         positions = positions + layers.weights.get("embeddings.token_type_embeddings.weight", 0, size)[:1]
     table = constant(positions)
     if config.padding_id is None:
@@ -85,17 +85,17 @@ def _length(ids: ov.Node) -> ov.Node:
 
 
 def _positions(ids: ov.Node, padding_id: int) -> ov.Node:
-    """RoBERTa's positions: counted from ``padding_id + 1``; padding tokens have ``padding_id`` and do not count."""
+    """RoBERTa's positions: counted from ``padding_id + 1``, skipping padding, whose position is ``padding_id``."""
     padding = ops.constant(np.int32(padding_id))
     counts = ops.convert(ops.not_equal(ids, padding), "i32")
     return ops.add(ops.multiply(ops.cum_sum(counts, ops.constant(np.int32(1))), counts), padding)
 
 
 def _relative_position_bias(layers: "Layers", config: "EncoderConfig", ids: ov.Node) -> ov.Node:
-    """MPNet's addition to the scores by the distance from query to key: float32 (1, heads, tokens, tokens)."""
+    """MPNet's attention bias by the distance from query to key: float32 (1, heads, tokens, tokens)."""
     farthest = config.max_positions - 1
     by_bucket = layers.weights.get("encoder.relative_attention_bias.weight", _BUCKETS, config.heads)
-    # One row per distance from -farthest to farthest, looked up by the distance of each pair.
+    # One row for each distance from -farthest to farthest.
     by_distance = constant(np.ascontiguousarray(by_bucket[_buckets(np.arange(-farthest, farthest + 1))].T))
     length = ops.squeeze(_length(ids), integers(0))
     positions = ops.range(ops.constant(np.int64(0)), length, ops.constant(np.int64(1)), "i64")
@@ -109,7 +109,7 @@ def _buckets(distances: "NDArray[np.int64]") -> "NDArray[np.int64]":
     half = _BUCKETS // 2
     single = half // 2
     far = np.abs(distances)
-    # In float32, as the model computed it when it was trained: a boundary may fall on the other side otherwise.
+    # In float32, as in training: with another precision, a distance at a boundary may get another bucket.
     ratio = np.log(np.maximum(far, 1).astype(np.float32) / single) / np.float32(math.log(_LARGEST_DISTANCE / single))
     widening = np.minimum(single + (ratio * (half - single)).astype(np.int64), half - 1)
     return np.where(distances > 0, half, 0) + np.where(far < single, far, widening)
@@ -123,8 +123,8 @@ def _attention(layers: "Layers", config: "EncoderConfig", x: ov.Node, bias: ov.N
         return ops.transpose(ops.reshape(projected, shape, True), integers(0, 2, 1, 3))
 
     query, key = (split_heads(layers.linear(x, layer + name, size, size)) for name in (names.query, names.key))
-    # An error in the values goes straight into the result: with these alone in float, a twelfth of the layers' work,
-    # int8's lowest cosine on all-MiniLM-L6-v2's golden texts rises from 0.9969 to 0.9987.
+    # Errors in the values affect the result directly. Keeping only the values in float, which is a twelfth of the
+    # layers' work, raises int8's lowest cosine on all-MiniLM-L6-v2's golden texts from 0.9969 to 0.9987.
     value = split_heads(layers.linear(x, layer + names.value, size, size, exact=True))
     attended = ops.transpose(ops.scaled_dot_product_attention(query, key, value, bias), integers(0, 2, 1, 3))
     merged = ops.reshape(attended, integers(0, 0, size), True)

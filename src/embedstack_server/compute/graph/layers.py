@@ -1,4 +1,4 @@
-"""The layers that encoders are made of, each with its weights by name."""
+"""Layers of an encoder's graph, with their weights by name."""
 
 from typing import TYPE_CHECKING
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 __all__ = ["INT8_GROUP_SIZE", "Layers", "constant", "integers", "scalar"]
 
-#: Numbers of a weights' row that share a scale; for ``DYNAMIC_QUANTIZATION_GROUP_SIZE``, which must be the same.
+#: Number of weights in a row that share a scale; ``DYNAMIC_QUANTIZATION_GROUP_SIZE`` must be the same.
 INT8_GROUP_SIZE = 64
 _LARGEST_INT8 = 127
 
 
 def constant(array: "NDArray[np.generic]") -> ov.Node:
-    """A constant that shares the array's memory, so that mapped weights are not read before they are compiled."""
-    # The processor loads vectors from any address, but OpenVINO's kernels count on whole numbers being aligned.
+    """A constant that shares the array's memory, so that memory-mapped weights are read only at compilation."""
+    # OpenVINO's kernels require aligned numbers.
     return ops.constant(array, shared_memory=bool(array.flags.aligned and array.flags.c_contiguous and array.size))
 
 
@@ -30,15 +30,15 @@ def integers(*values: int) -> ov.Node:
 
 
 def scalar(value: float) -> ov.Node:
-    """A number without axes."""
+    """A scalar constant."""
     return ops.constant(np.float32(value))
 
 
 class Layers:
-    """Makes layers from a file's weights."""
+    """Builds layers from a file's weights."""
 
     def __init__(self, weights: "Weights", *, int8: bool = False) -> None:
-        """Take the weights; with ``int8``, linear layers store theirs as int8."""
+        """Use these weights; with ``int8``, linear layers store them as int8."""
         self.weights = weights
         self._int8 = int8
 
@@ -49,11 +49,11 @@ class Layers:
 
         Args:
             x: Vectors (…, inputs).
-            name: The tensors' name, ``.weight`` and ``.bias`` left out.
-            inputs: Length of a vector.
-            outputs: Length of a resulting vector.
-            bias: Whether there is a bias.
-            exact: Keep float32 weights even where others are int8.
+            name: Name of the tensors, without ``.weight`` and ``.bias``.
+            inputs: Length of an input vector.
+            outputs: Length of an output vector.
+            bias: Whether the layer has a bias.
+            exact: Keep float32 weights even if other layers use int8.
 
         Raises:
             ConfigurationError: A tensor is missing or has a wrong shape.
@@ -66,7 +66,7 @@ class Layers:
         return ops.add(product, constant(self.weights.get(f"{name}.bias", outputs)))
 
     def layer_norm(self, x: ov.Node, name: str, size: int, epsilon: float) -> ov.Node:
-        """Each vector to mean 0 and variance 1, scaled and shifted (Ba et al., 2016).
+        """Layer normalization: mean 0 and variance 1, then scaled and shifted (Ba et al., 2016).
 
         Raises:
             ConfigurationError: A tensor is missing or has a wrong shape.
@@ -77,16 +77,16 @@ class Layers:
 
 
 def _int8(matrix: "NDArray[np.float32]") -> ov.Node:
-    """A matrix as int8 with scales: the pattern that OpenVINO keeps compressed instead of folding it.
+    """A matrix as int8 with scales, in the pattern that OpenVINO keeps compressed instead of folding it.
 
-    One scale for each row's every 64 numbers where the row divides so, otherwise one per row: on all-MiniLM-L6-v2's
-    golden texts the lowest cosine is 0.9969 with the former and 0.9949 with the latter, at the same speed.
+    There is one scale for every 64 numbers of a row if its length is a multiple of 64, otherwise one per row. On
+    all-MiniLM-L6-v2's golden texts, the lowest cosine is 0.9969 and 0.9949, respectively, at the same speed.
     """
     rows, columns = matrix.shape
     width = INT8_GROUP_SIZE if columns % INT8_GROUP_SIZE == 0 else columns
     groups = matrix.reshape(rows, columns // width, width)
     scale = np.abs(groups).max(axis=2, keepdims=True) / _LARGEST_INT8
     scale[scale == 0] = 1
-    quantised = np.rint(groups / scale).astype(np.int8)
-    stored = ops.multiply(ops.convert(ops.constant(quantised), "f32"), ops.constant(scale))
+    quantized = np.rint(groups / scale).astype(np.int8)
+    stored = ops.multiply(ops.convert(ops.constant(quantized), "f32"), ops.constant(scale))
     return ops.reshape(stored, integers(rows, columns), False)

@@ -1,4 +1,4 @@
-"""From token vectors to a text's vector, as sentence-transformers' Pooling and Dense modules compute it."""
+"""Pooling and Dense modules of sentence-transformers, from token vectors to a text's vector."""
 
 from typing import TYPE_CHECKING
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 __all__ = ["dense", "pool"]
 
-# Added to a padded token's numbers before a maximum: far below any real one.
+# Added to padding before taking a maximum: far below any real number.
 _NEVER_THE_LARGEST = -1e9
-# sentence-transformers' clamp against an empty mask, so that the mean is the same to the last bit.
+# sentence-transformers' guard against an empty mask, so that the mean is bit-identical.
 _SMALLEST_TOKEN_COUNT = 1e-9
 _ACTIVATIONS: "dict[str, Callable[[ov.Node], ov.Node]]" = {
     "GELU": lambda x: ops.gelu(x, "erf"),
@@ -31,7 +31,7 @@ _ACTIVATIONS: "dict[str, Callable[[ov.Node], ov.Node]]" = {
 
 
 def pool(hidden: ov.Node, float_mask: ov.Node, pooling: "Pooling") -> ov.Node:
-    """(texts, tokens, hidden size) to (texts, hidden size)."""
+    """Pool token vectors (texts, tokens, hidden size) to (texts, hidden size)."""
     mask = ops.unsqueeze(float_mask, integers(-1))
     match pooling:
         case "cls":
@@ -46,7 +46,7 @@ def pool(hidden: ov.Node, float_mask: ov.Node, pooling: "Pooling") -> ov.Node:
 
 
 def dense(x: ov.Node, module: "DenseModule") -> ov.Node:
-    """(texts, in) to (texts, out).
+    """Apply a Dense module: (texts, in) to (texts, out).
 
     Raises:
         ConfigurationError: The module's weights are unreadable, or a tensor is missing or has a wrong shape.

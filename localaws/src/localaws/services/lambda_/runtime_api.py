@@ -203,8 +203,8 @@ class _Handler(BaseHTTPRequestHandler):
         if refusal is not None:
             # With a body unread, closing would reset the connection before the client has read the response.
             self.rfile.read(min(int(self.headers.get("Content-Length") or 0), _REFUSED_BYTES))
-            self.close_connection = True
-            self._send(403, _error("Forbidden", refusal))
+            # Without the header, a client may send its next request on the connection that is about to be closed.
+            self._send(403, _error("Forbidden", refusal), {"Connection": "close"})
         return refusal is None
 
     def do_GET(self) -> None:

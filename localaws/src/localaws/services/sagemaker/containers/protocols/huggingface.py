@@ -13,7 +13,7 @@ import orjson
 
 from embedstack.errors import EmbedStackError, TextTooLong
 from embedstack_server.compute.encoder import Encoder
-from embedstack_server.http.protocol import MAX_REQUEST_TOKENS, Answer, Invocation
+from embedstack_server.http.protocol import MAX_REQUEST_TOKENS, Invocation, Response
 from embedstack_server.http.requests import RequestError, check_size
 from embedstack_server.model.manifest import Manifest
 from embedstack_server.model.model_folder import ModelFolder
@@ -44,7 +44,7 @@ class HuggingFaceProtocol:
         model = dataclasses.replace(model, max_tokens=model.config.max_positions)
         return Encoder.of_folder(model, "fp32")
 
-    async def answer(self, encoder: Encoder, invocation: Invocation) -> Answer:
+    async def respond(self, encoder: Encoder, invocation: Invocation) -> Response:
         """Token vectors: ``[1][tokens][hidden]`` for a text, ``[texts][1][tokens][hidden]`` for a list.
 
         Raises:
@@ -69,19 +69,19 @@ class HuggingFaceProtocol:
                 "or `List[List[str]]` (batch of pretokenized examples)."
             )
         if not texts:
-            return Answer(b"[]")
+            return Response(b"[]")
         vectors = await _encode(encoder, texts, truncate=truncate)
         document: Any = [[row] for row in vectors]
         body = orjson.dumps(document[0] if isinstance(inputs, str) else document, option=_OPTIONS)
         if len(body) > PAYLOAD_LIMIT_BYTES:
             raise _response_too_large()
-        return Answer(body)
+        return Response(body)
 
-    def render_error(self, error: RequestError) -> Answer:
+    def render_error(self, error: RequestError) -> Response:
         """multi-model-server's error body."""
         status = error.status if error.status in (413, 503) else 400
         document = {"code": status, "type": "InternalServerException", "message": error.message}
-        return Answer((json.dumps(document, indent=2) + "\n").encode(), status=status)
+        return Response((json.dumps(document, indent=2) + "\n").encode(), status=status)
 
 
 _OPTIONS = orjson.OPT_SERIALIZE_NUMPY

@@ -14,7 +14,7 @@ import numpy as np
 import orjson
 
 from embedstack.errors import InputError, NonFiniteVector, TextTooLong
-from embedstack_server.http.protocol import Answer, Invocation
+from embedstack_server.http.protocol import Invocation, Response
 from embedstack_server.http.requests import RequestError, check_size
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class TeiProtocol:
 
     payload_limit = PAYLOAD_LIMIT_BYTES
 
-    async def answer(self, encoder: "Encoder", invocation: Invocation) -> Answer:
+    async def respond(self, encoder: "Encoder", invocation: Invocation) -> Response:
         """Embed ``inputs``: one row of floats per text, as JSON whatever the client accepts.
 
         Raises:
@@ -80,19 +80,19 @@ class TeiProtocol:
         if dimensions is not None and dimensions > encoder.model.dimensions:
             raise _invalid("`dimensions` should be smaller than the maximum embedding dimension.")
         vectors = encoded.vectors(dimensions, normalize=normalize)
-        return Answer(orjson.dumps(np.ascontiguousarray(vectors), option=orjson.OPT_SERIALIZE_NUMPY))
+        return Response(orjson.dumps(np.ascontiguousarray(vectors), option=orjson.OPT_SERIALIZE_NUMPY))
 
-    def render_error(self, error: RequestError) -> Answer:
+    def render_error(self, error: RequestError) -> Response:
         """``{"error", "error_type"}``; plain text for what TEI's web framework rejects."""
         if error.error_type == "payload_too_large":
-            return Answer(b"Failed to buffer the request body: length limit exceeded", _PLAIN, 413)
+            return Response(b"Failed to buffer the request body: length limit exceeded", _PLAIN, 413)
         if error.error_type == _FRAMEWORK:
-            return Answer(error.message.encode(), _PLAIN, error.status)
+            return Response(error.message.encode(), _PLAIN, error.status)
         types = {"overloaded": ("Overloaded", "Model is overloaded"), "not_ready": ("Unhealthy", "unhealthy")}
         error_type, message = types.get(error.error_type, (error.error_type, error.message))
         if error_type not in _STATUS:
             error_type = "Backend"
-        return Answer(orjson.dumps({"error": message, "error_type": error_type}), status=_STATUS[error_type])
+        return Response(orjson.dumps({"error": message, "error_type": error_type}), status=_STATUS[error_type])
 
 
 def _check_content_type(content_type: str) -> None:

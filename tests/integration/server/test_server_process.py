@@ -1,67 +1,20 @@
-"""The model server over real HTTP, in a process of its own as a container starts it."""
+"""The model server over HTTP, in a child process as a container starts it."""
 
 import http.client
 import io
 import json
 import re
 import signal
-import socket
-import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
 
+from embedstack_server.model.manifest import Manifest, file_sha256, model_files
+from embedstack_server.model.model_folder import ModelFolder
+from tests.support.model_server import call, serving, wait_until_ready
 from tests.support.tiny_bert import HIDDEN, make_tensors, write_model
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
-@contextmanager
-def serving(folder: Path, *options: str):
-    port = free_port()
-    command = [sys.executable, "-m", "embedstack_server", str(folder), "--port", str(port), *options]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    try:
-        yield f"http://127.0.0.1:{port}", process
-    finally:
-        process.kill()
-        process.communicate()
-
-
-def call(url: str, body: bytes | None = None, accept: str | None = None) -> tuple[int, dict[str, str], bytes]:
-    request = urllib.request.Request(url, data=body, headers={"Accept": accept} if accept else {})
-    try:
-        with urllib.request.urlopen(request, timeout=30) as response:
-            return response.status, dict(response.headers), response.read()
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, dict(error.headers), error.read()
-
-
-def wait_until_ready(url: str) -> list[int]:
-    """Statuses of /ping until it says 200; 0 stands for a refused connection."""
-    statuses: list[int] = []
-    for _ in range(300):
-        try:
-            statuses.append(call(f"{url}/ping")[0])
-        except OSError:
-            statuses.append(0)
-        if statuses[-1] == 200:
-            return statuses
-        time.sleep(0.05)
-    raise AssertionError(f"not ready: {set(statuses)}")
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +30,7 @@ def invoke(server: str, payload: object, accept: str | None = None) -> tuple[int
     return status, json.loads(body)
 
 
-def test_ping_tells_what_is_served(server):
+def test_ping_describes_the_model(server):
     status, _, body = call(f"{server}/ping")
     info = json.loads(body)
     assert status == 200
@@ -86,7 +39,7 @@ def test_ping_tells_what_is_served(server):
     assert info["pooling"] == "mean"
 
 
-def test_one_text_and_many_give_rows(server):
+def test_invocations_return_one_vector_per_text(server):
     status, one = invoke(server, {"inputs": "the cat"})
     assert status == 200
     assert np.asarray(one).shape == (1, HIDDEN)
@@ -96,13 +49,13 @@ def test_one_text_and_many_give_rows(server):
     np.testing.assert_allclose(np.linalg.norm(many, axis=1), 1, atol=1e-5)
 
 
-def test_older_clients_nest_their_options(server):
+def test_invocations_accept_nested_parameters(server):
     nested = invoke(server, {"inputs": "cat", "parameters": {"normalize": False, "pooling": "mean"}})
     assert nested == invoke(server, {"inputs": "cat", "normalize": False})
     assert abs(np.linalg.norm(nested[1]) - 1) > 0.1
 
 
-def test_numpy_answer_equals_the_json_one(server):
+def test_invocations_return_equal_vectors_as_npy_and_json(server):
     body = json.dumps({"inputs": ["cat", "dog"]}).encode()
     status, headers, content = call(f"{server}/invocations", body, "application/x-npy")
     array = np.load(io.BytesIO(content), allow_pickle=False)
@@ -110,11 +63,11 @@ def test_numpy_answer_equals_the_json_one(server):
     np.testing.assert_array_equal(array, np.asarray(invoke(server, {"inputs": ["cat", "dog"]})[1], np.float32))
 
 
-def test_named_outputs_come_with_usage(server):
-    status, answer = invoke(server, {"inputs": ["cat", "the dog"], "outputs": ["dense"]})
+def test_invocations_with_named_outputs_return_usage(server):
+    status, response = invoke(server, {"inputs": ["cat", "the dog"], "outputs": ["dense"]})
     assert status == 200
-    assert np.asarray(answer["dense"]).shape == (2, HIDDEN)
-    assert answer["usage"] == {"prompt_tokens": 7, "total_tokens": 7}
+    assert np.asarray(response["dense"]).shape == (2, HIDDEN)
+    assert response["usage"] == {"prompt_tokens": 7, "total_tokens": 7}
 
 
 @pytest.mark.parametrize(
@@ -142,41 +95,41 @@ def test_named_outputs_come_with_usage(server):
         (b'{"inputs": "%s"}' % (b"x" * 25 * 1024 * 1024), 413, "payload_too_large", "limit"),
     ],
 )  # fmt: skip
-def test_bad_requests_are_refused_with_the_reason(server, body, status, error_type, message):
-    found, _, content = call(f"{server}/invocations", body)
-    answer = json.loads(content)
-    assert (found, answer["error_type"]) == (status, error_type)
-    assert re.search(message, answer["error"]), answer
+def test_invalid_requests_are_rejected_with_the_reason(server, body, status, error_type, message):
+    actual, _, content = call(f"{server}/invocations", body)
+    error = json.loads(content)
+    assert (actual, error["error_type"]) == (status, error_type)
+    assert re.search(message, error["error"]), error
 
 
-def test_a_refused_text_is_named(server):
+def test_rejected_text_is_named_by_its_index(server):
     assert invoke(server, {"inputs": ["cat", "dog", ""]})[1]["index"] == 2
 
 
-def test_a_nan_is_never_answered_with_200(tmp_path):
+def test_non_finite_vector_returns_500(tmp_path):
     tensors = make_tensors()
     # Each is finite, and their sum is not.
     tensors["embeddings.word_embeddings.weight"][9, 0] = 3e38
     tensors["embeddings.token_type_embeddings.weight"][0, 0] = 3e38
     with serving(write_model(tmp_path, tensors)) as (url, _):
         wait_until_ready(url)
-        status, answer = invoke(url, {"inputs": ["cat", "dog"]})
-        assert (status, answer["error_type"], answer["index"]) == (500, "model_error", 1)
+        status, error = invoke(url, {"inputs": ["cat", "dog"]})
+        assert (status, error["error_type"], error["index"]) == (500, "model_error", 1)
 
 
-def test_not_ready_until_the_model_is_loaded(minilm_folder):
+def test_ping_returns_503_until_the_model_is_loaded(minilm_folder):
     with serving(minilm_folder) as (url, _):
         statuses = wait_until_ready(url)
     assert set(statuses) <= {0, 503, 200}
 
 
-def test_sigterm_lets_requests_finish(minilm_folder):
+def test_sigterm_finishes_requests_in_flight(minilm_folder):
     with serving(minilm_folder) as (url, process):
         wait_until_ready(url)
         body = json.dumps({"inputs": ["word " * 200] * 60}).encode()
         connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=60)
         connection.request("POST", "/invocations", body)
-        for _ in range(5):  # the server has read the request when it has answered these
+        for _ in range(5):  # by then, the server has read the request
             assert call(f"{url}/ping")[0] == 200
         process.send_signal(signal.SIGTERM)
         rows = json.loads(connection.getresponse().read())
@@ -185,15 +138,29 @@ def test_sigterm_lets_requests_finish(minilm_folder):
         assert process.wait(30) == 0
 
 
-def test_a_folder_that_is_no_model_ends_the_process_with_the_reason(tmp_path):
+def test_server_without_a_model_exits_with_the_reason(tmp_path):
     with serving(tmp_path) as (_, process):
         output, _ = process.communicate(timeout=60)
         assert process.returncode == 1
         assert "it has no config.json" in output
 
 
+def test_server_with_a_damaged_package_exits_and_names_the_file(tmp_path):
+    model = ModelFolder.read(write_model(tmp_path))
+    Manifest(
+        tmp_path, "test/tiny", None, model.dimensions, model.max_tokens, model.pooling, model.normalize, model.prompts,
+        "fp32", {name: file_sha256(tmp_path / name) for name in model_files(tmp_path)},
+    ).write()  # fmt: skip
+    (tmp_path / "model.safetensors").write_bytes((tmp_path / "model.safetensors").read_bytes()[:-4])
+    with serving(tmp_path) as (_, process):
+        output, _ = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "model.safetensors is not the file that was packaged" in output
+    assert "Traceback" not in output
+
+
 @pytest.mark.parametrize(("level", "logged"), [(None, ["422"]), ("debug", ["200", "422"]), ("all of it", ["422"])])
-def test_the_log_holds_no_text_at_any_level(tmp_path, monkeypatch, level, logged):
+def test_log_contains_no_text_at_any_level(tmp_path, monkeypatch, level, logged):
     if level:
         monkeypatch.setenv("LOG_LEVEL", level)
     with serving(write_model(tmp_path)) as (url, process):

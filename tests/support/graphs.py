@@ -1,4 +1,4 @@
-"""Running a model folder's graph in float32, all texts in one padded batch."""
+"""Running a model folder's graph in float32, with all texts in one padded batch."""
 
 from pathlib import Path
 from typing import Any
@@ -27,11 +27,11 @@ def compute(path: Path, texts: list[str], *, int8: bool = False) -> tuple[Array,
     mask = np.array([[1] * len(tokens) + [0] * (width - len(tokens)) for tokens in ids], np.int32)
     config = {"INFERENCE_PRECISION_HINT": "f32", "DYNAMIC_QUANTIZATION_GROUP_SIZE": str(INT8_GROUP_SIZE if int8 else 0)}
     compiled = ov.Core().compile_model(build_graph(folder, int8=int8), "CPU", config)
-    answer = compiled({"input_ids": padded, "attention_mask": mask})
-    hidden = answer["hidden"]
-    return answer["pooled"], [hidden[row, : len(tokens)] for row, tokens in enumerate(ids)]
+    outputs = compiled({"input_ids": padded, "attention_mask": mask})
+    hidden = outputs["hidden"]
+    return outputs["pooled"], [hidden[row, : len(tokens)] for row, tokens in enumerate(ids)]
 
 
-def cosines(found: Array, expected: Array) -> Array:
-    norms = np.linalg.norm(found, axis=1) * np.linalg.norm(expected, axis=1)
-    return np.asarray((found * expected).sum(axis=1) / norms)
+def cosines(actual: Array, expected: Array) -> Array:
+    norms = np.linalg.norm(actual, axis=1) * np.linalg.norm(expected, axis=1)
+    return np.asarray((actual * expected).sum(axis=1) / norms)

@@ -1,4 +1,4 @@
-"""The longest texts are right and take memory by their length, not by its square."""
+"""Texts of 8,192 tokens: correct vectors, and memory that does not grow with the square of the length."""
 
 import subprocess
 import sys
@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.support.graphs import compute
 from tests.support.reference_models import LONGEST_TEXT, ReferenceModel
-from tests.unit.server.graphs import compute
 
 # Two of its attention matrices, 4 heads x 8192 x 8192 in float32, would be 2 GiB.
 MEGABYTES = 400
@@ -17,7 +17,7 @@ MEASURED = """
 import sys
 from pathlib import Path
 from tests.support.reference_models import LONGEST_TEXT
-from tests.unit.server.graphs import compute
+from tests.support.graphs import compute
 
 compute(Path(sys.argv[1]), [LONGEST_TEXT])
 print([line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")][0])
@@ -29,17 +29,17 @@ def folder(tmp_path_factory):
     return ReferenceModel.load("long").write(tmp_path_factory.mktemp("long"))
 
 
-def test_8192_tokens_equal_the_reference(folder):
+def test_graph_equals_the_reference_for_8192_tokens(folder):
     pooled, (hidden,) = compute(folder, [LONGEST_TEXT])
     assert len(hidden) == 8192
-    np.testing.assert_allclose(pooled, ReferenceModel.load("long").answers["mean"], atol=2e-5)
+    np.testing.assert_allclose(pooled, ReferenceModel.load("long").outputs["mean"], atol=2e-5)
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory is read from Linux's /proc")
-def test_8192_tokens_take_bounded_memory(folder):
-    finished = subprocess.run(
+def test_graph_takes_bounded_memory_for_8192_tokens(folder):
+    completed = subprocess.run(
         [sys.executable, "-c", MEASURED, str(folder)],
         capture_output=True, text=True, check=False, cwd=Path(__file__).parents[3],
     )  # fmt: skip
-    assert finished.returncode == 0, finished.stderr
-    assert int(finished.stdout) / 1024 < MEGABYTES
+    assert completed.returncode == 0, completed.stderr
+    assert int(completed.stdout) / 1024 < MEGABYTES

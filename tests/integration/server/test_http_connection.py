@@ -1,4 +1,4 @@
-"""No single connection keeps others from being served, over real sockets."""
+"""Malformed, incomplete, endless and slow requests do not affect other clients, over real sockets."""
 
 import json
 import re
@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.model_server import call, serving, wait_until_ready
 from tests.support.tiny_bert import write_model
-from tests.unit.server.test_server import call, serving, wait_until_ready
 
 BODY = b'{"inputs": "cat"}'
 CHUNKED = b"POST /invocations HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -34,12 +34,12 @@ def port_of(url):
 
 
 def talk(url, *parts):
-    """Send, then read until the server has been silent for a while or closes."""
+    """Send, then read until the server pauses for 0.5 s or closes the connection."""
     with socket.create_connection(("127.0.0.1", port_of(url)), timeout=30) as connection:
         for part in parts:
             try:
                 connection.sendall(part)
-            except OSError:  # refused already
+            except OSError:  # already rejected
                 break
         return read(connection, 0.5)
 
@@ -109,18 +109,18 @@ def server(tmp_path_factory):
         (CHUNKED + b'11;a="b"\r\n' + BODY + b"\r\n0\r\nA: b\r\n\r\n", 200),
     ],
 )
-def test_unusual_requests_are_answered_or_refused(server, request_, status):
+def test_unusual_requests_are_accepted_or_rejected(server, request_, status):
     received = talk(server, request_)
     assert statuses(received) == [status]
     assert is_healthy(server)
 
 
-def test_a_wrong_method_is_told_the_right_one(server):
+def test_405_names_the_allowed_method(server):
     assert b"\r\nallow: POST\r\n" in talk(server, post(line=b"PUT /invocations HTTP/1.1"))
     assert b"\r\nallow: GET\r\n" in talk(server, post(line=b"POST /ping HTTP/1.1"))
 
 
-def test_an_upgrade_to_websocket_is_refused(server):
+def test_websocket_upgrade_is_rejected(server):
     upgrade = b"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: eA==\r\nSec-WebSocket-Version: 13\r\n"
     for line in (b"GET /invocations HTTP/1.1", b"GET /ping HTTP/1.1"):
         received = talk(server, headed(upgrade, line))
@@ -132,7 +132,7 @@ def test_an_upgrade_to_websocket_is_refused(server):
     "headers",
     [b"Origin: http://x\r\n", b"Origin: null\r\n", b"Sec-Fetch-Site: cross-site\r\n", b"Sec-Fetch-Site: same-site\r\n"],
 )
-def test_web_pages_cannot_use_the_server(server, headers):
+def test_requests_from_web_pages_are_rejected(server, headers):
     plain = b"Content-Type: text/plain\r\n"
     assert statuses(talk(server, post(headers=plain + headers))) == [403]
     assert statuses(talk(server, headed(headers, b"GET /ping HTTP/1.1"))) == [403]
@@ -154,7 +154,7 @@ def test_endless_headers_extensions_and_trailers_are_431(server, head, unit):
     assert is_healthy(server)
 
 
-def test_headers_over_the_limit_in_one_piece_are_431(server):
+def test_complete_headers_over_the_limit_are_431(server):
     assert statuses(talk(server, post(headers=b"A: " + b"x" * 66_000 + b"\r\n"))) == [431]
     assert statuses(talk(server, post(headers=b"A: " + b"x" * 60_000 + b"\r\n"))) == [200]
 
@@ -166,20 +166,20 @@ def test_headers_over_the_limit_in_one_piece_are_431(server):
         (b"1\r\nx\r\n" * 200_000, b"too_many_chunks"),
     ],
 )
-def test_an_endless_chunked_body_is_413(server, unit, error_type):
+def test_endless_chunked_body_is_413(server, unit, error_type):
     received = talk(server, CHUNKED, *[unit] * 500)
     assert statuses(received) == [413]
     assert error_type in received
     assert is_healthy(server)
 
 
-def test_a_chunked_body_may_have_small_chunks(server):
+def test_chunked_body_may_have_small_chunks(server):
     body = b'{"inputs": "' + b"cat " * 2_000 + b'"}'
     chunks = b"".join(b"1\r\n%c\r\n" % byte for byte in body)
     assert statuses(talk(server, CHUNKED + chunks + b"0\r\n\r\n")) == [200]
 
 
-def test_a_body_is_asked_for_by_100_continue_only_where_it_would_be_read(server):
+def test_100_continue_is_sent_only_for_accepted_headers(server):
     head = b"POST /invocations HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n"
     with socket.create_connection(("127.0.0.1", port_of(server)), timeout=30) as connection:
         connection.sendall(head % len(BODY))
@@ -189,19 +189,19 @@ def test_a_body_is_asked_for_by_100_continue_only_where_it_would_be_read(server)
     assert statuses(talk(server, head % 99_999_999)) == [413]
 
 
-def test_pipelined_requests_are_answered_in_order(server):
+def test_pipelined_responses_are_in_order(server):
     received = talk(server, post(), b"GET /ping HTTP/1.1\r\nHost: x\r\n\r\n" + post(line=b"PUT /invocations HTTP/1.1"))
     assert statuses(received) == [200, 200, 405]
 
 
-def test_a_flood_of_pipelined_requests_ends_the_connection(server):
+def test_too_many_pipelined_requests_close_the_connection(server):
     received = talk(server, b"GET /ping HTTP/1.1\r\nHost: x\r\n\r\n" * 20_000)
     assert 1 <= len(statuses(received)) < 100
     assert received.endswith((b"<end>", b"<reset>"))
     assert is_healthy(server)
 
 
-def test_600_half_sent_requests_take_no_healthy_clients_place(server):
+def test_600_incomplete_requests_do_not_block_other_clients(server):
     with ExitStack() as stack:
         for number in range(600):
             connection = stack.enter_context(socket.create_connection(("127.0.0.1", port_of(server)), timeout=30))
@@ -210,8 +210,8 @@ def test_600_half_sent_requests_take_no_healthy_clients_place(server):
             assert is_healthy(server)
 
 
-def test_a_client_that_is_refused_can_read_why(server):
-    # More than fits into the buffers between the two, so that closing at once would lose the response.
+def test_rejected_client_can_read_the_reason(server):
+    # More than fits into the socket buffers, so that closing immediately would lose the response.
     received = talk(server, headed(b"Content-Length: 40000000\r\n"), *[b"x" * 1_000_000] * 30)
     assert statuses(received) == [413]
     assert json.loads(received.partition(b"\r\n\r\n")[2].removesuffix(b"<end>"))["error_type"] == "payload_too_large"
@@ -219,7 +219,7 @@ def test_a_client_that_is_refused_can_read_why(server):
 
 @contextmanager
 def limited(folder: Path, limits: str):
-    """A server with other limits."""
+    """A server with custom limits."""
     program = f"""
 import socket, sys
 from pathlib import Path
@@ -250,7 +250,7 @@ with socket.create_server(("127.0.0.1", 0)) as listener:
         assert "Traceback" not in errors
 
 
-def test_half_sent_requests_and_unread_responses_have_deadlines(tmp_path):
+def test_incomplete_requests_and_unread_responses_time_out(tmp_path):
     limits = "head_seconds=0.5, body_seconds=1, write_seconds=1"
     with limited(write_model(tmp_path), limits) as url, ExitStack() as stack:
         idle, head, body, trickle, reader = (
@@ -260,27 +260,27 @@ def test_half_sent_requests_and_unread_responses_have_deadlines(tmp_path):
         body.sendall(HALF)
         trickle.sendall(HALF)
         reader.sendall(post(LARGE))
-        refused = b""
-        for _ in range(100):  # a byte now and then is no progress
+        rejection = b""
+        for _ in range(100):  # a byte now and then does not extend the deadline
             try:
                 trickle.sendall(b" ")
                 trickle.settimeout(0.05)
-                refused += trickle.recv(1_000)
+                rejection += trickle.recv(1_000)
             except TimeoutError:
                 continue
             break
-        assert statuses(refused) == [408]
+        assert statuses(rejection) == [408]
         assert read(idle, 5) == b"<end>"
         assert statuses(read(head, 5)) == [408]
         assert b"not complete after 1 s" in read(body, 5)
         deadline = time.monotonic() + 20
         while connections_to(port_of(url)) and time.monotonic() < deadline:
             time.sleep(0.05)
-        # The reader never read: what it gets now is what the system had buffered.
+        # The reader receives only what the system had buffered.
         assert len(read(reader, 5)) < int(call(f"{url}/invocations", LARGE)[1]["content-length"])
 
 
-def test_line_breaks_before_a_request_do_not_keep_a_connection(tmp_path):
+def test_line_breaks_before_a_request_do_not_extend_the_deadline(tmp_path):
     with (
         limited(write_model(tmp_path), "head_seconds=1") as url,
         socket.create_connection(("127.0.0.1", port_of(url)), timeout=30) as connection,
@@ -302,7 +302,7 @@ def test_line_breaks_before_a_request_do_not_keep_a_connection(tmp_path):
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from Linux's /proc")
-def test_memory_returns_after_large_requests(tmp_path):
+def test_memory_is_released_after_large_requests(tmp_path):
     with serving(write_model(tmp_path)) as (url, process):
         wait_until_ready(url)
         assert is_healthy(url)
@@ -324,22 +324,22 @@ def megabytes(pid):
 
 
 def connections_to(port):
-    """Established connections that a server on this machine has accepted on the port."""
+    """Number of established connections to a local port."""
     lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
     return sum(f":{port:04X}" in line.split()[1] and line.split()[3] == "01" for line in lines)
 
 
-def test_incomplete_requests_have_a_limit_and_the_oldest_are_refused(tmp_path):
+def test_oldest_incomplete_requests_are_rejected_above_the_limit(tmp_path):
     limits = "incomplete_requests=20, incomplete_bytes=3_000_000"
     with limited(write_model(tmp_path), limits) as url, ExitStack() as stack:
-        few = [
+        connections = [
             stack.enter_context(socket.create_connection(("127.0.0.1", port_of(url)), timeout=30)) for _ in range(30)
         ]
-        for connection in few:
+        for connection in connections:
             connection.sendall(HALF)
         assert is_healthy(url)
-        refused = [statuses(read(connection, 0.2)) for connection in few[:10]]
-        assert refused == [[429]] * 10
+        rejections = [statuses(read(connection, 0.2)) for connection in connections[:10]]
+        assert rejections == [[429]] * 10
         large = b"POST /invocations HTTP/1.1\r\nHost: x\r\nContent-Length: 2000000\r\n\r\n" + b"x" * 1_900_000
         first, second = (
             stack.enter_context(socket.create_connection(("127.0.0.1", port_of(url)), timeout=30)) for _ in range(2)
@@ -352,7 +352,7 @@ def test_incomplete_requests_have_a_limit_and_the_oldest_are_refused(tmp_path):
         assert is_healthy(url)
 
 
-def test_unread_responses_have_a_limit_and_the_oldest_are_dropped(tmp_path):
+def test_oldest_unread_responses_are_dropped_above_the_limit(tmp_path):
     size = 10_000_000
     with limited(write_model(tmp_path), f"unread_bytes={size}") as url, ExitStack() as stack:
         readers = [
