@@ -124,6 +124,7 @@ def stop(state_dir: Path, timeout: float = 60.0) -> bool:
     Raises:
         LocalAwsError: Another process has been starting or stopping it for longer than the timeout.
     """
+    _reap_started()
     if not state_dir.is_dir():
         return False
     with _locked(state_dir, timeout):
@@ -133,8 +134,13 @@ def stop(state_dir: Path, timeout: float = 60.0) -> bool:
             _identity(state).terminate(grace=timeout)
             _wait_for_free_port(state["port"])
         _clear_remains(state_dir)
-        _started[:] = [process for process in _started if process.poll() is None]
+        _reap_started()
         return ran
+
+
+def _reap_started() -> None:
+    """Drop the processes that have ended."""
+    _started[:] = [process for process in _started if process.poll() is None]
 
 
 def _identity(state: dict[str, Any]) -> ProcessIdentity:

@@ -56,8 +56,8 @@ def _start_time(pid: int) -> str | None:
     """The start time as scripts/stop_local.sh determines it, too: neither changes when the clock is set."""
     if Path("/proc/self/stat").exists():
         try:
-            # The command's name, in parentheses, may contain spaces. Fields are counted after it (proc(5): state is field
-            # 3, starttime field 22).
+            # The command's name, in parentheses, may contain spaces. Fields are counted after it (proc(5): state is
+            # field 3, starttime field 22).
             stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
         except OSError:
             return None
