@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NoReturn
 from urllib.parse import urlsplit
 
+import hypothesis
 import pytest
 
 import localaws  # noqa: F401 - else pytest takes the folder localaws/ for the package
@@ -44,6 +45,9 @@ for _name in [name for name in os.environ if name.lower() in ("http_proxy", "htt
     if not _answers(os.environ[_name]):
         del os.environ[_name]
 bypass_proxies()
+# An example takes as long as the machine's load makes it take; a limit would fail at random.
+hypothesis.settings.register_profile("embedstack", deadline=None)
+hypothesis.settings.load_profile("embedstack")
 
 # What takes minutes, the longest first: workers take files in this order, and none is left alone with one in the end.
 LONGEST = (

@@ -105,7 +105,7 @@ def test_sleeps_and_wakes(stack, monkeypatch):
     report = json.loads(_script(stack, "validate", "--json", "-", "--wake-minutes", "0", *lenient))
     assert report["passed"]
     assert (report["checks"][-1]["name"], report["checks"][-1]["status"]) == ("first call", "skipped")
-    assert "asleep" in report["checks"][-1]["figure"]
+    assert "scaled to zero" in report["checks"][-1]["figure"]
     assert _component(stack)["RuntimeConfig"]["DesiredCopyCount"] == 0
     assert stack.is_up_to_date(root)
 
