@@ -204,7 +204,7 @@ def test_pages_of_other_origins_read_and_change_nothing(state: State, site: WebS
     assert (state.look(), state.time()) == (before, day)
 
 
-def test_forms_and_redirects_of_whole_pages_change_nothing(state: State, site: WebSite) -> None:
+def test_forms_and_redirects_of_other_origins_change_nothing(state: State, site: WebSite) -> None:
     before, day = state.look(), state.time()
     for action in (f"{state.running.url}/_embedstack/time", "/to-time"):
         site.redirects["/to-time"] = f"{state.running.url}/_embedstack/time"
@@ -223,7 +223,7 @@ def test_the_address_bar_reads(state: State) -> None:
     assert state.time() in document(f"{state.running.url}/_embedstack/time")
 
 
-def test_a_rebound_name_reads_and_changes_nothing(state: State, site: WebSite) -> None:
+def test_rebound_host_name_reads_and_changes_nothing(state: State, site: WebSite) -> None:
     """A name of the attacker's that resolves to this machine makes the local AWS part of the page's own origin."""
     before, day = state.look(), state.time()
     rebound = "--host-resolver-rules=MAP evil.example 127.0.0.1"

@@ -43,26 +43,26 @@ def templates(applied: Applied) -> dict[str, str]:
     }
 
 
-def test_stacks_keep_to_the_schemas_of_cloudformation(applied_root: Applied) -> None:
+def test_stack_templates_match_the_cloudformation_schemas(applied_root: Applied) -> None:
     found = templates(applied_root)
     assert len(found) >= 4, "on GPUs, on CPUs, with a key, in a VPC"
     assert {address: complaints(template) for address, template in found.items()} == {key: [] for key in found}
 
 
-def test_a_property_that_does_not_exist_is_found(applied_root: Applied) -> None:
+def test_schema_check_detects_an_unknown_property(applied_root: Applied) -> None:
     template = next(iter(templates(applied_root).values()))
     assert "MinMemoryRequiredInMB" in str(
         complaints(template.replace("MinMemoryRequiredInMb", "MinMemoryRequiredInMB"))
     )
 
 
-def test_policies_of_the_root_say_what_iam_knows(applied_root: Applied) -> None:
+def test_root_policies_use_actions_that_iam_knows(applied_root: Applied) -> None:
     found = iam_policies.policies(applied_root)
     assert {"invoke_policy_json", "module.observability.aws_sns_topic_policy.embeddings[0].policy"} <= found.keys()
     assert {name: iam_policies.mistakes(policy, name) for name, policy in found.items()} == {key: [] for key in found}
 
 
-def test_policies_of_the_bootstrap_say_what_iam_knows(applied_bootstrap: Applied) -> None:
+def test_bootstrap_policies_use_actions_that_iam_knows(applied_bootstrap: Applied) -> None:
     found = iam_policies.policies(applied_bootstrap)
     assert {"aws_iam_role_policy.apply.policy", "aws_iam_policy.boundary.policy"} <= found.keys()
     assert {name: iam_policies.mistakes(policy, name) for name, policy in found.items()} == {key: [] for key in found}
@@ -94,7 +94,7 @@ def test_an_apply_may_do_what_it_has_to(applied_bootstrap: Applied, boundary: di
     assert is_allowed(*NEEDED[name], of_github(applied_bootstrap, "apply"), boundary)
 
 
-def test_all_that_roles_are_given_is_within_the_boundary(
+def test_role_policies_are_within_the_boundary(
     applied_bootstrap: Applied, applied_root: Applied, boundary: dict[str, Any]
 ) -> None:
     """One that is too narrow shows on AWS alone, when what a policy allows is denied."""
@@ -106,7 +106,7 @@ def test_all_that_roles_are_given_is_within_the_boundary(
 
 
 @pytest.mark.parametrize(("role", "steps"), [("plan", ["plan"]), ("apply", ["plan", "apply"])])
-def test_roles_of_github_may_do_what_the_provider_calls(
+def test_github_roles_allow_the_calls_of_the_provider(
     applied_bootstrap: Applied, applied_root: Applied, role: str, steps: list[str]
 ) -> None:
     """The local AWS asks nobody for permissions: what the roles lack would show in the first run at GitHub."""
@@ -119,7 +119,7 @@ def test_roles_of_github_may_do_what_the_provider_calls(
     assert {kind: actions for kind, actions in lacking.items() if actions} == {}
 
 
-def test_deployments_roll_back_by_alarms_that_there_are(applied_root: Applied) -> None:
+def test_rollback_alarms_of_deployments_exist(applied_root: Applied) -> None:
     """CloudWatch takes any name: one of no alarm would be found out by the first bad deployment."""
     alarms = {values.get("alarm_name") for values in applied_root.resources.values()}
     endpoint = applied_root.resources['module.realtime_endpoint["search"].aws_sagemaker_endpoint.embeddings']

@@ -99,9 +99,7 @@ def test_a_held_lock_is_told_of(bootstrap: TerraformRoot, stack: Stack, tmp_path
     stack.client("s3").delete_object(Bucket=BUCKET, Key=lock)
 
 
-def test_of_two_applies_at_once_one_waits_or_fails_cleanly(
-    bootstrap: TerraformRoot, stack: Stack, tmp_path: Path
-) -> None:
+def test_concurrent_applies_wait_or_fail_cleanly(bootstrap: TerraformRoot, stack: Stack, tmp_path: Path) -> None:
     """It fails where the lock is released between the refusal and the look at who holds it."""
     folders = [checkout(bootstrap, tmp_path / name) for name in ("one", "two")]
     applies = [start(folder, "apply", "-auto-approve", "-lock-timeout=60s") for folder in folders]

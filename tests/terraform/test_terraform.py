@@ -62,7 +62,7 @@ def test_bootstrap_locks_the_same_provider() -> None:
 
 
 @pytest.mark.parametrize("name", [".", "bootstrap", *(f"modules/{module}" for module in MODULES)])
-def test_requires_the_same_versions_everywhere(name: str) -> None:
+def test_modules_require_the_same_versions(name: str) -> None:
     assert (SOURCE / name / "versions.tf").read_text() == (SOURCE / "versions.tf").read_text()
 
 
@@ -150,7 +150,7 @@ def test_environments_with_a_pipeline_can_be_planned(root_with_environments: Pat
     assert "1 passed, 0 failed." in said
 
 
-def test_environments_differ_from_the_example_in_nothing_but_the_stage() -> None:
+def test_environments_equal_the_example_except_for_the_stage() -> None:
     """What runs on one machine is what runs on AWS."""
 
     def settings(name: str) -> list[str]:

@@ -24,13 +24,13 @@ def commands(workflow: str, job: str) -> str:
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: f"{file.parent.name}/{file.name}")
-def test_actions_are_pinned_by_commit_and_tell_their_version(file: Path) -> None:
+def test_actions_are_pinned_by_commit_with_a_version_comment(file: Path) -> None:
     for line in re.findall(r"^.*\buses: .*$", file.read_text(), re.MULTILINE):
         assert re.search(r"uses: (\./|[\w/-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$)", line), line
 
 
 @pytest.mark.parametrize("name", sorted(WORKFLOWS))
-def test_workflows_may_only_read_unless_a_job_needs_more(name: str) -> None:
+def test_workflows_have_read_permissions_by_default(name: str) -> None:
     assert WORKFLOWS[name]["permissions"] == {"contents": "read"}
     for job in WORKFLOWS[name]["jobs"].values():
         assert "timeout-minutes" in job or "uses" in job
@@ -64,7 +64,7 @@ RUN = {
 
 
 @pytest.mark.parametrize("name", RUN)
-def test_commands_are_right_shell_and_take_nothing_but_variables(name: str) -> None:
+def test_workflow_commands_are_valid_shell_without_expressions(name: str) -> None:
     assert "${{" not in RUN[name], "what GitHub fills in becomes part of the program"
     shellcheck = [str(Path(sys.executable).with_name("shellcheck")), "--shell=bash", "-"]
     done = subprocess.run(shellcheck, input=RUN[name], capture_output=True, text=True, check=False)
@@ -72,14 +72,14 @@ def test_commands_are_right_shell_and_take_nothing_but_variables(name: str) -> N
 
 
 @pytest.mark.parametrize("name", sorted(WORKFLOWS))
-def test_no_step_after_the_checkout_has_its_token(name: str) -> None:
+def test_checkout_does_not_persist_its_token(name: str) -> None:
     for job in WORKFLOWS[name]["jobs"].values():
         for step in job.get("steps", []):
             if step.get("uses", "").startswith("actions/checkout@"):
                 assert step["with"] == {"persist-credentials": False}
 
 
-def test_only_a_plan_is_told_the_token_of_the_hub() -> None:
+def test_only_the_plan_step_has_the_hub_token() -> None:
     told = [
         (name, step.get("run", ""))
         for name, workflow in WORKFLOWS.items()
@@ -93,13 +93,13 @@ def test_only_a_plan_is_told_the_token_of_the_hub() -> None:
     assert "HUB_TOKEN" not in "".join(file.read_text() for file in GITHUB.glob("actions/*/action.yml"))
 
 
-def test_what_the_workflows_share_is_the_same_in_each() -> None:
+def test_workflows_share_identical_steps() -> None:
     blocks = [WORKFLOWS[name]["env"] for name in ("apply", "drift", "plan")]
     assert blocks[0] == blocks[1] == blocks[2]
     assert "".join(file.read_text() for file in FILES).count("terraform_version") == 1
 
 
-def test_a_plan_holds_the_lock_and_is_not_broken_off() -> None:
+def test_plan_job_holds_the_lock_and_is_not_cancelled() -> None:
     concurrency = WORKFLOWS["plan"]["jobs"]["plan"]["concurrency"]
     assert concurrency["cancel-in-progress"] is False
     assert "pull_request.number" in concurrency["group"]
@@ -124,7 +124,7 @@ esac
     ],
 )
 @pytest.mark.parametrize("earlier", ["", "17"])
-def test_a_pull_request_is_told_in_one_comment(
+def test_plan_job_writes_one_pull_request_comment(
     tmp_path: Path, status: int, said: str, summary: str, earlier: str
 ) -> None:
     (tmp_path / "plan.txt").write_text(said)
@@ -161,7 +161,7 @@ def run_plan(folder: Path, secret: str, *, private: str) -> tuple[int, str, str]
     return done.returncode, done.stdout, output.read_text() if output.exists() else ""
 
 
-def test_a_token_does_not_get_into_a_plan_that_everybody_can_download(tmp_path: Path) -> None:
+def test_uploaded_plan_contains_no_token(tmp_path: Path) -> None:
     status, said, _ = run_plan(tmp_path, "hf_secret", private="false")
     assert status == 1
     assert "::error::The saved plan contains HUB_TOKEN" in said
@@ -170,7 +170,7 @@ def test_a_token_does_not_get_into_a_plan_that_everybody_can_download(tmp_path: 
     assert run_plan(tmp_path, "", private="false") == (0, "token: none\n", "has_changes=true\n" * 2)
 
 
-def test_what_is_applied_is_the_saved_plan_behind_the_environment() -> None:
+def test_apply_job_applies_the_saved_plan_behind_its_environment() -> None:
     assert WORKFLOWS["apply"][True]["push"] == {"branches": ["main"]}
     assert WORKFLOWS["apply"]["jobs"]["apply"]["environment"] == "production"
     assert WORKFLOWS["apply"]["concurrency"] == {"group": "apply", "cancel-in-progress": False}
@@ -180,7 +180,7 @@ def test_what_is_applied_is_the_saved_plan_behind_the_environment() -> None:
     assert commands("apply", "apply").rstrip().endswith("make test-endpoint TARGET=aws")
 
 
-def test_an_approval_that_comes_too_late_says_so_before_there_are_credentials() -> None:
+def test_apply_rejects_a_late_approval_before_it_has_credentials() -> None:
     done = steps("apply", "apply")
     (saved,) = (index for index, step in enumerate(done) if step.get("id") == "saved")
     assert done[saved]["continue-on-error"]
@@ -189,7 +189,7 @@ def test_an_approval_that_comes_too_late_says_so_before_there_are_credentials() 
     assert saved < next(index for index, step in enumerate(done) if "actions/terraform" in step.get("uses", ""))
 
 
-def test_branch_and_environment_are_those_that_the_roles_trust() -> None:
+def test_workflows_use_the_branch_and_environment_that_roles_trust() -> None:
     variables = (GITHUB.parent / "terraform" / "bootstrap" / "variables.tf").read_text()
     defaults = {
         name: re.search(rf'variable "{name}" {{.*?default += "(.+?)"', variables, re.DOTALL)
@@ -202,7 +202,7 @@ def test_branch_and_environment_are_those_that_the_roles_trust() -> None:
         assert f"github.ref == 'refs/heads/{branch}'" in WORKFLOWS[workflow]["jobs"][job]["if"]
 
 
-def test_packages_are_built_before_there_are_credentials_and_alike_in_every_job() -> None:
+def test_workflows_build_packages_before_they_have_credentials() -> None:
     first, second, *_ = yaml.safe_load((GITHUB / "actions/terraform/action.yml").read_text())["runs"]["steps"]
     assert 'make package-functions ARGS="$LAMBDA_ARGS"' in first["run"]
     assert "configure-aws-credentials" in second["uses"]
@@ -255,7 +255,7 @@ def test_release_refuses_a_tag_of_another_version(tmp_path: Path, tag: str, stat
     assert ("build" in (tmp_path / "ran").read_text().split()) == (status == 0)
 
 
-def test_ci_runs_what_the_readme_tells_and_every_python() -> None:
+def test_ci_runs_the_readme_commands_and_every_python() -> None:
     jobs = WORKFLOWS["ci"]["jobs"]
     assert commands("ci", "up-and-test").endswith(".ci/run")
     assert jobs["unit-tests"]["strategy"]["matrix"] == {"python": ["3.11", "3.12", "3.13", "3.14"]}

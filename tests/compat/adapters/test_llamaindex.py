@@ -32,7 +32,7 @@ def model(backend):
     return EmbedStackEmbedding(backend)
 
 
-def test_it_is_a_base_embedding_of_plain_floats(model):
+def test_adapter_is_a_base_embedding_of_floats(model):
     assert embedstack.integrations.llamaindex.__all__ == ["EmbedStackEmbedding"]
     assert isinstance(model, BaseEmbedding)
     assert (model.model_name, model.class_name()) == ("m", "EmbedStackEmbedding")
@@ -41,13 +41,13 @@ def test_it_is_a_base_embedding_of_plain_floats(model):
     assert all(type(component) is float for component in query)
 
 
-def test_queries_and_texts_reach_the_model_unchanged_and_by_their_kind(model, backend):
+def test_adapter_passes_queries_and_texts_with_their_kind(model, backend):
     model.get_query_embedding("two\nlines")
     model.get_text_embedding("two\nlines")
     assert backend.requests == [["q: two\nlines"], ["d: two\nlines"]]
 
 
-def test_a_batch_is_split_by_the_embedder_and_not_before(model, backend):
+def test_adapter_leaves_batching_to_the_embedder(model, backend):
     texts = [f"text {number}" for number in range(100)]
     vectors = model.get_text_embedding_batch(texts)
     np.testing.assert_allclose(vectors, [fake_vector(f"d: {text}", 8) for text in texts], rtol=1e-6)
@@ -66,7 +66,7 @@ def test_the_settings_choose_the_embedder(monkeypatch):
     assert len(EmbedStackEmbedding(embed_batch_size=3).get_text_embedding("foo")) == 8
 
 
-def test_an_index_of_llamaindexs_finds_with_it():
+def test_llamaindex_index_retrieves_with_the_adapter():
     model = EmbedStackEmbedding(FakeEmbedder())
     documents = [Document(text=text) for text in ("one", "two", "three")]
     nodes = IngestionPipeline(transformations=[SentenceSplitter(), model]).run(documents=documents)
@@ -86,7 +86,7 @@ def test_a_copy_has_the_same_embedder(model, again, monkeypatch):
     assert copied.model_dump() == model.model_dump()
 
 
-def test_an_embedder_that_cannot_be_pickled_refuses(model):
+def test_adapter_with_an_unpicklable_embedder_is_not_picklable(model):
     session = boto3.Session("test", "test", region_name="us-east-1")
     model = EmbedStackEmbedding(SageMakerEmbedder(MODEL, endpoint="any", session=session))
     with pytest.raises(NotPicklable, match="load_embedder"):
@@ -95,7 +95,7 @@ def test_an_embedder_that_cannot_be_pickled_refuses(model):
         pickle.dumps(EmbedStackEmbedding(FakeEmbedder(fault=lambda _: None)))
 
 
-def test_a_dictionary_needs_an_embedder_of_its_model(model, backend):
+def test_from_dict_requires_an_embedder_of_the_model(model, backend):
     data = model.to_dict()
     with pytest.raises(ConfigurationError, match="does not contain its embedder"):
         EmbedStackEmbedding.from_dict(data)
@@ -105,7 +105,7 @@ def test_a_dictionary_needs_an_embedder_of_its_model(model, backend):
     assert restored.get_query_embedding("x") == model.get_query_embedding("x")
 
 
-def test_a_pipeline_with_workers_embeds_with_the_same_embedder(monkeypatch):
+def test_pipeline_workers_use_the_same_embedder(monkeypatch):
     monkeypatch.setenv("EMBEDDING_BACKEND", "none")
     documents = [Document(text=f"text {number}", id_=str(number)) for number in range(4)]
     pipeline = IngestionPipeline(transformations=[EmbedStackEmbedding(FakeEmbedder())])

@@ -34,7 +34,7 @@ def sdk_regions(framework, version, *path):
 
 @pytest.mark.parametrize("hardware", ["cpu", "gpu"])
 @pytest.mark.parametrize("container", ["huggingface", "tei"])
-def test_images_are_the_sdk_s_in_every_region(terraform_images, container, hardware):
+def test_images_equal_those_of_the_sdk_in_every_region(terraform_images, container, hardware):
     ours = {key: uri for key, uri in terraform_images.items() if key.startswith(f"{container}/{hardware}/")}
     theirs = {
         key: sdk_image(container, hardware, key.rpartition("/")[2], uri.rpartition(":")[2]) for key, uri in ours.items()
@@ -43,7 +43,7 @@ def test_images_are_the_sdk_s_in_every_region(terraform_images, container, hardw
     assert ours == theirs
 
 
-def test_every_region_of_the_sdk_is_offered(terraform_images):
+def test_module_supports_every_region_of_the_sdk(terraform_images):
     offered = {key.rpartition("/")[2] for key in terraform_images}
     tags = {key.rpartition("/")[0]: uri.rpartition(":")[2] for key, uri in terraform_images.items()}
     tei = re.search(r"-tei([\d.]+)-", tags["tei/cpu"])[1]

@@ -39,7 +39,7 @@ def resources(local_aws):
     assert [found.endpoint_name for found in resources.Endpoint.get_all()] == []
 
 
-def test_resources_are_read_as_they_were_made(resources):
+def test_sdk_reads_resources_as_created(resources):
     assert resources.Model.get("sdk").primary_container.image == IMAGE
     (variant,) = resources.EndpointConfig.get("sdk").production_variants
     assert (variant.instance_type, variant.initial_instance_count) == ("ml.c5.xlarge", 1)
@@ -48,7 +48,7 @@ def test_resources_are_read_as_they_were_made(resources):
     assert endpoint.endpoint_arn == "arn:aws:sagemaker:us-east-1:123456789012:endpoint/sdk"
 
 
-def test_serverless_configurations_are_read(resources):
+def test_sdk_reads_serverless_configurations(resources):
     serverless = {"MemorySizeInMB": 2048, "MaxConcurrency": 5}
     variant = {"VariantName": "AllTraffic", "ModelName": "sdk", "ServerlessConfig": serverless}
     boto3.client("sagemaker").create_endpoint_config(EndpointConfigName="serverless", ProductionVariants=[variant])
@@ -67,6 +67,6 @@ def test_vectors_are_the_golden_ones(resources):
     assert (vectors * golden).sum(axis=1).min() >= 0.9999
 
 
-def test_what_is_not_there_is_the_service_s_own_error(resources):
+def test_missing_resource_raises_the_error_of_the_service(resources):
     with pytest.raises(ClientError, match=r'Could not find endpoint "arn:aws:sagemaker:.+:endpoint/none"'):
         resources.Endpoint.get("none")

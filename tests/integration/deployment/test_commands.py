@@ -111,14 +111,14 @@ def test_plain_boto3(deployed):
     assert np.asarray(json.loads(response["Body"].read())).shape == (1, 384)
 
 
-def test_the_client_gives_the_golden_vectors_in_order(deployed):
+def test_client_returns_the_golden_vectors_in_order(deployed):
     embedder = SageMakerEmbedder(known_model(MINILM), endpoint=ENDPOINT, truncate=True)
     vectors = embedder.embed(golden_texts() * 3)
     expected = np.tile(np.asarray(golden_vectors(MINILM)), (3, 1))
     assert (vectors * expected).sum(axis=1).min() >= 0.9999
 
 
-def test_bad_input_has_an_error_of_its_own(deployed):
+def test_bad_input_raises_a_specific_error(deployed):
     embedder = SageMakerEmbedder(known_model(MINILM), endpoint=ENDPOINT)
     with pytest.raises(InputError, match="cannot be empty"):
         embedder.invoke({"inputs": []})
@@ -170,7 +170,7 @@ def test_test_endpoint_fails_with_status_1(embedstack):
         ([], {}, "set SAGEMAKER_ENDPOINT"),
     ],
 )
-def test_what_cannot_be_asked_is_status_2_and_a_sentence(said, arguments, variables, message):
+def test_validate_exits_with_2_and_a_message(said, arguments, variables, message):
     assert message in said(validate.main, *arguments, status=2, **variables)
 
 

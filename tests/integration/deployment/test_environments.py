@@ -206,7 +206,7 @@ def test_a_second_plan_is_empty(life: Life) -> None:
 
 
 @pytest.mark.parametrize("environment", CHANGES)
-def test_what_runs_is_what_was_applied_and_answers(life: Life, environment: str) -> None:
+def test_deployed_endpoint_equals_the_configuration(life: Life, environment: str) -> None:
     for findings in life.findings:
         assert findings[environment]
         assert [check for check in findings[environment] if check.status == "failed"] == []

@@ -132,7 +132,7 @@ def test_import_existing_finishes_a_killed_apply(stack, monkeypatch):
     assert _left_overs(stack) == []
 
 
-def test_a_model_server_killed_under_load_comes_back(stack):
+def test_killed_model_server_is_restarted_under_load(stack):
     root = stack.apply()
     with load() as requests:
         for _ in range(3):

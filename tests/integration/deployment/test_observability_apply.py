@@ -31,7 +31,7 @@ notifications = {{
 """
 
 
-def test_real_errors_raise_the_alarm_and_tell_the_queue(stack):
+def test_errors_raise_the_alarm_and_notify_the_queue(stack):
     queue = stack.client("sqs").create_queue(QueueName="operators")["QueueUrl"]
     stack.apply(VARIABLES)
     assert _state(stack, "alex-embedding-unhealthy") == "OK"

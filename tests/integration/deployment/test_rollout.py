@@ -73,7 +73,7 @@ def test_verify_detects_a_manual_change(stack):
         _settled(stack)
 
 
-def test_a_rollback_is_seen_by_its_reason(stack):
+def test_verify_reports_the_reason_of_a_rollback(stack):
     if not stack.client("sagemaker").list_endpoints()["Endpoints"]:
         stack.apply()
     sagemaker = stack.client("sagemaker")
@@ -136,7 +136,7 @@ def _test_endpoint(stack, *arguments, status=0):
     return {check["name"]: check for check in json.loads(done.stdout)["checks"]}
 
 
-def test_every_variant_is_asked_and_a_weight_that_was_changed_by_hand_is_seen(stack):
+def test_verify_requests_every_variant_and_detects_changed_weights(stack):
     # The candidate's weight keeps all traffic from it.
     intended = _deployed(stack, "shared", {"AllTraffic": 1, "candidate": 0})
     findings = _checks(intended)
@@ -181,7 +181,7 @@ def test_validate_uses_the_queue_of_an_asynchronous_endpoint(stack):
     assert "scaled to zero" in checks["first call"]["figure"]
 
 
-def test_an_asynchronous_failure_is_told(stack):
+def test_verify_reports_an_asynchronous_failure(stack):
     s3 = stack.client("s3")
     s3.create_bucket(Bucket="failures")
     output = {"S3OutputPath": "s3://no-such-bucket/out", "S3FailurePath": "s3://failures"}

@@ -78,7 +78,7 @@ def _started(stack, name, *arguments):
         process.communicate()
 
 
-def test_sleeps_and_wakes(stack, monkeypatch):
+def test_endpoint_scales_to_zero_and_wakes_up(stack, monkeypatch):
     root = stack.apply(VARIABLES)
     outputs = root.outputs()
     settings = client_settings(outputs)

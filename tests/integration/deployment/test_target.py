@@ -159,7 +159,7 @@ COMMANDS = [
 
 
 @pytest.mark.usefixtures("crashed")
-def test_crashed_local_aws_leads_no_command_to_an_account(run, internet):
+def test_commands_do_not_reach_an_account_after_a_crash(run, internet):
     makes = ["plan", "apply", "verify", "import", "destroy", "invoke", "search", "test-endpoint"]
     commands: list[tuple[str, ...]] = [("make", ".SHELLFLAGS=-c", target, "YES=1") for target in makes]
     commands += [(".venv/bin/python", "-m", "embedstack_ops", *command) for command in COMMANDS]
@@ -173,13 +173,13 @@ def test_crashed_local_aws_leads_no_command_to_an_account(run, internet):
     assert internet.asked == []
 
 
-def test_command_told_aws_reaches_the_account(run, internet):
+def test_target_aws_reaches_the_account(run, internet):
     done = run("make", "verify", "TARGET=aws")
     assert "CONNECT sts.us-east-1.amazonaws.com:443 HTTP/1.1" in internet.asked or internet.aws, done.stderr
     assert "Target: AWS account unknown in us-east-1" in done.stderr
 
 
-def test_nothing_reaches_an_account_from_a_local_target(run, checkout, running, internet):
+def test_local_target_sends_no_request_to_an_account(run, checkout, running, internet):
     (checkout / ".aws").mkdir()
     (checkout / ".aws" / "config").write_text(CONFIG.format(url=internet.url))
     hostile = {
@@ -205,7 +205,7 @@ def test_nothing_reaches_an_account_from_a_local_target(run, checkout, running, 
     assert internet.aws == []
 
 
-def test_account_is_not_changed_without_a_person(run, running):
+def test_destroy_needs_confirmation_in_an_account(run, running):
     elsewhere = {"AWS_ENDPOINT_URL": running.url, "TARGET": "aws"}
     done = run("make", "destroy", **elsewhere)
     assert done.returncode != 0
@@ -214,7 +214,7 @@ def test_account_is_not_changed_without_a_person(run, running):
     assert "--yes" in done.stderr
 
 
-def test_account_is_not_changed_after_a_no(checkout, internet, running):
+def test_destroy_is_aborted_after_no(checkout, internet, running):
     terminal, theirs = pty.openpty()
     environment = _environment(checkout, internet, {"AWS_ENDPOINT_URL": running.url, "TARGET": "aws"})
     with subprocess.Popen(
@@ -251,21 +251,21 @@ def test_target_that_cannot_be_is_refused(run, variables, message):
     assert "Traceback" not in done.stderr
 
 
-def test_another_accounts_credentials_are_refused(run, running):
+def test_target_rejects_credentials_of_another_account(run, running):
     (elsewhere := {"AWS_ENDPOINT_URL": running.url, "TARGET": "aws"})["AWS_ACCOUNT_ID"] = "999999999999"
     done = run(".venv/bin/python", "-m", "embedstack_ops", "deploy", "destroy", "--yes", **elsewhere)
     assert done.returncode == 2
     assert "AWS_ACCOUNT_ID is 999999999999, but the credentials belong to account 123456789012" in done.stderr
 
 
-def test_shared_backend_is_not_used_for_the_local_aws(run, checkout, running):
+def test_local_aws_rejects_a_remote_backend(run, checkout, running):
     (checkout / "terraform" / "backend.tf").write_text('terraform {\n  backend "s3" {\n    bucket = "ours"\n  }\n}\n')
     done = run("make", "destroy")
     assert done.returncode != 0
     assert "stores its state in the backend s3" in done.stderr
 
 
-def test_local_aws_and_its_port_are_stopped_without_python(run, checkout, running):
+def test_clean_stops_the_local_aws_without_python(run, checkout, running):
     (checkout / ".venv" / "bin" / "python").write_text("#!/bin/sh\nexit 1\n")
     done = run("make", "clean")
     assert done.returncode == 0, done.stderr
@@ -276,7 +276,7 @@ def test_local_aws_and_its_port_are_stopped_without_python(run, checkout, runnin
     assert run("make", "clean").returncode == 0
 
 
-def test_wrong_python_is_told_in_one_line(checkout, tmp_path):
+def test_wrong_python_is_reported_in_one_line(checkout, tmp_path):
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "bare"], check=True)
     for script in ("up.py", "pipeline.py", "invoke.py", "test_endpoint.py"):
         done = subprocess.run(

@@ -59,7 +59,7 @@ def test_the_whole_cycle(root):
     assert driver.resources() == []
 
 
-def test_a_broken_root_says_what_terraform_said(root):
+def test_failed_command_reports_the_output_of_terraform(root):
     (root / "main.tf").write_text('resource "terraform_data" "this" { input = local.missing }')
     driver = TerraformRoot(root)
     driver.init()
@@ -80,7 +80,7 @@ def test_terraform_too_old(root, tmp_path, monkeypatch):
         TerraformRoot(root).init()
 
 
-def test_a_mirror_is_found_where_terraform_would_look(tmp_path, monkeypatch):
+def test_plugin_dir_finds_the_mirrors_of_terraform(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     mirror = tmp_path / "terraform" / "plugins"
     (mirror / "registry.terraform.io/hashicorp/aws/5.100.0").mkdir(parents=True)
@@ -88,7 +88,7 @@ def test_a_mirror_is_found_where_terraform_would_look(tmp_path, monkeypatch):
     assert plugin_dir() == mirror
 
 
-def test_no_registry_and_no_mirror_says_what_to_install(root, tmp_path, monkeypatch):
+def test_init_without_registry_and_mirror_names_the_remedy(root, tmp_path, monkeypatch):
     (root / "provider.tf").write_text(
         'terraform {\n  required_providers {\n    aws = { source = "hashicorp/aws", version = ">= 5.100.0" }\n  }\n}\n'
     )
@@ -116,14 +116,14 @@ def test_terraform_without_json_is_named(root, tmp_path, monkeypatch, printed):
             TerraformRoot(root).outputs()
 
 
-def test_terraform_that_cannot_be_run_is_named(root, tmp_path, monkeypatch):
+def test_missing_or_broken_terraform_is_reported(root, tmp_path, monkeypatch):
     _stand_in(tmp_path / "bin", monkeypatch, "")
     (tmp_path / "bin" / "terraform").write_bytes(b"\x7fELF, but not for this machine")
     with pytest.raises(ConfigurationError, match=r"Terraform cannot be run .*Exec format error.*Get it at"):
         TerraformRoot(root).init()
 
 
-def test_mirror_is_used_where_the_proxy_does_not_answer(root, tmp_path, monkeypatch):
+def test_init_uses_the_mirror_if_the_proxy_is_dead(root, tmp_path, monkeypatch):
     _refuse_network(monkeypatch)
     monkeypatch.setattr(terraform, "_mirror_roots", lambda: [tmp_path / "mirror"])
     (tmp_path / "mirror" / "registry.terraform.io" / "hashicorp" / "aws").mkdir(parents=True)
@@ -141,7 +141,7 @@ def test_mirror_is_used_where_the_proxy_does_not_answer(root, tmp_path, monkeypa
     ]
 
 
-def test_mirror_is_used_where_the_registry_does_not_give_the_provider(root, tmp_path, monkeypatch):
+def test_init_uses_the_mirror_if_the_registry_lacks_the_provider(root, tmp_path, monkeypatch):
     monkeypatch.setattr(terraform, "_registry_answers", lambda: True)
     monkeypatch.setattr(terraform, "_mirror_roots", lambda: [tmp_path / "mirror"])
     (tmp_path / "mirror" / "registry.terraform.io" / "hashicorp" / "aws").mkdir(parents=True)
@@ -159,7 +159,7 @@ def test_mirror_is_used_where_the_registry_does_not_give_the_provider(root, tmp_
     TerraformRoot(root).init()
 
 
-def test_state_that_is_locked_says_what_to_do(root, monkeypatch):
+def test_locked_state_is_reported_with_a_remedy(root, monkeypatch):
     driver = TerraformRoot(root)
     driver.init()
     monkeypatch.setattr(terraform, "_LOCK_TIMEOUT", "0s")

@@ -74,7 +74,7 @@ def test_make_ends_with_the_commands_status(make, folder, command):
 
 
 @pytest.mark.parametrize("command", ["apply", "destroy"])
-def test_make_confirms_only_what_was_typed(make, command):
+def test_make_passes_yes_only_from_the_command_line(make, command):
     assert "--yes" not in make(command)[1][-1]
     assert "--yes" not in make(command, YES="1")[1][-1], "a variable of the environment was not typed for this command"
     assert "--yes" not in make(command, "YES=")[1][-1]
@@ -102,7 +102,7 @@ def test_make_clean_works_in_any_state(make, folder, damage):
 
 
 @pytest.mark.parametrize("command", ["env", "down"])
-def test_make_installs_nothing_to_look_or_stop(make, folder, command):
+def test_make_env_and_down_install_nothing(make, folder, command):
     shutil.rmtree(folder / ".venv")
     status, _ = make(command)
     assert status == (2 if command == "env" else 0)

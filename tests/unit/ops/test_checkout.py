@@ -26,7 +26,7 @@ ENDPOINTS = {"embedding": {"name": "alex-embedding-endpoint"}, "papers": {"name"
 
 
 @pytest.mark.parametrize("name", ["alex-embedding-endpoint", "alex-papers-endpoint"])
-def test_the_endpoint_is_the_one_that_clients_are_told_of(applied, name):
+def test_primary_endpoint_is_the_one_in_dotenv(applied, name):
     """With a pipeline that is the pipeline's, even where another one is called embedding."""
     applied({"endpoints": ENDPOINTS, "dotenv": f"AWS_REGION=us-east-1\nSAGEMAKER_ENDPOINT={name}\n"})
     assert checkout.primary_endpoint() == {"name": name}
@@ -34,7 +34,7 @@ def test_the_endpoint_is_the_one_that_clients_are_told_of(applied, name):
 
 
 @pytest.mark.parametrize("outputs", [{}, ConfigurationError("terraform is not installed")])
-def test_nothing_is_known_where_nothing_is_applied(applied, outputs):
+def test_primary_endpoint_is_empty_without_an_apply(applied, outputs):
     applied(outputs)
     assert checkout.primary_endpoint() == {}
     assert checkout.applied_endpoints() == {}

@@ -6,7 +6,7 @@ import pipeline
 from embedstack_ops.lambda_packages.wheels import Target
 
 
-def test_the_variables_are_those_of_this_machine(monkeypatch, tmp_path):
+def test_package_variables_describe_this_machine(monkeypatch, tmp_path):
     monkeypatch.setattr(pipeline, "STATE", tmp_path)
     monkeypatch.setattr(Target, "of_this_machine", lambda: Target("x86_64", "3.11"))
     written = pipeline._local_variables()

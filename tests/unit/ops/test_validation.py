@@ -59,7 +59,7 @@ def failed(report):
     return {check.name for check in report.checks if check.status == "failed"}
 
 
-def test_a_right_endpoint_passes_every_check(run):
+def test_validate_passes_a_correct_endpoint(run):
     report = run(intended_config="c-1")
     assert report.passed
     assert {check.status for check in report.checks} == {"passed"}
@@ -101,7 +101,7 @@ def _nan_in_long(vectors, texts):
     ],
     ids=["dimension", "norm", "noise", "batch", "order", "nan", "golden", "one vector for all"],
 )
-def test_a_wrong_endpoint_fails_the_check_for_its_fault(run, spoil, expected):
+def test_validate_fails_the_check_of_each_defect(run, spoil, expected):
     report = run(spoil)
     assert not report.passed
     assert expected <= failed(report)
@@ -125,14 +125,14 @@ def _model_check(report):
     return next(check for check in report.checks if check.name == "model")
 
 
-def test_another_model_than_the_expected_one_is_seen(run):
+def test_validate_detects_another_model(run):
     other = replace(DEPLOYMENT, environment={"HF_MODEL_ID": "intfloat/e5-small-v2"})
     report = run(deployment=other)
     assert failed(report) == {"model"}
     assert (_model_check(report).figure, _model_check(report).target) == ("intfloat/e5-small-v2", MINILM)
 
 
-def test_a_model_that_nothing_names_is_not_verified(run):
+def test_validate_skips_the_model_check_without_a_name(run):
     report = run(deployment=replace(DEPLOYMENT, environment={}))
     assert report.passed
     assert _model_check(report).status == "skipped"
@@ -141,7 +141,7 @@ def test_a_model_that_nothing_names_is_not_verified(run):
     assert _model_check(run(deployment=tagged)).status == "passed"
 
 
-def test_an_endpoint_that_is_not_in_service_is_not_invoked(run):
+def test_validate_does_not_invoke_an_endpoint_out_of_service(run):
     def invoked(vectors, texts):
         raise AssertionError
 
@@ -169,7 +169,7 @@ class Sleeper:
         return int(self.looks <= 0)
 
 
-def test_an_endpoint_that_sleeps_is_left_asleep_unless_it_may_be_woken(run):
+def test_validate_wakes_an_endpoint_only_if_allowed(run):
     sleeper = Sleeper(looks=3)
     report = run(sleeper.answer, replace(DEPLOYMENT, capacity=0))
     assert report.passed
@@ -179,20 +179,20 @@ def test_an_endpoint_that_sleeps_is_left_asleep_unless_it_may_be_woken(run):
 
 
 @pytest.mark.parametrize(("capacity", "found"), [(0, "passed"), (1, "failed")])
-def test_one_that_is_being_woken_already_is_no_failure(run, capacity, found):
+def test_validate_accepts_an_endpoint_that_is_waking_up(run, capacity, found):
     sleeper = Sleeper(looks=1)
     waking = ScaleFromZero(60, sleeper.capacity, pause_seconds=0.01)
     report = run(sleeper.answer, replace(DEPLOYMENT, capacity=capacity, status="Updating"), scale_from_zero=waking)
     assert (report.checks[0].status, report.checks[0].figure) == (found, "Updating")
 
 
-def test_one_that_fell_asleep_meanwhile_is_no_failure(run):
+def test_validate_accepts_an_endpoint_that_scales_to_zero_meanwhile(run):
     report = run(Sleeper(looks=3).answer, replace(DEPLOYMENT, capacity=1))
     assert report.passed
     assert report.checks[-1].name == "first call"
 
 
-def test_a_request_wakes_an_endpoint_and_no_more_are_sent_until_something_runs(run):
+def test_first_response_sends_one_request_until_capacity_runs(run):
     sleeper = Sleeper(looks=3)
     waking = ScaleFromZero(60, sleeper.capacity, pause_seconds=0.01)
     report = run(sleeper.answer, replace(DEPLOYMENT, capacity=0), scale_from_zero=waking)
@@ -201,7 +201,7 @@ def test_a_request_wakes_an_endpoint_and_no_more_are_sent_until_something_runs(r
     assert sleeper.requests == 1
 
 
-def test_an_endpoint_that_does_not_wake_in_time_has_failed(run):
+def test_validate_fails_if_the_endpoint_does_not_wake_in_time(run):
     waking = ScaleFromZero(0.03, lambda: 0, pause_seconds=0.01)
     report = run(Sleeper(looks=1000).answer, replace(DEPLOYMENT, capacity=0), scale_from_zero=waking)
     assert failed(report) == {"first call"}
@@ -209,14 +209,14 @@ def test_an_endpoint_that_does_not_wake_in_time_has_failed(run):
     assert report.checks[-1].name == "first call"
 
 
-def test_a_queue_is_checked_but_for_its_speed(run):
+def test_validate_skips_the_speed_of_asynchronous_endpoints(run):
     report = run(deployment=replace(DEPLOYMENT, is_async=True), targets=Targets(0, 0, 1e9))
     assert report.passed
     skipped = [check.name for check in report.checks if check.status == "skipped"]
     assert skipped == ["configuration", "latency p50", "latency p95", "throughput"]
 
 
-def test_an_error_in_one_check_is_its_finding_and_the_others_run(run):
+def test_validate_continues_after_a_check_with_an_error(run):
     calls = itertools.count()
 
     def throttled_once(vectors, texts):

@@ -23,7 +23,7 @@ AWS_ACCOUNT = "test: needs an AWS account"
 LINK = re.compile(r"(?<!!)\[[^\]]+\]\((?!https?://|#)(?P<path>[^)#\s]+)[^)]*\)")
 
 
-def test_runnable_blocks_say_how_they_are_tested():
+def test_runnable_blocks_have_a_test_marker():
     runnable = [block for block in code_blocks() if block.language in RUNNABLE]
     assert len(runnable) > 50
     untested = [
@@ -48,7 +48,7 @@ def test_readers_see_which_blocks_need_an_aws_account(block: CodeBlock):
     assert says_so or "# needs an AWS account" in block.code
 
 
-def test_blocks_of_ci_are_commands_that_ci_runs():
+def test_ci_blocks_are_commands_that_ci_runs():
     scripts = [".ci/run", "tests/integration/test_documentation.py"]
     lines = "\n".join((REPOSITORY / script).read_text(encoding="utf-8") for script in scripts)
     commands = [line.split("#")[0].strip() for block in code_blocks("test: ci") for line in block.code.splitlines()]

@@ -15,5 +15,5 @@ from endpoint_use import Interval, covered
         ([(0, 1), (1, 2), (1, 1)], 2),
     ],
 )
-def test_time_with_several_requests_counts_once(intervals, seconds):
+def test_usage_counts_overlapping_requests_once(intervals, seconds):
     assert covered(Interval(*each) for each in intervals) == seconds
