@@ -86,7 +86,7 @@ def test_endpoint_scales_to_zero_and_wakes_up(stack, monkeypatch):
     checks = check_endpoint(outputs["endpoints"]["embedding"], load_settings())
     assert {check.status for check in checks} == {"passed"}, checks
 
-    # The commands find the endpoint's only component; the library has to be told, and says how.
+    # The commands find the only component of the endpoint; the library needs its name.
     deployment = describe_deployment(ENDPOINT, load_settings())
     assert (deployment.component, deployment.status, deployment.model_id) == (COMPONENT, "InService", MINILM)
     assert "384 dimensions" in _script(stack, "invoke", "--endpoint", ENDPOINT, "a text")
@@ -100,7 +100,7 @@ def test_endpoint_scales_to_zero_and_wakes_up(stack, monkeypatch):
     report = json.loads(_script(stack, "validate", "--json", "-", *lenient))
     assert report["passed"], report
 
-    # Nobody asks, and nothing runs: whoever looks may leave it asleep.
+    # Without traffic nothing runs, and --wake-minutes 0 leaves it so.
     _wait_for_copies(stack, 0)
     report = json.loads(_script(stack, "validate", "--json", "-", "--wake-minutes", "0", *lenient))
     assert report["passed"]
@@ -109,12 +109,12 @@ def test_endpoint_scales_to_zero_and_wakes_up(stack, monkeypatch):
     assert _component(stack)["RuntimeConfig"]["DesiredCopyCount"] == 0
     assert stack.is_up_to_date(root)
 
-    # Somebody asks, and a copy comes up; whoever looks waits for it.
+    # A request wakes it up, and validate waits for the first copy.
     with pytest.raises(EndpointAsleep):
-        embedder.embed(["nobody is there"])
-    with _started(stack, "validate", "--json", "-", *lenient) as looking:
-        assert any("a request wakes it" in line for line in looking.stderr)
+        embedder.embed(["the first request"])
+    with _started(stack, "validate", "--json", "-", *lenient) as validating:
+        assert any("scaled to zero; waking it up" in line for line in validating.stderr)
         _wait_for_copies(stack, 1)
-        printed, _ = looking.communicate(timeout=120)
-    assert (looking.returncode, json.loads(printed)["passed"]) == (0, True), printed
+        printed, _ = validating.communicate(timeout=120)
+    assert (validating.returncode, json.loads(printed)["passed"]) == (0, True), printed
     assert abs(embedder.embed(["a text"]) - vectors).max() < 1e-5
