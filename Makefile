@@ -12,7 +12,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 # Unlike the console script, this works in a path with spaces.
 EMBEDSTACK := $(PY) -m embedstack_ops
-# Markers of what is installed in .venv: the packages of the commands; those of tests, lint and examples too.
+# Markers of what is installed in .venv: the packages of the commands; those and the packages of tests, lint and examples.
 INSTALLED := $(VENV)/.installed
 DEVELOPMENT := $(VENV)/.installed-dev
 REFERENCE := .venv-reference
@@ -139,7 +139,7 @@ docs: $(INSTALLED) $(DOCS)/.installed ## Generate the reference pages and build 
 	@NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs build --quiet --strict --site-dir .local/docs
 
 clean: ## Stop the local AWS and remove installed and generated files
-	@$(STOP) || echo 'Their files are removed nevertheless.' >&2
+	@$(STOP) || echo 'The files of these processes are removed anyway.' >&2
 	rm -rf .local .venv .venv-* .mypy_cache .pytest_cache .ruff_cache terraform/.terraform terraform/terraform.tfstate.d/local
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
