@@ -4,8 +4,8 @@ locals {
   name = "${var.config_name}-${substr(sha256("${local._content_hash} ${terraform_data.deployment.id}"), 0, 8)}"
 }
 
-# Gives a return to former settings a new name, too: after SageMaker has rolled a deployment back, the former
-# configuration is still in use and its name is taken.
+# Settings that return to earlier values get a new name, too: after SageMaker has rolled back a deployment, the earlier
+# configuration is still in use, and its name is taken.
 resource "terraform_data" "deployment" {
   triggers_replace = local._content_hash
 }
