@@ -257,7 +257,8 @@ _ENDPOINT_RULES = (
     ),
     _Rule(
         ConfigurationError,
-        "Endpoint {resource} has no inference components. Unset SAGEMAKER_INFERENCE_COMPONENT, or call another one.",
+        "Endpoint {resource} has no inference components. Unset SAGEMAKER_INFERENCE_COMPONENT, or call another "
+        "endpoint.",
         codes=_INVALID,
         pattern="inference component.*header is not allowed",
     ),
@@ -306,8 +307,8 @@ _BEDROCK_RULES = (
     _Rule(None, pattern="model identifier|end of its life", build=_unknown_bedrock_model),
     _Rule(
         ConfigurationError,
-        "{resource} is called through an inference profile in {region}: us.{resource}, eu.{resource} or that of "
-        "another geography.",
+        "In {region}, {resource} is available through inference profiles only. Use us.{resource}, eu.{resource} or the "
+        "profile of another geography.",
         pattern="on-demand throughput",
     ),
     _Rule(
@@ -368,7 +369,7 @@ _S3_RULES = (
 _S3_VECTORS_RULES = (
     _Rule(
         CollectionNotFound,
-        "S3 Vectors does not find {resource}: {message} Check VECTOR_BUCKET and AWS_REGION.",
+        "S3 Vectors cannot find {resource}: {message} Check VECTOR_BUCKET and AWS_REGION.",
         codes=frozenset({"NotFoundException"}),
     ),
 )
@@ -376,8 +377,8 @@ _S3_VECTORS_RULES = (
 _KMS_RULES = (
     _Rule(
         ConfigurationError,
-        "The cache {cache} was encrypted with another KMS key than {resource}. Set EMBEDSTACK_CACHE_KMS_KEY to that "
-        "key, or delete the file.",
+        "The cache {cache} was encrypted with a different KMS key, not {resource}. Set EMBEDSTACK_CACHE_KMS_KEY to "
+        "that key, or delete the file.",
         codes=frozenset({"IncorrectKeyException", "InvalidCiphertextException"}),
     ),
     _Rule(
@@ -456,9 +457,9 @@ def translate_error(
         case ClientError():
             return _translate_response(error, definition, resource, region, details)
         case NoRegionError():
-            return ConfigurationError("No AWS region is set: set AWS_REGION, or `aws configure set region REGION`.")
+            return ConfigurationError("No AWS region is set. Set AWS_REGION, or run `aws configure set region REGION`.")
         case TokenRetrievalError() | SSOError():
-            return ConfigurationError(f"The SSO login is missing or has expired: run `aws sso login`. ({error})")
+            return ConfigurationError(f"The SSO login is missing or has expired. Run `aws sso login`. ({error})")
         case NoCredentialsError() | PartialCredentialsError():
             return ConfigurationError(
                 f"No AWS credentials ({error}): run `aws configure` or `aws sso login`, or set AWS_PROFILE. "

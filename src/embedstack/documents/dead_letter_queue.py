@@ -25,7 +25,7 @@ __all__ = ["DeadLetterMessage", "DeadLetterQueue"]
 _BATCH = 10
 # How long messages are hidden from other readers, in seconds: enough to read a hundred thousand messages.
 _VISIBILITY_TIMEOUT_SECONDS = 900
-_NO_DOCUMENT = "a message that names no document"
+_NO_DOCUMENT = "a message without a document"
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,11 +70,11 @@ class BedrockEmbedder(Embedder):
         info: ModelInfo = known_model(base)
         if not base.startswith((_TITAN, *_COHERE_V3, _COHERE_V4)):
             raise ConfigurationError(
-                f"{model_id} is not a supported embedding model of Bedrock. Use one of Titan or Cohere."
+                f"{model_id} is not a supported Bedrock embedding model. Use a Titan or Cohere model."
             )
         self._is_titan = base.startswith(_TITAN)
         if truncate and self._is_titan:
-            raise ConfigurationError(f"{model_id} cannot truncate. Split long texts, or use a model of Cohere.")
+            raise ConfigurationError(f"{model_id} cannot truncate. Split long texts, or use a Cohere model.")
         limits = Limits(1 if self._is_titan else _COHERE_ITEMS, concurrency=concurrency)
         super().__init__(info.shortened(dimensions or info.dimensions), limits, price=price)
         self._model_id = model_id

@@ -123,7 +123,8 @@ class OllamaEmbedder(Embedder):
                 )
         except _NOT_CONNECTED:
             raise EndpointUnavailable(
-                f"Nothing answers at {self._url}. Start Ollama with `ollama serve`, or set OLLAMA_HOST to its address."
+                f"Ollama does not respond at {self._url}. Start it with `ollama serve`, or set OLLAMA_HOST to its "
+                "address."
             ) from None
         try:
             with response_errors(self._source):

@@ -180,7 +180,7 @@ def read_npy(content: bytes, count: int, source: str) -> "Vectors":
     shape = tuple(map(int, lengths))
     expected = math.prod(shape) * int(kind[2])
     if len(data) != expected:
-        message = f"{source} sent an array of {expected:,} bytes in {len(data):,}"
+        message = f"{source} sent {len(data):,} bytes for an array of {expected:,} bytes"
         if len(data) < expected:
             raise EndpointUnavailable(f"{message}: it is truncated. Send the request again.")
         raise IntegrityError(f"{message}.")
@@ -214,9 +214,7 @@ def _member(document: dict[str, Any], source: str) -> Any:
             f"{source} sent {_shape(document)}. Vectors must be in one of {', '.join(_MEMBERS)}, or in a list."
         )
     if len(names) > 1:
-        raise IntegrityError(
-            f"{source} sent vectors in {' and in '.join(names)}, so that it is unclear which ones to use."
-        )
+        raise IntegrityError(f"{source} sent vectors in {' and in '.join(names)}, which is ambiguous.")
     return document[names[0]]
 
 

@@ -64,7 +64,9 @@ def check_env_file(path: Path) -> None:
     except FileNotFoundError:
         return
     except OSError as error:
-        raise ConfigurationError(f"{path} cannot be read: {error.strerror}. Settings are read from it.") from error
+        raise ConfigurationError(
+            f"{path} cannot be read: {error.strerror}. Make it a readable file, or remove it."
+        ) from error
     save = "Save it as UTF-8; in PowerShell: terraform output -raw dotenv | Out-File -Encoding utf8 .env"
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in content:
         raise ConfigurationError(f"{path} is not UTF-8: it looks like UTF-16. {save}")

@@ -214,6 +214,6 @@ def require_complete(name: str, outstanding: int) -> None:
 def replaced_error(name: str) -> CollectionReplaced:
     """The error for writing to a collection after a switch."""
     return CollectionReplaced(
-        f"The collection {name} was switched to a replacement since it was opened. Open it again, with the model that "
-        "it has now."
+        f"The collection {name} was switched to a replacement since it was opened. Open it again, with its "
+        "current model."
     )
