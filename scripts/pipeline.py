@@ -1,6 +1,6 @@
 """``make pipeline``: deploy the document pipeline on the local AWS, ingest documents, and search them."""
 
-import needed_packages  # noqa: F401 - ends here where packages are missing
+import needed_packages  # noqa: F401 - exits if packages are missing
 
 # isort: split
 import json

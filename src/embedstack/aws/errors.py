@@ -46,7 +46,7 @@ from embedstack.errors import (
 
 __all__ = ["error_code", "is_expired_credentials", "translate_error"]
 
-# A container's message is quoted up to here: a careless one repeats its input.
+# Maximum characters quoted of a container's message, which may repeat the input.
 _QUOTED_CHARACTERS = 300
 # HTTP statuses of a container that a retry does not change.
 _PERMANENT_STATUSES = {401, 403, 404, 405, 406, 410, 411, 415, 501, 505}
@@ -175,7 +175,7 @@ class _Service:
 
 
 def _common_rules(service: _Service) -> tuple[_Rule, ...]:
-    """Rules that every service has, after its own."""
+    """Rules for every service, applied after its own rules."""
     return (
         _Rule(service.throttled, "{service} throttled the request. " + service.remedy, codes=_THROTTLED),
         _Rule(
@@ -222,7 +222,7 @@ def _read_container_error(original: str) -> tuple[str, int | None]:
         message, index = str(document["error"]), document.get("index")
     except (EmbedStackError, KeyError, TypeError, AttributeError):
         message, index = original, None
-    # type() and not isinstance(): true is no index.
+    # type() and not isinstance(): true is not an index.
     return message[:_QUOTED_CHARACTERS], index if type(index) is int and index >= 0 else None
 
 

@@ -384,7 +384,7 @@ def _unlock(connection: sqlite3.Connection, path: Path, key: CacheKey) -> bytes 
             transaction.executemany("INSERT OR IGNORE INTO metadata (name, value) VALUES (?, ?)", rows)
         stored = _stored_key(connection)
         if stored != to_store:
-            # Another process was first, with another key.
+            # Another process created the file first, with a different key.
             secret, _ = key.unlock(path, stored)
     return secret
 

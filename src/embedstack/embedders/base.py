@@ -70,7 +70,7 @@ class Embedder(ABC):
         prompts: Mapping[str, str] | None = None,
         price: Price | None = None,
     ) -> None:
-        """Prepare; nothing is called yet.
+        """Create an embedder. No request is sent.
 
         Args:
             info: The model that computes the vectors.

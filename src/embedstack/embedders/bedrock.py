@@ -49,7 +49,7 @@ class BedrockEmbedder(Embedder):
         price: "Price | None" = None,
         session: "boto3.Session | None" = None,
     ) -> None:
-        """Prepare a client; nothing is called yet.
+        """Create a client. No request is sent.
 
         Args:
             model_id: Bedrock's id of the model, or of a cross-region inference profile of it.

@@ -54,7 +54,7 @@ class OllamaEmbedder(Embedder):
         limits: Limits | None = None,
         truncate: bool = False,
     ) -> None:
-        """Prepare a client; nothing is called yet.
+        """Create a client. No request is sent.
 
         Args:
             model: The expected model.

@@ -226,7 +226,7 @@ def _rows_of_objects(entries: list[Any], source: str) -> list[Any]:
     indexes = [entry["index"] for entry in entries if "index" in entry]
     if not indexes:
         return rows
-    # type() and not isinstance(): true is no index.
+    # type() and not isinstance(): true is not an index.
     if not all(type(index) is int for index in indexes) or sorted(indexes) != list(range(len(rows))):
         raise IntegrityError(f"{source} sent {len(rows)} vectors whose indexes do not match.")
     return [row for _, row in sorted(zip(indexes, rows, strict=True), key=lambda pair: pair[0])]

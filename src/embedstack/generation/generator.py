@@ -158,7 +158,7 @@ class Generator:
                 yield part
                 origin.check(_FORKED)
         if not complete:
-            # To botocore, a connection closed early is the end of the stream. A complete stream ends with usage.
+            # To botocore, an early close of the connection ends the stream normally. A complete stream ends with usage.
             raise EndpointUnavailable(
                 "The stream from Bedrock ended before the reply was complete. Send the request again."
             )

@@ -57,7 +57,7 @@ def check_env_file(path: Path) -> None:
 
     Raises:
         ConfigurationError: It is not a file, cannot be read, is not UTF-8, or has a line that is not an assignment. The
-            message quotes nothing of its content.
+            message does not quote its content.
     """
     try:
         content = path.read_bytes()

@@ -135,7 +135,7 @@ class VectorStore(Protocol):
         """All collections, by name."""
 
     def open_replacement(self, info: CollectionInfo) -> Collection:
-        """Open a collection's replacement, beside the collection; create it if it does not exist.
+        """Open a collection's replacement, in addition to the collection; create it if it does not exist.
 
         Raises:
             CollectionNotFound: The collection does not exist.

@@ -50,7 +50,7 @@ class AsyncEndpoint:
     """Calls an asynchronous endpoint and waits for the response."""
 
     def __init__(self, name: str, settings: "Settings", *, wait_seconds: float) -> None:
-        """Prepare; nothing is called yet.
+        """Create a client. No request is sent.
 
         Args:
             name: Name of the endpoint.
@@ -169,7 +169,7 @@ class AsyncEmbedder(Embedder):
     """
 
     def __init__(self, model: "ModelInfo", endpoint: AsyncEndpoint, *, truncate: bool) -> None:
-        """Prepare; nothing is called yet.
+        """Create a client. No request is sent.
 
         Args:
             model: The expected model.
