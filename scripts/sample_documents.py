@@ -67,8 +67,8 @@ def articles() -> Iterator[Article]:
 def _module_names() -> set[str]:
     names = {name for name in sys.stdlib_module_names if not name.startswith("_") and name not in _NOT_IMPORTED}
     for package in ("asyncio", "concurrent", "email", "http", "importlib", "json", "logging", "xml", "urllib"):
-        found = importlib.import_module(package).__path__
-        names |= {f"{package}.{module.name}" for module in pkgutil.iter_modules(found) if module.name[0] != "_"}
+        search_path = importlib.import_module(package).__path__
+        names |= {f"{package}.{module.name}" for module in pkgutil.iter_modules(search_path) if module.name[0] != "_"}
     return {name for name in names if not name.endswith("__main__")}
 
 

@@ -183,7 +183,11 @@ def _common_rules(service: _Service) -> tuple[_Rule, ...]:
             "The AWS credentials have expired. Run `aws sso login`, or renew them.",
             codes=_EXPIRED,
         ),
-        _Rule(ConfigurationError, "AWS rejects these credentials: {message}", codes=_INVALID_CREDENTIALS),
+        _Rule(
+            ConfigurationError,
+            "AWS rejects these credentials. Renew them, or check AWS_PROFILE. ({message})",
+            codes=_INVALID_CREDENTIALS,
+        ),
         _Rule(ConfigurationError, "{service} denies access to these credentials: {message}", codes=_ACCESS_DENIED),
         _Rule(service.unavailable, "{service} failed with {code}: {message}", codes=_UNAVAILABLE),
     )
@@ -331,7 +335,7 @@ _BEDROCK_RULES = (
 _SQS_RULES = (
     _Rule(
         ConfigurationError,
-        "No queue {resource} exists in region {region}. Check its URL and AWS_REGION.",
+        "The queue {resource} does not exist in region {region}. Check its URL and AWS_REGION.",
         codes=frozenset({"AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist"}),
     ),
     _Rule(
@@ -354,7 +358,7 @@ _SQS_RULES = (
 _S3_RULES = (
     _Rule(
         ConfigurationError,
-        "S3 has no bucket of this name in region {region}: {message}",
+        "The S3 bucket does not exist in region {region}: {message}",
         codes=frozenset({"NoSuchBucket"}),
     ),
     _Rule(Throttled, "S3 throttled the request. Send fewer requests per second and key prefix.", codes=_THROTTLED),

@@ -68,10 +68,10 @@ def test_dlq_message_names_its_documents_for_every_sender(sqs, urls, dlq):
         for pattern in patterns
     }
     assert matching == {
-        "handbook/*": {"DocumentRefused", "failed again and again"},
-        "*.pdf": {"failed again and again"},
+        "handbook/*": {"DocumentRefused", "failed repeatedly"},
+        "*.pdf": {"failed repeatedly"},
         "handbook/a [draft].md": {"DocumentRefused"},
-        "s3://documents/other/*": {"failed again and again"},
+        "s3://documents/other/*": {"failed repeatedly"},
         "c.pdf": set(),
     }
 
