@@ -92,7 +92,7 @@ def _run(console: Console, count: int, documents: Path | None, store: str) -> bo
     failed = _wait(console, settings, pipeline)
     console.print(f"  finished after {time.perf_counter() - started:.0f} s")
     if failed:
-        console.print(f"  [yellow]{failed} could not be read; for the reasons: .venv/bin/embedstack redrive[/]")
+        console.print(f"  [yellow]{failed} could not be read. List the reasons: .venv/bin/embedstack redrive[/]")
     console.print("[bold]4/4[/] Searching with the library and with the search function")
     all_hit = True
     for number, query in enumerate(_QUERIES):

@@ -145,5 +145,5 @@ class BedrockEmbedder(Embedder):
         self.release_slot()
         document = parse_json(response, self._model_id)
         if not isinstance(document, dict):
-            raise IntegrityError(f"{self._model_id} sent JSON that is not an object. Check what serves it.")
+            raise IntegrityError(f"{self._model_id} sent JSON that is not an object. Check the server.")
         return document, headers

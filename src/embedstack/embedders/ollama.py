@@ -140,14 +140,14 @@ class OllamaEmbedder(Embedder):
         self.release_slot()
         document = parse_json(content, self._source)
         if not isinstance(document, dict):
-            raise IntegrityError(f"{self._source} sent JSON that is not an object. Check what serves it.")
+            raise IntegrityError(f"{self._source} sent JSON that is not an object. Check the server.")
         return document
 
     def _read(self, response: urllib3.BaseHTTPResponse, limit: int) -> bytes:
         encoding = response.headers.get("Content-Encoding", "identity")
         if encoding.strip().lower() not in ("", "identity"):
             raise IntegrityError(
-                f"{self._source} sent a compressed response, which was not requested. Check the proxies in between."
+                f"{self._source} sent a compressed response, which was not requested. Check the proxies on the way."
             )
         return read_body(response, limit, self._source)
 

@@ -119,7 +119,7 @@ def _find_tokenizer(settings: Settings) -> Path:
     folder = find_model_folder(settings.embedding_model, settings.embedstack_models_dir)
     if folder is None or not (folder / "tokenizer.json").is_file():
         raise ConfigurationError(
-            f"No tokenizer.json of {settings.embedding_model} is on this machine: name it with --tokenizer, or put the "
+            f"No tokenizer.json of {settings.embedding_model} is on this machine. Pass --tokenizer, or put the "
             f"model into {settings.embedstack_models_dir}/."
         )
     return folder / "tokenizer.json"
