@@ -225,7 +225,7 @@ class IngestHandler:
         self._services.queues.send_to_dlq(body, describe_failure(error), source)
         self._metrics.add_metric("Refused", MetricUnit.Count, 1)
         self._logger.warning(
-            "A document was refused",
+            "A document was rejected",
             document=document_tag(source),
             error=type(error).__name__,
             reason=getattr(error, "reason", None),
