@@ -22,7 +22,7 @@ is_older() {
 
 another="Install it, or name another one: make PYTHON=python3.12 ..."
 if ! command -v "$python" > /dev/null; then
-  problem "Python 3.11 or newer is needed, and there is no $python." "$another"
+  problem "Python 3.11 or newer is needed; $python is not installed." "$another"
 elif ! version=$("$python" -c 'import sys; print("%d.%d.%d" % sys.version_info[:3])' 2> /dev/null); then
   problem "$python does not run." "$another"
 elif is_older "$version" 3.11.0; then
@@ -36,7 +36,7 @@ if [ "$2" = terraform ]; then
   least=$(sed -n 's/.*required_version *= *">= *\([0-9.]*\).*/\1/p' terraform/versions.tf)
   remedy="Install it: https://developer.hashicorp.com/terraform/install"
   if ! command -v terraform > /dev/null; then
-    problem "Terraform $least or newer is needed, and there is no terraform." "$remedy"
+    problem "Terraform $least or newer is needed; terraform is not installed." "$remedy"
   else
     version=$(CHECKPOINT_DISABLE=1 terraform version 2> /dev/null | sed -n 's/^[A-Za-z]* v\([0-9.]*\).*/\1/p' | head -n 1)
     if [ -z "$version" ]; then

@@ -6,7 +6,7 @@
 A page marks the part with ``<!-- generated: NAME -->`` and ``<!-- end -->``.
 """
 
-import needed_packages  # noqa: F401 - ends here where packages are missing
+import needed_packages  # noqa: F401 - exits if packages are missing
 
 # isort: split
 import inspect

@@ -153,8 +153,8 @@ def main(arguments: list[str]) -> int:
             installer.install_project(project)
     except subprocess.CalledProcessError as error:
         print(
-            f"error: {shutil.which(error.cmd[0]) or error.cmd[0]} failed: see above. Is a package index configured "
-            "that can be reached (`pip config list`)?",
+            f"error: {shutil.which(error.cmd[0]) or error.cmd[0]} failed: see above. Check that the configured "
+            "package index can be reached (`pip config list`).",
             file=sys.stderr,
         )
         return 1

@@ -1,6 +1,6 @@
 """Embed a text with the deployed endpoint: ``embedstack invoke``."""
 
-import needed_packages  # noqa: F401 - ends here where packages are missing
+import needed_packages  # noqa: F401 - exits if packages are missing
 
 # isort: split
 from embedstack_ops.cli.invoke import main

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Resolve locks/*.in into locks/*.txt: exact versions with hashes, for every supported Python. Usage: lock.sh UV [ARGS]
 #
-# Versions that a lock has are kept as long as they fit; ARGS="--upgrade" takes the newest ones. Packages come from
+# Locked versions are kept while they meet the requirements; ARGS="--upgrade" takes the newest ones. Packages come from
 # PyPI, or from the index that UV_DEFAULT_INDEX names.
 set -euo pipefail
 cd "$(dirname "$0")/.."

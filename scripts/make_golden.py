@@ -23,7 +23,7 @@ def main(model_id: str, folder: Path | None) -> None:
     """Write the golden vectors of MODEL_ID, a sentence-transformers model on the Hugging Face Hub."""
     torch.manual_seed(0)
     model = SentenceTransformer(str(folder or model_id), device="cpu").float()
-    # One text at a time: no padding, so that nothing but the text itself can be in its vector.
+    # One text at a time: without padding, a vector depends on its text alone.
     vectors = np.stack(
         [model.encode(text, normalize_embeddings=True, show_progress_bar=False) for text in golden_texts()]
     ).astype(np.float32)

@@ -11,9 +11,9 @@ _PYTHON = os.path.join(_ROOT, ".venv", "bin", "python")  # noqa: PTH118
 _missing = [name for name in ("click", "rich", "embedstack") if importlib.util.find_spec(name) is None]
 if _missing or sys.version_info < _OLDEST:
     _problem = (
-        "is Python {}.{}, and 3.11 or newer is needed".format(*sys.version_info)
+        "is Python {}.{}; this command needs 3.11 or newer".format(*sys.version_info)
         if sys.version_info < _OLDEST
-        else "does not have the packages that this command needs ({})".format(", ".join(_missing))
+        else "lacks packages that this command needs ({})".format(", ".join(_missing))
     )
     _remedy = (
         f"Use {os.path.relpath(_PYTHON)} scripts/{os.path.basename(sys.argv[0])} instead."  # noqa: PTH119

@@ -1,6 +1,6 @@
 """``make pipeline``: deploy the document pipeline on the local AWS, ingest documents, and search them."""
 
-import needed_packages  # noqa: F401 - ends here where packages are missing
+import needed_packages  # noqa: F401 - exits if packages are missing
 
 # isort: split
 import json
@@ -92,7 +92,7 @@ def _run(console: Console, count: int, documents: Path | None, store: str) -> bo
     failed = _wait(console, settings, pipeline)
     console.print(f"  finished after {time.perf_counter() - started:.0f} s")
     if failed:
-        console.print(f"  [yellow]{failed} could not be read; for the reasons: .venv/bin/embedstack redrive[/]")
+        console.print(f"  [yellow]{failed} could not be read. List the reasons: .venv/bin/embedstack redrive[/]")
     console.print("[bold]4/4[/] Searching with the library and with the search function")
     all_hit = True
     for number, query in enumerate(_QUERIES):

@@ -1,4 +1,4 @@
-"""Some two hundred documents to try a pipeline with: what Python's standard library says of itself, in seven formats.
+"""Creates some 200 documents for trying out a pipeline: the standard library's docstrings, in seven formats.
 
 usage: .venv/bin/python scripts/sample_documents.py FOLDER [--count 200]
 """
@@ -22,7 +22,7 @@ import click
 __all__ = ["FORMATS", "Article", "articles", "write_samples"]
 
 _MIN_CHARACTERS = 400
-# Importing these does something, or waits for something.
+# Importing these modules has side effects or blocks.
 _NOT_IMPORTED = {"antigravity", "idlelib", "lib2to3", "test", "this", "tkinter", "turtle", "turtledemo"}
 _LINES_PER_PAGE = 54
 _LINE = 92
@@ -67,8 +67,8 @@ def articles() -> Iterator[Article]:
 def _module_names() -> set[str]:
     names = {name for name in sys.stdlib_module_names if not name.startswith("_") and name not in _NOT_IMPORTED}
     for package in ("asyncio", "concurrent", "email", "http", "importlib", "json", "logging", "xml", "urllib"):
-        found = importlib.import_module(package).__path__
-        names |= {f"{package}.{module.name}" for module in pkgutil.iter_modules(found) if module.name[0] != "_"}
+        search_path = importlib.import_module(package).__path__
+        names |= {f"{package}.{module.name}" for module in pkgutil.iter_modules(search_path) if module.name[0] != "_"}
     return {name for name in names if not name.endswith("__main__")}
 
 
@@ -105,7 +105,7 @@ def _as_csv(article: Article) -> bytes:
 
 
 def _as_docx(article: Article) -> bytes:
-    """A Word document of headings and paragraphs, with no more in it than Word needs."""
+    """A minimal Word document of headings and paragraphs."""
 
     def paragraph(text: str, style: str | None = None) -> str:
         properties = f'<w:pPr><w:pStyle w:val="{style}"/></w:pPr>' if style else ""
@@ -187,11 +187,11 @@ FORMATS: dict[str, Callable[[Article], bytes]] = {
 
 
 def write_samples(folder: Path, count: int = 200) -> list[Path]:
-    """Write documents, each in one of the formats in turn; the same ones by every call on one version of Python.
+    """Write documents, cycling through the formats. The result is the same for every call on one Python version.
 
     Args:
-        folder: Made where it is not there.
-        count: Documents at most.
+        folder: Target folder; created if necessary.
+        count: Maximum number of documents.
 
     Returns:
         The files.
@@ -210,7 +210,7 @@ def write_samples(folder: Path, count: int = 200) -> list[Path]:
 
 @click.command()
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
-@click.option("--count", default=200, show_default=True, help="Documents at most.")
+@click.option("--count", default=200, show_default=True, help="Maximum number of documents.")
 def main(folder: Path, count: int) -> None:
     """Write sample documents into FOLDER."""
     files = write_samples(folder, count)

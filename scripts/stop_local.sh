@@ -12,7 +12,7 @@ started() {
   fi
 }
 
-# is_running PID: whether it runs and is no zombie
+# is_running PID: whether it runs and is not a zombie
 is_running() {
   if [ -r /proc/self/stat ]; then
     state=$(sed 's/.*) //; s/ .*//' "/proc/$1/stat" 2>/dev/null)

@@ -1,6 +1,6 @@
 """Check that a deployed endpoint returns correct vectors, fast enough: ``embedstack validate``."""
 
-import needed_packages  # noqa: F401 - ends here where packages are missing
+import needed_packages  # noqa: F401 - exits if packages are missing
 
 # isort: split
 from embedstack_ops.cli.validate import main

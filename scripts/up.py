@@ -1,6 +1,6 @@
 """``make up``: start the local AWS, deploy terraform/ to it, and validate the endpoint."""
 
-import needed_packages  # noqa: F401 - ends here where packages are missing
+import needed_packages  # noqa: F401 - exits if packages are missing
 
 # isort: split
 import os

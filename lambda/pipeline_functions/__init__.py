@@ -1,4 +1,4 @@
-"""Modules that the Lambda functions share; their packages hold this folder beside ``function.py``."""
+"""Modules that the Lambda functions share; their packages contain this folder next to ``function.py``."""
 
 from pipeline_functions.package_checks import check_runtime
 

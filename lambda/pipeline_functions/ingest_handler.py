@@ -132,7 +132,7 @@ class IngestHandler:
             raise RecordFailed(type(error).__name__) from None
 
     def _process(self, message: DocumentMessage) -> Outcome:
-        # All messages were sent before this invocation started, so equal messages need only one look at the object.
+        # All messages were sent before this invocation started, so the object is processed once for equal messages.
         if message not in self._outcomes:
             self._outcomes[message] = self._process_until_current(message)
         return self._outcomes[message]
@@ -183,7 +183,7 @@ class IngestHandler:
             return self._ingest(message, s3_object, reconcile), s3_object.etag
 
     def _is_late(self) -> bool:
-        """Whether to start no other document: reading one cannot be interrupted without refusing the document."""
+        """Whether too little time is left for another document: interrupting the reader would refuse the document."""
         return self._seconds_left() < self._services.limits.max_seconds + 2 * self._reserve
 
     def _ingest(self, message: DocumentMessage, s3_object: "S3Object", reconcile: bool) -> Outcome:
@@ -225,7 +225,7 @@ class IngestHandler:
         self._services.queues.send_to_dlq(body, describe_failure(error), source)
         self._metrics.add_metric("Refused", MetricUnit.Count, 1)
         self._logger.warning(
-            "A document was refused",
+            "A document was rejected",
             document=document_tag(source),
             error=type(error).__name__,
             reason=getattr(error, "reason", None),

@@ -58,7 +58,7 @@ def handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
         status = http_status(error)
         if is_client_error(status):
             metrics.add_metric("Refused", MetricUnit.Count, 1)
-            logger.warning("A search was refused", error=type(error).__name__, status=status)
+            logger.warning("A search was rejected", error=type(error).__name__, status=status)
             # Raising would count as a function error in Lambda's metrics and log the message.
             return error_response(error) if is_http(event) else {**error_body(error, status), "status": status}
         metrics.add_metric("Failed", MetricUnit.Count, 1)
@@ -75,7 +75,7 @@ def _search(query: SearchQuery, seconds: float) -> dict[str, Any]:
     started = time.monotonic()
     hits = services.search(query, seconds)
     milliseconds = 1000 * (time.monotonic() - started)
-    logger.info("A search was answered", hits=len(hits), k=query.k, mode=query.mode, milliseconds=round(milliseconds))
+    logger.info("A search succeeded", hits=len(hits), k=query.k, mode=query.mode, milliseconds=round(milliseconds))
     metrics.add_metric("Searches", MetricUnit.Count, 1)
     metrics.add_metric("Hits", MetricUnit.Count, len(hits))
     metrics.add_metric("SearchLatency", MetricUnit.Milliseconds, milliseconds)

@@ -141,7 +141,7 @@ class PayloadTooLarge(InputError):
 
 
 class DocumentRefused(InputError):
-    """No text can be read from a file. The message names the file and the remedy, and contains nothing of its content.
+    """No text can be read from a file. The message names the file and the remedy, and does not quote the content.
 
     Attributes:
         reason: The reason as one word, for counts and filters.

@@ -146,11 +146,11 @@ def _load_caches(settings: Settings, session: "boto3.Session | None") -> list[Ca
 
 
 def _cache_key(settings: Settings, session: "boto3.Session | None") -> "str | KmsKey | None":
-    given, wrapped = settings.embedstack_cache_key, settings.embedstack_cache_kms_key
-    if given is not None and wrapped is not None:
+    own_key, kms_key_id = settings.embedstack_cache_key, settings.embedstack_cache_kms_key
+    if own_key is not None and kms_key_id is not None:
         raise ConfigurationError("Set EMBEDSTACK_CACHE_KEY or EMBEDSTACK_CACHE_KMS_KEY, not both.")
-    if wrapped is not None:
+    if kms_key_id is not None:
         from embedstack.cache.kms import KmsKey
 
-        return KmsKey(wrapped, settings, session=session)
-    return given.get_secret_value() if given is not None else None
+        return KmsKey(kms_key_id, settings, session=session)
+    return own_key.get_secret_value() if own_key is not None else None

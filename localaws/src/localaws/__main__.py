@@ -57,7 +57,7 @@ def main() -> int:
         aws.stop()
         message = str(error)
         if isinstance(error, OSError) and is_disk_full(error):
-            message = f"The disk is full: {options.state_dir} cannot be written. Make room and start again."
+            message = f"The disk is full: {options.state_dir} cannot be written. Free some space and start again."
         _logger.error(message)  # noqa: TRY400 - the message is complete
         _report(options.report_fd, {"error": message})
         return 1

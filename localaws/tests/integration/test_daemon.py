@@ -114,7 +114,9 @@ def test_killed_daemon_leaves_no_model_server(state_dir: Path, models_dir: Path)
 def test_taken_port_is_reported_with_an_alternative(state_dir: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-        with pytest.raises(LocalAwsError, match=rf"Port {port} on 127\.0\.0\.1 is taken.*LOCALAWS_PORT={port + 1}"):
+        with pytest.raises(
+            LocalAwsError, match=rf"Port {port} on 127\.0\.0\.1 is already in use.*LOCALAWS_PORT={port + 1}"
+        ):
             daemon.start(LocalAwsConfig(port=port), state_dir)
     assert not (state_dir / "localaws.json").exists()
 
@@ -137,5 +139,5 @@ def test_failed_start_shows_the_log(state_dir: Path, monkeypatch: pytest.MonkeyP
     shadow = state_dir / "shadow" / "moto"
     shadow.mkdir(parents=True)
     (shadow / "__init__.py").write_text("raise RuntimeError('moto is broken')")
-    with pytest.raises(LocalAwsError, match=r"exited during its start(?s:.*)moto is broken"):
+    with pytest.raises(LocalAwsError, match=r"exited while it was starting(?s:.*)moto is broken"):
         daemon.start(CONFIG, state_dir)

@@ -42,13 +42,13 @@ def check_residency(model_id: str, settings: "Settings") -> None:
     if not allowed or prefix not in _GEOGRAPHIES or "*" in allowed or _GEOGRAPHIES[prefix] in allowed:
         return
     raise ConfigurationError(
-        f"The inference profile {model_id} may compute anywhere in {_GEOGRAPHIES[prefix]}, and AWS_ALLOWED_REGIONS "
-        f"allows {', '.join(allowed)}: use {base_model_id(model_id)}, or allow {_GEOGRAPHIES[prefix]}."
+        f"The inference profile {model_id} may compute anywhere in {_GEOGRAPHIES[prefix]}, but AWS_ALLOWED_REGIONS "
+        f"allows only {', '.join(allowed)}: use {base_model_id(model_id)}, or allow {_GEOGRAPHIES[prefix]}."
     )
 
 
 def describe_unknown_model(model_id: str, region: str, message: str) -> str:
-    """What to say of a model that Bedrock does not have, with its successor if there is one."""
+    """The message for a model that Bedrock does not have; names its successor, if known."""
     base = base_model_id(model_id)
     successor = next((new for old, new in _SUCCESSORS.items() if base.startswith(old)), None)
     instead = f"use {successor}; " if successor else ""

@@ -26,7 +26,7 @@ _Result = TypeVar("_Result")
 
 __all__ = ["AwsClient", "aws_response_errors", "create_client"]
 
-# SageMaker gives a model 60 s to answer; a client that gives up just before would not learn the outcome.
+# SageMaker gives a model 60 s to respond; a client with a shorter timeout would miss the response.
 _READ_TIMEOUT_SECONDS = 70
 _CONNECT_TIMEOUT_SECONDS = 5
 _ATTEMPTS = 3
@@ -79,7 +79,9 @@ def create_client(
 def _check_region(region: str, settings: "Settings") -> None:
     allowed = settings.allowed_regions
     if allowed and not any(fnmatch(region, pattern) for pattern in allowed):
-        raise ConfigurationError(f"AWS_REGION is {region}, and AWS_ALLOWED_REGIONS allows {', '.join(allowed)}.")
+        raise ConfigurationError(
+            f"AWS_REGION is {region}, but AWS_ALLOWED_REGIONS allows only {', '.join(allowed)}. Change one of them."
+        )
 
 
 def aws_response_errors(source: str = "AWS") -> AbstractContextManager[None]:

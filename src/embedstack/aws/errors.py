@@ -46,7 +46,7 @@ from embedstack.errors import (
 
 __all__ = ["error_code", "is_expired_credentials", "translate_error"]
 
-# A container's message is quoted up to here: a careless one repeats its input.
+# Maximum characters quoted of a container's message, which may repeat the input.
 _QUOTED_CHARACTERS = 300
 # HTTP statuses of a container that a retry does not change.
 _PERMANENT_STATUSES = {401, 403, 404, 405, 406, 410, 411, 415, 501, 505}
@@ -175,7 +175,7 @@ class _Service:
 
 
 def _common_rules(service: _Service) -> tuple[_Rule, ...]:
-    """Rules that every service has, after its own."""
+    """Rules for every service, applied after its own rules."""
     return (
         _Rule(service.throttled, "{service} throttled the request. " + service.remedy, codes=_THROTTLED),
         _Rule(
@@ -183,7 +183,11 @@ def _common_rules(service: _Service) -> tuple[_Rule, ...]:
             "The AWS credentials have expired. Run `aws sso login`, or renew them.",
             codes=_EXPIRED,
         ),
-        _Rule(ConfigurationError, "AWS rejects these credentials: {message}", codes=_INVALID_CREDENTIALS),
+        _Rule(
+            ConfigurationError,
+            "AWS rejects these credentials. Renew them, or check AWS_PROFILE. ({message})",
+            codes=_INVALID_CREDENTIALS,
+        ),
         _Rule(ConfigurationError, "{service} denies access to these credentials: {message}", codes=_ACCESS_DENIED),
         _Rule(service.unavailable, "{service} failed with {code}: {message}", codes=_UNAVAILABLE),
     )
@@ -222,7 +226,7 @@ def _read_container_error(original: str) -> tuple[str, int | None]:
         message, index = str(document["error"]), document.get("index")
     except (EmbedStackError, KeyError, TypeError, AttributeError):
         message, index = original, None
-    # type() and not isinstance(): true is no index.
+    # type() and not isinstance(): true is not an index.
     return message[:_QUOTED_CHARACTERS], index if type(index) is int and index >= 0 else None
 
 
@@ -257,7 +261,8 @@ _ENDPOINT_RULES = (
     ),
     _Rule(
         ConfigurationError,
-        "Endpoint {resource} has no inference components. Unset SAGEMAKER_INFERENCE_COMPONENT, or call another one.",
+        "Endpoint {resource} has no inference components. Unset SAGEMAKER_INFERENCE_COMPONENT, or call another "
+        "endpoint.",
         codes=_INVALID,
         pattern="inference component.*header is not allowed",
     ),
@@ -306,8 +311,8 @@ _BEDROCK_RULES = (
     _Rule(None, pattern="model identifier|end of its life", build=_unknown_bedrock_model),
     _Rule(
         ConfigurationError,
-        "{resource} is called through an inference profile in {region}: us.{resource}, eu.{resource} or that of "
-        "another geography.",
+        "In {region}, {resource} is available through inference profiles only. Use us.{resource}, eu.{resource} or the "
+        "profile of another geography.",
         pattern="on-demand throughput",
     ),
     _Rule(
@@ -330,7 +335,7 @@ _BEDROCK_RULES = (
 _SQS_RULES = (
     _Rule(
         ConfigurationError,
-        "No queue {resource} exists in region {region}. Check its URL and AWS_REGION.",
+        "The queue {resource} does not exist in region {region}. Check its URL and AWS_REGION.",
         codes=frozenset({"AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist"}),
     ),
     _Rule(
@@ -353,7 +358,7 @@ _SQS_RULES = (
 _S3_RULES = (
     _Rule(
         ConfigurationError,
-        "S3 has no bucket of this name in region {region}: {message}",
+        "The S3 bucket does not exist in region {region}: {message}",
         codes=frozenset({"NoSuchBucket"}),
     ),
     _Rule(Throttled, "S3 throttled the request. Send fewer requests per second and key prefix.", codes=_THROTTLED),
@@ -368,7 +373,7 @@ _S3_RULES = (
 _S3_VECTORS_RULES = (
     _Rule(
         CollectionNotFound,
-        "S3 Vectors does not find {resource}: {message} Check VECTOR_BUCKET and AWS_REGION.",
+        "S3 Vectors cannot find {resource}: {message} Check VECTOR_BUCKET and AWS_REGION.",
         codes=frozenset({"NotFoundException"}),
     ),
 )
@@ -376,8 +381,8 @@ _S3_VECTORS_RULES = (
 _KMS_RULES = (
     _Rule(
         ConfigurationError,
-        "The cache {cache} was encrypted with another KMS key than {resource}. Set EMBEDSTACK_CACHE_KMS_KEY to that "
-        "key, or delete the file.",
+        "The cache {cache} was encrypted with a different KMS key, not {resource}. Set EMBEDSTACK_CACHE_KMS_KEY to "
+        "that key, or delete the file.",
         codes=frozenset({"IncorrectKeyException", "InvalidCiphertextException"}),
     ),
     _Rule(
@@ -456,9 +461,9 @@ def translate_error(
         case ClientError():
             return _translate_response(error, definition, resource, region, details)
         case NoRegionError():
-            return ConfigurationError("No AWS region is set: set AWS_REGION, or `aws configure set region REGION`.")
+            return ConfigurationError("No AWS region is set. Set AWS_REGION, or run `aws configure set region REGION`.")
         case TokenRetrievalError() | SSOError():
-            return ConfigurationError(f"The SSO login is missing or has expired: run `aws sso login`. ({error})")
+            return ConfigurationError(f"The SSO login is missing or has expired. Run `aws sso login`. ({error})")
         case NoCredentialsError() | PartialCredentialsError():
             return ConfigurationError(
                 f"No AWS credentials ({error}): run `aws configure` or `aws sso login`, or set AWS_PROFILE. "

@@ -62,8 +62,7 @@ class GivenKey:
             self._secret = b""
         if len(self._secret) != _KEY_BYTES:
             raise ConfigurationError(
-                "The cache's key is not 32 bytes in base64. `openssl rand -base64 32` makes one for "
-                "EMBEDSTACK_CACHE_KEY."
+                "EMBEDSTACK_CACHE_KEY is not 32 bytes in base64. Generate a key with `openssl rand -base64 32`."
             )
 
     def __reduce__(self) -> NoReturn:
@@ -81,7 +80,7 @@ class GivenKey:
 
 
 def raise_wrong_key(path: Path, stored: bytes | None) -> NoReturn:
-    """Raise an error that says how the file is encrypted, and what opens it.
+    """Raise an error that names the kind of the file's key and the setting for it.
 
     Raises:
         ConfigurationError: Always.
@@ -89,7 +88,7 @@ def raise_wrong_key(path: Path, stored: bytes | None) -> NoReturn:
     if stored is not None and stored.startswith(b"kms:"):
         how = "is encrypted with an AWS KMS key: set EMBEDSTACK_CACHE_KMS_KEY to that key"
     elif stored is not None and stored.startswith(b"given:"):
-        how = "is encrypted with another key: set EMBEDSTACK_CACHE_KEY to the key it was created with"
+        how = "is encrypted with a different key: set EMBEDSTACK_CACHE_KEY to the key it was created with"
     else:
         how = "is not encrypted: unset the key"
     raise ConfigurationError(f"The cache {path} {how}, use another file, or delete this one.")

@@ -44,4 +44,4 @@ class FailureGuard:
         warning = (self._name, cause)
         if warning not in _warned:
             _warned.add(warning)
-            _logger.warning("%s is not used for now; embedding continues without it: %s", *warning)
+            _logger.warning("%s is disabled temporarily; embedding continues without it: %s", *warning)

@@ -30,7 +30,7 @@ class KmsKey:
     _MARK = b"kms:"
 
     def __init__(self, key_id: str, settings: "Settings", *, session: "boto3.Session | None" = None) -> None:
-        """Prepare; nothing is called yet.
+        """Create a client. No request is sent.
 
         Args:
             key_id: Id, ARN or alias of a symmetric KMS key.

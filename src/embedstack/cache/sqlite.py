@@ -39,9 +39,9 @@ _PAUSE_SECONDS = 0.02
 _DAMAGED = "it is damaged, or not a cache; delete it"
 # By SQLite's primary result codes (https://www.sqlite.org/rescode.html).
 _CAUSES = {
-    sqlite3.SQLITE_BUSY: "another process keeps it locked",
-    sqlite3.SQLITE_LOCKED: "another process keeps it locked",
-    sqlite3.SQLITE_FULL: "the disk is full",
+    sqlite3.SQLITE_BUSY: "it is locked by another process",
+    sqlite3.SQLITE_LOCKED: "it is locked by another process",
+    sqlite3.SQLITE_FULL: "the disk is full; free some space",
     sqlite3.SQLITE_READONLY: "it is read-only; allow this process to write the file and its folder",
     sqlite3.SQLITE_PERM: "it is read-only; allow this process to write the file and its folder",
     sqlite3.SQLITE_CANTOPEN: "it cannot be opened; check the path and its permissions",
@@ -384,7 +384,7 @@ def _unlock(connection: sqlite3.Connection, path: Path, key: CacheKey) -> bytes 
             transaction.executemany("INSERT OR IGNORE INTO metadata (name, value) VALUES (?, ?)", rows)
         stored = _stored_key(connection)
         if stored != to_store:
-            # Another process was first, with another key.
+            # Another process created the file first, with a different key.
             secret, _ = key.unlock(path, stored)
     return secret
 
@@ -429,7 +429,7 @@ def _describe(error: Exception) -> str:
         case OSError():
             return f"it cannot be opened ({error.strerror}); check the path and its permissions"
         case MemoryError():
-            return "memory is exhausted"
+            return "this process ran out of memory"
         case _:
             return _DAMAGED
 

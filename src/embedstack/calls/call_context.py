@@ -82,6 +82,9 @@ class Call:
         """
         left = self.remaining()
         if left is not None and left < seconds:
-            raise DeadlineExceeded(f"The call would have to wait {seconds:.1f} s and has {left:.1f} s left.")
+            raise DeadlineExceeded(
+                f"The call needs to wait {seconds:.1f} s, but only {left:.1f} s are left until its deadline. Allow "
+                "more seconds."
+            )
         clock.sleep(seconds, self.cancelled)
         self.check()

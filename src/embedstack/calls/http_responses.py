@@ -64,7 +64,7 @@ def response_errors(
     except _UNREADABLE + parser_errors as error:
         # Not chained: the error may quote the response.
         raise IntegrityError(
-            f"{source} sent a response of an unexpected form ({type(error).__name__}). Check what serves it."
+            f"{source} sent a response of an unexpected form ({type(error).__name__}). Check the server."
         ) from None
 
 
@@ -92,7 +92,7 @@ def read_body(stream: _Stream, limit: int, source: str) -> bytes:
     if remaining < 0:
         stream.close()
         raise IntegrityError(
-            f"{source} sent more than the {limit:,} bytes of the largest valid response. Check what serves it."
+            f"{source} sent more than the {limit:,} bytes of the largest valid response. Check the server."
         )
     return b"".join(parts)
 
@@ -116,11 +116,9 @@ def parse_json(content: bytes, source: str) -> Any:
             f"{source} sent {len(content):,} bytes that are not JSON ({type(error).__name__}). Send the request again."
         ) from None
     except (MemoryError, RecursionError):
-        raise IntegrityError(f"{source} sent JSON that is nested too deeply. Check what serves it.") from None
+        raise IntegrityError(f"{source} sent JSON that is nested too deeply. Check the server.") from None
     except _DuplicateName:
-        raise IntegrityError(
-            f"{source} sent JSON with the same name twice in one object. Check what serves it."
-        ) from None
+        raise IntegrityError(f"{source} sent JSON with the same name twice in one object. Check the server.") from None
 
 
 def retry_after_seconds(value: object) -> float | None:

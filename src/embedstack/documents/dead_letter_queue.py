@@ -25,7 +25,7 @@ __all__ = ["DeadLetterMessage", "DeadLetterQueue"]
 _BATCH = 10
 # How long messages are hidden from other readers, in seconds: enough to read a hundred thousand messages.
 _VISIBILITY_TIMEOUT_SECONDS = 900
-_NO_DOCUMENT = "a message that names no document"
+_NO_DOCUMENT = "a message without a document"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class DeadLetterMessage:
     Attributes:
         id: The SQS message id.
         sources: The S3 objects that the message names, as ``s3://bucket/key``.
-        reason: Why the message failed; "failed again and again" if SQS moved it after ``maxReceiveCount`` attempts.
+        reason: Why the message failed; "failed repeatedly" if SQS moved it after ``maxReceiveCount`` attempts.
         sent: When the message was sent to the DLQ.
         body: The message body, which is resent.
         receipt: The SQS receipt handle, by which the message is deleted.
@@ -163,7 +163,7 @@ def _parse(message: dict[str, Any]) -> DeadLetterMessage:
     return DeadLetterMessage(
         id=message["MessageId"],
         sources=_sources(body),
-        reason=attributes.get("Reason", "failed again and again"),
+        reason=attributes.get("Reason", "failed repeatedly"),
         sent=datetime.fromtimestamp(int(message["Attributes"]["SentTimestamp"]) / 1000, UTC),
         body=body,
         receipt=message["ReceiptHandle"],

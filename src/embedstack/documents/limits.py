@@ -103,13 +103,13 @@ class Allowance:
     def check_inflated(self, number: int) -> None:
         """Check a declared uncompressed size before decompressing."""
         self._check(
-            self._inflated + number, self.limits.max_inflated_bytes, "bytes when inflated", "max_inflated_bytes"
+            self._inflated + number, self.limits.max_inflated_bytes, "bytes when decompressed", "max_inflated_bytes"
         )
 
     def take_inflated(self, number: int) -> None:
         """Count decompressed bytes."""
         self._inflated += number
-        self._check(self._inflated, self.limits.max_inflated_bytes, "bytes when inflated", "max_inflated_bytes")
+        self._check(self._inflated, self.limits.max_inflated_bytes, "bytes when decompressed", "max_inflated_bytes")
 
     def _check(self, taken: int, limit: int, unit: str, setting: str) -> None:
         if taken > limit:

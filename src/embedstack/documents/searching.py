@@ -70,7 +70,7 @@ def search(
         EmbedStackError: The embedder or the store failed.
     """
     if not text.strip():
-        raise InputError("The query is empty.")
+        raise InputError("The query is empty. Pass a text to search for.")
     info, model = collection.info, embedder.info
     if (info.model_id, info.dimensions) != (model.model_id, model.dimensions):
         raise CollectionMismatch(

@@ -70,7 +70,7 @@ class Embedder(ABC):
         prompts: Mapping[str, str] | None = None,
         price: Price | None = None,
     ) -> None:
-        """Prepare; nothing is called yet.
+        """Create an embedder. No request is sent.
 
         Args:
             info: The model that computes the vectors.
@@ -374,7 +374,9 @@ class Embedder(ABC):
         def send() -> "Vectors":
             vectors_by_text[:] = self.embed_span_batch(texts, spans, kind)
             if [len(vectors) for vectors in vectors_by_text] != [len(expected) for expected in spans]:
-                raise CountMismatch(f"The response has another number of vectors than the spans of {len(texts)} texts.")
+                raise CountMismatch(
+                    f"The number of vectors in the response differs from the number of spans of the {len(texts)} texts."
+                )
             return np.concatenate(vectors_by_text)
 
         self.runner.run(texts, send, sum(map(len, spans)))
@@ -458,14 +460,14 @@ class Embedder(ABC):
     def _require_mean_pooling(self) -> None:
         if self.info.pooling != "mean" or self.info.shortened_from is not None:
             raise ConfigurationError(
-                f"Late chunking averages token vectors, and {self.info.model_id} was not trained for their mean at its "
-                "full length. Use a model with mean pooling, or set EMBEDSTACK_LATE_CHUNKING=false."
+                f"Late chunking averages token vectors, but {self.info.model_id} was not trained with mean pooling at "
+                "this length. Use a model with mean pooling, or set EMBEDSTACK_LATE_CHUNKING=false."
             )
 
 
 def _check_stream(texts: Iterable[Any] | AsyncIterable[Any]) -> None:
     if isinstance(texts, str):
-        raise InputError("embed_stream() takes several texts; it would embed each character of this one.")
+        raise InputError("embed_stream() takes an iterable of texts, not a string. For one text, pass [text].")
 
 
 async def _aiterate(texts: Iterable[Any]) -> AsyncIterator[Any]:

@@ -192,7 +192,7 @@ class Batcher:
             needed = self._sizes.measure(self._prompt + text)
             if needed > self._text_bytes:
                 raise PayloadTooLarge(
-                    f"Text {index} takes {needed:,} bytes; one request holds {self._text_bytes:,}. Split it.",
+                    f"Text {index} takes {needed:,} bytes; the limit of a request is {self._text_bytes:,}. Split it.",
                     index=index,
                 )
         return size

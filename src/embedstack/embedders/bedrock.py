@@ -49,7 +49,7 @@ class BedrockEmbedder(Embedder):
         price: "Price | None" = None,
         session: "boto3.Session | None" = None,
     ) -> None:
-        """Prepare a client; nothing is called yet.
+        """Create a client. No request is sent.
 
         Args:
             model_id: Bedrock's id of the model, or of a cross-region inference profile of it.
@@ -70,11 +70,11 @@ class BedrockEmbedder(Embedder):
         info: ModelInfo = known_model(base)
         if not base.startswith((_TITAN, *_COHERE_V3, _COHERE_V4)):
             raise ConfigurationError(
-                f"{model_id} is not a supported embedding model of Bedrock. Use one of Titan or Cohere."
+                f"{model_id} is not a supported Bedrock embedding model. Use a Titan or Cohere model."
             )
         self._is_titan = base.startswith(_TITAN)
         if truncate and self._is_titan:
-            raise ConfigurationError(f"{model_id} cannot truncate. Split long texts, or use a model of Cohere.")
+            raise ConfigurationError(f"{model_id} cannot truncate. Split long texts, or use a Cohere model.")
         limits = Limits(1 if self._is_titan else _COHERE_ITEMS, concurrency=concurrency)
         super().__init__(info.shortened(dimensions or info.dimensions), limits, price=price)
         self._model_id = model_id
@@ -145,5 +145,5 @@ class BedrockEmbedder(Embedder):
         self.release_slot()
         document = parse_json(response, self._model_id)
         if not isinstance(document, dict):
-            raise IntegrityError(f"{self._model_id} sent JSON that is not an object. Check what serves it.")
+            raise IntegrityError(f"{self._model_id} sent JSON that is not an object. Check the server.")
         return document, headers

@@ -37,7 +37,7 @@ def check_vectors(vectors: "NDArray[np.float32]", info: "ModelInfo", count: int)
     if vectors.shape[1] != info.dimensions:
         raise DimensionMismatch(
             f"The endpoint returns vectors of {vectors.shape[1]} dimensions; {info.model_id} has "
-            f"{info.dimensions}. Another model than the configured one is deployed."
+            f"{info.dimensions}. Deploy the configured model, or configure the deployed one."
         )
     finite = _finite(vectors)
     if not finite.all():

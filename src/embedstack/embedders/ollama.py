@@ -54,7 +54,7 @@ class OllamaEmbedder(Embedder):
         limits: Limits | None = None,
         truncate: bool = False,
     ) -> None:
-        """Prepare a client; nothing is called yet.
+        """Create a client. No request is sent.
 
         Args:
             model: The expected model.
@@ -123,7 +123,8 @@ class OllamaEmbedder(Embedder):
                 )
         except _NOT_CONNECTED:
             raise EndpointUnavailable(
-                f"Nothing answers at {self._url}. Start Ollama with `ollama serve`, or set OLLAMA_HOST to its address."
+                f"Ollama does not respond at {self._url}. Start it with `ollama serve`, or set OLLAMA_HOST to its "
+                "address."
             ) from None
         try:
             with response_errors(self._source):
@@ -139,14 +140,14 @@ class OllamaEmbedder(Embedder):
         self.release_slot()
         document = parse_json(content, self._source)
         if not isinstance(document, dict):
-            raise IntegrityError(f"{self._source} sent JSON that is not an object. Check what serves it.")
+            raise IntegrityError(f"{self._source} sent JSON that is not an object. Check the server.")
         return document
 
     def _read(self, response: urllib3.BaseHTTPResponse, limit: int) -> bytes:
         encoding = response.headers.get("Content-Encoding", "identity")
         if encoding.strip().lower() not in ("", "identity"):
             raise IntegrityError(
-                f"{self._source} sent a compressed response, which was not requested. Check the proxies in between."
+                f"{self._source} sent a compressed response, which was not requested. Check the proxies on the way."
             )
         return read_body(response, limit, self._source)
 

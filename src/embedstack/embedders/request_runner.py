@@ -1,4 +1,4 @@
-"""Runs the requests of one backend: within its concurrency, with checked vectors, counted, in threads of its own."""
+"""Runs the requests of one backend: in a separate thread pool, within its concurrency, with checks and counters."""
 
 import threading
 import time
@@ -98,7 +98,7 @@ class RequestRunner:
         self._request.get().tokens = tokens
 
     def release_slot(self) -> None:
-        """Let the next request start while this thread still reads the response of its own."""
+        """Let the next request start while this thread still reads its response."""
         self._request.get().slot.free()
 
     def close(self) -> None:

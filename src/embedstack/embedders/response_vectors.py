@@ -82,7 +82,9 @@ def read_rows(document: Any, count: int, source: str) -> "Vectors":
     """
     rows = find_rows(document, count, source)
     if depth_of(rows) > 2:
-        raise IntegrityError(f"{source} sent lists nested {depth_of(rows)} deep, not a list of vectors.")
+        raise IntegrityError(
+            f"{source} sent lists nested {depth_of(rows)} deep, not a list of vectors. Check the server."
+        )
     return matrix(rows, source)
 
 
@@ -97,19 +99,19 @@ def find_rows(document: Any, count: int, source: str) -> list[Any]:
         if isinstance(document, dict):
             # Cohere's models on Bedrock: one list for each type of number.
             if "float" not in document:
-                raise IntegrityError(f"{source} sent {_shape(document)} instead of float vectors.")
+                raise IntegrityError(f"{source} sent {_shape(document)} instead of float vectors. Check the server.")
             document = document["float"]
     if isinstance(document, str):
         document = [document]
     if not isinstance(document, list):
-        raise IntegrityError(f"{source} sent {_shape(document)}, not a list of vectors.")
+        raise IntegrityError(f"{source} sent {_shape(document)}, not a list of vectors. Check the server.")
     if not document:
-        raise CountMismatch(f"{source} sent an empty list.")
+        raise CountMismatch(f"{source} sent an empty list. Check the server.")
     if isinstance(document[0], dict):
         return _rows_of_objects(document, source)
     if type(document[0]) in _NUMBERS:
         if count != 1:
-            raise IntegrityError(f"{source} sent a list of numbers, not a list of {count} vectors.")
+            raise IntegrityError(f"{source} sent a list of numbers, not a list of {count} vectors. Check the server.")
         return [document]
     return document
 
@@ -124,16 +126,18 @@ def matrix(rows: list[Any], source: str) -> "Vectors":
     if all(isinstance(row, str) for row in rows):
         vectors = [vector_of_base64(row, source) for row in rows]
         if len({len(vector) for vector in vectors}) > 1:
-            raise DimensionMismatch(f"{source} sent vectors of different lengths.")
+            raise DimensionMismatch(f"{source} sent vectors of different lengths. Check the server.")
         return np.stack(vectors)
     if not all(isinstance(row, list) for row in rows):
-        raise IntegrityError(f"{source} sent a list of {_shape(rows[0])}, not of vectors, or a mixed list.")
+        raise IntegrityError(
+            f"{source} sent a list of {_shape(rows[0])}, not of vectors, or a mixed list. Check the server."
+        )
     if len({len(row) for row in rows}) > 1:
-        raise DimensionMismatch(f"{source} sent vectors of different lengths.")
+        raise DimensionMismatch(f"{source} sent vectors of different lengths. Check the server.")
     for row in rows:
         # NumPy would silently convert a string of digits or a boolean to a number.
         if not _NUMBERS.issuperset(map(type, row)):
-            raise IntegrityError(f"{source} sent vectors with values that are not numbers.")
+            raise IntegrityError(f"{source} sent vectors with values that are not numbers. Check the server.")
     # Values too large for float32 become infinity, and null, which some JSON writers use for NaN, becomes NaN. The
     # check of the values reports both.
     with np.errstate(over="ignore", invalid="ignore"):
@@ -149,7 +153,9 @@ def vector_of_base64(row: Any, source: str) -> "Vectors":
     try:
         return np.frombuffer(base64.b64decode(row, validate=True), "<f4").astype(np.float32)
     except (TypeError, ValueError, binascii.Error):
-        raise IntegrityError(f"{source} sent strings that are not vectors of float32 in base64.") from None
+        raise IntegrityError(
+            f"{source} sent strings that are not vectors of float32 in base64. Check the server."
+        ) from None
 
 
 def read_npy(content: bytes, count: int, source: str) -> "Vectors":
@@ -169,25 +175,25 @@ def read_npy(content: bytes, count: int, source: str) -> "Vectors":
     header, data = _split_npy(content, source)
     entries = dict(_NPY_ENTRY.findall(header)) if _NPY_HEADER.fullmatch(header) else {}
     if entries.keys() != {b"descr", b"fortran_order", b"shape"}:
-        raise IntegrityError(f"{source} sent an array whose header cannot be read.")
+        raise IntegrityError(f"{source} sent an array whose header cannot be read. Check the server.")
     kind = _NPY_FLOAT.fullmatch(entries[b"descr"])
     if kind is None:
-        raise IntegrityError(f"{source} sent an array that is not float16, float32 or float64.")
+        raise IntegrityError(f"{source} sent an array that is not float16, float32 or float64. Check the server.")
     lengths = [part.strip() for part in entries[b"shape"].strip(b"()").split(b",")]
     lengths = lengths[:-1] if lengths[-1] == b"" else lengths
     if not all(_NPY_LENGTH.fullmatch(length) for length in lengths):
-        raise IntegrityError(f"{source} sent an array whose shape cannot be read.")
+        raise IntegrityError(f"{source} sent an array whose shape cannot be read. Check the server.")
     shape = tuple(map(int, lengths))
     expected = math.prod(shape) * int(kind[2])
     if len(data) != expected:
-        message = f"{source} sent an array of {expected:,} bytes in {len(data):,}"
+        message = f"{source} sent {len(data):,} bytes for an array of {expected:,} bytes"
         if len(data) < expected:
             raise EndpointUnavailable(f"{message}: it is truncated. Send the request again.")
         raise IntegrityError(f"{message}.")
     if len(shape) == 1 and count == 1:
         shape = (1, *shape)
     if len(shape) != 2:
-        raise DimensionMismatch(f"{source} sent an array of {len(shape)} dimensions, not 2.")
+        raise DimensionMismatch(f"{source} sent an array of {len(shape)} dimensions, not 2. Check the server.")
     order = "F" if entries[b"fortran_order"] == b"True" else "C"
     array = np.frombuffer(data, f"{kind[1].decode()}f{kind[2].decode()}").reshape(shape, order=order)  # type: ignore[call-overload]
     with np.errstate(over="ignore", invalid="ignore"):
@@ -202,7 +208,7 @@ def _split_npy(content: bytes, source: str) -> tuple[bytes, memoryview]:
     if len(content) < start or (len(content) < start + length <= start + _NPY_HEADER_BYTES):
         raise EndpointUnavailable(f"{source} sent a truncated array. Send the request again.")
     if version not in _NPY_VERSIONS or length > _NPY_HEADER_BYTES:
-        raise IntegrityError(f"{source} sent an array whose header cannot be read.")
+        raise IntegrityError(f"{source} sent an array whose header cannot be read. Check the server.")
     return content[start : start + length], memoryview(content)[start + length :]
 
 
@@ -215,7 +221,7 @@ def _member(document: dict[str, Any], source: str) -> Any:
         )
     if len(names) > 1:
         raise IntegrityError(
-            f"{source} sent vectors in {' and in '.join(names)}, so that it is unclear which ones to use."
+            f"{source} sent vectors in {' and in '.join(names)}, which is ambiguous. Check the server."
         )
     return document[names[0]]
 
@@ -223,14 +229,14 @@ def _member(document: dict[str, Any], source: str) -> Any:
 def _rows_of_objects(entries: list[Any], source: str) -> list[Any]:
     """The vectors of objects such as OpenAI's ``{"embedding", "index"}``, in the order of their indexes."""
     if not all(isinstance(entry, dict) for entry in entries):
-        raise IntegrityError(f"{source} sent a list of objects and other values, not of vectors.")
+        raise IntegrityError(f"{source} sent a list of objects and other values, not of vectors. Check the server.")
     rows = [_member(entry, source) for entry in entries]
     indexes = [entry["index"] for entry in entries if "index" in entry]
     if not indexes:
         return rows
-    # type() and not isinstance(): true is no index.
+    # type() and not isinstance(): true is not an index.
     if not all(type(index) is int for index in indexes) or sorted(indexes) != list(range(len(rows))):
-        raise IntegrityError(f"{source} sent {len(rows)} vectors whose indexes do not match.")
+        raise IntegrityError(f"{source} sent {len(rows)} vectors whose indexes do not match. Check the server.")
     return [row for _, row in sorted(zip(indexes, rows, strict=True), key=lambda pair: pair[0])]
 
 

@@ -158,7 +158,7 @@ class Generator:
                 yield part
                 origin.check(_FORKED)
         if not complete:
-            # To botocore, a connection closed early is the end of the stream. A complete stream ends with usage.
+            # To botocore, an early close of the connection ends the stream normally. A complete stream ends with usage.
             raise EndpointUnavailable(
                 "The stream from Bedrock ended before the reply was complete. Send the request again."
             )
@@ -218,9 +218,9 @@ class Generator:
             if self._overflow == "refuse" or len(fitting) <= 2:
                 needed = sum(_estimate_tokens(message.text) for message in fitting)
                 raise TextTooLong(
-                    f"The conversation has about {needed} tokens; the limit is {max(available, 0)}, of context_tokens "
-                    f"{self._context_tokens} less max_tokens {max_tokens} and the system prompt. Shorten it, lower "
-                    'max_tokens, or pass overflow="trim".'
+                    f"The conversation has about {needed} tokens; the limit is {max(available, 0)}: context_tokens "
+                    f"({self._context_tokens}) minus max_tokens ({max_tokens}) and the system prompt. Shorten it, "
+                    'lower max_tokens, or pass overflow="trim".'
                 )
             fitting = fitting[2:]
         return fitting

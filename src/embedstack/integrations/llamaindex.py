@@ -61,7 +61,7 @@ class EmbedStackEmbedding(BaseEmbedding):  # type: ignore[misc]  # an extra that
             )
         if "model_name" not in options and name != embedder.info.model_id:
             raise ConfigurationError(
-                f"The dictionary names the model {name!r}, and the embedder has {embedder.info.model_id!r}. Pass an "
+                f"The dictionary names the model {name!r}, but the embedder has {embedder.info.model_id!r}. Pass an "
                 "embedder of the same model."
             )
         restored: Self = super().from_dict(data, **options)

@@ -138,8 +138,8 @@ class _Names:
         self._check_count()
         if len(name) > _MAX_PATH_CHARACTERS:
             raise ArchiveRefused(
-                f"The name {_display_name(name)} is too long: {len(name)} characters, of {_MAX_PATH_CHARACTERS} at "
-                "most. Pack a folder's content with relative names."
+                f"The name {_display_name(name)} is too long: {len(name)} characters; the limit is "
+                f"{_MAX_PATH_CHARACTERS}. Pack a folder's content with relative names."
             )
         if size < 0:
             raise ArchiveRefused(f"{_display_name(name)} has a negative size. The archive is damaged; create it again.")

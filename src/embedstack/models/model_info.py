@@ -57,8 +57,8 @@ class ModelInfo:
         if dimensions not in self.matryoshka_dimensions:
             allowed = ", ".join(str(length) for length in (*self.matryoshka_dimensions, self.dimensions))
             raise ConfigurationError(
-                f"{self.model_id} supports vectors of {allowed} dimensions, not {dimensions}: it was not trained for "
-                "other lengths."
+                f"{self.model_id} supports vectors of {allowed} dimensions, not {dimensions}. Choose one of "
+                "these; the model was not trained for other lengths."
             )
         return replace(self, dimensions=dimensions, shortened_from=self.dimensions)
 
@@ -102,7 +102,7 @@ class ModelIdentity:
         expected = ModelIdentity.of(info)
         if not self.matches(expected):
             raise ModelMismatch(
-                f"{source} serves {str(self)[:_QUOTED_CHARACTERS]}, and {expected} is configured: their vectors cannot "
+                f"{source} serves {str(self)[:_QUOTED_CHARACTERS]}, but {expected} is configured: their vectors cannot "
                 "be compared. Set EMBEDDING_MODEL and EMBEDDING_MODEL_REVISION to the served model (`terraform output "
                 "-raw dotenv` prints both), or deploy the configured one."
             )

@@ -99,7 +99,7 @@ class RateLimitedEmbedder(EmbedderMiddleware):
         if budget is not None:
             spent = sum(meter.cost_usd for meter in self.meters)
             if spent >= budget:
-                raise BudgetExceeded(f"${spent:.2f} of the budget of ${budget:.2f} are spent. Raise it to continue.")
+                raise BudgetExceeded(f"${spent:.2f} of the budget of ${budget:.2f} is spent. Raise it to continue.")
         if self._requests is not None:
             self._requests.take(1)
         if self._texts is not None:

@@ -63,7 +63,7 @@ class Settings(_BaseSettings):
     """Settings of the client and the commands; ``.env.example`` explains each.
 
     Attributes:
-        embedstack_config: YAML file with settings of these names; None for none.
+        embedstack_config: YAML file with settings of these names; None for no file.
         aws_region: Region of the endpoint; None leaves it to the AWS configuration files.
         aws_account_id: Expected account of the endpoint; None disables the check.
         aws_endpoint_url: Address of AWS; None for AWS itself.
@@ -75,12 +75,12 @@ class Settings(_BaseSettings):
         embedding_dimensions: A shorter vector length that the model was trained for; None for its full length.
         embedding_truncate: Truncate texts that are longer than the model reads instead of rejecting them.
         embedding_concurrency: Requests in flight at the same time.
-        embedding_deadline_seconds: Deadline of a call in seconds; None for none.
+        embedding_deadline_seconds: Deadline of a call in seconds; None for no deadline.
         embedding_timeout_seconds: Timeout of each read of a response in seconds; None for the backend's default.
         embedding_requests_per_second: Requests per second, at most; None for no limit.
         embedding_texts_per_second: Texts per second, at most; None for no limit.
         embedstack_cache_mb: Memory of the vector cache in MB; 0 for no cache.
-        embedstack_cache_file: SQLite file of the cache; None for none.
+        embedstack_cache_file: SQLite file of the cache; None for no file.
         embedstack_cache_key: 32 bytes in base64 that encrypt the file.
         embedstack_cache_kms_key: Id, ARN or alias of a KMS key that wraps the file's key, instead of the former.
         embedstack_cache_ttl_seconds: Age at which a vector expires in seconds; None for never.
@@ -114,7 +114,7 @@ class Settings(_BaseSettings):
         embedstack_chunk_tokens: Tokens of a chunk, at most; None for the number that the model reads.
         embedstack_chunk_overlap: Tokens that a chunk repeats from the previous one, at most.
         embedstack_late_chunking: Compute each chunk's vector with the whole document as context.
-        embedstack_document_context: Template of the text put before each chunk; None for none.
+        embedstack_document_context: Template of the text put before each chunk; None for no text.
         embedstack_tokenizer: The served model's ``tokenizer.json``; None uses the one of the model's folder, or of the
             function's package.
     """
@@ -226,7 +226,7 @@ class LocalAwsSettings(_BaseSettings):
     """Settings that the local AWS reads when it starts; ``.env.example`` explains each.
 
     Attributes:
-        embedstack_config: YAML file with settings of these names; None for none.
+        embedstack_config: YAML file with settings of these names; None for no file.
         aws_region: Default region of clients; None for the default of the local AWS.
         embedstack_models_dir: Folder with models as ``<org>/<name>/``.
         localaws_port: TCP port on 127.0.0.1; 0 for any free port.

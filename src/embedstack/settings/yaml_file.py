@@ -57,14 +57,16 @@ def check_env_file(path: Path) -> None:
 
     Raises:
         ConfigurationError: It is not a file, cannot be read, is not UTF-8, or has a line that is not an assignment. The
-            message quotes nothing of its content.
+            message does not quote its content.
     """
     try:
         content = path.read_bytes()
     except FileNotFoundError:
         return
     except OSError as error:
-        raise ConfigurationError(f"{path} cannot be read: {error.strerror}. Settings are read from it.") from error
+        raise ConfigurationError(
+            f"{path} cannot be read: {error.strerror}. Make it a readable file, or remove it."
+        ) from error
     save = "Save it as UTF-8; in PowerShell: terraform output -raw dotenv | Out-File -Encoding utf8 .env"
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in content:
         raise ConfigurationError(f"{path} is not UTF-8: it looks like UTF-16. {save}")

@@ -135,7 +135,7 @@ class VectorStore(Protocol):
         """All collections, by name."""
 
     def open_replacement(self, info: CollectionInfo) -> Collection:
-        """Open a collection's replacement, beside the collection; create it if it does not exist.
+        """Open a collection's replacement, in addition to the collection; create it if it does not exist.
 
         Raises:
             CollectionNotFound: The collection does not exist.
@@ -214,6 +214,6 @@ def require_complete(name: str, outstanding: int) -> None:
 def replaced_error(name: str) -> CollectionReplaced:
     """The error for writing to a collection after a switch."""
     return CollectionReplaced(
-        f"The collection {name} was switched to a replacement since it was opened. Open it again, with the model that "
-        "it has now."
+        f"The collection {name} was switched to a replacement since it was opened. Open it again, with its "
+        "current model."
     )

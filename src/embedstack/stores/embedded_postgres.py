@@ -380,7 +380,7 @@ def _unusable(folder: Path, why: str | None) -> str:
 def _locked(folder: Path) -> Iterator[None]:
     """Allow one process at a time to start or stop the server.
 
-    The lock file is beside the data directory, which must be empty to be initialized.
+    The lock file is next to the data directory, which must be empty to be initialized.
     """
     if folder.exists() and not folder.is_dir():
         raise ConfigurationError(_unusable(folder, "it is not a folder"))

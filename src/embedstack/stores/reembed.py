@@ -54,7 +54,7 @@ def reembed(
     """
     if info.sparse_dimensions is not None:
         raise ConfigurationError(
-            f"Sparse vectors of {info.name} cannot be re-embedded. Fill a replacement with them yourself."
+            f"Sparse vectors of {info.name} cannot be re-embedded. Write all vectors into a replacement instead."
         )
     current = store.open(store.describe(info.name), create=False)
     replacement = store.open_replacement(info)

@@ -99,7 +99,7 @@ def applied_pipeline() -> dict[str, Any]:
         ConfigurationError: No pipeline is applied from this checkout.
     """
     missing = (
-        "No pipeline is applied from this checkout. Apply one (variable `pipeline`), or name its parts by options."
+        "No pipeline is applied from this checkout. Apply one (variable `pipeline`), or pass its parts as options."
     )
     try:
         pipeline: dict[str, Any] | None = TerraformRoot(TERRAFORM).outputs().get("pipeline")

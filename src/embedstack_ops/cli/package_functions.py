@@ -97,12 +97,12 @@ def build(
 
     Args:
         functions: Their names.
-        target: Where they are to run.
-        folder: Where the packages go, below it into one by what they are for: ``arm64-3.13``.
-        model: Hub id of the endpoint's model; ``EMBEDDING_MODEL`` otherwise.
-        tokenizer: Its ``tokenizer.json``; looked for otherwise.
-        database_ca: Certificates that the database's is checked against.
-        wheels: Where what they need is kept for the next time.
+        target: The architecture and Python version of the functions.
+        folder: Parent of the target's folder, such as ``arm64-3.13``.
+        model: Hub id of the endpoint's model; defaults to ``EMBEDDING_MODEL``.
+        tokenizer: The model's ``tokenizer.json``; defaults to the one in the model's folder.
+        database_ca: CA bundle that verifies the database's certificate.
+        wheels: Cache of downloaded wheels.
     """
     folder /= target.name
     folder.mkdir(parents=True, exist_ok=True)
@@ -119,7 +119,7 @@ def _find_tokenizer(settings: Settings) -> Path:
     folder = find_model_folder(settings.embedding_model, settings.embedstack_models_dir)
     if folder is None or not (folder / "tokenizer.json").is_file():
         raise ConfigurationError(
-            f"No tokenizer.json of {settings.embedding_model} is on this machine: name it with --tokenizer, or put the "
+            f"No tokenizer.json of {settings.embedding_model} is on this machine. Pass --tokenizer, or put the "
             f"model into {settings.embedstack_models_dir}/."
         )
     return folder / "tokenizer.json"

@@ -125,7 +125,7 @@ def confirm(question: str, *, yes: bool) -> None:
         yes: Whether ``--yes`` was passed.
 
     Raises:
-        ConfigurationError: Standard input is not a terminal, so that nobody can confirm.
+        ConfigurationError: Standard input is not a terminal, so the change cannot be confirmed.
         click.Abort: The change was not confirmed.
     """
     target = current_target()

@@ -243,8 +243,8 @@ def _download(pins: Mapping[str, Pin], target: Target, folder: Path) -> dict[_Re
         if done.returncode != 0:
             errors = "\n".join(line for line in done.stderr.splitlines() if line.startswith("ERROR"))
             raise ConfigurationError(
-                f"pip finds no wheel for Python {target.python} on {target.architecture}. Is a package index that "
-                f"has it configured (`pip config list`)? pip's output:\n{errors or done.stderr.strip()}"
+                f"pip finds no wheel for Python {target.python} on {target.architecture}. Check that the configured "
+                f"package index has it (`pip config list`). pip's output:\n{errors or done.stderr.strip()}"
             )
         return {_release(path): path.replace(folder / path.name) for path in Path(download_folder).glob("*.whl")}
 

@@ -32,8 +32,8 @@ _logger = logging.getLogger(__name__)
 
 # Minimum length of a row relative to its batch's width. Shorter rows wait for rows of their own length.
 _LEAST_FILL = 0.75
-# After a small call arrived beside a large one, the large one's batches are half as large for this long. This halves
-# the wait of the next small call and costs the large call about 5 % of its throughput.
+# After a small call arrived while a large one was running, the large one's batches are half as large for this long.
+# This halves the wait of the next small call and costs the large call about 5 % of its throughput.
 _SHARED_SECONDS = 1.0
 
 

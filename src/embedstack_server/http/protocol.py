@@ -164,7 +164,9 @@ def _choose_media_type(accept: str | None, offered: tuple[str, ...]) -> str:
     if quality(best) > 0:
         return best
     raise RequestError(
-        406, "not_acceptable", f"The response is {' or '.join(offered)}; `Accept` is {reprlib.repr(accept)}."
+        406,
+        "not_acceptable",
+        f"`Accept` is {reprlib.repr(accept)}; the response can be {' or '.join(offered)}. Accept one of these.",
     )
 
 
@@ -220,7 +222,7 @@ def _check_model(encoder: "Encoder", model: str | None) -> None:
     served = encoder.model.model_id
     if model is not None and model not in (served, served.rpartition("/")[2]):
         raise RequestError(
-            422, "unknown_model", f"The server has the model {served}, not {_shortened(model)}: remove `model`."
+            422, "unknown_model", f"The server serves the model {served}, not {_shortened(model)}: remove `model`."
         )
 
 
@@ -247,7 +249,7 @@ def _check_response_size(size: int) -> None:
             413,
             "response_too_large",
             f"The response would be over the limit of {RESPONSE_LIMIT_BYTES} bytes. Send fewer texts or spans in one "
-            "request, or ask for a shorter format (base64, or application/x-npy for plain vectors).",
+            "request, or request a more compact format (base64, or application/x-npy for plain vectors).",
         )
 
 

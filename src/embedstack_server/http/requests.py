@@ -148,7 +148,7 @@ def parse_request(body: bytes) -> EmbedRequest | RerankRequest:
     _check_members(payload, _EMBED_MEMBERS)
     nested = _member(payload, "parameters", dict, {})
     _check_members(nested, _OPTIONS, " in `parameters`")
-    # A member beside `inputs` overrides one in `parameters`.
+    # A top-level member overrides one in `parameters`.
     options = {**nested, **payload}
     inputs = _inputs(payload)
     if options.get("prompt") is not None and options.get("prompt_name") is not None:

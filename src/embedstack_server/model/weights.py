@@ -151,7 +151,7 @@ def _read_safetensors(path: Path) -> dict[str, StoredTensor]:
 
 
 def _shards(index: Path) -> list[Path]:
-    """The files beside a sharded model's index that it names."""
+    """The files that a sharded model's index names, in the index's folder."""
     try:
         names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -160,5 +160,5 @@ def _shards(index: Path) -> list[Path]:
         ) from error
     for name in names:
         if not isinstance(name, str) or Path(name).name != name or not (index.parent / name).is_file():
-            raise ConfigurationError(f"{index} names the file {name!r}, which is not beside it. Download it.")
+            raise ConfigurationError(f"{index} names the file {name!r}, which is not in the same folder. Download it.")
     return [index.parent / name for name in names]

@@ -288,7 +288,7 @@ def test_wrong_python_is_reported_in_one_line(checkout, tmp_path):
         )
         assert done.returncode == 2
         assert done.stderr.count("\n") == 1
-        assert "does not have the packages that this command needs (click, rich, embedstack)" in done.stderr
+        assert "lacks packages that this command needs (click, rich, embedstack)" in done.stderr
         assert f"Use .venv/bin/python scripts/{script} instead." in done.stderr
 
 

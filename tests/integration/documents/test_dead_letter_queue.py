@@ -60,7 +60,7 @@ def test_dlq_message_names_its_documents_for_every_sender(sqs, urls, dlq):
     assert messages.keys() == {
         ("s3://documents/handbook/a [draft].md",),
         ("s3://documents/handbook/b 1.md", "s3://documents/other/c.pdf"),
-        ("a message that names no document",),
+        ("a message without a document",),
     }
     patterns = ("handbook/*", "*.pdf", "handbook/a [draft].md", "s3://documents/other/*", "c.pdf")
     matching = {
@@ -68,10 +68,10 @@ def test_dlq_message_names_its_documents_for_every_sender(sqs, urls, dlq):
         for pattern in patterns
     }
     assert matching == {
-        "handbook/*": {"DocumentRefused", "failed again and again"},
-        "*.pdf": {"failed again and again"},
+        "handbook/*": {"DocumentRefused", "failed repeatedly"},
+        "*.pdf": {"failed repeatedly"},
         "handbook/a [draft].md": {"DocumentRefused"},
-        "s3://documents/other/*": {"failed again and again"},
+        "s3://documents/other/*": {"failed repeatedly"},
         "c.pdf": set(),
     }
 

@@ -233,7 +233,7 @@ def test_process_start_failure_is_a_configuration_error(monkeypatch):
         read(b"x", "a.txt")
     assert error.value.retryable
     monkeypatch.setattr(sys, "executable", "/bin/false")
-    with pytest.raises(ConfigurationError, match="it ended with 1"):
+    with pytest.raises(ConfigurationError, match="it exited with status 1"):
         read(b"x", "a.txt")
 
 

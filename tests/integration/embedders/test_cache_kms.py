@@ -72,7 +72,7 @@ def test_second_process_uses_the_key_of_the_first(aws, file, key_id):
 def test_another_kms_key_is_rejected(aws, file, kms, key_id):
     SqliteCache(file, key=KmsKey(key_id, aws.settings)).close()
     other = kms.create_key()["KeyMetadata"]["KeyId"]
-    with pytest.raises(ConfigurationError, match=f"another KMS key than {other}. Set EMBEDSTACK_CACHE_KMS_KEY"):
+    with pytest.raises(ConfigurationError, match=f"different KMS key, not {other}. Set EMBEDSTACK_CACHE_KMS_KEY"):
         SqliteCache(file, key=KmsKey(other, aws.settings))
 
 

@@ -139,7 +139,7 @@ def test_oversized_conversation_is_rejected_or_trimmed(aws):
     ("model", "message"),
     [
         ("meta.llama2-70b-chat-v1", "Bedrock has no model .* use us.meta.llama3-3-70b-instruct-v1:0"),
-        ("meta.llama3-3-70b-instruct-v1:0", "inference profile in us-east-1: us.meta.llama3-3"),
+        ("meta.llama3-3-70b-instruct-v1:0", "In us-east-1, .* inference profiles only. Use us.meta.llama3-3"),
         ("nonsense", "list-foundation-models"),
     ],
 )

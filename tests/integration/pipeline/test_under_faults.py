@@ -114,7 +114,7 @@ def test_dlq_message_without_a_reason_is_read(ingested):
         if message.body == body:
             matching.append((message.sources, message.reason))
             dlq.delete(message)
-    assert matching == [((f"s3://{pipeline.parts['bucket']}/{source}",), "failed again and again")]
+    assert matching == [((f"s3://{pipeline.parts['bucket']}/{source}",), "failed repeatedly")]
     assert pipeline.reasons()[source].startswith("DocumentRefused: empty: "), "its own DLQ message is left"
 
 
@@ -206,7 +206,7 @@ def test_redrive_command_lists_and_resends_selected_messages(ingested, script):
         ((search.main, "anything", "--collection", "nothing"), {}, "nothing"),
         ((search.main, "anything", "--function", "no-such-function"), {}, "no-such-function"),
         ((redrive.main,), {"TF_WORKSPACE": "nothing-applied"}, "No pipeline is applied"),
-        ((redrive.main, "--dlq-url", "http://127.0.0.1/1/q", "--queue-url", "q"), {}, "No queue"),
+        ((redrive.main, "--dlq-url", "http://127.0.0.1/1/q", "--queue-url", "q"), {}, "does not exist in region"),
         ((reindex.main, "--collection", "nothing", "--backend", "fake"), {}, "nothing"),
     ],
 )

@@ -48,7 +48,7 @@ def test_check_passes_with_this_python_and_terraform(check):
         ("echo 3.9.2", "python3 is Python 3.9.2"),
         ("exit 1", "python3 does not run"),
         ('case "$2" in *ensurepip*) exit 1 ;; *) echo 3.12.1 ;; esac', "apt-get install python3.12-venv"),
-        (None, "there is no python3"),
+        (None, "python3 is not installed"),
     ],
 )
 def test_check_names_the_problem_with_python(check, python, message):
@@ -69,7 +69,7 @@ def test_check_accepts_newer_pythons(check, version):
     [
         ("echo Terraform v1.8.5", "is 1.8.5"),
         ("echo hello", "does not print its version"),
-        (None, "there is no terraform"),
+        (None, "terraform is not installed"),
     ],
 )
 def test_check_links_to_the_installation_of_terraform(check, terraform, message):
@@ -101,5 +101,5 @@ def test_make_installs_nothing_without_terraform(check, tmp_path):
     if shutil.which("terraform", path="/usr/bin:/bin"):
         pytest.skip("terraform lies beside make")
     assert done.returncode != 0
-    assert "there is no terraform" in done.stderr
+    assert "terraform is not installed" in done.stderr
     assert not list((tmp_path / "checkout").glob(".venv*"))

@@ -119,7 +119,7 @@ OTHER_SERVICES = [
     ("sqs", "ThrottlingException", 400, Throttled, True, "SQS throttled"),
     ("sqs", "OverLimit", 403, Throttled, True, "SQS throttled"),
     ("sqs", "KMS.ThrottlingException", 400, Throttled, True, "SQS throttled"),
-    ("sqs", "AWS.SimpleQueueService.NonExistentQueue", 400, ConfigurationError, False, "No queue thing exists"),
+    ("sqs", "AWS.SimpleQueueService.NonExistentQueue", 400, ConfigurationError, False, "queue thing does not exist"),
     ("sqs", "KMS.DisabledException", 400, ConfigurationError, False, "KMS key of the queue thing"),
     ("sqs", "AccessDenied", 403, ConfigurationError, False, "SQS denies access"),
     ("sqs", "ServiceUnavailable", 503, EndpointUnavailable, True, "SQS failed"),
@@ -133,7 +133,7 @@ OTHER_SERVICES = [
         400,
         ConfigurationError,
         False,
-        "cache file.db was encrypted with another KMS key",
+        "cache file.db was encrypted with a different KMS key",
     ),
     ("kms", "AccessDeniedException", 400, ConfigurationError, False, "kms:GenerateDataKey and kms:Decrypt"),
     ("kms", "KeyUnavailableException", 500, EndpointUnavailable, True, "KMS failed"),
@@ -141,7 +141,7 @@ OTHER_SERVICES = [
     ("s3", "InternalError", 500, EndpointUnavailable, True, "S3 failed"),
     ("s3", "403", 403, ConfigurationError, False, "s3:GetObject"),
     ("s3", "NoSuchBucket", 404, ConfigurationError, False, "us-east-9"),
-    ("s3vectors", "NotFoundException", 404, CollectionNotFound, False, "S3 Vectors does not find thing"),
+    ("s3vectors", "NotFoundException", 404, CollectionNotFound, False, "S3 Vectors cannot find thing"),
     ("s3vectors", "TooManyRequestsException", 429, StoreUnavailable, True, "S3 Vectors throttled"),
     ("s3vectors", "InternalServerException", 500, StoreUnavailable, True, "S3 Vectors failed"),
     ("s3vectors", "ValidationException", 400, StoreError, False, "S3 Vectors rejected the request"),
@@ -203,7 +203,7 @@ def test_translate_error_keeps_the_index_of_the_failing_text():
 def test_aws_client_translates_for_its_service_and_region():
     client = AwsClient("sqs", load_settings(aws_region="us-east-1"), max_connections=1)
     translated = client.translate(client_error("QueueDoesNotExist"), resource="https://queue")
-    assert "No queue https://queue exists in region us-east-1" in str(translated)
+    assert "The queue https://queue does not exist in region us-east-1" in str(translated)
 
 
 def test_translate_error_says_how_to_start_the_local_aws(monkeypatch):

@@ -179,8 +179,8 @@ def test_sqlite_cache_ignores_swapped_rows(tmp_path):
 @pytest.mark.parametrize(
     ("made", "opened", "message"),
     [
-        (KEY, base64.b64encode(bytes(32)).decode(), "encrypted with another key: set EMBEDSTACK_CACHE_KEY"),
-        (KEY, None, "encrypted with another key: set EMBEDSTACK_CACHE_KEY"),
+        (KEY, base64.b64encode(bytes(32)).decode(), "encrypted with a different key: set EMBEDSTACK_CACHE_KEY"),
+        (KEY, None, "encrypted with a different key: set EMBEDSTACK_CACHE_KEY"),
         (None, KEY, "is not encrypted: unset the key"),
     ],
 )

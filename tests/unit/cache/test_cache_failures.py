@@ -176,7 +176,7 @@ def test_locked_file_is_one_warning(file, caplog, monkeypatch):
         np.testing.assert_array_equal(embedder.embed(TEXTS), EXPECTED)
         np.testing.assert_array_equal(embedder.embed(TEXTS), EXPECTED)
         other.rollback()
-    assert [message for message in warnings(caplog) if "another process keeps it locked" in message] == warnings(caplog)
+    assert [message for message in warnings(caplog) if "it is locked by another process" in message] == warnings(caplog)
     assert len(warnings(caplog)) == 1
 
 

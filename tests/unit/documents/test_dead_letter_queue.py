@@ -12,7 +12,7 @@ from embedstack.documents.dead_letter_queue import DeadLetterMessage
     [
         ("DocumentRefused: encrypted: The document a.pdf needs a password: remove it.", "DocumentRefused: encrypted"),
         ("Throttled: SageMaker answered: too many requests", "Throttled"),
-        ("failed again and again", "failed again and again"),
+        ("failed repeatedly", "failed repeatedly"),
     ],
 )
 def test_message_kind_is_the_reason_without_its_sentence(reason, kind):

@@ -57,7 +57,7 @@ def endpoint(monkeypatch):
 
 
 def test_unreadable_async_output_names_the_permissions(endpoint):
-    with pytest.raises(AsyncOutputNotReadable, match="s3:GetObject in the bucket answers, and s3:ListBucket"):
+    with pytest.raises(AsyncOutputNotReadable, match="s3:GetObject and s3:ListBucket on the bucket answers"):
         endpoint((403, "AccessDenied")).invoke(b"{}")
 
 

@@ -82,7 +82,7 @@ def test_embed_query_and_documents_shapes():
         (["a", None], InputError, "Text 1 is a NoneType", 1),
         (["a", float("nan")], InputError, "Text 1 is a float", 1),
         (["a", "b\ud800"], InputError, "Text 1 contains an unpaired surrogate at index 1", 1),
-        (["a", "x" * 101], PayloadTooLarge, "Text 1 takes 101 bytes; one request holds 100", 1),
+        (["a", "x" * 101], PayloadTooLarge, "Text 1 takes 101 bytes; the limit of a request is 100", 1),
         ("one text", InputError, "takes a list of texts", None),
     ],
 )

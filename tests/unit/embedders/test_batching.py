@@ -61,7 +61,7 @@ def test_text_is_measured_before_it_is_rejected():
     embedder = SageMakerEmbedder(
         MINILM, endpoint="e", settings=load_settings(aws_region="us-east-1"), limits=Limits(max_bytes=400)
     )
-    with pytest.raises(PayloadTooLarge, match="Text 0 takes 209 bytes; one request holds 208"):
+    with pytest.raises(PayloadTooLarge, match="Text 0 takes 209 bytes; the limit of a request is 208"):
         embedder.embed(["x" * 205])
 
 

@@ -35,7 +35,7 @@ def test_profile_outside_allowed_regions_is_rejected(profile):
         (TITAN, {"dimensions": 128}, "256, 512, 1024 dimensions, not 128"),
         ("cohere.embed-english-v3", {"dimensions": 256}, "1024 dimensions, not 256"),
         (TITAN, {"truncate": True}, "cannot truncate"),
-        ("BAAI/bge-m3", {}, "not a supported embedding model of Bedrock"),
+        ("BAAI/bge-m3", {}, "not a supported Bedrock embedding model"),
         ("amazon.nova", {}, "Unknown model"),
     ],
 )

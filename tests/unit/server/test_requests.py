@@ -113,7 +113,7 @@ def test_named_outputs_are_json_only(encoder):
         ({"inputs": "cat", "parameters": {"truncation": True}}, 400, "Unknown member in `parameters`: 'truncation'"),
         ({"query": "cat", "texts": ["dog"], "raw_scores": True}, 400, "Unknown member: 'raw_scores'"),
         ({"query": "cat", "texts": ["dog"], "truncation_direction": "up"}, 400, "must be Left or Right"),
-        ({"inputs": "cat", "model": "another/model"}, 422, "has the model test/tiny, not another/model"),
+        ({"inputs": "cat", "model": "another/model"}, 422, "serves the model test/tiny, not another/model"),
         ({"inputs": "cat", "dimensions": 64}, 422, "32 dimensions, not 64"),
         ({"inputs": "cat", "dimensions": 2**70}, 400, "must be an integer"),
         ({"inputs": "cat", "dimensions": 1.5}, 400, "must be an integer"),

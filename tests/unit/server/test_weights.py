@@ -218,9 +218,9 @@ def test_weights_combine_shards(tmp_path):
         ("{}", "is not a readable index"),
         (
             '{"weight_map": {"a": "missing.safetensors"}}',
-            "names the file 'missing.safetensors', which is not beside it",
+            "names the file 'missing.safetensors', which is not in the same folder",
         ),
-        ('{"weight_map": {"a": "../model.safetensors"}}', "which is not beside it"),
+        ('{"weight_map": {"a": "../model.safetensors"}}', "which is not in the same folder"),
     ],
 )
 def test_weights_reject_an_invalid_index(tmp_path, content, message):

@@ -2,7 +2,7 @@
 
 __all__ = ["is_undeclared_code"]
 
-#: AWS's "Common errors", in the API reference of every service; the older protocols' names beside the newer.
+#: AWS's "Common errors", in the API reference of every service, with the names in older and newer protocols.
 _COMMON = frozenset(
     {
         "AccessDenied",
@@ -36,7 +36,7 @@ _OF_SERVICES: dict[str, frozenset[str]] = {
     "ce": frozenset({"ValidationException"}),
     # The same, in front of the model; CreateLogGroup and others declare InvalidParameterException only.
     "logs": frozenset({"ValidationException"}),
-    # "SerializationException" (HTTP 400) for a body that is no JSON of the operation, in users' reports.
+    # "SerializationException" (HTTP 400) for a body that is not valid JSON for the operation, in users' reports.
     "s3vectors": frozenset({"SerializationException"}),
     # "Error codes for the Amazon EC2 API": its model declares none at all.
     "ec2": frozenset(
@@ -54,7 +54,7 @@ _OF_SERVICES: dict[str, frozenset[str]] = {
             "InvalidVpcID.NotFound",
         }
     ),
-    # The codes of the query protocol, which the service names beside those of its model (header x-amzn-query-error).
+    # The codes of the query protocol, which the service sends besides those of its model (header x-amzn-query-error).
     "sqs": frozenset(
         {
             "AWS.SimpleQueueService.BatchEntryIdsNotDistinct",
@@ -63,7 +63,7 @@ _OF_SERVICES: dict[str, frozenset[str]] = {
             "AWS.SimpleQueueService.PurgeQueueInProgress",
         }
     ),
-    # Amazon S3 API reference, "List of error codes": the model declares next to none of them.
+    # Amazon S3 API reference, "List of error codes": the model declares almost none of them.
     "s3": frozenset(
         {
             "BucketAlreadyExists",

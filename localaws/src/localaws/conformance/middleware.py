@@ -1,4 +1,4 @@
-"""Replaces a response that AWS could not send with an error that names what is wrong with it."""
+"""Replaces a response that AWS could not send with an error that names the violations."""
 
 import io
 import json
@@ -57,7 +57,7 @@ def _request_body(environ: "WSGIEnvironment") -> bytes:
 
 
 def _best(calls: list[Call], response: ReceivedResponse) -> tuple[Call, list[str]]:
-    """The operation that a response fits best, and what is wrong with it."""
+    """The operation that a response fits best, and the violations of its model."""
     candidates = [(each, [] if is_known_deviation(each.name) else find_violations(each, response)) for each in calls]
     return min(candidates, key=lambda pair: len(pair[1]))
 

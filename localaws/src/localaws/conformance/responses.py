@@ -18,7 +18,7 @@ from localaws.conformance.values import check_text
 
 __all__ = ["ReceivedResponse", "find_violations", "is_streamed"]
 
-#: Elements of the query protocol beside the result.
+#: Elements of the query protocol other than the result.
 _METADATA = {"ResponseMetadata", "requestId", "RequestId"}
 
 

@@ -27,7 +27,7 @@ _BOTOCORE_NAMES = {"awslambda": "lambda", "sagemakerruntime": "sagemaker-runtime
 
 @dataclass(frozen=True, slots=True, order=True)
 class EmulatedAction:
-    """An action that the local AWS does not leave to moto alone.
+    """An action that localaws implements or annotates.
 
     Attributes:
         service: botocore's name of the service, such as ``sagemaker-runtime``.

@@ -1,7 +1,7 @@
 """The clock of metrics, alarms, schedules and cooldowns, which can run faster and be advanced.
 
 ``GET /_embedstack/time`` returns it; ``POST`` with ``{"speed": 60}`` makes it run faster, and with ``{"advance": 660}``
-advances it, so that a test need not wait eleven minutes for an alarm. Whatever really takes time on this machine
+advances it, so that a test need not wait eleven minutes for an alarm. The duration of real work on this machine
 (starting a container, handling a request) is measured with the machine's clock.
 """
 

@@ -1,3 +1,3 @@
-"""The path of the health check; a module of its own, so that clients need not import the server."""
+"""The path of the health check; in a separate module, so that clients need not import the server."""
 
 HEALTH_PATH = "/_embedstack/health"

@@ -53,7 +53,7 @@ def local_request_refusal(environ: Mapping[str, object]) -> str | None:
     if not target.startswith("/") and target != "*":
         parts = _split(target)
         if parts is None or parts[0] != "http" or parts[1].lower() != host.lower():
-            return "Its target names another server than its Host header."
+            return "Its target and its Host header name different servers."
     for name in _FORWARDED:
         if name in environ:
             return f"It comes through a proxy: it has the header {name.removeprefix('HTTP_').replace('_', '-')}."

@@ -44,10 +44,10 @@ class RequestTypeError(TypeError):
 
 def check_request(shape: Shape, request: dict[str, Any]) -> str | None:
     """The message for a request that violates constraints of its shape; None for a valid request."""
-    found = [violation.message for violation in _Walk(smithy=False).violations(shape, request, "")]
-    if not found:
+    messages = [violation.message for violation in _Walk(smithy=False).violations(shape, request, "")]
+    if not messages:
         return None
-    return f"{len(found)} validation error{'s' if len(found) > 1 else ''} detected: " + "; ".join(found)
+    return f"{len(messages)} validation error{'s' if len(messages) > 1 else ''} detected: " + "; ".join(messages)
 
 
 def violations(shape: Shape, request: dict[str, Any]) -> list[Violation]:
@@ -59,10 +59,10 @@ def violations(shape: Shape, request: dict[str, Any]) -> list[Violation]:
     return list(_Walk(smithy=True).violations(shape, request, ""))
 
 
-def summarize(found: list[Violation]) -> str:
+def summarize(violated: list[Violation]) -> str:
     """The message of an exception for the violations of a request to a service built with Smithy."""
-    count = f"{len(found)} validation error{'s' if len(found) > 1 else ''} detected. "
-    return count + "; ".join(violation.message for violation in found)
+    count = f"{len(violated)} validation error{'s' if len(violated) > 1 else ''} detected. "
+    return count + "; ".join(violation.message for violation in violated)
 
 
 class _Walk:

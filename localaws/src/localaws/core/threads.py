@@ -51,7 +51,7 @@ class Ticker:
 
 
 def at_the_same_time(actions: Sequence[Callable[[], None]]) -> None:
-    """Run each action in a thread of its own and wait for all of them.
+    """Run each action in a separate thread and wait for all of them.
 
     Args:
         actions: The actions; each handles its own errors.

@@ -63,7 +63,7 @@ class Response:
         return body
 
     def replace_body(self, body: bytes, *, content_length: int | None = None) -> None:
-        """Use another body, with its own Content-Length unless another is given."""
+        """Use another body, with its own Content-Length unless one is given."""
         length = len(body) if content_length is None else content_length
         headers = [(name, value) for name, value in self.headers if name.lower() != "content-length"]
         self.headers = [*headers, ("Content-Length", str(length))]

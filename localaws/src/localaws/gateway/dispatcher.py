@@ -55,7 +55,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LocalAwsApplication"]
 
-# Each bucket is a host of its own.
+# Each bucket has its own host name.
 _REMEMBERED_HOSTS = 1024
 #: Services in which an unknown path is an unknown operation. In S3, every path is an object's.
 _ROUTED_BY_PATH = frozenset({"s3vectors", "sagemakerruntime"})

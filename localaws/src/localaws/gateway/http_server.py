@@ -200,7 +200,7 @@ class _Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress is untyped
         return None
 
     def _is_for_s3(self) -> bool:
-        """Whether the request is signed for S3. Who signed it is not the question here."""
+        """Whether the request is signed for S3. The signer does not matter here."""
         signature = self.headers.get("AUTHORIZATION", "")
         return "/s3/" in signature or signature.startswith("AWS ") or (not signature and "Signature=" in self.query)
 

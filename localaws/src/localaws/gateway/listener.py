@@ -22,11 +22,13 @@ def listen(port: int) -> socket.socket:
         return socket.create_server(("127.0.0.1", port), backlog=1024)
     except OSError as error:
         if error.errno != errno.EADDRINUSE:
-            raise LocalAwsError(f"Port {port} on 127.0.0.1 cannot be opened: {error.strerror}.") from error
+            raise LocalAwsError(
+                f"Port {port} on 127.0.0.1 cannot be opened: {error.strerror}. Choose another one with LOCALAWS_PORT."
+            ) from error
     holder = _holder_of(port)
     by_holder = f" by {holder}" if holder else ""
     raise LocalAwsError(
-        f"Port {port} on 127.0.0.1 is taken{by_holder}. Stop that program, or choose another port: "
+        f"Port {port} on 127.0.0.1 is already in use{by_holder}. Stop that program, or choose another port: "
         f"LOCALAWS_PORT={port + 1}."
     )
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ClosedPaths", "HealthCheck", "Reset"]
 
-#: moto's console, which can change the state behind the back of running processes, and an instance's metadata with
+#: moto's console, which can change state without the running processes noticing, and an instance's metadata with
 #: credentials, which moto serves by path to requests for any service.
 _CLOSED_PATHS = ("/moto-api", "/favicon.ico", "/latest/api/", "/latest/meta-data/")
 

@@ -104,7 +104,7 @@ def start(
 
 
 def find(state_dir: Path) -> RunningLocalAws | None:
-    """The healthy local AWS of this state directory; None without one."""
+    """The healthy local AWS of this state directory; None if none is running."""
     state = read_state(state_dir)
     if state is None or not _identity(state).alive or not _is_healthy(state):
         return None
@@ -148,7 +148,7 @@ def _identity(state: dict[str, Any]) -> ProcessIdentity:
 
 
 def _is_healthy(state: dict[str, Any]) -> bool:
-    """Whether that very process responds on that port."""
+    """Whether the local AWS on this port is this process."""
     try:
         url = f"http://127.0.0.1:{state['port']}{HEALTH_PATH}"
         with urllib3.PoolManager(retries=False) as pool:
@@ -196,7 +196,7 @@ def _spawn(config: LocalAwsConfig, state_dir: Path, timeout: float, *, ends_with
     if report is None or "error" in report:
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(timeout=1)
-        outcome = "exited during its start"
+        outcome = "exited while it was starting"
         if process.poll() is None:
             outcome = f"did not start within {timeout:g} seconds"
             os.kill(process.pid, signal.SIGKILL)
@@ -205,16 +205,16 @@ def _spawn(config: LocalAwsConfig, state_dir: Path, timeout: float, *, ends_with
         _clear_remains(state_dir)
         if report is not None:
             raise LocalAwsError(report["error"])
-        tail = f"The end of {state_dir / 'localaws.log'}:\n{_log_tail(state_dir)}"
+        tail = f"The last lines of {state_dir / 'localaws.log'}:\n{_log_tail(state_dir)}"
         raise LocalAwsError(f"The local AWS {outcome}. {tail}")
     running = find(state_dir)
     if running is None:
-        raise LocalAwsError(f"The local AWS started and ended again; see {state_dir / 'localaws.log'}.")
+        raise LocalAwsError(f"The local AWS exited right after its start. See {state_dir / 'localaws.log'}.")
     return running
 
 
 def _read_report(descriptor: int, timeout: float) -> dict[str, Any] | None:
-    """The child's report about its start, ``{"port"}`` or ``{"error"}``; None without one in time."""
+    """The child's report about its start, ``{"port"}`` or ``{"error"}``; None if none arrives in time."""
     received = b""
     deadline = time.monotonic() + timeout
     while (left := deadline - time.monotonic()) > 0:
@@ -270,7 +270,7 @@ def _locked(state_dir: Path, timeout: float) -> Iterator[None]:
 
 def _cannot_write(path: Path, error: OSError) -> str:
     if is_disk_full(error):
-        return f"The disk is full: {path} cannot be written. Make room and start again."
+        return f"The disk is full: {path} cannot be written. Free some space and start again."
     return f"{path} cannot be written: {error.strerror}. Choose another state directory or fix its permissions."
 
 

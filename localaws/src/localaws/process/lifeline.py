@@ -48,7 +48,7 @@ class Lifeline:
             signal: Name of the signal that ends it. SIGQUIT is Postgres' immediate shutdown.
             group: Whether to end the whole process group that it leads.
         """
-        # A session of its own keeps Ctrl-C in a terminal from ending the shell first.
+        # A separate session keeps Ctrl-C in a terminal from ending the shell first.
         self._watch = subprocess.Popen(
             ["sh", "-c", _WATCH, "lifeline", signal, f"-{pid}" if group else str(pid)],
             stdin=lifeline_fd(),

@@ -19,7 +19,7 @@ class ProcessUsage:
 
         Returns:
             Percent of one core since the last measurement, or since the process started; percent of the machine's
-            memory. None without such a process.
+            memory. None if the process does not exist.
         """
         try:
             process = self._processes.get(pid)

@@ -85,7 +85,7 @@ def decode(content: bytes, allowance: Allowance, declared: str | None = None) ->
         return text, encoding.removesuffix("_sig")
     return allowance.refuse(
         "undecodable",
-        f"is in no supported character encoding (tried: {', '.join(tried)}, and {len(_LEGACY)} older ones unless it "
+        f"is not in a supported character encoding (tried: {', '.join(tried)}, and {len(_LEGACY)} older ones unless it "
         "has a byte order mark). Save it as UTF-8.",
     )
 

@@ -109,7 +109,7 @@ def _refuse_ole(content: bytes, named: str | None, allowance: Allowance) -> None
     if "EncryptedPackage".encode("utf-16-le") in content:
         allowance.refuse("encrypted", "is protected by a password. Save it without one.")
     reason: RefusalReason = "corrupt" if named == DOCX else "not_text" if named else "unsupported"
-    allowance.refuse(reason, "is in the Office format of before 2007. Save it as docx or PDF.")
+    allowance.refuse(reason, "is in the Office format from before 2007. Save it as docx or PDF.")
 
 
 def _suffix(source: str) -> str:

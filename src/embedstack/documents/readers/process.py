@@ -67,7 +67,7 @@ class ReaderProcess:
         renew_after_fork(self)
         if self._responses.readline() != READY:
             self.close()
-            raise _not_started(f"it ended with {self._process.returncode}")
+            raise _not_started(f"it exited with status {self._process.returncode}")
 
     def after_fork(self) -> None:
         """In a forked child: close the pipes, so that the reader process still ends with the parent."""
@@ -183,13 +183,13 @@ class ReaderProcess:
                 "to text. In a function, the limit is memory_mb less 256, up to 768.",
             )
         if self._documents > 1:
-            raise ProcessLost("The reader process was ended by another process. Read the document again.")
+            raise ProcessLost("The reader process was killed by another process. Read the document again.")
         cause = signal.Signals(-status).name if status < 0 else f"status {status}"
-        allowance.refuse("too_complex", f"ended the reader process ({cause}). Split it, or convert it to text.")
+        allowance.refuse("too_complex", f"crashed the reader process ({cause}). Split it, or convert it to text.")
 
 
 def _not_started(cause: str) -> ConfigurationError:
     return ConfigurationError(
-        f"The reader process did not start ({cause}). It runs {sys.executable!r} with embedstack on its path.",
+        f"The reader process did not start ({cause}). Check that {sys.executable!r} can import embedstack.",
         retryable=True,
     )

@@ -106,7 +106,7 @@ class _Page:
             self._within, self._depth = tag, 1
         elif tag in _BLOCKS:
             self.end_block()
-            # A heading may have a div inside, and is a heading still.
+            # A heading may contain a div and is still a heading.
             self._block = self._block if tag == "div" and self._block in _HEADINGS else tag
             self._preformatted += tag in _PREFORMATTED
         elif tag == "br":

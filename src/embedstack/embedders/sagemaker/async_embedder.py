@@ -30,14 +30,14 @@ __all__ = ["AsyncEmbedder", "AsyncEndpoint", "AsyncOutputNotReadable"]
 
 #: Largest request that needs no object in S3 (API reference of InvokeEndpointAsync).
 _BODY_BYTES = 128_000
-# Limit of a response whose right size is unknown.
+# Limit of a response whose expected size is unknown.
 _RESPONSE_BYTES = 64 * 1024 * 1024
 #: Minimum of RequestTTLSeconds.
 _LEAST_TTL_SECONDS = 60
 _PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.05, 2.0
 _QUOTED_CHARACTERS = 300
 _CONNECTIONS = 10
-# If the bucket of responses is missing, that of failures may still exist.
+# The failure bucket may exist even if the response bucket does not.
 _ABSENT = {"404", "NoSuchBucket", "NoSuchKey"}
 _DENIED = {"403", "AccessDenied"}
 
@@ -50,7 +50,7 @@ class AsyncEndpoint:
     """Calls an asynchronous endpoint and waits for the response."""
 
     def __init__(self, name: str, settings: "Settings", *, wait_seconds: float) -> None:
-        """Prepare; nothing is called yet.
+        """Create a client. No request is sent.
 
         Args:
             name: Name of the endpoint.
@@ -126,7 +126,7 @@ class AsyncEndpoint:
                     continue
                 if location == failure:
                     message = content[:_QUOTED_CHARACTERS].decode("utf-8", errors="replace")
-                    raise ModelFailed(f"{self.name} failed a request: {message}")
+                    raise ModelFailed(f"{self.name} failed to process a request: {message}")
                 return content
             if time.monotonic() >= deadline:
                 raise self._timed_out(output, denied=denied)
@@ -148,13 +148,13 @@ class AsyncEndpoint:
         return self._s3.call(take)
 
     def _timed_out(self, location: str | None, *, denied: bool) -> Exception:
-        waited = f"{self.name} accepted a request, and no response arrived within {self._wait_seconds:.0f} s"
+        waited = f"{self.name} accepted a request, but no response arrived within {self._wait_seconds:.0f} s"
         if denied:
             # Without s3:ListBucket, a missing object is denied too.
             bucket, _ = _bucket_and_key(str(location))
             return AsyncOutputNotReadable(
-                f"{waited} that these credentials may read. Allow s3:GetObject in the bucket {bucket}, and "
-                "s3:ListBucket on it."
+                f"{waited} that these credentials may read. Allow s3:GetObject and s3:ListBucket on the "
+                f"bucket {bucket}."
             )
         return EndpointUnavailable(
             f"{waited}. Check that an instance runs (`aws sagemaker describe-endpoint --endpoint-name {self.name}`), "
@@ -169,7 +169,7 @@ class AsyncEmbedder(Embedder):
     """
 
     def __init__(self, model: "ModelInfo", endpoint: AsyncEndpoint, *, truncate: bool) -> None:
-        """Prepare; nothing is called yet.
+        """Create a client. No request is sent.
 
         Args:
             model: The expected model.

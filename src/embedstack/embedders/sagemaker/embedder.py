@@ -63,7 +63,7 @@ class SageMakerEmbedder(Embedder):
         price: "Price | None" = None,
         session: "boto3.Session | None" = None,
     ) -> None:
-        """Prepare a client; nothing is called yet.
+        """Create a client. No request is sent.
 
         Args:
             model: The expected model.

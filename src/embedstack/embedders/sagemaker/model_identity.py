@@ -81,7 +81,7 @@ def read_tags(client: Any, arn: str | None) -> dict[str, str]:
 
     Args:
         client: A boto3 client of ``sagemaker``.
-        arn: The resource; None for none.
+        arn: The resource; None for no tags.
     """
     if arn is None:
         return {}

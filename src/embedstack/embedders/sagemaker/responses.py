@@ -93,10 +93,10 @@ def read_spans(content: bytes, endpoint: str) -> "list[Vectors]":
         )
     spans = document["spans"]
     if not isinstance(spans, list) or not all(isinstance(rows, list) and rows for rows in spans):
-        raise IntegrityError(f"{_SOURCE} sent spans that are not lists of vectors.")
+        raise IntegrityError(f"{_SOURCE} sent spans that are not lists of vectors. Check its container.")
     vectors = [[vector_of_base64(row, _SOURCE) for row in rows] for rows in spans]
     if len({len(vector) for rows in vectors for vector in rows}) > 1:
-        raise DimensionMismatch(f"{_SOURCE} sent vectors of different lengths.")
+        raise DimensionMismatch(f"{_SOURCE} sent vectors of different lengths. Check its container.")
     return [np.stack(rows) for rows in vectors]
 
 
@@ -104,7 +104,7 @@ def _mean(rows: list[Any], depth: int, *, normalized: bool) -> "Vectors":
     """Mean of each text's token vectors. The toolkit embeds one text at a time, so that no row is padding."""
     means = [_token_rows(text, depth - 1).mean(axis=0) for text in rows]
     if len({len(mean) for mean in means}) > 1:
-        raise DimensionMismatch(f"{_SOURCE} sent token vectors of different lengths.")
+        raise DimensionMismatch(f"{_SOURCE} sent token vectors of different lengths. Check its container.")
     vectors = np.stack(means)
     if normalized:
         vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.finfo(np.float32).tiny)
@@ -116,5 +116,7 @@ def _token_rows(text: Any, depth: int) -> "Vectors":
     if depth == 3 and isinstance(text, list) and len(text) == 1:
         text, depth = text[0], 2
     if depth != 2 or not isinstance(text, list) or not text:
-        raise IntegrityError(f"{_SOURCE} sent something other than the token vectors of each text.")
+        raise IntegrityError(
+            f"{_SOURCE} sent something other than the token vectors of each text. Check its container."
+        )
     return matrix(text, _SOURCE)

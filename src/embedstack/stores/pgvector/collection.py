@@ -183,9 +183,9 @@ class PgVectorCollection:
         if (mode == "hybrid") != (text is not None or sparse is not None):
             raise ConfigurationError("A hybrid search needs text or sparse; other modes accept neither.")
         if text is not None and self.info.text_search is None:
-            raise ConfigurationError(f"The collection {self.info.name} has no text search configuration.")
+            raise ConfigurationError(f"The collection {self.info.name} has no text search configuration. Omit text.")
         if sparse is not None and self.info.sparse_dimensions is None:
-            raise ConfigurationError(f"The collection {self.info.name} has no sparse vectors.")
+            raise ConfigurationError(f"The collection {self.info.name} has no sparse vectors. Omit sparse.")
 
 
 def _record(row: tuple[Any, ...], sparse: Mapping[int, float] | None = None) -> Record:

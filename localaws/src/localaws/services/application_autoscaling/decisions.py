@@ -46,7 +46,7 @@ def tracked_capacity(current: int, value: float, target: float) -> int:
 
 
 def step_adjustment(settings: dict[str, Any], breach: float) -> int | None:
-    """The ScalingAdjustment of the step that contains a breach; None without such a step.
+    """The ScalingAdjustment of the step that contains a breach; None if there is no such step.
 
     Args:
         settings: StepScalingPolicyConfiguration.

@@ -136,7 +136,7 @@ def with_tags(tags: dict[str, str], added: dict[str, str], arn: str) -> dict[str
 
 
 def _role_arn(region: Region) -> str:
-    """The service-linked role, which replaces the request's RoleARN, as for every service with such a role."""
+    """The service-linked role, which replaces the request's RoleARN, as AWS does for every service that has one."""
     role = "AWSServiceRoleForApplicationAutoScaling_SageMakerEndpoint"
     arn = region.arn("iam", f"role/aws-service-role/sagemaker.application-autoscaling.amazonaws.com/{role}")
     return arn.replace(f":{region.name}:", "::", 1)

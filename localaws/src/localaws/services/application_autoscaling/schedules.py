@@ -36,7 +36,7 @@ class Schedule(Protocol):
     """A schedule expression with its time zone."""
 
     def next_after(self, moment: datetime) -> datetime | None:
-        """The next time in UTC; None if there is none."""
+        """The next time in UTC, or None."""
 
 
 def time_zone(name: str | None) -> tzinfo:
@@ -210,7 +210,7 @@ class CronExpression:
         )
 
     def next_after(self, moment: datetime) -> datetime | None:
-        """The first matching minute after a moment of local time; None if there is none."""
+        """The first matching minute after a moment of local time, or None."""
         start = moment.replace(second=0, microsecond=0) + timedelta(minutes=1)
         for year in self.years:
             for month in self.months:

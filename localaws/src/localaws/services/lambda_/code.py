@@ -55,7 +55,7 @@ def check_package(content: bytes, architecture: str, runtime: str) -> None:
                 check_zip(archive, MAX_UNZIPPED_BYTES)
                 mismatch = _find_mismatch(archive, architecture, runtime)
     except ArchiveRefused as error:
-        raise CodeRefused(f"The local AWS does not unpack this archive. {error}") from error
+        raise CodeRefused(f"The local AWS cannot unpack this archive. {error}") from error
     except Exception as error:  # a damaged archive may raise nearly anything
         message = "Could not unzip uploaded file. Please check your file, then try to upload again."
         raise CodeRefused(message) from error

@@ -42,6 +42,6 @@ class LogStream:
                 backend.create_log_stream(self._group, self._name)
             events = [{"timestamp": time.time_ns() // 1_000_000, "message": line}]
             backend.put_log_events(self._group, self._name, events)
-            kept = streams[self._name].events
-            if len(kept) > self._kept_events:
-                del kept[: -self._kept_events]
+            stored_events = streams[self._name].events
+            if len(stored_events) > self._kept_events:
+                del stored_events[: -self._kept_events]

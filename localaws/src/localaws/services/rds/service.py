@@ -118,7 +118,7 @@ class DatabaseHost:
         try:
             server = embedded_postgres.start(database.folder, user=database.user, database=database.name)
         except ConfigurationError as error:
-            _logger.error("database %s does not start: %s", database.folder.name, error)  # noqa: TRY400
+            _logger.error("database %s did not start: %s", database.folder.name, error)  # noqa: TRY400
             if database.state != "available":
                 # A first start that fails, as without Postgres on this machine, is not retried.
                 database.state = "failed"

@@ -21,7 +21,7 @@ class InvalidRequest(S3VectorsError):
 
         Args:
             message: The message of the error.
-            *fields: Paths of the invalid members, each with what is wrong with it.
+            *fields: Paths of the invalid members, each with its problem.
         """
         super().__init__("ValidationException", message)
         if fields:

@@ -248,5 +248,5 @@ class EndpointHost:
                 endpoint.tick()
             except Exception:
                 # The other endpoints still get their tick.
-                _logger.exception("the tick of endpoint %s failed", endpoint.endpoint_name)
+                _logger.exception("updating the containers of endpoint %s failed", endpoint.endpoint_name)
         self._usage.tick(endpoints, self.components.all())

@@ -1,1 +1,1 @@
-"""Asynchronous inference: requests wait in a queue until an instance takes them, and answers go to S3."""
+"""Asynchronous inference: requests wait in a queue until an instance takes them, and responses go to S3."""

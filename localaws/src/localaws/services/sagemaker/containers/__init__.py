@@ -1,1 +1,1 @@
-"""The processes that play containers, and the protocol that each image speaks."""
+"""The processes that act as containers, and the protocol that each image speaks."""

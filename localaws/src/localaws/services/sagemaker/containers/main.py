@@ -21,7 +21,7 @@ _KEEP_ALIVE_SECONDS = 3600
 def main() -> int:
     """Serve until SIGTERM; returns the exit status."""
     parser = argparse.ArgumentParser(allow_abbrev=False)
-    parser.add_argument("label", help="whose container it is, for the list of processes")
+    parser.add_argument("label", help="label in the process list, such as endpoint/variant")
     parser.add_argument("--listener-fd", type=int, required=True, help="file descriptor of the listening socket")
     parser.add_argument("--lifeline-fd", type=int, required=True, help="file descriptor that ends with the local AWS")
     options = parser.parse_args()

@@ -134,7 +134,7 @@ class ContainerProcess:
         return self._process.poll() is None
 
     def wait_until_ready(self, deadline: float, cancelled: threading.Event) -> None:
-        """Block until ``GET /ping`` answers 200.
+        """Block until ``GET /ping`` returns 200.
 
         Args:
             deadline: On ``time.monotonic``'s scale.

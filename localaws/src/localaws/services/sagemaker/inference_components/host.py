@@ -146,7 +146,7 @@ class ComponentHost:
                 component.tick()
             except Exception:
                 # The other components still get their tick.
-                _logger.exception("the tick of inference component %s failed", component.name)
+                _logger.exception("updating the copies of inference component %s failed", component.name)
 
 
 class ComponentCopies:
