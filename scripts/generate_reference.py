@@ -90,7 +90,9 @@ def _values(field: FieldInfo) -> str:
 def cli_reference() -> Iterator[str]:
     """The help text of each command."""
     for path, command in _commands("embedstack", embedstack):
-        context = click.Context(command, info_name=path, terminal_width=100, max_content_width=100)
+        context = click.Context(
+            command, info_name=path, terminal_width=100, max_content_width=100, **embedstack.context_settings
+        )
         yield f"## `{path}`\n\n~~~text\n{command.get_help(context).rstrip()}\n~~~\n"
 
 

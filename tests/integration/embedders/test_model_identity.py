@@ -30,7 +30,7 @@ def test_endpoint_with_another_model_is_rejected(aws, endpoint):
     with embedder(aws, endpoint, OTHER) as other:
         for _ in range(2):
             with pytest.raises(
-                ModelMismatch, match=f"serves {MINILM}.*, and example/other-384 is configured"
+                ModelMismatch, match=f"serves {MINILM}.*, but example/other-384 is configured"
             ) as caught:
                 other.embed(["x"])
         assert not caught.value.retryable
@@ -95,7 +95,7 @@ def test_revisions_are_compared(aws):
     for revision in (None, COMMIT, COMMIT[:10], "main"):
         with load_embedder(settings, embedding_model_revision=revision) as right:
             right.embed(["x"])
-    refused = pytest.raises(ModelMismatch, match=f"{COMMIT}, and .*{OTHER_COMMIT} is configured")
+    refused = pytest.raises(ModelMismatch, match=f"{COMMIT}, but .*{OTHER_COMMIT} is configured")
     with load_embedder(settings, embedding_model_revision=OTHER_COMMIT) as other, refused:
         other.embed(["x"])
     assert describe_deployment("pinned", aws.settings).model().revision == COMMIT

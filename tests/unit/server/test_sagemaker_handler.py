@@ -64,6 +64,6 @@ def test_model_identity_prefers_the_manifest(package, tmp_path):
 
 def test_local_embedder_rejects_a_package_of_another_model(package):
     info = ModelInfo("example/other", HIDDEN, POSITIONS, "mean")
-    rejected = pytest.raises(ModelMismatch, match=r"example/tiny@c+, and example/other is configured")
+    rejected = pytest.raises(ModelMismatch, match=r"example/tiny@c+, but example/other is configured")
     with LocalEmbedder(info, folder=package, settings=load_settings()) as embedder, rejected:
         embedder.embed([WORDS[5]])
