@@ -2,6 +2,7 @@
 
 import hashlib
 import shutil
+import subprocess
 import sys
 
 import numpy as np
@@ -54,6 +55,21 @@ def test_package_manifest_describes_the_model(package, unpacked):
     assert manifest.cosine > 0.9999
     assert manifest.reference == "sentence-transformers in float32 (stored vectors)"
     assert package.unpacked_bytes == sum(path.stat().st_size for path in unpacked.rglob("*") if path.is_file())
+
+
+def test_package_contains_every_module_that_its_handler_imports(unpacked):
+    vendor = unpacked / "code" / "vendor"
+    program = (
+        "import sys; sys.path.insert(0, sys.argv[1]); import embedstack_server.sagemaker_handler; "
+        "print(*(module.__file__ for name, module in sys.modules.items() if name.startswith('embedstack')), sep='\\n')"
+    )
+    imported = subprocess.run(
+        [sys.executable, "-c", program, vendor], cwd=unpacked, capture_output=True, text=True, check=False
+    )
+    assert imported.returncode == 0, imported.stderr
+    files = imported.stdout.split("\n")[:-1]
+    assert len(files) > 20
+    assert all(file.startswith(str(vendor)) for file in files)
 
 
 @pytest.fixture
