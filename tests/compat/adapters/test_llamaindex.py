@@ -99,7 +99,7 @@ def test_from_dict_requires_an_embedder_of_the_model(model, backend):
     data = model.to_dict()
     with pytest.raises(ConfigurationError, match="does not contain its embedder"):
         EmbedStackEmbedding.from_dict(data)
-    with pytest.raises(ConfigurationError, match="the embedder's is 'embedstack/fake'"):
+    with pytest.raises(ConfigurationError, match="but the embedder has 'embedstack/fake'"):
         EmbedStackEmbedding.from_dict(data, embedder=FakeEmbedder())
     restored = EmbedStackEmbedding.from_dict(data, embedder=backend)
     assert restored.get_query_embedding("x") == model.get_query_embedding("x")
