@@ -50,15 +50,27 @@ def checkout(tmp_path_factory, minilm_folder) -> Iterator[Path]:
         if (REPOSITORY / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(REPOSITORY / name, folder / name)
-    (folder / ".venv").symlink_to(Path(sys.prefix))
+    link_environment(folder)
     (folder / ".env").write_text(f"LOCALAWS_PORT={free_port()}\n")
     (folder / "models" / "my-org").mkdir(parents=True)
     (folder / "models" / "my-org" / "my-model").symlink_to(minilm_folder)
     try:
-        run(folder, 'make pipeline ARGS="--count 7"')
+        printed = run(folder, 'make pipeline ARGS="--count 7"')
+        assert "Installing into" not in printed, "make would change the environment of the tests"
         yield folder
     finally:
         run(folder, "make down")
+
+
+def link_environment(folder: Path) -> None:
+    """Give a checkout the packages of this environment, in a ``.venv`` that make takes for installed."""
+    (folder / ".venv").mkdir()
+    (folder / ".venv-uv").mkdir()
+    for entry in Path(sys.prefix).iterdir():
+        if not entry.name.startswith(".installed"):
+            (folder / ".venv" / entry.name).symlink_to(entry)
+    for marker in (".venv-uv/.installed", ".venv/.installed", ".venv/.installed-dev"):
+        (folder / marker).touch()
 
 
 def run(folder: Path, commands: str, **variables: str) -> str:
