@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import hypothesis
 import pytest
 
-import localaws  # noqa: F401 - else pytest takes the folder localaws/ for the package
+import localaws  # noqa: F401 - otherwise pytest takes the folder localaws/ for the package
 from embedstack.aws.loopback import bypass_proxies
 from embedstack.models.local_files import find_model_folder
 
@@ -20,18 +20,18 @@ def _interrupt(*_: object) -> NoReturn:
     raise KeyboardInterrupt
 
 
-# Told to end, as by `kill`, tests clear up as they do after Ctrl-C.
+# SIGTERM, as from `kill`, lets tests clean up as after Ctrl-C.
 if threading.current_thread() is threading.main_thread():
     signal.signal(signal.SIGTERM, _interrupt)
-# Every local AWS of the tests, in this process or another, answers an error in the place of an answer that AWS could
-# not give: see localaws.conformance. Set before any module of tests makes a LocalAwsConfig.
+# Every local AWS of the tests, in this process or another, returns an error instead of a response that AWS could not
+# send (localaws.conformance). Set before a test module creates a LocalAwsConfig.
 os.environ["LOCALAWS_CHECK_ANSWERS"] = "1"
-# What `make test` was called with is not for the makes and commands that tests run.
+# The arguments of `make test` do not apply to the makes and commands that tests run.
 for _name in ("ARGS", "MAKEFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MFLAGS", "TARGET", "YES"):
     os.environ.pop(_name, None)
 
 
-def _answers(proxy: str) -> bool:
+def _responds(proxy: str) -> bool:
     address = urlsplit(proxy if "//" in proxy else f"//{proxy}")
     try:
         socket.create_connection((address.hostname or "", address.port or 80), timeout=2).close()
@@ -40,16 +40,16 @@ def _answers(proxy: str) -> bool:
     return True
 
 
-# A proxy is needed for the package index at most; one that does not answer would fail every download.
+# Only the package index may need a proxy; one that does not respond would fail every download.
 for _name in [name for name in os.environ if name.lower() in ("http_proxy", "https_proxy", "all_proxy")]:
-    if not _answers(os.environ[_name]):
+    if not _responds(os.environ[_name]):
         del os.environ[_name]
 bypass_proxies()
-# An example takes as long as the machine's load makes it take; a limit would fail at random.
+# The duration of a generated example depends on the load of the machine; a deadline would fail at random.
 hypothesis.settings.register_profile("embedstack", deadline=None)
 hypothesis.settings.load_profile("embedstack")
 
-# What takes minutes, the longest first: workers take files in this order, and none is left alone with one in the end.
+# Tests that take minutes, the longest first: workers start with them, so that none runs alone at the end.
 LONGEST = (
     "integration/pipeline",
     "integration/deployment/test_environments.py",
@@ -74,7 +74,7 @@ def minilm_folder() -> Path:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put what takes longest first."""
+    """Put the longest tests first."""
     places = [Path(__file__).parent / "tests" / name for name in LONGEST]
 
     def rank(item: pytest.Item) -> int:

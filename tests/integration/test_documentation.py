@@ -3,7 +3,6 @@
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.documentation import REPOSITORY, code_blocks
+from tests.support.model_server import free_port
 
 # Packing the functions and the apply take minutes on a busy machine.
 pytestmark = [
@@ -31,11 +31,6 @@ output() {
 export SEARCH_FUNCTION=$(output search_function) SEARCH_URL=$(output search_url)
 export BEDROCK_MODEL_ID=anthropic.claude-haiku-4-5-20251001-v1:0
 """
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 from contextlib import suppress
@@ -12,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.documentation import code_blocks
+from tests.support.model_server import free_port
 
 BLOCKS = {block.language: block for block in code_blocks("test: localaws")}
 
@@ -43,7 +43,5 @@ def test_a_suite_of_another_project_passes(run, tmp_path):
 
 
 def test_a_server_is_started_and_used(run):
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    printed = run("bash", "-c", "set -euo pipefail\n" + re.sub(r"\b4599\b", str(port), BLOCKS["sh"].code))
+    printed = run("bash", "-c", "set -euo pipefail\n" + re.sub(r"\b4599\b", str(free_port()), BLOCKS["sh"].code))
     assert "make_bucket: my-bucket" in printed

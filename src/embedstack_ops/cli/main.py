@@ -77,7 +77,3 @@ def _missing_package(command: str, error: ModuleNotFoundError) -> str:
 @click.version_option(package_name="embedstack")
 def main() -> None:
     """Text embeddings on Amazon SageMaker: deploy endpoints, call and validate them, and search documents."""
-
-
-if __name__ == "__main__":
-    main()
