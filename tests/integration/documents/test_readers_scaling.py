@@ -27,6 +27,11 @@ def test_reader_time_is_linear(suffix):
 
 
 def _is_linear(case: Case) -> bool:
+    # A garbage collection of the whole test process can fall into one measurement, but not into all three.
+    return any(_is_linear_once(case) for _ in range(3))
+
+
+def _is_linear_once(case: Case) -> bool:
     small, large = (seconds_to_read(case.make(size), case.source) for size in (BYTES, FACTOR * BYTES))
     return large < MOST_RATIO * small + NOISE_SECONDS
 
@@ -38,11 +43,11 @@ def test_chunker_time_is_linear(write_tokenizer, fragment, tmp_path):
 
     def seconds(size: int) -> float:
         document = Document("a.txt", "text/plain", (Section(fragment * (size // len(fragment))),))
-        started = time.process_time()
+        started = time.thread_time()
         list(chunker.chunks(document))
-        return time.process_time() - started
+        return time.thread_time() - started
 
-    assert seconds(FACTOR * 10_000) < MOST_RATIO * seconds(10_000) + NOISE_SECONDS
+    assert any(seconds(FACTOR * 10_000) < MOST_RATIO * seconds(10_000) + NOISE_SECONDS for _ in range(3))
 
 
 def test_overlap_is_limited_for_very_long_tokens(tmp_path):
