@@ -3,15 +3,16 @@
     uv venv .venv-mteb && uv pip install -p .venv-mteb/bin/python mteb-core
     .venv-mteb/bin/python scripts/generate_model_catalogue.py
 
-``scripts/model_catalogue.yaml`` lists the models and the facts that were reviewed by hand. They take precedence over the
-registry of ``mteb-core`` (without torch), of which these facts are used: dimensions, Matryoshka lengths, tokens, licence,
-and whether a model needs instructions. Its prompts are not: many are names of tasks.
+``scripts/model_catalogue.yaml`` lists the models and the facts that were reviewed by hand. They take precedence over
+the registry of ``mteb-core`` (without torch), of which these facts are used: dimensions, Matryoshka lengths, tokens,
+licence, and whether a model needs instructions. Its prompts are not: many are names of tasks.
 
 A maintainer runs this for a release, reads the printed disagreements, and commits the result.
 """
 
 import argparse
-import datetime
+import datetime as dt
+import importlib
 import json
 import math
 import sys
@@ -47,10 +48,10 @@ REGISTRY_NAMES = {
 def main() -> int:
     """Write the catalogue."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--date", default=datetime.datetime.now(datetime.UTC).date().isoformat())
+    parser.add_argument("--date", default=dt.datetime.now(dt.UTC).date().isoformat())
     date = parser.parse_args().date
     try:
-        import mteb  # noqa: PLC0415 - in an environment of its own
+        mteb = importlib.import_module("mteb")
     except ImportError:
         print("mteb-core is missing. Run this with the environment that the description names.", file=sys.stderr)
         return 2
