@@ -5,7 +5,7 @@
 
 ``scripts/model_catalogue.yaml`` lists the models and the facts that were reviewed by hand. They take precedence over
 the registry of ``mteb-core`` (without torch), of which these facts are used: dimensions, Matryoshka lengths, tokens,
-licence, and whether a model needs instructions. Its prompts are not: many are names of tasks.
+license, and whether a model needs instructions. Its prompts are not: many are names of tasks.
 
 A maintainer runs this for a release, reads the printed disagreements, and commits the result.
 """
@@ -30,7 +30,7 @@ FACTS = (
     "kind", "architecture", "dimensions", "matryoshka_dimensions", "max_tokens", "pooling", "normalized", "prompts",
     "uses_prompts", "license", "non_commercial",
 )  # fmt: skip
-#: Licences that allow commercial use; of others, only those that say so are known to forbid it.
+#: licenses that allow commercial use; of others, only those that say so are known to forbid it.
 COMMERCIAL = {
     "apache-2.0", "bsd-3-clause", "cc-by-4.0", "cc-by-sa-3.0", "cc-by-sa-4.0", "cc0-1.0", "gemma", "mit", "openmdw-1.1",
 }  # fmt: skip

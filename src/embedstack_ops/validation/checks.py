@@ -143,8 +143,9 @@ class EndpointChecks:
         return _result(wrong == 0, f"{wrong} of {len(self._texts)} vectors with NaN or infinity", "0")
 
     def _unit_norm(self) -> Result:
-        if not self._embedder.info.normalized:
-            return "skipped", "the model does not normalize", ""
+        normalized = self._embedder.info.normalized
+        if not normalized:
+            return "skipped", f"the model {'may not' if normalized is None else 'does not'} normalize", ""
         off = float(np.abs(np.linalg.norm(self._golden_response(), axis=1) - 1).max())
         return _result(off <= _UNIT_NORM_TOLERANCE, f"off by {off:.1e}", f"≤ {_UNIT_NORM_TOLERANCE:.0e}")
 
@@ -210,9 +211,10 @@ class EndpointChecks:
     def _golden_response(self) -> "Vectors":
         """The vectors of the golden texts as the endpoint returned them, without the client's checks."""
         if self._vectors is None:
+            prompt = self._embedder.prompt("document", None)
             rows: list[Vectors] = []
             for start in range(0, len(self._texts), _BATCH):
-                texts = self._texts[start : start + _BATCH]
+                texts = [prompt + text for text in self._texts[start : start + _BATCH]]
                 rows.extend(self._embedder.embed_batch(texts, "document"))
                 if len(rows) != start + len(texts):
                     raise CountMismatch(f"{len(texts)} texts returned {len(rows) - start} vectors.")
