@@ -210,13 +210,14 @@ class SageMakerEmbedder(Embedder):
 
         Raises:
             ModelMismatch: The description names another model.
+            ConfigurationError: Its container and this client would both add a prompt.
         """
         if self._is_verified:
             return
         with self._verifying:
             if self._needs_verification():
                 for model in served_models(self._settings, self.endpoint, self._routing, self._session):
-                    model.require(self.info, self._source)
+                    model.require(self.info, self.prompts, self._source)
                 self._is_verified = True
 
     def _needs_verification(self) -> bool:
