@@ -17,7 +17,7 @@ _MODEL_ATTRIBUTE, _REVISION_ATTRIBUTE = "embedstack-model", "embedstack-revision
 _ATTRIBUTES_LENGTH = 1024
 _QUOTED_CHARACTERS = 200
 
-Pooling = Literal["mean", "cls", "max", "mean_sqrt_len"]
+Pooling = Literal["mean", "cls", "max", "mean_sqrt_len", "lasttoken"]
 
 
 @dataclass(frozen=True, slots=True)

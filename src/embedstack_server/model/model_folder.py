@@ -6,7 +6,7 @@ from typing import Any
 
 from embedstack.errors import ConfigurationError
 from embedstack.models.model_info import Pooling
-from embedstack_server.model.architectures import EncoderConfig
+from embedstack_server.model.architectures import EncoderConfig, read_config
 from embedstack_server.model.json_files import read_object, read_optional_object
 from embedstack_server.model.sentence_modules import SentenceModules
 from embedstack_server.model.token_heads import TokenHeads
@@ -93,7 +93,7 @@ class ModelFolder:
             if not (path / name).is_file():
                 raise ConfigurationError(f"{path} is not a sentence-transformers folder: it has no {name}.")
         config = read_object(path / "config.json")
-        encoder = EncoderConfig.read(path / "config.json", config)
+        encoder = read_config(path / "config.json", config)
         sentence = read_optional_object(path / "sentence_bert_config.json")
         _reject_added_lowercasing(path, sentence)
         _reject_unsupported_options(path, sentence)

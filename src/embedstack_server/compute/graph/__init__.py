@@ -1,20 +1,30 @@
 """The model's OpenVINO graph, built directly from its weights, without torch and transformers."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import openvino as ov
 from openvino import opset13 as ops
 
-from embedstack_server.compute.graph.bert import encode
+from embedstack_server.compute.graph import bert
 from embedstack_server.compute.graph.layers import INT8_GROUP_SIZE, Layers
 from embedstack_server.compute.graph.pooling import dense, pool
+from embedstack_server.model.architectures.bert import BertConfig
 from embedstack_server.model.weights import Weights
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from embedstack_server.model.architectures import EncoderConfig
     from embedstack_server.model.model_folder import ModelFolder
 
 __all__ = ["INT8_GROUP_SIZE", "build_graph"]
+
+# The function that builds an encoder's graph, by the class of its configuration. It takes the weights, the
+# configuration, the ids and the mask as float32 (1 for a token, 0 for padding); it returns the last hidden state.
+_ENCODE: "dict[type[EncoderConfig], Callable[[Layers, Any, ov.Node, ov.Node], ov.Node]]" = {
+    BertConfig: bert.encode,
+}
 
 
 def build_graph(folder: "ModelFolder", *, int8: bool = False) -> ov.Model:
@@ -36,7 +46,8 @@ def build_graph(folder: "ModelFolder", *, int8: bool = False) -> ov.Model:
     ids = ops.parameter([-1, -1], np.int32, "input_ids")
     mask = ops.parameter([-1, -1], np.int32, "attention_mask")
     float_mask = ops.convert(mask, "f32")
-    hidden = encode(Layers(Weights.open(folder.weights), int8=int8), folder.config, ids, float_mask)
+    weights = Weights.open(folder.weights, folder.config.word_embeddings)
+    hidden = _ENCODE[type(folder.config)](Layers(weights, int8=int8), folder.config, ids, float_mask)
     pooled = pool(hidden, float_mask, folder.pooling)
     for module in folder.modules.dense:
         pooled = dense(pooled, module)
