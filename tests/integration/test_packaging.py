@@ -12,7 +12,7 @@ from conftest import MINILM
 from embedstack.embedders import SageMakerEmbedder
 from embedstack.errors import ConfigurationError
 from embedstack.models.archives import extract_tar_gz
-from embedstack.models.golden import golden_texts, golden_vectors
+from embedstack.models.golden import Golden, golden_texts
 from embedstack.models.model_info import known_model
 from embedstack_server import packaging
 from embedstack_server.model.manifest import Manifest
@@ -139,7 +139,7 @@ def test_terraform_deploys_a_package_as_an_artifact(stack, package):
     assert stack.is_up_to_date(root)
     embedder = SageMakerEmbedder(known_model(MINILM), endpoint="alex-embedding-endpoint", truncate=True)
     vectors = embedder.embed(golden_texts())
-    assert (vectors * np.asarray(golden_vectors(MINILM))).sum(axis=1).min() >= 0.9999
+    assert (vectors * Golden.find(MINILM).vectors).sum(axis=1).min() >= 0.9999
     answer = embedder.invoke({"inputs": "late chunking", "spans": [[[0, 4]]], "outputs": ["dense"]})
     assert np.asarray(answer["spans"]).shape == (1, 1, 384)
     root.destroy()

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from embedstack.errors import CountMismatch, EndpointAsleep
-from embedstack.models.golden import golden_texts, golden_vectors
+from embedstack.models.golden import Golden, golden_texts
 from embedstack.models.model_info import ModelIdentity
 from embedstack_ops.validation.findings import Status
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
     from embedstack.embedders.base import Embedder
@@ -61,6 +63,7 @@ class EndpointChecks:
         intended_config: str | None,
         scale_from_zero: "ScaleFromZero | None",
         report: "Report",
+        models_dir: "Path | None" = None,
     ) -> None:
         self._embedder = embedder
         self._deployment = deployment
@@ -68,6 +71,7 @@ class EndpointChecks:
         self._intended_config = intended_config
         self._scale_from_zero = scale_from_zero
         self._report = report
+        self._models_dir = models_dir
         self._texts = golden_texts()
         self._vectors: Vectors | None = None
         self._latencies_ms: list[float] = []
@@ -80,6 +84,7 @@ class EndpointChecks:
         yield "configuration", self._configuration
         yield "first call", self._first_call
         yield "model", self._model
+        yield "prompts", self._prompts
         yield "dimension", self._dimension
         yield "finite values", self._finite
         yield "unit norm", self._unit_norm
@@ -131,11 +136,21 @@ class EndpointChecks:
             return "skipped", f"{expected} is not verified: the endpoint does not report its model", ""
         return _result(served.matches(expected), str(served), str(expected))
 
+    def _prompts(self) -> Result:
+        info, prompts = self._embedder.info, self._embedder.prompts
+        if info.has_unknown_prompts:
+            names = "EMBEDDING_QUERY_PROMPT and EMBEDDING_DOCUMENT_PROMPT"
+            return "skipped", f"unknown, but {info.model_id} needs some: set {names} from its model card", ""
+        shown = [f"{kind} {prompts[kind]!r}" for kind in ("query", "document") if prompts.get(kind)]
+        return "passed", ", ".join(shown) or "none", ""
+
     def _call(self) -> None:
         self._embedder.embed(["A first call may have to start the container."])
 
     def _dimension(self) -> Result:
         actual, expected = self._golden_response().shape[1], self._embedder.info.dimensions
+        if expected is None:
+            return "passed", f"{actual} in every vector; the model is not in the catalogue", ""
         return _result(actual == expected, str(actual), str(expected))
 
     def _finite(self) -> Result:
@@ -143,9 +158,12 @@ class EndpointChecks:
         return _result(wrong == 0, f"{wrong} of {len(self._texts)} vectors with NaN or infinity", "0")
 
     def _unit_norm(self) -> Result:
-        if not self._embedder.info.normalized:
+        normalized = self._embedder.info.normalized
+        if normalized is False:
             return "skipped", "the model does not normalize", ""
         off = float(np.abs(np.linalg.norm(self._golden_response(), axis=1) - 1).max())
+        if normalized is None and off > _UNIT_NORM_TOLERANCE:
+            return "skipped", f"off by {off:.1e}; whether the model normalizes is unknown", ""
         return _result(off <= _UNIT_NORM_TOLERANCE, f"off by {off:.1e}", f"≤ {_UNIT_NORM_TOLERANCE:.0e}")
 
     def _determinism(self) -> Result:
@@ -177,10 +195,19 @@ class EndpointChecks:
         return _result(margin >= _MIN_MARGIN, f"a paraphrase is {margin:+.2f} closer than an unrelated text", target)
 
     def _golden(self) -> Result:
-        reference = golden_vectors(self._embedder.info.model_id)
-        if reference is None:
-            return "skipped", f"no golden vectors for {self._embedder.info.model_id}", ""
-        cosine = _min_cosine(self._golden_response(), reference)
+        model_id = self._embedder.info.model_id
+        golden = Golden.find(model_id, self._models_dir)
+        if golden is None:
+            return "skipped", f"none for this model; to compute them: embedstack golden {model_id}", ""
+        prompt = self._embedder.prompts.get("document", "")
+        if golden.prompt != prompt:
+            return (
+                "skipped",
+                f"computed with the prompt {golden.prompt!r} instead of {prompt!r}; to compute them again: "
+                f"embedstack golden {model_id}",
+                "",
+            )
+        cosine = _min_cosine(self._golden_response(), golden.vectors)
         return _result(
             cosine >= self._min_cosine,
             f"minimum cosine {cosine:.6f} over {len(self._texts)} texts",
@@ -211,8 +238,9 @@ class EndpointChecks:
         """The vectors of the golden texts as the endpoint returned them, without the client's checks."""
         if self._vectors is None:
             rows: list[Vectors] = []
+            prompt = self._embedder.prompts.get("document", "")
             for start in range(0, len(self._texts), _BATCH):
-                texts = self._texts[start : start + _BATCH]
+                texts = [prompt + text for text in self._texts[start : start + _BATCH]]
                 rows.extend(self._embedder.embed_batch(texts, "document"))
                 if len(rows) != start + len(texts):
                     raise CountMismatch(f"{len(texts)} texts returned {len(rows) - start} vectors.")

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from conftest import MINILM
 from embedstack.embedders import Limits, SageMakerEmbedder
 from embedstack.errors import EndpointNotFound, InputError, PayloadTooLarge, TextTooLong
-from embedstack.models.golden import golden_texts, golden_vectors
+from embedstack.models.golden import Golden, golden_texts
 from embedstack.models.model_info import known_model
 from embedstack.settings.settings import load_settings
 from embedstack_ops.cli import deploy, invoke, local, validate
@@ -114,7 +114,7 @@ def test_plain_boto3(deployed):
 def test_client_returns_the_golden_vectors_in_order(deployed):
     embedder = SageMakerEmbedder(known_model(MINILM), endpoint=ENDPOINT, truncate=True)
     vectors = embedder.embed(golden_texts() * 3)
-    expected = np.tile(np.asarray(golden_vectors(MINILM)), (3, 1))
+    expected = np.tile(Golden.find(MINILM).vectors, (3, 1))
     assert (vectors * expected).sum(axis=1).min() >= 0.9999
 
 
