@@ -6,6 +6,7 @@ import click
 
 from embedstack.models.golden import golden_file
 from embedstack.models.local_files import find_model_folder
+from embedstack.models.resolution import resolve_model
 from embedstack.settings.settings import load_settings
 from embedstack_ops.cli.command import exit_on_error
 from embedstack_server.golden import compute_golden
@@ -35,11 +36,15 @@ Examples:
 @exit_on_error
 def main(model_id: str, folder: Path | None, revision: str | None, prompt: str | None, output: Path | None) -> None:
     """Compute golden vectors of MODEL_ID with sentence-transformers, or with the built-in encoder without it."""
-    settings = load_settings(embedding_model=model_id)
+    settings = load_settings()
     folder = folder or find_model_folder(model_id, settings.embedstack_models_dir)
     if folder is None:
         folder, _ = fetch_from_hub(model_id, revision)
-    golden = compute_golden(folder, document_prompt(settings) if prompt is None else prompt)
+    if prompt is None:
+        # The prompts that settings contain belong to the configured model.
+        info = resolve_model(settings, None if model_id == settings.embedding_model else model_id)
+        prompt = info.prompts.get("document", "")
+    golden = compute_golden(folder, prompt)
     output = output or golden_file(model_id, settings.embedstack_models_dir)
     golden.write(output)
     texts, dimensions = golden.vectors.shape

@@ -105,7 +105,7 @@ def validate_endpoint(
     """Validate an endpoint and print each check as it finishes."""
     settings = endpoint_settings(endpoint, region, component)
     deployment = describe_deployment(settings.required_endpoint(), settings)
-    model = expected_model(settings, endpoint, model_id) or deployment.model()
+    model = expected_model(settings, endpoint, model_id) or deployment.model(settings)
     console.print(f"[bold]{deployment.endpoint}[/] serves {model.model_id}")
 
     def print_check(check: Check) -> None:

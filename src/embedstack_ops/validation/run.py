@@ -49,7 +49,9 @@ def validate(
         The report. A check that received an error from the endpoint has failed.
     """
     report = Report(deployment.endpoint, embedder.info.model_id, embedder.info.dimensions)
-    checks = EndpointChecks(embedder, deployment, targets or Targets(), intended_config, scale_from_zero, report, models_dir)
+    checks = EndpointChecks(
+        embedder, deployment, targets or Targets(), intended_config, scale_from_zero, report, models_dir
+    )
     for name, check in checks.all():
         started = time.perf_counter()
         try:
@@ -58,7 +60,9 @@ def validate(
             status, figure, target = "failed", str(error), ""
         result = Check(name, status, figure, target, time.perf_counter() - started)
         report.checks.append(result)
+        report.dimensions = embedder.info.dimensions  # which the first response may have shown
         on_check(result)
         if status != "passed" and name in _PREREQUISITES:
             break
+    report.dimensions = embedder.info.dimensions
     return report
