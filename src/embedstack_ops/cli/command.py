@@ -83,10 +83,10 @@ def expected_model(settings: Settings, endpoint: str | None, model_id: str | Non
         model_id: The model given as an option; None for the configured one.
 
     Raises:
-        ConfigurationError: The model's id is malformed, or a setting does not suit the model.
+        ConfigurationError: The model's id is malformed, or it is a reranker.
     """
     if model_id:
-        return resolve_model(settings, model_id)
+        return resolve_model(settings.with_model(model_id))
     configured = load_settings()
     is_configured = endpoint in (None, configured.sagemaker_endpoint)
     if not is_configured or "embedding_model" not in configured.model_fields_set:

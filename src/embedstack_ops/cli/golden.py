@@ -41,9 +41,7 @@ def main(model_id: str, folder: Path | None, revision: str | None, prompt: str |
     if folder is None:
         folder, _ = fetch_from_hub(model_id, revision)
     if prompt is None:
-        # The prompts that settings contain belong to the configured model.
-        info = resolve_model(settings, None if model_id == settings.embedding_model else model_id)
-        prompt = info.prompts.get("document", "")
+        prompt = resolve_model(settings.with_model(model_id)).prompts.get("document", "")
     golden = compute_golden(folder, prompt)
     output = output or golden_file(model_id, settings.embedstack_models_dir)
     golden.write(output)

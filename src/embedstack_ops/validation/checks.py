@@ -86,7 +86,6 @@ class EndpointChecks:
         yield "configuration", self._configuration
         yield "first call", self._first_call
         yield "model", self._model
-        yield "prompts", self._prompts
         yield "dimension", self._dimension
         yield "finite values", self._finite
         yield "unit norm", self._unit_norm
@@ -137,14 +136,6 @@ class EndpointChecks:
         if served is None:
             return "skipped", f"{expected} is not verified: the endpoint does not report its model", ""
         return _result(served.matches(expected), str(served), str(expected))
-
-    def _prompts(self) -> Result:
-        info, prompts = self._embedder.info, self._embedder.prompts
-        if info.has_unknown_prompts:
-            names = "EMBEDDING_QUERY_PROMPT and EMBEDDING_DOCUMENT_PROMPT"
-            return "skipped", f"unknown, but {info.model_id} needs some: set {names} from its model card", ""
-        shown = [f"{kind} {prompts[kind]!r}" for kind in ("query", "document") if prompts.get(kind)]
-        return "passed", ", ".join(shown) or "none", ""
 
     def _call(self) -> None:
         self._embedder.embed(["A first call may have to start the container."])
@@ -198,15 +189,13 @@ class EndpointChecks:
 
     def _golden(self) -> Result:
         model_id = self._embedder.info.model_id
+        command = f"embedstack golden {model_id}"
         golden = Golden.find(model_id, self._models_dir)
         if golden is None:
-            return "skipped", f"none for this model; to compute them: embedstack golden {model_id}", ""
-        prompt = self._embedder.prompts.get("document", "")
+            return "skipped", f"none for this model; to compute them: {command}", ""
+        prompt = self._embedder.prompt("document", None)
         if golden.prompt != prompt:
-            figure = (
-                f"for the prompt {golden.prompt!r} instead of {prompt!r}; to compute them: embedstack golden {model_id}"
-            )
-            return "skipped", figure, ""
+            return "skipped", f"for the prompt {golden.prompt!r} instead of {prompt!r}; to compute them: {command}", ""
         cosine = _min_cosine(self._golden_response(), golden.vectors)
         return _result(
             cosine >= self._min_cosine,
@@ -237,8 +226,8 @@ class EndpointChecks:
     def _golden_response(self) -> "Vectors":
         """The vectors of the golden texts as the endpoint returned them, without the client's checks."""
         if self._vectors is None:
+            prompt = self._embedder.prompt("document", None)
             rows: list[Vectors] = []
-            prompt = self._embedder.prompts.get("document", "")
             for start in range(0, len(self._texts), _BATCH):
                 texts = [prompt + text for text in self._texts[start : start + _BATCH]]
                 rows.extend(self._embedder.embed_batch(texts, "document"))

@@ -69,13 +69,13 @@ class Deployment:
         return "reduced" if "-gpu-" in self.image else "fp32"
 
     def model(self, settings: "Settings") -> ModelInfo:
-        """The facts of the served model.
+        """The served model.
 
         Args:
-            settings: The folder with models.
+            settings: What the settings say of the model, if it is the configured one, and the folder of models.
 
         Raises:
-            ConfigurationError: The endpoint does not report its model.
+            ConfigurationError: The endpoint does not report its model, or it is a reranker.
         """
         if self.identity is None:
             raise ConfigurationError(
@@ -83,7 +83,8 @@ class Deployment:
                 "and its SageMaker model has no tags for it. Name the model, for example with --model "
                 "sentence-transformers/all-MiniLM-L6-v2."
             )
-        return replace(resolve_model(settings, self.identity.model_id), revision=self.identity.revision)
+        info = resolve_model(settings.with_model(self.identity.model_id))
+        return replace(info, revision=self.identity.revision)
 
 
 def describe_deployment(endpoint: str, settings: "Settings", component: str | None = None) -> Deployment:

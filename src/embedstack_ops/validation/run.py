@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from embedstack.errors import EmbedStackError
 from embedstack_ops.validation.checks import EndpointChecks
 from embedstack_ops.validation.findings import Check, Report, Targets
+from embedstack_ops.validation.model_description import describe_license, describe_prompts
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,7 +49,10 @@ def validate(
     Returns:
         The report. A check that received an error from the endpoint has failed.
     """
-    report = Report(deployment.endpoint, embedder.info.model_id, embedder.info.dimensions)
+    info = embedder.info
+    report = Report(
+        deployment.endpoint, info.model_id, info.dimensions, describe_prompts(embedder), describe_license(info)
+    )
     checks = EndpointChecks(
         embedder, deployment, targets or Targets(), intended_config, scale_from_zero, report, models_dir
     )
@@ -64,5 +68,4 @@ def validate(
         on_check(result)
         if status != "passed" and name in _PREREQUISITES:
             break
-    report.dimensions = embedder.info.dimensions
     return report

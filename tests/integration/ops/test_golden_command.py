@@ -8,7 +8,7 @@ from conftest import MINILM
 from embedstack.errors import ConfigurationError
 from embedstack.models.golden import Golden, golden_texts
 from embedstack_ops.cli import golden
-from tests.support.golden import minilm_golden
+from tests.support.golden import minilm_golden, stored_golden
 from tests.support.reference_models import ReferenceModel
 
 
@@ -20,19 +20,19 @@ def test_golden_command_equals_the_built_in_vectors(tmp_path, minilm_folder):
     result = run(MINILM, "--folder", str(minilm_folder), models_dir=tmp_path)
     assert result.exit_code == 0, result.output
     assert "66 vectors of 384 dimensions by the built-in encoder in float32" in result.output
-    stored = Golden.find(MINILM, tmp_path)
+    stored = stored_golden(MINILM, tmp_path)
     assert (stored.vectors * minilm_golden()).sum(axis=1).min() > 0.9999
-    assert stored.reference != Golden.find(MINILM).reference
+    assert stored.reference != stored_golden(MINILM).reference
 
 
 def test_golden_command_applies_the_prompt_for_documents(tmp_path):
     model = "intfloat/multilingual-e5-small"
     ReferenceModel.load("bert").write(tmp_path / model)
     assert run(model, models_dir=tmp_path).exit_code == 0
-    default = Golden.find(model, tmp_path)
+    default = stored_golden(model, tmp_path)
     assert default.prompt == "passage: "
     assert run(model, "--prompt", "", models_dir=tmp_path).exit_code == 0
-    bare = Golden.find(model, tmp_path)
+    bare = stored_golden(model, tmp_path)
     assert bare.vectors.shape == (len(golden_texts()), 32)
     assert not np.allclose(bare.vectors, default.vectors)
 

@@ -136,16 +136,16 @@ def test_validate_compares_with_golden_vectors_of_the_user(run, tmp_path, comput
     golden = Golden(compute(tuple("passage: " + text for text in golden_texts())), "passage: ", "me")
     golden.write(golden_file("my/model", tmp_path))
     info = replace(UNKNOWN, prompts={"query": "query: ", "document": "passage: "})
-    figures = _figures(run(deployment=SERVES_UNKNOWN, info=info, models_dir=tmp_path), "passed")
-    assert figures["golden vectors"].startswith("minimum cosine 1.0")
-    assert figures["prompts"] == "query 'query: ', document 'passage: '"
+    report = run(deployment=SERVES_UNKNOWN, info=info, models_dir=tmp_path)
+    assert _figures(report, "passed")["golden vectors"].startswith("minimum cosine 1.0")
+    assert report.prompts == "query 'query: ', document 'passage: '"
     skipped = _figures(run(deployment=SERVES_UNKNOWN, info=UNKNOWN, models_dir=tmp_path), "skipped")
     assert "for the prompt 'passage: ' instead of ''" in skipped["golden vectors"]
 
 
-def test_validate_tells_that_prompts_are_unknown(run):
+def test_report_tells_that_prompts_are_unknown(run):
     report = run(deployment=SERVES_UNKNOWN, info=replace(UNKNOWN, uses_prompts=True))
-    assert "set EMBEDDING_QUERY_PROMPT and EMBEDDING_DOCUMENT_PROMPT" in _figures(report, "skipped")["prompts"]
+    assert "set EMBEDDING_QUERY_PROMPT and EMBEDDING_DOCUMENT_PROMPT" in report.prompts
 
 
 def test_slow_endpoints_fail_the_speed_checks(run):

@@ -35,7 +35,12 @@ LAYERS = [
     {"integrations", "langchain", "llamaindex"},
 ]
 #: The same for the model server.
-SERVER_LAYERS = [{"model", "process_resources"}, {"compute"}, {"http", "golden"}, {"packaging", "sagemaker_handler", "__main__"}]
+SERVER_LAYERS = [
+    {"model", "process_resources"},
+    {"compute"},
+    {"http", "golden"},
+    {"packaging", "sagemaker_handler", "__main__"},
+]
 
 
 def _name(path: Path) -> str:
