@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from embedstack.errors import ConfigurationError, InputError, NonFiniteVector
-from embedstack_server.compute.engine import Engine, OpenVinoEngine, Outputs, has_bf16
+from embedstack_server.compute.engine import Engine, OpenVinoEngine, Outputs, chosen_precision
 from embedstack_server.compute.model_runner import ModelRunner
 from embedstack_server.model.architectures import UnsupportedArchitecture
 from embedstack_server.model.manifest import Manifest
@@ -130,9 +130,7 @@ class Encoder:
         Raises:
             ConfigurationError: The weights or the tokenizer cannot be read, or the precision is not supported.
         """
-        if precision == "bf16" and not has_bf16():
-            raise ConfigurationError("This processor does not support bfloat16. Use precision fp32 or auto.")
-        chosen: Precision = ("bf16" if has_bf16() else "fp32") if precision == "auto" else precision
+        chosen = chosen_precision(precision)
         tokenizer = Tokenizer(model.tokenizer, model.max_tokens, model.config.vocabulary_size)
         return cls(model, tokenizer, OpenVinoEngine(model, chosen, tokenizer.pad_id))
 

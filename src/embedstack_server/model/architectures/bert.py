@@ -35,7 +35,7 @@ class _Architecture:
 
     Attributes:
         names: Names of the layers' tensors.
-        token_types: Whether a vector per segment is part of the embeddings.
+        token_types: Whether a vector per token type is part of the embeddings.
         counts_from_padding: Whether a text's positions start after ``pad_token_id`` and skip padding tokens.
         relative_positions: Whether the attention scores have a bias by the distance of two tokens.
         aliases: BERT's names of settings, and the names in this architecture's ``config.json``.
@@ -91,7 +91,6 @@ class BertConfig(EncoderConfig):
         padding_id: Padding's token id, after which positions are counted; None if positions are counted from 0.
         layer_norm_eps: Added to a variance before taking the square root.
         activation: Activation between the two feed-forward layers.
-        token_types: Whether a vector per segment is part of the embeddings.
         relative_positions: Whether the attention scores have a bias by the distance of two tokens.
     """
 
@@ -101,7 +100,6 @@ class BertConfig(EncoderConfig):
     padding_id: int | None
     layer_norm_eps: float
     activation: str
-    token_types: bool
     relative_positions: bool
 
     @property

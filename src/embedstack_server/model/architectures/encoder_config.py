@@ -17,6 +17,7 @@ class EncoderConfig:
         layers: Number of layers.
         max_positions: Maximum number of tokens.
         vocabulary_size: Number of token ids; 0 if ``config.json`` does not declare it.
+        token_types: Whether a vector per token type is part of the embeddings.
     """
 
     architecture: str
@@ -25,3 +26,4 @@ class EncoderConfig:
     layers: int
     max_positions: int
     vocabulary_size: int
+    token_types: bool = False
