@@ -135,6 +135,12 @@ class CrossEncoder:
                 "tokenizer_config.json as pad_token."
             )
         pairs = PairTokenizer(tokenizer, has_types=model.reads_token_types)
+        if pairs.has_types and pairs.largest_type >= model.config.token_types:
+            raise ConfigurationError(
+                f"{model.path}: the tokenizer has token types up to {pairs.largest_type}, but the model has only "
+                f"{model.config.token_types} (type_vocab_size). The files belong to different models. Download them "
+                "again."
+            )
         return cls(model, pairs, OpenVinoEngine(model, chosen_precision(precision), tokenizer.pad_id))
 
     def score(

@@ -98,7 +98,7 @@ class CrossEncoderFolder:
             weights=find_weights(path),
             max_tokens=read_max_tokens(path, sentence, config),
             activation=_activation(path, content),
-            reads_token_types=config.token_types and _returns_token_types(path, content),
+            reads_token_types=config.token_types > 0 and _returns_token_types(path, content),
             prompts=prompts,
             default_prompt_name=default_prompt_name,
         )

@@ -57,10 +57,13 @@ def _embeddings(layers: "Layers", config: "BertConfig", ids: ov.Node, token_type
     # ELECTRA's embeddings may be shorter than its hidden state; they are projected to it.
     size = words.shape[1]
     positions = layers.weights.get("embeddings.position_embeddings.weight", config.position_rows, size)
-    types = layers.weights.get("embeddings.token_type_embeddings.weight", 0, size) if config.token_types else None
-    if types is not None and token_types is None:
-        # The vector of type 0 is added at every position.
-        positions = positions + types[:1]
+    types: NDArray[np.float32] | None = None
+    if config.token_types:
+        rows = 0 if token_types is None else config.token_types
+        types = layers.weights.get("embeddings.token_type_embeddings.weight", rows, size)
+        if token_types is None:
+            # The vector of type 0 is added at every position.
+            positions = positions + types[:1]
     table = constant(positions)
     if config.padding_id is None:
         position = ops.slice(table, integers(0), text_length(ids), integers(1), integers(0))
