@@ -35,7 +35,7 @@ def test_local_embedder_on_torch_equals_the_golden_vectors(embedder, twin):
     vectors, expected = twin.embed(embedder, golden_texts()), minilm_golden()
     assert vectors.dtype == np.float32
     assert (vectors * expected).sum(axis=1).min() > 0.99999
-    assert type(embedder._encoder.get()._engine).__name__ == "SentenceTransformersEngine"
+    assert type(embedder._encoder.get()._runner._engine).__name__ == "SentenceTransformersEngine"
 
 
 def test_local_embedder_on_torch_streams_the_same_vectors(embedder, twin):
