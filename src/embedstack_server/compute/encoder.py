@@ -16,7 +16,7 @@ from embedstack.errors import ConfigurationError, InputError, NonFiniteVector
 from embedstack_server.compute.engine import Engine, OpenVinoEngine, Outputs, has_bf16
 from embedstack_server.compute.exit_gate import ExitGate
 from embedstack_server.compute.future_waiter import FutureWaiter
-from embedstack_server.compute.scheduler import Scheduler
+from embedstack_server.compute.scheduler import Scheduler, Workload
 from embedstack_server.model.architectures import UnsupportedArchitecture
 from embedstack_server.model.manifest import Manifest
 from embedstack_server.model.model_folder import ModelFolder
@@ -334,6 +334,10 @@ class Encoder:
     def is_healthy(self) -> bool:
         """Whether texts can be embedded: False after a worker thread failed, or after :meth:`close`."""
         return self._scheduler.is_healthy
+
+    def workload(self) -> Workload:
+        """What waits to be computed, and what was computed."""
+        return self._scheduler.workload()
 
     def close(self) -> None:
         """Stop the worker threads."""

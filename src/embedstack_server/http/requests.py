@@ -3,9 +3,9 @@
 The members of a body tell its form: ``inputs`` is Text Embeddings Inference's, ``input`` is OpenAI's, ``query`` with
 ``texts`` is Text Embeddings Inference's rerank request, and ``query`` with ``documents`` is that of Cohere and Jina.
 
-A rejected body has the status that Text Embeddings Inference 1.9 gives it: 400 for a body that is not JSON or has no
-input, 422 for a missing or repeated member, or one of a wrong type or value. Unknown members, which it ignores, are
-rejected with 400.
+A body that has none of these forms, or an unknown member, is rejected with 400. Other rejected requests have the status
+that Text Embeddings Inference 1.9 gives them: 400 for an empty text or list, and 422 for a member that is missing,
+repeated, or of a wrong type or value.
 """
 
 import json
@@ -169,7 +169,7 @@ def parse_request(body: bytes) -> EmbedRequest | RerankRequest:
         case ["query"]:
             return _rerank_request(payload)
         case []:
-            raise _invalid(f'The body has none of {_quoted(_FORMS)}. Send an object such as {{"inputs": "a text"}}.')
+            raise _malformed(f'The body has none of {_quoted(_FORMS)}. Send an object such as {{"inputs": "a text"}}.')
         case names:
             raise _invalid(f"The body has {_quoted(names)}. Send one of them.")
 
@@ -299,7 +299,7 @@ def _parse_object(body: bytes) -> dict[str, Any]:
     except orjson.JSONDecodeError as error:
         raise RequestError(400, "malformed_json", f"The body is not JSON: {error}.") from None
     if not isinstance(payload, dict):
-        raise _invalid(f'The body is JSON, but {_kind(payload)}; send an object: {{"inputs": "a text"}}.')
+        raise _malformed(f'The body is JSON, but {_kind(payload)}; send an object: {{"inputs": "a text"}}.')
     if _has_objects(payload) or any(body.count(b'"%b"' % name.encode()) > 1 for name in payload):
         _check_duplicates(body)
     return payload

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from embedstack_server.compute.encoder import Vectors
+    from embedstack_server.compute.scheduler import Workload
     from embedstack_server.http.requests import RerankRequest
+    from embedstack_server.model.precision import Precision
     from embedstack_server.model.token_heads import TokenHeads
     from embedstack_server.model.tokenizer import TruncationDirection
 
@@ -55,6 +57,17 @@ class CrossEncoder(Protocol):
     @property
     def model(self) -> RerankerDescription:
         """The model's description."""
+
+    @property
+    def precision(self) -> "Precision":
+        """Arithmetic that it computes in."""
+
+    @property
+    def is_healthy(self) -> bool:
+        """Whether texts can be scored."""
+
+    def workload(self) -> "Workload":
+        """What waits to be computed, and what was computed."""
 
     async def ascore(
         self, query: str, texts: "Sequence[str]", *, truncate: bool = True, direction: "TruncationDirection" = "right"

@@ -126,11 +126,11 @@ def test_named_outputs_are_json_only(encoder):
         ({"inputs": [99]}, 422, "token id 99"),
         ({"inputs": [4], "spans": [[[0, 1]]]}, 422, "`inputs` are token ids"),
         ({"inputs": "cat", "spans": [[[False, 1]]]}, 422, "a span is"),
-        ({}, 422, "none of `inputs`, `input`, `query`"),
-        ({"inputs": None}, 422, "none of `inputs`, `input`, `query`"),
+        ({}, 400, "none of `inputs`, `input`, `query`"),
+        ({"inputs": None}, 400, "none of `inputs`, `input`, `query`"),
         ({"inputs": "cat", "input": "cat"}, 422, "The body has `inputs`, `input`. Send one of them."),
         ({"inputs": "cat", "query": "cat"}, 422, "The body has `inputs`, `query`. Send one of them."),
-        ([1], 422, "a list; send an object"),
+        ([1], 400, "a list; send an object"),
         (b'{"inputs": "cat", "inputs": "dog"}', 422, "a member twice"),
         (b'{"inputs": "cat", "parameters": {"truncate": true, "truncate": false}}', 422, "a member twice"),
         (b'{"inputs": "\\ud800"}', 400, "not JSON"),
@@ -241,6 +241,8 @@ BODIES = [
     b'{"inputs": ["the cat", [2, 4, 3], "dog"], "prompt_name": "query", "encoding_format": "base64", "user": "x"}',
     b'{"inputs": "the cat", "spans": [[[0, 3], [4, 7]]], "outputs": ["dense"], "parameters": {"pooling": "mean"}}',
     b'{"query": "the cat", "texts": ["dog", "cat"], "truncate": true, "return_text": true, "model": "tiny"}',
+    b'{"query": "the cat", "documents": ["dog", {"text": "cat"}], "top_n": 1, "raw_scores": false, "user": null}',
+    b'{"input": ["the cat", [2, 4, 3]], "model": "tiny", "dimensions": null, "encoding_format": "float", "user": "x"}',
 ]
 
 
