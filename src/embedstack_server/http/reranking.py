@@ -70,7 +70,13 @@ class CrossEncoder(Protocol):
         """What waits to be computed, and what was computed."""
 
     async def ascore(
-        self, query: str, texts: "Sequence[str]", *, truncate: bool = True, direction: "TruncationDirection" = "right"
+        self,
+        query: str,
+        texts: "Sequence[str]",
+        *,
+        truncate: bool = True,
+        direction: "TruncationDirection" = "right",
+        most_tokens: int | None = None,
     ) -> PairScores:
         """Score each text."""
 
@@ -111,7 +117,7 @@ async def rerank(model: "Encoder | CrossEncoder", request: "RerankRequest", most
     if isinstance(model, Encoder):
         scored = await _late_interaction(model, request, most_tokens)
     else:
-        scored = await _cross_encode(model, request)
+        scored = await _cross_encode(model, request, most_tokens)
     if len(non_finite := np.flatnonzero(~np.isfinite(scored.keys))):
         index = int(non_finite[0])
         raise IntegrityError(f"The model computed a non-finite score for text {index}.", index=index)
@@ -137,8 +143,14 @@ def _results(
     return results
 
 
-async def _cross_encode(model: CrossEncoder, request: "RerankRequest") -> _Scored:
-    scores = await model.ascore(request.query, request.texts, truncate=request.truncate, direction=request.direction)
+async def _cross_encode(model: CrossEncoder, request: "RerankRequest", most_tokens: int) -> _Scored:
+    scores = await model.ascore(
+        request.query,
+        request.texts,
+        truncate=request.truncate,
+        direction=request.direction,
+        most_tokens=most_tokens,
+    )
     return _Scored(scores.logits[:, 0], scores.values(raw=request.raw_scores), scores.tokens)
 
 

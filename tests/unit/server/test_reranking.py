@@ -33,7 +33,7 @@ class StandInReranker:
     model = SimpleNamespace(model_id="test/reranker", max_tokens=512)
     scale = 1.0
 
-    async def ascore(self, query, texts, *, truncate=True, direction="right"):
+    async def ascore(self, query, texts, *, truncate=True, direction="right", most_tokens=None):
         if not truncate and (long := [index for index, text in enumerate(texts) if len(text) > 10]):
             raise TextTooLong(f"Text {long[0]} is too long.", index=long[0])
         lengths = [len(text) for text in texts]
