@@ -4,9 +4,9 @@ import numpy as np
 import openvino as ov
 from openvino import opset13 as ops
 
-from embedstack_server.compute.graph.layers import integers, scalar
+from embedstack_server.compute.graph.layers import MASKED_SCORE, integers, scalar, text_length
 
-__all__ = ["attend", "split_heads"]
+__all__ = ["attend", "split_heads", "window_bias"]
 
 
 def split_heads(projected: ov.Node, heads: int, head_size: int) -> ov.Node:
@@ -37,6 +37,20 @@ def attend(query: ov.Node, key: ov.Node, value: ov.Node, bias: ov.Node, *, scale
     scales = () if scale is None else (scalar(scale),)
     attended = ops.scaled_dot_product_attention(query, key, value, bias, *scales)
     return ops.reshape(ops.transpose(attended, integers(0, 2, 1, 3)), integers(0, 0, heads * head_size), True)
+
+
+def window_bias(ids: ov.Node, radius: int) -> ov.Node:
+    """The attention bias that hides tokens farther away than ``radius``: float32 (1, 1, tokens, tokens).
+
+    Args:
+        ids: Token ids, whose shape (texts, tokens) tells the number of tokens.
+        radius: Largest distance at which a token is visible, in tokens.
+    """
+    length = ops.convert(ops.squeeze(text_length(ids), integers(0)), "i32")
+    positions = ops.range(ops.constant(np.int32(0)), length, ops.constant(np.int32(1)), "i32")
+    distance = ops.abs(ops.subtract(ops.unsqueeze(positions, integers(0)), ops.unsqueeze(positions, integers(1))))
+    is_far = ops.greater(distance, ops.constant(np.int32(radius)))
+    return ops.unsqueeze(ops.select(is_far, scalar(MASKED_SCORE), scalar(0)), integers(0, 1))
 
 
 def _repeat_heads(node: ov.Node, heads: int, groups: int) -> ov.Node:
