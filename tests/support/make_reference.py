@@ -55,11 +55,11 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
 }
 
 SHARP_SPREAD = 0.12
-SHARPNESS = 8.0
 SHARP_NUMBERS = {"hidden_size": 32, "num_attention_heads": 2, "intermediate_size": 48, "max_position_embeddings": 1024}
-# Models with sharp attention: the name of the architecture, its settings and its pooling.
-SHARP: dict[str, tuple[str, dict[str, Any], str]] = {
-    "modernbert": ("modernbert", {**SHARP_NUMBERS, "num_hidden_layers": 6, "local_attention": 128}, "mean"),
+QWEN_NUMBERS = {**SHARP_NUMBERS, "num_hidden_layers": 4, "num_attention_heads": 4, "head_dim": 16}
+# Models with sharp attention: the name of the architecture, its settings, its pooling, and the scale of its scores.
+SHARP: dict[str, tuple[str, dict[str, Any], str, float]] = {
+    "modernbert": ("modernbert", {**SHARP_NUMBERS, "num_hidden_layers": 6, "local_attention": 128}, "mean", 8),
     "modernbert-biases": (
         "modernbert",
         {
@@ -67,6 +67,19 @@ SHARP: dict[str, tuple[str, dict[str, Any], str]] = {
             "mlp_bias": True, "global_attn_every_n_layers": 2,
         },
         "cls",
+        8,
+    ),
+    "qwen3": (
+        "qwen3", {**QWEN_NUMBERS, "num_key_value_heads": 2, "rope_theta": 1000000.0}, "lasttoken", 4,
+    ),
+    "qwen3-bidirectional": (
+        "qwen3",
+        {
+            **QWEN_NUMBERS, "num_key_value_heads": 1, "rope_theta": 1000000.0, "is_causal": False,
+            "attention_bias": True,
+        },
+        "mean",
+        4,
     ),
 }  # fmt: skip
 
@@ -103,7 +116,15 @@ def _store_architecture(name: str, numbers: dict[str, Any], seed: int, folder: P
 
 
 @torch.inference_mode()
-def _store_sharp(name: str, architecture: str, numbers: dict[str, Any], pooling: str, seed: int, folder: Path) -> None:
+def _store_sharp(
+    name: str,
+    architecture: str,
+    numbers: dict[str, Any],
+    pooling: str,
+    sharpness: float,
+    seed: int,
+    folder: Path,
+) -> None:
     """Every token's hidden state of a long text, and the pooled vectors of all texts."""
     tokenizer = _tokenizer(QWEN_SPECIALS if architecture == "qwen3" else BERT_SPECIALS, SHARP_WORDS)
     special_ids = {f"{kind}_token_id": None for kind in ("pad", "bos", "eos", "cls", "sep")}
@@ -114,7 +135,7 @@ def _store_sharp(name: str, architecture: str, numbers: dict[str, Any], pooling:
     # The file's tensors are filled, and not the module's, since transformers may rename and split them.
     weights = encoder / "model.safetensors"
     filled = {
-        tensor: sharp_tensor(seed, tensor, shape, SHARP_SPREAD, SHARPNESS) for tensor, shape in _shapes(weights).items()
+        tensor: sharp_tensor(seed, tensor, shape, SHARP_SPREAD, sharpness) for tensor, shape in _shapes(weights).items()
     }
     save_file(filled, weights, {"format": "pt"})
     transformer = Transformer(str(encoder), max_seq_length=SHARP_NUMBERS["max_position_embeddings"])
@@ -126,7 +147,7 @@ def _store_sharp(name: str, architecture: str, numbers: dict[str, Any], pooling:
         # One text at a time: without padding, a vector depends on its text only.
         "pooled": np.stack([model.encode(text, show_progress_bar=False) for text in SHARP_TEXTS]),
     }
-    stored = _stored(folder / "model", seed, SHARP_SPREAD, outputs, SHARPNESS)
+    stored = _stored(folder / "model", seed, SHARP_SPREAD, outputs, sharpness)
     assert stored.tensors["model.safetensors"].keys() == filled.keys()
     stored.save(name)
 

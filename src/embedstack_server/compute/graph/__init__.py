@@ -6,11 +6,12 @@ import numpy as np
 import openvino as ov
 from openvino import opset13 as ops
 
-from embedstack_server.compute.graph import bert, modernbert
+from embedstack_server.compute.graph import bert, modernbert, qwen3
 from embedstack_server.compute.graph.layers import INT8_GROUP_SIZE, Layers
 from embedstack_server.compute.graph.pooling import dense, pool
 from embedstack_server.model.architectures.bert import BertConfig
 from embedstack_server.model.architectures.modernbert import ModernBertConfig
+from embedstack_server.model.architectures.qwen3 import Qwen3Config
 from embedstack_server.model.weights import Weights
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ __all__ = ["INT8_GROUP_SIZE", "build_graph"]
 _ENCODE: "dict[type[EncoderConfig], Callable[[Layers, Any, ov.Node, ov.Node], ov.Node]]" = {
     BertConfig: bert.encode,
     ModernBertConfig: modernbert.encode,
+    Qwen3Config: qwen3.encode,
 }
 
 
