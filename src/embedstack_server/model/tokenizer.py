@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Literal
 from tokenizers import Tokenizer as _Tokenizer
 
 from embedstack.errors import ConfigurationError, InputError, PayloadTooLarge, TextTooLong
+from embedstack_server.model.json_files import read_optional_object
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,7 +36,7 @@ MAX_UNBROKEN_BYTES = 4 * 1024 * 1024
 #: Maximum token ids in one input. They are decoded in one call, which holds the interpreter lock.
 MAX_INPUT_IDS = 65_536
 
-# Usual names of the padding token (BERT's, RoBERTa's), for files that do not declare it.
+# Usual names of the padding token (BERT's, RoBERTa's), for models that do not declare it.
 _PADDING_TOKENS = ("[PAD]", "<pad>")
 # Up to this many characters, one text is tokenized in the calling thread, which is cheaper than waking other threads.
 _SHORT_CHARS = 2_000
@@ -139,7 +140,7 @@ class Tokenizer:
                 f"{path} has {self._size} tokens, but the model has vectors for {vocabulary_size}: the files belong to "
                 "different models. Download both again."
             )
-        self.pad_id = self._padding_id()
+        declared_padding = self._tokenizer.padding
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
         # The special tokens before and after every text.
@@ -148,6 +149,7 @@ class Tokenizer:
         self._first = encoding.ids[: sum(takewhile(bool, mask))]
         last = sum(takewhile(bool, reversed(mask)))
         self._last = encoding.ids[len(mask) - last :]
+        self.pad_id = int(declared_padding["pad_id"]) if declared_padding else self._padding_id(path.parent)
         self._segment_chars = max(_SHORT_CHARS, _CHARS_PER_TOKEN * max_tokens)
 
     def encode(
@@ -382,12 +384,15 @@ class Tokenizer:
         pre_tokenizer = self._tokenizer.pre_tokenizer
         return [piece for piece, _ in pre_tokenizer.pre_tokenize_str(text)] if pre_tokenizer else [text]
 
-    def _padding_id(self) -> int:
-        padding = self._tokenizer.padding
-        if padding is not None:
-            return int(padding["pad_id"])
-        ids = (self._tokenizer.token_to_id(token) for token in _PADDING_TOKENS)
-        return next((token_id for token_id in ids if token_id is not None), 0)
+    def _padding_id(self, folder: "Path") -> int:
+        """The padding of a file that does not declare it. No result depends on it, but it should be no word."""
+        token = read_optional_object(folder / "tokenizer_config.json").get("pad_token")
+        declared = token.get("content") if isinstance(token, dict) else token
+        for name in (declared, *_PADDING_TOKENS):
+            token_id = self._tokenizer.token_to_id(name) if isinstance(name, str) else None
+            if token_id is not None:
+                return int(token_id)
+        return next(iter(self._last or self._first), 0)
 
 
 def _tokenized(encoding: "Encoding", offsets: bool) -> TokenizedText:

@@ -20,6 +20,12 @@ _READERS: "dict[str, Callable[[ConfigFile], EncoderConfig]]" = {
 #: Values of ``model_type`` that the built-in engine supports.
 SUPPORTED = tuple(sorted(_READERS))
 
+_CODE_IS_NOT_RUN = " The code in the model's repository (auto_map) is never run."
+_ALTERNATIVES = (
+    " Deploy the model with Text Embeddings Inference, or run it with sentence-transformers: pip install "
+    "'embedstack[torch]'."
+)
+
 
 def read_config(path: "Path", content: dict[str, Any]) -> EncoderConfig:
     """Read the content of ``config.json``.
@@ -34,8 +40,12 @@ def read_config(path: "Path", content: dict[str, Any]) -> EncoderConfig:
     """
     name = content.get("model_type")
     read = _READERS.get(str(name))
-    if read is None:
-        raise UnsupportedArchitecture(
-            f"{path}: the architecture {name!r} is not supported. Supported are {', '.join(SUPPORTED)}."
-        )
-    return read(ConfigFile(path, content))
+    try:
+        if read is None:
+            raise UnsupportedArchitecture(
+                f"{path}: the architecture {name!r} is not supported. Supported are {', '.join(SUPPORTED)}."
+            )
+        return read(ConfigFile(path, content))
+    except UnsupportedArchitecture as error:
+        code = _CODE_IS_NOT_RUN if content.get("auto_map") else ""
+        raise UnsupportedArchitecture(f"{error}{code}{_ALTERNATIVES}") from None
