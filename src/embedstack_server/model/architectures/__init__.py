@@ -38,14 +38,18 @@ def read_config(path: "Path", content: dict[str, Any]) -> EncoderConfig:
         UnsupportedArchitecture: The architecture, or its variant, is not supported.
         ConfigurationError: A setting is missing or invalid.
     """
-    name = content.get("model_type")
-    read = _READERS.get(str(name))
     try:
-        if read is None:
-            raise UnsupportedArchitecture(
-                f"{path}: the architecture {name!r} is not supported. Supported are {', '.join(SUPPORTED)}."
-            )
-        return read(ConfigFile(path, content))
+        return _reader(path, content)(ConfigFile(path, content))
     except UnsupportedArchitecture as error:
         code = _CODE_IS_NOT_RUN if content.get("auto_map") else ""
         raise UnsupportedArchitecture(f"{error}{code}{_ALTERNATIVES}") from None
+
+
+def _reader(path: "Path", content: dict[str, Any]) -> "Callable[[ConfigFile], EncoderConfig]":
+    name = content.get("model_type")
+    try:
+        return _READERS[str(name)]
+    except KeyError:
+        raise UnsupportedArchitecture(
+            f"{path}: the architecture {name!r} is not supported. Supported are {', '.join(SUPPORTED)}."
+        ) from None
