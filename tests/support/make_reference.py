@@ -81,6 +81,17 @@ SHARP: dict[str, tuple[str, dict[str, Any], str, float]] = {
         "mean",
         4,
     ),
+    "gte": (
+        "gte",
+        {
+            **SHARP_NUMBERS, "num_hidden_layers": 4, "type_vocab_size": 1,
+            "rope_parameters": {"rope_type": "linear", "rope_theta": 160000.0, "factor": 8 ** (2 / 16)},
+        },
+        "cls", 8,
+    ),
+    "gte-no-types": (
+        "gte", {**SHARP_NUMBERS, "num_hidden_layers": 3, "type_vocab_size": 0, "rope_theta": 500000.0}, "cls", 8,
+    ),
 }  # fmt: skip
 
 

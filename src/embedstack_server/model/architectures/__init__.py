@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from embedstack_server.model.architectures import bert, modernbert, qwen3
+from embedstack_server.model.architectures import bert, gte, modernbert, qwen3
 from embedstack_server.model.architectures.config_file import ConfigFile, UnsupportedArchitecture
 from embedstack_server.model.architectures.encoder_config import EncoderConfig
 
@@ -14,6 +14,7 @@ __all__ = ["SUPPORTED", "EncoderConfig", "UnsupportedArchitecture", "read_config
 
 _READERS: "dict[str, Callable[[ConfigFile], EncoderConfig]]" = {
     **dict.fromkeys(bert.MODEL_TYPES, bert.BertConfig.read),
+    **dict.fromkeys(gte.MODEL_TYPES, gte.GteConfig.read),
     **dict.fromkeys(modernbert.MODEL_TYPES, modernbert.ModernBertConfig.read),
     **dict.fromkeys(qwen3.MODEL_TYPES, qwen3.Qwen3Config.read),
 }
