@@ -4,7 +4,6 @@ from abc import ABC, abstractmethod
 from collections.abc import (
     AsyncGenerator,
     AsyncIterable,
-    AsyncIterator,
     Callable,
     Generator,
     Iterable,
@@ -13,7 +12,7 @@ from collections.abc import (
     Sequence,
 )
 from contextlib import aclosing, closing
-from typing import TYPE_CHECKING, Any, Literal, Self, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 
@@ -22,18 +21,19 @@ from embedstack.embedders.batching import UTF8_SIZES, Batch, Batcher, Limits, Te
 from embedstack.embedders.bisection import embed_isolated
 from embedstack.embedders.executor import arun, run
 from embedstack.embedders.identity import model_facts
+from embedstack.embedders.integrity import check_vectors
+from embedstack.embedders.model_client import ModelClient
 from embedstack.embedders.prompts import CONTEXT_PROMPTS, Context, Kind
-from embedstack.embedders.request_runner import READER_THREADS, RequestRunner
 from embedstack.embedders.results import BatchResult, EmbedResult, ResultCollector
-from embedstack.embedders.source import paced
+from embedstack.embedders.source import aiterate, paced
 from embedstack.embedders.spans import Span, SpannedText
-from embedstack.embedders.usage import Meter, Price, Stats
 from embedstack.errors import ConfigurationError, CountMismatch, EmbedStackError, InputError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from embedstack.models.model_info import ModelIdentity, ModelInfo
+    from embedstack.embedders.usage import Price
+    from embedstack.models.model_info import ModelInfo
 
     Vectors = NDArray[np.float32]
 
@@ -44,7 +44,7 @@ OnError = Literal["raise", "collect"]
 Progress = Callable[[int, int | None], None]
 
 
-class Embedder(ABC):
+class Embedder(ModelClient, ABC):
     """Turns texts into vectors. Safe to call from several threads and tasks.
 
     A backend implements :meth:`embed_batch`, which sends one request. If its requests hold more than the texts' bytes,
@@ -59,16 +59,13 @@ class Embedder(ABC):
         meters: Counters of the backends behind :meth:`stats`.
     """
 
-    # The model that the backend's responses name; None if they name none.
-    served_model: "ModelIdentity | None" = None
-
     def __init__(
         self,
         info: "ModelInfo",
         limits: Limits,
         *,
         prompts: Mapping[str, str] | None = None,
-        price: Price | None = None,
+        price: "Price | None" = None,
     ) -> None:
         """Create an embedder. No request is sent.
 
@@ -78,11 +75,8 @@ class Embedder(ABC):
             prompts: Text put before an input, by kind or context, in addition to the model's own prompts.
             price: Price of the backend; None for free.
         """
-        self.info = info
-        self.limits = limits
+        super().__init__(info, limits, price=price)
         self.prompts: dict[str, str] = {**CONTEXT_PROMPTS, **info.prompts, **(prompts or {})}
-        self.runner = RequestRunner(info, limits, price)
-        self.meters: tuple[Meter, ...] = (self.runner.meter,)
 
     @overload
     def embed(
@@ -148,7 +142,7 @@ class Embedder(ABC):
         """As :meth:`embed`, without blocking the event loop. Cancelling the task stops further requests."""
         collect = on_error == "collect"
         collector = self._collector(texts, kind, context, on_error, on_progress)
-        stream = self.astream_batches(_aiterate(texts), kind, context, collect=collect, call=self.start_call())
+        stream = self.astream_batches(aiterate(texts), kind, context, collect=collect, call=self.start_call())
         async with aclosing(stream) as results:
             async for result in results:
                 collector.add(result)
@@ -241,7 +235,7 @@ class Embedder(ABC):
         """
         collect = on_error == "collect"
         _check_stream(texts)
-        source = texts if isinstance(texts, AsyncIterable) else _aiterate(texts)
+        source = texts if isinstance(texts, AsyncIterable) else aiterate(texts)
         stream = self.astream_batches(source, kind, context, collect=collect, call=self.start_call())
         async with aclosing(stream) as results:
             async for result in results:
@@ -287,20 +281,6 @@ class Embedder(ABC):
         for result in results:
             yield from result or ()
 
-    def stats(self) -> Stats:
-        """Counters of this process; a forked child and a copy start at zero."""
-        return Meter.summarize(self.meters)
-
-    def close(self) -> None:
-        """Release threads and connections after the requests in flight. Later calls open new ones."""
-        self.runner.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
     # What a backend defines.
 
     @abstractmethod
@@ -335,22 +315,6 @@ class Embedder(ABC):
             **model_facts(self.info),
         }
 
-    def disable_retries(self) -> None:  # noqa: B027 - a backend without retries has nothing to disable
-        """Send every request once from now on: middleware retries, and retries have exactly one owner."""
-
-    # What a backend calls in embed_batch.
-
-    def count_tokens(self, tokens: int) -> None:
-        """Record the tokens that the service counted for this request."""
-        self.runner.count_tokens(tokens)
-
-    def release_slot(self) -> None:
-        """Let the next request start, since the response of this one has arrived and only has to be read.
-
-        Reading 32 vectors of JSON takes milliseconds, in which the service would be idle.
-        """
-        self.runner.release_slot()
-
     # What middleware overrides, or calls on the embedder that it wraps.
 
     def request_vectors(self, texts: Sequence[str], kind: Kind) -> "Vectors":
@@ -359,7 +323,13 @@ class Embedder(ABC):
         Raises:
             EmbedStackError: As :meth:`embed`; an index is a position in these texts.
         """
-        return self.runner.run(texts, lambda: self.embed_batch(texts, kind), len(texts))
+
+        def send() -> "Vectors":
+            vectors = self.embed_batch(texts, kind)
+            check_vectors(vectors, self.info, len(texts))
+            return vectors
+
+        return self.runner.run(texts, send)
 
     def request_span_vectors(
         self, texts: Sequence[str], spans: Sequence[Sequence[Span]], kind: Kind
@@ -369,18 +339,17 @@ class Embedder(ABC):
         Raises:
             EmbedStackError: As :meth:`embed_spans`.
         """
-        vectors_by_text: list[Vectors] = []
 
-        def send() -> "Vectors":
-            vectors_by_text[:] = self.embed_span_batch(texts, spans, kind)
+        def send() -> "list[Vectors]":
+            vectors_by_text = self.embed_span_batch(texts, spans, kind)
             if [len(vectors) for vectors in vectors_by_text] != [len(expected) for expected in spans]:
                 raise CountMismatch(
                     f"The number of vectors in the response differs from the number of spans of the {len(texts)} texts."
                 )
-            return np.concatenate(vectors_by_text)
+            check_vectors(np.concatenate(vectors_by_text), self.info, sum(map(len, spans)))
+            return vectors_by_text
 
-        self.runner.run(texts, send, sum(map(len, spans)))
-        return vectors_by_text
+        return self.runner.run(texts, send)
 
     def embed_prompted_texts(self, batch: Batch, kind: Kind, *, collect: bool) -> BatchResult:
         """Embed one batch with as many requests as it takes; see :func:`embed_isolated`."""
@@ -428,16 +397,6 @@ class Embedder(ABC):
                 if result is not None:
                     yield result
 
-    def start_call(self) -> Call:
-        """The call that a method of this embedder runs in; middleware may give it a deadline."""
-        return Call.current()
-
-    @property
-    def look_ahead(self) -> int:
-        """Batches of a stream that are read at most before the first of them has its response."""
-        # Twice the requests in flight, so that a slow first batch does not idle the other threads.
-        return 2 * (self.limits.concurrency + READER_THREADS)
-
     def batcher(self, kind: Kind, context: Context | None, *, collect: bool) -> Batcher:
         """Groups the texts of a call into requests."""
         prompt = self.prompt(kind, context)
@@ -468,8 +427,3 @@ class Embedder(ABC):
 def _check_stream(texts: Iterable[Any] | AsyncIterable[Any]) -> None:
     if isinstance(texts, str):
         raise InputError("embed_stream() takes an iterable of texts, not a string. For one text, pass [text].")
-
-
-async def _aiterate(texts: Iterable[Any]) -> AsyncIterator[Any]:
-    for text in texts:
-        yield text
