@@ -23,9 +23,6 @@ class ModelClient:
         meters: Counters of the backends behind :meth:`stats`.
     """
 
-    # The model that the backend's responses name; None if they name none.
-    served_model: "ModelIdentity | None" = None
-
     def __init__(self, info: "ModelInfo", limits: "Limits", *, price: Price | None = None) -> None:
         """Prepare. No request is sent.
 
@@ -38,6 +35,11 @@ class ModelClient:
         self.limits = limits
         self.runner = RequestRunner(info, limits, price)
         self.meters: tuple[Meter, ...] = (self.runner.meter,)
+
+    @property
+    def served_model(self) -> "ModelIdentity | None":
+        """The model that the backend's responses name; None if they name none."""
+        return None
 
     def stats(self) -> Stats:
         """Counters of this process; a forked child and a copy start at zero."""
