@@ -212,6 +212,11 @@ class Settings(_BaseSettings):
         """``reranker_fallbacks``, split."""
         return _split(self.reranker_fallbacks)
 
+    @property
+    def has_reranker(self) -> bool:
+        """Whether a reranker is configured."""
+        return self.reranker_backend != "sagemaker" or self.reranker_endpoint is not None
+
     def without_secrets(self) -> Self:
         """A copy without passwords and keys, for objects that may be pickled."""
         secrets = {name: None for name in type(self).model_fields if isinstance(getattr(self, name), SecretStr)}
