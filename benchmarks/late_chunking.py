@@ -18,7 +18,7 @@ from embedstack.documents.embedding import ChunkEmbedding, SeparateEmbedding
 from embedstack.documents.late_chunking import LateEmbedding
 from embedstack.documents.load import find_tokenizer
 from embedstack.embedders import LocalEmbedder
-from embedstack.models.model_info import known_model
+from embedstack.models.catalogue import known_model
 from embedstack.settings.settings import load_settings
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from conftest import MINILM
 from embedstack.embedders import SageMakerEmbedder
 from embedstack.errors import ConfigurationError
 from embedstack.models.archives import extract_tar_gz
+from embedstack.models.catalogue import known_model
 from embedstack.models.golden import golden_texts, golden_vectors
-from embedstack.models.model_info import known_model
 from embedstack_server import packaging
 from embedstack_server.model.manifest import Manifest
 from embedstack_server.packaging import MAX_UNPACKED_BYTES, make_package

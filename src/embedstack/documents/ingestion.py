@@ -35,7 +35,11 @@ _IN_MEMORY_BYTES = 1024 * 1024
 
 
 def collection_info(name: str, embedder: "Embedder", chunker: Chunker, *, late: bool = False) -> CollectionInfo:
-    """Describes a collection of documents. A store rejects opening the collection with different values."""
+    """Describes a collection of documents. A store rejects opening the collection with different values.
+
+    If the length of the model's vectors is unknown, it is learned with one request.
+    """
+    embedder.learn_dimensions()
     return CollectionInfo.for_model(
         name,
         embedder.info,

@@ -87,7 +87,7 @@ def load_chunker(settings: Settings, embedder: "Embedder") -> Chunker:
     Raises:
         ConfigurationError: The chunk size exceeds the model's token limit, or its tokenizer is missing.
     """
-    limit = embedder.info.max_tokens
+    limit = embedder.info.require_max_tokens()
     default = int(limit * _LATE_CHUNK_SHARE) if settings.embedstack_late_chunking else limit
     tokens = settings.embedstack_chunk_tokens or default
     if tokens > limit:

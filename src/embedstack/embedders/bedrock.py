@@ -13,7 +13,7 @@ from embedstack.embedders.batching import Limits
 from embedstack.embedders.json_encoding import json_bytes
 from embedstack.embedders.response_vectors import read_rows, response_limit
 from embedstack.errors import ConfigurationError, IntegrityError
-from embedstack.models.model_info import ModelInfo, known_model
+from embedstack.models.catalogue import find_model
 from embedstack.settings.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -67,8 +67,8 @@ class BedrockEmbedder(Embedder):
         settings = settings or load_settings()
         check_residency(model_id, settings)
         base = base_model_id(model_id)
-        info: ModelInfo = known_model(base)
-        if not base.startswith((_TITAN, *_COHERE_V3, _COHERE_V4)):
+        info = find_model(base)
+        if info is None or not base.startswith((_TITAN, *_COHERE_V3, _COHERE_V4)):
             raise ConfigurationError(
                 f"{model_id} is not a supported Bedrock embedding model. Use a Titan or Cohere model."
             )
@@ -76,7 +76,7 @@ class BedrockEmbedder(Embedder):
         if truncate and self._is_titan:
             raise ConfigurationError(f"{model_id} cannot truncate. Split long texts, or use a Cohere model.")
         limits = Limits(1 if self._is_titan else _COHERE_ITEMS, concurrency=concurrency)
-        super().__init__(info.shortened(dimensions or info.dimensions), limits, price=price)
+        super().__init__(info.shortened(dimensions) if dimensions else info, limits, price=price)
         self._model_id = model_id
         self._base = base
         self._truncate = truncate

@@ -17,7 +17,6 @@ class ModelClient:
     """Sends texts to a model. The base of embedders and rerankers.
 
     Attributes:
-        info: The model that is called.
         limits: Limits of one request.
         runner: Runs the backend's requests; middleware uses that of the client it wraps.
         meters: Counters of the backends behind :meth:`stats`.
@@ -31,7 +30,6 @@ class ModelClient:
             limits: Limits of one request.
             price: Price of the backend; None for free.
         """
-        self.info = info
         self.limits = limits
         self.runner = RequestRunner(info, limits, price)
         self.meters: tuple[Meter, ...] = (self.runner.meter,)

@@ -83,7 +83,8 @@ class RequestRunner:
             seconds = time.perf_counter() - started
         tokens = request.tokens
         if tokens is None:
-            tokens = sum(min(estimate_tokens(utf8_bytes(text)), self._info.max_tokens) for text in texts)
+            estimates = (estimate_tokens(utf8_bytes(text)) for text in texts)
+            tokens = sum(min(estimate, self._info.max_tokens or estimate) for estimate in estimates)
         self.sizer.record_latency(seconds)
         self.meter.record_request(texts=len(texts), tokens=tokens, seconds=seconds)
         return result

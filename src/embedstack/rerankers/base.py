@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from embedstack.calls.call_context import Call
+    from embedstack.embedders.batching import Limits
+    from embedstack.embedders.usage import Price
+    from embedstack.models.model_info import ModelInfo
 
     Scores = NDArray[np.float32]
 
@@ -47,7 +50,24 @@ class Reranker(ModelClient, ABC):
 
     A backend implements :meth:`score_batch`, which sends one request. Middleware
     (:class:`~embedstack.rerankers.RerankerMiddleware`) wraps another reranker.
+
+    Attributes:
+        info: The model that computes the scores.
+        limits: Limits of one request.
+        runner: Runs the backend's requests; middleware uses that of the reranker it wraps.
+        meters: Counters of the backends behind :meth:`stats`.
     """
+
+    def __init__(self, info: "ModelInfo", limits: "Limits", *, price: "Price | None" = None) -> None:
+        """Create a reranker. No request is sent.
+
+        Args:
+            info: The model that computes the scores.
+            limits: Limits of one request.
+            price: Price of the backend; None for free.
+        """
+        super().__init__(info, limits, price=price)
+        self.info = info
 
     def rerank(self, query: str, texts: Sequence[str], top_n: int | None = None) -> list[Ranking]:
         """Order texts by their relevance for a query.

@@ -12,8 +12,9 @@ from embedstack.embedders.adaptive_limits import FixedBatchSizer
 from embedstack.embedders.batching import Limits
 from embedstack.embedders.json_encoding import json_bytes
 from embedstack.errors import ConfigurationError, IntegrityError
+from embedstack.models.catalogue import find_model
+from embedstack.models.model_info import ModelInfo
 from embedstack.rerankers.base import Reranker
-from embedstack.rerankers.models import reranker_info
 from embedstack.rerankers.responses import read_scores, response_limit
 from embedstack.settings.settings import Settings, load_settings
 
@@ -71,7 +72,7 @@ class BedrockReranker(Reranker):
                 f"{model_id} is not a supported Bedrock reranker. Use cohere.rerank-v3-5:0 or amazon.rerank-v1:0."
             )
         limits = Limits(_MAX_DOCUMENTS, max_bytes=_MAX_BYTES, concurrency=concurrency)
-        super().__init__(reranker_info(base), limits, price=price)
+        super().__init__(find_model(base) or ModelInfo(base, kind="reranker"), limits, price=price)
         self.runner.sizer = FixedBatchSizer(limits.max_items)
         self._model_id = model_id
         self._options = {"api_version": _COHERE_API_VERSION} if base.startswith(_COHERE) else {}

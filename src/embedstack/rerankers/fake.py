@@ -8,18 +8,17 @@ import numpy as np
 
 from embedstack.calls.process_local import Lock
 from embedstack.embedders.batching import Limits
+from embedstack.models.model_info import ModelInfo
 from embedstack.rerankers.base import Reranker
-from embedstack.rerankers.models import reranker_info
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from embedstack.embedders.usage import Price
-    from embedstack.models.model_info import ModelInfo
 
 __all__ = ["FAKE_RERANKER", "FakeReranker"]
 
-FAKE_RERANKER = reranker_info("embedstack/fake-reranker")
+FAKE_RERANKER = ModelInfo("embedstack/fake-reranker", kind="reranker")
 _WORD = re.compile(r"\w+")
 
 
@@ -32,7 +31,7 @@ class FakeReranker(Reranker):
 
     def __init__(
         self,
-        info: "ModelInfo" = FAKE_RERANKER,
+        info: ModelInfo = FAKE_RERANKER,
         *,
         limits: Limits | None = None,
         price: "Price | None" = None,

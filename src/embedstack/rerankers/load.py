@@ -1,14 +1,15 @@
 """Creates a reranker from the configuration, with the middleware around it."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from embedstack.cache.load import load_caches
 from embedstack.errors import ConfigurationError
+from embedstack.models.resolution import resolve_model, warn_of_license
 from embedstack.rerankers.base import Reranker
 from embedstack.rerankers.cached import CachedReranker
 from embedstack.rerankers.middleware import DeadlineReranker, FallbackReranker, ResilientReranker
-from embedstack.rerankers.models import reranker_info
 from embedstack.resilience import RateLimit, Retry, RetryEvent
 from embedstack.settings.settings import Settings, change_settings, load_settings
 
@@ -51,6 +52,7 @@ def load_reranker(
         for name in (settings.reranker_backend, *settings.reranker_fallback_backends)
     ]
     reranker: Reranker = backends[0] if len(backends) == 1 else FallbackReranker(*backends)
+    warn_of_license(reranker.info)
     caches = load_caches(settings, session)
     if caches:
         reranker = CachedReranker(reranker, *caches)
@@ -98,4 +100,5 @@ def _model(settings: Settings) -> "ModelInfo":
             "No reranking model is configured. Set RERANKER_MODEL to the Hugging Face Hub id of the model that is "
             "served (`terraform output -raw dotenv` prints the line)."
         )
-    return reranker_info(settings.reranker_model, settings.reranker_model_revision)
+    model = resolve_model(settings, settings.reranker_model, kind="reranker")
+    return replace(model, revision=settings.reranker_model_revision)

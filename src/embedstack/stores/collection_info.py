@@ -79,7 +79,7 @@ class CollectionInfo:
             chunker: See the attribute.
         """
         return cls(
-            name, model.model_id, model.dimensions,
+            name, model.model_id, model.require_dimensions(),
             revision=model.revision, context=context, prompt=prompt, chunker=chunker,
         )  # fmt: skip
 

@@ -15,7 +15,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from embedstack.errors import EmbedStackError
-from embedstack.models.model_info import ModelInfo, known_model
+from embedstack.models.catalogue import known_model
+from embedstack.models.model_info import ModelInfo
 from embedstack.settings.settings import Settings, load_settings
 from embedstack_ops.cli.checkout import primary_endpoint
 

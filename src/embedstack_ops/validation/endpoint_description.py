@@ -9,7 +9,8 @@ from embedstack.aws.clients import aws_response_errors, create_client
 from embedstack.aws.errors import translate_error
 from embedstack.embedders.sagemaker.model_identity import container_identity, read_tags, receives_requests
 from embedstack.errors import ConfigurationError, ModelMismatch
-from embedstack.models.model_info import ModelIdentity, ModelInfo, known_model
+from embedstack.models.catalogue import known_model
+from embedstack.models.model_info import ModelIdentity, ModelInfo
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

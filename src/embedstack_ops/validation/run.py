@@ -54,6 +54,7 @@ def validate(
             status, figure, target = "failed", str(error), ""
         result = Check(name, status, figure, target, time.perf_counter() - started)
         report.checks.append(result)
+        report.dimensions = embedder.info.dimensions  # which the first response may have shown
         on_check(result)
         if status != "passed" and name in _PREREQUISITES:
             break

@@ -9,8 +9,8 @@ import pytest
 from embedstack import load_embedder
 from embedstack.embedders import LocalEmbedder
 from embedstack.errors import ConfigurationError, TextTooLong
+from embedstack.models.catalogue import known_model
 from embedstack.models.golden import golden_texts, golden_vectors
-from embedstack.models.model_info import known_model
 from embedstack.settings.settings import load_settings
 from tests.support.twins import TWINS
 

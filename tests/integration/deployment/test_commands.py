@@ -15,8 +15,8 @@ from click.testing import CliRunner
 from conftest import MINILM
 from embedstack.embedders import Limits, SageMakerEmbedder
 from embedstack.errors import EndpointNotFound, InputError, PayloadTooLarge, TextTooLong
+from embedstack.models.catalogue import known_model
 from embedstack.models.golden import golden_texts, golden_vectors
-from embedstack.models.model_info import known_model
 from embedstack.settings.settings import load_settings
 from embedstack_ops.cli import deploy, invoke, local, validate
 from tests.integration.conftest import REPOSITORY, running_stack

@@ -1,12 +1,15 @@
 """Searches that rerank their candidates, in both stores."""
 
 import io
+from dataclasses import replace
 
 import pytest
 
 from embedstack.documents import Ingestion, search
+from embedstack.embedders import FakeEmbedder
 from embedstack.errors import CollectionMismatch, EndpointUnavailable, InputError
 from embedstack.rerankers import FakeReranker
+from tests.integration.documents.conftest import FAKE
 
 QUERY = "blue whale migration"
 TEXT = "\n\n".join(
@@ -66,8 +69,11 @@ def test_failing_reranker_fails_the_search(filled, embedder):
         search(embedder, filled, QUERY, rerank=reranker)
 
 
-def test_collection_of_another_model_is_rejected_before_the_reranker(filled, embedder):
-    embedder.info = type(embedder.info)("a/other", dimensions=8, max_tokens=64, pooling="mean")
-    with FakeReranker() as reranker, pytest.raises(CollectionMismatch):
-        search(embedder, filled, QUERY, rerank=reranker)
+def test_collection_of_another_model_is_rejected_before_the_reranker(filled):
+    with (
+        FakeReranker() as reranker,
+        FakeEmbedder(replace(FAKE, model_id="a/other")) as other,
+        pytest.raises(CollectionMismatch),
+    ):
+        search(other, filled, QUERY, rerank=reranker)
     assert reranker.requests == []

@@ -12,7 +12,8 @@ from conftest import MINILM
 from embedstack.embedders import SageMakerEmbedder
 from embedstack.errors import ModelMismatch
 from embedstack.factory import load_embedder
-from embedstack.models.model_info import ModelIdentity, ModelInfo, known_model
+from embedstack.models.catalogue import known_model
+from embedstack.models.model_info import ModelIdentity, ModelInfo
 from embedstack.settings.settings import change_settings
 from embedstack_ops.validation.endpoint_description import describe_deployment
 

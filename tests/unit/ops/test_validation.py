@@ -13,8 +13,8 @@ import pytest
 from conftest import MINILM
 from embedstack.embedders import Embedder, Limits
 from embedstack.errors import EndpointAsleep, Throttled
+from embedstack.models.catalogue import known_model
 from embedstack.models.golden import golden_texts
-from embedstack.models.model_info import known_model
 from embedstack_ops.validation import Targets, validate
 from embedstack_ops.validation.endpoint_description import Deployment
 from embedstack_ops.validation.reports import to_json, to_junit

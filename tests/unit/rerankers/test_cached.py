@@ -6,9 +6,10 @@ import pytest
 from embedstack.cache import MemoryCache, SqliteCache
 from embedstack.embedders import Limits
 from embedstack.errors import TextTooLong
+from embedstack.models.model_info import ModelInfo
 from embedstack.rerankers import CachedReranker, DeadlineReranker, FakeReranker
-from embedstack.rerankers.models import reranker_info
 
+MODELS = (("a/b", None), ("a/c", None), ("a/b", "1" * 40))
 QUERY = "red apple"
 TEXTS = [f"{'red ' * (number % 2)}{'apple ' * (number % 3 == 0)}{number}" for number in range(50)]
 
@@ -61,7 +62,7 @@ def test_query_and_text_are_not_confused(twin, cache):
 
 
 def test_models_and_revisions_do_not_share_scores(cache):
-    backends = [FakeReranker(reranker_info(*names)) for names in (("a/b",), ("a/c",), ("a/b", "1" * 40))]
+    backends = [FakeReranker(ModelInfo(name, revision=revision)) for name, revision in MODELS]
     for backend in backends:
         CachedReranker(backend, cache).rerank(QUERY, ["red"])
         assert len(backend.requests) == 1

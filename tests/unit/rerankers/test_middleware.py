@@ -18,8 +18,8 @@ from embedstack.errors import (
     ModelFailed,
     Throttled,
 )
+from embedstack.models.model_info import ModelInfo
 from embedstack.rerankers import DeadlineReranker, FakeReranker, FallbackReranker, ResilientReranker
-from embedstack.rerankers.models import reranker_info
 from embedstack.resilience import CircuitBreaker, RateLimit, Retry, RetryPolicy
 
 QUERY = "red apple"
@@ -102,9 +102,9 @@ def test_fallback_does_not_hide_a_rejected_text(twin):
         twin.rerank(reranker, QUERY, ["x"])
 
 
-@pytest.mark.parametrize("other", [reranker_info("b/other"), reranker_info("a/model", "2" * 40)])
+@pytest.mark.parametrize("other", [ModelInfo("b/other"), ModelInfo("a/model", revision="2" * 40)])
 def test_fallback_of_another_model_is_rejected(other):
-    first = FakeReranker(reranker_info("a/model", "1" * 40))
+    first = FakeReranker(ModelInfo("a/model", revision="1" * 40))
     with pytest.raises(ConfigurationError, match="cannot be a fallback"):
         FallbackReranker(first, FakeReranker(other))
 

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 from embedstack.calls.http_responses import parse_json
 from embedstack.embedders.base import Embedder
 from embedstack.embedders.batching import Limits, TextSizes
-from embedstack.embedders.integrity import check_vectors
 from embedstack.embedders.json_encoding import json_bytes
 from embedstack.embedders.response_vectors import response_limit
 from embedstack.embedders.sagemaker.invocation import JSON, EndpointInvoker
@@ -172,7 +171,7 @@ class SageMakerEmbedder(Embedder):
         if accept == NPY or not self._invoker.is_verified:
             # Before the format is learned, since a container may return invalid arrays, and before the description is
             # read, which vectors of another length do not need.
-            check_vectors(vectors, self.info, count)
+            self.model.check(vectors, count)
         self._invoker.verify_description()
         self._format.record_response(accept, is_array=is_array(content))
         return vectors
