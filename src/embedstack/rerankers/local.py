@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from embedstack.calls.process_local import PerProcess, keep_forever
 from embedstack.embedders.batching import Limits
-from embedstack.errors import ConfigurationError, InputError, ModelFailed
+from embedstack.errors import ConfigurationError, ModelFailed
 from embedstack.models.local_files import file_versions, find_model_folder
 from embedstack.rerankers.base import Reranker
 from embedstack.settings.settings import Settings, load_settings
@@ -74,12 +74,8 @@ class LocalReranker(Reranker):
     def score_batch(self, query: str, texts: Sequence[str]) -> "NDArray[np.float32]":
         """Run the model once; see :meth:`Reranker.score_batch`."""
         cross_encoder = self._cross_encoder.get()
-        from embedstack_server.http.requests import RequestError  # noqa: PLC0415 - an extra
-
         try:
             scores = cross_encoder.score(query, texts, truncate=self._options["truncate"])
-        except RequestError as error:
-            raise InputError(error.message, index=error.index) from None
         except RuntimeError as error:
             # Raised by the engine, for example when memory for the batch runs out.
             raise ModelFailed(f"The model failed in this process: {error}", retryable=True) from error
