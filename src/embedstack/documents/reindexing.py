@@ -63,7 +63,7 @@ def reindex(
     dimensions, model = embedder.learn_dimensions(), embedder.info
     info = replace(
         old, model_id=model.model_id, dimensions=dimensions, revision=model.revision,
-        prompt=embedder.prompts.get("document", "") + template,
+        prompt=embedder.prompts.get("document", "") + template, query_prompt=embedder.prompts.get("query", ""),
     )  # fmt: skip
     return reembed(
         store, info, embedder.embed_documents,

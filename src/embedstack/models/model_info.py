@@ -39,8 +39,8 @@ class ModelInfo:
         shortened_from: The model's full length, if ``dimensions`` is a shorter one.
         kind: ``embedding``, or ``reranker`` for a model that scores pairs of texts.
         architecture: Architecture in the terms of transformers: ``bert``, ``xlm-roberta``, ``qwen3``, …
-        license: SPDX identifier, name or URL of the licence of the weights.
-        non_commercial: Whether the licence forbids commercial use.
+        license: SPDX identifier, name or URL of the license of the weights.
+        non_commercial: Whether the license forbids commercial use.
         uses_prompts: Whether the model was trained with a prompt before at least one kind of text.
     """
 

@@ -24,37 +24,36 @@ _MODEL_ID = re.compile(r"[!-~]{1,200}")
 _warned: set[str] = set()
 
 
-def resolve_model(settings: "Settings", model_id: str | None = None, *, kind: "ModelKind" = "embedding") -> ModelInfo:
+def resolve_model(settings: "Settings", *, kind: "ModelKind" = "embedding") -> ModelInfo:
     """The facts of a model, each from the first source that has it: settings, the model's folder, the catalogue.
 
     Unknown facts are None: the length of a vector is learned from the first response, and the server checks the rest.
 
     Args:
-        settings: EMBEDDING_DIMENSIONS, EMBEDDING_MAX_TOKENS, the prompts and the revision apply to EMBEDDING_MODEL
-            only.
-        model_id: Another model than EMBEDDING_MODEL.
+        settings: EMBEDDING_MODEL, and what other settings say of it. For another model, pass
+            ``settings.with_model(…)``.
         kind: Expected kind of the model.
 
     Raises:
         ConfigurationError: The id is malformed or a misspelling of one in the catalogue, the model is of another kind,
             or it was not trained for EMBEDDING_DIMENSIONS.
     """
-    name = settings.embedding_model if model_id is None else model_id
+    name = settings.embedding_model
     info = _recorded_facts(name, settings, kind)
     if info.kind != kind:
         raise ConfigurationError(
             f"{name} is {_kind_name(info.kind)}, not {_kind_name(kind)}. Set EMBEDDING_MODEL to an embedding model and "
             "RERANKER_MODEL to a reranker."
         )
-    return _configured(info, settings) if model_id is None else info
+    return _configured(info, settings)
 
 
 def warn_of_license(info: ModelInfo) -> None:
-    """Log a warning, once in a process, if the model's licence forbids commercial use."""
+    """Log a warning, once in a process, if the model's license forbids commercial use."""
     if info.non_commercial and info.model_id not in _warned:
         _warned.add(info.model_id)
         _logger.warning(
-            "The licence of %s (%s) forbids commercial use. Check that your use complies, or choose another model.",
+            "The license of %s (%s) forbids commercial use. Check that your use complies, or choose another model.",
             info.model_id,
             info.license,
         )

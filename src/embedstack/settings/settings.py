@@ -31,6 +31,11 @@ _REGION = r"^[a-z]{2,}(-[a-z]+)+-\d+$"
 _SECRETS = ("database_url", "embedstack_cache_key")
 #: Texts that are put before others.
 _PREFIXES = ("embedding_document_prompt", "embedding_query_prompt", "embedstack_document_context")
+#: What the settings say of EMBEDDING_MODEL.
+_MODEL_FACTS = (
+    "embedding_dimensions", "embedding_document_prompt", "embedding_max_tokens", "embedding_model_revision",
+    "embedding_query_prompt",
+)  # fmt: skip
 #: Characters of a value that an error quotes, at most.
 _QUOTED_CHARACTERS = 80
 
@@ -254,6 +259,16 @@ class Settings(_BaseSettings):
     def has_reranker(self) -> bool:
         """Whether a reranker is configured."""
         return self.reranker_backend != "sagemaker" or self.reranker_endpoint is not None
+
+    def with_model(self, model_id: str | None) -> Self:
+        """A copy for another model, without the facts of the configured one.
+
+        Args:
+            model_id: Hub id of the model; None for the configured one.
+        """
+        if model_id in (None, self.embedding_model):
+            return self
+        return self.model_copy(update={"embedding_model": model_id, **dict.fromkeys(_MODEL_FACTS)})
 
     def without_secrets(self) -> Self:
         """A copy without passwords and keys, for objects that may be pickled."""

@@ -2,6 +2,7 @@
 
 import io
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
@@ -47,11 +48,11 @@ def test_search_reranks_the_nearest_candidates(filled, embedder, k, candidates, 
 
 def test_threshold_and_filter_apply_before_the_reranker(filled, embedder):
     with FakeReranker() as reranker:
-        options = {"rerank": reranker, "threshold": 0.2, "candidates": 60}
-        hits = search(embedder, filled, QUERY, 60, **options)
+        find = partial(search, embedder, filled, QUERY, rerank=reranker, threshold=0.2, candidates=60)
+        hits = find(60)
         assert all(hit.score >= 0.2 for hit in hits)
         assert 0 < len(hits) < 60
-        assert search(embedder, filled, QUERY, 5, **options, filter={"source": "other.txt"}) == []
+        assert find(5, filter={"source": "other.txt"}) == []
 
 
 def test_candidates_are_checked_before_the_search(filled, embedder):

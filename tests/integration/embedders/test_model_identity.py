@@ -99,7 +99,7 @@ def test_revisions_are_compared(aws):
     refused = pytest.raises(ModelMismatch, match=f"{COMMIT}, but .*{OTHER_COMMIT} is configured")
     with load_embedder(settings, embedding_model_revision=OTHER_COMMIT) as other, refused:
         other.embed(["x"])
-    assert describe_deployment("pinned", aws.settings).model().revision == COMMIT
+    assert describe_deployment("pinned", aws.settings).model(aws.settings).revision == COMMIT
 
 
 def test_variants_with_different_models_are_rejected(aws):
