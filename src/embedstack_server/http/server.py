@@ -27,8 +27,8 @@ from embedstack_server.process_resources import limit_heaps, raise_open_files_li
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
 
+    from embedstack_server.compute.cross_encoder import CrossEncoder
     from embedstack_server.http.protocol import WireProtocol
-    from embedstack_server.http.reranking import CrossEncoder
 
     Scope = MutableMapping[str, Any]
     Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
