@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     from embedstack_server.model.architectures import EncoderConfig
     from embedstack_server.model.model_folder import ModelFolder
 
-__all__ = ["INT8_GROUP_SIZE", "build_graph"]
+__all__ = ["INT8_GROUP_SIZE", "NOT_POOLED", "build_graph"]
+
+#: Mask of a token that other tokens attend to, and that is left out of the pooling.
+NOT_POOLED = 2
 
 # The function that builds an encoder's graph, by the class of its configuration. It takes the weights, the
 # configuration, the ids and the mask as float32 (1 for a token, 0 for padding); it returns the last hidden state.
@@ -35,6 +38,9 @@ _ENCODE: "dict[type[EncoderConfig], Callable[[Layers, Any, ov.Node, ov.Node], ov
 
 def build_graph(folder: "ModelFolder", *, int8: bool = False) -> ov.Model:
     """Build the graph from ``input_ids`` and ``attention_mask``, both int32 (texts, tokens), padded on the right.
+
+    The mask is 1 for a token and 0 for padding. If the model does not pool prompts, it is :data:`NOT_POOLED` for a
+    token of a prompt.
 
     Args:
         folder: The model.
@@ -51,10 +57,11 @@ def build_graph(folder: "ModelFolder", *, int8: bool = False) -> ov.Model:
     """
     ids = ops.parameter([-1, -1], np.int32, "input_ids")
     mask = ops.parameter([-1, -1], np.int32, "attention_mask")
-    float_mask = ops.convert(mask, "f32")
+    is_prompt = None if folder.pools_prompt else ops.equal(mask, ops.constant(np.int32(NOT_POOLED)))
+    float_mask = ops.convert(ops.minimum(mask, ops.constant(np.int32(1))) if is_prompt else mask, "f32")
     weights = Weights.open(folder.weights, folder.config.word_embeddings)
     hidden = _ENCODE[type(folder.config)](Layers(weights, int8=int8), folder.config, ids, float_mask)
-    pooled = pool(hidden, float_mask, folder.pooling)
+    pooled = pool(hidden, float_mask, folder.pooling, is_prompt)
     for module in folder.modules.dense:
         pooled = dense(pooled, module)
     results = [ops.result(pooled, "pooled"), ops.result(hidden, "hidden")]
