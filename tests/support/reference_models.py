@@ -38,6 +38,8 @@ LONGEST_TEXT = " ".join(["the cat sat on far mat"] * 2000)
 
 Array = np.ndarray[Any, Any]
 
+_DESCRIPTION = ("files", "tensors", "seed", "spread", "sharpness", "scale_offset")
+
 
 def random_tensor(seed: int, name: str, shape: tuple[int, ...], spread: float) -> Array:
     """A normally distributed tensor, determined by the arguments; the mean is 1 for a layer norm's scale, else 0."""
@@ -46,20 +48,25 @@ def random_tensor(seed: int, name: str, shape: tuple[int, ...], spread: float) -
     return (centre + spread * random.standard_normal(shape, np.float32)).astype(np.float32)
 
 
-def sharp_tensor(seed: int, name: str, shape: tuple[int, ...], spread: float, sharpness: float) -> Array:
+def sharp_tensor(
+    seed: int, name: str, shape: tuple[int, ...], spread: float, sharpness: float, scale_offset: float = 0
+) -> Array:
     """A tensor with which wrong mathematics is visible, determined by the arguments.
 
     With small random weights, attention is nearly uniform, and a window or a rotation that is slightly wrong changes a
     vector by less than the tolerance. So the projections of queries and keys are larger, or the norms after them. The
-    scales of norms are far from 1, so that a missing or an additional norm is visible.
+    scales of norms are far from 1, so that a missing or an additional norm is visible. ``scale_offset`` is added to them
+    in the file: -1 for models that store the difference from 1.
     """
     random = np.random.default_rng([seed, zlib.crc32(name.encode())])
     if len(shape) == 1 and name.endswith("weight"):
         scale = random.uniform(0.5, 1.5, shape).astype(np.float32)
-        return scale * np.float32(np.sqrt(sharpness)) if name.endswith(("q_norm.weight", "k_norm.weight")) else scale
+        if name.endswith(("q_norm.weight", "k_norm.weight")):
+            scale *= np.float32(np.sqrt(sharpness))
+        return scale + np.float32(scale_offset)
     tensor = (spread * random.standard_normal(shape, np.float32)).astype(np.float32)
     rows = 0
-    if any(part in name for part in ("q_proj.", "k_proj.", ".query.", ".key.")):
+    if any(part in name for part in ("q_proj.", "k_proj.", ".query.", ".key.", "SelfAttention.q.", "SelfAttention.k.")):
         rows = shape[0]
     elif any(part in name for part in ("Wqkv.", "qkv_proj.")):
         rows = shape[0] // 3 * 2
@@ -78,6 +85,7 @@ class ReferenceModel:
         spread: Standard deviation of the weights.
         outputs: The reference implementation's outputs, by name.
         sharpness: Scale of the attention scores; see :func:`sharp_tensor`. 0 for ordinary weights.
+        scale_offset: Added to the scales of norms; see :func:`sharp_tensor`.
     """
 
     files: dict[str, Any]
@@ -86,6 +94,7 @@ class ReferenceModel:
     spread: float
     outputs: dict[str, Array]
     sharpness: float = 0
+    scale_offset: float = 0
 
     @classmethod
     def load(cls, name: str) -> "ReferenceModel":
@@ -96,7 +105,7 @@ class ReferenceModel:
 
     def save(self, name: str) -> None:
         """Store the model without its weights."""
-        description = {name: getattr(self, name) for name in ("files", "tensors", "seed", "spread", "sharpness")}
+        description = {name: getattr(self, name) for name in _DESCRIPTION}
         FOLDER.mkdir(parents=True, exist_ok=True)
         (FOLDER / f"{name}.json").write_text(json.dumps(description, ensure_ascii=False) + "\n", encoding="utf-8")
         np.savez_compressed(FOLDER / f"{name}.npz", allow_pickle=False, **self.outputs)
@@ -118,7 +127,7 @@ class ReferenceModel:
         shapes = {name: tuple(shape) for name, shape in self.tensors[path].items()}
         if self.sharpness:
             return {
-                name: sharp_tensor(self.seed, name, shape, self.spread, self.sharpness)
+                name: sharp_tensor(self.seed, name, shape, self.spread, self.sharpness, self.scale_offset)
                 for name, shape in shapes.items()
             }
         return {name: random_tensor(self.seed, name, shape, self.spread) for name, shape in shapes.items()}
