@@ -19,6 +19,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from torch.nn import functional
 from transformers import AutoConfig, AutoModel, PreTrainedTokenizerFast
 
+from tests.support.make_family_references import store_families
 from tests.support.reference_models import (
     FOLDER,
     LONGEST,
@@ -111,6 +112,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         _store_long(Path(folder))
     _store_torch_files()
+    store_families()
 
 
 @torch.inference_mode()

@@ -6,10 +6,11 @@ import numpy as np
 import openvino as ov
 from openvino import opset13 as ops
 
-from embedstack_server.compute.graph import bert, gte, modernbert, qwen3
+from embedstack_server.compute.graph import bert, gemma3, gte, modernbert, qwen3
 from embedstack_server.compute.graph.layers import INT8_GROUP_SIZE, Layers
 from embedstack_server.compute.graph.pooling import dense, pool
 from embedstack_server.model.architectures.bert import BertConfig
+from embedstack_server.model.architectures.gemma3 import Gemma3Config
 from embedstack_server.model.architectures.gte import GteConfig
 from embedstack_server.model.architectures.modernbert import ModernBertConfig
 from embedstack_server.model.architectures.qwen3 import Qwen3Config
@@ -30,6 +31,7 @@ NOT_POOLED = 2
 # configuration, the ids and the mask as float32 (1 for a token, 0 for padding); it returns the last hidden state.
 _ENCODE: "dict[type[EncoderConfig], Callable[[Layers, Any, ov.Node, ov.Node], ov.Node]]" = {
     BertConfig: bert.encode,
+    Gemma3Config: gemma3.encode,
     GteConfig: gte.encode,
     ModernBertConfig: modernbert.encode,
     Qwen3Config: qwen3.encode,
