@@ -110,6 +110,20 @@ def test_model_folder_rejects_unsupported_settings(tmp_path, file, changes, mess
         ModelFolder.read(folder)
 
 
+def test_model_folder_never_runs_the_code_of_a_model(tmp_path):
+    folder = write("bert", tmp_path)
+    marker, code = tmp_path / "ran", {"AutoModel": "modeling.Model", "AutoConfig": "modeling.Config"}
+    (folder / "modeling.py").write_text(f"open({str(marker)!r}, 'w')")
+    change(folder, "config.json", auto_map=code)
+    assert np.isfinite(compute(folder, TEXTS)[0]).all()
+    change(folder, "config.json", model_type="own_architecture")
+    with pytest.raises(
+        ConfigurationError, match=r"'own_architecture' is not supported.* never run.* Text Embeddings Inf.*\[torch\]"
+    ):
+        ModelFolder.read(folder)
+    assert not marker.exists()
+
+
 def test_model_folder_accepts_lowercasing_by_the_tokenizer(tmp_path):
     folder = write("bert", tmp_path)
     change(folder, "sentence_bert_config.json", do_lower_case=True)
