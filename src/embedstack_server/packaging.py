@@ -186,7 +186,9 @@ def _stage_code(code: Path, python: str) -> None:
     vendor = code / "vendor"
     server, library = Path(__file__).parent, Path(embedstack.__file__).parent
     shutil.copytree(
-        server, vendor / server.name, ignore=shutil.ignore_patterns("__pycache__", "packaging*.py", "__main__.py")
+        server,
+        vendor / server.name,
+        ignore=shutil.ignore_patterns("__pycache__", "golden.py", "packaging*.py", "__main__.py"),
     )
     for module in _LIBRARY_MODULES:
         target = vendor / library.name / module

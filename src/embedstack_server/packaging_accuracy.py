@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from embedstack.errors import ConfigurationError
-from embedstack.models.golden import golden_texts, golden_vectors
+from embedstack.models.golden import Golden, golden_texts
 from embedstack_server.compute.cross_encoder import CrossEncoder
 from embedstack_server.compute.encoder import Encoder
+from embedstack_server.golden import compute_golden
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -29,7 +30,6 @@ MIN_DETERMINATION = 0.99
 # Golden texts that are queries, and texts that each of them is paired with, one of which is the query itself.
 _QUERIES = 4
 _PAIRED_TEXTS = 32
-_OWN = "its own float32 computation (sentence-transformers is not installed)"
 
 
 def check_accuracy(manifest: "Manifest") -> "Manifest":
@@ -43,37 +43,20 @@ def check_accuracy(manifest: "Manifest") -> "Manifest":
 
 def _check_encoder(manifest: "Manifest") -> "Manifest":
     texts = golden_texts()
-    name, reference = _reference_vectors(manifest, texts)
-    cosine = float((_vectors(manifest, texts) * reference).sum(axis=1).min())
+    golden = Golden.find(manifest.model_id) or compute_golden(manifest.folder)
+    encoder = Encoder.load(manifest.folder, precision=manifest.precision)
+    try:
+        vectors = encoder.encode(texts, prompt=golden.prompt).vectors()
+    finally:
+        encoder.close()
+    cosine = float((vectors * golden.vectors).sum(axis=1).min())
     if not cosine >= MIN_COSINE:
         raise ConfigurationError(
             f"With precision {manifest.precision}, the vectors of {manifest.model_id} are too inaccurate: the lowest "
-            f"cosine to {name} over {len(texts)} texts is {cosine:.4f}; the minimum is {MIN_COSINE}. Use bf16 or fp32."
+            f"cosine to {golden.reference} over {len(texts)} texts is {cosine:.4f}; the minimum is {MIN_COSINE}. Use "
+            "bf16 or fp32."
         )
-    return replace(manifest, reference=name, cosine=round(cosine, 6))
-
-
-def _reference_vectors(manifest: "Manifest", texts: list[str]) -> "tuple[str, Floats]":
-    """The best available reference with its name, preferably an independent computation."""
-    golden = golden_vectors(manifest.model_id)
-    if golden is not None:
-        return "sentence-transformers in float32 (stored vectors)", golden
-    if find_spec("sentence_transformers") is None:
-        return _OWN, _vectors(replace(manifest, precision="fp32"), texts)
-    from sentence_transformers import SentenceTransformer  # noqa: PLC0415 - slow import of an optional extra
-
-    model = SentenceTransformer(str(manifest.folder), device="cpu", local_files_only=True)
-    # One text at a time: without padding, a vector depends on its text only.
-    vectors = model.encode(texts, batch_size=1, normalize_embeddings=True, show_progress_bar=False)
-    return f"sentence-transformers {version('sentence-transformers')} in float32", vectors
-
-
-def _vectors(manifest: "Manifest", texts: list[str]) -> "Floats":
-    encoder = Encoder.load(manifest.folder, precision=manifest.precision)
-    try:
-        return encoder.encode(texts).vectors()
-    finally:
-        encoder.close()
+    return replace(manifest, reference=golden.reference, cosine=round(cosine, 6))
 
 
 def _check_reranker(manifest: "Manifest") -> "Manifest":
@@ -92,7 +75,7 @@ def _check_reranker(manifest: "Manifest") -> "Manifest":
 
 def _reference_logits(manifest: "Manifest", texts: list[str]) -> "tuple[str, Floats]":
     if find_spec("sentence_transformers") is None:
-        return _OWN, _logits(replace(manifest, precision="fp32"), texts)
+        return "the built-in cross-encoder in float32", _logits(replace(manifest, precision="fp32"), texts)
     import torch  # noqa: PLC0415 - slow import of an optional extra
     from sentence_transformers import CrossEncoder as ReferenceModel  # noqa: PLC0415 - the same
 

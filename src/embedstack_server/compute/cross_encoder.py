@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from embedstack_server.compute.engine import Engine, Outputs
+    from embedstack_server.compute.scheduler import Workload
     from embedstack_server.model.pair_tokenizer import PairTokens
     from embedstack_server.model.precision import PrecisionSetting
     from embedstack_server.model.tokenizer import TruncationDirection
@@ -183,6 +184,10 @@ class CrossEncoder:
         rows = _Rows(pairs)
         await self._runner.acompute(rows.pairs, rows.deliver)
         return rows.scores(self.model.activation)
+
+    def workload(self) -> "Workload":
+        """What waits to be computed, and what was computed."""
+        return self._runner.workload()
 
     @property
     def is_healthy(self) -> bool:

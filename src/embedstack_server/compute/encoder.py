@@ -12,6 +12,7 @@ import numpy as np
 from embedstack.errors import ConfigurationError, InputError, NonFiniteVector
 from embedstack_server.compute.engine import Engine, OpenVinoEngine, Outputs, chosen_precision
 from embedstack_server.compute.model_runner import ModelRunner
+from embedstack_server.compute.scheduler import Workload
 from embedstack_server.model.architectures import UnsupportedArchitecture
 from embedstack_server.model.manifest import Manifest
 from embedstack_server.model.model_folder import ModelFolder
@@ -301,6 +302,10 @@ class Encoder:
     def is_healthy(self) -> bool:
         """Whether texts can be embedded: False after a worker thread failed, or after :meth:`close`."""
         return self._runner.is_healthy
+
+    def workload(self) -> Workload:
+        """What waits to be computed, and what was computed."""
+        return self._runner.workload()
 
     def close(self) -> None:
         """Stop the worker threads."""

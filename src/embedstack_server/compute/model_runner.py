@@ -9,7 +9,7 @@ from embedstack.calls.process_local import Origin
 from embedstack_server.compute.engine import Engine, Outputs
 from embedstack_server.compute.exit_gate import ExitGate
 from embedstack_server.compute.future_waiter import FutureWaiter
-from embedstack_server.compute.scheduler import Scheduler
+from embedstack_server.compute.scheduler import Scheduler, Workload
 
 if TYPE_CHECKING:
     from embedstack_server.model.precision import Precision
@@ -85,6 +85,10 @@ class ModelRunner:
         """:meth:`compute` without blocking the event loop; cancelling drops the rows that have not started."""
         future = self._scheduler.submit(rows, deliver)
         await self._waiter_of(asyncio.get_running_loop()).wait(future)
+
+    def workload(self) -> Workload:
+        """What waits to be computed, and what was computed."""
+        return self._scheduler.workload()
 
     @property
     def is_healthy(self) -> bool:

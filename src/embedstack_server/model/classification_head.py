@@ -51,7 +51,8 @@ class ClassificationHead:
         if head is None:
             raise UnsupportedArchitecture(
                 f"{file.path}: the classification head of the architecture {name!r} is not supported. Supported are "
-                f"those of {', '.join(sorted([*_HEADS, 'modernbert']))}. Deploy the model with Text Embeddings Inference."
+                f"those of {', '.join(sorted([*_HEADS, 'modernbert']))}. Deploy the model with Text "
+                "Embeddings Inference."
             )
         if (labels := _labels(file)) != 1:
             raise ConfigurationError(

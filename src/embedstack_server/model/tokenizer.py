@@ -144,7 +144,8 @@ class Tokenizer:
                 f"{path} has {self._size} tokens, but the model has vectors for {vocabulary_size}: the files belong to "
                 "different models. Download both again."
             )
-        declared_padding = self._tokenizer.padding
+        padding_id = self._padding_id(path.parent)
+        self.has_padding = padding_id is not None
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
         # The special tokens before and after every text.
@@ -153,10 +154,8 @@ class Tokenizer:
         self._first = encoding.ids[: sum(takewhile(bool, mask))]
         last = sum(takewhile(bool, reversed(mask)))
         self._last = encoding.ids[len(mask) - last :]
-        padding_id = int(declared_padding["pad_id"]) if declared_padding else self._padding_id(path.parent)
-        self.has_padding = padding_id is not None
-        # No result depends on the padding, but it should be no word.
-        self.pad_id = next(iter(self._last or self._first), 0) if padding_id is None else padding_id
+        # No result depends on the padding of a model without one, but it should be no word.
+        self.pad_id = padding_id if padding_id is not None else next(iter(self._last or self._first), 0)
         self._segment_chars = max(_SHORT_CHARS, _CHARS_PER_TOKEN * max_tokens)
 
     def encode(
@@ -450,14 +449,13 @@ class Tokenizer:
         return [piece for piece, _ in pre_tokenizer.pre_tokenize_str(text)] if pre_tokenizer else [text]
 
     def _padding_id(self, folder: "Path") -> int | None:
-        """The padding of a file that does not declare it."""
-        token = read_optional_object(folder / "tokenizer_config.json").get("pad_token")
-        declared = token.get("content") if isinstance(token, dict) else token
-        for name in (declared, *_PADDING_TOKENS):
-            token_id = self._tokenizer.token_to_id(name) if isinstance(name, str) else None
-            if token_id is not None:
-                return int(token_id)
-        return None
+        padding = self._tokenizer.padding
+        if padding is not None:
+            return int(padding["pad_id"])
+        declared = read_optional_object(folder / "tokenizer_config.json").get("pad_token")
+        content = declared.get("content") if isinstance(declared, dict) else declared
+        ids = (self._tokenizer.token_to_id(token) for token in (content, *_PADDING_TOKENS) if isinstance(token, str))
+        return next((token_id for token_id in ids if token_id is not None), None)
 
 
 def _tokenized(encoding: "Encoding", offsets: bool) -> TokenizedText:

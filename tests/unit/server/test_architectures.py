@@ -88,7 +88,11 @@ def change(folder: Path, name: str, **changes: object) -> None:
         ("config.json", {"layer_norm_eps": 0}, "layer_norm_eps is 0; it must lie between 0 and 1"),
         ("modules.json", {"type": "x.LSTM"}, "module LSTM is not supported in position 4"),
         ("modules.json", {"type": "x.Pooling"}, "module Pooling is not supported in position 4"),
-        ("1_Pooling/config.json", {"pooling_mode": ["cls", "mean"]}, "only one of cls, lasttoken, max, mean, mean_sqrt_len"),
+        (
+            "1_Pooling/config.json",
+            {"pooling_mode": ["cls", "mean"]},
+            "only one of cls, last_token, max, mean, mean_sqrt_len",
+        ),
         ("1_Pooling/config.json", {"include_prompt": False}, "without the prompt's tokens"),
         ("2_Dense/config.json", {"activation_function": "torch.nn.Softmax"}, "activation Softmax is not supported"),
         ("2_Dense/config.json", {"use_residual": True}, "with a residual"),
