@@ -137,7 +137,7 @@ class Tokenizer:
     Attributes:
         max_tokens: Tokens that the model reads of one text, including special tokens.
         pad_id: Token id that pads the shorter texts of a batch.
-        has_padding: Whether the tokenizer has a padding token; if not, ``pad_id`` is 0.
+        has_padding: Whether the tokenizer has a padding token; if not, ``pad_id`` is another special token.
     """
 
     def __init__(self, path: "Path", max_tokens: int, vocabulary_size: int = 0) -> None:
