@@ -1,14 +1,13 @@
 """Creates an embedder from the configuration, with the middleware around it."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
 from embedstack.cache.cached_embedder import Cache, CachedEmbedder, MemoryCache, SqliteCache
 from embedstack.embedders import Embedder, Limits
 from embedstack.errors import ConfigurationError
-from embedstack.models.model_info import ModelInfo, known_model
+from embedstack.models.resolution import resolve_model, warn_of_license
 from embedstack.resilience import (
     CircuitBreakerEmbedder,
     DeadlineEmbedder,
@@ -58,6 +57,7 @@ def load_embedder(
     names = [settings.embedding_backend, *settings.fallback_backends]
     backends = [_add_resilience(_load_backend(name, settings, session), settings, on_wait) for name in names]
     embedder = backends[0] if len(backends) == 1 else FallbackEmbedder(*backends)
+    warn_of_license(embedder.info)
     caches = _load_caches(settings, session)
     if caches:
         embedder = CachedEmbedder(embedder, *caches)
@@ -74,7 +74,7 @@ def _load_backend(name: str, settings: Settings, session: "boto3.Session | None"
 
             limits = Limits(settings.sagemaker_batch_size, concurrency=settings.embedding_concurrency)
             return SageMakerEmbedder(
-                _model(settings),
+                resolve_model(settings),
                 settings=settings,
                 limits=limits,
                 truncate=settings.embedding_truncate,
@@ -94,11 +94,11 @@ def _load_backend(name: str, settings: Settings, session: "boto3.Session | None"
         case "ollama":
             from embedstack.embedders.ollama import OllamaEmbedder
 
-            return OllamaEmbedder(_model(settings), settings=settings, truncate=settings.embedding_truncate)
+            return OllamaEmbedder(resolve_model(settings), settings=settings, truncate=settings.embedding_truncate)
         case "local" | "sentence-transformers":
             from embedstack.embedders.local import LocalEmbedder
 
-            return LocalEmbedder(_model(settings), settings=settings, truncate=settings.embedding_truncate)
+            return LocalEmbedder(resolve_model(settings), settings=settings, truncate=settings.embedding_truncate)
         case "fake":
             from embedstack.embedders.fake import FakeEmbedder
 
@@ -118,12 +118,6 @@ def _load_entry_point(name: str, settings: Settings) -> Embedder:
             f"The entry point {name!r} of {ENTRY_POINTS} returned a {type(embedder).__name__}, not an Embedder."
         )
     return embedder
-
-
-def _model(settings: Settings) -> ModelInfo:
-    model = known_model(settings.embedding_model)
-    model = replace(model, revision=settings.embedding_model_revision)
-    return model.shortened(settings.embedding_dimensions or model.dimensions)
 
 
 def _add_resilience(backend: Embedder, settings: Settings, on_wait: Callable[[RetryEvent], None] | None) -> Embedder:

@@ -12,17 +12,18 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors import safe_open
-from sentence_transformers import SentenceTransformer
+from sentence_transformers import CrossEncoder, SentenceTransformer
 from sentence_transformers.models import Dense, Normalize, Pooling, Transformer
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from torch.nn import functional
-from transformers import AutoConfig, AutoModel, PreTrainedTokenizerFast
+from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, PreTrainedTokenizerFast
 
 from tests.support.reference_models import (
     FOLDER,
     LONGEST,
     LONGEST_OF_ALL,
     LONGEST_TEXT,
+    PAIRS,
     TEXTS,
     ReferenceModel,
     random_tensor,
@@ -61,6 +62,7 @@ def main() -> None:
         _store_bge_m3(Path(folder))
     with tempfile.TemporaryDirectory() as folder:
         _store_long(Path(folder))
+    _store_cross_encoders()
     _store_torch_files()
 
 
@@ -136,6 +138,77 @@ def _store_long(folder: Path) -> None:
     _stored(folder / "model", seed, spread, outputs).save("long")
 
 
+# How the folder of each architecture is saved: by sentence-transformers 6, or as versions before 5 and 4 did, without
+# modules.json and with the activation in config.json.
+CROSS_ENCODERS: dict[str, dict[str, Any] | None] = {
+    "bert": None,
+    "camembert": {},
+    "distilbert": {"sbert_ce_default_activation_function": "torch.nn.modules.linear.Identity"},
+    "electra": {"sentence_transformers": {"activation_fn": "torch.nn.modules.activation.Sigmoid", "version": "4.1.0"}},
+    "mpnet": {"sentence_transformers": {"activation_fn": "torch.nn.modules.linear.Identity", "version": "4.1.0"}},
+    "roberta": None,
+    "xlm-roberta": {"sbert_ce_default_activation_function": "my.package.Activation"},
+}
+
+
+def _store_cross_encoders() -> None:
+    for seed, (name, settings) in enumerate(CROSS_ENCODERS.items(), 50):
+        with tempfile.TemporaryDirectory() as folder:
+            _store_cross_encoder(name, settings, seed, Path(folder), f"cross-{name}")
+    with tempfile.TemporaryDirectory() as folder:
+        _store_cross_encoder("bert", None, 60, Path(folder), "cross-bert-untyped", typed=False)
+
+
+@torch.inference_mode()
+def _store_cross_encoder(
+    name: str, settings: dict[str, Any] | None, seed: int, folder: Path, stored_name: str, *, typed: bool = True
+) -> None:
+    """Logits and scores of pairs.
+
+    Args:
+        name: The architecture.
+        settings: Members to add to ``config.json``; None to save the folder with sentence-transformers.
+        seed: Seed of the weights.
+        folder: An empty folder.
+        stored_name: Name to store the model under.
+        typed: Whether the tokenizer returns token types, if the architecture has any.
+    """
+    spread = 0.3
+    is_bert = name in ("bert", "distilbert", "electra")
+    tokenizer = _tokenizer(BERT_SPECIALS if is_bert else ROBERTA_SPECIALS, pairs=True)
+    tokenizer.model_max_length = LONGEST
+    if typed and name in ("bert", "electra"):
+        tokenizer.model_input_names = ["input_ids", "token_type_ids", "attention_mask"]
+        tokenizer.init_kwargs["model_input_names"] = tokenizer.model_input_names
+    config = AutoConfig.for_model(
+        name, vocab_size=len(tokenizer), pad_token_id=tokenizer.pad_token_id, num_labels=1, **ARCHITECTURES[name]
+    )
+    model = AutoModelForSequenceClassification.from_config(config, attn_implementation="eager")
+    _fill(model, seed, spread)
+    path = folder / "model"
+    model.save_pretrained(path)
+    tokenizer.save_pretrained(path)
+    if settings:
+        content = json.loads((path / "config.json").read_text(encoding="utf-8"))
+        (path / "config.json").write_text(json.dumps(content | settings), encoding="utf-8")
+    cross_encoder = CrossEncoder(str(path), device="cpu")
+    outputs = {"scores": _scores(cross_encoder, cross_encoder.activation_fn)}
+    for side in ("right", "left"):
+        cross_encoder.tokenizer.truncation_side = side
+        outputs[side] = _scores(cross_encoder, torch.nn.Identity())
+    cross_encoder.tokenizer.truncation_side = "right"
+    if settings is None:
+        path = folder / "saved"
+        cross_encoder.save(str(path))
+    _stored(path, seed, spread, outputs).save(stored_name)
+
+
+def _scores(cross_encoder: CrossEncoder, activation: Any) -> Any:
+    # One pair at a time: without padding, a score depends on its pair only.
+    predict = cross_encoder.predict
+    return np.stack([predict(pair, activation_fn=activation, show_progress_bar=False) for pair in PAIRS])
+
+
 def _store_torch_files() -> None:
     """State dictionaries as torch writes them, in every variant that a reader must handle."""
     base = torch.from_numpy(random_tensor(0, "base", (6, 4), 1.0))
@@ -177,13 +250,15 @@ def _transformer(
     return Transformer(str(folder), max_seq_length=longest)
 
 
-def _tokenizer(specials: dict[str, str]) -> PreTrainedTokenizerFast:
+def _tokenizer(specials: dict[str, str], *, pairs: bool = False) -> PreTrainedTokenizerFast:
     vocabulary = {token: index for index, token in enumerate([*dict.fromkeys(specials.values()), *WORDS])}
     first, last = specials["cls_token"], specials["sep_token"]
     tokenizer = Tokenizer(models.WordLevel(vocabulary, specials["unk_token"]))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    # BERT's second text has tokens of type 1; RoBERTa has two special tokens between the texts.
+    pair = f"{first} $A {last} $B:1 {last}:1" if first == "[CLS]" else f"{first} $A {last} {last} $B {last}"
     tokenizer.post_processor = processors.TemplateProcessing(
-        f"{first} $A {last}", None, [(first, vocabulary[first]), (last, vocabulary[last])]
+        f"{first} $A {last}", pair if pairs else None, [(first, vocabulary[first]), (last, vocabulary[last])]
     )
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, **specials)
 

@@ -27,6 +27,18 @@ TEXTS = [
 
 LONGEST_TEXT = " ".join(["the cat sat on far mat"] * 2000)
 
+_WORDS = ("the", "cat", "sat", "on", "mat", "dog", "ran", "far")
+_VARIED = [_WORDS[(7 * place * place + place) // 3 % 8] for place in range(300)]
+# Pairs of a query and a text. With special tokens, the last four have more than LONGEST tokens.
+PAIRS = [
+    *((query, text) for query in ("cat sat", "the dog ran <pad>") for text in TEXTS),
+    *((text, "cat sat") for text in TEXTS),
+    (" ".join(_VARIED[:60]), " ".join(_VARIED[100:200])),
+    (" ".join(_VARIED[:100]), " ".join(_VARIED[100:201])),
+    (" ".join(_VARIED[:200]), "the cat"),
+    ("the cat", " ".join(_VARIED[:200])),
+]
+
 Array = np.ndarray[Any, Any]
 
 

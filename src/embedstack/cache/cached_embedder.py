@@ -83,9 +83,7 @@ class CachedEmbedder(EmbedderMiddleware):
         # Not the backend's threads: a batch of cache misses that waits there for another one would block it.
         self._threads = thread_pool(inner.limits.concurrency + writers)
         self._caches = tuple(_FailSafe(cache, FailureGuard(f"The cache {type(cache).__name__}")) for cache in caches)
-        identity = inner.vector_identity()
-        # Texts are hashed after 32 bytes of fixed length, so that prefix and text cannot be confused.
-        self._prefixes = {kind: identity_digest(identity, kind) for kind in ("query", "document")}
+        self._prefixes: Mapping[str, bytes] | None = None
 
     def request_vectors(self, texts: Sequence[str], kind: "Kind") -> "NDArray[np.float32]":
         """Embed one batch, as :meth:`embed_prompted_texts`."""
@@ -166,11 +164,13 @@ class CachedEmbedder(EmbedderMiddleware):
     def key(self, text: str, kind: "Kind") -> bytes:
         """The key of a text with its prompt."""
         # A text with an unpaired surrogate is rejected elsewhere; its key must only differ from those of other texts.
-        return hashlib.sha256(self._prefixes[kind] + text.encode("utf-8", "surrogatepass")).digest()
+        return hashlib.sha256(self._prefix(kind) + text.encode("utf-8", "surrogatepass")).digest()
 
     def look_up(self, keys: Sequence[bytes]) -> "dict[bytes, Vector]":
         """The vectors (dimensions,) found in the caches."""
         hits: dict[bytes, Vector] = {}
+        if self.info.dimensions is None:
+            return hits  # the keys of stored vectors depend on it
         for position, cache in enumerate(self._caches):
             absent = list(dict.fromkeys(key for key in keys if key not in hits))
             if not absent:
@@ -195,6 +195,22 @@ class CachedEmbedder(EmbedderMiddleware):
         if valid.all():
             return fitting
         return {key: vector for (key, vector), is_valid in zip(fitting.items(), valid, strict=True) if is_valid}
+
+    def _prefix(self, kind: "Kind") -> bytes:
+        """What the key of every text begins with.
+
+        Until the first response shows the length of a vector, keys tell the texts of a call apart, and nothing is
+        stored or looked up by them.
+        """
+        prefixes = self._prefixes
+        if prefixes is None:
+            is_final = self.info.dimensions is not None
+            identity = self.inner.vector_identity()
+            # Texts are hashed after 32 bytes of fixed length, so that prefix and text cannot be confused.
+            prefixes = {kind: identity_digest(identity, kind) for kind in ("query", "document")}
+            if is_final:
+                self._prefixes = prefixes
+        return prefixes[kind]
 
     def _inner_call(self, call: Call) -> Call:
         return call.context().run(self.inner.start_call)  # the wrapped embedder may have a deadline
@@ -304,6 +320,7 @@ class _Flow:
         """Embed cache misses and store their vectors; runs in a thread."""
         result = self._embedder.inner.embed_prompted_texts(batch, self._kind, collect=True)
         texts = dict(zip(batch.indices, batch.texts, strict=True))
+        # Not the keys of the lookup, at which the length of a vector may have been unknown.
         keys = (self._embedder.key(texts[int(index)], self._kind) for index in result.indices)
         # Immediately, so that a killed process loses only the requests in flight.
         self._embedder.store(dict(zip(keys, result.vectors, strict=True)))
@@ -388,7 +405,7 @@ class _Flow:
             batch.count,
             np.asarray(indices, np.intp),
             # Copies, so that changes by the caller do not reach the cache.
-            np.stack(vectors) if vectors else np.empty((0, self._embedder.info.dimensions), np.float32),
+            np.stack(vectors) if vectors else np.empty((0, self._embedder.info.dimensions or 0), np.float32),
             tuple(sorted(failures, key=lambda failure: failure.index)),
         )
 

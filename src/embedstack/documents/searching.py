@@ -9,7 +9,7 @@ from embedstack.stores.records import UNFILTERED
 
 if TYPE_CHECKING:
     from embedstack.embedders import Embedder
-    from embedstack.stores import Collection, Filter, Hit, Mode
+    from embedstack.stores import Collection, CollectionInfo, Filter, Hit, Mode
 
 __all__ = ["DocumentHit", "search"]
 
@@ -66,13 +66,23 @@ def search(
 
     Raises:
         InputError: The query is empty or exceeds the model's token limit.
-        CollectionMismatch: The collection has another model or model revision.
+        CollectionMismatch: The collection has another model, model revision or prompt for queries.
         EmbedStackError: The embedder or the store failed.
     """
     if not text.strip():
         raise InputError("The query is empty. Pass a text to search for.")
-    info, model = collection.info, embedder.info
-    if (info.model_id, info.dimensions) != (model.model_id, model.dimensions):
+    _require_same_space(collection.info, embedder)
+    hits = collection.search(
+        embedder.embed_query(text), k,
+        filter=filter, threshold=threshold, mode=mode, text=text if mode == "hybrid" else None,
+    )  # fmt: skip
+    return [_document_hit(hit) for hit in hits]
+
+
+def _require_same_space(info: "CollectionInfo", embedder: "Embedder") -> None:
+    """Check that the vectors of queries can be compared with those of a collection."""
+    model = embedder.info
+    if info.model_id != model.model_id or model.dimensions not in (None, info.dimensions):
         raise CollectionMismatch(
             f"The collection {info.name} holds vectors of {info.model_id} with {info.dimensions} dimensions, but the "
             f"query's model is {model.model_id} with {model.dimensions}. Search with the collection's model."
@@ -82,11 +92,12 @@ def search(
             f"The collection {info.name} holds vectors of {info.model_id} at revision {info.revision}, but the query's "
             f"revision is {model.revision} (EMBEDDING_MODEL_REVISION). Search with the collection's revision."
         )
-    hits = collection.search(
-        embedder.embed_query(text), k,
-        filter=filter, threshold=threshold, mode=mode, text=text if mode == "hybrid" else None,
-    )  # fmt: skip
-    return [_document_hit(hit) for hit in hits]
+    prompt = embedder.prompts.get("query", "")
+    if info.query_prompt not in (None, prompt):
+        raise CollectionMismatch(
+            f"The collection {info.name} was built for queries with the prompt {info.query_prompt!r}, but the query's "
+            f"prompt is {prompt!r}. Set EMBEDDING_QUERY_PROMPT to the collection's prompt, or re-embed the collection."
+        )
 
 
 def _document_hit(hit: "Hit") -> DocumentHit:

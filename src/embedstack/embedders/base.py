@@ -22,7 +22,8 @@ from embedstack.embedders.batching import UTF8_SIZES, Batch, Batcher, Limits, Te
 from embedstack.embedders.bisection import embed_isolated
 from embedstack.embedders.executor import arun, run
 from embedstack.embedders.identity import model_facts
-from embedstack.embedders.prompts import CONTEXT_PROMPTS, Context, Kind
+from embedstack.embedders.learned_model import LearnedModel
+from embedstack.embedders.prompts import Context, Kind, known_prompts, prompt_for
 from embedstack.embedders.request_runner import READER_THREADS, RequestRunner
 from embedstack.embedders.results import BatchResult, EmbedResult, ResultCollector
 from embedstack.embedders.source import paced
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
 __all__ = ["Embedder", "OnError", "Progress"]
 
 OnError = Literal["raise", "collect"]
+# Embedded to learn the length of a model's vectors.
+_PROBE = "length"
 #: Called with the number of finished texts and the total (None for a stream).
 Progress = Callable[[int, int | None], None]
 
@@ -52,8 +55,8 @@ class Embedder(ABC):
     (:class:`~embedstack.embedders.EmbedderMiddleware`) wraps another embedder.
 
     Attributes:
-        info: The model that computes the vectors.
         limits: Limits of one request.
+        model: The model that computes the vectors; middleware uses that of the embedder it wraps.
         prompts: Text put before an input, by kind or context.
         runner: Runs the backend's requests; middleware uses that of the embedder it wraps.
         meters: Counters of the backends behind :meth:`stats`.
@@ -77,10 +80,13 @@ class Embedder(ABC):
             limits: Limits of one request.
             prompts: Text put before an input, by kind or context, in addition to the model's own prompts.
             price: Price of the backend; None for free.
+
+        Raises:
+            ConfigurationError: A prompt is for an unknown kind or context.
         """
-        self.info = info
+        self.model = LearnedModel(info)
         self.limits = limits
-        self.prompts: dict[str, str] = {**CONTEXT_PROMPTS, **info.prompts, **(prompts or {})}
+        self.prompts = known_prompts(info.prompts, prompts or {})
         self.runner = RequestRunner(info, limits, price)
         self.meters: tuple[Meter, ...] = (self.runner.meter,)
 
@@ -287,6 +293,19 @@ class Embedder(ABC):
         for result in results:
             yield from result or ()
 
+    @property
+    def info(self) -> "ModelInfo":
+        """The model that computes the vectors. Its length, if unknown, is learned from the first response."""
+        return self.model.info
+
+    def learn_dimensions(self) -> int:
+        """Length of a vector; learned with one request if it is unknown.
+
+        Raises:
+            EmbedStackError: As :meth:`embed`.
+        """
+        return self.info.dimensions or len(self.embed([_PROBE])[0])
+
     def stats(self) -> Stats:
         """Counters of this process; a forked child and a copy start at zero."""
         return Meter.summarize(self.meters)
@@ -359,7 +378,13 @@ class Embedder(ABC):
         Raises:
             EmbedStackError: As :meth:`embed`; an index is a position in these texts.
         """
-        return self.runner.run(texts, lambda: self.embed_batch(texts, kind), len(texts))
+
+        def send() -> "Vectors":
+            vectors = self.embed_batch(texts, kind)
+            self.model.check(vectors, len(texts))
+            return vectors
+
+        return self.runner.run(texts, send)
 
     def request_span_vectors(
         self, texts: Sequence[str], spans: Sequence[Sequence[Span]], kind: Kind
@@ -369,24 +394,23 @@ class Embedder(ABC):
         Raises:
             EmbedStackError: As :meth:`embed_spans`.
         """
-        vectors_by_text: list[Vectors] = []
 
-        def send() -> "Vectors":
-            vectors_by_text[:] = self.embed_span_batch(texts, spans, kind)
+        def send() -> "list[Vectors]":
+            vectors_by_text = self.embed_span_batch(texts, spans, kind)
             if [len(vectors) for vectors in vectors_by_text] != [len(expected) for expected in spans]:
                 raise CountMismatch(
                     f"The number of vectors in the response differs from the number of spans of the {len(texts)} texts."
                 )
-            return np.concatenate(vectors_by_text)
+            self.model.check(np.concatenate(vectors_by_text), sum(map(len, spans)))
+            return vectors_by_text
 
-        self.runner.run(texts, send, sum(map(len, spans)))
-        return vectors_by_text
+        return self.runner.run(texts, send)
 
     def embed_prompted_texts(self, batch: Batch, kind: Kind, *, collect: bool) -> BatchResult:
         """Embed one batch with as many requests as it takes; see :func:`embed_isolated`."""
         return embed_isolated(
             batch,
-            self.info.dimensions,
+            self.info.dimensions or 0,
             lambda texts: self.request_vectors(texts, kind),
             collect=collect,
             on_too_large=self.runner.sizer.too_large,
@@ -445,7 +469,7 @@ class Embedder(ABC):
 
     def prompt(self, kind: Kind, context: Context | None) -> str:
         """Text put before every input of a call."""
-        return self.prompts.get(kind, "") + (self.prompts[context] if context else "")
+        return prompt_for(self.prompts, kind, context)
 
     def _collector(
         self, texts: Sequence[str], kind: Kind, context: Context | None, on_error: OnError, on_progress: Progress | None
@@ -455,9 +479,14 @@ class Embedder(ABC):
             raise InputError("embed() takes a list of texts. For one text, call embed([text]) or embed_query(text).")
         if on_error == "raise":
             self.batcher(kind, context, collect=False).check(texts)
-        return ResultCollector(len(texts), self.info.dimensions, on_progress)
+        return ResultCollector(len(texts), self.info.dimensions or 0, on_progress)
 
     def _require_mean_pooling(self) -> None:
+        if self.info.pooling is None:
+            raise ConfigurationError(
+                f"Late chunking needs a model with mean pooling, and the pooling of {self.info.model_id} is unknown. "
+                "Put the model's folder into EMBEDSTACK_MODELS_DIR, or set EMBEDSTACK_LATE_CHUNKING=false."
+            )
         if self.info.pooling != "mean" or self.info.shortened_from is not None:
             raise ConfigurationError(
                 f"Late chunking averages token vectors, but {self.info.model_id} was not trained with mean pooling at "

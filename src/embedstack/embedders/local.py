@@ -98,7 +98,7 @@ class LocalEmbedder(Embedder):
             # Raised by the engine, for example when memory for the batch runs out.
             raise ModelFailed(f"The model failed in this process: {error}", retryable=True) from error
         self.count_tokens(encoded.tokens)
-        return encoded.vectors(shortened, normalize=self.info.normalized)
+        return encoded.vectors(shortened, normalize=self.info.normalized is not False)
 
     def embed_span_batch(
         self, texts: Sequence[str], spans: "Sequence[Sequence[Span]]", kind: "Kind"
@@ -111,7 +111,7 @@ class LocalEmbedder(Embedder):
         prompt = encoder.prompt(None, self._model_prompt(kind))
         try:
             tokenized = encoder.tokenize(texts, truncate=False, prompt=prompt, offsets=True)
-            pooling = SpanPooling(tokenized, spans, prompt, normalize=self.info.normalized)
+            pooling = SpanPooling(tokenized, spans, prompt, normalize=self.info.normalized is not False)
             encoded = encoder.compute([text.ids for text in tokenized], pooling)
         except RequestError as error:
             raise InputError(error.message, index=error.index) from None

@@ -40,6 +40,7 @@ class FallbackEmbedder(EmbedderMiddleware):
         """
         for other in others:
             _check_same_space(first.info, other.info, allow_other_model=allow_other_model)
+            first.model.share_length(other.model)
         chain = (first, *others)
         limits = dataclasses.replace(
             first.limits,
@@ -86,7 +87,11 @@ class FallbackEmbedder(EmbedderMiddleware):
 
 
 def _check_same_space(first: "ModelInfo", other: "ModelInfo", *, allow_other_model: bool) -> None:
-    if first.dimensions != other.dimensions or first.normalized != other.normalized:
+    differ = (
+        None not in (left, right) and left != right
+        for left, right in ((first.dimensions, other.dimensions), (first.normalized, other.normalized))
+    )
+    if any(differ):
         raise ConfigurationError(
             f"{other.model_id} ({other.dimensions} dimensions) cannot be a fallback for {first.model_id} "
             f"({first.dimensions}): their vectors do not fit into one index."

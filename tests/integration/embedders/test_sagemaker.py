@@ -13,7 +13,7 @@ from embedstack.errors import (
     InputError,
 )
 from embedstack.factory import load_embedder
-from embedstack.models.model_info import known_model
+from embedstack.models.catalogue import known_model
 from embedstack.settings.settings import load_settings
 
 ENDPOINTS = ("own", "tei", "toolkit")

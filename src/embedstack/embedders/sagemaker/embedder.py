@@ -10,7 +10,6 @@ from embedstack.calls.http_responses import parse_json, read_body
 from embedstack.calls.process_local import Lock
 from embedstack.embedders.base import Embedder
 from embedstack.embedders.batching import Limits, TextSizes
-from embedstack.embedders.integrity import check_vectors
 from embedstack.embedders.json_encoding import json_bytes
 from embedstack.embedders.response_vectors import response_limit
 from embedstack.embedders.sagemaker.model_identity import served_models
@@ -176,7 +175,7 @@ class SageMakerEmbedder(Embedder):
         if accept == NPY or not self._is_verified:
             # Before the format is learned, since a container may return invalid arrays, and before the description is
             # read, which vectors of another length do not need.
-            check_vectors(vectors, self.info, count)
+            self.model.check(vectors, count)
         self._verify_description()
         self._format.record_response(accept, is_array=is_array(content))
         return vectors

@@ -30,7 +30,7 @@ ACTIONS = ("Converse", "ConverseStream", "InvokeModel", "InvokeModelWithResponse
 SIMPLIFICATIONS = {
     "Converse": "The model repeats the last message; token counts are word counts.",
     "ConverseStream": "As Converse, one word per event.",
-    "InvokeModel": "Titan and Cohere embeddings with random vectors; Claude and Llama text as in Converse.",
+    "InvokeModel": "Titan, Nova and Cohere embeddings with random vectors; Claude and Llama text as in Converse.",
     "InvokeModelWithResponseStream": "Claude and Llama only, one word per event.",
 }
 
@@ -38,6 +38,13 @@ _GEOGRAPHY = re.compile(r"^(us|eu|apac|us-gov|global)\.")
 _PATH = re.compile(r"^/model/(?P<model>[^/]+)/(?P<operation>[a-z-]+)$")
 _TITAN_CHARACTERS = 50_000
 _TITAN_TOKENS = 8192
+_NOVA_CHARACTERS = 8192
+_NOVA_TOKENS = 8192
+_NOVA_DIMENSIONS = (256, 384, 1024, 3072)
+_NOVA_PURPOSES = (
+    "GENERIC_INDEX", "GENERIC_RETRIEVAL", "TEXT_RETRIEVAL", "IMAGE_RETRIEVAL", "VIDEO_RETRIEVAL", "DOCUMENT_RETRIEVAL",
+    "AUDIO_RETRIEVAL", "CLASSIFICATION", "CLUSTERING",
+)  # fmt: skip
 _COHERE_TEXTS = 96
 _STATUSES = {400: "400 Bad Request", 404: "404 Not Found", 501: "501 Not Implemented"}
 
@@ -49,7 +56,7 @@ def is_bedrock(environ: "WSGIEnvironment") -> bool:
 
 
 class BedrockRuntime:
-    """A WSGI application for InvokeModel in the formats of Titan, Cohere, Claude and Llama, and for Converse."""
+    """A WSGI application for InvokeModel in the formats of Titan, Nova, Cohere, Claude and Llama, and for Converse."""
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         """Handle one request."""
@@ -97,6 +104,8 @@ def _response_body(environ: "WSGIEnvironment", headers: list[tuple[str, str]]) -
 def _embed(model: str, request: dict[str, Any]) -> tuple[dict[str, Any], int]:
     if model.startswith("amazon.titan-embed-text-v"):
         return _titan(model, request)
+    if model.startswith("amazon.nova-2-multimodal-embeddings-v"):
+        return _nova(model, request)
     if model.startswith("cohere.embed-"):
         return _cohere(model, request)
     raise _invalid("The provided model identifier is invalid.")
@@ -121,6 +130,30 @@ def _titan(model: str, request: dict[str, Any]) -> tuple[dict[str, Any], int]:
         raise _invalid(f"Malformed input request: #/dimensions: {dimensions} is not a valid enum value.")
     vector = _vector(model, text, dimensions, normalize=request.get("normalize", True))
     return {"embedding": vector, "embeddingsByType": {"float": vector}, "inputTextTokenCount": tokens}, tokens
+
+
+def _nova(model: str, request: dict[str, Any]) -> tuple[dict[str, Any], int]:
+    parameters = request.get("singleEmbeddingParams")
+    if request.get("taskType") != "SINGLE_EMBEDDING" or not isinstance(parameters, dict):
+        raise _invalid("Malformed input request: #: required key [singleEmbeddingParams] not found.")
+    purpose, dimensions = parameters.get("embeddingPurpose"), parameters.get("embeddingDimension", 3072)
+    if purpose not in _NOVA_PURPOSES:
+        raise _invalid("Malformed input request: #/singleEmbeddingParams/embeddingPurpose is not a valid enum value.")
+    if dimensions not in _NOVA_DIMENSIONS:
+        raise _invalid("Malformed input request: #/singleEmbeddingParams/embeddingDimension is not a valid enum value.")
+    text = parameters.get("text")
+    if not isinstance(text, dict) or text.get("truncationMode") not in ("START", "END", "NONE"):
+        raise _invalid(
+            "Malformed input request: #/singleEmbeddingParams/text: required key [truncationMode] not found."
+        )
+    value = text.get("value")
+    if not isinstance(value, str) or not 1 <= len(value) <= _NOVA_CHARACTERS:
+        raise _invalid(f"Malformed input request: #/singleEmbeddingParams/text/value: maxLength: {_NOVA_CHARACTERS}.")
+    tokens = _count_tokens(value)
+    if tokens > _NOVA_TOKENS and text["truncationMode"] == "NONE":
+        raise _invalid(f"Too many input tokens. Max input tokens: {_NOVA_TOKENS}, request input token count: {tokens}")
+    vector = _vector(model, purpose + value, dimensions, normalize=True)
+    return {"embeddings": [{"embeddingType": "TEXT", "embedding": vector}]}, tokens
 
 
 def _cohere(model: str, request: dict[str, Any]) -> tuple[dict[str, Any], int]:
