@@ -2,6 +2,13 @@ locals {
   _deployed = merge(module.serverless_endpoint, module.realtime_endpoint, module.scale_to_zero_endpoint)
 
   _embedder = try(local.endpoints[local._primary], null)
+  # JSON strings, because an empty setting means the model's own prompt.
+  _prompts = {
+    for kind in ["document", "query"] : kind => (
+      try(local._embedder.model.prompts[kind], null) == null ? null : jsonencode(local._embedder.model.prompts[kind])
+    )
+  }
+
   # How clients find the endpoint that embeds, and know its model: vectors of another one can have the same length.
   _embedding_settings = local._embedder == null ? [] : [
     ["SAGEMAKER_ENDPOINT", local._deployed[local._primary].name],
@@ -10,14 +17,15 @@ locals {
     ["EMBEDDING_MODEL_REVISION", module.model[local._primary].revision],
     ["EMBEDDING_DIMENSIONS", local._embedder.model.dimensions],
     ["EMBEDDING_MAX_TOKENS", local._embedder.model.max_tokens],
-    ["EMBEDDING_QUERY_PROMPT", local._embedder.model.prompts.query],
-    ["EMBEDDING_DOCUMENT_PROMPT", local._embedder.model.prompts.document],
+    ["EMBEDDING_QUERY_PROMPT", local._prompts.query],
+    ["EMBEDDING_DOCUMENT_PROMPT", local._prompts.document],
   ]
 
   _reranker_settings = local._reranker == null ? [] : [
     ["RERANKER_ENDPOINT", local._deployed[local._reranker].name],
     ["RERANKER_INFERENCE_COMPONENT", local.endpoints[local._reranker].component_name],
     ["RERANKER_MODEL", module.model[local._reranker].model_id],
+    ["RERANKER_MODEL_REVISION", module.model[local._reranker].revision],
   ]
 
   _settings = [
@@ -58,7 +66,7 @@ output "dotenv" {
     for line in concat(
       [
         for setting in local._settings :
-        # Quoted values keep their spaces and line breaks.
+        # Quotation marks keep spaces, and those of values.
         can(regex("^[^\\s'\"\\\\#]+$", setting[1])) ? "${setting[0]}=${setting[1]}" :
         "${setting[0]}='${replace(replace(setting[1], "\\", "\\\\"), "'", "\\'")}'"
       ],

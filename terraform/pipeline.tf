@@ -75,5 +75,6 @@ module "document_pipeline" {
     component_name = local.endpoints[local._reranker].component_name
     model          = module.model[local._reranker].model_id
     name           = local._deployed[local._reranker].name
+    revision       = module.model[local._reranker].revision
   }
 }

@@ -341,9 +341,8 @@ run "model_that_clients_do_not_know" {
       "EMBEDDING_MODEL=our-team/embedder",
       "EMBEDDING_DIMENSIONS=512",
       "EMBEDDING_MAX_TOKENS=32768",
-      "EMBEDDING_QUERY_PROMPT='Instruct: Find the team\\'s \"answer\"",
-      "Query: '",
-      "EMBEDDING_DOCUMENT_PROMPT=''",
+      "EMBEDDING_QUERY_PROMPT='\"Instruct: Find the team\\'s \\\\\"answer\\\\\"\\\\nQuery: \"'",
+      "EMBEDDING_DOCUMENT_PROMPT='\"\"'",
       "",
     ])
     error_message = ".env must contain what the user knows of the model, with the spaces and line breaks of prompts."
@@ -361,7 +360,7 @@ run "reranker" {
     endpoints = {
       embedding = { model = { hub_id = "sentence-transformers/all-MiniLM-L6-v2" }, serverless = {} }
       second = {
-        model         = { hub_id = "BAAI/bge-reranker-v2-m3", kind = "reranker" }
+        model         = { hub_id = "BAAI/bge-reranker-v2-m3", kind = "reranker", revision = "main" }
         scale_to_zero = { instance_type = "ml.c7i.xlarge" }
       }
       third = { model = { artifact = "s3://my-models/reranker/model.tar.gz", kind = "reranker" }, serverless = {} }
@@ -387,6 +386,7 @@ run "reranker" {
         "RERANKER_ENDPOINT=alex-second-endpoint",
         "RERANKER_INFERENCE_COMPONENT=alex-second-component",
         "RERANKER_MODEL=BAAI/bge-reranker-v2-m3",
+        "RERANKER_MODEL_REVISION=main",
         "",
       ]),
     )

@@ -448,10 +448,10 @@ run "model_that_the_functions_do_not_know" {
       {
         EMBEDDING_CONCURRENCY     = "1"
         EMBEDDING_DIMENSIONS      = "512"
-        EMBEDDING_DOCUMENT_PROMPT = ""
+        EMBEDDING_DOCUMENT_PROMPT = "\"\""
         EMBEDDING_MAX_TOKENS      = "32768"
         EMBEDDING_MODEL           = "our-team/embedder"
-        EMBEDDING_QUERY_PROMPT    = "Query: "
+        EMBEDDING_QUERY_PROMPT    = "\"Query: \""
         EMBEDSTACK_CHUNK_TOKENS   = "512"
       }
     )

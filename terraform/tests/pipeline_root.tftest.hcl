@@ -144,7 +144,7 @@ run "pipeline_with_a_reranker" {
       join("\n", [
         "EMBEDDING_MODEL=our-team/embedder",
         "EMBEDDING_DIMENSIONS=384",
-        "EMBEDDING_QUERY_PROMPT='query: '",
+        "EMBEDDING_QUERY_PROMPT='\"query: \"'",
         "RERANKER_ENDPOINT=alex-fast-endpoint",
         "RERANKER_MODEL=our-team/fast-reranker",
         "",

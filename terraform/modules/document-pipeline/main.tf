@@ -39,14 +39,16 @@ locals {
     "|LAMBDA_(RUNTIME_DIR|TASK_ROOT))$",
   ])
 
+  # JSON strings, because an empty setting means the model's own prompt.
+  _prompts = { for kind, prompt in var.endpoint.prompts : kind => prompt == null ? null : jsonencode(prompt) }
   _model_environment = {
     for name, value in {
       EMBEDDING_DIMENSIONS      = var.endpoint.dimensions
-      EMBEDDING_DOCUMENT_PROMPT = var.endpoint.prompts.document
+      EMBEDDING_DOCUMENT_PROMPT = local._prompts.document
       EMBEDDING_MAX_TOKENS      = var.endpoint.max_tokens
       EMBEDDING_MODEL           = var.endpoint.model
       EMBEDDING_MODEL_REVISION  = var.endpoint.revision
-      EMBEDDING_QUERY_PROMPT    = var.endpoint.prompts.query
+      EMBEDDING_QUERY_PROMPT    = local._prompts.query
     } : name => tostring(value) if value != null
   }
   _reranker_environment = {
@@ -54,6 +56,7 @@ locals {
       RERANKER_ENDPOINT            = try(var.reranker.name, null)
       RERANKER_INFERENCE_COMPONENT = try(var.reranker.component_name, null)
       RERANKER_MODEL               = try(var.reranker.model, null)
+      RERANKER_MODEL_REVISION      = try(var.reranker.revision, null)
     } : name => value if value != null
   }
 

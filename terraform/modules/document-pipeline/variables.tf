@@ -234,6 +234,8 @@ variable "reranker" {
     model = optional(string)
     # Name of the endpoint.
     name = string
+    # Revision of the model, if it is pinned.
+    revision = optional(string)
   })
   default = null
 }
