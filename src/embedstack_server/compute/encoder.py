@@ -151,9 +151,8 @@ class Encoder:
                 SentenceTransformersModel,
             )
         except ImportError as error:
-            reason = unsupported or f"{folder} cannot run on {device} without sentence-transformers."
-            raise ConfigurationError(
-                f"{reason} To run it with sentence-transformers: pip install 'embedstack[torch]'."
+            raise unsupported or ConfigurationError(
+                f"{folder} cannot run on {device} without sentence-transformers: pip install 'embedstack[torch]'."
             ) from error
         chosen: Precision = "fp32" if precision == "auto" else precision
         model = SentenceTransformersModel.read(folder, model_id, device=device, precision=chosen)

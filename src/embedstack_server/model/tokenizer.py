@@ -39,7 +39,7 @@ MAX_UNBROKEN_BYTES = 4 * 1024 * 1024
 #: Maximum token ids in one input. They are decoded in one call, which holds the interpreter lock.
 MAX_INPUT_IDS = 65_536
 
-# Usual names of the padding token (BERT's, RoBERTa's), for files that do not declare it.
+# Usual names of the padding token (BERT's, RoBERTa's), for models that do not declare it.
 _PADDING_TOKENS = ("[PAD]", "<pad>")
 # Up to this many characters, one text is tokenized in the calling thread, which is cheaper than waking other threads.
 _SHORT_CHARS = 2_000
@@ -144,9 +144,8 @@ class Tokenizer:
                 f"{path} has {self._size} tokens, but the model has vectors for {vocabulary_size}: the files belong to "
                 "different models. Download both again."
             )
-        padding_id = self._padding_id(path)
+        padding_id = self._padding_id(path.parent)
         self.has_padding = padding_id is not None
-        self.pad_id = padding_id or 0
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
         # The special tokens before and after every text.
@@ -155,6 +154,8 @@ class Tokenizer:
         self._first = encoding.ids[: sum(takewhile(bool, mask))]
         last = sum(takewhile(bool, reversed(mask)))
         self._last = encoding.ids[len(mask) - last :]
+        # No result depends on the padding of a model without one, but it should be no word.
+        self.pad_id = padding_id if padding_id is not None else next(iter(self._last or self._first), 0)
         self._segment_chars = max(_SHORT_CHARS, _CHARS_PER_TOKEN * max_tokens)
 
     def encode(
@@ -447,11 +448,11 @@ class Tokenizer:
         pre_tokenizer = self._tokenizer.pre_tokenizer
         return [piece for piece, _ in pre_tokenizer.pre_tokenize_str(text)] if pre_tokenizer else [text]
 
-    def _padding_id(self, path: "Path") -> int | None:
+    def _padding_id(self, folder: "Path") -> int | None:
         padding = self._tokenizer.padding
         if padding is not None:
             return int(padding["pad_id"])
-        declared = read_optional_object(path.with_name("tokenizer_config.json")).get("pad_token")
+        declared = read_optional_object(folder / "tokenizer_config.json").get("pad_token")
         content = declared.get("content") if isinstance(declared, dict) else declared
         ids = (self._tokenizer.token_to_id(token) for token in (content, *_PADDING_TOKENS) if isinstance(token, str))
         return next((token_id for token_id in ids if token_id is not None), None)

@@ -7,11 +7,14 @@ import numpy as np
 import openvino as ov
 from openvino import opset13 as ops
 
-from embedstack_server.compute.graph import bert
+from embedstack_server.compute.graph import bert, gte, modernbert, qwen3
 from embedstack_server.compute.graph.classification import classify
 from embedstack_server.compute.graph.layers import INT8_GROUP_SIZE, Layers
 from embedstack_server.compute.graph.pooling import dense, pool
 from embedstack_server.model.architectures.bert import BertConfig
+from embedstack_server.model.architectures.gte import GteConfig
+from embedstack_server.model.architectures.modernbert import ModernBertConfig
+from embedstack_server.model.architectures.qwen3 import Qwen3Config
 from embedstack_server.model.cross_encoder_folder import CrossEncoderFolder
 from embedstack_server.model.weights import Weights
 
@@ -28,6 +31,9 @@ __all__ = ["INT8_GROUP_SIZE", "build_graph"]
 # a configuration with token types, the function also takes them as a keyword argument.
 _ENCODE: "dict[type[EncoderConfig], Callable[..., ov.Node]]" = {
     BertConfig: bert.encode,
+    GteConfig: gte.encode,
+    ModernBertConfig: modernbert.encode,
+    Qwen3Config: qwen3.encode,
 }
 
 

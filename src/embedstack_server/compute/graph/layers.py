@@ -78,7 +78,15 @@ class Layers:
         self._int8 = int8
 
     def linear(
-        self, x: ov.Node, name: str, inputs: int, outputs: int, *, bias: bool = True, exact: bool = False
+        self,
+        x: ov.Node,
+        name: str,
+        inputs: int,
+        outputs: int,
+        *,
+        bias: bool = True,
+        exact: bool = False,
+        part: tuple[int, int] = (0, 1),
     ) -> ov.Node:
         """``x W^T + b``, with ``W`` (outputs, inputs) and ``b`` (outputs,).
 
@@ -89,16 +97,19 @@ class Layers:
             outputs: Length of an output vector.
             bias: Whether the layer has a bias.
             exact: Keep float32 weights even if other layers use int8.
+            part: (i, n) for the i-th of n layers of this size whose tensors are stored as one, row after row.
 
         Raises:
             ConfigurationError: A tensor is missing or has a wrong shape.
         """
-        matrix = self.weights.get(f"{name}.weight", outputs, inputs)
+        index, parts = part
+        rows = slice(index * outputs, (index + 1) * outputs)
+        matrix = self.weights.get(f"{name}.weight", parts * outputs, inputs)[rows]
         stored = _int8(matrix) if self._int8 and not exact else constant(matrix)
         product = ops.matmul(x, stored, False, True)
         if not bias:
             return product
-        return ops.add(product, constant(self.weights.get(f"{name}.bias", outputs)))
+        return ops.add(product, constant(self.weights.get(f"{name}.bias", parts * outputs)[rows]))
 
     def layer_norm(self, x: ov.Node, name: str, size: int, epsilon: float, *, bias: bool = True) -> ov.Node:
         """Layer normalization: mean 0 and variance 1, then scaled and, with a bias, shifted (Ba et al., 2016).

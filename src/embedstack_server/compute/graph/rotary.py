@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 __all__ = ["Rotary", "inverse_frequencies"]
 
 
-def inverse_frequencies(head_size: int, base: float) -> "NDArray[np.float32]":
-    """The angle per position of each pair of numbers: ``base ** (-2 i / head_size)``, float32 (head_size / 2,)."""
+def inverse_frequencies(head_size: int, base: float, divisor: float = 1.0) -> "NDArray[np.float32]":
+    """The angle per position of each pair: ``base ** (-2 i / head_size) / divisor``, float32 (head_size / 2,)."""
     # In float32, as in training and in transformers: the angle at position 8,000 differs visibly in another precision.
     exponents = np.arange(0, head_size, 2, dtype=np.float32) / np.float32(head_size)
-    return (np.float32(1) / np.float32(base) ** exponents).astype(np.float32)
+    return (np.float32(1) / np.float32(base) ** exponents / np.float32(divisor)).astype(np.float32)
 
 
 class Rotary:
