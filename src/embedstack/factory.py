@@ -4,7 +4,8 @@ from collections.abc import Callable
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
-from embedstack.cache.cached_embedder import Cache, CachedEmbedder, MemoryCache, SqliteCache
+from embedstack.cache.cached_embedder import CachedEmbedder
+from embedstack.cache.load import load_caches
 from embedstack.embedders import Embedder, Limits
 from embedstack.errors import ConfigurationError
 from embedstack.models.resolution import resolve_model, warn_of_license
@@ -22,8 +23,6 @@ from embedstack.settings.settings import Settings, change_settings, load_setting
 
 if TYPE_CHECKING:
     import boto3
-
-    from embedstack.cache.kms import KmsKey
 
 __all__ = ["load_embedder"]
 
@@ -58,7 +57,7 @@ def load_embedder(
     backends = [_add_resilience(_load_backend(name, settings, session), settings, on_wait) for name in names]
     embedder = backends[0] if len(backends) == 1 else FallbackEmbedder(*backends)
     warn_of_license(embedder.info)
-    caches = _load_caches(settings, session)
+    caches = load_caches(settings, session)
     if caches:
         embedder = CachedEmbedder(embedder, *caches)
     if settings.embedding_deadline_seconds is not None:
@@ -126,25 +125,3 @@ def _add_resilience(backend: Embedder, settings: Settings, on_wait: Callable[[Re
     if limit != RateLimit():
         embedder = RateLimitedEmbedder(embedder, limit)
     return CircuitBreakerEmbedder(embedder)
-
-
-def _load_caches(settings: Settings, session: "boto3.Session | None") -> list[Cache]:
-    if settings.embedstack_cache_mb == 0:
-        return []
-    ttl = settings.embedstack_cache_ttl_seconds
-    memory = MemoryCache(max_bytes=settings.embedstack_cache_mb * 1024 * 1024, ttl_seconds=ttl)
-    if settings.embedstack_cache_file is None:
-        return [memory]
-    key = _cache_key(settings, session)
-    return [memory, SqliteCache(settings.embedstack_cache_file, ttl_seconds=ttl, key=key)]
-
-
-def _cache_key(settings: Settings, session: "boto3.Session | None") -> "str | KmsKey | None":
-    own_key, kms_key_id = settings.embedstack_cache_key, settings.embedstack_cache_kms_key
-    if own_key is not None and kms_key_id is not None:
-        raise ConfigurationError("Set EMBEDSTACK_CACHE_KEY or EMBEDSTACK_CACHE_KMS_KEY, not both.")
-    if kms_key_id is not None:
-        from embedstack.cache.kms import KmsKey
-
-        return KmsKey(kms_key_id, settings, session=session)
-    return own_key.get_secret_value() if own_key is not None else None

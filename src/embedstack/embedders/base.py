@@ -4,7 +4,6 @@ from abc import ABC, abstractmethod
 from collections.abc import (
     AsyncGenerator,
     AsyncIterable,
-    AsyncIterator,
     Callable,
     Generator,
     Iterable,
@@ -13,7 +12,7 @@ from collections.abc import (
     Sequence,
 )
 from contextlib import aclosing, closing
-from typing import TYPE_CHECKING, Any, Literal, Self, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 
@@ -23,18 +22,18 @@ from embedstack.embedders.bisection import embed_isolated
 from embedstack.embedders.executor import arun, run
 from embedstack.embedders.identity import model_facts
 from embedstack.embedders.learned_model import LearnedModel
+from embedstack.embedders.model_client import ModelClient
 from embedstack.embedders.prompts import Context, Kind, known_prompts, prompt_for
-from embedstack.embedders.request_runner import READER_THREADS, RequestRunner
 from embedstack.embedders.results import BatchResult, EmbedResult, ResultCollector
-from embedstack.embedders.source import paced
+from embedstack.embedders.source import aiterate, paced
 from embedstack.embedders.spans import Span, SpannedText
-from embedstack.embedders.usage import Meter, Price, Stats
 from embedstack.errors import ConfigurationError, CountMismatch, EmbedStackError, InputError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from embedstack.models.model_info import ModelIdentity, ModelInfo
+    from embedstack.embedders.usage import Price
+    from embedstack.models.model_info import ModelInfo
 
     Vectors = NDArray[np.float32]
 
@@ -47,7 +46,7 @@ _PROBE = "length"
 Progress = Callable[[int, int | None], None]
 
 
-class Embedder(ABC):
+class Embedder(ModelClient, ABC):
     """Turns texts into vectors. Safe to call from several threads and tasks.
 
     A backend implements :meth:`embed_batch`, which sends one request. If its requests hold more than the texts' bytes,
@@ -62,16 +61,13 @@ class Embedder(ABC):
         meters: Counters of the backends behind :meth:`stats`.
     """
 
-    # The model that the backend's responses name; None if they name none.
-    served_model: "ModelIdentity | None" = None
-
     def __init__(
         self,
         info: "ModelInfo",
         limits: Limits,
         *,
         prompts: Mapping[str, str] | None = None,
-        price: Price | None = None,
+        price: "Price | None" = None,
     ) -> None:
         """Create an embedder. No request is sent.
 
@@ -84,11 +80,9 @@ class Embedder(ABC):
         Raises:
             ConfigurationError: A prompt is for an unknown kind or context.
         """
+        super().__init__(info, limits, price=price)
         self.model = LearnedModel(info)
-        self.limits = limits
         self.prompts = known_prompts(info.prompts, prompts or {})
-        self.runner = RequestRunner(info, limits, price)
-        self.meters: tuple[Meter, ...] = (self.runner.meter,)
 
     @overload
     def embed(
@@ -154,7 +148,7 @@ class Embedder(ABC):
         """As :meth:`embed`, without blocking the event loop. Cancelling the task stops further requests."""
         collect = on_error == "collect"
         collector = self._collector(texts, kind, context, on_error, on_progress)
-        stream = self.astream_batches(_aiterate(texts), kind, context, collect=collect, call=self.start_call())
+        stream = self.astream_batches(aiterate(texts), kind, context, collect=collect, call=self.start_call())
         async with aclosing(stream) as results:
             async for result in results:
                 collector.add(result)
@@ -247,7 +241,7 @@ class Embedder(ABC):
         """
         collect = on_error == "collect"
         _check_stream(texts)
-        source = texts if isinstance(texts, AsyncIterable) else _aiterate(texts)
+        source = texts if isinstance(texts, AsyncIterable) else aiterate(texts)
         stream = self.astream_batches(source, kind, context, collect=collect, call=self.start_call())
         async with aclosing(stream) as results:
             async for result in results:
@@ -306,20 +300,6 @@ class Embedder(ABC):
         """
         return self.info.dimensions or len(self.embed([_PROBE])[0])
 
-    def stats(self) -> Stats:
-        """Counters of this process; a forked child and a copy start at zero."""
-        return Meter.summarize(self.meters)
-
-    def close(self) -> None:
-        """Release threads and connections after the requests in flight. Later calls open new ones."""
-        self.runner.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
     # What a backend defines.
 
     @abstractmethod
@@ -353,22 +333,6 @@ class Embedder(ABC):
             "prompted_kinds": sorted({"document", "query"} & self.prompts.keys()),
             **model_facts(self.info),
         }
-
-    def disable_retries(self) -> None:  # noqa: B027 - a backend without retries has nothing to disable
-        """Send every request once from now on: middleware retries, and retries have exactly one owner."""
-
-    # What a backend calls in embed_batch.
-
-    def count_tokens(self, tokens: int) -> None:
-        """Record the tokens that the service counted for this request."""
-        self.runner.count_tokens(tokens)
-
-    def release_slot(self) -> None:
-        """Let the next request start, since the response of this one has arrived and only has to be read.
-
-        Reading 32 vectors of JSON takes milliseconds, in which the service would be idle.
-        """
-        self.runner.release_slot()
 
     # What middleware overrides, or calls on the embedder that it wraps.
 
@@ -452,16 +416,6 @@ class Embedder(ABC):
                 if result is not None:
                     yield result
 
-    def start_call(self) -> Call:
-        """The call that a method of this embedder runs in; middleware may give it a deadline."""
-        return Call.current()
-
-    @property
-    def look_ahead(self) -> int:
-        """Batches of a stream that are read at most before the first of them has its response."""
-        # Twice the requests in flight, so that a slow first batch does not idle the other threads.
-        return 2 * (self.limits.concurrency + READER_THREADS)
-
     def batcher(self, kind: Kind, context: Context | None, *, collect: bool) -> Batcher:
         """Groups the texts of a call into requests."""
         prompt = self.prompt(kind, context)
@@ -497,8 +451,3 @@ class Embedder(ABC):
 def _check_stream(texts: Iterable[Any] | AsyncIterable[Any]) -> None:
     if isinstance(texts, str):
         raise InputError("embed_stream() takes an iterable of texts, not a string. For one text, pass [text].")
-
-
-async def _aiterate(texts: Iterable[Any]) -> AsyncIterator[Any]:
-    for text in texts:
-        yield text

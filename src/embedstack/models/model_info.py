@@ -159,10 +159,11 @@ class ModelIdentity:
         """
         expected = ModelIdentity.of(info)
         if not self.matches(expected):
+            results, setting = ("scores", "RERANKER") if info.kind == "reranker" else ("vectors", "EMBEDDING")
             raise ModelMismatch(
-                f"{source} serves {str(self)[:_QUOTED_CHARACTERS]}, but {expected} is configured: their vectors cannot "
-                "be compared. Set EMBEDDING_MODEL and EMBEDDING_MODEL_REVISION to the served model (`terraform output "
-                "-raw dotenv` prints both), or deploy the configured one."
+                f"{source} serves {str(self)[:_QUOTED_CHARACTERS]}, but {expected} is configured: their {results} "
+                f"cannot be compared. Set {setting}_MODEL and {setting}_MODEL_REVISION to the served model (`terraform "
+                "output -raw dotenv` prints both), or deploy the configured one."
             )
 
     def attributes(self) -> str | None:

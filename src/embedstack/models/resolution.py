@@ -39,7 +39,7 @@ def resolve_model(settings: "Settings", *, kind: "ModelKind" = "embedding") -> M
             or it was not trained for EMBEDDING_DIMENSIONS.
     """
     name = settings.embedding_model
-    info = _recorded_facts(name, settings)
+    info = _recorded_facts(name, settings, kind)
     if info.kind != kind:
         raise ConfigurationError(
             f"{name} is {_kind_name(info.kind)}, not {_kind_name(kind)}. Set EMBEDDING_MODEL to an embedding model and "
@@ -59,8 +59,8 @@ def warn_of_license(info: ModelInfo) -> None:
         )
 
 
-def _recorded_facts(model_id: str, settings: "Settings") -> ModelInfo:
-    """What the model's folder and the catalogue contain."""
+def _recorded_facts(model_id: str, settings: "Settings", kind: "ModelKind") -> ModelInfo:
+    """What the model's folder and the catalogue contain; an unknown model is of the expected kind."""
     if not _MODEL_ID.fullmatch(model_id):
         raise ConfigurationError(
             f"Invalid model id {model_id[:200]!r}. Use the Hub's id, such as intfloat/multilingual-e5-small, without "
@@ -69,7 +69,7 @@ def _recorded_facts(model_id: str, settings: "Settings") -> ModelInfo:
     info = find_model(model_id)
     if info is None:
         _reject_misspelling(model_id)
-        info = ModelInfo(model_id, normalized=None)
+        info = ModelInfo(model_id, normalized=None, kind=kind)
     folder = find_model_folder(model_id, settings.embedstack_models_dir)
     facts: dict[str, Any] = read_model_facts(folder) if folder else {}
     return replace(info, **{**facts, "prompts": {**info.prompts, **facts.get("prompts", {})}})

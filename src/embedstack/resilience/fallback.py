@@ -12,11 +12,22 @@ if TYPE_CHECKING:
     from embedstack.embedders.base import Embedder
     from embedstack.models.model_info import ModelInfo
 
-__all__ = ["FallbackEmbedder"]
+__all__ = ["FallbackEmbedder", "first_success"]
 
+_Backend = TypeVar("_Backend")
 _Response = TypeVar("_Response")
 
 _FALLBACK_ERRORS = (EndpointError, CircuitOpen, BudgetExceeded)
+
+
+def first_success(backends: "Sequence[_Backend]", call: "Callable[[_Backend], _Response]") -> _Response:
+    """The response of the first backend that is available. The last one's errors are raised."""
+    for backend in backends[:-1]:
+        try:
+            return call(backend)
+        except _FALLBACK_ERRORS:
+            continue
+    return call(backends[-1])
 
 
 class FallbackEmbedder(EmbedderMiddleware):
@@ -68,12 +79,7 @@ class FallbackEmbedder(EmbedderMiddleware):
     def dispatch(self, texts: Sequence[str], call_next: "Callable[[Embedder], _Response]") -> _Response:
         """Send one request to the first embedder that succeeds."""
         del texts
-        for embedder in self._chain[:-1]:
-            try:
-                return call_next(embedder)
-            except _FALLBACK_ERRORS:
-                continue
-        return call_next(self._chain[-1])
+        return first_success(self._chain, call_next)
 
     def disable_retries(self) -> None:
         """Disable those of all embedders."""

@@ -108,6 +108,14 @@ class Settings(_BaseSettings):
         embedding_model_revision: Revision of the model that is served; None if it is not pinned. A collection records
             it and rejects vectors of another one.
         bedrock_embedding_model_id: Bedrock's id of the embedding model.
+        reranker_backend: Backend of the reranker: ``sagemaker``, ``bedrock``, ``local`` or ``fake``.
+        reranker_fallbacks: Fallback backends of the same reranking model, separated by commas.
+        reranker_endpoint: Name of the reranker's endpoint.
+        reranker_inference_component: The inference component of that endpoint to call, if it has any.
+        reranker_model: Hugging Face Hub id of the reranking model, for every backend except Bedrock.
+        reranker_model_revision: Revision of that model; None if it is not pinned.
+        reranker_truncate: Truncate pairs of query and text that are longer than the reranking model reads.
+        bedrock_rerank_model_id: Bedrock's id of the reranking model.
         bedrock_model_id: Bedrock's id of the model that generates text, or of an inference profile of it.
         bedrock_api_format: ``converse``, or ``claude``, ``llama3`` or ``llama2`` for a model that Converse does not
             support.
@@ -167,6 +175,14 @@ class Settings(_BaseSettings):
         default=None, validation_alias=AliasChoices("embedding_model_revision", "st_model_revision")
     )
     bedrock_embedding_model_id: str = "amazon.titan-embed-text-v2:0"
+    reranker_backend: str = "sagemaker"
+    reranker_fallbacks: str = ""
+    reranker_endpoint: str | None = None
+    reranker_inference_component: str | None = None
+    reranker_model: str | None = None
+    reranker_model_revision: str | None = None
+    reranker_truncate: bool = False
+    bedrock_rerank_model_id: str = "cohere.rerank-v3-5:0"
     bedrock_model_id: str | None = None
     bedrock_api_format: Literal["converse", "claude", "llama3", "llama2"] = "converse"
     bedrock_max_tokens: int = Field(default=2000, ge=1)
@@ -234,6 +250,16 @@ class Settings(_BaseSettings):
         """``embedding_fallbacks``, split."""
         return _split(self.embedding_fallbacks)
 
+    @property
+    def reranker_fallback_backends(self) -> tuple[str, ...]:
+        """``reranker_fallbacks``, split."""
+        return _split(self.reranker_fallbacks)
+
+    @property
+    def has_reranker(self) -> bool:
+        """Whether a reranker is configured."""
+        return self.reranker_backend != "sagemaker" or self.reranker_endpoint is not None
+
     def with_model(self, model_id: str | None) -> Self:
         """A copy for another model, without the facts of the configured one.
 
@@ -269,6 +295,19 @@ class Settings(_BaseSettings):
                 "(`terraform output -raw dotenv` prints the line), or pass its name."
             )
         return self.sagemaker_endpoint
+
+    def required_reranker_endpoint(self) -> str:
+        """The name of the reranker's endpoint.
+
+        Raises:
+            ConfigurationError: No endpoint is set.
+        """
+        if self.reranker_endpoint is None:
+            raise ConfigurationError(
+                "No reranker is configured: set RERANKER_ENDPOINT in the environment or in .env (`terraform output "
+                "-raw dotenv` prints the line), pass its name, or set RERANKER_BACKEND."
+            )
+        return self.reranker_endpoint
 
 
 def _split(value: str) -> tuple[str, ...]:

@@ -128,6 +128,7 @@ def validate_endpoint(
         targets=targets,
         intended_config=_intended_config(deployment.endpoint),
         scale_from_zero=ScaleFromZero(wake_minutes * 60, capacity),
+        models_dir=settings.embedstack_models_dir,
         on_check=print_check,
     )
     counts = [f"{report.count(status)} {status}" for status in ("passed", "failed", "skipped") if report.count(status)]

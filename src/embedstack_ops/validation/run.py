@@ -10,6 +10,8 @@ from embedstack_ops.validation.findings import Check, Report, Targets
 from embedstack_ops.validation.model_description import describe_license, describe_prompts
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from embedstack.embedders.base import Embedder
     from embedstack_ops.validation.endpoint_description import Deployment
     from embedstack_ops.validation.wake_up import ScaleFromZero
@@ -27,6 +29,7 @@ def validate(
     targets: Targets | None = None,
     intended_config: str | None = None,
     scale_from_zero: "ScaleFromZero | None" = None,
+    models_dir: "Path | None" = None,
     on_check: Callable[[Check], None] = lambda _: None,
 ) -> Report:
     """Run every check. Requires permission to describe and to invoke the endpoint only.
@@ -40,6 +43,7 @@ def validate(
         targets: Latency and throughput targets.
         intended_config: Endpoint configuration that Terraform applied; SageMaker may have rolled back to an older one.
         scale_from_zero: How long to wait for an endpoint that is scaled to zero; without it the endpoint is not woken.
+        models_dir: Folder with models, for golden vectors that ``embedstack golden`` wrote.
         on_check: Called with each result.
 
     Returns:
@@ -49,7 +53,9 @@ def validate(
     report = Report(
         deployment.endpoint, info.model_id, info.dimensions, describe_prompts(embedder), describe_license(info)
     )
-    checks = EndpointChecks(embedder, deployment, targets or Targets(), intended_config, scale_from_zero, report)
+    checks = EndpointChecks(
+        embedder, deployment, targets or Targets(), intended_config, scale_from_zero, report, models_dir
+    )
     for name, check in checks.all():
         started = time.perf_counter()
         try:

@@ -20,9 +20,8 @@ if TYPE_CHECKING:
 
     Vectors = NDArray[np.float32]
 
-__all__ = ["JSON", "NPY", "ClientPooling", "is_array", "read_spans", "read_vectors"]
+__all__ = ["NPY", "ClientPooling", "is_array", "read_spans", "read_vectors"]
 
-JSON = "application/json"
 NPY = "application/x-npy"
 
 #: How to pool token vectors.
