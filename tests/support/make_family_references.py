@@ -24,6 +24,8 @@ from transformers import (
     NomicBertModel,
     PreTrainedModel,
     PreTrainedTokenizerFast,
+    T5Config,
+    T5EncoderModel,
 )
 
 from tests.support.nomic_moe import nomic_moe_hidden
@@ -121,6 +123,20 @@ def _nomic_moe_outputs(folder: Path) -> dict[str, Any]:
     return {"hidden": hidden[0], "pooled": np.stack([states.mean(axis=0) for states in hidden])}
 
 
+def _t5(folder: Path, **changes: Any) -> None:
+    tokenizer = _tokenizer("$A </s>", {"pad_token": "<pad>", "eos_token": "</s>"})
+    numbers: dict[str, Any] = {
+        "vocab_size": len(tokenizer), "d_model": 32, "d_kv": 12, "d_ff": 48, "num_layers": 4, "num_heads": 4,
+    }  # fmt: skip
+    model = T5EncoderModel(T5Config(**numbers | changes))
+    dense = Dense(32, 24, bias=False, activation_function=torch.nn.Identity())
+    _save(model, tokenizer, [Pooling(32, "mean"), dense, Normalize()], folder)
+
+
+def _t5_gated(folder: Path) -> None:
+    _t5(folder, feed_forward_proj="gated-gelu", relative_attention_max_distance=64)
+
+
 # The function that writes a model's folder, with the sharpness of its weights and the offset of its norms' scales.
 _FAMILIES: dict[str, tuple[Callable[[Path], None], float, float]] = {
     "gemma3": (_gemma3, 2.5, -1),
@@ -128,6 +144,8 @@ _FAMILIES: dict[str, tuple[Callable[[Path], None], float, float]] = {
     "nomic-bert": (_nomic_bert, 8, 0),
     "nomic-bert-dynamic": (_nomic_bert_dynamic, 8, 0),
     "nomic-moe": (_nomic_moe, 8, 0),
+    "t5": (_t5, 2, 0),
+    "t5-gated": (_t5_gated, 2, 0),
 }
 _SPREAD = 0.12
 

@@ -30,9 +30,8 @@ def nomic_moe_hidden(config: dict[str, Any], weights: dict[str, Array], ids: lis
 
     def norm(x: Array, name: str) -> Array:
         centred = x - x.mean(-1, keepdims=True)
-        return (
-            centred / np.sqrt((centred**2).mean(-1, keepdims=True) + epsilon) * w[f"{name}.weight"] + w[f"{name}.bias"]
-        )
+        scale = np.sqrt((centred**2).mean(-1, keepdims=True) + epsilon)
+        return np.asarray(centred / scale * w[f"{name}.weight"] + w[f"{name}.bias"])
 
     x = norm(w["embeddings.word_embeddings.weight"][ids] + w["embeddings.token_type_embeddings.weight"][0], "emb_ln")
     for number in range(config["n_layer"]):

@@ -27,8 +27,8 @@ MODELS = ("nomic-bert", "nomic-bert-dynamic", "nomic-moe")
 # The configuration of nomic-bert in the spelling of the models' own code.
 OWN_NAMES = {
     "hidden_size": ..., "num_attention_heads": ..., "num_hidden_layers": ..., "intermediate_size": ...,
-    "hidden_act": ..., "layer_norm_eps": ..., "head_dim": ..., "rope_parameters": ..., "max_position_embeddings": ..., "n_embd": 32,
-    "n_head": 2, "n_layer": 4, "n_inner": 48, "layer_norm_epsilon": 1e-12, "n_positions": 700,
+    "hidden_act": ..., "layer_norm_eps": ..., "head_dim": ..., "rope_parameters": ..., "max_position_embeddings": ...,
+    "n_embd": 32, "n_head": 2, "n_layer": 4, "n_inner": 48, "layer_norm_epsilon": 1e-12, "n_positions": 700,
     "activation_function": "swiglu", "rotary_emb_base": 1000, "rotary_scaling_factor": None, "prenorm": False,
     "rotary_emb_fraction": 1.0, "rotary_emb_interleaved": False, "qkv_proj_bias": False, "max_trained_positions": 2048,
     "auto_map": {"AutoModel": "nomic-ai/nomic-bert-2048--modeling_hf_nomic_bert.NomicBertModel"},

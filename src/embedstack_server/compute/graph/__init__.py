@@ -6,13 +6,14 @@ import numpy as np
 import openvino as ov
 from openvino import opset13 as ops
 
-from embedstack_server.compute.graph import bert, gemma3, modernbert, nomic_bert
+from embedstack_server.compute.graph import bert, gemma3, modernbert, nomic_bert, t5
 from embedstack_server.compute.graph.layers import INT8_GROUP_SIZE, Layers
 from embedstack_server.compute.graph.pooling import dense, pool
 from embedstack_server.model.architectures.bert import BertConfig
 from embedstack_server.model.architectures.gemma3 import Gemma3Config
 from embedstack_server.model.architectures.modernbert import ModernBertConfig
 from embedstack_server.model.architectures.nomic_bert import NomicBertConfig
+from embedstack_server.model.architectures.t5 import T5Config
 from embedstack_server.model.weights import Weights
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ _ENCODE: "dict[type[EncoderConfig], Callable[[Layers, Any, ov.Node, ov.Node], ov
     Gemma3Config: gemma3.encode,
     ModernBertConfig: modernbert.encode,
     NomicBertConfig: nomic_bert.encode,
+    T5Config: t5.encode,
 }
 
 
