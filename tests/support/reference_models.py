@@ -36,6 +36,18 @@ SHARP_TEXTS = [
 
 LONGEST_TEXT = " ".join(["the cat sat on far mat"] * 2000)
 
+_WORDS = ("the", "cat", "sat", "on", "mat", "dog", "ran", "far")
+_VARIED = [_WORDS[(7 * place * place + place) // 3 % 8] for place in range(300)]
+# Pairs of a query and a text. With special tokens, the last four have more than LONGEST tokens.
+PAIRS = [
+    *((query, text) for query in ("cat sat", "the dog ran <pad>") for text in TEXTS),
+    *((text, "cat sat") for text in TEXTS),
+    (" ".join(_VARIED[:60]), " ".join(_VARIED[100:200])),
+    (" ".join(_VARIED[:100]), " ".join(_VARIED[100:201])),
+    (" ".join(_VARIED[:200]), "the cat"),
+    ("the cat", " ".join(_VARIED[:200])),
+]
+
 Array = np.ndarray[Any, Any]
 
 _DESCRIPTION = ("files", "tensors", "seed", "spread", "sharpness", "scale_offset")
@@ -55,8 +67,8 @@ def sharp_tensor(
 
     With small random weights, attention is nearly uniform, and a window or a rotation that is slightly wrong changes a
     vector by less than the tolerance. So the projections of queries and keys are larger, or the norms after them. The
-    scales of norms are far from 1, so that a missing or an additional norm is visible. ``scale_offset`` is added to them
-    in the file: -1 for models that store the difference from 1.
+    scales of norms are far from 1, so that a missing or an additional norm is visible. ``scale_offset`` is added to
+    them in the file: -1 for models that store the difference from 1.
     """
     random = np.random.default_rng([seed, zlib.crc32(name.encode())])
     if len(shape) == 1 and name.endswith("weight"):

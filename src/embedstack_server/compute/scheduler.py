@@ -23,7 +23,7 @@ from typing import Generic, TypeVar
 
 from embedstack.errors import ModelFailed
 
-__all__ = ["Scheduler"]
+__all__ = ["Scheduler", "Workload"]
 
 TokenIds = list[int]
 OutputT = TypeVar("OutputT")
@@ -69,6 +69,31 @@ class _Row(Generic[OutputT]):
 
 def _length(row: "_Row[OutputT]") -> int:
     return len(row.ids)
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """What a scheduler has to compute, and what it has computed since its start.
+
+    Attributes:
+        waiting_calls: Calls with texts that wait for a batch.
+        waiting_texts: Texts that wait for a batch.
+        waiting_tokens: Tokens of these texts.
+        running_batches: Batches that are being computed.
+        batches: Batches that were started.
+        texts: Texts in these batches.
+        tokens: Tokens in these batches, without padding.
+        capacity_tokens: Tokens that fit into these batches.
+    """
+
+    waiting_calls: int
+    waiting_texts: int
+    waiting_tokens: int
+    running_batches: int
+    batches: int
+    texts: int
+    tokens: int
+    capacity_tokens: int
 
 
 class _Batch(Generic[OutputT]):
@@ -138,6 +163,7 @@ class Scheduler(Generic[OutputT]):
         self._was_new = False  # whether a new call led the last batch
         self._running = 0  # number of running batches
         self._quiet = True  # whether the processor was idle when the newest rows arrived
+        self._batches = self._texts = self._tokens = self._capacity_tokens = 0  # totals; see Workload
         self._stopped: str | None = None  # the reason why no more rows are accepted
         self._threads = [
             threading.Thread(target=self._work, name=f"encoder-{number}", daemon=True) for number in range(workers)
@@ -194,6 +220,21 @@ class Scheduler(Generic[OutputT]):
         """Release the processor after :meth:`claim`."""
         with self._changed:
             self._running -= 1
+
+    def workload(self) -> Workload:
+        """What waits and what was computed, without the calls of :meth:`claim`."""
+        with self._changed:
+            waiting = [job for job in chain(self._new, self._served) if not job.future.done()]
+            return Workload(
+                waiting_calls=len(waiting),
+                waiting_texts=sum(len(job.waiting) for job in waiting),
+                waiting_tokens=sum(job.waiting_tokens for job in waiting),
+                running_batches=self._running,
+                batches=self._batches,
+                texts=self._texts,
+                tokens=self._tokens,
+                capacity_tokens=self._capacity_tokens,
+            )
 
     def _is_idle(self) -> bool:
         return not (self._running or self._new or self._served)
@@ -295,7 +336,16 @@ class Scheduler(Generic[OutputT]):
             if not row.job.waiting:
                 self._new.pop(row.job, None)
                 self._served.pop(row.job, None)
+        self._count(batch.rows)
         return batch.rows
+
+    def _count(self, rows: "list[_Row[OutputT]]") -> None:
+        """Add a batch to the totals."""
+        lengths = list(map(_length, rows))
+        self._batches += 1
+        self._texts += len(rows)
+        self._tokens += sum(lengths)
+        self._capacity_tokens += max(self._tokens_per_batch, *lengths)
 
     def _next_lead(self) -> "_Job[OutputT]":
         """Choose the call that leads the next batch, and mark it as served."""

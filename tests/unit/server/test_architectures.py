@@ -91,7 +91,7 @@ def change(folder: Path, name: str, **changes: object) -> None:
         (
             "1_Pooling/config.json",
             {"pooling_mode": ["cls", "mean"]},
-            "only one of cls, lasttoken, max, mean, mean_sqrt_len",
+            "only one of cls, last_token, max, mean, mean_sqrt_len",
         ),
         ("1_Pooling/config.json", {"include_prompt": False}, "without the prompt's tokens"),
         ("2_Dense/config.json", {"activation_function": "torch.nn.Softmax"}, "activation Softmax is not supported"),
@@ -112,6 +112,20 @@ def test_model_folder_rejects_unsupported_settings(tmp_path, file, changes, mess
     change(folder, file, **changes)
     with pytest.raises(ConfigurationError, match=message):
         ModelFolder.read(folder)
+
+
+def test_model_folder_never_runs_the_code_of_a_model(tmp_path):
+    folder = write("bert", tmp_path)
+    marker, code = tmp_path / "ran", {"AutoModel": "modeling.Model", "AutoConfig": "modeling.Config"}
+    (folder / "modeling.py").write_text(f"open({str(marker)!r}, 'w')")
+    change(folder, "config.json", auto_map=code)
+    assert np.isfinite(compute(folder, TEXTS)[0]).all()
+    change(folder, "config.json", model_type="own_architecture")
+    with pytest.raises(
+        ConfigurationError, match=r"'own_architecture' is not supported.* never run.* Text Embeddings Inf.*\[torch\]"
+    ):
+        ModelFolder.read(folder)
+    assert not marker.exists()
 
 
 def test_model_folder_accepts_lowercasing_by_the_tokenizer(tmp_path):

@@ -1,36 +1,27 @@
 """ModernBERT equals transformers for every token of a long text, and every known mistake is visible."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from safetensors.numpy import load_file, save_file
 
 from embedstack.errors import ConfigurationError
 from embedstack_server.compute.graph import build_graph, modernbert
 from embedstack_server.model.architectures import UnsupportedArchitecture
 from embedstack_server.model.architectures.modernbert import ModernBertConfig
 from embedstack_server.model.model_folder import ModelFolder
-from tests.support.graphs import compute, cosines, run
+from tests.support.family_models import change_config, change_weights, largest_error, write_family
+from tests.support.graphs import Array, compute, cosines, run
 from tests.support.reference_models import SHARP_TEXTS, ReferenceModel
 
 MODELS = ("modernbert", "modernbert-biases")
 FORMER_NAMES = {"rope_parameters": None, "layer_types": None, "global_attn_every_n_layers": 3}
 FORMER_ROPE = {"global_rope_theta": 160000.0, "local_rope_theta": 10000.0}
-LONG = SHARP_TEXTS[0]
 
 
-def write(path: Path, name: str = "modernbert") -> ModelFolder:
-    return ModelFolder.read(ReferenceModel.load(name).write(path))
-
-
-def change(path: Path, **changes: object) -> ModelFolder:
-    config = json.loads((path / "config.json").read_text())
-    (path / "config.json").write_text(json.dumps({**config, **changes}))
-    return ModelFolder.read(path)
+def write(path: Path) -> ModelFolder:
+    return write_family(path, "modernbert")
 
 
 def config_of(model: ModelFolder) -> ModernBertConfig:
@@ -38,15 +29,14 @@ def config_of(model: ModelFolder) -> ModernBertConfig:
     return model.config
 
 
-def largest_error(model: ModelFolder) -> float:
-    _, hidden = compute(model, [LONG])
-    return float(np.abs(hidden[0] - ReferenceModel.load("modernbert").outputs["hidden"]).max())
+def error_of(model: ModelFolder) -> float:
+    return largest_error(model, "modernbert")
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_modernbert_equals_the_reference_for_every_token(tmp_path, name):
     outputs = ReferenceModel.load(name).outputs
-    pooled, hidden = compute(write(tmp_path, name), SHARP_TEXTS)
+    pooled, hidden = compute(write_family(tmp_path, name), SHARP_TEXTS)
     assert len(hidden[0]) > 600
     np.testing.assert_allclose(hidden[0], outputs["hidden"], atol=1e-4)
     assert cosines(pooled, outputs["pooled"]).min() > 0.999999
@@ -68,20 +58,21 @@ MUTANTS = {
 def test_modernbert_reference_rejects_other_settings(tmp_path, mutant):
     model = write(tmp_path)
     config = replace(config_of(model), **MUTANTS[mutant](model.config))
-    assert largest_error(replace(model, config=config)) > 5e-4
+    assert error_of(replace(model, config=config)) > 5e-4
 
 
 @pytest.mark.parametrize("fused", ["mlp.Wi", "attn.Wqkv"])
 def test_modernbert_reference_rejects_swapped_parts(tmp_path, fused):
     model = write(tmp_path)
-    weights = load_file(model.weights)
-    for name, tensor in weights.items():
-        if fused in name:
-            halves = np.split(tensor, 2 if fused == "mlp.Wi" else 3)
-            weights[name] = np.concatenate([halves[1], halves[0], *halves[2:]])
-    save_file(weights, model.weights)
-    # Exchanging queries and keys of symmetric windows changes which token attends to which.
-    assert largest_error(model) > 1e-2
+
+    def swapped(name: str, tensor: Array) -> Array:
+        if fused not in name:
+            return tensor
+        parts = np.split(tensor, 2 if fused == "mlp.Wi" else 3)
+        return np.concatenate([parts[1], parts[0], *parts[2:]])
+
+    change_weights(model, lambda weights: {name: swapped(name, tensor) for name, tensor in weights.items()})
+    assert error_of(model) > 1e-2
 
 
 def test_modernbert_reference_rejects_a_norm_before_the_first_attention(tmp_path, monkeypatch):
@@ -92,19 +83,20 @@ def test_modernbert_reference_rejects_a_norm_before_the_first_attention(tmp_path
         return attention(layers, config, normed if layer == "layers.0.attn." else x, rotary, bias, layer)
 
     monkeypatch.setattr(modernbert, "_attention", mutant)
-    assert largest_error(write(tmp_path)) > 1e-2
+    assert error_of(write(tmp_path)) > 1e-2
 
 
 def test_modernbert_local_layer_sees_64_tokens_to_either_side(tmp_path):
     write(tmp_path)
-    model = change(
+    model = change_config(
         tmp_path, num_hidden_layers=1, layer_types=["sliding_attention"], local_attention=128, mlp_bias=False
     )
     ids = [2, *(4 + number % 60 for number in range(598)), 3]
 
-    def probe(changed: int | None) -> Any:
-        texts = [ids if changed is None else [*ids[:changed], 17, *ids[changed + 1 :]]]
-        return run(model, texts)[1][0][300]
+    def probe(changed: int | None) -> Array:
+        text = ids if changed is None else [*ids[:changed], 17, *ids[changed + 1 :]]
+        state: Array = run(model, [text])[1][0][300]
+        return state
 
     unchanged = probe(None)
     for inside in (300 - 64, 300 + 64):
@@ -128,8 +120,8 @@ def test_modernbert_rows_are_independent_of_their_batch(tmp_path):
 
 def test_modernbert_reads_both_spellings_of_its_settings(tmp_path):
     model = write(tmp_path)
-    assert change(tmp_path, **FORMER_NAMES, **FORMER_ROPE).config == model.config
-    assert change(tmp_path, global_attn_every_n_layers=2).config != model.config
+    assert change_config(tmp_path, **FORMER_NAMES, **FORMER_ROPE).config == model.config
+    assert change_config(tmp_path, global_attn_every_n_layers=2).config != model.config
 
 
 @pytest.mark.parametrize(
@@ -153,14 +145,14 @@ def test_modernbert_reads_both_spellings_of_its_settings(tmp_path):
 def test_modernbert_rejects_invalid_settings(tmp_path, changes, message):
     write(tmp_path)
     with pytest.raises(ConfigurationError, match=message):
-        change(tmp_path, **changes)
+        change_config(tmp_path, **changes)
 
 
 def test_modernbert_rejects_an_unsupported_rope_type(tmp_path):
     write(tmp_path)
     scaling = {"rope_type": "yarn", "factor": 4.0}
-    with pytest.raises(UnsupportedArchitecture, match="type 'yarn' is not supported.* Supported are default, linear"):
-        change(tmp_path, **FORMER_NAMES, **FORMER_ROPE, rope_scaling=scaling)
+    with pytest.raises(UnsupportedArchitecture, match=r"type 'yarn' is not supported.* Supported are default, linear"):
+        change_config(tmp_path, **FORMER_NAMES, **FORMER_ROPE, rope_scaling=scaling)
 
 
 @pytest.mark.parametrize(
@@ -173,18 +165,15 @@ def test_modernbert_rejects_an_unsupported_rope_type(tmp_path):
 )
 def test_modernbert_names_a_missing_tensor(tmp_path, name, message):
     model = write(tmp_path)
-    weights = load_file(model.weights)
-    del weights[name]
-    save_file(weights, model.weights)
+    change_weights(model, lambda weights: {key: tensor for key, tensor in weights.items() if key != name})
     with pytest.raises(ConfigurationError, match=message):
         build_graph(model)
 
 
 def test_modernbert_names_both_shapes_of_a_wrong_tensor(tmp_path):
     model = write(tmp_path)
-    weights = load_file(model.weights)
-    weights["layers.1.mlp.Wi.weight"] = weights["layers.1.mlp.Wi.weight"][:48]
-    save_file(weights, model.weights)
+    name = "layers.1.mlp.Wi.weight"
+    change_weights(model, lambda weights: {**weights, name: weights[name][:48]})
     with pytest.raises(ConfigurationError, match=r"layers.1.mlp.Wi.weight has shape 48 x 32.*requires 96 x 32"):
         build_graph(model)
 
@@ -192,6 +181,6 @@ def test_modernbert_names_both_shapes_of_a_wrong_tensor(tmp_path):
 def test_modernbert_reads_the_checkpoint_of_a_language_model(tmp_path):
     model = write(tmp_path)
     expected = compute(model, SHARP_TEXTS[1:])[0]
-    weights = {f"model.{name}": tensor for name, tensor in load_file(model.weights).items()}
-    save_file({**weights, "decoder.bias": np.zeros(64, np.float32)}, model.weights)
+    bias = {"decoder.bias": np.zeros(64, np.float32)}
+    change_weights(model, lambda weights: {f"model.{name}": tensor for name, tensor in weights.items()} | bias)
     np.testing.assert_array_equal(compute(model, SHARP_TEXTS[1:])[0], expected)

@@ -20,7 +20,9 @@ __all__ = ["encode"]
 _BUCKETS = 32
 
 
-def encode(layers: "Layers", config: "BertConfig", ids: ov.Node, float_mask: ov.Node) -> ov.Node:
+def encode(
+    layers: "Layers", config: "BertConfig", ids: ov.Node, float_mask: ov.Node, token_types: ov.Node | None = None
+) -> ov.Node:
     """The last hidden state.
 
     Args:
@@ -28,6 +30,7 @@ def encode(layers: "Layers", config: "BertConfig", ids: ov.Node, float_mask: ov.
         config: The model's configuration.
         ids: int32 (texts, tokens).
         float_mask: float32 (texts, tokens): 1 for a token, 0 for padding.
+        token_types: int32 (texts, tokens); None if every token has type 0.
 
     Returns:
         float32 (texts, tokens, hidden size).
@@ -35,7 +38,7 @@ def encode(layers: "Layers", config: "BertConfig", ids: ov.Node, float_mask: ov.
     Raises:
         ConfigurationError: A tensor is missing or has a wrong shape.
     """
-    x = _embeddings(layers, config, ids)
+    x = _embeddings(layers, config, ids, token_types)
     bias = padding_bias(float_mask)
     if config.relative_positions:
         by_bucket = layers.weights.get("encoder.relative_attention_bias.weight", _BUCKETS, config.heads)
@@ -46,20 +49,26 @@ def encode(layers: "Layers", config: "BertConfig", ids: ov.Node, float_mask: ov.
     return x
 
 
-def _embeddings(layers: "Layers", config: "BertConfig", ids: ov.Node) -> ov.Node:
+def _embeddings(layers: "Layers", config: "BertConfig", ids: ov.Node, token_types: ov.Node | None) -> ov.Node:
     words = layers.weights.get(config.word_embeddings, config.vocabulary_size, 0)
     # ELECTRA's embeddings may be shorter than its hidden state; they are projected to it.
     size = words.shape[1]
     positions = layers.weights.get("embeddings.position_embeddings.weight", config.position_rows, size)
+    types: NDArray[np.float32] | None = None
     if config.token_types:
-        # A sentence encoder has only one segment, whose vector is added at every position.
-        positions = positions + layers.weights.get("embeddings.token_type_embeddings.weight", 0, size)[:1]
+        rows = 0 if token_types is None else config.token_types
+        types = layers.weights.get("embeddings.token_type_embeddings.weight", rows, size)
+        if token_types is None:
+            # The vector of type 0 is added at every position.
+            positions = positions + types[:1]
     table = constant(positions)
     if config.padding_id is None:
         position = ops.slice(table, integers(0), text_length(ids), integers(1), integers(0))
     else:
         position = ops.gather(table, _positions(ids, config.padding_id), ops.constant(np.int64(0)))
     embedded = ops.add(ops.gather(constant(words), ids, ops.constant(np.int64(0))), position)
+    if types is not None and token_types is not None:
+        embedded = ops.add(embedded, ops.gather(constant(types), token_types, ops.constant(np.int64(0))))
     normed = layers.layer_norm(embedded, "embeddings.LayerNorm", size, config.layer_norm_eps)
     if size == config.hidden_size:
         return normed

@@ -29,6 +29,7 @@ _ACTIVATIONS: "dict[str, Callable[[ov.Node], ov.Node]]" = {
     "gelu_pytorch_tanh": lambda x: ops.gelu(x, "tanh"),
     "relu": ops.relu,
     "silu": ops.swish,
+    "tanh": ops.tanh,
 }
 
 
