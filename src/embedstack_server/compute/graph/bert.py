@@ -11,6 +11,8 @@ from embedstack_server.compute.graph.layers import activate, constant, integers,
 from embedstack_server.compute.graph.relative_positions import relative_position_bias
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from embedstack_server.compute.graph.layers import Layers
     from embedstack_server.model.architectures.bert import BertConfig
 
