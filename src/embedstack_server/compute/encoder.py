@@ -278,7 +278,7 @@ class Encoder:
             NonFiniteVector: The model computed a NaN or an infinity.
         """
         rows = _Rows(ids, self.model.dimensions, hidden_hook)
-        if len(rows.ids) == 1 and self._scheduler.claim():
+        if len(rows.ids) == 1 and self._scheduler.claim(len(rows.ids[0])):
             # The processor is idle: computing in this thread saves waking a worker.
             try:
                 with self._gate:
