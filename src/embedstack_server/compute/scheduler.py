@@ -175,7 +175,7 @@ class Scheduler(Generic[OutputT]):
         """
         future: Future[None] = Future()
         job = _Job(future, deliver, len(ids))
-        future.add_done_callback(lambda done: self._remove_failed(job))
+        future.add_done_callback(lambda _: self._remove_failed(job))
         job.waiting = sorted((_Row(tokens, index, job) for index, tokens in enumerate(ids)), key=_length)
         job.waiting_tokens = sum(map(len, ids))
         if not job.waiting:
