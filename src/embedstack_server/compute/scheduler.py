@@ -1,7 +1,8 @@
 """Micro-batching: waiting rows share batches, and a short call does not wait for all rows of a large one.
 
-While the processor is idle, a row starts immediately in its own batch. While it is busy, rows are queued and form the
-next batches. Batches grow with the load, without a timer.
+While the processor is idle, a row starts immediately, on all cores. Such a row is not disturbed by other batches, unless
+it is long: its cores would wait for the slowest of them. If several rows wait when it ends, each core computes a batch.
+While all cores are busy, rows are queued and form the next batches. Batches grow with the load, without a timer.
 
 Each batch has a leading call, which fills it with rows of similar length; other calls add rows if there is space. Calls
 that have not led a batch yet lead every other batch. The other calls lead in turn, weighted by tokens (deficit round
@@ -133,8 +134,8 @@ class Scheduler(Generic[OutputT]):
         """Start the workers.
 
         Args:
-            run: Computes one batch; the second argument tells whether nothing else is running or waiting. Called in a
-                worker; its result must stay valid until the next call in the same worker.
+            run: Computes one batch; the second argument tells whether it is one row that may use all cores. Called in
+                a worker; its result must stay valid until the next call in the same worker.
             workers: Number of concurrent batches.
             tokens_per_batch: Maximum padded size of a batch: number of rows times length of the longest row.
         """
@@ -186,7 +187,7 @@ class Scheduler(Generic[OutputT]):
                 future.set_exception(ModelFailed(self._stopped))
                 return future
             self._new[job] = None
-            if not self._exclusive:
+            if not self._exclusive:  # else its worker takes the next batch
                 self._changed.notify(min(len(ids), len(self._threads)))
         return future
 
