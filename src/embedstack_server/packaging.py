@@ -14,9 +14,7 @@ import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
@@ -24,15 +22,12 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntry
 import embedstack
 from embedstack.errors import ConfigurationError
 from embedstack.models.archives import extract_zip
-from embedstack.models.golden import golden_texts, golden_vectors
+from embedstack.models.golden import Golden, golden_texts
 from embedstack_server.compute.encoder import Encoder
+from embedstack_server.golden import compute_golden
 from embedstack_server.model.manifest import DESCRIPTION_FILES, MANIFEST, WEIGHTS_FILES, Manifest, file_sha256
 from embedstack_server.model.model_folder import ModelFolder
 from embedstack_server.model.precision import PrecisionSetting
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 __all__ = ["MAX_UNPACKED_BYTES", "MIN_COSINE", "Package", "fetch_from_hub", "make_package"]
 
@@ -190,46 +185,29 @@ def _check_accuracy(manifest: Manifest) -> Manifest:
         ConfigurationError: The cosine is too low, or the model cannot be loaded.
     """
     texts = golden_texts()
-    name, reference = _reference(manifest, texts)
-    cosine = float((_vectors(manifest, texts) * reference).sum(axis=1).min())
+    golden = Golden.find(manifest.model_id) or compute_golden(manifest.folder)
+    encoder = Encoder.load(manifest.folder, precision=manifest.precision)
+    try:
+        vectors = encoder.encode(texts, prompt=golden.prompt).vectors()
+    finally:
+        encoder.close()
+    cosine = float((vectors * golden.vectors).sum(axis=1).min())
     if not cosine >= MIN_COSINE:
         raise ConfigurationError(
             f"With precision {manifest.precision}, the vectors of {manifest.model_id} are too inaccurate: the lowest "
-            f"cosine to {name} over {len(texts)} texts is {cosine:.4f}; the minimum is {MIN_COSINE}. Use bf16 or fp32."
+            f"cosine to {golden.reference} over {len(texts)} texts is {cosine:.4f}; the minimum is {MIN_COSINE}. Use "
+            "bf16 or fp32."
         )
-    return replace(manifest, reference=name, cosine=round(cosine, 6))
-
-
-def _reference(manifest: Manifest, texts: list[str]) -> "tuple[str, NDArray[np.float32]]":
-    """The best available reference with its name, preferably an independent computation."""
-    golden = golden_vectors(manifest.model_id)
-    if golden is not None:
-        return "sentence-transformers in float32 (stored vectors)", golden
-    if find_spec("sentence_transformers") is None:
-        return "its own float32 computation (sentence-transformers is not installed)", _vectors(
-            replace(manifest, precision="fp32"), texts
-        )
-    from sentence_transformers import SentenceTransformer  # noqa: PLC0415 - slow import of an optional extra
-
-    model = SentenceTransformer(str(manifest.folder), device="cpu", local_files_only=True)
-    # One text at a time: without padding, a vector depends on its text only.
-    vectors = model.encode(texts, batch_size=1, normalize_embeddings=True, show_progress_bar=False)
-    return f"sentence-transformers {version('sentence-transformers')} in float32", vectors
-
-
-def _vectors(manifest: Manifest, texts: list[str]) -> "NDArray[np.float32]":
-    encoder = Encoder.load(manifest.folder, precision=manifest.precision)
-    try:
-        return encoder.encode(texts).vectors()
-    finally:
-        encoder.close()
+    return replace(manifest, reference=golden.reference, cosine=round(cosine, 6))
 
 
 def _stage_code(code: Path, python: str) -> None:
     vendor = code / "vendor"
     server, library = Path(__file__).parent, Path(embedstack.__file__).parent
     shutil.copytree(
-        server, vendor / server.name, ignore=shutil.ignore_patterns("__pycache__", "packaging.py", "__main__.py")
+        server,
+        vendor / server.name,
+        ignore=shutil.ignore_patterns("__pycache__", "golden.py", "packaging.py", "__main__.py"),
     )
     for module in _LIBRARY_MODULES:
         target = vendor / library.name / module

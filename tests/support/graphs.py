@@ -17,15 +17,24 @@ def token_ids(folder: ModelFolder, texts: list[str]) -> list[list[int]]:
     return Tokenizer(folder.tokenizer, folder.max_tokens).encode(texts, truncate=True)
 
 
-def compute(path: Path, texts: list[str], *, int8: bool = False) -> tuple[Array, list[Array]]:
+def compute(
+    model: Path | ModelFolder, texts: list[str], *, int8: bool = False, precision: str = "f32"
+) -> tuple[Array, list[Array]]:
     """Pooled vectors, and each text's last hidden state without padding."""
-    folder = ModelFolder.read(path)
-    ids = token_ids(folder, texts)
+    folder = model if isinstance(model, ModelFolder) else ModelFolder.read(model)
+    return run(folder, token_ids(folder, texts), int8=int8, precision=precision)
+
+
+def run(
+    folder: ModelFolder, ids: list[list[int]], *, int8: bool = False, precision: str = "f32"
+) -> tuple[Array, list[Array]]:
+    """:func:`compute` with token ids."""
     width = max(map(len, ids))
     padding = Tokenizer(folder.tokenizer, folder.max_tokens).pad_id
     padded = np.array([tokens + [padding] * (width - len(tokens)) for tokens in ids], np.int32)
     mask = np.array([[1] * len(tokens) + [0] * (width - len(tokens)) for tokens in ids], np.int32)
-    config = {"INFERENCE_PRECISION_HINT": "f32", "DYNAMIC_QUANTIZATION_GROUP_SIZE": str(INT8_GROUP_SIZE if int8 else 0)}
+    group_size = INT8_GROUP_SIZE if int8 else 0
+    config = {"INFERENCE_PRECISION_HINT": precision, "DYNAMIC_QUANTIZATION_GROUP_SIZE": str(group_size)}
     compiled = ov.Core().compile_model(build_graph(folder, int8=int8), "CPU", config)
     outputs = compiled({"input_ids": padded, "attention_mask": mask})
     hidden = outputs["hidden"]

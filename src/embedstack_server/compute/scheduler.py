@@ -1,8 +1,8 @@
 """Micro-batching: waiting rows share batches, and a short call does not wait for all rows of a large one.
 
-While the processor is idle, a row starts immediately, on all cores. Such a row is not disturbed by other batches, unless
-it is long: its cores would wait for the slowest of them. If several rows wait when it ends, each core computes a batch.
-While all cores are busy, rows are queued and form the next batches. Batches grow with the load, without a timer.
+While the processor is idle, a row starts immediately, on all cores. No other batch disturbs it, unless it is long: its
+cores would wait for the slowest of them. If several rows wait when it ends, each core computes a batch. While all cores
+are busy, rows are queued and form the next batches. Batches grow with the load, without a timer.
 
 Each batch has a leading call, which fills it with rows of similar length; other calls add rows if there is space. Calls
 that have not led a batch yet lead every other batch. The other calls lead in turn, weighted by tokens (deficit round
@@ -24,7 +24,7 @@ from typing import Generic, TypeVar
 
 from embedstack.errors import ModelFailed
 
-__all__ = ["Scheduler"]
+__all__ = ["Scheduler", "Workload"]
 
 TokenIds = list[int]
 OutputT = TypeVar("OutputT")
@@ -71,6 +71,31 @@ class _Row(Generic[OutputT]):
 
 def _length(row: "_Row[OutputT]") -> int:
     return len(row.ids)
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """What a scheduler has to compute, and what it has computed since its start.
+
+    Attributes:
+        waiting_calls: Calls with texts that wait for a batch.
+        waiting_texts: Texts that wait for a batch.
+        waiting_tokens: Tokens of these texts.
+        running_batches: Batches that are being computed.
+        batches: Batches that were started.
+        texts: Texts in these batches.
+        tokens: Tokens in these batches, without padding.
+        capacity_tokens: Tokens that fit into these batches.
+    """
+
+    waiting_calls: int
+    waiting_texts: int
+    waiting_tokens: int
+    running_batches: int
+    batches: int
+    texts: int
+    tokens: int
+    capacity_tokens: int
 
 
 class _Batch(Generic[OutputT]):
@@ -151,6 +176,7 @@ class Scheduler(Generic[OutputT]):
         self._running = 0  # number of running batches
         self._most_alone = max(1, workers // 2)  # waiting rows up to which each runs on all cores
         self._exclusive = False  # whether the running batch uses all cores, so that others wait for it
+        self._batches = self._texts = self._tokens = self._capacity_tokens = 0  # totals; see Workload
         self._stopped: str | None = None  # the reason why no more rows are accepted
         self._threads = [
             threading.Thread(target=self._work, name=f"encoder-{number}", daemon=True) for number in range(workers)
@@ -216,6 +242,21 @@ class Scheduler(Generic[OutputT]):
     def _end_batch(self) -> None:
         self._running -= 1
         self._exclusive = False
+
+    def workload(self) -> Workload:
+        """What waits and what was computed, without the calls of :meth:`claim`."""
+        with self._changed:
+            waiting = [job for job in chain(self._new, self._served) if not job.future.done()]
+            return Workload(
+                waiting_calls=len(waiting),
+                waiting_texts=sum(len(job.waiting) for job in waiting),
+                waiting_tokens=sum(job.waiting_tokens for job in waiting),
+                running_batches=self._running,
+                batches=self._batches,
+                texts=self._texts,
+                tokens=self._tokens,
+                capacity_tokens=self._capacity_tokens,
+            )
 
     def _is_idle(self) -> bool:
         return not (self._running or self._new or self._served)
@@ -332,6 +373,7 @@ class Scheduler(Generic[OutputT]):
             if not row.job.waiting:
                 self._new.pop(row.job, None)
                 self._served.pop(row.job, None)
+        self._count(batch.rows)
         return batch.rows, alone
 
     def _remove_failed(self, job: _Job[OutputT]) -> None:
@@ -341,6 +383,14 @@ class Scheduler(Generic[OutputT]):
         elif job.future.exception() is None:
             return
         self._failed.append(job)
+
+    def _count(self, rows: "list[_Row[OutputT]]") -> None:
+        """Add a batch to the totals."""
+        lengths = list(map(_length, rows))
+        self._batches += 1
+        self._texts += len(rows)
+        self._tokens += sum(lengths)
+        self._capacity_tokens += max(self._tokens_per_batch, *lengths)
 
     def _next_lead(self) -> "_Job[OutputT]":
         """Choose the call that leads the next batch, and mark it as served."""

@@ -5,7 +5,7 @@ The encoder tokenizes, limits, batches and checks as for every model; only the c
 
 import logging
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from embedstack.calls.process_local import Origin
 from embedstack.errors import ConfigurationError
 from embedstack_server.compute.engine import Outputs, padded
 from embedstack_server.model.json_files import read_optional_object
+from embedstack_server.model.model_kind import ModelKind
 from embedstack_server.model.precision import Precision
 from embedstack_server.model.tokenizer import Tokenizer
 
@@ -54,6 +55,7 @@ class SentenceTransformersModel:
     """A folder that sentence-transformers has loaded; see :class:`~embedstack_server.model.served_model.ServedModel`.
 
     Attributes:
+        kind: What the model computes.
         path: The folder.
         model_id: The model's name.
         module: The loaded model.
@@ -67,6 +69,8 @@ class SentenceTransformersModel:
         matryoshka_dimensions: Lengths to which a vector may be truncated.
         heads: Always None: these models have no token heads.
     """
+
+    kind: ClassVar[ModelKind] = "embedding"
 
     path: "Path"
     model_id: str

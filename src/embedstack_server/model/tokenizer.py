@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Literal
 from tokenizers import Tokenizer as _Tokenizer
 
 from embedstack.errors import ConfigurationError, InputError, PayloadTooLarge, TextTooLong
+from embedstack_server.model.json_files import read_optional_object
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +23,10 @@ if TYPE_CHECKING:
 
     from tokenizers import Encoding
 
-__all__ = ["MAX_INPUT_IDS", "MAX_UNBROKEN_BYTES", "TextInput", "TokenizedText", "Tokenizer", "TruncationDirection"]
+__all__ = [
+    "MAX_INPUT_IDS", "MAX_UNBROKEN_BYTES", "TextInput", "TokenizedText", "Tokenizer", "TruncationDirection",
+    "text_name",
+]  # fmt: skip
 
 #: Side on which a text is truncated: ``right`` cuts off its end, ``left`` its beginning, as in transformers.
 TruncationDirection = Literal["left", "right"]
@@ -35,7 +39,7 @@ MAX_UNBROKEN_BYTES = 4 * 1024 * 1024
 #: Maximum token ids in one input. They are decoded in one call, which holds the interpreter lock.
 MAX_INPUT_IDS = 65_536
 
-# Usual names of the padding token (BERT's, RoBERTa's), for files that do not declare it.
+# Usual names of the padding token (BERT's, RoBERTa's), for models that do not declare it.
 _PADDING_TOKENS = ("[PAD]", "<pad>")
 # Up to this many characters, one text is tokenized in the calling thread, which is cheaper than waking other threads.
 _SHORT_CHARS = 2_000
@@ -112,6 +116,7 @@ class Tokenizer:
     Attributes:
         max_tokens: Tokens that the model reads of one text, including special tokens.
         pad_id: Token id that pads the shorter texts of a batch.
+        has_padding: Whether the tokenizer has a padding token; if not, ``pad_id`` is 0.
     """
 
     def __init__(self, path: "Path", max_tokens: int, vocabulary_size: int = 0) -> None:
@@ -139,7 +144,8 @@ class Tokenizer:
                 f"{path} has {self._size} tokens, but the model has vectors for {vocabulary_size}: the files belong to "
                 "different models. Download both again."
             )
-        self.pad_id = self._padding_id()
+        padding_id = self._padding_id(path.parent)
+        self.has_padding = padding_id is not None
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
         # The special tokens before and after every text.
@@ -148,6 +154,8 @@ class Tokenizer:
         self._first = encoding.ids[: sum(takewhile(bool, mask))]
         last = sum(takewhile(bool, reversed(mask)))
         self._last = encoding.ids[len(mask) - last :]
+        # No result depends on the padding of a model without one, but it should be no word.
+        self.pad_id = padding_id if padding_id is not None else next(iter(self._last or self._first), 0)
         self._segment_chars = max(_SHORT_CHARS, _CHARS_PER_TOKEN * max_tokens)
 
     def encode(
@@ -198,7 +206,9 @@ class Tokenizer:
         sources = [self._source(text, prompt, index) for index, text in enumerate(texts)]
         # Most texts have only one segment; the first segments are tokenized together.
         firsts = [next(self._segments(text, direction, index)) for index, (text, _) in enumerate(sources)]
-        parts = self._encode_all([sources[index][0][start:end] for index, (start, end) in enumerate(firsts)], offsets)
+        parts = self._encode_all(
+            [sources[index][0][start:end] for index, (start, end) in enumerate(firsts)], offsets, range(len(firsts))
+        )
         tokenized: list[TokenizedText] = []
         total = 0
         for index, part in enumerate(parts):
@@ -211,6 +221,36 @@ class Tokenizer:
             tokenized.append(text)
         return tokenized
 
+    def bodies(
+        self, texts: Sequence[str], most: int, *, direction: TruncationDirection = "right", first_index: int | None = 0
+    ) -> "Iterator[list[int]]":
+        """Token ids of each text without special tokens: at least its first or last ``most``, if it has as many.
+
+        Args:
+            texts: The texts.
+            most: Number of tokens after which the rest of a text may be left out.
+            direction: Which end of a long text may be left out.
+            first_index: Index of the first text in error messages; None for a single text that is a query.
+
+        Raises:
+            TextTooLong: A text cannot be split and is too long to be tokenized whole. Has the text's index.
+            InputError: A text is not valid Unicode. Has the text's index.
+        """
+        indices = [None if first_index is None else first_index + place for place in range(len(texts))]
+        firsts = [
+            next(self._segments(text, direction, index), (0, 0)) for text, index in zip(texts, indices, strict=True)
+        ]
+        parts = self._encode_all(
+            [text[slice(*first)] for text, first in zip(texts, firsts, strict=True)], False, indices
+        )
+        for text, index, first, part in zip(texts, indices, firsts, parts, strict=True):
+            pieces, _ = self._continued(text, index, first, part, most, direction, False)
+            yield [token for piece in pieces for token in piece.ids]
+
+    def pair_encoding(self) -> "Encoding":
+        """The encoding of a sample query and text, which shows the special tokens and token types around them."""
+        return self._tokenizer.encode("a", "a")
+
     def count(self, text: str) -> int:
         """Number of tokens of a whole text, special tokens included, even beyond the model's limit.
 
@@ -218,7 +258,7 @@ class Tokenizer:
             TextTooLong: The text cannot be split and is too long to be tokenized whole.
         """
         segments = self._segments(text, "right", 0)
-        body = sum(len(next(self._encode_all([text[start:end]], False)).ids) for start, end in segments)
+        body = sum(len(next(self._encode_all([text[start:end]], False, [0])).ids) for start, end in segments)
         return len(self._first) + body + len(self._last)
 
     def _source(self, text: TextInput, prompt: str, index: int) -> tuple[str, bool]:
@@ -257,17 +297,7 @@ class Tokenizer:
         is_whole = first == (0, len(text))
         if is_whole and 0 < len(part.ids) <= room and not offsets:  # most texts
             return TokenizedText(before + part.ids + after, [])
-        parts = [_shifted(part, first[0])]
-        length = len(part.ids)
-        if length <= room and not is_whole:
-            segments = self._segments(text, direction, index)
-            next(segments)
-            for start, end in segments:
-                part = next(self._encode_all([text[start:end]], offsets))
-                parts.append(_shifted(part, start))
-                length += len(part.ids)
-                if length > room:
-                    break
+        parts, length = self._continued(text, index, first, part, room, direction, offsets)
         if length > room and not truncate:
             at_least = "" if is_whole else "at least "
             raise TextTooLong(
@@ -275,8 +305,6 @@ class Tokenizer:
                 f"{self.max_tokens}. Shorten or split it, or allow truncation.",
                 index=index,
             )
-        if direction == "left":
-            parts.reverse()
         remaining = slice(max(length - room, 0), None) if direction == "left" else slice(room)
         ids = before + [token for part in parts for token in part.ids][remaining] + after
         if not ids:
@@ -286,7 +314,43 @@ class Tokenizer:
         places = [place for part in parts for place in part.offsets][remaining]
         return TokenizedText(ids, [(0, 0)] * len(before) + places + [(0, 0)] * len(after))
 
-    def _segments(self, text: str, direction: TruncationDirection, index: int) -> "Iterator[tuple[int, int]]":
+    def _continued(
+        self,
+        text: str,
+        index: int | None,
+        first: tuple[int, int],
+        part: TokenizedText,
+        room: int,
+        direction: TruncationDirection,
+        offsets: bool,
+    ) -> tuple[list[TokenizedText], int]:
+        """The tokens of as many segments as are needed for more than ``room`` tokens, and their number.
+
+        Args:
+            text: The whole text.
+            index: The text's index in error messages; None for a query.
+            first: The segment that was tokenized already.
+            part: Its tokens.
+            room: Number of tokens that fit.
+            direction: Which end of the text is left out.
+            offsets: Whether the tokens have offsets.
+        """
+        parts = [_shifted(part, first[0])]
+        length = len(part.ids)
+        if length <= room and first != (0, len(text)):
+            segments = self._segments(text, direction, index)
+            next(segments)
+            for start, end in segments:
+                part = next(self._encode_all([text[start:end]], offsets, [index]))
+                parts.append(_shifted(part, start))
+                length += len(part.ids)
+                if length > room:
+                    break
+        if direction == "left":
+            parts.reverse()
+        return parts, length
+
+    def _segments(self, text: str, direction: TruncationDirection, index: int | None) -> "Iterator[tuple[int, int]]":
         """Start and end of consecutive segments, beginning with the end that truncation keeps."""
         if len(text) <= self._segment_chars:
             yield 0, len(text)
@@ -302,8 +366,8 @@ class Tokenizer:
             # A character takes at most four bytes.
             if end - start > MAX_UNBROKEN_BYTES // 4 and len(_utf8(text[start:end], index)) > MAX_UNBROKEN_BYTES:
                 raise TextTooLong(
-                    f"Text {index} has more than {MAX_UNBROKEN_BYTES} bytes without a position to split it, such as a "
-                    "space after a word. Shorten or split it.",
+                    f"{text_name(index)} has more than {MAX_UNBROKEN_BYTES} bytes without a position to split it, such "
+                    "as a space after a word. Shorten or split it.",
                     index=index,
                 )
             yield start, end
@@ -330,7 +394,9 @@ class Tokenizer:
             searched = min(2 * searched, _SEARCHED_CHARS)
         return limit
 
-    def _encode_all(self, texts: Sequence[str], offsets: bool) -> "Iterator[TokenizedText]":
+    def _encode_all(
+        self, texts: Sequence[str], offsets: bool, indices: Sequence[int | None]
+    ) -> "Iterator[TokenizedText]":
         """Tokens of texts, without adding special tokens. Releases the interpreter lock for long texts."""
         try:
             if len(texts) == 1 and len(texts[0]) <= _SHORT_CHARS:
@@ -343,7 +409,7 @@ class Tokenizer:
                 for encoding in encode(group, add_special_tokens=False):
                     yield _tokenized(encoding, offsets)
         except TypeError:
-            for index, text in enumerate(texts):
+            for index, text in zip(indices, texts, strict=True):
                 _utf8(text, index)
             raise
 
@@ -382,12 +448,14 @@ class Tokenizer:
         pre_tokenizer = self._tokenizer.pre_tokenizer
         return [piece for piece, _ in pre_tokenizer.pre_tokenize_str(text)] if pre_tokenizer else [text]
 
-    def _padding_id(self) -> int:
+    def _padding_id(self, folder: "Path") -> int | None:
         padding = self._tokenizer.padding
         if padding is not None:
             return int(padding["pad_id"])
-        ids = (self._tokenizer.token_to_id(token) for token in _PADDING_TOKENS)
-        return next((token_id for token_id in ids if token_id is not None), 0)
+        declared = read_optional_object(folder / "tokenizer_config.json").get("pad_token")
+        content = declared.get("content") if isinstance(declared, dict) else declared
+        ids = (self._tokenizer.token_to_id(token) for token in (content, *_PADDING_TOKENS) if isinstance(token, str))
+        return next((token_id for token_id in ids if token_id is not None), None)
 
 
 def _tokenized(encoding: "Encoding", offsets: bool) -> TokenizedText:
@@ -415,7 +483,12 @@ def _groups(texts: Sequence[str]) -> "Iterator[list[str]]":
         yield group
 
 
-def _utf8(text: str, index: int) -> bytes:
+def text_name(index: int | None) -> str:
+    """How an error message names a text; a query has no index."""
+    return "The query" if index is None else f"Text {index}"
+
+
+def _utf8(text: str, index: int | None) -> bytes:
     """The text in UTF-8.
 
     Raises:
@@ -425,5 +498,5 @@ def _utf8(text: str, index: int) -> bytes:
         return text.encode()
     except UnicodeEncodeError:
         raise InputError(
-            f"Text {index} is not valid Unicode: it has an unpaired surrogate. Replace or remove it.", index=index
+            f"{text_name(index)} is not valid Unicode: it has an unpaired surrogate. Replace or remove it.", index=index
         ) from None

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 __all__ = ["Weights", "weights_file"]
 
 _SAFETENSORS = ".safetensors"
-# Every encoder has this tensor; its prefix in a file is the prefix of all of the encoder's tensors.
-_WORD_EMBEDDINGS = "embeddings.word_embeddings.weight"
 # TensorFlow's names for a layer norm's scale and shift, which converted weights may still have.
 _TENSORFLOW_NAMES = {"LayerNorm.weight": "LayerNorm.gamma", "LayerNorm.bias": "LayerNorm.beta"}
 
@@ -47,25 +45,29 @@ class Weights:
         path: The file, or the index of sharded files.
     """
 
-    def __init__(self, path: Path, tensors: dict[str, StoredTensor]) -> None:
+    def __init__(self, path: Path, tensors: dict[str, StoredTensor], anchor: str = "") -> None:
         self.path = path
         self._tensors = tensors
-        owners = [name.removesuffix(_WORD_EMBEDDINGS) for name in tensors if name.endswith(_WORD_EMBEDDINGS)]
+        owners = [name.removesuffix(anchor) for name in tensors if anchor and name.endswith(anchor)]
         self._prefix = min(owners, key=len, default="")
 
     @classmethod
-    def open(cls, path: Path) -> "Weights":
+    def open(cls, path: Path, anchor: str = "") -> "Weights":
         """Open a ``.safetensors``, ``.bin`` or ``.pt`` file, or the ``.index.json`` of sharded files.
+
+        Args:
+            path: The file.
+            anchor: Name of a tensor that the model has. Its prefix in the file is the prefix of all names.
 
         Raises:
             ConfigurationError: The file is unreadable, damaged or unsafe.
         """
         if path.suffix != ".json":
-            return cls(path, _read(path))
+            return cls(path, _read(path), anchor)
         tensors: dict[str, StoredTensor] = {}
         for shard in _shards(path):
             tensors |= _read(shard)
-        return cls(path, tensors)
+        return cls(path, tensors, anchor)
 
     def has(self, name: str) -> bool:
         """Whether a tensor of this name exists."""

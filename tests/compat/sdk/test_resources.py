@@ -59,7 +59,7 @@ def test_sdk_reads_serverless_configurations(resources):
 
 def test_vectors_are_the_golden_ones(resources):
     texts = json.loads(Path(os.environ["EMBEDSTACK_GOLDEN_TEXTS"]).read_text(encoding="utf-8"))[:8]
-    golden = np.load(os.environ["EMBEDSTACK_GOLDEN_VECTORS"])[:8]
+    golden = np.load(os.environ["EMBEDSTACK_GOLDEN_VECTORS"])["vectors"][:8]
     body = json.dumps({"inputs": texts, "truncate": True})
     answer = resources.Endpoint.get("sdk").invoke(body=body, content_type="application/json")
     assert (answer.content_type, answer.invoked_production_variant) == ("application/json", "AllTraffic")

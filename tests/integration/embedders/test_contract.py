@@ -6,7 +6,7 @@ import pytest
 from conftest import MINILM
 from embedstack.embedders import BedrockEmbedder, FakeEmbedder, LocalEmbedder, OllamaEmbedder, SageMakerEmbedder
 from embedstack.errors import InputError
-from embedstack.models.model_info import known_model
+from embedstack.models.catalogue import known_model
 from embedstack.settings.settings import load_settings
 from tests.support.twins import TWINS
 

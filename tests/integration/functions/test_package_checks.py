@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from embedstack.errors import ConfigurationError
-from embedstack.models.model_info import KNOWN_MODELS
+from embedstack.models.catalogue import KNOWN_MODELS
 from embedstack.settings.settings import load_settings
 from embedstack_ops.lambda_packages.wheels import Target
 from pipeline_functions.ingest_services import IngestServices

@@ -36,7 +36,7 @@ def test_profile_outside_allowed_regions_is_rejected(profile):
         ("cohere.embed-english-v3", {"dimensions": 256}, "1024 dimensions, not 256"),
         (TITAN, {"truncate": True}, "cannot truncate"),
         ("BAAI/bge-m3", {}, "not a supported Bedrock embedding model"),
-        ("amazon.nova", {}, "Unknown model"),
+        ("amazon.nova", {}, "not a supported Bedrock embedding model"),
     ],
 )
 def test_unsupported_bedrock_option_is_rejected(model, options, message):

@@ -82,14 +82,17 @@ def change(folder: Path, name: str, **changes: object) -> None:
             "position_embedding_type 'relative_key' is not supported",
         ),
         ("config.json", {"is_decoder": True}, "is a decoder"),
-        ("config.json", {"hidden_act": "silu"}, "activation 'silu' is not supported. Supported are gelu"),
+        ("config.json", {"hidden_act": "mish"}, "activation 'mish' is not supported. Supported are gelu"),
         ("config.json", {"num_attention_heads": 5}, "hidden_size 32 is not divisible by 5 attention heads"),
         ("config.json", {"num_hidden_layers": "2"}, "num_hidden_layers is '2'; it must be a positive integer"),
         ("config.json", {"layer_norm_eps": 0}, "layer_norm_eps is 0; it must lie between 0 and 1"),
         ("modules.json", {"type": "x.LSTM"}, "module LSTM is not supported in position 4"),
         ("modules.json", {"type": "x.Pooling"}, "module Pooling is not supported in position 4"),
-        ("1_Pooling/config.json", {"pooling_mode": "lasttoken"}, r"pooling \['lasttoken'\] is not supported"),
-        ("1_Pooling/config.json", {"pooling_mode": ["cls", "mean"]}, "only one of cls, max, mean, mean_sqrt_len"),
+        (
+            "1_Pooling/config.json",
+            {"pooling_mode": ["cls", "mean"]},
+            "only one of cls, last_token, max, mean, mean_sqrt_len",
+        ),
         ("1_Pooling/config.json", {"include_prompt": False}, "without the prompt's tokens"),
         ("2_Dense/config.json", {"activation_function": "torch.nn.Softmax"}, "activation Softmax is not supported"),
         ("2_Dense/config.json", {"use_residual": True}, "with a residual"),
@@ -109,6 +112,20 @@ def test_model_folder_rejects_unsupported_settings(tmp_path, file, changes, mess
     change(folder, file, **changes)
     with pytest.raises(ConfigurationError, match=message):
         ModelFolder.read(folder)
+
+
+def test_model_folder_never_runs_the_code_of_a_model(tmp_path):
+    folder = write("bert", tmp_path)
+    marker, code = tmp_path / "ran", {"AutoModel": "modeling.Model", "AutoConfig": "modeling.Config"}
+    (folder / "modeling.py").write_text(f"open({str(marker)!r}, 'w')")
+    change(folder, "config.json", auto_map=code)
+    assert np.isfinite(compute(folder, TEXTS)[0]).all()
+    change(folder, "config.json", model_type="own_architecture")
+    with pytest.raises(
+        ConfigurationError, match=r"'own_architecture' is not supported.* never run.* Text Embeddings Inf.*\[torch\]"
+    ):
+        ModelFolder.read(folder)
+    assert not marker.exists()
 
 
 def test_model_folder_accepts_lowercasing_by_the_tokenizer(tmp_path):

@@ -117,7 +117,10 @@ def _with_wrong_shape(folder: Path) -> None:
         ),
         (_writing("modules.json", b'[{"type": "x.Transformer"}]'), "has no Pooling module"),
         (_writing("modules.json", b'[{"type": "x.Dense", "path": ""}]'), "module Dense is not supported"),
-        (_writing("1_Pooling/config.json", b'{"pooling_mode_lasttoken": true}'), "pooling .* is not supported"),
+        (
+            _writing("1_Pooling/config.json", b'{"pooling_mode_weightedmean_tokens": true}'),
+            "pooling .* is not supported",
+        ),
         (_without_tensor, "no tensor encoder.layer.1.output.dense.bias"),
         (_with_wrong_shape, "embeddings.LayerNorm.weight has shape"),
     ],

@@ -55,6 +55,14 @@ def test_tokenizer_reads_the_padding_id(path, tmp_path, padding, specials, expec
     assert Tokenizer(tmp_path / "tokenizer.json", 8).pad_id == expected
 
 
+@pytest.mark.parametrize(("pad_token", "expected"), [("far", 11), ({"content": "far"}, 11), (None, 2)])
+def test_tokenizer_without_padding_pads_with_no_word(path, tmp_path, pad_token, expected):
+    definition = json.loads(path.read_text().replace("<pad>", "<unused>"))
+    (tmp_path / "tokenizer.json").write_text(json.dumps({**definition, "padding": None}))
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"pad_token": pad_token}))
+    assert Tokenizer(tmp_path / "tokenizer.json", 8).pad_id == expected
+
+
 def test_tokenizer_of_another_model_is_rejected(path):
     assert Tokenizer(path, 8, vocabulary_size=12).encode(["far"], truncate=False) == [[0, 11, 2]]
     with pytest.raises(

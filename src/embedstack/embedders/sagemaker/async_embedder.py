@@ -13,9 +13,10 @@ from embedstack.embedders.base import Embedder
 from embedstack.embedders.batching import Limits, TextSizes
 from embedstack.embedders.json_encoding import json_bytes
 from embedstack.embedders.response_vectors import response_limit
+from embedstack.embedders.sagemaker.invocation import JSON
 from embedstack.embedders.sagemaker.model_identity import served_models
 from embedstack.embedders.sagemaker.requests import TEXT_SIZES, request_body
-from embedstack.embedders.sagemaker.responses import JSON, read_vectors
+from embedstack.embedders.sagemaker.responses import read_vectors
 from embedstack.errors import ConfigurationError, EndpointUnavailable, ModelFailed
 
 if TYPE_CHECKING:

@@ -7,15 +7,30 @@ import openvino as ov
 from openvino import opset13 as ops
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from embedstack_server.model.weights import Weights
 
-__all__ = ["INT8_GROUP_SIZE", "Layers", "constant", "integers", "scalar"]
+__all__ = [
+    "INT8_GROUP_SIZE", "MASKED_SCORE", "Layers", "activate", "constant", "integers", "padding_bias", "scalar",
+    "text_length",
+]  # fmt: skip
 
 #: Number of weights in a row that share a scale; ``DYNAMIC_QUANTIZATION_GROUP_SIZE`` must be the same.
 INT8_GROUP_SIZE = 64
+#: Added to the attention score of a masked token before the softmax: far below any real score, and exact in bfloat16.
+MASKED_SCORE = -1e4
 _LARGEST_INT8 = 127
+_ACTIVATIONS: "dict[str, Callable[[ov.Node], ov.Node]]" = {
+    "gelu": lambda x: ops.gelu(x, "erf"),
+    "gelu_new": lambda x: ops.gelu(x, "tanh"),
+    "gelu_pytorch_tanh": lambda x: ops.gelu(x, "tanh"),
+    "relu": ops.relu,
+    "silu": ops.swish,
+    "tanh": ops.tanh,
+}
 
 
 def constant(array: "NDArray[np.generic]") -> ov.Node:
@@ -34,6 +49,26 @@ def scalar(value: float) -> ov.Node:
     return ops.constant(np.float32(value))
 
 
+def activate(name: str, x: ov.Node) -> ov.Node:
+    """Apply an activation, one of ``ACTIVATIONS``."""
+    return _ACTIVATIONS[name](x)
+
+
+def padding_bias(float_mask: ov.Node) -> ov.Node:
+    """The attention bias that hides padding: (texts, tokens) to float32 (texts, 1, 1, tokens).
+
+    Args:
+        float_mask: float32 (texts, tokens): 1 for a token, 0 for padding.
+    """
+    padding = ops.subtract(scalar(1), ops.unsqueeze(float_mask, integers(1, 2)))
+    return ops.multiply(padding, scalar(MASKED_SCORE))
+
+
+def text_length(ids: ov.Node) -> ov.Node:
+    """Tokens per text, padding included: int64 (1,)."""
+    return ops.gather(ops.shape_of(ids, "i64"), integers(1), integers(0))
+
+
 class Layers:
     """Builds layers from a file's weights."""
 
@@ -43,7 +78,15 @@ class Layers:
         self._int8 = int8
 
     def linear(
-        self, x: ov.Node, name: str, inputs: int, outputs: int, *, bias: bool = True, exact: bool = False
+        self,
+        x: ov.Node,
+        name: str,
+        inputs: int,
+        outputs: int,
+        *,
+        bias: bool = True,
+        exact: bool = False,
+        part: tuple[int, int] = (0, 1),
     ) -> ov.Node:
         """``x W^T + b``, with ``W`` (outputs, inputs) and ``b`` (outputs,).
 
@@ -54,26 +97,46 @@ class Layers:
             outputs: Length of an output vector.
             bias: Whether the layer has a bias.
             exact: Keep float32 weights even if other layers use int8.
+            part: (i, n) for the i-th of n layers of this size whose tensors are stored as one, row after row.
 
         Raises:
             ConfigurationError: A tensor is missing or has a wrong shape.
         """
-        matrix = self.weights.get(f"{name}.weight", outputs, inputs)
+        index, parts = part
+        rows = slice(index * outputs, (index + 1) * outputs)
+        matrix = self.weights.get(f"{name}.weight", parts * outputs, inputs)[rows]
         stored = _int8(matrix) if self._int8 and not exact else constant(matrix)
         product = ops.matmul(x, stored, False, True)
         if not bias:
             return product
-        return ops.add(product, constant(self.weights.get(f"{name}.bias", outputs)))
+        return ops.add(product, constant(self.weights.get(f"{name}.bias", parts * outputs)[rows]))
 
-    def layer_norm(self, x: ov.Node, name: str, size: int, epsilon: float) -> ov.Node:
-        """Layer normalization: mean 0 and variance 1, then scaled and shifted (Ba et al., 2016).
+    def layer_norm(self, x: ov.Node, name: str, size: int, epsilon: float, *, bias: bool = True) -> ov.Node:
+        """Layer normalization: mean 0 and variance 1, then scaled and, with a bias, shifted (Ba et al., 2016).
 
         Raises:
             ConfigurationError: A tensor is missing or has a wrong shape.
         """
         normed = ops.mvn(x, integers(-1), True, epsilon, "inside_sqrt")
-        scale, shift = (constant(self.weights.get(f"{name}.{part}", size)) for part in ("weight", "bias"))
-        return ops.add(ops.multiply(normed, scale), shift)
+        scaled = ops.multiply(normed, constant(self.weights.get(f"{name}.weight", size)))
+        return ops.add(scaled, constant(self.weights.get(f"{name}.bias", size))) if bias else scaled
+
+    def rms_norm(self, x: ov.Node, name: str, size: int, epsilon: float, *, offset: float = 0) -> ov.Node:
+        """Root mean square normalization (Zhang and Sennrich, 2019, https://arxiv.org/abs/1910.07467).
+
+        Args:
+            x: Vectors (..., size).
+            name: Name of the tensor with the scale, without ``.weight``.
+            size: Length of a vector.
+            epsilon: Added to the mean square.
+            offset: Added to the stored scale: 1 for models that store its difference from 1.
+
+        Raises:
+            ConfigurationError: The tensor is missing or has a wrong shape.
+        """
+        mean_square = ops.reduce_mean(ops.power(x, scalar(2)), integers(-1), True)
+        normed = ops.divide(x, ops.sqrt(ops.add(mean_square, scalar(epsilon))))
+        return ops.multiply(normed, constant(self.weights.get(f"{name}.weight", size) + np.float32(offset)))
 
 
 def _int8(matrix: "NDArray[np.float32]") -> ov.Node:

@@ -36,6 +36,11 @@ def pool(hidden: ov.Node, float_mask: ov.Node, pooling: "Pooling") -> ov.Node:
     match pooling:
         case "cls":
             return ops.gather(hidden, ops.constant(np.int64(0)), ops.constant(np.int64(1)))
+        case "last_token":
+            # Counted in integers: bfloat16 has no exact numbers above 256.
+            count = ops.reduce_sum(ops.convert(float_mask, "i64"), integers(1), True)
+            last = ops.subtract(count, ops.constant(np.int64(1)))
+            return ops.squeeze(ops.gather(hidden, last, ops.constant(np.int64(1)), 1), integers(1))
         case "max":
             padding = ops.multiply(ops.subtract(scalar(1), mask), scalar(_NEVER_THE_LARGEST))
             return ops.reduce_max(ops.add(hidden, padding), integers(1), False)

@@ -1,0 +1,56 @@
+"""The supported encoder architectures: their configurations, and which of them a model has."""
+
+from typing import TYPE_CHECKING, Any
+
+from embedstack_server.model.architectures import bert, gte, modernbert, qwen3
+from embedstack_server.model.architectures.config_file import ConfigFile, UnsupportedArchitecture
+from embedstack_server.model.architectures.encoder_config import EncoderConfig
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+__all__ = ["SUPPORTED", "EncoderConfig", "UnsupportedArchitecture", "read_config"]
+
+_READERS: "dict[str, Callable[[ConfigFile], EncoderConfig]]" = {
+    **dict.fromkeys(bert.MODEL_TYPES, bert.BertConfig.read),
+    **dict.fromkeys(gte.MODEL_TYPES, gte.GteConfig.read),
+    **dict.fromkeys(modernbert.MODEL_TYPES, modernbert.ModernBertConfig.read),
+    **dict.fromkeys(qwen3.MODEL_TYPES, qwen3.Qwen3Config.read),
+}
+#: Values of ``model_type`` that the built-in engine supports.
+SUPPORTED = tuple(sorted(_READERS))
+
+_CODE_IS_NOT_RUN = " The code in the model's repository (auto_map) is never run."
+_ALTERNATIVES = (
+    " Deploy the model with Text Embeddings Inference, or run it with sentence-transformers: pip install "
+    "'embedstack[torch]'."
+)
+
+
+def read_config(path: "Path", content: dict[str, Any]) -> EncoderConfig:
+    """Read the content of ``config.json``.
+
+    Args:
+        path: The file, for error messages.
+        content: The file's content.
+
+    Raises:
+        UnsupportedArchitecture: The architecture, or its variant, is not supported.
+        ConfigurationError: A setting is missing or invalid.
+    """
+    try:
+        return _reader(path, content)(ConfigFile(path, content))
+    except UnsupportedArchitecture as error:
+        code = _CODE_IS_NOT_RUN if content.get("auto_map") else ""
+        raise UnsupportedArchitecture(f"{error}{code}{_ALTERNATIVES}") from None
+
+
+def _reader(path: "Path", content: dict[str, Any]) -> "Callable[[ConfigFile], EncoderConfig]":
+    name = content.get("model_type")
+    try:
+        return _READERS[str(name)]
+    except KeyError:
+        raise UnsupportedArchitecture(
+            f"{path}: the architecture {name!r} is not supported. Supported are {', '.join(SUPPORTED)}."
+        ) from None
