@@ -87,7 +87,7 @@ def _backend(folder: Path, backend: str, file: str) -> Embed:
     from sentence_transformers import SentenceTransformer  # noqa: PLC0415
 
     options = {"file_name": file, **({"provider": "CPUExecutionProvider"} if backend == "onnx" else {})}
-    model = SentenceTransformer(str(folder), device="cpu", backend=backend, model_kwargs=options)  # type: ignore[arg-type]
+    model = SentenceTransformer(str(folder), device="cpu", backend=backend, model_kwargs=options)
     return lambda texts: model.encode(texts, normalize_embeddings=True, show_progress_bar=False)
 
 

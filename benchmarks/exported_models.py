@@ -1,8 +1,8 @@
 """Exports of a sentence-transformers folder for other engines, made once by the engines' own tools.
 
 Each function returns a folder or file below ``target``, and writes it only if it does not exist. An export is made in
-the engine's environment: ONNX and OpenVINO by sentence-transformers' extras ``onnx`` and ``openvino``, GGUF by llama.cpp's
-Python package ``gguf``.
+the engine's environment: ONNX and OpenVINO by sentence-transformers' extras ``onnx`` and ``openvino``, GGUF by the
+package ``gguf`` of llama.cpp.
 """
 
 import csv
@@ -66,7 +66,7 @@ def export_openvino(folder: Path, target: Path, samples: list[str]) -> Path:
 def export_gguf(folder: Path, target: Path, precision: str) -> Path:
     """A BERT with mean pooling in llama.cpp's format.
 
-    llama.cpp's own converter is a script in its repository, which is not on PyPI. Names and metadata are the converter's.
+    The names and metadata are those of llama.cpp's own converter, a script in its repository that is not on PyPI.
 
     Args:
         folder: The model's folder.
@@ -86,7 +86,7 @@ def export_gguf(folder: Path, target: Path, precision: str) -> Path:
     writer.add_feed_forward_length(config["intermediate_size"])
     writer.add_head_count(config["num_attention_heads"])
     writer.add_layer_norm_eps(config["layer_norm_eps"])
-    writer.add_causal_attention(False)  # noqa: FBT003 - gguf's own signature
+    writer.add_causal_attention(False)
     writer.add_pooling_type(gguf.PoolingType.MEAN)
     _add_vocabulary(writer, gguf, json.loads((folder / "tokenizer.json").read_text(encoding="utf-8")))
     names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.BERT, config["num_hidden_layers"])
@@ -94,7 +94,7 @@ def export_gguf(folder: Path, target: Path, precision: str) -> Path:
         mapped = names.get_name(name.removeprefix("bert."), try_suffixes=(".weight", ".bias"))
         if mapped is None:  # the pooler and the position ids
             continue
-        if precision == "q8_0" and tensor.ndim == 2 and "position" not in name and "token_type" not in name:  # noqa: PLR2004 - a matrix
+        if precision == "q8_0" and tensor.ndim == 2 and "position" not in name and "token_type" not in name:
             kind = gguf.GGMLQuantizationType.Q8_0
             writer.add_tensor(mapped, gguf.quantize(tensor, kind), raw_dtype=kind)
         else:
