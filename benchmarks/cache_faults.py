@@ -48,7 +48,7 @@ def bits(blob: bytes, draw: random.Random, count: int = 1) -> bytes:
 def signs(blob: bytes, draw: random.Random) -> bytes:
     """Flip the signs of two components, which keeps the norm."""
     changed = bytearray(blob)
-    for component in draw.sample(range(FAKE_MODEL.dimensions), 2):
+    for component in draw.sample(range(FAKE_MODEL.require_dimensions()), 2):
         changed[len(blob) - 4 * component - 1] ^= 0x80
     return bytes(changed)
 
@@ -65,7 +65,7 @@ DAMAGES: dict[str, Callable[[bytes, random.Random], bytes]] = {
 
 def wrong(vectors: np.ndarray, texts: list[str]) -> int:
     """Number of vectors that differ from their texts'."""
-    expected = np.stack([fake_vector(text, FAKE_MODEL.dimensions) for text in texts])
+    expected = np.stack([fake_vector(text, FAKE_MODEL.require_dimensions()) for text in texts])
     return int((vectors != expected).any(axis=1).sum())
 
 

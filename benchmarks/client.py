@@ -33,11 +33,12 @@ import numpy as np
 from embedstack.cache.cached_embedder import Cache, CachedEmbedder, MemoryCache, SqliteCache
 from embedstack.embedders import FakeEmbedder, Limits, SageMakerEmbedder
 from embedstack.embedders.sagemaker.responses import read_vectors
-from embedstack.models.model_info import known_model
+from embedstack.models.catalogue import known_model
 from embedstack.resilience import CircuitBreakerEmbedder, RetryingEmbedder
 from embedstack.settings.settings import load_settings
 
 MODEL = known_model("sentence-transformers/all-MiniLM-L6-v2")
+DIMENSIONS = MODEL.require_dimensions()
 SERVICE_SECONDS = 0.05
 SLOTS = 8
 ITEMS = 32
@@ -49,11 +50,11 @@ def serve(ports: "Queue[int]") -> None:
 
     async def main() -> None:
         slots = asyncio.Semaphore(SLOTS)
-        row = json.dumps([1.0] + [0.0] * (MODEL.dimensions - 1)).encode()
+        row = json.dumps([1.0] + [0.0] * (DIMENSIONS - 1)).encode()
 
         @functools.cache
         def as_array(rows: int) -> bytes:
-            return npy(np.eye(1, MODEL.dimensions, dtype=np.float32).repeat(rows, axis=0))
+            return npy(np.eye(1, DIMENSIONS, dtype=np.float32).repeat(rows, axis=0))
 
         async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             while True:
@@ -233,7 +234,7 @@ def measure_overhead(url: str) -> None:
 
 def measure_decoding() -> None:
     """Time to read a response with 32 vectors, as JSON and as an array."""
-    rows = np.random.default_rng(0).normal(size=(ITEMS, MODEL.dimensions)).astype(np.float32)
+    rows = np.random.default_rng(0).normal(size=(ITEMS, DIMENSIONS)).astype(np.float32)
     as_json = json.dumps(rows.tolist()).encode()
     seconds = {
         kind: median_seconds(lambda body=body: read_vectors(body, ITEMS, pooling=None, normalized=True), 200)  # type: ignore[misc]

@@ -38,7 +38,7 @@ from processor_time import ProcessorTime
 from default_network import default_subnets
 from embedstack.documents.load import load_chunker
 from embedstack.embedders import FakeEmbedder
-from embedstack.models.model_info import known_model
+from embedstack.models.catalogue import known_model
 from embedstack.settings.settings import load_settings
 from embedstack_ops.cli import package_functions
 from embedstack_ops.lambda_packages.build import FUNCTIONS

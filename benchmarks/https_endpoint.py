@@ -89,6 +89,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def _respond(self, request: Any) -> tuple[str, bytes]:
+        if "query" in request:
+            texts = request.get("texts") or request["documents"]
+            scores = [float(fake_vector(request["query"] + text, 1)[0]) * len(text) for text in texts]
+            entries = [{"index": index, "score": score, "relevance_score": score} for index, score in enumerate(scores)]
+            return "application/json", json.dumps(entries if "texts" in request else {"results": entries}).encode()
         if self.path.endswith("/invocations"):
             length = _LENGTH.search(self.path)
             rows = _rows(request["inputs"], int(length[1]) if length else DIMENSIONS)

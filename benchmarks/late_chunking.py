@@ -18,7 +18,8 @@ from embedstack.documents.embedding import ChunkEmbedding, SeparateEmbedding
 from embedstack.documents.late_chunking import LateEmbedding
 from embedstack.documents.load import find_tokenizer
 from embedstack.embedders import LocalEmbedder
-from embedstack.models.model_info import known_model
+from embedstack.models.catalogue import known_model
+from embedstack.models.resolution import resolve_model
 from embedstack.settings.settings import load_settings
 
 if TYPE_CHECKING:
@@ -143,7 +144,7 @@ def ranks(
 @click.option("--model", default="sentence-transformers/all-MiniLM-L6-v2", show_default=True)
 def main(model: str) -> None:
     settings = load_settings(embedding_model=model)
-    tokenizer = find_tokenizer(settings, model)
+    tokenizer = find_tokenizer(settings, resolve_model(settings))
     made, questions = documents()
     ways = {
         "sentence alone": ("", False),

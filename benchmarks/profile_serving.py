@@ -119,7 +119,7 @@ def _serve_nothing(folder: Path, listener: socket.socket) -> None:
 
     def load() -> Encoder:
         encoder = Encoder.load(folder)
-        encoder._engine.__class__ = Nothing  # noqa: SLF001 - keeps the engine but not its computation
+        encoder._runner._engine.__class__ = Nothing  # noqa: SLF001 - keeps the engine but not its computation
         return encoder
 
     sys.exit(ModelServer(load, EmbedProtocol()).run(listener))

@@ -14,6 +14,8 @@ __all__ = ["MethodRefused", "SearchQuery", "is_http", "read_request"]
 
 #: The limit of S3 Vectors.
 MAX_HITS = 100
+#: The documents of one query of Bedrock's rerankers.
+MAX_CANDIDATES = 1000
 #: More than any supported model reads.
 MAX_QUERY_CHARACTERS = 10_000
 
@@ -31,6 +33,8 @@ class SearchQuery(BaseModel):
         filter: Conditions on metadata.
         threshold: Minimum similarity.
         mode: The store's search mode.
+        rerank: Order the nearest chunks with the configured reranker.
+        candidates: Chunks to rerank.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -40,6 +44,8 @@ class SearchQuery(BaseModel):
     filter: dict[str, Any] | None = None
     threshold: float | None = Field(default=None, ge=-1, le=1, allow_inf_nan=False)
     mode: Literal["approximate", "exact", "hybrid"] = "approximate"
+    rerank: bool = False
+    candidates: int | None = Field(default=None, ge=1, le=MAX_CANDIDATES)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from embedstack.calls.clock import SystemClock
 from embedstack.documents.searching import search
 from embedstack.errors import CollectionNotFound, CollectionReplaced, ConfigurationError, InputError, StoreUnavailable
 from embedstack.factory import load_embedder
+from embedstack.rerankers import load_reranker
 from embedstack.settings.settings import Settings, load_settings
 from embedstack.stores import Collection, VectorStore, load_store
 from pipeline_functions.package_checks import check_database_ca
@@ -16,6 +17,7 @@ from pipeline_functions.package_checks import check_database_ca
 if TYPE_CHECKING:
     from embedstack.documents.searching import DocumentHit
     from embedstack.embedders import Embedder
+    from embedstack.rerankers import Reranker
     from pipeline_functions.search_requests import SearchQuery
 
 __all__ = ["SearchServices"]
@@ -41,6 +43,11 @@ class SearchServices:
         return load_embedder(self.settings)
 
     @cached_property
+    def reranker(self) -> "Reranker":
+        """The configured reranker."""
+        return load_reranker(self.settings)
+
+    @cached_property
     def store(self) -> VectorStore:
         """The configured vector store."""
         check_database_ca()
@@ -64,11 +71,14 @@ class SearchServices:
             seconds: Time limit in seconds. An endpoint that is scaled to zero needs minutes to wake up.
 
         Raises:
-            InputError: The store does not support the mode, or the query exceeds the model's token limit.
+            InputError: The store does not support the mode, no reranker is configured, or the query exceeds a model's
+                token limit.
             CollectionMismatch: The collection's vectors come from another model.
             CollectionNotFound: The collection does not exist: nothing was ingested yet.
-            EmbedStackError: The endpoint or the store failed.
+            EmbedStackError: The endpoint, the reranker or the store failed.
         """
+        if query.rerank and not self.settings.has_reranker:
+            raise InputError("This function has no reranker. Omit rerank, or set RERANKER_ENDPOINT in its environment.")
         if query.mode != "approximate" and self.settings.vector_store == "s3vectors":
             raise InputError(f"S3 Vectors does not support mode={query.mode!r}. Omit mode, or use Postgres.")
         return Call.current().until(seconds, SystemClock()).context().run(self._search_opened, query)
@@ -87,7 +97,7 @@ class SearchServices:
     def reopen(self) -> None:
         """Re-create the services on next use."""
         self._opened = None
-        for name in ("store", "embedder"):
+        for name in ("store", "embedder", "reranker"):
             service = self.__dict__.pop(name, None)
             if service is not None:
                 service.close()
@@ -96,6 +106,7 @@ class SearchServices:
         return search(
             self.embedder, collection, query.query, query.k,
             filter=query.filter, threshold=query.threshold, mode=query.mode,
+            rerank=self.reranker if query.rerank else None, candidates=query.candidates,
         )  # fmt: skip
 
     def _collection(self) -> Collection:

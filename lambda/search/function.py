@@ -42,7 +42,9 @@ services = SearchServices()
 @metrics.log_metrics(capture_cold_start_metric=True)
 @traced
 def handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
-    """Process ``{"query", "k", "filter", "threshold", "mode"}`` and return ``{"hits", "model", "collection"}``.
+    """Search for a request's ``query``, and return ``{"hits", "model", "collection"}``.
+
+    Optional members of a request are ``k``, ``filter``, ``threshold``, ``mode``, ``rerank`` and ``candidates``.
 
     Client errors do not raise: HTTP callers receive a status of 400 to 405, direct callers
     ``{"error", "error_type", "status"}``.

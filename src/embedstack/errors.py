@@ -16,7 +16,8 @@
     ├── IntegrityError                the response is not valid
     │   ├── DimensionMismatch         a vector has another length than the model's
     │   ├── NonFiniteVector           a vector contains NaN or infinity, or has the wrong norm
-    │   ├── CountMismatch             the number of vectors differs from the number of texts
+    │   ├── CountMismatch             the number of vectors or scores differs from the number of texts
+    │   ├── InvalidScores             a reranker's scores are not finite, or not those of the texts
     │   └── ModelMismatch             the endpoint serves another model than the configured one
     ├── CircuitOpen                   no requests are sent after repeated failures
     ├── DeadlineExceeded              the call's deadline has passed
@@ -56,6 +57,7 @@ __all__ = [
     "FilterRefused",
     "InputError",
     "IntegrityError",
+    "InvalidScores",
     "ModelFailed",
     "ModelMismatch",
     "NonFiniteVector",
@@ -207,7 +209,7 @@ class EndpointUnavailable(EndpointError):
 
 
 class IntegrityError(EmbedStackError):
-    """A response is not valid: its form, or the number, length or values of its vectors."""
+    """A response is not valid: its form, or the number, length or values of its vectors or scores."""
 
 
 class DimensionMismatch(IntegrityError):
@@ -219,7 +221,11 @@ class NonFiniteVector(IntegrityError):
 
 
 class CountMismatch(IntegrityError):
-    """The number of vectors differs from the number of texts."""
+    """The number of vectors or scores differs from the number of texts."""
+
+
+class InvalidScores(IntegrityError):
+    """A reranker's scores contain NaN or infinity, or their indices are not those of the texts."""
 
 
 class ModelMismatch(IntegrityError):

@@ -1,14 +1,14 @@
 """Creates an embedder from the configuration, with the middleware around it."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
-from embedstack.cache.cached_embedder import Cache, CachedEmbedder, MemoryCache, SqliteCache
+from embedstack.cache.cached_embedder import CachedEmbedder
+from embedstack.cache.load import load_caches
 from embedstack.embedders import Embedder, Limits
 from embedstack.errors import ConfigurationError
-from embedstack.models.model_info import ModelInfo, known_model
+from embedstack.models.resolution import resolve_model, warn_of_license
 from embedstack.resilience import (
     CircuitBreakerEmbedder,
     DeadlineEmbedder,
@@ -23,8 +23,6 @@ from embedstack.settings.settings import Settings, change_settings, load_setting
 
 if TYPE_CHECKING:
     import boto3
-
-    from embedstack.cache.kms import KmsKey
 
 __all__ = ["load_embedder"]
 
@@ -58,7 +56,8 @@ def load_embedder(
     names = [settings.embedding_backend, *settings.fallback_backends]
     backends = [_add_resilience(_load_backend(name, settings, session), settings, on_wait) for name in names]
     embedder = backends[0] if len(backends) == 1 else FallbackEmbedder(*backends)
-    caches = _load_caches(settings, session)
+    warn_of_license(embedder.info)
+    caches = load_caches(settings, session)
     if caches:
         embedder = CachedEmbedder(embedder, *caches)
     if settings.embedding_deadline_seconds is not None:
@@ -74,7 +73,7 @@ def _load_backend(name: str, settings: Settings, session: "boto3.Session | None"
 
             limits = Limits(settings.sagemaker_batch_size, concurrency=settings.embedding_concurrency)
             return SageMakerEmbedder(
-                _model(settings),
+                resolve_model(settings),
                 settings=settings,
                 limits=limits,
                 truncate=settings.embedding_truncate,
@@ -94,11 +93,11 @@ def _load_backend(name: str, settings: Settings, session: "boto3.Session | None"
         case "ollama":
             from embedstack.embedders.ollama import OllamaEmbedder
 
-            return OllamaEmbedder(_model(settings), settings=settings, truncate=settings.embedding_truncate)
+            return OllamaEmbedder(resolve_model(settings), settings=settings, truncate=settings.embedding_truncate)
         case "local" | "sentence-transformers":
             from embedstack.embedders.local import LocalEmbedder
 
-            return LocalEmbedder(_model(settings), settings=settings, truncate=settings.embedding_truncate)
+            return LocalEmbedder(resolve_model(settings), settings=settings, truncate=settings.embedding_truncate)
         case "fake":
             from embedstack.embedders.fake import FakeEmbedder
 
@@ -120,37 +119,9 @@ def _load_entry_point(name: str, settings: Settings) -> Embedder:
     return embedder
 
 
-def _model(settings: Settings) -> ModelInfo:
-    model = known_model(settings.embedding_model)
-    model = replace(model, revision=settings.embedding_model_revision)
-    return model.shortened(settings.embedding_dimensions or model.dimensions)
-
-
 def _add_resilience(backend: Embedder, settings: Settings, on_wait: Callable[[RetryEvent], None] | None) -> Embedder:
     embedder: Embedder = RetryingEmbedder(backend, Retry(on_wait=on_wait))
     limit = RateLimit(settings.embedding_requests_per_second, settings.embedding_texts_per_second)
     if limit != RateLimit():
         embedder = RateLimitedEmbedder(embedder, limit)
     return CircuitBreakerEmbedder(embedder)
-
-
-def _load_caches(settings: Settings, session: "boto3.Session | None") -> list[Cache]:
-    if settings.embedstack_cache_mb == 0:
-        return []
-    ttl = settings.embedstack_cache_ttl_seconds
-    memory = MemoryCache(max_bytes=settings.embedstack_cache_mb * 1024 * 1024, ttl_seconds=ttl)
-    if settings.embedstack_cache_file is None:
-        return [memory]
-    key = _cache_key(settings, session)
-    return [memory, SqliteCache(settings.embedstack_cache_file, ttl_seconds=ttl, key=key)]
-
-
-def _cache_key(settings: Settings, session: "boto3.Session | None") -> "str | KmsKey | None":
-    own_key, kms_key_id = settings.embedstack_cache_key, settings.embedstack_cache_kms_key
-    if own_key is not None and kms_key_id is not None:
-        raise ConfigurationError("Set EMBEDSTACK_CACHE_KEY or EMBEDSTACK_CACHE_KMS_KEY, not both.")
-    if kms_key_id is not None:
-        from embedstack.cache.kms import KmsKey
-
-        return KmsKey(kms_key_id, settings, session=session)
-    return own_key.get_secret_value() if own_key is not None else None

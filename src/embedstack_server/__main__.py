@@ -5,19 +5,23 @@ import logging
 import socket
 import sys
 from pathlib import Path
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
-from embedstack_server.compute.encoder import Encoder
+from embedstack_server.compute.loading import load_model
 from embedstack_server.http.protocol import EmbedProtocol
 from embedstack_server.http.server import ModelServer
 from embedstack_server.model.manifest import model_identity
 from embedstack_server.model.precision import PrecisionSetting
 
+if TYPE_CHECKING:
+    from embedstack_server.compute.cross_encoder import CrossEncoder
+    from embedstack_server.compute.encoder import Encoder
+
 
 def main() -> int:
     """Serve a model folder until SIGTERM or SIGINT."""
     parser = argparse.ArgumentParser(prog="python -m embedstack_server", description=__doc__)
-    parser.add_argument("model", type=Path, help="sentence-transformers model folder")
+    parser.add_argument("model", type=Path, help="folder of an embedding model or a cross-encoder")
     parser.add_argument("--model-id", help="model name to report (default: the folder's own)")
     parser.add_argument("--revision", help="Hub commit to report (default: the manifest's)")
     parser.add_argument("--precision", choices=get_args(PrecisionSetting), default="auto")
@@ -30,8 +34,8 @@ def main() -> int:
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
 
-    def load() -> Encoder:
-        return Encoder.load(arguments.model, model_id=arguments.model_id, precision=arguments.precision)
+    def load() -> "Encoder | CrossEncoder":
+        return load_model(arguments.model, model_id=arguments.model_id, precision=arguments.precision)
 
     protocol = EmbedProtocol(model_identity(arguments.model, arguments.model_id, arguments.revision))
     with socket.create_server((arguments.host, arguments.port), backlog=1024) as listener:

@@ -12,11 +12,9 @@ import tarfile
 import tempfile
 import zipfile
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
@@ -24,17 +22,21 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntry
 import embedstack
 from embedstack.errors import ConfigurationError
 from embedstack.models.archives import extract_zip
-from embedstack.models.golden import golden_texts, golden_vectors
-from embedstack_server.compute.encoder import Encoder
-from embedstack_server.model.manifest import DESCRIPTION_FILES, MANIFEST, WEIGHTS_FILES, Manifest, file_sha256
+from embedstack_server.model.cross_encoder_folder import CrossEncoderFolder
+from embedstack_server.model.manifest import (
+    DESCRIPTION_FILES,
+    MANIFEST,
+    OF_EMBEDDINGS,
+    WEIGHTS_FILES,
+    Manifest,
+    file_sha256,
+)
 from embedstack_server.model.model_folder import ModelFolder
+from embedstack_server.model.model_kind import model_kind
 from embedstack_server.model.precision import PrecisionSetting
+from embedstack_server.packaging_accuracy import check_accuracy
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-__all__ = ["MAX_UNPACKED_BYTES", "MIN_COSINE", "Package", "fetch_from_hub", "make_package"]
+__all__ = ["MAX_UNPACKED_BYTES", "Package", "fetch_from_hub", "make_package"]
 
 # A serverless container has 5 GB of disk with any memory size (SageMaker developer guide, "Serverless endpoints").
 MAX_UNPACKED_BYTES = 5_000_000_000
@@ -60,9 +62,6 @@ _UNUSED_FILES = (
     "/include/",
 )
 _PLATFORMS = ("manylinux_2_28_x86_64", "manylinux_2_27_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64")
-
-# Minimum cosine to the reference; it allows for the loss of accuracy by int8.
-MIN_COSINE = 0.998
 
 _INFERENCE = '''"""Handler functions for the Hugging Face container."""
 
@@ -103,7 +102,7 @@ def make_package(
     precision: PrecisionSetting = "auto",
     python: str = "3.12",
 ) -> Package:
-    """Package a sentence-transformers folder.
+    """Package a sentence-transformers folder: an embedding model, or a cross-encoder.
 
     Args:
         folder: The model's folder.
@@ -120,7 +119,7 @@ def make_package(
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".package-") as staging:
         root = Path(staging)
         manifest = _stage_model(folder, root, model_id, revision, precision)
-        manifest = _check_accuracy(manifest)
+        manifest = check_accuracy(manifest)
         manifest.write()
         _stage_code(root / "code", python)
         unpacked = sum(path.stat().st_size for path in root.rglob("*") if path.is_file())
@@ -159,7 +158,8 @@ def fetch_from_hub(model_id: str, revision: str | None) -> tuple[Path, str]:
 def _stage_model(
     folder: Path, root: Path, model_id: str, revision: str | None, precision: PrecisionSetting
 ) -> Manifest:
-    model = ModelFolder.read(folder, model_id)
+    read = CrossEncoderFolder.read if model_kind(folder) == "reranker" else ModelFolder.read
+    model = read(folder, model_id)
     patterns = (*DESCRIPTION_FILES, WEIGHTS_FILES[model.weights.suffix == ".bin"])
     names = sorted(
         {path.relative_to(folder) for pattern in patterns for path in folder.glob(pattern)} - {Path(MANIFEST)}
@@ -171,11 +171,10 @@ def _stage_model(
         folder=root,
         model_id=model_id,
         revision=revision,
-        dimensions=model.dimensions,
+        kind=model.kind,
         max_tokens=model.max_tokens,
-        pooling=model.pooling,
-        normalize=model.normalize,
         prompts=model.prompts,
+        **{name: getattr(model, name, None) for name in OF_EMBEDDINGS},
         precision=precision,
         sha256={name.as_posix(): file_sha256(root / name) for name in names},
     )
@@ -183,53 +182,13 @@ def _stage_model(
     return manifest
 
 
-def _check_accuracy(manifest: Manifest) -> Manifest:
-    """Compare the packaged model with a reference; returns the manifest with the result.
-
-    Raises:
-        ConfigurationError: The cosine is too low, or the model cannot be loaded.
-    """
-    texts = golden_texts()
-    name, reference = _reference(manifest, texts)
-    cosine = float((_vectors(manifest, texts) * reference).sum(axis=1).min())
-    if not cosine >= MIN_COSINE:
-        raise ConfigurationError(
-            f"With precision {manifest.precision}, the vectors of {manifest.model_id} are too inaccurate: the lowest "
-            f"cosine to {name} over {len(texts)} texts is {cosine:.4f}; the minimum is {MIN_COSINE}. Use bf16 or fp32."
-        )
-    return replace(manifest, reference=name, cosine=round(cosine, 6))
-
-
-def _reference(manifest: Manifest, texts: list[str]) -> "tuple[str, NDArray[np.float32]]":
-    """The best available reference with its name, preferably an independent computation."""
-    golden = golden_vectors(manifest.model_id)
-    if golden is not None:
-        return "sentence-transformers in float32 (stored vectors)", golden
-    if find_spec("sentence_transformers") is None:
-        return "its own float32 computation (sentence-transformers is not installed)", _vectors(
-            replace(manifest, precision="fp32"), texts
-        )
-    from sentence_transformers import SentenceTransformer  # noqa: PLC0415 - slow import of an optional extra
-
-    model = SentenceTransformer(str(manifest.folder), device="cpu", local_files_only=True)
-    # One text at a time: without padding, a vector depends on its text only.
-    vectors = model.encode(texts, batch_size=1, normalize_embeddings=True, show_progress_bar=False)
-    return f"sentence-transformers {version('sentence-transformers')} in float32", vectors
-
-
-def _vectors(manifest: Manifest, texts: list[str]) -> "NDArray[np.float32]":
-    encoder = Encoder.load(manifest.folder, precision=manifest.precision)
-    try:
-        return encoder.encode(texts).vectors()
-    finally:
-        encoder.close()
-
-
 def _stage_code(code: Path, python: str) -> None:
     vendor = code / "vendor"
     server, library = Path(__file__).parent, Path(embedstack.__file__).parent
     shutil.copytree(
-        server, vendor / server.name, ignore=shutil.ignore_patterns("__pycache__", "packaging.py", "__main__.py")
+        server,
+        vendor / server.name,
+        ignore=shutil.ignore_patterns("__pycache__", "golden.py", "packaging*.py", "__main__.py"),
     )
     for module in _LIBRARY_MODULES:
         target = vendor / library.name / module

@@ -12,12 +12,13 @@ from conftest import MINILM
 from embedstack.embedders import SageMakerEmbedder
 from embedstack.errors import ConfigurationError
 from embedstack.models.archives import extract_tar_gz
-from embedstack.models.golden import golden_texts, golden_vectors
-from embedstack.models.model_info import known_model
+from embedstack.models.catalogue import known_model
+from embedstack.models.golden import golden_texts
 from embedstack_server import packaging
 from embedstack_server.model.manifest import Manifest
 from embedstack_server.packaging import MAX_UNPACKED_BYTES, make_package
 from embedstack_server.sagemaker_handler import model_fn
+from tests.support.golden import minilm_golden
 from tests.support.tiny_bert import make_tensors, write_model
 
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -139,7 +140,7 @@ def test_terraform_deploys_a_package_as_an_artifact(stack, package):
     assert stack.is_up_to_date(root)
     embedder = SageMakerEmbedder(known_model(MINILM), endpoint="alex-embedding-endpoint", truncate=True)
     vectors = embedder.embed(golden_texts())
-    assert (vectors * np.asarray(golden_vectors(MINILM))).sum(axis=1).min() >= 0.9999
+    assert (vectors * minilm_golden()).sum(axis=1).min() >= 0.9999
     answer = embedder.invoke({"inputs": "late chunking", "spans": [[[0, 4]]], "outputs": ["dense"]})
     assert np.asarray(answer["spans"]).shape == (1, 1, 384)
     root.destroy()

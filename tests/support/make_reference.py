@@ -13,11 +13,11 @@ import numpy as np
 import torch
 from safetensors import safe_open
 from safetensors.numpy import save_file
-from sentence_transformers import SentenceTransformer
+from sentence_transformers import CrossEncoder, SentenceTransformer
 from sentence_transformers.models import Dense, Normalize, Pooling, Transformer
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from torch.nn import functional
-from transformers import AutoConfig, AutoModel, PreTrainedTokenizerFast
+from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, PreTrainedTokenizerFast
 
 from tests.support.make_family_references import store_families
 from tests.support.reference_models import (
@@ -25,6 +25,7 @@ from tests.support.reference_models import (
     LONGEST,
     LONGEST_OF_ALL,
     LONGEST_TEXT,
+    PAIRS,
     SHARP_TEXTS,
     SHARP_WORDS,
     TEXTS,
@@ -111,6 +112,7 @@ def main() -> None:
         _store_bge_m3(Path(folder))
     with tempfile.TemporaryDirectory() as folder:
         _store_long(Path(folder))
+    _store_cross_encoders()
     _store_torch_files()
     store_families()
 
@@ -224,6 +226,101 @@ def _store_long(folder: Path) -> None:
     _stored(folder / "model", seed, spread, outputs).save("long")
 
 
+_IDENTITY = "torch.nn.modules.linear.Identity"
+_MODERNBERT = {**SHARP_NUMBERS, "num_hidden_layers": 4, "local_attention": 16}
+# Cross-encoders: the architecture, its settings, and the members to add to config.json. With None, the folder is saved
+# by sentence-transformers 6; otherwise as by versions before 5, without modules.json and with the activation in
+# config.json.
+CROSS_ENCODERS: dict[str, tuple[str, dict[str, Any], dict[str, Any] | None]] = {
+    "bert": ("bert", ARCHITECTURES["bert"], None),
+    "bert-untyped": ("bert", ARCHITECTURES["bert"], None),
+    "camembert": ("camembert", ARCHITECTURES["camembert"], {}),
+    "distilbert": ("distilbert", ARCHITECTURES["distilbert"], {"sbert_ce_default_activation_function": _IDENTITY}),
+    "electra": (
+        "electra",
+        ARCHITECTURES["electra"],
+        {"sentence_transformers": {"activation_fn": "torch.nn.modules.activation.Sigmoid", "version": "4.1.0"}},
+    ),
+    "gte": ("gte", {**SHARP_NUMBERS, "num_hidden_layers": 3, "type_vocab_size": 2, "rope_theta": 20000.0}, None),
+    "modernbert": ("modernbert", {**_MODERNBERT, "classifier_pooling": "mean"}, None),
+    "modernbert-biases": (
+        "modernbert",
+        {**_MODERNBERT, "classifier_bias": True, "norm_bias": True, "classifier_activation": "relu"},
+        {"sentence_transformers": {"activation_fn": _IDENTITY, "version": "5.1.0"}},
+    ),
+    "mpnet": (
+        "mpnet",
+        ARCHITECTURES["mpnet"],
+        {"sentence_transformers": {"activation_fn": _IDENTITY, "version": "4.1.0"}},
+    ),
+    "roberta": ("roberta", ARCHITECTURES["roberta"], None),
+    "xlm-roberta": (
+        "xlm-roberta",
+        ARCHITECTURES["xlm-roberta"],
+        {"sbert_ce_default_activation_function": "my.package.Activation"},
+    ),
+}
+# Those whose tokenizer returns token types.
+TYPED = ("bert", "electra", "gte")
+
+
+def _store_cross_encoders() -> None:
+    for seed, name in enumerate(CROSS_ENCODERS, 50):
+        with tempfile.TemporaryDirectory() as folder:
+            _store_cross_encoder(name, seed, Path(folder))
+
+
+@torch.inference_mode()
+def _store_cross_encoder(name: str, seed: int, folder: Path) -> None:
+    """Logits of pairs with both truncation directions, and scores with the model's activation."""
+    sharpness = 8.0
+    architecture, numbers, settings = CROSS_ENCODERS[name]
+    has_bert_tokens = architecture in ("bert", "distilbert", "electra", "gte", "modernbert")
+    tokenizer = _tokenizer(BERT_SPECIALS if has_bert_tokens else ROBERTA_SPECIALS, pairs=True)
+    tokenizer.model_max_length = LONGEST
+    if name in TYPED:
+        tokenizer.model_input_names = ["input_ids", "token_type_ids", "attention_mask"]
+        tokenizer.init_kwargs["model_input_names"] = tokenizer.model_input_names
+    # ModernBERT's default ids are outside of this vocabulary.
+    unset = dict.fromkeys(("bos_token_id", "eos_token_id", "cls_token_id", "sep_token_id"))
+    config = AutoConfig.for_model(
+        architecture,
+        vocab_size=len(tokenizer),
+        pad_token_id=tokenizer.pad_token_id,
+        num_labels=1,
+        **(unset if architecture == "modernbert" else {}),
+        **numbers,
+    )
+    path = folder / "model"
+    AutoModelForSequenceClassification.from_config(config).save_pretrained(path)
+    tokenizer.save_pretrained(path)
+    # The file's tensors are filled, and not the module's, since transformers may rename and split them.
+    shapes = _shapes(path / "model.safetensors")
+    filled = {tensor: sharp_tensor(seed, tensor, shape, SHARP_SPREAD, sharpness) for tensor, shape in shapes.items()}
+    save_file(filled, path / "model.safetensors", {"format": "pt"})
+    if settings:
+        content = json.loads((path / "config.json").read_text(encoding="utf-8"))
+        (path / "config.json").write_text(json.dumps(content | settings), encoding="utf-8")
+    cross_encoder = CrossEncoder(str(path), device="cpu")
+    outputs = {"scores": _scores(cross_encoder, cross_encoder.activation_fn)}
+    for side in ("right", "left"):
+        cross_encoder.tokenizer.truncation_side = side
+        outputs[side] = _scores(cross_encoder, torch.nn.Identity())
+    cross_encoder.tokenizer.truncation_side = "right"
+    if settings is None:
+        path = folder / "saved"
+        cross_encoder.save(str(path))
+    stored = _stored(path, seed, SHARP_SPREAD, outputs, sharpness)
+    assert stored.tensors["model.safetensors"].keys() == filled.keys()
+    stored.save(f"cross-{name}")
+
+
+def _scores(cross_encoder: CrossEncoder, activation: Any) -> Any:
+    # One pair at a time: without padding, a score depends on its pair only.
+    predict = cross_encoder.predict
+    return np.stack([predict(pair, activation_fn=activation, show_progress_bar=False) for pair in PAIRS])
+
+
 def _store_torch_files() -> None:
     """State dictionaries as torch writes them, in every variant that a reader must handle."""
     base = torch.from_numpy(random_tensor(0, "base", (6, 4), 1.0))
@@ -265,14 +362,17 @@ def _transformer(
     return Transformer(str(folder), max_seq_length=longest)
 
 
-def _tokenizer(specials: dict[str, str], words: list[str] = WORDS) -> PreTrainedTokenizerFast:
+def _tokenizer(specials: dict[str, str], words: list[str] = WORDS, *, pairs: bool = False) -> PreTrainedTokenizerFast:
     vocabulary = {token: index for index, token in enumerate([*dict.fromkeys(specials.values()), *words])}
     added = [specials[kind] for kind in ("cls_token", "sep_token") if kind in specials]
     template = " ".join([*added[:-1], "$A", added[-1]])
     tokenizer = Tokenizer(models.WordLevel(vocabulary, specials["unk_token"]))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    # BERT's second text has tokens of type 1; RoBERTa has two special tokens between the texts.
+    last = added[-1]
+    pair = f"{template} $B:1 {last}:1" if last == "[SEP]" else f"{template} {last} $B {last}"
     tokenizer.post_processor = processors.TemplateProcessing(
-        template, None, [(token, vocabulary[token]) for token in added]
+        template, pair if pairs else None, [(token, vocabulary[token]) for token in added]
     )
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, **specials)
 

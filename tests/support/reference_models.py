@@ -36,6 +36,18 @@ SHARP_TEXTS = [
 
 LONGEST_TEXT = " ".join(["the cat sat on far mat"] * 2000)
 
+_WORDS = ("the", "cat", "sat", "on", "mat", "dog", "ran", "far")
+_VARIED = [_WORDS[(7 * place * place + place) // 3 % 8] for place in range(300)]
+# Pairs of a query and a text. With special tokens, the last four have more than LONGEST tokens.
+PAIRS = [
+    *((query, text) for query in ("cat sat", "the dog ran <pad>") for text in TEXTS),
+    *((text, "cat sat") for text in TEXTS),
+    (" ".join(_VARIED[:60]), " ".join(_VARIED[100:200])),
+    (" ".join(_VARIED[:100]), " ".join(_VARIED[100:201])),
+    (" ".join(_VARIED[:200]), "the cat"),
+    ("the cat", " ".join(_VARIED[:200])),
+]
+
 Array = np.ndarray[Any, Any]
 
 _DESCRIPTION = ("files", "tensors", "seed", "spread", "sharpness", "scale_offset")
@@ -65,6 +77,8 @@ def sharp_tensor(
             scale *= np.float32(np.sqrt(sharpness))
         return scale + np.float32(scale_offset)
     tensor = (spread * random.standard_normal(shape, np.float32)).astype(np.float32)
+    if "relative_attention_bias" in name:
+        tensor *= np.float32(2 / spread)
     rows = 0
     if any(part in name for part in ("q_proj.", "k_proj.", ".query.", ".key.", "SelfAttention.q.", "SelfAttention.k.")):
         rows = shape[0]

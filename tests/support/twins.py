@@ -1,4 +1,4 @@
-"""Calls an embedder by its sync or by its async method, so that one test proves both."""
+"""Calls an embedder or a reranker by its sync or by its async method, so that one test proves both."""
 
 import asyncio
 
@@ -20,6 +20,12 @@ class Sync:
     def embed_stream(self, embedder, *args, **options):
         return list(embedder.embed_stream(*args, **options))
 
+    def rerank(self, reranker, *args, **options):
+        return reranker.rerank(*args, **options)
+
+    def score(self, reranker, *args, **options):
+        return reranker.score(*args, **options)
+
 
 class Async:
     """Their async twins."""
@@ -40,6 +46,12 @@ class Async:
             return [item async for item in embedder.aembed_stream(*args, **options)]
 
         return asyncio.run(collect())
+
+    def rerank(self, reranker, *args, **options):
+        return asyncio.run(reranker.arerank(*args, **options))
+
+    def score(self, reranker, *args, **options):
+        return asyncio.run(reranker.ascore(*args, **options))
 
 
 TWINS: list[Sync | Async] = [Sync(), Async()]

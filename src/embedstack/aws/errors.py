@@ -62,6 +62,9 @@ _THROTTLED = frozenset(
         "Throttling", "ThrottlingException", "TooManyRequestsException",
     }
 )  # fmt: skip
+# How Text Embeddings Inference rejects too long a text and too many texts: up to 1.8 with 413, later with 422.
+_TOO_LONG = re.compile(r"must have less than \d+ (tokens|characters)")
+_TOO_MANY = re.compile(r"^batch size \d+ > maximum allowed batch size")
 _UNAVAILABLE = frozenset(
     {
         "InternalDependencyException", "InternalError", "InternalFailure", "InternalServerException",
@@ -197,13 +200,19 @@ def _container_error(failure: _Failure) -> EmbedStackError:
     """The error of a container that SageMaker reports as ModelError."""
     status = failure.response.get("OriginalStatusCode")
     original = str(failure.response.get("OriginalMessage") or failure.message)
-    message, index = _read_container_error(original)
+    message, error_type, index = _read_container_error(original)
     request_id = failure.request_id
+    if status in (413, 422) and (error_type == "text_too_long" or _TOO_LONG.search(message)):
+        return TextTooLong(
+            f"The text is too long for the model ({message.rstrip('.')}). Split it, or set EMBEDDING_TRUNCATE=true.",
+            request_id=request_id,
+            index=index,
+        )
+    if status == 413 or (status == 422 and _TOO_MANY.search(message)):
+        return PayloadTooLarge(
+            f"The request is too large for the container: {message}", request_id=request_id, index=index
+        )
     match status:
-        case 413:
-            return PayloadTooLarge(
-                f"The request is too large for the container: {message}", request_id=request_id, index=index
-            )
         case 400 | 422:
             return InputError(f"The container rejected the request: {message}", request_id=request_id, index=index)
         case 429:
@@ -219,15 +228,15 @@ def _container_error(failure: _Failure) -> EmbedStackError:
             )
 
 
-def _read_container_error(original: str) -> tuple[str, int | None]:
-    """The message and the index of the failing input in an error body such as ``{"error", "error_type", "index"}``."""
+def _read_container_error(original: str) -> tuple[str, str | None, int | None]:
+    """Message, type and index of the failing input in an error body such as ``{"error", "error_type", "index"}``."""
     try:
         document = parse_json(original.encode("utf-8", errors="replace"), "The container")
-        message, index = str(document["error"]), document.get("index")
+        message, error_type, index = str(document["error"]), document.get("error_type"), document.get("index")
     except (EmbedStackError, KeyError, TypeError, AttributeError):
-        message, index = original, None
+        message, error_type, index = original, None, None
     # type() and not isinstance(): true is not an index.
-    return message[:_QUOTED_CHARACTERS], index if type(index) is int and index >= 0 else None
+    return message[:_QUOTED_CHARACTERS], error_type, index if type(index) is int and index >= 0 else None
 
 
 def _unknown_bedrock_model(failure: _Failure) -> EmbedStackError:

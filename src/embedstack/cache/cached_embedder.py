@@ -5,15 +5,15 @@ import hashlib
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing, closing
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from embedstack.cache.failures import FailureGuard
+from embedstack.cache.layers import Cache, CacheLayers
 from embedstack.cache.memory import MemoryCache
 from embedstack.cache.sqlite import SqliteCache
 from embedstack.calls.call_context import Call
-from embedstack.embedders.adaptive_limits import BatchSizer
+from embedstack.embedders.adaptive_limits import FixedBatchSizer
 from embedstack.embedders.batching import Batch, Batcher, Limits
 from embedstack.embedders.executor import arun, run
 from embedstack.embedders.identity import identity_digest
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
 
     Vector = NDArray[np.float32]
 
-_Result = TypeVar("_Result")
-
 __all__ = ["Cache", "CachedEmbedder", "MemoryCache", "SqliteCache"]
 
 # Texts per lookup, at most: the cost of a lookup in a file is divided among them.
@@ -45,19 +43,6 @@ _UNLIMITED_BYTES = 1 << 40
 # A stream with mostly cache hits must be read further to keep the backend busy with the misses: this many times as far,
 # once as many vectors have been yielded. Until then it is read only as far as without a cache.
 _READ_AHEAD_FACTOR = 4
-
-
-class Cache(Protocol):
-    """Stores vectors by 32-byte keys. Safe to call from several threads."""
-
-    def get(self, keys: Sequence[bytes]) -> "dict[bytes, Vector]":
-        """The cached vectors, float32 (dimensions,) each."""
-
-    def put(self, vectors: "Mapping[bytes, Vector]") -> None:
-        """Store copies of vectors."""
-
-    def close(self) -> None:
-        """Release files."""
 
 
 class CachedEmbedder(EmbedderMiddleware):
@@ -82,10 +67,8 @@ class CachedEmbedder(EmbedderMiddleware):
         writers = 0 if all(isinstance(cache, MemoryCache) for cache in caches) else (inner.limits.concurrency + 1) // 2
         # Not the backend's threads: a batch of cache misses that waits there for another one would block it.
         self._threads = thread_pool(inner.limits.concurrency + writers)
-        self._caches = tuple(_FailSafe(cache, FailureGuard(f"The cache {type(cache).__name__}")) for cache in caches)
-        identity = inner.vector_identity()
-        # Texts are hashed after 32 bytes of fixed length, so that prefix and text cannot be confused.
-        self._prefixes = {kind: identity_digest(identity, kind) for kind in ("query", "document")}
+        self._caches = CacheLayers(caches, self._keep_valid)
+        self._prefixes: Mapping[str, bytes] | None = None
 
     def request_vectors(self, texts: Sequence[str], kind: "Kind") -> "NDArray[np.float32]":
         """Embed one batch, as :meth:`embed_prompted_texts`."""
@@ -160,33 +143,24 @@ class CachedEmbedder(EmbedderMiddleware):
         """Close the wrapped embedder, and release threads and files."""
         close_threads(self._threads)
         super().close()
-        for cache in self._caches:
-            cache.close()
+        self._caches.close()
 
     def key(self, text: str, kind: "Kind") -> bytes:
         """The key of a text with its prompt."""
         # A text with an unpaired surrogate is rejected elsewhere; its key must only differ from those of other texts.
-        return hashlib.sha256(self._prefixes[kind] + text.encode("utf-8", "surrogatepass")).digest()
+        return hashlib.sha256(self._prefix(kind) + text.encode("utf-8", "surrogatepass")).digest()
 
     def look_up(self, keys: Sequence[bytes]) -> "dict[bytes, Vector]":
         """The vectors (dimensions,) found in the caches."""
-        hits: dict[bytes, Vector] = {}
-        for position, cache in enumerate(self._caches):
-            absent = list(dict.fromkeys(key for key in keys if key not in hits))
-            if not absent:
-                break
-            vectors = self._checked(cache.get(absent))
-            for earlier in self._caches[:position] if vectors else ():
-                earlier.put(vectors)
-            hits |= vectors
-        return hits
+        if self.info.dimensions is None:
+            return {}  # the keys of stored vectors depend on it
+        return self._caches.get(keys)
 
     def store(self, vectors: "Mapping[bytes, Vector]") -> None:
         """Store vectors in every cache."""
-        for cache in self._caches if vectors else ():
-            cache.put(vectors)
+        self._caches.put(vectors)
 
-    def _checked(self, vectors: "dict[bytes, Vector]") -> "dict[bytes, Vector]":
+    def _keep_valid(self, vectors: "dict[bytes, Vector]") -> "dict[bytes, Vector]":
         shape = (self.info.dimensions,)
         fitting = {key: vector for key, vector in vectors.items() if np.shape(vector) == shape}
         if not fitting:
@@ -195,6 +169,22 @@ class CachedEmbedder(EmbedderMiddleware):
         if valid.all():
             return fitting
         return {key: vector for (key, vector), is_valid in zip(fitting.items(), valid, strict=True) if is_valid}
+
+    def _prefix(self, kind: "Kind") -> bytes:
+        """What the key of every text begins with.
+
+        Until the first response shows the length of a vector, keys tell the texts of a call apart, and nothing is
+        stored or looked up by them.
+        """
+        prefixes = self._prefixes
+        if prefixes is None:
+            is_final = self.info.dimensions is not None
+            identity = self.inner.vector_identity()
+            # Texts are hashed after 32 bytes of fixed length, so that prefix and text cannot be confused.
+            prefixes = {kind: identity_digest(identity, kind) for kind in ("query", "document")}
+            if is_final:
+                self._prefixes = prefixes
+        return prefixes[kind]
 
     def _inner_call(self, call: Call) -> Call:
         return call.context().run(self.inner.start_call)  # the wrapped embedder may have a deadline
@@ -206,46 +196,13 @@ class CachedEmbedder(EmbedderMiddleware):
             max_bytes=_UNLIMITED_BYTES,
             max_text_bytes=self.limits.max_text_bytes or self.limits.max_bytes - sizes.envelope,
         )
-        sizer = _AlwaysFull(limits.max_items)
-        return Batcher(limits, sizer, sizes, prompt=self.prompt(kind, context), collect=collect)
+        # Blocks are always full, since they are looked up and not sent.
+        return Batcher(
+            limits, FixedBatchSizer(limits.max_items), sizes, prompt=self.prompt(kind, context), collect=collect
+        )
 
     def _miss_batcher(self) -> Batcher:
         return Batcher(self.limits, self.runner.sizer, self.text_sizes(), collect=True)
-
-
-class _FailSafe:
-    """A cache whose errors become cache misses."""
-
-    def __init__(self, cache: Cache, guard: FailureGuard) -> None:
-        self._cache = cache
-        self._guard = guard
-
-    def get(self, keys: Sequence[bytes]) -> "dict[bytes, Vector]":
-        return self._attempt(lambda: self._cache.get(keys), {})
-
-    def put(self, vectors: "Mapping[bytes, Vector]") -> None:
-        self._attempt(lambda: self._cache.put(vectors), None)
-
-    def close(self) -> None:
-        self._cache.close()
-
-    def _attempt(self, operation: "Callable[[], _Result]", otherwise: _Result) -> _Result:
-        if not self._guard.is_open:
-            return otherwise
-        try:
-            return operation()
-        except Exception as error:  # noqa: BLE001 - a custom cache may raise anything
-            # Not its message, which may quote a key or an address with a password.
-            self._guard.fail(f"{type(error).__name__} was raised; check the cache")
-            return otherwise
-
-
-class _AlwaysFull(BatchSizer):
-    """Blocks are always full, since they are looked up and not sent."""
-
-    def items(self, mean_characters: float) -> int:
-        del mean_characters
-        return self._max_items
 
 
 class _Flow:
@@ -304,6 +261,7 @@ class _Flow:
         """Embed cache misses and store their vectors; runs in a thread."""
         result = self._embedder.inner.embed_prompted_texts(batch, self._kind, collect=True)
         texts = dict(zip(batch.indices, batch.texts, strict=True))
+        # Not the keys of the lookup, at which the length of a vector may have been unknown.
         keys = (self._embedder.key(texts[int(index)], self._kind) for index in result.indices)
         # Immediately, so that a killed process loses only the requests in flight.
         self._embedder.store(dict(zip(keys, result.vectors, strict=True)))
@@ -388,7 +346,7 @@ class _Flow:
             batch.count,
             np.asarray(indices, np.intp),
             # Copies, so that changes by the caller do not reach the cache.
-            np.stack(vectors) if vectors else np.empty((0, self._embedder.info.dimensions), np.float32),
+            np.stack(vectors) if vectors else np.empty((0, self._embedder.info.dimensions or 0), np.float32),
             tuple(sorted(failures, key=lambda failure: failure.index)),
         )
 

@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
     Vector = NDArray[np.float32]
 
-__all__ = ["MemoryCache"]
+__all__ = ["ENTRY_BYTES", "MemoryCache"]
+
+#: Memory of an entry besides its numbers: key, array header and table. Measured with tracemalloc on CPython 3.11.
+ENTRY_BYTES = 360
 
 
 class MemoryCache:
@@ -29,7 +32,7 @@ class MemoryCache:
         """Start empty.
 
         Args:
-            max_bytes: Largest size of all vectors.
+            max_bytes: Largest size of all vectors, with :data:`ENTRY_BYTES` for each.
             ttl_seconds: Age at which a vector expires; None for never.
             now: Clock in seconds.
         """
@@ -61,15 +64,15 @@ class MemoryCache:
         with self._lock:
             for key, vector in vectors.items():
                 if key in self._entries:
-                    self._bytes -= self._entries.pop(key)[0].nbytes
+                    self._bytes -= self._entries.pop(key)[0].nbytes + ENTRY_BYTES
                 # A row of a larger array would keep the whole array in memory.
                 copy = vector.copy()
                 copy.flags.writeable = False
                 self._entries[key] = (copy, now)
-                self._bytes += copy.nbytes
+                self._bytes += copy.nbytes + ENTRY_BYTES
             while self._bytes > self._max_bytes:
                 _, (dropped, _) = self._entries.popitem(last=False)
-                self._bytes -= dropped.nbytes
+                self._bytes -= dropped.nbytes + ENTRY_BYTES
 
     def close(self) -> None:
         """Drop all vectors."""

@@ -35,11 +35,16 @@ _IN_MEMORY_BYTES = 1024 * 1024
 
 
 def collection_info(name: str, embedder: "Embedder", chunker: Chunker, *, late: bool = False) -> CollectionInfo:
-    """Describes a collection of documents. A store rejects opening the collection with different values."""
+    """Describes a collection of documents. A store rejects opening the collection with different values.
+
+    If the length of the model's vectors is unknown, it is learned with one request.
+    """
+    embedder.learn_dimensions()
     return CollectionInfo.for_model(
         name,
         embedder.info,
         prompt=chunker.prompt + chunker.prefix.template,
+        query_prompt=embedder.prompts.get("query", ""),
         chunker=f"late-{chunker.name}" if late else chunker.name,
     )
 
@@ -84,7 +89,7 @@ class Ingestion:
             ConfigurationError: The chunker's options cannot be combined with late chunking.
         """
         expected = collection_info(collection.info.name, embedder, chunker, late=late)
-        names = ("model_id", "dimensions", "revision", "prompt", "chunker")
+        names = ("model_id", "dimensions", "revision", "prompt", "query_prompt", "chunker")
         collection.info.require(replace(collection.info, **{name: getattr(expected, name) for name in names}))
         self.collection = collection
         self.chunker = chunker

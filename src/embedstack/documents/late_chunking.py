@@ -43,7 +43,7 @@ class LateEmbedding:
         self._embedder = embedder
         self._tokens = chunker.tokens
         self._prompt = chunker.prompt
-        self._max_tokens = embedder.info.max_tokens
+        self._max_tokens = embedder.info.require_max_tokens()
         if chunker.overlap or chunker.prefix.template:
             raise ConfigurationError(
                 "Late chunking cannot be combined with an overlap or context prefix. Unset EMBEDSTACK_CHUNK_OVERLAP "

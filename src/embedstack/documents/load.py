@@ -9,7 +9,7 @@ from embedstack.documents.chunking import Chunker
 from embedstack.documents.ingestion import Ingestion, collection_info
 from embedstack.errors import ConfigurationError
 from embedstack.factory import load_embedder
-from embedstack.models.local_files import find_model_folder
+from embedstack.models.local_files import download_tokenizer, find_model_folder
 from embedstack.settings.settings import Settings, change_settings, load_settings
 from embedstack.stores import load_store
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from embedstack.documents.limits import ReadLimits
     from embedstack.embedders import Embedder
+    from embedstack.models.model_info import ModelInfo
     from embedstack.stores import VectorStore
 
 __all__ = ["find_tokenizer", "load_chunker", "load_ingestion"]
@@ -87,38 +88,43 @@ def load_chunker(settings: Settings, embedder: "Embedder") -> Chunker:
     Raises:
         ConfigurationError: The chunk size exceeds the model's token limit, or its tokenizer is missing.
     """
-    limit = embedder.info.max_tokens
-    default = int(limit * _LATE_CHUNK_SHARE) if settings.embedstack_late_chunking else limit
-    tokens = settings.embedstack_chunk_tokens or default
-    if tokens > limit:
+    limit, chosen = embedder.info.max_tokens, settings.embedstack_chunk_tokens
+    if limit is not None and chosen is not None and chosen > limit:
         raise ConfigurationError(
-            f"EMBEDSTACK_CHUNK_TOKENS is {tokens}, but {embedder.info.model_id} reads {limit} tokens. Set it to "
+            f"EMBEDSTACK_CHUNK_TOKENS is {chosen}, but {embedder.info.model_id} reads {limit} tokens. Set it to "
             f"{limit} or less."
         )
+    if chosen is None:
+        limit = embedder.info.require_max_tokens()
+        chosen = int(limit * _LATE_CHUNK_SHARE) if settings.embedstack_late_chunking else limit
     return Chunker(
-        find_tokenizer(settings, embedder.info.model_id),
-        tokens,
+        find_tokenizer(settings, embedder.info),
+        chosen,
         settings.embedstack_chunk_overlap,
         prompt=embedder.prompts.get("document", ""),
         prefix=settings.embedstack_document_context or "",
     )
 
 
-def find_tokenizer(settings: Settings, model_id: str) -> Path:
-    """The model's ``tokenizer.json``: the configured one, the model folder's, or the function package's, in that order.
+def find_tokenizer(settings: Settings, model: "ModelInfo") -> Path:
+    """The model's ``tokenizer.json``: the configured one, the model folder's, the function package's, or the Hub's.
 
     Raises:
         ConfigurationError: None of these exists.
     """
     if settings.embedstack_tokenizer is not None:
         return settings.embedstack_tokenizer
-    folder = find_model_folder(model_id, settings.embedstack_models_dir)
+    folder = find_model_folder(model.model_id, settings.embedstack_models_dir)
     # Lambda sets LAMBDA_TASK_ROOT to the folder that a function's package is unpacked to.
     package = os.environ.get("LAMBDA_TASK_ROOT")
     for place in (folder, package):
         if place is not None and (file := Path(place, "tokenizer.json")).is_file():
             return file
-    raise ConfigurationError(
-        f"The tokenizer.json of {model_id}, which is needed to chunk documents, is missing. Put the model's folder at "
-        f"{settings.embedstack_models_dir / model_id}, or set EMBEDSTACK_TOKENIZER to the file."
-    )
+    downloaded = None if package else download_tokenizer(model.model_id, model.revision)
+    if downloaded is None:
+        raise ConfigurationError(
+            f"The tokenizer.json of {model.model_id}, which is needed to chunk documents, is missing, and the Hugging "
+            f"Face Hub does not provide it. Put the model's folder at "
+            f"{settings.embedstack_models_dir / model.model_id}, or set EMBEDSTACK_TOKENIZER to the file."
+        )
+    return downloaded

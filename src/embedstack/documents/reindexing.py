@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from embedstack.documents.context import ContextPrefix
 from embedstack.documents.limits import display_name
 from embedstack.errors import CollectionMismatch
-from embedstack.models.model_info import KNOWN_MODELS
+from embedstack.models.catalogue import KNOWN_MODELS
 from embedstack.stores import Collection, CollectionInfo, Record, VectorStore, hash_text, reembed
 
 if TYPE_CHECKING:
@@ -60,10 +60,10 @@ def reindex(
     prefix = ContextPrefix(template)
     if template and is_chunked_by_ingestion(old):
         _require_same_prefixes(store.open(old, create=False), prefix)
-    model = embedder.info
+    dimensions, model = embedder.learn_dimensions(), embedder.info
     info = replace(
-        old, model_id=model.model_id, dimensions=model.dimensions, revision=model.revision,
-        prompt=embedder.prompts.get("document", "") + template,
+        old, model_id=model.model_id, dimensions=dimensions, revision=model.revision,
+        prompt=embedder.prompts.get("document", "") + template, query_prompt=embedder.prompts.get("query", ""),
     )  # fmt: skip
     return reembed(
         store, info, embedder.embed_documents,

@@ -1,7 +1,7 @@
 """Semantic search for chunks of documents."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from embedstack.errors import CollectionMismatch, InputError
@@ -9,12 +9,15 @@ from embedstack.stores.records import UNFILTERED
 
 if TYPE_CHECKING:
     from embedstack.embedders import Embedder
-    from embedstack.stores import Collection, Filter, Hit, Mode
+    from embedstack.rerankers import Reranker
+    from embedstack.stores import Collection, CollectionInfo, Filter, Hit, Mode
 
 __all__ = ["DocumentHit", "search"]
 
 # Metadata that is available as attributes of a hit, or internal.
 _OWN = ("source", "position", "page", "row", "headings", UNFILTERED)
+# Candidates for a reranker: so many times the hits, and at least as many.
+_CANDIDATES_PER_HIT, _MIN_CANDIDATES = 4, 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +25,8 @@ class DocumentHit:
     """A chunk found by a search.
 
     Attributes:
-        score: Hits are ordered by descending score: the cosine similarity, or the fused rank of a hybrid search.
+        score: The cosine similarity, or the fused rank of a hybrid search. Hits are ordered by descending score,
+            unless they were reranked.
         source: The document's key or path.
         position: The chunk's position in the document, from 0.
         page: Page of the file; None for formats without pages.
@@ -30,6 +34,7 @@ class DocumentHit:
         headings: The headings above the chunk, outermost first.
         text: The chunk's text.
         metadata: Additional metadata.
+        rerank_score: The reranker's score, by which the hits are ordered; None without a reranker.
     """
 
     score: float
@@ -40,9 +45,10 @@ class DocumentHit:
     headings: tuple[str, ...]
     text: str
     metadata: Mapping[str, Any]
+    rerank_score: float | None = None
 
 
-def search(
+def search(  # noqa: PLR0913 - by keyword, each its own concern
     embedder: "Embedder",
     collection: "Collection",
     text: str,
@@ -51,8 +57,10 @@ def search(
     filter: "Filter | None" = None,  # noqa: A002 - the field's word for it
     threshold: float | None = None,
     mode: "Mode" = "approximate",
+    rerank: "Reranker | None" = None,
+    candidates: int | None = None,
 ) -> list[DocumentHit]:
-    """The chunks nearest to a query.
+    """The chunks nearest to a query, or the most relevant of these.
 
     Args:
         embedder: An embedder for the collection's model.
@@ -63,16 +71,34 @@ def search(
             :mod:`embedstack.stores.filters`.
         threshold: Minimum similarity.
         mode: ``approximate``, ``exact`` or ``hybrid``. Hybrid fuses the rankings by vector and by full text.
+        rerank: Orders the nearest chunks by their relevance for the query.
+        candidates: Chunks that are reranked; defaults to four times ``k``, and at least 20.
 
     Raises:
-        InputError: The query is empty or exceeds the model's token limit.
-        CollectionMismatch: The collection has another model or model revision.
-        EmbedStackError: The embedder or the store failed.
+        InputError: The query is empty or exceeds a model's token limit, or ``candidates`` is less than ``k`` or given
+            without a reranker.
+        CollectionMismatch: The collection has another model, model revision or prompt for queries.
+        EmbedStackError: The embedder, the store or the reranker failed.
     """
+    count = _candidate_count(k, rerank, candidates)
     if not text.strip():
         raise InputError("The query is empty. Pass a text to search for.")
-    info, model = collection.info, embedder.info
-    if (info.model_id, info.dimensions) != (model.model_id, model.dimensions):
+    _require_same_space(collection.info, embedder)
+    hits = collection.search(
+        embedder.embed_query(text), count,
+        filter=filter, threshold=threshold, mode=mode, text=text if mode == "hybrid" else None,
+    )  # fmt: skip
+    nearest = [_document_hit(hit) for hit in hits]
+    if rerank is None:
+        return nearest
+    rankings = rerank.rerank(text, [hit.text for hit in nearest], top_n=k)
+    return [replace(nearest[index], rerank_score=score) for index, score in rankings]
+
+
+def _require_same_space(info: "CollectionInfo", embedder: "Embedder") -> None:
+    """Check that the vectors of queries can be compared with those of a collection."""
+    model = embedder.info
+    if info.model_id != model.model_id or model.dimensions not in (None, info.dimensions):
         raise CollectionMismatch(
             f"The collection {info.name} holds vectors of {info.model_id} with {info.dimensions} dimensions, but the "
             f"query's model is {model.model_id} with {model.dimensions}. Search with the collection's model."
@@ -82,11 +108,25 @@ def search(
             f"The collection {info.name} holds vectors of {info.model_id} at revision {info.revision}, but the query's "
             f"revision is {model.revision} (EMBEDDING_MODEL_REVISION). Search with the collection's revision."
         )
-    hits = collection.search(
-        embedder.embed_query(text), k,
-        filter=filter, threshold=threshold, mode=mode, text=text if mode == "hybrid" else None,
-    )  # fmt: skip
-    return [_document_hit(hit) for hit in hits]
+    prompt = embedder.prompts.get("query", "")
+    if info.query_prompt not in (None, prompt):
+        raise CollectionMismatch(
+            f"The collection {info.name} was built for queries with the prompt {info.query_prompt!r}, but the query's "
+            f"prompt is {prompt!r}. Set EMBEDDING_QUERY_PROMPT to the collection's prompt, or re-embed the collection."
+        )
+
+
+def _candidate_count(k: int, rerank: "Reranker | None", candidates: int | None) -> int:
+    """The number of chunks to fetch from the store."""
+    if rerank is None:
+        if candidates is not None:
+            raise InputError("candidates is the number of chunks to rerank. Pass a reranker too.")
+        return k
+    if candidates is None:
+        return max(_CANDIDATES_PER_HIT * k, _MIN_CANDIDATES)
+    if candidates < k:
+        raise InputError(f"candidates is {candidates}, less than the {k} hits to return. Rerank at least as many.")
+    return candidates
 
 
 def _document_hit(hit: "Hit") -> DocumentHit:

@@ -12,7 +12,7 @@ from embedstack.errors import Throttled
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["AdaptiveConcurrency", "BatchSizer", "Slot"]
+__all__ = ["AdaptiveConcurrency", "BatchSizer", "FixedBatchSizer", "Slot"]
 
 # Mean characters of the texts → initial texts per request: short texts go into larger requests.
 _STARTS = ((100, 64), (300, 32))
@@ -48,6 +48,15 @@ class BatchSizer:
         """Halve after a request was rejected for its size."""
         with self._lock:
             self._scale /= 2
+
+
+class FixedBatchSizer(BatchSizer):
+    """Always allows as many texts per request as the limit."""
+
+    def items(self, mean_characters: float) -> int:
+        """The limit."""
+        del mean_characters
+        return self._max_items
 
 
 class AdaptiveConcurrency:

@@ -4,7 +4,6 @@ from abc import ABC, abstractmethod
 from collections.abc import (
     AsyncGenerator,
     AsyncIterable,
-    AsyncIterator,
     Callable,
     Generator,
     Iterable,
@@ -13,7 +12,7 @@ from collections.abc import (
     Sequence,
 )
 from contextlib import aclosing, closing
-from typing import TYPE_CHECKING, Any, Literal, Self, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 
@@ -22,29 +21,32 @@ from embedstack.embedders.batching import UTF8_SIZES, Batch, Batcher, Limits, Te
 from embedstack.embedders.bisection import embed_isolated
 from embedstack.embedders.executor import arun, run
 from embedstack.embedders.identity import model_facts
-from embedstack.embedders.prompts import CONTEXT_PROMPTS, Context, Kind
-from embedstack.embedders.request_runner import READER_THREADS, RequestRunner
+from embedstack.embedders.learned_model import LearnedModel
+from embedstack.embedders.model_client import ModelClient
+from embedstack.embedders.prompts import Context, Kind, known_prompts, prompt_for
 from embedstack.embedders.results import BatchResult, EmbedResult, ResultCollector
-from embedstack.embedders.source import paced
+from embedstack.embedders.source import aiterate, paced
 from embedstack.embedders.spans import Span, SpannedText
-from embedstack.embedders.usage import Meter, Price, Stats
 from embedstack.errors import ConfigurationError, CountMismatch, EmbedStackError, InputError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from embedstack.models.model_info import ModelIdentity, ModelInfo
+    from embedstack.embedders.usage import Price
+    from embedstack.models.model_info import ModelInfo
 
     Vectors = NDArray[np.float32]
 
 __all__ = ["Embedder", "OnError", "Progress"]
 
 OnError = Literal["raise", "collect"]
+# Embedded to learn the length of a model's vectors.
+_PROBE = "length"
 #: Called with the number of finished texts and the total (None for a stream).
 Progress = Callable[[int, int | None], None]
 
 
-class Embedder(ABC):
+class Embedder(ModelClient, ABC):
     """Turns texts into vectors. Safe to call from several threads and tasks.
 
     A backend implements :meth:`embed_batch`, which sends one request. If its requests hold more than the texts' bytes,
@@ -52,15 +54,12 @@ class Embedder(ABC):
     (:class:`~embedstack.embedders.EmbedderMiddleware`) wraps another embedder.
 
     Attributes:
-        info: The model that computes the vectors.
         limits: Limits of one request.
+        model: The model that computes the vectors; middleware uses that of the embedder it wraps.
         prompts: Text put before an input, by kind or context.
         runner: Runs the backend's requests; middleware uses that of the embedder it wraps.
         meters: Counters of the backends behind :meth:`stats`.
     """
-
-    # The model that the backend's responses name; None if they name none.
-    served_model: "ModelIdentity | None" = None
 
     def __init__(
         self,
@@ -68,7 +67,7 @@ class Embedder(ABC):
         limits: Limits,
         *,
         prompts: Mapping[str, str] | None = None,
-        price: Price | None = None,
+        price: "Price | None" = None,
     ) -> None:
         """Create an embedder. No request is sent.
 
@@ -77,12 +76,13 @@ class Embedder(ABC):
             limits: Limits of one request.
             prompts: Text put before an input, by kind or context, in addition to the model's own prompts.
             price: Price of the backend; None for free.
+
+        Raises:
+            ConfigurationError: A prompt is for an unknown kind or context.
         """
-        self.info = info
-        self.limits = limits
-        self.prompts: dict[str, str] = {**CONTEXT_PROMPTS, **info.prompts, **(prompts or {})}
-        self.runner = RequestRunner(info, limits, price)
-        self.meters: tuple[Meter, ...] = (self.runner.meter,)
+        super().__init__(info, limits, price=price)
+        self.model = LearnedModel(info)
+        self.prompts = known_prompts(info.prompts, prompts or {})
 
     @overload
     def embed(
@@ -148,7 +148,7 @@ class Embedder(ABC):
         """As :meth:`embed`, without blocking the event loop. Cancelling the task stops further requests."""
         collect = on_error == "collect"
         collector = self._collector(texts, kind, context, on_error, on_progress)
-        stream = self.astream_batches(_aiterate(texts), kind, context, collect=collect, call=self.start_call())
+        stream = self.astream_batches(aiterate(texts), kind, context, collect=collect, call=self.start_call())
         async with aclosing(stream) as results:
             async for result in results:
                 collector.add(result)
@@ -241,7 +241,7 @@ class Embedder(ABC):
         """
         collect = on_error == "collect"
         _check_stream(texts)
-        source = texts if isinstance(texts, AsyncIterable) else _aiterate(texts)
+        source = texts if isinstance(texts, AsyncIterable) else aiterate(texts)
         stream = self.astream_batches(source, kind, context, collect=collect, call=self.start_call())
         async with aclosing(stream) as results:
             async for result in results:
@@ -287,19 +287,18 @@ class Embedder(ABC):
         for result in results:
             yield from result or ()
 
-    def stats(self) -> Stats:
-        """Counters of this process; a forked child and a copy start at zero."""
-        return Meter.summarize(self.meters)
+    @property
+    def info(self) -> "ModelInfo":
+        """The model that computes the vectors. Its length, if unknown, is learned from the first response."""
+        return self.model.info
 
-    def close(self) -> None:
-        """Release threads and connections after the requests in flight. Later calls open new ones."""
-        self.runner.close()
+    def learn_dimensions(self) -> int:
+        """Length of a vector; learned with one request if it is unknown.
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
+        Raises:
+            EmbedStackError: As :meth:`embed`.
+        """
+        return self.info.dimensions or len(self.embed([_PROBE])[0])
 
     # What a backend defines.
 
@@ -335,22 +334,6 @@ class Embedder(ABC):
             **model_facts(self.info),
         }
 
-    def disable_retries(self) -> None:  # noqa: B027 - a backend without retries has nothing to disable
-        """Send every request once from now on: middleware retries, and retries have exactly one owner."""
-
-    # What a backend calls in embed_batch.
-
-    def count_tokens(self, tokens: int) -> None:
-        """Record the tokens that the service counted for this request."""
-        self.runner.count_tokens(tokens)
-
-    def release_slot(self) -> None:
-        """Let the next request start, since the response of this one has arrived and only has to be read.
-
-        Reading 32 vectors of JSON takes milliseconds, in which the service would be idle.
-        """
-        self.runner.release_slot()
-
     # What middleware overrides, or calls on the embedder that it wraps.
 
     def request_vectors(self, texts: Sequence[str], kind: Kind) -> "Vectors":
@@ -359,7 +342,13 @@ class Embedder(ABC):
         Raises:
             EmbedStackError: As :meth:`embed`; an index is a position in these texts.
         """
-        return self.runner.run(texts, lambda: self.embed_batch(texts, kind), len(texts))
+
+        def send() -> "Vectors":
+            vectors = self.embed_batch(texts, kind)
+            self.model.check(vectors, len(texts))
+            return vectors
+
+        return self.runner.run(texts, send)
 
     def request_span_vectors(
         self, texts: Sequence[str], spans: Sequence[Sequence[Span]], kind: Kind
@@ -369,24 +358,23 @@ class Embedder(ABC):
         Raises:
             EmbedStackError: As :meth:`embed_spans`.
         """
-        vectors_by_text: list[Vectors] = []
 
-        def send() -> "Vectors":
-            vectors_by_text[:] = self.embed_span_batch(texts, spans, kind)
+        def send() -> "list[Vectors]":
+            vectors_by_text = self.embed_span_batch(texts, spans, kind)
             if [len(vectors) for vectors in vectors_by_text] != [len(expected) for expected in spans]:
                 raise CountMismatch(
                     f"The number of vectors in the response differs from the number of spans of the {len(texts)} texts."
                 )
-            return np.concatenate(vectors_by_text)
+            self.model.check(np.concatenate(vectors_by_text), sum(map(len, spans)))
+            return vectors_by_text
 
-        self.runner.run(texts, send, sum(map(len, spans)))
-        return vectors_by_text
+        return self.runner.run(texts, send)
 
     def embed_prompted_texts(self, batch: Batch, kind: Kind, *, collect: bool) -> BatchResult:
         """Embed one batch with as many requests as it takes; see :func:`embed_isolated`."""
         return embed_isolated(
             batch,
-            self.info.dimensions,
+            self.info.dimensions or 0,
             lambda texts: self.request_vectors(texts, kind),
             collect=collect,
             on_too_large=self.runner.sizer.too_large,
@@ -428,16 +416,6 @@ class Embedder(ABC):
                 if result is not None:
                     yield result
 
-    def start_call(self) -> Call:
-        """The call that a method of this embedder runs in; middleware may give it a deadline."""
-        return Call.current()
-
-    @property
-    def look_ahead(self) -> int:
-        """Batches of a stream that are read at most before the first of them has its response."""
-        # Twice the requests in flight, so that a slow first batch does not idle the other threads.
-        return 2 * (self.limits.concurrency + READER_THREADS)
-
     def batcher(self, kind: Kind, context: Context | None, *, collect: bool) -> Batcher:
         """Groups the texts of a call into requests."""
         prompt = self.prompt(kind, context)
@@ -445,7 +423,7 @@ class Embedder(ABC):
 
     def prompt(self, kind: Kind, context: Context | None) -> str:
         """Text put before every input of a call."""
-        return self.prompts.get(kind, "") + (self.prompts[context] if context else "")
+        return prompt_for(self.prompts, kind, context)
 
     def _collector(
         self, texts: Sequence[str], kind: Kind, context: Context | None, on_error: OnError, on_progress: Progress | None
@@ -455,9 +433,14 @@ class Embedder(ABC):
             raise InputError("embed() takes a list of texts. For one text, call embed([text]) or embed_query(text).")
         if on_error == "raise":
             self.batcher(kind, context, collect=False).check(texts)
-        return ResultCollector(len(texts), self.info.dimensions, on_progress)
+        return ResultCollector(len(texts), self.info.dimensions or 0, on_progress)
 
     def _require_mean_pooling(self) -> None:
+        if self.info.pooling is None:
+            raise ConfigurationError(
+                f"Late chunking needs a model with mean pooling, and the pooling of {self.info.model_id} is unknown. "
+                "Put the model's folder into EMBEDSTACK_MODELS_DIR, or set EMBEDSTACK_LATE_CHUNKING=false."
+            )
         if self.info.pooling != "mean" or self.info.shortened_from is not None:
             raise ConfigurationError(
                 f"Late chunking averages token vectors, but {self.info.model_id} was not trained with mean pooling at "
@@ -468,8 +451,3 @@ class Embedder(ABC):
 def _check_stream(texts: Iterable[Any] | AsyncIterable[Any]) -> None:
     if isinstance(texts, str):
         raise InputError("embed_stream() takes an iterable of texts, not a string. For one text, pass [text].")
-
-
-async def _aiterate(texts: Iterable[Any]) -> AsyncIterator[Any]:
-    for text in texts:
-        yield text

@@ -1,4 +1,4 @@
-"""Embeds with Bedrock's embedding models: Titan v1 and v2, Cohere v3 and v4."""
+"""Embeds with Bedrock's embedding models: Titan v1 and v2, Nova 2 for text, Cohere v3 and v4."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -12,8 +12,8 @@ from embedstack.embedders.base import Embedder
 from embedstack.embedders.batching import Limits
 from embedstack.embedders.json_encoding import json_bytes
 from embedstack.embedders.response_vectors import read_rows, response_limit
-from embedstack.errors import ConfigurationError, IntegrityError
-from embedstack.models.model_info import ModelInfo, known_model
+from embedstack.errors import ConfigurationError, IntegrityError, TextTooLong
+from embedstack.models.catalogue import find_model
 from embedstack.settings.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -27,11 +27,16 @@ if TYPE_CHECKING:
 __all__ = ["BedrockEmbedder"]
 
 _TITAN = "amazon.titan-embed-text"
+_NOVA = "amazon.nova-2-multimodal-embeddings"
 _COHERE_V3 = ("cohere.embed-english-v3", "cohere.embed-multilingual-v3")
 _COHERE_V4 = "cohere.embed-v4"
 # https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-embed.html: texts per call of Cohere's models;
-# Titan takes one.
+# Titan and Nova take one.
 _COHERE_ITEMS = 96
+# https://docs.aws.amazon.com/nova/latest/userguide/embeddings-schema.html: characters of a text, which the service
+# rejects also when it truncates; and what a vector is for. Collections contain texts, not images.
+_NOVA_CHARACTERS = 8192
+_NOVA_PURPOSES = {"query": "TEXT_RETRIEVAL", "document": "GENERIC_INDEX"}
 _TOKENS_HEADER = "x-amzn-bedrock-input-token-count"
 
 
@@ -56,7 +61,7 @@ class BedrockEmbedder(Embedder):
             dimensions: A shorter vector length that the model was trained for.
             settings: Configuration; read from the environment by default.
             concurrency: Requests in flight at the same time.
-            truncate: Truncate texts that are longer than the model reads; Cohere's models only.
+            truncate: Truncate texts that are longer than the model reads; not Titan.
             price: Bedrock's price of the model.
             session: A custom boto3 session.
 
@@ -67,16 +72,16 @@ class BedrockEmbedder(Embedder):
         settings = settings or load_settings()
         check_residency(model_id, settings)
         base = base_model_id(model_id)
-        info: ModelInfo = known_model(base)
-        if not base.startswith((_TITAN, *_COHERE_V3, _COHERE_V4)):
+        info = find_model(base)
+        if info is None or not base.startswith((_TITAN, _NOVA, *_COHERE_V3, _COHERE_V4)):
             raise ConfigurationError(
-                f"{model_id} is not a supported Bedrock embedding model. Use a Titan or Cohere model."
+                f"{model_id} is not a supported Bedrock embedding model. Use a Titan, Nova or Cohere model."
             )
-        self._is_titan = base.startswith(_TITAN)
-        if truncate and self._is_titan:
-            raise ConfigurationError(f"{model_id} cannot truncate. Split long texts, or use a Cohere model.")
-        limits = Limits(1 if self._is_titan else _COHERE_ITEMS, concurrency=concurrency)
-        super().__init__(info.shortened(dimensions or info.dimensions), limits, price=price)
+        if truncate and base.startswith(_TITAN):
+            raise ConfigurationError(f"{model_id} cannot truncate. Split long texts, or use a Nova or Cohere model.")
+        takes_one_text = base.startswith((_TITAN, _NOVA))
+        limits = Limits(1 if takes_one_text else _COHERE_ITEMS, concurrency=concurrency)
+        super().__init__(info.shortened(dimensions) if dimensions else info, limits, price=price)
         self._model_id = model_id
         self._base = base
         self._truncate = truncate
@@ -99,8 +104,7 @@ class BedrockEmbedder(Embedder):
 
     def embed_batch(self, texts: Sequence[str], kind: "Kind") -> "NDArray[np.float32]":
         """Send one ``InvokeModel``; see :meth:`Embedder.embed_batch`."""
-        body = self._titan_body(texts[0]) if self._is_titan else self._cohere_body(texts, kind)
-        document, headers = self._invoke(body, len(texts))
+        document, headers = self._invoke(self._body(texts, kind), len(texts))
         vectors = read_rows(document, len(texts), self._model_id)
         tokens = token_count(document.get("inputTextTokenCount"))
         if tokens is None:
@@ -109,11 +113,34 @@ class BedrockEmbedder(Embedder):
             self.count_tokens(tokens)
         return vectors
 
+    def _body(self, texts: Sequence[str], kind: "Kind") -> dict[str, Any]:
+        if self._base.startswith(_TITAN):
+            return self._titan_body(texts[0])
+        if self._base.startswith(_NOVA):
+            return self._nova_body(texts[0], kind)
+        return self._cohere_body(texts, kind)
+
     def _titan_body(self, text: str) -> dict[str, Any]:
         body: dict[str, Any] = {"inputText": text}
         if not self._base.startswith("amazon.titan-embed-text-v1"):
             body |= {"dimensions": self.info.dimensions, "normalize": self.info.normalized}
         return body
+
+    def _nova_body(self, text: str, kind: "Kind") -> dict[str, Any]:
+        if len(text) > _NOVA_CHARACTERS:
+            raise TextTooLong(
+                f"The text has {len(text):,} characters; {self._model_id} takes {_NOVA_CHARACTERS:,}. Split it.",
+                index=0,
+            )
+        return {
+            "schemaVersion": "nova-multimodal-embed-v1",
+            "taskType": "SINGLE_EMBEDDING",
+            "singleEmbeddingParams": {
+                "embeddingPurpose": _NOVA_PURPOSES[kind],
+                "embeddingDimension": self.info.dimensions,
+                "text": {"truncationMode": "END" if self._truncate else "NONE", "value": text},
+            },
+        }
 
     def _cohere_body(self, texts: Sequence[str], kind: "Kind") -> dict[str, Any]:
         is_v4 = self._base.startswith(_COHERE_V4)

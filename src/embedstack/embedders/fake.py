@@ -41,7 +41,7 @@ class FakeEmbedder(Embedder):
         """Prepare.
 
         Args:
-            info: The model to imitate.
+            info: The model to imitate. If its length is unknown, vectors have 8 dimensions.
             limits: Limits of one request.
             price: What a request costs; None for free.
             fault: Returns the error to raise for a request's texts, or None. By default no request fails.
@@ -63,7 +63,7 @@ class FakeEmbedder(Embedder):
         error = self._fault(texts) if self._fault is not None else None
         if error is not None:
             raise error
-        return np.stack([fake_vector(text, self.info.dimensions) for text in texts])
+        return np.stack([fake_vector(text, self._dimensions) for text in texts])
 
     def embed_span_batch(
         self, texts: Sequence[str], spans: "Sequence[Sequence[Span]]", kind: "Kind"
@@ -71,9 +71,13 @@ class FakeEmbedder(Embedder):
         """Send one request; the vector of a part depends on the whole text and on the part's position."""
         self.embed_batch(texts, kind)
         return [
-            np.stack([fake_vector(f"{start}-{end} of {text}", self.info.dimensions) for start, end in parts])
+            np.stack([fake_vector(f"{start}-{end} of {text}", self._dimensions) for start, end in parts])
             for text, parts in zip(texts, spans, strict=True)
         ]
+
+    @property
+    def _dimensions(self) -> int:
+        return self.info.dimensions or FAKE_MODEL.require_dimensions()
 
 
 def fake_vector(text: str, dimensions: int) -> "NDArray[np.float32]":

@@ -13,9 +13,11 @@ __all__ = ["identity_digest", "model_facts"]
 
 # Incremented when the meaning of an identity changes, so that older entries are cache misses.
 _VERSION = 2
-# Facts of a model that its vectors do not depend on: prompts are already part of the text that is looked up, and the
-# lengths that a model supports say nothing about the one in use.
-_NOT_IN_A_VECTOR = {"prompts", "matryoshka_dimensions"}
+# Facts of a model that its vectors do not depend on: prompts are already part of the text that is looked up, the
+# lengths that a model supports say nothing about the one in use, and the others describe the model that is named.
+_NOT_IN_A_VECTOR = {
+    "prompts", "uses_prompts", "matryoshka_dimensions", "kind", "architecture", "license", "non_commercial",
+}  # fmt: skip
 
 
 def model_facts(info: "ModelInfo") -> dict[str, Any]:

@@ -22,7 +22,7 @@ def check_vectors(vectors: "NDArray[np.float32]", info: "ModelInfo", count: int)
 
     Args:
         vectors: The vectors, (texts, dimensions).
-        info: The expected model.
+        info: The expected model. A length or norm that is unknown is not checked.
         count: Texts that were sent.
 
     Raises:
@@ -34,10 +34,11 @@ def check_vectors(vectors: "NDArray[np.float32]", info: "ModelInfo", count: int)
         raise DimensionMismatch(f"The response to {count} texts is an array of {vectors.ndim} dimensions, not 2.")
     if len(vectors) != count:
         raise CountMismatch(f"The response to {count} texts has {len(vectors)} vectors, so none of them can be used.")
-    if vectors.shape[1] != info.dimensions:
+    if info.dimensions not in (None, vectors.shape[1]):
         raise DimensionMismatch(
             f"The endpoint returns vectors of {vectors.shape[1]} dimensions; {info.model_id} has "
-            f"{info.dimensions}. Deploy the configured model, or configure the deployed one."
+            f"{info.dimensions}. Deploy the configured model, or configure the deployed one (EMBEDDING_MODEL, "
+            "EMBEDDING_DIMENSIONS)."
         )
     finite = _finite(vectors)
     if not finite.all():

@@ -3,7 +3,6 @@
 ``embedstack[torch]`` adds GPUs and architectures that the encoder does not support.
 """
 
-import stat
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -13,7 +12,7 @@ from embedstack.calls.process_local import PerProcess, keep_forever
 from embedstack.embedders.base import Embedder
 from embedstack.embedders.batching import Limits
 from embedstack.errors import ConfigurationError, InputError, ModelFailed
-from embedstack.models.local_files import find_model_folder
+from embedstack.models.local_files import file_versions, find_model_folder
 from embedstack.settings.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -82,7 +81,7 @@ class LocalEmbedder(Embedder):
         return {
             **super().vector_identity(),
             "backend": "local",
-            "files": _files(self._folder),
+            "files": file_versions(self._folder),
             "device": self._device,
             "truncate": self._truncate,
         }
@@ -98,7 +97,7 @@ class LocalEmbedder(Embedder):
             # Raised by the engine, for example when memory for the batch runs out.
             raise ModelFailed(f"The model failed in this process: {error}", retryable=True) from error
         self.count_tokens(encoded.tokens)
-        return encoded.vectors(shortened, normalize=self.info.normalized)
+        return encoded.vectors(shortened, normalize=self.info.normalized is not False)
 
     def embed_span_batch(
         self, texts: Sequence[str], spans: "Sequence[Sequence[Span]]", kind: "Kind"
@@ -111,7 +110,7 @@ class LocalEmbedder(Embedder):
         prompt = encoder.prompt(None, self._model_prompt(kind))
         try:
             tokenized = encoder.tokenize(texts, truncate=False, prompt=prompt, offsets=True)
-            pooling = SpanPooling(tokenized, spans, prompt, normalize=self.info.normalized)
+            pooling = SpanPooling(tokenized, spans, prompt, normalize=self.info.normalized is not False)
             encoded = encoder.compute([text.ids for text in tokenized], pooling)
         except RequestError as error:
             raise InputError(error.message, index=error.index) from None
@@ -137,13 +136,3 @@ def _load(folder: Path, info: "ModelInfo", options: dict[str, Any]) -> "Encoder"
     if identity is not None:
         identity.require(info, f"The folder {folder}")
     return Encoder.load(folder, **options)
-
-
-def _files(folder: Path) -> list[tuple[str, int, int]]:
-    """Name, bytes and modification time (ns) of a model's files: reading gigabytes of weights would take too long."""
-    files = []
-    for path in sorted(folder.rglob("*")):
-        status = path.stat()
-        if stat.S_ISREG(status.st_mode):
-            files.append((path.relative_to(folder).as_posix(), status.st_size, status.st_mtime_ns))
-    return files

@@ -36,7 +36,7 @@ class EmbedderMiddleware(Embedder):
         """
         # Not super().__init__(), which would make threads and counters.
         self.inner = inner
-        self.info = inner.info
+        self.model = inner.model
         self.limits = limits or inner.limits
         self.prompts = inner.prompts
         self.runner = inner.runner

@@ -20,6 +20,7 @@ from embedstack.errors import (
     IntegrityError,
     ModelFailed,
     PayloadTooLarge,
+    TextTooLong,
     Throttled,
 )
 from embedstack.settings.settings import Settings, load_settings
@@ -164,6 +165,8 @@ class OllamaEmbedder(Embedder):
                 )
             case 413:
                 raise PayloadTooLarge(f"The request is too large for Ollama: {reason}")
+            case 400 | 422 if "context length" in reason:
+                raise TextTooLong(f"The text is too long for the model: {reason}. Split it, or truncate it.")
             case 400 | 422:
                 raise InputError(f"Ollama rejected the request: {reason}")
             case 429:

@@ -1,16 +1,15 @@
-"""Runs the requests of one backend: in a separate thread pool, within its concurrency, with checks and counters."""
+"""Runs the requests of one backend: in a separate thread pool, within its concurrency, with counters."""
 
 import threading
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from embedstack.calls.call_context import Call
 from embedstack.calls.process_local import PerProcess, keep_forever
 from embedstack.embedders.adaptive_limits import AdaptiveConcurrency, BatchSizer
 from embedstack.embedders.batching import Limits, estimate_tokens, utf8_bytes
-from embedstack.embedders.integrity import check_vectors
 from embedstack.embedders.threads import DaemonThreadPool
 from embedstack.embedders.usage import Meter, Price
 from embedstack.errors import EmbedStackError, Throttled
@@ -18,12 +17,9 @@ from embedstack.errors import EmbedStackError, Throttled
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
-    import numpy as np
-    from numpy.typing import NDArray
-
     from embedstack.models.model_info import ModelInfo
 
-    Vectors = NDArray[np.float32]
+_Result = TypeVar("_Result")
 
 __all__ = ["READER_THREADS", "RequestRunner", "close_threads", "thread_pool"]
 
@@ -50,7 +46,7 @@ class RequestRunner:
         """Prepare; no thread is started yet.
 
         Args:
-            info: The model whose vectors are expected.
+            info: The model that is called.
             limits: Limits of one request.
             price: Price of the backend; None for free.
         """
@@ -61,16 +57,16 @@ class RequestRunner:
         self._concurrency = PerProcess(partial(AdaptiveConcurrency, limits.concurrency))
         self._request = PerProcess(threading.local)
 
-    def run(self, texts: Sequence[str], send: "Callable[[], Vectors]", count: int) -> "Vectors":
-        """Send one request and check its vectors.
+    def run(self, texts: Sequence[str], send: Callable[[], _Result]) -> _Result:
+        """Send one request.
 
         Args:
-            texts: The texts of the request, with their prompts.
-            send: Sends it in this thread; may call :meth:`count_tokens` and :meth:`release_slot`.
-            count: Number of vectors that the response must have.
+            texts: The inputs of the request as the model reads them, with their prompts.
+            send: Sends it in this thread and checks the response; may call :meth:`count_tokens` and
+                :meth:`release_slot`.
 
         Raises:
-            EmbedStackError: The request failed, or its vectors are not valid.
+            EmbedStackError: The request failed, or its response is not valid.
         """
         request = self._request.get()
         with self._concurrency.get().slot() as request.slot:
@@ -78,8 +74,7 @@ class RequestRunner:
             request.tokens = None
             started = time.perf_counter()
             try:
-                vectors = send()
-                check_vectors(vectors, self._info, count)
+                result = send()
             except EmbedStackError as error:
                 self.meter.count("failures")
                 if isinstance(error, Throttled):
@@ -88,10 +83,11 @@ class RequestRunner:
             seconds = time.perf_counter() - started
         tokens = request.tokens
         if tokens is None:
-            tokens = sum(min(estimate_tokens(utf8_bytes(text)), self._info.max_tokens) for text in texts)
+            estimates = (estimate_tokens(utf8_bytes(text)) for text in texts)
+            tokens = sum(min(estimate, self._info.max_tokens or estimate) for estimate in estimates)
         self.sizer.record_latency(seconds)
         self.meter.record_request(texts=len(texts), tokens=tokens, seconds=seconds)
-        return vectors
+        return result
 
     def count_tokens(self, tokens: int) -> None:
         """Record the tokens that the service counted for the request of this thread."""

@@ -40,6 +40,8 @@ _NUMBERS = frozenset({float, int, type(None)})
 # another model with longer ones, so that the error can name their length.
 _BYTES_PER_NUMBER = 128
 _BYTES_BESIDE = 1024 * 1024
+# Twice the longest vectors of the models in the catalogue.
+_LONGEST_VECTOR = 8192
 # A response may repeat the texts, each character as an escape of six bytes.
 _BYTES_PER_REQUEST_BYTE = 6
 
@@ -53,15 +55,16 @@ _SHOWN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,39}")
 _SHOWN_NAMES = 5
 
 
-def response_limit(count: int, dimensions: int, request_bytes: int) -> int:
+def response_limit(count: int, dimensions: int | None, request_bytes: int) -> int:
     """Largest valid response with vectors, in bytes.
 
     Args:
         count: Number of vectors.
-        dimensions: Length of a vector.
+        dimensions: Length of a vector; None if it is unknown.
         request_bytes: Size of the request.
     """
-    return _BYTES_BESIDE + _BYTES_PER_REQUEST_BYTE * request_bytes + _BYTES_PER_NUMBER * count * dimensions
+    numbers = count * (dimensions or _LONGEST_VECTOR)
+    return _BYTES_BESIDE + _BYTES_PER_REQUEST_BYTE * request_bytes + _BYTES_PER_NUMBER * numbers
 
 
 def read_rows(document: Any, count: int, source: str) -> "Vectors":

@@ -86,11 +86,10 @@ class ResultCollector:
 
     def vectors(self) -> "NDArray[np.float32]":
         """All vectors, in the order of the texts."""
-        if len(self._results) == 1:
-            return self._results[0].vectors
-        return np.concatenate(
-            [np.empty((0, self._dimensions), np.float32), *(result.vectors for result in self._results)]
-        )
+        parts = [result.vectors for result in self._results if len(result.vectors)]
+        if len(parts) == 1:
+            return parts[0]
+        return np.concatenate(parts) if parts else np.empty((0, self._dimensions), np.float32)
 
     def result(self) -> EmbedResult:
         """All vectors and all failures."""

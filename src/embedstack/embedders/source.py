@@ -3,12 +3,12 @@
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterable, Callable, Iterable, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
 
-__all__ = ["AsyncSource", "Broken", "Signal", "paced"]
+__all__ = ["AsyncSource", "Broken", "Signal", "aiterate", "paced"]
 
 # A source that takes longer for one text is live: the texts before it are sent without waiting for more.
 _PAUSE_SECONDS = 0.05
@@ -60,6 +60,12 @@ def paced(texts: Iterable[Any]) -> Iterator[Any]:
         yield text
         if is_live:
             yield Signal.PAUSED
+
+
+async def aiterate(texts: Iterable[Any]) -> AsyncIterator[Any]:
+    """The texts as an async iterable."""
+    for text in texts:
+        yield text
 
 
 class AsyncSource:

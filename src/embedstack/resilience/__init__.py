@@ -7,7 +7,7 @@ retry, backend.
 from embedstack.resilience.breaker import CircuitBreaker, CircuitBreakerEmbedder
 from embedstack.resilience.deadline import DeadlineEmbedder
 from embedstack.resilience.fallback import FallbackEmbedder
-from embedstack.resilience.rate_limit import RateLimit, RateLimitedEmbedder, TokenBucket
+from embedstack.resilience.rate_limit import RateLimit, RateLimitedEmbedder, RateLimiter, TokenBucket
 from embedstack.resilience.retry import Retry, RetryEvent, RetryingEmbedder, RetryPolicy
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "FallbackEmbedder",
     "RateLimit",
     "RateLimitedEmbedder",
+    "RateLimiter",
     "Retry",
     "RetryEvent",
     "RetryPolicy",

@@ -12,11 +12,22 @@ if TYPE_CHECKING:
     from embedstack.embedders.base import Embedder
     from embedstack.models.model_info import ModelInfo
 
-__all__ = ["FallbackEmbedder"]
+__all__ = ["FallbackEmbedder", "first_success"]
 
+_Backend = TypeVar("_Backend")
 _Response = TypeVar("_Response")
 
 _FALLBACK_ERRORS = (EndpointError, CircuitOpen, BudgetExceeded)
+
+
+def first_success(backends: "Sequence[_Backend]", call: "Callable[[_Backend], _Response]") -> _Response:
+    """The response of the first backend that is available. The last one's errors are raised."""
+    for backend in backends[:-1]:
+        try:
+            return call(backend)
+        except _FALLBACK_ERRORS:
+            continue
+    return call(backends[-1])
 
 
 class FallbackEmbedder(EmbedderMiddleware):
@@ -40,6 +51,7 @@ class FallbackEmbedder(EmbedderMiddleware):
         """
         for other in others:
             _check_same_space(first.info, other.info, allow_other_model=allow_other_model)
+            first.model.share_length(other.model)
         chain = (first, *others)
         limits = dataclasses.replace(
             first.limits,
@@ -67,12 +79,7 @@ class FallbackEmbedder(EmbedderMiddleware):
     def dispatch(self, texts: Sequence[str], call_next: "Callable[[Embedder], _Response]") -> _Response:
         """Send one request to the first embedder that succeeds."""
         del texts
-        for embedder in self._chain[:-1]:
-            try:
-                return call_next(embedder)
-            except _FALLBACK_ERRORS:
-                continue
-        return call_next(self._chain[-1])
+        return first_success(self._chain, call_next)
 
     def disable_retries(self) -> None:
         """Disable those of all embedders."""
@@ -86,7 +93,11 @@ class FallbackEmbedder(EmbedderMiddleware):
 
 
 def _check_same_space(first: "ModelInfo", other: "ModelInfo", *, allow_other_model: bool) -> None:
-    if first.dimensions != other.dimensions or first.normalized != other.normalized:
+    differ = (
+        None not in (left, right) and left != right
+        for left, right in ((first.dimensions, other.dimensions), (first.normalized, other.normalized))
+    )
+    if any(differ):
         raise ConfigurationError(
             f"{other.model_id} ({other.dimensions} dimensions) cannot be a fallback for {first.model_id} "
             f"({first.dimensions}): their vectors do not fit into one index."

@@ -13,7 +13,7 @@ from embedstack.errors import BudgetExceeded
 if TYPE_CHECKING:
     from embedstack.embedders.base import Embedder
 
-__all__ = ["RateLimit", "RateLimitedEmbedder", "TokenBucket"]
+__all__ = ["RateLimit", "RateLimitedEmbedder", "RateLimiter", "TokenBucket"]
 
 _Response = TypeVar("_Response")
 
@@ -81,27 +81,46 @@ class RateLimit:
     budget_usd: float | None = None
 
 
-class RateLimitedEmbedder(EmbedderMiddleware):
-    """Delays requests to the allowed rate, and rejects them when the budget is spent."""
+class RateLimiter:
+    """Delays requests to the allowed rate, and rejects them when the budget is spent. Shared by threads."""
 
-    def __init__(self, inner: "Embedder", limit: RateLimit, *, clock: Clock | None = None) -> None:
-        super().__init__(inner)
-        self._limit = limit
+    def __init__(self, limit: RateLimit, *, clock: Clock | None = None) -> None:
+        self._budget = limit.budget_usd
         # A burst of one second, and always at least one request.
         self._requests, self._texts = (
             TokenBucket(rate, max(1.0, rate), clock=clock) if rate is not None else None
             for rate in (limit.requests_per_second, limit.texts_per_second)
         )
 
-    def dispatch(self, texts: Sequence[str], call_next: "Callable[[Embedder], _Response]") -> _Response:
-        """Send one request, as soon as the limits allow it."""
-        budget = self._limit.budget_usd
-        if budget is not None:
-            spent = sum(meter.cost_usd for meter in self.meters)
-            if spent >= budget:
-                raise BudgetExceeded(f"${spent:.2f} of the budget of ${budget:.2f} is spent. Raise it to continue.")
+    def admit(self, texts: int, spent_usd: float) -> None:
+        """Wait until the limits allow a request.
+
+        Args:
+            texts: Texts of the request.
+            spent_usd: Cost so far, in US dollars.
+
+        Raises:
+            BudgetExceeded: The budget is spent.
+            DeadlineExceeded: The limits do not allow the request before the call's deadline.
+        """
+        if self._budget is not None and spent_usd >= self._budget:
+            raise BudgetExceeded(
+                f"${spent_usd:.2f} of the budget of ${self._budget:.2f} is spent. Raise it to continue."
+            )
         if self._requests is not None:
             self._requests.take(1)
         if self._texts is not None:
-            self._texts.take(len(texts))
+            self._texts.take(texts)
+
+
+class RateLimitedEmbedder(EmbedderMiddleware):
+    """Sends requests within the limits; see :class:`RateLimiter`."""
+
+    def __init__(self, inner: "Embedder", limit: RateLimit, *, clock: Clock | None = None) -> None:
+        super().__init__(inner)
+        self._limiter = RateLimiter(limit, clock=clock)
+
+    def dispatch(self, texts: Sequence[str], call_next: "Callable[[Embedder], _Response]") -> _Response:
+        """Send one request, as soon as the limits allow it."""
+        self._limiter.admit(len(texts), sum(meter.cost_usd for meter in self.meters))
         return super().dispatch(texts, call_next)

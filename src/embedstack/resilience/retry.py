@@ -11,7 +11,14 @@ from embedstack.calls.call_context import Call
 from embedstack.calls.clock import Clock, SystemClock
 from embedstack.calls.process_local import Lock
 from embedstack.embedders.middleware import EmbedderMiddleware
-from embedstack.errors import CircuitOpen, CountMismatch, EmbedStackError, EndpointAsleep, NonFiniteVector
+from embedstack.errors import (
+    CircuitOpen,
+    CountMismatch,
+    EmbedStackError,
+    EndpointAsleep,
+    InvalidScores,
+    NonFiniteVector,
+)
 
 if TYPE_CHECKING:
     from embedstack.embedders.base import Embedder
@@ -155,8 +162,8 @@ class RetryingEmbedder(EmbedderMiddleware):
 
 
 def _is_temporary(error: BaseException) -> bool:
-    # A wrong vector may be the fault of one instance or temporary; an open circuit has its own retry_after.
-    if isinstance(error, (CountMismatch, NonFiniteVector)):
+    # A wrong vector or score may be the fault of one instance or temporary; an open circuit has its own retry_after.
+    if isinstance(error, (CountMismatch, InvalidScores, NonFiniteVector)):
         return True
     return isinstance(error, EmbedStackError) and error.retryable and not isinstance(error, CircuitOpen)
 

@@ -1,5 +1,6 @@
 """Settings, in order of precedence: explicit arguments, the environment, ``.env``, a YAML file, defaults."""
 
+import json
 import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -15,12 +16,26 @@ from embedstack.settings.yaml_file import check_env_file, check_names, read_sett
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
-__all__ = ["LocalAwsSettings", "Settings", "change_settings", "load_local_aws_settings", "load_settings"]
+__all__ = [
+    "LocalAwsSettings",
+    "Settings",
+    "change_settings",
+    "load_local_aws_settings",
+    "load_settings",
+    "parse_prompt",
+]
 
 _ENV_FILE = Path(".env")
 #: Name of a region, such as us-east-1 or us-gov-west-1.
 _REGION = r"^[a-z]{2,}(-[a-z]+)+-\d+$"
 _SECRETS = ("database_url", "embedstack_cache_key")
+#: Texts that are put before others.
+_PREFIXES = ("embedding_document_prompt", "embedding_query_prompt", "embedstack_document_context")
+#: What the settings say of EMBEDDING_MODEL.
+_MODEL_FACTS = (
+    "embedding_dimensions", "embedding_document_prompt", "embedding_max_tokens", "embedding_model_revision",
+    "embedding_query_prompt",
+)  # fmt: skip
 #: Characters of a value that an error quotes, at most.
 _QUOTED_CHARACTERS = 80
 
@@ -55,8 +70,8 @@ class _BaseSettings(BaseSettings):
             return value
         if not value.strip():
             raise ValueError("is blank")
-        # Its trailing space separates it from the chunk.
-        return value if info.field_name == "embedstack_document_context" else value.strip()
+        # The trailing space of a prefix separates it from the text.
+        return value if info.field_name in _PREFIXES else value.strip()
 
 
 class Settings(_BaseSettings):
@@ -72,7 +87,12 @@ class Settings(_BaseSettings):
         embedding_backend: Backend: ``sagemaker``, ``bedrock``, ``ollama``, ``local``, ``fake`` or the
             name of an entry point.
         embedding_fallbacks: Fallback backends of the same model, separated by commas.
-        embedding_dimensions: A shorter vector length that the model was trained for; None for its full length.
+        embedding_dimensions: A shorter vector length that the model was trained for; None for its full length. For a
+            model that is not in the catalogue, its full length, which responses are checked against.
+        embedding_max_tokens: Tokens that the model reads of one text; None for the number in the model's folder or in
+            the catalogue.
+        embedding_query_prompt: Text put before every query; None for the model's own. See :func:`parse_prompt`.
+        embedding_document_prompt: Text put before every document; None for the model's own.
         embedding_truncate: Truncate texts that are longer than the model reads instead of rejecting them.
         embedding_concurrency: Requests in flight at the same time.
         embedding_deadline_seconds: Deadline of a call in seconds; None for no deadline.
@@ -88,6 +108,14 @@ class Settings(_BaseSettings):
         embedding_model_revision: Revision of the model that is served; None if it is not pinned. A collection records
             it and rejects vectors of another one.
         bedrock_embedding_model_id: Bedrock's id of the embedding model.
+        reranker_backend: Backend of the reranker: ``sagemaker``, ``bedrock``, ``local`` or ``fake``.
+        reranker_fallbacks: Fallback backends of the same reranking model, separated by commas.
+        reranker_endpoint: Name of the reranker's endpoint.
+        reranker_inference_component: The inference component of that endpoint to call, if it has any.
+        reranker_model: Hugging Face Hub id of the reranking model, for every backend except Bedrock.
+        reranker_model_revision: Revision of that model; None if it is not pinned.
+        reranker_truncate: Truncate pairs of query and text that are longer than the reranking model reads.
+        bedrock_rerank_model_id: Bedrock's id of the reranking model.
         bedrock_model_id: Bedrock's id of the model that generates text, or of an inference profile of it.
         bedrock_api_format: ``converse``, or ``claude``, ``llama3`` or ``llama2`` for a model that Converse does not
             support.
@@ -125,6 +153,9 @@ class Settings(_BaseSettings):
     embedding_backend: str = "sagemaker"
     embedding_fallbacks: str = ""
     embedding_dimensions: int | None = Field(default=None, ge=1)
+    embedding_max_tokens: int | None = Field(default=None, ge=1)
+    embedding_query_prompt: str | None = None
+    embedding_document_prompt: str | None = None
     embedding_truncate: bool = False
     embedding_concurrency: int = Field(default=16, ge=1)
     embedding_deadline_seconds: float | None = Field(default=None, gt=0)
@@ -144,6 +175,14 @@ class Settings(_BaseSettings):
         default=None, validation_alias=AliasChoices("embedding_model_revision", "st_model_revision")
     )
     bedrock_embedding_model_id: str = "amazon.titan-embed-text-v2:0"
+    reranker_backend: str = "sagemaker"
+    reranker_fallbacks: str = ""
+    reranker_endpoint: str | None = None
+    reranker_inference_component: str | None = None
+    reranker_model: str | None = None
+    reranker_model_revision: str | None = None
+    reranker_truncate: bool = False
+    bedrock_rerank_model_id: str = "cohere.rerank-v3-5:0"
     bedrock_model_id: str | None = None
     bedrock_api_format: Literal["converse", "claude", "llama3", "llama2"] = "converse"
     bedrock_max_tokens: int = Field(default=2000, ge=1)
@@ -181,6 +220,26 @@ class Settings(_BaseSettings):
             raise ValueError("Write an address such as http://127.0.0.1:4580")
         return value
 
+    @field_validator("embedding_query_prompt", "embedding_document_prompt")
+    @classmethod
+    def _check_prompt(cls, value: str | None) -> str | None:
+        if value is not None:
+            parse_prompt(value)
+        return value
+
+    @field_validator("embedding_model")
+    @classmethod
+    def _check_model_id(cls, value: str) -> str:
+        if len(value.split()) != 1:
+            raise ValueError("A model id has no spaces; write one such as intfloat/multilingual-e5-small")
+        return value
+
+    @property
+    def embedding_prompts(self) -> dict[str, str]:
+        """The configured prompts by kind of text: ``query``, ``document``."""
+        values = {"query": self.embedding_query_prompt, "document": self.embedding_document_prompt}
+        return {kind: parse_prompt(value) for kind, value in values.items() if value is not None}
+
     @property
     def allowed_regions(self) -> tuple[str, ...]:
         """``aws_allowed_regions``, split."""
@@ -190,6 +249,26 @@ class Settings(_BaseSettings):
     def fallback_backends(self) -> tuple[str, ...]:
         """``embedding_fallbacks``, split."""
         return _split(self.embedding_fallbacks)
+
+    @property
+    def reranker_fallback_backends(self) -> tuple[str, ...]:
+        """``reranker_fallbacks``, split."""
+        return _split(self.reranker_fallbacks)
+
+    @property
+    def has_reranker(self) -> bool:
+        """Whether a reranker is configured."""
+        return self.reranker_backend != "sagemaker" or self.reranker_endpoint is not None
+
+    def with_model(self, model_id: str | None) -> Self:
+        """A copy for another model, without the facts of the configured one.
+
+        Args:
+            model_id: Hub id of the model; None for the configured one.
+        """
+        if model_id in (None, self.embedding_model):
+            return self
+        return self.model_copy(update={"embedding_model": model_id, **dict.fromkeys(_MODEL_FACTS)})
 
     def without_secrets(self) -> Self:
         """A copy without passwords and keys, for objects that may be pickled."""
@@ -216,6 +295,19 @@ class Settings(_BaseSettings):
                 "(`terraform output -raw dotenv` prints the line), or pass its name."
             )
         return self.sagemaker_endpoint
+
+    def required_reranker_endpoint(self) -> str:
+        """The name of the reranker's endpoint.
+
+        Raises:
+            ConfigurationError: No endpoint is set.
+        """
+        if self.reranker_endpoint is None:
+            raise ConfigurationError(
+                "No reranker is configured: set RERANKER_ENDPOINT in the environment or in .env (`terraform output "
+                "-raw dotenv` prints the line), pass its name, or set RERANKER_BACKEND."
+            )
+        return self.reranker_endpoint
 
 
 def _split(value: str) -> tuple[str, ...]:
@@ -250,6 +342,26 @@ class LocalAwsSettings(_BaseSettings):
         if not value.is_dir():
             raise ValueError("The folder does not exist" if not value.exists() else "It is not a folder")
         return value
+
+
+def parse_prompt(value: str) -> str:
+    r"""The prompt that a setting contains.
+
+    A value in double quotes is a JSON string, so that ``""`` is the empty prompt and ``\n`` a line break. Every other
+    value is the prompt itself.
+
+    Raises:
+        ValueError: It begins with a double quote, but is not a JSON string.
+    """
+    if not value.startswith('"'):
+        return value
+    try:
+        # What begins with a quote is a string or no JSON.
+        return str(json.loads(value))
+    except ValueError:
+        raise ValueError(
+            'A prompt that begins with a double quote must be a JSON string; "" is the empty prompt'
+        ) from None
 
 
 def load_settings(**overrides: Any) -> Settings:

@@ -29,11 +29,12 @@ class CollectionInfo:
         revision: The model's revision; None if not pinned.
         distance: The distance between vectors.
         context: Kind of the texts (``code``, ``docs``, ``business``); None if each record has its own.
-        prompt: Text that is prepended to each text when it is embedded.
+        prompt: Text that is prepended to each text when it is embedded: the model's prompt for documents, and a prefix.
         chunker: Name of the chunking, which changes when documents are cut differently.
         text_search: Postgres text search configuration for hybrid search; ``simple`` suits every language. None for no
             full-text index.
         sparse_dimensions: Length of the sparse vectors, 250,002 for BGE-M3; None without sparse vectors.
+        query_prompt: Text that is prepended to each query; None if it was not recorded, and is not compared.
     """
 
     name: str
@@ -46,6 +47,7 @@ class CollectionInfo:
     chunker: str | None = None
     text_search: str | None = "simple"
     sparse_dimensions: int | None = None
+    query_prompt: str | None = None
 
     def __post_init__(self) -> None:
         """Validate the values.
@@ -67,7 +69,14 @@ class CollectionInfo:
 
     @classmethod
     def for_model(
-        cls, name: str, model: "ModelInfo", *, context: str | None = None, prompt: str = "", chunker: str | None = None
+        cls,
+        name: str,
+        model: "ModelInfo",
+        *,
+        context: str | None = None,
+        prompt: str | None = None,
+        query_prompt: str | None = None,
+        chunker: str | None = None,
     ) -> Self:
         """A collection for a model's vectors.
 
@@ -75,17 +84,24 @@ class CollectionInfo:
             name: The collection's name.
             model: The model, ``embedder.info``.
             context: See the attribute.
-            prompt: See the attribute.
+            prompt: See the attribute; defaults to the model's prompt for documents.
+            query_prompt: See the attribute; defaults to the model's prompt for queries.
             chunker: See the attribute.
+
+        Raises:
+            ConfigurationError: The length of the model's vectors is unknown.
         """
         return cls(
-            name, model.model_id, model.dimensions,
-            revision=model.revision, context=context, prompt=prompt, chunker=chunker,
+            name, model.model_id, model.require_dimensions(),
+            revision=model.revision, context=context, chunker=chunker,
+            prompt=model.prompts.get("document", "") if prompt is None else prompt,
+            query_prompt=model.prompts.get("query", "") if query_prompt is None else query_prompt,
         )  # fmt: skip
 
     def differences(self, other: "CollectionInfo") -> tuple[str, ...]:
         """Names of the attributes that differ, other than ``name``."""
-        names = (field.name for field in fields(self) if field.name != "name")
+        ignored = {"name"} if None not in (self.query_prompt, other.query_prompt) else {"name", "query_prompt"}
+        names = (field.name for field in fields(self) if field.name not in ignored)
         return tuple(name for name in names if getattr(self, name) != getattr(other, name))
 
     def require(self, expected: "CollectionInfo") -> None:

@@ -39,7 +39,7 @@ def list_collections(region: str | None, as_json: bool) -> None:
             count = store.open(info, create=False).count()
             facts.append({
                 "name": info.name, "records": count, "model": info.model_id, "dimensions": info.dimensions,
-                "chunks": info.chunker,
+                "chunks": info.chunker, "prompt": info.prompt, "query_prompt": info.query_prompt,
             })  # fmt: skip
     if as_json:
         click.echo(json.dumps(facts))

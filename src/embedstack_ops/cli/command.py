@@ -6,7 +6,6 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from typing import NoReturn, ParamSpec
 
 import click
@@ -15,7 +14,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from embedstack.errors import EmbedStackError
-from embedstack.models.model_info import ModelInfo, known_model
+from embedstack.models.model_info import ModelInfo
+from embedstack.models.resolution import resolve_model
 from embedstack.settings.settings import Settings, load_settings
 from embedstack_ops.cli.checkout import primary_endpoint
 
@@ -83,12 +83,12 @@ def expected_model(settings: Settings, endpoint: str | None, model_id: str | Non
         model_id: The model given as an option; None for the configured one.
 
     Raises:
-        ConfigurationError: The model is unknown.
+        ConfigurationError: The model's id is malformed, or it is a reranker.
     """
     if model_id:
-        return known_model(model_id)
+        return resolve_model(settings.with_model(model_id))
     configured = load_settings()
     is_configured = endpoint in (None, configured.sagemaker_endpoint)
     if not is_configured or "embedding_model" not in configured.model_fields_set:
         return None
-    return replace(known_model(settings.embedding_model), revision=settings.embedding_model_revision)
+    return resolve_model(settings)

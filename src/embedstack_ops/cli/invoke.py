@@ -57,7 +57,7 @@ def main(
     model = expected_model(settings, endpoint, model_id)
     if model is None or model_id is None:
         deployment = describe_deployment(name, settings)
-        model, component = model or deployment.model(), deployment.component
+        model, component = model or deployment.model(settings), deployment.component
     embedder = SageMakerEmbedder(
         model, endpoint=name, inference_component=component, settings=settings, truncate=truncate
     )

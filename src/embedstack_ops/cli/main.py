@@ -19,6 +19,7 @@ class _Command(NamedTuple):
 _COMMANDS = {
     "collections": _Command("collection", "ops,postgres", "List the collections of the vector store, or delete one."),
     "deploy": _Command("deploy", "ops", "Plan, apply, verify, import and destroy the Terraform root."),
+    "golden": _Command("golden", "ops,server", "Compute the vectors that validate compares an endpoint with."),
     "ingest": _Command("ingest", "ops,documents,postgres", "Store documents from files, folders or S3 as vectors."),
     "invoke": _Command("invoke", "ops", "Embed a text with the deployed endpoint."),
     "local": _Command("local", "ops", "Start, stop and inspect the local AWS."),

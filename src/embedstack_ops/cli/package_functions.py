@@ -1,13 +1,16 @@
 """``embedstack package-functions``: build the packages of the Lambda functions."""
 
+import tarfile
+import tempfile
 from collections.abc import Iterable, Iterator
-from pathlib import Path
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
 from typing import get_args
 
 import click
 
 from embedstack.errors import ConfigurationError
-from embedstack.models.local_files import find_model_folder
+from embedstack.models.local_files import download_tokenizer, find_model_folder
 from embedstack.settings.settings import Settings, load_settings
 from embedstack_ops.cli.checkout import ROOT, STATE
 from embedstack_ops.cli.command import exit_on_error
@@ -40,7 +43,7 @@ _HERE = Target.of_this_machine()
 @click.option(
     "--tokenizer",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="The model's tokenizer.json.  [default: from the model's folder]",
+    help="The model's tokenizer.json, or a model.tar.gz that contains it.  [default: the model folder's, or the Hub's]",
 )
 @click.option(
     "--database-ca",
@@ -100,26 +103,48 @@ def build(
         target: The architecture and Python version of the functions.
         folder: Parent of the target's folder, such as ``arm64-3.13``.
         model: Hub id of the endpoint's model; defaults to ``EMBEDDING_MODEL``.
-        tokenizer: The model's ``tokenizer.json``; defaults to the one in the model's folder.
+        tokenizer: The model's ``tokenizer.json``, or an archive that contains it; defaults to the model folder's, or
+            the Hub's.
         database_ca: CA bundle that verifies the database's certificate.
         wheels: Cache of downloaded wheels.
     """
     folder /= target.name
     folder.mkdir(parents=True, exist_ok=True)
     settings = load_settings(embedding_model=model)
-    for name in functions:
-        brings = (tokenizer or _find_tokenizer(settings)) if name == "ingest" else None
-        yield build_function(
-            name, ROOT, folder / f"{name}.zip",
-            target=target, model=settings.embedding_model, tokenizer=brings, database_ca=database_ca, wheels=wheels,
-        )  # fmt: skip
+    with _unpacked(tokenizer) as file:
+        for name in functions:
+            brings = (file or _find_tokenizer(settings)) if name == "ingest" else None
+            yield build_function(
+                name, ROOT, folder / f"{name}.zip",
+                target=target, model=settings.embedding_model, tokenizer=brings, database_ca=database_ca, wheels=wheels,
+            )  # fmt: skip
 
 
 def _find_tokenizer(settings: Settings) -> Path:
-    folder = find_model_folder(settings.embedding_model, settings.embedstack_models_dir)
-    if folder is None or not (folder / "tokenizer.json").is_file():
+    model_id = settings.embedding_model
+    folder = find_model_folder(model_id, settings.embedstack_models_dir)
+    if folder is not None and (folder / "tokenizer.json").is_file():
+        return folder / "tokenizer.json"
+    downloaded = download_tokenizer(model_id, settings.embedding_model_revision)
+    if downloaded is None:
         raise ConfigurationError(
-            f"No tokenizer.json of {settings.embedding_model} is on this machine. Pass --tokenizer, or put the "
-            f"model into {settings.embedstack_models_dir}/."
+            f"No tokenizer.json of {model_id} is on this machine, and the Hugging Face Hub does not provide it. Pass "
+            f"--tokenizer, or put the model into {settings.embedstack_models_dir}/."
         )
-    return folder / "tokenizer.json"
+    return downloaded
+
+
+@contextmanager
+def _unpacked(tokenizer: Path | None) -> Iterator[Path | None]:
+    """The tokenizer, taken out of a model's archive if it is in one."""
+    if tokenizer is None or not tarfile.is_tarfile(tokenizer):
+        yield tokenizer
+        return
+    with tempfile.TemporaryDirectory() as folder, tarfile.open(tokenizer) as archive:
+        member = next((member for member in archive if PurePosixPath(member.name).name == "tokenizer.json"), None)
+        content = archive.extractfile(member) if member else None
+        if content is None:
+            raise ConfigurationError(f"{tokenizer} contains no tokenizer.json. Pass the file itself.")
+        file = Path(folder, "tokenizer.json")
+        file.write_bytes(content.read())
+        yield file

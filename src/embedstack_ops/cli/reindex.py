@@ -48,9 +48,8 @@ def main(
     Searches use the old vectors until the command switches to the new ones. An interrupted run can be repeated and
     continues where it stopped. Texts keep their chunks; EMBEDSTACK_DOCUMENT_CONTEXT is prepended again where it was.
     """
-    settings = load_settings(
-        aws_region=region, embedstack_collection=collection, embedding_model=model, embedding_backend=backend
-    )
+    configured = load_settings(aws_region=region, embedstack_collection=collection, embedding_backend=backend)
+    settings = configured.with_model(model)
     settings = settings.model_copy(
         update={
             "sagemaker_endpoint": endpoint or settings.sagemaker_endpoint,

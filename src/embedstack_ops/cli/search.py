@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from contextlib import ExitStack
 from typing import Any, cast
 
 import click
@@ -11,6 +12,7 @@ from rich.markup import escape
 from embedstack.documents.searching import DocumentHit, search
 from embedstack.errors import ConfigurationError
 from embedstack.factory import load_embedder
+from embedstack.rerankers import load_reranker
 from embedstack.settings.settings import Settings, load_settings
 from embedstack.stores import Mode, load_store
 from embedstack_ops.cli import search_function
@@ -26,6 +28,7 @@ _EXAMPLES = """\b
 Examples:
   embedstack search "How do I compress data?"
   embedstack search "invoice" -k 3 --filter '{"source": "2025/march.pdf"}' --mode hybrid
+  embedstack search "How do I compress data?" --rerank --candidates 50
   embedstack search "How do I compress data?" --function alex-pipeline-search --json
 """
 
@@ -36,6 +39,8 @@ Examples:
 @click.option("--filter", help='Metadata filter as JSON, such as \'{"source": "manual.pdf"}\'.')
 @click.option("--threshold", type=float, help="Minimum similarity, -1 to 1.")
 @click.option("--mode", type=click.Choice(["approximate", "exact", "hybrid"]), default="approximate", show_default=True)
+@click.option("--rerank", is_flag=True, help="Order the nearest chunks with the reranker (RERANKER_ENDPOINT, …).")
+@click.option("--candidates", type=click.IntRange(min=1), help="Chunks to rerank.  [default: 4 times k, at least 20]")
 @click.option("--collection", help="Collection.  [default: EMBEDSTACK_COLLECTION]")
 @click.option("--function", help="Search with this Lambda function; 'applied' is the one that Terraform applied.")
 @click.option("--region", help="AWS region.  [default: from the environment]")
@@ -47,6 +52,8 @@ def main(
 ) -> None:
     """Print the chunks that are closest in meaning to QUERY, with their sources."""
     settings = load_settings(aws_region=region, embedstack_collection=collection)
+    if conditions["candidates"] is not None and not conditions["rerank"]:
+        raise ConfigurationError("--candidates is the number of chunks to rerank. Add --rerank.")
     request = {"query": query, **conditions, "filter": _read_filter(conditions["filter"])}
     if function:
         name = applied_pipeline()["search_function"] if function == "applied" else function
@@ -64,9 +71,12 @@ def search_store(settings: Settings, request: dict[str, Any]) -> list[dict[str, 
 
     Args:
         settings: The settings that name embedder, store and collection.
-        request: ``query`` and optionally ``k``, ``filter``, ``threshold`` and ``mode``.
+        request: ``query`` and optionally ``k``, ``filter``, ``threshold``, ``mode``, ``rerank`` and ``candidates``.
     """
-    with load_embedder(settings) as embedder, load_store(settings) as store:
+    with ExitStack() as stack:
+        embedder = stack.enter_context(load_embedder(settings))
+        reranker = stack.enter_context(load_reranker(settings)) if request.get("rerank") else None
+        store = stack.enter_context(load_store(settings))
         collection = store.open(store.describe(settings.embedstack_collection), create=False)
         hits = search(
             embedder,
@@ -76,6 +86,8 @@ def search_store(settings: Settings, request: dict[str, Any]) -> list[dict[str, 
             filter=request.get("filter"),
             threshold=request.get("threshold"),
             mode=cast("Mode", request.get("mode") or "approximate"),
+            rerank=reranker,
+            candidates=request.get("candidates"),
         )
     return [_as_json(hit) for hit in hits]
 
@@ -86,10 +98,16 @@ def print_hits(console: Console, query: str, hits: Sequence[dict[str, Any]]) -> 
     for hit in hits:
         text = " ".join(hit["text"].split())
         excerpt = text if len(text) <= _PRINTED_CHARACTERS else text[:_PRINTED_CHARACTERS] + " …"
-        console.print(f"  [green]{hit['score']:.2f}[/]  {escape(_place(hit))}", soft_wrap=True)
+        console.print(f"  [green]{_scores(hit)}[/]  {escape(_place(hit))}", soft_wrap=True)
         console.print(f"        [dim]{escape(excerpt)}[/]", soft_wrap=True)
     if not hits:
         console.print("  no hits")
+
+
+def _scores(hit: dict[str, Any]) -> str:
+    """The score by which the hits are ordered; after a reranker, with the one of the search in brackets."""
+    reranked = hit.get("rerank_score")
+    return f"{hit['score']:.2f}" if reranked is None else f"{reranked:.2f} ({hit['score']:.2f})"
 
 
 def _place(hit: dict[str, Any]) -> str:

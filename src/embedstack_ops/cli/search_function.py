@@ -16,7 +16,7 @@ def invoke(settings: Settings, function: str, request: dict[str, Any]) -> list[d
     Args:
         settings: Region, credentials and address of AWS.
         function: Name or ARN.
-        request: ``query`` and optionally ``k``, ``filter``, ``threshold`` and ``mode``.
+        request: ``query`` and optionally ``k``, ``filter``, ``threshold``, ``mode``, ``rerank`` and ``candidates``.
 
     Raises:
         EmbedStackError: The function failed or rejected the search.

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 from rich.console import Console
+from rich.markup import escape
 
 from embedstack.embedders import Embedder, SageMakerEmbedder
 from embedstack.embedders.sagemaker.async_embedder import AsyncEmbedder, AsyncEndpoint
@@ -15,6 +16,7 @@ from embedstack_ops.cli.command import endpoint_settings, exit_on_error, expecte
 from embedstack_ops.cli.target import targeted
 from embedstack_ops.validation import Check, Report, Targets, validate
 from embedstack_ops.validation.endpoint_description import Deployment, describe_deployment
+from embedstack_ops.validation.model_description import describe_license, describe_prompts
 from embedstack_ops.validation.reports import to_json, to_junit
 from embedstack_ops.validation.wake_up import ScaleFromZero
 
@@ -105,8 +107,11 @@ def validate_endpoint(
     """Validate an endpoint and print each check as it finishes."""
     settings = endpoint_settings(endpoint, region, component)
     deployment = describe_deployment(settings.required_endpoint(), settings)
-    model = expected_model(settings, endpoint, model_id) or deployment.model()
+    model = expected_model(settings, endpoint, model_id) or deployment.model(settings)
+    embedder = _embedder(model, deployment, settings, wake_minutes * 60)
     console.print(f"[bold]{deployment.endpoint}[/] serves {model.model_id}")
+    for name, text in (("prompts", describe_prompts(embedder)), ("license", describe_license(model))):
+        console.print(f"  {name}: {escape(text)}", soft_wrap=True)
 
     def print_check(check: Check) -> None:
         target = f"  [dim]{check.target}[/]" if check.target not in ("", check.figure) else ""
@@ -118,11 +123,12 @@ def validate_endpoint(
     if deployment.capacity == 0 and wake_minutes > 0:
         console.print(f"  [dim]scaled to zero; waking it up takes up to {wake_minutes:g} minutes[/]")
     report = validate(
-        _embedder(model, deployment, settings, wake_minutes * 60),
+        embedder,
         deployment,
         targets=targets,
         intended_config=_intended_config(deployment.endpoint),
         scale_from_zero=ScaleFromZero(wake_minutes * 60, capacity),
+        models_dir=settings.embedstack_models_dir,
         on_check=print_check,
     )
     counts = [f"{report.count(status)} {status}" for status in ("passed", "failed", "skipped") if report.count(status)]

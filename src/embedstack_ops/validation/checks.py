@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from embedstack.errors import CountMismatch, EndpointAsleep
-from embedstack.models.golden import golden_texts, golden_vectors
+from embedstack.models.golden import Golden, golden_texts
 from embedstack.models.model_info import ModelIdentity
 from embedstack_ops.validation.findings import Status
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
     from embedstack.embedders.base import Embedder
@@ -61,6 +63,7 @@ class EndpointChecks:
         intended_config: str | None,
         scale_from_zero: "ScaleFromZero | None",
         report: "Report",
+        models_dir: "Path | None" = None,
     ) -> None:
         self._embedder = embedder
         self._deployment = deployment
@@ -68,6 +71,9 @@ class EndpointChecks:
         self._intended_config = intended_config
         self._scale_from_zero = scale_from_zero
         self._report = report
+        self._models_dir = models_dir
+        # Responses determine an unknown number of dimensions.
+        self._expected_dimensions = embedder.info.dimensions
         self._texts = golden_texts()
         self._vectors: Vectors | None = None
         self._latencies_ms: list[float] = []
@@ -135,7 +141,9 @@ class EndpointChecks:
         self._embedder.embed(["A first call may have to start the container."])
 
     def _dimension(self) -> Result:
-        actual, expected = self._golden_response().shape[1], self._embedder.info.dimensions
+        actual, expected = self._golden_response().shape[1], self._expected_dimensions
+        if expected is None:
+            return "passed", f"{actual}, learned from the endpoint", ""
         return _result(actual == expected, str(actual), str(expected))
 
     def _finite(self) -> Result:
@@ -143,9 +151,12 @@ class EndpointChecks:
         return _result(wrong == 0, f"{wrong} of {len(self._texts)} vectors with NaN or infinity", "0")
 
     def _unit_norm(self) -> Result:
-        if not self._embedder.info.normalized:
+        normalized = self._embedder.info.normalized
+        if normalized is False:
             return "skipped", "the model does not normalize", ""
         off = float(np.abs(np.linalg.norm(self._golden_response(), axis=1) - 1).max())
+        if normalized is None and off > _UNIT_NORM_TOLERANCE:
+            return "skipped", f"off by {off:.1e}; whether the model normalizes is unknown", ""
         return _result(off <= _UNIT_NORM_TOLERANCE, f"off by {off:.1e}", f"≤ {_UNIT_NORM_TOLERANCE:.0e}")
 
     def _determinism(self) -> Result:
@@ -177,10 +188,15 @@ class EndpointChecks:
         return _result(margin >= _MIN_MARGIN, f"a paraphrase is {margin:+.2f} closer than an unrelated text", target)
 
     def _golden(self) -> Result:
-        reference = golden_vectors(self._embedder.info.model_id)
-        if reference is None:
-            return "skipped", f"no golden vectors for {self._embedder.info.model_id}", ""
-        cosine = _min_cosine(self._golden_response(), reference)
+        model_id = self._embedder.info.model_id
+        command = f"embedstack golden {model_id}"
+        golden = Golden.find(model_id, self._models_dir)
+        if golden is None:
+            return "skipped", f"none for this model; to compute them: {command}", ""
+        prompt = self._embedder.prompt("document", None)
+        if golden.prompt != prompt:
+            return "skipped", f"for the prompt {golden.prompt!r} instead of {prompt!r}; to compute them: {command}", ""
+        cosine = _min_cosine(self._golden_response(), golden.vectors)
         return _result(
             cosine >= self._min_cosine,
             f"minimum cosine {cosine:.6f} over {len(self._texts)} texts",
@@ -210,9 +226,10 @@ class EndpointChecks:
     def _golden_response(self) -> "Vectors":
         """The vectors of the golden texts as the endpoint returned them, without the client's checks."""
         if self._vectors is None:
+            prompt = self._embedder.prompt("document", None)
             rows: list[Vectors] = []
             for start in range(0, len(self._texts), _BATCH):
-                texts = self._texts[start : start + _BATCH]
+                texts = [prompt + text for text in self._texts[start : start + _BATCH]]
                 rows.extend(self._embedder.embed_batch(texts, "document"))
                 if len(rows) != start + len(texts):
                     raise CountMismatch(f"{len(texts)} texts returned {len(rows) - start} vectors.")

@@ -9,7 +9,8 @@ from embedstack.aws.clients import aws_response_errors, create_client
 from embedstack.aws.errors import translate_error
 from embedstack.embedders.sagemaker.model_identity import container_identity, read_tags, receives_requests
 from embedstack.errors import ConfigurationError, ModelMismatch
-from embedstack.models.model_info import ModelIdentity, ModelInfo, known_model
+from embedstack.models.model_info import ModelIdentity, ModelInfo
+from embedstack.models.resolution import resolve_model
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -67,11 +68,14 @@ class Deployment:
             return "fp32" if dtype in ("float32", "fp32") else "reduced"
         return "reduced" if "-gpu-" in self.image else "fp32"
 
-    def model(self) -> ModelInfo:
+    def model(self, settings: "Settings") -> ModelInfo:
         """The served model.
 
+        Args:
+            settings: What the settings say of the model, if it is the configured one, and the folder of models.
+
         Raises:
-            ConfigurationError: The endpoint does not report its model, or the model is unknown.
+            ConfigurationError: The endpoint does not report its model, or it is a reranker.
         """
         if self.identity is None:
             raise ConfigurationError(
@@ -79,7 +83,8 @@ class Deployment:
                 "and its SageMaker model has no tags for it. Name the model, for example with --model "
                 "sentence-transformers/all-MiniLM-L6-v2."
             )
-        return replace(known_model(self.identity.model_id), revision=self.identity.revision)
+        info = resolve_model(settings.with_model(self.identity.model_id))
+        return replace(info, revision=self.identity.revision)
 
 
 def describe_deployment(endpoint: str, settings: "Settings", component: str | None = None) -> Deployment:

@@ -49,14 +49,18 @@ class Report:
     Attributes:
         endpoint: Name of the endpoint.
         model_id: Hub id of the model that it serves.
-        dimensions: Length of its vectors.
+        dimensions: Length of its vectors; None until it is known.
+        prompts: How texts are prepared, in words.
+        license: License of the model's weights, in words.
         checks: Results.
         cold_start_seconds: Duration of the first call, which may have started a container.
     """
 
     endpoint: str
     model_id: str
-    dimensions: int
+    dimensions: int | None
+    prompts: str
+    license: str
     checks: list[Check] = field(default_factory=list)
     cold_start_seconds: float | None = None
 

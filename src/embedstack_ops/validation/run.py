@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING
 from embedstack.errors import EmbedStackError
 from embedstack_ops.validation.checks import EndpointChecks
 from embedstack_ops.validation.findings import Check, Report, Targets
+from embedstack_ops.validation.model_description import describe_license, describe_prompts
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from embedstack.embedders.base import Embedder
     from embedstack_ops.validation.endpoint_description import Deployment
     from embedstack_ops.validation.wake_up import ScaleFromZero
@@ -26,6 +29,7 @@ def validate(
     targets: Targets | None = None,
     intended_config: str | None = None,
     scale_from_zero: "ScaleFromZero | None" = None,
+    models_dir: "Path | None" = None,
     on_check: Callable[[Check], None] = lambda _: None,
 ) -> Report:
     """Run every check. Requires permission to describe and to invoke the endpoint only.
@@ -39,13 +43,19 @@ def validate(
         targets: Latency and throughput targets.
         intended_config: Endpoint configuration that Terraform applied; SageMaker may have rolled back to an older one.
         scale_from_zero: How long to wait for an endpoint that is scaled to zero; without it the endpoint is not woken.
+        models_dir: Folder with models, for golden vectors that ``embedstack golden`` wrote.
         on_check: Called with each result.
 
     Returns:
         The report. A check that received an error from the endpoint has failed.
     """
-    report = Report(deployment.endpoint, embedder.info.model_id, embedder.info.dimensions)
-    checks = EndpointChecks(embedder, deployment, targets or Targets(), intended_config, scale_from_zero, report)
+    info = embedder.info
+    report = Report(
+        deployment.endpoint, info.model_id, info.dimensions, describe_prompts(embedder), describe_license(info)
+    )
+    checks = EndpointChecks(
+        embedder, deployment, targets or Targets(), intended_config, scale_from_zero, report, models_dir
+    )
     for name, check in checks.all():
         started = time.perf_counter()
         try:
@@ -54,6 +64,7 @@ def validate(
             status, figure, target = "failed", str(error), ""
         result = Check(name, status, figure, target, time.perf_counter() - started)
         report.checks.append(result)
+        report.dimensions = embedder.info.dimensions  # which the first response may have shown
         on_check(result)
         if status != "passed" and name in _PREREQUISITES:
             break

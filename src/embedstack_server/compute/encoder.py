@@ -1,26 +1,22 @@
 """The encoder: tokenizes texts, schedules their batches and returns their vectors."""
 
-import asyncio
 import logging
 import math
 import reprlib
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from embedstack.calls.process_local import Origin
 from embedstack.errors import ConfigurationError, InputError, NonFiniteVector
-from embedstack_server.compute.engine import Engine, OpenVinoEngine, Outputs, has_bf16
-from embedstack_server.compute.exit_gate import ExitGate
-from embedstack_server.compute.future_waiter import FutureWaiter
-from embedstack_server.compute.scheduler import Scheduler
+from embedstack_server.compute.engine import Engine, OpenVinoEngine, Outputs, chosen_precision
+from embedstack_server.compute.model_runner import ModelRunner
+from embedstack_server.compute.scheduler import Workload
 from embedstack_server.model.architectures import UnsupportedArchitecture
 from embedstack_server.model.manifest import Manifest
 from embedstack_server.model.model_folder import ModelFolder
-from embedstack_server.model.precision import Precision, PrecisionSetting
+from embedstack_server.model.precision import PrecisionSetting
 from embedstack_server.model.tokenizer import PromptedTokens, TextInput, TokenizedText, Tokenizer, TruncationDirection
 
 if TYPE_CHECKING:
@@ -42,13 +38,6 @@ _logger = logging.getLogger(__name__)
 HiddenHook = Callable[[int, "Vectors"], Any]
 
 _TINY = np.finfo(np.float32).tiny
-# Up to this many characters, tokenizing takes less time than handing it to another thread.
-_TOKENIZED_IN_LOOP = 2_000
-# Calls with more characters are tokenized one at a time, which bounds the memory that tokenizing takes.
-_TOKENIZED_ALONE = 100_000
-_FORKED = (
-    "The model was loaded before this process was forked, and its threads do not exist here. Load it in this process."
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +78,7 @@ class Encoder:
         self.model = model
         self.precision = engine.precision
         self._tokenizer = tokenizer
-        self._engine = engine
-        self._waiter: FutureWaiter | None = None
-        self._origin = Origin()
-        self._gate = ExitGate()
-        self._large_texts = ThreadPoolExecutor(1, "tokenize-large-texts")
-        self._scheduler = Scheduler(self._run, engine.workers, engine.tokens_per_batch)
+        self._runner = ModelRunner(engine)
         _logger.info(
             "model %s ready: %d dimensions, %d tokens, %s pooling, %s",
             model.model_id, model.dimensions, model.max_tokens, model.pooling, engine.precision,
@@ -115,9 +99,10 @@ class Encoder:
         Args:
             folder: The model's folder.
             model_id: Name to report; defaults to the folder's own.
-            precision: ``auto`` uses the precision of a package; without a package, bfloat16 if the processor
-                multiplies it natively, otherwise float32. ``int8`` stores and multiplies weights as 8-bit integers,
-                which takes less memory and makes vectors slightly less accurate.
+            precision: ``auto`` uses the precision of a package; without a package, bfloat16 if the processor or the
+                GPU multiplies it natively (on a GPU, only if the vectors stay accurate), otherwise float32. ``int8``
+                stores and multiplies weights as 8-bit integers, which takes less memory and makes vectors slightly
+                less accurate.
             device: Torch device such as ``cuda``, on which sentence-transformers runs the model. With None or ``cpu``,
                 :class:`OpenVinoEngine` runs the model if it supports the architecture.
             batch_size: Texts of 256 tokens per batch of sentence-transformers; ignored by :class:`OpenVinoEngine`.
@@ -147,9 +132,7 @@ class Encoder:
         Raises:
             ConfigurationError: The weights or the tokenizer cannot be read, or the precision is not supported.
         """
-        if precision == "bf16" and not has_bf16():
-            raise ConfigurationError("This processor does not support bfloat16. Use precision fp32 or auto.")
-        chosen: Precision = ("bf16" if has_bf16() else "fp32") if precision == "auto" else precision
+        chosen = chosen_precision(precision)
         tokenizer = Tokenizer(model.tokenizer, model.max_tokens, model.config.vocabulary_size)
         return cls(model, tokenizer, OpenVinoEngine(model, chosen, tokenizer.pad_id))
 
@@ -167,15 +150,18 @@ class Encoder:
             from embedstack_server.compute.sentence_transformers_engine import (  # noqa: PLC0415 - slow import of an optional extra
                 SentenceTransformersEngine,
                 SentenceTransformersModel,
+                load_fastest,
             )
         except ImportError as error:
             raise unsupported or ConfigurationError(
                 f"{folder} cannot run on {device} without sentence-transformers: pip install 'embedstack[torch]'."
             ) from error
-        chosen: Precision = "fp32" if precision == "auto" else precision
-        model = SentenceTransformersModel.read(folder, model_id, device=device, precision=chosen)
+        if precision == "auto":
+            model = load_fastest(folder, model_id, device)
+        else:
+            model = SentenceTransformersModel.read(folder, model_id, device=device, precision=precision)
         tokenizer = Tokenizer(model.tokenizer, model.max_tokens)
-        return cls(model, tokenizer, SentenceTransformersEngine(model, chosen, tokenizer.pad_id, batch_size=batch_size))
+        return cls(model, tokenizer, SentenceTransformersEngine(model, tokenizer.pad_id, batch_size=batch_size))
 
     def encode(
         self,
@@ -240,34 +226,32 @@ class Encoder:
             TextTooLong: A text is too long and ``truncate`` is off.
             InputError: A text is empty, or the model has no such prompt.
         """
-        self._origin.check(_FORKED)
         for index, text in enumerate(texts):
             if not text:
                 raise InputError(f"Text {index} is empty. Remove it, or send a non-empty text.", index=index)
-        prompt = self.prompt(prompt_name, prompt)
-        with self._gate:
-            tokenized = self._tokenizer.tokenize(
+        prefix = self.prompt(prompt_name, prompt)
+
+        def tokenized() -> list[TokenizedText]:
+            tokens = self._tokenizer.tokenize(
                 texts,
                 truncate=truncate,
                 direction=direction,
-                prompt=prompt,
+                prompt=prefix,
                 offsets=offsets,
                 most_tokens=most_tokens,
             )
-            if not prompt or self.model.pools_prompt:
-                return tokenized
-            length = self._tokenizer.prompt_length(prompt)
-        return [
-            TokenizedText(PromptedTokens(text.ids, min(length, len(text.ids) - 1)), text.offsets) for text in tokenized
-        ]
+            if not prefix or self.model.pools_prompt:
+                return tokens
+            length = self._tokenizer.prompt_length(prefix)
+            return [
+                TokenizedText(PromptedTokens(text.ids, min(length, len(text.ids) - 1)), text.offsets) for text in tokens
+            ]
+
+        return self._runner.tokenize(tokenized)
 
     async def atokenize(self, texts: "Sequence[TextInput]", **options: Any) -> list[TokenizedText]:
         """:meth:`tokenize` without blocking the event loop."""
-        size = sum(map(len, texts))
-        if size <= _TOKENIZED_IN_LOOP:
-            return self.tokenize(texts, **options)
-        executor = self._large_texts if size > _TOKENIZED_ALONE else None
-        return await asyncio.get_running_loop().run_in_executor(executor, lambda: self.tokenize(texts, **options))
+        return await self._runner.in_background(lambda: self.tokenize(texts, **options), sum(map(len, texts)))
 
     async def acount(self, text: str) -> int:
         """Number of tokens of a whole text, special tokens included, even beyond the model's limit.
@@ -275,7 +259,7 @@ class Encoder:
         Raises:
             TextTooLong: The text is too long to be tokenized.
         """
-        return await asyncio.get_running_loop().run_in_executor(self._large_texts, self._tokenizer.count, text)
+        return await self._runner.in_background(lambda: self._tokenizer.count(text), len(text))
 
     def compute(self, ids: list[list[int]], hidden_hook: HiddenHook | None = None) -> Encoded:
         """Run the model over tokenized texts; see :meth:`encode`.
@@ -284,22 +268,13 @@ class Encoder:
             NonFiniteVector: The model computed a NaN or an infinity.
         """
         rows = _Rows(ids, self.model.dimensions, hidden_hook)
-        if len(rows.ids) == 1 and self._scheduler.claim():
-            # The processor is idle: computing in this thread saves waking a worker.
-            try:
-                with self._gate:
-                    rows.deliver(self._engine.run_alone(rows.ids[0]), 0, 0)
-            finally:
-                self._scheduler.release()
-        else:
-            self._scheduler.submit(rows.ids, rows.deliver).result()
+        self._runner.compute(ids, rows.deliver)
         return rows.encoded()
 
     async def acompute(self, ids: list[list[int]], hidden_hook: HiddenHook | None = None) -> Encoded:
         """:meth:`compute` without blocking the event loop; cancelling drops the rows that have not started."""
         rows = _Rows(ids, self.model.dimensions, hidden_hook)
-        future = self._scheduler.submit(ids, rows.deliver)
-        await self._waiter_of(asyncio.get_running_loop()).wait(future)
+        await self._runner.acompute(ids, rows.deliver)
         return rows.encoded()
 
     def prompt(self, name: str | None, text: str | None = None) -> str:
@@ -339,23 +314,15 @@ class Encoder:
     @property
     def is_healthy(self) -> bool:
         """Whether texts can be embedded: False after a worker thread failed, or after :meth:`close`."""
-        return self._scheduler.is_healthy
+        return self._runner.is_healthy
+
+    def workload(self) -> Workload:
+        """What waits to be computed, and what was computed."""
+        return self._runner.workload()
 
     def close(self) -> None:
         """Stop the worker threads."""
-        self._large_texts.shutdown(wait=False, cancel_futures=True)
-        self._scheduler.close()
-
-    def _waiter_of(self, loop: asyncio.AbstractEventLoop) -> FutureWaiter:
-        waiter = self._waiter
-        if waiter is None or waiter.loop is not loop:
-            # A waiter of another loop stays alive while that loop's tasks wait on it.
-            waiter = self._waiter = FutureWaiter(loop)
-        return waiter
-
-    def _run(self, ids: list[list[int]], alone: bool) -> Outputs:
-        with self._gate:
-            return self._engine.run_alone(ids[0]) if alone and len(ids) == 1 else self._engine.run(ids)
+        self._runner.close()
 
 
 class _Rows:

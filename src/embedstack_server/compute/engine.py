@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import numpy as np
 import openvino as ov
 
+from embedstack.errors import ConfigurationError
 from embedstack_server.compute.graph import INT8_GROUP_SIZE, NOT_POOLED, build_graph
-from embedstack_server.model.precision import Precision
+from embedstack_server.model.pair_tokenizer import PairTokens
+from embedstack_server.model.precision import Precision, PrecisionSetting
 from embedstack_server.model.tokenizer import PromptedTokens
 
 if TYPE_CHECKING:
@@ -16,11 +18,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from embedstack_server.model.cross_encoder_folder import CrossEncoderFolder
     from embedstack_server.model.model_folder import ModelFolder
 
     Vectors = NDArray[np.float32]
 
-__all__ = ["Engine", "OpenVinoEngine", "Outputs", "has_bf16", "padded"]
+__all__ = ["Engine", "OpenVinoEngine", "Outputs", "chosen_precision", "has_bf16", "padded"]
 
 # All texts of a batch are padded to one length, so batches are limited by their padded size instead of their number of
 # texts. A short text that arrives while all workers are busy waits for one batch. On two cores without AMX, batches of
@@ -31,8 +34,10 @@ _TOKENS_PER_BATCH = 256
 # the padding costs about 4 %.
 _WIDTH_STEPS = ((16, 2), (64, 4), (128, 8))
 _LARGEST_WIDTH_STEP = 16
-# For a single text, fewer widths suffice: no batch is filled, and 16 is the height of a matrix tile.
-_WIDTH_STEPS_ALONE = ((64, 16), (128, 8))
+# For one or two texts, there are fewer widths: the shape changes less often, and a change takes a quarter to a third of
+# the time of such a batch. 16 is the height of a matrix tile.
+_WIDTH_STEPS_OF_FEW = ((64, 16), (128, 8))
+_FEW_TEXTS = 2
 # Models up to this size are compiled twice: once for batches, and once to compute a single text on all cores. For
 # larger models, the second copy costs too much memory, for which an endpoint is billed.
 _LARGEST_TWICE_COMPILED_BYTES = 256 * 1024 * 1024
@@ -42,9 +47,9 @@ class Outputs(NamedTuple):
     """The outputs of one batch, valid until the next batch in the same thread.
 
     Attributes:
-        pooled: float32 (texts, dimensions).
+        pooled: float32 (texts, dimensions); of a cross-encoder, the logits (texts, 1).
         hidden: Returns a text's last hidden state by its position in the batch, float32 (padded length, hidden size).
-            A function, since hidden states are large and rarely needed.
+            A function, since hidden states are large and rarely needed. Not for cross-encoders.
     """
 
     pooled: "Vectors"
@@ -84,7 +89,7 @@ class Engine(Protocol):
 class OpenVinoEngine:
     """A graph compiled for the CPU; see :class:`Engine`. Each thread has its own inference requests."""
 
-    def __init__(self, folder: "ModelFolder", precision: Precision, pad_id: int) -> None:
+    def __init__(self, folder: "ModelFolder | CrossEncoderFolder", precision: Precision, pad_id: int) -> None:
         """Build and compile the graph.
 
         Args:
@@ -101,6 +106,7 @@ class OpenVinoEngine:
         self._pad_id = pad_id
         self._max_tokens = folder.max_tokens
         graph = build_graph(folder, int8=precision == "int8")
+        self._reads_token_types = "token_type_ids" in {node.get_any_name() for node in graph.inputs}
         self._compiled = _compile(graph, precision, streams=self.workers)
         alone = self.workers > 1 and folder.weights.stat().st_size <= _LARGEST_TWICE_COMPILED_BYTES
         self._compiled_alone = _compile(graph, precision, streams=1) if alone else self._compiled
@@ -108,15 +114,15 @@ class OpenVinoEngine:
 
     def run(self, ids: list[list[int]]) -> Outputs:
         """Compute a batch on one core."""
-        width = self._rounded(max(map(len, ids)), _WIDTH_STEPS)
-        return self._infer(self._request("batch", self._compiled), ids, width)
+        return self._infer(self._request("batch", self._compiled), ids)
 
     def run_alone(self, ids: list[int]) -> Outputs:
         """Compute one text on all cores."""
-        width = self._rounded(len(ids), _WIDTH_STEPS_ALONE)
-        return self._infer(self._request("alone", self._compiled_alone), [ids], width)
+        return self._infer(self._request("alone", self._compiled_alone), [ids])
 
-    def _rounded(self, width: int, steps: tuple[tuple[int, int], ...]) -> int:
+    def _width(self, ids: list[list[int]]) -> int:
+        width = max(map(len, ids))
+        steps = _WIDTH_STEPS if len(ids) > _FEW_TEXTS else _WIDTH_STEPS_OF_FEW
         step = next((step for largest, step in steps if width <= largest), _LARGEST_WIDTH_STEP)
         return min(-(-width // step) * step, self._max_tokens)
 
@@ -128,9 +134,13 @@ class OpenVinoEngine:
             setattr(self._requests, name, request)
             return request
 
-    def _infer(self, request: ov.InferRequest, ids: list[list[int]], width: int) -> Outputs:
+    def _infer(self, request: ov.InferRequest, ids: list[list[int]]) -> Outputs:
+        width = self._width(ids)
         tokens, mask = padded(ids, width, self._pad_id)
-        request.infer({"input_ids": tokens, "attention_mask": mask}, share_inputs=True, share_outputs=True)
+        inputs = {"input_ids": tokens, "attention_mask": mask}
+        if self._reads_token_types:
+            inputs["token_type_ids"] = _padded_types(ids, width)
+        request.infer(inputs, share_inputs=True, share_outputs=True)
         return Outputs(request.get_tensor("pooled").data, lambda row: request.get_tensor("hidden").data[row])
 
 
@@ -149,9 +159,31 @@ def padded(ids: list[list[int]], width: int, pad_id: int) -> "tuple[NDArray[np.i
     return tokens, mask
 
 
+def _padded_types(rows: list[list[int]], width: int) -> "NDArray[np.int32]":
+    """Token types of pairs, int32 (texts, width); 0 for padding, and for rows without types."""
+    types = np.zeros((len(rows), width), np.int32)
+    for number, row in enumerate(rows):
+        if isinstance(row, PairTokens) and row.types:
+            types[number, : len(row)] = row.types
+    return types
+
+
 def has_bf16() -> bool:
     """Whether the processor multiplies bfloat16 natively."""
     return "BF16" in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+def chosen_precision(setting: PrecisionSetting) -> Precision:
+    """The precision that a setting means on this processor.
+
+    Raises:
+        ConfigurationError: The processor does not support the precision.
+    """
+    if setting == "bf16" and not has_bf16():
+        raise ConfigurationError("This processor does not support bfloat16. Use precision fp32 or auto.")
+    if setting == "auto":
+        return "bf16" if has_bf16() else "fp32"
+    return setting
 
 
 def _compile(graph: ov.Model, precision: Precision, streams: int) -> ov.CompiledModel:

@@ -67,6 +67,7 @@ class HttpState:
         limits: HttpLimits,
         render_error: "Callable[[RequestError], Response]",
         freed: "Callable[[int], None]",
+        rejected: "Callable[[RequestError], None]",
     ) -> None:
         """Create the state of a server without connections.
 
@@ -74,9 +75,11 @@ class HttpState:
             limits: Limits on requests and connections.
             render_error: Renders the response to a rejected request.
             freed: Called with the bytes of a body that is complete or abandoned, or of a response that was sent.
+            rejected: Called with the reason why a request is rejected before the application receives it.
         """
         self.limits = limits
         self._render_error = render_error
+        self._rejected = rejected
         self._freed = freed
         self._sweep: asyncio.TimerHandle | None = None
         self._incomplete: dict[HttpConnection, int] = {}
@@ -124,6 +127,7 @@ class HttpState:
 
     def render(self, error: RequestError) -> Response:
         """The response to a rejected request, in the protocol's own format for errors that it defines."""
+        self._rejected(error)
         if error.error_type in ("overloaded", "payload_too_large"):
             return self._render_error(error)
         return Response(orjson.dumps({"error": error.message, "error_type": error.error_type}), status=error.status)

@@ -1,7 +1,8 @@
 """The wire protocol of ``/invocations``: request and response bodies, without HTTP itself.
 
 :class:`WireProtocol` is the interface that the server needs. :class:`EmbedProtocol` is the product's protocol, a
-superset of Text Embeddings Inference's ``/embed``: a client of TEI also works with this server.
+superset of Text Embeddings Inference's ``/embed`` and ``/rerank``, OpenAI's embeddings and Cohere's rerank requests:
+clients of these APIs also work with this server.
 """
 
 import asyncio
@@ -15,17 +16,17 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import orjson
 
-from embedstack.errors import InputError
+from embedstack_server.compute.encoder import Encoder
 from embedstack_server.compute.late_chunking import EmptySpan, SpanPooling
 from embedstack_server.http.requests import EmbedRequest, RequestError, RerankRequest, parse_request
-from embedstack_server.model.token_heads import colbert_score
+from embedstack_server.http.reranking import rerank
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
     from embedstack.models.model_info import ModelIdentity
-    from embedstack_server.compute.encoder import Encoded, Encoder, HiddenHook, Vectors
-    from embedstack_server.model.token_heads import TokenHeads
+    from embedstack_server.compute.cross_encoder import CrossEncoder
+    from embedstack_server.compute.encoder import Encoded, HiddenHook, Vectors
     from embedstack_server.model.tokenizer import TokenizedText
 
 __all__ = ["MAX_REQUEST_TOKENS", "RESPONSE_LIMIT_BYTES", "EmbedProtocol", "Invocation", "Response", "WireProtocol"]
@@ -89,12 +90,12 @@ class WireProtocol(Protocol):
     def payload_limit(self) -> int:
         """Largest accepted request body, in bytes."""
 
-    async def respond(self, encoder: "Encoder", invocation: Invocation) -> Response:
-        """Process one request.
+    async def respond(self, model: Any, invocation: Invocation, /) -> Response:
+        """Process one request with the model that the server loaded.
 
         Raises:
             RequestError: The request is rejected.
-            EmbedStackError: The encoder rejected it or failed.
+            EmbedStackError: The model rejected it or failed.
         """
 
     def render_error(self, error: RequestError) -> Response:
@@ -115,28 +116,45 @@ class EmbedProtocol:
         self._attributes = identity.attributes() if identity else None
         self._large = asyncio.Semaphore(_LARGE_RESPONSES)
 
-    async def respond(self, encoder: "Encoder", invocation: Invocation) -> Response:
+    async def respond(self, model: "Encoder | CrossEncoder", invocation: Invocation, /) -> Response:
         """Embed the request's inputs, or rerank its texts; see :class:`WireProtocol`."""
-        return replace(await self._respond(encoder, invocation), custom_attributes=self._attributes)
+        return replace(await self._respond(model, invocation), custom_attributes=self._attributes)
 
-    async def _respond(self, encoder: "Encoder", invocation: Invocation) -> Response:
+    async def _respond(self, model: "Encoder | CrossEncoder", invocation: Invocation) -> Response:
         match parse_request(invocation.body):
             case RerankRequest() as request:
                 _choose_media_type(invocation.accept, (JSON,))
-                return await _rerank(encoder, request)
+                _check_model(model, request.model)
+                return _json(await rerank(model, request, MAX_REQUEST_TOKENS))
             case EmbedRequest() as request:
-                plain = request.outputs is None and request.spans is None
-                media_type = _choose_media_type(invocation.accept, (JSON, NPY) if plain else (JSON,))
-                _check(encoder, request)
-                numbers = _count_numbers(encoder, request)
-                number_bytes = _NPY_NUMBER_BYTES if media_type == NPY else _number_bytes(request)
-                _check_response_size(numbers * number_bytes)
-                size = (numbers + _most_token_numbers(encoder, request)) * number_bytes
-                embed = functools.partial(_embed, media_type=media_type) if plain else _embed_outputs
-                if size <= _LARGE_RESPONSE_BYTES:
-                    return await embed(encoder, request)
-                async with self._large:
-                    return await embed(encoder, request)
+                return await self._respond_with_vectors(model, request, invocation.accept)
+
+    async def _respond_with_vectors(
+        self, model: "Encoder | CrossEncoder", request: EmbedRequest, accept: str | None
+    ) -> Response:
+        rows = request.form == "tei" and request.outputs is None and request.spans is None
+        media_type = _choose_media_type(accept, (JSON, NPY) if rows else (JSON,))
+        _check_model(model, request.model)
+        if not isinstance(model, Encoder):
+            raise RequestError(
+                422,
+                "unsupported_kind",
+                f"{model.model.model_id} is a reranker: it scores texts for a query, and has no vectors. Send "
+                "`query` and `texts`.",
+            )
+        _check_options(model, request)
+        numbers = _count_numbers(model, request)
+        number_bytes = _NPY_NUMBER_BYTES if media_type == NPY else _number_bytes(request)
+        _check_response_size(numbers * number_bytes)
+        size = (numbers + _most_token_numbers(model, request)) * number_bytes
+        if request.form == "openai":
+            embed = _embed_as_openai
+        else:
+            embed = functools.partial(_embed, media_type=media_type) if rows else _embed_outputs
+        if size <= _LARGE_RESPONSE_BYTES:
+            return await embed(model, request)
+        async with self._large:
+            return await embed(model, request)
 
     def render_error(self, error: RequestError) -> Response:
         """The response ``{"error", "error_type", "index"?}``."""
@@ -180,9 +198,8 @@ def _media_range(item: str) -> tuple[str, float]:
         return name, 0.0
 
 
-def _check(encoder: "Encoder", request: EmbedRequest) -> None:
+def _check_options(encoder: Encoder, request: EmbedRequest) -> None:
     """Reject options that the model does not support, before anything is computed."""
-    _check_model(encoder, request.model)
     encoder.check_dimensions(request.dimensions)
     if request.pooling is not None and request.pooling != encoder.model.pooling:
         raise RequestError(
@@ -200,7 +217,7 @@ def _check(encoder: "Encoder", request: EmbedRequest) -> None:
         )
 
 
-def _count_numbers(encoder: "Encoder", request: EmbedRequest) -> int:
+def _count_numbers(encoder: Encoder, request: EmbedRequest) -> int:
     """Numbers in the response's vectors of texts and spans."""
     spans = sum(map(len, request.spans or ())) * encoder.model.dimensions
     if "dense" in (request.outputs or ()) or (request.outputs is None and request.spans is None):
@@ -208,7 +225,7 @@ def _count_numbers(encoder: "Encoder", request: EmbedRequest) -> int:
     return spans
 
 
-def _most_token_numbers(encoder: "Encoder", request: EmbedRequest) -> int:
+def _most_token_numbers(encoder: Encoder, request: EmbedRequest) -> int:
     """Estimated upper bound of the numbers in the response's token outputs: at most one token per character."""
     heads = encoder.model.heads
     if heads is None:
@@ -218,11 +235,11 @@ def _most_token_numbers(encoder: "Encoder", request: EmbedRequest) -> int:
     return tokens * (heads.dimensions * ("colbert" in outputs) + ("sparse" in outputs))
 
 
-def _check_model(encoder: "Encoder", model: str | None) -> None:
-    served = encoder.model.model_id
-    if model is not None and model not in (served, served.rpartition("/")[2]):
+def _check_model(model: "Encoder | CrossEncoder", name: str | None) -> None:
+    served = model.model.model_id
+    if name is not None and name not in (served, served.rpartition("/")[2]):
         raise RequestError(
-            422, "unknown_model", f"The server serves the model {served}, not {_shortened(model)}: remove `model`."
+            422, "unknown_model", f"The server serves the model {served}, not {_shortened(name)}: remove `model`."
         )
 
 
@@ -253,7 +270,7 @@ def _check_response_size(size: int) -> None:
         )
 
 
-async def _embed(encoder: "Encoder", request: EmbedRequest, media_type: str) -> Response:
+async def _embed(encoder: Encoder, request: EmbedRequest, media_type: str) -> Response:
     """The response with one vector per text."""
     tokenized = await _tokenize(encoder, request)
     encoded = await encoder.acompute([text.ids for text in tokenized])
@@ -265,7 +282,24 @@ async def _embed(encoder: "Encoder", request: EmbedRequest, media_type: str) -> 
     return _json(_listed(vectors, as_base64=request.base64))
 
 
-async def _embed_outputs(encoder: "Encoder", request: EmbedRequest) -> Response:
+async def _embed_as_openai(encoder: Encoder, request: EmbedRequest) -> Response:
+    """The response with one vector per text, and the token usage, as of OpenAI's API."""
+    tokenized = await _tokenize(encoder, request)
+    encoded = await encoder.acompute([text.ids for text in tokenized])
+    vectors = _listed(encoded.vectors(request.dimensions, normalize=request.normalize), as_base64=request.base64)
+    return _json(
+        {
+            "object": "list",
+            "data": [
+                {"object": "embedding", "index": index, "embedding": vector} for index, vector in enumerate(vectors)
+            ],
+            "model": encoder.model.model_id,
+            "usage": _usage(encoded),
+        }
+    )
+
+
+async def _embed_outputs(encoder: Encoder, request: EmbedRequest) -> Response:
     """The response with named outputs and the token usage."""
     tokenized = await _tokenize(encoder, request, offsets=request.spans is not None)
     ids = [text.ids for text in tokenized]
@@ -294,7 +328,7 @@ async def _embed_outputs(encoder: "Encoder", request: EmbedRequest) -> Response:
     return _json(_document(request, encoded, functions))
 
 
-async def _tokenize(encoder: "Encoder", request: EmbedRequest, *, offsets: bool = False) -> "list[TokenizedText]":
+async def _tokenize(encoder: Encoder, request: EmbedRequest, *, offsets: bool = False) -> "list[TokenizedText]":
     return await encoder.atokenize(
         request.inputs,
         truncate=request.truncate,
@@ -317,48 +351,13 @@ def _document(request: EmbedRequest, encoded: "Encoded", functions: "Collection[
             document[output] = [{str(token): weight for token, weight in weights.items()} for weights in results]
         else:
             document[output] = [_listed(vectors, as_base64=request.base64) for vectors in results]
-    document["usage"] = {"prompt_tokens": encoded.tokens, "total_tokens": encoded.tokens}
+    document["usage"] = _usage(encoded)
     return document
 
 
-async def _rerank(encoder: "Encoder", request: RerankRequest) -> Response:
-    _check_model(encoder, request.model)
-    heads = encoder.model.heads
-    if heads is None:
-        raise RequestError(
-            422, "unsupported_output", "The model cannot rerank: it has no ColBERT output. Compare its vectors instead."
-        )
-    query = await _colbert_query(encoder, request, heads)
-    tokenized = await encoder.atokenize(
-        request.texts,
-        truncate=request.truncate,
-        direction=request.direction,
-        prompt="",
-        most_tokens=MAX_REQUEST_TOKENS,
-    )
-    encoded = await encoder.acompute(
-        [text.ids for text in tokenized], lambda _, hidden: colbert_score(query, heads.colbert(hidden))
-    )
-    scores = [{"index": index, "score": score} for index, score in enumerate(encoded.derived)]
-    if request.return_text:
-        scores = [{**entry, "text": text} for entry, text in zip(scores, request.texts, strict=True)]
-    return _json(sorted(scores, key=lambda entry: -entry["score"]))
-
-
-async def _colbert_query(encoder: "Encoder", request: RerankRequest, heads: "TokenHeads") -> "Vectors":
-    try:
-        encoded = await encoder.aencode(
-            [request.query],
-            truncate=request.truncate,
-            direction=request.direction,
-            prompt="",
-            hidden_hook=lambda _, hidden: heads.colbert(hidden),
-        )
-    except InputError as error:
-        refused = RequestError.from_error(error)
-        raise RequestError(refused.status, refused.error_type, f"`query`: {refused.message}") from error
-    query: Vectors = encoded.derived[0]
-    return query
+def _usage(encoded: "Encoded") -> dict[str, int]:
+    """The tokens that the model read, as OpenAI's API reports them."""
+    return {"prompt_tokens": encoded.tokens, "total_tokens": encoded.tokens}
 
 
 def _listed(vectors: Any, *, as_base64: bool) -> Any:

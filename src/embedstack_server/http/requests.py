@@ -1,16 +1,26 @@
-"""Parsing and validation of request bodies."""
+"""Parsing and validation of request bodies.
+
+The members of a body tell its form: ``inputs`` is Text Embeddings Inference's, ``input`` is OpenAI's, ``query`` with
+``texts`` is Text Embeddings Inference's rerank request, and ``query`` with ``documents`` is that of Cohere and Jina.
+
+A body that has none of these forms, or an unknown member, is rejected with 400. Other rejected requests have the status
+that Text Embeddings Inference 1.9 gives them: 400 for an empty text or list, and 422 for a member that is missing,
+repeated, or of a wrong type or value.
+"""
 
 import json
 import re
 import reprlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import orjson
 
 from embedstack.errors import EmbedStackError, InputError, PayloadTooLarge, TextTooLong
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from embedstack_server.model.tokenizer import TextInput, TruncationDirection
 
 __all__ = ["EmbedRequest", "RequestError", "RerankRequest", "check_size", "parse_request"]
@@ -29,11 +39,17 @@ _REST_OF_STRING = re.compile(rb'[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 _ENCODING_FORMATS = ("float", "base64")
 # Text Embeddings Inference's values; its later versions also accept lower case.
 _DIRECTIONS: dict[str, "TruncationDirection"] = {"Left": "left", "left": "left", "Right": "right", "right": "right"}
+# Members of which a body has exactly one.
+_FORMS = ("inputs", "input", "query")
 # Options may be nested in `parameters`, as older clients send them.
 _OPTIONS = ("normalize", "truncate", "truncation_direction", "pooling", "dimensions", "prompt_name", "prompt")
 # `model` and `user` come from OpenAI's API.
-_EMBED_MEMBERS = ("inputs", *_OPTIONS, "outputs", "spans", "encoding_format", "model", "user", "parameters")
-_RERANK_MEMBERS = ("query", "texts", "truncate", "truncation_direction", "return_text", "model", "user")
+_TEI_MEMBERS = ("inputs", *_OPTIONS, "outputs", "spans", "encoding_format", "model", "user", "parameters")
+_OPENAI_MEMBERS = ("input", "encoding_format", "model", "user", *_OPTIONS)
+# LiteLLM sends `top_n` to Text Embeddings Inference, too.
+_RERANK_MEMBERS = ("query", "top_n", "truncate", "truncation_direction", "raw_scores", "model", "user")
+_TEI_RERANK_MEMBERS = (*_RERANK_MEMBERS, "texts", "return_text")
+_COHERE_RERANK_MEMBERS = (*_RERANK_MEMBERS, "documents", "return_documents", "rank_fields", "max_tokens_per_doc")
 
 
 class RequestError(Exception):
@@ -80,6 +96,7 @@ class EmbedRequest:
 
     Attributes:
         inputs: The texts, or the token ids of each.
+        form: API whose response the client expects.
         normalize: Scale vectors to unit length.
         truncate: Cut texts that are longer than the model reads.
         direction: Which end of such a text is cut off.
@@ -94,6 +111,7 @@ class EmbedRequest:
     """
 
     inputs: "tuple[TextInput, ...]"
+    form: Literal["tei", "openai"] = "tei"
     normalize: bool = True
     truncate: bool = True
     direction: "TruncationDirection" = "right"
@@ -114,57 +132,128 @@ class RerankRequest:
     Attributes:
         query: The query.
         texts: The texts to order.
+        form: API whose response the client expects.
+        top_n: Number of texts to return, the most relevant ones; None for all.
         truncate: Cut texts that are longer than the model reads.
         direction: Which end of such a text is cut off.
-        return_text: Return each text with its score.
+        raw_scores: Return the model's scores without its activation function.
+        documents: Values to return with the scores, one for each text; None for scores only.
+        max_tokens_per_doc: Tokens of a text that the client wants to be read, or None.
         model: Model that the client expects, or None.
     """
 
     query: str
     texts: tuple[str, ...]
+    form: Literal["tei", "cohere"] = "tei"
+    top_n: int | None = None
     truncate: bool = True
     direction: "TruncationDirection" = "right"
-    return_text: bool = False
+    raw_scores: bool = False
+    documents: tuple[Any, ...] | None = None
+    max_tokens_per_doc: int | None = None
     model: str | None = None
 
 
 def parse_request(body: bytes) -> EmbedRequest | RerankRequest:
-    """Parse a request's JSON body; a body with ``query`` is a rerank request.
+    """Parse a request's JSON body, whose members tell its form.
 
     Raises:
         RequestError: The body is not JSON, or a member is unknown, missing or of the wrong type.
     """
     payload = _parse_object(body)
-    if "query" in payload:
-        _check_members(payload, _RERANK_MEMBERS)
-        return RerankRequest(
-            query=_string(payload, "query"),
-            texts=_texts(payload, "texts"),
-            truncate=_member(payload, "truncate", bool, default=True),
-            direction=_direction(payload),
-            return_text=_member(payload, "return_text", bool, default=False),
-            model=_model(payload),
-        )
-    _check_members(payload, _EMBED_MEMBERS)
+    match [name for name in _FORMS if payload.get(name) is not None]:
+        case ["inputs"]:
+            return _tei_request(payload)
+        case ["input"]:
+            return _openai_request(payload)
+        case ["query"]:
+            return _rerank_request(payload)
+        case []:
+            raise _malformed(f'The body has none of {_quoted(_FORMS)}. Send an object such as {{"inputs": "a text"}}.')
+        case names:
+            raise _invalid(f"The body has {_quoted(names)}. Send one of them.")
+
+
+def _tei_request(payload: dict[str, Any]) -> EmbedRequest:
+    _check_members(payload, _TEI_MEMBERS)
     nested = _member(payload, "parameters", dict, {})
     _check_members(nested, _OPTIONS, " in `parameters`")
-    # A top-level member overrides one in `parameters`.
-    options = {**nested, **payload}
-    inputs = _inputs(payload)
-    if options.get("prompt") is not None and options.get("prompt_name") is not None:
-        raise _malformed("`prompt` and `prompt_name` are both given; send one of them.")
+    inputs = _inputs(payload, "inputs")
     return EmbedRequest(
-        inputs=inputs,
-        normalize=_member(options, "normalize", bool, default=True),
-        truncate=_member(options, "truncate", bool, default=True),
-        direction=_direction(options),
-        pooling=_member(options, "pooling", str, None),
-        dimensions=_member(options, "dimensions", int, None),
-        prompt_name=_member(options, "prompt_name", str, None),
-        prompt=_member(options, "prompt", str, None),
+        inputs,
         outputs=_outputs(payload),
         spans=_spans(payload, inputs),
         base64=_encoding_format(payload) == "base64",
+        model=_model(payload),
+        # A top-level member overrides one in `parameters`.
+        **_options({**nested, **payload}, truncate=True),
+    )
+
+
+def _openai_request(payload: dict[str, Any]) -> EmbedRequest:
+    _check_members(payload, _OPENAI_MEMBERS)
+    return EmbedRequest(
+        _inputs(payload, "input"),
+        form="openai",
+        base64=_encoding_format(payload) == "base64",
+        model=_model(payload),
+        # OpenAI's API rejects long texts, and has no member to change that.
+        **_options(payload, truncate=False),
+    )
+
+
+def _options(options: dict[str, Any], *, truncate: bool) -> dict[str, Any]:
+    """The options of a request for vectors.
+
+    Args:
+        options: The members.
+        truncate: Default of ``truncate``.
+    """
+    if options.get("prompt") is not None and options.get("prompt_name") is not None:
+        raise _invalid("`prompt` and `prompt_name` are both given; send one of them.")
+    return {
+        "normalize": _member(options, "normalize", bool, default=True),
+        "truncate": _member(options, "truncate", bool, default=truncate),
+        "direction": _direction(options),
+        "pooling": _member(options, "pooling", str, None),
+        "dimensions": _member(options, "dimensions", int, None),
+        "prompt_name": _member(options, "prompt_name", str, None),
+        "prompt": _member(options, "prompt", str, None),
+    }
+
+
+def _rerank_request(payload: dict[str, Any]) -> RerankRequest:
+    form: Literal["tei", "cohere"]
+    documents: tuple[Any, ...]
+    match [name for name in ("texts", "documents") if payload.get(name) is not None]:
+        case ["texts"]:
+            _check_members(payload, _TEI_RERANK_MEMBERS)
+            form = "tei"
+            texts = documents = _texts(payload)
+            returned = _member(payload, "return_text", bool, default=False)
+        case ["documents"]:
+            _check_members(payload, _COHERE_RERANK_MEMBERS)
+            form = "cohere"
+            documents = _documents(payload)
+            texts = tuple(document["text"] for document in documents)
+            returned = _member(payload, "return_documents", bool, default=False)
+        case []:
+            raise _invalid("The body has `query`, but neither `texts` nor `documents`. Send one of them.")
+        case _:
+            raise _invalid("The body has `texts` and `documents`. Send one of them.")
+    query = _member(payload, "query", str, "")
+    if not query:
+        raise _malformed("`query` is empty. Send the text to compare with.")
+    return RerankRequest(
+        query,
+        texts,
+        form=form,
+        top_n=_count(payload, "top_n"),
+        truncate=_member(payload, "truncate", bool, default=True),
+        direction=_direction(payload),
+        raw_scores=_member(payload, "raw_scores", bool, default=False),
+        documents=documents if returned else None,
+        max_tokens_per_doc=_count(payload, "max_tokens_per_doc"),
         model=_model(payload),
     )
 
@@ -211,9 +300,17 @@ def _parse_object(body: bytes) -> dict[str, Any]:
         raise RequestError(400, "malformed_json", f"The body is not JSON: {error}.") from None
     if not isinstance(payload, dict):
         raise _malformed(f'The body is JSON, but {_kind(payload)}; send an object: {{"inputs": "a text"}}.')
-    if any(body.count(b'"%b"' % name.encode()) > 1 for name in payload):
+    if _has_objects(payload) or any(body.count(b'"%b"' % name.encode()) > 1 for name in payload):
         _check_duplicates(body)
     return payload
+
+
+def _has_objects(payload: dict[str, Any]) -> bool:
+    """Whether members of a valid request are objects, too."""
+    documents = payload.get("documents")
+    return isinstance(payload.get("parameters"), dict) or (
+        isinstance(documents, list) and any(isinstance(document, dict) for document in documents)
+    )
 
 
 def _check_duplicates(body: bytes) -> None:
@@ -222,7 +319,7 @@ def _check_duplicates(body: bytes) -> None:
     def check(members: list[tuple[str, Any]]) -> dict[str, Any]:
         document = dict(members)
         if len(document) < len(members):
-            raise _malformed("The body has a member twice. Send each member once.")
+            raise _invalid("The body has a member twice. Send each member once.")
         return document
 
     try:
@@ -239,17 +336,17 @@ def _check_members(document: dict[str, Any], allowed: tuple[str, ...], where: st
         )
 
 
-def _inputs(payload: dict[str, Any]) -> "tuple[TextInput, ...]":
-    """Texts, or their token ids. A list of numbers is one text, as in Text Embeddings Inference."""
-    value = payload.get("inputs")
-    values = [value] if isinstance(value, str) or _is_ids(value) else value
-    if not isinstance(values, list) or not values:
-        what = "missing" if value is None else "an empty list" if value == [] else _kind(value)
-        raise _malformed(f"`inputs` is {what}; it must be a string or a non-empty list of strings.")
-    _check_count(values, "inputs")
+def _inputs(payload: dict[str, Any], name: str) -> "tuple[TextInput, ...]":
+    """Texts, or their token ids. A list of numbers is one text."""
+    value = payload[name]
+    is_one = isinstance(value, str) or _is_ids(value)
+    values = [value] if is_one else _list(payload, name, "a string, a list of token ids, or a list of these")
     for index, text in enumerate(values):
+        place = f"`{name}`" if is_one else f"`{name}[{index}]`"
+        if text in ("", []):
+            raise _empty(place, index)
         if not isinstance(text, str) and not _is_ids(text):
-            raise _malformed(f"`inputs[{index}]` is {_kind(text)}; it must be a string or a list of token ids.", index)
+            raise _invalid(f"{place} is {_kind(text)}; it must be a string or a list of token ids.", index)
     return tuple(values)
 
 
@@ -258,28 +355,43 @@ def _is_ids(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and all(type(number) is int and number >= 0 for number in value)
 
 
-def _texts(payload: dict[str, Any], name: str) -> tuple[str, ...]:
-    value = payload.get(name)
-    texts = [value] if isinstance(value, str) else value
-    if not isinstance(texts, list) or not texts:
-        what = "missing" if value is None else "an empty list" if value == [] else _kind(value)
-        raise _malformed(f"`{name}` is {what}; it must be a string or a non-empty list of strings.")
-    _check_count(texts, name)
+def _texts(payload: dict[str, Any]) -> tuple[str, ...]:
+    texts = _list(payload, "texts", "a list of strings")
     for index, text in enumerate(texts):
         if not isinstance(text, str):
-            raise _malformed(f"`{name}[{index}]` is {_kind(text)}; it must be a string.", index)
+            raise _invalid(f"`texts[{index}]` is {_kind(text)}; it must be a string.", index)
+        if not text:
+            raise _empty(f"`texts[{index}]`", index)
     return tuple(texts)
 
 
-def _check_count(texts: list[Any], name: str) -> None:
-    if len(texts) > _MAX_INPUTS:
-        raise RequestError(413, "too_many_inputs", f"`{name}` has {len(texts)} texts; one request takes {_MAX_INPUTS}.")
+def _documents(payload: dict[str, Any]) -> tuple[dict[str, Any], ...]:
+    """Documents as objects, whose ``text`` is ranked; other members are returned unchanged, as in Cohere's API."""
+    if payload.get("rank_fields") not in (None, ["text"]):
+        raise _invalid('`rank_fields` must be ["text"]: join the fields to rank into `text`.')
+    documents = []
+    for index, document in enumerate(_list(payload, "documents", "a list of strings or objects")):
+        value = {"text": document} if isinstance(document, str) else document
+        if not isinstance(value, dict) or not isinstance(value.get("text"), str):
+            what = "an object without a string `text`" if isinstance(value, dict) else _kind(value)
+            raise _invalid(f'`documents[{index}]` is {what}; it must be a string or {{"text": "…"}}.', index)
+        if any(isinstance(field, dict | list) for field in value.values()):
+            raise _invalid(f"`documents[{index}]` has a list or an object as a field. Remove that field.", index)
+        if not value["text"]:
+            raise _empty(f"`documents[{index}]`", index)
+        documents.append(value)
+    return tuple(documents)
 
 
-def _string(payload: dict[str, Any], name: str) -> str:
+def _list(payload: dict[str, Any], name: str, expected: str) -> list[Any]:
+    """A non-empty list with at most as many items as one request may have."""
     value = payload[name]
-    if not isinstance(value, str):
-        raise _malformed(f"`{name}` is {_kind(value)}; it must be a string.")
+    if not isinstance(value, list):
+        raise _invalid(f"`{name}` is {_kind(value)}; it must be {expected}.")
+    if not value:
+        raise _malformed(f"`{name}` is an empty list; it must have at least one item.")
+    if len(value) > _MAX_INPUTS:
+        raise RequestError(413, "too_many_inputs", f"`{name}` has {len(value)} items; one request takes {_MAX_INPUTS}.")
     return value
 
 
@@ -289,10 +401,17 @@ def _model(payload: dict[str, Any]) -> str | None:
     return model
 
 
+def _count(payload: dict[str, Any], name: str) -> int | None:
+    value: int | None = _member(payload, name, int, None)
+    if value is not None and value < 1:
+        raise _invalid(f"`{name}` is {value}; it must be at least 1.")
+    return value
+
+
 def _direction(options: dict[str, Any]) -> "TruncationDirection":
     value = _member(options, "truncation_direction", str, "Right")
     if value not in _DIRECTIONS:
-        raise _malformed(f"`truncation_direction` is {reprlib.repr(value)}; it must be Left or Right.")
+        raise _invalid(f"`truncation_direction` is {reprlib.repr(value)}; it must be Left or Right.")
     return _DIRECTIONS[value]
 
 
@@ -301,16 +420,14 @@ def _outputs(payload: dict[str, Any]) -> tuple[str, ...] | None:
     if outputs is None:
         return None
     if not outputs or not all(isinstance(output, str) for output in outputs):
-        raise _malformed('`outputs` must be a non-empty list of names such as ["dense"].')
+        raise _invalid('`outputs` must be a non-empty list of names such as ["dense"].')
     return tuple(outputs)
 
 
 def _encoding_format(payload: dict[str, Any]) -> str:
     value = _member(payload, "encoding_format", str, _ENCODING_FORMATS[0])
     if value not in _ENCODING_FORMATS:
-        raise _malformed(
-            f"`encoding_format` is {reprlib.repr(value)}; it must be one of {', '.join(_ENCODING_FORMATS)}."
-        )
+        raise _invalid(f"`encoding_format` is {reprlib.repr(value)}; it must be one of {', '.join(_ENCODING_FORMATS)}.")
     return str(value)
 
 
@@ -319,9 +436,9 @@ def _spans(payload: dict[str, Any], inputs: "tuple[TextInput, ...]") -> tuple[tu
     if spans is None:
         return None
     if len(spans) != len(inputs):
-        raise _malformed(f"`spans` has {len(spans)} lists for {len(inputs)} inputs; it must have one for each.")
+        raise _invalid(f"`spans` has {len(spans)} lists for {len(inputs)} inputs; it must have one for each.")
     if any(not isinstance(text, str) for text in inputs):
-        raise _malformed(
+        raise _invalid(
             "`spans` are ranges of a text's characters, but `inputs` are token ids. Send texts, or remove `spans`."
         )
     return tuple(
@@ -332,7 +449,7 @@ def _spans(payload: dict[str, Any], inputs: "tuple[TextInput, ...]") -> tuple[tu
 
 def _span_list(spans: Any, index: int) -> list[Any]:
     if not isinstance(spans, list) or not spans:
-        raise _malformed(f"`spans[{index}]` must be a non-empty list of [start, end] pairs.", index)
+        raise _invalid(f"`spans[{index}]` must be a non-empty list of [start, end] pairs.", index)
     return spans
 
 
@@ -341,7 +458,7 @@ def _span(span: Any, length: int, index: int) -> Span:
         case [int(start), int(end)] if 0 <= start < end <= length and not isinstance(start, bool):
             return start, end
         case _:
-            raise _malformed(
+            raise _invalid(
                 f"`spans[{index}]` contains {reprlib.repr(span)}; a span is [start, end] with 0 <= start < end <= "
                 f"{length}, the number of the input's code points.",
                 index,
@@ -354,14 +471,24 @@ def _member(document: dict[str, Any], name: str, kind: type, default: Any) -> An
         return default
     # In Python, unlike JSON, a bool is an int.
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-        raise _malformed(
-            f"`{name}` is {_kind(value)}; it must be {'an integer' if kind is int else _JSON_KINDS[kind]}."
-        )
+        raise _invalid(f"`{name}` is {_kind(value)}; it must be {'an integer' if kind is int else _JSON_KINDS[kind]}.")
     return value
+
+
+def _invalid(message: str, index: int | None = None) -> RequestError:
+    return RequestError(422, "invalid_request", message, index=index)
 
 
 def _malformed(message: str, index: int | None = None) -> RequestError:
     return RequestError(400, "malformed_request", message, index=index)
+
+
+def _empty(place: str, index: int) -> RequestError:
+    return _malformed(f"{place} is empty. Remove it, or send a non-empty text.", index)
+
+
+def _quoted(names: "Iterable[str]") -> str:
+    return ", ".join(f"`{name}`" for name in names)
 
 
 _JSON_KINDS: dict[type, str] = {

@@ -1,4 +1,4 @@
-"""The HTTP server in the endpoint's container: SageMaker's ``GET /ping`` and ``POST /invocations``."""
+"""The HTTP server in the endpoint's container: ``GET /ping``, ``POST /invocations`` and ``GET /metrics``."""
 
 import asyncio
 import dataclasses
@@ -17,7 +17,9 @@ import orjson
 import uvicorn
 
 from embedstack.errors import EmbedStackError
+from embedstack_server.compute.encoder import Encoder
 from embedstack_server.http.connection import HttpConnection, HttpLimits, HttpState
+from embedstack_server.http.metrics import METRICS_TYPE, ServerMetrics, Snapshot
 from embedstack_server.http.protocol import Invocation, Response
 from embedstack_server.http.requests import RequestError
 from embedstack_server.process_resources import limit_heaps, raise_open_files_limit, trim_heaps
@@ -25,7 +27,7 @@ from embedstack_server.process_resources import limit_heaps, raise_open_files_li
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
 
-    from embedstack_server.compute.encoder import Encoder
+    from embedstack_server.compute.cross_encoder import CrossEncoder
     from embedstack_server.http.protocol import WireProtocol
 
     Scope = MutableMapping[str, Any]
@@ -55,16 +57,17 @@ _THREAD_SWITCH_SECONDS = 0.0005
 class ModelServer:
     """An ASGI application that loads a model in the background and serves requests once it is loaded."""
 
-    def __init__(self, load: "Callable[[], Encoder]", protocol: "WireProtocol") -> None:
+    def __init__(self, load: "Callable[[], Encoder | CrossEncoder]", protocol: "WireProtocol") -> None:
         """Create a server.
 
         Args:
-            load: Loads the encoder; may raise :class:`EmbedStackError`.
+            load: Loads the model; may raise :class:`EmbedStackError`.
             protocol: Protocol of ``/invocations``.
         """
         self._load = load
         self._protocol = protocol
-        self._encoder: Encoder | None = None
+        self._model: Encoder | CrossEncoder | None = None
+        self._metrics = ServerMetrics()
         self._pending_requests = 0
         self._pending_bytes = 0
         self._trim: asyncio.TimerHandle | None = None
@@ -75,7 +78,7 @@ class ModelServer:
         Raises:
             EmbedStackError: The model cannot be served.
         """
-        self._encoder = self._load()
+        self._model = self._load()
         # The model's objects are never freed; scanning them for garbage would delay requests.
         gc.freeze()
 
@@ -99,7 +102,8 @@ class ModelServer:
         raise_open_files_limit()
         limits = dataclasses.replace(limits or HttpLimits(), body_bytes=self._protocol.payload_limit)
         connection = functools.partial(
-            HttpConnection, state=HttpState(limits, self._protocol.render_error, self._trim_later)
+            HttpConnection,
+            state=HttpState(limits, self._protocol.render_error, self._trim_later, self._count_rejection),
         )
         server = uvicorn.Server(
             uvicorn.Config(
@@ -145,26 +149,32 @@ class ModelServer:
                 await self._invocations(scope, receive, send)
             case "/ping", "GET":
                 await _send_response(send, *self._ping())
-            case ("/invocations" | "/ping") as path, _:
+            case "/metrics", "GET":
+                await _send_response(send, Response(self._metrics.render(self._snapshot()), METRICS_TYPE))
+            case ("/invocations" | "/ping" | "/metrics") as path, _:
                 allowed = b"POST" if path == "/invocations" else b"GET"
                 await _send_response(send, Response(b"", status=405), ((b"allow", allowed),))
             case _:
                 await _send_response(send, Response(b"", status=404))
 
     def _ping(self) -> "tuple[Response, Headers]":
-        if self._encoder is None:
+        if self._model is None:
             return Response(b"", status=503), _retry_after(1)
-        if not self._encoder.is_healthy:
+        if not self._model.is_healthy:
             return Response(b"", status=503), ()
-        model = self._encoder.model
-        info = {
-            "model_id": model.model_id,
-            "dimensions": model.dimensions,
-            "max_tokens": model.max_tokens,
-            "pooling": model.pooling,
-            "precision": self._encoder.precision,
-        }
-        return Response(orjson.dumps(info)), ()
+        return Response(orjson.dumps(_description(self._model))), ()
+
+    def _snapshot(self) -> Snapshot:
+        if self._model is None:
+            return Snapshot(False, self._pending_requests, self._pending_bytes, {}, None)
+        labels = {name: str(value) for name, value in _description(self._model).items()}
+        workload = self._model.workload()
+        return Snapshot(self._model.is_healthy, self._pending_requests, self._pending_bytes, labels, workload)
+
+    def _count_rejection(self, error: RequestError) -> None:
+        """Count a request that was rejected before the application received it."""
+        self._metrics.count_error(error.error_type)
+        self._metrics.count_response(error.status, 0)
 
     async def _invocations(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
         started = time.perf_counter()
@@ -172,22 +182,29 @@ class ModelServer:
         try:
             response = await self._respond(scope, receive)
         except _ClientGoneError:
+            self._metrics.count_abandoned()
             _logger.info("POST /invocations abandoned by the client")
             return
         except RequestError as error:
+            self._metrics.count_error(error.error_type)
             response, headers = self._protocol.render_error(error), _retry_after(error.retry_after)
+        except Exception:
+            self._metrics.count_error("internal")
+            self._metrics.count_response(500, 0)
+            raise
+        seconds = time.perf_counter() - started
+        self._metrics.count_response(response.status, seconds)
         # Logging every successful request would cost more than the server's own work on a short text.
         level = logging.DEBUG if response.status == 200 else logging.INFO
         if _logger.isEnabledFor(level):
-            milliseconds = (time.perf_counter() - started) * 1000
             _logger.log(
-                level, "POST /invocations %d %d bytes %.1f ms", response.status, len(response.body), milliseconds
+                level, "POST /invocations %d %d bytes %.1f ms", response.status, len(response.body), seconds * 1000
             )
         await _send_response(send, response, headers)
         self._trim_later(len(response.body))
 
     async def _respond(self, scope: "Scope", receive: "Receive") -> Response:
-        if self._encoder is None:
+        if self._model is None:
             raise RequestError(503, "not_ready", "The model is still loading. Retry in a second.", retry_after=1)
         if self._pending_requests >= _MAX_PENDING_REQUESTS or self._pending_bytes >= _MAX_PENDING_BYTES:
             raise RequestError(
@@ -204,7 +221,7 @@ class ModelServer:
             self._pending_bytes += size
             headers = _headers(scope)
             invocation = Invocation(body, headers.get(b"accept"), headers.get(b"content-type"))
-            return await _unless_disconnected(self._protocol.respond(self._encoder, invocation), receive)
+            return await _unless_disconnected(self._protocol.respond(self._model, invocation), receive)
         except EmbedStackError as error:
             raise RequestError.from_error(error) from error
         finally:
@@ -224,6 +241,19 @@ class ModelServer:
             self._trim.cancel()
         loop = asyncio.get_running_loop()
         self._trim = loop.call_later(_TRIM_AFTER_SECONDS, lambda: loop.run_in_executor(None, trim_heaps))
+
+
+def _description(model: "Encoder | CrossEncoder") -> dict[str, Any]:
+    """What ``/ping`` and ``/metrics`` say about a model."""
+    description: dict[str, Any] = {
+        "model_id": model.model.model_id,
+        "kind": model.model.kind,
+        "max_tokens": model.model.max_tokens,
+        "precision": model.precision,
+    }
+    if isinstance(model, Encoder):
+        description |= {"dimensions": model.model.dimensions, "pooling": model.model.pooling}
+    return description
 
 
 class _ClientGoneError(Exception):

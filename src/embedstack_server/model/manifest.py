@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from embedstack.errors import ConfigurationError
 from embedstack.models.model_info import ModelIdentity
+from embedstack_server.model.model_kind import ModelKind
 from embedstack_server.model.precision import PrecisionSetting
 
 if TYPE_CHECKING:
+    from embedstack_server.model.cross_encoder_folder import CrossEncoderFolder
     from embedstack_server.model.served_model import ServedModel
 
 __all__ = [
-    "DESCRIPTION_FILES", "MANIFEST", "WEIGHTS_FILES", "Manifest", "file_sha256", "model_files", "model_identity",
+    "DESCRIPTION_FILES", "MANIFEST", "OF_EMBEDDINGS", "WEIGHTS_FILES", "Manifest", "file_sha256", "model_files",
+    "model_identity",
 ]  # fmt: skip
 
 MANIFEST = "embedstack.json"
@@ -26,6 +29,8 @@ DESCRIPTION_FILES = (
 #: Glob patterns of the weights. A checkpoint in both formats is packaged once.
 WEIGHTS_FILES = ("model*.safetensors", "pytorch_model*.bin")
 
+#: Members that only an embedding model has.
+OF_EMBEDDINGS = ("dimensions", "pooling", "normalize")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -37,29 +42,34 @@ class Manifest:
         folder: The package's folder.
         model_id: The model's name on the Hugging Face Hub.
         revision: The Hub's commit, or None if unknown.
-        dimensions: Length of a vector.
-        max_tokens: Tokens read of one text, including special tokens.
-        pooling: How token vectors are combined into one vector.
-        normalize: Whether vectors have unit length.
+        dimensions: Length of a vector; None for a reranker.
+        max_tokens: Tokens read of one text, or of a query and a text, including special tokens.
+        pooling: How token vectors are combined into one vector; None for a reranker.
+        normalize: Whether vectors have unit length; None for a reranker.
         prompts: Texts to prepend to an input, by prompt name.
         precision: Arithmetic to compute in; ``auto`` uses bfloat16 if the processor supports it.
         sha256: Checksum of each of the model's files, by path in the package.
-        reference: Reference with which the vectors were compared during packaging; None in older packages.
-        cosine: Lowest cosine to the reference over the golden texts.
+        kind: What the model computes; always an embedding model in older packages.
+        reference: Reference with which the outputs were compared during packaging; None in older packages.
+        cosine: Lowest cosine to the reference over the golden texts; None for a reranker.
+        determination: Coefficient of determination of a reranker's logits by the reference's, over pairs of golden
+            texts: 1 if they are equal.
     """
 
     folder: Path
     model_id: str
     revision: str | None
-    dimensions: int
+    dimensions: int | None
     max_tokens: int
-    pooling: str
-    normalize: bool
+    pooling: str | None
+    normalize: bool | None
     prompts: dict[str, str]
     precision: PrecisionSetting
     sha256: dict[str, str]
+    kind: ModelKind = "embedding"
     reference: str | None = None
     cosine: float | None = None
+    determination: float | None = None
 
     @classmethod
     def read(cls, folder: Path) -> "Manifest":
@@ -101,13 +111,17 @@ class Manifest:
         is_valid = {
             "model_id": isinstance(self.model_id, str) and self.model_id != "",
             "revision": self.revision is None or isinstance(self.revision, str),
-            "dimensions": type(self.dimensions) is int and self.dimensions > 0,
+            "kind": self.kind in get_args(ModelKind),
             "max_tokens": type(self.max_tokens) is int and self.max_tokens > 0,
-            "normalize": isinstance(self.normalize, bool),
-            "pooling": isinstance(self.pooling, str),
             "prompts": isinstance(self.prompts, dict) and all(isinstance(text, str) for text in self.prompts.values()),
             "sha256": isinstance(self.sha256, dict) and bool(self.sha256) and all(map(_is_entry, self.sha256.items())),
         }
+        if self.kind == "embedding":
+            is_valid |= {
+                "dimensions": type(self.dimensions) is int and self.dimensions > 0,
+                "normalize": isinstance(self.normalize, bool),
+                "pooling": isinstance(self.pooling, str),
+            }
         return [name for name, valid in is_valid.items() if not valid]
 
     def write(self) -> None:
@@ -134,13 +148,13 @@ class Manifest:
                 f"{self.folder / added[0]} was not packaged, but would be read. Remove it, or create the package again."
             )
 
-    def check_model(self, model: "ServedModel") -> None:
+    def check_model(self, model: "ServedModel | CrossEncoderFolder") -> None:
         """Compare the manifest with the model's own description.
 
         Raises:
             ConfigurationError: They differ.
         """
-        for name in ("dimensions", "max_tokens", "pooling", "normalize", "prompts"):
+        for name in ("kind", "max_tokens", "prompts", *(OF_EMBEDDINGS if self.kind == "embedding" else ())):
             declared, actual = getattr(self, name), getattr(model, name)
             if name == "prompts":  # older packages omit empty prompts
                 declared, actual = (

@@ -2,20 +2,24 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from embedstack.errors import ConfigurationError
 from embedstack.models.model_info import Pooling
 from embedstack_server.model.architectures import EncoderConfig, read_config
 from embedstack_server.model.json_files import read_object, read_optional_object
+from embedstack_server.model.model_kind import ModelKind, model_kind
 from embedstack_server.model.sentence_modules import SentenceModules
 from embedstack_server.model.token_heads import TokenHeads
 from embedstack_server.model.weights import weights_file
 
-__all__ = ["ModelFolder"]
+__all__ = [
+    "UNKNOWN_MODEL_ID", "ModelFolder", "find_weights", "read_max_tokens", "read_prompts", "reject_added_lowercasing",
+    "reject_unsupported_options",
+]  # fmt: skip
 
-_UNKNOWN_MODEL_ID = "unknown"
-_HIDDEN = "last_hidden_state"
+#: Name of a model that nothing names.
+UNKNOWN_MODEL_ID = "unknown"
 # Options of sentence_bert_config.json by their names before and since sentence-transformers 5.2, and their members that
 # do not change the result.
 _HARMLESS = {"add_pooling_layer", "attn_implementation", "dtype", "torch_dtype", "trust_remote_code"}
@@ -34,6 +38,7 @@ class ModelFolder:
     """A sentence-transformers folder, parsed and validated.
 
     Attributes:
+        kind: What the model computes.
         path: The folder.
         model_id: The model's name, for responses and logs.
         config: The encoder's architecture.
@@ -45,6 +50,8 @@ class ModelFolder:
         matryoshka_dimensions: Lengths to which a vector may be truncated; empty if the model was not trained for it.
         heads: BGE-M3's sparse and ColBERT layers, if the model has them.
     """
+
+    kind: ClassVar[ModelKind] = "embedding"
 
     path: Path
     model_id: str
@@ -94,23 +101,28 @@ class ModelFolder:
         Raises:
             ConfigurationError: A file is missing or unreadable, or the model is not supported.
         """
+        if model_kind(path) == "reranker":
+            raise ConfigurationError(
+                f"{path} is a cross-encoder, which scores pairs of a query and a text and computes no embeddings. Use "
+                "it as a reranker, or choose an embedding model."
+            )
         for name in ("config.json", "modules.json", "tokenizer.json"):
             if not (path / name).is_file():
                 raise ConfigurationError(f"{path} is not a sentence-transformers folder: it has no {name}.")
         config = read_object(path / "config.json")
         encoder = read_config(path / "config.json", config)
         sentence = read_optional_object(path / "sentence_bert_config.json")
-        _reject_added_lowercasing(path, sentence)
-        _reject_unsupported_options(path, sentence)
+        reject_added_lowercasing(path, sentence)
+        reject_unsupported_options(path, sentence, "feature-extraction", "last_hidden_state")
         modules = SentenceModules.read(path, encoder.hidden_size)
-        prompts, default_prompt_name = _prompts(path)
+        prompts, default_prompt_name = read_prompts(path)
         return cls(
             path=path,
-            model_id=model_id or str(config.get("_name_or_path") or _UNKNOWN_MODEL_ID),
+            model_id=model_id or str(config.get("_name_or_path") or UNKNOWN_MODEL_ID),
             config=encoder,
             modules=modules,
-            weights=_weights(path),
-            max_tokens=_max_tokens(path, sentence, encoder),
+            weights=find_weights(path),
+            max_tokens=read_max_tokens(path, sentence, encoder),
             prompts=prompts,
             default_prompt_name=default_prompt_name,
             matryoshka_dimensions=tuple(config.get("matryoshka_dimensions") or ()),
@@ -118,7 +130,12 @@ class ModelFolder:
         )
 
 
-def _weights(path: Path) -> Path:
+def find_weights(path: Path) -> Path:
+    """The file of the encoder's weights.
+
+    Raises:
+        ConfigurationError: The folder has none.
+    """
     file = weights_file(path, "model", "pytorch_model")
     if file is None:
         raise ConfigurationError(
@@ -127,7 +144,12 @@ def _weights(path: Path) -> Path:
     return file
 
 
-def _max_tokens(path: Path, sentence: dict[str, Any], encoder: EncoderConfig) -> int:
+def read_max_tokens(path: Path, sentence: dict[str, Any], encoder: EncoderConfig) -> int:
+    """Tokens that the model reads of one text, including special tokens.
+
+    Raises:
+        ConfigurationError: A limit is not a number of tokens.
+    """
     limits = (
         sentence.get("max_seq_length"),
         read_optional_object(path / "tokenizer_config.json").get("model_max_length"),
@@ -142,8 +164,12 @@ def _max_tokens(path: Path, sentence: dict[str, Any], encoder: EncoderConfig) ->
     return int(min(limit, encoder.max_positions))
 
 
-def _prompts(path: Path) -> tuple[dict[str, str], str | None]:
-    """The prompts by name, and the name of the default prompt."""
+def read_prompts(path: Path) -> tuple[dict[str, str], str | None]:
+    """The prompts by name, and the name of the default prompt.
+
+    Raises:
+        ConfigurationError: The prompts are not strings, or the default prompt does not exist.
+    """
     file = path / "config_sentence_transformers.json"
     config = read_optional_object(file)
     prompts, default = config.get("prompts") or {}, config.get("default_prompt_name")
@@ -157,8 +183,18 @@ def _prompts(path: Path) -> tuple[dict[str, str], str | None]:
     return {name: text or "" for name, text in prompts.items()}, default
 
 
-def _reject_unsupported_options(path: Path, sentence: dict[str, Any]) -> None:
-    """Reject options with which sentence-transformers would compute other vectors."""
+def reject_unsupported_options(path: Path, sentence: dict[str, Any], task: str, output: str) -> None:
+    """Reject options with which sentence-transformers would compute something else.
+
+    Args:
+        path: The model's folder.
+        sentence: The content of ``sentence_bert_config.json``.
+        task: The supported ``transformer_task``.
+        output: The model's output that is supported.
+
+    Raises:
+        ConfigurationError: An option is not supported.
+    """
     config = read_optional_object(path / "config_sentence_transformers.json")
     if config.get("truncate_dim") is not None:
         raise ConfigurationError(
@@ -172,11 +208,11 @@ def _reject_unsupported_options(path: Path, sentence: dict[str, Any]) -> None:
                 "Save the model with these options in its own configuration."
             )
     text = (sentence.get("modality_config") or {}).get("text") or {}
-    states = (sentence.get("transformer_task", "feature-extraction"), text.get("method_output_name", _HIDDEN))
-    if states != ("feature-extraction", _HIDDEN):
+    used = (sentence.get("transformer_task", task), text.get("method_output_name", output))
+    if used != (task, output):
         raise ConfigurationError(
-            f"{path}: sentence_bert_config.json uses {states[1]} of the task {states[0]}; only {_HIDDEN} of "
-            "feature-extraction is supported."
+            f"{path}: sentence_bert_config.json uses {used[1]} of the task {used[0]}; only {output} of {task} is "
+            "supported."
         )
     _reject_tokenizer_overrides(path)
 
@@ -199,8 +235,12 @@ def _reject_tokenizer_overrides(path: Path) -> None:
                     )
 
 
-def _reject_added_lowercasing(path: Path, sentence: dict[str, Any]) -> None:
-    """Reject do_lower_case if only sentence-transformers, and not the tokenizer, would lowercase texts."""
+def reject_added_lowercasing(path: Path, sentence: dict[str, Any]) -> None:
+    """Reject do_lower_case if only sentence-transformers, and not the tokenizer, would lowercase texts.
+
+    Raises:
+        ConfigurationError: It is set, and the tokenizer does not lowercase.
+    """
     if sentence.get("do_lower_case") and not _lowercases(read_object(path / "tokenizer.json").get("normalizer")):
         raise ConfigurationError(
             f"{path}: sentence_bert_config.json sets do_lower_case, but tokenizer.json does not lowercase. Save the "

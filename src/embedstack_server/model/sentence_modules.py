@@ -12,12 +12,12 @@ __all__ = ["DenseModule", "SentenceModules"]
 
 _POOLING_MODES: dict[str, Pooling] = {
     "cls": "cls",
-    "lasttoken": "lasttoken",
+    "lasttoken": "last_token",
     "max": "max",
     "mean": "mean",
     "mean_sqrt_len_tokens": "mean_sqrt_len",
     "pooling_mode_cls_token": "cls",
-    "pooling_mode_lasttoken": "lasttoken",
+    "pooling_mode_lasttoken": "last_token",
     "pooling_mode_max_tokens": "max",
     "pooling_mode_mean_sqrt_len_tokens": "mean_sqrt_len",
     "pooling_mode_mean_tokens": "mean",

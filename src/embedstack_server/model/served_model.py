@@ -6,6 +6,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from embedstack_server.model.model_kind import ModelKind
     from embedstack_server.model.token_heads import TokenHeads
 
 __all__ = ["ServedModel"]
@@ -13,6 +14,10 @@ __all__ = ["ServedModel"]
 
 class ServedModel(Protocol):
     """The description of a model."""
+
+    @property
+    def kind(self) -> "ModelKind":
+        """What the model computes."""
 
     @property
     def model_id(self) -> str:

@@ -31,6 +31,7 @@ __all__ = [
     "TokenizedText",
     "Tokenizer",
     "TruncationDirection",
+    "text_name",
 ]
 
 #: Side on which a text is truncated: ``right`` cuts off its end, ``left`` its beginning, as in transformers.
@@ -136,6 +137,7 @@ class Tokenizer:
     Attributes:
         max_tokens: Tokens that the model reads of one text, including special tokens.
         pad_id: Token id that pads the shorter texts of a batch.
+        has_padding: Whether the tokenizer has a padding token; if not, ``pad_id`` is another special token.
     """
 
     def __init__(self, path: "Path", max_tokens: int, vocabulary_size: int = 0) -> None:
@@ -163,7 +165,8 @@ class Tokenizer:
                 f"{path} has {self._size} tokens, but the model has vectors for {vocabulary_size}: the files belong to "
                 "different models. Download both again."
             )
-        declared_padding = self._tokenizer.padding
+        padding_id = self._padding_id(path.parent)
+        self.has_padding = padding_id is not None
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
         # The special tokens before and after every text.
@@ -172,7 +175,8 @@ class Tokenizer:
         self._first = encoding.ids[: sum(takewhile(bool, mask))]
         last = sum(takewhile(bool, reversed(mask)))
         self._last = encoding.ids[len(mask) - last :]
-        self.pad_id = int(declared_padding["pad_id"]) if declared_padding else self._padding_id(path.parent)
+        # No result depends on the padding of a model without one, but it should be no word.
+        self.pad_id = padding_id if padding_id is not None else next(iter(self._last or self._first), 0)
         self._segment_chars = max(_SHORT_CHARS, _CHARS_PER_TOKEN * max_tokens)
 
     def encode(
@@ -223,7 +227,9 @@ class Tokenizer:
         sources = [self._source(text, prompt, index) for index, text in enumerate(texts)]
         # Most texts have only one segment; the first segments are tokenized together.
         firsts = [next(self._segments(text, direction, index)) for index, (text, _) in enumerate(sources)]
-        parts = self._encode_all([sources[index][0][start:end] for index, (start, end) in enumerate(firsts)], offsets)
+        parts = self._encode_all(
+            [sources[index][0][start:end] for index, (start, end) in enumerate(firsts)], offsets, range(len(firsts))
+        )
         tokenized: list[TokenizedText] = []
         total = 0
         for index, part in enumerate(parts):
@@ -236,6 +242,36 @@ class Tokenizer:
             tokenized.append(text)
         return tokenized
 
+    def bodies(
+        self, texts: Sequence[str], most: int, *, direction: TruncationDirection = "right", first_index: int | None = 0
+    ) -> "Iterator[list[int]]":
+        """Token ids of each text without special tokens: at least its first or last ``most``, if it has as many.
+
+        Args:
+            texts: The texts.
+            most: Number of tokens after which the rest of a text may be left out.
+            direction: Which end of a long text may be left out.
+            first_index: Index of the first text in error messages; None for a single text that is a query.
+
+        Raises:
+            TextTooLong: A text cannot be split and is too long to be tokenized whole. Has the text's index.
+            InputError: A text is not valid Unicode. Has the text's index.
+        """
+        indices = [None if first_index is None else first_index + place for place in range(len(texts))]
+        firsts = [
+            next(self._segments(text, direction, index), (0, 0)) for text, index in zip(texts, indices, strict=True)
+        ]
+        parts = self._encode_all(
+            [text[slice(*first)] for text, first in zip(texts, firsts, strict=True)], False, indices
+        )
+        for text, index, first, part in zip(texts, indices, firsts, parts, strict=True):
+            pieces, _ = self._continued(text, index, first, part, most, direction, False)
+            yield [token for piece in pieces for token in piece.ids]
+
+    def pair_encoding(self) -> "Encoding":
+        """The encoding of a sample query and text, which shows the special tokens and token types around them."""
+        return self._tokenizer.encode("a", "a")
+
     def count(self, text: str) -> int:
         """Number of tokens of a whole text, special tokens included, even beyond the model's limit.
 
@@ -243,12 +279,12 @@ class Tokenizer:
             TextTooLong: The text cannot be split and is too long to be tokenized whole.
         """
         segments = self._segments(text, "right", 0)
-        body = sum(len(next(self._encode_all([text[start:end]], False)).ids) for start, end in segments)
+        body = sum(len(next(self._encode_all([text[start:end]], False, [0])).ids) for start, end in segments)
         return len(self._first) + body + len(self._last)
 
     def prompt_length(self, prompt: str) -> int:
         """Number of tokens of a prompt with the special tokens before it, as sentence-transformers counts them."""
-        return len(self._first) + len(next(self._encode_all([prompt], False)).ids)
+        return len(self._first) + len(next(self._encode_all([prompt], False, [None])).ids)
 
     def _source(self, text: TextInput, prompt: str, index: int) -> tuple[str, bool]:
         """The text to tokenize, and whether special tokens are added."""
@@ -286,17 +322,7 @@ class Tokenizer:
         is_whole = first == (0, len(text))
         if is_whole and 0 < len(part.ids) <= room and not offsets:  # most texts
             return TokenizedText(before + part.ids + after, [])
-        parts = [_shifted(part, first[0])]
-        length = len(part.ids)
-        if length <= room and not is_whole:
-            segments = self._segments(text, direction, index)
-            next(segments)
-            for start, end in segments:
-                part = next(self._encode_all([text[start:end]], offsets))
-                parts.append(_shifted(part, start))
-                length += len(part.ids)
-                if length > room:
-                    break
+        parts, length = self._continued(text, index, first, part, room, direction, offsets)
         if length > room and not truncate:
             at_least = "" if is_whole else "at least "
             raise TextTooLong(
@@ -304,8 +330,6 @@ class Tokenizer:
                 f"{self.max_tokens}. Shorten or split it, or allow truncation.",
                 index=index,
             )
-        if direction == "left":
-            parts.reverse()
         remaining = slice(max(length - room, 0), None) if direction == "left" else slice(room)
         ids = before + [token for part in parts for token in part.ids][remaining] + after
         if not ids:
@@ -315,7 +339,43 @@ class Tokenizer:
         places = [place for part in parts for place in part.offsets][remaining]
         return TokenizedText(ids, [(0, 0)] * len(before) + places + [(0, 0)] * len(after))
 
-    def _segments(self, text: str, direction: TruncationDirection, index: int) -> "Iterator[tuple[int, int]]":
+    def _continued(
+        self,
+        text: str,
+        index: int | None,
+        first: tuple[int, int],
+        part: TokenizedText,
+        room: int,
+        direction: TruncationDirection,
+        offsets: bool,
+    ) -> tuple[list[TokenizedText], int]:
+        """The tokens of as many segments as are needed for more than ``room`` tokens, and their number.
+
+        Args:
+            text: The whole text.
+            index: The text's index in error messages; None for a query.
+            first: The segment that was tokenized already.
+            part: Its tokens.
+            room: Number of tokens that fit.
+            direction: Which end of the text is left out.
+            offsets: Whether the tokens have offsets.
+        """
+        parts = [_shifted(part, first[0])]
+        length = len(part.ids)
+        if length <= room and first != (0, len(text)):
+            segments = self._segments(text, direction, index)
+            next(segments)
+            for start, end in segments:
+                part = next(self._encode_all([text[start:end]], offsets, [index]))
+                parts.append(_shifted(part, start))
+                length += len(part.ids)
+                if length > room:
+                    break
+        if direction == "left":
+            parts.reverse()
+        return parts, length
+
+    def _segments(self, text: str, direction: TruncationDirection, index: int | None) -> "Iterator[tuple[int, int]]":
         """Start and end of consecutive segments, beginning with the end that truncation keeps."""
         if len(text) <= self._segment_chars:
             yield 0, len(text)
@@ -331,8 +391,8 @@ class Tokenizer:
             # A character takes at most four bytes.
             if end - start > MAX_UNBROKEN_BYTES // 4 and len(_utf8(text[start:end], index)) > MAX_UNBROKEN_BYTES:
                 raise TextTooLong(
-                    f"Text {index} has more than {MAX_UNBROKEN_BYTES} bytes without a position to split it, such as a "
-                    "space after a word. Shorten or split it.",
+                    f"{text_name(index)} has more than {MAX_UNBROKEN_BYTES} bytes without a position to split it, such "
+                    "as a space after a word. Shorten or split it.",
                     index=index,
                 )
             yield start, end
@@ -359,7 +419,9 @@ class Tokenizer:
             searched = min(2 * searched, _SEARCHED_CHARS)
         return limit
 
-    def _encode_all(self, texts: Sequence[str], offsets: bool) -> "Iterator[TokenizedText]":
+    def _encode_all(
+        self, texts: Sequence[str], offsets: bool, indices: Sequence[int | None]
+    ) -> "Iterator[TokenizedText]":
         """Tokens of texts, without adding special tokens. Releases the interpreter lock for long texts."""
         try:
             if len(texts) == 1 and len(texts[0]) <= _SHORT_CHARS:
@@ -372,7 +434,7 @@ class Tokenizer:
                 for encoding in encode(group, add_special_tokens=False):
                     yield _tokenized(encoding, offsets)
         except TypeError:
-            for index, text in enumerate(texts):
+            for index, text in zip(indices, texts, strict=True):
                 _utf8(text, index)
             raise
 
@@ -411,15 +473,14 @@ class Tokenizer:
         pre_tokenizer = self._tokenizer.pre_tokenizer
         return [piece for piece, _ in pre_tokenizer.pre_tokenize_str(text)] if pre_tokenizer else [text]
 
-    def _padding_id(self, folder: "Path") -> int:
-        """The padding of a file that does not declare it. No result depends on it, but it should be no word."""
-        token = read_optional_object(folder / "tokenizer_config.json").get("pad_token")
-        declared = token.get("content") if isinstance(token, dict) else token
-        for name in (declared, *_PADDING_TOKENS):
-            token_id = self._tokenizer.token_to_id(name) if isinstance(name, str) else None
-            if token_id is not None:
-                return int(token_id)
-        return next(iter(self._last or self._first), 0)
+    def _padding_id(self, folder: "Path") -> int | None:
+        padding = self._tokenizer.padding
+        if padding is not None:
+            return int(padding["pad_id"])
+        declared = read_optional_object(folder / "tokenizer_config.json").get("pad_token")
+        content = declared.get("content") if isinstance(declared, dict) else declared
+        ids = (self._tokenizer.token_to_id(token) for token in (content, *_PADDING_TOKENS) if isinstance(token, str))
+        return next((token_id for token_id in ids if token_id is not None), None)
 
 
 def _tokenized(encoding: "Encoding", offsets: bool) -> TokenizedText:
@@ -447,7 +508,12 @@ def _groups(texts: Sequence[str]) -> "Iterator[list[str]]":
         yield group
 
 
-def _utf8(text: str, index: int) -> bytes:
+def text_name(index: int | None) -> str:
+    """How an error message names a text; a query has no index."""
+    return "The query" if index is None else f"Text {index}"
+
+
+def _utf8(text: str, index: int | None) -> bytes:
     """The text in UTF-8.
 
     Raises:
@@ -457,5 +523,5 @@ def _utf8(text: str, index: int) -> bytes:
         return text.encode()
     except UnicodeEncodeError:
         raise InputError(
-            f"Text {index} is not valid Unicode: it has an unpaired surrogate. Replace or remove it.", index=index
+            f"{text_name(index)} is not valid Unicode: it has an unpaired surrogate. Replace or remove it.", index=index
         ) from None

@@ -9,9 +9,10 @@ import pytest
 from embedstack import load_embedder
 from embedstack.embedders import LocalEmbedder
 from embedstack.errors import ConfigurationError, TextTooLong
-from embedstack.models.golden import golden_texts, golden_vectors
-from embedstack.models.model_info import known_model
+from embedstack.models.catalogue import known_model
+from embedstack.models.golden import golden_texts
 from embedstack.settings.settings import load_settings
+from tests.support.golden import minilm_golden
 from tests.support.twins import TWINS
 
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
@@ -31,10 +32,10 @@ def twin(request):
 
 
 def test_local_embedder_on_torch_equals_the_golden_vectors(embedder, twin):
-    vectors, expected = twin.embed(embedder, golden_texts()), golden_vectors(MINILM)
+    vectors, expected = twin.embed(embedder, golden_texts()), minilm_golden()
     assert vectors.dtype == np.float32
     assert (vectors * expected).sum(axis=1).min() > 0.99999
-    assert type(embedder._encoder.get()._engine).__name__ == "SentenceTransformersEngine"
+    assert type(embedder._encoder.get()._runner._engine).__name__ == "SentenceTransformersEngine"
 
 
 def test_local_embedder_on_torch_streams_the_same_vectors(embedder, twin):

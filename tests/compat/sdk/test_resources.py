@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from botocore.exceptions import ClientError
 
-IMAGE = "683313688378.dkr.ecr.us-east-1.amazonaws.com/tei-cpu:2.0.1-tei1.8.2-cpu-py310-ubuntu22.04"
+IMAGE = "683313688378.dkr.ecr.us-east-1.amazonaws.com/tei-cpu:2.0.1-tei1.9.3-cpu-py310-ubuntu24.04"
 MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 
 
@@ -59,7 +59,7 @@ def test_sdk_reads_serverless_configurations(resources):
 
 def test_vectors_are_the_golden_ones(resources):
     texts = json.loads(Path(os.environ["EMBEDSTACK_GOLDEN_TEXTS"]).read_text(encoding="utf-8"))[:8]
-    golden = np.load(os.environ["EMBEDSTACK_GOLDEN_VECTORS"])[:8]
+    golden = np.load(os.environ["EMBEDSTACK_GOLDEN_VECTORS"])["vectors"][:8]
     body = json.dumps({"inputs": texts, "truncate": True})
     answer = resources.Endpoint.get("sdk").invoke(body=body, content_type="application/json")
     assert (answer.content_type, answer.invoked_production_variant) == ("application/json", "AllTraffic")

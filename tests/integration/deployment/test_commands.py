@@ -15,11 +15,12 @@ from click.testing import CliRunner
 from conftest import MINILM
 from embedstack.embedders import Limits, SageMakerEmbedder
 from embedstack.errors import EndpointNotFound, InputError, PayloadTooLarge, TextTooLong
-from embedstack.models.golden import golden_texts, golden_vectors
-from embedstack.models.model_info import known_model
+from embedstack.models.catalogue import known_model
+from embedstack.models.golden import golden_texts
 from embedstack.settings.settings import load_settings
 from embedstack_ops.cli import deploy, invoke, local, validate
 from tests.integration.conftest import REPOSITORY, running_stack
+from tests.support.golden import minilm_golden
 
 ENDPOINT = "alex-embedding-endpoint"
 AWS = Path(sys.executable).with_name("aws")
@@ -114,7 +115,7 @@ def test_plain_boto3(deployed):
 def test_client_returns_the_golden_vectors_in_order(deployed):
     embedder = SageMakerEmbedder(known_model(MINILM), endpoint=ENDPOINT, truncate=True)
     vectors = embedder.embed(golden_texts() * 3)
-    expected = np.tile(np.asarray(golden_vectors(MINILM)), (3, 1))
+    expected = np.tile(minilm_golden(), (3, 1))
     assert (vectors * expected).sum(axis=1).min() >= 0.9999
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from conftest import MINILM
 from embedstack.embedders import Limits, SageMakerEmbedder
-from embedstack.models.model_info import known_model
+from embedstack.models.catalogue import known_model
 from localaws.faults.chaos import processes
 from tests.integration.conftest import VARIABLES, running_stack
 from tests.support.attached_provider import ATTACHED

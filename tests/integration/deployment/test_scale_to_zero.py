@@ -12,7 +12,7 @@ import pytest
 from conftest import MINILM
 from embedstack.embedders import SageMakerEmbedder
 from embedstack.errors import ConfigurationError, EndpointAsleep
-from embedstack.models.model_info import known_model
+from embedstack.models.catalogue import known_model
 from embedstack.settings.settings import load_settings
 from embedstack_ops.cli.checkout import client_settings
 from embedstack_ops.validation.endpoint_description import describe_deployment

@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from embedstack.documents import ReadLimits
 from embedstack.errors import ConfigurationError
-from embedstack_ops.cli import ingest, reindex
+from embedstack_ops.cli import ingest, reindex, search
 
 
 @pytest.fixture
@@ -138,3 +138,41 @@ def test_reindex_ignores_the_component_of_another_endpoint(environment, monkeypa
     monkeypatch.setattr(reindex, "load_embedder", load_embedder)
     status, output = run(*arguments, command=reindex.main)
     assert (status, output.strip()) == (2, f"error: {called}")
+
+
+@pytest.fixture
+def notes(environment, tmp_path, monkeypatch):
+    """A collection with notes, and the fake reranker."""
+    monkeypatch.setenv("RERANKER_BACKEND", "fake")
+    folder = tmp_path / "notes"
+    folder.mkdir()
+    for name, text in {
+        "cat.txt": "The cat sleeps.",
+        "pay.txt": "Invoices are due in May.",
+        "sky.txt": "It rains.",
+    }.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    assert run(folder, "--collection", "reranked")[0] == 0
+    return "reranked"
+
+
+def test_search_command_prints_both_scores_after_reranking(notes):
+    status, output = run("invoices due", "--collection", notes, "-k", "1", "--rerank", "--json", command=search.main)
+    [hit] = json.loads(output)["hits"]
+    assert (status, hit["source"], hit["rerank_score"]) == (0, "pay.txt", 1.0)
+    status, output = run(
+        "invoices due", "--collection", notes, "--rerank", "--candidates", 3, "-k", 3, command=search.main
+    )
+    assert status == 0
+    assert f"1.00 ({hit['score']:.2f})  pay.txt" in output
+
+
+def test_search_command_rejects_candidates_without_reranker(notes):
+    status, output = run("invoices", "--collection", notes, "--candidates", 9, command=search.main)
+    assert (status, "Add --rerank" in output) == (2, True)
+
+
+def test_search_command_names_the_missing_reranker(notes, monkeypatch):
+    monkeypatch.setenv("RERANKER_BACKEND", "sagemaker")
+    status, output = run("invoices", "--collection", notes, "--rerank", command=search.main)
+    assert (status, "RERANKER_MODEL" in output) == (2, True)

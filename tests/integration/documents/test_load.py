@@ -12,6 +12,7 @@ from embedstack.documents import load_ingestion, search
 from embedstack.documents.load import find_tokenizer
 from embedstack.errors import CollectionMismatch, ConfigurationError
 from embedstack.factory import load_embedder
+from embedstack.models.model_info import ModelInfo
 from embedstack.settings.settings import Settings, change_settings, load_settings
 from embedstack.stores import load_store
 
@@ -92,14 +93,14 @@ def test_late_chunking_has_a_smaller_default_chunk_size(settings):
 
 
 def test_find_tokenizer_searches_three_places(settings, tmp_path, minilm_folder, monkeypatch):
-    assert find_tokenizer(settings, MINILM) == minilm_folder / "tokenizer.json"
+    assert find_tokenizer(settings, ModelInfo(MINILM)) == minilm_folder / "tokenizer.json"
     monkeypatch.setenv("LAMBDA_TASK_ROOT", str(tmp_path))
     with pytest.raises(ConfigurationError, match="set EMBEDSTACK_TOKENIZER"):
-        find_tokenizer(settings, "amazon.titan-embed-text-v2:0")
+        find_tokenizer(settings, ModelInfo("amazon.titan-embed-text-v2:0"))
     (tmp_path / "tokenizer.json").write_text("{}")
-    assert find_tokenizer(settings, "amazon.titan-embed-text-v2:0") == tmp_path / "tokenizer.json"
+    assert find_tokenizer(settings, ModelInfo("amazon.titan-embed-text-v2:0")) == tmp_path / "tokenizer.json"
     named = settings.model_copy(update={"embedstack_tokenizer": tmp_path / "other.json"})
-    assert find_tokenizer(named, MINILM) == tmp_path / "other.json"
+    assert find_tokenizer(named, ModelInfo(MINILM)) == tmp_path / "other.json"
 
 
 def test_load_store_reads_the_address_from_a_secret(database_url, postgres, local_aws, tmp_path, monkeypatch):
@@ -136,3 +137,18 @@ def test_load_store_reads_the_address_from_a_secret(database_url, postgres, loca
         load_store(settings, database_secret_arn=arn)
     with pytest.raises(ConfigurationError, match="ResourceNotFoundException"):
         load_store(settings, database_secret_arn=arn.replace("database", "absent"))
+
+
+def test_find_tokenizer_uses_the_cache_of_the_hub(settings, tmp_path, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    model = ModelInfo("nobody/unknown-model")
+    with pytest.raises(ConfigurationError, match="Hub does not provide it"):
+        find_tokenizer(settings, model)
+    snapshot = tmp_path / "models--nobody--unknown-model" / "snapshots" / ("0" * 40)
+    snapshot.mkdir(parents=True)
+    (snapshot / "tokenizer.json").write_text("{}")
+    references = snapshot.parents[1] / "refs"
+    references.mkdir()
+    (references / "main").write_text("0" * 40)
+    assert find_tokenizer(settings, model) == snapshot / "tokenizer.json"

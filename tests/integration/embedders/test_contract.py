@@ -6,7 +6,7 @@ import pytest
 from conftest import MINILM
 from embedstack.embedders import BedrockEmbedder, FakeEmbedder, LocalEmbedder, OllamaEmbedder, SageMakerEmbedder
 from embedstack.errors import InputError
-from embedstack.models.model_info import known_model
+from embedstack.models.catalogue import known_model
 from embedstack.settings.settings import load_settings
 from tests.support.twins import TWINS
 
@@ -23,6 +23,9 @@ BACKENDS = {
     "bedrock, Titan v1": lambda aws, url: BedrockEmbedder("amazon.titan-embed-text-v1", settings=aws.settings),
     "bedrock, Titan v2": lambda aws, url: BedrockEmbedder(
         "amazon.titan-embed-text-v2:0", dimensions=256, settings=aws.settings
+    ),
+    "bedrock, Nova 2": lambda aws, url: BedrockEmbedder(
+        "amazon.nova-2-multimodal-embeddings-v1:0", dimensions=384, settings=aws.settings
     ),
     "bedrock, Cohere v3": lambda aws, url: BedrockEmbedder("cohere.embed-english-v3", settings=aws.settings),
     "bedrock, Cohere v4": lambda aws, url: BedrockEmbedder(

@@ -10,7 +10,7 @@ import pytest
 from conftest import MINILM
 from embedstack.embedders import BedrockEmbedder, Limits, SageMakerEmbedder
 from embedstack.errors import EmbedStackError
-from embedstack.models.model_info import known_model
+from embedstack.models.catalogue import known_model
 from embedstack.resilience import Retry, RetryingEmbedder, RetryPolicy
 from localaws.faults.injector import FAULTS_PATH
 from tests.integration.embedders.stand_in import faults

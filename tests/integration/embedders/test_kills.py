@@ -14,7 +14,8 @@ import pytest
 from conftest import MINILM
 from embedstack.cache.cached_embedder import CachedEmbedder, SqliteCache
 from embedstack.embedders import Limits, SageMakerEmbedder
-from embedstack.models.model_info import ModelInfo, known_model
+from embedstack.models.catalogue import known_model
+from embedstack.models.model_info import ModelInfo
 from embedstack.resilience import Retry, RetryingEmbedder, RetryPolicy
 from embedstack.settings.settings import load_settings
 from tests.integration.embedders.stand_in import DIMENSIONS, stand_in

@@ -12,7 +12,8 @@ from conftest import MINILM
 from embedstack.embedders import SageMakerEmbedder
 from embedstack.errors import ModelMismatch
 from embedstack.factory import load_embedder
-from embedstack.models.model_info import ModelIdentity, ModelInfo, known_model
+from embedstack.models.catalogue import known_model
+from embedstack.models.model_info import ModelIdentity, ModelInfo
 from embedstack.settings.settings import change_settings
 from embedstack_ops.validation.endpoint_description import describe_deployment
 
@@ -98,7 +99,7 @@ def test_revisions_are_compared(aws):
     refused = pytest.raises(ModelMismatch, match=f"{COMMIT}, but .*{OTHER_COMMIT} is configured")
     with load_embedder(settings, embedding_model_revision=OTHER_COMMIT) as other, refused:
         other.embed(["x"])
-    assert describe_deployment("pinned", aws.settings).model().revision == COMMIT
+    assert describe_deployment("pinned", aws.settings).model(aws.settings).revision == COMMIT
 
 
 def test_variants_with_different_models_are_rejected(aws):

@@ -13,7 +13,7 @@ from embedstack.errors import (
     InputError,
 )
 from embedstack.factory import load_embedder
-from embedstack.models.model_info import known_model
+from embedstack.models.catalogue import known_model
 from embedstack.settings.settings import load_settings
 
 ENDPOINTS = ("own", "tei", "toolkit")
@@ -38,7 +38,7 @@ def test_arrays_are_requested_only_if_supported(aws):
     asked = []
     for endpoint in ("tei", "own"):
         result = embedder(aws, endpoint)
-        client = result._client._client
+        client = result._invoker._client._client
         client.meta.events.register("provide-client-params.*", lambda params, **_: asked.append(params["Accept"]))
         rows = [result.embed(["x"]) for _ in range(3)]
         np.testing.assert_allclose(rows[0], rows[2], atol=5e-3)
@@ -83,7 +83,9 @@ def test_custom_session_is_used(aws):
     session = boto3.Session("mine", "x", region_name="us-east-1")
     result = embedder(aws, "tei", session=session)
     signed = []
-    result._client._client.meta.events.register("before-send.*", lambda request, **_: signed.append(request.headers))
+    result._invoker._client._client.meta.events.register(
+        "before-send.*", lambda request, **_: signed.append(request.headers)
+    )
     result.embed(["x"])
     assert b"Credential=mine/" in bytes(signed[0]["Authorization"])
 
@@ -98,7 +100,7 @@ def test_disallowed_region_is_rejected(aws, allowed):
 def test_bad_text_does_not_disable_arrays(aws):
     result = embedder(aws, "own")
     asked = []
-    client = result._client._client
+    client = result._invoker._client._client
     client.meta.events.register("provide-client-params.*", lambda params, **_: asked.append(params["Accept"]))
     result.embed(["x"])
     with pytest.raises(InputError):

@@ -27,6 +27,7 @@ from embedstack.embedders.sagemaker.async_embedder import AsyncEmbedder, AsyncEn
 from embedstack.generation import Generator
 from embedstack.integrations.langchain import EmbedStackEmbeddings
 from embedstack.models.model_info import ModelInfo
+from embedstack.rerankers import BedrockReranker, FakeReranker, load_reranker
 from embedstack.resilience import (
     CircuitBreakerEmbedder,
     DeadlineEmbedder,
@@ -56,6 +57,11 @@ def embed(embedder: Any, number: int) -> Any:
 
 def embed_some(embedder: Any, number: int) -> Any:
     return embedder.embed([f"text {number} {place}" for place in range(3)])
+
+
+def rerank(reranker: Any, number: int) -> Any:
+    """Several requests in one call."""
+    return np.asarray(reranker.rerank(WORDS[number % 8], [f"{number} {word}" for word in WORDS]))
 
 
 def use_cache(cache: Any, number: int) -> Any:
@@ -118,6 +124,15 @@ def chain() -> Any:
     )  # fmt: skip
 
 
+def reranker_chain() -> Any:
+    """All wrappers of a reranker, as from configuration, around an endpoint."""
+    return load_reranker(
+        settings(), reranker_endpoint="any", reranker_model="a/b", reranker_fallbacks="sagemaker",
+        sagemaker_batch_size=2, embedding_requests_per_second=1e6, embedding_deadline_seconds=60.0,
+        embedstack_cache_file=folder() / "reranker.db",
+    )  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Object:
     """How to build it and use it.
@@ -160,6 +175,9 @@ OBJECTS = {
     "rate limit": Object(lambda: RateLimitedEmbedder(fake(), RateLimit(1e6, 1e6, 1e6))),
     "cached": Object(lambda: CachedEmbedder(fake(), MemoryCache(), SqliteCache(folder() / "vectors.db"))),
     "chain": Object(chain),
+    "bedrock reranker": Object(lambda: BedrockReranker("cohere.rerank-v3-5:0", settings=settings()), rerank),
+    "fake reranker": Object(lambda: FakeReranker(limits=ONE_TEXT), rerank),
+    "reranker chain": Object(reranker_chain, rerank),
     "memory cache": Object(MemoryCache, use_cache),
     "file cache": Object(lambda: SqliteCache(folder() / "file.db"), use_cache),
     "encrypted cache": Object(

@@ -26,7 +26,7 @@ def test_connection_pool_lock_held_at_fork_does_not_hang_a_child(run_program):
         from tests.integration.forks.objects import embed, sagemaker
         embedder = sagemaker()
         embed(embedder, 1)
-        manager = embedder._client._client._endpoint.http_session._manager
+        manager = embedder._invoker._client._client._endpoint.http_session._manager
         pools = list(manager.pools._container.values())
         assert pools
         def hold():

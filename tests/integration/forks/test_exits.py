@@ -82,7 +82,7 @@ def test_exit_while_a_model_in_this_process_computes(run_program, minilm_folder,
         import sys, threading
         from pathlib import Path
         from embedstack.embedders import LocalEmbedder
-        from embedstack.models.model_info import known_model
+        from embedstack.models.catalogue import known_model
         embedder = LocalEmbedder(known_model(sys.argv[1]), folder=Path(sys.argv[2]))
         texts = [f"a text with the number {number}" for number in range(int(sys.argv[3]))]
         computed = threading.Event()

@@ -18,7 +18,7 @@ from embedstack.errors import DocumentRefused
 from embedstack.settings.settings import load_settings
 from embedstack.stores import load_store
 from pipeline_functions.s3_documents import S3DocumentReader
-from tests.integration.functions.conftest import context
+from tests.integration.functions.conftest import context, load
 
 TERMS = """# Terms
 
@@ -123,6 +123,24 @@ def test_search_over_http_with_filter_and_hybrid_mode(pipeline):
     assert "garden" in best["text"]
     assert (best["row"], best["page"], best["headings"]) == (3, None, [])
     assert pipeline.search("anything", threshold=0.99) == []
+
+
+def test_search_function_reranks_on_request(pipeline, monkeypatch):
+    pipeline.upload("a.csv", "name,place\nTom,sofa\nRex,garden\n")
+    pipeline.upload("b.txt", "Invoices are due within thirty days.")
+    pipeline.drain()
+    request = {"query": "Rex in the garden", "k": 1, "rerank": True, "candidates": 3}
+    rejected = pipeline.search_function(request, context())
+    assert (rejected["status"], rejected["error_type"]) == (400, "InputError")
+    assert "set RERANKER_ENDPOINT" in rejected["error"]
+    monkeypatch.setenv("RERANKER_BACKEND", "fake")
+    with load("search") as search:
+        [best] = search(request, context())["hits"]
+        assert "garden" in best["text"]
+        assert best["rerank_score"] == pytest.approx(0.5)
+        assert search({**request, "rerank": False}, context())["status"] == 400
+        plain = search({"query": request["query"], "k": 1}, context())["hits"]
+        assert plain[0]["rerank_score"] is None
 
 
 def test_pipeline_with_s3_vectors(pipeline, monkeypatch):

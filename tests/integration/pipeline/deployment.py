@@ -13,7 +13,7 @@ from conftest import MINILM
 from embedstack.documents.chunking import Chunker
 from embedstack.documents.load import load_chunker
 from embedstack.embedders import FakeEmbedder
-from embedstack.models.model_info import known_model
+from embedstack.models.catalogue import known_model
 from embedstack.stores import load_store
 from localaws.faults.chaos import processes
 from tests.integration.conftest import Stack

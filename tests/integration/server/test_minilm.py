@@ -7,13 +7,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 from conftest import MINILM
-from embedstack.models.golden import golden_texts, golden_vectors
+from embedstack.models.golden import golden_texts
 from embedstack_server.compute.encoder import Encoder
 from embedstack_server.compute.graph import build_graph
 from embedstack_server.model.model_folder import ModelFolder
+from tests.support.golden import minilm_golden
 from tests.support.graphs import compute, cosines
 
-GOLDEN = np.asarray(golden_vectors(MINILM))
+GOLDEN = minilm_golden()
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,8 @@ import pytest
 from embedstack_server.model.manifest import Manifest, file_sha256, model_files
 from embedstack_server.model.model_folder import ModelFolder
 from tests.support.model_server import call, serving, wait_until_ready
+from tests.support.prometheus_text import parse_metrics
+from tests.support.reference_models import ReferenceModel
 from tests.support.tiny_bert import HIDDEN, make_tensors, write_model
 
 
@@ -37,6 +39,7 @@ def test_ping_describes_the_model(server):
     assert info["model_id"] == "test/tiny"
     assert info["dimensions"] == HIDDEN
     assert info["pooling"] == "mean"
+    assert info["kind"] == "embedding"
 
 
 def test_invocations_return_one_vector_per_text(server):
@@ -76,16 +79,18 @@ def test_invocations_with_named_outputs_return_usage(server):
         (b"{bad", 400, "malformed_json", "not JSON"),
         (b'{"inputs": NaN}', 400, "malformed_json", "not JSON"),
         (b"[1]", 400, "malformed_request", "a list"),
-        (b"{}", 400, "malformed_request", "`inputs` is missing"),
+        (b"{}", 400, "malformed_request", "none of `inputs`"),
         (b'{"inputs": []}', 400, "malformed_request", "an empty list"),
-        (b'{"inputs": 3}', 400, "malformed_request", "a number"),
-        (b'{"inputs": {"text": "cat"}}', 400, "malformed_request", "an object"),
-        (b'{"inputs": ["cat", ["dog"]]}', 400, "malformed_request", r"`inputs\[1\]` is a list"),
-        (b'{"inputs": ["cat", null]}', 400, "malformed_request", r"`inputs\[1\]` is null"),
-        (b'{"inputs": "cat", "truncate": 1}', 400, "malformed_request", "`truncate` is a number"),
-        (b'{"inputs": "cat", "dimensions": true}', 400, "malformed_request", "`dimensions` is a boolean"),
-        (b'{"inputs": "cat", "outputs": []}', 400, "malformed_request", "`outputs`"),
-        (b'{"inputs": ""}', 422, "invalid_input", "Text 0 is empty"),
+        (b'{"inputs": 3}', 422, "invalid_request", "a number"),
+        (b'{"inputs": {"text": "cat"}}', 422, "invalid_request", "an object"),
+        (b'{"inputs": ["cat", ["dog"]]}', 422, "invalid_request", r"`inputs\[1\]` is a list"),
+        (b'{"inputs": ["cat", null]}', 422, "invalid_request", r"`inputs\[1\]` is null"),
+        (b'{"inputs": "cat", "truncate": 1}', 422, "invalid_request", "`truncate` is a number"),
+        (b'{"inputs": "cat", "dimensions": true}', 422, "invalid_request", "`dimensions` is a boolean"),
+        (b'{"inputs": "cat", "outputs": []}', 422, "invalid_request", "`outputs`"),
+        (b'{"inputs": "cat", "other": 1}', 400, "malformed_request", "Unknown member: 'other'"),
+        (b'{"inputs": ""}', 400, "malformed_request", "`inputs` is empty"),
+        (b'{"query": "cat", "texts": ["dog"]}', 422, "unsupported_kind", "an embedding model without a ColBERT"),
         (b'{"inputs": "cat", "dimensions": 7}', 422, "invalid_input", "not 7"),
         (b'{"inputs": "cat", "prompt_name": "x"}', 422, "invalid_input", "no prompt 'x'"),
         (b'{"inputs": "cat", "outputs": ["sparse"]}', 422, "unsupported_output", "no output sparse"),
@@ -104,6 +109,43 @@ def test_invalid_requests_are_rejected_with_the_reason(server, body, status, err
 
 def test_rejected_text_is_named_by_its_index(server):
     assert invoke(server, {"inputs": ["cat", "dog", ""]})[1]["index"] == 2
+
+
+def test_metrics_include_requests_that_the_connection_rejects(server):
+    connection = http.client.HTTPConnection(urlsplit(server).netloc, timeout=30)
+    connection.request("POST", "/invocations", b'{"inputs": "cat"}', {"Origin": "http://example.com"})
+    assert connection.getresponse().status == 403
+    connection.close()
+    status, headers, body = call(f"{server}/metrics")
+    assert (status, headers["content-type"]) == (200, "text/plain; version=0.0.4; charset=utf-8")
+    samples, _ = parse_metrics(body.decode())
+    assert samples["embedstack_ready"][()] == 1
+    assert samples["embedstack_requests_total"][("status", "403"),] >= 1
+    assert samples["embedstack_errors_total"][("type", "from_browser"),] >= 1
+
+
+def test_openai_and_rerank_requests_over_http(server):
+    status, response = invoke(server, {"input": ["cat", "the dog"], "model": "test/tiny"})
+    assert (status, response["usage"]) == (200, {"prompt_tokens": 7, "total_tokens": 7})
+    rows = [item["embedding"] for item in response["data"]]
+    np.testing.assert_allclose(rows, invoke(server, {"inputs": ["cat", "the dog"]})[1], atol=1e-2)
+    status, error = invoke(server, {"query": "cat", "documents": ["dog"], "top_n": 1})
+    assert (status, error["error_type"]) == (422, "unsupported_kind")
+
+
+def test_server_reranks_with_a_cross_encoder(tmp_path):
+    folder = ReferenceModel.load("cross-bert").write(tmp_path)
+    with serving(folder, "--model-id", "test/reranker") as (url, _):
+        wait_until_ready(url)
+        assert json.loads(call(f"{url}/ping")[2])["kind"] == "reranker"
+        status, response = invoke(url, {"query": "the cat", "documents": ["dog", "the cat sat"], "top_n": 1})
+        assert (status, len(response["results"])) == (200, 1)
+        status, error = invoke(url, {"inputs": "the cat"})
+        assert (status, error["error_type"]) == (422, "unsupported_kind")
+        samples, _ = parse_metrics(call(f"{url}/metrics")[2].decode())
+        assert samples["embedstack_texts_total"][()] == 2
+        ((labels, _),) = samples["embedstack_model_info"].items()
+        assert ("kind", "reranker") in labels
 
 
 def test_non_finite_vector_returns_500(tmp_path):

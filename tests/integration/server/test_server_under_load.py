@@ -8,13 +8,13 @@ from http.client import HTTPConnection
 
 import numpy as np
 
-from conftest import MINILM
-from embedstack.models.golden import golden_texts, golden_vectors
+from embedstack.models.golden import golden_texts
+from tests.support.golden import minilm_golden
 from tests.support.model_server import call, serving, wait_until_ready
 
 
 def test_64_clients_receive_their_own_vectors(minilm_folder):
-    texts, golden = golden_texts(), np.asarray(golden_vectors(MINILM))
+    texts, golden = golden_texts(), minilm_golden()
     worst = []
 
     def client(number, port):

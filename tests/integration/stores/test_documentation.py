@@ -1,7 +1,7 @@
 """The examples of docs/guides/vector-stores.md run."""
 
 from embedstack.embedders import FakeEmbedder
-from embedstack.models.model_info import known_model
+from embedstack.models.catalogue import known_model
 from embedstack.stores import load_store
 from tests.support.documentation import code_blocks
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from embedstack.cache.cached_embedder import CachedEmbedder, MemoryCache, SqliteCache
+from embedstack.cache.memory import ENTRY_BYTES
 from embedstack.embedders import FakeEmbedder, Limits
 from embedstack.embedders.fake import FAKE_MODEL, fake_vector
 from embedstack.errors import ConfigurationError, InputError, PayloadTooLarge
@@ -135,7 +136,7 @@ def test_cached_vector_expires(make):
 
 
 def test_memory_cache_drops_least_recently_used_vectors():
-    cache = MemoryCache(max_bytes=3 * VECTOR.nbytes)
+    cache = MemoryCache(max_bytes=3 * (VECTOR.nbytes + ENTRY_BYTES))
     for number in range(3):
         cache.put({key(number): VECTOR})
     cache.get([key(0)])

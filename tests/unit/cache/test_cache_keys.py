@@ -24,7 +24,8 @@ from embedstack.embedders import (
 from embedstack.embedders.fake import FAKE_MODEL, fake_vector
 from embedstack.embedders.sagemaker.async_embedder import AsyncEmbedder, AsyncEndpoint
 from embedstack.errors import InputError, PayloadTooLarge, TextTooLong
-from embedstack.models.model_info import ModelInfo, known_model
+from embedstack.models.catalogue import known_model
+from embedstack.models.model_info import ModelInfo
 from embedstack.resilience import (
     CircuitBreakerEmbedder,
     DeadlineEmbedder,
@@ -146,7 +147,10 @@ CHANGES: dict[str, Any] = {
     "revision": "0123abc", "shortened_from": 16,
     "prompts": {"query": "part of the text, and instead of the model's default: "},
 }  # fmt: skip
-NEUTRAL: dict[str, Any] = {"matryoshka_dimensions": ()}
+NEUTRAL: dict[str, Any] = {
+    "matryoshka_dimensions": (), "kind": "reranker", "architecture": "bert", "license": "mit",
+    "non_commercial": True, "uses_prompts": True,
+}  # fmt: skip
 
 
 def test_cache_key_covers_every_fact_of_a_model():

@@ -12,7 +12,8 @@ from embedstack.documents.embedding import SeparateEmbedding
 from embedstack.documents.late_chunking import LateEmbedding
 from embedstack.embedders import FakeEmbedder, LocalEmbedder
 from embedstack.errors import ConfigurationError
-from embedstack.models.model_info import ModelInfo, known_model
+from embedstack.models.catalogue import known_model
+from embedstack.models.model_info import ModelInfo
 from embedstack_server.compute.encoder import Encoder
 
 SECTIONS = (

@@ -14,7 +14,7 @@ from embedstack.embedders.adaptive_limits import BatchSizer
 from embedstack.embedders.batching import Batcher, TextSizes
 from embedstack.embedders.json_encoding import json_bytes, json_text_sizes
 from embedstack.errors import PayloadTooLarge
-from embedstack.models.model_info import known_model
+from embedstack.models.catalogue import known_model
 from embedstack.settings.settings import load_settings
 
 MINILM = known_model("sentence-transformers/all-MiniLM-L6-v2")

@@ -24,7 +24,8 @@ from embedstack.errors import (
     PayloadTooLarge,
     Throttled,
 )
-from embedstack.models.model_info import ModelInfo, known_model
+from embedstack.models.catalogue import known_model
+from embedstack.models.model_info import ModelInfo
 from tests.support.twins import TWINS
 
 
@@ -34,7 +35,7 @@ def twin(request):
 
 
 def expected(texts):
-    return np.stack([fake_vector(text, FAKE_MODEL.dimensions) for text in texts])
+    return np.stack([fake_vector(text, FAKE_MODEL.require_dimensions()) for text in texts])
 
 
 def refuses(*bad, error=InputError):

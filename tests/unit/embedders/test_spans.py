@@ -9,7 +9,8 @@ from embedstack.embedders import Embedder, FakeEmbedder, Limits, SpannedText
 from embedstack.embedders.fake import fake_vector
 from embedstack.embedders.sagemaker.responses import read_spans
 from embedstack.errors import ConfigurationError, CountMismatch, EndpointUnavailable, IntegrityError, Throttled
-from embedstack.models.model_info import ModelInfo, known_model
+from embedstack.models.catalogue import known_model
+from embedstack.models.model_info import ModelInfo
 from embedstack.resilience import (
     CircuitBreakerEmbedder,
     DeadlineEmbedder,

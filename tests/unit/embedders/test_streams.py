@@ -56,7 +56,7 @@ class Gated(FakeEmbedder):
 
 
 def expected(texts):
-    return np.stack([fake_vector(text, FAKE_MODEL.dimensions) for text in texts])
+    return np.stack([fake_vector(text, FAKE_MODEL.require_dimensions()) for text in texts])
 
 
 def counted(numbers=None):

@@ -47,13 +47,23 @@ def rest_api(method="POST", body=None, parameters=None):
     }
 
 
-SEARCH = {"query": "Wann zahle ich?", "k": 3, "filter": {"page": {"$gt": 1}}, "threshold": 0.5, "mode": "hybrid"}
+SEARCH = {
+    "query": "Wann zahle ich?",
+    "k": 3,
+    "filter": {"page": {"$gt": 1}},
+    "threshold": 0.5,
+    "mode": "hybrid",
+    "rerank": True,
+    "candidates": 40,
+}
 PARAMETERS = {
     "q": "Wann zahle ich?",
     "k": "3",
     "filter": '{"page": {"$gt": 1}}',
     "threshold": "0.5",
     "mode": "hybrid",
+    "rerank": "true",
+    "candidates": "40",
 }
 
 
@@ -76,7 +86,8 @@ def test_read_request_reads_every_event_format(event):
 
 def test_read_request_has_defaults_for_all_but_query():
     assert read_request({"query": "x"}).model_dump() == {
-        "query": "x", "k": 10, "filter": None, "threshold": None, "mode": "approximate",
+        "query": "x", "k": 10, "filter": None, "threshold": None, "mode": "approximate", "rerank": False,
+        "candidates": None,
     }  # fmt: skip
 
 

@@ -13,8 +13,9 @@ import pytest
 from conftest import MINILM
 from embedstack.embedders import Embedder, Limits
 from embedstack.errors import EndpointAsleep, Throttled
-from embedstack.models.golden import golden_texts
-from embedstack.models.model_info import known_model
+from embedstack.models.catalogue import known_model
+from embedstack.models.golden import Golden, golden_file, golden_texts
+from embedstack.models.model_info import ModelInfo
 from embedstack_ops.validation import Targets, validate
 from embedstack_ops.validation.endpoint_description import Deployment
 from embedstack_ops.validation.reports import to_json, to_junit
@@ -31,8 +32,8 @@ PATIENT = Targets(p50_ms=60_000, p95_ms=60_000, texts_per_minute=1)
 class SpoiltEmbedder(Embedder):
     """The real model, with a fault of choice in every answer."""
 
-    def __init__(self, compute, spoil):
-        super().__init__(known_model(MINILM), Limits())
+    def __init__(self, compute, spoil, info=None):
+        super().__init__(info or known_model(MINILM), Limits())
         self._compute = compute
         self._spoil = spoil
 
@@ -49,8 +50,8 @@ def compute(minilm_folder):
 
 @pytest.fixture
 def run(compute):
-    def run(spoil=lambda vectors, texts: vectors, deployment=DEPLOYMENT, targets=PATIENT, **options):
-        return validate(SpoiltEmbedder(compute, spoil), deployment, targets=targets, **options)
+    def run(spoil=lambda vectors, texts: vectors, deployment=DEPLOYMENT, targets=PATIENT, info=None, **options):
+        return validate(SpoiltEmbedder(compute, spoil, info), deployment, targets=targets, **options)
 
     return run
 
@@ -105,6 +106,46 @@ def test_validate_fails_the_check_of_each_defect(run, spoil, expected):
     report = run(spoil)
     assert not report.passed
     assert expected <= failed(report)
+
+
+UNKNOWN = ModelInfo("my/model", normalized=None)
+SERVES_UNKNOWN = replace(DEPLOYMENT, environment={"HF_MODEL_ID": "my/model"})
+
+
+def _figures(report, status):
+    return {check.name: check.figure for check in report.checks if check.status == status}
+
+
+def test_validate_runs_every_check_that_needs_no_reference(run):
+    report = run(deployment=SERVES_UNKNOWN, info=UNKNOWN, intended_config="c-1")
+    assert report.passed
+    assert report.dimensions == 384
+    assert _figures(report, "skipped") == {
+        "golden vectors": "none for this model; to compute them: embedstack golden my/model"
+    }
+    assert _figures(report, "passed")["dimension"] == "384, learned from the endpoint"
+
+
+def test_validate_skips_the_norm_of_an_unknown_model_only(run):
+    report = run(lambda vectors, texts: vectors * 2, SERVES_UNKNOWN, info=UNKNOWN)
+    assert "off by 1.0e+00" in _figures(report, "skipped")["unit norm"]
+    assert "unit norm" in failed(run(lambda vectors, texts: vectors * 1.005))
+
+
+def test_validate_compares_with_golden_vectors_of_the_user(run, tmp_path, compute):
+    golden = Golden(compute(tuple("passage: " + text for text in golden_texts())), "passage: ", "me")
+    golden.write(golden_file("my/model", tmp_path))
+    info = replace(UNKNOWN, prompts={"query": "query: ", "document": "passage: "})
+    report = run(deployment=SERVES_UNKNOWN, info=info, models_dir=tmp_path)
+    assert _figures(report, "passed")["golden vectors"].startswith("minimum cosine 1.0")
+    assert report.prompts == "query 'query: ', document 'passage: '"
+    skipped = _figures(run(deployment=SERVES_UNKNOWN, info=UNKNOWN, models_dir=tmp_path), "skipped")
+    assert "for the prompt 'passage: ' instead of ''" in skipped["golden vectors"]
+
+
+def test_report_tells_that_prompts_are_unknown(run):
+    report = run(deployment=SERVES_UNKNOWN, info=replace(UNKNOWN, uses_prompts=True))
+    assert "set EMBEDDING_QUERY_PROMPT and EMBEDDING_DOCUMENT_PROMPT" in report.prompts
 
 
 def test_slow_endpoints_fail_the_speed_checks(run):

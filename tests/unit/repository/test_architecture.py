@@ -19,6 +19,8 @@ PACKAGES = {
 }
 EXCEPTIONS = {
     "embedstack/embedders/local.py": {"embedstack_server"},  # embeds in this process, with the server's encoder
+    "embedstack/rerankers/local.py": {"embedstack_server"},  # reranks in this process, with its cross-encoder
+    "embedstack_ops/cli/golden.py": {"embedstack_server"},
     "embedstack_ops/cli/package_model.py": {"embedstack_server"},
     "embedstack_ops/cli/local.py": {"localaws"},
     "embedstack_ops/cli/target.py": {"localaws"},
@@ -30,11 +32,17 @@ LAYERS = [
     {"aws"},
     {"embedders", "stores"},
     {"resilience", "cache"},
+    {"rerankers"},
     {"factory", "documents", "generation"},
     {"integrations", "langchain", "llamaindex"},
 ]
 #: The same for the model server.
-SERVER_LAYERS = [{"model", "process_resources"}, {"compute"}, {"http"}, {"packaging", "sagemaker_handler", "__main__"}]
+SERVER_LAYERS = [
+    {"model", "process_resources"},
+    {"compute"},
+    {"http", "golden"},
+    {"packaging", "packaging_accuracy", "sagemaker_handler", "__main__"},
+]
 
 
 def _name(path: Path) -> str:

@@ -91,7 +91,7 @@ def change(folder: Path, name: str, **changes: object) -> None:
         (
             "1_Pooling/config.json",
             {"pooling_mode": ["cls", "mean"]},
-            "only one of cls, lasttoken, max, mean, mean_sqrt_len",
+            "only one of cls, last_token, max, mean, mean_sqrt_len",
         ),
         ("2_Dense/config.json", {"activation_function": "torch.nn.Softmax"}, "activation Softmax is not supported"),
         ("2_Dense/config.json", {"use_residual": True}, "with a residual"),

@@ -15,6 +15,7 @@ from embedstack_server.http.protocol import EmbedProtocol, Invocation
 from embedstack_server.http.requests import RequestError
 from embedstack_server.model.model_folder import ModelFolder
 from localaws.services.sagemaker.containers.protocols.tei import TeiProtocol
+from localaws.services.sagemaker.containers.tei_settings import TeiSettings
 from tests.support.tiny_bert import HIDDEN, POSITIONS, write_model
 
 PROMPTS = {"query": "the ", "passage": "far ", "document": ""}
@@ -97,7 +98,7 @@ def test_spans_exclude_the_default_prompt(encoder):
 @pytest.mark.parametrize(("options", "text"), [({}, "cat"), ({"prompt_name": "passage"}, "far cat")])
 def test_tei_protocol_applies_no_default_prompt(encoder, options, text):
     invocation = Invocation(json.dumps({"inputs": "cat", **options}).encode(), content_type="application/json")
-    response = asyncio.run(TeiProtocol().respond(encoder, invocation))
+    response = asyncio.run(TeiProtocol(TeiSettings.from_environment("1.9", {})).respond(encoder, invocation))
     np.testing.assert_allclose(json.loads(response.body), vectors(encoder, text), atol=1e-6)
 
 

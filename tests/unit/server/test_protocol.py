@@ -134,17 +134,17 @@ def test_spans_and_dense_vectors_in_one_response(tiny):
 @pytest.mark.parametrize(
     ("payload", "status", "message"),
     [
-        ({"inputs": "cat", "spans": [[[0, 4]]]}, 400, "0 <= start < end <= 3"),
-        ({"inputs": "cat", "spans": [[[2, 2]]]}, 400, r"\[2, 2\]"),
-        ({"inputs": "cat", "spans": [[]]}, 400, "non-empty list"),
-        ({"inputs": ["cat", "dog"], "spans": [[[0, 3]]]}, 400, "1 lists for 2 inputs"),
+        ({"inputs": "cat", "spans": [[[0, 4]]]}, 422, "0 <= start < end <= 3"),
+        ({"inputs": "cat", "spans": [[[2, 2]]]}, 422, r"\[2, 2\]"),
+        ({"inputs": "cat", "spans": [[]]}, 422, "non-empty list"),
+        ({"inputs": ["cat", "dog"], "spans": [[[0, 3]]]}, 422, "1 lists for 2 inputs"),
         ({"inputs": "cat  dog", "spans": [[[3, 5]]]}, 422, "no token"),
         ({"inputs": "cat " * 30, "spans": [[[100, 110]]]}, 422, "beyond the length"),
-        ({"inputs": "cat", "encoding_format": "hex"}, 400, "'hex'; it must be one of float, base64"),
-        ({"inputs": "cat", "encoding_format": 64}, 400, "`encoding_format` is a number"),
+        ({"inputs": "cat", "encoding_format": "hex"}, 422, "'hex'; it must be one of float, base64"),
+        ({"inputs": "cat", "encoding_format": 64}, 422, "`encoding_format` is a number"),
         ({"query": "cat", "texts": []}, 400, "`texts` is an empty list"),
-        ({"query": 3, "texts": ["a"]}, 400, "`query` is a number"),
-        ({"query": "cat", "texts": ["dog"]}, 422, "cannot rerank"),
+        ({"query": 3, "texts": ["a"]}, 422, "`query` is a number"),
+        ({"query": "cat", "texts": ["dog"]}, 422, "is an embedding model without a ColBERT output, and cannot rerank"),
         ({"inputs": "cat", "outputs": ["colbert"]}, 422, "no output colbert; it has: dense"),
     ],
 )
@@ -165,5 +165,5 @@ def test_encoder_stays_usable_after_a_cancelled_request(tiny):
 
 def test_protocol_keeps_the_index_of_an_encoder_error(tiny):
     with pytest.raises(EmbedStackError) as caught:
-        respond(tiny, inputs=["cat", ""])
+        respond(tiny, inputs=["cat", [99]])
     assert caught.value.index == 1

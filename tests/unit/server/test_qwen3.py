@@ -231,4 +231,4 @@ def test_qwen3_reads_prompts_of_queries(tmp_path):
     path = tmp_path / "config_sentence_transformers.json"
     path.write_text(json.dumps({"prompts": prompts, "default_prompt_name": None}))
     model = ModelFolder.read(tmp_path)
-    assert (model.prompts, model.default_prompt_name, model.pooling) == (prompts, None, "lasttoken")
+    assert (model.prompts, model.default_prompt_name, model.pooling) == (prompts, None, "last_token")

@@ -23,6 +23,7 @@ VALUES = {
     "EMBEDSTACK_LATE_CHUNKING": "true",
     "LOCALAWS_CHECK_ANSWERS": "1",
     "OLLAMA_HOST": "http://127.0.0.1:11999",
+    "RERANKER_TRUNCATE": "true",
     "SAGEMAKER_VERIFY_MODEL": "false",
     "VECTOR_STORE": "s3vectors",
 }

@@ -3,22 +3,16 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
-from embedstack.aws.clients import AwsClient
-from embedstack.calls.http_responses import parse_json, read_body
-from embedstack.calls.process_local import Lock
+from embedstack.calls.http_responses import parse_json
 from embedstack.embedders.base import Embedder
 from embedstack.embedders.batching import Limits, TextSizes
-from embedstack.embedders.integrity import check_vectors
 from embedstack.embedders.json_encoding import json_bytes
 from embedstack.embedders.response_vectors import response_limit
-from embedstack.embedders.sagemaker.model_identity import served_models
+from embedstack.embedders.sagemaker.invocation import JSON, EndpointInvoker
 from embedstack.embedders.sagemaker.requests import TEXT_SIZES, request_body
 from embedstack.embedders.sagemaker.response_format import ResponseFormat
-from embedstack.embedders.sagemaker.responses import JSON, NPY, ClientPooling, is_array, read_spans, read_vectors
+from embedstack.embedders.sagemaker.responses import NPY, ClientPooling, is_array, read_spans, read_vectors
 from embedstack.errors import EmbedStackError
-from embedstack.models.model_info import ModelIdentity
 from embedstack.settings.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -29,7 +23,7 @@ if TYPE_CHECKING:
     from embedstack.embedders.prompts import Kind
     from embedstack.embedders.spans import Span
     from embedstack.embedders.usage import Price
-    from embedstack.models.model_info import ModelInfo
+    from embedstack.models.model_info import ModelIdentity, ModelInfo
 
 __all__ = ["SageMakerEmbedder"]
 
@@ -85,28 +79,30 @@ class SageMakerEmbedder(Embedder):
         settings = settings or load_settings()
         limits = limits or Limits(max_items=settings.sagemaker_batch_size)
         super().__init__(model, limits, prompts=prompts, price=price)
-        self.endpoint = endpoint or settings.required_endpoint()
         self.truncate = truncate
         self._client_pooling = client_pooling
-        inference_component = inference_component or settings.component_of(endpoint)
-        self._routing = {
-            name: value
-            for name, value in (("TargetVariant", target_variant), ("InferenceComponentName", inference_component))
-            if value is not None
-        }
-        self._client = AwsClient(
-            "sagemaker-runtime",
+        self._invoker = EndpointInvoker(
+            model,
+            endpoint or settings.required_endpoint(),
             settings,
-            max_connections=limits.concurrency,
-            read_timeout=settings.embedding_timeout_seconds,
+            concurrency=limits.concurrency,
+            target_variant=target_variant,
+            inference_component=inference_component or settings.component_of(endpoint),
+            prompts=self.prompts,
             session=session,
         )
-        self._source = f"Endpoint {self.endpoint}"
-        self._settings, self._session = settings, session
         # A Hugging Face container fails when an array is requested.
         self._format = ResponseFormat(arrays=client_pooling is None)
-        self._is_verified = False
-        self._verifying = Lock()
+
+    @property
+    def endpoint(self) -> str:
+        """Name of the endpoint."""
+        return self._invoker.endpoint
+
+    @property
+    def served_model(self) -> "ModelIdentity | None":
+        """The model that the endpoint's responses name; None if they name none."""
+        return self._invoker.served_model
 
     def text_sizes(self) -> TextSizes:
         """Bytes that texts take in a request."""
@@ -114,16 +110,16 @@ class SageMakerEmbedder(Embedder):
 
     def disable_retries(self) -> None:
         """Send every request once from now on."""
-        self._client.disable_retries()
+        self._invoker.disable_retries()
 
     def vector_identity(self) -> Mapping[str, Any]:
         """The model, the endpoint, variant or component that serves it, and how its response becomes a vector."""
         return {
             **super().vector_identity(),
             "backend": "sagemaker",
-            "address": self._client.endpoint_url,
+            "address": self._invoker.address,
             "endpoint": self.endpoint,
-            "routing": self._routing,
+            "routing": self._invoker.routing,
             "truncate": self.truncate,
             "client_pooling": self._client_pooling,
         }
@@ -151,7 +147,7 @@ class SageMakerEmbedder(Embedder):
         content = self._invoke(json_bytes(body), JSON, sum(map(len, spans)))
         self.release_slot()
         vectors = read_spans(content, self.endpoint)
-        self._verify_description()
+        self._invoker.verify_description()
         return vectors
 
     def invoke(self, body: dict[str, Any]) -> Any:
@@ -160,7 +156,7 @@ class SageMakerEmbedder(Embedder):
         Raises:
             EmbedStackError: As :meth:`Embedder.embed`.
         """
-        return parse_json(self._invoke(json_bytes(body), JSON, None), self._source)
+        return parse_json(self._invoke(json_bytes(body), JSON, None), self._invoker.source)
 
     def _request(self, texts: Sequence[str], kind: "Kind") -> dict[str, Any]:
         body = request_body(self.info, texts, truncate=self.truncate, has_prompt=kind in self.prompts)
@@ -173,52 +169,19 @@ class SageMakerEmbedder(Embedder):
         content = self._invoke(body, accept, count)
         self.release_slot()
         vectors = read_vectors(content, count, pooling=self._client_pooling, normalized=self.info.normalized)
-        if accept == NPY or not self._is_verified:
+        if accept == NPY or not self._invoker.is_verified:
             # Before the format is learned, since a container may return invalid arrays, and before the description is
             # read, which vectors of another length do not need.
-            check_vectors(vectors, self.info, count)
-        self._verify_description()
+            self.model.check(vectors, count)
+        self._invoker.verify_description()
         self._format.record_response(accept, is_array=is_array(content))
         return vectors
 
     def _invoke(self, body: bytes, accept: str, count: int | None) -> bytes:
         """Send a request and read its response with ``count`` vectors; None for a response of another kind."""
-
-        def call(client: Any) -> tuple[bytes, object]:
-            response = client.invoke_endpoint(
-                EndpointName=self.endpoint, ContentType=JSON, Accept=accept, Body=body, **self._routing
-            )
-            limit = _RESPONSE_BYTES if count is None else self._response_limit(count, len(body))
-            return read_body(response["Body"], limit, self._source), response.get("CustomAttributes")
-
-        try:
-            content, attributes = self._client.call(call)
-        except (BotoCoreError, ClientError) as error:
-            raise self._client.translate(error, resource=self.endpoint) from error
-        served = ModelIdentity.from_attributes(attributes)
-        if served is not None:
-            served.require(self.info, self._source)
-            self.served_model = served
-            self._is_verified = True
-        return content
+        limit = _RESPONSE_BYTES if count is None else self._response_limit(count, len(body))
+        return self._invoker.invoke(body, accept=accept, limit=limit)
 
     def _response_limit(self, count: int, request_bytes: int) -> int:
         limit = response_limit(count, self.info.dimensions, request_bytes)
         return limit if self._client_pooling is None else max(limit, _RESPONSE_BYTES)
-
-    def _verify_description(self) -> None:
-        """Compare the endpoint's description with the expected model, once, if no response has named the model.
-
-        Raises:
-            ModelMismatch: The description names another model.
-        """
-        if self._is_verified:
-            return
-        with self._verifying:
-            if self._needs_verification():
-                for model in served_models(self._settings, self.endpoint, self._routing, self._session):
-                    model.require(self.info, self._source)
-                self._is_verified = True
-
-    def _needs_verification(self) -> bool:
-        return not self._is_verified  # another thread may have been first

@@ -24,7 +24,9 @@ def request_body(info: "ModelInfo", texts: Sequence[str], *, truncate: bool, has
         has_prompt: Whether the texts already have their prompt, so that the server must not add the model's default
             one. TEI adds none and ignores that member.
     """
-    body: dict[str, Any] = {"inputs": list(texts), "normalize": info.normalized, "truncate": truncate}
+    body: dict[str, Any] = {"inputs": list(texts), "truncate": truncate}
+    if info.normalized is not None:
+        body["normalize"] = info.normalized
     if has_prompt:
         body["prompt"] = ""
     if info.shortened_from is not None:

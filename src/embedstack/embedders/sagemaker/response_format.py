@@ -2,7 +2,8 @@
 
 from typing import Literal
 
-from embedstack.embedders.sagemaker.responses import JSON, NPY
+from embedstack.embedders.sagemaker.invocation import JSON
+from embedstack.embedders.sagemaker.responses import NPY
 from embedstack.errors import (
     ConfigurationError,
     CountMismatch,

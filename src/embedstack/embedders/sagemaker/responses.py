@@ -20,9 +20,8 @@ if TYPE_CHECKING:
 
     Vectors = NDArray[np.float32]
 
-__all__ = ["JSON", "NPY", "ClientPooling", "is_array", "read_spans", "read_vectors"]
+__all__ = ["NPY", "ClientPooling", "is_array", "read_spans", "read_vectors"]
 
-JSON = "application/json"
 NPY = "application/x-npy"
 
 #: How to pool token vectors.
@@ -41,7 +40,7 @@ def is_array(content: bytes) -> bool:
     return content.startswith(NPY_MAGIC)
 
 
-def read_vectors(content: bytes, count: int, *, pooling: ClientPooling | None, normalized: bool) -> "Vectors":
+def read_vectors(content: bytes, count: int, *, pooling: ClientPooling | None, normalized: bool | None) -> "Vectors":
     """Read the vectors of a response.
 
     Args:
@@ -49,7 +48,7 @@ def read_vectors(content: bytes, count: int, *, pooling: ClientPooling | None, n
             :mod:`~embedstack.embedders.response_vectors`.
         count: Texts that were sent.
         pooling: How to pool token vectors; None rejects them.
-        normalized: Scale pooled vectors to unit length.
+        normalized: Scale pooled vectors to unit length; None does too.
 
     Returns:
         float32 (texts, dimensions), not checked further.
@@ -100,13 +99,13 @@ def read_spans(content: bytes, endpoint: str) -> "list[Vectors]":
     return [np.stack(rows) for rows in vectors]
 
 
-def _mean(rows: list[Any], depth: int, *, normalized: bool) -> "Vectors":
+def _mean(rows: list[Any], depth: int, *, normalized: bool | None) -> "Vectors":
     """Mean of each text's token vectors. The toolkit embeds one text at a time, so that no row is padding."""
     means = [_token_rows(text, depth - 1).mean(axis=0) for text in rows]
     if len({len(mean) for mean in means}) > 1:
         raise DimensionMismatch(f"{_SOURCE} sent token vectors of different lengths. Check its container.")
     vectors = np.stack(means)
-    if normalized:
+    if normalized is not False:
         vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.finfo(np.float32).tiny)
     return vectors
 

@@ -1,6 +1,5 @@
 """The graph of BERT and its variants, from token ids to the last hidden state."""
 
-import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,6 +8,7 @@ from openvino import opset13 as ops
 
 from embedstack_server.compute.graph.attention import attend, split_heads
 from embedstack_server.compute.graph.layers import activate, constant, integers, padding_bias, text_length
+from embedstack_server.compute.graph.relative_positions import relative_position_bias
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 __all__ = ["encode"]
 
-# Constants of MPNet's code. Half of the buckets are for preceding tokens, half for following ones. Half of each are for
-# single distances, and the other half for ranges that widen up to the largest distance.
+# A constant of MPNet's code: the number of ranges of distances that have an attention bias of their own.
 _BUCKETS = 32
-_LARGEST_DISTANCE = 128
 
 
-def encode(layers: "Layers", config: "BertConfig", ids: ov.Node, float_mask: ov.Node) -> ov.Node:
+def encode(
+    layers: "Layers", config: "BertConfig", ids: ov.Node, float_mask: ov.Node, token_types: ov.Node | None = None
+) -> ov.Node:
     """The last hidden state.
 
     Args:
@@ -32,6 +32,7 @@ def encode(layers: "Layers", config: "BertConfig", ids: ov.Node, float_mask: ov.
         config: The model's configuration.
         ids: int32 (texts, tokens).
         float_mask: float32 (texts, tokens): 1 for a token, 0 for padding.
+        token_types: int32 (texts, tokens); None if every token has type 0.
 
     Returns:
         float32 (texts, tokens, hidden size).
@@ -39,30 +40,37 @@ def encode(layers: "Layers", config: "BertConfig", ids: ov.Node, float_mask: ov.
     Raises:
         ConfigurationError: A tensor is missing or has a wrong shape.
     """
-    x = _embeddings(layers, config, ids)
+    x = _embeddings(layers, config, ids, token_types)
     bias = padding_bias(float_mask)
     if config.relative_positions:
-        bias = ops.add(bias, _relative_position_bias(layers, config, ids))
+        by_bucket = layers.weights.get("encoder.relative_attention_bias.weight", _BUCKETS, config.heads)
+        bias = ops.add(bias, relative_position_bias(by_bucket, ids, config.max_positions))
     for number in range(config.layers):
         layer = config.names.layer.format(number)
         x = _feed_forward(layers, config, _attention(layers, config, x, bias, layer), layer)
     return x
 
 
-def _embeddings(layers: "Layers", config: "BertConfig", ids: ov.Node) -> ov.Node:
+def _embeddings(layers: "Layers", config: "BertConfig", ids: ov.Node, token_types: ov.Node | None) -> ov.Node:
     words = layers.weights.get(config.word_embeddings, config.vocabulary_size, 0)
     # ELECTRA's embeddings may be shorter than its hidden state; they are projected to it.
     size = words.shape[1]
     positions = layers.weights.get("embeddings.position_embeddings.weight", config.position_rows, size)
+    types: NDArray[np.float32] | None = None
     if config.token_types:
-        # A sentence encoder has only one segment, whose vector is added at every position.
-        positions = positions + layers.weights.get("embeddings.token_type_embeddings.weight", 0, size)[:1]
+        rows = 0 if token_types is None else config.token_types
+        types = layers.weights.get("embeddings.token_type_embeddings.weight", rows, size)
+        if token_types is None:
+            # The vector of type 0 is added at every position.
+            positions = positions + types[:1]
     table = constant(positions)
     if config.padding_id is None:
         position = ops.slice(table, integers(0), text_length(ids), integers(1), integers(0))
     else:
         position = ops.gather(table, _positions(ids, config.padding_id), ops.constant(np.int64(0)))
     embedded = ops.add(ops.gather(constant(words), ids, ops.constant(np.int64(0))), position)
+    if types is not None and token_types is not None:
+        embedded = ops.add(embedded, ops.gather(constant(types), token_types, ops.constant(np.int64(0))))
     normed = layers.layer_norm(embedded, "embeddings.LayerNorm", size, config.layer_norm_eps)
     if size == config.hidden_size:
         return normed
@@ -74,30 +82,6 @@ def _positions(ids: ov.Node, padding_id: int) -> ov.Node:
     padding = ops.constant(np.int32(padding_id))
     counts = ops.convert(ops.not_equal(ids, padding), "i32")
     return ops.add(ops.multiply(ops.cum_sum(counts, ops.constant(np.int32(1))), counts), padding)
-
-
-def _relative_position_bias(layers: "Layers", config: "BertConfig", ids: ov.Node) -> ov.Node:
-    """MPNet's attention bias by the distance from query to key: float32 (1, heads, tokens, tokens)."""
-    farthest = config.max_positions - 1
-    by_bucket = layers.weights.get("encoder.relative_attention_bias.weight", _BUCKETS, config.heads)
-    # One row for each distance from -farthest to farthest.
-    by_distance = constant(np.ascontiguousarray(by_bucket[_buckets(np.arange(-farthest, farthest + 1))].T))
-    length = ops.squeeze(text_length(ids), integers(0))
-    positions = ops.range(ops.constant(np.int64(0)), length, ops.constant(np.int64(1)), "i64")
-    keys, queries = ops.unsqueeze(positions, integers(0)), ops.unsqueeze(positions, integers(1))
-    distance = ops.add(ops.subtract(keys, queries), ops.constant(np.int64(farthest)))
-    return ops.unsqueeze(ops.gather(by_distance, distance, ops.constant(np.int64(1))), integers(0))
-
-
-def _buckets(distances: "NDArray[np.int64]") -> "NDArray[np.int64]":
-    """The bucket of each signed distance (Raffel et al., 2019, section 2.1, https://arxiv.org/abs/1910.10683)."""
-    half = _BUCKETS // 2
-    single = half // 2
-    far = np.abs(distances)
-    # In float32, as in training: with another precision, a distance at a boundary may get another bucket.
-    ratio = np.log(np.maximum(far, 1).astype(np.float32) / single) / np.float32(math.log(_LARGEST_DISTANCE / single))
-    widening = np.minimum(single + (ratio * (half - single)).astype(np.int64), half - 1)
-    return np.where(distances > 0, half, 0) + np.where(far < single, far, widening)
 
 
 def _attention(layers: "Layers", config: "BertConfig", x: ov.Node, bias: ov.Node, layer: str) -> ov.Node:

@@ -47,7 +47,7 @@ def pool(hidden: ov.Node, float_mask: ov.Node, pooling: "Pooling", is_prompt: ov
             return ops.squeeze(ops.gather(hidden, first, ops.constant(np.int64(1)), 1), integers(1))
         case "cls":
             return ops.gather(hidden, ops.constant(np.int64(0)), ops.constant(np.int64(1)))
-        case "lasttoken":
+        case "last_token":
             # Counted in integers: bfloat16 has no exact numbers above 256.
             count = ops.reduce_sum(ops.convert(float_mask, "i64"), integers(1), True)
             last = ops.subtract(count, ops.constant(np.int64(1)))

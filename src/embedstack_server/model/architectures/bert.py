@@ -35,7 +35,7 @@ class _Architecture:
 
     Attributes:
         names: Names of the layers' tensors.
-        token_types: Whether a vector per segment is part of the embeddings.
+        token_types: Whether a vector per token type is part of the embeddings.
         counts_from_padding: Whether a text's positions start after ``pad_token_id`` and skip padding tokens.
         relative_positions: Whether the attention scores have a bias by the distance of two tokens.
         aliases: BERT's names of settings, and the names in this architecture's ``config.json``.
@@ -76,6 +76,8 @@ _ARCHITECTURES = {
 }  # fmt: skip
 
 
+# transformers' default for all architectures with token types.
+_DEFAULT_TOKEN_TYPES = 2
 #: Values of ``model_type`` of this family.
 MODEL_TYPES = tuple(_ARCHITECTURES)
 
@@ -91,7 +93,6 @@ class BertConfig(EncoderConfig):
         padding_id: Padding's token id, after which positions are counted; None if positions are counted from 0.
         layer_norm_eps: Added to a variance before taking the square root.
         activation: Activation between the two feed-forward layers.
-        token_types: Whether a vector per segment is part of the embeddings.
         relative_positions: Whether the attention scores have a bias by the distance of two tokens.
     """
 
@@ -101,7 +102,6 @@ class BertConfig(EncoderConfig):
     padding_id: int | None
     layer_norm_eps: float
     activation: str
-    token_types: bool
     relative_positions: bool
 
     @property
@@ -138,7 +138,7 @@ class BertConfig(EncoderConfig):
             # DistilBERT defines it in its code instead of its configuration.
             layer_norm_eps=1e-12 if name == "distilbert" else file.epsilon("layer_norm_eps"),
             activation=file.activation("hidden_act"),
-            token_types=architecture.token_types,
+            token_types=file.positive("type_vocab_size", _DEFAULT_TOKEN_TYPES) if architecture.token_types else 0,
             relative_positions=architecture.relative_positions,
             vocabulary_size=file.positive("vocab_size") if "vocab_size" in file.content else 0,
         )

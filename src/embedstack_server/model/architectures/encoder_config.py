@@ -17,6 +17,7 @@ class EncoderConfig:
         layers: Number of layers.
         max_positions: Maximum number of tokens.
         vocabulary_size: Number of token ids; 0 if ``config.json`` does not declare it.
+        token_types: Number of token types whose vectors are part of the embeddings; 0 if the model has none.
     """
 
     architecture: str
@@ -25,3 +26,4 @@ class EncoderConfig:
     layers: int
     max_positions: int
     vocabulary_size: int
+    token_types: int = 0

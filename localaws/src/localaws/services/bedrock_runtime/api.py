@@ -1,4 +1,4 @@
-"""The Amazon Bedrock Runtime API: text and embedding models with generated output and the limits of the real models.
+"""The Amazon Bedrock Runtime API: models with generated output and the limits of the real models.
 
 The weights of Bedrock's models are not available. A vector is derived from a hash of its text: equal texts have equal
 vectors, and different texts have different ones. Formats and limits: Amazon Bedrock user guide, "Inference request
@@ -18,6 +18,7 @@ import numpy as np
 from localaws.services.bedrock_runtime.converse import converse, converse_stream
 from localaws.services.bedrock_runtime.errors import BedrockError
 from localaws.services.bedrock_runtime.invoke_model import generate, generate_stream, is_text_model
+from localaws.services.bedrock_runtime.rerank import is_reranker, rerank
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
@@ -30,14 +31,23 @@ ACTIONS = ("Converse", "ConverseStream", "InvokeModel", "InvokeModelWithResponse
 SIMPLIFICATIONS = {
     "Converse": "The model repeats the last message; token counts are word counts.",
     "ConverseStream": "As Converse, one word per event.",
-    "InvokeModel": "Titan and Cohere embeddings with random vectors; Claude and Llama text as in Converse.",
+    "InvokeModel": "Titan, Nova and Cohere embeddings with random vectors; Cohere and Amazon rerankers that count "
+    "common words; Claude and Llama text as in Converse.",
     "InvokeModelWithResponseStream": "Claude and Llama only, one word per event.",
 }
 
 _GEOGRAPHY = re.compile(r"^(us|eu|apac|us-gov|global)\.")
+_CREDENTIAL_REGION = re.compile(r"Credential=[^/]+/\d+/(?P<region>[^/]+)/")
 _PATH = re.compile(r"^/model/(?P<model>[^/]+)/(?P<operation>[a-z-]+)$")
 _TITAN_CHARACTERS = 50_000
 _TITAN_TOKENS = 8192
+_NOVA_CHARACTERS = 8192
+_NOVA_TOKENS = 8192
+_NOVA_DIMENSIONS = (256, 384, 1024, 3072)
+_NOVA_PURPOSES = (
+    "GENERIC_INDEX", "GENERIC_RETRIEVAL", "TEXT_RETRIEVAL", "IMAGE_RETRIEVAL", "VIDEO_RETRIEVAL", "DOCUMENT_RETRIEVAL",
+    "AUDIO_RETRIEVAL", "CLASSIFICATION", "CLUSTERING",
+)  # fmt: skip
 _COHERE_TEXTS = 96
 _STATUSES = {400: "400 Bad Request", 404: "404 Not Found", 501: "501 Not Implemented"}
 
@@ -49,7 +59,7 @@ def is_bedrock(environ: "WSGIEnvironment") -> bool:
 
 
 class BedrockRuntime:
-    """A WSGI application for InvokeModel in the formats of Titan, Cohere, Claude and Llama, and for Converse."""
+    """A WSGI application for InvokeModel in the models' own formats, and for Converse."""
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         """Handle one request."""
@@ -74,10 +84,7 @@ def _response_body(environ: "WSGIEnvironment", headers: list[tuple[str, str]]) -
         raise _invalid("Malformed input request, please reformat your input and try again.") from None
     match operation:
         case "invoke":
-            is_profile = model != model_id
-            response, tokens = (
-                generate(model, request, is_profile=is_profile) if is_text_model(model) else _embed(model, request)
-            )
+            response, tokens = _invoke(model, request, _region(environ), is_profile=model != model_id)
             headers.append(("X-Amzn-Bedrock-Input-Token-Count", str(tokens)))
             return json.dumps(response).encode()
         case "invoke-with-response-stream" if is_text_model(model):
@@ -94,9 +101,25 @@ def _response_body(environ: "WSGIEnvironment", headers: list[tuple[str, str]]) -
             raise BedrockError(501, "NotImplementedException", message)
 
 
+def _invoke(model: str, request: dict[str, Any], region: str, *, is_profile: bool) -> tuple[dict[str, Any], int]:
+    if is_text_model(model):
+        return generate(model, request, is_profile=is_profile)
+    if is_reranker(model, region):
+        return rerank(model, request)
+    return _embed(model, request)
+
+
+def _region(environ: "WSGIEnvironment") -> str:
+    """The region that the request was signed for."""
+    match = _CREDENTIAL_REGION.search(environ.get("HTTP_AUTHORIZATION", ""))
+    return match["region"] if match else ""
+
+
 def _embed(model: str, request: dict[str, Any]) -> tuple[dict[str, Any], int]:
     if model.startswith("amazon.titan-embed-text-v"):
         return _titan(model, request)
+    if model.startswith("amazon.nova-2-multimodal-embeddings-v"):
+        return _nova(model, request)
     if model.startswith("cohere.embed-"):
         return _cohere(model, request)
     raise _invalid("The provided model identifier is invalid.")
@@ -121,6 +144,30 @@ def _titan(model: str, request: dict[str, Any]) -> tuple[dict[str, Any], int]:
         raise _invalid(f"Malformed input request: #/dimensions: {dimensions} is not a valid enum value.")
     vector = _vector(model, text, dimensions, normalize=request.get("normalize", True))
     return {"embedding": vector, "embeddingsByType": {"float": vector}, "inputTextTokenCount": tokens}, tokens
+
+
+def _nova(model: str, request: dict[str, Any]) -> tuple[dict[str, Any], int]:
+    parameters = request.get("singleEmbeddingParams")
+    if request.get("taskType") != "SINGLE_EMBEDDING" or not isinstance(parameters, dict):
+        raise _invalid("Malformed input request: #: required key [singleEmbeddingParams] not found.")
+    purpose, dimensions = parameters.get("embeddingPurpose"), parameters.get("embeddingDimension", 3072)
+    if purpose not in _NOVA_PURPOSES:
+        raise _invalid("Malformed input request: #/singleEmbeddingParams/embeddingPurpose is not a valid enum value.")
+    if dimensions not in _NOVA_DIMENSIONS:
+        raise _invalid("Malformed input request: #/singleEmbeddingParams/embeddingDimension is not a valid enum value.")
+    text = parameters.get("text")
+    if not isinstance(text, dict) or text.get("truncationMode") not in ("START", "END", "NONE"):
+        raise _invalid(
+            "Malformed input request: #/singleEmbeddingParams/text: required key [truncationMode] not found."
+        )
+    value = text.get("value")
+    if not isinstance(value, str) or not 1 <= len(value) <= _NOVA_CHARACTERS:
+        raise _invalid(f"Malformed input request: #/singleEmbeddingParams/text/value: maxLength: {_NOVA_CHARACTERS}.")
+    tokens = _count_tokens(value)
+    if tokens > _NOVA_TOKENS and text["truncationMode"] == "NONE":
+        raise _invalid(f"Too many input tokens. Max input tokens: {_NOVA_TOKENS}, request input token count: {tokens}")
+    vector = _vector(model, purpose + value, dimensions, normalize=True)
+    return {"embeddings": [{"embeddingType": "TEXT", "embedding": vector}]}, tokens
 
 
 def _cohere(model: str, request: dict[str, Any]) -> tuple[dict[str, Any], int]:
