@@ -18,6 +18,7 @@ from embedstack.models.local_files import find_model_folder
 
 MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 MAX_TOKENS = 64
+LEARNING_RATE = 2e-4
 
 
 def train(folder: Path, steps: int, batch: int) -> None:
@@ -25,8 +26,11 @@ def train(folder: Path, steps: int, batch: int) -> None:
     source = find_model_folder(MODEL, Path("models"))
     tokenizer = AutoTokenizer.from_pretrained(source)
     model = AutoModelForSequenceClassification.from_pretrained(source, num_labels=1)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, weight_decay=0.01)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=1e-4, total_steps=steps, pct_start=0.1)
+    # Half of the parameters are those of words, most of which do not occur.
+    model.base_model.embeddings.requires_grad_(requires_grad=False)
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(trained, lr=LEARNING_RATE, weight_decay=0.01)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE, total_steps=steps, pct_start=0.1)
     pairs = training_pairs()
     model.train()
     for step in range(steps):
@@ -49,7 +53,7 @@ def train(folder: Path, steps: int, batch: int) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="where to write the model")
-    parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--steps", type=int, default=600)
     parser.add_argument("--batch", type=int, default=32)
     options = parser.parse_args()
     train(options.folder, options.steps, options.batch)

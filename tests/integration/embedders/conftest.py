@@ -19,7 +19,7 @@ from localaws.config import LocalAwsConfig
 from localaws.process import daemon
 
 IMAGES = {
-    "tei": "683313688378.dkr.ecr.us-east-1.amazonaws.com/tei-cpu:2.0.1-tei1.8.2-cpu-py310-ubuntu22.04",
+    "tei": "683313688378.dkr.ecr.us-east-1.amazonaws.com/tei-cpu:2.0.1-tei1.9.3-cpu-py310-ubuntu24.04",
     "toolkit": "763104351884.dkr.ecr.us-east-1.amazonaws.com/huggingface-pytorch-inference:2.6.0-cpu",
     "own": "123456789012.dkr.ecr.us-east-1.amazonaws.com/embedstack:1",
 }

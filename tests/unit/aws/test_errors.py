@@ -85,6 +85,13 @@ ENDPOINT_CASES = [
     (model_error(400), InputError, False, "the reason"),
     (model_error(413), PayloadTooLarge, False, "the reason"),
     (model_error(422), InputError, False, "the reason"),
+    (
+        client_error(
+            "ModelError", "x", 424, OriginalStatusCode=422,
+            OriginalMessage='{"error": "batch size 64 > maximum allowed batch size 32", "error_type": "Validation"}',
+        ),
+        PayloadTooLarge, False, "batch size 64",
+    ),
     (model_error(429), Throttled, True, "the reason"),
     (model_error(503), EndpointUnavailable, True, "the reason"),
     (model_error(500), ModelFailed, True, "the reason"),

@@ -166,6 +166,11 @@ class TeiProtocol:
                 scores = await model.ascore(
                     request.query, request.texts, truncate=truncate, direction=request.direction
                 )
+            except TextTooLong as error:
+                limit = model.model.max_tokens
+                raise self._invalid(
+                    f"`inputs` must have less than {limit} tokens. Given: {limit + 1} or more"
+                ) from error
             except NonFiniteVector as error:
                 raise self._refusal("Backend", "score is NaN") from error
             except InputError as error:
