@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from embedstack.errors import ConfigurationError
+from embedstack.models.json_files import read_json, read_object, read_optional_object
 from embedstack_server.model.architectures import EncoderConfig, read_config
 from embedstack_server.model.architectures.config_file import ConfigFile
 from embedstack_server.model.classification_head import ClassificationHead
-from embedstack_server.model.json_files import read_json, read_object, read_optional_object
 from embedstack_server.model.model_folder import (
     UNKNOWN_MODEL_ID,
     find_weights,

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Literal
 
-from embedstack_server.model.json_files import read_optional_object
+from embedstack.models.json_files import read_optional_object
 
 if TYPE_CHECKING:
     from pathlib import Path
