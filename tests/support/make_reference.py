@@ -19,6 +19,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from torch.nn import functional
 from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, PreTrainedTokenizerFast
 
+from tests.support.make_family_references import store_families
 from tests.support.reference_models import (
     FOLDER,
     LONGEST,
@@ -113,6 +114,7 @@ def main() -> None:
         _store_long(Path(folder))
     _store_cross_encoders()
     _store_torch_files()
+    store_families()
 
 
 @torch.inference_mode()
