@@ -1,7 +1,7 @@
-"""The encoder as handler functions of the Hugging Face container.
+"""A packaged model as handler functions of the Hugging Face container.
 
 A package's ``code/inference.py`` imports ``model_fn`` and ``transform_fn`` from this module. The container's server
-calls ``transform_fn`` in one thread per worker; the encoder uses all cores for each call.
+calls ``transform_fn`` in one thread per worker; the model uses all cores for each call.
 
 Source of the contract: ``handler_service.py`` of the sagemaker-huggingface-inference-toolkit, 2.6.0.
 """
@@ -9,13 +9,17 @@ Source of the contract: ``handler_service.py`` of the sagemaker-huggingface-infe
 import asyncio
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from embedstack.errors import EmbedStackError
-from embedstack_server.compute.encoder import Encoder
+from embedstack_server.compute.loading import load_model
 from embedstack_server.http.protocol import EmbedProtocol, Invocation, Response
 from embedstack_server.http.requests import RequestError
 from embedstack_server.model.manifest import Manifest
+
+if TYPE_CHECKING:
+    from embedstack_server.compute.cross_encoder import CrossEncoder
+    from embedstack_server.compute.encoder import Encoder
 
 __all__ = ["model_fn", "transform_fn"]
 
@@ -27,7 +31,7 @@ _CUSTOM_ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
 class LoadedPackage:
     """The object that ``model_fn`` returns and ``transform_fn`` receives."""
 
-    encoder: Encoder
+    model: "Encoder | CrossEncoder"
     protocol: EmbedProtocol
 
 
@@ -38,7 +42,7 @@ def model_fn(model_dir: str) -> LoadedPackage:
         ConfigurationError: A file of the package is missing or was changed.
     """
     manifest = Manifest.read(Path(model_dir))
-    return LoadedPackage(Encoder.load(manifest.folder), EmbedProtocol(manifest.identity))
+    return LoadedPackage(load_model(manifest.folder), EmbedProtocol(manifest.identity))
 
 
 def transform_fn(model: LoadedPackage, input_data: bytes | str, content_type: str, accept: str, context: Any) -> bytes:
@@ -53,10 +57,10 @@ def transform_fn(model: LoadedPackage, input_data: bytes | str, content_type: st
     return response.body
 
 
-async def _respond(model: LoadedPackage, invocation: Invocation) -> Response:
+async def _respond(package: LoadedPackage, invocation: Invocation) -> Response:
     try:
-        return await model.protocol.respond(model.encoder, invocation)
+        return await package.protocol.respond(package.model, invocation)
     except RequestError as error:
-        return model.protocol.render_error(error)
+        return package.protocol.render_error(error)
     except EmbedStackError as error:
-        return model.protocol.render_error(RequestError.from_error(error))
+        return package.protocol.render_error(RequestError.from_error(error))

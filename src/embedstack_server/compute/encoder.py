@@ -17,7 +17,7 @@ from embedstack_server.model.architectures import UnsupportedArchitecture
 from embedstack_server.model.manifest import Manifest
 from embedstack_server.model.model_folder import ModelFolder
 from embedstack_server.model.precision import PrecisionSetting
-from embedstack_server.model.tokenizer import TextInput, TokenizedText, Tokenizer, TruncationDirection
+from embedstack_server.model.tokenizer import PromptedTokens, TextInput, TokenizedText, Tokenizer, TruncationDirection
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -229,16 +229,25 @@ class Encoder:
         for index, text in enumerate(texts):
             if not text:
                 raise InputError(f"Text {index} is empty. Remove it, or send a non-empty text.", index=index)
-        return self._runner.tokenize(
-            lambda: self._tokenizer.tokenize(
+        prefix = self.prompt(prompt_name, prompt)
+
+        def tokenized() -> list[TokenizedText]:
+            tokens = self._tokenizer.tokenize(
                 texts,
                 truncate=truncate,
                 direction=direction,
-                prompt=self.prompt(prompt_name, prompt),
+                prompt=prefix,
                 offsets=offsets,
                 most_tokens=most_tokens,
             )
-        )
+            if not prefix or self.model.pools_prompt:
+                return tokens
+            length = self._tokenizer.prompt_length(prefix)
+            return [
+                TokenizedText(PromptedTokens(text.ids, min(length, len(text.ids) - 1)), text.offsets) for text in tokens
+            ]
+
+        return self._runner.tokenize(tokenized)
 
     async def atokenize(self, texts: "Sequence[TextInput]", **options: Any) -> list[TokenizedText]:
         """:meth:`tokenize` without blocking the event loop."""

@@ -8,9 +8,10 @@ import numpy as np
 import openvino as ov
 
 from embedstack.errors import ConfigurationError
-from embedstack_server.compute.graph import INT8_GROUP_SIZE, build_graph
+from embedstack_server.compute.graph import INT8_GROUP_SIZE, NOT_POOLED, build_graph
 from embedstack_server.model.pair_tokenizer import PairTokens
 from embedstack_server.model.precision import Precision, PrecisionSetting
+from embedstack_server.model.tokenizer import PromptedTokens
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -144,12 +145,17 @@ class OpenVinoEngine:
 
 
 def padded(ids: list[list[int]], width: int, pad_id: int) -> "tuple[NDArray[np.int32], NDArray[np.int32]]":
-    """Padded token ids and their mask (1 for a token, 0 for padding), both int32 (texts, width)."""
+    """Padded token ids and their mask, both int32 (texts, width).
+
+    The mask is 1 for a token, 0 for padding, and :data:`NOT_POOLED` for a token of a prompt that is not pooled.
+    """
     tokens = np.full((len(ids), width), pad_id, np.int32)
     mask = np.zeros((len(ids), width), np.int32)
     for row, text in enumerate(ids):
         tokens[row, : len(text)] = text
         mask[row, : len(text)] = 1
+        if isinstance(text, PromptedTokens):
+            mask[row, : text.prompt_length] = NOT_POOLED
     return tokens, mask
 
 

@@ -68,6 +68,7 @@ class SentenceTransformersModel:
         default_prompt_name: Prompt of requests that name none.
         matryoshka_dimensions: Lengths to which a vector may be truncated.
         heads: Always None: these models have no token heads.
+        pools_prompt: Always True: models that leave out a prompt's tokens are rejected.
     """
 
     kind: ClassVar[ModelKind] = "embedding"
@@ -84,6 +85,7 @@ class SentenceTransformersModel:
     default_prompt_name: str | None = None
     matryoshka_dimensions: tuple[int, ...] = ()
     heads: "TokenHeads | None" = None
+    pools_prompt: bool = True
 
     @property
     def tokenizer(self) -> "Path":

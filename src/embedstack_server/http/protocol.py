@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from embedstack.models.model_info import ModelIdentity
+    from embedstack_server.compute.cross_encoder import CrossEncoder
     from embedstack_server.compute.encoder import Encoded, HiddenHook, Vectors
-    from embedstack_server.http.reranking import CrossEncoder
     from embedstack_server.model.tokenizer import TokenizedText
 
 __all__ = ["MAX_REQUEST_TOKENS", "RESPONSE_LIMIT_BYTES", "EmbedProtocol", "Invocation", "Response", "WireProtocol"]

@@ -1,84 +1,23 @@
 """Rerank responses: scores of a cross-encoder, or late interaction with a model that has a ColBERT output."""
 
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from embedstack.errors import InputError, IntegrityError
+from embedstack.errors import InputError
 from embedstack_server.compute.encoder import Encoder
 from embedstack_server.http.requests import RequestError
 from embedstack_server.model.token_heads import colbert_score
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
 
+    from embedstack_server.compute.cross_encoder import CrossEncoder
     from embedstack_server.compute.encoder import Vectors
-    from embedstack_server.compute.scheduler import Workload
     from embedstack_server.http.requests import RerankRequest
-    from embedstack_server.model.precision import Precision
     from embedstack_server.model.token_heads import TokenHeads
-    from embedstack_server.model.tokenizer import TruncationDirection
 
-__all__ = ["CrossEncoder", "PairScores", "RerankerDescription", "rerank"]
-
-
-class PairScores(Protocol):
-    """The scores of one call of a cross-encoder."""
-
-    @property
-    def logits(self) -> "NDArray[np.float32]":
-        """The model's outputs, float32 (texts, labels)."""
-
-    @property
-    def tokens(self) -> int:
-        """Total number of tokens of all pairs."""
-
-    def values(self, *, raw: bool = False) -> "NDArray[np.float32]":
-        """The scores after the model's activation function, or without it, float32 (texts,)."""
-
-
-class RerankerDescription(Protocol):
-    """The description of a cross-encoder."""
-
-    @property
-    def model_id(self) -> str:
-        """The model's name."""
-
-    @property
-    def max_tokens(self) -> int:
-        """Tokens read of a query and a text, including special tokens."""
-
-
-class CrossEncoder(Protocol):
-    """A model that scores pairs of a query and a text."""
-
-    @property
-    def model(self) -> RerankerDescription:
-        """The model's description."""
-
-    @property
-    def precision(self) -> "Precision":
-        """Arithmetic that it computes in."""
-
-    @property
-    def is_healthy(self) -> bool:
-        """Whether texts can be scored."""
-
-    def workload(self) -> "Workload":
-        """What waits to be computed, and what was computed."""
-
-    async def ascore(
-        self,
-        query: str,
-        texts: "Sequence[str]",
-        *,
-        truncate: bool = True,
-        direction: "TruncationDirection" = "right",
-        most_tokens: int | None = None,
-    ) -> PairScores:
-        """Score each text."""
+__all__ = ["rerank"]
 
 
 class _Scored(NamedTuple):
@@ -118,9 +57,6 @@ async def rerank(model: "Encoder | CrossEncoder", request: "RerankRequest", most
         scored = await _late_interaction(model, request, most_tokens)
     else:
         scored = await _cross_encode(model, request, most_tokens)
-    if len(non_finite := np.flatnonzero(~np.isfinite(scored.keys))):
-        index = int(non_finite[0])
-        raise IntegrityError(f"The model computed a non-finite score for text {index}.", index=index)
     # A stable sort keeps the order of texts with equal scores.
     order = np.argsort(-scored.keys, kind="stable")[: request.top_n].tolist()
     if request.form == "tei":
@@ -143,7 +79,7 @@ def _results(
     return results
 
 
-async def _cross_encode(model: CrossEncoder, request: "RerankRequest", most_tokens: int) -> _Scored:
+async def _cross_encode(model: "CrossEncoder", request: "RerankRequest", most_tokens: int) -> _Scored:
     scores = await model.ascore(
         request.query,
         request.texts,

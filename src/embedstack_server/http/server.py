@@ -27,8 +27,8 @@ from embedstack_server.process_resources import limit_heaps, raise_open_files_li
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
 
+    from embedstack_server.compute.cross_encoder import CrossEncoder
     from embedstack_server.http.protocol import WireProtocol
-    from embedstack_server.http.reranking import CrossEncoder
 
     Scope = MutableMapping[str, Any]
     Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -245,22 +245,15 @@ class ModelServer:
 
 def _description(model: "Encoder | CrossEncoder") -> dict[str, Any]:
     """What ``/ping`` and ``/metrics`` say about a model."""
-    if isinstance(model, Encoder):
-        description = model.model
-        return {
-            "model_id": description.model_id,
-            "kind": "embedding",
-            "dimensions": description.dimensions,
-            "max_tokens": description.max_tokens,
-            "pooling": description.pooling,
-            "precision": model.precision,
-        }
-    return {
+    description: dict[str, Any] = {
         "model_id": model.model.model_id,
-        "kind": "reranker",
+        "kind": model.model.kind,
         "max_tokens": model.model.max_tokens,
         "precision": model.precision,
     }
+    if isinstance(model, Encoder):
+        description |= {"dimensions": model.model.dimensions, "pooling": model.model.pooling}
+    return description
 
 
 class _ClientGoneError(Exception):

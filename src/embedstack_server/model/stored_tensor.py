@@ -39,3 +39,11 @@ class StoredTensor:
             # bfloat16 is the upper half of a float32.
             return (self.raw.astype(np.uint32, order="C") << 16).view(np.float32)
         return np.asarray(self.raw, np.float32, order="C")
+
+    def rounded(self, number: float) -> float:
+        """A number in the precision of the tensor's numbers, rounded to the nearest."""
+        if self.kind == "BF16":
+            bits = int(np.float32(number).view(np.uint32))
+            even = (bits >> 16) & 1
+            return float(np.uint32((bits + 0x7FFF + even) & 0xFFFF0000).view(np.float32))
+        return float(self.raw.dtype.type(number))

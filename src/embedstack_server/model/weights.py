@@ -105,6 +105,14 @@ class Weights:
             )
         return numbers
 
+    def rounded(self, name: str, number: float) -> float:
+        """A number rounded to the precision in which a tensor is stored.
+
+        Raises:
+            ConfigurationError: The tensor does not exist.
+        """
+        return self._find(name).rounded(number)
+
     def _find(self, name: str) -> StoredTensor:
         for new, former in _TENSORFLOW_NAMES.items():
             if name.endswith(new) and not self.has(name):

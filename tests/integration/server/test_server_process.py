@@ -15,6 +15,7 @@ from embedstack_server.model.manifest import Manifest, file_sha256, model_files
 from embedstack_server.model.model_folder import ModelFolder
 from tests.support.model_server import call, serving, wait_until_ready
 from tests.support.prometheus_text import parse_metrics
+from tests.support.reference_models import ReferenceModel
 from tests.support.tiny_bert import HIDDEN, make_tensors, write_model
 
 
@@ -130,6 +131,21 @@ def test_openai_and_rerank_requests_over_http(server):
     np.testing.assert_allclose(rows, invoke(server, {"inputs": ["cat", "the dog"]})[1], atol=1e-2)
     status, error = invoke(server, {"query": "cat", "documents": ["dog"], "top_n": 1})
     assert (status, error["error_type"]) == (422, "unsupported_kind")
+
+
+def test_server_reranks_with_a_cross_encoder(tmp_path):
+    folder = ReferenceModel.load("cross-bert").write(tmp_path)
+    with serving(folder, "--model-id", "test/reranker") as (url, _):
+        wait_until_ready(url)
+        assert json.loads(call(f"{url}/ping")[2])["kind"] == "reranker"
+        status, response = invoke(url, {"query": "the cat", "documents": ["dog", "the cat sat"], "top_n": 1})
+        assert (status, len(response["results"])) == (200, 1)
+        status, error = invoke(url, {"inputs": "the cat"})
+        assert (status, error["error_type"]) == (422, "unsupported_kind")
+        samples, _ = parse_metrics(call(f"{url}/metrics")[2].decode())
+        assert samples["embedstack_texts_total"][()] == 2
+        ((labels, _),) = samples["embedstack_model_info"].items()
+        assert ("kind", "reranker") in labels
 
 
 def test_non_finite_vector_returns_500(tmp_path):

@@ -11,9 +11,9 @@ from embedstack_server.compute.graph import build_graph, modernbert
 from embedstack_server.model.architectures import UnsupportedArchitecture
 from embedstack_server.model.architectures.modernbert import ModernBertConfig
 from embedstack_server.model.model_folder import ModelFolder
-from tests.support.family_models import change_config, change_weights, largest_error, write_family
 from tests.support.graphs import Array, compute, cosines, run
 from tests.support.reference_models import SHARP_TEXTS, ReferenceModel
+from tests.support.sharp_models import change_config, change_weights, largest_error, write_model
 
 MODELS = ("modernbert", "modernbert-biases")
 FORMER_NAMES = {"rope_parameters": None, "layer_types": None, "global_attn_every_n_layers": 3}
@@ -21,7 +21,7 @@ FORMER_ROPE = {"global_rope_theta": 160000.0, "local_rope_theta": 10000.0}
 
 
 def write(path: Path) -> ModelFolder:
-    return write_family(path, "modernbert")
+    return write_model(path, "modernbert")
 
 
 def config_of(model: ModelFolder) -> ModernBertConfig:
@@ -36,7 +36,7 @@ def error_of(model: ModelFolder) -> float:
 @pytest.mark.parametrize("name", MODELS)
 def test_modernbert_equals_the_reference_for_every_token(tmp_path, name):
     outputs = ReferenceModel.load(name).outputs
-    pooled, hidden = compute(write_family(tmp_path, name), SHARP_TEXTS)
+    pooled, hidden = compute(write_model(tmp_path, name), SHARP_TEXTS)
     assert len(hidden[0]) > 600
     np.testing.assert_allclose(hidden[0], outputs["hidden"], atol=1e-4)
     assert cosines(pooled, outputs["pooled"]).min() > 0.999999

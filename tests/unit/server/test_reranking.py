@@ -2,47 +2,32 @@
 
 import asyncio
 import json
-from types import SimpleNamespace
+import random
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 
-from embedstack.errors import EmbedStackError, TextTooLong
+from embedstack.errors import EmbedStackError
+from embedstack_server.compute.cross_encoder import CrossEncoder
 from embedstack_server.compute.encoder import Encoder
+from embedstack_server.http import protocol
 from embedstack_server.http.protocol import EmbedProtocol, Invocation
 from embedstack_server.http.requests import RequestError
 from tests.support.reference_models import ReferenceModel
 from tests.support.tiny_bert import write_model
+from tests.unit.server.mutations import mutated
 
-DOCUMENTS = ["b", "cccc", "aaa", "cccc", "dd"]
-
-
-class StandInScores:
-    def __init__(self, logits, tokens):
-        self.logits = np.asarray(logits, np.float32)[:, np.newaxis]
-        self.tokens = tokens
-
-    def values(self, *, raw=False):
-        logits = self.logits[:, 0]
-        return logits if raw else 1 / (1 + np.exp(-logits))
+QUERY = "the cat sat"
+TEXTS = ["dog ran far", "the cat sat on the mat", "on the mat", "the cat sat on the mat", "far"]
 
 
-class StandInReranker:
-    """Scores a text by its length."""
-
-    model = SimpleNamespace(model_id="test/reranker", max_tokens=512)
-    scale = 1.0
-
-    async def ascore(self, query, texts, *, truncate=True, direction="right", most_tokens=None):
-        if not truncate and (long := [index for index, text in enumerate(texts) if len(text) > 10]):
-            raise TextTooLong(f"Text {long[0]} is too long.", index=long[0])
-        lengths = [len(text) for text in texts]
-        return StandInScores(np.array(lengths) * self.scale, len(query) * len(texts) + sum(lengths))
-
-
-@pytest.fixture
-def reranker():
-    return StandInReranker()
+@pytest.fixture(scope="module")
+def reranker(tmp_path_factory):
+    folder = ReferenceModel.load("cross-bert").write(tmp_path_factory.mktemp("cross-bert"))
+    model = CrossEncoder.load(folder, model_id="test/reranker", precision="fp32")
+    yield model
+    model.close()
 
 
 @pytest.fixture(scope="module")
@@ -76,58 +61,74 @@ def rejection(model, accept=None, /, **body):
     raise AssertionError("accepted")
 
 
-def sigmoid(logit):
-    return pytest.approx(1 / (1 + np.exp(-logit)), abs=1e-6)
+def expected(model, texts=TEXTS, *, raw=False):
+    """The indexes of the texts, best first, and the scores in this order."""
+    scores = model.score(QUERY, texts)
+    order = np.argsort(-scores.values(raw=True), kind="stable").tolist()
+    return order, pytest.approx(scores.values(raw=raw)[order].tolist(), abs=1e-5)
 
 
 def test_tei_form_returns_a_sorted_list(reranker):
-    assert respond(reranker, query="q", texts=["b", "cccc", "aaa"]) == [
-        {"index": 1, "score": sigmoid(4)},
-        {"index": 2, "score": sigmoid(3)},
-        {"index": 0, "score": sigmoid(1)},
-    ]
+    entries = respond(reranker, query=QUERY, texts=TEXTS)
+    assert all(entry.keys() == {"index", "score"} for entry in entries)
+    assert ([entry["index"] for entry in entries], [entry["score"] for entry in entries]) == expected(reranker)
 
 
 def test_cohere_form_returns_results_and_usage(reranker):
-    assert respond(reranker, query="qq", documents=["b", {"text": "cccc"}], model="test/reranker") == {
-        "model": "test/reranker",
-        "results": [{"index": 1, "relevance_score": sigmoid(4)}, {"index": 0, "relevance_score": sigmoid(1)}],
-        "usage": {"total_tokens": 9},
-    }
+    documents = [TEXTS[0], *({"text": text} for text in TEXTS[1:])]
+    response = respond(reranker, query=QUERY, documents=documents, model="test/reranker")
+    results = response.pop("results")
+    assert all(result.keys() == {"index", "relevance_score"} for result in results)
+    scores = [result["relevance_score"] for result in results]
+    assert ([result["index"] for result in results], scores) == expected(reranker)
+    tokens = reranker.score(QUERY, TEXTS).tokens
+    assert response == {"model": "test/reranker", "usage": {"total_tokens": tokens}}
 
 
-def test_duplicates_keep_their_indexes_and_order(reranker):
-    results = respond(reranker, query="q", documents=DOCUMENTS)["results"]
-    assert [result["index"] for result in results] == [1, 3, 2, 4, 0]
+def test_duplicates_keep_their_order(reranker):
+    order = [result["index"] for result in respond(reranker, query=QUERY, documents=[TEXTS[1]] * 4)["results"]]
+    assert sorted(order) == [0, 1, 2, 3]
+    order = [entry["index"] for entry in respond(reranker, query=QUERY, texts=TEXTS)]
+    assert abs(order.index(1) - order.index(3)) == 1
 
 
-@pytest.mark.parametrize(("top_n", "indexes"), [(1, [1]), (2, [1, 3]), (5, [1, 3, 2, 4, 0]), (99, [1, 3, 2, 4, 0])])
-def test_top_n_limits_the_results(reranker, top_n, indexes):
-    results = respond(reranker, query="q", documents=DOCUMENTS, top_n=top_n)["results"]
-    assert [result["index"] for result in results] == indexes
-    assert [result["index"] for result in respond(reranker, query="q", texts=DOCUMENTS, top_n=top_n)] == indexes
+@pytest.mark.parametrize("top_n", [1, 2, 5, 99])
+def test_top_n_limits_the_results(reranker, top_n):
+    order, _ = expected(reranker)
+    results = respond(reranker, query=QUERY, documents=TEXTS, top_n=top_n)["results"]
+    assert [result["index"] for result in results] == order[:top_n]
+    assert [entry["index"] for entry in respond(reranker, query=QUERY, texts=TEXTS, top_n=top_n)] == order[:top_n]
 
 
 def test_raw_scores_are_logits(reranker):
-    entries = respond(reranker, query="q", texts=["b", "cccc"], raw_scores=True)
-    assert [entry["score"] for entry in entries] == [4, 1]
-    assert respond(reranker, query="q", texts=["b"], raw_scores=False)[0]["score"] == sigmoid(1)
+    entries = respond(reranker, query=QUERY, texts=TEXTS, raw_scores=True)
+    assert [entry["score"] for entry in entries] == expected(reranker, raw=True)[1]
+    plain = respond(reranker, query=QUERY, texts=TEXTS, raw_scores=False)
+    assert all(0 < entry["score"] < 1 for entry in plain)
+    assert plain[0]["score"] == pytest.approx(1 / (1 + np.exp(-entries[0]["score"])), abs=1e-6)
 
 
-def test_saturated_scores_are_sorted_by_their_logits(reranker):
-    reranker.scale = 100.0
-    entries = respond(reranker, query="q", texts=["b", "aaa", "dd"])
-    assert [(entry["index"], entry["score"]) for entry in entries] == [(1, 1), (2, 1), (0, 1)]
+def test_saturated_scores_are_sorted_by_their_logits(tmp_path):
+    folder = ReferenceModel.load("cross-bert").write(tmp_path)
+    tensors = load_file(folder / "model.safetensors")
+    tensors["classifier.bias"][:] = 40
+    save_file(tensors, folder / "model.safetensors")
+    model = CrossEncoder.load(folder, precision="fp32")
+    entries = respond(model, query=QUERY, texts=TEXTS[1:])
+    assert [entry["score"] for entry in entries] == [1, 1, 1, 1]
+    assert [entry["index"] for entry in entries] == expected(model, TEXTS[1:])[0] != [0, 1, 2, 3]
+    model.close()
 
 
 def test_documents_are_returned_on_request(reranker):
-    documents = ["b", {"text": "cccc", "title": "T"}]
-    results = respond(reranker, query="q", documents=documents, return_documents=True)["results"]
-    assert [result["document"] for result in results] == [{"text": "cccc", "title": "T"}, {"text": "b"}]
-    entries = respond(reranker, query="q", texts=["b", "cccc"], return_text=True)
-    assert [entry["text"] for entry in entries] == ["cccc", "b"]
-    for plain in (respond(reranker, query="q", documents=["b"])["results"], respond(reranker, query="q", texts=["b"])):
-        assert len(plain[0]) == 2
+    documents = ["dog ran far", {"text": "the mat", "title": "T"}]
+    results = respond(reranker, query=QUERY, documents=documents, return_documents=True)["results"]
+    assert {result["index"]: result["document"] for result in results} == {
+        0: {"text": "dog ran far"},
+        1: {"text": "the mat", "title": "T"},
+    }
+    entries = respond(reranker, query=QUERY, texts=["dog ran far", "the mat"], return_text=True)
+    assert {entry["index"]: entry["text"] for entry in entries} == {0: "dog ran far", 1: "the mat"}
 
 
 @pytest.mark.parametrize(
@@ -140,25 +141,36 @@ def test_documents_are_returned_on_request(reranker):
     ],
 )
 def test_members_of_cohere_clients_are_accepted(reranker, body):
-    results = respond(reranker, query="q", documents=["b", {"text": "cccc"}], **body)["results"]
-    assert [result["index"] for result in results] == [1, 0]
+    results = respond(reranker, query=QUERY, documents=[TEXTS[0], {"text": TEXTS[1]}], **body)["results"]
+    assert [result["index"] for result in results] == expected(reranker, TEXTS[:2])[0]
 
 
 def test_litellm_request_in_tei_form_is_accepted(reranker):
     body = {"raw_scores": False, "truncation_direction": "Right", "top_n": 1, "return_text": True}
-    entries = respond(reranker, query="q", texts=["a", "bb"], **body)
-    assert entries == [{"index": 1, "score": sigmoid(2), "text": "bb"}]
+    (entry,) = respond(reranker, query=QUERY, texts=TEXTS[:2], **body)
+    assert entry["text"] == TEXTS[entry["index"]]
 
 
-def test_rejected_text_is_named_by_its_index(reranker):
-    error = rejection(reranker, query="q", texts=["a", "b" * 20], truncate=False)
+def test_long_texts_are_truncated_or_rejected_by_their_index(reranker):
+    long = " ".join(["the cat sat on"] * 100 + ["far"] * 100)
+    left, right = (
+        respond(reranker, query=QUERY, texts=[long], raw_scores=True, truncation_direction=direction)[0]["score"]
+        for direction in ("left", "Right")
+    )
+    assert left != pytest.approx(right, abs=1e-4)
+    error = rejection(reranker, query=QUERY, texts=["dog", long], truncate=False)
     assert (error.status, error.error_type, error.index) == (422, "text_too_long", 1)
+    error = rejection(reranker, query=long, texts=["dog"], truncate=False)
+    assert (error.status, error.index) == (422, None)
+    assert "query" in error.message
 
 
-def test_non_finite_score_is_an_error(reranker):
-    reranker.scale = np.nan
-    error = rejection(reranker, query="q", texts=["a", "bb"])
-    assert (error.status, error.error_type, error.index) == (500, "model_error", 0)
+def test_too_many_tokens_are_413(reranker, monkeypatch):
+    tokens = reranker.score(QUERY, TEXTS).tokens
+    monkeypatch.setattr(protocol, "MAX_REQUEST_TOKENS", tokens)
+    assert len(respond(reranker, query=QUERY, texts=TEXTS)) == len(TEXTS)
+    monkeypatch.setattr(protocol, "MAX_REQUEST_TOKENS", tokens - 1)
+    assert rejection(reranker, query=QUERY, texts=TEXTS).status == 413
 
 
 def test_late_interaction_serves_both_forms(m3):
@@ -209,12 +221,13 @@ def test_embedding_model_rejects_rerank_requests(tiny, name):
         ({"documents": ["a", ["b"]]}, 422, "`documents[1]` is a list"),
         ({"documents": [{"title": "b"}]}, 422, "`documents[0]` is an object without a string `text`"),
         ({"documents": [{"text": 3}]}, 422, "`documents[0]` is an object without a string `text`"),
+        ({"documents": [{"text": "b", "tags": []}]}, 422, "`documents[0]` has a list or an object as a field"),
         ({"documents": ["a"], "top_n": 0}, 422, "`top_n` is 0; it must be at least 1"),
         ({"documents": ["a"], "top_n": -1}, 422, "`top_n` is -1; it must be at least 1"),
         ({"documents": ["a"], "top_n": 1.5}, 422, "`top_n` is a number; it must be an integer"),
         ({"documents": ["a"], "top_n": True}, 422, "`top_n` is a boolean"),
         ({"documents": ["a"], "rank_fields": ["title"]}, 422, "`rank_fields` must be"),
-        ({"documents": ["a"], "max_tokens_per_doc": 100}, 422, "the model reads 512 tokens"),
+        ({"documents": ["a"], "max_tokens_per_doc": 100}, 422, "the model reads 140 tokens"),
         ({"documents": ["a"], "model": "rerank-v3.5"}, 422, "serves the model test/reranker, not rerank-v3.5"),
         ({"documents": ["a"], "return_text": True}, 400, "Unknown member: 'return_text'"),
         ({"texts": ["a"], "return_documents": True}, 400, "Unknown member: 'return_documents'"),
@@ -237,3 +250,26 @@ def test_duplicate_member_of_a_document_is_rejected(reranker):
 
 def test_response_is_json_only(reranker):
     assert rejection(reranker, "application/x-npy", query="q", texts=["a"]).status == 406
+
+
+def test_mutated_bodies_are_accepted_or_rejected(reranker):
+    choice = random.Random(11)  # noqa: S311 - the same bodies every time
+    bodies = [
+        b'{"query": "the cat", "texts": ["dog", "cat"], "truncate": true, "return_text": true, "top_n": 1}',
+        b'{"query": "the cat", "documents": ["dog", {"text": "cat"}], "return_documents": true, "raw_scores": false}',
+    ]
+    wire = EmbedProtocol()
+    statuses = set()
+
+    async def send():
+        for _ in range(1_500):
+            body = mutated(choice.choice(bodies), choice)
+            try:
+                statuses.add((await wire.respond(reranker, Invocation(body))).status)
+            except RequestError as error:
+                statuses.add(wire.render_error(error).status)
+            except EmbedStackError as error:
+                statuses.add(wire.render_error(RequestError.from_error(error)).status)
+
+    asyncio.run(send())
+    assert statuses == {200, 400, 422}

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from embedstack_server.model.architectures import bert, gte, modernbert, qwen3
+from embedstack_server.model.architectures import bert, gemma3, gte, modernbert, nomic_bert, qwen3, t5
 from embedstack_server.model.architectures.config_file import ConfigFile, UnsupportedArchitecture
 from embedstack_server.model.architectures.encoder_config import EncoderConfig
 
@@ -14,9 +14,17 @@ __all__ = ["SUPPORTED", "EncoderConfig", "UnsupportedArchitecture", "read_config
 
 _READERS: "dict[str, Callable[[ConfigFile], EncoderConfig]]" = {
     **dict.fromkeys(bert.MODEL_TYPES, bert.BertConfig.read),
+    **dict.fromkeys(gemma3.MODEL_TYPES, gemma3.Gemma3Config.read),
     **dict.fromkeys(gte.MODEL_TYPES, gte.GteConfig.read),
     **dict.fromkeys(modernbert.MODEL_TYPES, modernbert.ModernBertConfig.read),
+    **dict.fromkeys(nomic_bert.MODEL_TYPES, nomic_bert.NomicBertConfig.read),
     **dict.fromkeys(qwen3.MODEL_TYPES, qwen3.Qwen3Config.read),
+    **dict.fromkeys(t5.MODEL_TYPES, t5.T5Config.read),
+}
+# Architectures that resemble supported ones, with the difference.
+_REFUSED = {
+    "embedding_gemma2": "EmbeddingGemma 2 (embedding_gemma2), which is another architecture than EmbeddingGemma,",
+    "jina_embeddings_v3": "Jina Embeddings v3, whose vectors depend on a LoRA adapter that is chosen for each task,",
 }
 #: Values of ``model_type`` that the built-in engine supports.
 SUPPORTED = tuple(sorted(_READERS))
@@ -47,9 +55,12 @@ def read_config(path: "Path", content: dict[str, Any]) -> EncoderConfig:
 
 
 def _reader(path: "Path", content: dict[str, Any]) -> "Callable[[ConfigFile], EncoderConfig]":
-    name = content.get("model_type")
+    # Jina v3's own configuration calls itself XLM-RoBERTa.
+    name = "jina_embeddings_v3" if "lora_adaptations" in content else str(content.get("model_type"))
+    if name in _REFUSED:
+        raise UnsupportedArchitecture(f"{path}: {_REFUSED[name]} is not supported.")
     try:
-        return _READERS[str(name)]
+        return _READERS[name]
     except KeyError:
         raise UnsupportedArchitecture(
             f"{path}: the architecture {name!r} is not supported. Supported are {', '.join(SUPPORTED)}."

@@ -30,7 +30,12 @@ class Rope:
 
 
 def read_rope(
-    file: ConfigFile, head_size: int, *, layer_type: str | None = None, base_name: str = "rope_theta"
+    file: ConfigFile,
+    head_size: int,
+    *,
+    layer_type: str | None = None,
+    base_name: str = "rope_theta",
+    scaling_name: str | None = "rope_scaling",
 ) -> Rope:
     """Read the settings of one kind of layer.
 
@@ -39,6 +44,7 @@ def read_rope(
         head_size: Length of the rotated vectors.
         layer_type: The kind's name in ``rope_parameters``; None if all layers have the same settings.
         base_name: Former name of ``rope_theta`` for this kind.
+        scaling_name: Former name of the object with the type and factor; None if this kind was never scaled.
 
     Raises:
         UnsupportedArchitecture: The type of scaling is not supported.
@@ -50,7 +56,7 @@ def read_rope(
         if not isinstance(new.get(layer_type), dict):
             raise ConfigurationError(f"{file.path}: rope_parameters has no object {layer_type}. Download it again.")
         new = _without_null(new[layer_type])
-    former = _settings(file, "rope_scaling")
+    former = _settings(file, scaling_name) if scaling_name else {}
     if (base := file.get(base_name, None)) is not None:
         former["rope_theta"] = base
     if "rope_theta" not in {**former, **new}:

@@ -1,0 +1,221 @@
+"""Compute the reference outputs of models with sharp weights, one per family of architectures.
+
+Part of ``make reference-vectors``; this family only: ``python -m tests.support.make_family_references NAME``.
+"""
+
+import json
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import safe_open
+from safetensors.numpy import load_file, save_file
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer.modules import Dense, Normalize, Pooling, Transformer
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from transformers import (
+    Gemma3TextConfig,
+    Gemma3TextModel,
+    NomicBertConfig,
+    NomicBertModel,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+    T5Config,
+    T5EncoderModel,
+)
+
+from tests.support.nomic_moe import nomic_moe_hidden
+from tests.support.reference_models import SHARP_TEXTS, SHARP_WORDS, ReferenceModel
+
+_LONGEST = 700
+
+
+def _gemma3(folder: Path, **changes: Any) -> None:
+    tokenizer = _tokenizer("<bos> $A <eos>", {"pad_token": "<pad>", "eos_token": "<eos>", "bos_token": "<bos>"})
+    numbers: dict[str, Any] = {
+        "vocab_size": len(tokenizer), "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 6,
+        "num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 24, "query_pre_attn_scalar": 40,
+        "sliding_window": 128, "use_bidirectional_attention": True, "max_position_embeddings": _LONGEST,
+    }  # fmt: skip
+    model = Gemma3TextModel(Gemma3TextConfig(**numbers | changes))
+    identity = torch.nn.Identity()
+    modules = [
+        Pooling(32, "mean"),
+        Dense(32, 64, bias=False, activation_function=identity),
+        Dense(64, 32, bias=False, activation_function=identity),
+        Normalize(),
+    ]
+    _save(model, tokenizer, modules, folder, prompts={"query": "w1 w2 ", "document": "w3 "})
+
+
+def _gemma3_causal(folder: Path) -> None:
+    """Causal attention, and scaled positions in the global layers."""
+    rope = {
+        "full_attention": {"rope_type": "linear", "factor": 4.0, "rope_theta": 1_000_000.0},
+        "sliding_attention": {"rope_type": "default", "rope_theta": 10_000.0},
+    }
+    _gemma3(folder, use_bidirectional_attention=False, rope_parameters=rope)
+
+
+def _nomic_bert(folder: Path, **changes: Any) -> None:
+    tokenizer = _tokenizer("[CLS] $A [SEP]", {"pad_token": "[PAD]", "cls_token": "[CLS]", "sep_token": "[SEP]"})
+    numbers: dict[str, Any] = {
+        "vocab_size": len(tokenizer), "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 4,
+        "num_attention_heads": 2, "max_position_embeddings": _LONGEST,
+    }  # fmt: skip
+    model = NomicBertModel(NomicBertConfig(**numbers | changes))
+    _save(model, tokenizer, [Pooling(32, "mean")], folder, prompts={"search_query": "w1 w2 "})
+
+
+def _nomic_bert_dynamic(folder: Path) -> None:
+    """The longest text is longer than the training texts; the others are not."""
+    rope = {"rope_type": "dynamic", "factor": 2.0, "rope_theta": 1000.0}
+    _nomic_bert(folder, rope_parameters=rope, max_position_embeddings=256)
+    # Otherwise sentence-transformers reads max_position_embeddings tokens.
+    settings = folder / "sentence_bert_config.json"
+    settings.write_text(json.dumps({**json.loads(settings.read_text()), "max_seq_length": _LONGEST}))
+
+
+def _nomic_moe(folder: Path) -> None:
+    """Not in transformers: a folder of version 1 with another configuration and other tensors."""
+    _nomic_bert(folder)
+    size, inner, experts, layers, rows = 32, 24, 4, 4, len(SHARP_WORDS) + 4
+    config = {
+        "model_type": "nomic_bert", "architectures": ["NomicBertModel"], "activation_function": "gelu",
+        "n_embd": size, "n_head": 2, "n_inner": inner, "n_layer": layers, "n_positions": 2048, "vocab_size": rows,
+        "type_vocab_size": 1, "layer_norm_epsilon": 1e-5, "prenorm": False, "qkv_proj_bias": True,
+        "mlp_fc1_bias": True, "mlp_fc2_bias": True, "rotary_emb_base": 10000, "rotary_emb_fraction": 1.0,
+        "rotary_emb_interleaved": False, "rotary_emb_scale_base": None, "rotary_scaling_factor": None,
+        "max_trained_positions": 2048, "moe_every_n_layers": 2, "moe_normalize_expert_weights": False,
+        "moe_top_k": 2, "num_experts": experts, "num_shared_experts": 0, "expert_choice_router": False,
+    }  # fmt: skip
+    (folder / "config.json").write_text(json.dumps(config))
+    shapes: dict[str, tuple[int, ...]] = {
+        "embeddings.word_embeddings.weight": (rows, size), "embeddings.token_type_embeddings.weight": (1, size),
+        "emb_ln.weight": (size,), "emb_ln.bias": (size,),
+    }  # fmt: skip
+
+    def linear(name: str, inputs: int, outputs: int) -> None:
+        shapes.update({f"{name}.weight": (outputs, inputs), f"{name}.bias": (outputs,)})
+
+    for layer in (f"encoder.layers.{number}" for number in range(layers)):
+        linear(f"{layer}.attn.Wqkv", size, 3 * size)
+        linear(f"{layer}.attn.out_proj", size, size)
+        for norm in ("norm1", "norm2"):
+            shapes |= {f"{layer}.{norm}.weight": (size,), f"{layer}.{norm}.bias": (size,)}
+        if int(layer[-1]) % 2:
+            shapes |= {f"{layer}.mlp.experts.mlp.{part}": (experts * inner, size) for part in ("w1", "w2")}
+            shapes |= {f"{layer}.mlp.router.layer.weight": (experts, size), f"{layer}.mlp.experts.bias": (size,)}
+        else:
+            linear(f"{layer}.mlp.fc1", size, inner)
+            linear(f"{layer}.mlp.fc2", inner, size)
+    save_file({name: np.zeros(shape, np.float32) for name, shape in shapes.items()}, folder / "model.safetensors")
+
+
+def _nomic_moe_outputs(folder: Path) -> dict[str, Any]:
+    config = json.loads((folder / "config.json").read_text())
+    tokenizer, weights = Tokenizer.from_file(str(folder / "tokenizer.json")), load_file(folder / "model.safetensors")
+    hidden = [nomic_moe_hidden(config, weights, tokenizer.encode(text).ids) for text in SHARP_TEXTS]
+    return {"hidden": hidden[0], "pooled": np.stack([states.mean(axis=0) for states in hidden])}
+
+
+def _t5(folder: Path, **changes: Any) -> None:
+    tokenizer = _tokenizer("$A </s>", {"pad_token": "<pad>", "eos_token": "</s>"})
+    numbers: dict[str, Any] = {
+        "vocab_size": len(tokenizer), "d_model": 32, "d_kv": 12, "d_ff": 48, "num_layers": 4, "num_heads": 4,
+    }  # fmt: skip
+    model = T5EncoderModel(T5Config(**numbers | changes))
+    dense = Dense(32, 24, bias=False, activation_function=torch.nn.Identity())
+    _save(model, tokenizer, [Pooling(32, "mean"), dense, Normalize()], folder)
+
+
+def _t5_gated(folder: Path) -> None:
+    _t5(folder, feed_forward_proj="gated-gelu", relative_attention_max_distance=64)
+
+
+# The function that writes a model's folder, with the sharpness of its weights and the offset of its norms' scales.
+_FAMILIES: dict[str, tuple[Callable[[Path], None], float, float]] = {
+    "gemma3": (_gemma3, 2.5, -1),
+    "gemma3-causal": (_gemma3_causal, 2.5, -1),
+    "nomic-bert": (_nomic_bert, 8, 0),
+    "nomic-bert-dynamic": (_nomic_bert_dynamic, 8, 0),
+    "nomic-moe": (_nomic_moe, 8, 0),
+    "t5": (_t5, 2, 0),
+    "t5-gated": (_t5_gated, 2, 0),
+}
+_SPREAD = 0.12
+
+
+def store_families(*names: str) -> None:
+    """Compute and store the families, all by default."""
+    for seed, (name, (write, sharpness, scale_offset)) in enumerate(_FAMILIES.items(), 100):
+        if names and name not in names:
+            continue
+        with tempfile.TemporaryDirectory() as temporary:
+            folder, sharp = Path(temporary) / "model", Path(temporary) / "sharp"
+            write(folder)
+            files, tensors = _described(folder)
+            reference = ReferenceModel(files, tensors, seed, _SPREAD, {}, sharpness, scale_offset)
+            sharp.mkdir()
+            outputs = _nomic_moe_outputs if name == "nomic-moe" else _outputs
+            reference.outputs.update(outputs(reference.write(sharp)))
+            reference.save(name)
+
+
+@torch.inference_mode()
+def _outputs(folder: Path) -> dict[str, Any]:
+    """The vectors of all texts, and the last hidden state of the first, the longest."""
+    model = SentenceTransformer(str(folder), device="cpu", model_kwargs={"attn_implementation": "eager"})
+    # One text at a time: without padding, a vector depends on its text only.
+    pooled = np.stack([model.encode(text, show_progress_bar=False) for text in SHARP_TEXTS])
+    hidden = model.encode(SHARP_TEXTS[0], output_value="token_embeddings", show_progress_bar=False)
+    return {"hidden": hidden.numpy(), "pooled": pooled}
+
+
+def _save(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerFast,
+    modules: list[torch.nn.Module],
+    folder: Path,
+    prompts: dict[str, str] | None = None,
+) -> None:
+    model.save_pretrained(folder / "encoder")
+    tokenizer.save_pretrained(folder / "encoder")
+    transformer = Transformer(str(folder / "encoder"), max_seq_length=_LONGEST)
+    SentenceTransformer(modules=[transformer, *modules], prompts=prompts, device="cpu").save(str(folder))
+
+
+def _tokenizer(template: str, specials: dict[str, str]) -> PreTrainedTokenizerFast:
+    specials = {**specials, "unk_token": "<unk>"}
+    words = [*specials.values(), *SHARP_WORDS]
+    vocabulary = {token: index for index, token in enumerate(words)}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, "<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    used = [(token, vocabulary[token]) for token in specials.values() if token in template]
+    tokenizer.post_processor = processors.TemplateProcessing(template, None, used)
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, **specials)
+
+
+def _described(folder: Path) -> tuple[dict[str, Any], dict[str, dict[str, tuple[int, ...]]]]:
+    """The JSON files of a folder, and the names and shapes of its tensors."""
+    described = [path for path in sorted(folder.rglob("*")) if path.relative_to(folder).parts[0] != "encoder"]
+    files = {
+        str(path.relative_to(folder)): json.loads(path.read_text(encoding="utf-8"))
+        for path in described
+        if path.suffix == ".json"
+    }
+    tensors: dict[str, dict[str, tuple[int, ...]]] = {}
+    for path in described:
+        if path.suffix == ".safetensors":
+            with safe_open(path, framework="numpy") as file:
+                shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 - no mapping
+            tensors[str(path.relative_to(folder))] = shapes
+    return files, tensors
+
+
+if __name__ == "__main__":
+    store_families(*sys.argv[1:])
