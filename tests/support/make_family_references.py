@@ -13,14 +13,29 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors import safe_open
+from safetensors.numpy import load_file, save_file
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Dense, Normalize, Pooling, Transformer
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
-from transformers import Gemma3TextConfig, Gemma3TextModel, PreTrainedModel, PreTrainedTokenizerFast
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    Gemma3TextConfig,
+    Gemma3TextModel,
+    NomicBertConfig,
+    NomicBertModel,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+    T5Config,
+    T5EncoderModel,
+)
 
+from tests.support.nomic_moe import nomic_moe_hidden
 from tests.support.reference_models import SHARP_TEXTS, SHARP_WORDS, ReferenceModel
 
 _LONGEST = 700
+# The defaults are ids of the released models' vocabularies.
+_NO_SPECIAL_IDS = {f"{kind}_token_id": None for kind in ("pad", "bos", "eos", "cls", "sep")}
 
 
 def _gemma3(folder: Path, **changes: Any) -> None:
@@ -50,10 +65,145 @@ def _gemma3_causal(folder: Path) -> None:
     _gemma3(folder, use_bidirectional_attention=False, rope_parameters=rope)
 
 
+def _nomic_bert(folder: Path, **changes: Any) -> None:
+    tokenizer = _tokenizer("[CLS] $A [SEP]", {"pad_token": "[PAD]", "cls_token": "[CLS]", "sep_token": "[SEP]"})
+    numbers: dict[str, Any] = {
+        "vocab_size": len(tokenizer), "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 4,
+        "num_attention_heads": 2, "max_position_embeddings": _LONGEST,
+    }  # fmt: skip
+    model = NomicBertModel(NomicBertConfig(**numbers | changes))
+    _save(model, tokenizer, [Pooling(32, "mean")], folder, prompts={"search_query": "w1 w2 "})
+
+
+def _nomic_bert_dynamic(folder: Path) -> None:
+    """The longest text is longer than the training texts; the others are not."""
+    rope = {"rope_type": "dynamic", "factor": 2.0, "rope_theta": 1000.0}
+    _nomic_bert(folder, rope_parameters=rope, max_position_embeddings=256)
+    # Otherwise sentence-transformers reads max_position_embeddings tokens.
+    settings = folder / "sentence_bert_config.json"
+    settings.write_text(json.dumps({**json.loads(settings.read_text()), "max_seq_length": _LONGEST}))
+
+
+def _nomic_moe(folder: Path) -> None:
+    """Not in transformers: a folder of version 1 with another configuration and other tensors."""
+    _nomic_bert(folder)
+    size, inner, experts, layers, rows = 32, 24, 4, 4, len(SHARP_WORDS) + 4
+    config = {
+        "model_type": "nomic_bert", "architectures": ["NomicBertModel"], "activation_function": "gelu",
+        "n_embd": size, "n_head": 2, "n_inner": inner, "n_layer": layers, "n_positions": 2048, "vocab_size": rows,
+        "type_vocab_size": 1, "layer_norm_epsilon": 1e-5, "prenorm": False, "qkv_proj_bias": True,
+        "mlp_fc1_bias": True, "mlp_fc2_bias": True, "rotary_emb_base": 10000, "rotary_emb_fraction": 1.0,
+        "rotary_emb_interleaved": False, "rotary_emb_scale_base": None, "rotary_scaling_factor": None,
+        "max_trained_positions": 2048, "moe_every_n_layers": 2, "moe_normalize_expert_weights": False,
+        "moe_top_k": 2, "num_experts": experts, "num_shared_experts": 0, "expert_choice_router": False,
+    }  # fmt: skip
+    (folder / "config.json").write_text(json.dumps(config))
+    shapes: dict[str, tuple[int, ...]] = {
+        "embeddings.word_embeddings.weight": (rows, size), "embeddings.token_type_embeddings.weight": (1, size),
+        "emb_ln.weight": (size,), "emb_ln.bias": (size,),
+    }  # fmt: skip
+
+    def linear(name: str, inputs: int, outputs: int) -> None:
+        shapes.update({f"{name}.weight": (outputs, inputs), f"{name}.bias": (outputs,)})
+
+    for layer in (f"encoder.layers.{number}" for number in range(layers)):
+        linear(f"{layer}.attn.Wqkv", size, 3 * size)
+        linear(f"{layer}.attn.out_proj", size, size)
+        for norm in ("norm1", "norm2"):
+            shapes |= {f"{layer}.{norm}.weight": (size,), f"{layer}.{norm}.bias": (size,)}
+        if int(layer[-1]) % 2:
+            shapes |= {f"{layer}.mlp.experts.mlp.{part}": (experts * inner, size) for part in ("w1", "w2")}
+            shapes |= {f"{layer}.mlp.router.layer.weight": (experts, size), f"{layer}.mlp.experts.bias": (size,)}
+        else:
+            linear(f"{layer}.mlp.fc1", size, inner)
+            linear(f"{layer}.mlp.fc2", inner, size)
+    save_file({name: np.zeros(shape, np.float32) for name, shape in shapes.items()}, folder / "model.safetensors")
+
+
+def _nomic_moe_outputs(folder: Path) -> dict[str, Any]:
+    config = json.loads((folder / "config.json").read_text())
+    tokenizer, weights = Tokenizer.from_file(str(folder / "tokenizer.json")), load_file(folder / "model.safetensors")
+    hidden = [nomic_moe_hidden(config, weights, tokenizer.encode(text).ids) for text in SHARP_TEXTS]
+    return {"hidden": hidden[0], "pooled": np.stack([states.mean(axis=0) for states in hidden])}
+
+
+def _t5(folder: Path, **changes: Any) -> None:
+    tokenizer = _tokenizer("$A </s>", {"pad_token": "<pad>", "eos_token": "</s>"})
+    numbers: dict[str, Any] = {
+        "vocab_size": len(tokenizer), "d_model": 32, "d_kv": 12, "d_ff": 48, "num_layers": 4, "num_heads": 4,
+    }  # fmt: skip
+    model = T5EncoderModel(T5Config(**numbers | changes))
+    dense = Dense(32, 24, bias=False, activation_function=torch.nn.Identity())
+    _save(model, tokenizer, [Pooling(32, "mean"), dense, Normalize()], folder)
+
+
+def _t5_gated(folder: Path) -> None:
+    _t5(folder, feed_forward_proj="gated-gelu", relative_attention_max_distance=64)
+
+
+def _modernbert(folder: Path, pooling: str = "mean", **changes: Any) -> None:
+    _bert_like("modernbert", folder, pooling, {"num_hidden_layers": 6, "local_attention": 128, **changes})
+
+
+def _modernbert_biases(folder: Path) -> None:
+    numbers = {"num_hidden_layers": 4, "local_attention": 9, "global_attn_every_n_layers": 2}
+    _modernbert(folder, "cls", **numbers, norm_bias=True, attention_bias=True, mlp_bias=True)
+
+
+def _gte(folder: Path, **changes: Any) -> None:
+    # ntk scaling by 8 of a base of 20000, as transformers converts it.
+    rope = {"rope_type": "linear", "rope_theta": 160000.0, "factor": 8 ** (2 / 16)}
+    numbers = {"num_hidden_layers": 4, "type_vocab_size": 1, "rope_parameters": rope}
+    _bert_like("gte", folder, "cls", numbers | changes)
+
+
+def _gte_no_types(folder: Path) -> None:
+    _gte(folder, type_vocab_size=0, rope_parameters={"rope_type": "default", "rope_theta": 500000.0})
+
+
+def _bert_like(architecture: str, folder: Path, pooling: str, numbers: dict[str, Any]) -> None:
+    specials = {"pad_token": "[PAD]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
+    tokenizer = _tokenizer("[CLS] $A [SEP]", specials)
+    common = {
+        "vocab_size": len(tokenizer), "hidden_size": 32, "intermediate_size": 48, "num_attention_heads": 2,
+        "max_position_embeddings": _LONGEST, **_NO_SPECIAL_IDS,
+    }  # fmt: skip
+    model = AutoModel.from_config(AutoConfig.for_model(architecture, **common | numbers))
+    width = model.config.hidden_size
+    _save(model, tokenizer, [Pooling(width, pooling), Normalize()], folder)
+
+
+def _qwen3(folder: Path, pooling: str = "lasttoken", **changes: Any) -> None:
+    # The end token that the tokenizer adds is the padding token, too.
+    tokenizer = _tokenizer("$A <|endoftext|>", {"pad_token": "<|endoftext|>"})
+    numbers: dict[str, Any] = {
+        "vocab_size": len(tokenizer), "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 4,
+        "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 16, "rope_theta": 1_000_000.0,
+        "max_position_embeddings": _LONGEST, **_NO_SPECIAL_IDS,
+    }  # fmt: skip
+    model = AutoModel.from_config(AutoConfig.for_model("qwen3", **numbers | changes))
+    _save(model, tokenizer, [Pooling(model.config.hidden_size, pooling), Normalize()], folder)
+
+
+def _qwen3_bidirectional(folder: Path) -> None:
+    _qwen3(folder, "mean", num_key_value_heads=1, is_causal=False, attention_bias=True)
+
+
 # The function that writes a model's folder, with the sharpness of its weights and the offset of its norms' scales.
 _FAMILIES: dict[str, tuple[Callable[[Path], None], float, float]] = {
     "gemma3": (_gemma3, 2.5, -1),
     "gemma3-causal": (_gemma3_causal, 2.5, -1),
+    "nomic-bert": (_nomic_bert, 8, 0),
+    "nomic-bert-dynamic": (_nomic_bert_dynamic, 8, 0),
+    "nomic-moe": (_nomic_moe, 8, 0),
+    "t5": (_t5, 2, 0),
+    "t5-gated": (_t5_gated, 2, 0),
+    "modernbert": (_modernbert, 8, 0),
+    "modernbert-biases": (_modernbert_biases, 8, 0),
+    "qwen3": (_qwen3, 4, 0),
+    "qwen3-bidirectional": (_qwen3_bidirectional, 4, 0),
+    "gte": (_gte, 8, 0),
+    "gte-no-types": (_gte_no_types, 8, 0),
 }
 _SPREAD = 0.12
 
@@ -69,7 +219,8 @@ def store_families(*names: str) -> None:
             files, tensors = _described(folder)
             reference = ReferenceModel(files, tensors, seed, _SPREAD, {}, sharpness, scale_offset)
             sharp.mkdir()
-            reference.outputs.update(_outputs(reference.write(sharp)))
+            outputs = _nomic_moe_outputs if name == "nomic-moe" else _outputs
+            reference.outputs.update(outputs(reference.write(sharp)))
             reference.save(name)
 
 

@@ -26,8 +26,6 @@ from tests.support.reference_models import (
     LONGEST_OF_ALL,
     LONGEST_TEXT,
     PAIRS,
-    SHARP_TEXTS,
-    SHARP_WORDS,
     TEXTS,
     ReferenceModel,
     random_tensor,
@@ -39,8 +37,6 @@ ROBERTA_SPECIALS = {
     "bos_token": "<s>", "cls_token": "<s>", "pad_token": "<pad>", "eos_token": "</s>", "sep_token": "</s>",
     "unk_token": "<unk>",
 }  # fmt: skip
-# The end token that Qwen3 adds is its padding token, too.
-QWEN_SPECIALS = {"pad_token": "<|endoftext|>", "sep_token": "<|endoftext|>", "unk_token": "<|unknown|>"}
 WORDS = ["the", "cat", "sat", "on", "mat", "dog", "ran", "far"]
 NAMES = {"num_hidden_layers": 2, "hidden_size": 32, "num_attention_heads": 4, "intermediate_size": 64}
 DISTILBERT_NAMES = {"n_layers": 2, "dim": 32, "n_heads": 4, "hidden_dim": 64}
@@ -56,53 +52,10 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
     "xlm-roberta": {**NAMES, "max_position_embeddings": LONGEST + 2, "type_vocab_size": 1, "layer_norm_eps": 1e-5},
 }
 
-SHARP_SPREAD = 0.12
-SHARP_NUMBERS = {"hidden_size": 32, "num_attention_heads": 2, "intermediate_size": 48, "max_position_embeddings": 1024}
-QWEN_NUMBERS = {**SHARP_NUMBERS, "num_hidden_layers": 4, "num_attention_heads": 4, "head_dim": 16}
-# Models with sharp attention: the name of the architecture, its settings, its pooling, and the scale of its scores.
-SHARP: dict[str, tuple[str, dict[str, Any], str, float]] = {
-    "modernbert": ("modernbert", {**SHARP_NUMBERS, "num_hidden_layers": 6, "local_attention": 128}, "mean", 8),
-    "modernbert-biases": (
-        "modernbert",
-        {
-            **SHARP_NUMBERS, "num_hidden_layers": 4, "local_attention": 9, "norm_bias": True, "attention_bias": True,
-            "mlp_bias": True, "global_attn_every_n_layers": 2,
-        },
-        "cls",
-        8,
-    ),
-    "qwen3": (
-        "qwen3", {**QWEN_NUMBERS, "num_key_value_heads": 2, "rope_theta": 1000000.0}, "lasttoken", 4,
-    ),
-    "qwen3-bidirectional": (
-        "qwen3",
-        {
-            **QWEN_NUMBERS, "num_key_value_heads": 1, "rope_theta": 1000000.0, "is_causal": False,
-            "attention_bias": True,
-        },
-        "mean",
-        4,
-    ),
-    "gte": (
-        "gte",
-        {
-            **SHARP_NUMBERS, "num_hidden_layers": 4, "type_vocab_size": 1,
-            "rope_parameters": {"rope_type": "linear", "rope_theta": 160000.0, "factor": 8 ** (2 / 16)},
-        },
-        "cls", 8,
-    ),
-    "gte-no-types": (
-        "gte", {**SHARP_NUMBERS, "num_hidden_layers": 3, "type_vocab_size": 0, "rope_theta": 500000.0}, "cls", 8,
-    ),
-}  # fmt: skip
-
 
 def main() -> None:
     """Compute and store everything."""
     FOLDER.mkdir(parents=True, exist_ok=True)
-    for seed, (name, arguments) in enumerate(SHARP.items(), 50):
-        with tempfile.TemporaryDirectory() as folder:
-            _store_sharp(name, *arguments, seed, Path(folder))
     for seed, (name, numbers) in enumerate(ARCHITECTURES.items()):
         with tempfile.TemporaryDirectory() as folder:
             _store_architecture(name, numbers, seed, Path(folder))
@@ -128,43 +81,6 @@ def _store_architecture(name: str, numbers: dict[str, Any], seed: int, folder: P
     model.save(str(folder / "model"))
     outputs["hidden"] = _hidden(model, TEXTS[0])
     _stored(folder / "model", seed, 0.3, outputs).save(name)
-
-
-@torch.inference_mode()
-def _store_sharp(
-    name: str,
-    architecture: str,
-    numbers: dict[str, Any],
-    pooling: str,
-    sharpness: float,
-    seed: int,
-    folder: Path,
-) -> None:
-    """Every token's hidden state of a long text, and the pooled vectors of all texts."""
-    tokenizer = _tokenizer(QWEN_SPECIALS if architecture == "qwen3" else BERT_SPECIALS, SHARP_WORDS)
-    special_ids = {f"{kind}_token_id": None for kind in ("pad", "bos", "eos", "cls", "sep")}
-    config = AutoConfig.for_model(architecture, vocab_size=len(tokenizer), **{**special_ids, **numbers})
-    encoder = folder / "encoder"
-    AutoModel.from_config(config).save_pretrained(encoder)
-    tokenizer.save_pretrained(encoder)
-    # The file's tensors are filled, and not the module's, since transformers may rename and split them.
-    weights = encoder / "model.safetensors"
-    filled = {
-        tensor: sharp_tensor(seed, tensor, shape, SHARP_SPREAD, sharpness) for tensor, shape in _shapes(weights).items()
-    }
-    save_file(filled, weights, {"format": "pt"})
-    transformer = Transformer(str(encoder), max_seq_length=SHARP_NUMBERS["max_position_embeddings"])
-    modules = [transformer, Pooling(_width(transformer), pooling), Normalize()]
-    model = SentenceTransformer(modules=modules, device="cpu")
-    model.save(str(folder / "model"))
-    outputs = {
-        "hidden": _hidden(model, SHARP_TEXTS[0]),
-        # One text at a time: without padding, a vector depends on its text only.
-        "pooled": np.stack([model.encode(text, show_progress_bar=False) for text in SHARP_TEXTS]),
-    }
-    stored = _stored(folder / "model", seed, SHARP_SPREAD, outputs, sharpness)
-    assert stored.tensors["model.safetensors"].keys() == filled.keys()
-    stored.save(name)
 
 
 @torch.inference_mode()
@@ -226,6 +142,8 @@ def _store_long(folder: Path) -> None:
     _stored(folder / "model", seed, spread, outputs).save("long")
 
 
+SHARP_SPREAD = 0.12
+SHARP_NUMBERS = {"hidden_size": 32, "num_attention_heads": 2, "intermediate_size": 48, "max_position_embeddings": 1024}
 _IDENTITY = "torch.nn.modules.linear.Identity"
 _MODERNBERT = {**SHARP_NUMBERS, "num_hidden_layers": 4, "local_attention": 16}
 # Cross-encoders: the architecture, its settings, and the members to add to config.json. With None, the folder is saved

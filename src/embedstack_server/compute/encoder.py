@@ -16,7 +16,7 @@ from embedstack_server.compute.scheduler import Workload
 from embedstack_server.model.architectures import UnsupportedArchitecture
 from embedstack_server.model.manifest import Manifest
 from embedstack_server.model.model_folder import ModelFolder
-from embedstack_server.model.precision import Precision, PrecisionSetting
+from embedstack_server.model.precision import PrecisionSetting
 from embedstack_server.model.tokenizer import PromptedTokens, TextInput, TokenizedText, Tokenizer, TruncationDirection
 
 if TYPE_CHECKING:
@@ -99,9 +99,10 @@ class Encoder:
         Args:
             folder: The model's folder.
             model_id: Name to report; defaults to the folder's own.
-            precision: ``auto`` uses the precision of a package; without a package, bfloat16 if the processor
-                multiplies it natively, otherwise float32. ``int8`` stores and multiplies weights as 8-bit integers,
-                which takes less memory and makes vectors slightly less accurate.
+            precision: ``auto`` uses the precision of a package; without a package, bfloat16 if the processor or the
+                GPU multiplies it natively (on a GPU, only if the vectors stay accurate), otherwise float32. ``int8``
+                stores and multiplies weights as 8-bit integers, which takes less memory and makes vectors slightly
+                less accurate.
             device: Torch device such as ``cuda``, on which sentence-transformers runs the model. With None or ``cpu``,
                 :class:`OpenVinoEngine` runs the model if it supports the architecture.
             batch_size: Texts of 256 tokens per batch of sentence-transformers; ignored by :class:`OpenVinoEngine`.
@@ -149,15 +150,18 @@ class Encoder:
             from embedstack_server.compute.sentence_transformers_engine import (  # noqa: PLC0415 - slow import of an optional extra
                 SentenceTransformersEngine,
                 SentenceTransformersModel,
+                load_fastest,
             )
         except ImportError as error:
             raise unsupported or ConfigurationError(
                 f"{folder} cannot run on {device} without sentence-transformers: pip install 'embedstack[torch]'."
             ) from error
-        chosen: Precision = "fp32" if precision == "auto" else precision
-        model = SentenceTransformersModel.read(folder, model_id, device=device, precision=chosen)
+        if precision == "auto":
+            model = load_fastest(folder, model_id, device)
+        else:
+            model = SentenceTransformersModel.read(folder, model_id, device=device, precision=precision)
         tokenizer = Tokenizer(model.tokenizer, model.max_tokens)
-        return cls(model, tokenizer, SentenceTransformersEngine(model, chosen, tokenizer.pad_id, batch_size=batch_size))
+        return cls(model, tokenizer, SentenceTransformersEngine(model, tokenizer.pad_id, batch_size=batch_size))
 
     def encode(
         self,

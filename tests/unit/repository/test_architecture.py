@@ -41,6 +41,7 @@ SERVER_LAYERS = [
     {"model", "process_resources"},
     {"compute"},
     {"http", "golden"},
+    {"packaging_accuracy"},
     {"packaging", "sagemaker_handler", "__main__"},
 ]
 

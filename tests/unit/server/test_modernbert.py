@@ -92,17 +92,13 @@ def test_modernbert_local_layer_sees_64_tokens_to_either_side(tmp_path):
         tmp_path, num_hidden_layers=1, layer_types=["sliding_attention"], local_attention=128, mlp_bias=False
     )
     ids = [2, *(4 + number % 60 for number in range(598)), 3]
-
-    def probe(changed: int | None) -> Array:
-        text = ids if changed is None else [*ids[:changed], 17, *ids[changed + 1 :]]
-        state: Array = run(model, [text])[1][0][300]
-        return state
-
-    unchanged = probe(None)
-    for inside in (300 - 64, 300 + 64):
-        assert np.abs(probe(inside) - unchanged).max() > 1e-5
-    for outside in (300 - 65, 300 + 65):
-        np.testing.assert_array_equal(probe(outside), unchanged)
+    unchanged = run(model, [ids])[1][0]
+    affected: set[int] = set()
+    # Several tokens, since sharp attention gives some of them no weight.
+    for token in (9, 17, 23, 31, 40):
+        changed = run(model, [[*ids[:300], token, *ids[301:]]])[1][0]
+        affected |= {*np.flatnonzero(np.abs(changed - unchanged).max(axis=1)).tolist()}
+    assert (min(affected), max(affected)) == (300 - 64, 300 + 64)
 
 
 def test_modernbert_rows_are_independent_of_their_batch(tmp_path):

@@ -283,8 +283,14 @@ def test_tei_scores_equal_the_reference(reranker):
     ("body", "old", "new", "message"),
     [
         ({"query": "cat", "texts": []}, 400, 400, "`texts` cannot be empty"),
+        ({"query": "", "texts": ["cat", ""]}, 413, 400, "`inputs` cannot be empty"),
         ({"query": "cat", "texts": ["cat"] * 33}, 413, 422, "batch size 33 > maximum allowed batch size 32"),
-        ({"query": "cat", "texts": ["cat " * 200], "truncate": False}, 413, 422, "Input validation error"),
+        (
+            {"query": "cat", "texts": ["cat " * 200], "truncate": False},
+            413,
+            422,
+            "`inputs` must have less than 140 tokens",
+        ),
         ({"query": "cat"}, 422, 422, "missing field `texts`"),
         ({"texts": ["cat"]}, 422, 422, "missing field `query`"),
         ({"inputs": "cat"}, 422, 422, "missing field `texts`"),

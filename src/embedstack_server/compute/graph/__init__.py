@@ -7,7 +7,7 @@ import numpy as np
 import openvino as ov
 from openvino import opset13 as ops
 
-from embedstack_server.compute.graph import bert, gemma3, gte, modernbert, qwen3
+from embedstack_server.compute.graph import bert, gemma3, gte, modernbert, nomic_bert, qwen3, t5
 from embedstack_server.compute.graph.classification import classify
 from embedstack_server.compute.graph.layers import INT8_GROUP_SIZE, Layers
 from embedstack_server.compute.graph.pooling import dense, pool
@@ -15,7 +15,9 @@ from embedstack_server.model.architectures.bert import BertConfig
 from embedstack_server.model.architectures.gemma3 import Gemma3Config
 from embedstack_server.model.architectures.gte import GteConfig
 from embedstack_server.model.architectures.modernbert import ModernBertConfig
+from embedstack_server.model.architectures.nomic_bert import NomicBertConfig
 from embedstack_server.model.architectures.qwen3 import Qwen3Config
+from embedstack_server.model.architectures.t5 import T5Config
 from embedstack_server.model.cross_encoder_folder import CrossEncoderFolder
 from embedstack_server.model.weights import Weights
 
@@ -38,7 +40,9 @@ _ENCODE: "dict[type[EncoderConfig], Callable[..., ov.Node]]" = {
     Gemma3Config: gemma3.encode,
     GteConfig: gte.encode,
     ModernBertConfig: modernbert.encode,
+    NomicBertConfig: nomic_bert.encode,
     Qwen3Config: qwen3.encode,
+    T5Config: t5.encode,
 }
 
 

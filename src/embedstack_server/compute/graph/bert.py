@@ -1,6 +1,5 @@
 """The graph of BERT and its variants, from token ids to the last hidden state."""
 
-import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,6 +8,7 @@ from openvino import opset13 as ops
 
 from embedstack_server.compute.graph.attention import attend, split_heads
 from embedstack_server.compute.graph.layers import activate, constant, integers, padding_bias, text_length
+from embedstack_server.compute.graph.relative_positions import relative_position_bias
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -18,10 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["encode"]
 
-# Constants of MPNet's code. Half of the buckets are for preceding tokens, half for following ones. Half of each are for
-# single distances, and the other half for ranges that widen up to the largest distance.
+# A constant of MPNet's code: the number of ranges of distances that have an attention bias of their own.
 _BUCKETS = 32
-_LARGEST_DISTANCE = 128
 
 
 def encode(
@@ -45,7 +43,8 @@ def encode(
     x = _embeddings(layers, config, ids, token_types)
     bias = padding_bias(float_mask)
     if config.relative_positions:
-        bias = ops.add(bias, _relative_position_bias(layers, config, ids))
+        by_bucket = layers.weights.get("encoder.relative_attention_bias.weight", _BUCKETS, config.heads)
+        bias = ops.add(bias, relative_position_bias(by_bucket, ids, config.max_positions))
     for number in range(config.layers):
         layer = config.names.layer.format(number)
         x = _feed_forward(layers, config, _attention(layers, config, x, bias, layer), layer)
@@ -83,30 +82,6 @@ def _positions(ids: ov.Node, padding_id: int) -> ov.Node:
     padding = ops.constant(np.int32(padding_id))
     counts = ops.convert(ops.not_equal(ids, padding), "i32")
     return ops.add(ops.multiply(ops.cum_sum(counts, ops.constant(np.int32(1))), counts), padding)
-
-
-def _relative_position_bias(layers: "Layers", config: "BertConfig", ids: ov.Node) -> ov.Node:
-    """MPNet's attention bias by the distance from query to key: float32 (1, heads, tokens, tokens)."""
-    farthest = config.max_positions - 1
-    by_bucket = layers.weights.get("encoder.relative_attention_bias.weight", _BUCKETS, config.heads)
-    # One row for each distance from -farthest to farthest.
-    by_distance = constant(np.ascontiguousarray(by_bucket[_buckets(np.arange(-farthest, farthest + 1))].T))
-    length = ops.squeeze(text_length(ids), integers(0))
-    positions = ops.range(ops.constant(np.int64(0)), length, ops.constant(np.int64(1)), "i64")
-    keys, queries = ops.unsqueeze(positions, integers(0)), ops.unsqueeze(positions, integers(1))
-    distance = ops.add(ops.subtract(keys, queries), ops.constant(np.int64(farthest)))
-    return ops.unsqueeze(ops.gather(by_distance, distance, ops.constant(np.int64(1))), integers(0))
-
-
-def _buckets(distances: "NDArray[np.int64]") -> "NDArray[np.int64]":
-    """The bucket of each signed distance (Raffel et al., 2019, section 2.1, https://arxiv.org/abs/1910.10683)."""
-    half = _BUCKETS // 2
-    single = half // 2
-    far = np.abs(distances)
-    # In float32, as in training: with another precision, a distance at a boundary may get another bucket.
-    ratio = np.log(np.maximum(far, 1).astype(np.float32) / single) / np.float32(math.log(_LARGEST_DISTANCE / single))
-    widening = np.minimum(single + (ratio * (half - single)).astype(np.int64), half - 1)
-    return np.where(distances > 0, half, 0) + np.where(far < single, far, widening)
 
 
 def _attention(layers: "Layers", config: "BertConfig", x: ov.Node, bias: ov.Node, layer: str) -> ov.Node:

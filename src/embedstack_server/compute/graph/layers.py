@@ -105,11 +105,15 @@ class Layers:
         index, parts = part
         rows = slice(index * outputs, (index + 1) * outputs)
         matrix = self.weights.get(f"{name}.weight", parts * outputs, inputs)[rows]
-        stored = _int8(matrix) if self._int8 and not exact else constant(matrix)
-        product = ops.matmul(x, stored, False, True)
+        product = self.product(x, matrix, exact=exact)
         if not bias:
             return product
         return ops.add(product, constant(self.weights.get(f"{name}.bias", parts * outputs)[rows]))
+
+    def product(self, x: ov.Node, matrix: "NDArray[np.float32]", *, exact: bool = False) -> ov.Node:
+        """``x W^T``, with ``W`` (outputs, inputs) as int8 if linear layers use int8 and ``exact`` is off."""
+        stored = _int8(matrix) if self._int8 and not exact else constant(matrix)
+        return ops.matmul(x, stored, False, True)
 
     def layer_norm(self, x: ov.Node, name: str, size: int, epsilon: float, *, bias: bool = True) -> ov.Node:
         """Layer normalization: mean 0 and variance 1, then scaled and, with a bias, shifted (Ba et al., 2016).

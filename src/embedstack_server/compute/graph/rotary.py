@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import openvino as ov
     from numpy.typing import NDArray
 
-__all__ = ["Rotary", "inverse_frequencies"]
+__all__ = ["DynamicRotary", "Rotary", "inverse_frequencies"]
 
 
 def inverse_frequencies(head_size: int, base: float, divisor: float = 1.0) -> "NDArray[np.float32]":
@@ -48,8 +48,47 @@ class Rotary:
 
     def rotate(self, heads: "ov.Node") -> "ov.Node":
         """Rotate (texts, heads, tokens, head_size): number i is paired with number i + head_size / 2."""
-        axis, step = integers(-1), integers(1)
-        first = ops.slice(heads, integers(0), integers(self._half), step, axis)
-        second = ops.slice(heads, integers(self._half), integers(2 * self._half), step, axis)
-        turned = ops.concat([ops.multiply(second, scalar(-1)), first], -1)
-        return ops.add(ops.multiply(heads, self._cosines), ops.multiply(turned, self._sines))
+        return _rotated(heads, self._cosines, self._sines, self._half)
+
+
+class DynamicRotary:
+    """:class:`Rotary` with a base that grows with a text's length beyond that of the training texts (dynamic NTK).
+
+    The base is multiplied by ``(factor * tokens / trained_positions - factor + 1) ** (d / (d - 2))`` for heads of
+    length d, as in transformers. ``tokens`` is the number of the text's own tokens, so that a vector does not depend on
+    the other texts of its batch.
+    """
+
+    def __init__(
+        self, frequencies: "NDArray[np.float32]", factor: float, trained_positions: int, float_mask: "ov.Node"
+    ) -> None:
+        """Compute the tables of each text.
+
+        Args:
+            frequencies: Angle per position of each pair, float32 (head_size / 2,), before the growth.
+            factor: Strength of the growth.
+            trained_positions: Number of tokens up to which nothing changes.
+            float_mask: float32 (texts, tokens): 1 for a token, 0 for padding.
+        """
+        self._half = len(frequencies)
+        lengths = ops.unsqueeze(ops.reduce_sum(float_mask, integers(1), True), integers(1, 2))
+        growth = ops.subtract(ops.multiply(lengths, scalar(factor / trained_positions)), scalar(factor - 1))
+        exponents = -np.arange(self._half, dtype=np.float32) / np.float32(self._half - 1)
+        scaled = ops.multiply(ops.power(ops.maximum(growth, scalar(1)), constant(exponents)), constant(frequencies))
+        length = ops.squeeze(text_length(float_mask), integers(0))
+        positions = ops.range(ops.constant(np.int64(0)), length, ops.constant(np.int64(1)), "f32")
+        angles = ops.multiply(ops.unsqueeze(positions, integers(1)), scaled)
+        both_halves = ops.concat([angles, angles], -1)
+        self._cosines, self._sines = ops.cos(both_halves), ops.sin(both_halves)
+
+    def rotate(self, heads: "ov.Node") -> "ov.Node":
+        """See :meth:`Rotary.rotate`."""
+        return _rotated(heads, self._cosines, self._sines, self._half)
+
+
+def _rotated(heads: "ov.Node", cosines: "ov.Node", sines: "ov.Node", half: int) -> "ov.Node":
+    axis, step = integers(-1), integers(1)
+    first = ops.slice(heads, integers(0), integers(half), step, axis)
+    second = ops.slice(heads, integers(half), integers(2 * half), step, axis)
+    turned = ops.concat([ops.multiply(second, scalar(-1)), first], -1)
+    return ops.add(ops.multiply(heads, cosines), ops.multiply(turned, sines))

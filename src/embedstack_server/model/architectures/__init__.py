@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from embedstack_server.model.architectures import bert, gemma3, gte, modernbert, qwen3
+from embedstack_server.model.architectures import bert, gemma3, gte, modernbert, nomic_bert, qwen3, t5
 from embedstack_server.model.architectures.config_file import ConfigFile, UnsupportedArchitecture
 from embedstack_server.model.architectures.encoder_config import EncoderConfig
 
@@ -17,7 +17,9 @@ _READERS: "dict[str, Callable[[ConfigFile], EncoderConfig]]" = {
     **dict.fromkeys(gemma3.MODEL_TYPES, gemma3.Gemma3Config.read),
     **dict.fromkeys(gte.MODEL_TYPES, gte.GteConfig.read),
     **dict.fromkeys(modernbert.MODEL_TYPES, modernbert.ModernBertConfig.read),
+    **dict.fromkeys(nomic_bert.MODEL_TYPES, nomic_bert.NomicBertConfig.read),
     **dict.fromkeys(qwen3.MODEL_TYPES, qwen3.Qwen3Config.read),
+    **dict.fromkeys(t5.MODEL_TYPES, t5.T5Config.read),
 }
 # Architectures that resemble supported ones, with the difference.
 _REFUSED = {
