@@ -25,8 +25,8 @@ from embedstack.models.archives import extract_zip
 from embedstack.models.golden import Golden, golden_texts
 from embedstack_server.compute.encoder import Encoder
 from embedstack_server.golden import compute_golden
+from embedstack_server.model.embedding_folder import read_embedding_folder
 from embedstack_server.model.manifest import DESCRIPTION_FILES, MANIFEST, WEIGHTS_FILES, Manifest, file_sha256
-from embedstack_server.model.model_folder import ModelFolder
 from embedstack_server.model.precision import PrecisionSetting
 
 __all__ = ["MAX_UNPACKED_BYTES", "MIN_COSINE", "Package", "fetch_from_hub", "make_package"]
@@ -154,7 +154,7 @@ def fetch_from_hub(model_id: str, revision: str | None) -> tuple[Path, str]:
 def _stage_model(
     folder: Path, root: Path, model_id: str, revision: str | None, precision: PrecisionSetting
 ) -> Manifest:
-    model = ModelFolder.read(folder, model_id)
+    model = read_embedding_folder(folder, model_id)
     patterns = (*DESCRIPTION_FILES, WEIGHTS_FILES[model.weights.suffix == ".bin"])
     names = sorted(
         {path.relative_to(folder) for pattern in patterns for path in folder.glob(pattern)} - {Path(MANIFEST)}

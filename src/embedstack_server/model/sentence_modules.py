@@ -8,7 +8,7 @@ from embedstack.models.model_info import Pooling
 from embedstack_server.model.json_files import read_json, read_object
 from embedstack_server.model.weights import weights_file
 
-__all__ = ["DenseModule", "SentenceModules"]
+__all__ = ["DenseModule", "SentenceModules", "listed_modules"]
 
 _POOLING_MODES: dict[str, Pooling] = {
     "cls": "cls",
@@ -68,7 +68,7 @@ class SentenceModules:
         pooling: Pooling | None = None
         dense: list[DenseModule] = []
         normalize = False
-        for position, (kind, folder) in enumerate(_listed(path)):
+        for position, (kind, folder) in enumerate(listed_modules(path)):
             match kind:
                 case "Transformer" if position == 0:
                     pass
@@ -90,8 +90,12 @@ class SentenceModules:
         return cls(pooling, tuple(dense), normalize)
 
 
-def _listed(path: Path) -> list[tuple[str, Path]]:
-    """Each module's class and folder."""
+def listed_modules(path: Path) -> list[tuple[str, Path]]:
+    """The class and folder of each module in ``modules.json``.
+
+    Raises:
+        ConfigurationError: The file is unreadable.
+    """
     file = path / "modules.json"
     try:
         return [(str(module["type"]).rpartition(".")[2], path / module.get("path", "")) for module in read_json(file)]

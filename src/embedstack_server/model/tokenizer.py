@@ -119,13 +119,14 @@ class Tokenizer:
         has_padding: Whether the tokenizer has a padding token; if not, ``pad_id`` is 0.
     """
 
-    def __init__(self, path: "Path", max_tokens: int, vocabulary_size: int = 0) -> None:
+    def __init__(self, path: "Path", max_tokens: int, vocabulary_size: int = 0, *, special_tokens: bool = True) -> None:
         """Load the tokenizer.
 
         Args:
             path: The ``tokenizer.json``.
             max_tokens: Tokens that the model reads of one text, including special tokens.
             vocabulary_size: Number of the model's token embeddings; 0 if unknown.
+            special_tokens: Add the special tokens that the file defines before and after a text.
 
         Raises:
             ConfigurationError: The file is not a tokenizer definition, or belongs to another model.
@@ -149,14 +150,14 @@ class Tokenizer:
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
         # The special tokens before and after every text.
-        encoding = self._tokenizer.encode("a")
+        encoding = self._tokenizer.encode("a", add_special_tokens=special_tokens)
         mask = encoding.special_tokens_mask
         self._first = encoding.ids[: sum(takewhile(bool, mask))]
         last = sum(takewhile(bool, reversed(mask)))
         self._last = encoding.ids[len(mask) - last :]
         # No result depends on the padding of a model without one, but it should be no word.
         self.pad_id = padding_id if padding_id is not None else next(iter(self._last or self._first), 0)
-        self._segment_chars = max(_SHORT_CHARS, _CHARS_PER_TOKEN * max_tokens)
+        self._segment_chars = min(max(_SHORT_CHARS, _CHARS_PER_TOKEN * max_tokens), _CHARS_PER_CALL)
 
     def encode(
         self, texts: Sequence[str], *, truncate: bool, direction: TruncationDirection = "right"
