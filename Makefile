@@ -22,6 +22,8 @@ CHECKOV := .venv-checkov
 DOCS := .venv-docs
 SDK := .venv-sagemaker
 INFINITY := .venv-infinity
+BACKENDS := .venv-backends
+PEERS := .venv-peers
 UV := .venv-uv
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Without bytecode files, each process of the local AWS and of the tests would compile every module that it imports.
@@ -150,7 +152,7 @@ golden-vectors: $(REFERENCE)/.installed ## Compute the golden vectors with sente
 reference-vectors: $(REFERENCE)/.installed ## Compute the reference models' vectors with transformers and sentence-transformers
 	@$(REFERENCE)/bin/python -m tests.support.make_reference
 
-install-benchmarks: $(REFERENCE)/.installed $(TOOLKIT)/.installed $(INFINITY)/.installed ## Install the servers that benchmarks/serving.py compares with
+install-benchmarks: $(REFERENCE)/.installed $(TOOLKIT)/.installed $(INFINITY)/.installed $(BACKENDS)/.installed $(PEERS)/.installed ## Install the engines that benchmarks/serving.py compares with
 
 lock: $(UV)/.installed ## Resolve locks/*.in into locks/*.txt; ARGS=--upgrade takes the newest versions
 	@scripts/lock.sh $(UV)/bin/uv $(ARGS)
@@ -194,6 +196,12 @@ $(ADAPTERS)/.installed: pyproject.toml locks/build.txt locks/adapters.txt $(UV)/
 
 $(INFINITY)/.installed: locks/build.txt locks/torch.txt locks/infinity.txt $(UV)/.installed
 	$(call install,--lock locks/infinity.txt --torch)
+
+$(BACKENDS)/.installed: locks/build.txt locks/torch.txt locks/backends.txt $(UV)/.installed
+	$(call install,--lock locks/backends.txt --torch)
+
+$(PEERS)/.installed: locks/build.txt locks/peers.txt $(UV)/.installed
+	$(call install,--lock locks/peers.txt)
 
 $(CHECKOV)/.installed: locks/build.txt locks/checkov.txt $(UV)/.installed
 	$(call install,--lock locks/checkov.txt)

@@ -112,8 +112,29 @@ def run_groups(port: int, groups: dict[str, Group], seconds: float) -> dict[str,
 
 def run_each_once(port: int, texts: Iterator[str], clients: int, on_response: OnResponse) -> Load:
     """Send each text once, in one request for an array; concurrent clients share the texts."""
-    requests = ((number, _request([text], b"Accept: application/x-npy\r\n")) for number, text in enumerate(texts))
-    return uvloop.run(_clients(port, [requests] * clients, on_response))
+    return run_each_once_at([(port, texts, on_response)], clients)[0]
+
+
+def run_each_once_at(servers: list[tuple[int, Iterator[str], OnResponse]], clients: int) -> list[Load]:
+    """:func:`run_each_once` at several servers concurrently.
+
+    Args:
+        servers: Each server's port, its texts, and the function called with its responses.
+        clients: Clients of each server.
+    """
+
+    async def main() -> list[Load]:
+        runs = []
+        for port, texts, on_response in servers:
+            runs.append(_clients(port, [_array_requests(texts)] * clients, on_response))
+        return list(await asyncio.gather(*runs))
+
+    return uvloop.run(main())
+
+
+def _array_requests(texts: Iterator[str]) -> Iterator[tuple[int, bytes]]:
+    for number, text in enumerate(texts):
+        yield number, _request([text], b"Accept: application/x-npy\r\n")
 
 
 async def _clients(port: int, sources: list[Iterator[tuple[int, bytes]]], on_response: OnResponse | None) -> Load:

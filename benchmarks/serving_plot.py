@@ -22,7 +22,7 @@ def plot(results: dict[str, Any], baseline: str) -> str:
 def _throughput(offline: dict[str, Any], baseline: str) -> list[str]:
     """A bar for each engine: docstrings per second, and the ratio to the baseline."""
     left, right = 205, 400
-    rates = {name: median(figures["mix"]) for name, figures in offline.items()}
+    rates = {name: median(figures["mix"]) for name, figures in offline.items() if figures is not None}
     height = min(34.0, (_HEIGHT - _TOP - 30) / len(rates))
     drawn = [svg.text(20, 32, "Docstrings per second", size=16, weight=600)]
     for row, (name, rate) in enumerate(sorted(rates.items(), key=lambda item: -item[1])):

@@ -30,7 +30,7 @@ FACTS = (
     "kind", "architecture", "dimensions", "matryoshka_dimensions", "max_tokens", "pooling", "normalized", "prompts",
     "uses_prompts", "license", "non_commercial",
 )  # fmt: skip
-#: licenses that allow commercial use; of others, only those that say so are known to forbid it.
+#: Licenses that allow commercial use; of others, only those that say so are known to forbid it.
 COMMERCIAL = {
     "apache-2.0", "bsd-3-clause", "cc-by-4.0", "cc-by-sa-3.0", "cc-by-sa-4.0", "cc0-1.0", "gemma", "mit", "openmdw-1.1",
 }  # fmt: skip

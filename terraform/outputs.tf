@@ -1,14 +1,50 @@
 locals {
-  # Identifies the model behind SAGEMAKER_ENDPOINT to clients. Vectors of another model can have the same length.
-  _primary_model = {
-    ST_MODEL_NAME     = try(coalesce(module.model[local._primary].model_id, try(var.pipeline.model, null)), null)
-    ST_MODEL_REVISION = module.model[local._primary].revision
-  }
-
   _deployed = merge(module.serverless_endpoint, module.realtime_endpoint, module.scale_to_zero_endpoint)
 
-  # Endpoints that accept only InvokeEndpointAsync.
-  _asynchronous = [for key, endpoint in local.endpoints : key if try(endpoint.realtime.async, null) != null]
+  _embedder = try(local.endpoints[local._primary], null)
+  # JSON strings, because an empty setting means the model's own prompt.
+  _prompts = {
+    for kind in ["document", "query"] : kind => (
+      try(local._embedder.model.prompts[kind], null) == null ? null : jsonencode(local._embedder.model.prompts[kind])
+    )
+  }
+
+  # How clients find the endpoint that embeds, and know its model: vectors of another one can have the same length.
+  _embedding_settings = local._embedder == null ? [] : [
+    ["SAGEMAKER_ENDPOINT", local._deployed[local._primary].name],
+    ["SAGEMAKER_INFERENCE_COMPONENT", local._embedder.component_name],
+    ["EMBEDDING_MODEL", try(coalesce(module.model[local._primary].model_id, try(var.pipeline.model, null)), null)],
+    ["EMBEDDING_MODEL_REVISION", module.model[local._primary].revision],
+    ["EMBEDDING_DIMENSIONS", local._embedder.model.dimensions],
+    ["EMBEDDING_MAX_TOKENS", local._embedder.model.max_tokens],
+    ["EMBEDDING_QUERY_PROMPT", local._prompts.query],
+    ["EMBEDDING_DOCUMENT_PROMPT", local._prompts.document],
+  ]
+
+  _reranker_settings = local._reranker == null ? [] : [
+    ["RERANKER_ENDPOINT", local._deployed[local._reranker].name],
+    ["RERANKER_INFERENCE_COMPONENT", local.endpoints[local._reranker].component_name],
+    ["RERANKER_MODEL", module.model[local._reranker].model_id],
+    ["RERANKER_MODEL_REVISION", module.model[local._reranker].revision],
+  ]
+
+  _settings = [
+    for setting in concat(
+      [
+        ["AWS_REGION", data.aws_region.current.id],
+        ["DEFAULT_AWS_REGION", data.aws_region.current.id],
+        ["AWS_ACCOUNT_ID", data.aws_caller_identity.current.account_id],
+      ],
+      local._embedding_settings,
+      local._reranker_settings,
+      [for name, value in try(module.vector_store[0].environment, {}) : [name, value]],
+      # With these settings, an application splits documents as the functions do.
+      [
+        for name, value in try(module.document_pipeline[0].environment, {}) : [name, value]
+        if startswith(name, "EMBEDSTACK_")
+      ],
+    ) : setting if setting[1] != null
+  ]
 }
 
 output "alarm_names" {
@@ -29,28 +65,16 @@ output "dotenv" {
   value = join("", [
     for line in concat(
       [
-        "AWS_REGION=${data.aws_region.current.id}",
-        "DEFAULT_AWS_REGION=${data.aws_region.current.id}",
-        "AWS_ACCOUNT_ID=${data.aws_caller_identity.current.account_id}",
-        "SAGEMAKER_ENDPOINT=${local._deployed[local._primary].name}",
+        for setting in local._settings :
+        # Quotation marks keep spaces, and those of values.
+        can(regex("^[^\\s'\"\\\\#]+$", setting[1])) ? "${setting[0]}=${setting[1]}" :
+        "${setting[0]}='${replace(replace(setting[1], "\\", "\\\\"), "'", "\\'")}'"
       ],
       [
-        for name in [local.endpoints[local._primary].component_name] : "SAGEMAKER_INFERENCE_COMPONENT=${name}"
-        if name != null
+        for key in compact([local._primary]) :
+        "# EMBEDDING_MODEL= the Hub id of the model in ${key}, which model.model_id would say"
+        if !contains([for setting in local._settings : setting[0]], "EMBEDDING_MODEL")
       ],
-      [for name, value in local._primary_model : "${name}=${value}" if value != null],
-      local._primary_model.ST_MODEL_NAME != null ? [] : [
-        "# ST_MODEL_NAME= the Hub id of the model in ${local._primary}, which model.model_id would say",
-      ],
-      flatten([for store in module.vector_store : [for name, value in store.environment : "${name}=${value}"]]),
-      # With these settings, an application splits documents as the functions do.
-      flatten([
-        for pipeline in module.document_pipeline : [
-          for name, value in pipeline.environment :
-          can(regex("\\s", value)) ? "${name}='${value}'" : "${name}=${value}"
-          if !startswith(name, "ST_MODEL_")
-        ]
-      ]),
     ) : "${line}\n"
   ])
 }
@@ -84,6 +108,7 @@ output "endpoints" {
       max_concurrency         = try(local.endpoints[key].serverless.max_concurrency, null)
       memory_mb               = try(local.endpoints[key].serverless.memory_mb, null)
       model_arn               = module.model[key].arn
+      model_kind              = module.model[key].kind
       model_name              = module.model[key].name
       name                    = endpoint.name
       provisioned_concurrency = try(local.endpoints[key].serverless.provisioned_concurrency, null)
@@ -121,6 +146,11 @@ output "invoke_policy_json" {
       ] : merge(statement, { Effect = "Allow" }) if length(statement.Resource) > 0
     ]
   })
+}
+
+output "kinds" {
+  description = "Kinds of the endpoints' models by key: embedding or reranker."
+  value       = local._kinds
 }
 
 output "model_names" {

@@ -62,8 +62,19 @@ module "document_pipeline" {
     arn            = local._deployed[var.pipeline.endpoint].arn
     component_name = local._pipeline_endpoint.component_name
     concurrency    = local._pipeline_concurrency
+    dimensions     = local._pipeline_endpoint.model.dimensions
+    max_tokens     = local._pipeline_endpoint.model.max_tokens
     model          = try(coalesce(module.model[var.pipeline.endpoint].model_id, var.pipeline.model), null)
     name           = local._deployed[var.pipeline.endpoint].name
+    prompts        = local._pipeline_endpoint.model.prompts
     revision       = local._pipeline_endpoint.model.revision
+  }
+
+  reranker = local._reranker == null ? null : {
+    arn            = local._deployed[local._reranker].arn
+    component_name = local.endpoints[local._reranker].component_name
+    model          = module.model[local._reranker].model_id
+    name           = local._deployed[local._reranker].name
+    revision       = module.model[local._reranker].revision
   }
 }

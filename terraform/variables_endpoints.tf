@@ -58,14 +58,21 @@ variable "endpoints" {
     model = object({
       artifact    = optional(string)
       container   = optional(string)
+      dimensions  = optional(number)
       environment = optional(map(string), {})
       hub_id      = optional(string)
       image       = optional(string)
       image_tag   = optional(string)
+      kind        = optional(string)
+      max_tokens  = optional(number)
       model_id    = optional(string)
-      revision    = optional(string)
-      size_gb     = optional(number)
-      task        = optional(string, "feature-extraction")
+      prompts = optional(object({
+        document = optional(string)
+        query    = optional(string)
+      }), {})
+      revision = optional(string)
+      size_gb  = optional(number)
+      task     = optional(string)
 
       # Rejected: the instance type decides.
       hardware = optional(string)
@@ -110,10 +117,16 @@ variable "endpoints" {
           hub_id      = optional(string)
           image       = optional(string)
           image_tag   = optional(string)
+          kind        = optional(string)
+          max_tokens  = optional(number)
           model_id    = optional(string)
           revision    = optional(string)
           size_gb     = optional(number)
-          task        = optional(string, "feature-extraction")
+          task        = optional(string)
+
+          # Rejected: the endpoint's model has them.
+          dimensions = optional(number)
+          prompts    = optional(object({ document = optional(string), query = optional(string) }), {})
         })
         startup_timeout_s = optional(number, 600)
         volume_gb         = optional(number)
@@ -123,11 +136,16 @@ variable "endpoints" {
       weight    = optional(number, 1)
     }))
     scale_to_zero = optional(object({
-      cpu_cores         = optional(number, 2)
-      inference_ami     = optional(string)
-      instance_type     = string
-      max               = optional(number, 1)
-      memory_mb         = optional(number, 1024)
+      cpu_cores     = optional(number, 2)
+      inference_ami = optional(string)
+      instance_type = string
+      max           = optional(number, 1)
+      memory_mb     = optional(number, 1024)
+      metrics = optional(object({
+        detailed = optional(bool, true)
+        enhanced = optional(bool, false)
+        period_s = optional(number, 60)
+      }))
       min               = optional(number, 0)
       startup_timeout_s = optional(number, 1200)
     }))

@@ -41,8 +41,10 @@ variable "pipeline" {
     log_level          = optional(string)
     log_retention_days = optional(number)
     # Hub id of the endpoint's model; required with an artifact or image without model_id.
-    model               = optional(string)
-    python_version      = optional(string, "3.13")
+    model          = optional(string)
+    python_version = optional(string, "3.13")
+    # Key of the endpoint that reranks; defaults to reranker, or the first such endpoint.
+    reranker            = optional(string)
     reserve_concurrency = optional(bool)
     search = optional(object({
       concurrency = optional(number)
@@ -72,6 +74,23 @@ variable "pipeline" {
     error_message = join(" ", [
       "pipeline.endpoint has realtime.async, and the functions need immediate responses.",
       "Name another endpoint, or remove async.",
+    ])
+  }
+  validation {
+    condition = try(var.endpoints[var.pipeline.endpoint].model.kind, null) != "reranker"
+    error_message = join(" ", [
+      "pipeline.endpoint is \"${try(var.pipeline.endpoint, "")}\", whose model is a reranker and returns no vectors.",
+      "Name an endpoint with an embedding model, and set pipeline.reranker to this one.",
+    ])
+  }
+  validation {
+    condition = try(var.pipeline.reranker, null) == null ? true : (
+      try(var.endpoints[var.pipeline.reranker].model.kind, null) == "reranker" &&
+      try(var.endpoints[var.pipeline.reranker].realtime.async, null) == null
+    )
+    error_message = join(" ", [
+      "pipeline.reranker is \"${try(coalesce(var.pipeline.reranker), "")}\" and must be the key of an endpoint with",
+      "model.kind = \"reranker\" and without realtime.async.",
     ])
   }
   validation {

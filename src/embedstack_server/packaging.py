@@ -12,7 +12,7 @@ import tarfile
 import tempfile
 import zipfile
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
@@ -22,14 +22,21 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntry
 import embedstack
 from embedstack.errors import ConfigurationError
 from embedstack.models.archives import extract_zip
-from embedstack.models.golden import Golden, golden_texts
-from embedstack_server.compute.encoder import Encoder
-from embedstack_server.golden import compute_golden
+from embedstack_server.model.cross_encoder_folder import CrossEncoderFolder
 from embedstack_server.model.embedding_folder import read_embedding_folder
-from embedstack_server.model.manifest import DESCRIPTION_FILES, MANIFEST, WEIGHTS_FILES, Manifest, file_sha256
+from embedstack_server.model.manifest import (
+    DESCRIPTION_FILES,
+    MANIFEST,
+    OF_EMBEDDINGS,
+    WEIGHTS_FILES,
+    Manifest,
+    file_sha256,
+)
+from embedstack_server.model.model_kind import model_kind
 from embedstack_server.model.precision import PrecisionSetting
+from embedstack_server.packaging_accuracy import check_accuracy
 
-__all__ = ["MAX_UNPACKED_BYTES", "MIN_COSINE", "Package", "fetch_from_hub", "make_package"]
+__all__ = ["MAX_UNPACKED_BYTES", "Package", "fetch_from_hub", "make_package"]
 
 # A serverless container has 5 GB of disk with any memory size (SageMaker developer guide, "Serverless endpoints").
 MAX_UNPACKED_BYTES = 5_000_000_000
@@ -55,9 +62,6 @@ _UNUSED_FILES = (
     "/include/",
 )
 _PLATFORMS = ("manylinux_2_28_x86_64", "manylinux_2_27_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64")
-
-# Minimum cosine to the reference; it allows for the loss of accuracy by int8.
-MIN_COSINE = 0.998
 
 _INFERENCE = '''"""Handler functions for the Hugging Face container."""
 
@@ -98,7 +102,7 @@ def make_package(
     precision: PrecisionSetting = "auto",
     python: str = "3.12",
 ) -> Package:
-    """Package a sentence-transformers folder.
+    """Package a sentence-transformers folder: an embedding model, or a cross-encoder.
 
     Args:
         folder: The model's folder.
@@ -115,7 +119,7 @@ def make_package(
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".package-") as staging:
         root = Path(staging)
         manifest = _stage_model(folder, root, model_id, revision, precision)
-        manifest = _check_accuracy(manifest)
+        manifest = check_accuracy(manifest)
         manifest.write()
         _stage_code(root / "code", python)
         unpacked = sum(path.stat().st_size for path in root.rglob("*") if path.is_file())
@@ -154,7 +158,8 @@ def fetch_from_hub(model_id: str, revision: str | None) -> tuple[Path, str]:
 def _stage_model(
     folder: Path, root: Path, model_id: str, revision: str | None, precision: PrecisionSetting
 ) -> Manifest:
-    model = read_embedding_folder(folder, model_id)
+    read = CrossEncoderFolder.read if model_kind(folder) == "reranker" else read_embedding_folder
+    model = read(folder, model_id)
     patterns = (*DESCRIPTION_FILES, WEIGHTS_FILES[model.weights.suffix == ".bin"])
     names = sorted(
         {path.relative_to(folder) for pattern in patterns for path in folder.glob(pattern)} - {Path(MANIFEST)}
@@ -166,39 +171,15 @@ def _stage_model(
         folder=root,
         model_id=model_id,
         revision=revision,
-        dimensions=model.dimensions,
+        kind=model.kind,
         max_tokens=model.max_tokens,
-        pooling=model.pooling,
-        normalize=model.normalize,
         prompts=model.prompts,
+        **{name: getattr(model, name, None) for name in OF_EMBEDDINGS},
         precision=precision,
         sha256={name.as_posix(): file_sha256(root / name) for name in names},
     )
     manifest.write()  # loading verifies it
     return manifest
-
-
-def _check_accuracy(manifest: Manifest) -> Manifest:
-    """Compare the packaged model with a reference; returns the manifest with the result.
-
-    Raises:
-        ConfigurationError: The cosine is too low, or the model cannot be loaded.
-    """
-    texts = golden_texts()
-    golden = Golden.find(manifest.model_id) or compute_golden(manifest.folder)
-    encoder = Encoder.load(manifest.folder, precision=manifest.precision)
-    try:
-        vectors = encoder.encode(texts, prompt=golden.prompt).vectors()
-    finally:
-        encoder.close()
-    cosine = float((vectors * golden.vectors).sum(axis=1).min())
-    if not cosine >= MIN_COSINE:
-        raise ConfigurationError(
-            f"With precision {manifest.precision}, the vectors of {manifest.model_id} are too inaccurate: the lowest "
-            f"cosine to {golden.reference} over {len(texts)} texts is {cosine:.4f}; the minimum is {MIN_COSINE}. Use "
-            "bf16 or fp32."
-        )
-    return replace(manifest, reference=golden.reference, cosine=round(cosine, 6))
 
 
 def _stage_code(code: Path, python: str) -> None:
@@ -207,7 +188,7 @@ def _stage_code(code: Path, python: str) -> None:
     shutil.copytree(
         server,
         vendor / server.name,
-        ignore=shutil.ignore_patterns("__pycache__", "golden.py", "packaging.py", "__main__.py"),
+        ignore=shutil.ignore_patterns("__pycache__", "golden.py", "packaging*.py", "__main__.py"),
     )
     for module in _LIBRARY_MODULES:
         target = vendor / library.name / module

@@ -64,6 +64,44 @@ run "two_endpoints_of_one_name" {
   expect_failures = [output.endpoints]
 }
 
+run "variant_with_a_model_of_another_kind" {
+  command = plan
+  module { source = "./modules/endpoint-settings" }
+
+  variables {
+    endpoints = {
+      embedding = {
+        model = { hub_id = "a/b" }
+        realtime = {
+          instance_type = "ml.c7i.xlarge"
+          variants      = { candidate = { model = { hub_id = "a/c", kind = "reranker" } } }
+        }
+      }
+    }
+  }
+
+  expect_failures = [output.endpoints]
+}
+
+run "variant_with_prompts" {
+  command = plan
+  module { source = "./modules/endpoint-settings" }
+
+  variables {
+    endpoints = {
+      embedding = {
+        model = { hub_id = "a/b", prompts = { query = "query: " } }
+        realtime = {
+          instance_type = "ml.c7i.xlarge"
+          variants      = { candidate = { model = { hub_id = "a/c", prompts = { query = "query: " } } } }
+        }
+      }
+    }
+  }
+
+  expect_failures = [output.endpoints]
+}
+
 run "no_kind" {
   command = plan
   module { source = "./modules/endpoint-settings" }

@@ -38,7 +38,7 @@ run "tei" {
   assert {
     condition = (
       output.image_uri ==
-      "492215442770.dkr.ecr.eu-central-1.amazonaws.com/tei-cpu:2.0.1-tei1.8.2-cpu-py310-ubuntu22.04"
+      "492215442770.dkr.ecr.eu-central-1.amazonaws.com/tei-cpu:2.0.1-tei1.9.3-cpu-py310-ubuntu24.04"
     )
     error_message = "TEI must be pulled from the region's own registry."
   }
@@ -83,7 +83,7 @@ run "tei_for_gpus" {
   assert {
     condition = (
       output.image_uri ==
-      "492215442770.dkr.ecr.eu-central-1.amazonaws.com/tei:2.0.1-tei1.8.2-gpu-py310-cu122-ubuntu22.04"
+      "492215442770.dkr.ecr.eu-central-1.amazonaws.com/tei:2.0.1-tei1.9.3-gpu-py310-cu129-ubuntu24.04"
     )
     error_message = "TEI for GPUs must be pulled from the region's own registry."
   }
@@ -168,5 +168,54 @@ run "instance_types" {
   assert {
     condition     = !contains(keys(output.types), "ml.g4dn.large") && length(output.types) == 277
     error_message = "ml.g4dn.large must not exist."
+  }
+}
+
+run "releases_of_tei" {
+  command = plan
+  module { source = "./modules/container-images" }
+
+  assert {
+    condition = (
+      output.tei_releases["1.8.2"] ==
+      {
+        cuda = "cu122"
+        image_tags = {
+          cpu = "2.0.1-tei1.8.2-cpu-py310-ubuntu22.04"
+          gpu = "2.0.1-tei1.8.2-gpu-py310-cu122-ubuntu22.04"
+        }
+        inference_ami        = null
+        truncates_by_default = false
+      }
+    )
+    error_message = "TEI 1.8.2 must run on the default host, and truncate nothing by default."
+  }
+  assert {
+    condition = (
+      output.tei_releases["1.9.3"].cuda == "cu129" &&
+      output.tei_releases["1.9.3"].inference_ami == "al2-ami-sagemaker-inference-gpu-3-1" &&
+      output.tei_releases["1.9.3"].truncates_by_default
+    )
+    error_message = "TEI 1.9.3 must run on the host that AWS tests it on."
+  }
+  assert {
+    condition = (
+      output.images.tei.cpu.tag == output.tei_releases["1.9.3"].image_tags.cpu &&
+      output.images.tei.gpu.tag == output.tei_releases["1.9.3"].image_tags.gpu
+    )
+    error_message = "The default must be the newest release."
+  }
+  assert {
+    condition = (
+      [for cuda in ["cu121", "cu122", "cu128", "cu130", "cu132"] : lookup(output.inference_amis, cuda, "default")] ==
+      [
+        "default",
+        "default",
+        "al2-ami-sagemaker-inference-gpu-3-1",
+        "al2023-ami-sagemaker-inference-gpu-4-1",
+        "al2023-ami-sagemaker-inference-gpu-4-1",
+      ]
+    )
+    error_message = "CUDA 12 and 13 must select the host images that AWS tests them on."
   }
 }

@@ -35,17 +35,18 @@ run "hub_model_runs_in_tei" {
   assert {
     condition = (
       data.aws_sagemaker_prebuilt_ecr_image.container[0].image_tag ==
-      "2.0.1-tei1.8.2-cpu-py310-ubuntu22.04"
+      "2.0.1-tei1.9.3-cpu-py310-ubuntu24.04"
     )
     error_message = "TEI must be pinned."
   }
   assert {
     condition = aws_sagemaker_model.embeddings.primary_container[0].environment == tomap({
+      AUTO_TRUNCATE         = "false"
       HF_MODEL_ID           = "sentence-transformers/all-MiniLM-L6-v2"
       HF_TASK               = "feature-extraction"
       HUGGINGFACE_HUB_CACHE = "/opt/ml/model"
     })
-    error_message = "TEI must be given the model, the task and a cache that it can write to."
+    error_message = "TEI must truncate nothing silently, and have model, task and a cache that it can write to."
   }
   assert {
     condition     = aws_sagemaker_model.embeddings.primary_container[0].model_data_url == null
@@ -107,7 +108,7 @@ run "hub_model_is_configurable" {
     model = {
       hub_id      = "BAAI/bge-m3"
       environment = { HUGGINGFACE_HUB_CACHE = "/tmp", MAX_BATCH_TOKENS = "8192" }
-      image_tag   = "2.0.1-tei1.9.3-cpu-py310-ubuntu24.04"
+      image_tag   = "2.0.1-tei1.8.2-cpu-py310-ubuntu22.04"
       revision    = "refs/pr/2"
       size_gb     = 2.3
       task        = "sentence-similarity"
@@ -132,13 +133,72 @@ run "hub_model_is_configurable" {
   assert {
     condition = (
       data.aws_sagemaker_prebuilt_ecr_image.container[0].image_tag ==
-      "2.0.1-tei1.9.3-cpu-py310-ubuntu24.04"
+      "2.0.1-tei1.8.2-cpu-py310-ubuntu22.04"
     )
     error_message = "image_tag must select the release."
   }
   assert {
     condition     = output.artifact_size_gb == 2.3
     error_message = "size_gb must be taken as the size of the model's files."
+  }
+}
+
+run "release_decides_about_truncation" {
+  command = plan
+  module { source = "./modules/huggingface-model" }
+
+  variables {
+    model = { hub_id = "BAAI/bge-m3", image_tag = "2.0.1-tei1.10.0-cpu-py310-ubuntu24.04", max_tokens = 8192 }
+  }
+
+  assert {
+    condition = (
+      output.environment["AUTO_TRUNCATE"] == "false" &&
+      !contains(keys(output.environment), "MAX_BATCH_TOKENS") &&
+      !contains(keys(run.hub_model_is_configurable.environment), "AUTO_TRUNCATE")
+    )
+    error_message = "AUTO_TRUNCATE must be false from 1.9 on, also in releases that the table does not list."
+  }
+}
+
+run "environment_overrides_the_release" {
+  command = plan
+  module { source = "./modules/huggingface-model" }
+
+  variables {
+    model = {
+      hub_id      = "Qwen/Qwen3-Embedding-0.6B"
+      environment = { AUTO_TRUNCATE = "true", MAX_BATCH_TOKENS = "8192" }
+      max_tokens  = 32768
+    }
+  }
+
+  assert {
+    condition = (
+      output.environment["AUTO_TRUNCATE"] == "true" &&
+      output.environment["MAX_BATCH_TOKENS"] == "8192"
+    )
+    error_message = "model.environment must replace the variables that are set for the release."
+  }
+}
+
+run "unknown_facts_do_not_change_the_model" {
+  command = plan
+  module { source = "./modules/huggingface-model" }
+
+  variables {
+    model = {
+      hub_id     = "sentence-transformers/all-MiniLM-L6-v2"
+      dimensions = 384
+      kind       = "embedding"
+      max_tokens = 256
+      prompts    = { query = "query: " }
+    }
+  }
+
+  assert {
+    condition     = output.name == run.hub_model_runs_in_tei.name
+    error_message = "What only clients read must not replace the model."
   }
 }
 

@@ -49,7 +49,7 @@ run "tei_for_gpus" {
   assert {
     condition = (
       data.aws_sagemaker_prebuilt_ecr_image.container[0].repository_name == "tei" &&
-      data.aws_sagemaker_prebuilt_ecr_image.container[0].image_tag == "2.0.1-tei1.8.2-gpu-py310-cu122-ubuntu22.04"
+      data.aws_sagemaker_prebuilt_ecr_image.container[0].image_tag == "2.0.1-tei1.9.3-gpu-py310-cu129-ubuntu24.04"
     )
     error_message = "On a GPU, TEI's GPU image must run."
   }

@@ -286,3 +286,91 @@ run "model_id_as_an_address" {
 
   expect_failures = [var.model]
 }
+
+run "unknown_kind" {
+  command = plan
+  module { source = "./modules/huggingface-model" }
+
+  variables {
+    model = { hub_id = "a/b", kind = "rerank" }
+  }
+
+  expect_failures = [var.model]
+}
+
+run "dimensions_of_zero" {
+  command = plan
+  module { source = "./modules/huggingface-model" }
+
+  variables {
+    model = { hub_id = "a/b", dimensions = 0 }
+  }
+
+  expect_failures = [var.model]
+}
+
+run "fractional_max_tokens" {
+  command = plan
+  module { source = "./modules/huggingface-model" }
+
+  variables {
+    model = { hub_id = "a/b", max_tokens = 512.5 }
+  }
+
+  expect_failures = [var.model]
+}
+
+run "prompt_with_a_control_character" {
+  command = plan
+  module { source = "./modules/huggingface-model" }
+
+  variables {
+    model = { hub_id = "a/b", prompts = { query = "query:\u0000" } }
+  }
+
+  expect_failures = [aws_sagemaker_model.embeddings]
+}
+
+run "long_prompt" {
+  command = plan
+  module { source = "./modules/huggingface-model" }
+
+  variables {
+    model = { hub_id = "a/b", prompts = { document = join("", [for number in range(1001) : "a"]) } }
+  }
+
+  expect_failures = [aws_sagemaker_model.embeddings]
+}
+
+run "reranker_with_prompts" {
+  command = plan
+  module { source = "./modules/huggingface-model" }
+
+  variables {
+    model = { hub_id = "a/b", kind = "reranker", prompts = { query = "query: " } }
+  }
+
+  expect_failures = [var.model]
+}
+
+run "reranker_with_dimensions" {
+  command = plan
+  module { source = "./modules/huggingface-model" }
+
+  variables {
+    model = { hub_id = "a/b", kind = "reranker", dimensions = 1 }
+  }
+
+  expect_failures = [var.model]
+}
+
+run "reranker_in_the_huggingface_container" {
+  command = plan
+  module { source = "./modules/huggingface-model" }
+
+  variables {
+    model = { hub_id = "a/b", kind = "reranker", container = "huggingface" }
+  }
+
+  expect_failures = [var.model]
+}

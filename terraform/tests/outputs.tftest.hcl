@@ -86,8 +86,8 @@ run "two_endpoints" {
       "DEFAULT_AWS_REGION=us-east-1",
       "AWS_ACCOUNT_ID=123456789012",
       "SAGEMAKER_ENDPOINT=alex-embedding-endpoint",
-      "ST_MODEL_NAME=sentence-transformers/all-MiniLM-L6-v2",
-      "ST_MODEL_REVISION=main",
+      "EMBEDDING_MODEL=sentence-transformers/all-MiniLM-L6-v2",
+      "EMBEDDING_MODEL_REVISION=main",
       "",
     ])
     error_message = ".env must name the endpoint with the key embedding, and its model."
@@ -104,7 +104,7 @@ run "two_endpoints" {
         hub_id      = "sentence-transformers/all-MiniLM-L6-v2"
         image_uri = join(":", [
           "683313688378.dkr.ecr.us-east-1.amazonaws.com/tei-cpu",
-          "2.0.1-tei1.8.2-cpu-py310-ubuntu22.04",
+          "2.0.1-tei1.9.3-cpu-py310-ubuntu24.04",
         ])
         inference_component     = null
         instance_count          = null
@@ -114,6 +114,7 @@ run "two_endpoints" {
         max_concurrency         = 10
         memory_mb               = 2048
         model_arn               = "arn:aws:sagemaker:us-east-1:123456789012:model/mocked"
+        model_kind              = "embedding"
         model_name              = output.model_names["embedding"]
         name                    = "alex-embedding-endpoint"
         provisioned_concurrency = null
@@ -197,7 +198,9 @@ run "endpoint_that_scales_to_zero" {
     error_message = ".env must name the endpoint and its inference component."
   }
   assert {
-    condition     = strcontains(output.dotenv, "\n# ST_MODEL_NAME= ") && !strcontains(output.dotenv, "\nST_MODEL_NAME")
+    condition = (
+      strcontains(output.dotenv, "\n# EMBEDDING_MODEL= ") && !strcontains(output.dotenv, "\nEMBEDDING_MODEL")
+    )
     error_message = "Without model_id, .env must name no model."
   }
 }
@@ -221,7 +224,7 @@ run "artifact_with_model_id" {
   assert {
     condition = strcontains(
       output.dotenv,
-      "\nST_MODEL_NAME=BAAI/bge-m3\nST_MODEL_REVISION=5617a9f61b028005a4858fdac845db406aefb181\n",
+      "\nEMBEDDING_MODEL=BAAI/bge-m3\nEMBEDDING_MODEL_REVISION=5617a9f61b028005a4858fdac845db406aefb181\n",
     )
     error_message = ".env must name the model in the package."
   }
@@ -310,4 +313,112 @@ run "only_asynchronous_endpoints" {
     condition     = strcontains(output.dotenv, "SAGEMAKER_ENDPOINT=alex-archive-endpoint\n")
     error_message = ".env must name the first endpoint by key if none has the key embedding."
   }
+}
+
+run "model_that_clients_do_not_know" {
+  command = plan
+
+  variables {
+    endpoints = {
+      embedding = {
+        model = {
+          hub_id     = "our-team/embedder"
+          dimensions = 512
+          max_tokens = 32768
+          prompts    = { document = "", query = "Instruct: Find the team's \"answer\"\nQuery: " }
+        }
+        serverless = {}
+      }
+    }
+  }
+
+  assert {
+    condition = output.dotenv == join("\n", [
+      "AWS_REGION=us-east-1",
+      "DEFAULT_AWS_REGION=us-east-1",
+      "AWS_ACCOUNT_ID=123456789012",
+      "SAGEMAKER_ENDPOINT=alex-embedding-endpoint",
+      "EMBEDDING_MODEL=our-team/embedder",
+      "EMBEDDING_DIMENSIONS=512",
+      "EMBEDDING_MAX_TOKENS=32768",
+      "EMBEDDING_QUERY_PROMPT='\"Instruct: Find the team\\'s \\\\\"answer\\\\\"\\\\nQuery: \"'",
+      "EMBEDDING_DOCUMENT_PROMPT='\"\"'",
+      "",
+    ])
+    error_message = ".env must contain what the user knows of the model, with the spaces and line breaks of prompts."
+  }
+  assert {
+    condition     = output.endpoints["embedding"].environment["MAX_BATCH_TOKENS"] == "32768"
+    error_message = "TEI must accept a batch with the longest text."
+  }
+}
+
+run "reranker" {
+  command = plan
+
+  variables {
+    endpoints = {
+      embedding = { model = { hub_id = "sentence-transformers/all-MiniLM-L6-v2" }, serverless = {} }
+      second = {
+        model         = { hub_id = "BAAI/bge-reranker-v2-m3", kind = "reranker", revision = "main" }
+        scale_to_zero = { instance_type = "ml.c7i.xlarge" }
+      }
+      third = { model = { artifact = "s3://my-models/reranker/model.tar.gz", kind = "reranker" }, serverless = {} }
+    }
+  }
+
+  assert {
+    condition     = output.kinds == { embedding = "embedding", second = "reranker", third = "reranker" }
+    error_message = "The output must tell which models rerank."
+  }
+  assert {
+    condition = (
+      output.endpoints["second"].model_kind == "reranker" &&
+      output.endpoints["second"].environment["HF_TASK"] == "text-classification"
+    )
+    error_message = "The endpoint must be described as a reranker."
+  }
+  assert {
+    condition = strcontains(
+      output.dotenv,
+      join("\n", [
+        "EMBEDDING_MODEL=sentence-transformers/all-MiniLM-L6-v2",
+        "RERANKER_ENDPOINT=alex-second-endpoint",
+        "RERANKER_INFERENCE_COMPONENT=alex-second-component",
+        "RERANKER_MODEL=BAAI/bge-reranker-v2-m3",
+        "RERANKER_MODEL_REVISION=main",
+        "",
+      ]),
+    )
+    error_message = ".env must name the endpoint that embeds and the first one that reranks."
+  }
+}
+
+run "only_a_reranker" {
+  command = plan
+
+  variables {
+    endpoints = {
+      reranker = { model = { hub_id = "cross-encoder/ms-marco-MiniLM-L6-v2", kind = "reranker" }, serverless = {} }
+    }
+  }
+
+  assert {
+    condition = (
+      strcontains(output.dotenv, "RERANKER_ENDPOINT=alex-reranker-endpoint\n") &&
+      !strcontains(output.dotenv, "SAGEMAKER_ENDPOINT") &&
+      !strcontains(output.dotenv, "EMBEDDING_MODEL")
+    )
+    error_message = "A reranker must not be taken for the endpoint that embeds."
+  }
+}
+
+run "model_named_like_a_reranker" {
+  command = plan
+
+  variables {
+    endpoints = { embedding = { model = { hub_id = "mixedbread-ai/mxbai-rerank-base-v1" }, serverless = {} } }
+  }
+
+  expect_failures = [check.rerankers]
 }

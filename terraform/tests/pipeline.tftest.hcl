@@ -169,7 +169,7 @@ run "defaults" {
       POWERTOOLS_SERVICE_NAME      = "alex-pipeline-ingest"
       SAGEMAKER_ENDPOINT           = "alex-embedding-endpoint"
       SAGEMAKER_VERIFY_MODEL       = "false"
-      ST_MODEL_NAME                = "sentence-transformers/all-MiniLM-L6-v2"
+      EMBEDDING_MODEL              = "sentence-transformers/all-MiniLM-L6-v2"
       VECTOR_BUCKET                = "alex-vectors"
       VECTOR_STORE                 = "s3vectors"
     })
@@ -315,7 +315,7 @@ run "everything" {
         aws_lambda_function.functions["search"].environment[0].variables["SAGEMAKER_INFERENCE_COMPONENT"] ==
         "alex-embedding-component"
       ) &&
-      aws_lambda_function.functions["search"].environment[0].variables["ST_MODEL_NAME"] == "BAAI/bge-m3" &&
+      aws_lambda_function.functions["search"].environment[0].variables["EMBEDDING_MODEL"] == "BAAI/bge-m3" &&
       aws_lambda_function.functions["search"].environment[0].variables["PGSSLROOTCERT"] == "/var/task/rds-ca.pem" &&
       (
         output.environment ==
@@ -325,8 +325,8 @@ run "everything" {
           EMBEDSTACK_COLLECTION       = "documents"
           EMBEDSTACK_DOCUMENT_CONTEXT = "{source} > {headings}: "
           EMBEDSTACK_LATE_CHUNKING    = "true"
-          ST_MODEL_NAME               = "BAAI/bge-m3"
-          ST_MODEL_REVISION           = "5617a9f61b028005a4858fdac845db406aefb181"
+          EMBEDDING_MODEL             = "BAAI/bge-m3"
+          EMBEDDING_MODEL_REVISION    = "5617a9f61b028005a4858fdac845db406aefb181"
         }
       )
     )
@@ -414,5 +414,79 @@ run "everything" {
       )
     )
     error_message = "Failed search responses and function errors must have alarms."
+  }
+}
+
+run "model_that_the_functions_do_not_know" {
+  command = plan
+  module { source = "./modules/document-pipeline" }
+
+  variables {
+    endpoint = {
+      name        = "alex-embedding-endpoint"
+      arn         = "arn:aws:sagemaker:us-east-1:123456789012:endpoint/alex-embedding-endpoint"
+      concurrency = 10
+      dimensions  = 512
+      max_tokens  = 32768
+      model       = "our-team/embedder"
+      prompts     = { document = "", query = "Query: " }
+    }
+    reranker = {
+      arn            = "arn:aws:sagemaker:us-east-1:123456789012:endpoint/alex-reranker-endpoint"
+      component_name = "alex-reranker-component"
+      model          = "BAAI/bge-reranker-v2-m3"
+      name           = "alex-reranker-endpoint"
+    }
+  }
+
+  assert {
+    condition = (
+      {
+        for name, value in aws_lambda_function.functions["ingest"].environment[0].variables :
+        name => value if startswith(name, "EMBEDDING_") || startswith(name, "RERANKER_") || endswith(name, "_TOKENS")
+      } ==
+      {
+        EMBEDDING_CONCURRENCY     = "1"
+        EMBEDDING_DIMENSIONS      = "512"
+        EMBEDDING_DOCUMENT_PROMPT = "\"\""
+        EMBEDDING_MAX_TOKENS      = "32768"
+        EMBEDDING_MODEL           = "our-team/embedder"
+        EMBEDDING_QUERY_PROMPT    = "\"Query: \""
+        EMBEDSTACK_CHUNK_TOKENS   = "512"
+      }
+    )
+    error_message = "The functions must receive what is known of the model, and ingestion no reranker."
+  }
+  assert {
+    condition = (
+      {
+        for name, value in aws_lambda_function.functions["search"].environment[0].variables :
+        name => value if startswith(name, "RERANKER_")
+      } ==
+      {
+        RERANKER_ENDPOINT            = "alex-reranker-endpoint"
+        RERANKER_INFERENCE_COMPONENT = "alex-reranker-component"
+        RERANKER_MODEL               = "BAAI/bge-reranker-v2-m3"
+      }
+    )
+    error_message = "The search function must know the reranker."
+  }
+  assert {
+    condition = (
+      {
+        for name, policy in aws_iam_role_policy.functions :
+        name => flatten([
+          for statement in jsondecode(policy.policy).Statement : statement.Resource if statement.Sid == "Rerank"
+        ])
+      } ==
+      {
+        ingest = []
+        search = [
+          "arn:aws:sagemaker:us-east-1:123456789012:endpoint/alex-reranker-endpoint",
+          "arn:aws:sagemaker:us-east-1:123456789012:inference-component/alex-reranker-component",
+        ]
+      }
+    )
+    error_message = "Only the search function may invoke the reranker and its component."
   }
 }

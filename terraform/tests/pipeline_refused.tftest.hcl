@@ -23,17 +23,11 @@ run "invalid_settings" {
   module { source = "./modules/document-pipeline" }
 
   variables {
-    alarms       = { queue_age_minutes = 0 }
-    architecture = "amd64"
-    bucket       = { prefix = "/documents/*" }
-    chunking     = { tokens = 100, overlap = 60 }
-    collection   = "My documents"
-    endpoint = {
-      name        = "alex-embedding-endpoint"
-      arn         = "arn:aws:sagemaker:us-east-1:123456789012:endpoint/alex-embedding-endpoint"
-      concurrency = 10
-      model       = "intfloat/e5-small"
-    }
+    alarms         = { queue_age_minutes = 0 }
+    architecture   = "amd64"
+    bucket         = { prefix = "/documents/*" }
+    chunking       = { tokens = 100, overlap = 60 }
+    collection     = "My documents"
     environment    = { AWS_REGION = "eu-west-1", POWERTOOLS_SERVICE_NAME = "documents" }
     kms_key_arn    = "alias/documents"
     python_version = "3.9"
@@ -47,7 +41,6 @@ run "invalid_settings" {
     var.bucket,
     var.chunking,
     var.collection,
-    var.endpoint,
     var.environment,
     var.kms_key_arn,
     var.python_version,

@@ -46,7 +46,7 @@ run "three_instances" {
       strcontains(output.dotenv, "SAGEMAKER_ENDPOINT=alex-search-endpoint\n") &&
       strcontains(
         output.dotenv,
-        "ST_MODEL_NAME=BAAI/bge-m3\nST_MODEL_REVISION=5617a9f61b028005a4858fdac845db406aefb181\n",
+        "EMBEDDING_MODEL=BAAI/bge-m3\nEMBEDDING_MODEL_REVISION=5617a9f61b028005a4858fdac845db406aefb181\n",
       )
     )
     error_message = ".env must name the store, the pipeline's endpoint and the chunking."
@@ -109,6 +109,75 @@ run "pipeline_model_other_than_the_endpoints" {
     pipeline = {
       ingest_package = "tests/fixtures/function.zip"
       model          = "sentence-transformers/all-MiniLM-L6-v2"
+      search_package = "tests/fixtures/function.zip"
+    }
+    vector_store = { s3_vectors = {} }
+  }
+
+  expect_failures = [var.pipeline]
+}
+
+run "pipeline_with_a_reranker" {
+  command = plan
+
+  variables {
+    name         = "alex"
+    vector_store = { s3_vectors = {} }
+    endpoints = {
+      embedding = {
+        model      = { hub_id = "our-team/embedder", dimensions = 384, prompts = { query = "query: " } }
+        serverless = {}
+      }
+      fast     = { model = { hub_id = "our-team/fast-reranker", kind = "reranker" }, serverless = {} }
+      reranker = { model = { hub_id = "our-team/reranker", kind = "reranker" }, serverless = {} }
+    }
+    pipeline = {
+      ingest_package = "tests/fixtures/function.zip"
+      reranker       = "fast"
+      search_package = "tests/fixtures/function.zip"
+    }
+  }
+
+  assert {
+    condition = strcontains(
+      output.dotenv,
+      join("\n", [
+        "EMBEDDING_MODEL=our-team/embedder",
+        "EMBEDDING_DIMENSIONS=384",
+        "EMBEDDING_QUERY_PROMPT='\"query: \"'",
+        "RERANKER_ENDPOINT=alex-fast-endpoint",
+        "RERANKER_MODEL=our-team/fast-reranker",
+        "",
+      ]),
+    )
+    error_message = ".env must name the endpoints that the functions use."
+  }
+}
+
+run "pipeline_on_a_reranker" {
+  command = plan
+  module { source = "./tests/variables" }
+
+  variables {
+    name         = "alex"
+    endpoints    = { embedding = { model = { hub_id = "our-team/reranker", kind = "reranker" }, serverless = {} } }
+    pipeline     = { ingest_package = "tests/fixtures/function.zip", search_package = "tests/fixtures/function.zip" }
+    vector_store = { s3_vectors = {} }
+  }
+
+  expect_failures = [var.pipeline]
+}
+
+run "pipeline_reranker_that_embeds" {
+  command = plan
+  module { source = "./tests/variables" }
+
+  variables {
+    name      = "alex"
+    endpoints = { embedding = { model = { hub_id = "our-team/embedder" }, serverless = {} } }
+    pipeline = {
+      ingest_package = "tests/fixtures/function.zip"
+      reranker       = "embedding"
       search_package = "tests/fixtures/function.zip"
     }
     vector_store = { s3_vectors = {} }

@@ -419,6 +419,13 @@ run "host_image_by_cuda_version" {
           ])
         }
       }
+      newer = {
+        instance_type = "ml.g5.xlarge"
+        model = {
+          name      = "c"
+          image_uri = "683313688378.dkr.ecr.us-east-1.amazonaws.com/tei:2.0.1-tei1.9.3-gpu-py310-cu129-ubuntu24.04"
+        }
+      }
       chosen = {
         inference_ami = "al2-ami-sagemaker-inference-gpu-2-1"
         instance_type = "ml.g5.xlarge"
@@ -430,8 +437,9 @@ run "host_image_by_cuda_version" {
   assert {
     condition = (
       output.variants["older"].inference_ami == "al2-ami-sagemaker-inference-gpu-3-1" &&
+      output.variants["newer"].inference_ami == "al2-ami-sagemaker-inference-gpu-3-1" &&
       output.variants["chosen"].inference_ami == "al2-ami-sagemaker-inference-gpu-2-1"
     )
-    error_message = "CUDA 12.4 must select a newer host image, and inference_ami must override it."
+    error_message = "CUDA 12.4 and 12.9 must select a newer host image, and inference_ami must override it."
   }
 }

@@ -242,7 +242,7 @@ run "image_for_an_unsupported_host" {
         instance_type = "ml.g5.xlarge"
         model = {
           name      = "m"
-          image_uri = "683313688378.dkr.ecr.us-east-1.amazonaws.com/tei:2.0.1-tei1.9.3-gpu-py310-cu129-ubuntu24.04"
+          image_uri = "683313688378.dkr.ecr.us-east-1.amazonaws.com/vllm:0.33.0-gpu-py312-cu130-ubuntu24.04"
         }
       }
     }

@@ -185,7 +185,7 @@ run "host_image_by_cuda_version" {
       jsondecode(
         aws_cloudformation_stack.embeddings.template_body,
       ).Resources.EndpointConfig.Properties.ProductionVariants[0].InferenceAmiVersion ==
-      "al2023-ami-sagemaker-inference-gpu-4-1"
+      "al2-ami-sagemaker-inference-gpu-3-1"
     )
     error_message = "CUDA 12.9 must select a newer host image."
   }
@@ -207,5 +207,32 @@ run "host_image_by_setting" {
       "al2-ami-sagemaker-inference-gpu-2-1"
     )
     error_message = "A choice must stand."
+  }
+  assert {
+    condition     = !strcontains(aws_cloudformation_stack.embeddings.template_body, "MetricsConfig")
+    error_message = "SageMaker must choose the metrics unless they are set."
+  }
+}
+
+run "metrics" {
+  command = plan
+  module { source = "./modules/scale-to-zero-endpoint" }
+
+  variables {
+    scale_to_zero = { instance_type = "ml.g4dn.xlarge", metrics = { enhanced = true, period_s = 10 } }
+  }
+
+  assert {
+    condition = strcontains(
+      aws_cloudformation_stack.embeddings.template_body,
+      trim(jsonencode({
+        MetricsConfig = {
+          EnableDetailedObservability     = true
+          EnableEnhancedMetrics           = true
+          MetricPublishFrequencyInSeconds = 10
+        }
+      }), "{}"),
+    )
+    error_message = "SageMaker must scrape the containers' metrics every 10 seconds."
   }
 }

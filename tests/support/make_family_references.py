@@ -18,6 +18,8 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Dense, Normalize, Pooling, Transformer
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import (
+    AutoConfig,
+    AutoModel,
     Gemma3TextConfig,
     Gemma3TextModel,
     NomicBertConfig,
@@ -32,6 +34,8 @@ from tests.support.nomic_moe import nomic_moe_hidden
 from tests.support.reference_models import SHARP_TEXTS, SHARP_WORDS, ReferenceModel
 
 _LONGEST = 700
+# The defaults are ids of the released models' vocabularies.
+_NO_SPECIAL_IDS = {f"{kind}_token_id": None for kind in ("pad", "bos", "eos", "cls", "sep")}
 
 
 def _gemma3(folder: Path, **changes: Any) -> None:
@@ -137,6 +141,54 @@ def _t5_gated(folder: Path) -> None:
     _t5(folder, feed_forward_proj="gated-gelu", relative_attention_max_distance=64)
 
 
+def _modernbert(folder: Path, pooling: str = "mean", **changes: Any) -> None:
+    _bert_like("modernbert", folder, pooling, {"num_hidden_layers": 6, "local_attention": 128, **changes})
+
+
+def _modernbert_biases(folder: Path) -> None:
+    numbers = {"num_hidden_layers": 4, "local_attention": 9, "global_attn_every_n_layers": 2}
+    _modernbert(folder, "cls", **numbers, norm_bias=True, attention_bias=True, mlp_bias=True)
+
+
+def _gte(folder: Path, **changes: Any) -> None:
+    # ntk scaling by 8 of a base of 20000, as transformers converts it.
+    rope = {"rope_type": "linear", "rope_theta": 160000.0, "factor": 8 ** (2 / 16)}
+    numbers = {"num_hidden_layers": 4, "type_vocab_size": 1, "rope_parameters": rope}
+    _bert_like("gte", folder, "cls", numbers | changes)
+
+
+def _gte_no_types(folder: Path) -> None:
+    _gte(folder, type_vocab_size=0, rope_parameters={"rope_type": "default", "rope_theta": 500000.0})
+
+
+def _bert_like(architecture: str, folder: Path, pooling: str, numbers: dict[str, Any]) -> None:
+    specials = {"pad_token": "[PAD]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
+    tokenizer = _tokenizer("[CLS] $A [SEP]", specials)
+    common = {
+        "vocab_size": len(tokenizer), "hidden_size": 32, "intermediate_size": 48, "num_attention_heads": 2,
+        "max_position_embeddings": _LONGEST, **_NO_SPECIAL_IDS,
+    }  # fmt: skip
+    model = AutoModel.from_config(AutoConfig.for_model(architecture, **common | numbers))
+    width = model.config.hidden_size
+    _save(model, tokenizer, [Pooling(width, pooling), Normalize()], folder)
+
+
+def _qwen3(folder: Path, pooling: str = "lasttoken", **changes: Any) -> None:
+    # The end token that the tokenizer adds is the padding token, too.
+    tokenizer = _tokenizer("$A <|endoftext|>", {"pad_token": "<|endoftext|>"})
+    numbers: dict[str, Any] = {
+        "vocab_size": len(tokenizer), "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 4,
+        "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 16, "rope_theta": 1_000_000.0,
+        "max_position_embeddings": _LONGEST, **_NO_SPECIAL_IDS,
+    }  # fmt: skip
+    model = AutoModel.from_config(AutoConfig.for_model("qwen3", **numbers | changes))
+    _save(model, tokenizer, [Pooling(model.config.hidden_size, pooling), Normalize()], folder)
+
+
+def _qwen3_bidirectional(folder: Path) -> None:
+    _qwen3(folder, "mean", num_key_value_heads=1, is_causal=False, attention_bias=True)
+
+
 # The function that writes a model's folder, with the sharpness of its weights and the offset of its norms' scales.
 _FAMILIES: dict[str, tuple[Callable[[Path], None], float, float]] = {
     "gemma3": (_gemma3, 2.5, -1),
@@ -146,6 +198,12 @@ _FAMILIES: dict[str, tuple[Callable[[Path], None], float, float]] = {
     "nomic-moe": (_nomic_moe, 8, 0),
     "t5": (_t5, 2, 0),
     "t5-gated": (_t5_gated, 2, 0),
+    "modernbert": (_modernbert, 8, 0),
+    "modernbert-biases": (_modernbert_biases, 8, 0),
+    "qwen3": (_qwen3, 4, 0),
+    "qwen3-bidirectional": (_qwen3_bidirectional, 4, 0),
+    "gte": (_gte, 8, 0),
+    "gte-no-types": (_gte_no_types, 8, 0),
 }
 _SPREAD = 0.12
 

@@ -27,8 +27,6 @@ from tests.support.reference_models import (
     LONGEST_OF_ALL,
     LONGEST_TEXT,
     PAIRS,
-    SHARP_TEXTS,
-    SHARP_WORDS,
     TEXTS,
     ReferenceModel,
     random_tensor,
@@ -40,8 +38,6 @@ ROBERTA_SPECIALS = {
     "bos_token": "<s>", "cls_token": "<s>", "pad_token": "<pad>", "eos_token": "</s>", "sep_token": "</s>",
     "unk_token": "<unk>",
 }  # fmt: skip
-# The end token that Qwen3 adds is its padding token, too.
-QWEN_SPECIALS = {"pad_token": "<|endoftext|>", "sep_token": "<|endoftext|>", "unk_token": "<|unknown|>"}
 WORDS = ["the", "cat", "sat", "on", "mat", "dog", "ran", "far"]
 NAMES = {"num_hidden_layers": 2, "hidden_size": 32, "num_attention_heads": 4, "intermediate_size": 64}
 DISTILBERT_NAMES = {"n_layers": 2, "dim": 32, "n_heads": 4, "hidden_dim": 64}
@@ -57,53 +53,10 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
     "xlm-roberta": {**NAMES, "max_position_embeddings": LONGEST + 2, "type_vocab_size": 1, "layer_norm_eps": 1e-5},
 }
 
-SHARP_SPREAD = 0.12
-SHARP_NUMBERS = {"hidden_size": 32, "num_attention_heads": 2, "intermediate_size": 48, "max_position_embeddings": 1024}
-QWEN_NUMBERS = {**SHARP_NUMBERS, "num_hidden_layers": 4, "num_attention_heads": 4, "head_dim": 16}
-# Models with sharp attention: the name of the architecture, its settings, its pooling, and the scale of its scores.
-SHARP: dict[str, tuple[str, dict[str, Any], str, float]] = {
-    "modernbert": ("modernbert", {**SHARP_NUMBERS, "num_hidden_layers": 6, "local_attention": 128}, "mean", 8),
-    "modernbert-biases": (
-        "modernbert",
-        {
-            **SHARP_NUMBERS, "num_hidden_layers": 4, "local_attention": 9, "norm_bias": True, "attention_bias": True,
-            "mlp_bias": True, "global_attn_every_n_layers": 2,
-        },
-        "cls",
-        8,
-    ),
-    "qwen3": (
-        "qwen3", {**QWEN_NUMBERS, "num_key_value_heads": 2, "rope_theta": 1000000.0}, "lasttoken", 4,
-    ),
-    "qwen3-bidirectional": (
-        "qwen3",
-        {
-            **QWEN_NUMBERS, "num_key_value_heads": 1, "rope_theta": 1000000.0, "is_causal": False,
-            "attention_bias": True,
-        },
-        "mean",
-        4,
-    ),
-    "gte": (
-        "gte",
-        {
-            **SHARP_NUMBERS, "num_hidden_layers": 4, "type_vocab_size": 1,
-            "rope_parameters": {"rope_type": "linear", "rope_theta": 160000.0, "factor": 8 ** (2 / 16)},
-        },
-        "cls", 8,
-    ),
-    "gte-no-types": (
-        "gte", {**SHARP_NUMBERS, "num_hidden_layers": 3, "type_vocab_size": 0, "rope_theta": 500000.0}, "cls", 8,
-    ),
-}  # fmt: skip
-
 
 def main() -> None:
     """Compute and store everything."""
     FOLDER.mkdir(parents=True, exist_ok=True)
-    for seed, (name, arguments) in enumerate(SHARP.items(), 50):
-        with tempfile.TemporaryDirectory() as folder:
-            _store_sharp(name, *arguments, seed, Path(folder))
     for seed, (name, numbers) in enumerate(ARCHITECTURES.items()):
         with tempfile.TemporaryDirectory() as folder:
             _store_architecture(name, numbers, seed, Path(folder))
@@ -130,43 +83,6 @@ def _store_architecture(name: str, numbers: dict[str, Any], seed: int, folder: P
     model.save(str(folder / "model"))
     outputs["hidden"] = _hidden(model, TEXTS[0])
     _stored(folder / "model", seed, 0.3, outputs).save(name)
-
-
-@torch.inference_mode()
-def _store_sharp(
-    name: str,
-    architecture: str,
-    numbers: dict[str, Any],
-    pooling: str,
-    sharpness: float,
-    seed: int,
-    folder: Path,
-) -> None:
-    """Every token's hidden state of a long text, and the pooled vectors of all texts."""
-    tokenizer = _tokenizer(QWEN_SPECIALS if architecture == "qwen3" else BERT_SPECIALS, SHARP_WORDS)
-    special_ids = {f"{kind}_token_id": None for kind in ("pad", "bos", "eos", "cls", "sep")}
-    config = AutoConfig.for_model(architecture, vocab_size=len(tokenizer), **{**special_ids, **numbers})
-    encoder = folder / "encoder"
-    AutoModel.from_config(config).save_pretrained(encoder)
-    tokenizer.save_pretrained(encoder)
-    # The file's tensors are filled, and not the module's, since transformers may rename and split them.
-    weights = encoder / "model.safetensors"
-    filled = {
-        tensor: sharp_tensor(seed, tensor, shape, SHARP_SPREAD, sharpness) for tensor, shape in _shapes(weights).items()
-    }
-    save_file(filled, weights, {"format": "pt"})
-    transformer = Transformer(str(encoder), max_seq_length=SHARP_NUMBERS["max_position_embeddings"])
-    modules = [transformer, Pooling(_width(transformer), pooling), Normalize()]
-    model = SentenceTransformer(modules=modules, device="cpu")
-    model.save(str(folder / "model"))
-    outputs = {
-        "hidden": _hidden(model, SHARP_TEXTS[0]),
-        # One text at a time: without padding, a vector depends on its text only.
-        "pooled": np.stack([model.encode(text, show_progress_bar=False) for text in SHARP_TEXTS]),
-    }
-    stored = _stored(folder / "model", seed, SHARP_SPREAD, outputs, sharpness)
-    assert stored.tensors["model.safetensors"].keys() == filled.keys()
-    stored.save(name)
 
 
 @torch.inference_mode()
@@ -228,56 +144,80 @@ def _store_long(folder: Path) -> None:
     _stored(folder / "model", seed, spread, outputs).save("long")
 
 
-# How the folder of each architecture is saved: by sentence-transformers 6, or as versions before 5 and 4 did, without
-# modules.json and with the activation in config.json.
-CROSS_ENCODERS: dict[str, dict[str, Any] | None] = {
-    "bert": None,
-    "camembert": {},
-    "distilbert": {"sbert_ce_default_activation_function": "torch.nn.modules.linear.Identity"},
-    "electra": {"sentence_transformers": {"activation_fn": "torch.nn.modules.activation.Sigmoid", "version": "4.1.0"}},
-    "mpnet": {"sentence_transformers": {"activation_fn": "torch.nn.modules.linear.Identity", "version": "4.1.0"}},
-    "roberta": None,
-    "xlm-roberta": {"sbert_ce_default_activation_function": "my.package.Activation"},
+SHARP_SPREAD = 0.12
+SHARP_NUMBERS = {"hidden_size": 32, "num_attention_heads": 2, "intermediate_size": 48, "max_position_embeddings": 1024}
+_IDENTITY = "torch.nn.modules.linear.Identity"
+_MODERNBERT = {**SHARP_NUMBERS, "num_hidden_layers": 4, "local_attention": 16}
+# Cross-encoders: the architecture, its settings, and the members to add to config.json. With None, the folder is saved
+# by sentence-transformers 6; otherwise as by versions before 5, without modules.json and with the activation in
+# config.json.
+CROSS_ENCODERS: dict[str, tuple[str, dict[str, Any], dict[str, Any] | None]] = {
+    "bert": ("bert", ARCHITECTURES["bert"], None),
+    "bert-untyped": ("bert", ARCHITECTURES["bert"], None),
+    "camembert": ("camembert", ARCHITECTURES["camembert"], {}),
+    "distilbert": ("distilbert", ARCHITECTURES["distilbert"], {"sbert_ce_default_activation_function": _IDENTITY}),
+    "electra": (
+        "electra",
+        ARCHITECTURES["electra"],
+        {"sentence_transformers": {"activation_fn": "torch.nn.modules.activation.Sigmoid", "version": "4.1.0"}},
+    ),
+    "gte": ("gte", {**SHARP_NUMBERS, "num_hidden_layers": 3, "type_vocab_size": 2, "rope_theta": 20000.0}, None),
+    "modernbert": ("modernbert", {**_MODERNBERT, "classifier_pooling": "mean"}, None),
+    "modernbert-biases": (
+        "modernbert",
+        {**_MODERNBERT, "classifier_bias": True, "norm_bias": True, "classifier_activation": "relu"},
+        {"sentence_transformers": {"activation_fn": _IDENTITY, "version": "5.1.0"}},
+    ),
+    "mpnet": (
+        "mpnet",
+        ARCHITECTURES["mpnet"],
+        {"sentence_transformers": {"activation_fn": _IDENTITY, "version": "4.1.0"}},
+    ),
+    "roberta": ("roberta", ARCHITECTURES["roberta"], None),
+    "xlm-roberta": (
+        "xlm-roberta",
+        ARCHITECTURES["xlm-roberta"],
+        {"sbert_ce_default_activation_function": "my.package.Activation"},
+    ),
 }
+# Those whose tokenizer returns token types.
+TYPED = ("bert", "electra", "gte")
 
 
 def _store_cross_encoders() -> None:
-    for seed, (name, settings) in enumerate(CROSS_ENCODERS.items(), 50):
+    for seed, name in enumerate(CROSS_ENCODERS, 50):
         with tempfile.TemporaryDirectory() as folder:
-            _store_cross_encoder(name, settings, seed, Path(folder), f"cross-{name}")
-    with tempfile.TemporaryDirectory() as folder:
-        _store_cross_encoder("bert", None, 60, Path(folder), "cross-bert-untyped", typed=False)
+            _store_cross_encoder(name, seed, Path(folder))
 
 
 @torch.inference_mode()
-def _store_cross_encoder(
-    name: str, settings: dict[str, Any] | None, seed: int, folder: Path, stored_name: str, *, typed: bool = True
-) -> None:
-    """Logits and scores of pairs.
-
-    Args:
-        name: The architecture.
-        settings: Members to add to ``config.json``; None to save the folder with sentence-transformers.
-        seed: Seed of the weights.
-        folder: An empty folder.
-        stored_name: Name to store the model under.
-        typed: Whether the tokenizer returns token types, if the architecture has any.
-    """
-    spread = 0.3
-    is_bert = name in ("bert", "distilbert", "electra")
-    tokenizer = _tokenizer(BERT_SPECIALS if is_bert else ROBERTA_SPECIALS, pairs=True)
+def _store_cross_encoder(name: str, seed: int, folder: Path) -> None:
+    """Logits of pairs with both truncation directions, and scores with the model's activation."""
+    sharpness = 8.0
+    architecture, numbers, settings = CROSS_ENCODERS[name]
+    has_bert_tokens = architecture in ("bert", "distilbert", "electra", "gte", "modernbert")
+    tokenizer = _tokenizer(BERT_SPECIALS if has_bert_tokens else ROBERTA_SPECIALS, pairs=True)
     tokenizer.model_max_length = LONGEST
-    if typed and name in ("bert", "electra"):
+    if name in TYPED:
         tokenizer.model_input_names = ["input_ids", "token_type_ids", "attention_mask"]
         tokenizer.init_kwargs["model_input_names"] = tokenizer.model_input_names
+    # ModernBERT's default ids are outside of this vocabulary.
+    unset = dict.fromkeys(("bos_token_id", "eos_token_id", "cls_token_id", "sep_token_id"))
     config = AutoConfig.for_model(
-        name, vocab_size=len(tokenizer), pad_token_id=tokenizer.pad_token_id, num_labels=1, **ARCHITECTURES[name]
+        architecture,
+        vocab_size=len(tokenizer),
+        pad_token_id=tokenizer.pad_token_id,
+        num_labels=1,
+        **(unset if architecture == "modernbert" else {}),
+        **numbers,
     )
-    model = AutoModelForSequenceClassification.from_config(config, attn_implementation="eager")
-    _fill(model, seed, spread)
     path = folder / "model"
-    model.save_pretrained(path)
+    AutoModelForSequenceClassification.from_config(config).save_pretrained(path)
     tokenizer.save_pretrained(path)
+    # The file's tensors are filled, and not the module's, since transformers may rename and split them.
+    shapes = _shapes(path / "model.safetensors")
+    filled = {tensor: sharp_tensor(seed, tensor, shape, SHARP_SPREAD, sharpness) for tensor, shape in shapes.items()}
+    save_file(filled, path / "model.safetensors", {"format": "pt"})
     if settings:
         content = json.loads((path / "config.json").read_text(encoding="utf-8"))
         (path / "config.json").write_text(json.dumps(content | settings), encoding="utf-8")
@@ -290,7 +230,9 @@ def _store_cross_encoder(
     if settings is None:
         path = folder / "saved"
         cross_encoder.save(str(path))
-    _stored(path, seed, spread, outputs).save(stored_name)
+    stored = _stored(path, seed, SHARP_SPREAD, outputs, sharpness)
+    assert stored.tensors["model.safetensors"].keys() == filled.keys()
+    stored.save(f"cross-{name}")
 
 
 def _scores(cross_encoder: CrossEncoder, activation: Any) -> Any:
@@ -343,12 +285,12 @@ def _transformer(
 def _tokenizer(specials: dict[str, str], words: list[str] = WORDS, *, pairs: bool = False) -> PreTrainedTokenizerFast:
     vocabulary = {token: index for index, token in enumerate([*dict.fromkeys(specials.values()), *words])}
     added = [specials[kind] for kind in ("cls_token", "sep_token") if kind in specials]
-    first, last = added[0], added[-1]
-    template = " ".join([*added[:-1], "$A", last])
+    template = " ".join([*added[:-1], "$A", added[-1]])
     tokenizer = Tokenizer(models.WordLevel(vocabulary, specials["unk_token"]))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     # BERT's second text has tokens of type 1; RoBERTa has two special tokens between the texts.
-    pair = f"{first} $A {last} $B:1 {last}:1" if first == "[CLS]" else f"{first} $A {last} {last} $B {last}"
+    last = added[-1]
+    pair = f"{template} $B:1 {last}:1" if last == "[SEP]" else f"{template} {last} $B {last}"
     tokenizer.post_processor = processors.TemplateProcessing(
         template, pair if pairs else None, [(token, vocabulary[token]) for token in added]
     )

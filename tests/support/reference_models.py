@@ -77,7 +77,7 @@ def sharp_tensor(
             scale *= np.float32(np.sqrt(sharpness))
         return scale + np.float32(scale_offset)
     tensor = (spread * random.standard_normal(shape, np.float32)).astype(np.float32)
-    if "relative_attention_bias" in name:
+    if "SelfAttention.relative_attention_bias" in name:
         tensor *= np.float32(2 / spread)
     rows = 0
     if any(part in name for part in ("q_proj.", "k_proj.", ".query.", ".key.", "SelfAttention.q.", "SelfAttention.k.")):

@@ -1,6 +1,7 @@
 """Models with sharp weights in their folders, and their distance from the reference implementation."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +9,10 @@ import numpy as np
 from safetensors.numpy import load_file, save_file
 
 from embedstack_server.model.model_folder import ModelFolder
-from tests.support.graphs import compute, run
+from tests.support.graphs import Array, compute, run
 from tests.support.reference_models import SHARP_TEXTS, ReferenceModel
 
-__all__ = ["change_config", "exchange_tensors", "largest_error", "rows_alone_error", "write_model"]
+__all__ = ["change_config", "change_weights", "exchange_tensors", "largest_error", "rows_alone_error", "write_model"]
 
 
 def write_model(path: Path, name: str, **changes: object) -> ModelFolder:
@@ -25,6 +26,11 @@ def change_config(path: Path, **changes: object) -> ModelFolder:
     kept = {name: value for name, value in config.items() if value is not ...}
     (path / "config.json").write_text(json.dumps(kept))
     return ModelFolder.read(path)
+
+
+def change_weights(model: ModelFolder, change: Callable[[dict[str, Array]], dict[str, Array]]) -> None:
+    """Replace the tensors."""
+    save_file(change(load_file(model.weights)), model.weights)
 
 
 def exchange_tensors(model: ModelFolder, first: str, second: str) -> None:

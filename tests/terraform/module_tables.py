@@ -16,7 +16,13 @@ MARKERS = "<!-- BEGIN TABLES -->\n", "<!-- END TABLES -->\n"
 _BLOCK = re.compile(r'^(variable|output) "(\w+)" \{\n(.*?)^\}$', re.MULTILINE | re.DOTALL)
 _ATTRIBUTE = re.compile(r"^ *(\w+) += (.*)$")
 #: Attributes that only exist to be rejected.
-_REJECTED = frozenset({"endpoints.instance_type", "endpoints.model.hardware", "endpoints.serverless.memory_size_in_mb"})
+_REJECTED = frozenset({
+    "endpoints.instance_type",
+    "endpoints.model.hardware",
+    "endpoints.realtime.variants.model.dimensions",
+    "endpoints.realtime.variants.model.prompts",
+    "endpoints.serverless.memory_size_in_mb",
+})  # fmt: skip
 #: Modules whose attributes are the root's.
 _WITHOUT_ATTRIBUTES = frozenset({"endpoint-settings"})
 #: Where the root's attributes are described, by their path in the root: a module and a path in it. The longest wins.

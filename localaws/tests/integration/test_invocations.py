@@ -51,11 +51,11 @@ def test_model_error_contains_the_original_error(aws: Aws, endpoint: str) -> Non
     original = '{"error":"batch size 33 > maximum allowed batch size 32","error_type":"Validation"}'
     assert response["Error"]["Code"] == "ModelError"
     assert response["ResponseMetadata"]["HTTPStatusCode"] == 424
-    assert response["OriginalStatusCode"] == 413
+    assert response["OriginalStatusCode"] == 422
     assert response["OriginalMessage"] == original
     assert response["LogStreamArn"].endswith(":log-group:/aws/sagemaker/Endpoints/embedding")
     assert response["Error"]["Message"] == (
-        f'Received client error (413) from primary with message "{original}". See '
+        f'Received client error (422) from primary with message "{original}". See '
         "https://us-east-1.console.aws.amazon.com/cloudwatch/home?region=us-east-1"
         "#logEventViewer:group=/aws/sagemaker/Endpoints/embedding in account 123456789012 for more information."
     )

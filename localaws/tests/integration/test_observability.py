@@ -139,7 +139,7 @@ def test_container_output_is_logged_without_texts(aws: Aws, deploy: Deploy) -> N
     events = aws.logs.filter_log_events(logGroupName=group)["events"]
     messages = [event["message"] for event in events]
     assert any(f"{HIDDEN} dimensions" in message for message in messages)
-    assert any("413" in message for message in messages)
+    assert any("422" in message for message in messages)
     assert not any("secret" in message for message in messages)
     stream = events[0]["logStreamName"]
     assert stream.startswith("AllTraffic/")

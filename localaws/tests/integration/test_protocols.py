@@ -13,7 +13,12 @@ from tests.support.localaws.harness import HUGGINGFACE, MINILM, OWN_IMAGE, TEI, 
 
 @pytest.fixture(scope="module")
 def endpoints(aws: Aws) -> Iterator[None]:
-    images = {"tei": (TEI, {}), "hf": (HUGGINGFACE, {"HF_TASK": "feature-extraction"}), "own": (OWN_IMAGE, {})}
+    images = {
+        "tei": (TEI, {"AUTO_TRUNCATE": "false"}),
+        "tei-1-8": ("683313688378.dkr.ecr.us-east-1.amazonaws.com/tei-cpu:2.0.1-tei1.8.2-cpu-py310-ubuntu22.04", {}),
+        "hf": (HUGGINGFACE, {"HF_TASK": "feature-extraction"}),
+        "own": (OWN_IMAGE, {}),
+    }
     for name, (image, environment) in images.items():
         aws.create_model(name, image, HF_MODEL_ID=MINILM, **environment)
         aws.create_config(name, name)
@@ -61,20 +66,20 @@ def test_tei_accepts_32_texts(aws: Aws) -> None:
 @pytest.mark.parametrize(
     ("body", "status", "message"),
     [
-        ({"inputs": ["a"] * 33}, 413, {"error": "batch size 33 > maximum allowed batch size 32"}),
+        ({"inputs": ["a"] * 33}, 422, {"error": "batch size 33 > maximum allowed batch size 32"}),
         (
             {"inputs": []},
-            413,
-            {"error": "Input validation error: `inputs` cannot be empty", "error_type": "Validation"},
+            400,
+            {"error": "Input validation error: `inputs` cannot be empty", "error_type": "Empty"},
         ),
         (
             {"inputs": ""},
-            413,
-            {"error": "Input validation error: `inputs` cannot be empty", "error_type": "Validation"},
+            400,
+            {"error": "Input validation error: `inputs` cannot be empty", "error_type": "Empty"},
         ),
         (
             {"inputs": "word " * 300},
-            413,
+            422,
             {
                 "error": "Input validation error: `inputs` must have less than 256 tokens. Given: 302",
                 "error_type": "Validation",
@@ -82,11 +87,11 @@ def test_tei_accepts_32_texts(aws: Aws) -> None:
         ),
         (
             {"inputs": ["fine", "word " * 255]},
-            413,
+            422,
             {"error": "Input validation error: `inputs` must have less than 256 tokens. Given: 257"},
         ),
-        ({"inputs": "a", "prompt_name": "query"}, 413, {"error_type": "Validation"}),
-        ({"inputs": "a", "dimensions": 385}, 413, {"error_type": "Validation"}),
+        ({"inputs": "a", "prompt_name": "query"}, 422, {"error_type": "Validation"}),
+        ({"inputs": "a", "dimensions": 385}, 422, {"error_type": "Validation"}),
         ({"text": "a"}, 422, "Failed to deserialize the JSON body into the target type: missing field `inputs`"),
         ({"inputs": [1.5]}, 422, "Failed to deserialize the JSON body into the target type: inputs: "),
         ({"inputs": "a", "normalize": "yes"}, 422, "Failed to deserialize the JSON body into the target type"),
@@ -99,6 +104,13 @@ def test_tei_rejects_invalid_requests(aws: Aws, body: dict[str, Any], status: in
         assert text.startswith(message)
     else:
         assert message.items() <= json.loads(text).items()
+
+
+@pytest.mark.parametrize("inputs", ["word " * 300, ["a"] * 33, ""])
+def test_tei_status_depends_on_the_release(aws: Aws, inputs: Any) -> None:
+    body = json.dumps({"inputs": inputs}).encode()
+    status, text = refusal(lambda: aws.invoke_raw("tei-1-8", body))
+    assert (status, json.loads(text)["error_type"]) == (413, "Validation")
 
 
 def test_tei_rejects_other_content_types(aws: Aws) -> None:

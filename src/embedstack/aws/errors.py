@@ -62,8 +62,9 @@ _THROTTLED = frozenset(
         "Throttling", "ThrottlingException", "TooManyRequestsException",
     }
 )  # fmt: skip
-# How Text Embeddings Inference rejects a text, with the status 413 that it also has for too many texts.
+# How Text Embeddings Inference rejects too long a text and too many texts: up to 1.8 with 413, later with 422.
 _TOO_LONG = re.compile(r"must have less than \d+ (tokens|characters)")
+_TOO_MANY = re.compile(r"^batch size \d+ > maximum allowed batch size")
 _UNAVAILABLE = frozenset(
     {
         "InternalDependencyException", "InternalError", "InternalFailure", "InternalServerException",
@@ -207,11 +208,11 @@ def _container_error(failure: _Failure) -> EmbedStackError:
             request_id=request_id,
             index=index,
         )
+    if status == 413 or (status == 422 and _TOO_MANY.search(message)):
+        return PayloadTooLarge(
+            f"The request is too large for the container: {message}", request_id=request_id, index=index
+        )
     match status:
-        case 413:
-            return PayloadTooLarge(
-                f"The request is too large for the container: {message}", request_id=request_id, index=index
-            )
         case 400 | 422:
             return InputError(f"The container rejected the request: {message}", request_id=request_id, index=index)
         case 429:

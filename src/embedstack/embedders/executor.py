@@ -197,7 +197,7 @@ class _Requests(Generic[_Result]):
         except TimeoutError:
             raise DeadlineExceeded(_TIMED_OUT) from None
         except CancelledError:
-            raise RuntimeError("The embedder was closed during a call.") from None
+            raise RuntimeError("The client was closed during a call.") from None
 
 
 class _AsyncRequests(Generic[_Result]):

@@ -49,7 +49,7 @@ def read_model_facts(folder: Path) -> dict[str, Any]:
     facts: dict[str, Any] = {
         "architecture": config.get("model_type"),
         "kind": "reranker" if _is_reranker(folder, config) else None,
-        "max_tokens": _max_tokens(folder),
+        "max_tokens": _max_tokens(folder, config),
         "matryoshka_dimensions": tuple(config.get("matryoshka_dimensions") or ()) or None,
     }
     if (folder / "modules.json").is_file():
@@ -105,11 +105,11 @@ def _hidden_size(config: dict[str, Any]) -> int | None:
     return None
 
 
-def _max_tokens(folder: Path) -> int | None:
-    limits = (
-        _read(folder / "sentence_bert_config.json").get("max_seq_length"),
-        _read(folder / "tokenizer_config.json").get("model_max_length"),
-    )
+def _max_tokens(folder: Path, config: dict[str, Any]) -> int | None:
+    sentence = _read(folder / "sentence_bert_config.json").get("max_seq_length")
+    tokenizer = _read(folder / "tokenizer_config.json").get("model_max_length")
+    # As sentence-transformers does: positions are a limit of models that state no other.
+    limits = (sentence or config.get("max_position_embeddings"), tokenizer)
     usable = [int(limit) for limit in limits if isinstance(limit, int | float) and 0 < limit <= _LARGEST_LIMIT]
     return min(usable, default=None)
 

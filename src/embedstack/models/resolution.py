@@ -24,7 +24,7 @@ _MODEL_ID = re.compile(r"[!-~]{1,200}")
 _warned: set[str] = set()
 
 
-def resolve_model(settings: "Settings", *, kind: "ModelKind" = "embedding") -> ModelInfo:
+def resolve_model(settings: "Settings", *, kind: "ModelKind | None" = "embedding") -> ModelInfo:
     """The facts of a model, each from the first source that has it: settings, the model's folder, the catalogue.
 
     Unknown facts are None: the length of a vector is learned from the first response, and the server checks the rest.
@@ -32,15 +32,15 @@ def resolve_model(settings: "Settings", *, kind: "ModelKind" = "embedding") -> M
     Args:
         settings: EMBEDDING_MODEL, and what other settings say of it. For another model, pass
             ``settings.with_model(…)``.
-        kind: Expected kind of the model.
+        kind: Expected kind of the model; None for any.
 
     Raises:
         ConfigurationError: The id is malformed or a misspelling of one in the catalogue, the model is of another kind,
             or it was not trained for EMBEDDING_DIMENSIONS.
     """
     name = settings.embedding_model
-    info = _recorded_facts(name, settings, kind)
-    if info.kind != kind:
+    info = _recorded_facts(name, settings)
+    if kind not in (None, info.kind):
         raise ConfigurationError(
             f"{name} is {_kind_name(info.kind)}, not {_kind_name(kind)}. Set EMBEDDING_MODEL to an embedding model and "
             "RERANKER_MODEL to a reranker."
@@ -59,8 +59,8 @@ def warn_of_license(info: ModelInfo) -> None:
         )
 
 
-def _recorded_facts(model_id: str, settings: "Settings", kind: "ModelKind") -> ModelInfo:
-    """What the model's folder and the catalogue contain; an unknown model is of the expected kind."""
+def _recorded_facts(model_id: str, settings: "Settings") -> ModelInfo:
+    """What the model's folder and the catalogue contain."""
     if not _MODEL_ID.fullmatch(model_id):
         raise ConfigurationError(
             f"Invalid model id {model_id[:200]!r}. Use the Hub's id, such as intfloat/multilingual-e5-small, without "
@@ -69,7 +69,7 @@ def _recorded_facts(model_id: str, settings: "Settings", kind: "ModelKind") -> M
     info = find_model(model_id)
     if info is None:
         _reject_misspelling(model_id)
-        info = ModelInfo(model_id, normalized=None, kind=kind)
+        info = ModelInfo(model_id, normalized=None)
     folder = find_model_folder(model_id, settings.embedstack_models_dir)
     facts: dict[str, Any] = read_model_facts(folder) if folder else {}
     return replace(info, **{**facts, "prompts": {**info.prompts, **facts.get("prompts", {})}})

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, closing
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -148,9 +148,10 @@ class Reranker(ModelClient, ABC):
             iter(texts), self._batcher(query), lambda batch: self._score_batch_of_call(query, batch),
             self.runner.threads.get, call, self.look_ahead,
         )  # fmt: skip
-        for result in results:
-            if result is not None:
-                collector.add(result)
+        with closing(results):
+            for result in results:
+                if result is not None:
+                    collector.add(result)
         return collector.vectors()[:, 0]
 
     async def ascore_texts(self, query: str, texts: Sequence[str], call: "Call") -> "Scores":

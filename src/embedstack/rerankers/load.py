@@ -100,5 +100,6 @@ def _model(settings: Settings) -> "ModelInfo":
             "No reranking model is configured. Set RERANKER_MODEL to the Hugging Face Hub id of the model that is "
             "served (`terraform output -raw dotenv` prints the line)."
         )
-    model = resolve_model(settings.with_model(settings.reranker_model), kind="reranker")
-    return replace(model, revision=settings.reranker_model_revision)
+    # Any kind: this project's model server also reranks with an embedding model that has a ColBERT output.
+    model = resolve_model(settings.with_model(settings.reranker_model), kind=None)
+    return replace(model, kind="reranker", revision=settings.reranker_model_revision)

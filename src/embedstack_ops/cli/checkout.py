@@ -112,7 +112,7 @@ def applied_pipeline() -> dict[str, Any]:
 
 def client_settings(outputs: Mapping[str, Any]) -> dict[str, str]:
     """The environment variables that the root module's output ``dotenv`` sets, by name."""
-    values = dotenv_values(stream=io.StringIO(outputs["dotenv"]))
+    values = dotenv_values(stream=io.StringIO(outputs["dotenv"]), interpolate=False)
     return {name: value for name, value in values.items() if value is not None}
 
 

@@ -32,13 +32,18 @@ Examples:
 def main(
     model_id: str, target: Path, folder: Path | None, revision: str | None, precision: PrecisionSetting, python: str
 ) -> None:
-    """Package MODEL_ID, a sentence-transformers model on the Hugging Face Hub, as TARGET."""
+    """Package MODEL_ID, an embedding model or a reranker on the Hugging Face Hub, as TARGET."""
     if folder is None:
         folder, revision = fetch_from_hub(model_id, revision)
     package = make_package(folder, target, model_id=model_id, revision=revision, precision=precision, python=python)
     manifest = package.manifest
+    if manifest.kind == "reranker":
+        description = "reranker"
+        accuracy = f"coefficient of determination of its scores {manifest.determination:.5f} by"
+    else:
+        description = f"{manifest.dimensions} dimensions"
+        accuracy = f"minimum cosine {manifest.cosine:.5f} to"
     click.echo(
-        f"{package.path}: {manifest.model_id}, {manifest.dimensions} dimensions, {manifest.precision}, "
-        f"minimum cosine {manifest.cosine:.5f} to {manifest.reference}\n"
+        f"{package.path}: {manifest.model_id}, {description}, {manifest.precision}, {accuracy} {manifest.reference}\n"
         f"{package.packed_bytes / 1e6:.0f} MB compressed, {package.unpacked_bytes / 1e6:.0f} MB unpacked"
     )

@@ -107,8 +107,10 @@ def targeted(only_if: Callable[[Settings, Mapping[str, Any]], bool] = lambda *_:
 
 
 def uses_aws(settings: Settings, options: Mapping[str, Any]) -> bool:
-    """Whether the settings and options of a command need AWS to embed, store or read documents."""
+    """Whether the settings and options of a command need AWS to embed, rerank, store or read documents."""
     backends = {options.get("backend") or settings.embedding_backend, *settings.fallback_backends}
+    if options.get("rerank"):
+        backends |= {settings.reranker_backend, *settings.reranker_fallback_backends}
     is_named = bool(options.get("function") or options.get("queue"))
     reads_s3 = any(source.startswith("s3://") for source in options.get("sources", ()))
     stores = settings.vector_store == "s3vectors" or (

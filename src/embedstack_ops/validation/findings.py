@@ -51,7 +51,7 @@ class Report:
         model_id: Hub id of the model that it serves.
         dimensions: Length of its vectors; None until it is known.
         prompts: How texts are prepared, in words.
-        license: license of the model's weights, in words.
+        license: License of the model's weights, in words.
         checks: Results.
         cold_start_seconds: Duration of the first call, which may have started a container.
     """

@@ -6,6 +6,7 @@ apply may have changed nothing.
 
 import json
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,10 +14,11 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from embedstack.aws.clients import aws_response_errors, create_client
 from embedstack.aws.errors import translate_error
-from embedstack.calls.http_responses import read_body
+from embedstack.calls.http_responses import parse_json, read_body
 from embedstack.embedders.sagemaker.async_embedder import AsyncEndpoint, AsyncOutputNotReadable
 from embedstack.embedders.sagemaker.responses import read_vectors
-from embedstack.errors import EmbedStackError, EndpointAsleep
+from embedstack.errors import EmbedStackError, EndpointAsleep, IntegrityError
+from embedstack.rerankers.responses import read_scores
 from embedstack_ops.validation import Check
 from embedstack_ops.validation.endpoint_description import instances
 
@@ -25,12 +27,46 @@ if TYPE_CHECKING:
 
 __all__ = ["check_endpoint"]
 
-_REQUEST = json.dumps({"inputs": ["A request after an apply."]}).encode()
+_TEXT = "A request after an apply."
 #: How long a running asynchronous endpoint may take to respond.
 _RESPONSE_SECONDS = 120
 #: More than the token vectors of one text.
 _RESPONSE_BYTES = 25 * 1024 * 1024
 _ASLEEP = "scaled to zero; a request would wake it up"
+
+
+@dataclass(frozen=True, slots=True)
+class _Probe:
+    """A request to a model of one kind.
+
+    Attributes:
+        request: The request.
+        expected: The expected result.
+        read: Describes the result in a response; raises EmbedStackError if there is none.
+    """
+
+    request: dict[str, Any]
+    expected: str
+    read: Callable[[bytes], str]
+
+
+def _read_vector(content: bytes) -> str:
+    vectors = read_vectors(content, 1, pooling="mean", normalized=True)
+    rows, dimensions = vectors.shape
+    if rows != 1 or not np.isfinite(vectors).all():
+        raise IntegrityError(f"The response has {rows} vectors, or NaN or infinity. Check the model.")
+    return f"a vector with {dimensions} dimensions"
+
+
+def _read_score(content: bytes) -> str:
+    scores = read_scores(parse_json(content, "The endpoint"), 1, "score", "The endpoint")
+    if not np.isfinite(scores).all():
+        raise IntegrityError("The score is NaN or infinity. Check the model.")
+    return "a score"
+
+
+_VECTOR = _Probe({"inputs": [_TEXT]}, "a vector", _read_vector)
+_SCORE = _Probe({"query": _TEXT, "texts": [_TEXT]}, "a score", _read_score)
 
 
 def check_endpoint(intended: Mapping[str, Any], settings: "Settings") -> Iterator[Check]:
@@ -68,14 +104,15 @@ def check_endpoint(intended: Mapping[str, Any], settings: "Settings") -> Iterato
     asleep = instances(endpoint, config) == 0 or (
         described is not None and not described.get("RuntimeConfig", {}).get("CurrentCopyCount")
     )
+    probe = _SCORE if intended.get("model_kind") == "reranker" else _VECTOR
     if asleep:
         yield Check("request", "skipped", _ASLEEP)
     elif config.get("AsyncInferenceConfig"):
         queue = AsyncEndpoint(name, settings, wait_seconds=_RESPONSE_SECONDS)
-        yield _request("request", lambda: queue.invoke(_REQUEST))
+        yield _request("request", probe, queue.invoke)
     else:
         for check, target in _targets(component, list(running)).items():
-            yield _request(check, _invocation(name, target, settings))
+            yield _request(check, probe, _invocation(name, target, settings))
 
 
 def _targets(component: str | None, variants: list[str]) -> dict[str, dict[str, str]]:
@@ -117,15 +154,15 @@ def _component(described: Mapping[str, Any], intended: Mapping[str, Any]) -> Che
     return _compare("component", actual, expected, described.get("FailureReason"))
 
 
-def _invocation(name: str, target: dict[str, str], settings: "Settings") -> Callable[[], bytes]:
-    """A function that sends a request and returns the response body."""
+def _invocation(name: str, target: dict[str, str], settings: "Settings") -> Callable[[bytes], bytes]:
+    """A function that sends a request body and returns the response body."""
 
-    def send() -> bytes:
+    def send(body: bytes) -> bytes:
         runtime = create_client("sagemaker-runtime", settings)
         try:
             with aws_response_errors(f"Endpoint {name}"):
                 response = runtime.invoke_endpoint(
-                    EndpointName=name, ContentType="application/json", Body=_REQUEST, **target
+                    EndpointName=name, ContentType="application/json", Body=body, **target
                 )
                 return read_body(response["Body"], _RESPONSE_BYTES, f"Endpoint {name}")
         except (BotoCoreError, ClientError) as error:
@@ -134,20 +171,16 @@ def _invocation(name: str, target: dict[str, str], settings: "Settings") -> Call
     return send
 
 
-def _request(name: str, send: Callable[[], bytes]) -> Check:
-    """Whether a request returns a vector."""
+def _request(name: str, probe: _Probe, send: Callable[[bytes], bytes]) -> Check:
+    """Whether a request returns what the model computes."""
     try:
-        vectors = read_vectors(send(), 1, pooling="mean", normalized=True)
+        return Check(name, "passed", probe.read(send(json.dumps(probe.request).encode())))
     except EndpointAsleep:
         return Check(name, "skipped", _ASLEEP)  # it was scaled to zero after it was described
     except AsyncOutputNotReadable as error:
         return Check(name, "skipped", str(error))
     except EmbedStackError as error:
-        return Check(name, "failed", str(error), "a vector")
-    rows, dimensions = vectors.shape
-    if rows != 1 or not np.isfinite(vectors).all():
-        return Check(name, "failed", f"{rows} vectors, or NaN or infinity", "a vector")
-    return Check(name, "passed", f"a vector with {dimensions} dimensions")
+        return Check(name, "failed", str(error), probe.expected)
 
 
 def _compare(name: str, actual: str, expected: str, problem: str | None = None) -> Check:

@@ -9,7 +9,6 @@ import numpy as np
 from embedstack.errors import ConfigurationError, NonFiniteVector
 from embedstack_server.compute.engine import OpenVinoEngine, chosen_precision
 from embedstack_server.compute.model_runner import ModelRunner
-from embedstack_server.model.architectures import UnsupportedArchitecture
 from embedstack_server.model.cross_encoder_folder import CrossEncoderFolder
 from embedstack_server.model.manifest import Manifest
 from embedstack_server.model.pair_tokenizer import PairTokenizer
@@ -112,12 +111,7 @@ class CrossEncoder:
             manifest.verify()
             model_id = model_id or manifest.model_id
             precision = manifest.precision if precision == "auto" else precision
-        try:
-            model = CrossEncoderFolder.read(folder, model_id)
-        except UnsupportedArchitecture as error:
-            raise ConfigurationError(
-                f"{error} Deploy this reranker by its hub_id with Text Embeddings Inference, or choose another one."
-            ) from error
+        model = CrossEncoderFolder.read(folder, model_id)
         if manifest:
             manifest.check_model(model)
         return cls.of_folder(model, precision)

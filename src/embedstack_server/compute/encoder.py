@@ -17,10 +17,10 @@ from embedstack_server.compute.static_engine import StaticEngine
 from embedstack_server.model.architectures import UnsupportedArchitecture
 from embedstack_server.model.embedding_folder import EmbeddingFolder, read_embedding_folder
 from embedstack_server.model.manifest import Manifest
-from embedstack_server.model.precision import Precision, PrecisionSetting
+from embedstack_server.model.precision import PrecisionSetting
 from embedstack_server.model.static_folder import StaticFolder
 from embedstack_server.model.static_tokenizer import StaticTokenizer
-from embedstack_server.model.tokenizer import TextInput, TokenizedText, Tokenizer, TruncationDirection
+from embedstack_server.model.tokenizer import PromptedTokens, TextInput, TokenizedText, Tokenizer, TruncationDirection
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -102,9 +102,10 @@ class Encoder:
         Args:
             folder: The model's folder.
             model_id: Name to report; defaults to the folder's own.
-            precision: ``auto`` uses the precision of a package; without a package, bfloat16 if the processor
-                multiplies it natively, otherwise float32. ``int8`` stores and multiplies weights as 8-bit integers,
-                which takes less memory and makes vectors slightly less accurate.
+            precision: ``auto`` uses the precision of a package; without a package, bfloat16 if the processor or the
+                GPU multiplies it natively (on a GPU, only if the vectors stay accurate), otherwise float32. ``int8``
+                stores and multiplies weights as 8-bit integers, which takes less memory and makes vectors slightly
+                less accurate.
             device: Torch device such as ``cuda``, on which sentence-transformers runs the model. With None or ``cpu``,
                 :class:`OpenVinoEngine` runs the model if it supports the architecture.
             batch_size: Texts of 256 tokens per batch of sentence-transformers; ignored by :class:`OpenVinoEngine`.
@@ -154,15 +155,18 @@ class Encoder:
             from embedstack_server.compute.sentence_transformers_engine import (  # noqa: PLC0415 - slow import of an optional extra
                 SentenceTransformersEngine,
                 SentenceTransformersModel,
+                load_fastest,
             )
         except ImportError as error:
             raise unsupported or ConfigurationError(
                 f"{folder} cannot run on {device} without sentence-transformers: pip install 'embedstack[torch]'."
             ) from error
-        chosen: Precision = "fp32" if precision == "auto" else precision
-        model = SentenceTransformersModel.read(folder, model_id, device=device, precision=chosen)
+        if precision == "auto":
+            model = load_fastest(folder, model_id, device)
+        else:
+            model = SentenceTransformersModel.read(folder, model_id, device=device, precision=precision)
         tokenizer = Tokenizer(model.tokenizer, model.max_tokens)
-        return cls(model, tokenizer, SentenceTransformersEngine(model, chosen, tokenizer.pad_id, batch_size=batch_size))
+        return cls(model, tokenizer, SentenceTransformersEngine(model, tokenizer.pad_id, batch_size=batch_size))
 
     def encode(
         self,
@@ -230,16 +234,25 @@ class Encoder:
         for index, text in enumerate(texts):
             if not text:
                 raise InputError(f"Text {index} is empty. Remove it, or send a non-empty text.", index=index)
-        return self._runner.tokenize(
-            lambda: self._tokenizer.tokenize(
+        prefix = self.prompt(prompt_name, prompt)
+
+        def tokenized() -> list[TokenizedText]:
+            tokens = self._tokenizer.tokenize(
                 texts,
                 truncate=truncate,
                 direction=direction,
-                prompt=self.prompt(prompt_name, prompt),
+                prompt=prefix,
                 offsets=offsets,
                 most_tokens=most_tokens,
             )
-        )
+            if not prefix or self.model.pools_prompt:
+                return tokens
+            length = self._tokenizer.prompt_length(prefix)
+            return [
+                TokenizedText(PromptedTokens(text.ids, min(length, len(text.ids) - 1)), text.offsets) for text in tokens
+            ]
+
+        return self._runner.tokenize(tokenized)
 
     async def atokenize(self, texts: "Sequence[TextInput]", **options: Any) -> list[TokenizedText]:
         """:meth:`tokenize` without blocking the event loop."""

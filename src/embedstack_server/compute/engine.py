@@ -8,9 +8,10 @@ import numpy as np
 import openvino as ov
 
 from embedstack.errors import ConfigurationError
-from embedstack_server.compute.graph import INT8_GROUP_SIZE, build_graph
+from embedstack_server.compute.graph import INT8_GROUP_SIZE, NOT_POOLED, build_graph
 from embedstack_server.model.pair_tokenizer import PairTokens
 from embedstack_server.model.precision import Precision, PrecisionSetting
+from embedstack_server.model.tokenizer import PromptedTokens
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,8 +34,10 @@ _TOKENS_PER_BATCH = 256
 # the padding costs about 4 %.
 _WIDTH_STEPS = ((16, 2), (64, 4), (128, 8))
 _LARGEST_WIDTH_STEP = 16
-# For a single text, fewer widths suffice: no batch is filled, and 16 is the height of a matrix tile.
-_WIDTH_STEPS_ALONE = ((64, 16), (128, 8))
+# For one or two texts, there are fewer widths: the shape changes less often, and a change takes a quarter to a third of
+# the time of such a batch. 16 is the height of a matrix tile.
+_WIDTH_STEPS_OF_FEW = ((64, 16), (128, 8))
+_FEW_TEXTS = 2
 # Models up to this size are compiled twice: once for batches, and once to compute a single text on all cores. For
 # larger models, the second copy costs too much memory, for which an endpoint is billed.
 _LARGEST_TWICE_COMPILED_BYTES = 256 * 1024 * 1024
@@ -111,15 +114,15 @@ class OpenVinoEngine:
 
     def run(self, ids: list[list[int]]) -> Outputs:
         """Compute a batch on one core."""
-        width = self._rounded(max(map(len, ids)), _WIDTH_STEPS)
-        return self._infer(self._request("batch", self._compiled), ids, width)
+        return self._infer(self._request("batch", self._compiled), ids)
 
     def run_alone(self, ids: list[int]) -> Outputs:
         """Compute one text on all cores."""
-        width = self._rounded(len(ids), _WIDTH_STEPS_ALONE)
-        return self._infer(self._request("alone", self._compiled_alone), [ids], width)
+        return self._infer(self._request("alone", self._compiled_alone), [ids])
 
-    def _rounded(self, width: int, steps: tuple[tuple[int, int], ...]) -> int:
+    def _width(self, ids: list[list[int]]) -> int:
+        width = max(map(len, ids))
+        steps = _WIDTH_STEPS if len(ids) > _FEW_TEXTS else _WIDTH_STEPS_OF_FEW
         step = next((step for largest, step in steps if width <= largest), _LARGEST_WIDTH_STEP)
         return min(-(-width // step) * step, self._max_tokens)
 
@@ -131,7 +134,8 @@ class OpenVinoEngine:
             setattr(self._requests, name, request)
             return request
 
-    def _infer(self, request: ov.InferRequest, ids: list[list[int]], width: int) -> Outputs:
+    def _infer(self, request: ov.InferRequest, ids: list[list[int]]) -> Outputs:
+        width = self._width(ids)
         tokens, mask = padded(ids, width, self._pad_id)
         inputs = {"input_ids": tokens, "attention_mask": mask}
         if self._reads_token_types:
@@ -141,12 +145,17 @@ class OpenVinoEngine:
 
 
 def padded(ids: list[list[int]], width: int, pad_id: int) -> "tuple[NDArray[np.int32], NDArray[np.int32]]":
-    """Padded token ids and their mask (1 for a token, 0 for padding), both int32 (texts, width)."""
+    """Padded token ids and their mask, both int32 (texts, width).
+
+    The mask is 1 for a token, 0 for padding, and :data:`NOT_POOLED` for a token of a prompt that is not pooled.
+    """
     tokens = np.full((len(ids), width), pad_id, np.int32)
     mask = np.zeros((len(ids), width), np.int32)
     for row, text in enumerate(ids):
         tokens[row, : len(text)] = text
         mask[row, : len(text)] = 1
+        if isinstance(text, PromptedTokens):
+            mask[row, : text.prompt_length] = NOT_POOLED
     return tokens, mask
 
 

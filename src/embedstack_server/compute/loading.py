@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from embedstack_server.compute.cross_encoder import CrossEncoder
 from embedstack_server.compute.encoder import Encoder
+from embedstack_server.model.manifest import Manifest
 from embedstack_server.model.model_kind import model_kind
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ __all__ = ["load_model"]
 def load_model(
     folder: "Path", *, model_id: str | None = None, precision: "PrecisionSetting" = "auto"
 ) -> Encoder | CrossEncoder:
-    """Load an embedding model or a cross-encoder; its folder decides which.
+    """Load an embedding model or a cross-encoder; its folder, or the manifest of a package, decides which.
 
     Args:
         folder: The model's folder.
@@ -28,5 +29,7 @@ def load_model(
         ConfigurationError: The model is not supported, a file of a package is missing or damaged, or the processor
             does not support the precision.
     """
-    load = CrossEncoder.load if model_kind(folder) == "reranker" else Encoder.load
+    manifest = Manifest.read_optional(folder)
+    kind = manifest.kind if manifest else model_kind(folder)
+    load = CrossEncoder.load if kind == "reranker" else Encoder.load
     return load(folder, model_id=model_id, precision=precision)

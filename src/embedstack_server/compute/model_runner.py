@@ -71,7 +71,7 @@ class ModelRunner:
             rows: Token ids of each text, at least one per text.
             deliver: Called once for each row, in this thread or a worker.
         """
-        if len(rows) == 1 and self._scheduler.claim():
+        if len(rows) == 1 and self._scheduler.claim(len(rows[0])):
             # The processor is idle: computing in this thread saves waking a worker.
             try:
                 with self._gate:
@@ -109,4 +109,4 @@ class ModelRunner:
 
     def _run(self, rows: list[list[int]], alone: bool) -> Outputs:
         with self._gate:
-            return self._engine.run_alone(rows[0]) if alone and len(rows) == 1 else self._engine.run(rows)
+            return self._engine.run_alone(rows[0]) if alone else self._engine.run(rows)

@@ -3,6 +3,7 @@
 The encoder tokenizes, limits, batches and checks as for every model; only the computation is done by torch.
 """
 
+import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -17,13 +18,18 @@ from embedstack_server.compute.engine import Outputs, padded
 from embedstack_server.model.json_files import read_optional_object
 from embedstack_server.model.model_kind import ModelKind
 from embedstack_server.model.precision import Precision
+from embedstack_server.model.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
     from embedstack_server.model.token_heads import TokenHeads
 
-__all__ = ["SentenceTransformersEngine", "SentenceTransformersModel"]
+__all__ = ["SentenceTransformersEngine", "SentenceTransformersModel", "load_fastest"]
+
+_logger = logging.getLogger(__name__)
 
 # The batch size counts texts of this length; a batch contains more shorter texts or fewer longer ones.
 _TOKENS_OF_A_TEXT = 256
@@ -33,6 +39,15 @@ _ATTENTION = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBac
 # The process that first used torch: its thread pools and CUDA context do not work in forked children.
 _used_in: list[Origin] = []
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+# Before bf16 is used, the vectors of these texts are compared with those in fp32. Models of the sizes of MiniLM-L6 and
+# bge-m3 have a cosine of 0.9999 on an H100 (benchmarks/gpu.py).
+_PROBES = (
+    "Where is the nearest train station?",
+    "The contract ends on 31 December 2027, unless a party terminates it in writing three months earlier.",
+    "def add(first: int, second: int) -> int:\n    return first + second",
+    " ".join(["Errors of sums over many tokens are visible in long texts only."] * 12),
+)
+_LEAST_COSINE = 0.999
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +63,12 @@ class SentenceTransformersModel:
         max_tokens: Tokens read of one text, including special tokens.
         pooling: How token vectors become one vector.
         normalize: Whether the model ends with a Normalize module.
+        precision: Arithmetic that it was loaded for.
         prompts: Texts to prepend to an input, by prompt name.
         default_prompt_name: Prompt of requests that name none.
         matryoshka_dimensions: Lengths to which a vector may be truncated.
         heads: Always None: these models have no token heads.
+        pools_prompt: Always True: models that leave out a prompt's tokens are rejected.
     """
 
     kind: ClassVar[ModelKind] = "embedding"
@@ -63,10 +80,12 @@ class SentenceTransformersModel:
     max_tokens: int
     pooling: str
     normalize: bool
+    precision: Precision
     prompts: dict[str, str] = field(default_factory=dict)
     default_prompt_name: str | None = None
     matryoshka_dimensions: tuple[int, ...] = ()
     heads: "TokenHeads | None" = None
+    pools_prompt: bool = True
 
     @property
     def tokenizer(self) -> "Path":
@@ -120,10 +139,39 @@ class SentenceTransformersModel:
             max_tokens=_max_tokens(path, module, config),
             pooling=_pooling(path, module, has_prompts=any(prompts.values())),
             normalize="Normalize" in kinds,
+            precision=precision,
             prompts=prompts,
             default_prompt_name=module.default_prompt_name,
             matryoshka_dimensions=tuple(config.get("matryoshka_dimensions") or ()),
         )
+
+
+def load_fastest(path: "Path", model_id: str | None, device: str | None) -> SentenceTransformersModel:
+    """Load a folder in bf16 if the device multiplies it natively and the vectors stay accurate, otherwise in fp32.
+
+    Raises:
+        ConfigurationError: See :meth:`SentenceTransformersModel.read`.
+    """
+    exact = SentenceTransformersModel.read(path, model_id, device=device)
+    if not _has_bf16(exact.module.device):
+        return exact
+    rounded = SentenceTransformersModel.read(path, model_id, device=device, precision="bf16")
+    cosine = float((_probe_vectors(exact) * _probe_vectors(rounded)).sum(axis=1).min())
+    if cosine >= _LEAST_COSINE:
+        return rounded
+    _logger.warning("%s: vectors in bf16 have a cosine of %.4f to fp32, so fp32 is used", exact.model_id, cosine)
+    return exact
+
+
+def _has_bf16(device: torch.device) -> bool:
+    return device.type == "cuda" and bool(torch.cuda.is_bf16_supported(including_emulation=False))
+
+
+def _probe_vectors(model: SentenceTransformersModel) -> "NDArray[np.float32]":
+    tokenizer = Tokenizer(model.tokenizer, model.max_tokens)
+    pooled = SentenceTransformersEngine(model, tokenizer.pad_id).run(tokenizer.encode(_PROBES, truncate=True)).pooled
+    unit: NDArray[np.float32] = pooled / np.linalg.norm(pooled, axis=1, keepdims=True)
+    return unit
 
 
 class SentenceTransformersEngine:
@@ -137,18 +185,15 @@ class SentenceTransformersEngine:
 
     workers = 1
 
-    def __init__(
-        self, model: SentenceTransformersModel, precision: Precision, pad_id: int, *, batch_size: int = 32
-    ) -> None:
+    def __init__(self, model: SentenceTransformersModel, pad_id: int, *, batch_size: int = 32) -> None:
         """Create the engine of a loaded model.
 
         Args:
             model: The model.
-            precision: Arithmetic that it was loaded for.
             pad_id: Token id that pads the shorter texts of a batch.
             batch_size: Texts of 256 tokens per batch.
         """
-        self.precision = precision
+        self.precision = model.precision
         self.tokens_per_batch = batch_size * _TOKENS_OF_A_TEXT
         self._pad_id = pad_id
         self._device = model.module.device

@@ -375,6 +375,8 @@ def _documents(payload: dict[str, Any]) -> tuple[dict[str, Any], ...]:
         if not isinstance(value, dict) or not isinstance(value.get("text"), str):
             what = "an object without a string `text`" if isinstance(value, dict) else _kind(value)
             raise _invalid(f'`documents[{index}]` is {what}; it must be a string or {{"text": "…"}}.', index)
+        if any(isinstance(field, dict | list) for field in value.values()):
+            raise _invalid(f"`documents[{index}]` has a list or an object as a field. Remove that field.", index)
         if not value["text"]:
             raise _empty(f"`documents[{index}]`", index)
         documents.append(value)

@@ -14,20 +14,28 @@ _DEFAULT_LABELS = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClassificationHead:
-    """A dense layer with an activation, and a linear layer with one output per label.
+    """A dense layer with an activation and sometimes a layer norm, and a linear layer with one output per label.
 
     Attributes:
         pooling: How token vectors are combined before the dense layer.
         dense: Name of the dense layer's tensors.
+        dense_bias: Whether the dense layer has a bias.
         in_encoder: Whether the dense layer is a part of the encoder, whose tensors may have a prefix in the file.
         activation: Activation after the dense layer.
+        norm: Name of the layer norm's tensors; None without one.
+        norm_eps: Added to the layer norm's variance.
+        norm_bias: Whether the layer norm has a bias.
         output: Name of the last layer's tensors.
     """
 
     pooling: Literal["cls", "mean"] = "cls"
     dense: str = "classifier.dense"
+    dense_bias: bool = True
     in_encoder: bool = False
     activation: str = "tanh"
+    norm: str | None = None
+    norm_eps: float = 1e-5
+    norm_bias: bool = True
     output: str = "classifier.out_proj"
 
     @classmethod
@@ -39,11 +47,12 @@ class ClassificationHead:
             ConfigurationError: The model has not exactly one label.
         """
         name = str(file.content["model_type"])
-        head = _HEADS.get(name)
+        head = _modernbert(file) if name == "modernbert" else _HEADS.get(name)
         if head is None:
             raise UnsupportedArchitecture(
                 f"{file.path}: the classification head of the architecture {name!r} is not supported. Supported are "
-                f"those of {', '.join(sorted(_HEADS))}."
+                f"those of {', '.join(sorted([*_HEADS, 'modernbert']))}. Deploy the model with Text "
+                "Embeddings Inference."
             )
         if (labels := _labels(file)) != 1:
             raise ConfigurationError(
@@ -53,16 +62,35 @@ class ClassificationHead:
         return head
 
 
+_BERT = ClassificationHead(dense="pooler.dense", in_encoder=True, output="classifier")
 _ROBERTA = ClassificationHead()
 _HEADS = {
-    "bert": ClassificationHead(dense="pooler.dense", in_encoder=True, output="classifier"),
+    "bert": _BERT,
     "camembert": _ROBERTA,
     "distilbert": ClassificationHead(dense="pre_classifier", activation="relu", output="classifier"),
     "electra": ClassificationHead(activation="gelu"),
+    "gte": _BERT,
     "mpnet": _ROBERTA,
+    "new": _BERT,
     "roberta": _ROBERTA,
     "xlm-roberta": _ROBERTA,
 }
+
+
+def _modernbert(file: ConfigFile) -> ClassificationHead:
+    pooling = file.get("classifier_pooling", "cls")
+    if pooling not in ("cls", "mean"):
+        raise ConfigurationError(f"{file.path}: classifier_pooling is {pooling!r}; it must be cls or mean.")
+    return ClassificationHead(
+        pooling=pooling,
+        dense="head.dense",
+        dense_bias=file.flag("classifier_bias", default=False),
+        activation=file.activation("classifier_activation"),
+        norm="head.norm",
+        norm_eps=file.epsilon("norm_eps"),
+        norm_bias=file.flag("norm_bias", default=False),
+        output="classifier",
+    )
 
 
 def _labels(file: ConfigFile) -> int:

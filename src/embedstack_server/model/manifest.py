@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from embedstack_server.model.served_model import ServedModel
 
 __all__ = [
-    "DESCRIPTION_FILES", "MANIFEST", "WEIGHTS_FILES", "Manifest", "file_sha256", "model_files", "model_identity",
+    "DESCRIPTION_FILES", "MANIFEST", "OF_EMBEDDINGS", "WEIGHTS_FILES", "Manifest", "file_sha256", "model_files",
+    "model_identity",
 ]  # fmt: skip
 
 MANIFEST = "embedstack.json"
@@ -29,8 +30,8 @@ DESCRIPTION_FILES = (
 #: Glob patterns of the weights. A checkpoint in both formats is packaged once.
 WEIGHTS_FILES = ("model*.safetensors", "pytorch_model*.bin")
 
-# Members that only an embedding model has.
-_OF_EMBEDDINGS = ("dimensions", "pooling", "normalize")
+#: Members that only an embedding model has.
+OF_EMBEDDINGS = ("dimensions", "pooling", "normalize")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -154,7 +155,7 @@ class Manifest:
         Raises:
             ConfigurationError: They differ.
         """
-        for name in ("kind", "max_tokens", "prompts", *(_OF_EMBEDDINGS if self.kind == "embedding" else ())):
+        for name in ("kind", "max_tokens", "prompts", *(OF_EMBEDDINGS if self.kind == "embedding" else ())):
             declared, actual = getattr(self, name), getattr(model, name)
             if name == "prompts":  # older packages omit empty prompts
                 declared, actual = (

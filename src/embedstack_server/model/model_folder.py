@@ -80,6 +80,11 @@ class ModelFolder:
         return self.modules.pooling
 
     @property
+    def pools_prompt(self) -> bool:
+        """Whether the tokens of a prompt are pooled, too."""
+        return self.modules.pools_prompt
+
+    @property
     def normalize(self) -> bool:
         """Whether the model ends with a Normalize module."""
         return self.modules.normalize

@@ -52,11 +52,13 @@ class SentenceModules:
         pooling: How token vectors are combined.
         dense: Linear layers after pooling, in order.
         normalize: Whether the model ends with a Normalize module.
+        pools_prompt: Whether the tokens of a prompt are pooled, too.
     """
 
     pooling: Pooling
     dense: tuple[DenseModule, ...]
     normalize: bool
+    pools_prompt: bool = True
 
     @classmethod
     def read(cls, path: Path, hidden_size: int) -> "SentenceModules":
@@ -67,13 +69,13 @@ class SentenceModules:
         """
         pooling: Pooling | None = None
         dense: list[DenseModule] = []
-        normalize = False
+        normalize, pools_prompt = False, True
         for position, (kind, folder) in enumerate(listed_modules(path)):
             match kind:
                 case "Transformer" if position == 0:
                     pass
                 case "Pooling" if pooling is None:
-                    pooling = _read_pooling(folder / "config.json")
+                    pooling, pools_prompt = _read_pooling(folder / "config.json")
                 case "Dense" if pooling is not None and not normalize:
                     dense.append(_read_dense(folder, dense[-1].out_features if dense else hidden_size))
                 case "Normalize" if pooling is not None:
@@ -87,7 +89,7 @@ class SentenceModules:
             raise ConfigurationError(
                 f"{path}: modules.json has no Pooling module, which is needed for one vector per text."
             )
-        return cls(pooling, tuple(dense), normalize)
+        return cls(pooling, tuple(dense), normalize, pools_prompt)
 
 
 def listed_modules(path: Path) -> list[tuple[str, Path]]:
@@ -105,7 +107,8 @@ def listed_modules(path: Path) -> list[tuple[str, Path]]:
         ) from error
 
 
-def _read_pooling(path: Path) -> Pooling:
+def _read_pooling(path: Path) -> tuple[Pooling, bool]:
+    """How token vectors are combined, and whether this includes a prompt's tokens."""
     config = read_object(path)
     if mode := config.get("pooling_mode"):
         chosen = [mode] if isinstance(mode, str) else list(mode)
@@ -114,11 +117,7 @@ def _read_pooling(path: Path) -> Pooling:
     if len(chosen) != 1 or chosen[0] not in _POOLING_MODES:
         supported = ", ".join(sorted(set(_POOLING_MODES.values())))
         raise ConfigurationError(f"{path}: pooling {chosen or 'none'} is not supported, only one of {supported}.")
-    if config.get("include_prompt") is False:
-        raise ConfigurationError(
-            f"{path}: pooling without the prompt's tokens (include_prompt = false) is not supported."
-        )
-    return _POOLING_MODES[chosen[0]]
+    return _POOLING_MODES[chosen[0]], config.get("include_prompt") is not False
 
 
 def _read_dense(folder: Path, in_features: int) -> DenseModule:

@@ -36,6 +36,10 @@ class ServedModel(Protocol):
         """How token vectors are combined into one vector."""
 
     @property
+    def pools_prompt(self) -> bool:
+        """Whether the tokens of a prompt are pooled, too."""
+
+    @property
     def normalize(self) -> bool:
         """Whether the model ends with a Normalize module."""
 

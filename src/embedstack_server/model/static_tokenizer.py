@@ -59,6 +59,10 @@ class StaticTokenizer:
         """See :meth:`Tokenizer.count`; unknown tokens count too."""
         return self._tokenizer.count(text)
 
+    def prompt_length(self, prompt: str) -> int:
+        """See :meth:`Tokenizer.prompt_length`."""
+        return self._tokenizer.prompt_length(prompt)
+
     def _cut(
         self, text: TextInput, prompt: str, index: int, truncate: bool, direction: TruncationDirection
     ) -> TextInput:

@@ -24,9 +24,15 @@ if TYPE_CHECKING:
     from tokenizers import Encoding
 
 __all__ = [
-    "MAX_INPUT_IDS", "MAX_UNBROKEN_BYTES", "TextInput", "TokenizedText", "Tokenizer", "TruncationDirection",
+    "MAX_INPUT_IDS",
+    "MAX_UNBROKEN_BYTES",
+    "PromptedTokens",
+    "TextInput",
+    "TokenizedText",
+    "Tokenizer",
+    "TruncationDirection",
     "text_name",
-]  # fmt: skip
+]
 
 #: Side on which a text is truncated: ``right`` cuts off its end, ``left`` its beginning, as in transformers.
 TruncationDirection = Literal["left", "right"]
@@ -96,6 +102,21 @@ _CUT_RULES = (
 )
 
 
+class PromptedTokens(list[int]):
+    """Token ids of a text whose prompt is left out of the pooling.
+
+    Attributes:
+        prompt_length: Number of leading tokens that belong to the prompt, with the special tokens before it.
+    """
+
+    __slots__ = ("prompt_length",)
+
+    def __init__(self, ids: list[int], prompt_length: int) -> None:
+        """Combine the ids and the length of their prompt."""
+        super().__init__(ids)
+        self.prompt_length = prompt_length
+
+
 @dataclass(frozen=True, slots=True)
 class TokenizedText:
     """The tokens of a text that the model reads.
@@ -116,7 +137,7 @@ class Tokenizer:
     Attributes:
         max_tokens: Tokens that the model reads of one text, including special tokens.
         pad_id: Token id that pads the shorter texts of a batch.
-        has_padding: Whether the tokenizer has a padding token; if not, ``pad_id`` is 0.
+        has_padding: Whether the tokenizer has a padding token; if not, ``pad_id`` is another special token.
     """
 
     def __init__(self, path: "Path", max_tokens: int, vocabulary_size: int = 0, *, special_tokens: bool = True) -> None:
@@ -261,6 +282,10 @@ class Tokenizer:
         segments = self._segments(text, "right", 0)
         body = sum(len(next(self._encode_all([text[start:end]], False, [0])).ids) for start, end in segments)
         return len(self._first) + body + len(self._last)
+
+    def prompt_length(self, prompt: str) -> int:
+        """Number of tokens of a prompt with the special tokens before it, as sentence-transformers counts them."""
+        return len(self._first) + len(next(self._encode_all([prompt], False, [None])).ids)
 
     def _source(self, text: TextInput, prompt: str, index: int) -> tuple[str, bool]:
         """The text to tokenize, and whether special tokens are added."""

@@ -3,7 +3,17 @@ output "images" {
   value       = local.images
 }
 
+output "inference_amis" {
+  description = "Host images (InferenceAmiVersion) by CUDA version, such as cu129, that needs one."
+  value       = local.inference_amis
+}
+
 output "regions" {
   description = "Regions in which AWS publishes these images."
   value       = local.regions
+}
+
+output "tei_releases" {
+  description = "Releases of TEI by version: image_tags, cuda, inference_ami and truncates_by_default."
+  value       = local.tei_releases
 }

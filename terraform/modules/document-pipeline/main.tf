@@ -5,16 +5,13 @@ data "aws_partition" "current" {}
 data "aws_region" "current" {}
 
 locals {
-  # The models that src/embedstack/models/model_info.py knows, and the default number of tokens in a chunk; null is the
-  # model's own limit. The 8,192 tokens that BGE-M3 reads are too many: such chunks cover too many subjects for search,
-  # and can exceed the 40 KB of metadata that S3 Vectors stores with a vector.
-  known_models = {
-    "BAAI/bge-m3"                            = 512
-    "sentence-transformers/all-MiniLM-L6-v2" = null
-  }
+  # Longer chunks cover too many subjects for search, and can exceed the 40 KB of metadata that S3 Vectors stores with
+  # a vector. Without a number, the functions use the model's own limit.
+  _largest_chunk = 512
+  _model_tokens  = var.endpoint.model == "BAAI/bge-m3" ? 8192 : var.endpoint.max_tokens
   _chunk_tokens = (
-    var.chunking.tokens == null ? lookup(local.known_models, var.endpoint.model, null) :
-    var.chunking.tokens
+    var.chunking.tokens != null ? var.chunking.tokens :
+    try(local._model_tokens > local._largest_chunk, false) ? local._largest_chunk : null
   )
 
   _account   = data.aws_caller_identity.current.account_id
@@ -42,6 +39,27 @@ locals {
     "|LAMBDA_(RUNTIME_DIR|TASK_ROOT))$",
   ])
 
+  # JSON strings, because an empty setting means the model's own prompt.
+  _prompts = { for kind, prompt in var.endpoint.prompts : kind => prompt == null ? null : jsonencode(prompt) }
+  _model_environment = {
+    for name, value in {
+      EMBEDDING_DIMENSIONS      = var.endpoint.dimensions
+      EMBEDDING_DOCUMENT_PROMPT = local._prompts.document
+      EMBEDDING_MAX_TOKENS      = var.endpoint.max_tokens
+      EMBEDDING_MODEL           = var.endpoint.model
+      EMBEDDING_MODEL_REVISION  = var.endpoint.revision
+      EMBEDDING_QUERY_PROMPT    = local._prompts.query
+    } : name => tostring(value) if value != null
+  }
+  _reranker_environment = {
+    for name, value in {
+      RERANKER_ENDPOINT            = try(var.reranker.name, null)
+      RERANKER_INFERENCE_COMPONENT = try(var.reranker.component_name, null)
+      RERANKER_MODEL               = try(var.reranker.model, null)
+      RERANKER_MODEL_REVISION      = try(var.reranker.revision, null)
+    } : name => value if value != null
+  }
+
   # Settings of both functions; see .env.example.
   _environment = merge(
     {
@@ -53,14 +71,13 @@ locals {
       SAGEMAKER_ENDPOINT           = var.endpoint.name
       # Terraform sets both endpoint and model, and the roles may not describe endpoints.
       SAGEMAKER_VERIFY_MODEL = "false"
-      ST_MODEL_NAME          = var.endpoint.model
     },
+    local._model_environment,
     {
       for name, value in {
         EMBEDSTACK_CHUNK_TOKENS       = local._chunk_tokens
         EMBEDSTACK_DOCUMENT_CONTEXT   = var.chunking.context
         SAGEMAKER_INFERENCE_COMPONENT = var.endpoint.component_name
-        ST_MODEL_REVISION             = var.endpoint.revision
       } : name => tostring(value) if value != null
     },
     # The certificates in the package (package-functions --database-ca), if the database's certificate is verified.
@@ -85,9 +102,13 @@ locals {
     }
     search = {
       description = "Searches in the collection ${var.collection}"
-      environment = merge(local._environment, { POWERTOOLS_SERVICE_NAME = local._function_names["search"] })
-      package     = var.search_package
-      size        = var.search
+      environment = merge(
+        local._environment,
+        local._reranker_environment,
+        { POWERTOOLS_SERVICE_NAME = local._function_names["search"] },
+      )
+      package = var.search_package
+      size    = var.search
     }
   }
 }

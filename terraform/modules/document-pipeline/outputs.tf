@@ -24,7 +24,7 @@ output "environment" {
   description = "Collection, chunking and model settings, with which applications split documents like the functions."
   value = {
     for name, value in local._environment : name => value
-    if startswith(name, "EMBEDSTACK_") || startswith(name, "ST_MODEL_")
+    if startswith(name, "EMBEDSTACK_") || contains(keys(local._model_environment), name)
   }
 }
 

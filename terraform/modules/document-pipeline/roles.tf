@@ -2,18 +2,21 @@
 
 locals {
   _sagemaker = "arn:${local._partition}:sagemaker:${local._region}:${local._account}"
-  _component_arn = [
-    for component in compact([var.endpoint.component_name]) : "${local._sagemaker}:inference-component/${component}"
-  ]
+  # A request to an inference component needs permission for the component and its endpoint.
+  _endpoint_arns = {
+    for name, endpoint in { embedding = var.endpoint, reranker = var.reranker } :
+    name => try(concat([endpoint.arn], formatlist("${local._sagemaker}:inference-component/%s", compact([
+      endpoint.component_name,
+    ]))), [])
+  }
 
   _common_statements = concat(
     [
       {
-        # A request to an inference component needs permission for the component and its endpoint.
         Sid      = "Embed"
         Effect   = "Allow"
         Action   = "sagemaker:InvokeEndpoint"
-        Resource = concat([var.endpoint.arn], local._component_arn)
+        Resource = local._endpoint_arns.embedding
       },
       {
         # These actions support no resource.
@@ -36,6 +39,17 @@ locals {
     ],
     local._network_statements,
   )
+
+  _rerank_statements = [
+    for statement in [
+      {
+        Sid      = "Rerank"
+        Effect   = "Allow"
+        Action   = "sagemaker:InvokeEndpoint"
+        Resource = local._endpoint_arns.reranker
+      },
+    ] : statement if var.reranker != null
+  ]
 
   _ingest_statements = [
     {
@@ -92,7 +106,7 @@ locals {
       local._encrypting_statements,
       var.vector_store.writing_statements,
     )
-    search = concat(local._common_statements, var.vector_store.reading_statements)
+    search = concat(local._common_statements, local._rerank_statements, var.vector_store.reading_statements)
   }
 }
 

@@ -130,23 +130,25 @@ variable "endpoint" {
     component_name = optional(string)
     # Requests that the endpoint processes at the same time, which limit the functions.
     concurrency = number
+    # Length of the vectors that the functions request; defaults to the model's full length.
+    dimensions = optional(number)
+    # Tokens that the model reads, if the functions do not know the model.
+    max_tokens = optional(number)
     # Hub id of the model.
     model = string
     # Name of the endpoint.
     name = string
+    # Texts before documents and queries; defaults to the model's own.
+    prompts = optional(object({
+      # Text before a document.
+      document = optional(string)
+      # Text before a query.
+      query = optional(string)
+    }), {})
     # Revision of the model; a collection rejects vectors of another one.
     revision = optional(string)
   })
   nullable = false
-
-  validation {
-    condition = contains(keys(local.known_models), var.endpoint.model)
-    error_message = join(" ", [
-      "Unknown model ${var.endpoint.model}: the functions would reject every document.",
-      "Known models: ${join(", ", keys(local.known_models))}.",
-      "src/embedstack/models/model_info.py describes how to add one.",
-    ])
-  }
 }
 
 variable "kms_key_arn" {
@@ -219,6 +221,23 @@ variable "permissions_boundary" {
     )
     error_message = "permissions_boundary must be a policy's ARN: arn:aws:iam::<account>:policy/<name>."
   }
+}
+
+variable "reranker" {
+  description = "The endpoint that reranks the results of searches that ask for it; null is none."
+  type = object({
+    # ARN of the endpoint.
+    arn = string
+    # Name of the inference component, if any.
+    component_name = optional(string)
+    # Hub id of the model, if it is known.
+    model = optional(string)
+    # Name of the endpoint.
+    name = string
+    # Revision of the model, if it is pinned.
+    revision = optional(string)
+  })
+  default = null
 }
 
 variable "tags" {

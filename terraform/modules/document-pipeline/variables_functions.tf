@@ -39,9 +39,12 @@ variable "environment" {
     ])
   }
   validation {
-    condition = sum(concat([0], [for name, value in var.environment : length(name) + length(value)])) <= 2500
+    condition = sum(concat(
+      [for prompt in values(var.endpoint.prompts) : prompt == null ? 0 : length(prompt)],
+      [for name, value in var.environment : length(name) + length(value)],
+    )) <= 2500
     error_message = join(" ", [
-      "environment has more than 2,500 characters.",
+      "environment and endpoint.prompts have more than 2,500 characters.",
       "Lambda accepts 4 KB of settings, and this module needs the rest. Shorten or remove settings.",
     ])
   }

@@ -111,6 +111,24 @@ locals {
       ]
       message = "realtime itself describes the variant AllTraffic. Rename the variant in realtime.variants."
     }
+    variant_model = {
+      # Clients do not know which variant responds.
+      offenders = flatten([
+        for key, endpoint in var.endpoints : [
+          for name, variant in try(endpoint.realtime.variants, {}) : "${key}/${name}"
+          if anytrue([
+            coalesce(variant.model.kind, "embedding") != coalesce(endpoint.model.kind, "embedding"),
+            variant.model.dimensions != null,
+            variant.model.prompts.document != null,
+            variant.model.prompts.query != null,
+          ])
+        ]
+      ])
+      message = join(" ", [
+        "The models of a variant and of its endpoint must have the same kind, and clients get dimensions and prompts",
+        "from the endpoint's model. Remove dimensions and prompts from the variant's model, and set the same kind.",
+      ])
+    }
     instance_count = {
       # An update starts with the initial count: one under the minimum would drop capacity under load.
       offenders = [

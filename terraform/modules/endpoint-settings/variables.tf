@@ -6,11 +6,16 @@ variable "endpoints" {
       min  = optional(number)
       step = optional(object({ metric_name = string }))
     }))
-    data_capture      = optional(object({ path = string }))
-    endpoint_name     = optional(string)
-    instance_type     = optional(string)
-    kms_key_arn       = optional(string)
-    model             = object({ hardware = optional(string) })
+    data_capture  = optional(object({ path = string }))
+    endpoint_name = optional(string)
+    instance_type = optional(string)
+    kms_key_arn   = optional(string)
+    model = object({
+      dimensions = optional(number)
+      hardware   = optional(string)
+      kind       = optional(string)
+      prompts    = optional(object({ document = optional(string), query = optional(string) }), {})
+    })
     network_isolation = optional(bool, false)
     realtime = optional(object({
       async = optional(object({
@@ -22,7 +27,14 @@ variable "endpoints" {
       }))
       instance_count = optional(number, 1)
       instance_type  = string
-      variants       = optional(map(object({ instance_count = optional(number, 1) })), {})
+      variants = optional(map(object({
+        instance_count = optional(number, 1)
+        model = optional(object({
+          dimensions = optional(number)
+          kind       = optional(string)
+          prompts    = optional(object({ document = optional(string), query = optional(string) }), {})
+        }), {})
+      })), {})
     }))
     scale_to_zero = optional(object({ instance_type = string }))
     serverless = optional(object({

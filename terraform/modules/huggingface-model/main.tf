@@ -22,7 +22,7 @@ data "aws_sagemaker_prebuilt_ecr_image" "container" {
   count = var.model.image == null ? 1 : 0
 
   repository_name = local._container.repository
-  image_tag       = coalesce(var.model.image_tag, local._container.tag)
+  image_tag       = local._image_tag
 
   lifecycle {
     precondition {
@@ -45,6 +45,7 @@ locals {
   ])
   hub_id_pattern = "^[A-Za-z0-9][A-Za-z0-9_.-]{0,95}(/[A-Za-z0-9][A-Za-z0-9_.-]{0,95})?$"
 
+  kind     = coalesce(var.model.kind, "embedding")
   model_id = try(coalesce(var.model.hub_id, var.model.model_id), null)
   # src/embedstack/embedders/sagemaker/model_identity.py reads these tags.
   identity_tags = merge(
@@ -71,16 +72,35 @@ locals {
     null,
   )
 
+  _image_tag = coalesce(var.model.image_tag, local._container.tag)
+
+  # From 1.9 on, TEI truncates long texts of requests without "truncate" unless told not to; told so, it does not start
+  # for a model that reads more tokens than a batch has, 16,384 by default. Older ones never respond to such a text.
+  # A release that the table does not list is treated as the newest.
+  _tei_release = lookup(
+    module.container_images.tei_releases,
+    try(regex("tei(\\d+\\.\\d+\\.\\d+)", local._image_tag)[0], ""),
+    { truncates_by_default = true },
+  )
+  _tei_batch_tokens = 16384
+  _tei_environment = merge(
+    local._tei_release.truncates_by_default ? { AUTO_TRUNCATE = "false" } : {},
+    try(var.model.max_tokens > local._tei_batch_tokens, false) ? {
+      MAX_BATCH_TOKENS = tostring(var.model.max_tokens)
+    } : {},
+    # Serverless containers cannot write to most of their file system. A model from the Hub leaves /opt/ml/model free.
+    { HUGGINGFACE_HUB_CACHE = "/opt/ml/model" },
+  )
+
   # Each worker of the model server loads its own copy of the model, and memory may not suffice for two.
   _toolkit_environment = { SAGEMAKER_MODEL_SERVER_WORKERS = "1" }
   _hub_environment = merge(
     {
       HF_MODEL_ID = var.model.hub_id
-      HF_TASK     = var.model.task
+      HF_TASK     = coalesce(var.model.task, local.kind == "reranker" ? "text-classification" : "feature-extraction")
     },
     var.model.revision == null ? {} : { HF_MODEL_REVISION = var.model.revision },
-    # Serverless containers cannot write to most of their file system. A model from the Hub leaves /opt/ml/model free.
-    local.container == "tei" ? { HUGGINGFACE_HUB_CACHE = "/opt/ml/model" } : local._toolkit_environment,
+    local.container == "tei" ? local._tei_environment : local._toolkit_environment,
   )
 
   # Both containers read HF_TOKEN. TEI does not start if HF_API_TOKEN is set, too, and the other container's toolkit
@@ -103,6 +123,11 @@ locals {
   _invalid_variables = [
     for name, value in var.model.environment : name
     if !can(regex("^[a-zA-Z_][a-zA-Z0-9_]*$", name)) || max(length(name), length(value)) > 1024
+  ]
+
+  _invalid_prompts = [
+    for name, prompt in var.model.prompts : name
+    if prompt == null ? false : length(prompt) > 1000 || can(regex("[[:cntrl:]]", replace(prompt, "/[\\n\\t]/", "")))
   ]
 
   _image_region = try(local._own_image.region, data.aws_region.current.id)
@@ -194,6 +219,13 @@ resource "aws_sagemaker_model" "embeddings" {
       error_message = join(" ", [
         "${var.name}: names in model.environment must have letters, digits and underscores, and names and values",
         "up to 1024 characters. Affected: ${join(", ", local._invalid_variables)}.",
+      ])
+    }
+    precondition {
+      condition = length(local._invalid_prompts) == 0
+      error_message = join(" ", [
+        "${var.name}: each of model.prompts must have up to 1,000 characters and no control characters other than",
+        "line breaks and tabs. Affected: ${join(", ", local._invalid_prompts)}.",
       ])
     }
     precondition {

@@ -48,6 +48,11 @@ output "image_uri" {
   value       = local.image_uri
 }
 
+output "kind" {
+  description = "Kind of the model: embedding or reranker."
+  value       = local.kind
+}
+
 output "model_id" {
   description = "The model's Hub id from hub_id or model_id, or null."
   value       = local.model_id

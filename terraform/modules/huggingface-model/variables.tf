@@ -48,6 +48,8 @@ variable "model" {
     artifact = optional(string)
     # With hub_id: tei (pooled vectors, the default) or huggingface (one vector per token).
     container = optional(string)
+    # Length of the vectors that clients request; defaults to the model's full length.
+    dimensions = optional(number)
     # Environment variables to add to the container's or to replace.
     environment = optional(map(string), {})
     # Hugging Face Hub id; the container downloads the model when it starts.
@@ -56,14 +58,25 @@ variable "model" {
     image = optional(string)
     # Another release of the tei or huggingface container.
     image_tag = optional(string)
+    # embedding (the default), or reranker for a cross-encoder, which scores texts for a query.
+    kind = optional(string)
+    # Tokens that the model reads, if clients do not know the model.
+    max_tokens = optional(number)
     # Hub id of the model in an artifact or image, which clients compare with theirs.
     model_id = optional(string)
+    # Texts that clients put before queries and documents; "" puts none there.
+    prompts = optional(object({
+      # Text before a document.
+      document = optional(string)
+      # Text before a query.
+      query = optional(string)
+    }), {})
     # Commit, tag or branch of the model on the Hub.
     revision = optional(string)
     # Size of the model's files or unpacked image; otherwise looked up in S3 or ECR.
     size_gb = optional(number)
-    # Pipeline of a model from the Hub.
-    task = optional(string, "feature-extraction")
+    # Pipeline of a model from the Hub; defaults to feature-extraction, or text-classification for a reranker.
+    task = optional(string)
   })
   nullable = false
 
@@ -120,7 +133,7 @@ variable "model" {
     )
     error_message = join(" ", [
       "${var.name}: model.image_tag must be a tag of the tei or huggingface container, such as",
-      "2.0.1-tei1.8.2-cpu-py310-ubuntu22.04. The tag of a custom image belongs in model.image.",
+      "2.0.1-tei1.9.3-cpu-py310-ubuntu24.04. The tag of a custom image belongs in model.image.",
     ])
   }
   validation {
@@ -166,6 +179,36 @@ variable "model" {
     error_message = join(" ", [
       "${var.name}: use hub_token instead of a token in model.environment.",
       "Plans do not show hub_token, and TEI does not start with two tokens.",
+    ])
+  }
+  validation {
+    condition     = var.model.kind == null ? true : contains(["embedding", "reranker"], var.model.kind)
+    error_message = "${var.name}: model.kind is \"${coalesce(var.model.kind, "?")}\", not embedding or reranker."
+  }
+  validation {
+    condition = alltrue([
+      for number in [var.model.dimensions, var.model.max_tokens] :
+      number == null ? true : number >= 1 && floor(number) == number
+    ])
+    error_message = join(" ", [
+      "${var.name}: model.dimensions and model.max_tokens must be whole numbers of at least 1.",
+      "Remove them if they are unknown: clients learn the dimensions from a response.",
+    ])
+  }
+  validation {
+    condition = var.model.kind != "reranker" || alltrue([
+      for value in concat([var.model.dimensions], values(var.model.prompts)) : value == null
+    ])
+    error_message = join(" ", [
+      "${var.name}: a reranker returns scores and reads no prompts. Remove model.dimensions and model.prompts, or",
+      "set model.kind = \"embedding\".",
+    ])
+  }
+  validation {
+    condition = !(var.model.kind == "reranker" && var.model.container == "huggingface")
+    error_message = join(" ", [
+      "${var.name}: the huggingface container does not rerank a model from the Hub. Remove model.container to use",
+      "TEI.",
     ])
   }
 }

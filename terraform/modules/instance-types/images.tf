@@ -1,4 +1,4 @@
-# Images that do not run on an instance type, by patterns of their URIs, and host images that an image needs.
+# Images that do not run on an instance type, by patterns of their URIs.
 
 locals {
   _refusals = {
@@ -45,12 +45,5 @@ locals {
         tei = contains(["p2", "p3"], family)
       } : local._refusals[refusal] if applies
     ]
-  }
-
-  # Host images by the CUDA version of an image that the default host's driver (535, CUDA 12.2) does not support.
-  inference_amis = {
-    cu124 = "al2-ami-sagemaker-inference-gpu-3-1"
-    cu129 = "al2023-ami-sagemaker-inference-gpu-4-1"
-    cu130 = "al2023-ami-sagemaker-inference-gpu-4-1"
   }
 }

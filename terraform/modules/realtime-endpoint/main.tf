@@ -1,3 +1,7 @@
+module "container_images" {
+  source = "../container-images"
+}
+
 module "instance_types" {
   source = "../instance-types"
 }
@@ -12,7 +16,7 @@ locals {
     for name, variant in var.variants : name => merge(variant, {
       inference_ami = try(coalesce(
         variant.inference_ami,
-        lookup(module.instance_types.inference_amis, local._cuda[name], null),
+        lookup(module.container_images.inference_amis, local._cuda[name], null),
       ), null)
     })
   }
@@ -167,9 +171,9 @@ resource "aws_sagemaker_endpoint_configuration" "embeddings" {
     precondition {
       condition = length(local._unsupported_hosts) == 0
       error_message = join(" ", [
-        "${var.name}: images for CUDA 12.9 or newer need the host image al2023-ami-sagemaker-inference-gpu-4-1,",
+        "${var.name}: images for CUDA 13 need the host image al2023-ami-sagemaker-inference-gpu-4-1,",
         "which version 5 of the AWS provider does not support.",
-        "Use an image for CUDA 12.4 or older, such as the default image_tag; or, with a newer provider (terraform",
+        "Use an image for CUDA 12, such as the default image_tag; or, with a newer provider (terraform",
         "init -upgrade), set inference_ami = \"al2023-ami-sagemaker-inference-gpu-4-1\".",
         "Affected variants: ${join(", ", local._unsupported_hosts)}.",
       ])

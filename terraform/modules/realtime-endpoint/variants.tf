@@ -1,7 +1,7 @@
 variable "variants" {
   description = "The endpoint's variants by name, which share the traffic by weight."
   type = map(object({
-    # Host image (InferenceAmiVersion); chosen by the container image's CUDA version up to 12.4.
+    # Host image (InferenceAmiVersion); chosen by the container image's CUDA version up to 12.9.
     inference_ami = optional(string)
     # Instances to start with, and after every update.
     instance_count = optional(number, 1)
@@ -89,7 +89,7 @@ locals {
   # The oldest supported provider rejects host images of Amazon Linux 2023, with a less helpful message.
   _unsupported_hosts = [
     for name, variant in var.variants : name if variant.inference_ami == null &&
-    startswith(lookup(module.instance_types.inference_amis, local._cuda[name], ""), "al2023-")
+    startswith(lookup(module.container_images.inference_amis, local._cuda[name], ""), "al2023-")
   ]
 
   _unsupported_volumes = [

@@ -1,3 +1,7 @@
+module "container_images" {
+  source = "../container-images"
+}
+
 module "instance_types" {
   source = "../instance-types"
 }
@@ -12,7 +16,7 @@ locals {
   # The CUDA version in the image's tag decides the host image.
   _inference_ami = try(coalesce(
     var.scale_to_zero.inference_ami,
-    lookup(module.instance_types.inference_amis, try(regex("-(cu1[0-9]{2})-", var.model.image_uri)[0], ""), null),
+    lookup(module.container_images.inference_amis, try(regex("-(cu1[0-9]{2})-", var.model.image_uri)[0], ""), null),
   ), null)
 
   # Local disks of an instance are encrypted by its hardware, and SageMaker rejects a key for them.
@@ -38,6 +42,13 @@ locals {
       ]
     },
     var.network_isolation ? { EnableNetworkIsolation = true } : {},
+    var.scale_to_zero.metrics == null ? {} : {
+      MetricsConfig = {
+        EnableDetailedObservability     = var.scale_to_zero.metrics.detailed
+        EnableEnhancedMetrics           = var.scale_to_zero.metrics.enhanced
+        MetricPublishFrequencyInSeconds = var.scale_to_zero.metrics.period_s
+      }
+    },
     local._volume_key == null ? {} : { KmsKeyId = local._volume_key },
     var.model.vpc == null ? {} : {
       VpcConfig = { SecurityGroupIds = var.model.vpc.security_group_ids, Subnets = var.model.vpc.subnet_ids }

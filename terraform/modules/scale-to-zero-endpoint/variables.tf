@@ -123,6 +123,15 @@ variable "scale_to_zero" {
     max = optional(number, 1)
     # Memory of each copy, at least 128; SageMaker reserves part of an instance's memory.
     memory_mb = optional(number, 1024)
+    # Metrics in CloudWatch; by default SageMaker's own choice.
+    metrics = optional(object({
+      # Whether SageMaker scrapes the container's /metrics, and publishes metrics of GPUs and hosts.
+      detailed = optional(bool, true)
+      # Whether metrics are also published for each instance and container.
+      enhanced = optional(bool, false)
+      # Seconds between publications: 10, 30, 60, 120, 180, 240 or 300.
+      period_s = optional(number, 60)
+    }))
     # Smallest number of copies of the model.
     min = optional(number, 0)
     # Scheduled changes of min and max; see modules/autoscaling.
@@ -179,6 +188,10 @@ variable "scale_to_zero" {
       "${var.name}: scale_to_zero.memory_mb must be a whole number of at least 128.",
       "Start with 1024: SageMaker reserves much of an instance's memory, and rejects copies that do not fit.",
     ])
+  }
+  validation {
+    condition     = contains([10, 30, 60, 120, 180, 240, 300], try(var.scale_to_zero.metrics.period_s, 60))
+    error_message = "${var.name}: scale_to_zero.metrics.period_s must be 10, 30, 60, 120, 180, 240 or 300."
   }
   validation {
     condition     = var.scale_to_zero.cpu_cores >= 0.25

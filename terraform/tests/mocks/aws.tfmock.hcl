@@ -39,7 +39,7 @@ mock_data "aws_s3_object" {
 mock_data "aws_sagemaker_prebuilt_ecr_image" {
   defaults = {
     registry_id   = "683313688378"
-    registry_path = "683313688378.dkr.ecr.us-east-1.amazonaws.com/tei-cpu:2.0.1-tei1.8.2-cpu-py310-ubuntu22.04"
+    registry_path = "683313688378.dkr.ecr.us-east-1.amazonaws.com/tei-cpu:2.0.1-tei1.9.3-cpu-py310-ubuntu24.04"
   }
 }
 

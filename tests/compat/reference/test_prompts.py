@@ -34,6 +34,18 @@ def test_prompts_equal_sentence_transformers(folder, options):
         np.testing.assert_allclose(encoder.encode(TEXTS, **options).vectors(), expected, atol=2e-5)
 
 
+@pytest.mark.parametrize("pooling", ["mean", "cls", "max", "mean_sqrt_len_tokens", "lasttoken"])
+def test_pooling_without_the_prompt_equals_sentence_transformers(tmp_path, pooling):
+    settings = {"embedding_dimension": 32, "pooling_mode": pooling, "include_prompt": False}
+    folder = ReferenceModel.load("bert").write(tmp_path, pooling=settings)
+    model = SentenceTransformer(str(folder), device="cpu")
+    encoder = Encoder.load(folder, precision="fp32")
+    for prompt in ("the dog ran ", "far "):
+        expected = model.encode(TEXTS, batch_size=1, normalize_embeddings=True, show_progress_bar=False, prompt=prompt)
+        np.testing.assert_allclose(encoder.encode(TEXTS, prompt=prompt).vectors(), expected, atol=2e-5)
+    encoder.close()
+
+
 def test_package_is_compared_with_sentence_transformers(folder, tmp_path, monkeypatch):
     monkeypatch.setattr(packaging, "_VENDORED", ())
     monkeypatch.setattr(packaging, "_download", lambda python: ())

@@ -195,3 +195,15 @@ def test_encoder_on_torch_rejects_int8(tmp_path):
     folder, _ = make_model(tmp_path, "modernbert", "mean")
     with pytest.raises(ConfigurationError, match="not int8"):
         Encoder.load(folder, precision="int8")
+
+
+@pytest.mark.parametrize(("least_cosine", "precision"), [(0.99, "bf16"), (1.1, "fp32")])
+def test_encoder_on_torch_uses_bf16_if_it_is_accurate(tmp_path, monkeypatch, least_cosine, precision):
+    folder, model = make_model(tmp_path, "modernbert", "mean")
+    monkeypatch.setattr(engine, "_has_bf16", lambda device: device.type == "cpu")  # torch computes it, if slowly
+    monkeypatch.setattr(engine, "_LEAST_COSINE", least_cosine)
+    encoder = Encoder.load(folder)
+    assert encoder.precision == precision
+    cosines = (encoder.encode(TEXTS).vectors() * expected(model, TEXTS)).sum(axis=1)
+    assert cosines.min() > (0.99999 if precision == "fp32" else 0.99)
+    encoder.close()

@@ -94,7 +94,7 @@ def test_verify_reports_the_reason_of_a_rollback(stack):
     assert findings["request"].status == "passed"
 
 
-IMAGE = "683313688378.dkr.ecr.us-east-1.amazonaws.com/tei-cpu:2.0.1-tei1.8.2-cpu-py310-ubuntu22.04"
+IMAGE = "683313688378.dkr.ecr.us-east-1.amazonaws.com/tei-cpu:2.0.1-tei1.9.3-cpu-py310-ubuntu24.04"
 INSTANCE = "ml.c6i.large"
 LENIENT = ["--p50-ms", "60000", "--p95-ms", "60000", "--texts-per-minute", "1"]
 

@@ -12,6 +12,7 @@ from embedstack.documents import Chunker, Ingestion, search
 from embedstack.documents.ingestion import collection_info
 from embedstack.embedders import FakeEmbedder, Limits
 from embedstack.errors import CollectionMismatch, DeadlineExceeded, DocumentRefused, InputError, ModelFailed
+from embedstack.models import ModelInfo
 from tests.integration.documents.conftest import FAKE
 
 
@@ -324,3 +325,28 @@ def test_search_rejects_another_revision(store, chunker):
                 search(other, collection, "x")
         finally:
             store.drop("revisions")
+
+
+def test_search_rejects_another_query_prompt(store, chunker):
+    model = replace(FAKE, prompts={"query": "query: "})
+    with FakeEmbedder(model) as embedder, FakeEmbedder(FAKE) as unprompted:
+        opened = store.open(collection_info("query-prompt", embedder, chunker))
+        try:
+            assert opened.info.query_prompt == "query: "
+            assert search(embedder, opened, "x") == []
+            with pytest.raises(CollectionMismatch, match="prompt 'query: ', but the query's prompt is ''"):
+                search(unprompted, opened, "x")
+        finally:
+            store.drop("query-prompt")
+
+
+def test_unknown_model_is_ingested_and_found(store, chunker):
+    unknown = ModelInfo("my-org/my-model", normalized=None)
+    with FakeEmbedder(unknown) as writer, FakeEmbedder(unknown) as reader:
+        opened = store.open(collection_info("unknown-model", writer, chunker))
+        try:
+            assert opened.info.dimensions == 8
+            Ingestion(writer, opened, chunker).ingest("a.txt", io.BytesIO(b"one text"))
+            assert [hit.text for hit in search(reader, opened, "one text")] == ["one text"]
+        finally:
+            store.drop("unknown-model")

@@ -33,7 +33,8 @@ def test_reranked_search_returns_the_most_relevant_of_the_candidates(filled, emb
     assert [hit.rerank_score for hit in hits] == pytest.approx([1, 1 / 3, 0])
     plain = {hit.position: hit for hit in search(embedder, filled, QUERY, k=60)}
     for hit in hits:
-        assert (hit.text, hit.score) == (plain[hit.position].text, pytest.approx(plain[hit.position].score, abs=1e-6))
+        assert hit.text == plain[hit.position].text
+        assert hit.score == pytest.approx(plain[hit.position].score, abs=1e-6)
         assert plain[hit.position].rerank_score is None
 
 

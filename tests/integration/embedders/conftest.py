@@ -18,8 +18,8 @@ from embedstack.settings.settings import Settings, load_settings
 from localaws.config import LocalAwsConfig
 from localaws.process import daemon
 
-_IMAGES = {
-    "tei": "683313688378.dkr.ecr.us-east-1.amazonaws.com/tei-cpu:2.0.1-tei1.8.2-cpu-py310-ubuntu22.04",
+IMAGES = {
+    "tei": "683313688378.dkr.ecr.us-east-1.amazonaws.com/tei-cpu:2.0.1-tei1.9.3-cpu-py310-ubuntu24.04",
     "toolkit": "763104351884.dkr.ecr.us-east-1.amazonaws.com/huggingface-pytorch-inference:2.6.0-cpu",
     "own": "123456789012.dkr.ecr.us-east-1.amazonaws.com/embedstack:1",
 }
@@ -68,7 +68,7 @@ def _deploy(sagemaker, names) -> None:
         sagemaker.create_model(
             ModelName=name,
             ExecutionRoleArn="arn:aws:iam::123456789012:role/any",
-            PrimaryContainer={"Image": _IMAGES[name], "Environment": environment},
+            PrimaryContainer={"Image": IMAGES[name], "Environment": environment},
         )
         serverless = {"MemorySizeInMB": 2048, "MaxConcurrency": 20}
         variant = {"VariantName": "all", "ModelName": name, "ServerlessConfig": serverless}

@@ -24,6 +24,9 @@ BACKENDS = {
     "bedrock, Titan v2": lambda aws, url: BedrockEmbedder(
         "amazon.titan-embed-text-v2:0", dimensions=256, settings=aws.settings
     ),
+    "bedrock, Nova 2": lambda aws, url: BedrockEmbedder(
+        "amazon.nova-2-multimodal-embeddings-v1:0", dimensions=384, settings=aws.settings
+    ),
     "bedrock, Cohere v3": lambda aws, url: BedrockEmbedder("cohere.embed-english-v3", settings=aws.settings),
     "bedrock, Cohere v4": lambda aws, url: BedrockEmbedder(
         "us.cohere.embed-v4:0", dimensions=512, settings=aws.settings

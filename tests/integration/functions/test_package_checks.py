@@ -3,7 +3,6 @@
 import json
 import os
 import platform
-import re
 import subprocess
 import sys
 from hashlib import sha256
@@ -12,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from embedstack.errors import ConfigurationError
-from embedstack.models.catalogue import KNOWN_MODELS
 from embedstack.settings.settings import load_settings
 from embedstack_ops.lambda_packages.wheels import Target
 from pipeline_functions.ingest_services import IngestServices
@@ -116,10 +114,3 @@ def test_check_database_ca_requires_the_bundle(package, monkeypatch, tmp_path):
         check_database_ca()
     (tmp_path / "rds-ca.pem").touch()
     check_database_ca()
-
-
-def test_terraform_lists_the_functions_known_models():
-    """A plan must reject a model whose documents the function would all reject."""
-    text = (REPOSITORY / "terraform/modules/document-pipeline/main.tf").read_text()
-    block = text.partition("known_models = {")[2].partition("}")[0]
-    assert re.findall(r'"(.+)"\s+=', block) == sorted(name for name in KNOWN_MODELS if "/" in name)

@@ -35,9 +35,22 @@ def test_open_rejects_other_properties_and_names_both(store, filled, properties,
     assert store.describe("filled") == filled.info
 
 
+def test_open_compares_a_recorded_query_prompt(store):
+    recorded = collection("prompted", query_prompt="query: ")
+    store.drop("prompted")
+    store.open(recorded)
+    for requested in ("query: ", None):
+        assert store.open(collection("prompted", query_prompt=requested)).info == recorded
+    with pytest.raises(CollectionMismatch, match="query prompt: stored 'query: ', requested ''"):
+        store.open(collection("prompted", query_prompt=""))
+    store.drop("prompted")
+
+
 def test_describe_returns_all_properties(store, empty):
     name = "described"
-    info = collection(name, 12, revision="abc", context="code", prompt='a "prompt": ü\n', chunker="v1/256+32")
+    info = collection(
+        name, 12, revision="abc", context="code", prompt='a "prompt": ü\n', chunker="v1/256+32", query_prompt="ü\n"
+    )
     store.drop(name)
     store.open(info)
     assert store.describe(name) == info

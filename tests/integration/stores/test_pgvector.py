@@ -215,7 +215,7 @@ def test_concurrent_opens_migrate_and_create_once(postgres):
     assert len({number for number, _ in results}) == 1
     assert sum(inserted for _, inserted in results) == 10
     with psycopg.connect(url) as connection:
-        assert connection.execute('SELECT count(*) FROM "odd ""schema""".migrations').fetchone() == (1,)
+        assert connection.execute('SELECT count(*) FROM "odd ""schema""".migrations').fetchone() == (2,)
 
 
 def test_open_rejects_the_schema_of_a_newer_release(postgres, pgvector, database_url):

@@ -1,5 +1,6 @@
 """botocore's errors as this project's: class, retryability and message, for each service."""
 
+import json
 import socket
 from typing import Any
 
@@ -43,7 +44,20 @@ def model_error(status):
     return client_error("ModelError", "Received error", 424, OriginalStatusCode=status, OriginalMessage="the reason")
 
 
+def container_error(status, **body):
+    return client_error(
+        "ModelError", "Received error", 424, OriginalStatusCode=status, OriginalMessage=json.dumps(body)
+    )
+
+
+TEI_TOO_LONG = "`inputs` must have less than 512 tokens. Given: 702"
+TEI_TOO_MANY = "batch size 33 > maximum allowed batch size 32"
+
 ENDPOINT_CASES = [
+    (container_error(413, error=TEI_TOO_LONG, error_type="Validation"), TextTooLong, False, "Given: 702)"),
+    (container_error(413, error=TEI_TOO_MANY, error_type="Validation"), PayloadTooLarge, False, "batch size 33"),
+    (container_error(422, error="It has 9 tokens.", error_type="text_too_long", index=3), TextTooLong, False,
+     "(It has 9 tokens). Split it, or set EMBEDDING_TRUNCATE=true."),
     (client_error("ThrottlingException", None), Throttled, True, "max_concurrency"),
     (client_error("400", "", 400), Throttled, True, "max_concurrency"),
     (client_error("ValidationError", "Endpoint x of account 1 not found."), EndpointNotFound, False, "us-east-9"),
@@ -71,6 +85,13 @@ ENDPOINT_CASES = [
     (model_error(400), InputError, False, "the reason"),
     (model_error(413), PayloadTooLarge, False, "the reason"),
     (model_error(422), InputError, False, "the reason"),
+    (
+        client_error(
+            "ModelError", "x", 424, OriginalStatusCode=422,
+            OriginalMessage='{"error": "batch size 64 > maximum allowed batch size 32", "error_type": "Validation"}',
+        ),
+        PayloadTooLarge, False, "batch size 64",
+    ),
     (model_error(429), Throttled, True, "the reason"),
     (model_error(503), EndpointUnavailable, True, "the reason"),
     (model_error(500), ModelFailed, True, "the reason"),
@@ -193,7 +214,7 @@ def test_translate_error_passes_retry_after_on():
 
 
 def test_translate_error_keeps_the_index_of_the_failing_text():
-    original = '{"error": "too long", "error_type": "text_too_long", "index": 2}'
+    original = '{"error": "too long", "error_type": "invalid_input", "index": 2}'
     error = client_error("ModelError", "x", 424, OriginalStatusCode=422, OriginalMessage=original)
     translated = translate_error(error, "sagemaker-runtime")
     assert translated.index == 2

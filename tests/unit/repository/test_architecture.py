@@ -41,7 +41,7 @@ SERVER_LAYERS = [
     {"model", "process_resources"},
     {"compute"},
     {"http", "golden"},
-    {"packaging", "sagemaker_handler", "__main__"},
+    {"packaging", "packaging_accuracy", "sagemaker_handler", "__main__"},
 ]
 
 

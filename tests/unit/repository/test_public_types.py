@@ -3,10 +3,11 @@
 import asyncio
 from typing import TYPE_CHECKING, Any, assert_type
 
-from embedstack import load_embedder
+from embedstack import Reranker, load_embedder, load_reranker
 from embedstack.cache.kms import KmsKey
 from embedstack.embedders import Embedder, EmbedResult, FakeEmbedder, Stats
 from embedstack.generation import Generator, Reply
+from embedstack.rerankers import Ranking
 from embedstack.settings.settings import Settings, change_settings, load_settings
 
 if TYPE_CHECKING:
@@ -31,6 +32,15 @@ def test_sync_calls() -> None:
     assert vectors.shape == (1, 8)
     assert len([*raising, *collecting]) == 2
     embedder.close()
+
+
+def test_reranker_calls() -> None:
+    with assert_type(load_reranker(reranker_backend="fake"), Reranker) as reranker:
+        [ranking] = assert_type(reranker.rerank("x", ["x"], top_n=1), list[Ranking])
+        scores: NDArray[np.float32] = reranker.score("x", ["x"])
+        assert_type(reranker.stats(), Stats)
+    assert (assert_type(ranking.index, int), assert_type(ranking.score, float)) == (0, 1.0)
+    assert scores.shape == (1,)
 
 
 def test_async_calls() -> None:

@@ -93,7 +93,6 @@ def change(folder: Path, name: str, **changes: object) -> None:
             {"pooling_mode": ["cls", "mean"]},
             "only one of cls, last_token, max, mean, mean_sqrt_len",
         ),
-        ("1_Pooling/config.json", {"include_prompt": False}, "without the prompt's tokens"),
         ("2_Dense/config.json", {"activation_function": "torch.nn.Softmax"}, "activation Softmax is not supported"),
         ("2_Dense/config.json", {"use_residual": True}, "with a residual"),
         ("2_Dense/config.json", {"in_features": 31}, "in_features is 31 .* preceding module's output has 32"),

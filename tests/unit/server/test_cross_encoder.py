@@ -18,7 +18,8 @@ from tests.support.reference_models import LONGEST, PAIRS, ReferenceModel
 from tests.support.tiny_bert import write_model
 
 MODELS = (
-    "bert", "bert-untyped", "camembert", "distilbert", "electra", "mpnet", "roberta", "xlm-roberta",
+    "bert", "bert-untyped", "camembert", "distilbert", "electra", "gte", "modernbert", "modernbert-biases", "mpnet",
+    "roberta", "xlm-roberta",
 )  # fmt: skip
 
 
@@ -77,7 +78,7 @@ def test_swapping_query_and_text_changes_the_score(reference):
     assert abs(np.diff(logits(model, pairs))[0]) > 1e-3
 
 
-@pytest.mark.parametrize("name", ["bert", "electra"])
+@pytest.mark.parametrize("name", ["bert", "electra", "gte"])
 def test_token_types_are_part_of_the_score(tmp_path, name):
     folder = write(name, tmp_path)
     tokenizer = json.loads((folder / "tokenizer_config.json").read_text())

@@ -11,9 +11,9 @@ from embedstack_server.compute.graph import build_graph
 from embedstack_server.model.architectures import UnsupportedArchitecture
 from embedstack_server.model.architectures.gte import GteConfig
 from embedstack_server.model.model_folder import ModelFolder
-from tests.support.family_models import change_config, change_weights, largest_error, write_family
 from tests.support.graphs import Array, compute, cosines, run
 from tests.support.reference_models import SHARP_TEXTS, ReferenceModel
+from tests.support.sharp_models import change_config, change_weights, largest_error, write_model
 
 # The reference's positions in the spelling of Alibaba's checkpoints.
 ORIGINAL_ROPE = {"rope_parameters": None, "rope_theta": 20000, "rope_scaling": {"type": "ntk", "factor": 8.0}}
@@ -24,7 +24,7 @@ TRANSFORMERS_NAMES = {
 
 
 def write(path: Path) -> ModelFolder:
-    return write_family(path, "gte")
+    return write_model(path, "gte")
 
 
 def config_of(model: ModelFolder) -> GteConfig:
@@ -56,7 +56,7 @@ def split_packed(weights: dict[str, Array]) -> dict[str, Array]:
 @pytest.mark.parametrize("name", ["gte", "gte-no-types"])
 def test_gte_equals_the_reference_for_every_token(tmp_path, name):
     outputs = ReferenceModel.load(name).outputs
-    pooled, hidden = compute(write_family(tmp_path, name), SHARP_TEXTS)
+    pooled, hidden = compute(write_model(tmp_path, name), SHARP_TEXTS)
     assert len(hidden[0]) > 600
     np.testing.assert_allclose(hidden[0], outputs["hidden"], atol=1e-4)
     assert cosines(pooled, outputs["pooled"]).min() > 0.999999

@@ -15,6 +15,7 @@ from embedstack_server.http.protocol import EmbedProtocol, Invocation
 from embedstack_server.http.requests import RequestError
 from embedstack_server.model.model_folder import ModelFolder
 from localaws.services.sagemaker.containers.protocols.tei import TeiProtocol
+from localaws.services.sagemaker.containers.tei_settings import TeiSettings
 from tests.support.tiny_bert import HIDDEN, POSITIONS, write_model
 
 PROMPTS = {"query": "the ", "passage": "far ", "document": ""}
@@ -59,6 +60,25 @@ def test_request_chooses_its_prompt(encoder, options, text):
     np.testing.assert_allclose(json.loads(response.body), vectors(encoder, text), atol=1e-6)
 
 
+@pytest.mark.parametrize("pooling", ["mean", "cls", "max"])
+def test_prompt_can_be_left_out_of_the_pooling(tmp_path, pooling):
+    folder = write_prompts(write_model(tmp_path, pooling=pooling))
+    (folder / "1_Pooling/config.json").write_text(json.dumps({"pooling_mode": pooling, "include_prompt": False}))
+    encoder = Encoder.load(folder, precision="fp32")
+    texts, length = ["cat sat on", "dog"], 3  # [CLS] the mat
+    encoded = encoder.encode(texts, prompt="the mat ", hidden_hook=lambda _, hidden: np.array(hidden))
+    for pooled, hidden in zip(encoded.pooled, encoded.derived, strict=True):
+        rest = hidden[length:]
+        expected = {"mean": rest.mean(axis=0), "cls": rest[0], "max": rest.max(axis=0)}[pooling]
+        np.testing.assert_allclose(pooled, expected, atol=1e-5)
+    # The other tokens still attend to the prompt, and without a prompt every token is pooled.
+    assert not np.allclose(encoded.derived[1][length:], encoder.encode(["dog"], prompt="").pooled, atol=1e-2)
+    whole = encoder.encode(["the mat dog"], prompt="", hidden_hook=lambda _, hidden: np.array(hidden))
+    expected = {"mean": whole.derived[0].mean(axis=0), "cls": whole.derived[0][0], "max": whole.derived[0].max(axis=0)}
+    np.testing.assert_allclose(whole.pooled[0], expected[pooling], atol=1e-5)
+    encoder.close()
+
+
 def test_request_rejects_prompt_with_prompt_name(encoder):
     body = json.dumps({"inputs": "cat", "prompt": "", "prompt_name": "query"}).encode()
     with pytest.raises(RequestError, match="both given"):
@@ -78,7 +98,7 @@ def test_spans_exclude_the_default_prompt(encoder):
 @pytest.mark.parametrize(("options", "text"), [({}, "cat"), ({"prompt_name": "passage"}, "far cat")])
 def test_tei_protocol_applies_no_default_prompt(encoder, options, text):
     invocation = Invocation(json.dumps({"inputs": "cat", **options}).encode(), content_type="application/json")
-    response = asyncio.run(TeiProtocol().respond(encoder, invocation))
+    response = asyncio.run(TeiProtocol(TeiSettings.from_environment("1.9", {})).respond(encoder, invocation))
     np.testing.assert_allclose(json.loads(response.body), vectors(encoder, text), atol=1e-6)
 
 

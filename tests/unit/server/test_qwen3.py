@@ -15,15 +15,15 @@ from embedstack_server.model.architectures import UnsupportedArchitecture
 from embedstack_server.model.architectures.qwen3 import Qwen3Config
 from embedstack_server.model.model_folder import ModelFolder
 from embedstack_server.model.tokenizer import Tokenizer
-from tests.support.family_models import change_config, change_weights, largest_error, write_family
 from tests.support.graphs import compute, cosines, run, token_ids
 from tests.support.reference_models import SHARP_TEXTS, ReferenceModel
+from tests.support.sharp_models import change_config, change_weights, largest_error, write_model
 
 END = 0  # the end token, which is also the padding token
 
 
 def write(path: Path) -> ModelFolder:
-    return write_family(path, "qwen3")
+    return write_model(path, "qwen3")
 
 
 def config_of(model: ModelFolder) -> Qwen3Config:
@@ -38,7 +38,7 @@ def error_of(model: ModelFolder) -> float:
 @pytest.mark.parametrize("name", ["qwen3", "qwen3-bidirectional"])
 def test_qwen3_equals_the_reference_for_every_token(tmp_path, name):
     outputs = ReferenceModel.load(name).outputs
-    pooled, hidden = compute(write_family(tmp_path, name), SHARP_TEXTS)
+    pooled, hidden = compute(write_model(tmp_path, name), SHARP_TEXTS)
     assert len(hidden[0]) > 600
     np.testing.assert_allclose(hidden[0], outputs["hidden"], atol=1e-4)
     assert cosines(pooled, outputs["pooled"]).min() > 0.999999

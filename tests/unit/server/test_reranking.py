@@ -221,6 +221,7 @@ def test_embedding_model_rejects_rerank_requests(tiny, name):
         ({"documents": ["a", ["b"]]}, 422, "`documents[1]` is a list"),
         ({"documents": [{"title": "b"}]}, 422, "`documents[0]` is an object without a string `text`"),
         ({"documents": [{"text": 3}]}, 422, "`documents[0]` is an object without a string `text`"),
+        ({"documents": [{"text": "b", "tags": []}]}, 422, "`documents[0]` has a list or an object as a field"),
         ({"documents": ["a"], "top_n": 0}, 422, "`top_n` is 0; it must be at least 1"),
         ({"documents": ["a"], "top_n": -1}, 422, "`top_n` is -1; it must be at least 1"),
         ({"documents": ["a"], "top_n": 1.5}, 422, "`top_n` is a number; it must be an integer"),

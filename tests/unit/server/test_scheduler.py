@@ -266,12 +266,12 @@ def test_close_stops_the_workers():
 
 def test_claim_succeeds_once_while_idle(held):
     model, scheduler = held
-    assert not scheduler.claim()
+    assert not scheduler.claim(1)
     model.open.set()
     assert _claims(scheduler)
-    assert not scheduler.claim()
+    assert not scheduler.claim(1)
     scheduler.release()
-    assert scheduler.claim()
+    assert scheduler.claim(1)
     scheduler.release()
 
 
@@ -292,11 +292,53 @@ def test_batch_is_alone_only_without_concurrent_calls():
     scheduler.close()
 
 
+def test_short_row_alone_runs_on_all_cores_undisturbed():
+    model = Model()
+    scheduler = Scheduler(model.run, workers=2, tokens_per_batch=64)
+    model.open.clear()
+    first = Call(scheduler, [[1]])
+    assert model.entered.acquire(timeout=30)
+    # Too different in length for one batch; on a free core, they would slow down the first.
+    later = [Call(scheduler, [[2] * 3]), Call(scheduler, [[3] * 30])]
+    assert not model.entered.acquire(timeout=0.2)
+    model.open.set()
+    for call in (first, *later):
+        call.check()
+    assert model.alone[:2] == [True, False]
+    scheduler.close()
+
+
+def test_long_row_alone_does_not_delay_others():
+    model = Model()
+    scheduler = Scheduler(model.run, workers=2, tokens_per_batch=64)
+    model.open.clear()
+    long = Call(scheduler, [[1] * 65])
+    assert model.entered.acquire(timeout=30)
+    short = Call(scheduler, [[2]])
+    assert model.entered.acquire(timeout=30)
+    model.open.set()
+    for call in (long, short):
+        call.check()
+    scheduler.close()
+
+
+def test_rows_queued_during_a_claim_are_computed_after_it():
+    model = Model()
+    scheduler = Scheduler(model.run, workers=2, tokens_per_batch=64)
+    assert scheduler.claim(1)
+    queued = [Call(scheduler, [[2] * 3]), Call(scheduler, [[3] * 30])]
+    assert not model.entered.acquire(timeout=0.2)
+    scheduler.release()
+    for call in queued:
+        call.check()
+    scheduler.close()
+
+
 def test_failed_batch_leaves_the_processor_idle():
     scheduler = Scheduler(Model().run, workers=1, tokens_per_batch=64)
     with pytest.raises(ValueError, match="cannot be computed"):
         Call(scheduler, [[-1]]).future.result(30)
-    assert scheduler.claim()
+    assert scheduler.claim(1)
     scheduler.release()
     scheduler.close()
 
@@ -304,7 +346,7 @@ def test_failed_batch_leaves_the_processor_idle():
 def _claims(scheduler):
     """Claim the processor as soon as its last batch is finished."""
     until = time.monotonic() + 30
-    while not scheduler.claim():
+    while not scheduler.claim(1):
         assert time.monotonic() < until
         time.sleep(0.001)
     return True

@@ -175,3 +175,48 @@ def test_change_settings_ignores_the_environment(monkeypatch):
         change_settings(settings, embedding_concurrency=0)
     with pytest.raises(ConfigurationError, match="Did you mean embedding_concurrency"):
         change_settings(settings, embeding_concurrency=1)
+
+
+@pytest.mark.parametrize(
+    ("line", "prompt"),
+    [
+        ('EMBEDDING_QUERY_PROMPT="query: "', "query: "),
+        ("EMBEDDING_QUERY_PROMPT='\"query: \"'", "query: "),
+        ("EMBEDDING_QUERY_PROMPT='\"\"'", ""),
+        ('EMBEDDING_QUERY_PROMPT="Instruct: find\\nQuery:"', "Instruct: find\nQuery:"),
+        ("EMBEDDING_QUERY_PROMPT='\"Instruct: find\\nQuery:\"'", "Instruct: find\nQuery:"),
+        ("EMBEDDING_QUERY_PROMPT=none", "none"),
+        ("EMBEDDING_QUERY_PROMPT=", None),
+        ('EMBEDDING_QUERY_PROMPT=""', None),
+    ],
+)
+def test_prompt_is_read_from_env_file(tmp_path, line, prompt):
+    (tmp_path / ".env").write_text(line)
+    settings = load_settings()
+    assert settings.embedding_prompts == ({} if prompt is None else {"query": prompt})
+    assert change_settings(settings, embedding_truncate=True).embedding_prompts == settings.embedding_prompts
+
+
+def test_prompt_arguments_and_environment(monkeypatch, file):
+    file.write_text("embedding_document_prompt: '\"\"'\nembedding_query_prompt: 'q: '")
+    assert load_settings().embedding_prompts == {"query": "q: ", "document": ""}
+    given = load_settings(embedding_query_prompt="", embedding_document_prompt="d: ")
+    assert given.embedding_prompts == {"query": "", "document": "d: "}
+    monkeypatch.setenv("EMBEDDING_QUERY_PROMPT", '""')
+    assert load_settings().embedding_prompts == {"query": "", "document": ""}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("EMBEDDING_QUERY_PROMPT", '"open', "must be a JSON string"),
+        ("EMBEDDING_DOCUMENT_PROMPT", '"a" b', "must be a JSON string"),
+        ("EMBEDDING_MAX_TOKENS", "0", "greater than or equal to 1"),
+        ("EMBEDDING_DIMENSIONS", "-3", "greater than or equal to 1"),
+        ("EMBEDDING_MODEL", "BAAI/bge m3", "has no spaces"),
+    ],
+)
+def test_model_settings_are_validated(monkeypatch, name, value, message):
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigurationError, match=f"{name}: .*{message}"):
+        load_settings()

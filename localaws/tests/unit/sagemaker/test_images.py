@@ -7,7 +7,7 @@ import pytest
 from localaws.services.sagemaker.containers.images import ContainerDefinition, LaunchError, model_source
 from localaws.services.sagemaker.containers.instance_types import has_gpu
 
-TEI = "683313688378.dkr.ecr.us-east-1.amazonaws.com/tei-cpu:2.0.1-tei1.8.2-cpu-py310-ubuntu22.04"
+TEI = "683313688378.dkr.ecr.us-east-1.amazonaws.com/tei-cpu:2.0.1-tei1.9.3-cpu-py310-ubuntu24.04"
 TEI_GPU = "683313688378.dkr.ecr.us-east-1.amazonaws.com/tei:2.0.1-tei1.8.2-gpu-py310-cu122-ubuntu22.04"
 HUGGINGFACE = "763104351884.dkr.ecr.eu-west-1.amazonaws.com/huggingface-pytorch-inference:2.6.0-cpu"
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
@@ -20,8 +20,11 @@ def container(image: str, url: str | None = None, **environment: str) -> Contain
 @pytest.mark.parametrize(
     ("image", "environment", "protocol"),
     [
-        (TEI, {"HF_MODEL_ID": MINILM}, "tei"),
-        (TEI_GPU, {}, "tei"),
+        (TEI, {"HF_MODEL_ID": MINILM}, "tei-1.9"),
+        (TEI_GPU, {}, "tei-1.8"),
+        ("683313688378.dkr.ecr.us-east-1.amazonaws.com/tei-cpu:2.0.1-tei1.2.3-cpu-py310-ubuntu22.04", {}, "tei-1.8"),
+        ("683313688378.dkr.ecr.us-east-1.amazonaws.com/tei-cpu:2.0.1-tei1.10.0-cpu-py310-ubuntu24.04", {}, "tei-1.9"),
+        ("683313688378.dkr.ecr.us-east-1.amazonaws.com/tei-cpu@sha256:0a", {}, "tei-1.9"),
         (HUGGINGFACE, {"HF_MODEL_ID": MINILM}, "huggingface"),
         (HUGGINGFACE, {}, "embedstack"),
         ("123456789012.dkr.ecr.us-east-1.amazonaws.com/team/embeddings@sha256:0a", {}, "embedstack"),
@@ -57,6 +60,7 @@ def test_model_source_uses_the_artifact(tmp_path: Path, environment: dict[str, s
     [
         (container(TEI_GPU, HF_MODEL_ID=MINILM), "is built for GPUs"),
         (container(TEI), "HF_MODEL_ID must be set"),
+        (container(TEI, HF_MODEL_ID=MINILM, AUTO_TRUNCATE="1"), "invalid value '1' for '--auto-truncate'"),
         (container(TEI, HF_MODEL_ID="BAAI/bge-m3"), "BAAI/bge-m3 is not on this machine: download it to"),
         (container(TEI, HF_MODEL_ID="../secrets"), "is not a Hugging Face Hub id"),
         (container(TEI, HF_MODEL_ID="a/..b"), "is not a Hugging Face Hub id"),

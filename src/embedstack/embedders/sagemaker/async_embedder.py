@@ -103,14 +103,15 @@ class AsyncEndpoint:
         except (BotoCoreError, ClientError) as error:
             raise self._runtime.translate(error, resource=self.name) from error
 
-    def verify(self, model: "ModelInfo") -> None:
-        """Compare the endpoint's description with the expected model, if the credentials allow that.
+    def verify(self, model: "ModelInfo", prompts: Mapping[str, str]) -> None:
+        """Compare the endpoint's description with the expected model and prompts, if the credentials allow that.
 
         Raises:
             ModelMismatch: The description names another model.
+            ConfigurationError: Its container and the client would both add a prompt.
         """
         for served in served_models(self._settings, self.name, {}):
-            served.require(model, f"Endpoint {self.name}")
+            served.require(model, prompts, f"Endpoint {self.name}")
 
     def _await(self, accepted: dict[str, Any], limit: int) -> bytes:
         output, failure = accepted.get("OutputLocation"), accepted.get("FailureLocation")
@@ -201,7 +202,7 @@ class AsyncEmbedder(Embedder):
         body = request_body(self.info, texts, truncate=self._truncate, has_prompt=kind in self.prompts)
         request = json_bytes(body)
         if not self._is_verified:
-            self._endpoint.verify(self.info)
+            self._endpoint.verify(self.info, self.prompts)
             self._is_verified = True
         content = self._endpoint.invoke(request, response_limit(len(texts), self.info.dimensions, len(request)))
         self.release_slot()

@@ -88,6 +88,7 @@ class SageMakerEmbedder(Embedder):
             concurrency=limits.concurrency,
             target_variant=target_variant,
             inference_component=inference_component or settings.component_of(endpoint),
+            prompts=self.prompts,
             session=session,
         )
         # A Hugging Face container fails when an array is requested.

@@ -46,6 +46,7 @@ class EndpointInvoker:
         concurrency: int,
         target_variant: str | None = None,
         inference_component: str | None = None,
+        prompts: "Mapping[str, str] | None" = None,
         session: "boto3.Session | None" = None,
     ) -> None:
         """Create a client. No request is sent.
@@ -57,6 +58,7 @@ class EndpointInvoker:
             concurrency: Requests in flight at the same time.
             target_variant: Production variant to call; chosen by the variants' weights by default.
             inference_component: Inference component to call.
+            prompts: Text that the client puts before an input, by kind. The endpoint's container must not add another.
             session: A custom boto3 session.
 
         Raises:
@@ -68,7 +70,7 @@ class EndpointInvoker:
         self.routing: Mapping[str, str] = {name: value for name, value in routing.items() if value is not None}
         self.served_model: ModelIdentity | None = None
         self.is_verified = False
-        self._model = model
+        self._model, self._prompts = model, prompts or {}
         self._client = AwsClient(
             "sagemaker-runtime",
             settings,
@@ -122,13 +124,14 @@ class EndpointInvoker:
 
         Raises:
             ModelMismatch: The description names another model.
+            ConfigurationError: The endpoint's container and this client would both add a prompt.
         """
         if self.is_verified:
             return
         with self._verifying:
             if self._needs_verification():
                 for model in served_models(self._settings, self.endpoint, self.routing, self._session):
-                    model.require(self._model, self.source)
+                    model.require(self._model, self._prompts, self.source)
                 self.is_verified = True
 
     def _needs_verification(self) -> bool:

@@ -3,20 +3,31 @@
 import logging
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, get_args
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from embedstack.aws.clients import aws_response_errors, create_client
-from embedstack.errors import EmbedStackError
+from embedstack.embedders.prompts import Kind
+from embedstack.errors import ConfigurationError, EmbedStackError
 from embedstack.models.model_info import ModelIdentity
 
 if TYPE_CHECKING:
     import boto3
 
+    from embedstack.models.model_info import ModelInfo
     from embedstack.settings.settings import Settings
 
-__all__ = ["MODEL_TAG", "REVISION_TAG", "container_identity", "read_tags", "receives_requests", "served_models"]
+__all__ = [
+    "MODEL_TAG",
+    "REVISION_TAG",
+    "ServedModel",
+    "container_identity",
+    "read_tags",
+    "receives_requests",
+    "served_models",
+]
 
 _logger = logging.getLogger(__name__)
 
@@ -28,10 +39,49 @@ _CONNECT_TIMEOUT_SECONDS, _READ_TIMEOUT_SECONDS = 2, 5
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 
 
+# Variables with which Text Embeddings Inference puts a prompt before every text of requests without prompt_name; no
+# member of a request disables it (router/src/lib.rs and core/src/tokenization.rs).
+_DEFAULT_PROMPTS = ("DEFAULT_PROMPT", "DEFAULT_PROMPT_NAME")
+
+
+@dataclass(frozen=True, slots=True)
+class ServedModel:
+    """What an endpoint's description says of a container.
+
+    Attributes:
+        identity: The model; None if the description does not name it.
+        default_prompt: The environment variable that makes the container put a prompt before every text; None without.
+    """
+
+    identity: ModelIdentity | None
+    default_prompt: str | None
+
+    def require(self, info: "ModelInfo", prompts: Mapping[str, str], source: str) -> None:
+        """Check that the container serves the expected model, and that no text would get two prompts.
+
+        Args:
+            info: The expected model.
+            prompts: The client's prompts.
+            source: What serves this model, for the message: ``Endpoint x``.
+
+        Raises:
+            ModelMismatch: It is another model.
+            ConfigurationError: The container and the client would both add a prompt.
+        """
+        if self.identity is not None:
+            self.identity.require(info, source)
+        if self.default_prompt and any(prompts.get(kind) for kind in get_args(Kind)):
+            raise ConfigurationError(
+                f"{source} puts a prompt before every text ({self.default_prompt} in its container's environment), and "
+                f"the client adds the prompts of {info.model_id} too. Remove the variable from the container, or set "
+                "EMBEDDING_QUERY_PROMPT and EMBEDDING_DOCUMENT_PROMPT to the empty prompt, '\"\"'."
+            )
+
+
 def served_models(
     settings: "Settings", endpoint: str, routing: Mapping[str, str], session: "boto3.Session | None" = None
-) -> list[ModelIdentity]:
-    """The models that may serve a request; empty if SageMaker does not name them or the credentials do not allow it.
+) -> list[ServedModel]:
+    """The models that may serve a request; empty if the credentials do not allow to describe the endpoint.
 
     Args:
         settings: Region and address of AWS, and whether to verify the model.
@@ -58,7 +108,7 @@ def served_models(
             "The model of endpoint %s is not verified: SageMaker's description cannot be read (%s).", endpoint, reason
         )
         return []
-    if not models:
+    if not any(model.identity for model in models):
         _logger.info("The model of endpoint %s is not verified: its description does not name it.", endpoint)
     return models
 
@@ -104,14 +154,13 @@ def receives_requests(endpoint: Mapping[str, Any], variant: Mapping[str, Any]) -
     return bool(variant.get("InitialVariantWeight", 1) if weight is None else weight)
 
 
-def _served_models(client: Any, endpoint: str, routing: Mapping[str, str]) -> list[ModelIdentity]:
+def _served_models(client: Any, endpoint: str, routing: Mapping[str, str]) -> list[ServedModel]:
     if component := routing.get("InferenceComponentName"):
         description = client.describe_inference_component(InferenceComponentName=component)
         specification = description["Specification"]
         if name := specification.get("ModelName"):
             return _of_models(client, [name])
-        identity = _identity(client, specification["Container"], description.get("InferenceComponentArn"))
-        return [identity] if identity else []
+        return [_served_model(client, specification["Container"], description.get("InferenceComponentArn"))]
     description = client.describe_endpoint(EndpointName=endpoint)
     config = client.describe_endpoint_config(EndpointConfigName=description["EndpointConfigName"])
     target = routing.get("TargetVariant")
@@ -126,15 +175,16 @@ def _served_models(client: Any, endpoint: str, routing: Mapping[str, str]) -> li
     )
 
 
-def _of_models(client: Any, names: list[str]) -> list[ModelIdentity]:
-    identities = []
+def _of_models(client: Any, names: list[str]) -> list[ServedModel]:
+    served = []
     for name in dict.fromkeys(names):
         model = client.describe_model(ModelName=name)
         containers = [model["PrimaryContainer"]] if "PrimaryContainer" in model else model.get("Containers", [])[-1:]
-        identities += [_identity(client, container, model.get("ModelArn")) for container in containers]
-    return [identity for identity in identities if identity is not None]
+        served += [_served_model(client, container, model.get("ModelArn")) for container in containers]
+    return served
 
 
-def _identity(client: Any, container: Mapping[str, Any], arn: str | None) -> ModelIdentity | None:
+def _served_model(client: Any, container: Mapping[str, Any], arn: str | None) -> ServedModel:
     environment = container.get("Environment") or {}
-    return container_identity(environment, {}) or container_identity({}, read_tags(client, arn))
+    identity = container_identity(environment, {}) or container_identity({}, read_tags(client, arn))
+    return ServedModel(identity, next((name for name in _DEFAULT_PROMPTS if environment.get(name)), None))

@@ -133,7 +133,7 @@ class S3VectorsStore:
         if stored is None:
             stored = self._create(info, index)
         stored.require(info)
-        return self._collection(info, index)
+        return self._collection(stored, index)
 
     def _create(self, info: CollectionInfo, index: str) -> CollectionInfo:
         """Create an index and return its properties; those of the existing one if a concurrent call created it."""

@@ -27,7 +27,10 @@ if TYPE_CHECKING:
     from embedstack_server.model.architectures import EncoderConfig
     from embedstack_server.model.model_folder import ModelFolder
 
-__all__ = ["INT8_GROUP_SIZE", "build_graph"]
+__all__ = ["INT8_GROUP_SIZE", "NOT_POOLED", "build_graph"]
+
+#: Mask of a token that other tokens attend to, and that is left out of the pooling.
+NOT_POOLED = 2
 
 # The function that builds an encoder's graph, by the class of its configuration. It takes the weights, the
 # configuration, the ids and the mask as float32 (1 for a token, 0 for padding); it returns the last hidden state. For
@@ -46,6 +49,9 @@ _ENCODE: "dict[type[EncoderConfig], Callable[..., ov.Node]]" = {
 def build_graph(folder: "ModelFolder | CrossEncoderFolder", *, int8: bool = False) -> ov.Model:
     """Build the graph from ``input_ids`` and ``attention_mask``, both int32 (texts, tokens), padded on the right.
 
+    The mask is 1 for a token and 0 for padding. If the model does not pool prompts, it is :data:`NOT_POOLED` for a
+    token of a prompt.
+
     Args:
         folder: The model.
         int8: Store the encoder's linear layers, except the attention's values, as int8. With the compile option
@@ -61,7 +67,10 @@ def build_graph(folder: "ModelFolder | CrossEncoderFolder", *, int8: bool = Fals
         ConfigurationError: The weights are unreadable, or a tensor is missing or has a wrong shape.
     """
     inputs = {name: ops.parameter([-1, -1], np.int32, name) for name in ("input_ids", "attention_mask")}
-    ids, float_mask = inputs["input_ids"], ops.convert(inputs["attention_mask"], "f32")
+    ids, mask = inputs["input_ids"], inputs["attention_mask"]
+    pools_all = isinstance(folder, CrossEncoderFolder) or folder.pools_prompt
+    is_prompt = None if pools_all else ops.equal(mask, ops.constant(np.int32(NOT_POOLED)))
+    float_mask = ops.convert(ops.minimum(mask, ops.constant(np.int32(1))) if is_prompt else mask, "f32")
     layers = Layers(Weights.open(folder.weights, folder.config.word_embeddings), int8=int8)
     encode = functools.partial(_ENCODE[type(folder.config)], layers, folder.config, ids, float_mask)
     if isinstance(folder, CrossEncoderFolder):
@@ -73,7 +82,7 @@ def build_graph(folder: "ModelFolder | CrossEncoderFolder", *, int8: bool = Fals
         outputs = {"pooled": classify(layers, folder, hidden, float_mask)}
     else:
         hidden = encode()
-        pooled = pool(hidden, float_mask, folder.pooling)
+        pooled = pool(hidden, float_mask, folder.pooling, is_prompt)
         for module in folder.modules.dense:
             pooled = dense(pooled, module)
         outputs = {"pooled": pooled, "hidden": hidden}

@@ -30,9 +30,12 @@ def classify(encoder: Layers, folder: "CrossEncoderFolder", hidden: ov.Node, flo
     head, size = folder.head, folder.config.hidden_size
     whole = Layers(Weights.open(folder.weights))  # the head's tensors do not have the encoder's prefix
     pooled = pool(hidden, float_mask, head.pooling)
-    inner = (encoder if head.in_encoder else whole).linear(pooled, head.dense, size, size, exact=True)
+    dense = encoder if head.in_encoder else whole
+    inner = activate(head.activation, dense.linear(pooled, head.dense, size, size, bias=head.dense_bias, exact=True))
+    if head.norm:
+        inner = whole.layer_norm(inner, head.norm, size, head.norm_eps, bias=head.norm_bias)
     weights = constant(whole.weights.get(f"{head.output}.weight", 1, size))
     # A product and a sum instead of a matrix product, which would round to bfloat16: similar texts would get equal
     # logits, and lose their order.
-    logits = ops.reduce_sum(ops.multiply(activate(head.activation, inner), weights), integers(1), True)
+    logits = ops.reduce_sum(ops.multiply(inner, weights), integers(1), True)
     return ops.add(logits, constant(whole.weights.get(f"{head.output}.bias", 1)))

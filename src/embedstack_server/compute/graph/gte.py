@@ -32,7 +32,9 @@ _ORIGINAL = _Names("encoder.layer.{}.", "attention.", "attn_ln", "mlp_ln")
 _CONVERTED = _Names("layers.{}.", "self_attn.", "post_attention_layernorm", "post_mlp_layernorm")
 
 
-def encode(layers: "Layers", config: "GteConfig", ids: ov.Node, float_mask: ov.Node) -> ov.Node:
+def encode(
+    layers: "Layers", config: "GteConfig", ids: ov.Node, float_mask: ov.Node, token_types: ov.Node | None = None
+) -> ov.Node:
     """The last hidden state.
 
     Args:
@@ -40,6 +42,7 @@ def encode(layers: "Layers", config: "GteConfig", ids: ov.Node, float_mask: ov.N
         config: The model's configuration.
         ids: int32 (texts, tokens).
         float_mask: float32 (texts, tokens): 1 for a token, 0 for padding.
+        token_types: int32 (texts, tokens); None if every token has type 0.
 
     Returns:
         float32 (texts, tokens, hidden size).
@@ -47,7 +50,7 @@ def encode(layers: "Layers", config: "GteConfig", ids: ov.Node, float_mask: ov.N
     Raises:
         ConfigurationError: A tensor is missing or has a wrong shape.
     """
-    x = _embeddings(layers, config, ids)
+    x = _embeddings(layers, config, ids, token_types)
     bias = padding_bias(float_mask)
     frequencies = inverse_frequencies(config.hidden_size // config.heads, config.rope.base, config.rope.divisor)
     rotary = Rotary(frequencies, config.max_positions, ids)
@@ -62,13 +65,16 @@ def encode(layers: "Layers", config: "GteConfig", ids: ov.Node, float_mask: ov.N
     return x
 
 
-def _embeddings(layers: "Layers", config: "GteConfig", ids: ov.Node) -> ov.Node:
+def _embeddings(layers: "Layers", config: "GteConfig", ids: ov.Node, token_types: ov.Node | None) -> ov.Node:
     words = layers.weights.get(config.word_embeddings, config.vocabulary_size, config.hidden_size)
     x = ops.gather(constant(words), ids, ops.constant(np.int64(0)))
     if config.token_types:
-        # A sentence encoder has only one segment, whose vector is added at every position.
-        types = layers.weights.get("embeddings.token_type_embeddings.weight", 0, config.hidden_size)
-        x = ops.add(x, constant(types[0]))
+        name = "embeddings.token_type_embeddings.weight"
+        types = layers.weights.get(name, 0 if token_types is None else config.token_types, config.hidden_size)
+        added = constant(types[0])
+        if token_types is not None:
+            added = ops.gather(constant(types), token_types, ops.constant(np.int64(0)))
+        x = ops.add(x, added)
     return _norm(layers, config, x, "embeddings.LayerNorm")
 
 

@@ -30,10 +30,21 @@ _ACTIVATIONS: "dict[str, Callable[[ov.Node], ov.Node]]" = {
 }
 
 
-def pool(hidden: ov.Node, float_mask: ov.Node, pooling: "Pooling") -> ov.Node:
-    """Pool token vectors (texts, tokens, hidden size) to (texts, hidden size)."""
-    mask = ops.unsqueeze(float_mask, integers(-1))
+def pool(hidden: ov.Node, float_mask: ov.Node, pooling: "Pooling", is_prompt: ov.Node | None = None) -> ov.Node:
+    """Pool token vectors (texts, tokens, hidden size) to (texts, hidden size).
+
+    Args:
+        hidden: The token vectors.
+        float_mask: float32 (texts, tokens): 1 for a token, 0 for padding.
+        pooling: How token vectors are combined.
+        is_prompt: Boolean (texts, tokens): leading tokens that are left out; None to pool all tokens.
+    """
+    pooled_mask = float_mask if is_prompt is None else ops.select(is_prompt, scalar(0), float_mask)
+    mask = ops.unsqueeze(pooled_mask, integers(-1))
     match pooling:
+        case "cls" if is_prompt is not None:
+            first = ops.reduce_sum(ops.convert(is_prompt, "i64"), integers(1), True)
+            return ops.squeeze(ops.gather(hidden, first, ops.constant(np.int64(1)), 1), integers(1))
         case "cls":
             return ops.gather(hidden, ops.constant(np.int64(0)), ops.constant(np.int64(1)))
         case "last_token":

@@ -138,7 +138,7 @@ class BertConfig(EncoderConfig):
             # DistilBERT defines it in its code instead of its configuration.
             layer_norm_eps=1e-12 if name == "distilbert" else file.epsilon("layer_norm_eps"),
             activation=file.activation("hidden_act"),
-            token_types=_token_types(file) if architecture.token_types else 0,
+            token_types=file.positive("type_vocab_size", _DEFAULT_TOKEN_TYPES) if architecture.token_types else 0,
             relative_positions=architecture.relative_positions,
             vocabulary_size=file.positive("vocab_size") if "vocab_size" in file.content else 0,
         )
@@ -147,10 +147,6 @@ class BertConfig(EncoderConfig):
                 f"{file.path}: hidden_size {config.hidden_size} is not divisible by {config.heads} attention heads."
             )
         return config
-
-
-def _token_types(file: ConfigFile) -> int:
-    return file.positive("type_vocab_size") if "type_vocab_size" in file.content else _DEFAULT_TOKEN_TYPES
 
 
 def _padding_id(file: ConfigFile, rows: int) -> int:

@@ -33,13 +33,13 @@ class ConfigFile:
     content: dict[str, Any]
     aliases: Mapping[str, str] = field(default_factory=dict)
 
-    def positive(self, name: str) -> int:
+    def positive(self, name: str, default: int | None = None) -> int:
         """A positive integer.
 
         Raises:
-            ConfigurationError: It is missing or no positive integer.
+            ConfigurationError: It is missing without a default, or no positive integer.
         """
-        value = self.required(name)
+        value = self.required(name) if default is None else self.get(name, default)
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             raise ConfigurationError(f"{self.path}: {self.name(name)} is {value!r}; it must be a positive integer.")
         return value

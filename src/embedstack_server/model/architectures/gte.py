@@ -26,7 +26,6 @@ class GteConfig(EncoderConfig):
         rope: Rotary positions.
         layer_norm_eps: Added to a variance before taking the square root.
         activation: Activation of the feed-forward layers.
-        token_types: Whether a vector per segment is part of the embeddings.
     """
 
     heads: int
@@ -34,7 +33,6 @@ class GteConfig(EncoderConfig):
     rope: Rope
     layer_norm_eps: float
     activation: str
-    token_types: bool
 
     @classmethod
     def read(cls, file: ConfigFile) -> "GteConfig":
@@ -65,5 +63,5 @@ class GteConfig(EncoderConfig):
             rope=read_rope(file, hidden_size // heads),
             layer_norm_eps=file.epsilon("layer_norm_eps"),
             activation=file.activation("hidden_act"),
-            token_types=file.get("type_vocab_size", 1) != 0,
+            token_types=0 if file.get("type_vocab_size", 1) == 0 else file.positive("type_vocab_size", 1),
         )

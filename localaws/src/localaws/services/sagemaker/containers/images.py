@@ -5,11 +5,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from embedstack.models.local_files import find_model_folder, is_hub_id
+from localaws.services.sagemaker.containers.tei_settings import InvalidTeiSettings, TeiSettings, tei_release
 
 __all__ = ["ContainerDefinition", "LaunchError", "ModelSource", "ServerProtocol", "model_source"]
 
-#: The protocol of Text Embeddings Inference, of the Hugging Face inference toolkit, or of embedstack's model server.
-ServerProtocol = Literal["tei", "huggingface", "embedstack"]
+#: The protocol of a release of Text Embeddings Inference, of the Hugging Face inference toolkit, or of embedstack's
+#: model server.
+ServerProtocol = Literal["tei-1.8", "tei-1.9", "huggingface", "embedstack"]
 
 #: Where SageMaker unpacks a model artifact inside a container.
 ARTIFACT_MOUNT = "/opt/ml/model"
@@ -67,10 +69,15 @@ class ContainerDefinition:
         return "-gpu-" in tag
 
     @property
+    def serves_with_tei(self) -> bool:
+        """Whether the image is Text Embeddings Inference's."""
+        return self.repository in ("tei", "tei-cpu")
+
+    @property
     def protocol(self) -> ServerProtocol:
         """The protocol of the image's server."""
-        if self.repository in ("tei", "tei-cpu"):
-            return "tei"
+        if self.serves_with_tei:
+            return "tei-1.8" if tei_release(self.image) == "1.8" else "tei-1.9"
         if self.repository == "huggingface-pytorch-inference" and "HF_MODEL_ID" in self.environment:
             # With HF_MODEL_ID the toolkit serves its own pipeline, whatever the artifact contains.
             return "huggingface"
@@ -107,8 +114,13 @@ def model_source(container: ContainerDefinition, models_dir: Path, *, has_gpu: b
             "(for Text Embeddings Inference the repository tei-cpu)."
         )
     model_id = container.environment.get("HF_MODEL_ID")
-    if container.protocol == "tei" and not model_id:
-        raise LaunchError("HF_MODEL_ID must be set in the container's environment.")
+    if container.serves_with_tei:
+        if not model_id:
+            raise LaunchError("HF_MODEL_ID must be set in the container's environment.")
+        try:
+            TeiSettings.from_environment(tei_release(container.image), container.environment)
+        except InvalidTeiSettings as error:
+            raise LaunchError(str(error)) from error
     if container.protocol == "huggingface":
         _check_huggingface_task(container.environment.get("HF_TASK"))
     if model_id and model_id != ARTIFACT_MOUNT:

@@ -1,259 +1,276 @@
-"""Text Embeddings Inference 1.8: its requests, its limits, its errors.
+"""Text Embeddings Inference 1.8 and 1.9: their requests, their limits, their errors.
 
-Taken from its source, ``router/src/http/server.rs`` and ``types.rs``, ``router/src/lib.rs``, ``core/src/infer.rs`` and
-``core/src/tokenization.rs`` of huggingface/text-embeddings-inference at v1.8.2, from how serde_json 1.0.140 and axum
-0.7.9, which it is built with, read a body, and from the entrypoint of its SageMaker image, which sets the payload limit
-and leaves the other limits at their defaults.
+Taken from the source, ``router/src/http/server.rs`` and ``types.rs``, ``router/src/lib.rs``, ``core/src/infer.rs`` and
+``core/src/tokenization.rs`` of huggingface/text-embeddings-inference at v1.8.2 and v1.9.3. The differences:
+
+========================  ======================  =======================
+Behaviour                 1.8                     1.9
+========================  ======================  =======================
+``truncate`` left out     long texts rejected     truncated, by default
+rejected inputs           413                     422
+an empty text             413                     400
+more texts than allowed   413                     422
+``left`` and ``right``    rejected                accepted
+batches while overloaded  wait                    429
+a text over a batch       never answered          container does not start
+========================  ======================  =======================
 """
 
-import json
-import math
-from typing import TYPE_CHECKING, Any
+import contextlib
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import orjson
 
-from embedstack.errors import InputError, NonFiniteVector, TextTooLong
+from embedstack.errors import ConfigurationError, InputError, NonFiniteVector, TextTooLong
+from embedstack_server.compute.cross_encoder import CrossEncoder
+from embedstack_server.compute.encoder import Encoder
 from embedstack_server.http.protocol import Invocation, Response
-from embedstack_server.http.requests import RequestError, check_size
+from embedstack_server.http.requests import RequestError
+from embedstack_server.model.cross_encoder_folder import CrossEncoderFolder
+from embedstack_server.model.model_folder import ModelFolder
+from localaws.services.sagemaker.containers.protocols.tei_requests import (
+    FRAMEWORK,
+    EmbedRequest,
+    RerankRequest,
+    check_content_type,
+)
+from localaws.services.sagemaker.containers.tei_settings import InvalidTeiSettings
 
 if TYPE_CHECKING:
-    from embedstack_server.compute.encoder import Encoder
-    from embedstack_server.model.tokenizer import TextInput, TruncationDirection
+    from collections.abc import Iterator
 
-MAX_CLIENT_BATCH_SIZE = 32
-PAYLOAD_LIMIT_BYTES = 2_000_000
+    from embedstack_server.compute.cross_encoder import Scores
+    from embedstack_server.model.tokenizer import TextInput
+    from localaws.services.sagemaker.containers.tei_settings import TeiSettings
+
 #: Characters per token of the model's limit. Longer inputs are rejected, or truncated before tokenizing.
 MAX_CHAR_MULTIPLIER = 250
-#: HTTP status of each of TEI's error types.
-_STATUS = {"Validation": 413, "Tokenizer": 422, "Backend": 424, "Overloaded": 429, "Unhealthy": 503, "Empty": 400}
+#: HTTP status of each of TEI's error types; that of Validation depends on the release.
+_STATUS = {"Tokenizer": 422, "Backend": 424, "Overloaded": 429, "Unhealthy": 503, "Empty": 400}
+_VALIDATION = {"1.8": 413, "1.9": 422}
 _PLAIN = "text/plain; charset=utf-8"
-#: Error type of requests that TEI's web framework rejects before TEI sees them, with a plain text body.
-_FRAMEWORK = "framework"
-_MEMBERS = ("inputs", "truncate", "truncation_direction", "prompt_name", "normalize", "dimensions")
-#: serde_json's limit on nested lists and objects, without the body itself.
-_MAX_DEPTH = 127
-_MAX_U32 = 2**32 - 1
-_MAX_U64 = 2**64 - 1
 
 
 class TeiProtocol:
-    """TEI's ``/embed``, which its SageMaker image serves at ``/invocations``."""
+    """TEI's ``/embed`` and ``/rerank``: its SageMaker image serves at ``/invocations`` what the model can do."""
 
-    payload_limit = PAYLOAD_LIMIT_BYTES
+    def __init__(self, settings: "TeiSettings") -> None:
+        """Create the protocol.
 
-    async def respond(self, encoder: "Encoder", invocation: Invocation) -> Response:
-        """Embed ``inputs``: one row of floats per text, as JSON whatever the client accepts.
+        Args:
+            settings: The release and its options.
+        """
+        self._settings = settings
+        self._in_flight = 0
+
+    @property
+    def payload_limit(self) -> int:
+        """Largest accepted request body, in bytes."""
+        return self._settings.payload_limit
+
+    def prepare(self, model: "Encoder | CrossEncoder") -> "Encoder | CrossEncoder":
+        """The model with the limit that the server's options set.
+
+        Raises:
+            ConfigurationError: The container would exit at start.
+        """
+        try:
+            max_tokens = self._settings.max_tokens(model.model.max_tokens)
+            if isinstance(model, Encoder) and self._settings.default_prompt_name is not None:
+                self._check_prompt(model, self._settings.default_prompt_name)
+        except InvalidTeiSettings as error:
+            raise ConfigurationError(str(error)) from error
+        except RequestError as error:
+            raise ConfigurationError(error.message) from error
+        if max_tokens == model.model.max_tokens:
+            return model
+        model.close()
+        match model.model:
+            case ModelFolder() as folder:
+                return Encoder.of_folder(replace(folder, max_tokens=max_tokens), "auto")
+            case CrossEncoderFolder() as folder:
+                return CrossEncoder.of_folder(replace(folder, max_tokens=max_tokens), "auto")
+        raise ConfigurationError(
+            f"{model.model.model_id} runs with sentence-transformers here, where its limit cannot be lowered. Raise "
+            f"MAX_BATCH_TOKENS to {model.model.max_tokens}."
+        )
+
+    async def respond(self, model: "Encoder | CrossEncoder", invocation: Invocation, /) -> Response:
+        """Embed ``inputs``, or score ``texts`` for a ``query``; as JSON whatever the client accepts.
 
         Raises:
             RequestError: The request is rejected.
         """
-        _check_content_type(invocation.content_type or "")
-        request = _parse(invocation.body)
-        inputs = _inputs(request)
-        normalize = _option(request, "normalize", bool, default=True)
-        truncate = _option(request, "truncate", bool, default=None) or False
-        direction = _direction(request)
-        dimensions = _option(request, "dimensions", int, default=None)
-        prompt_name = _option(request, "prompt_name", str, default=None)
-        if dimensions == 0:
-            raise _invalid("`dimensions` should be positive")
-        _check_batch(inputs)
-        _check_prompt(encoder, prompt_name)
-        limit = encoder.model.max_tokens * MAX_CHAR_MULTIPLIER
-        inputs = [_within(limit, value, truncate=truncate) for value in inputs]
-        try:
-            encoded = await encoder.aencode(
-                inputs,
-                truncate=truncate,
-                direction=direction,
-                prompt_name=prompt_name,
-                # TEI reads a folder's prompts, but not its default_prompt_name.
-                prompt="" if prompt_name is None else None,
-            )
-        except TextTooLong as error:
-            raise await _too_long(encoder, inputs[error.index or 0], prompt_name) from error
-        except NonFiniteVector as error:
-            raise _refusal("Backend", "Backend error: the model computed a non-finite value") from error
-        except InputError as error:
-            raise _invalid(str(error)) from error
-        if dimensions is not None and dimensions > encoder.model.dimensions:
-            raise _invalid("`dimensions` should be smaller than the maximum embedding dimension.")
-        vectors = encoded.vectors(dimensions, normalize=normalize)
-        return Response(orjson.dumps(np.ascontiguousarray(vectors), option=orjson.OPT_SERIALIZE_NUMPY))
+        check_content_type(invocation.content_type)
+        release = self._settings.release
+        if isinstance(model, Encoder):
+            return await self._embed(model, EmbedRequest.parse(invocation.body, release))
+        return await self._rerank(model, RerankRequest.parse(invocation.body, release))
 
     def render_error(self, error: RequestError) -> Response:
         """``{"error", "error_type"}``; plain text for what TEI's web framework rejects."""
         if error.error_type == "payload_too_large":
             return Response(b"Failed to buffer the request body: length limit exceeded", _PLAIN, 413)
-        if error.error_type == _FRAMEWORK:
+        if error.error_type == FRAMEWORK:
             return Response(error.message.encode(), _PLAIN, error.status)
         types = {"overloaded": ("Overloaded", "Model is overloaded"), "not_ready": ("Unhealthy", "unhealthy")}
         error_type, message = types.get(error.error_type, (error.error_type, error.message))
-        if error_type not in _STATUS:
+        if error_type not in (*_STATUS, "Validation"):
             error_type = "Backend"
-        return Response(orjson.dumps({"error": message, "error_type": error_type}), status=_STATUS[error_type])
+        return Response(orjson.dumps({"error": message, "error_type": error_type}), status=self._status(error_type))
+
+    async def _embed(self, encoder: Encoder, request: EmbedRequest) -> Response:
+        self._check_batch(len(request.inputs))
+        if not all(request.inputs):
+            raise self._empty()
+        if request.dimensions == 0:
+            raise self._invalid("`dimensions` should be positive")
+        truncate = self._truncates(request.truncate)
+        prompt_name = request.prompt_name or self._settings.default_prompt_name
+        if request.prompt_name is not None:
+            self._check_prompt(encoder, request.prompt_name)
+        limit = encoder.model.max_tokens * MAX_CHAR_MULTIPLIER
+        inputs = [self._within(limit, value, truncate=truncate) for value in request.inputs]
+        with self._permits(len(inputs), waits=not request.is_single):
+            try:
+                tokenized = await encoder.atokenize(
+                    inputs,
+                    truncate=truncate,
+                    direction=request.direction,
+                    prompt_name=prompt_name,
+                    # TEI reads a folder's prompts, but not its default_prompt_name.
+                    prompt=self._settings.default_prompt or "" if prompt_name is None else None,
+                )
+                encoded = await encoder.acompute([text.ids for text in tokenized])
+            except TextTooLong as error:
+                raise await self._too_long(encoder, inputs[error.index or 0], prompt_name) from error
+            except NonFiniteVector as error:
+                raise self._refusal("Backend", "Backend error: the model computed a non-finite value") from error
+            except InputError as error:
+                raise self._invalid(str(error)) from error
+        if request.dimensions is not None and request.dimensions > encoder.model.dimensions:
+            raise self._invalid("`dimensions` should be smaller than the maximum embedding dimension.")
+        vectors = encoded.vectors(request.dimensions, normalize=request.normalize)
+        return Response(orjson.dumps(np.ascontiguousarray(vectors), option=orjson.OPT_SERIALIZE_NUMPY))
+
+    async def _rerank(self, model: "CrossEncoder", request: RerankRequest) -> Response:
+        if not request.texts:
+            raise self._refusal("Empty", "`texts` cannot be empty")
+        self._check_batch(len(request.texts))
+        truncate = self._truncates(request.truncate)
+        self._check_pairs(request, model.model.max_tokens * MAX_CHAR_MULTIPLIER, truncate=truncate)
+        with self._permits(len(request.texts), waits=True):
+            try:
+                scores = await model.ascore(
+                    request.query, request.texts, truncate=truncate, direction=request.direction
+                )
+            except TextTooLong as error:
+                limit = model.model.max_tokens
+                raise self._invalid(
+                    f"`inputs` must have less than {limit} tokens. Given: {limit + 1} or more"
+                ) from error
+            except NonFiniteVector as error:
+                raise self._refusal("Backend", "score is NaN") from error
+            except InputError as error:
+                raise self._invalid(str(error)) from error
+        return Response(orjson.dumps(_ranks(scores, request)))
+
+    def _truncates(self, requested: bool | None) -> bool:
+        return self._settings.auto_truncate if requested is None else requested
+
+    @contextlib.contextmanager
+    def _permits(self, count: int, *, waits: bool) -> "Iterator[None]":
+        """Count texts in flight.
+
+        Args:
+            count: The request's texts.
+            waits: Whether 1.8 lets the request wait while the server is overloaded.
+
+        Raises:
+            RequestError: The server is overloaded.
+        """
+        is_full = self._in_flight + count > self._settings.max_concurrent_requests
+        if is_full and not (waits and self._settings.release == "1.8"):
+            raise self._refusal("Overloaded", "Model is overloaded")
+        self._in_flight += count
+        try:
+            yield
+        finally:
+            self._in_flight -= count
+
+    def _check_batch(self, size: int) -> None:
+        if size > (limit := self._settings.max_client_batch_size):
+            raise self._refusal("Validation", f"batch size {size} > maximum allowed batch size {limit}")
+
+    def _check_prompt(self, encoder: Encoder, name: str) -> None:
+        if name in encoder.model.prompts:
+            return
+        problem = f"`default-prompt-name` is set to `{name[:100]}` but"
+        if not encoder.model.prompts:
+            raise self._invalid(f"{problem} no prompts were found in the Sentence Transformers configuration")
+        available = ", ".join(f'"{prompt}"' for prompt in encoder.model.prompts)
+        raise self._invalid(
+            f"{problem} it was not found in the Sentence Transformers prompts. Available prompts: [{available}]"
+        )
+
+    def _within(self, limit: int, value: "TextInput", *, truncate: bool) -> "TextInput":
+        """The input within TEI's limit on characters; truncation counts bytes."""
+        if len(value) <= limit:
+            return value
+        if not truncate:
+            raise self._invalid(f"`inputs` must have less than {limit} characters. Given: {len(value)}")
+        return _shortened(value, limit) if isinstance(value, str) else value
+
+    def _check_pairs(self, request: RerankRequest, limit: int, *, truncate: bool) -> None:
+        """Reject pairs over TEI's limit on characters."""
+        longest = len(request.query) + max(map(len, request.texts))
+        if longest > limit and not truncate:
+            raise self._invalid(f"`inputs` must have less than {limit} characters. Given: {longest}")
+
+    async def _too_long(self, encoder: Encoder, value: "TextInput", prompt_name: str | None) -> RequestError:
+        given = len(value)
+        if isinstance(value, str):
+            prompt = self._settings.default_prompt or "" if prompt_name is None else encoder.prompt(prompt_name)
+            given = await encoder.acount(prompt + value)
+        return self._invalid(f"`inputs` must have less than {encoder.model.max_tokens} tokens. Given: {given}")
+
+    def _empty(self) -> RequestError:
+        message = "Input validation error: `inputs` cannot be empty"
+        return self._refusal("Validation" if self._settings.release == "1.8" else "Empty", message)
+
+    def _invalid(self, message: str) -> RequestError:
+        return self._refusal("Validation", f"Input validation error: {message}")
+
+    def _refusal(self, error_type: str, message: str) -> RequestError:
+        return RequestError(self._status(error_type), error_type, message)
+
+    def _status(self, error_type: str) -> int:
+        return _STATUS.get(error_type, _VALIDATION[self._settings.release])
 
 
-def _check_content_type(content_type: str) -> None:
-    kind = content_type.split(";", maxsplit=1)[0].strip().lower()
-    if kind != "application/json" and not (kind.startswith("application/") and kind.endswith("+json")):
-        raise RequestError(415, _FRAMEWORK, "Expected request with `Content-Type: application/json`")
-
-
-def _parse(body: bytes) -> dict[str, Any]:
-    """The body as serde_json reads it for a struct. Anything after the document is ignored."""
+def _shortened(text: str, limit: int) -> str:
     try:
-        check_size(body)
-        text = body.decode().lstrip(" \t\n\r")
-        request, _ = _DECODER.raw_decode(text)
-    except RequestError as error:
-        raise _wrong_type(error.message) from error
-    except (ValueError, RecursionError) as error:
-        raise _syntax_error(str(error)) from error
-    if not isinstance(request, _Members):
-        raise _wrong_type("invalid type, expected struct EmbedRequest")
-    members: dict[str, Any] = {}
-    for name, value in request:
-        if name in members:
-            raise _wrong_type(f"duplicate field `{name}`")
-        if name in _MEMBERS:
-            members[name] = value
-    return members
-
-
-class _Members(list[tuple[str, Any]]):
-    """A JSON object, possibly with duplicate names."""
-
-
-def _finite(number: str) -> float:
-    value = float(number)
-    if not math.isfinite(value):
-        raise ValueError("number out of range")
-    return value
-
-
-def _no_constant(name: str) -> float:
-    raise ValueError(f"expected value: {name}")
-
-
-_DECODER = json.JSONDecoder(object_pairs_hook=_Members, parse_float=_finite, parse_constant=_no_constant)
-
-
-def _inputs(request: dict[str, Any]) -> "list[TextInput]":
-    """TEI's ``Input``: one text or its token ids, or a list of these."""
-    if "inputs" not in request:
-        raise _wrong_type("missing field `inputs`")
-    value = request["inputs"]
-    inputs: Any = [value] if _is_input(value) else value
-    if type(inputs) is not list or not all(map(_is_input, inputs)):
-        _check_depth(value)
-        raise _wrong_type("inputs: data did not match any variant of untagged enum Input")
-    if any(_has_surrogate(text) for text in inputs):
-        raise _syntax_error("lone leading surrogate in hex escape")
-    checked: list[TextInput] = inputs
-    return checked
-
-
-def _is_input(value: Any) -> bool:
-    """Whether a value is TEI's ``InputType``; an empty list has no token ids."""
-    return isinstance(value, str) or (
-        type(value) is list and all(type(number) is int and 0 <= number <= _MAX_U32 for number in value)
-    )
-
-
-def _has_surrogate(value: "TextInput") -> bool:
-    if not isinstance(value, str):
-        return False
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return True
-    return False
-
-
-def _check_depth(value: Any) -> None:
-    """Reject values that are nested too deeply for serde_json."""
-    level, depth = [value], 1
-    while level := [item for parent in level if isinstance(parent, list) for item in parent]:
-        # A member of an object is a pair here.
-        level = [item[1] if isinstance(item, tuple) else item for item in level]
-        depth += 1
-        if depth > _MAX_DEPTH:
-            raise _syntax_error("recursion limit exceeded")
-
-
-def _check_batch(inputs: "list[TextInput]") -> None:
-    if len(inputs) > MAX_CLIENT_BATCH_SIZE:
-        raise _refusal("Validation", f"batch size {len(inputs)} > maximum allowed batch size {MAX_CLIENT_BATCH_SIZE}")
-    if not all(inputs):
-        raise _invalid("`inputs` cannot be empty")
-
-
-def _option(request: dict[str, Any], name: str, kind: type, *, default: Any) -> Any:
-    """An optional member; null is the default None."""
-    value = request.get(name, default)
-    if value is None and default is None:
-        return None
-    if type(value) is not kind or (isinstance(value, int) and not 0 <= value <= _MAX_U64):
-        raise _wrong_type(f"{name}: invalid type")
-    if isinstance(value, str) and _has_surrogate(value):
-        raise _syntax_error("lone leading surrogate in hex escape")
-    return value
-
-
-def _direction(request: dict[str, Any]) -> "TruncationDirection":
-    match request.get("truncation_direction", "Right"):
-        case "Left":
-            return "left"
-        case "Right":
-            return "right"
-        case str() | _Members():
-            raise _wrong_type("truncation_direction: unknown variant, expected `Left` or `Right`")
-        case _:  # serde_json does not take this for an enum
-            raise _syntax_error("truncation_direction: expected value")
-
-
-def _within(limit: int, value: "TextInput", *, truncate: bool) -> "TextInput":
-    """The input within TEI's limit on characters; truncation counts bytes."""
-    if len(value) <= limit:
-        return value
-    if not truncate:
-        raise _invalid(f"`inputs` must have less than {limit} characters. Given: {len(value)}")
-    if not isinstance(value, str):
-        return value
-    try:
-        return value.encode()[:limit].decode()
+        return text.encode()[:limit].decode()
     except UnicodeDecodeError:  # TEI truncates nothing if it would cut a character
-        return value
+        return text
 
 
-def _check_prompt(encoder: "Encoder", name: str | None) -> None:
-    if name is None or name in encoder.model.prompts:
-        return
-    problem = f"`default-prompt-name` is set to `{name[:100]}` but"
-    if not encoder.model.prompts:
-        raise _invalid(f"{problem} no prompts were found in the Sentence Transformers configuration")
-    available = ", ".join(f'"{prompt}"' for prompt in encoder.model.prompts)
-    raise _invalid(f"{problem} it was not found in the Sentence Transformers prompts. Available prompts: [{available}]")
+def _ranks(scores: "Scores", request: RerankRequest) -> "list[dict[str, float | int | str]]":
+    """TEI's ``Rank`` objects: by score, of equal ones the last first. The score is the logit's sigmoid by default.
 
-
-async def _too_long(encoder: "Encoder", value: "TextInput", prompt_name: str | None) -> RequestError:
-    given = await encoder.acount(encoder.prompt(prompt_name) + value) if isinstance(value, str) else len(value)
-    return _invalid(f"`inputs` must have less than {encoder.model.max_tokens} tokens. Given: {given}")
-
-
-def _invalid(message: str) -> RequestError:
-    return _refusal("Validation", f"Input validation error: {message}")
-
-
-def _refusal(error_type: str, message: str) -> RequestError:
-    return RequestError(_STATUS[error_type], error_type, message)
-
-
-def _syntax_error(detail: str) -> RequestError:
-    return RequestError(400, _FRAMEWORK, f"Failed to parse the request body as JSON: {detail}")
-
-
-def _wrong_type(detail: str) -> RequestError:
-    return RequestError(422, _FRAMEWORK, f"Failed to deserialize the JSON body into the target type: {detail}")
+    A model's own activation has no effect.
+    """
+    logits = scores.logits[:, 0]
+    with np.errstate(over="ignore"):  # an infinite exponential is a score of 0
+        values = logits if request.raw_scores else 1 / (1 + np.exp(-logits))
+    order = np.argsort(values, kind="stable")[::-1].tolist()
+    return [
+        {
+            "index": index,
+            **({"text": request.texts[index]} if request.return_text else {}),
+            "score": float(values[index]),
+        }
+        for index in order
+    ]
