@@ -5,6 +5,7 @@ independent. Segments are tokenized from the end that truncation keeps, until th
 the truncated tokens of the whole text. Time and memory depend on the model's limit instead of the text's length.
 """
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -160,6 +161,8 @@ class Tokenizer:
                 f"{path} is not a readable tokenizer definition: {error}. It is damaged or incomplete. "
                 "Download it again."
             ) from error
+        if 0 < vocabulary_size < self._tokenizer.get_vocab_size(with_added_tokens=True):
+            self._tokenizer = _without_special_tokens(self._tokenizer, vocabulary_size)
         self._size = self._tokenizer.get_vocab_size(with_added_tokens=True)
         if 0 < vocabulary_size < self._size:
             raise ConfigurationError(
@@ -482,6 +485,17 @@ class Tokenizer:
         content = declared.get("content") if isinstance(declared, dict) else declared
         ids = (self._tokenizer.token_to_id(token) for token in (content, *_PADDING_TOKENS) if isinstance(token, str))
         return next((token_id for token_id in ids if token_id is not None), None)
+
+
+def _without_special_tokens(tokenizer: _Tokenizer, first_id: int) -> _Tokenizer:
+    """The tokenizer without the special tokens from an id on, for which the model has no vectors.
+
+    EmbeddingGemma's file defines one for images, which its text model never reads. In a text, it is no token then.
+    """
+    definition = json.loads(tokenizer.to_str())
+    added = definition["added_tokens"]
+    definition["added_tokens"] = [token for token in added if not (token["special"] and token["id"] >= first_id)]
+    return _Tokenizer.from_str(json.dumps(definition))
 
 
 def _tokenized(encoding: "Encoding", offsets: bool) -> TokenizedText:
