@@ -4,7 +4,6 @@ Runs in the reference environment (`make test-compat`). The norms' scales have o
 """
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -37,7 +36,7 @@ MODELS: dict[str, tuple[Callable[..., None], dict[str, Any], float]] = {
 def model(request, tmp_path_factory):
     """A model's folder and its vectors by sentence-transformers."""
     write, numbers, scale_offset = MODELS[request.param]
-    folder: Path = tmp_path_factory.mktemp(request.param) / "model"
+    folder = tmp_path_factory.mktemp(request.param) / "model"
     write(folder, **numbers)
     weights = load_file(folder / "model.safetensors")
     random = np.random.default_rng(1)
