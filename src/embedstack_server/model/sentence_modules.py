@@ -9,7 +9,7 @@ from embedstack.models.model_folder import POOLING_MODES, pooling_modes
 from embedstack.models.model_info import Pooling
 from embedstack_server.model.weights import weights_file
 
-__all__ = ["DenseModule", "SentenceModules"]
+__all__ = ["DenseModule", "SentenceModules", "listed_modules"]
 
 _POOLING_MODES = {name: mode for name, mode in POOLING_MODES.items() if mode != "weighted_mean"}
 _ACTIVATIONS = ("GELU", "Identity", "ReLU", "Sigmoid", "Tanh")
@@ -60,7 +60,7 @@ class SentenceModules:
         pooling: Pooling | None = None
         dense: list[DenseModule] = []
         normalize, pools_prompt = False, True
-        for position, (kind, folder) in enumerate(_listed(path)):
+        for position, (kind, folder) in enumerate(listed_modules(path)):
             match kind:
                 case "Transformer" if position == 0:
                     pass
@@ -82,8 +82,12 @@ class SentenceModules:
         return cls(pooling, tuple(dense), normalize, pools_prompt)
 
 
-def _listed(path: Path) -> list[tuple[str, Path]]:
-    """Each module's class and folder."""
+def listed_modules(path: Path) -> list[tuple[str, Path]]:
+    """The class and folder of each module in ``modules.json``.
+
+    Raises:
+        ConfigurationError: The file is unreadable.
+    """
     file = path / "modules.json"
     try:
         return [(str(module["type"]).rpartition(".")[2], path / module.get("path", "")) for module in read_json(file)]
