@@ -190,7 +190,7 @@ def _qwen3_bidirectional(folder: Path) -> None:
 
 
 # The function that writes a model's folder, with the sharpness of its weights and the offset of its norms' scales.
-_FAMILIES: dict[str, tuple[Callable[[Path], None], float, float]] = {
+_FAMILIES: dict[str, tuple[Callable[..., None], float, float]] = {
     "gemma3": (_gemma3, 2.5, -1),
     "gemma3-causal": (_gemma3_causal, 2.5, -1),
     "nomic-bert": (_nomic_bert, 8, 0),
@@ -210,18 +210,33 @@ _SPREAD = 0.12
 
 def store_families(*names: str) -> None:
     """Compute and store the families, all by default."""
-    for seed, (name, (write, sharpness, scale_offset)) in enumerate(_FAMILIES.items(), 100):
+    for seed, name in enumerate(_FAMILIES, 100):
         if names and name not in names:
             continue
+        reference = sharp_model(name, seed)
         with tempfile.TemporaryDirectory() as temporary:
-            folder, sharp = Path(temporary) / "model", Path(temporary) / "sharp"
-            write(folder)
-            files, tensors = _described(folder)
-            reference = ReferenceModel(files, tensors, seed, _SPREAD, {}, sharpness, scale_offset)
-            sharp.mkdir()
             outputs = _nomic_moe_outputs if name == "nomic-moe" else _outputs
-            reference.outputs.update(outputs(reference.write(sharp)))
+            reference.outputs.update(outputs(reference.write(Path(temporary))))
             reference.save(name)
+
+
+def sharp_model(
+    name: str, seed: int, *, spread: float = _SPREAD, sharpness: float | None = None, **changes: Any
+) -> ReferenceModel:
+    """A model of a family, without outputs.
+
+    Args:
+        name: The family.
+        seed: Seed of the weights.
+        spread: Standard deviation of the weights.
+        sharpness: Scale of the attention scores; defaults to the family's.
+        changes: Changes of the family's configuration.
+    """
+    write, default, scale_offset = _FAMILIES[name]
+    with tempfile.TemporaryDirectory() as folder:
+        write(Path(folder), **changes)
+        files, tensors = _described(Path(folder))
+    return ReferenceModel(files, tensors, seed, spread, {}, default if sharpness is None else sharpness, scale_offset)
 
 
 @torch.inference_mode()
