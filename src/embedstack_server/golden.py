@@ -24,7 +24,8 @@ def compute_golden(folder: Path, prompt: str = "") -> Golden:
         ConfigurationError: The model is not supported.
     """
     texts = golden_texts()
-    if find_spec("sentence_transformers") is None:
+    # sentence-transformers loads no folder without modules.json, which model2vec's models may lack.
+    if find_spec("sentence_transformers") is None or not (folder / "modules.json").is_file():
         encoder = Encoder.load(folder, precision="fp32")
         try:
             vectors = encoder.encode(texts, prompt=prompt).vectors()

@@ -23,6 +23,7 @@ import embedstack
 from embedstack.errors import ConfigurationError
 from embedstack.models.archives import extract_zip
 from embedstack_server.model.cross_encoder_folder import CrossEncoderFolder
+from embedstack_server.model.embedding_folder import read_embedding_folder
 from embedstack_server.model.manifest import (
     DESCRIPTION_FILES,
     MANIFEST,
@@ -31,7 +32,6 @@ from embedstack_server.model.manifest import (
     Manifest,
     file_sha256,
 )
-from embedstack_server.model.model_folder import ModelFolder
 from embedstack_server.model.model_kind import model_kind
 from embedstack_server.model.precision import PrecisionSetting
 from embedstack_server.packaging_accuracy import check_accuracy
@@ -158,7 +158,7 @@ def fetch_from_hub(model_id: str, revision: str | None) -> tuple[Path, str]:
 def _stage_model(
     folder: Path, root: Path, model_id: str, revision: str | None, precision: PrecisionSetting
 ) -> Manifest:
-    read = CrossEncoderFolder.read if model_kind(folder) == "reranker" else ModelFolder.read
+    read = CrossEncoderFolder.read if model_kind(folder) == "reranker" else read_embedding_folder
     model = read(folder, model_id)
     patterns = (*DESCRIPTION_FILES, WEIGHTS_FILES[model.weights.suffix == ".bin"])
     names = sorted(

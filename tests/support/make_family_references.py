@@ -38,55 +38,57 @@ _LONGEST = 700
 _NO_SPECIAL_IDS = {f"{kind}_token_id": None for kind in ("pad", "bos", "eos", "cls", "sep")}
 
 
-def _gemma3(folder: Path, **changes: Any) -> None:
+def write_gemma3(folder: Path, **changes: Any) -> None:
     tokenizer = _tokenizer("<bos> $A <eos>", {"pad_token": "<pad>", "eos_token": "<eos>", "bos_token": "<bos>"})
     numbers: dict[str, Any] = {
         "vocab_size": len(tokenizer), "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 6,
         "num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 24, "query_pre_attn_scalar": 40,
         "sliding_window": 128, "use_bidirectional_attention": True, "max_position_embeddings": _LONGEST,
     }  # fmt: skip
-    model = Gemma3TextModel(Gemma3TextConfig(**numbers | changes))
+    numbers |= changes
+    model, size = Gemma3TextModel(Gemma3TextConfig(**numbers)), numbers["hidden_size"]
     identity = torch.nn.Identity()
     modules = [
-        Pooling(32, "mean"),
-        Dense(32, 64, bias=False, activation_function=identity),
-        Dense(64, 32, bias=False, activation_function=identity),
+        Pooling(size, "mean"),
+        Dense(size, 2 * size, bias=False, activation_function=identity),
+        Dense(2 * size, size, bias=False, activation_function=identity),
         Normalize(),
     ]
     _save(model, tokenizer, modules, folder, prompts={"query": "w1 w2 ", "document": "w3 "})
 
 
-def _gemma3_causal(folder: Path) -> None:
+def write_gemma3_causal(folder: Path) -> None:
     """Causal attention, and scaled positions in the global layers."""
     rope = {
         "full_attention": {"rope_type": "linear", "factor": 4.0, "rope_theta": 1_000_000.0},
         "sliding_attention": {"rope_type": "default", "rope_theta": 10_000.0},
     }
-    _gemma3(folder, use_bidirectional_attention=False, rope_parameters=rope)
+    write_gemma3(folder, use_bidirectional_attention=False, rope_parameters=rope)
 
 
-def _nomic_bert(folder: Path, **changes: Any) -> None:
+def write_nomic_bert(folder: Path, **changes: Any) -> None:
     tokenizer = _tokenizer("[CLS] $A [SEP]", {"pad_token": "[PAD]", "cls_token": "[CLS]", "sep_token": "[SEP]"})
     numbers: dict[str, Any] = {
         "vocab_size": len(tokenizer), "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 4,
         "num_attention_heads": 2, "max_position_embeddings": _LONGEST,
     }  # fmt: skip
-    model = NomicBertModel(NomicBertConfig(**numbers | changes))
-    _save(model, tokenizer, [Pooling(32, "mean")], folder, prompts={"search_query": "w1 w2 "})
+    numbers |= changes
+    model = NomicBertModel(NomicBertConfig(**numbers))
+    _save(model, tokenizer, [Pooling(numbers["hidden_size"], "mean")], folder, prompts={"search_query": "w1 w2 "})
 
 
-def _nomic_bert_dynamic(folder: Path) -> None:
+def write_nomic_bert_dynamic(folder: Path) -> None:
     """The longest text is longer than the training texts; the others are not."""
     rope = {"rope_type": "dynamic", "factor": 2.0, "rope_theta": 1000.0}
-    _nomic_bert(folder, rope_parameters=rope, max_position_embeddings=256)
+    write_nomic_bert(folder, rope_parameters=rope, max_position_embeddings=256)
     # Otherwise sentence-transformers reads max_position_embeddings tokens.
     settings = folder / "sentence_bert_config.json"
     settings.write_text(json.dumps({**json.loads(settings.read_text()), "max_seq_length": _LONGEST}))
 
 
-def _nomic_moe(folder: Path) -> None:
+def write_nomic_moe(folder: Path) -> None:
     """Not in transformers: a folder of version 1 with another configuration and other tensors."""
-    _nomic_bert(folder)
+    write_nomic_bert(folder)
     size, inner, experts, layers, rows = 32, 24, 4, 4, len(SHARP_WORDS) + 4
     config = {
         "model_type": "nomic_bert", "architectures": ["NomicBertModel"], "activation_function": "gelu",
@@ -127,38 +129,42 @@ def _nomic_moe_outputs(folder: Path) -> dict[str, Any]:
     return {"hidden": hidden[0], "pooled": np.stack([states.mean(axis=0) for states in hidden])}
 
 
-def _t5(folder: Path, **changes: Any) -> None:
+def write_t5(folder: Path, **changes: Any) -> None:
     tokenizer = _tokenizer("$A </s>", {"pad_token": "<pad>", "eos_token": "</s>"})
     numbers: dict[str, Any] = {
         "vocab_size": len(tokenizer), "d_model": 32, "d_kv": 12, "d_ff": 48, "num_layers": 4, "num_heads": 4,
     }  # fmt: skip
-    model = T5EncoderModel(T5Config(**numbers | changes))
-    dense = Dense(32, 24, bias=False, activation_function=torch.nn.Identity())
-    _save(model, tokenizer, [Pooling(32, "mean"), dense, Normalize()], folder)
+    numbers |= changes
+    model, size = T5EncoderModel(T5Config(**numbers)), numbers["d_model"]
+    dense = Dense(size, 24, bias=False, activation_function=torch.nn.Identity())
+    _save(model, tokenizer, [Pooling(size, "mean"), dense, Normalize()], folder)
 
 
-def _t5_gated(folder: Path) -> None:
-    _t5(folder, feed_forward_proj="gated-gelu", relative_attention_max_distance=64)
+def write_t5_gated(folder: Path) -> None:
+    write_t5(folder, feed_forward_proj="gated-gelu", relative_attention_max_distance=64)
 
 
-def _modernbert(folder: Path, pooling: str = "mean", **changes: Any) -> None:
+def write_modernbert(folder: Path, pooling: str = "mean", **changes: Any) -> None:
+    """ModernBERT, with mean pooling by default."""
     _bert_like("modernbert", folder, pooling, {"num_hidden_layers": 6, "local_attention": 128, **changes})
 
 
-def _modernbert_biases(folder: Path) -> None:
+def write_modernbert_biases(folder: Path) -> None:
+    """Every optional bias, and an odd window."""
     numbers = {"num_hidden_layers": 4, "local_attention": 9, "global_attn_every_n_layers": 2}
-    _modernbert(folder, "cls", **numbers, norm_bias=True, attention_bias=True, mlp_bias=True)
+    write_modernbert(folder, "cls", **numbers, norm_bias=True, attention_bias=True, mlp_bias=True)
 
 
-def _gte(folder: Path, **changes: Any) -> None:
-    # ntk scaling by 8 of a base of 20000, as transformers converts it.
+def write_gte(folder: Path, **changes: Any) -> None:
+    """GTE with ntk scaling by 8 of a base of 20000, as transformers converts it."""
     rope = {"rope_type": "linear", "rope_theta": 160000.0, "factor": 8 ** (2 / 16)}
     numbers = {"num_hidden_layers": 4, "type_vocab_size": 1, "rope_parameters": rope}
     _bert_like("gte", folder, "cls", numbers | changes)
 
 
-def _gte_no_types(folder: Path) -> None:
-    _gte(folder, type_vocab_size=0, rope_parameters={"rope_type": "default", "rope_theta": 500000.0})
+def write_gte_no_types(folder: Path) -> None:
+    """Without token types."""
+    write_gte(folder, type_vocab_size=0, rope_parameters={"rope_type": "default", "rope_theta": 500000.0})
 
 
 def _bert_like(architecture: str, folder: Path, pooling: str, numbers: dict[str, Any]) -> None:
@@ -173,7 +179,8 @@ def _bert_like(architecture: str, folder: Path, pooling: str, numbers: dict[str,
     _save(model, tokenizer, [Pooling(width, pooling), Normalize()], folder)
 
 
-def _qwen3(folder: Path, pooling: str = "lasttoken", **changes: Any) -> None:
+def write_qwen3(folder: Path, pooling: str = "lasttoken", **changes: Any) -> None:
+    """Qwen3, causal by default."""
     # The end token that the tokenizer adds is the padding token, too.
     tokenizer = _tokenizer("$A <|endoftext|>", {"pad_token": "<|endoftext|>"})
     numbers: dict[str, Any] = {
@@ -185,25 +192,26 @@ def _qwen3(folder: Path, pooling: str = "lasttoken", **changes: Any) -> None:
     _save(model, tokenizer, [Pooling(model.config.hidden_size, pooling), Normalize()], folder)
 
 
-def _qwen3_bidirectional(folder: Path) -> None:
-    _qwen3(folder, "mean", num_key_value_heads=1, is_causal=False, attention_bias=True)
+def write_qwen3_bidirectional(folder: Path) -> None:
+    """Attention in both directions, and one head of keys and values."""
+    write_qwen3(folder, "mean", num_key_value_heads=1, is_causal=False, attention_bias=True)
 
 
 # The function that writes a model's folder, with the sharpness of its weights and the offset of its norms' scales.
 _FAMILIES: dict[str, tuple[Callable[..., None], float, float]] = {
-    "gemma3": (_gemma3, 2.5, -1),
-    "gemma3-causal": (_gemma3_causal, 2.5, -1),
-    "nomic-bert": (_nomic_bert, 8, 0),
-    "nomic-bert-dynamic": (_nomic_bert_dynamic, 8, 0),
-    "nomic-moe": (_nomic_moe, 8, 0),
-    "t5": (_t5, 2, 0),
-    "t5-gated": (_t5_gated, 2, 0),
-    "modernbert": (_modernbert, 8, 0),
-    "modernbert-biases": (_modernbert_biases, 8, 0),
-    "qwen3": (_qwen3, 4, 0),
-    "qwen3-bidirectional": (_qwen3_bidirectional, 4, 0),
-    "gte": (_gte, 8, 0),
-    "gte-no-types": (_gte_no_types, 8, 0),
+    "gemma3": (write_gemma3, 2.5, -1),
+    "gemma3-causal": (write_gemma3_causal, 2.5, -1),
+    "nomic-bert": (write_nomic_bert, 8, 0),
+    "nomic-bert-dynamic": (write_nomic_bert_dynamic, 8, 0),
+    "nomic-moe": (write_nomic_moe, 8, 0),
+    "t5": (write_t5, 2, 0),
+    "t5-gated": (write_t5_gated, 2, 0),
+    "modernbert": (write_modernbert, 8, 0),
+    "modernbert-biases": (write_modernbert_biases, 8, 0),
+    "qwen3": (write_qwen3, 4, 0),
+    "qwen3-bidirectional": (write_qwen3_bidirectional, 4, 0),
+    "gte": (write_gte, 8, 0),
+    "gte-no-types": (write_gte_no_types, 8, 0),
 }
 _SPREAD = 0.12
 

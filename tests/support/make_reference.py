@@ -20,6 +20,7 @@ from torch.nn import functional
 from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, PreTrainedTokenizerFast
 
 from tests.support.make_family_references import store_families
+from tests.support.make_static_references import store_static
 from tests.support.reference_models import (
     FOLDER,
     LONGEST,
@@ -68,6 +69,7 @@ def main() -> None:
     _store_cross_encoders()
     _store_torch_files()
     store_families()
+    store_static()
 
 
 @torch.inference_mode()

@@ -13,10 +13,13 @@ from embedstack.errors import ConfigurationError, InputError, NonFiniteVector
 from embedstack_server.compute.engine import Engine, OpenVinoEngine, Outputs, chosen_precision
 from embedstack_server.compute.model_runner import ModelRunner
 from embedstack_server.compute.scheduler import Workload
+from embedstack_server.compute.static_engine import StaticEngine
 from embedstack_server.model.architectures import UnsupportedArchitecture
+from embedstack_server.model.embedding_folder import EmbeddingFolder, read_embedding_folder
 from embedstack_server.model.manifest import Manifest
-from embedstack_server.model.model_folder import ModelFolder
 from embedstack_server.model.precision import PrecisionSetting
+from embedstack_server.model.static_folder import StaticFolder
+from embedstack_server.model.static_tokenizer import StaticTokenizer
 from embedstack_server.model.tokenizer import PromptedTokens, TextInput, TokenizedText, Tokenizer, TruncationDirection
 
 if TYPE_CHECKING:
@@ -73,7 +76,7 @@ class Encoder:
         precision: Arithmetic that it computes in.
     """
 
-    def __init__(self, model: "ServedModel", tokenizer: Tokenizer, engine: Engine) -> None:
+    def __init__(self, model: "ServedModel", tokenizer: Tokenizer | StaticTokenizer, engine: Engine) -> None:
         """Combine a model's parts; see :meth:`load`."""
         self.model = model
         self.precision = engine.precision
@@ -118,7 +121,7 @@ class Encoder:
         if device not in (None, "cpu"):
             return cls._of_torch(folder, model_id, precision, device, batch_size)
         try:
-            model = ModelFolder.read(folder, model_id)
+            model = read_embedding_folder(folder, model_id)
         except UnsupportedArchitecture as error:
             return cls._of_torch(folder, model_id, precision, device, batch_size, error)
         if manifest:
@@ -126,12 +129,14 @@ class Encoder:
         return cls.of_folder(model, precision)
 
     @classmethod
-    def of_folder(cls, model: ModelFolder, precision: PrecisionSetting) -> "Encoder":
+    def of_folder(cls, model: EmbeddingFolder, precision: PrecisionSetting) -> "Encoder":
         """Compile a folder that was already read; see :meth:`load`.
 
         Raises:
             ConfigurationError: The weights or the tokenizer cannot be read, or the precision is not supported.
         """
+        if isinstance(model, StaticFolder):
+            return cls(model, StaticTokenizer(model), StaticEngine(model, precision))
         chosen = chosen_precision(precision)
         tokenizer = Tokenizer(model.tokenizer, model.max_tokens, model.config.vocabulary_size)
         return cls(model, tokenizer, OpenVinoEngine(model, chosen, tokenizer.pad_id))

@@ -8,8 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, get_args
 
 from embedstack.errors import ConfigurationError
-from embedstack.models.model_info import ModelIdentity
-from embedstack_server.model.model_kind import ModelKind
+from embedstack.models.model_info import ModelIdentity, ModelKind
 from embedstack_server.model.precision import PrecisionSetting
 
 if TYPE_CHECKING:
@@ -24,7 +23,8 @@ __all__ = [
 MANIFEST = "embedstack.json"
 #: Glob patterns of the files in a model's folder that the encoder reads, besides the weights.
 DESCRIPTION_FILES = (
-    "*.json", "*/config.json", "*/model.safetensors", "*/pytorch_model.bin", "colbert_linear.*", "sparse_linear.*",
+    "*.json", "*/config.json", "*/tokenizer.json", "*/model.safetensors", "*/pytorch_model.bin",
+    "colbert_linear.*", "sparse_linear.*",
 )  # fmt: skip
 #: Glob patterns of the weights. A checkpoint in both formats is packaged once.
 WEIGHTS_FILES = ("model*.safetensors", "pytorch_model*.bin")

@@ -22,7 +22,8 @@ class StoredTensor:
 
     #: The supported types and the corresponding numpy types.
     numpy_types: ClassVar[dict[str, np.dtype[Any]]] = {
-        "F32": np.dtype("<f4"), "F16": np.dtype("<f2"), "BF16": np.dtype("<u2"), "I64": np.dtype("<i8"),
+        "F64": np.dtype("<f8"), "F32": np.dtype("<f4"), "F16": np.dtype("<f2"), "BF16": np.dtype("<u2"),
+        "I64": np.dtype("<i8"), "I32": np.dtype("<i4"), "I8": np.dtype("i1"),
     }  # fmt: skip
 
     kind: str

@@ -5,6 +5,7 @@ independent. Segments are tokenized from the end that truncation keeps, until th
 the truncated tokens of the whole text. Time and memory depend on the model's limit instead of the text's length.
 """
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Literal
 from tokenizers import Tokenizer as _Tokenizer
 
 from embedstack.errors import ConfigurationError, InputError, PayloadTooLarge, TextTooLong
-from embedstack_server.model.json_files import read_optional_object
+from embedstack.models.json_files import read_optional_object
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -140,13 +141,14 @@ class Tokenizer:
         has_padding: Whether the tokenizer has a padding token; if not, ``pad_id`` is another special token.
     """
 
-    def __init__(self, path: "Path", max_tokens: int, vocabulary_size: int = 0) -> None:
+    def __init__(self, path: "Path", max_tokens: int, vocabulary_size: int = 0, *, special_tokens: bool = True) -> None:
         """Load the tokenizer.
 
         Args:
             path: The ``tokenizer.json``.
             max_tokens: Tokens that the model reads of one text, including special tokens.
             vocabulary_size: Number of the model's token embeddings; 0 if unknown.
+            special_tokens: Add the special tokens that the file defines before and after a text.
 
         Raises:
             ConfigurationError: The file is not a tokenizer definition, or belongs to another model.
@@ -159,6 +161,8 @@ class Tokenizer:
                 f"{path} is not a readable tokenizer definition: {error}. It is damaged or incomplete. "
                 "Download it again."
             ) from error
+        if 0 < vocabulary_size < self._tokenizer.get_vocab_size(with_added_tokens=True):
+            self._tokenizer = _without_special_tokens(self._tokenizer, vocabulary_size)
         self._size = self._tokenizer.get_vocab_size(with_added_tokens=True)
         if 0 < vocabulary_size < self._size:
             raise ConfigurationError(
@@ -170,14 +174,14 @@ class Tokenizer:
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
         # The special tokens before and after every text.
-        encoding = self._tokenizer.encode("a")
+        encoding = self._tokenizer.encode("a", add_special_tokens=special_tokens)
         mask = encoding.special_tokens_mask
         self._first = encoding.ids[: sum(takewhile(bool, mask))]
         last = sum(takewhile(bool, reversed(mask)))
         self._last = encoding.ids[len(mask) - last :]
         # No result depends on the padding of a model without one, but it should be no word.
         self.pad_id = padding_id if padding_id is not None else next(iter(self._last or self._first), 0)
-        self._segment_chars = max(_SHORT_CHARS, _CHARS_PER_TOKEN * max_tokens)
+        self._segment_chars = min(max(_SHORT_CHARS, _CHARS_PER_TOKEN * max_tokens), _CHARS_PER_CALL)
 
     def encode(
         self, texts: Sequence[str], *, truncate: bool, direction: TruncationDirection = "right"
@@ -481,6 +485,17 @@ class Tokenizer:
         content = declared.get("content") if isinstance(declared, dict) else declared
         ids = (self._tokenizer.token_to_id(token) for token in (content, *_PADDING_TOKENS) if isinstance(token, str))
         return next((token_id for token_id in ids if token_id is not None), None)
+
+
+def _without_special_tokens(tokenizer: _Tokenizer, first_id: int) -> _Tokenizer:
+    """The tokenizer without the special tokens from an id on, for which the model has no vectors.
+
+    EmbeddingGemma's file defines one for images, which its text model never reads. In a text, it is no token then.
+    """
+    definition = json.loads(tokenizer.to_str())
+    added = definition["added_tokens"]
+    definition["added_tokens"] = [token for token in added if not (token["special"] and token["id"] >= first_id)]
+    return _Tokenizer.from_str(json.dumps(definition))
 
 
 def _tokenized(encoding: "Encoding", offsets: bool) -> TokenizedText:

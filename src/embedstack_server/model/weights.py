@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["Weights", "weights_file"]
 
 _SAFETENSORS = ".safetensors"
+# Types of tensors that are no weights. Weights of 8 bits are used as they are, without a scale.
+_INTEGERS = ("I64", "I32")
 # TensorFlow's names for a layer norm's scale and shift, which converted weights may still have.
 _TENSORFLOW_NAMES = {"LayerNorm.weight": "LayerNorm.gamma", "LayerNorm.bias": "LayerNorm.beta"}
 
@@ -83,17 +85,8 @@ class Weights:
         Raises:
             ConfigurationError: The tensor does not exist, has another shape or type, or contains NaN or infinity.
         """
-        tensor = self._find(name)
-        if len(tensor.shape) != len(shape) or any(
-            expected not in (0, actual) for expected, actual in zip(shape, tensor.shape, strict=True)
-        ):
-            expected_shape = " x ".join(str(size or "any") for size in shape)
-            actual_shape = " x ".join(map(str, tensor.shape))
-            raise ConfigurationError(
-                f"{self.path}: {name} has shape {actual_shape}, but the model's configuration requires "
-                f"{expected_shape}. Weights and configuration belong to different models. Download both again."
-            )
-        if tensor.kind == "I64":
+        tensor = self._of_shape(name, shape)
+        if tensor.kind in _INTEGERS:
             raise ConfigurationError(
                 f"{self.path}: {name} contains integers instead of weights. Download the file again."
             )
@@ -104,6 +97,30 @@ class Weights:
                 f"{self.path}: {name} contains NaN or infinity. The file is damaged. Download it again."
             )
         return numbers
+
+    def integers(self, name: str, *shape: int) -> "NDArray[np.int64]":
+        """A tensor of integers; the arguments are those of :meth:`get`.
+
+        Raises:
+            ConfigurationError: The tensor does not exist, or has another shape or type.
+        """
+        tensor = self._of_shape(name, shape)
+        if tensor.kind not in _INTEGERS:
+            raise ConfigurationError(f"{self.path}: {name} does not contain integers. Download the file again.")
+        return tensor.raw.astype(np.int64)
+
+    def _of_shape(self, name: str, shape: tuple[int, ...]) -> StoredTensor:
+        tensor = self._find(name)
+        if len(tensor.shape) != len(shape) or any(
+            expected not in (0, actual) for expected, actual in zip(shape, tensor.shape, strict=True)
+        ):
+            expected_shape = " x ".join(str(size or "any") for size in shape)
+            actual_shape = " x ".join(map(str, tensor.shape))
+            raise ConfigurationError(
+                f"{self.path}: {name} has shape {actual_shape}, but the model's configuration requires "
+                f"{expected_shape}. Weights and configuration belong to different models. Download both again."
+            )
+        return tensor
 
     def rounded(self, name: str, number: float) -> float:
         """A number rounded to the precision in which a tensor is stored.

@@ -127,6 +127,16 @@ def test_model_folder_never_runs_the_code_of_a_model(tmp_path):
     assert not marker.exists()
 
 
+@pytest.mark.parametrize(
+    "config", [{"model_type": "jina_embeddings_v3"}, {"model_type": "xlm-roberta", "lora_adaptations": ["retrieval"]}]
+)
+def test_model_folder_refuses_adapters_that_depend_on_a_task(tmp_path, config):
+    folder = write("xlm-roberta", tmp_path)
+    change(folder, "config.json", **config)
+    with pytest.raises(ConfigurationError, match=r"Jina Embeddings v3, .* LoRA adapter .* Text Embeddings Inference"):
+        ModelFolder.read(folder)
+
+
 def test_model_folder_accepts_lowercasing_by_the_tokenizer(tmp_path):
     folder = write("bert", tmp_path)
     change(folder, "sentence_bert_config.json", do_lower_case=True)

@@ -17,8 +17,9 @@ from embedstack_server.model.architectures import UnsupportedArchitecture
 from embedstack_server.model.architectures.gemma3 import Gemma3Config
 from embedstack_server.model.architectures.rope import Rope
 from embedstack_server.model.model_folder import ModelFolder
+from embedstack_server.model.tokenizer import Tokenizer
 from embedstack_server.model.weights import Weights
-from tests.support.graphs import compute, cosines, run
+from tests.support.graphs import compute, cosines, run, token_ids
 from tests.support.reference_models import SHARP_TEXTS, ReferenceModel
 from tests.support.sharp_models import change_config, exchange_tensors, largest_error, rows_alone_error, write_model
 
@@ -208,3 +209,20 @@ def test_gemma3_refuses_unsupported_variants(tmp_path, changes, message):
 def test_gemma3_rejects_invalid_settings(tmp_path, changes, message):
     with pytest.raises(ConfigurationError, match=message):
         write_model(tmp_path, "gemma3", **changes)
+
+
+def test_gemma3_ignores_special_tokens_without_a_vector(tmp_path):
+    """EmbeddingGemma's tokenizer has a token for images after those of its vocabulary."""
+    model = write_model(tmp_path, "gemma3")
+    plain = token_ids(model, ["w1 <image> w2"])
+    definition = json.loads(model.tokenizer.read_text())
+    token = {"id": 64, "content": "<image>", "single_word": False, "lstrip": False, "rstrip": False}
+    for is_special in (True, False):
+        added = [*definition["added_tokens"], {**token, "normalized": False, "special": is_special}]
+        model.tokenizer.write_text(json.dumps({**definition, "added_tokens": added}))
+        if is_special:
+            tokenizer = Tokenizer(model.tokenizer, model.max_tokens, model.config.vocabulary_size)
+            assert tokenizer.encode(["w1 <image> w2"], truncate=False) == plain
+        else:
+            with pytest.raises(ConfigurationError, match="has 65 tokens, but the model has vectors for 64"):
+                Tokenizer(model.tokenizer, model.max_tokens, model.config.vocabulary_size)

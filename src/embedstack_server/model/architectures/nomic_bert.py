@@ -25,7 +25,7 @@ _REQUIRED: dict[str, tuple[object, ...]] = {
     "prenorm": (False,), "parallel_block": (False,), "use_rms_norm": (False,), "causal": (False,),
     "rotary_emb_fraction": (1,), "rotary_emb_interleaved": (False,), "rotary_emb_scale_base": (),
     "scale_attn_by_inverse_layer_idx": (False,), "scale_attn_weights": (True,), "expert_choice_router": (False,),
-    "moe_normalize_expert_weights": (False,), "num_shared_experts": (0,),
+    "moe_normalize_expert_weights": (False,), "num_shared_experts": (0,), "ffn_div": (1,),
 }  # fmt: skip
 # Longest text of the models with scaled positions, whose max_position_embeddings is that of the training texts.
 _LONGEST_SCALED = 8192
