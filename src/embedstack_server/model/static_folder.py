@@ -150,6 +150,11 @@ class StaticFolder:
         return ()
 
     @property
+    def matryoshka_layer_norm(self) -> bool:
+        """False: a vector is not changed before it is truncated."""
+        return False
+
+    @property
     def pools_prompt(self) -> bool:
         """True: the tokens of a prompt are part of the mean."""
         return True
