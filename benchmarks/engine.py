@@ -162,11 +162,11 @@ ENGINES: dict[str, Callable[[Source], Embed]] = {
 def main() -> None:
     """Read workload names and print ``{"seconds", "each", "megabytes"}`` for each."""
     engine, path = sys.argv[1], Path(sys.argv[3])
+    output = os.fdopen(os.dup(sys.stdout.fileno()), "w")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # an engine may print anything
     workloads = json.loads(path.read_text())
     embed = ENGINES[engine](Source(Path(sys.argv[2]), path.parent, workloads["mix"]))
     embed(["the first vector"])
-    output = os.fdopen(os.dup(sys.stdout.fileno()), "w")
-    sys.stdout = sys.stderr  # an engine may print anything
     print(json.dumps({"ready": True}), file=output, flush=True)
     for line in sys.stdin:
         if line.strip() == "vectors":

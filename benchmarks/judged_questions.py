@@ -1,15 +1,14 @@
 """Generated questions with judged texts: who sold, lent, gave or sent what to whom.
 
 A text states one fact, in the active or the passive voice, from the side of the giver or of the receiver. A text is
-relevant if it states a fact that answers the question. Texts with the same words and swapped roles are not, which
-vectors of whole texts hardly distinguish. Training and test share no person and no object.
+relevant if it states a fact that answers the question. Other texts share most of the words, with another person, object
+or verb, or with swapped roles.
 """
 
 import random
-from collections.abc import Iterator
 from dataclasses import dataclass
 
-__all__ = ["TEST", "TRAINING", "JudgedSet", "Vocabulary", "judged_set", "training_pairs"]
+__all__ = ["JudgedSet", "judged_set"]
 
 # The giver's verb, the receiver's verb, their base forms, and the participle.
 _RELATIONS = (
@@ -18,32 +17,8 @@ _RELATIONS = (
     ("gave", "received", "give", "receive", "given"),
     ("sent", "got", "send", "get", "sent"),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Vocabulary:
-    """The persons and objects of a set."""
-
-    people: tuple[str, ...]
-    objects: tuple[str, ...]
-
-
-TEST = Vocabulary(
-    ("Maria", "Omar", "Ingrid", "Tom", "Yuki", "Pedro", "Fatima", "Ivan", "Grace", "Liam"),
-    ("a boat", "a piano", "a ladder", "a painting", "a tractor", "a camera", "a tent", "a necklace"),
-)
-TRAINING = Vocabulary(
-    (
-        "Anna", "Ben", "Carla", "David", "Elena", "Frank", "Greta", "Hugo", "Irene", "Jonas", "Karin", "Leo", "Mona",
-        "Nils", "Olga", "Paul", "Rosa", "Samir", "Tara", "Umberto", "Vera", "Walter", "Xenia", "Yusuf", "Zoe", "Ahmed",
-        "Bella", "Chen", "Dora", "Emil",
-    ),
-    (
-        "a bicycle", "a car", "a book", "a table", "a violin", "a drill", "a horse", "a lamp", "a sofa", "a watch",
-        "a phone", "a kayak", "a carpet", "a mirror", "a guitar", "a stove", "a telescope", "a vase", "a wardrobe",
-        "a saw", "a radio", "a coat", "a ring", "a trailer", "a globe", "a statue", "a printer", "a hammock",
-    ),
-)  # fmt: skip
+_PEOPLE = ("Maria", "Omar", "Ingrid", "Tom", "Yuki", "Pedro", "Fatima", "Ivan", "Grace", "Liam")
+_OBJECTS = ("a boat", "a piano", "a ladder", "a painting", "a tractor", "a camera", "a tent", "a necklace")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +65,10 @@ class JudgedSet:
     questions: list[tuple[str, dict[int, int]]]
 
 
-def judged_set(vocabulary: Vocabulary = TEST, *, facts: int = 600, questions: int = 200, seed: int = 0) -> JudgedSet:
+def judged_set(*, facts: int = 600, questions: int = 200, seed: int = 0) -> JudgedSet:
     """Texts of random facts, two for each, and questions about them."""
     generator = random.Random(seed)  # noqa: S311 - reproducible, not secret
-    stated = list({_random_fact(vocabulary, generator): None for _ in range(facts)})
+    stated = list({_random_fact(generator): None for _ in range(facts)})
     pairs = [(fact, text) for fact in stated for text in generator.sample(fact.texts(), 2)]
     asked = dict(generator.choice(fact.questions()) for fact in generator.sample(stated, questions))
     judged = [
@@ -103,31 +78,6 @@ def judged_set(vocabulary: Vocabulary = TEST, *, facts: int = 600, questions: in
     return JudgedSet([text for _, text in pairs], judged)
 
 
-def training_pairs(vocabulary: Vocabulary = TRAINING, *, seed: int = 1) -> Iterator[tuple[str, str, int]]:
-    """Endless pairs of a question and a text, each with its relevance, 0 or 1: one relevant text in four."""
-    generator = random.Random(seed)  # noqa: S311 - reproducible, not secret
-    while True:
-        fact = _random_fact(vocabulary, generator)
-        question, pattern = generator.choice(fact.questions())
-        yield question, generator.choice(fact.texts()), 1
-        for _ in range(3):
-            other = _altered(fact, vocabulary, generator)
-            yield question, generator.choice(other.texts()), int(other.answers(pattern))
-
-
-def _random_fact(vocabulary: Vocabulary, generator: random.Random) -> _Fact:
-    giver, receiver = generator.sample(vocabulary.people, 2)
-    return _Fact(generator.randrange(len(_RELATIONS)), giver, generator.choice(vocabulary.objects), receiver)
-
-
-def _altered(fact: _Fact, vocabulary: Vocabulary, generator: random.Random) -> _Fact:
-    """A fact that differs in one respect: roles, relation, object or a person."""
-    other = _random_fact(vocabulary, generator)
-    return generator.choice([
-        _Fact(fact.relation, fact.receiver, fact.item, fact.giver),
-        _Fact(fact.relation, fact.receiver, other.item, fact.giver),
-        _Fact(other.relation, fact.giver, fact.item, fact.receiver),
-        _Fact(fact.relation, fact.giver, other.item, fact.receiver),
-        _Fact(fact.relation, other.giver, fact.item, fact.receiver),
-        _Fact(fact.relation, fact.giver, fact.item, other.receiver),
-    ])  # fmt: skip
+def _random_fact(generator: random.Random) -> _Fact:
+    giver, receiver = generator.sample(_PEOPLE, 2)
+    return _Fact(generator.randrange(len(_RELATIONS)), giver, generator.choice(_OBJECTS), receiver)

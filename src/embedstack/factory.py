@@ -88,6 +88,7 @@ def _load_backend(name: str, settings: Settings, session: "boto3.Session | None"
                 settings=settings,
                 concurrency=settings.embedding_concurrency,
                 truncate=settings.embedding_truncate,
+                prompts=settings.embedding_prompts,
                 session=session,
             )
         case "ollama":

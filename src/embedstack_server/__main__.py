@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import os
 import socket
 import sys
 from pathlib import Path
@@ -26,6 +27,11 @@ def main() -> int:
     parser.add_argument("--revision", help="Hub commit to report (default: the manifest's)")
     parser.add_argument("--precision", choices=get_args(PrecisionSetting), default="auto")
     parser.add_argument(
+        "--device",
+        default=os.environ.get("EMBEDDING_DEVICE") or "cpu",
+        help="cpu, or a torch device such as cuda, which needs the extra torch (default: EMBEDDING_DEVICE, or cpu)",
+    )
+    parser.add_argument(
         "--host", default="127.0.0.1", help="address to listen on; a container needs 0.0.0.0 (default: %(default)s)"
     )
     parser.add_argument(
@@ -35,7 +41,9 @@ def main() -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
 
     def load() -> "Encoder | CrossEncoder":
-        return load_model(arguments.model, model_id=arguments.model_id, precision=arguments.precision)
+        return load_model(
+            arguments.model, model_id=arguments.model_id, precision=arguments.precision, device=arguments.device
+        )
 
     protocol = EmbedProtocol(model_identity(arguments.model, arguments.model_id, arguments.revision))
     with socket.create_server((arguments.host, arguments.port), backlog=1024) as listener:

@@ -1,6 +1,7 @@
 """A package: the same bytes every time, refused when damaged, and deployed by Terraform as an artifact."""
 
 import hashlib
+import json
 import shutil
 import subprocess
 import sys
@@ -15,10 +16,12 @@ from embedstack.models.archives import extract_tar_gz
 from embedstack.models.catalogue import known_model
 from embedstack.models.golden import golden_texts
 from embedstack_server import packaging
+from embedstack_server.compute.cross_encoder import CrossEncoder
 from embedstack_server.model.manifest import Manifest
 from embedstack_server.packaging import MAX_UNPACKED_BYTES, make_package
 from embedstack_server.sagemaker_handler import model_fn
 from tests.support.golden import minilm_golden
+from tests.support.reference_models import LONGEST, ReferenceModel
 from tests.support.tiny_bert import make_tensors, write_model
 
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -54,7 +57,7 @@ def test_package_manifest_describes_the_model(package, unpacked):
     assert {"model.safetensors", "tokenizer.json", "1_Pooling/config.json"} <= set(manifest.sha256)
     assert manifest.cosine is not None
     assert manifest.cosine > 0.9999
-    assert manifest.reference == "sentence-transformers in float32 (stored vectors)"
+    assert manifest.reference == "sentence-transformers in float32"
     assert package.unpacked_bytes == sum(path.stat().st_size for path in unpacked.rglob("*") if path.is_file())
 
 
@@ -111,16 +114,53 @@ def test_model_fn_rejects_a_damaged_package(unpacked, damage, message):
 @pytest.mark.parametrize(
     ("setting", "value", "message"),
     [
-        ("MIN_COSINE", 0.99999999, "the minimum is 0.99999999"),
-        ("MAX_UNPACKED_BYTES", 1000, "unpacked package has .* GB"),
+        ("packaging_accuracy.MIN_COSINE", 0.99999999, "the minimum is 0.99999999"),
+        ("packaging.MAX_UNPACKED_BYTES", 1000, "unpacked package has .* GB"),
     ],
 )
 @pytest.mark.usefixtures("one_small_wheel")
 def test_make_package_rejects_an_undeployable_model(minilm_folder, tmp_path, monkeypatch, setting, value, message):
-    monkeypatch.setattr(packaging, setting, value)
+    monkeypatch.setattr(f"embedstack_server.{setting}", value)
     with pytest.raises(ConfigurationError, match=message):
         make_package(minilm_folder, tmp_path / "model.tar.gz", model_id=MINILM, python=PYTHON)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def reranker_folder(tmp_path):
+    return ReferenceModel.load("cross-roberta").write(tmp_path / "reranker")
+
+
+@pytest.mark.usefixtures("one_small_wheel")
+def test_packaged_reranker_scores_as_its_folder(reranker_folder, tmp_path):
+    package = make_package(reranker_folder, tmp_path / "model.tar.gz", model_id="test/reranker", python=PYTHON)
+    manifest = package.manifest
+    assert (manifest.kind, manifest.dimensions, manifest.pooling, manifest.normalize) == ("reranker", None, None, None)
+    assert manifest.max_tokens == LONGEST
+    assert manifest.determination is not None
+    assert 0.99 < manifest.determination <= 1
+    with package.path.open("rb") as archive:
+        extract_tar_gz(archive, tmp_path / "unpacked", MAX_UNPACKED_BYTES)
+    model = model_fn(str(tmp_path / "unpacked")).model
+    assert isinstance(model, CrossEncoder)
+    expected = CrossEncoder.load(reranker_folder).score("cat", ["the dog", "far"])
+    np.testing.assert_array_equal(model.score("cat", ["the dog", "far"]).logits, expected.logits)
+
+
+@pytest.mark.usefixtures("one_small_wheel")
+def test_make_package_rejects_an_inaccurate_reranker(reranker_folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("embedstack_server.packaging_accuracy.MIN_DETERMINATION", 1.1)
+    with pytest.raises(ConfigurationError, match=r"scores of test/reranker are too inaccurate.* the minimum is 1\.1"):
+        make_package(reranker_folder, tmp_path / "model.tar.gz", model_id="test/reranker", python=PYTHON)
+    assert list(tmp_path.iterdir()) == [reranker_folder]
+
+
+def test_make_package_rejects_a_classifier(reranker_folder, tmp_path):
+    config = json.loads((reranker_folder / "config.json").read_text())
+    config["id2label"] = {"0": "contradiction", "1": "entailment", "2": "neutral"}
+    (reranker_folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ConfigurationError, match="a classifier with 3 labels"):
+        make_package(reranker_folder, tmp_path / "model.tar.gz", model_id="test/classifier", python=PYTHON)
 
 
 def test_make_package_rejects_a_python_without_wheels(tmp_path):

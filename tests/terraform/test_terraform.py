@@ -143,8 +143,8 @@ def test_plan_of_the_root_reports_each_rule_that_endpoints_break(root_with_envir
     assert "Affected: private." in output
 
 
-@pytest.mark.parametrize("name", ["pipeline-aurora", "pipeline-local"])
-def test_environments_with_a_pipeline_can_be_planned(root_with_environments: Path, name: str) -> None:
+@pytest.mark.parametrize("name", ["pipeline-aurora", "pipeline-local", "realtime-qwen3"])
+def test_environments_that_no_test_applies_can_be_planned(root_with_environments: Path, name: str) -> None:
     variables = f"-var-file=environments/{name}.tfvars"
     said = terraform(root_with_environments, "test", "-test-directory=tests/environments", variables)
     assert "1 passed, 0 failed." in said

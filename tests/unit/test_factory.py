@@ -107,6 +107,14 @@ def test_load_embedder_rejects_invalid_combinations(monkeypatch, settings, messa
         load_embedder(**settings)
 
 
+@pytest.mark.parametrize("backend", ["bedrock", "local"])
+def test_configured_prompts_reach_the_backend(backend):
+    settings = load_settings(embedding_query_prompt="q: ", embedding_document_prompt="")
+    with load_embedder(settings, embedding_backend=backend) as embedder:
+        assert (embedder.prompt("query", None), embedder.prompt("document", None)) == ("q: ", "")
+        assert {"query", "document"} <= embedder.prompts.keys()
+
+
 def test_load_embedder_validates_overrides(tmp_path):
     settings = load_settings(embedding_backend="fake")
     for given in (settings, None):

@@ -431,6 +431,10 @@ class Embedder(ModelClient, ABC):
         """Check the texts of a call before the first is sent, and prepare for their results."""
         if isinstance(texts, str):
             raise InputError("embed() takes a list of texts. For one text, call embed([text]) or embed_query(text).")
+        if not hasattr(texts, "__len__"):
+            raise InputError(
+                f"embed() takes a list of texts, not a {type(texts).__name__}. Call embed_stream() for one."
+            )
         if on_error == "raise":
             self.batcher(kind, context, collect=False).check(texts)
         return ResultCollector(len(texts), self.info.dimensions or 0, on_progress)

@@ -51,6 +51,7 @@ class BedrockEmbedder(Embedder):
         settings: Settings | None = None,
         concurrency: int = 16,
         truncate: bool = False,
+        prompts: Mapping[str, str] | None = None,
         price: "Price | None" = None,
         session: "boto3.Session | None" = None,
     ) -> None:
@@ -62,6 +63,7 @@ class BedrockEmbedder(Embedder):
             settings: Configuration; read from the environment by default.
             concurrency: Requests in flight at the same time.
             truncate: Truncate texts that are longer than the model reads; not Titan.
+            prompts: Text put before an input, by kind or context. Requests name the kind of text too.
             price: Bedrock's price of the model.
             session: A custom boto3 session.
 
@@ -81,7 +83,7 @@ class BedrockEmbedder(Embedder):
             raise ConfigurationError(f"{model_id} cannot truncate. Split long texts, or use a Nova or Cohere model.")
         takes_one_text = base.startswith((_TITAN, _NOVA))
         limits = Limits(1 if takes_one_text else _COHERE_ITEMS, concurrency=concurrency)
-        super().__init__(info.shortened(dimensions) if dimensions else info, limits, price=price)
+        super().__init__(info.shortened(dimensions) if dimensions else info, limits, prompts=prompts, price=price)
         self._model_id = model_id
         self._base = base
         self._truncate = truncate

@@ -1,16 +1,16 @@
 """Reads the facts of a model from its folder: the files of transformers and sentence-transformers."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 from embedstack.errors import ConfigurationError
+from embedstack.models.json_files import read_json, read_optional_object
 from embedstack.models.model_info import Pooling
 
-__all__ = ["read_model_facts"]
+__all__ = ["POOLING_MODES", "pooling_modes", "read_model_facts"]
 
 #: Pooling modes in the two spellings of sentence-transformers: a mode, and a flag for each mode.
-_POOLING: dict[str, Pooling] = {
+POOLING_MODES: dict[str, Pooling] = {
     "cls": "cls",
     "lasttoken": "last_token",
     "max": "max",
@@ -33,6 +33,13 @@ _PROMPT_NAMES = {"query": ("query",), "document": ("document", "passage", "corpu
 _LARGEST_LIMIT = 10_000_000
 
 
+def pooling_modes(options: dict[str, Any]) -> list[str]:
+    """The modes that the configuration of a Pooling module chooses, by their names in :data:`POOLING_MODES`."""
+    if mode := options.get("pooling_mode"):
+        return [mode] if isinstance(mode, str) else list(mode)
+    return [name for name, value in options.items() if name.startswith("pooling_mode_") and value]
+
+
 def read_model_facts(folder: Path) -> dict[str, Any]:
     """Read what a model's folder says.
 
@@ -45,7 +52,7 @@ def read_model_facts(folder: Path) -> dict[str, Any]:
     Raises:
         ConfigurationError: A file is not a JSON object.
     """
-    config = _read(folder / "config.json")
+    config = read_optional_object(folder / "config.json")
     facts: dict[str, Any] = {
         "architecture": config.get("model_type"),
         "kind": "reranker" if _is_reranker(folder, config) else None,
@@ -62,19 +69,22 @@ def read_model_facts(folder: Path) -> dict[str, Any]:
 
 
 def _module_facts(folder: Path, config: dict[str, Any]) -> dict[str, Any]:
-    modules = _read(folder / "modules.json", list)
+    modules = read_json(folder / "modules.json")
+    if not isinstance(modules, list):
+        raise ConfigurationError(f"{folder / 'modules.json'} is not a list of modules. Download it again.")
     names = [str(_member(module, "type")).rpartition(".")[2] for module in modules]
     dimensions, pooling = _hidden_size(config), None
     for name, module in zip(names, modules, strict=True):
-        options = _read(folder / str(_member(module, "path") or "") / "config.json")
+        options = read_optional_object(folder / str(_member(module, "path") or "") / "config.json")
         if name == "Pooling":
             pooling, dimensions = _pooling(options), dimensions if _pooling(options) else None
         elif name == "Dense":
             dimensions = options.get("out_features")
         elif name not in _SAME_LENGTH:
             dimensions = None
+    shortened = read_optional_object(folder / "config_sentence_transformers.json").get("truncate_dim")
     return {
-        "dimensions": _read(folder / "config_sentence_transformers.json").get("truncate_dim") or dimensions,
+        "dimensions": shortened or dimensions,
         "pooling": pooling,
         "normalized": "Normalize" in names,
     }
@@ -82,19 +92,17 @@ def _module_facts(folder: Path, config: dict[str, Any]) -> dict[str, Any]:
 
 def _pooling(options: dict[str, Any]) -> Pooling | None:
     """The pooling mode; None if there are several, whose vectors are concatenated, or an unknown one."""
-    if mode := options.get("pooling_mode"):
-        modes = [mode] if isinstance(mode, str) else list(mode)
-    else:
-        modes = [name for name, value in options.items() if name.startswith("pooling_mode_") and value]
-    return _POOLING.get(modes[0]) if len(modes) == 1 else None
+    modes = pooling_modes(options)
+    return POOLING_MODES.get(modes[0]) if len(modes) == 1 else None
 
 
 def _is_reranker(folder: Path, config: dict[str, Any]) -> bool:
-    if _read(folder / "config_sentence_transformers.json").get("model_type") == "CrossEncoder":
-        return True
-    classes = config.get("architectures") or []
-    is_classifier = any(str(name).endswith("ForSequenceClassification") for name in classes)
-    return is_classifier and not (folder / "modules.json").is_file()
+    if (folder / "modules.json").is_file():
+        sentence = read_optional_object(folder / "config_sentence_transformers.json")
+        transformer = read_optional_object(folder / "sentence_bert_config.json")
+        is_classifier = transformer.get("transformer_task") == "sequence-classification"
+        return sentence.get("model_type") == "CrossEncoder" or is_classifier
+    return str(next(iter(config.get("architectures") or []), "")).endswith("ForSequenceClassification")
 
 
 def _hidden_size(config: dict[str, Any]) -> int | None:
@@ -106,8 +114,8 @@ def _hidden_size(config: dict[str, Any]) -> int | None:
 
 
 def _max_tokens(folder: Path, config: dict[str, Any]) -> int | None:
-    sentence = _read(folder / "sentence_bert_config.json").get("max_seq_length")
-    tokenizer = _read(folder / "tokenizer_config.json").get("model_max_length")
+    sentence = read_optional_object(folder / "sentence_bert_config.json").get("max_seq_length")
+    tokenizer = read_optional_object(folder / "tokenizer_config.json").get("model_max_length")
     # As sentence-transformers does: positions are a limit of models that state no other.
     limits = (sentence or config.get("max_position_embeddings"), tokenizer)
     usable = [int(limit) for limit in limits if isinstance(limit, int | float) and 0 < limit <= _LARGEST_LIMIT]
@@ -120,7 +128,7 @@ def _prompts(folder: Path) -> dict[str, str]:
     A kind without a prompt of its own has the default prompt, if the model has one.
     """
     path = folder / "config_sentence_transformers.json"
-    config = _read(path)
+    config = read_optional_object(path)
     named = config.get("prompts") or {}
     if not isinstance(named, dict) or not all(isinstance(text, str | None) for text in named.values()):
         raise ConfigurationError(f"{path}: prompts must be an object of strings. Download it again.")
@@ -134,20 +142,3 @@ def _prompts(folder: Path) -> dict[str, str]:
 
 def _member(module: Any, name: str) -> Any:
     return module.get(name) if isinstance(module, dict) else None
-
-
-def _read(path: Path, kind: type = dict) -> Any:
-    """The content of a JSON file; an empty one if the file does not exist.
-
-    Raises:
-        ConfigurationError: It is not JSON of that kind.
-    """
-    if not path.is_file():
-        return kind()
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise ConfigurationError(f"{path} cannot be read as JSON: {error}. Download it again.") from error
-    if not isinstance(content, kind):
-        raise ConfigurationError(f"{path} is JSON, but not a {kind.__name__}. Download it again.")
-    return content

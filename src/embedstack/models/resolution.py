@@ -72,7 +72,10 @@ def _recorded_facts(model_id: str, settings: "Settings") -> ModelInfo:
         info = ModelInfo(model_id, normalized=None)
     folder = find_model_folder(model_id, settings.embedstack_models_dir)
     facts: dict[str, Any] = read_model_facts(folder) if folder else {}
-    return replace(info, **{**facts, "prompts": {**info.prompts, **facts.get("prompts", {})}})
+    info = replace(info, **{**facts, "prompts": {**info.prompts, **facts.get("prompts", {})}})
+    # The folder may contain a smaller model of the same name, which was not trained for the catalogue's lengths.
+    lengths = tuple(length for length in info.matryoshka_dimensions if length < (info.dimensions or 0))
+    return replace(info, matryoshka_dimensions=lengths)
 
 
 def _reject_misspelling(model_id: str) -> None:

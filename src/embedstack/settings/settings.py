@@ -91,8 +91,9 @@ class Settings(_BaseSettings):
             model that is not in the catalogue, its full length, which responses are checked against.
         embedding_max_tokens: Tokens that the model reads of one text; None for the number in the model's folder or in
             the catalogue.
-        embedding_query_prompt: Text put before every query; None for the model's own. See :func:`parse_prompt`.
-        embedding_document_prompt: Text put before every document; None for the model's own.
+        embedding_query_prompt: Text put before every query; None for the model's own. A value that begins with a double
+            quote is a JSON string, so ``""`` is the empty prompt.
+        embedding_document_prompt: Text put before every document, written in the same way; None for the model's own.
         embedding_truncate: Truncate texts that are longer than the model reads instead of rejecting them.
         embedding_concurrency: Requests in flight at the same time.
         embedding_deadline_seconds: Deadline of a call in seconds; None for no deadline.

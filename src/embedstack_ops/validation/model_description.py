@@ -27,4 +27,5 @@ def describe_license(info: "ModelInfo") -> str:
     """The license of a model's weights, and whether it forbids commercial use."""
     if info.license is None:
         return "unknown"
-    return f"{info.license} (forbids commercial use)" if info.non_commercial else info.license
+    text = f"see {info.license}" if info.license.startswith("https://") else info.license
+    return f"{text} (forbids commercial use)" if info.non_commercial else text

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from embedstack.errors import ConfigurationError
 from embedstack_server.compute.cross_encoder import CrossEncoder
 from embedstack_server.compute.encoder import Encoder
 from embedstack_server.model.manifest import Manifest
@@ -16,7 +17,7 @@ __all__ = ["load_model"]
 
 
 def load_model(
-    folder: "Path", *, model_id: str | None = None, precision: "PrecisionSetting" = "auto"
+    folder: "Path", *, model_id: str | None = None, precision: "PrecisionSetting" = "auto", device: str = "cpu"
 ) -> Encoder | CrossEncoder:
     """Load an embedding model or a cross-encoder; its folder, or the manifest of a package, decides which.
 
@@ -24,12 +25,16 @@ def load_model(
         folder: The model's folder.
         model_id: Name to report; defaults to the folder's own.
         precision: As for :meth:`Encoder.load`.
+        device: ``cpu``, or the torch device of an embedding model; see :meth:`Encoder.load`.
 
     Raises:
-        ConfigurationError: The model is not supported, a file of a package is missing or damaged, or the processor
-            does not support the precision.
+        ConfigurationError: The model is not supported, a file of a package is missing or damaged, or the processor or
+            device does not support the precision or the model.
     """
     manifest = Manifest.read_optional(folder)
     kind = manifest.kind if manifest else model_kind(folder)
-    load = CrossEncoder.load if kind == "reranker" else Encoder.load
-    return load(folder, model_id=model_id, precision=precision)
+    if kind != "reranker":
+        return Encoder.load(folder, model_id=model_id, precision=precision, device=device)
+    if device != "cpu":
+        raise ConfigurationError(f"{folder} is a cross-encoder, which cannot run on {device}. Use the device cpu.")
+    return CrossEncoder.load(folder, model_id=model_id, precision=precision)

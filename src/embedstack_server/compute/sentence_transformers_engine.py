@@ -14,9 +14,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from embedstack.calls.process_local import Origin
 from embedstack.errors import ConfigurationError
+from embedstack.models.json_files import read_optional_object
+from embedstack.models.model_info import ModelKind
 from embedstack_server.compute.engine import Outputs, padded
-from embedstack_server.model.json_files import read_optional_object
-from embedstack_server.model.model_kind import ModelKind
 from embedstack_server.model.precision import Precision
 from embedstack_server.model.tokenizer import Tokenizer
 

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from embedstack.errors import ConfigurationError
+from embedstack.models.json_files import read_json, read_object, read_optional_object
+from embedstack.models.model_info import ModelKind
 from embedstack_server.model.architectures import EncoderConfig, read_config
 from embedstack_server.model.architectures.config_file import ConfigFile
 from embedstack_server.model.classification_head import ClassificationHead
-from embedstack_server.model.json_files import read_json, read_object, read_optional_object
 from embedstack_server.model.model_folder import (
     UNKNOWN_MODEL_ID,
     find_weights,
@@ -18,7 +19,7 @@ from embedstack_server.model.model_folder import (
     reject_added_lowercasing,
     reject_unsupported_options,
 )
-from embedstack_server.model.model_kind import ModelKind, model_kind
+from embedstack_server.model.model_kind import model_kind
 
 __all__ = ["SCORE_ACTIVATIONS", "CrossEncoderFolder"]
 

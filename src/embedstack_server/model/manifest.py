@@ -8,8 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, get_args
 
 from embedstack.errors import ConfigurationError
-from embedstack.models.model_info import ModelIdentity
-from embedstack_server.model.model_kind import ModelKind
+from embedstack.models.model_info import ModelIdentity, ModelKind
 from embedstack_server.model.precision import PrecisionSetting
 
 if TYPE_CHECKING:

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from embedstack.errors import ConfigurationError
-from embedstack.models.model_info import Pooling
+from embedstack.models.json_files import read_object, read_optional_object
+from embedstack.models.model_info import ModelKind, Pooling
 from embedstack_server.model.architectures import EncoderConfig, read_config
-from embedstack_server.model.json_files import read_object, read_optional_object
-from embedstack_server.model.model_kind import ModelKind, model_kind
+from embedstack_server.model.model_kind import model_kind
 from embedstack_server.model.sentence_modules import SentenceModules
 from embedstack_server.model.token_heads import TokenHeads
 from embedstack_server.model.weights import weights_file

@@ -1,18 +1,18 @@
 """What a model folder computes: vectors of texts, or scores of pairs."""
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from embedstack_server.model.json_files import read_optional_object
+from embedstack.models.json_files import read_optional_object
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["ModelKind", "model_kind"]
+    from embedstack.models.model_info import ModelKind
 
-ModelKind = Literal["embedding", "reranker"]
+__all__ = ["model_kind"]
 
 
-def model_kind(path: "Path") -> ModelKind:
+def model_kind(path: "Path") -> "ModelKind":
     """The kind of the model in a folder.
 
     A folder with sentence-transformers' ``modules.json`` is a reranker if its configuration says so. Without it, the

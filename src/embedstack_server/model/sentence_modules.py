@@ -4,24 +4,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from embedstack.errors import ConfigurationError
+from embedstack.models.json_files import read_json, read_object
+from embedstack.models.model_folder import POOLING_MODES, pooling_modes
 from embedstack.models.model_info import Pooling
-from embedstack_server.model.json_files import read_json, read_object
 from embedstack_server.model.weights import weights_file
 
 __all__ = ["DenseModule", "SentenceModules", "listed_modules"]
 
-_POOLING_MODES: dict[str, Pooling] = {
-    "cls": "cls",
-    "lasttoken": "last_token",
-    "max": "max",
-    "mean": "mean",
-    "mean_sqrt_len_tokens": "mean_sqrt_len",
-    "pooling_mode_cls_token": "cls",
-    "pooling_mode_lasttoken": "last_token",
-    "pooling_mode_max_tokens": "max",
-    "pooling_mode_mean_sqrt_len_tokens": "mean_sqrt_len",
-    "pooling_mode_mean_tokens": "mean",
-}
+_POOLING_MODES = {name: mode for name, mode in POOLING_MODES.items() if mode != "weighted_mean"}
 _ACTIVATIONS = ("GELU", "Identity", "ReLU", "Sigmoid", "Tanh")
 
 
@@ -110,10 +100,7 @@ def listed_modules(path: Path) -> list[tuple[str, Path]]:
 def _read_pooling(path: Path) -> tuple[Pooling, bool]:
     """How token vectors are combined, and whether this includes a prompt's tokens."""
     config = read_object(path)
-    if mode := config.get("pooling_mode"):
-        chosen = [mode] if isinstance(mode, str) else list(mode)
-    else:
-        chosen = [key for key, value in config.items() if key.startswith("pooling_mode_") and value]
+    chosen = pooling_modes(config)
     if len(chosen) != 1 or chosen[0] not in _POOLING_MODES:
         supported = ", ".join(sorted(set(_POOLING_MODES.values())))
         raise ConfigurationError(f"{path}: pooling {chosen or 'none'} is not supported, only one of {supported}.")

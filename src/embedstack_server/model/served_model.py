@@ -6,7 +6,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from embedstack_server.model.model_kind import ModelKind
+    from embedstack.models.model_info import ModelKind
     from embedstack_server.model.token_heads import TokenHeads
 
 __all__ = ["ServedModel"]

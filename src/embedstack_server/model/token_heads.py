@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from embedstack.errors import ConfigurationError
-from embedstack_server.model.json_files import read_object, read_optional_object
+from embedstack.models.json_files import read_object, read_optional_object
 from embedstack_server.model.weights import Weights, weights_file
 
 if TYPE_CHECKING:

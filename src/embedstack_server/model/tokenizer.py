@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal
 from tokenizers import Tokenizer as _Tokenizer
 
 from embedstack.errors import ConfigurationError, InputError, PayloadTooLarge, TextTooLong
-from embedstack_server.model.json_files import read_optional_object
+from embedstack.models.json_files import read_optional_object
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

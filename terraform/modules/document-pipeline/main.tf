@@ -8,10 +8,10 @@ locals {
   # Longer chunks cover too many subjects for search, and can exceed the 40 KB of metadata that S3 Vectors stores with
   # a vector. Without a number, the functions use the model's own limit.
   _largest_chunk = 512
-  _model_tokens  = var.endpoint.model == "BAAI/bge-m3" ? 8192 : var.endpoint.max_tokens
+  _model_tokens  = lookup({ "BAAI/bge-m3" = 8192 }, var.endpoint.model, local._largest_chunk)
   _chunk_tokens = (
     var.chunking.tokens != null ? var.chunking.tokens :
-    try(local._model_tokens > local._largest_chunk, false) ? local._largest_chunk : null
+    coalesce(var.endpoint.max_tokens, local._model_tokens) > local._largest_chunk ? local._largest_chunk : null
   )
 
   _account   = data.aws_caller_identity.current.account_id

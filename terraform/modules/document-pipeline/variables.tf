@@ -76,7 +76,7 @@ variable "chunking" {
     late = optional(bool, false)
     # Tokens that consecutive chunks share, at most half of tokens.
     overlap = optional(number, 0)
-    # Largest chunk; defaults to the model's limit, at most 512.
+    # Largest chunk; defaults to the model's limit, at most 512 if max_tokens is known.
     tokens = optional(number)
   })
   default  = {}

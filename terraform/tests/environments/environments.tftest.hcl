@@ -31,6 +31,11 @@ override_data {
 }
 
 override_data {
+  target = module.model["reranker"].module.execution_role.data.aws_caller_identity.current
+  values = { account_id = "123456789012" }
+}
+
+override_data {
   target = module.model["search"].module.execution_role.data.aws_caller_identity.current
   values = { account_id = "123456789012" }
 }

@@ -38,6 +38,14 @@ CHANGES: dict[str, tuple[dict[str, str], str]] = {
         notifications = { emails = ["team@example.com"] }
         """,
     ),
+    "serverless-e5-reranker": (
+        {
+            "memory_mb = 3072, max_concurrency = 10": "memory_mb = 2048, max_concurrency = 5",
+            "BAAI/bge-reranker-base": "BAAI/bge-reranker-large",
+            'multilingual-e5-small" }': ('multilingual-e5-small", max_tokens = 512, prompts = { query = "query: " } }'),
+        },
+        "alarms = {}",
+    ),
     "realtime-bge-m3": (
         {
             "BAAI/bge-m3": "BAAI/bge-large-en-v1.5",
@@ -187,7 +195,14 @@ def described(stack: Stack) -> dict[str, dict[str, Any]]:
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     folder = tmp_path_factory.mktemp("environments")
     models = folder / "models"
-    for hub_id, architecture in {"BAAI/bge-m3": "bge-m3", "BAAI/bge-large-en-v1.5": "bert"}.items():
+    architectures = {
+        "BAAI/bge-large-en-v1.5": "bert",
+        "BAAI/bge-m3": "bge-m3",
+        "BAAI/bge-reranker-base": "cross-xlm-roberta",
+        "BAAI/bge-reranker-large": "cross-xlm-roberta",
+        "intfloat/multilingual-e5-small": "bert",
+    }
+    for hub_id, architecture in architectures.items():
         ReferenceModel.load(architecture).write(models / hub_id)
     config = LocalAwsConfig(port=0, models_dir=models, clock_speed=60)
     with running_stack(folder, config) as stack:
@@ -196,8 +211,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 
 def test_every_environment_is_tried() -> None:
-    """The pipelines' are planned by tests/terraform; that on this machine is applied where its functions run."""
-    elsewhere = {"local", "pipeline-aurora", "pipeline-local"}
+    """Those with pipelines or a large model are planned by tests/terraform; local is applied with its functions."""
+    elsewhere = {"local", "pipeline-aurora", "pipeline-local", "realtime-qwen3"}
     assert {*CHANGES, *elsewhere} == {path.stem for path in ENVIRONMENTS.glob("*.tfvars")}
 
 
@@ -215,7 +230,7 @@ def test_deployed_endpoint_equals_the_configuration(life: Life, environment: str
 def test_no_change_replaces_an_endpoint(life: Life) -> None:
     """Each keeps its name, so that it would be gone until the new one is up."""
     before, after = ({name: each["CreationTime"] for name, each in endpoints.items()} for endpoints in life.endpoints)
-    assert len(before) == 7
+    assert len(before) == 9
     assert after == before
 
 

@@ -81,6 +81,7 @@ def kinds():
                 "dimensions": 512,
                 "settings": load_settings(aws_region="us-east-1", aws_endpoint_url="http://127.0.0.1:9"),
                 "truncate": True,
+                "prompts": {"query": "part of the text: "},
             },
             {"concurrency": 3, "price": Price(per_request=1), "session": boto3.Session(region_name="us-east-1")},
         ),

@@ -84,6 +84,7 @@ def test_embed_query_and_documents_shapes():
         (["a", "b\ud800"], InputError, "Text 1 contains an unpaired surrogate at index 1", 1),
         (["a", "x" * 101], PayloadTooLarge, "Text 1 takes 101 bytes; the limit of a request is 100", 1),
         ("one text", InputError, "takes a list of texts", None),
+        (iter(["a"]), InputError, "not a list_iterator. Call embed_stream", None),
     ],
 )
 def test_invalid_texts_are_rejected_before_any_request(texts, error, message, index):
@@ -91,6 +92,22 @@ def test_invalid_texts_are_rejected_before_any_request(texts, error, message, in
     with pytest.raises(error, match=message) as caught:
         embedder.embed(texts)
     assert caught.value.index == index
+    assert embedder.requests == []
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"kind": "passage"}, "Unknown kind of text 'passage'"),
+        ({"context": "general"}, "Unknown context 'general'. Contexts: code, docs, business"),
+    ],
+)
+def test_unknown_kind_and_context_are_rejected(options, message):
+    embedder = AngleEmbedder()
+    with pytest.raises(InputError, match=message):
+        embedder.embed(["a"], **options)
+    with pytest.raises(InputError, match=message):
+        list(embedder.embed_stream(["a"], **options))
     assert embedder.requests == []
 
 

@@ -107,7 +107,11 @@ def test_prompts_are_chosen_by_kind(tmp_path, config, expected):
     ("files", "kind"),
     [
         ({"config": {"architectures": ["BertForSequenceClassification"]}}, "reranker"),
-        ({"config": {}, "config_sentence_transformers": {"model_type": "CrossEncoder"}}, "reranker"),
+        ({"config": {}, "modules": [], "config_sentence_transformers": {"model_type": "CrossEncoder"}}, "reranker"),
+        (
+            {"config": {}, "modules": [], "sentence_bert_config": {"transformer_task": "sequence-classification"}},
+            "reranker",
+        ),
         ({"config": {"architectures": ["BertModel"]}}, None),
         ({"config": {"architectures": ["XForSequenceClassification"]}, "modules": modules("Transformer")}, None),
     ],

@@ -9,6 +9,7 @@ from embedstack.embedders import FakeEmbedder, LocalEmbedder
 from embedstack.errors import ConfigurationError
 from embedstack.factory import load_embedder
 from embedstack.models import ModelInfo, known_model, resolve_model
+from embedstack.models.model_folder import read_model_facts
 from embedstack.models.resolution import warn_of_license
 from embedstack.settings.settings import load_settings
 from tests.support.tiny_bert import HIDDEN, write_model
@@ -63,6 +64,19 @@ def test_dimensions_must_be_a_trained_length():
         resolved("BAAI/bge-m3", embedding_dimensions=256)
     stated = resolved("my-org/my-model", embedding_dimensions=256)
     assert (stated.dimensions, stated.shortened_from) == (256, None)
+
+
+def test_lengths_of_the_catalogue_must_be_shorter_than_the_folders(tmp_path):
+    write_model(tmp_path / "models" / "Qwen" / "Qwen3-Embedding-0.6B")
+    with pytest.raises(ConfigurationError, match=f"supports vectors of {HIDDEN} dimensions, not 256"):
+        resolved("Qwen/Qwen3-Embedding-0.6B", embedding_dimensions=256)
+
+
+def test_folder_of_a_catalogue_model_agrees_with_the_catalogue(minilm_folder):
+    facts = read_model_facts(minilm_folder)
+    info = known_model(MINILM)
+    assert facts == {name: getattr(info, name) for name in facts}
+    assert {"architecture", "dimensions", "max_tokens", "normalized", "pooling"} <= facts.keys()
 
 
 def test_facts_of_the_configured_model_are_not_used_for_another():

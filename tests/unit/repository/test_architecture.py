@@ -41,7 +41,8 @@ SERVER_LAYERS = [
     {"model", "process_resources"},
     {"compute"},
     {"http", "golden"},
-    {"packaging", "packaging_accuracy", "sagemaker_handler", "__main__"},
+    {"packaging_accuracy"},
+    {"packaging", "sagemaker_handler", "__main__"},
 ]
 
 

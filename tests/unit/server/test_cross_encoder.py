@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -309,3 +310,14 @@ def test_modules_other_than_a_classifier_are_rejected(tmp_path):
     (folder / "modules.json").write_text(json.dumps(modules))
     with pytest.raises(ConfigurationError, match="modules Transformer, LogitScore are not supported"):
         CrossEncoder.load(folder)
+
+
+def test_load_model_refuses_a_cross_encoder_on_a_gpu(tmp_path):
+    with pytest.raises(ConfigurationError, match="cross-encoder, which cannot run on cuda"):
+        load_model(write("bert", tmp_path), device="cuda")
+
+
+def test_load_model_passes_the_device_to_the_encoder(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(ConfigurationError, match=r"cannot run on cuda .* pip install 'embedstack\[torch\]'"):
+        load_model(write_model(tmp_path), device="cuda")

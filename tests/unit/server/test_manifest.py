@@ -95,6 +95,7 @@ DAMAGES = {
     "short checksum": (edit(sha256={"config.json": "00"}), "is damaged: sha256"),
     "path outside": (edit(sha256={"../config.json": "0" * 64}), "is damaged: sha256"),
     "dimensions": (edit(dimensions="32"), "is damaged: dimensions"),
+    "kind": (edit(kind="classifier"), "is damaged: kind"),
     "precision": (edit(precision="fp8"), "the precision 'fp8'"),
     "unknown member": (edit(extra=1), "not a package's manifest"),
 }  # fmt: skip

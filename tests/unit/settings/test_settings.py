@@ -185,6 +185,11 @@ def test_change_settings_ignores_the_environment(monkeypatch):
         ("EMBEDDING_QUERY_PROMPT='\"\"'", ""),
         ('EMBEDDING_QUERY_PROMPT="Instruct: find\\nQuery:"', "Instruct: find\nQuery:"),
         ("EMBEDDING_QUERY_PROMPT='\"Instruct: find\\nQuery:\"'", "Instruct: find\nQuery:"),
+        # As Terraform writes it: a JSON string in single quotes.
+        (
+            'EMBEDDING_QUERY_PROMPT=\'"Instruct: Find the team\\\'s \\\\"answer\\\\"\\\\nQuery: "\'',
+            'Instruct: Find the team\'s "answer"\nQuery: ',
+        ),
         ("EMBEDDING_QUERY_PROMPT=none", "none"),
         ("EMBEDDING_QUERY_PROMPT=", None),
         ('EMBEDDING_QUERY_PROMPT=""', None),

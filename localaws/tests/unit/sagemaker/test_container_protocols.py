@@ -283,6 +283,7 @@ def test_tei_scores_equal_the_reference(reranker):
     ("body", "old", "new", "message"),
     [
         ({"query": "cat", "texts": []}, 400, 400, "`texts` cannot be empty"),
+        ({"query": "", "texts": ["cat", ""]}, 413, 400, "`inputs` cannot be empty"),
         ({"query": "cat", "texts": ["cat"] * 33}, 413, 422, "batch size 33 > maximum allowed batch size 32"),
         (
             {"query": "cat", "texts": ["cat " * 200], "truncate": False},

@@ -128,9 +128,10 @@ class TeiProtocol:
         if request.dimensions == 0:
             raise self._invalid("`dimensions` should be positive")
         truncate = self._truncates(request.truncate)
-        prompt_name = request.prompt_name or self._settings.default_prompt_name
+        prompt_name = self._settings.default_prompt_name
         if request.prompt_name is not None:
-            self._check_prompt(encoder, request.prompt_name)
+            prompt_name = request.prompt_name
+            self._check_prompt(encoder, prompt_name)
         limit = encoder.model.max_tokens * MAX_CHAR_MULTIPLIER
         inputs = [self._within(limit, value, truncate=truncate) for value in request.inputs]
         with self._permits(len(inputs), waits=not request.is_single):
@@ -159,6 +160,8 @@ class TeiProtocol:
         if not request.texts:
             raise self._refusal("Empty", "`texts` cannot be empty")
         self._check_batch(len(request.texts))
+        if not request.query and not all(request.texts):
+            raise self._empty()
         truncate = self._truncates(request.truncate)
         self._check_pairs(request, model.model.max_tokens * MAX_CHAR_MULTIPLIER, truncate=truncate)
         with self._permits(len(request.texts), waits=True):
