@@ -113,7 +113,7 @@ class EmbedRequest:
     inputs: "tuple[TextInput, ...]"
     form: Literal["tei", "openai"] = "tei"
     normalize: bool = True
-    truncate: bool = True
+    truncate: bool = False
     direction: "TruncationDirection" = "right"
     pooling: str | None = None
     dimensions: int | None = None
@@ -146,7 +146,7 @@ class RerankRequest:
     texts: tuple[str, ...]
     form: Literal["tei", "cohere"] = "tei"
     top_n: int | None = None
-    truncate: bool = True
+    truncate: bool = False
     direction: "TruncationDirection" = "right"
     raw_scores: bool = False
     documents: tuple[Any, ...] | None = None
@@ -186,7 +186,7 @@ def _tei_request(payload: dict[str, Any]) -> EmbedRequest:
         base64=_encoding_format(payload) == "base64",
         model=_model(payload),
         # A top-level member overrides one in `parameters`.
-        **_options({**nested, **payload}, truncate=True),
+        **_options({**nested, **payload}),
     )
 
 
@@ -197,23 +197,17 @@ def _openai_request(payload: dict[str, Any]) -> EmbedRequest:
         form="openai",
         base64=_encoding_format(payload) == "base64",
         model=_model(payload),
-        # OpenAI's API rejects long texts, and has no member to change that.
-        **_options(payload, truncate=False),
+        **_options(payload),
     )
 
 
-def _options(options: dict[str, Any], *, truncate: bool) -> dict[str, Any]:
-    """The options of a request for vectors.
-
-    Args:
-        options: The members.
-        truncate: Default of ``truncate``.
-    """
+def _options(options: dict[str, Any]) -> dict[str, Any]:
+    """The options of a request for vectors."""
     if options.get("prompt") is not None and options.get("prompt_name") is not None:
         raise _invalid("`prompt` and `prompt_name` are both given; send one of them.")
     return {
         "normalize": _member(options, "normalize", bool, default=True),
-        "truncate": _member(options, "truncate", bool, default=truncate),
+        "truncate": _member(options, "truncate", bool, default=False),
         "direction": _direction(options),
         "pooling": _member(options, "pooling", str, None),
         "dimensions": _member(options, "dimensions", int, None),
@@ -249,7 +243,7 @@ def _rerank_request(payload: dict[str, Any]) -> RerankRequest:
         texts,
         form=form,
         top_n=_count(payload, "top_n"),
-        truncate=_member(payload, "truncate", bool, default=True),
+        truncate=_member(payload, "truncate", bool, default=False),
         direction=_direction(payload),
         raw_scores=_member(payload, "raw_scores", bool, default=False),
         documents=documents if returned else None,

@@ -139,7 +139,7 @@ def test_spans_and_dense_vectors_in_one_response(tiny):
         ({"inputs": "cat", "spans": [[]]}, 422, "non-empty list"),
         ({"inputs": ["cat", "dog"], "spans": [[[0, 3]]]}, 422, "1 lists for 2 inputs"),
         ({"inputs": "cat  dog", "spans": [[[3, 5]]]}, 422, "no token"),
-        ({"inputs": "cat " * 30, "spans": [[[100, 110]]]}, 422, "beyond the length"),
+        ({"inputs": "cat " * 30, "truncate": True, "spans": [[[100, 110]]]}, 422, "beyond the length"),
         ({"inputs": "cat", "encoding_format": "hex"}, 422, "'hex'; it must be one of float, base64"),
         ({"inputs": "cat", "encoding_format": 64}, 422, "`encoding_format` is a number"),
         ({"query": "cat", "texts": []}, 400, "`texts` is an empty list"),

@@ -55,13 +55,16 @@ def test_truncation_direction_equals_the_tokenizers_library(encoder, names):
     text = " ".join(token for token in truncated.tokens if token[0] != "[")
     expected = vectors(encoder, inputs=text)
     for name in names:
-        np.testing.assert_allclose(vectors(encoder, inputs=LONG, truncation_direction=name), expected, atol=1e-6)
+        cut = vectors(encoder, inputs=LONG, truncate=True, truncation_direction=name)
+        np.testing.assert_allclose(cut, expected, atol=1e-6)
 
 
 def test_truncation_directions_differ(encoder):
-    left, right = (vectors(encoder, inputs=LONG, truncation_direction=name)[0] for name in ("Left", "Right"))
+    left, right = (
+        vectors(encoder, inputs=LONG, truncate=True, truncation_direction=name)[0] for name in ("Left", "Right")
+    )
     assert left @ right < 0.999
-    nested = vectors(encoder, inputs=LONG, parameters={"truncation_direction": "Left"})[0]
+    nested = vectors(encoder, inputs=LONG, parameters={"truncate": True, "truncation_direction": "Left"})[0]
     np.testing.assert_array_equal(nested, left)
 
 

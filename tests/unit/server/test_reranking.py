@@ -154,13 +154,13 @@ def test_litellm_request_in_tei_form_is_accepted(reranker):
 def test_long_texts_are_truncated_or_rejected_by_their_index(reranker):
     long = " ".join(["the cat sat on"] * 100 + ["far"] * 100)
     left, right = (
-        respond(reranker, query=QUERY, texts=[long], raw_scores=True, truncation_direction=direction)[0]["score"]
-        for direction in ("left", "Right")
+        respond(reranker, query=QUERY, texts=[long], raw_scores=True, truncate=True, truncation_direction=side)[0]
+        for side in ("left", "Right")
     )
-    assert left != pytest.approx(right, abs=1e-4)
-    error = rejection(reranker, query=QUERY, texts=["dog", long], truncate=False)
+    assert left["score"] != pytest.approx(right["score"], abs=1e-4)
+    error = rejection(reranker, query=QUERY, texts=["dog", long])
     assert (error.status, error.error_type, error.index) == (422, "text_too_long", 1)
-    error = rejection(reranker, query=long, texts=["dog"], truncate=False)
+    error = rejection(reranker, query=long, texts=["dog"])
     assert (error.status, error.index) == (422, None)
     assert "query" in error.message
 
