@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from embedstack.errors import ConfigurationError
-from embedstack_server.model.json_files import read_object, read_optional_object
+from embedstack.models.json_files import read_object, read_optional_object
+from embedstack.models.model_info import ModelKind
 from embedstack_server.model.model_folder import UNKNOWN_MODEL_ID, find_weights, read_prompts
-from embedstack_server.model.model_kind import ModelKind
 from embedstack_server.model.sentence_modules import listed_modules
 from embedstack_server.model.weights import Weights
 
