@@ -3,10 +3,9 @@
 The engines alternate within a run, so that a slowdown of the machine affects all of them. Ratios are medians over the
 rounds, relative to sentence-transformers' fp32 in the same round.
 
-usage: .venv/bin/python benchmarks/serving.py [--quick] [--rounds 7] [--size SIZE] [--json FILE] [--plot FILE.svg]
+usage: .venv/bin/python benchmarks/serving.py [--quick] [--rounds 7] [--json FILE] [--plot FILE.svg]
 
-Other engines run if their environment exists: `make install-benchmarks` creates all of them. With ``--size``, a model
-of this size with random weights is measured instead of all-MiniLM-L6-v2, offline and by the engines that support it.
+Other engines run if their environment exists: `make install-benchmarks` creates all of them.
 """
 
 import argparse
@@ -26,7 +25,7 @@ import openvino as ov
 from openvino import opset13 as ops
 from server_process import serving
 from serving_plot import plot
-from sized_models import SIZES, multiplications
+from sized_models import multiplications
 from workloads import mixed_texts, short_texts
 
 from embedstack.models.local_files import find_model_folder
@@ -52,20 +51,25 @@ ENVIRONMENTS = {
     "infinity": ".venv-infinity",
     "HuggingFace toolkit": ".venv-toolkit",
 }
-#: Engines that are measured with a model of random weights.
-OF_ANY_SIZE = ("embedstack bf16", "embedstack int8", "embedstack fp32", BASELINE, "sentence-transformers bf16")
 OURS = "embedstack bf16"
 CLIENTS = (1, 2, 4, 8, 16, 32, 64)
 #: Starts per engine, of which the median is used: a start may have to read the program from disk.
 STARTS = 3
 
 
+def find_python(name: str, environments: Path = ROOT) -> Path:
+    """The interpreter of an engine's environment, which may not exist."""
+    folder = ENVIRONMENTS[name]
+    return Path(sys.executable) if folder is None else environments / folder / "bin/python"
+
+
 class Engine:
     """An engine's process."""
 
-    def __init__(self, name: str, python: Path, folder: Path, workloads: Path) -> None:
+    def __init__(self, name: str, folder: Path, workloads: Path, environments: Path = ROOT) -> None:
         started = time.perf_counter()
         self.name = name
+        python = find_python(name, environments)
         self._process: Any = subprocess.Popen(
             [str(python), str(ROOT / "benchmarks/engine.py"), name, str(folder), str(workloads)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
@@ -97,7 +101,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--quick", action="store_true", help="two rounds with a quarter of the texts and shorter loads")
-    parser.add_argument("--size", choices=SIZES, help="measure a model of this size with random weights")
     parser.add_argument(
         "--environments", type=Path, default=ROOT, help="folder of the environments .venv-* (default: the repository)"
     )
@@ -105,21 +108,21 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write all figures to this file")
     parser.add_argument("--plot", type=Path, help="plot throughput and latency under load to this SVG file")
     options = parser.parse_args()
+    folder = find_model_folder("sentence-transformers/all-MiniLM-L6-v2", ROOT / "models")
+    if folder is None:
+        sys.exit("The weights are not installed. Install them with: make up")
     rounds, seconds = (2, 1.0) if options.quick else (options.rounds, 3.0)
     share = 4 if options.quick else 1
     texts = {"mix": mixed_texts(160 // share), "short": short_texts(400 // share), "one": short_texts(40 // share)}
-    names = OF_ANY_SIZE if options.size else tuple(ENVIRONMENTS)
-    names = tuple(name for name in names if not options.only or name in (BASELINE, *options.only))
+    names = tuple(name for name in ENVIRONMENTS if not options.only or name in (BASELINE, *options.only))
     with tempfile.TemporaryDirectory() as scratch:
         workloads = Path(scratch) / "workloads.json"
         workloads.write_text(json.dumps(texts))
-        folder = _sized_model(options, workloads) if options.size else _minilm()
         engines = _start_all(names, options.environments, folder, workloads, 1 if options.quick else STARTS)
         offline = _offline(engines, texts, rounds)
         results: dict[str, Any] = {"offline": {name: offline.get(name) for name in names}}
-        results["roofline"] = _roofline(folder, texts, options.size)
-        if not options.size:
-            results["http"] = _http(folder, workloads, texts, rounds, seconds)
+        results["roofline"] = _roofline(folder, texts)
+        results["http"] = _http(folder, workloads, texts, rounds, seconds)
     _print(results)
     if options.json:
         options.json.write_text(json.dumps(results, indent=1))
@@ -127,43 +130,19 @@ def main() -> None:
         options.plot.write_text(plot(results, BASELINE), encoding="utf-8")
 
 
-def _minilm() -> Path:
-    folder = find_model_folder("sentence-transformers/all-MiniLM-L6-v2", ROOT / "models")
-    if folder is None:
-        sys.exit("The weights are not installed. Install them with: make up")
-    return folder
-
-
-def _sized_model(options: argparse.Namespace, workloads: Path) -> Path:
-    python = _python(options.environments, BASELINE)
-    if not python.exists():
-        sys.exit("--size needs sentence-transformers. Install it with: make install-benchmarks")
-    texts = workloads.with_name("texts.json")
-    texts.write_text(json.dumps([text for each in json.loads(workloads.read_text()).values() for text in each]))
-    script = ROOT / "benchmarks/sized_models.py"
-    subprocess.run([python, script, options.size, workloads.parent, texts], check=True, stdout=subprocess.DEVNULL)
-    return workloads.parent / "model"
-
-
-def _python(environments: Path, name: str) -> Path:
-    folder = ENVIRONMENTS[name]
-    return Path(sys.executable) if folder is None else environments / folder / "bin/python"
-
-
 def _start_all(names: tuple[str, ...], environments: Path, folder: Path, workloads: Path, starts: int) -> list[Engine]:
     """Start the installed engines; their time to the first vector is the median of several starts."""
     engines = []
     for name in names:
-        python = _python(environments, name)
-        if not python.exists():
+        if not find_python(name, environments).exists():
             print(f"{name}: not installed", file=sys.stderr)
             continue
         try:
             # The first start of some engines makes their export of the model, which is not measured.
-            Engine(name, python, folder, workloads).close()
+            Engine(name, folder, workloads, environments).close()
             times = []
             for number in range(starts):
-                engine = Engine(name, python, folder, workloads)
+                engine = Engine(name, folder, workloads, environments)
                 times.append(engine.first_vector)
                 if number < starts - 1:
                     engine.close()
@@ -208,7 +187,7 @@ def _lowest_cosine(vectors: Any, reference: Any) -> float | None:
 def _http(folder: Path, workloads: Path, texts: dict[str, list[str]], rounds: int, seconds: float) -> dict[str, Any]:
     """Throughput and latency over HTTP; throughput is compared in each round with the same texts embedded offline."""
     figures: dict[str, Any] = {"mix": [], "short": [], "one": [], "of_offline": {"mix": [], "short": []}}
-    offline = Engine(OURS, Path(sys.executable), folder, workloads)
+    offline = Engine(OURS, folder, workloads)
 
     def add(workload: str, rate: float) -> None:
         spent = median(offline.measure(workload)["seconds"] for _ in range(3))
@@ -253,7 +232,7 @@ def _load_figures(loads: list[http_load.Load], alone: list[http_load.Load]) -> d
     }
 
 
-def _roofline(folder: Path, texts: dict[str, list[str]], of_size: str | None) -> dict[str, float]:
+def _roofline(folder: Path, texts: dict[str, list[str]]) -> dict[str, float]:
     """Texts per second if all multiplications ran at the speed of a large bfloat16 matrix product."""
     model = ModelFolder.read(folder)
     tokenizer = Tokenizer(model.tokenizer, model.max_tokens)
@@ -275,7 +254,7 @@ def _roofline(folder: Path, texts: dict[str, list[str]], of_size: str | None) ->
     speeds = {"gflops": flops / 1e9}
     for workload in ("mix", "short"):
         lengths = [len(ids) for ids in tokenizer.encode(texts[workload], truncate=True)]
-        work = sum(multiplications(of_size or "MiniLM-L6", length) for length in lengths)
+        work = sum(multiplications("MiniLM-L6", length) for length in lengths)
         speeds[workload] = len(lengths) * flops / work
     return speeds
 

@@ -1,13 +1,8 @@
 """Models of the sizes of well-known ones, with seeded random weights, which do not affect the time.
 
-usage: python benchmarks/sized_models.py SIZE FOLDER TEXTS.json
-
-Writes a sentence-transformers folder, so that nothing is downloaded. Its tokenizer has the words of the texts. Needs
-sentence-transformers.
+A model is a sentence-transformers folder, so that nothing is downloaded. Its tokenizer has the words of the texts.
 """
 
-import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +18,6 @@ SIZES: dict[str, tuple[dict[str, Any], str, int]] = {
     "bge-m3": (
         {"model_type": "xlm-roberta", "vocab_size": 250002, "hidden_size": 1024, "num_hidden_layers": 24,
          "num_attention_heads": 16, "intermediate_size": 4096, "max_position_embeddings": 8194}, "cls", 8192,
-    ),
-    "ModernBERT-base": (
-        {"model_type": "modernbert", "vocab_size": 50368, "hidden_size": 768, "num_hidden_layers": 22,
-         "num_attention_heads": 12, "intermediate_size": 1152, "max_position_embeddings": 8192}, "mean", 8192,
     ),
     "Qwen3-0.6B": (
         {"model_type": "qwen3", "vocab_size": 151669, "hidden_size": 1024, "num_hidden_layers": 28,
@@ -69,11 +60,7 @@ def multiplications(size: str, tokens: int) -> float:
     width, inner = config["hidden_size"], config["intermediate_size"]
     heads = config["num_attention_heads"] * config.get("head_dim", width // config["num_attention_heads"])
     keys = heads * config.get("num_key_value_heads", config["num_attention_heads"]) // config["num_attention_heads"]
-    gated = config["model_type"] in ("modernbert", "qwen3")
-    weights = width * (2 * heads + 2 * keys) + (3 if gated else 2) * width * inner
+    matrices = 3 if config["model_type"] == "qwen3" else 2  # of the feed-forward network
+    weights = width * (2 * heads + 2 * keys) + matrices * width * inner
     total: float = config["num_hidden_layers"] * (2 * weights * tokens + 4 * heads * tokens**2)
     return total
-
-
-if __name__ == "__main__":
-    write_model(Path(sys.argv[2]), sys.argv[1], json.loads(Path(sys.argv[3]).read_text(encoding="utf-8")))

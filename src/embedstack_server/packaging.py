@@ -48,7 +48,7 @@ _VENDORED = ("openvino", "orjson")
 # Modules of the client library that the model server imports.
 _LIBRARY_MODULES = (
     "__init__.py", "py.typed", "errors.py", "lazy/__init__.py", "calls/__init__.py", "calls/process_local.py",
-    "models/__init__.py", "models/model_info.py",
+    "models/__init__.py", "models/json_files.py", "models/model_info.py",
 )  # fmt: skip
 # Unused parts of OpenVINO, half of its size: only the CPU plugin is needed.
 _UNUSED_FILES = (

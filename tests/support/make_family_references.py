@@ -144,24 +144,27 @@ def write_t5_gated(folder: Path) -> None:
     write_t5(folder, feed_forward_proj="gated-gelu", relative_attention_max_distance=64)
 
 
-def _modernbert(folder: Path, pooling: str = "mean", **changes: Any) -> None:
+def write_modernbert(folder: Path, pooling: str = "mean", **changes: Any) -> None:
+    """ModernBERT, with mean pooling by default."""
     _bert_like("modernbert", folder, pooling, {"num_hidden_layers": 6, "local_attention": 128, **changes})
 
 
-def _modernbert_biases(folder: Path) -> None:
+def write_modernbert_biases(folder: Path) -> None:
+    """Every optional bias, and an odd window."""
     numbers = {"num_hidden_layers": 4, "local_attention": 9, "global_attn_every_n_layers": 2}
-    _modernbert(folder, "cls", **numbers, norm_bias=True, attention_bias=True, mlp_bias=True)
+    write_modernbert(folder, "cls", **numbers, norm_bias=True, attention_bias=True, mlp_bias=True)
 
 
-def _gte(folder: Path, **changes: Any) -> None:
-    # ntk scaling by 8 of a base of 20000, as transformers converts it.
+def write_gte(folder: Path, **changes: Any) -> None:
+    """GTE with ntk scaling by 8 of a base of 20000, as transformers converts it."""
     rope = {"rope_type": "linear", "rope_theta": 160000.0, "factor": 8 ** (2 / 16)}
     numbers = {"num_hidden_layers": 4, "type_vocab_size": 1, "rope_parameters": rope}
     _bert_like("gte", folder, "cls", numbers | changes)
 
 
-def _gte_no_types(folder: Path) -> None:
-    _gte(folder, type_vocab_size=0, rope_parameters={"rope_type": "default", "rope_theta": 500000.0})
+def write_gte_no_types(folder: Path) -> None:
+    """Without token types."""
+    write_gte(folder, type_vocab_size=0, rope_parameters={"rope_type": "default", "rope_theta": 500000.0})
 
 
 def _bert_like(architecture: str, folder: Path, pooling: str, numbers: dict[str, Any]) -> None:
@@ -176,7 +179,8 @@ def _bert_like(architecture: str, folder: Path, pooling: str, numbers: dict[str,
     _save(model, tokenizer, [Pooling(width, pooling), Normalize()], folder)
 
 
-def _qwen3(folder: Path, pooling: str = "lasttoken", **changes: Any) -> None:
+def write_qwen3(folder: Path, pooling: str = "lasttoken", **changes: Any) -> None:
+    """Qwen3, causal by default."""
     # The end token that the tokenizer adds is the padding token, too.
     tokenizer = _tokenizer("$A <|endoftext|>", {"pad_token": "<|endoftext|>"})
     numbers: dict[str, Any] = {
@@ -188,12 +192,13 @@ def _qwen3(folder: Path, pooling: str = "lasttoken", **changes: Any) -> None:
     _save(model, tokenizer, [Pooling(model.config.hidden_size, pooling), Normalize()], folder)
 
 
-def _qwen3_bidirectional(folder: Path) -> None:
-    _qwen3(folder, "mean", num_key_value_heads=1, is_causal=False, attention_bias=True)
+def write_qwen3_bidirectional(folder: Path) -> None:
+    """Attention in both directions, and one head of keys and values."""
+    write_qwen3(folder, "mean", num_key_value_heads=1, is_causal=False, attention_bias=True)
 
 
 # The function that writes a model's folder, with the sharpness of its weights and the offset of its norms' scales.
-_FAMILIES: dict[str, tuple[Callable[[Path], None], float, float]] = {
+_FAMILIES: dict[str, tuple[Callable[..., None], float, float]] = {
     "gemma3": (write_gemma3, 2.5, -1),
     "gemma3-causal": (write_gemma3_causal, 2.5, -1),
     "nomic-bert": (write_nomic_bert, 8, 0),
@@ -201,30 +206,45 @@ _FAMILIES: dict[str, tuple[Callable[[Path], None], float, float]] = {
     "nomic-moe": (write_nomic_moe, 8, 0),
     "t5": (write_t5, 2, 0),
     "t5-gated": (write_t5_gated, 2, 0),
-    "modernbert": (_modernbert, 8, 0),
-    "modernbert-biases": (_modernbert_biases, 8, 0),
-    "qwen3": (_qwen3, 4, 0),
-    "qwen3-bidirectional": (_qwen3_bidirectional, 4, 0),
-    "gte": (_gte, 8, 0),
-    "gte-no-types": (_gte_no_types, 8, 0),
+    "modernbert": (write_modernbert, 8, 0),
+    "modernbert-biases": (write_modernbert_biases, 8, 0),
+    "qwen3": (write_qwen3, 4, 0),
+    "qwen3-bidirectional": (write_qwen3_bidirectional, 4, 0),
+    "gte": (write_gte, 8, 0),
+    "gte-no-types": (write_gte_no_types, 8, 0),
 }
 _SPREAD = 0.12
 
 
 def store_families(*names: str) -> None:
     """Compute and store the families, all by default."""
-    for seed, (name, (write, sharpness, scale_offset)) in enumerate(_FAMILIES.items(), 100):
+    for seed, name in enumerate(_FAMILIES, 100):
         if names and name not in names:
             continue
+        reference = sharp_model(name, seed)
         with tempfile.TemporaryDirectory() as temporary:
-            folder, sharp = Path(temporary) / "model", Path(temporary) / "sharp"
-            write(folder)
-            files, tensors = _described(folder)
-            reference = ReferenceModel(files, tensors, seed, _SPREAD, {}, sharpness, scale_offset)
-            sharp.mkdir()
             outputs = _nomic_moe_outputs if name == "nomic-moe" else _outputs
-            reference.outputs.update(outputs(reference.write(sharp)))
+            reference.outputs.update(outputs(reference.write(Path(temporary))))
             reference.save(name)
+
+
+def sharp_model(
+    name: str, seed: int, *, spread: float = _SPREAD, sharpness: float | None = None, **changes: Any
+) -> ReferenceModel:
+    """A model of a family, without outputs.
+
+    Args:
+        name: The family.
+        seed: Seed of the weights.
+        spread: Standard deviation of the weights.
+        sharpness: Scale of the attention scores; defaults to the family's.
+        changes: Changes of the family's configuration.
+    """
+    write, default, scale_offset = _FAMILIES[name]
+    with tempfile.TemporaryDirectory() as folder:
+        write(Path(folder), **changes)
+        files, tensors = _described(Path(folder))
+    return ReferenceModel(files, tensors, seed, spread, {}, default if sharpness is None else sharpness, scale_offset)
 
 
 @torch.inference_mode()

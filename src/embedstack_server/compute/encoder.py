@@ -51,11 +51,13 @@ class Encoded:
         ids: Token ids of each text, special tokens included.
         pooled: Pooled vectors, not normalized, float32 (texts, dimensions).
         derived: Results of ``hidden_hook`` for each text; empty without a hook.
+        layer_norm_before_cut: Whether a vector is layer-normalized before its leading components are taken.
     """
 
     ids: list[list[int]]
     pooled: "Vectors"
     derived: list[Any]
+    layer_norm_before_cut: bool = False
 
     @property
     def tokens(self) -> int:
@@ -64,7 +66,10 @@ class Encoded:
 
     def vectors(self, dimensions: int | None = None, *, normalize: bool = True) -> "Vectors":
         """The texts' vectors, float32 (texts, dimensions): the leading components, scaled to unit length."""
-        vectors = self.pooled[:, :dimensions]
+        vectors = self.pooled
+        if self.layer_norm_before_cut and dimensions is not None and dimensions < vectors.shape[1]:
+            vectors = _layer_normed(vectors)
+        vectors = vectors[:, :dimensions]
         return unit_rows(vectors) if normalize else vectors
 
 
@@ -272,13 +277,13 @@ class Encoder:
         Raises:
             NonFiniteVector: The model computed a NaN or an infinity.
         """
-        rows = _Rows(ids, self.model.dimensions, hidden_hook)
+        rows = _Rows(ids, self.model, hidden_hook)
         self._runner.compute(ids, rows.deliver)
         return rows.encoded()
 
     async def acompute(self, ids: list[list[int]], hidden_hook: HiddenHook | None = None) -> Encoded:
         """:meth:`compute` without blocking the event loop; cancelling drops the rows that have not started."""
-        rows = _Rows(ids, self.model.dimensions, hidden_hook)
+        rows = _Rows(ids, self.model, hidden_hook)
         await self._runner.acompute(ids, rows.deliver)
         return rows.encoded()
 
@@ -333,9 +338,10 @@ class Encoder:
 class _Rows:
     """The rows of one call, filled as batches finish."""
 
-    def __init__(self, ids: list[list[int]], dimensions: int, hidden_hook: HiddenHook | None) -> None:
+    def __init__(self, ids: list[list[int]], model: "ServedModel", hidden_hook: HiddenHook | None) -> None:
         self.ids = ids
-        self._pooled = np.empty((len(ids), dimensions), np.float32)
+        self._layer_norm = model.matryoshka_layer_norm
+        self._pooled = np.empty((len(ids), model.dimensions), np.float32)
         self._hidden_hook = hidden_hook
         self._derived: list[Any] = [None] * len(ids) if hidden_hook else []
         self._non_finite: list[int] = []  # indices of texts with a non-finite hidden state
@@ -364,7 +370,14 @@ class _Rows:
             if non_finite := rows + self._non_finite:
                 index = min(non_finite)
                 raise NonFiniteVector(f"The model computed a non-finite vector for text {index}.", index=index)
-        return Encoded(self.ids, self._pooled, self._derived)
+        return Encoded(self.ids, self._pooled, self._derived, self._layer_norm)
+
+
+def _layer_normed(vectors: "Vectors") -> "Vectors":
+    """Layer normalization without a scale and a shift, with torch's default epsilon."""
+    centred = vectors - vectors.mean(axis=1, keepdims=True)
+    normed: Vectors = centred / np.sqrt(np.square(centred).mean(axis=1, keepdims=True) + np.float32(1e-5))
+    return normed
 
 
 def unit_rows(vectors: "Vectors") -> "Vectors":

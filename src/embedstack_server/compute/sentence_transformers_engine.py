@@ -88,6 +88,11 @@ class SentenceTransformersModel:
     pools_prompt: bool = True
 
     @property
+    def matryoshka_layer_norm(self) -> bool:
+        """False: sentence-transformers truncates a vector as it is."""
+        return False
+
+    @property
     def tokenizer(self) -> "Path":
         """The tokenizer's definition."""
         return self.path / "tokenizer.json"

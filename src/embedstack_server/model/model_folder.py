@@ -90,6 +90,11 @@ class ModelFolder:
         return self.modules.normalize
 
     @property
+    def matryoshka_layer_norm(self) -> bool:
+        """Whether a vector is layer-normalized before it is truncated."""
+        return self.config.matryoshka_layer_norm
+
+    @property
     def tokenizer(self) -> Path:
         """File of the tokenizer's definition."""
         return self.path / "tokenizer.json"

@@ -56,6 +56,10 @@ class ServedModel(Protocol):
         """Lengths to which a vector may be truncated; empty if the model was not trained for it."""
 
     @property
+    def matryoshka_layer_norm(self) -> bool:
+        """Whether a vector is layer-normalized before it is truncated."""
+
+    @property
     def heads(self) -> "TokenHeads | None":
         """BGE-M3's sparse and ColBERT layers, if the model has them."""
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from embedstack.errors import ConfigurationError
 from embedstack.models.json_files import read_object, read_optional_object
-from embedstack.models.model_info import ModelKind
+from embedstack.models.model_info import ModelKind, Pooling
 from embedstack_server.model.model_folder import UNKNOWN_MODEL_ID, find_weights, read_prompts
 from embedstack_server.model.sentence_modules import listed_modules
 from embedstack_server.model.weights import Weights
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from embedstack.models.model_info import Pooling
     from embedstack_server.model.token_heads import TokenHeads
 
 __all__ = ["StaticFolder", "StaticTable", "is_static"]
@@ -140,7 +139,7 @@ class StaticFolder:
         return int(self.table.rows.shape[1])
 
     @property
-    def pooling(self) -> "Pooling":
+    def pooling(self) -> Pooling:
         """How token vectors are combined into one vector."""
         return "mean"
 
@@ -148,6 +147,11 @@ class StaticFolder:
     def matryoshka_dimensions(self) -> tuple[int, ...]:
         """Empty: no file says to which lengths a vector may be truncated."""
         return ()
+
+    @property
+    def matryoshka_layer_norm(self) -> bool:
+        """False: a vector is not changed before it is truncated."""
+        return False
 
     @property
     def pools_prompt(self) -> bool:

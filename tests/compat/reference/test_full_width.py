@@ -12,10 +12,24 @@ from safetensors.numpy import load_file, save_file
 from sentence_transformers import SentenceTransformer
 
 from tests.support.graphs import compute, cosines
-from tests.support.make_family_references import write_gemma3, write_nomic_bert, write_t5
+from tests.support.make_family_references import (
+    write_gemma3,
+    write_gte,
+    write_modernbert,
+    write_nomic_bert,
+    write_qwen3,
+    write_t5,
+)
 from tests.support.reference_models import SHARP_TEXTS
 
-# EmbeddingGemma, with one global layer of four; Nomic Embed v1.5; sentence-t5-base and gtr-t5-base; flan-t5-base.
+# ModernBERT-base; Qwen3-Embedding-0.6B; gte-multilingual-base; EmbeddingGemma, with one global layer of four; Nomic
+# Embed v1.5; sentence-t5-base and gtr-t5-base; flan-t5-base.
+MODERNBERT = {"hidden_size": 768, "intermediate_size": 1152, "num_hidden_layers": 3, "num_attention_heads": 12}
+QWEN3 = {
+    "hidden_size": 1024, "intermediate_size": 3072, "num_hidden_layers": 2, "num_attention_heads": 16,
+    "num_key_value_heads": 8, "head_dim": 128,
+}  # fmt: skip
+GTE = {"hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 3, "num_attention_heads": 12}
 GEMMA = {
     "hidden_size": 768, "intermediate_size": 1152, "num_hidden_layers": 4, "num_attention_heads": 3,
     "num_key_value_heads": 1, "head_dim": 256, "query_pre_attn_scalar": 256, "sliding_window": 512,
@@ -25,6 +39,9 @@ NOMIC = {"hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 3, 
 T5 = {"d_model": 768, "d_kv": 64, "d_ff": 3072, "num_layers": 3, "num_heads": 12}
 GATED_T5 = {**T5, "d_ff": 2048, "feed_forward_proj": "gated-gelu"}
 MODELS: dict[str, tuple[Callable[..., None], dict[str, Any], float]] = {
+    "modernbert": (write_modernbert, MODERNBERT, 0),
+    "qwen3": (write_qwen3, QWEN3, 0),
+    "gte": (write_gte, GTE, 0),
     "gemma3": (write_gemma3, GEMMA, -1),
     "nomic-bert": (write_nomic_bert, NOMIC, 0),
     "t5": (write_t5, T5, 0),

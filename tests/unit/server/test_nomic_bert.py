@@ -12,6 +12,7 @@ from openvino import opset13 as ops
 from safetensors.numpy import load_file, save_file
 
 from embedstack.errors import ConfigurationError
+from embedstack_server.compute.encoder import Encoder
 from embedstack_server.compute.graph import build_graph, nomic_bert
 from embedstack_server.compute.graph.layers import integers
 from embedstack_server.compute.graph.rotary import DynamicRotary
@@ -234,3 +235,19 @@ def test_nomic_bert_refuses_unsupported_variants(tmp_path, changes, message):
 def test_nomic_bert_rejects_invalid_settings(tmp_path, changes, message):
     with pytest.raises(ConfigurationError, match=message):
         write_model(tmp_path, "nomic-moe", **changes)
+
+
+@pytest.mark.parametrize("name", ["nomic-bert", "nomic-moe"])
+def test_nomic_bert_shortens_a_vector_as_its_version_does(tmp_path, name):
+    """Version 1.5 layer-normalizes the whole vector first, which changes the direction of the shorter one."""
+    write_model(tmp_path, name, matryoshka_dimensions=[8])
+    encoder = Encoder.load(tmp_path, precision="fp32")
+    encoded = encoder.encode(SHARP_TEXTS[1:])
+    pooled = ReferenceModel.load(name).outputs["pooled"][1:]
+    centred = (pooled - pooled.mean(axis=1, keepdims=True)) / pooled.std(axis=1, keepdims=True)
+    expected, other = (centred, pooled) if name == "nomic-bert" else (pooled, centred)
+    assert cosines(encoded.vectors(8), expected[:, :8]).min() > 0.999999
+    assert cosines(encoded.vectors(8), other[:, :8]).min() < 0.9999
+    assert cosines(encoded.vectors(32), pooled).min() > 0.99999
+    encoder.check_dimensions(8)
+    encoder.close()

@@ -27,3 +27,8 @@ class EncoderConfig:
     max_positions: int
     vocabulary_size: int
     token_types: int = 0
+
+    @property
+    def matryoshka_layer_norm(self) -> bool:
+        """Whether the architecture's models layer-normalize a vector before it is truncated."""
+        return False

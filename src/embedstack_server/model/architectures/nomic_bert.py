@@ -91,6 +91,11 @@ class NomicBertConfig(EncoderConfig):
     scaling: DynamicScaling | None
     experts: Experts | None
 
+    @property
+    def matryoshka_layer_norm(self) -> bool:
+        """True for v1.5 (model card of nomic-ai/nomic-embed-text-v1.5); v2 truncates a vector as it is."""
+        return self.gated
+
     @classmethod
     def read(cls, file: ConfigFile) -> "NomicBertConfig":
         """Read ``config.json``.
