@@ -4,14 +4,46 @@ import contextlib
 import ctypes
 import gc
 import sys
+from pathlib import Path
 
-__all__ = ["limit_heaps", "open_files_limit", "raise_open_files_limit", "trim_heaps"]
+__all__ = ["available_memory", "limit_heaps", "open_files_limit", "raise_open_files_limit", "trim_heaps"]
 
 # From glibc's malloc.h.
 _M_MMAP_THRESHOLD = -3
 _M_ARENA_MAX = -8
+# A container's limit and its use, in version 2 and version 1 of control groups.
+_CGROUP_FILES = (
+    ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
+    ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
+)
 # By default every thread may have its own heap. With two heaps, the engine uses 28 MB less.
 _HEAPS = 2
+
+
+def available_memory() -> int | None:
+    """Memory that this process may still take, in bytes: the least that the system and its container leave.
+
+    Returns:
+        None where neither is known, as on macOS.
+    """
+    available = [_system_memory(), *map(_container_memory, _CGROUP_FILES)]
+    return min((memory for memory in available if memory is not None), default=None)
+
+
+def _system_memory() -> int | None:
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
+    except (OSError, StopIteration):
+        return None
+
+
+def _container_memory(files: tuple[str, str]) -> int | None:
+    try:
+        limit, used = (Path(file).read_text(encoding="ascii").strip() for file in files)
+    except OSError:
+        return None
+    return None if limit == "max" else max(int(limit) - int(used), 0)
 
 
 def limit_heaps(returned_bytes: int | None = None) -> None:

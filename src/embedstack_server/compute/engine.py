@@ -1,6 +1,8 @@
 """Engines, which compute batches of tokens: the interface, and the implementation with OpenVINO on the CPU."""
 
+import math
 import os
+import sys
 import threading
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -12,6 +14,7 @@ from embedstack_server.compute.graph import INT8_GROUP_SIZE, NOT_POOLED, build_g
 from embedstack_server.model.pair_tokenizer import PairTokens
 from embedstack_server.model.precision import Precision, PrecisionSetting
 from embedstack_server.model.tokenizer import PromptedTokens
+from embedstack_server.process_resources import available_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,6 +41,8 @@ _LARGEST_WIDTH_STEP = 16
 # the time of such a batch. 16 is the height of a matrix tile.
 _WIDTH_STEPS_OF_FEW = ((64, 16), (128, 8))
 _FEW_TEXTS = 2
+# Share of the memory that is free once the model is loaded, for the attention of long texts.
+_ATTENTION_SHARE = 0.5
 # Models up to this size are compiled twice: once for batches, and once to compute a single text on all cores. For
 # larger models, the second copy costs too much memory, for which an endpoint is billed.
 _LARGEST_TWICE_COMPILED_BYTES = 256 * 1024 * 1024
@@ -70,6 +75,10 @@ class Engine(Protocol):
     @property
     def tokens_per_batch(self) -> int:
         """Maximum padded size of a batch, in tokens."""
+
+    @property
+    def longest(self) -> int:
+        """Maximum number of tokens of a text for which the memory suffices."""
 
     def run(self, ids: list[list[int]]) -> Outputs:
         """Compute a batch while others run concurrently.
@@ -110,6 +119,7 @@ class OpenVinoEngine:
         self._compiled = _compile(graph, precision, streams=self.workers)
         alone = self.workers > 1 and folder.weights.stat().st_size <= _LARGEST_TWICE_COMPILED_BYTES
         self._compiled_alone = _compile(graph, precision, streams=1) if alone else self._compiled
+        self.longest = _longest(folder.config.attention_bytes, self.workers)
         self._requests = threading.local()
 
     def run(self, ids: list[list[int]]) -> Outputs:
@@ -166,6 +176,14 @@ def _padded_types(rows: list[list[int]], width: int) -> "NDArray[np.int32]":
         if isinstance(row, PairTokens) and row.types:
             types[number, : len(row)] = row.types
     return types
+
+
+def _longest(attention_bytes: int, workers: int) -> int:
+    """Tokens of a text whose attention fits into memory, even if every worker computes such a text."""
+    memory = available_memory()
+    if not attention_bytes or memory is None:
+        return sys.maxsize
+    return math.isqrt(int(memory * _ATTENTION_SHARE) // workers // attention_bytes)
 
 
 def has_bf16() -> bool:

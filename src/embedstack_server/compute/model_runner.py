@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
 from embedstack.calls.process_local import Origin
+from embedstack.errors import PayloadTooLarge
 from embedstack_server.compute.engine import Engine, Outputs
 from embedstack_server.compute.exit_gate import ExitGate
 from embedstack_server.compute.future_waiter import FutureWaiter
@@ -70,7 +71,11 @@ class ModelRunner:
         Args:
             rows: Token ids of each text, at least one per text.
             deliver: Called once for each row, in this thread or a worker.
+
+        Raises:
+            PayloadTooLarge: The attention of a text does not fit into memory.
         """
+        self._check_lengths(rows)
         if len(rows) == 1 and self._scheduler.claim(len(rows[0])):
             # The processor is idle: computing in this thread saves waking a worker.
             try:
@@ -83,6 +88,7 @@ class ModelRunner:
 
     async def acompute(self, rows: list[list[int]], deliver: Deliver) -> None:
         """:meth:`compute` without blocking the event loop; cancelling drops the rows that have not started."""
+        self._check_lengths(rows)
         future = self._scheduler.submit(rows, deliver)
         await self._waiter_of(asyncio.get_running_loop()).wait(future)
 
@@ -99,6 +105,20 @@ class ModelRunner:
         """Stop the worker threads."""
         self._large_texts.shutdown(wait=False, cancel_futures=True)
         self._scheduler.close()
+
+    def _check_lengths(self, rows: list[list[int]]) -> None:
+        """Reject a text before memory is allocated that this machine does not have.
+
+        Raises:
+            PayloadTooLarge: A text is too long.
+        """
+        for index, row in enumerate(rows):
+            if len(row) > self._engine.longest:
+                raise PayloadTooLarge(
+                    f"Text {index} has {len(row)} tokens; the memory of this server suffices for "
+                    f"{self._engine.longest}. Split the text, or deploy the model with more memory.",
+                    index=index,
+                )
 
     def _waiter_of(self, loop: asyncio.AbstractEventLoop) -> FutureWaiter:
         waiter = self._waiter

@@ -4,6 +4,7 @@ The encoder tokenizes, limits, batches and checks as for every model; only the c
 """
 
 import logging
+import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -189,6 +190,7 @@ class SentenceTransformersEngine:
     """
 
     workers = 1
+    longest = sys.maxsize  # torch raises an error if memory runs out
 
     def __init__(self, model: SentenceTransformersModel, pad_id: int, *, batch_size: int = 32) -> None:
         """Create the engine of a loaded model.

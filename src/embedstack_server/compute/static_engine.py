@@ -1,6 +1,7 @@
 """The engine of static embeddings, in numpy."""
 
 import os
+import sys
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -39,6 +40,7 @@ class StaticEngine:
             )
         self.precision: Precision = "fp32"
         self.workers = os.cpu_count() or 1
+        self.longest = sys.maxsize
         self.tokens_per_batch = _TOKENS_PER_BATCH
         self._table = folder.table
 

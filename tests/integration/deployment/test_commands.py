@@ -166,7 +166,7 @@ def test_test_endpoint_fails_with_status_1(embedstack):
         (["nope"], {}, "Endpoint 'nope' is not in service"),
         ([ENDPOINT, "--region", "eu-west-1"], {}, "in region eu-west-1"),
         ([ENDPOINT], {"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}, "Nothing responds at AWS_ENDPOINT_URL"),
-        ([ENDPOINT, "--model", "no/such"], {}, "Unknown model 'no/such'"),
+        ([ENDPOINT, "--model", "BAAI/bge-M3"], {}, "Did you mean BAAI/bge-m3?"),
         ([ENDPOINT], {"SAGEMAKER_BATCH_SIZE": "many"}, "SAGEMAKER_BATCH_SIZE"),
         ([], {}, "set SAGEMAKER_ENDPOINT"),
     ],

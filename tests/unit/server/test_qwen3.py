@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from openvino import opset13 as ops
 
-from embedstack.errors import ConfigurationError
+from embedstack.errors import ConfigurationError, PayloadTooLarge
+from embedstack_server.compute.encoder import Encoder
 from embedstack_server.compute.graph import attention, build_graph
 from embedstack_server.compute.graph.layers import Layers
 from embedstack_server.model.architectures import UnsupportedArchitecture
@@ -232,3 +233,17 @@ def test_qwen3_reads_prompts_of_queries(tmp_path):
     path.write_text(json.dumps({"prompts": prompts, "default_prompt_name": None}))
     model = ModelFolder.read(tmp_path)
     assert (model.prompts, model.default_prompt_name, model.pooling) == (prompts, None, "last_token")
+
+
+def test_text_whose_attention_exceeds_the_memory_is_rejected(tmp_path, monkeypatch):
+    write(tmp_path)
+    monkeypatch.setattr("embedstack_server.compute.engine.available_memory", lambda: 9_000_000)
+    encoder = Encoder.load(tmp_path, precision="fp32")
+    try:
+        short, long = " ".join(SHARP_TEXTS[0].split()[:9]), SHARP_TEXTS[0]
+        with pytest.raises(PayloadTooLarge, match=r"Text 1 has \d+ tokens; the memory of this server") as error:
+            encoder.encode([short, long])
+        assert error.value.index == 1
+        assert encoder.encode([short]).pooled.shape[0] == 1
+    finally:
+        encoder.close()

@@ -109,6 +109,11 @@ class BertConfig(EncoderConfig):
         """Rows of the position table, including the unused ones up to the padding's."""
         return self.max_positions + (0 if self.padding_id is None else self.padding_id + 1)
 
+    @property
+    def attention_bytes(self) -> int:
+        """See :attr:`EncoderConfig.attention_bytes`."""
+        return 9 * self.heads if self.relative_positions else 0
+
     @classmethod
     def read(cls, file: ConfigFile) -> "BertConfig":
         """Read ``config.json``.

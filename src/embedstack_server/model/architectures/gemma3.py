@@ -54,6 +54,11 @@ class Gemma3Config(EncoderConfig):
     global_rope: Rope
     local_rope: Rope
 
+    @property
+    def attention_bytes(self) -> int:
+        """See :attr:`EncoderConfig.attention_bytes`."""
+        return 13
+
     @classmethod
     def read(cls, file: ConfigFile) -> "Gemma3Config":
         """Read ``config.json``.

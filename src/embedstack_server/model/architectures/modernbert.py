@@ -49,6 +49,11 @@ class ModernBertConfig(EncoderConfig):
     attention_bias: bool
     mlp_bias: bool
 
+    @property
+    def attention_bytes(self) -> int:
+        """See :attr:`EncoderConfig.attention_bytes`."""
+        return 9
+
     @classmethod
     def read(cls, file: ConfigFile) -> "ModernBertConfig":
         """Read ``config.json``.

@@ -47,6 +47,11 @@ class Qwen3Config(EncoderConfig):
     attention_bias: bool
     causal: bool
 
+    @property
+    def attention_bytes(self) -> int:
+        """See :attr:`EncoderConfig.attention_bytes`."""
+        return 9 if self.causal else 0
+
     @classmethod
     def read(cls, file: ConfigFile) -> "Qwen3Config":
         """Read ``config.json``.

@@ -38,6 +38,11 @@ class T5Config(EncoderConfig):
     buckets: int
     largest_distance: int
 
+    @property
+    def attention_bytes(self) -> int:
+        """See :attr:`EncoderConfig.attention_bytes`."""
+        return 9 * self.heads
+
     @classmethod
     def read(cls, file: ConfigFile) -> "T5Config":
         """Read ``config.json``.
