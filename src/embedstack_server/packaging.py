@@ -5,6 +5,7 @@ installed when a container starts. Packages are reproducible: the same input giv
 """
 
 import gzip
+import json
 import shutil
 import subprocess
 import sys
@@ -22,6 +23,9 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntry
 import embedstack
 from embedstack.errors import ConfigurationError
 from embedstack.models.archives import extract_zip
+from embedstack.models.catalogue import find_model
+from embedstack.models.json_files import read_object
+from embedstack.models.model_info import ModelInfo
 from embedstack_server.model.cross_encoder_folder import CrossEncoderFolder
 from embedstack_server.model.embedding_folder import read_embedding_folder
 from embedstack_server.model.manifest import (
@@ -48,7 +52,7 @@ _VENDORED = ("openvino", "orjson")
 # Modules of the client library that the model server imports.
 _LIBRARY_MODULES = (
     "__init__.py", "py.typed", "errors.py", "lazy/__init__.py", "calls/__init__.py", "calls/process_local.py",
-    "models/__init__.py", "models/json_files.py", "models/model_info.py",
+    "models/__init__.py", "models/json_files.py", "models/model_folder.py", "models/model_info.py",
 )  # fmt: skip
 # Unused parts of OpenVINO, half of its size: only the CPU plugin is needed.
 _UNUSED_FILES = (
@@ -167,6 +171,8 @@ def _stage_model(
     for name in names:
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(folder / name, root / name)
+    if not isinstance(model, CrossEncoderFolder):
+        _declare_lengths(root / "config.json", find_model(model_id), model.dimensions)
     manifest = Manifest(
         folder=root,
         model_id=model_id,
@@ -180,6 +186,16 @@ def _stage_model(
     )
     manifest.write()  # loading verifies it
     return manifest
+
+
+def _declare_lengths(config: Path, info: ModelInfo | None, dimensions: int) -> None:
+    """Add the lengths to which vectors may be cut from the catalogue, if the model's own configuration has none."""
+    if info is None or info.dimensions != dimensions or not info.matryoshka_dimensions or not config.is_file():
+        return
+    content = read_object(config)
+    if "matryoshka_dimensions" not in content:
+        content["matryoshka_dimensions"] = list(info.matryoshka_dimensions)
+        config.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
 def _stage_code(code: Path, python: str) -> None:

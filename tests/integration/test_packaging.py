@@ -11,12 +11,13 @@ import pytest
 
 from conftest import MINILM
 from embedstack.embedders import SageMakerEmbedder
-from embedstack.errors import ConfigurationError
+from embedstack.errors import ConfigurationError, InputError
 from embedstack.models.archives import extract_tar_gz
 from embedstack.models.catalogue import known_model
 from embedstack.models.golden import golden_texts
 from embedstack_server import packaging
 from embedstack_server.compute.cross_encoder import CrossEncoder
+from embedstack_server.compute.encoder import Encoder
 from embedstack_server.model.manifest import Manifest
 from embedstack_server.packaging import MAX_UNPACKED_BYTES, make_package
 from embedstack_server.sagemaker_handler import model_fn
@@ -90,6 +91,24 @@ def test_package_is_reproducible(tmp_path_factory, tmp_path):
     digests = {hashlib.sha256(path.read_bytes()).hexdigest() for path in tmp_path.iterdir()}
     assert len(digests) == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == ["again.tar.gz", "once.tar.gz"], "nothing is left behind"
+
+
+@pytest.mark.usefixtures("one_small_wheel")
+def test_package_declares_the_lengths_of_the_catalogue(tmp_path):
+    model_id = "Snowflake/snowflake-arctic-embed-l-v2.0"
+    folder = ReferenceModel.load("bge-m3").write(tmp_path / "model")
+    assert "matryoshka_dimensions" not in json.loads((folder / "config.json").read_text())
+    make_package(folder, tmp_path / "model.tar.gz", model_id=model_id, python=PYTHON)
+    (tmp_path / "unpacked").mkdir()
+    with (tmp_path / "model.tar.gz").open("rb") as archive:
+        extract_tar_gz(archive, tmp_path / "unpacked", MAX_UNPACKED_BYTES)
+    model = model_fn(str(tmp_path / "unpacked")).model
+    assert isinstance(model, Encoder)
+    assert model.encode(["the cat"]).vectors(256).shape == (1, 256)
+    model.check_dimensions(256)
+    with pytest.raises(InputError, match="256 or 1024"):
+        model.check_dimensions(300)
+    model.close()
 
 
 def _cut(path):
