@@ -153,6 +153,6 @@ def _identity(client: _Client) -> _Client:
 
 
 def _request(texts: list[str], header: bytes = b"") -> bytes:
-    body = json.dumps({"inputs": texts}).encode()
+    body = json.dumps({"inputs": texts, "truncate": True}).encode()
     head = b"POST /invocations HTTP/1.1\r\nHost: model\r\nContent-Type: application/json\r\n" + header
     return head + b"Content-Length: %d\r\n\r\n" % len(body) + body

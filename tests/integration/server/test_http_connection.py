@@ -174,7 +174,7 @@ def test_endless_chunked_body_is_413(server, unit, error_type):
 
 
 def test_chunked_body_may_have_small_chunks(server):
-    body = b'{"inputs": "' + b"cat " * 2_000 + b'"}'
+    body = b'{"truncate": true, "inputs": "' + b"cat " * 2_000 + b'"}'
     chunks = b"".join(b"1\r\n%c\r\n" % byte for byte in body)
     assert statuses(talk(server, CHUNKED + chunks + b"0\r\n\r\n")) == [200]
 
@@ -309,7 +309,7 @@ def test_memory_is_released_after_large_requests(tmp_path):
         before = megabytes(process.pid)
         for unit in ("the cat ", "漢字 ", "a", " "):
             text = unit * (4_000_000 // len(unit.encode()))
-            body = json.dumps({"inputs": [text] * 2}, ensure_ascii=False).encode()
+            body = json.dumps({"inputs": [text] * 2, "truncate": True}, ensure_ascii=False).encode()
             assert call(f"{url}/invocations", body)[0] == 200
         assert call(f"{url}/invocations", b'{"inputs": [' + b"[]," * 2_000_000 + b"1]}")[0] == 413
         deadline = time.monotonic() + 30
