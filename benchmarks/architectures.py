@@ -9,7 +9,6 @@ environment of sentence-transformers.
 
 import argparse
 import json
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -70,7 +69,7 @@ def measure(folder: Path, texts: list[str], names: list[str], rounds: int) -> di
     """Seconds of every round of every engine. The engines alternate."""
     workloads = folder / "workloads.json"
     workloads.write_text(json.dumps({"mix": texts}))
-    engines = [Engine(name, Path(sys.executable), folder, workloads) for name in names]
+    engines = [Engine(name, folder, workloads) for name in names]
     try:
         for engine in engines:
             engine.measure("mix")  # compiles kernels for the batch shapes
