@@ -22,7 +22,7 @@ from workloads import short_texts
 from embedstack.models.local_files import find_model_folder
 from embedstack_server.compute.encoder import Encoder
 from embedstack_server.compute.engine import OpenVinoEngine, Outputs, has_bf16
-from embedstack_server.compute.graph import build_graph
+from embedstack_server.compute.graph import INT8_GROUP_SIZE, build_graph
 from embedstack_server.http.protocol import EmbedProtocol
 from embedstack_server.http.server import ModelServer
 from embedstack_server.model.model_folder import ModelFolder
@@ -36,15 +36,16 @@ def main() -> None:
     if folder is None:
         sys.exit("The weights are not installed. Install them with: make up")
     model = ModelFolder.read(folder)
-    for shape in ((1, 16), (32, 16), (8, 64), (2, 256)):
-        _profile_nodes(model, *shape)
+    for int8 in (False, True):
+        for shape in ((1, 16), (32, 16), (8, 64), (2, 256)):
+            _profile_nodes(model, *shape, int8=int8)
     _profile_shapes(model)
     _profile_requests(folder)
 
 
-def _profile_nodes(model: ModelFolder, texts: int, tokens: int) -> None:
+def _profile_nodes(model: ModelFolder, texts: int, tokens: int, *, int8: bool) -> None:
     """Share of each kind of node in one batch on one core."""
-    request, feed = _compiled(model, PERF_COUNT="YES"), _feed(texts, tokens)
+    request, feed = _compiled(model, int8=int8, PERF_COUNT="YES"), _feed(texts, tokens)
     whole, least = [], defaultdict[str, float](lambda: float("inf"))
     for _ in range(25):
         started = time.perf_counter()
@@ -57,11 +58,12 @@ def _profile_nodes(model: ModelFolder, texts: int, tokens: int) -> None:
             least[kind] = min(least[kind], seconds)
     total = sum(least.values())
     shares = sorted(least.items(), key=lambda item: -item[1])[:6]
+    linear = sum(seconds for kind, seconds in least.items() if kind.startswith("FullyConnected"))
     flops = texts * tokens * 2 * 6 * (4 * 384 * 384 + 2 * 384 * 1536)
-    print(f"{texts} x {tokens} tokens on one core: {min(whole) * 1000:.2f} ms; "
+    print(f"{'int8' if int8 else 'bf16'}, {texts} x {tokens} tokens on one core: {min(whole) * 1000:.2f} ms; "
           + ", ".join(f"{kind} {seconds / total:.0%}" for kind, seconds in shares)
-          + f"; linear layers at {flops / least['FullyConnected'] / 1e9:.0f} GFLOP/s, reading their weights at "
-          f"{flops / texts / tokens / least['FullyConnected'] / 1e9:.1f} GB/s (bf16)")  # fmt: skip
+          + f"; linear layers at {flops / linear / 1e9:.0f} GFLOP/s, reading their weights at "
+          f"{flops / texts / tokens / linear / (2e9 if int8 else 1e9):.1f} GB/s")  # fmt: skip
 
 
 def _profile_shapes(model: ModelFolder) -> None:
@@ -125,10 +127,12 @@ def _serve_nothing(folder: Path, listener: socket.socket) -> None:
     sys.exit(ModelServer(load, EmbedProtocol()).run(listener))
 
 
-def _compiled(model: ModelFolder, **options: str) -> Any:
+def _compiled(model: ModelFolder, *, int8: bool = False, **options: str) -> Any:
     precision = "bf16" if has_bf16() else "f32"
     config = {"INFERENCE_PRECISION_HINT": precision, "NUM_STREAMS": "1", "INFERENCE_NUM_THREADS": "1", **options}
-    return ov.Core().compile_model(build_graph(model), "CPU", config).create_infer_request()
+    if int8:
+        config["DYNAMIC_QUANTIZATION_GROUP_SIZE"] = str(INT8_GROUP_SIZE)
+    return ov.Core().compile_model(build_graph(model, int8=int8), "CPU", config).create_infer_request()
 
 
 def _feed(texts: int, tokens: int) -> dict[str, Any]:
