@@ -3,7 +3,6 @@
 import asyncio
 import json
 import sys
-import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from embedstack.errors import ConfigurationError, InputError, TextTooLong
+from embedstack.models.archives import extract_tar_gz
 from embedstack_server import packaging
 from embedstack_server.compute.encoder import Encoder
 from embedstack_server.model.embedding_folder import read_embedding_folder
@@ -193,8 +193,9 @@ def test_static_model_is_packaged_with_its_tokenizer(tmp_path, monkeypatch):
     package = packaging.make_package(folder, target, model_id="test/static", python=sys.version[:4])
     assert package.manifest.cosine == 1
     unpacked = tmp_path / "unpacked"
-    with tarfile.open(target) as archive:
-        archive.extractall(unpacked, filter="data")
+    unpacked.mkdir()
+    with target.open("rb") as archive:
+        extract_tar_gz(archive, unpacked, packaging.MAX_UNPACKED_BYTES)
     encoder = Encoder.load(unpacked)
     with np.load(FOLDER / "static.npz") as expected:
         np.testing.assert_allclose(encoder.encode(STATIC_TEXTS).vectors(), expected["st"], atol=1e-6)
