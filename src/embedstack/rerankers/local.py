@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from embedstack.calls.process_local import PerProcess, keep_forever
 from embedstack.embedders.batching import Limits
 from embedstack.errors import ConfigurationError, ModelFailed
-from embedstack.models.local_files import file_versions, find_model_folder
+from embedstack.models.local_files import file_versions, require_model_folder
 from embedstack.rerankers.base import Reranker
 from embedstack.settings.settings import Settings, load_settings
 
@@ -55,12 +55,7 @@ class LocalReranker(Reranker):
         settings = settings or load_settings()
         # One request keeps all cores busy, while a second one is prepared.
         super().__init__(model, Limits(settings.embedding_local_batch_size, max_bytes=_MAX_BYTES, concurrency=2))
-        folder = folder or find_model_folder(model.model_id, settings.embedstack_models_dir)
-        if folder is None:
-            raise ConfigurationError(
-                f"{model.model_id} is not on this machine. Put its folder at "
-                f"{settings.embedstack_models_dir / model.model_id}, or set EMBEDSTACK_MODELS_DIR."
-            )
+        folder = folder or require_model_folder(model.model_id, settings.embedstack_models_dir)
         self._folder = folder.absolute()
         self._options = {"truncate": truncate, "raw_scores": raw_scores}
         # Its threads do not exist in a child, which loads the model again. Finalizing it would wait for them.

@@ -66,8 +66,7 @@ def encode(
 
 
 def _embeddings(layers: "Layers", config: "GteConfig", ids: ov.Node, token_types: ov.Node | None) -> ov.Node:
-    words = layers.weights.get(config.word_embeddings, config.vocabulary_size, config.hidden_size)
-    x = ops.gather(constant(words), ids, ops.constant(np.int64(0)))
+    x = layers.embedding(ids, config.word_embeddings, config.vocabulary_size, config.hidden_size)
     if config.token_types:
         name = "embeddings.token_type_embeddings.weight"
         types = layers.weights.get(name, 0 if token_types is None else config.token_types, config.hidden_size)

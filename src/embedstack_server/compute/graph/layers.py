@@ -110,6 +110,20 @@ class Layers:
             return product
         return ops.add(product, constant(self.weights.get(f"{name}.bias", parts * outputs)[rows]))
 
+    def embedding(self, ids: ov.Node, name: str, rows: int, size: int) -> ov.Node:
+        """The vector of each token id, (texts, tokens, size).
+
+        Args:
+            ids: int32 (texts, tokens).
+            name: Name of the tensor with a vector per id.
+            rows: Number of ids; 0 matches any number.
+            size: Length of a vector.
+
+        Raises:
+            ConfigurationError: The tensor is missing or has a wrong shape.
+        """
+        return ops.gather(constant(self.weights.get(name, rows, size)), ids, ops.constant(np.int64(0)))
+
     def product(self, x: ov.Node, matrix: "NDArray[np.float32]", *, exact: bool = False) -> ov.Node:
         """``x W^T``, with ``W`` (outputs, inputs) as int8 if linear layers use int8 and ``exact`` is off."""
         stored = _int8(matrix) if self._int8 and not exact else constant(matrix)

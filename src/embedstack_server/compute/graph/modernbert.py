@@ -2,12 +2,11 @@
 
 from typing import TYPE_CHECKING
 
-import numpy as np
 import openvino as ov
 from openvino import opset13 as ops
 
 from embedstack_server.compute.graph.attention import attend, split_heads, window_bias
-from embedstack_server.compute.graph.layers import activate, constant, padding_bias
+from embedstack_server.compute.graph.layers import activate, padding_bias
 from embedstack_server.compute.graph.rotary import Rotary, inverse_frequencies
 
 if TYPE_CHECKING:
@@ -33,8 +32,8 @@ def encode(layers: "Layers", config: "ModernBertConfig", ids: ov.Node, float_mas
     Raises:
         ConfigurationError: A tensor is missing or has a wrong shape.
     """
-    words = layers.weights.get(config.word_embeddings, config.vocabulary_size, config.hidden_size)
-    x = _norm(layers, config, ops.gather(constant(words), ids, ops.constant(np.int64(0))), "embeddings.norm")
+    words = layers.embedding(ids, config.word_embeddings, config.vocabulary_size, config.hidden_size)
+    x = _norm(layers, config, words, "embeddings.norm")
     everywhere = padding_bias(float_mask)
     nearby = ops.add(everywhere, window_bias(ids, config.radius))
     global_rotary, local_rotary = (_rotary(config, rope, ids) for rope in (config.global_rope, config.local_rope))

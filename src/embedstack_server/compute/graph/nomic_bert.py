@@ -47,8 +47,7 @@ def _norm(layers: "Layers", config: "NomicBertConfig", x: ov.Node, name: str) ->
 
 
 def _embeddings(layers: "Layers", config: "NomicBertConfig", ids: ov.Node) -> ov.Node:
-    words = layers.weights.get(config.word_embeddings, config.vocabulary_size, config.hidden_size)
-    embedded = ops.gather(constant(words), ids, ops.constant(np.int64(0)))
+    embedded = layers.embedding(ids, config.word_embeddings, config.vocabulary_size, config.hidden_size)
     if not config.token_types:
         return embedded
     # A sentence encoder has only one segment, whose vector is added at every position.

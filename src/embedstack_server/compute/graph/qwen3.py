@@ -2,12 +2,11 @@
 
 from typing import TYPE_CHECKING
 
-import numpy as np
 import openvino as ov
 from openvino import opset13 as ops
 
 from embedstack_server.compute.graph.attention import attend, causal_bias, split_heads
-from embedstack_server.compute.graph.layers import activate, constant, padding_bias
+from embedstack_server.compute.graph.layers import activate, padding_bias
 from embedstack_server.compute.graph.rotary import Rotary, inverse_frequencies
 
 if TYPE_CHECKING:
@@ -32,8 +31,7 @@ def encode(layers: "Layers", config: "Qwen3Config", ids: ov.Node, float_mask: ov
     Raises:
         ConfigurationError: A tensor is missing or has a wrong shape.
     """
-    words = layers.weights.get(config.word_embeddings, config.vocabulary_size, config.hidden_size)
-    x = ops.gather(constant(words), ids, ops.constant(np.int64(0)))
+    x = layers.embedding(ids, config.word_embeddings, config.vocabulary_size, config.hidden_size)
     # Padding follows a text, so no token of a causal model attends to it.
     bias = causal_bias(ids) if config.causal else padding_bias(float_mask)
     frequencies = inverse_frequencies(config.head_size, config.rope.base, config.rope.divisor)

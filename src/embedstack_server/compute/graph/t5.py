@@ -2,12 +2,11 @@
 
 from typing import TYPE_CHECKING
 
-import numpy as np
 import openvino as ov
 from openvino import opset13 as ops
 
 from embedstack_server.compute.graph.attention import attend, split_heads
-from embedstack_server.compute.graph.layers import activate, constant, padding_bias
+from embedstack_server.compute.graph.layers import activate, padding_bias
 from embedstack_server.compute.graph.relative_positions import relative_position_bias
 
 if TYPE_CHECKING:
@@ -37,8 +36,7 @@ def encode(layers: "Layers", config: "T5Config", ids: ov.Node, float_mask: ov.No
     """
     # Some files have only the encoder's name of the shared table.
     name = config.word_embeddings if layers.weights.has(config.word_embeddings) else "encoder.embed_tokens.weight"
-    words = layers.weights.get(name, config.vocabulary_size, config.hidden_size)
-    x = ops.gather(constant(words), ids, ops.constant(np.int64(0)))
+    x = layers.embedding(ids, name, config.vocabulary_size, config.hidden_size)
     # The first layer's table serves all layers.
     table = "encoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight"
     by_bucket = layers.weights.get(table, config.buckets, config.heads)
