@@ -8,7 +8,7 @@ from embedstack.documents.readers.encodings import decode
 from embedstack.documents.readers.markup import read_markup
 from embedstack.documents.readers.outline import Outline, Reading
 
-__all__ = ["read_web_page"]
+__all__ = ["WebPage", "parse_web_page", "read_web_page"]
 
 # Elements that are not text of the page: code, styles, media and navigation.
 _HIDDEN = frozenset(
@@ -48,29 +48,39 @@ def read_web_page(content: bytes, allowance: Allowance) -> Reading:
     unless it is a script or style. Headings h1 to h6 open sections, cells of a row are joined by bars, and preformatted
     text keeps its lines. If a page has only a title, the title is its text.
     """
-    match = _DECLARED.search(content[:_HEAD])
-    declared = (match[1] or match[2]).decode("ascii") if match else None
-    text, encoding = decode(content, allowance, declared)
-    page = _parse(clean(text))
+    page = parse_web_page(content, allowance)
     outline = Outline(allowance)
-    for block, line in page.blocks:
-        if block in _HEADINGS:
-            outline.heading(_HEADINGS[block], line)
-        else:
-            outline.add(f"- {line}" if block == "li" else line, tight=block in _TIGHT)
+    page.add_to(outline)
     sections = outline.sections()
     if page.title and not sections:
         outline.add(page.title)
         sections = outline.sections()
+    return Reading(sections, title=page.title or None, encoding=page.encoding)
+
+
+def parse_web_page(content: bytes, allowance: Allowance, declared: str | None = None) -> "WebPage":
+    """Decode and parse a page; see :func:`read_web_page`.
+
+    Args:
+        content: The page.
+        allowance: Receives notes.
+        declared: The encoding that is declared outside of the page, as in an e-mail.
+    """
+    match = _DECLARED.search(content[:_HEAD])
+    if match and not declared:
+        declared = (match[1] or match[2]).decode("ascii")
+    text, encoding = decode(content, allowance, declared)
+    page = _parse(clean(text))
+    page.encoding = encoding
     if page.ends_in_comment:
         allowance.notes.append("An unclosed comment hides the end of the page.")
-    return Reading(sections, title=page.title or None, encoding=encoding)
+    return page
 
 
-def _parse(text: str) -> "_Page":
+def _parse(text: str) -> "WebPage":
     hidden = _HIDDEN
     while True:
-        page = _Page(hidden)
+        page = WebPage(hidden)
         page.ends_in_comment = read_markup(text, page, parsed=_HIDDEN - hidden)
         page.end_block()
         if page.unclosed is None:
@@ -78,12 +88,18 @@ def _parse(text: str) -> "_Page":
         hidden -= {page.unclosed}
 
 
-class _Page:
-    """The blocks of a page in order, each with the name of its element. No tree is built, so depth is unlimited."""
+class WebPage:
+    """The blocks of a page in order, each with the name of its element. No tree is built, so depth is unlimited.
+
+    Attributes:
+        title: The page's title; "" without one.
+        encoding: Its encoding by Python's name.
+        ends_in_comment: Whether it ends in an unclosed comment.
+    """
 
     def __init__(self, hidden: frozenset[str]) -> None:
-        self.title = ""
-        self.blocks: list[tuple[str, str]] = []
+        self.title = self.encoding = ""
+        self._blocks: list[tuple[str, str]] = []
         self.ends_in_comment = False
         self._hidden = hidden
         self._within: str | None = None  # the hidden element that is open
@@ -92,6 +108,24 @@ class _Page:
         self._block = ""
         self._inline: list[str] = []
         self._has_text = False
+
+    @property
+    def has_headings(self) -> bool:
+        """Whether it has headings."""
+        return any(block in _HEADINGS for block, _ in self._blocks)
+
+    @property
+    def word_count(self) -> int:
+        """The number of its words."""
+        return sum(len(text.split()) for _, text in self._blocks)
+
+    def add_to(self, outline: Outline, below: int = 0) -> None:
+        """Add the page to a document, with its headings below a level."""
+        for block, line in self._blocks:
+            if block in _HEADINGS:
+                outline.heading(below + _HEADINGS[block], line)
+            else:
+                outline.add(f"- {line}" if block == "li" else line, tight=block in _TIGHT)
 
     @property
     def unclosed(self) -> str | None:
@@ -144,4 +178,4 @@ class _Page:
             title = " ".join(lines).removeprefix(_CDATA).removesuffix(_CDATA_END)
             self.title = self.title or title.strip()
         else:
-            self.blocks.append((self._block, "\n".join(lines)))
+            self._blocks.append((self._block, "\n".join(lines)))

@@ -5,11 +5,11 @@ the whole document, although only its text in order is needed.
 """
 
 import posixpath
-import zipfile
 from dataclasses import dataclass, field
 from itertools import pairwise
 
 from embedstack.documents.limits import Allowance
+from embedstack.documents.readers.office_package import core_title, main_part
 from embedstack.documents.readers.outline import Outline, Reading
 from embedstack.documents.readers.package import open_package, parse_part
 from embedstack.documents.readers.word_styles import heading_levels
@@ -17,7 +17,6 @@ from embedstack.documents.readers.word_styles import heading_levels
 __all__ = ["read_word"]
 
 _DEFAULT_PART = "word/document.xml"
-_RELATIONS = "_rels/.rels"
 # Deleted and moved text, and fallback renderings of content that also exists in a newer form.
 _OMITTED = frozenset({"del", "moveFrom", "Fallback", "instrText", "delText", "delInstrText"})
 _TEXT = frozenset({"t"})
@@ -35,12 +34,11 @@ def read_word(content: bytes, allowance: Allowance) -> Reading:
     text are not.
 
     Raises:
-        DocumentRefused: It is another kind of zip ("unsupported"); see also :func:`open_package` and
-            :func:`parse_part`.
+        DocumentRefused: See :func:`open_package` and :func:`parse_part`.
     """
     with open_package(content, allowance) as package:
         names = set(package.namelist())
-        part = _main_part(package, names, allowance)
+        part = main_part(package, _DEFAULT_PART, allowance)
         styles = posixpath.join(posixpath.dirname(part), "styles.xml")
         levels = heading_levels(package, styles, allowance) if styles in names else {}
         sections = []
@@ -48,38 +46,8 @@ def read_word(content: bytes, allowance: Allowance) -> Reading:
             body = _Body(Outline(allowance), levels)
             parse_part(package, name, allowance, start=body.start, end=body.end, data=body.data)
             sections += body.outline.sections()
-        title = _title(package, names, allowance)
+        title = core_title(package, allowance)
     return Reading(sections, title=title)
-
-
-def _main_part(package: zipfile.ZipFile, names: set[str], allowance: Allowance) -> str:
-    targets: list[str] = []
-
-    def relation(element: str, attributes: dict[str, str]) -> None:
-        if element == "Relationship" and attributes.get("Type", "").endswith("/officeDocument"):
-            targets.append(attributes.get("Target", "").lstrip("/"))
-
-    if _RELATIONS in names:
-        parse_part(package, _RELATIONS, allowance, start=relation)
-    part = next((target for target in targets if target in names), _DEFAULT_PART)
-    if part not in names or not part.startswith("word/"):
-        allowance.refuse("unsupported", "is a zip but not a docx file. Unpack it, or convert it to docx or PDF.")
-    return part
-
-
-def _title(package: zipfile.ZipFile, names: set[str], allowance: Allowance) -> str | None:
-    texts: list[str] = []
-    elements: list[str] = []
-    if "docProps/core.xml" in names:
-        parse_part(
-            package,
-            "docProps/core.xml",
-            allowance,
-            start=lambda element, _: elements.append(element),
-            end=lambda _: elements.clear(),
-            data=lambda text: texts.append(text) if elements[-1:] == ["title"] else None,
-        )
-    return "".join(texts) or None
 
 
 @dataclass(slots=True)
