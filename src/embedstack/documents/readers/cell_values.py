@@ -25,6 +25,7 @@ _SECONDS_PER_DAY = 86400
 # Serial numbers of 9999-12-31 in both date systems are below.
 _MAX_SERIAL = 2_958_466
 _MAX_FORMAT = 255
+_MAX_PLAIN = 1e21
 
 
 def number_kinds(package: zipfile.ZipFile, part: str | None, allowance: Allowance) -> Sequence[NumberKind]:
@@ -92,7 +93,9 @@ def number_text(value: str, kind: NumberKind, *, from_1904: bool) -> str:
     except ValueError:
         return value
     if kind in ("date", "time") and 0 <= number < _MAX_SERIAL:
-        return _time_text(number) if kind == "time" else _date_text(number, from_1904=from_1904)
+        # A number below 1 is a time, in whatever format.
+        is_time = kind == "time" or 0 < number < 1
+        return _time_text(number) if is_time else _date_text(number, from_1904=from_1904)
     if kind == "percent":
         return f"{_plain(100 * number)}%"
     return value if value.isdigit() else _plain(number)
@@ -100,7 +103,7 @@ def number_text(value: str, kind: NumberKind, *, from_1904: bool) -> str:
 
 def _plain(number: float) -> str:
     # Excel computes with 15 significant digits and stores 17: 0.1 + 0.2 is stored as 0.30000000000000004.
-    return f"{number:.15g}"
+    return f"{number:.0f}" if number.is_integer() and abs(number) < _MAX_PLAIN else f"{number:.15g}"
 
 
 def _date_text(serial: float, *, from_1904: bool) -> str:

@@ -20,7 +20,7 @@ __all__ = ["read_email"]
 
 _ENCRYPTED = frozenset({"application/pgp-encrypted", "application/pkcs7-mime", "application/x-pkcs7-mime"})
 _HEADERS = ("From", "To", "Cc", "Date", "Subject")
-_MAX_MULTIPART_DEPTH = 100
+_HEAD = 64
 
 
 def read_email(content: bytes, allowance: Allowance) -> Reading:
@@ -34,13 +34,20 @@ def read_email(content: bytes, allowance: Allowance) -> Reading:
         DocumentRefused: It is encrypted, and has no other text ("encrypted").
     """
     # The older policy: the newer one raises errors for many malformed headers.
-    message = email.message_from_bytes(content.lstrip(), policy=email.policy.compat32)
+    message = email.message_from_bytes(_as_bytes(content, allowance), policy=email.policy.compat32)
     outline = MailOutline(allowance)
     reader = _Reader(outline, allowance)
     reader.read(message, 1)
     if reader.is_encrypted and not outline.has_text:
         allowance.refuse("encrypted", "is encrypted. Save it as text with a mail program that can decrypt it.")
     return Reading(outline.sections(), title=_header(message, "Subject") or None)
+
+
+def _as_bytes(content: bytes, allowance: Allowance) -> bytes:
+    # Some programs save messages in UTF-16, with headers for their parts' encodings.
+    is_wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in content[:_HEAD]
+    content = decode(content, allowance)[0].encode("utf-8", "replace") if is_wide else content
+    return content.removeprefix(codecs.BOM_UTF8).lstrip()
 
 
 class _Reader:
@@ -62,7 +69,7 @@ class _Reader:
         if media_type == "message/rfc822":
             for inner in _parts(part):
                 self.read(inner, depth + 1)
-        elif media_type == "multipart/alternative":
+        elif media_type == "multipart/alternative" and part.is_multipart():
             self._read_alternatives(part, depth)
         elif media_type == "message/delivery-status":
             for block in _parts(part):
@@ -70,7 +77,8 @@ class _Reader:
         elif part.is_multipart():
             for inner in _parts(part):
                 self._read_part(inner, depth)
-        elif _is_text(part):
+        elif _is_text(part) or part.get_content_maintype() == "multipart":
+            # A multipart without parts lacks its boundary, and is text.
             self._outline.add(self._body(part))
         else:
             self._outline.attach(_file_name(part), media_type)

@@ -48,7 +48,8 @@ class MailOutline:
         if depth > _MAX_DEPTH:
             self._allowance.refuse("too_complex", f"has more than {_MAX_DEPTH} nested messages. Save them separately.")
         self._depth = depth
-        self._outline.heading(depth, headers.subject or "Message")
+        if headers.subject or depth > 1:
+            self._outline.heading(depth, headers.subject or "Message")
         names = ("From", "To", "Cc", "Date")
         for name, value in zip(names, headers, strict=False):
             if value:

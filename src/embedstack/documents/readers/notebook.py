@@ -30,7 +30,7 @@ def read_notebook(content: bytes, allowance: Allowance) -> Reading:
     metadata = _dictionary(_dictionary(notebook).get("metadata"))
     language = _string(_dictionary(metadata.get("language_info")).get("name"))
     cells = list(_cells(_dictionary(notebook)))
-    if not cells and not isinstance(_dictionary(notebook).get("cells"), list):
+    if not cells and "nbformat" not in _dictionary(notebook):
         allowance.refuse("corrupt", "is JSON, but not a Jupyter notebook. Correct its suffix.")
     outline = Outline(allowance)
     for cell in cells:

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from embedstack.documents.limits import Allowance
-from embedstack.documents.readers.drawing_text import drawing_text
-from embedstack.documents.readers.office_package import core_title, main_part, relationships
+from embedstack.documents.readers.drawing_text import chart_text, drawing_text
+from embedstack.documents.readers.office_package import Relationship, core_title, main_part, relationships
 from embedstack.documents.readers.outline import Outline, Reading
 from embedstack.documents.readers.package import open_package, parse_part
 
@@ -20,7 +20,6 @@ _DEFAULT_PART = "ppt/presentation.xml"
 _TITLES = frozenset({"title", "ctrTitle"})
 # Placeholders whose text repeats on each slide.
 _REPEATED = frozenset({"sldNum", "dt", "hdr", "ftr"})
-_DRAWINGS = frozenset({"chart", "diagramData"})
 _SHAPES = frozenset({"sp", "graphicFrame", "pic", "cxnSp"})
 _NOTES = frozenset({"body"})
 _OMITTED = "Fallback"
@@ -74,15 +73,20 @@ def _outline(package: zipfile.ZipFile, slide: str, shapes: "_Shapes", allowance:
         if shape.placeholder not in _TITLES | _REPEATED:
             outline.add("\n".join(shape.blocks))
     for relationship in relationships(package, slide, allowance).values():
-        if relationship.kind in _DRAWINGS:
-            outline.add("\n".join(drawing_text(package, relationship.target, allowance)))
-        elif relationship.kind == "notesSlide":
-            notes = _Shapes()
-            _parse(package, relationship.target, notes, allowance)
-            for shape in notes.shapes:
-                if shape.placeholder in _NOTES:
-                    outline.add("\n".join(shape.blocks))
+        outline.add(_related_text(package, relationship, allowance))
     return outline
+
+
+def _related_text(package: zipfile.ZipFile, relationship: Relationship, allowance: Allowance) -> str:
+    if relationship.kind == "chart":
+        return chart_text(package, relationship.target, allowance)
+    if relationship.kind == "diagramData":
+        return drawing_text(package, relationship.target, allowance)
+    if relationship.kind == "notesSlide":
+        notes = _Shapes()
+        _parse(package, relationship.target, notes, allowance)
+        return "\n".join(block for shape in notes.shapes if shape.placeholder in _NOTES for block in shape.blocks)
+    return ""
 
 
 @dataclass(slots=True)

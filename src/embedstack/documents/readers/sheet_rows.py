@@ -60,12 +60,15 @@ def sheet_sections(
     if merged:
         rows = _fill_merged(rows, merged, header)
     names = {} if header is None else {column: clean_line(text) for column, text in rows[header].cells}
+    used = {column for row in rows[0 if header is None else header + 1 :] for column, _ in row.cells}
     sections: list[Section] = []
     for index, row in enumerate(rows):
         if header is None or index < header:
-            text = " | ".join(" ".join(clean(text).split()) for _, text in row.cells)
-        elif index == header and index + 1 < len(rows):
-            continue
+            text = _line(row)
+        elif index == header:
+            if used.issuperset(names):
+                continue
+            text = _line(row)  # no other row has the names of its empty columns
         else:
             text = "\n".join(
                 f"{names.get(column) or f'column {column + 1}'}: {clean(text).strip()}" for column, text in row.cells
@@ -76,6 +79,10 @@ def sheet_sections(
         if text.strip():
             sections.append(Section(text, (heading,) if heading else (), row=row.number))
     return sections
+
+
+def _line(row: SheetRow) -> str:
+    return " | ".join(" ".join(clean(text).split()) for _, text in row.cells)
 
 
 def _header_index(rows: list[SheetRow]) -> int | None:

@@ -61,7 +61,7 @@ def read_spreadsheet(content: bytes, allowance: Allowance) -> Reading:
             outline = Outline(allowance)
             for drawing in relationships(package, sheet.target, allowance).values():
                 if drawing.kind == "drawing":
-                    outline.add("\n".join(drawing_text(package, drawing.target, allowance)))
+                    outline.add(drawing_text(package, drawing.target, allowance))
             sections += outline.sections()
         title = core_title(package, allowance)
     if workbook.hidden_sheets:
