@@ -53,7 +53,7 @@ def read_image(content: bytes, allowance: Allowance) -> Reading:
             sections.append(Section(text, page=page))
     if not sections:
         allowance.refuse("empty", "has no text that OCR recognizes.")
-    allowance.notes.append(f"{len(sections)} of {pages} pages were read by OCR.")
+    allowance.notes.append(f"Pages read by OCR: {len(sections)} of {pages}.")
     return Reading(sections)
 
 

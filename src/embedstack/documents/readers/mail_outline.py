@@ -66,14 +66,14 @@ class MailOutline:
 
     def attach(self, name: str, media_type: str) -> None:
         """Count an attachment, which is not read."""
-        self._attachments.append(f"{display_name(name) or 'without a name'} ({display_name(media_type)})")
+        self._attachments.append(f"{display_name(name) or 'without a name'}, {display_name(media_type)}")
 
     def sections(self) -> list[Section]:
         """The sections. Adds the note about attachments."""
         if self._attachments:
-            listed = ", ".join(self._attachments[:_MAX_LISTED])
-            more = ", …" if len(self._attachments) > _MAX_LISTED else ""
-            self._allowance.notes.append(f"{len(self._attachments)} attachments were not read: {listed}{more}.")
+            listed = "; ".join(self._attachments[:_MAX_LISTED])
+            more = "; …" if len(self._attachments) > _MAX_LISTED else ""
+            self._allowance.notes.append(f"Attachments that were not read: {len(self._attachments)} ({listed}{more}).")
         return self._outline.sections()
 
 

@@ -56,7 +56,7 @@ def read_presentation(content: bytes, allowance: Allowance) -> Reading:
             sections += [dataclasses.replace(section, page=page) for section in outline.sections()]
         title = core_title(package, allowance)
     if hidden:
-        allowance.notes.append(f"{hidden} of {page} slides are hidden and were read.")
+        allowance.notes.append(f"Hidden slides, which were read: {hidden} of {page}.")
     return Reading(sections, title=title)
 
 

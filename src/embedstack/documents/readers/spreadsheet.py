@@ -65,10 +65,10 @@ def read_spreadsheet(content: bytes, allowance: Allowance) -> Reading:
             sections += outline.sections()
         title = core_title(package, allowance)
     if workbook.hidden_sheets:
-        allowance.notes.append(f"{workbook.hidden_sheets} of {len(workbook.sheets)} sheets are hidden and were read.")
+        allowance.notes.append(f"Hidden sheets, which were read: {workbook.hidden_sheets} of {len(workbook.sheets)}.")
     if cells.missing_results:
         allowance.notes.append(
-            f"{cells.missing_results} formulas have no stored result. Open and save the file in a spreadsheet program."
+            f"Formulas without a stored result: {cells.missing_results}. Open and save the file in a spreadsheet program."
         )
     return Reading(sections, title=title)
 
