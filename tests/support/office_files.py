@@ -3,7 +3,10 @@
 from tests.support.document_files import make_zip
 
 _RELATIONSHIPS = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
-_TYPES = '<Types><Override PartName="/{part}" ContentType="application/vnd.openxmlformats-officedocument.{kind}.main+xml"/></Types>'
+_TYPES = (
+    '<Types><Override PartName="/{part}" ContentType="application/vnd.openxmlformats-officedocument.{kind}.main+xml"/>'
+    "</Types>"
+)
 
 
 def relations(*targets: tuple[str, str, str]) -> str:
@@ -55,7 +58,8 @@ def make_xlsx(
             ("styles", "styles", "styles.xml"),
         ),
         "xl/sharedStrings.xml": f"<sst>{''.join(f'<si>{string}</si>' for string in strings)}</sst>",
-        "xl/styles.xml": f'<styleSheet><numFmts>{numbers}</numFmts><cellXfs><xf numFmtId="0"/>{styles}</cellXfs></styleSheet>',
+        "xl/styles.xml": f"<styleSheet><numFmts>{numbers}</numFmts><cellXfs>"
+        f'<xf numFmtId="0"/>{styles}</cellXfs></styleSheet>',
     }
     for index, sheet in enumerate(sheets):
         data, _, rest = sheet.partition("<!--end-->")
@@ -87,7 +91,8 @@ def make_pptx(*slides: str, related: dict[int, tuple[tuple[str, str, str], ...]]
     files = {
         "[Content_Types].xml": _TYPES.format(part="ppt/presentation.xml", kind="presentationml.presentation"),
         "_rels/.rels": relations(("r1", "officeDocument", "ppt/presentation.xml")),
-        "ppt/presentation.xml": f'<p:presentation xmlns:p="p" xmlns:r="r"><p:sldIdLst>{identities}</p:sldIdLst></p:presentation>',
+        "ppt/presentation.xml": f'<p:presentation xmlns:p="p" xmlns:r="r"><p:sldIdLst>{identities}</p:sldIdLst>'
+        "</p:presentation>",
         "ppt/_rels/presentation.xml.rels": relations(
             *((f"s{number}", "slide", f"slides/slide{number}.xml") for number in numbers)
         ),
@@ -135,7 +140,7 @@ def make_epub(pages: dict[str, str], *, spine: tuple[str, ...] = (), title: str 
     references = "".join(f'<itemref idref="{name}"/>' for name in spine or pages)
     files = {
         "mimetype": "application/epub+zip",
-        "META-INF/container.xml": '<container><rootfiles><rootfile full-path="OEBPS/book.opf"/></rootfiles></container>',
+        "META-INF/container.xml": '<container><rootfile full-path="OEBPS/book.opf"/></container>',
         "OEBPS/book.opf": f'<package xmlns:dc="dc"><metadata><dc:title>{title}</dc:title></metadata>'
         f"<manifest>{items}</manifest><spine>{references}</spine></package>",
     }

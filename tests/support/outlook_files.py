@@ -88,9 +88,8 @@ def make_compound_file(tree: dict[str, Any]) -> bytes:
         "<IIIIIIIIII", 0, table_sectors, 0, 0, 4096, directory_sectors, small_table_sectors, _END, 0, used
     )
     positions = [*range(used, used + table_sectors), *[_FREE] * (109 - table_sectors)]
-    header = bytearray(header[:76] + struct.pack("<109I", *positions))
-    struct.pack_into("<I", header, 48, 0)  # the first sector of the directory
-    return bytes(header) + b"".join([
+    header = header[:76] + struct.pack("<109I", *positions)
+    return header + b"".join([
         b"".join(map(_entry, entries)).ljust(directory_sectors * _SECTOR, b"\0"),
         _numbers(small_table, small_table_sectors),
         bytes(small).ljust(small_sectors * _SECTOR, b"\0"),
@@ -104,7 +103,7 @@ def _numbers(table: list[int], sectors: int) -> bytes:
 
 def _entry(entry: list[Any]) -> bytes:
     name, kind, sibling, child, start, size = entry
-    encoded = name.encode("utf-16-le") + b"\0\0"
+    encoded: bytes = name.encode("utf-16-le") + b"\0\0"
     return (
         encoded.ljust(64, b"\0")
         + struct.pack("<HBBIII", len(encoded), kind, 1, _FREE, sibling, child)

@@ -1,5 +1,7 @@
 """Readers of spreadsheets, presentations, OpenDocument files and e-books."""
 
+from typing import Any
+
 import pytest
 
 from embedstack.documents import Document, ReadLimits, Section
@@ -13,7 +15,7 @@ def texts(document: Document) -> list[str]:
     return [section.text for section in document.sections]
 
 
-def refusal(content: bytes, source: str, **limits: int) -> DocumentRefused:
+def refusal(content: bytes, source: str, **limits: Any) -> DocumentRefused:
     with pytest.raises(DocumentRefused) as refused:
         read_bytes(content, source, ReadLimits(**limits))
     return refused.value
@@ -136,21 +138,25 @@ class TestPresentation:
         def cell(text: str) -> str:
             return f"<a:tc><a:txBody><a:p><a:r><a:t>{text}</a:t></a:r></a:p></a:txBody></a:tc>"
 
-        table = f"<p:graphicFrame><a:tbl><a:tr>{cell('Name')}{cell('Size')}</a:tr><a:tr>{cell('Tom')}{cell('3')}</a:tr></a:tbl></p:graphicFrame>"
+        rows = f"<a:tr>{cell('Name')}{cell('Size')}</a:tr><a:tr>{cell('Tom')}{cell('3')}</a:tr>"
+        table = f"<p:graphicFrame><a:tbl>{rows}</a:tbl></p:graphicFrame>"
+        notes = shape("Say hello.", placeholder="body") + shape("7", placeholder="sldNum")
         point = '<c:pt idx="{}"><c:v>{}</c:v></c:pt>'
         series = (
-            "<c:ser><c:tx><c:strRef><c:f>no</c:f><c:strCache><c:pt idx='0'><c:v>{}</c:v></c:pt></c:strCache></c:strRef></c:tx>"
-            f"<c:cat><c:strRef><c:strCache>{point.format(0, 'Q1')}{point.format(1, 'Q2')}</c:strCache></c:strRef></c:cat>"
-            "<c:val><c:numRef><c:numCache>{}</c:numCache></c:numRef></c:val></c:ser>"
+            "<c:ser><c:tx><c:f>no</c:f><c:strCache><c:pt idx='0'><c:v>{}</c:v></c:pt></c:strCache></c:tx>"
+            f"<c:cat><c:strCache>{point.format(0, 'Q1')}{point.format(1, 'Q2')}</c:strCache></c:cat>"
+            "<c:val><c:numCache>{}</c:numCache></c:val></c:ser>"
         )
+        north = series.format("North", point.format(0, "1.5") + point.format(1, "2"))
+        south = series.format("South", point.format(1, "3"))
         content = make_pptx(
             table,
             related={
                 0: (("n", "notesSlide", "../n.xml"), ("c", "chart", "../c.xml"), ("d", "diagramData", "../d.xml"))
             },
-            n=f'<p:notes xmlns:p="p" xmlns:a="a">{shape("Say hello.", placeholder="body")}{shape("7", placeholder="sldNum")}</p:notes>',
+            n=f'<p:notes xmlns:p="p" xmlns:a="a">{notes}</p:notes>',
             c='<c:chart xmlns:c="c" xmlns:a="a"><c:title><a:p><a:r><a:t>Growth</a:t></a:r></a:p></c:title>'
-            f"{series.format('North', point.format(0, '1.5') + point.format(1, '2'))}{series.format('South', point.format(1, '3'))}</c:chart>",
+            f"{north}{south}</c:chart>",
             d='<dgm:x xmlns:dgm="d" xmlns:a="a"><dgm:t><a:p><a:r><a:t>First step</a:t></a:r></a:p></dgm:t></dgm:x>',
         )
         assert texts(read_bytes(content, "a.pptx")) == [
@@ -172,12 +178,13 @@ class TestPresentation:
 class TestOpenDocument:
     def test_headings_lists_tables_and_footnotes(self):
         body = (
-            '<text:tracked-changes><text:p>deleted</text:p></text:tracked-changes><text:h text:outline-level="1">One</text:h>'
+            "<text:tracked-changes><text:p>deleted</text:p></text:tracked-changes>"
+            '<text:h text:outline-level="1">One</text:h>'
             "<text:p>A<text:tab/>b<text:s text:c='3'/>c<text:line-break/>d"
-            "<text:note><text:note-citation>1</text:note-citation><text:note-body><text:p>A note.</text:p></text:note-body>"
-            "</text:note> end.<office:annotation><text:p>comment</text:p></office:annotation></text:p>"
-            '<text:h text:outline-level="2">Two</text:h><table:table><table:table-row><table:table-cell><text:p>x</text:p>'
-            "<text:p>y</text:p></table:table-cell><table:table-cell/></table:table-row></table:table>"
+            "<text:note><text:note-citation>1</text:note-citation><text:note-body><text:p>A note.</text:p>"
+            "</text:note-body></text:note> end.<office:annotation><text:p>comment</text:p></office:annotation></text:p>"
+            '<text:h text:outline-level="2">Two</text:h><table:table><table:table-row><table:table-cell>'
+            "<text:p>x</text:p><text:p>y</text:p></table:table-cell><table:table-cell/></table:table-row></table:table>"
         )
         document = read_bytes(make_open_document(body, meta="<m><title>The title</title></m>"), "a.odt")
         assert document.title == "The title"
@@ -193,8 +200,8 @@ class TestOpenDocument:
         date = cell("1/2/26", 'office:value-type="date" office:date-value="2026-01-02"')
         rows = (
             f"<table:table-row>{cell('Name')}{cell('Day')}</table:table-row>"
-            '<table:table-row table:number-rows-repeated="1048000"><table:table-cell table:number-columns-repeated="16384"/>'
-            "</table:table-row>"
+            '<table:table-row table:number-rows-repeated="1048000">'
+            '<table:table-cell table:number-columns-repeated="16384"/></table:table-row>'
             f"<table:table-row>{cell('Tom')}{date}"
             "</table:table-row>"
         )

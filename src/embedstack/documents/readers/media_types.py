@@ -6,7 +6,9 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from embedstack.documents.limits import Allowance
+from embedstack.documents.readers.encodings import decode
 from embedstack.documents.readers.package import open_package, read_part
+from embedstack.errors import DocumentRefused
 
 if TYPE_CHECKING:
     from embedstack.errors import RefusalReason
@@ -157,7 +159,6 @@ _HEAD = 4096
 _SAMPLE = 64 * 1024
 # Control characters that no text has. Those of terminals (BEL, BS, ESC) are in logs.
 _CONTROLS = re.compile(rb"[\x00-\x06\x0e-\x1a\x1c-\x1f]")
-_WIDE_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)
 
 
 def media_type_of(content: bytes, source: str, allowance: Allowance) -> str:
@@ -312,10 +313,14 @@ def _binary(content: bytes) -> str | None:
 
 def _require_text(content: bytes, allowance: Allowance) -> None:
     sample = content[:_SAMPLE]
-    if sample.startswith(_WIDE_MARKS) or not _CONTROLS.search(sample):
+    if not _CONTROLS.search(sample):
         return
-    allowance.refuse("unsupported", f"is not text, and its format is unknown. {_advice()}")
+    try:
+        # Text in UTF-16 and UTF-32 has zeros.
+        decode(sample, Allowance(allowance.source, allowance.limits))
+    except DocumentRefused:
+        allowance.refuse("unsupported", f"is not text, and its format is unknown. {_advice()}")
 
 
 def _advice() -> str:
-    return f"Convert it to one of {', '.join(sorted(SUFFIXES))}."
+    return "Convert it to text, HTML, PDF or an Office format."

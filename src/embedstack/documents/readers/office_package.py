@@ -37,11 +37,12 @@ def relationships(package: zipfile.ZipFile, part: str, allowance: Allowance) -> 
         if element != "Relationship" or attributes.get("TargetMode") == "External":
             return
         target = unquote(attributes.get("Target", ""))
-        # Targets are relative to the part's folder, or absolute.
-        target = posixpath.normpath(posixpath.join("/", folder, target)).lstrip("/")
-        if target in names:
+        # Targets are relative to the part's folder, or absolute. Names are not paths of files.
+        resolved = posixpath.normpath(posixpath.join("/", folder, target)).lstrip("/")
+        name = next((name for name in (resolved, target.lstrip("/")) if name in names), None)
+        if name:
             kind = attributes.get("Type", "").rpartition("/")[2]
-            found[attributes.get("Id", "")] = Relationship(kind, target)
+            found[attributes.get("Id", "")] = Relationship(kind, name)
 
     if source in names:
         parse_part(package, source, allowance, start=start)

@@ -306,8 +306,8 @@ class _Document:
 
     def _end_paragraph(self) -> None:
         paragraph = self._paragraph
-        if paragraph.in_table:
-            paragraph.text.append(" ")  # a paragraph of a cell
+        if paragraph.in_table or self._outer:
+            paragraph.text.append(" ")  # a paragraph of a cell or footnote
             return
         self._end_row()
         text, paragraph.text = _text(paragraph.text), []
@@ -329,7 +329,7 @@ class _Document:
     def _start_note(self) -> None:
         self._state.is_note = True
         self._outer.append(self._paragraph)
-        self._paragraph = _Paragraph(in_table=True)
+        self._paragraph = _Paragraph()
 
     def _end_note(self) -> None:
         cells = [*self._paragraph.cells, self._take_line()]

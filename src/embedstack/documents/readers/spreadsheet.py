@@ -68,7 +68,7 @@ def read_spreadsheet(content: bytes, allowance: Allowance) -> Reading:
         allowance.notes.append(f"Hidden sheets, which were read: {workbook.hidden_sheets} of {len(workbook.sheets)}.")
     if cells.missing_results:
         allowance.notes.append(
-            f"Formulas without a stored result: {cells.missing_results}. Open and save the file in a spreadsheet program."
+            f"Formulas without a stored result: {cells.missing_results}. Open and save it in Excel or LibreOffice."
         )
     return Reading(sections, title=title)
 
