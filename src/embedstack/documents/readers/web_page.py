@@ -1,11 +1,13 @@
 """Reads HTML: one section per heading, without scripts, navigation and media."""
 
 import re
+from typing import NamedTuple
 
 from embedstack.documents.limits import Allowance
 from embedstack.documents.readers.cleaning import clean
+from embedstack.documents.readers.data_uris import DataUris
 from embedstack.documents.readers.encodings import decode
-from embedstack.documents.readers.markup import read_markup
+from embedstack.documents.readers.markup import read_markup, unescape
 from embedstack.documents.readers.outline import Outline, Reading
 
 __all__ = ["read_web_page"]
@@ -29,6 +31,10 @@ _BLOCKS = frozenset({
 })  # fmt: skip
 _CELLS = frozenset({"td", "th"})
 _TIGHT = frozenset({"li", "tr", "dt", "dd", "option"})
+_LISTS = frozenset({"ol", "ul", "menu", "dir"})
+_BULLET = "- "
+_NUMBER = re.compile(r"(?:^|\s)(?:start|value)\s*=\s*[\"']?\s*(-?\d{1,6})", re.IGNORECASE)
+_ALTERNATIVE = re.compile(r"(?:^|\s)alt\s*=\s*(?:\"([^\"]*+)\"|'([^']*+)'|([^\s\"'>]++))", re.IGNORECASE)
 
 # A character that clean() removes.
 _BREAK = "\v"
@@ -45,19 +51,23 @@ def read_web_page(content: bytes, allowance: Allowance) -> Reading:
     """Read HTML or XHTML, well-formed or not.
 
     Scripts, styles, templates, navigation, drawings and embedded media are omitted. An unclosed element hides nothing,
-    unless it is a script or style. Headings h1 to h6 open sections, cells of a row are joined by bars, and preformatted
-    text keeps its lines. If a page has only a title, the title is its text.
+    unless it is a script or style. Headings h1 to h6 open sections, cells of a row are joined by bars, items of ordered
+    lists have their numbers, pictures are their alternative texts, and preformatted text keeps its lines. If a page has
+    only a title, the title is its text. The content of data URIs in the text is omitted and counted in a note.
     """
     match = _DECLARED.search(content[:_HEAD])
     declared = (match[1] or match[2]).decode("ascii") if match else None
     text, encoding = decode(content, allowance, declared)
     page = _parse(clean(text))
     outline = Outline(allowance)
-    for block, line in page.blocks:
-        if block in _HEADINGS:
-            outline.heading(_HEADINGS[block], line)
+    data_uris = DataUris()
+    for block in page.blocks:
+        line = data_uris.remove(block.text)
+        if block.element in _HEADINGS:
+            outline.heading(_HEADINGS[block.element], block.marker.removeprefix(_BULLET) + line)
         else:
-            outline.add(f"- {line}" if block == "li" else line, tight=block in _TIGHT)
+            outline.add(block.marker + line, tight=bool(block.marker) or block.element in _TIGHT)
+    data_uris.add_note(allowance)
     sections = outline.sections()
     if page.title and not sections:
         outline.add(page.title)
@@ -78,18 +88,26 @@ def _parse(text: str) -> "_Page":
         hidden -= {page.unclosed}
 
 
+class _Block(NamedTuple):
+    element: str
+    marker: str  # of a list's item
+    text: str
+
+
 class _Page:
     """The blocks of a page in order, each with the name of its element. No tree is built, so depth is unlimited."""
 
     def __init__(self, hidden: frozenset[str]) -> None:
         self.title = ""
-        self.blocks: list[tuple[str, str]] = []
+        self.blocks: list[_Block] = []
         self.ends_in_comment = False
         self._hidden = hidden
         self._within: str | None = None  # the hidden element that is open
         self._depth = 0  # how many elements of that name are open
         self._preformatted = 0
         self._block = ""
+        self._marker = ""  # of the next block
+        self._lists: list[int | None] = []  # the last number of each open list; None for lists without
         self._inline: list[str] = []
         self._has_text = False
 
@@ -109,10 +127,26 @@ class _Page:
             # A heading may contain a div and is still a heading.
             self._block = self._block if tag == "div" and self._block in _HEADINGS else tag
             self._preformatted += tag in _PREFORMATTED
+            self._start_list(tag, attributes)
+        elif tag == "img":
+            alternative = _ALTERNATIVE.search(attributes)
+            if alternative:
+                self.text(f" {unescape(alternative[1] or alternative[2] or alternative[3] or '')} ")
         elif tag == "br":
             self._inline.append(_BREAK)
         elif tag in _CELLS and self._has_text:
             self._inline.append(" | ")
+
+    def _start_list(self, tag: str, attributes: str) -> None:
+        number = _NUMBER.search(attributes) if tag in ("ol", "li") else None
+        if tag in _LISTS:
+            self._lists.append((int(number[1]) - 1 if number else 0) if tag == "ol" else None)
+        elif tag == "li":
+            last = self._lists[-1] if self._lists else None
+            self._marker = _BULLET
+            if last is not None:
+                self._lists[-1] = last = int(number[1]) if number else last + 1
+                self._marker = f"{last}. "
 
     def end(self, tag: str) -> None:
         """See :class:`MarkupHandler`."""
@@ -123,6 +157,10 @@ class _Page:
         elif tag in _BLOCKS:
             self.end_block()
             self._block = self._block if tag == "div" and self._block in _HEADINGS else ""
+            if tag in _LISTS and self._lists:
+                self._lists.pop()
+            if tag == "li" or tag in _LISTS:
+                self._marker = ""
             self._preformatted = max(0, self._preformatted - (tag in _PREFORMATTED))
 
     def text(self, text: str) -> None:
@@ -144,4 +182,5 @@ class _Page:
             title = " ".join(lines).removeprefix(_CDATA).removesuffix(_CDATA_END)
             self.title = self.title or title.strip()
         else:
-            self.blocks.append((self._block, "\n".join(lines)))
+            self.blocks.append(_Block(self._block, self._marker, "\n".join(lines)))
+            self._marker = ""
