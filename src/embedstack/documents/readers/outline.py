@@ -30,8 +30,15 @@ class Outline:
     the deeper section that follows, so that no text is lost and few sections consist of a heading alone.
     """
 
-    def __init__(self, allowance: Allowance) -> None:
+    def __init__(self, allowance: Allowance, *, distinct: bool = False) -> None:
+        """Create an empty outline.
+
+        Args:
+            allowance: Counts the characters.
+            distinct: Omit repeated blocks.
+        """
         self._allowance = allowance
+        self._seen: set[str] | None = set() if distinct else None
         self._sections: list[Section] = []
         self._path: list[tuple[int, str]] = []
         self._parts: list[str] = []
@@ -72,6 +79,10 @@ class Outline:
         text = clean(text).strip("\n").rstrip()
         if not text.strip():
             return False
+        if self._seen is not None:
+            if text in self._seen:
+                return False
+            self._seen.add(text)
         self._allowance.take_characters(len(text))
         if self._parts:
             self._parts.append("\n" if tight and self._ends_tight else "\n\n")

@@ -1,11 +1,13 @@
 """Reads HTML: one section per heading, without scripts, navigation and media."""
 
 import re
+from typing import NamedTuple
 
 from embedstack.documents.limits import Allowance
 from embedstack.documents.readers.cleaning import clean
+from embedstack.documents.readers.data_uris import DataUris
 from embedstack.documents.readers.encodings import decode
-from embedstack.documents.readers.markup import read_markup
+from embedstack.documents.readers.markup import read_markup, unescape
 from embedstack.documents.readers.outline import Outline, Reading
 
 __all__ = ["WebPage", "parse_web_page", "read_web_page"]
@@ -29,6 +31,10 @@ _BLOCKS = frozenset({
 })  # fmt: skip
 _CELLS = frozenset({"td", "th"})
 _TIGHT = frozenset({"li", "tr", "dt", "dd", "option"})
+_LISTS = frozenset({"ol", "ul", "menu", "dir"})
+_BULLET = "- "
+_NUMBER = re.compile(r"(?:^|\s)(?:start|value)\s*=\s*[\"']?\s*(-?\d{1,6})", re.IGNORECASE)
+_ALTERNATIVE = re.compile(r"(?:^|\s)alt\s*=\s*(?:\"([^\"]*+)\"|'([^']*+)'|([^\s\"'>]++))", re.IGNORECASE)
 
 # A character that clean() removes.
 _BREAK = "\v"
@@ -45,8 +51,9 @@ def read_web_page(content: bytes, allowance: Allowance) -> Reading:
     """Read HTML or XHTML, well-formed or not.
 
     Scripts, styles, templates, navigation, drawings and embedded media are omitted. An unclosed element hides nothing,
-    unless it is a script or style. Headings h1 to h6 open sections, cells of a row are joined by bars, and preformatted
-    text keeps its lines. If a page has only a title, the title is its text.
+    unless it is a script or style. Headings h1 to h6 open sections, cells of a row are joined by bars, items of ordered
+    lists have their numbers, pictures are their alternative texts, and preformatted text keeps its lines. If a page has
+    only a title, the title is its text. The content of data URIs in the text is omitted and counted in a note.
     """
     page = parse_web_page(content, allowance)
     outline = Outline(allowance)
@@ -72,6 +79,9 @@ def parse_web_page(content: bytes, allowance: Allowance, declared: str | None = 
     text, encoding = decode(content, allowance, declared)
     page = _parse(clean(text))
     page.encoding = encoding
+    data_uris = DataUris()
+    page.blocks = [block._replace(text=data_uris.remove(block.text)) for block in page.blocks]
+    data_uris.add_note(allowance)
     if page.ends_in_comment:
         allowance.notes.append("An unclosed comment hides the end of the page.")
     return page
@@ -88,44 +98,53 @@ def _parse(text: str) -> "WebPage":
         hidden -= {page.unclosed}
 
 
+class _Block(NamedTuple):
+    element: str
+    marker: str  # of a list's item
+    text: str
+
+
 class WebPage:
     """The blocks of a page in order, each with the name of its element. No tree is built, so depth is unlimited.
 
     Attributes:
         title: The page's title; "" without one.
+        blocks: Its blocks.
         encoding: Its encoding by Python's name.
         ends_in_comment: Whether it ends in an unclosed comment.
     """
 
     def __init__(self, hidden: frozenset[str]) -> None:
         self.title = self.encoding = ""
-        self._blocks: list[tuple[str, str]] = []
+        self.blocks: list[_Block] = []
         self.ends_in_comment = False
         self._hidden = hidden
         self._within: str | None = None  # the hidden element that is open
         self._depth = 0  # how many elements of that name are open
         self._preformatted = 0
         self._block = ""
+        self._marker = ""  # of the next block
+        self._lists: list[int | None] = []  # the last number of each open list; None for lists without
         self._inline: list[str] = []
         self._has_text = False
 
     @property
     def has_headings(self) -> bool:
         """Whether it has headings."""
-        return any(block in _HEADINGS for block, _ in self._blocks)
+        return any(block.element in _HEADINGS for block in self.blocks)
 
     @property
     def word_count(self) -> int:
         """The number of its words."""
-        return sum(len(text.split()) for _, text in self._blocks)
+        return sum(len(block.text.split()) for block in self.blocks)
 
     def add_to(self, outline: Outline, below: int = 0) -> None:
         """Add the page to a document, with its headings below a level."""
-        for block, line in self._blocks:
-            if block in _HEADINGS:
-                outline.heading(below + _HEADINGS[block], line)
+        for block in self.blocks:
+            if block.element in _HEADINGS:
+                outline.heading(below + _HEADINGS[block.element], block.marker.removeprefix(_BULLET) + block.text)
             else:
-                outline.add(f"- {line}" if block == "li" else line, tight=block in _TIGHT)
+                outline.add(block.marker + block.text, tight=bool(block.marker) or block.element in _TIGHT)
 
     @property
     def unclosed(self) -> str | None:
@@ -143,10 +162,26 @@ class WebPage:
             # A heading may contain a div and is still a heading.
             self._block = self._block if tag == "div" and self._block in _HEADINGS else tag
             self._preformatted += tag in _PREFORMATTED
+            self._start_list(tag, attributes)
+        elif tag == "img":
+            alternative = _ALTERNATIVE.search(attributes)
+            if alternative:
+                self.text(f" {unescape(alternative[1] or alternative[2] or alternative[3] or '')} ")
         elif tag == "br":
             self._inline.append(_BREAK)
         elif tag in _CELLS and self._has_text:
             self._inline.append(" | ")
+
+    def _start_list(self, tag: str, attributes: str) -> None:
+        number = _NUMBER.search(attributes) if tag in ("ol", "li") else None
+        if tag in _LISTS:
+            self._lists.append((int(number[1]) - 1 if number else 0) if tag == "ol" else None)
+        elif tag == "li":
+            last = self._lists[-1] if self._lists else None
+            self._marker = _BULLET
+            if last is not None:
+                self._lists[-1] = last = int(number[1]) if number else last + 1
+                self._marker = f"{last}. "
 
     def end(self, tag: str) -> None:
         """See :class:`MarkupHandler`."""
@@ -157,6 +192,10 @@ class WebPage:
         elif tag in _BLOCKS:
             self.end_block()
             self._block = self._block if tag == "div" and self._block in _HEADINGS else ""
+            if tag in _LISTS and self._lists:
+                self._lists.pop()
+            if tag == "li" or tag in _LISTS:
+                self._marker = ""
             self._preformatted = max(0, self._preformatted - (tag in _PREFORMATTED))
 
     def text(self, text: str) -> None:
@@ -178,4 +217,5 @@ class WebPage:
             title = " ".join(lines).removeprefix(_CDATA).removesuffix(_CDATA_END)
             self.title = self.title or title.strip()
         else:
-            self._blocks.append((self._block, "\n".join(lines)))
+            self.blocks.append(_Block(self._block, self._marker, "\n".join(lines)))
+            self._marker = ""
