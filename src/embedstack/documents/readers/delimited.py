@@ -20,8 +20,8 @@ def read_delimited(content: bytes, allowance: Allowance) -> Reading:
     on. ``row`` counts records including the header, like a spreadsheet.
 
     The first record is the header if its cells are names by
-    :func:`~embedstack.documents.readers.column_names.is_column_name`. Lines of one cell above a wider table are sections
-    of their own.
+    :func:`~embedstack.documents.readers.column_names.is_column_name`. Lines of one cell above a wider table are
+    sections of their own.
     """
     text, encoding = decode(content, allowance)
     dialect, text = detect_dialect(text)

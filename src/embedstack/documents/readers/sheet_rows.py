@@ -43,7 +43,8 @@ def sheet_sections(
 
     The header is the first row that fills at least half of the sheet's width, if its cells are names by
     :func:`~embedstack.documents.readers.column_names.is_column_name`. Rows above it, such as a title, and rows of a
-    sheet without a header are lines with bars between the cells. A merged cell's value is that of each row and header column that it covers.
+    sheet without a header are lines with bars between the cells. A merged cell's value is that of each row and header
+    column that it covers.
 
     Args:
         name: The sheet's name. It is the heading of all sections, and the first line of the first one.
