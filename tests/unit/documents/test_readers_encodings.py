@@ -80,6 +80,18 @@ def test_stray_byte_is_replaced_and_noted(content, text):
     assert (document.encoding, document.sections[0].text, document.notes) == ("utf_8", text, (REPLACED,))
 
 
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        (b"caf\xe9 \x93x\x94", "caf\u00e9 \u201cx\u201d"),
+        (b"a single \xe9\xa4 character", "a single \ufffd character"),
+        (b"an \x81 byte", "an \ufffd byte"),
+    ],
+)
+def test_few_bytes_are_western_or_damage(content, text):
+    assert read_bytes(content, "a.txt").sections[0].text == text
+
+
 def test_valid_replacement_characters_are_not_noted():
     document = read_bytes("a \ufffd b \ufffd c".encode() + b"\xff", "a.txt")
     assert document.notes == (REPLACED,)

@@ -69,6 +69,11 @@ _FEW = 3
 _TYPICAL = re.compile("[\xa0-\xff\u2010-\u2026\u20ac\u2122]*")
 # U+FFFD, and what "ß" and a quotation mark of Windows-1252 are in UTF-8: letters of N'Ko.
 _UNLIKELY = re.compile("[\u07c0-\u07ff\ufffd]")
+# What texts in Windows-1252 have besides letters.
+_WESTERN_SIGNS = (
+    "\xa0\xa1\xa3\xa7\xa9\xab\xae\xb0\xb1\xb2\xb3\xb4\xb5\xb7\xbb\xbc\xbd\xbe\xbf"
+    "\u2013\u2014\u2018\u2019\u201a\u201c\u201d\u201e\u2022\u2026\u20ac\u2122"
+)
 # In an encoding of one byte per character, fewer of the sequences are UTF-8 characters of two bytes by chance.
 _MAX_UTF_8_SHARE = 0.2
 
@@ -189,8 +194,9 @@ def _candidates_besides_utf_8(
         if encoding in _MULTIBYTE:
             yield _Candidate(encoding, replaces=True)
     if not utf_8.valid and utf_8.invalid <= _FEW:
-        # Too few for a statistical guess. Most such files are in a Western European language.
-        yield _Candidate("cp1252", is_guess=True)
+        # Too few for a statistical guess. Most such files are in a Western European language, or damaged.
+        if all(map(_is_western, b"".join(_NON_ASCII.findall(content)).decode("cp1252", "replace"))):
+            yield _Candidate("cp1252", is_guess=True)
         yield _Candidate("utf_8", replaces=True)
         return
     for guess in _likely(content):
@@ -240,6 +246,10 @@ def _supported(declared: str | None) -> str | None:
         return None
     name = _DECLARED.get(name, name)
     return name if name == "utf-8" or codecs.lookup(name).name in _ALLOWED else None
+
+
+def _is_western(character: str) -> bool:
+    return character in _WESTERN_SIGNS or (character.isalpha() and character not in "\xaa\xba")
 
 
 def _is_plausible(sample: bytes, encoding: str) -> bool:

@@ -252,7 +252,7 @@ class _Body:
     def _end_paragraph(self, paragraph: _Paragraph) -> None:
         style = self._styles.get(paragraph.style, Style())
         label = self._label(paragraph, style)
-        text = "".join(paragraph.text)
+        text = "".join(paragraph.text).strip(" ")
         if not text.strip():
             return
         if label:
