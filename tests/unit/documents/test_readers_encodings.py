@@ -151,7 +151,7 @@ def test_text_that_looks_doubly_encoded_is_left_as_it_is(text):
 
 
 def test_few_nul_bytes_are_removed():
-    assert read_bytes(b"one\0 two", "a.txt").sections[0].text == "one two"
+    assert read_bytes(b"one\0 two " * 2 + b"words " * 200, "a.txt").sections[0].text.startswith("one two one two w")
 
 
 def test_iso_2022_jp_is_detected_by_escapes():

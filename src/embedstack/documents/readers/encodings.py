@@ -59,7 +59,8 @@ _SAMPLE = 64 * 1024
 _BLOCK_BYTES = 1024 * 1024
 # Texts have few control characters; binary files that are valid in an encoding by chance have many.
 _MAX_CONTROLS = 0.005
-_MAX_NULS = 0.002
+_MAX_NULS = 0.003
+_MIN_BLANKS = 0.08
 # At least this share of the characters of UTF-16 and UTF-32 text is assigned in Unicode and common.
 _MIN_USUAL = 0.97
 #: A file is refused if more than this share of its characters is invalid, unless there are only a few of them.
@@ -166,15 +167,14 @@ def _candidates(content: bytes, declared: str | None, allowance: Allowance) -> I
         return
     if _ISO_2022_JP.search(content[:_SAMPLE]):
         yield _Candidate("iso2022_jp")
-    if b"\0" in content[:_SAMPLE]:
+    if b"\0" in content[:_SAMPLE] and not _has_few_nuls(content[:_SAMPLE]):
         wide = _wide_encoding(content[:_SAMPLE])
-        if wide:
-            yield _Candidate(wide, replaces=True)
-            return
-        if content.count(0, 0, _SAMPLE) > max(2, len(content[:_SAMPLE]) * _MAX_NULS):
+        if wide is None:
             allowance.refuse(
                 "not_text", "contains NUL bytes and is not text. Use the suffix of its format, or convert it to text."
             )
+        yield _Candidate(wide, replaces=True)
+        return
     yield _Candidate("utf_8")
     utf_8 = _measure_utf_8(content)
     yield from _candidates_besides_utf_8(content, declared, utf_8, allowance)
@@ -203,6 +203,20 @@ def _candidates_besides_utf_8(
         if guess.encoding not in _MULTIBYTE and utf_8.is_mixed:
             allowance.refuse("undecodable", "mixes UTF-8 and another character encoding. Save it as UTF-8.")
         yield guess
+
+
+def _has_few_nuls(sample: bytes) -> bool:
+    """Whether a sample is text of bytes with a few NULs, and not UTF-16 or UTF-32 with few ASCII characters."""
+    if sample.count(0) > len(sample) * _MAX_NULS:
+        return False
+    # Blanks are frequent in bytes of text only, and most bytes of other scripts in UTF-16 are invalid UTF-8.
+    if sample.count(b" ") + sample.count(b"\n") > len(sample) * _MIN_BLANKS:
+        return True
+    try:
+        codecs.getincrementaldecoder("utf_8")().decode(sample)
+    except UnicodeError:
+        return False
+    return True
 
 
 def _wide_encoding(sample: bytes) -> str | None:

@@ -8,11 +8,10 @@ from markdown_it import MarkdownIt
 
 from embedstack.documents.limits import Allowance
 from embedstack.documents.readers.cleaning import clean
-from embedstack.documents.readers.data_uris import DataUris
 from embedstack.documents.readers.encodings import decode
 from embedstack.documents.readers.outline import Outline, Reading
 
-__all__ = ["read_markdown"]
+__all__ = ["add_markdown", "read_markdown"]
 
 # Front matter of static site generators: YAML between lines of "---", TOML between lines of "+++".
 _FENCES = {"---": ("---", "..."), "+++": ("+++", "...")}
@@ -27,14 +26,18 @@ def read_markdown(content: bytes, allowance: Allowance) -> Reading:
 
     The text keeps its Markdown syntax, including code blocks and tables, because models are trained on it and positions
     match the file. Only top-level headings open sections, not those in quotes, lists or code. Front matter is omitted;
-    its ``title`` becomes the document's title. The content of data URIs is omitted and counted in a note.
+    its ``title`` becomes the document's title.
     """
     text, encoding = decode(content, allowance)
-    data_uris = DataUris()
-    text = data_uris.remove(clean(text))
-    data_uris.add_note(allowance)
+    text = clean(text)
     fields, text = _split_front_matter(text)
     outline = Outline(allowance)
+    add_markdown(text, outline)
+    return Reading(outline.sections(), title=_title(fields), encoding=encoding)
+
+
+def add_markdown(text: str, outline: Outline) -> None:
+    """Add Markdown without front matter to a document."""
     lines = text.split("\n")
     body = 0
     for start, end, level, heading in _headings(text):
@@ -42,7 +45,6 @@ def read_markdown(content: bytes, allowance: Allowance) -> Reading:
         outline.heading(level, heading, "\n".join(lines[start:end]))
         body = end
     outline.add("\n".join(lines[body:]))
-    return Reading(outline.sections(), title=_title(fields), encoding=encoding)
 
 
 def _split_front_matter(text: str) -> tuple[list[str], str]:

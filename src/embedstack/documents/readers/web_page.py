@@ -5,12 +5,11 @@ from typing import NamedTuple
 
 from embedstack.documents.limits import Allowance
 from embedstack.documents.readers.cleaning import clean
-from embedstack.documents.readers.data_uris import DataUris
 from embedstack.documents.readers.encodings import decode
 from embedstack.documents.readers.markup import read_markup, unescape
 from embedstack.documents.readers.outline import Outline, Reading
 
-__all__ = ["read_web_page"]
+__all__ = ["WebPage", "parse_web_page", "read_web_page"]
 
 # Elements that are not text of the page: code, styles, media and navigation.
 _HIDDEN = frozenset(
@@ -53,34 +52,41 @@ def read_web_page(content: bytes, allowance: Allowance) -> Reading:
     Scripts, styles, templates, navigation, drawings and embedded media are omitted. An unclosed element hides nothing,
     unless it is a script or style. Headings h1 to h6 open sections, cells of a row are joined by bars, items of ordered
     lists have their numbers, pictures are their alternative texts, and preformatted text keeps its lines. If a page has
-    only a title, the title is its text. The content of data URIs in the text is omitted and counted in a note.
+    only a title, the title is its text.
     """
-    match = _DECLARED.search(content[:_HEAD])
-    declared = (match[1] or match[2]).decode("ascii") if match else None
-    text, encoding = decode(content, allowance, declared)
-    page = _parse(clean(text))
+    page = parse_web_page(content, allowance)
     outline = Outline(allowance)
-    data_uris = DataUris()
-    for block in page.blocks:
-        line = data_uris.remove(block.text)
-        if block.element in _HEADINGS:
-            outline.heading(_HEADINGS[block.element], block.marker.removeprefix(_BULLET) + line)
-        else:
-            outline.add(block.marker + line, tight=bool(block.marker) or block.element in _TIGHT)
-    data_uris.add_note(allowance)
+    page.add_to(outline)
     sections = outline.sections()
     if page.title and not sections:
         outline.add(page.title)
         sections = outline.sections()
+    return Reading(sections, title=page.title or None, encoding=page.encoding)
+
+
+def parse_web_page(content: bytes, allowance: Allowance, declared: str | None = None) -> "WebPage":
+    """Decode and parse a page; see :func:`read_web_page`.
+
+    Args:
+        content: The page.
+        allowance: Receives notes.
+        declared: The encoding that is declared outside of the page, as in an e-mail.
+    """
+    match = _DECLARED.search(content[:_HEAD])
+    if match and not declared:
+        declared = (match[1] or match[2]).decode("ascii")
+    text, encoding = decode(content, allowance, declared)
+    page = _parse(clean(text))
+    page.encoding = encoding
     if page.ends_in_comment:
         allowance.notes.append("An unclosed comment hides the end of the page.")
-    return Reading(sections, title=page.title or None, encoding=encoding)
+    return page
 
 
-def _parse(text: str) -> "_Page":
+def _parse(text: str) -> "WebPage":
     hidden = _HIDDEN
     while True:
-        page = _Page(hidden)
+        page = WebPage(hidden)
         page.ends_in_comment = read_markup(text, page, parsed=_HIDDEN - hidden)
         page.end_block()
         if page.unclosed is None:
@@ -94,12 +100,18 @@ class _Block(NamedTuple):
     text: str
 
 
-class _Page:
-    """The blocks of a page in order, each with the name of its element. No tree is built, so depth is unlimited."""
+class WebPage:
+    """The blocks of a page in order, each with the name of its element. No tree is built, so depth is unlimited.
+
+    Attributes:
+        title: The page's title; "" without one.
+        encoding: Its encoding by Python's name.
+        ends_in_comment: Whether it ends in an unclosed comment.
+    """
 
     def __init__(self, hidden: frozenset[str]) -> None:
-        self.title = ""
-        self.blocks: list[_Block] = []
+        self.title = self.encoding = ""
+        self._blocks: list[_Block] = []
         self.ends_in_comment = False
         self._hidden = hidden
         self._within: str | None = None  # the hidden element that is open
@@ -110,6 +122,24 @@ class _Page:
         self._lists: list[int | None] = []  # the last number of each open list; None for lists without
         self._inline: list[str] = []
         self._has_text = False
+
+    @property
+    def has_headings(self) -> bool:
+        """Whether it has headings."""
+        return any(block.element in _HEADINGS for block in self._blocks)
+
+    @property
+    def word_count(self) -> int:
+        """The number of its words."""
+        return sum(len(block.text.split()) for block in self._blocks)
+
+    def add_to(self, outline: Outline, below: int = 0) -> None:
+        """Add the page to a document, with its headings below a level."""
+        for block in self._blocks:
+            if block.element in _HEADINGS:
+                outline.heading(below + _HEADINGS[block.element], block.marker.removeprefix(_BULLET) + block.text)
+            else:
+                outline.add(block.marker + block.text, tight=bool(block.marker) or block.element in _TIGHT)
 
     @property
     def unclosed(self) -> str | None:
@@ -182,5 +212,5 @@ class _Page:
             title = " ".join(lines).removeprefix(_CDATA).removesuffix(_CDATA_END)
             self.title = self.title or title.strip()
         else:
-            self.blocks.append(_Block(self._block, self._marker, "\n".join(lines)))
+            self._blocks.append(_Block(self._block, self._marker, "\n".join(lines)))
             self._marker = ""

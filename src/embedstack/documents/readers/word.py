@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from embedstack.documents.limits import Allowance
+from embedstack.documents.readers.office_package import core_title, main_part, relationships
 from embedstack.documents.readers.outline import Outline, Reading
 from embedstack.documents.readers.package import open_package, parse_part
 from embedstack.documents.readers.word_numbering import Numbering, read_numbering
@@ -19,7 +20,6 @@ from embedstack.documents.readers.word_symbols import symbol
 __all__ = ["read_word"]
 
 _DEFAULT_PART = "word/document.xml"
-_RELATIONS = "_rels/.rels"
 # Deleted and moved text, former properties of tracked changes, readings of East Asian characters (rt), and fallback
 # renderings of content that also exists in a newer form.
 _OMITTED = frozenset({
@@ -46,13 +46,11 @@ def read_word(content: bytes, allowance: Allowance) -> Reading:
     read, deleted text is not. Comments are counted in a note.
 
     Raises:
-        DocumentRefused: It is another kind of zip ("unsupported"); see also :func:`open_package` and
-            :func:`parse_part`.
+        DocumentRefused: See :func:`open_package` and :func:`parse_part`.
     """
     with open_package(content, allowance) as package:
-        names = set(package.namelist())
-        part = _main_part(package, names, allowance)
-        parts = _related_parts(package, part, names, allowance)
+        part = main_part(package, _DEFAULT_PART, allowance)
+        parts = _related_parts(package, part, allowance)
         styles = read_styles(package, parts["styles"][0], allowance) if "styles" in parts else {}
         numbering = read_numbering(package, parts["numbering"][0] if "numbering" in parts else None, allowance)
 
@@ -69,22 +67,17 @@ def read_word(content: bytes, allowance: Allowance) -> Reading:
         for name in (margin for kind in _MARGINS for margin in parts.get(kind, ())):
             read(name, margins)
         sections += margins.sections()
-        _note_comments(package, parts, allowance)
-        title = _title(package, names, allowance)
+        _note_comments(package, parts.get("comments", []), allowance)
+        title = core_title(package, allowance)
     return Reading(sections, title=title)
 
 
-def _main_part(package: zipfile.ZipFile, names: set[str], allowance: Allowance) -> str:
-    targets = _relations(package, "", names, allowance).get("officeDocument", [])
-    part = next(iter(targets), _DEFAULT_PART)
-    if part not in names or not part.startswith("word/"):
-        allowance.refuse("unsupported", "is a zip but not a docx file. Unpack it, or convert it to docx or PDF.")
-    return part
-
-
-def _related_parts(package: zipfile.ZipFile, part: str, names: set[str], allowance: Allowance) -> dict[str, list[str]]:
-    """Existing parts by the kind of their relation to the main part."""
-    parts = _relations(package, part, names, allowance)
+def _related_parts(package: zipfile.ZipFile, part: str, allowance: Allowance) -> dict[str, list[str]]:
+    """Parts that are related to the main part, by kind."""
+    parts: dict[str, list[str]] = {}
+    for relationship in relationships(package, part, allowance).values():
+        parts.setdefault(relationship.kind, []).append(relationship.target)
+    names = package.namelist()
     for kind in ("styles", "numbering", *_NOTES):
         default = posixpath.join(posixpath.dirname(part), f"{kind}.xml")
         if kind not in parts and default in names:
@@ -92,53 +85,17 @@ def _related_parts(package: zipfile.ZipFile, part: str, names: set[str], allowan
     return parts
 
 
-def _relations(package: zipfile.ZipFile, part: str, names: set[str], allowance: Allowance) -> dict[str, list[str]]:
-    """Existing targets of a part's relations by the last word of their type."""
-    folder, name = posixpath.split(part)
-    relations = posixpath.join(folder, "_rels", f"{name}.rels")
-    targets: dict[str, list[str]] = {}
-
-    def start(element: str, attributes: dict[str, str]) -> None:
-        if element == "Relationship":
-            kind = attributes.get("Type", "").rpartition("/")[2]
-            target = attributes.get("Target", "")
-            # A test file's name may have parent folders, and is then used as it is.
-            for path in (target.lstrip("/"), posixpath.normpath(posixpath.join(folder, target)).lstrip("/")):
-                if path in names and path not in targets.setdefault(kind, []):
-                    targets[kind].append(path)
-                    return
-
-    if relations in names:
-        parse_part(package, relations, allowance, start=start)
-    return {kind: paths for kind, paths in targets.items() if paths}
-
-
-def _note_comments(package: zipfile.ZipFile, parts: dict[str, list[str]], allowance: Allowance) -> None:
+def _note_comments(package: zipfile.ZipFile, parts: list[str], allowance: Allowance) -> None:
     comments = 0
 
     def start(element: str, _: dict[str, str]) -> None:
         nonlocal comments
         comments += element == "comment"
 
-    for name in parts.get("comments", ()):
+    for name in parts:
         parse_part(package, name, allowance, start=start)
     if comments:
         allowance.notes.append("1 comment was not read." if comments == 1 else f"{comments} comments were not read.")
-
-
-def _title(package: zipfile.ZipFile, names: set[str], allowance: Allowance) -> str | None:
-    texts: list[str] = []
-    elements: list[str] = []
-    if "docProps/core.xml" in names:
-        parse_part(
-            package,
-            "docProps/core.xml",
-            allowance,
-            start=lambda element, _: elements.append(element),
-            end=lambda _: elements.clear(),
-            data=lambda text: texts.append(text) if elements[-1:] == ["title"] else None,
-        )
-    return "".join(texts) or None
 
 
 @dataclass(slots=True)
