@@ -37,7 +37,9 @@ from typing import TextIO, cast
 
 import click
 
-from embedstack.documents import Document, read_document
+from embedstack.documents import Document, ReadLimits, read_document
+from embedstack.documents.limits import Allowance
+from embedstack.documents.readers.encodings import decode
 from embedstack.errors import DocumentRefused
 
 # Packages of the Python Package Index whose source distribution holds files of these formats.
@@ -55,6 +57,10 @@ _DEBIAN_PACKAGES = (
     "developers-reference-ru", "harden-doc", "maint-guide-ja", "maint-guide-vi", "maint-guide-zh-cn", "r-doc-pdf",
     "siscone-doc-pdf", "why3-doc-pdf",
 )  # fmt: skip
+# Its tests are files of many encodings, in folders that are named after the encoding.
+_ENCODINGS_PACKAGE = "chardet==4.0.0"
+_ENCODINGS = {"IBM855": "cp855", "TIS-620": "cp874", "GB2312": "gb18030", "SHIFT_JIS": "cp932", "EUC-KR": "cp949"}
+_NO_PYTHON_ENCODING = "EUC-TW"
 _PEER_PACKAGE = "markitdown[all]==0.1.9"
 
 #: Formats by suffix, with the peers that read them. A format of prose has to keep nearly every word.
@@ -85,6 +91,7 @@ _SKIPPED = re.compile(r"licen[cs]e|copying|requirements|sources\.txt|egg-info|to
 _DAMAGE = 0xE9
 _PLACES = (0.2, 0.5, 0.8)
 _LOW = 0.9
+_ENCODED_SHARE = 0.97
 _CJK = "\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff"
 _WORD = re.compile(rf"[{_CJK}]|[^\W_{_CJK}]+")
 
@@ -177,9 +184,16 @@ def _is_wanted(name: str) -> bool:
 
 
 def _python_files(folder: Path) -> Iterator[tuple[str, bytes]]:
+    for name, archive in _download(folder, _PYTHON_PACKAGES):
+        for member, content in _members(archive):
+            yield f"{name}/{member.partition('/')[2]}", content
+
+
+def _download(folder: Path, packages: tuple[str, ...]) -> Iterator[tuple[str, bytes]]:
+    """Names and source distributions of packages."""
     folder.mkdir(parents=True, exist_ok=True)
     names = folder / "packages.in"
-    names.write_text("\n".join(_PYTHON_PACKAGES))
+    names.write_text("\n".join(packages))
     lock = subprocess.run(
         ["uv", "pip", "compile", "--quiet", "--no-deps", "--format", "pylock.toml", names],
         check=True, capture_output=True, text=True,
@@ -190,20 +204,19 @@ def _python_files(folder: Path) -> Iterator[tuple[str, bytes]]:
             content = response.read()
         if hashlib.sha256(content).hexdigest() != source["hashes"]["sha256"]:
             raise click.ClickException(f"{package['name']} was damaged on its way. Run this again.")
-        for name, member in _members(content):
-            yield f"{package['name']}/{name.partition('/')[2]}", member
+        yield package["name"], content
 
 
-def _members(archive: bytes) -> Iterator[tuple[str, bytes]]:
+def _members(archive: bytes, is_wanted: Callable[[str], bool] = _is_wanted) -> Iterator[tuple[str, bytes]]:
     if archive.startswith(b"PK"):
         with zipfile.ZipFile(io.BytesIO(archive)) as package:
             for entry in package.infolist():
-                if _is_wanted(entry.filename) and entry.file_size <= _MAX_BYTES:
+                if is_wanted(entry.filename) and entry.file_size <= _MAX_BYTES:
                     yield entry.filename, package.read(entry)
         return
     with tarfile.open(fileobj=io.BytesIO(archive)) as package:
         for member in package:
-            if member.isfile() and _is_wanted(member.name) and member.size <= _MAX_BYTES:
+            if member.isfile() and is_wanted(member.name) and member.size <= _MAX_BYTES:
                 file = package.extractfile(member)
                 if file:
                     yield member.name, file.read()
@@ -343,6 +356,30 @@ def damaged_readings(path: Path) -> Iterator[str]:
             yield f"{lost} words lost" if lost > max(3, 0.01 * expected.total()) else ""
 
 
+def encoded_readings(folder: Path) -> Iterator[tuple[str, bool]]:
+    """Names of files of many encodings, and whether their words are found without their declarations."""
+    for _, archive in _download(folder, (_ENCODINGS_PACKAGE,)):
+        for name, content in _members(archive, lambda name: "/tests/" in name):
+            label = name.split("/")[-2]
+            encoding = _ENCODINGS.get(label, re.sub("-[a-z]{5,}$", "", label))
+            if label in ("tests", _NO_PYTHON_ENCODING) or not content:
+                continue
+            expected = words("".join(re.findall("[^\0-\x7f]+|[ \n]", content.decode(encoding, "replace"))))
+            try:
+                text, _ = decode(content, Allowance(name, ReadLimits()))
+            except DocumentRefused:
+                text = ""
+            yield name, (_share(expected, words(text)) or 1.0) > _ENCODED_SHARE
+
+
+def _print_encoded(folder: Path) -> None:
+    outcomes = list(encoded_readings(folder))
+    wrong = [name for name, is_right in outcomes if not is_right]
+    click.echo(f"\n{len(outcomes)} files of many encodings, without their declarations: {len(wrong)} wrong")
+    for name in wrong:
+        click.echo(f"  {name}")
+
+
 def _print_table(results: list[Result]) -> None:
     peers = ("pdftotext", "pandoc", "markitdown")
     click.echo(
@@ -385,8 +422,9 @@ def _print_exceptions(results: list[Result], most: int) -> None:
         shares = ", ".join(f"{peer} {_median([result.share(peer)])}" for peer in result.peers)
         click.echo(f"  {share:.3f}  {result.name} ({shares}) {' '.join(result.notes)}")
     refused = [result for result in results if result.text is None]
-    click.echo(f"\n{len(refused)} files refused, with the words of each peer:")
-    for result in sorted(refused, key=lambda result: (result.suffix, result.name)):
+    read = [result for result in refused if any(words(text or "") for text in result.peers.values())]
+    click.echo(f"\n{len(refused)} files refused. In {len(read)} of them a peer finds words:")
+    for result in sorted(read, key=lambda result: (result.suffix, result.name)):
         counts = ", ".join(f"{peer} {words(text or '').total()}" for peer, text in result.peers.items())
         click.echo(f"  {result.name} ({counts}) {result.refusal}")
     foreign = [(result.foreign_words(), result) for result in results if result.text]
@@ -423,6 +461,7 @@ def main(folder: Path, only: str, exceptions: int) -> None:
     peers.close()
     _print_table(results)
     _print_exceptions(results, exceptions)
+    _print_encoded(folder)
     _print_damaged([path for path in paths if _suffix(path.name) in {".txt", ".md", ".html", ".csv", ".tsv"}])
 
 

@@ -75,6 +75,7 @@ class Allowance:
     def __init__(self, source: str, limits: ReadLimits) -> None:
         self.source = display_name(source)
         self.notes: list[str] = []
+        self._counted: dict[str, tuple[int, int]] = {}  # position and number of each counted note
         self.limits = limits
         self._bytes = self._characters = self._rows = self._pages = self._ocr_pages = self._inflated = 0
 
@@ -89,6 +90,17 @@ class Allowance:
             DocumentRefused: Always.
         """
         raise DocumentRefused(f"{self.source} {problem}", reason=reason)
+
+    def count_note(self, template: str, number: int) -> None:
+        """Add to the number in a note, which is written once.
+
+        Args:
+            template: The note with ``{}`` for the number.
+            number: What to add.
+        """
+        position, count = self._counted.get(template, (len(self.notes), 0))
+        self._counted[template] = position, count + number
+        self.notes[position : position + 1] = [template.format(f"{count + number:,}")]
 
     def take_bytes(self, number: int) -> None:
         """Count bytes of the file."""

@@ -4,7 +4,7 @@ import re
 
 from embedstack.documents.limits import Allowance
 
-__all__ = ["DataUris"]
+__all__ = ["remove_data_uris"]
 
 _MIN_CHARACTERS = 64
 # Base64 may continue on further lines. Other content ends at a blank, quote or bracket.
@@ -15,24 +15,20 @@ _URI = re.compile(
 )
 
 
-class DataUris:
-    """Removes and counts data URIs."""
+def remove_data_uris(text: str, allowance: Allowance) -> str:
+    """A text with long data URIs reduced to their media type, as in ``data:image/png``. A note has their number."""
+    if "data:" not in text:
+        return text
+    removed = 0
 
-    def __init__(self) -> None:
-        self._count = 0
-
-    def remove(self, text: str) -> str:
-        """The text with long data URIs reduced to their media type, as in ``data:image/png``."""
-        return _URI.sub(self._replacement, text) if "data:" in text else text
-
-    def add_note(self, allowance: Allowance) -> None:
-        """Note the number of removed contents."""
-        if self._count:
-            were = "content was" if self._count == 1 else "contents were"
-            allowance.notes.append(f"{self._count:,} embedded {were} omitted (data URIs).")
-
-    def _replacement(self, match: re.Match[str]) -> str:
+    def reduce(match: re.Match[str]) -> str:
+        nonlocal removed
         if len(match.group()) < _MIN_CHARACTERS:
             return match.group()
-        self._count += 1
+        removed += 1
         return match[1]
+
+    text = _URI.sub(reduce, text)
+    if removed:
+        allowance.count_note("Contents of data URIs that were omitted: {}.", removed)
+    return text

@@ -6,6 +6,7 @@ from embedstack.documents.document import Section
 from embedstack.documents.limits import Allowance
 from embedstack.documents.readers.cleaning import clean, clean_line
 from embedstack.documents.readers.column_names import COMPARED_ROWS, is_column_name
+from embedstack.documents.readers.data_uris import remove_data_uris
 from embedstack.documents.readers.delimited_records import detect_dialect, read_records
 from embedstack.documents.readers.encodings import decode
 from embedstack.documents.readers.outline import Reading
@@ -44,6 +45,7 @@ def read_delimited(content: bytes, allowance: Allowance) -> Reading:
 
 
 def _add(sections: list[Section], text: str, number: int, allowance: Allowance) -> None:
+    text = remove_data_uris(text, allowance)
     allowance.take_characters(len(text))
     if text:
         sections.append(Section(text, row=number))

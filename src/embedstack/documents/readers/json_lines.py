@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 from embedstack.documents.document import Section
 from embedstack.documents.limits import Allowance
 from embedstack.documents.readers.cleaning import clean, clean_line
-from embedstack.documents.readers.data_uris import DataUris
+from embedstack.documents.readers.data_uris import remove_data_uris
 from embedstack.documents.readers.encodings import decode
 from embedstack.documents.readers.outline import Reading
 
@@ -28,7 +28,7 @@ def read_json_lines(content: bytes, allowance: Allowance) -> Reading:
     Values of several lines, JSON text sequences (RFC 7464) and one array of all rows are read too. A row's text is its
     title, if any, and its first text field (``text``, ``content``, ``body``, …). A row without text field becomes
     ``name: value`` lines of all its strings at any depth. A row that is a string is its text. Rows without strings are
-    counted in a note, and so is the content of data URIs, which is omitted.
+    counted in a note.
 
     Raises:
         DocumentRefused: A row is not JSON. The message has its number.
@@ -36,10 +36,9 @@ def read_json_lines(content: bytes, allowance: Allowance) -> Reading:
     text, encoding = decode(content, allowance)
     sections: list[Section] = []
     empty_rows = 0
-    data_uris = DataUris()
     for number, row in _rows(text.replace(_RECORD_SEPARATOR, "\n"), allowance):
         allowance.take_row()
-        section = _section(row, number, data_uris)
+        section = _section(row, number, allowance)
         if section:
             allowance.take_characters(len(section.text))
             sections.append(section)
@@ -47,7 +46,6 @@ def read_json_lines(content: bytes, allowance: Allowance) -> Reading:
             empty_rows += 1
     if empty_rows:
         allowance.notes.append(f"{empty_rows} of {len(sections) + empty_rows} rows have no text.")
-    data_uris.add_note(allowance)
     return Reading(sections, encoding=encoding)
 
 
@@ -113,15 +111,15 @@ def _refuse_row(number: int, error: ValueError, allowance: Allowance) -> NoRetur
     allowance.refuse("corrupt", f"has no valid JSON in row {number}{where}. Write one JSON value on each line.")
 
 
-def _section(row: Any, number: int, data_uris: DataUris) -> Section | None:
+def _section(row: Any, number: int, allowance: Allowance) -> Section | None:
     if not isinstance(row, dict):
-        text = data_uris.remove("\n".join(_strings(row)))
+        text = remove_data_uris("\n".join(_strings(row)), allowance)
         return Section(text, row=number) if text.strip() else None
     title = clean(_first(row, _TITLES)).strip()
     text = clean(_first(row, _TEXTS)).strip()
     if not text:
         text, title = "\n".join(_strings(row)), ""
-    text = data_uris.remove(text)
+    text = remove_data_uris(text, allowance)
     if not text.strip():
         return None
     headings = (clean_line(title),) if title else ()

@@ -8,7 +8,6 @@ from markdown_it import MarkdownIt
 
 from embedstack.documents.limits import Allowance
 from embedstack.documents.readers.cleaning import clean
-from embedstack.documents.readers.data_uris import DataUris
 from embedstack.documents.readers.encodings import decode
 from embedstack.documents.readers.outline import Outline, Reading
 
@@ -27,12 +26,10 @@ def read_markdown(content: bytes, allowance: Allowance) -> Reading:
 
     The text keeps its Markdown syntax, including code blocks and tables, because models are trained on it and positions
     match the file. Only top-level headings open sections, not those in quotes, lists or code. Front matter is omitted;
-    its ``title`` becomes the document's title. The content of data URIs is omitted and counted in a note.
+    its ``title`` becomes the document's title.
     """
     text, encoding = decode(content, allowance)
-    data_uris = DataUris()
-    text = data_uris.remove(clean(text))
-    data_uris.add_note(allowance)
+    text = clean(text)
     fields, text = _split_front_matter(text)
     outline = Outline(allowance)
     add_markdown(text, outline)

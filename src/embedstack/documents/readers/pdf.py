@@ -6,7 +6,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from pypdfium2 import PdfDocument, PdfiumError
-from pypdfium2.raw import FPDF_ERR_PASSWORD, FPDF_ERR_SECURITY
+from pypdfium2.raw import FORMTYPE_XFA_FULL, FPDF_ERR_PASSWORD, FPDF_ERR_SECURITY
 
 from embedstack.documents.document import Section
 from embedstack.documents.limits import Allowance
@@ -77,6 +77,8 @@ def _read(document: PdfDocument, allowance: Allowance) -> Reading:
         if page.text
     ]
     _note_omissions(pages, len(sections), allowance)
+    if document.get_formtype() == FORMTYPE_XFA_FULL:
+        allowance.notes.append("It is an XFA form, whose fields were not read. Print it to a new PDF.")
     files = document.count_attachments() + sum(page.files for page in pages)
     if files:
         were = "file was" if files == 1 else "files were"

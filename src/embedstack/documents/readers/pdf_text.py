@@ -33,8 +33,9 @@ _MIN_WORDS = 20
 
 # Ligatures and positional forms of letters: "ﬁ" is "fi". Others, such as "²", carry a meaning.
 _FORMS = re.compile("[\ufb00-\ufdff\ufe70-\ufefc]+")
-_HYPHENATED = re.compile(rf"(?<=[^\W\d_])(?:{LINE_END_HYPHEN}|[-\u2010]\n)(?=\w)")
+_LINE_END = re.compile(r"(?<=[^\W\d_])[-\u2010]\n(?=\w)")
 _WORD = re.compile(rf"[^\W\d_]+(?:[-\u2010{LINE_END_HYPHEN}][^\W\d_]+)*+")
+_MARK = re.compile(LINE_END_HYPHEN)
 _TAIL = re.compile(r"[^\W\d_]+\Z")
 _HEAD = re.compile(r"[^\W\d_]+")
 _MAX_WORD = 60
@@ -91,10 +92,10 @@ class HyphenJoiner:
         Args:
             texts: Texts of all pages.
         """
-        pages = list(texts)
+        pages = [_mark(text) for text in texts]
         wanted: set[str] = set()
         for text in pages:
-            for match in _HYPHENATED.finditer(text):
+            for match in _MARK.finditer(text):
                 tail, head = _parts(text, match)
                 wanted |= {tail, head, tail + head, f"{tail}-{head}"}
         # Most pages have no hyphenated words, and a document's words take much memory.
@@ -107,19 +108,23 @@ class HyphenJoiner:
 
     def join(self, text: str) -> str:
         """The text of a page with joined words, and with ligatures resolved."""
-        joined = _HYPHENATED.sub(lambda match: self._replacement(text, match), text)
-        joined = joined.replace(LINE_END_HYPHEN, "-")
+        marked = _mark(text)
+        joined = _MARK.sub(lambda match: self._replacement(marked, match), marked)
         return _FORMS.sub(lambda match: unicodedata.normalize("NFKC", match.group()), joined)
 
     def _replacement(self, text: str, match: re.Match[str]) -> str:
         # "S-Plus" and "2-fold" keep their hyphen.
-        if not text[match.end()].islower():
+        if not text[match.start() - 1 : match.start()].isalpha() or not text[match.end() : match.end() + 1].islower():
             return "-"
         tail, head = _parts(text, match)
         if tail + head in self._words:
             return ""
         is_compound = f"{tail}-{head}" in self._words or tail in _COMPOUND_STARTS
         return "-" if is_compound or {tail, head} <= self._words else ""
+
+
+def _mark(text: str) -> str:
+    return _LINE_END.sub(LINE_END_HYPHEN, text)
 
 
 def _parts(text: str, match: re.Match[str]) -> tuple[str, str]:

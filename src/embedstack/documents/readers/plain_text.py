@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from embedstack.documents.document import Section
 from embedstack.documents.limits import Allowance
 from embedstack.documents.readers.cleaning import clean
-from embedstack.documents.readers.data_uris import DataUris
+from embedstack.documents.readers.data_uris import remove_data_uris
 from embedstack.documents.readers.encodings import decode
 from embedstack.documents.readers.outline import Reading
 
@@ -20,12 +20,10 @@ def read_plain_text(content: bytes, allowance: Allowance) -> Reading:
     """Read plain text.
 
     A text of more than a million characters becomes several sections, cut at the end of a paragraph, line, sentence or
-    word, in this order of preference. The content of data URIs is omitted and counted in a note.
+    word, in this order of preference.
     """
     text, encoding = decode(content, allowance)
-    data_uris = DataUris()
-    text = data_uris.remove(clean(text))
-    data_uris.add_note(allowance)
+    text = remove_data_uris(clean(text), allowance)
     allowance.take_characters(len(text))
     return Reading([Section(part) for part in _parts(text) if part.strip()], encoding=encoding)
 

@@ -8,6 +8,7 @@ from embedstack.documents.document import Section
 from embedstack.documents.limits import Allowance
 from embedstack.documents.readers.cleaning import clean, clean_line
 from embedstack.documents.readers.column_names import COMPARED_ROWS, is_column_name
+from embedstack.documents.readers.data_uris import remove_data_uris
 
 __all__ = ["MergedCells", "SheetRow", "sheet_sections"]
 
@@ -70,6 +71,7 @@ def sheet_sections(
             text = "\n".join(
                 f"{names.get(column) or f'column {column + 1}'}: {clean(text).strip()}" for column, text in row.cells
             )
+        text = remove_data_uris(text, allowance)
         if not sections and heading:
             text = f"{heading}\n\n{text}"
         allowance.take_characters(len(text))

@@ -5,7 +5,6 @@ from typing import NamedTuple
 
 from embedstack.documents.limits import Allowance
 from embedstack.documents.readers.cleaning import clean
-from embedstack.documents.readers.data_uris import DataUris
 from embedstack.documents.readers.encodings import decode
 from embedstack.documents.readers.markup import read_markup, unescape
 from embedstack.documents.readers.outline import Outline, Reading
@@ -53,7 +52,7 @@ def read_web_page(content: bytes, allowance: Allowance) -> Reading:
     Scripts, styles, templates, navigation, drawings and embedded media are omitted. An unclosed element hides nothing,
     unless it is a script or style. Headings h1 to h6 open sections, cells of a row are joined by bars, items of ordered
     lists have their numbers, pictures are their alternative texts, and preformatted text keeps its lines. If a page has
-    only a title, the title is its text. The content of data URIs in the text is omitted and counted in a note.
+    only a title, the title is its text.
     """
     page = parse_web_page(content, allowance)
     outline = Outline(allowance)
@@ -79,9 +78,6 @@ def parse_web_page(content: bytes, allowance: Allowance, declared: str | None = 
     text, encoding = decode(content, allowance, declared)
     page = _parse(clean(text))
     page.encoding = encoding
-    data_uris = DataUris()
-    page.blocks = [block._replace(text=data_uris.remove(block.text)) for block in page.blocks]
-    data_uris.add_note(allowance)
     if page.ends_in_comment:
         allowance.notes.append("An unclosed comment hides the end of the page.")
     return page
@@ -109,14 +105,13 @@ class WebPage:
 
     Attributes:
         title: The page's title; "" without one.
-        blocks: Its blocks.
         encoding: Its encoding by Python's name.
         ends_in_comment: Whether it ends in an unclosed comment.
     """
 
     def __init__(self, hidden: frozenset[str]) -> None:
         self.title = self.encoding = ""
-        self.blocks: list[_Block] = []
+        self._blocks: list[_Block] = []
         self.ends_in_comment = False
         self._hidden = hidden
         self._within: str | None = None  # the hidden element that is open
@@ -131,16 +126,16 @@ class WebPage:
     @property
     def has_headings(self) -> bool:
         """Whether it has headings."""
-        return any(block.element in _HEADINGS for block in self.blocks)
+        return any(block.element in _HEADINGS for block in self._blocks)
 
     @property
     def word_count(self) -> int:
         """The number of its words."""
-        return sum(len(block.text.split()) for block in self.blocks)
+        return sum(len(block.text.split()) for block in self._blocks)
 
     def add_to(self, outline: Outline, below: int = 0) -> None:
         """Add the page to a document, with its headings below a level."""
-        for block in self.blocks:
+        for block in self._blocks:
             if block.element in _HEADINGS:
                 outline.heading(below + _HEADINGS[block.element], block.marker.removeprefix(_BULLET) + block.text)
             else:
@@ -217,5 +212,5 @@ class WebPage:
             title = " ".join(lines).removeprefix(_CDATA).removesuffix(_CDATA_END)
             self.title = self.title or title.strip()
         else:
-            self.blocks.append(_Block(self._block, self._marker, "\n".join(lines)))
+            self._blocks.append(_Block(self._block, self._marker, "\n".join(lines)))
             self._marker = ""

@@ -67,17 +67,17 @@ def read_word(content: bytes, allowance: Allowance) -> Reading:
         for name in (margin for kind in _MARGINS for margin in parts.get(kind, ())):
             read(name, margins)
         sections += margins.sections()
-        _note_comments(package, parts, allowance)
+        _note_comments(package, parts.get("comments", []), allowance)
         title = core_title(package, allowance)
     return Reading(sections, title=title)
 
 
 def _related_parts(package: zipfile.ZipFile, part: str, allowance: Allowance) -> dict[str, list[str]]:
-    """Existing parts by the kind of their relationship to the main part."""
-    names = set(package.namelist())
+    """Parts that are related to the main part, by kind."""
     parts: dict[str, list[str]] = {}
     for relationship in relationships(package, part, allowance).values():
         parts.setdefault(relationship.kind, []).append(relationship.target)
+    names = package.namelist()
     for kind in ("styles", "numbering", *_NOTES):
         default = posixpath.join(posixpath.dirname(part), f"{kind}.xml")
         if kind not in parts and default in names:
@@ -85,14 +85,14 @@ def _related_parts(package: zipfile.ZipFile, part: str, allowance: Allowance) ->
     return parts
 
 
-def _note_comments(package: zipfile.ZipFile, parts: dict[str, list[str]], allowance: Allowance) -> None:
+def _note_comments(package: zipfile.ZipFile, parts: list[str], allowance: Allowance) -> None:
     comments = 0
 
     def start(element: str, _: dict[str, str]) -> None:
         nonlocal comments
         comments += element == "comment"
 
-    for name in parts.get("comments", ()):
+    for name in parts:
         parse_part(package, name, allowance, start=start)
     if comments:
         allowance.notes.append("1 comment was not read." if comments == 1 else f"{comments} comments were not read.")
@@ -209,7 +209,7 @@ class _Body:
     def _end_paragraph(self, paragraph: _Paragraph) -> None:
         style = self._styles.get(paragraph.style, Style())
         label = self._label(paragraph, style)
-        text = "".join(paragraph.text)
+        text = "".join(paragraph.text).strip(" ")
         if not text.strip():
             return
         if label:
