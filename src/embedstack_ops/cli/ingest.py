@@ -105,7 +105,7 @@ def main(
 
     An interrupted run can be repeated: chunks that are stored are not embedded again. A document that cannot be read
     is reported with the reason and does not stop the others. In a folder or under a prefix, files of an unsupported
-    type, such as images, are counted and skipped.
+    type, such as archives, and images without OCR are counted and skipped.
 
     Exits with 1 if a document could not be read or stored.
     """

@@ -267,7 +267,9 @@ class TestPdf:
         document = read_bytes(make_pdf("First page.", "", "Third: Größe.", title="The title"), "a.pdf")
         assert document.title == "The title"
         assert list(document.sections) == [Section("First page.", page=1), Section("Third: Größe.", page=3)]
-        assert document.notes == ("1 of 3 pages have no text. Scanned pages need OCR first.",)
+        assert document.notes == (
+            "1 of 3 pages have no text. EMBEDSTACK_OCR=true reads scanned pages by OCR, except in a function.",
+        )
 
     def test_scan_is_refused_with_advice(self):
         with pytest.raises(DocumentRefused, match=r"any of 2 pages\..*OCR") as refused:
