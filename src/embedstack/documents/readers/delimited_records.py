@@ -25,8 +25,6 @@ _SHARE_STEPS = 20
 _ESCAPED_QUOTE = re.compile(r'(?<!\\)((?:\\\\)*+)\\"')
 _NUMBER = re.compile(r"[-+]?\d{1,15}(?:[.,]\d{1,15})?")
 _BLANKS = re.compile(" *")
-# A file with more mismatched quotes does not use them to quote.
-_MAX_MISMATCHES = 1_000
 
 
 class Dialect(NamedTuple):
@@ -134,9 +132,9 @@ def read_records(text: str, dialect: Dialect, allowance: Allowance) -> Iterator[
 def _parse(text: str, dialect: Dialect) -> Iterator[tuple[list[str], bool]]:
     """Records, and whether their quotes match."""
     lines = io.StringIO(text, newline="").readlines()
-    start = mismatches = 0
+    start = reread = 0
     reader = _reader(lines, start, dialect)
-    while True:
+    while reread <= len(text):
         first = start + reader.line_num
         try:
             record = next(reader)
@@ -149,12 +147,13 @@ def _parse(text: str, dialect: Dialect) -> Iterator[tuple[list[str], bool]]:
         if is_valid:
             yield record, True
             continue
-        yield _split(lines[first].rstrip("\r\n"), dialect), dialect.quote is None
-        mismatches += 1
-        if mismatches == _MAX_MISMATCHES:
-            dialect = dialect._replace(quote=None)
+        yield _split(lines[first], dialect), dialect.quote is None
+        reread += sum(map(len, lines[first + 1 : start + reader.line_num]))
         start = first + 1
         reader = _reader(lines, start, dialect)
+    # A file that was read twice has too many records in which a quote opens and does not close.
+    for line in lines[start:]:
+        yield _split(line, dialect), dialect.quote is None
 
 
 def _reader(lines: list[str], start: int, dialect: Dialect) -> "csv._reader":  # type: ignore[name-defined]
@@ -182,6 +181,7 @@ def _swallows_rows(lines: list[str], dialect: Dialect) -> bool:
 def _split(line: str, dialect: Dialect) -> list[str]:
     """The cells of a line. A quote closes a cell only before a delimiter or the end of the line."""
     quote, delimiter = dialect.quote, dialect.delimiter
+    line = line.rstrip("\r\n")
     if quote is None or quote not in line:
         return line.split(delimiter)
     cells = []
