@@ -10,7 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from embedstack.documents.limits import Allowance
 
@@ -24,7 +24,6 @@ _SAMPLE = 64 * 1024
 _SHARE_STEPS = 20
 _ESCAPED_QUOTE = re.compile(r'(?<!\\)((?:\\\\)*+)\\"')
 _NUMBER = re.compile(r"[-+]?\d{1,15}(?:[.,]\d{1,15})?")
-_BLANKS = re.compile(" *")
 
 
 class Dialect(NamedTuple):
@@ -156,7 +155,8 @@ def _parse(text: str, dialect: Dialect) -> Iterator[tuple[list[str], bool]]:
         yield _split(line, dialect), dialect.quote is None
 
 
-def _reader(lines: list[str], start: int, dialect: Dialect) -> "csv._reader":  # type: ignore[name-defined]
+def _reader(lines: list[str], start: int, dialect: Dialect) -> Any:
+    # Its type has no public name.
     return csv.reader(
         map(lines.__getitem__, range(start, len(lines))),
         delimiter=dialect.delimiter,
@@ -187,7 +187,9 @@ def _split(line: str, dialect: Dialect) -> list[str]:
     cells = []
     position, last_closing = 0, len(line) - 1 if line.endswith(quote) else line.rfind(quote + delimiter)
     while position <= len(line):
-        start = _BLANKS.match(line, position).end()  # type: ignore[union-attr]
+        start = position
+        while line.startswith(" ", start):
+            start += 1
         if line.startswith(quote, start) and start < last_closing:
             end = line.find(quote + delimiter, start + 1)
             end = len(line) - 1 if end < 0 else end
