@@ -50,9 +50,16 @@ _PYTHON_PACKAGES = (
     "oletools==0.60.2", "pandas==3.1.1", "pikepdf==10.18.0", "pydocx==0.9.10", "pypdf==7.1.1", "python-docx==1.2.0",
     "reportlab==5.1.0", "tablib==3.10.0", "trafilatura==1.6.0", "unoconv==0.9.0", "visidata==3.4", "weasyprint==70.0",
 )  # fmt: skip
+# Packages with Office and OpenDocument files, and notebooks.
+_OFFICE_PACKAGES = (
+    "ezodf==0.3.2", "jupytext==1.19.6", "nbclient==0.11.0", "nbconvert==7.17.2", "nbformat==5.11.1", "odfpy==1.4.1",
+    "papermill==2.7.0", "pyexcel==0.7.6", "pyexcel-xlsx==0.6.1", "python-calamine==0.9.1", "python-pptx==1.0.2",
+    "relatorio==1.0.0", "xlsx2csv==0.8.6",
+)  # fmt: skip
 # Manuals in several languages and scripts.
 _DEBIAN_PACKAGES = (
-    "debian-faq-de", "debian-faq-ja", "debian-faq-ko", "debian-faq-ru", "debian-faq-zh-cn", "debian-policy-ja",
+    "debian-faq-de", "debian-faq-ja", "debian-faq-ko", "debian-faq-ru", "debian-faq-zh-cn", "debian-policy",
+    "debian-policy-ja",
     "debian-refcard", "developers-reference", "developers-reference-fr", "developers-reference-ja",
     "developers-reference-ru", "harden-doc", "maint-guide-ja", "maint-guide-vi", "maint-guide-zh-cn", "r-doc-pdf",
     "siscone-doc-pdf", "why3-doc-pdf",
@@ -73,10 +80,25 @@ FORMATS: dict[str, tuple[str, ...]] = {
     ".csv": ("pandoc", "markitdown"),
     ".tsv": ("markitdown",),
     ".jsonl": ("markitdown",),
+    ".odt": ("pandoc",),
+    ".rtf": ("pandoc",),
+    ".epub": ("pandoc", "markitdown"),
+    ".ipynb": ("pandoc", "markitdown"),
+    ".xlsx": ("markitdown",),
+    ".pptx": ("markitdown",),
 }
 # Further suffixes of a format, and those that pandoc calls differently.
 _SUFFIXES = {".htm": ".html", ".xhtml": ".html", ".markdown": ".md", ".ndjson": ".jsonl"}
-_PANDOC = {".md": "gfm", ".docx": "docx", ".html": "html", ".csv": "csv"}
+_PANDOC = {
+    ".md": "gfm", ".docx": "docx", ".html": "html", ".csv": "csv", ".odt": "odt", ".rtf": "rtf", ".epub": "epub",
+    ".ipynb": "ipynb",
+}  # fmt: skip
+# What markitdown adds to spreadsheets and presentations: names for columns without one, marks of empty cells, times of
+# dates, numbers of slides, and its own headings.
+_ADDED = {
+    ".xlsx": re.compile(r"Unnamed: \d+|NaN| 00:00:00|(?<=\d)\.0\b"),
+    ".pptx": re.compile(r"<!--.*?-->|!\[.*?\]\(.*?\)|^### (?:Notes|Chart):?|^\| Category|(?<=\d)\.0\b", re.MULTILINE),
+}
 
 # Files of a package, fewer of formats that most packages have.
 _MAX_OF_PACKAGE = 15
@@ -182,7 +204,7 @@ def _is_wanted(name: str) -> bool:
 
 
 def _python_files(folder: Path) -> Iterator[tuple[str, bytes]]:
-    for name, archive in _download(folder, _PYTHON_PACKAGES):
+    for name, archive in _download(folder, _PYTHON_PACKAGES + _OFFICE_PACKAGES):
         for member, content in _members(archive):
             yield f"{name}/{member.partition('/')[2]}", content
 
@@ -319,7 +341,8 @@ class _Peers:
             cached.parent.mkdir(parents=True, exist_ok=True)
             cached.write_text(json.dumps(self._reader(peer)(path)))
         text: str | None = json.loads(cached.read_text())
-        return text
+        added = _ADDED.get(_suffix(path.name))
+        return added.sub("", text) if added and text else text
 
     def close(self) -> None:
         if self._markitdown:
