@@ -152,15 +152,13 @@ class Result:
     def foreign_words(self) -> int:
         """Words with non-ASCII letters that no peer finds, and U+FFFD, which may be mojibake."""
         theirs = {word for text in self.peers.values() for word in words(text or "")}
-        ours = words(self.text or "")
-        return sum(count for word, count in ours.items() if not word.isascii() and word not in theirs) if theirs else 0
+        return sum(count for word, count in _non_ascii(self.text or "").items() if word not in theirs) if theirs else 0
 
 
 @cache
 def words(text: str) -> Counter[str]:
-    """Words of a text, without case, ligatures and combining marks; each CJK character is one."""
-    text = unicodedata.normalize("NFKD", text.replace("\xad", "")).casefold()
-    return Counter(_WORD.findall("".join(character for character in text if not unicodedata.combining(character))))
+    """Words of a text, without case and ligatures; each CJK character is one."""
+    return Counter(_WORD.findall(unicodedata.normalize("NFKC", text.replace("\xad", "")).casefold()))
 
 
 def _share(reference: Counter[str], ours: Counter[str]) -> float | None:
@@ -379,6 +377,10 @@ def damaged_readings(path: Path) -> Iterator[str]:
             yield f"{lost} words lost" if lost > max(3, 0.01 * expected.total()) else ""
 
 
+def _non_ascii(text: str) -> Counter[str]:
+    return Counter({word: count for word, count in words(text).items() if not word.isascii()})
+
+
 def encoded_readings(folder: Path) -> Iterator[tuple[str, bool]]:
     """Names of files of many encodings, and whether their words are found without their declarations."""
     for _, archive in _download(folder, (_ENCODINGS_PACKAGE,)):
@@ -387,12 +389,13 @@ def encoded_readings(folder: Path) -> Iterator[tuple[str, bool]]:
             encoding = _ENCODINGS.get(label, re.sub("-[a-z]{5,}$", "", label))
             if label in ("tests", _NO_PYTHON_ENCODING) or not content:
                 continue
-            expected = words("".join(re.findall("[^\0-\x7f]+|[ \n]", content.decode(encoding, "replace"))))
+            expected = _non_ascii(content.decode(encoding, "replace"))
             try:
                 text, _ = decode(content, Allowance(name, ReadLimits()))
             except DocumentRefused:
                 text = ""
-            yield name, (_share(expected, words(text)) or 1.0) > _ENCODED_SHARE
+            share = _share(expected, _non_ascii(text))
+            yield name, share is None or share > _ENCODED_SHARE
 
 
 def _print_encoded(folder: Path) -> None:

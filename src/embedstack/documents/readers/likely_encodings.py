@@ -144,5 +144,7 @@ def _latin_score(text: str) -> tuple[float, int]:
             signs += not (before and after)  # "Gr°n" has a sign within a word
         elif not (before.islower() and character.isupper()):
             letters[character] += 1
+    if total > sum(character.isascii() and character.isalpha() for character in text):
+        return 0.0, 0  # most letters of Latin script are in ASCII
     most = max(sum(count for letter, count in letters.items() if letter in alphabet) for alphabet in _ALPHABETS)
     return (signs + most) / max(1, total), most
