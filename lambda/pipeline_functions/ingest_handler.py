@@ -222,7 +222,7 @@ class IngestHandler:
 
         Raises:
             InputError, RecordRefused: There is no DLQ.
-            QueueUnavailable: The DLQ rejected the message.
+            ServiceUnavailable, ConfigurationError: The DLQ rejected the message.
         """
         if not self._services.queues.has_dlq:
             raise error

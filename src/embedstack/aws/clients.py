@@ -17,7 +17,7 @@ from embedstack.aws.log_redaction import confidential, make_confidential
 from embedstack.aws.loopback import is_loopback
 from embedstack.calls.http_responses import response_errors
 from embedstack.calls.process_local import Lock, PerProcess, close_inherited_pools
-from embedstack.errors import ConfigurationError, EmbedStackError, NotPicklable
+from embedstack.errors import ConfigurationError, EmbedStackError, EndpointUnavailable, NotPicklable
 
 if TYPE_CHECKING:
     from embedstack.settings.settings import Settings
@@ -146,20 +146,26 @@ class AwsClient:
         Raises:
             ClientError: AWS rejected the request; see :meth:`translate`.
             BotoCoreError: The request failed; see :meth:`translate`.
-            EndpointUnavailable: The connection broke while the response was read.
+            EndpointUnavailable, StoreUnavailable, ServiceUnavailable: The connection broke while the response was read.
             IntegrityError: The response cannot be read.
         """
+        try:
+            with aws_response_errors():
+                return self._call(operation)
+        except EndpointUnavailable as error:
+            raise self.translate(error) from error
+
+    def _call(self, operation: Callable[[Any], _Result]) -> _Result:
         handle = self._handle
-        with aws_response_errors():
-            try:
-                return operation(handle.get())
-            except ClientError as error:
-                if not is_expired_credentials(error):
-                    raise
-            with self._lock:
-                if self._handle is handle:
-                    self._handle = self._new_handle()
-            return operation(self._client)
+        try:
+            return operation(handle.get())
+        except ClientError as error:
+            if not is_expired_credentials(error):
+                raise
+        with self._lock:
+            if self._handle is handle:
+                self._handle = self._new_handle()
+        return operation(self._client)
 
     def translate(self, error: Exception, *, resource: str | None = None, **details: str) -> EmbedStackError:
         """An error of botocore as one of this project; see :func:`~embedstack.aws.errors.translate_error`.

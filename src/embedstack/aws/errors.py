@@ -38,6 +38,7 @@ from embedstack.errors import (
     InputError,
     ModelFailed,
     PayloadTooLarge,
+    ServiceUnavailable,
     StoreError,
     StoreUnavailable,
     TextTooLong,
@@ -167,9 +168,9 @@ class _Service:
 
     name: str
     rules: tuple[_Rule, ...] = ()
-    throttled: type[EmbedStackError] = Throttled
-    unavailable: type[EmbedStackError] = EndpointUnavailable
-    rejected: type[EmbedStackError] = EndpointUnavailable
+    throttled: type[EmbedStackError] = ServiceUnavailable
+    unavailable: type[EmbedStackError] = ServiceUnavailable
+    rejected: type[EmbedStackError] = ServiceUnavailable
     remedy: str = "Send fewer requests, or request a higher quota in Service Quotas."
     all_rules: tuple[_Rule, ...] = field(init=False)
 
@@ -348,7 +349,7 @@ _SQS_RULES = (
         codes=frozenset({"AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist"}),
     ),
     _Rule(
-        Throttled,
+        ServiceUnavailable,
         "SQS throttled the request ({code}). Send fewer requests.",
         codes=_THROTTLED | {"AWS.SimpleQueueService.OverLimit", "KMS.ThrottlingException", "KmsThrottled", "OverLimit"},
     ),
@@ -370,7 +371,11 @@ _S3_RULES = (
         "The S3 bucket does not exist in region {region}: {message}",
         codes=frozenset({"NoSuchBucket"}),
     ),
-    _Rule(Throttled, "S3 throttled the request. Send fewer requests per second and key prefix.", codes=_THROTTLED),
+    _Rule(
+        ServiceUnavailable,
+        "S3 throttled the request. Send fewer requests per second and key prefix.",
+        codes=_THROTTLED,
+    ),
     _Rule(
         ConfigurationError,
         "S3 denies access to the object. These credentials need s3:GetObject on it, kms:Decrypt on its key, and "
@@ -408,7 +413,7 @@ _KMS_RULES = (
         codes=_ACCESS_DENIED,
     ),
     _Rule(
-        EndpointUnavailable,
+        ServiceUnavailable,
         "KMS failed with {code}: {message}",
         codes=frozenset({"DependencyTimeoutException", "KMSInternalException", "KeyUnavailableException"}),
     ),
@@ -425,8 +430,20 @@ _SECRETS_MANAGER_RULES = (
     ),
 )
 
+
+def _endpoint_service(name: str, rules: tuple[_Rule, ...], **options: str) -> _Service:
+    return _Service(
+        name,
+        rules,
+        throttled=Throttled,
+        unavailable=EndpointUnavailable,
+        rejected=EndpointUnavailable,
+        **options,
+    )
+
+
 _SERVICES = {
-    "bedrock-runtime": _Service("Bedrock", _BEDROCK_RULES),
+    "bedrock-runtime": _endpoint_service("Bedrock", _BEDROCK_RULES),
     "kms": _Service("KMS", _KMS_RULES),
     "lambda": _Service("Lambda", remedy="Invoke fewer functions concurrently, or raise the reserved concurrency."),
     "s3": _Service("S3", _S3_RULES),
@@ -438,8 +455,8 @@ _SERVICES = {
         rejected=StoreError,
         remedy="Write or search with fewer concurrent requests.",
     ),
-    "sagemaker": _Service("SageMaker", _ENDPOINT_RULES, remedy="Call its API less often."),
-    "sagemaker-runtime": _Service("SageMaker", _RUNTIME_RULES),
+    "sagemaker": _endpoint_service("SageMaker", _ENDPOINT_RULES, remedy="Call its API less often."),
+    "sagemaker-runtime": _endpoint_service("SageMaker", _RUNTIME_RULES),
     "secretsmanager": _Service(
         "Secrets Manager",
         _SECRETS_MANAGER_RULES,
@@ -459,7 +476,7 @@ def translate_error(
     """An error of botocore as one of this project.
 
     Args:
-        error: What botocore raised.
+        error: What botocore or :func:`~embedstack.aws.clients.aws_response_errors` raised.
         service: boto3's name of the service that was called.
         resource: The endpoint, queue, key or model that was called, for the message.
         region: The region that was called, for the message.
@@ -484,6 +501,10 @@ def translate_error(
             return definition.unavailable(f"{definition.name} did not complete its response: {type(error).__name__}.")
         case BotoConnectionError() | HTTPClientError():
             return definition.unavailable(_unreachable(error, definition.name))
+        case EndpointUnavailable() if definition.unavailable is not EndpointUnavailable:
+            return definition.unavailable(f"{definition.name} cannot be reached. {error}")
+        case EmbedStackError():
+            return error
         case _:
             return definition.unavailable(f"The AWS SDK failed: {error}", retryable=False)
 

@@ -16,23 +16,17 @@ from embedstack.documents.metadata import (
     object_metadata,
     parse_metadata_file,
 )
-from embedstack.errors import ConfigurationError, DocumentRefused, EmbedStackError
+from embedstack.errors import DocumentRefused, ServiceUnavailable
 
 if TYPE_CHECKING:
     from embedstack.settings.settings import Settings
 
-__all__ = ["ObjectUnavailable", "S3DocumentReader", "S3Object"]
+__all__ = ["S3DocumentReader", "S3Object"]
 
 _BLOCK_BYTES = 1024 * 1024
 # Larger objects are spooled to /tmp.
 _MAX_MEMORY_BYTES = 8 * 1024 * 1024
 _NOT_FOUND = {"NoSuchKey", "404"}
-
-
-class ObjectUnavailable(EmbedStackError):
-    """S3 did not return the object."""
-
-    retryable_by_default = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +73,7 @@ class S3DocumentReader:
         Raises:
             DocumentRefused: The object exceeds the size limit. It is not read.
             InputError: The metadata file is invalid.
-            ObjectUnavailable: The request failed.
+            ServiceUnavailable: The request failed.
             ConfigurationError: S3 rejects the credentials.
         """
         response = self._call("get_object", bucket, key)
@@ -111,7 +105,7 @@ class S3DocumentReader:
         """The current ``version`` of an object; None if it does not exist.
 
         Raises:
-            ObjectUnavailable, ConfigurationError: As in :meth:`open`.
+            ServiceUnavailable, ConfigurationError: As in :meth:`open`.
         """
         response = self._call("head_object", bucket, key)
         if response is None:
@@ -139,7 +133,7 @@ class S3DocumentReader:
         except (ClientError, BotoCoreError) as error:
             if isinstance(error, ClientError) and error.response.get("Error", {}).get("Code") in _NOT_FOUND:
                 return None
-            raise _translated(self._client.translate(error)) from error
+            raise self._client.translate(error, resource=bucket) from error
         return response
 
 
@@ -151,10 +145,4 @@ def _blocks(body: Any, size: int = _BLOCK_BYTES) -> Iterator[bytes]:
     try:
         yield from body.iter_chunks(size)
     except BotoCoreError as error:
-        raise ObjectUnavailable(f"Reading the S3 object failed: {type(error).__name__}.") from error
-
-
-def _translated(error: EmbedStackError) -> EmbedStackError:
-    if isinstance(error, ConfigurationError):
-        return error
-    return ObjectUnavailable(str(error.args[0]), request_id=error.request_id)
+        raise ServiceUnavailable(f"Reading the S3 object failed: {type(error).__name__}.") from error
