@@ -16,17 +16,12 @@ from botocore.exceptions import (
     ConnectionError as BotoConnectionError,
     HTTPClientError,
     IncompleteReadError,
-    NoCredentialsError,
-    NoRegionError,
-    PartialCredentialsError,
-    ProfileNotFound,
     ReadTimeoutError,
     ResponseStreamingError,
-    SSOError,
-    TokenRetrievalError,
 )
 
 from embedstack.aws.bedrock import describe_unknown_model
+from embedstack.aws.configuration_errors import explain, is_credential_server_down
 from embedstack.calls.http_responses import parse_json, retry_after_seconds
 from embedstack.errors import (
     CollectionNotFound,
@@ -258,6 +253,12 @@ _INVALID = _VALIDATION | _NOT_FOUND
 
 _ENDPOINT_RULES = (
     _Rule(
+        ConfigurationError,
+        "Endpoint {resource} is asynchronous. Set EMBEDDING_BACKEND=sagemaker-async. ({message})",
+        codes=_INVALID,
+        pattern="only receive asynchronous|InvokeEndpointAsync",
+    ),
+    _Rule(
         EndpointAsleep,
         "Endpoint {resource} is scaled to zero. It wakes up within minutes.",
         codes=_INVALID,
@@ -476,31 +477,25 @@ def translate_error(
     """An error of botocore as one of this project.
 
     Args:
-        error: What botocore or :func:`~embedstack.aws.clients.aws_response_errors` raised.
+        error: What botocore raised, or this project's error for a response that cannot be read.
         service: boto3's name of the service that was called.
         resource: The endpoint, queue, key or model that was called, for the message.
         region: The region that was called, for the message.
         details: Further fields of the service's messages: ``cache`` for KMS.
     """
     definition = _SERVICES.get(service) or _Service(service)
+    explained = explain(error)
+    if explained is not None:
+        return explained
     match error:
         case ClientError():
             return _translate_response(error, definition, resource, region, details)
-        case NoRegionError():
-            return ConfigurationError("No AWS region is set. Set AWS_REGION, or run `aws configure set region REGION`.")
-        case TokenRetrievalError() | SSOError():
-            return ConfigurationError(f"The SSO login is missing or has expired. Run `aws sso login`. ({error})")
-        case NoCredentialsError() | PartialCredentialsError():
-            return ConfigurationError(
-                f"No AWS credentials ({error}): run `aws configure` or `aws sso login`, or set AWS_PROFILE. "
-                'For the local AWS: eval "$(make env)".'
-            )
-        case ProfileNotFound():
-            return ConfigurationError(f"{error}: `aws configure list-profiles` lists the profiles.")
         case IncompleteReadError() | ResponseStreamingError() | ReadTimeoutError() | ConnectionClosedError():
             return definition.unavailable(f"{definition.name} did not complete its response: {type(error).__name__}.")
         case BotoConnectionError() | HTTPClientError():
             return definition.unavailable(_unreachable(error, definition.name))
+        case _ if is_credential_server_down(error):
+            return definition.unavailable(f"The server of AWS credentials does not respond: {error}")
         case EndpointUnavailable() if definition.unavailable is not EndpointUnavailable:
             return definition.unavailable(f"{definition.name} cannot be reached. {error}")
         case EmbedStackError():

@@ -59,7 +59,7 @@ class _BaseSettings(BaseSettings):
     aws_region: str | None = Field(
         default=None,
         pattern=_REGION,
-        validation_alias=AliasChoices("aws_region", "default_aws_region", "aws_default_region"),
+        validation_alias=AliasChoices("aws_region", "default_aws_region", "aws_default_region", "sagemaker_region"),
     )
     embedstack_models_dir: Path = Path("models")
 
@@ -84,8 +84,8 @@ class Settings(_BaseSettings):
         aws_endpoint_url: Address of AWS; None for AWS itself.
         aws_allowed_regions: Regions that texts may be sent to, separated by commas, ``eu-*`` for all of a geography;
             empty for all regions.
-        embedding_backend: Backend: ``sagemaker``, ``bedrock``, ``ollama``, ``local``, ``fake`` or the
-            name of an entry point.
+        embedding_backend: Backend: ``sagemaker``, ``sagemaker-async``, ``bedrock``, ``ollama``, ``local``, ``fake`` or
+            the name of an entry point.
         embedding_fallbacks: Fallback backends of the same model, separated by commas.
         embedding_dimensions: A shorter vector length that the model was trained for; None for its full length. For a
             model that is not in the catalogue, its full length, which responses are checked against.
@@ -97,7 +97,8 @@ class Settings(_BaseSettings):
         embedding_truncate: Truncate texts that are longer than the model reads instead of rejecting them.
         embedding_concurrency: Requests in flight at the same time.
         embedding_deadline_seconds: Deadline of a call in seconds; None for no deadline.
-        embedding_timeout_seconds: Timeout of each read of a response in seconds; None for the backend's default.
+        embedding_timeout_seconds: Timeout of each read of a response in seconds, and longest wait for a response of an
+            asynchronous endpoint; None for the backend's default.
         embedding_requests_per_second: Requests per second, at most; None for no limit.
         embedding_texts_per_second: Texts per second, at most; None for no limit.
         embedstack_cache_mb: Memory of the vector cache in MB; 0 for no cache.
