@@ -206,7 +206,10 @@ def _container_error(failure: _Failure) -> EmbedStackError:
         )
     if status == 413 or (status == 422 and _TOO_MANY.search(message)):
         return PayloadTooLarge(
-            f"The request is too large for the container: {message}", request_id=request_id, index=index
+            f"The request is too large for the container: {message.rstrip('.')}. Reduce SAGEMAKER_BATCH_SIZE, or split "
+            "the text.",
+            request_id=request_id,
+            index=index,
         )
     match status:
         case 400 | 422:
@@ -292,7 +295,7 @@ _ENDPOINT_RULES = (
     ),
     _Rule(
         PayloadTooLarge,
-        "The request is over the endpoint's payload limit. Send fewer texts in one request.",
+        "The request is over the endpoint's payload limit. Reduce SAGEMAKER_BATCH_SIZE, or split the text.",
         codes=_INVALID,
         pattern="oversize body",
     ),
@@ -369,7 +372,7 @@ _SQS_RULES = (
 _S3_RULES = (
     _Rule(
         ConfigurationError,
-        "The S3 bucket does not exist in region {region}: {message}",
+        "The S3 bucket {resource} does not exist. Check its name, AWS_REGION ({region}) and the account.",
         codes=frozenset({"NoSuchBucket"}),
     ),
     _Rule(
@@ -380,7 +383,7 @@ _S3_RULES = (
     _Rule(
         ConfigurationError,
         "S3 denies access to the object. These credentials need s3:GetObject on it, kms:Decrypt on its key, and "
-        "s3:ListBucket on the bucket, without which a missing object is denied too. ({code})",
+        "s3:ListBucket on the bucket {resource}, without which a missing object is denied too. ({code})",
         codes=_ACCESS_DENIED,
     ),
 )

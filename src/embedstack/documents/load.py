@@ -114,7 +114,7 @@ def find_tokenizer(settings: Settings, model: "ModelInfo") -> Path:
     """
     if settings.embedstack_tokenizer is not None:
         return settings.embedstack_tokenizer
-    folder = find_model_folder(model.model_id, settings.embedstack_models_dir)
+    folder = find_model_folder(model.model_id, settings.embedstack_models_dir, model.revision)
     # Lambda sets LAMBDA_TASK_ROOT to the folder that a function's package is unpacked to.
     package = os.environ.get("LAMBDA_TASK_ROOT")
     for place in (folder, package):

@@ -12,10 +12,12 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
+from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 from rich.markup import escape
 
 from embedstack.aws.clients import create_client
+from embedstack.aws.errors import translate_error
 from embedstack.documents.ingest_queue import enqueue_documents
 from embedstack.documents.limits import ReadLimits, display_name
 from embedstack.documents.load import load_ingestion
@@ -278,12 +280,10 @@ def _parse_value(value: str) -> Any:
 def _places(source: str, settings: "Settings") -> Iterator[Place]:
     if source.startswith(_S3):
         bucket, _, prefix = source.removeprefix(_S3).partition("/")
-        pages = create_client("s3", settings).get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
-        for page in pages:
-            for listed in page.get("Contents", []):
-                is_folder = listed["Key"].endswith("/")  # created by the S3 console
-                if not is_folder and described_document(listed["Key"]) is None:
-                    yield Place(listed["Key"], listed["Size"], bucket=bucket, is_named=listed["Key"] == prefix)
+        for listed in _list_objects(bucket, prefix, settings):
+            is_folder = listed["Key"].endswith("/")  # created by the S3 console
+            if not is_folder and described_document(listed["Key"]) is None:
+                yield Place(listed["Key"], listed["Size"], bucket=bucket, is_named=listed["Key"] == prefix)
         return
     path = Path(source)
     document = described_document(path.name)
@@ -299,3 +299,12 @@ def _places(source: str, settings: "Settings") -> Iterator[Place]:
         yield Place(path.name, path.stat().st_size, file=path, is_named=True)
     else:
         raise InputError(f"{source} does not exist. Pass a folder, a file, or s3://bucket/prefix.")
+
+
+def _list_objects(bucket: str, prefix: str, settings: "Settings") -> Iterator[dict[str, Any]]:
+    client = create_client("s3", settings)
+    try:
+        for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+            yield from page.get("Contents", [])
+    except (BotoCoreError, ClientError) as error:
+        raise translate_error(error, "s3", resource=bucket, region=client.meta.region_name) from error

@@ -1,5 +1,7 @@
 """What only a SageMaker endpoint can do, over HTTP against the local AWS."""
 
+from typing import Any
+
 import boto3
 import numpy as np
 import pytest
@@ -155,7 +157,7 @@ def test_credentials_of_another_account_send_no_text(aws):
 def test_asynchronous_endpoint_is_a_backend(aws):
     sagemaker, s3 = boto3.client("sagemaker"), boto3.client("s3")
     s3.create_bucket(Bucket="async-responses")
-    variant = {"VariantName": "all", "ModelName": "own", "InstanceType": "ml.c5.large", "InitialInstanceCount": 1}
+    variant: Any = {"VariantName": "all", "ModelName": "own", "InstanceType": "ml.c5.large", "InitialInstanceCount": 1}
     sagemaker.create_endpoint_config(
         EndpointConfigName="async",
         ProductionVariants=[variant],

@@ -63,7 +63,7 @@ ENDPOINT_CASES = [
     (client_error("400", "", 400), Throttled, True, "max_concurrency"),
     (client_error("ValidationError", "Endpoint x of account 1 not found."), EndpointNotFound, False, "us-east-9"),
     (client_error("ValidationException", "Could not find endpoint"), EndpointNotFound, False, "list-endpoints"),
-    (client_error("ValidationError", "Request r has oversize body."), PayloadTooLarge, False, "fewer texts"),
+    (client_error("ValidationError", "Request r has oversize body."), PayloadTooLarge, False, "or split the text"),
     (client_error("ValidationError", "it has no capacity to process"), EndpointAsleep, True, "scaled to zero"),
     (
         client_error("ValidationError", "Inference Component Name header is required for endpoints"),
