@@ -1,7 +1,10 @@
 """S3 Vectors of one local AWS: the buckets of all accounts and regions, and the settings of indexes."""
 
 import threading
+import time
+from collections.abc import Callable
 
+from localaws.services.s3vectors.full_text import FullTextSearch
 from localaws.services.s3vectors.paging import QueryResults
 from localaws.services.s3vectors.records import VectorsBackend
 from localaws.services.s3vectors.write_rates import WriteRates
@@ -12,13 +15,20 @@ __all__ = ["S3Vectors"]
 class S3Vectors:
     """The state of the service."""
 
-    def __init__(self, requests_per_second: float = 1000, vectors_per_second: float = 2500) -> None:
+    def __init__(
+        self,
+        requests_per_second: float = 1000,
+        vectors_per_second: float = 2500,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         """Start without buckets.
 
         Args:
             requests_per_second: Limit of write requests per index.
             vectors_per_second: Limit of vectors put into an index or deleted from it.
+            clock: Simulated seconds from an arbitrary start, for the backfill of full-text indexes.
         """
+        self._clock = clock
         self.query_results = QueryResults()
         self._limits = (requests_per_second, vectors_per_second)
         self._lock = threading.Lock()
@@ -35,3 +45,7 @@ class S3Vectors:
     def write_rates(self) -> WriteRates:
         """The limits of a new index."""
         return WriteRates(*self._limits)
+
+    def full_text(self) -> FullTextSearch:
+        """The full-text search of a new index."""
+        return FullTextSearch(self._clock)
