@@ -9,7 +9,7 @@ import numpy as np
 from psycopg import sql
 
 from embedstack.errors import ConfigurationError
-from embedstack.stores.base import Mode, parse_required_filter
+from embedstack.stores.base import Mode, check_search, parse_required_filter
 from embedstack.stores.collection_info import CollectionInfo
 from embedstack.stores.filters import Filter, parse_filter
 from embedstack.stores.pgvector.conditions import conditions_sql
@@ -80,7 +80,7 @@ class PgVectorCollection:
 
     def search(
         self,
-        vector: "Vector | Sequence[float]",
+        vector: "Vector | Sequence[float] | None",
         k: int = 10,
         *,
         filter: Filter | None = None,  # noqa: A002 - the field's word for it
@@ -90,7 +90,11 @@ class PgVectorCollection:
         sparse: Mapping[int, float] | None = None,
     ) -> list[Hit]:
         """The records nearest to a vector, nearest first; see :meth:`Collection.search`."""
-        self._require_mode(k, mode, text, sparse)
+        check_search(mode, k, vector=vector, text=text, sparse=sparse, threshold=threshold)
+        if vector is None:
+            raise ConfigurationError("Keyword searches are not implemented yet.")
+        if sparse is not None and self.info.sparse_dimensions is None:
+            raise ConfigurationError(f"The collection {self.info.name} has no sparse vectors. Omit sparse.")
         query = Query(
             check_vector(vector, self.info, "the query"), k, mode,
             conditions=parse_filter(filter), threshold=threshold, ef_search=self._ef_search,
@@ -174,18 +178,6 @@ class PgVectorCollection:
         return _record(
             (*row[:5], vector), dict(zip(sparse.indices(), sparse.values(), strict=True)) if sparse else None
         )
-
-    def _require_mode(self, k: int, mode: Mode, text: str | None, sparse: Mapping[int, float] | None) -> None:
-        if k < 1:
-            raise ConfigurationError(f"k is {k}; it must be 1 or more.")
-        if mode not in ("approximate", "exact", "hybrid"):
-            raise ConfigurationError(f"Unknown mode {mode!r}. Supported: approximate, exact, hybrid.")
-        if (mode == "hybrid") != (text is not None or sparse is not None):
-            raise ConfigurationError("A hybrid search needs text or sparse; other modes accept neither.")
-        if text is not None and self.info.text_search is None:
-            raise ConfigurationError(f"The collection {self.info.name} has no text search configuration. Omit text.")
-        if sparse is not None and self.info.sparse_dimensions is None:
-            raise ConfigurationError(f"The collection {self.info.name} has no sparse vectors. Omit sparse.")
 
 
 def _record(row: tuple[Any, ...], sparse: Mapping[int, float] | None = None) -> Record:

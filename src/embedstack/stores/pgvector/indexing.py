@@ -46,8 +46,7 @@ def _definitions(generation: Generation) -> dict[str, sql.Composable]:
             sql.SQL(f"{generation.vector_type}_{_OPERATOR_CLASSES[info.distance]}"), sql.SQL(_HNSW)
         ),
     }
-    if info.text_search is not None:
-        definitions["words"] = sql.SQL("USING gin (words)")
+    definitions["words"] = sql.SQL("USING gin (words)")
     if info.sparse_dimensions is not None:
         definitions["sparse"] = sql.SQL("USING hnsw (sparse sparsevec_ip_ops) WITH ({})").format(sql.SQL(_HNSW))
     return definitions

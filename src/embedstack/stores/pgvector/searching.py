@@ -12,6 +12,7 @@ from embedstack.stores.filters import Condition
 from embedstack.stores.pgvector.conditions import conditions_sql
 from embedstack.stores.pgvector.database import Connection
 from embedstack.stores.pgvector.generations import Generation
+from embedstack.stores.pgvector.languages import text_search_configuration
 
 __all__ = ["Query", "search_rows"]
 
@@ -133,7 +134,7 @@ def _hybrid(connection: Connection, generation: Generation, query: Query, *, exa
                 "SELECT id, -ts_rank_cd(words, words_query) AS rank_by FROM {}, "
                 "CAST(replace(CAST(plainto_tsquery({}, %s) AS text), ' & ', ' | ') AS tsquery) AS words_query "
                 "WHERE words @@ words_query AND {} ORDER BY rank_by, id LIMIT %s"
-            ).format(table, sql.Literal(info.text_search), condition)
+            ).format(table, sql.Literal(text_search_configuration(info.language)), condition)
         )
         values += [query.text, *parameters, depth]
     if query.sparse is not None:

@@ -11,6 +11,7 @@ from embedstack.stores.collection_info import CollectionInfo
 from embedstack.stores.pgvector.collection import PgVectorCollection
 from embedstack.stores.pgvector.database import Connection, Database
 from embedstack.stores.pgvector.generations import Generation, State, find_generation, insert_generation
+from embedstack.stores.pgvector.languages import text_search_configuration
 
 __all__ = ["PgVectorStore"]
 
@@ -191,13 +192,12 @@ class PgVectorStore:
         optional: list[sql.Composable] = []
         if info.sparse_dimensions is not None:
             optional.append(sql.SQL("sparse sparsevec({})").format(sql.Literal(info.sparse_dimensions)))
-        if info.text_search is not None:
-            # A tsvector has at most 1 MB (PostgreSQL documentation, 12.11), and a character at most 4 bytes.
-            optional.append(
-                sql.SQL("words tsvector GENERATED ALWAYS AS (to_tsvector({}, left(body, 200000))) STORED").format(
-                    sql.Literal(info.text_search)
-                )
+        # A tsvector has at most 1 MB (PostgreSQL documentation, 12.11), and a character at most 4 bytes.
+        optional.append(
+            sql.SQL("words tsvector GENERATED ALWAYS AS (to_tsvector({}, left(body, 200000))) STORED").format(
+                sql.Literal(text_search_configuration(info.language))
             )
+        )
         connection.execute(
             sql.SQL(
                 'CREATE TABLE {} (id text COLLATE "C" PRIMARY KEY, content_hash bytea NOT NULL, body text NOT NULL, '
