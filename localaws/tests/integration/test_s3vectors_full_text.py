@@ -68,8 +68,9 @@ def test_full_text_query_ranks_by_bm25(articles):
     assert (found["key"], found["metadata"]["number"]) == ("c", 2)
     assert "distance" not in found
     # ln(1 + (4 - 1 + 0.5) / (1 + 0.5)) · tf · 2.2 / (tf + 1.2 · (0.25 + 0.75 · length / mean length)), for tf = 2.
-    lengths = [6, 4, 10, 2]
-    norm = 1.2 * (0.25 + 0.75 * 10 / (sum(lengths) / 4))
+    # "the", "of", "was", "a" and "and" do not count.
+    lengths = [4, 2, 5, 2]
+    norm = 1.2 * (0.25 + 0.75 * 5 / (sum(lengths) / 4))
     expected = math.log(1 + 3.5 / 1.5) * 2 * 2.2 / (2 + norm)
     assert found["scores"] == {"bm25Scores": [{"metadataKey": "body", "score": pytest.approx(expected)}]}
     # A rare term outweighs one of three of the four texts; a shorter text outweighs a longer one.

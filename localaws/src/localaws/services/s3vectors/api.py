@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["SIMPLIFICATIONS", "S3VectorsApi"]
 
 SIMPLIFICATIONS = {
-    "CreateIndex": "Analyzers of seven languages stem and keep stop words; zh, ja and ko use pairs of characters.",
+    "CreateIndex": "Analyzers as in Lucene; AWS documents none. Those of zh, ja and ko use pairs of characters.",
     "PutVectorBucketDefaultIndexMode": "ENHANCED only: buckets as of before September 30, 2026 do not exist.",
     "PutVectorBucketPolicy": "The policy is stored and not applied.",
     "QueryVectors": "Exact instead of approximate. BM25 as in Lucene; RRF with the constant 60 over topK results each.",

@@ -1,9 +1,9 @@
 """Analyzers of full-text search, which split a text into the terms that are compared.
 
-AWS documents a standard analyzer and one for each of ten languages, and not how they work. Here the standard analyzer
-follows Unicode's rules for words (UAX #29) as Lucene's does: lower-case words, and each Chinese or Japanese character
-for itself. The analyzers of seven languages stem words with Snowball and keep stop words, which BM25 weighs little.
-Those of Chinese, Japanese and Korean return pairs of neighbouring characters, as Lucene's CJKAnalyzer.
+AWS documents a standard analyzer and one for each of ten languages, and not how they work. Here they follow Lucene's.
+The standard analyzer splits by Unicode's rules for words (UAX #29) and lowers the case; each Chinese or Japanese
+character is a word. The analyzers of seven languages also drop stop words and stem with Snowball. Those of Chinese,
+Japanese and Korean return pairs of neighbouring characters, as CJKAnalyzer.
 """
 
 import re
@@ -12,19 +12,21 @@ from functools import cache, lru_cache
 from itertools import pairwise
 
 import snowballstemmer
+from bm25s import stopwords
 
 __all__ = ["Analyzer", "analyzer"]
 
 Analyzer = Callable[[str], list[str]]
 
-_STEMMERS = {
-    "de": "german",
-    "en": "english",
-    "es": "spanish",
-    "fr": "french",
-    "it": "italian",
-    "nl": "dutch",
-    "pt": "portuguese",
+#: Snowball's stemmers, and the stop words of Snowball; of Lucene for English.
+_LANGUAGES = {
+    "de": ("german", stopwords.STOPWORDS_GERMAN),
+    "en": ("english", stopwords.STOPWORDS_EN),
+    "es": ("spanish", stopwords.STOPWORDS_SPANISH),
+    "fr": ("french", stopwords.STOPWORDS_FRENCH),
+    "it": ("italian", stopwords.STOPWORDS_ITALIAN),
+    "nl": ("dutch", stopwords.STOPWORDS_DUTCH),
+    "pt": ("portuguese", stopwords.STOPWORDS_PORTUGUESE),
 }
 _BY_PAIRS = frozenset({"zh", "ja", "ko"})
 #: Words whose stems are remembered.
@@ -51,9 +53,10 @@ def analyzer(language: str | None) -> Analyzer:
         return _words
     if language in _BY_PAIRS:
         return _words_and_pairs
-    stemmer = snowballstemmer.stemmer(_STEMMERS[language])
-    stem: Callable[[str], str] = lru_cache(_REMEMBERED)(stemmer.stemWord)
-    return lambda text: [stem(word.removesuffix("'s")) for word in _words(text)]
+    name, stop_words = _LANGUAGES[language]
+    stem: Callable[[str], str] = lru_cache(_REMEMBERED)(snowballstemmer.stemmer(name).stemWord)
+    dropped = frozenset(stop_words)
+    return lambda text: [stem(word.removesuffix("'s")) for word in _words(text) if word not in dropped]
 
 
 def _words(text: str) -> list[str]:
