@@ -57,6 +57,7 @@ class PgVectorCollection:
         source = iter(records)
         while rows := self._rows(islice(source, _BATCH)):
             stored = stored.plus(self._database.run(partial(self._put, rows)))
+            self._merge_keywords()
         return stored
 
     def replace(self, where: Filter, records: Iterable[Record]) -> Stored:
@@ -70,7 +71,9 @@ class PgVectorCollection:
             connection.execute(delete, (*parameters, [row[0] for row in rows]))
             return stored
 
-        return self._database.run(work)
+        stored = self._database.run(work)
+        self._merge_keywords()
+        return stored
 
     def unchanged(self, hashes: Mapping[str, bytes]) -> set[str]:
         """Ids of the records stored with the same content hash; see :meth:`Collection.unchanged`."""
@@ -91,14 +94,11 @@ class PgVectorCollection:
     ) -> list[Hit]:
         """The records nearest to a vector, nearest first; see :meth:`Collection.search`."""
         check_search(mode, k, vector=vector, text=text, sparse=sparse, threshold=threshold)
-        if vector is None:
-            raise ConfigurationError("Keyword searches are not implemented yet.")
         if sparse is not None and self.info.sparse_dimensions is None:
             raise ConfigurationError(f"The collection {self.info.name} has no sparse vectors. Omit sparse.")
         query = Query(
-            check_vector(vector, self.info, "the query"), k, mode,
-            conditions=parse_filter(filter), threshold=threshold, ef_search=self._ef_search,
-            text=text.replace("\0", " ") if text else None, sparse=sparse,
+            None if vector is None else check_vector(vector, self.info, "the query"), k, mode,
+            conditions=parse_filter(filter), threshold=threshold, ef_search=self._ef_search, text=text, sparse=sparse,
         )  # fmt: skip
         rows = self._database.run_outside_transaction(
             lambda connection: search_rows(connection, self.generation, query)
@@ -156,7 +156,14 @@ class PgVectorCollection:
             lock_writable(connection, self.generation)
             return connection.execute(query, parameters).rowcount
 
-        return self._database.run(work)
+        deleted = self._database.run(work)
+        self._merge_keywords()
+        return deleted
+
+    def _merge_keywords(self) -> None:
+        """Keep the number of batches low that a keyword search reads. Separate, so that the write's locks end sooner."""
+        merge = sql.SQL("SELECT {}(%s)").format(sql.Identifier(self.generation.schema, "merge_keywords"))
+        self._database.run(lambda connection: connection.execute(merge, (self.generation.id,)))
 
     def _fetch(self, query: sql.Composed, parameters: list[Any]) -> list[tuple[Any, ...]]:
         return self._database.run(lambda connection: connection.execute(query, parameters, binary=True).fetchall())

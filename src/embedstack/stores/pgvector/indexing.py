@@ -34,7 +34,14 @@ def build_indexes(connection: Connection, generation: Generation, *, live: bool,
     with _build_lock(connection, generation, wait=not only_missing) as is_locked:
         if is_locked:
             _build(connection, generation, sql.SQL("CONCURRENTLY" if live else ""))
-            connection.execute(sql.SQL("ANALYZE {}").format(generation.table))
+            drop_removed = sql.Identifier(generation.schema, "drop_removed_keywords")
+            connection.execute(sql.SQL("SELECT {}(%s)").format(drop_removed), (generation.id,))
+            for table in (
+                generation.table,
+                generation.keyword_table("documents"),
+                generation.keyword_table("postings"),
+            ):
+                connection.execute(sql.SQL("ANALYZE {}").format(table))
 
 
 def _definitions(generation: Generation) -> dict[str, sql.Composable]:
@@ -46,7 +53,6 @@ def _definitions(generation: Generation) -> dict[str, sql.Composable]:
             sql.SQL(f"{generation.vector_type}_{_OPERATOR_CLASSES[info.distance]}"), sql.SQL(_HNSW)
         ),
     }
-    definitions["words"] = sql.SQL("USING gin (words)")
     if info.sparse_dimensions is not None:
         definitions["sparse"] = sql.SQL("USING hnsw (sparse sparsevec_ip_ops) WITH ({})").format(sql.SQL(_HNSW))
     return definitions

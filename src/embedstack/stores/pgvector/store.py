@@ -11,7 +11,6 @@ from embedstack.stores.collection_info import CollectionInfo
 from embedstack.stores.pgvector.collection import PgVectorCollection
 from embedstack.stores.pgvector.database import Connection, Database
 from embedstack.stores.pgvector.generations import Generation, State, find_generation, insert_generation
-from embedstack.stores.pgvector.languages import text_search_configuration
 
 __all__ = ["PgVectorStore"]
 
@@ -192,12 +191,6 @@ class PgVectorStore:
         optional: list[sql.Composable] = []
         if info.sparse_dimensions is not None:
             optional.append(sql.SQL("sparse sparsevec({})").format(sql.Literal(info.sparse_dimensions)))
-        # A tsvector has at most 1 MB (PostgreSQL documentation, 12.11), and a character at most 4 bytes.
-        optional.append(
-            sql.SQL("words tsvector GENERATED ALWAYS AS (to_tsvector({}, left(body, 200000))) STORED").format(
-                sql.Literal(text_search_configuration(info.language))
-            )
-        )
         connection.execute(
             sql.SQL(
                 'CREATE TABLE {} (id text COLLATE "C" PRIMARY KEY, content_hash bytea NOT NULL, body text NOT NULL, '
@@ -209,6 +202,8 @@ class PgVectorStore:
         )  # fmt: skip
         # Keep vectors in the row if they fit: an exact search would otherwise fetch every vector from TOAST.
         connection.execute(sql.SQL("ALTER TABLE {} ALTER COLUMN embedding SET STORAGE MAIN").format(generation.table))
+        create_keywords = sql.Identifier(self._schema, "create_keywords")
+        connection.execute(sql.SQL("SELECT {}(%s)").format(create_keywords), (generation.id,))
         return generation
 
     def _drop_generations(self, connection: Connection, name: str, states: list[str]) -> int:
@@ -220,8 +215,9 @@ class PgVectorStore:
                 (name, states),
             ).fetchall()
         for number in ids:
-            table = sql.Identifier(self._schema, f"records_{number}")
-            connection.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(table))
+            for prefix in ("records", "keyword_documents", "keyword_batches", "keyword_postings"):
+                table = sql.Identifier(self._schema, f"{prefix}_{number}")
+                connection.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(table))
         return len(ids)
 
 
