@@ -5,10 +5,11 @@ Limits and states: the API's model. AWS does not publish the texts of these erro
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
+from localaws.core.clock import SimulatedTime
 from localaws.services.s3vectors.errors import InvalidRequest, S3VectorsError
-from localaws.services.s3vectors.text_analysis import analyzer
 from localaws.services.s3vectors.text_index import TextIndex
 
 __all__ = ["FullTextSearch"]
@@ -20,22 +21,21 @@ _BUILD_SECONDS, _BUILD_SECONDS_PER_VECTOR = 2.0, 0.001
 
 @dataclass(frozen=True, slots=True)
 class _Field:
-    language: str | None
     texts: TextIndex
-    #: The simulated second from which it serves queries.
-    active_from: float
+    #: The simulated time from which it serves queries.
+    active_from: datetime
 
 
 class FullTextSearch:
     """The searchable metadata keys of a vector index. Not safe for threads: the vector index has a lock."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, time: SimulatedTime) -> None:
         """Start without searchable keys.
 
         Args:
-            clock: Simulated seconds from an arbitrary start.
+            time: The clock of the backfill.
         """
-        self._clock = clock
+        self._time = time
         self._fields: dict[str, _Field] = {}
 
     def describe(self) -> list[dict[str, str]]:
@@ -43,7 +43,7 @@ class FullTextSearch:
         return [
             {
                 "metadataKey": key,
-                **({"language": field.language} if field.language else {}),
+                **({"language": field.texts.language} if field.texts.language else {}),
                 "status": "ACTIVE" if self._is_active(field) else "BUILDING",
             }
             for key, field in self._fields.items()
@@ -72,8 +72,7 @@ class FullTextSearch:
         stored = list(vectors)
         build = _BUILD_SECONDS + _BUILD_SECONDS_PER_VECTOR * len(stored) if stored else 0.0
         for configuration in configurations:
-            language = configuration.get("language")
-            field = _Field(language, TextIndex(analyzer(language)), self._clock() + build)
+            field = _Field(TextIndex(configuration.get("language")), self._time.now() + timedelta(seconds=build))
             self._fields[configuration["metadataKey"]] = field
             for key, metadata in stored:
                 _put(field, configuration["metadataKey"], key, metadata)
@@ -113,7 +112,7 @@ class FullTextSearch:
         return field.texts.search(query, count, accepts)
 
     def _is_active(self, field: _Field) -> bool:
-        return self._clock() >= field.active_from
+        return self._time.now() >= field.active_from
 
     def _require(self, metadata_key: str) -> _Field:
         field = self._fields.get(metadata_key)

@@ -1,9 +1,8 @@
 """S3 Vectors of one local AWS: the buckets of all accounts and regions, and the settings of indexes."""
 
 import threading
-import time
-from collections.abc import Callable
 
+from localaws.core.clock import SimulatedTime
 from localaws.services.s3vectors.full_text import FullTextSearch
 from localaws.services.s3vectors.paging import QueryResults
 from localaws.services.s3vectors.records import VectorsBackend
@@ -19,16 +18,16 @@ class S3Vectors:
         self,
         requests_per_second: float = 1000,
         vectors_per_second: float = 2500,
-        clock: Callable[[], float] = time.monotonic,
+        time: SimulatedTime | None = None,
     ) -> None:
         """Start without buckets.
 
         Args:
             requests_per_second: Limit of write requests per index.
             vectors_per_second: Limit of vectors put into an index or deleted from it.
-            clock: Simulated seconds from an arbitrary start, for the backfill of full-text indexes.
+            time: The clock of the backfill of full-text indexes; the machine's by default.
         """
-        self._clock = clock
+        self._time = time or SimulatedTime()
         self.query_results = QueryResults()
         self._limits = (requests_per_second, vectors_per_second)
         self._lock = threading.Lock()
@@ -48,4 +47,4 @@ class S3Vectors:
 
     def full_text(self) -> FullTextSearch:
         """The full-text search of a new index."""
-        return FullTextSearch(self._clock)
+        return FullTextSearch(self._time)

@@ -4,12 +4,11 @@ import math
 from array import array
 from collections import Counter
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from localaws.services.s3vectors.text_analysis import Analyzer
+from localaws.services.s3vectors.text_analysis import analyzer
 
 __all__ = ["TextIndex"]
 
@@ -38,14 +37,23 @@ class TextIndex:
     ``idf = ln(1 + (N - n + 0.5) / (n + 0.5))``, k1 = 1.2 and b = 0.75 (Robertson and Zaragoza, 2009).
     """
 
-    def __init__(self, analyze: "Analyzer") -> None:
+    def __init__(self, language: str | None) -> None:
         """Create an empty index.
 
         Args:
-            analyze: Splits texts and queries into terms.
+            language: Language of texts and queries; None for the standard analyzer.
         """
-        self._analyze = analyze
+        self.language = language
+        self._analyze = analyzer(language)
         self._clear()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"language": self.language, "texts": [self._texts[number] for number in self._numbers.values()]}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(state["language"])  # type: ignore[misc]
+        for key, text in state["texts"]:
+            self.put(key, text)
 
     def __len__(self) -> int:
         """The number of texts."""
