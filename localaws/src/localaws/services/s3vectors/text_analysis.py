@@ -34,12 +34,9 @@ _REMEMBERED = 100_000
 
 _HAN_AND_HIRAGANA = "\u3040-\u309f\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _CJK = re.compile(f"[{_HAN_AND_HIRAGANA}\u30a0-\u30ff\uac00-\ud7af]+")
+_CHARACTER = re.compile(f"[{_HAN_AND_HIRAGANA}]")
 # A word, which contains full stops and apostrophes between letters, and full stops and commas between digits.
-_WORD = re.compile(
-    rf"[{_HAN_AND_HIRAGANA}]"
-    rf"|(?:(?![{_HAN_AND_HIRAGANA}])\w)+"
-    rf"(?:(?:(?<=[^\W\d_])[.'\u2019](?=[^\W\d_])|(?<=\d)[.,](?=\d))(?:(?![{_HAN_AND_HIRAGANA}])\w)+)*"
-)
+_WORD = re.compile(r"\w+(?:(?:(?<=[^\W\d_])[.'](?=[^\W\d_])|(?<=\d)[.,](?=\d))\w+)*")
 
 
 @cache
@@ -60,7 +57,7 @@ def analyzer(language: str | None) -> Analyzer:
 
 
 def _words(text: str) -> list[str]:
-    return [match[0].lower().replace("\u2019", "'") for match in _WORD.finditer(text)]
+    return _WORD.findall(_CHARACTER.sub(r" \g<0> ", text).lower().replace("\u2019", "'"))
 
 
 def _words_and_pairs(text: str) -> list[str]:

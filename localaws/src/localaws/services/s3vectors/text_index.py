@@ -2,7 +2,7 @@
 
 import math
 from array import array
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from typing import Any
 
@@ -65,7 +65,7 @@ class TextIndex:
         terms = self._analyze(text)
         number = len(self._lengths)
         for term, frequency in Counter(terms).items():
-            postings = self._postings.setdefault(term, _Postings())
+            postings = self._postings[term]
             postings.texts.append(number)
             postings.frequencies.append(frequency)
             postings.count += 1
@@ -126,7 +126,7 @@ class TextIndex:
         return scores
 
     def _clear(self) -> None:
-        self._postings: dict[str, _Postings] = {}
+        self._postings: defaultdict[str, _Postings] = defaultdict(_Postings)
         #: Terms of each text; NaN for a deleted text.
         self._lengths = array("d")
         self._texts: list[tuple[str, str]] = []
