@@ -45,51 +45,30 @@ class TextIndex:
         """
         self.language = language
         self._analyze = analyzer(language)
+        #: The latest text of each key that was written since the last search; None for a deleted one.
+        self._pending: dict[str, str | None] = {}
         self._clear()
 
     def __getstate__(self) -> dict[str, Any]:
+        self._apply()
         return {"language": self.language, "texts": [self._texts[number] for number in self._numbers.values()]}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__(state["language"])  # type: ignore[misc]
-        for key, text in state["texts"]:
-            self.put(key, text)
+        self._pending = dict(state["texts"])
 
     def __len__(self) -> int:
         """The number of texts."""
+        self._apply()
         return len(self._numbers)
 
     def put(self, key: str, text: str) -> None:
-        """Store a text; the former text of the key is replaced."""
-        self.delete(key)
-        terms = self._analyze(text)
-        number = len(self._lengths)
-        for term, frequency in Counter(terms).items():
-            postings = self._postings[term]
-            postings.texts.append(number)
-            postings.frequencies.append(frequency)
-            postings.count += 1
-        self._lengths.append(len(terms))
-        self._texts.append((key, text))
-        self._numbers[key] = number
-        self._total += len(terms)
+        """Store a text; the former text of the key is replaced. It is analyzed before the next search."""
+        self._pending[key] = text
 
     def delete(self, key: str) -> None:
         """Delete a text; a missing key is ignored."""
-        number = self._numbers.pop(key, None)
-        if number is None:
-            return
-        for term in set(self._analyze(self._texts[number][1])):
-            self._postings[term].count -= 1
-        self._total -= int(self._lengths[number])
-        self._lengths[number] = math.nan  # which makes the score NaN
-        self._texts[number] = ("", "")
-        deleted = len(self._lengths) - len(self._numbers)
-        if deleted > max(_MIN_DELETED, len(self._numbers)):
-            texts = [self._texts[one] for one in self._numbers.values()]
-            self._clear()
-            for kept, text in texts:
-                self.put(kept, text)
+        self._pending[key] = None
 
     def search(self, query: str, count: int, accepts: Callable[[str], bool] | None = None) -> dict[str, float]:
         """The scores of the texts that contain a term of the query, highest first; equal ones in order of insertion.
@@ -99,6 +78,7 @@ class TextIndex:
             count: Maximum number of results.
             accepts: Whether a key may be a result. Other texts count for the rarity of terms only.
         """
+        self._apply()
         scores = self._scores(query)
         matching = np.flatnonzero(scores > 0)
         results: dict[str, float] = {}
@@ -118,12 +98,49 @@ class TextIndex:
             postings = self._postings.get(term)
             if postings is None or not postings.count:
                 continue
-            rarity = math.log1p((len(self) - postings.count + 0.5) / (postings.count + 0.5))
+            rarity = math.log1p((len(self._numbers) - postings.count + 0.5) / (postings.count + 0.5))
             texts, frequencies = np.array(postings.texts), np.array(postings.frequencies)
-            relative = lengths[texts] * len(self) / self._total
+            relative = lengths[texts] * len(self._numbers) / self._total
             norm = _SATURATION * (1 - _LENGTH_WEIGHT + _LENGTH_WEIGHT * relative)
             scores[texts] += repeats * rarity * frequencies * (_SATURATION + 1) / (frequencies + norm)
         return scores
+
+    def _apply(self) -> None:
+        """Apply the writes since the last search."""
+        pending, self._pending = self._pending, {}
+        for key, text in pending.items():
+            self._remove(key)
+            if text is not None:
+                self._add(key, text)
+        deleted = len(self._lengths) - len(self._numbers)
+        if deleted > max(_MIN_DELETED, len(self._numbers)):
+            texts = [self._texts[number] for number in self._numbers.values()]
+            self._clear()
+            for key, text in texts:
+                self._add(key, text)
+
+    def _add(self, key: str, text: str) -> None:
+        terms = self._analyze(text)
+        number = len(self._lengths)
+        for term, frequency in Counter(terms).items():
+            postings = self._postings[term]
+            postings.texts.append(number)
+            postings.frequencies.append(frequency)
+            postings.count += 1
+        self._lengths.append(len(terms))
+        self._texts.append((key, text))
+        self._numbers[key] = number
+        self._total += len(terms)
+
+    def _remove(self, key: str) -> None:
+        number = self._numbers.pop(key, None)
+        if number is None:
+            return
+        for term in set(self._analyze(self._texts[number][1])):
+            self._postings[term].count -= 1
+        self._total -= int(self._lengths[number])
+        self._lengths[number] = math.nan  # which makes the score NaN
+        self._texts[number] = ("", "")
 
     def _clear(self) -> None:
         self._postings: defaultdict[str, _Postings] = defaultdict(_Postings)
