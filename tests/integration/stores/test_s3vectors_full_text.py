@@ -141,25 +141,6 @@ def test_collection_without_supported_language_uses_the_standard_analyzer(s3vect
     s3vectors.drop("plain")
 
 
-def test_keyword_search_ranks_by_words(opened):
-    hits = opened.search(None, mode="keyword", text="pump valve")
-    assert ids(hits) == ["c", "b", "a"]
-    assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
-    assert all(hit.similarity is None and hit.score > 0 for hit in hits)
-    assert hits[0].record.text == TEXTS["c"]
-    assert ids(opened.search(None, 2, mode="keyword", text="pump valve")) == ["c", "b"]
-    assert opened.search(None, mode="keyword", text="") == []
-    assert opened.search(None, mode="keyword", text="tractor") == []
-
-
-def test_keyword_search_with_a_vector_has_similarities(opened):
-    hits = opened.search(NEAR_D, mode="keyword", text="pump")
-    assert {hit.record.id: hit.similarity for hit in hits} == pytest.approx(
-        {"a": np.cos(1.5), "b": np.cos(0.2), "c": np.cos(0.4)}, abs=1e-6
-    )
-    assert set(ids(opened.search(NEAR_D, mode="keyword", text="pump", threshold=0.9))) == {"b", "c"}
-
-
 def test_hybrid_search_fuses_words_and_vectors(opened):
     hits = opened.search(NEAR_D, mode="hybrid", text="E-4711")
     # By vector: d, b, c, a. By words: a.
@@ -201,27 +182,6 @@ def test_long_query_is_cut_after_a_word(opened, sent):
     assert query["text"] == text[: len(query["text"])]
     assert text[len(query["text"])] == " "
     assert opened.search(None, mode="keyword", text="x" * 5000) == []
-
-
-@pytest.mark.parametrize(
-    ("where", "expected"),
-    [
-        ({"published": {"$gte": "2026-03-01"}}, "ab"),
-        ({"published": {"$gt": "2026-03-01"}}, "b"),
-        ({"published": {"$lt": "2026-03-02T08:30:00Z"}}, "ab"),
-        ({"published": {"$lte": 3}}, "c"),
-        ({"path": {"$prefix": "docs/"}}, "a"),
-        ({"path": {"$prefix": "ocs/"}}, ""),
-        ({"path": {"$contains": "cs/a"}}, "a"),
-        ({"path": {"$contains": "CS"}, "published": {"$gte": "2026-01-01"}}, ""),
-    ],
-)
-@pytest.mark.parametrize("mode", ["approximate", "hybrid", "keyword"])
-def test_filters_on_dates_and_parts_of_strings_are_exact(opened, mode, where, expected):
-    text = None if mode == "approximate" else "pump report"
-    hits = opened.search(NEAR_D, mode=mode, text=text, filter=where)
-    assert sorted(ids(hits)) == list(expected)
-    assert opened.count(where) == len(expected)
 
 
 def test_filter_that_too_few_results_match_is_refused(s3vectors, monkeypatch, sent):
