@@ -16,7 +16,7 @@ from embedstack.stores.filters import Condition, Filter, matches, parse_filter
 from embedstack.stores.records import Hit, Record, Stored, check_vector
 from embedstack.stores.s3vectors.full_text import FullText
 from embedstack.stores.s3vectors.layout import filter_document, from_vector, to_vector
-from embedstack.stores.s3vectors.queries import MAX_RESULTS, SearchQuery
+from embedstack.stores.s3vectors.queries import MAX_RESULTS, SearchQuery, needed_results
 from embedstack.stores.s3vectors.service import Service
 
 if TYPE_CHECKING:
@@ -26,8 +26,6 @@ __all__ = ["S3VectorsCollection"]
 
 # Maximum vectors in one request.
 _PUT, _GET, _DELETE, _LIST = 500, 100, 500, 1000
-#: Results of a query in one response.
-_PAGE = 100
 # Segments of an index that are listed in parallel; S3 Vectors allows 16.
 _SEGMENTS = 8
 _MAX_REQUEST_BYTES = 20 * 1024 * 1024
@@ -124,18 +122,17 @@ class S3VectorsCollection:
         conditions = parse_filter(filter)
         by_prefix = any(one.operator == "$prefix" for one in conditions) and self.full_text.filters_by_prefix
         document, remaining = filter_document(conditions, by_prefix=by_prefix)
-        compares = bool(remaining) or (threshold is not None and mode != "approximate")
         query = SearchQuery(
             self.info,
             mode,
             None if vector is None else check_vector(vector, self.info, "the query"),
             text,
             document,
-            MAX_RESULTS if compares else k,
+            MAX_RESULTS if remaining else needed_results(mode, k, threshold),
         )
         if text is not None:
             self.full_text.require_active()
-        results = self._results(query, remaining, _PAGE if compares else k)
+        results = self._results(query, remaining, k if not remaining and threshold is None else query.count)
         if threshold is not None:
             # The results of a search by vector are in the order of their similarity.
             similar = takewhile if mode == "approximate" else builtins.filter
@@ -148,7 +145,7 @@ class S3VectorsCollection:
         Args:
             query: The query.
             remaining: Conditions that the caller compares with each result.
-            needed: Results of a page that may be hits.
+            needed: Results that may be hits, at most.
 
         Raises:
             FilterRefused: The caller compared all the results that a query can have, and needs more.

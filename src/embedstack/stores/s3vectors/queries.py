@@ -16,12 +16,14 @@ if TYPE_CHECKING:
     from embedstack.stores.collection_info import CollectionInfo
     from embedstack.stores.records import Vector
 
-__all__ = ["MAX_RESULTS", "SearchQuery"]
+__all__ = ["MAX_RESULTS", "SearchQuery", "needed_results"]
 
 #: Results of one query, at most (API reference, "QueryVectors").
 MAX_RESULTS = 10_000
 #: Results of a hybrid query, at least. AWS does not document how many results of each ranking are fused.
 _MIN_FUSED = 50
+#: The constant of reciprocal rank fusion (Cormack, Clarke and Büttcher, 2009). AWS does not document its own.
+_RANK_CONSTANT = 60
 #: Characters of a query's text, at most (API reference, "QueryText").
 _MAX_TEXT = 1024
 
@@ -96,6 +98,25 @@ class SearchQuery:
         if self.info.distance == "euclidean":
             return -float(np.linalg.norm(one - other))
         return float(one @ other / (np.linalg.norm(one) * np.linalg.norm(other)))
+
+
+def needed_results(mode: "Mode", k: int, threshold: float | None) -> int:
+    """Results of a query that contain the ``k`` best hits with a minimum similarity.
+
+    - By vector: the first ``k``.
+    - Hybrid: the records above the threshold are the first of the ranking by vector, so that ``k`` of them have a fused
+      score of at least 1 / (60 + k). Another record with that score has at least half of it from one ranking, so its
+      rank there is at most 60 + 2 k. Two rankings have 2 * (60 + 2 k) such records.
+    - By keywords: all, because their scores say nothing of similarity.
+
+    Args:
+        mode: The mode of the search.
+        k: Number of hits.
+        threshold: Minimum similarity; None for any.
+    """
+    if threshold is None or mode == "approximate":
+        return k
+    return MAX_RESULTS if mode == "keyword" else min(2 * (_RANK_CONSTANT + 2 * k), MAX_RESULTS)
 
 
 def _distance(result: dict[str, Any]) -> float | None:
