@@ -152,9 +152,14 @@ def test_pipeline_with_s3_vectors(pipeline, monkeypatch):
     pipeline.drain()
     best = pipeline.search("When do I have to pay?", k=1)[0]
     assert (best["source"], best["headings"]) == ("a.md", ["Terms", "Payment"])
-    rejected = pipeline.search_function({"query": "pay", "mode": "hybrid"}, context())
+    for mode in ("hybrid", "keyword"):
+        filtered = {"mode": mode, "filter": {"source": {"$prefix": "a."}}}
+        hits = pipeline.search("deliveries of a parcel", k=5, **filtered)
+        assert (hits[0]["source"], hits[0]["headings"]) == ("a.md", ["Terms", "Delivery"])
+    assert [hit["source"] for hit in pipeline.search("CATS", mode="keyword")] == ["b.txt"]
+    rejected = pipeline.search_function({"query": "pay", "mode": "exact"}, context())
     assert (rejected["status"], rejected["error_type"]) == (400, "InputError")
-    assert "S3 Vectors does not support mode='hybrid'" in rejected["error"]
+    assert "S3 Vectors does not support mode='exact'" in rejected["error"]
     pipeline.upload("a.md", "# Terms\n\nInvoices are due at once.\n")
     pipeline.delete("b.txt")
     pipeline.drain()

@@ -76,7 +76,7 @@ class Services:
         self.host.is_scalable_target = scaling.is_target
         async_inference = AsyncInference(self.host)
         monitoring.alarms.on_minute(async_inference.sample)
-        vectors = S3Vectors(config.vector_writes_per_second, config.vectors_per_second)
+        vectors = S3Vectors(config.vector_writes_per_second, config.vectors_per_second, time=simulated)
         monitoring.alarms.on_minute(QueueMetrics(monitoring.metrics).sample)
         self._functions = FunctionHost(config, state_dir, self._pids, monitoring.metrics, simulated)
         databases = DatabaseHost(state_dir, self._pids)
