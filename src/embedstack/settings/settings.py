@@ -4,11 +4,11 @@ import json
 import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, ValidationInfo, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from embedstack.errors import ConfigurationError
 from embedstack.settings.yaml_file import check_env_file, check_names, read_settings_file
@@ -327,6 +327,8 @@ class LocalAwsSettings(_BaseSettings):
         localaws_function_processes: Concurrent processes of Lambda functions, at most.
         localaws_clock_speed: Speed of metrics, alarms and schedules, as a multiple of real time.
         localaws_check_answers: Whether every response is validated against the service's model.
+        localaws_quotas: Service quotas of SageMaker, by AWS's name.
+        localaws_refuse_gpu_instances: Whether endpoints on GPU instance types are refused instead of served on the CPU.
     """
 
     # The default folder may be missing; a configured one must exist.
@@ -336,6 +338,18 @@ class LocalAwsSettings(_BaseSettings):
     localaws_function_processes: int = Field(default=10, ge=1)
     localaws_clock_speed: float = Field(default=1, gt=0)
     localaws_check_answers: bool = False
+    localaws_quotas: Annotated[dict[str, int], NoDecode] = Field(default_factory=dict)
+    localaws_refuse_gpu_instances: bool = False
+
+    @field_validator("localaws_quotas", mode="before")
+    @classmethod
+    def _parse_quotas(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        try:
+            return json.loads(value)
+        except ValueError as error:
+            raise ValueError("It is not a JSON object of quotas by name") from error
 
     @field_validator("embedstack_models_dir")
     @classmethod

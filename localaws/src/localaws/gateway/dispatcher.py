@@ -38,7 +38,7 @@ from localaws.services.s3.api import S3
 from localaws.services.s3.event_notifications import ObjectEvents
 from localaws.services.s3vectors.api import S3VectorsApi
 from localaws.services.sagemaker.api import SageMaker
-from localaws.services.sagemaker_runtime.api import SageMakerRuntime
+from localaws.services.sagemaker_runtime.api import STREAM_PATH, SageMakerRuntime
 from localaws.services.sqs.api import Sqs
 from localaws.services.sqs.message_queue import MessageQueue
 
@@ -162,6 +162,9 @@ class LocalAwsApplication(DomainDispatcherApplication):  # type: ignore[misc]  #
             replacement = self._replacements.get(getattr(handler, "__self__", None))
             if replacement is not None:
                 app.view_functions[endpoint] = convert_to_flask_response(getattr(replacement, handler.__name__))
+        if service == "sagemakerruntime":  # moto has no route for it
+            runtime = convert_to_flask_response(self._replacements[SageMakerRuntimeResponse].dispatch)
+            app.add_url_rule(f"/endpoints/<name>{STREAM_PATH}", "stream", runtime, methods=["POST"])
         protect(app, service, routed_by_path=service in _ROUTED_BY_PATH)
         return app
 
