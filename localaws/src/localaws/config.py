@@ -1,5 +1,6 @@
 """Limits and durations of the local AWS. They default to AWS's figures."""
 
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -103,7 +104,7 @@ class LocalAwsConfig:
             clock_speed=settings.localaws_clock_speed,
             function_processes=settings.localaws_function_processes,
             check_answers=settings.localaws_check_answers,
-            quotas=settings.localaws_quotas,
+            quotas=json.loads(settings.localaws_quotas or "{}"),
             refuse_gpu_instances=settings.localaws_refuse_gpu_instances,
             region=settings.aws_region or cls().region,
             models_dir=settings.embedstack_models_dir.absolute(),

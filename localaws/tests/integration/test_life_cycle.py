@@ -161,7 +161,7 @@ def test_artifact_is_served_by_its_handler_or_the_toolkit(
 @pytest.mark.parametrize(
     ("files", "environment", "reason"),
     [
-        ({}, {}, r"Task couldn't be inferenced from \w+\. The artifact has no code/inference\.py"),
+        ({}, {}, r"Task couldn't be inferenced from .*\. The artifact has no code/inference\.py"),
         ({"code/inference.py": b"def model_fn(folder): ..."}, {}, "runs no other handler"),
         ({}, {"HF_TASK": "fill-mask"}, "'fill-mask' is not supported"),
     ],

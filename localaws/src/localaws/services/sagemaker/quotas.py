@@ -154,7 +154,7 @@ class QuotaControl:
                     where.get("account", _EVERYWHERE),
                     where.get("region", _EVERYWHERE),
                 )
-        except (ValueError, KeyError, TypeError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             document = {"error": f'Send {{"name", "value", "account", "region"}}: {error}'}
             return send_json(start_response, "400 Bad Request", document)
         return send_json(start_response, "200 OK", {"quotas": self._quotas.describe()})

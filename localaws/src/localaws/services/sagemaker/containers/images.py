@@ -205,9 +205,9 @@ def check_huggingface_task(task: str | None, architectures: Sequence[str] | None
     if task is None and architectures is not None:
         # The toolkit knows the tasks of models with a head, and an encoder has none.
         raise LaunchError(
-            f"Task couldn't be inferenced from {', '.join(architectures)}. The artifact has no code/inference.py. Set "
-            "HF_TASK to feature-extraction for one vector per token, or create the artifact with `embedstack "
-            "package-model` for one per text."
+            f"Task couldn't be inferenced from {', '.join(architectures) or None}. The artifact has no "
+            "code/inference.py: set HF_TASK to feature-extraction for one vector per token, or create it with "
+            "`embedstack package-model` for one per text."
         )
     if task is None:
         # The toolkit would use the Hub's task, "sentence-similarity", which is not a transformers pipeline.
