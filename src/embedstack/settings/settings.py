@@ -28,6 +28,8 @@ __all__ = [
 _ENV_FILE = Path(".env")
 #: Name of a region, such as us-east-1 or us-gov-west-1.
 _REGION = r"^[a-z]{2,}(-[a-z]+)+-\d+$"
+#: Names of SageMaker's quotas that the local AWS checks.
+_QUOTA_NAME = re.compile(r"ml\.[a-z0-9-]+\.[a-z0-9]+ for endpoint usage|Memory size in MB per serverless endpoint")
 _SECRETS = ("database_url", "embedstack_cache_key")
 #: Texts that are put before others.
 _PREFIXES = ("embedding_document_prompt", "embedding_query_prompt", "embedstack_document_context")
@@ -340,6 +342,8 @@ class LocalAwsSettings(_BaseSettings):
         localaws_function_processes: Concurrent processes of Lambda functions, at most.
         localaws_clock_speed: Speed of metrics, alarms and schedules, as a multiple of real time.
         localaws_check_answers: Whether every response is validated against the service's model.
+        localaws_quotas: Service quotas of SageMaker by AWS's name, as a JSON object; None for no limits.
+        localaws_refuse_gpu_instances: Whether endpoints on GPU instance types are refused instead of served on the CPU.
     """
 
     # The default folder may be missing; a configured one must exist.
@@ -349,6 +353,21 @@ class LocalAwsSettings(_BaseSettings):
     localaws_function_processes: int = Field(default=10, ge=1)
     localaws_clock_speed: float = Field(default=1, gt=0)
     localaws_check_answers: bool = False
+    localaws_quotas: str | None = None
+    localaws_refuse_gpu_instances: bool = False
+
+    @field_validator("localaws_quotas")
+    @classmethod
+    def _check_quotas(cls, value: str | None) -> str | None:
+        try:
+            quotas = json.loads(value or "{}")
+        except ValueError as error:
+            raise ValueError("It is not a JSON object of quotas by name") from error
+        if not isinstance(quotas, dict) or any(type(limit) is not int or limit < 0 for limit in quotas.values()):
+            raise ValueError("It is not a JSON object whose values are whole numbers of at least 0")
+        if unknown := [name for name in quotas if not _QUOTA_NAME.fullmatch(name)]:
+            raise ValueError(f"{unknown[0]!r} is not a quota that the local AWS checks")
+        return value
 
     @field_validator("embedstack_models_dir")
     @classmethod

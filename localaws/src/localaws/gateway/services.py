@@ -12,7 +12,7 @@ from localaws.config import LocalAwsConfig
 from localaws.conformance import ConformanceCheck
 from localaws.core.clock import SimulatedTime, TimeControl
 from localaws.core.wsgi import chain
-from localaws.faults.injector import FaultInjector
+from localaws.faults.injector import FaultInjector, Faults
 from localaws.gateway.dispatcher import LocalAwsApplication
 from localaws.gateway.own_paths import ClosedPaths, HealthCheck
 from localaws.gateway.response_filters import CorsHeaderFilter, NullMemberFilter
@@ -27,7 +27,9 @@ from localaws.services.lambda_.service import FunctionHost
 from localaws.services.rds.service import DatabaseHost
 from localaws.services.s3vectors.service import S3Vectors
 from localaws.services.sagemaker.async_inference.service import AsyncInference
+from localaws.services.sagemaker.endpoints.launch_faults import LAUNCH_FAULTS
 from localaws.services.sagemaker.host import EndpointHost
+from localaws.services.sagemaker.quotas import QuotaControl
 from localaws.services.sagemaker.telemetry.metrics import MetricRecorder
 from localaws.services.sqs.metrics import QueueMetrics
 
@@ -74,6 +76,8 @@ class Services:
         self.host = EndpointHost(config, state_dir, self._pids, recorder, simulated)
         scaling = AutoScaling(self.host.scalable, monitoring)
         self.host.is_scalable_target = scaling.is_target
+        faults = Faults(deferred={"sagemaker": frozenset(LAUNCH_FAULTS)})
+        self.host.next_launch_fault = partial(faults.deferred_strike, "sagemaker")
         async_inference = AsyncInference(self.host)
         monitoring.alarms.on_minute(async_inference.sample)
         vectors = S3Vectors(config.vector_writes_per_second, config.vectors_per_second, time=simulated)
@@ -84,7 +88,8 @@ class Services:
         self._background: list[_Background] = [monitoring.alarms, scaling, async_inference, self._functions, databases]
         middlewares: list[Middleware] = [
             partial(TimeControl, simulated=simulated),
-            FaultInjector,
+            partial(FaultInjector, faults=faults),
+            partial(QuotaControl, quotas=self.host.quotas),
             partial(FunctionUrls, host=self._functions),
             RetryDeduplicator,
             *([ConformanceCheck] if config.check_answers else []),
