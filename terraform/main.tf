@@ -55,6 +55,7 @@ module "model" {
   name                 = "${each.value.prefix}-model"
   network_isolation    = each.value.network_isolation
   permissions_boundary = var.permissions_boundary
+  role_path            = var.role_path
   role_name            = "${each.value.prefix}-role"
   storage              = each.value.storage
   vpc                  = each.value.vpc

@@ -9,8 +9,15 @@ locals {
   _partition = data.aws_partition.current.partition
   _region    = data.aws_region.current.id
 
-  # Pattern of the names of all resources that the deployed root creates.
-  _named = "${var.name}-*"
+  # Patterns of the names of the resources that the deployed root creates.
+  _named          = "${var.name}-*"
+  _pipeline_named = "${var.name}-pipeline-*"
+  _vectors_named  = "${var.name}-vectors*"
+
+  # IAM has no condition for the boundary of a role that is passed. A path that only an apply uses serves instead: it
+  # contains no role without the boundary, whatever the names of other roles in the account.
+  _role_path = "/embedstack/${var.name}/"
+  _roles     = "arn:${local._partition}:iam::${local._account}:role${local._role_path}*"
 }
 
 provider "aws" {

@@ -46,7 +46,7 @@ _MODULES = {
 }
 #: The subjects of the root's table, each with the paths that belong to it.
 SUBJECTS = {
-    "Project": ("name", "environment", "aws_region", "tags", "permissions_boundary", "hub_token"),
+    "Project": ("name", "environment", "aws_region", "tags", "permissions_boundary", "role_path", "hub_token"),
     "Endpoints": ("endpoints",),
     "Models": ("endpoints.model",),
     "Serverless endpoints": ("endpoints.serverless",),
@@ -54,7 +54,7 @@ SUBJECTS = {
     "Scale-to-zero endpoints": ("endpoints.scale_to_zero",),
     "Autoscaling": ("endpoints.autoscaling",),
     "Networks": ("endpoints.vpc",),
-    "Alarms, costs and dashboard": ("alarms", "budget", "dashboard", "notifications"),
+    "Alarms, costs and dashboard": ("alarms", "budget", "dashboard", "notifications", "notifications_key_arn"),
     "Vector store": ("vector_store",),
     "Document pipeline": ("pipeline",),
 }

@@ -32,7 +32,7 @@ locals {
 
   # Composed rather than read from the role: a plan shows every name that depends on it, and a role that was deleted
   # outside Terraform is created again without replacing the model.
-  arn = "arn:${local._partition}:iam::${local._account}:role/${var.name}"
+  arn = "arn:${local._partition}:iam::${local._account}:role${var.role_path}${var.name}"
 
   _statements = concat(
     [
@@ -109,6 +109,7 @@ locals {
 resource "aws_iam_role" "embeddings" {
   name                 = var.name
   description          = "Assumed by SageMaker to run the endpoint ${var.endpoint_name}"
+  path                 = var.role_path
   permissions_boundary = var.permissions_boundary
   tags                 = var.tags
 

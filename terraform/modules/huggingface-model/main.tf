@@ -183,6 +183,7 @@ module "execution_role" {
   image_uri            = local.image_uri
   name                 = coalesce(var.role_name, "${var.name}-role")
   permissions_boundary = var.permissions_boundary
+  role_path            = var.role_path
   storage              = var.storage
   tags                 = var.tags
   vpc                  = local.vpc

@@ -52,7 +52,7 @@ mock_data "aws_subnet" {
 mock_resource "aws_cloudformation_stack" {
   defaults = {
     outputs = {
-      EndpointArn = "arn:aws:sagemaker:us-east-1:123456789012:endpoint/mocked"
+      EndpointArn = "arn:aws:sagemaker:us-east-1:123456789012:endpoint/alex-mocked"
     }
   }
 }
@@ -65,7 +65,7 @@ mock_resource "aws_iam_role" {
 
 mock_resource "aws_sagemaker_endpoint" {
   defaults = {
-    arn = "arn:aws:sagemaker:us-east-1:123456789012:endpoint/mocked"
+    arn = "arn:aws:sagemaker:us-east-1:123456789012:endpoint/alex-mocked"
   }
 }
 
