@@ -15,6 +15,9 @@ module "endpoint_settings" {
 }
 
 locals {
+  # Provider 5.100 has no attribute region, and newer ones deprecate id and name.
+  _region = split(".", data.aws_region.current.endpoint)[1]
+
   endpoints = {
     for key, endpoint in var.endpoints : key => merge(endpoint, module.endpoint_settings.endpoints[key])
   }

@@ -41,7 +41,7 @@ variable "cost_allocation_tags" {
 }
 
 variable "create_notifications_key" {
-  description = "Whether to create the KMS key of the root's topic for notifications, at one dollar a month."
+  description = "Whether to create the KMS key of notifications, at one dollar a month."
   type        = bool
   default     = true
   nullable    = false
@@ -101,7 +101,7 @@ variable "repository" {
 }
 
 variable "shared_arns" {
-  description = "ARNs of buckets, keys, topics, endpoints and vector buckets with other names that its roles use."
+  description = "ARNs of buckets, keys, topics and endpoints outside the project that its roles use."
   type        = set(string)
   default     = []
   nullable    = false

@@ -82,7 +82,8 @@ class Row:
 
 def modules() -> list[Path]:
     """The folders of modules, and of the bootstrap, whose READMEs have tables."""
-    return [SOURCE / "bootstrap", *sorted(path for path in (SOURCE / "modules").iterdir() if path.is_dir())]
+    modules = sorted(path for path in (SOURCE / "modules").iterdir() if path.is_dir())
+    return [SOURCE / "bootstrap", *modules, SOURCE / "provider-6" / "vector-bucket"]
 
 
 def with_tables(folder: Path) -> str:

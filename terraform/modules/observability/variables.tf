@@ -156,7 +156,7 @@ variable "notifications" {
   type = object({
     # E-mail addresses.
     emails = optional(list(string), [])
-    # ARN of the KMS key of the topic that this module creates; defaults to a new key.
+    # ARN of the new topic's KMS key; defaults to a new key.
     kms_key_arn = optional(string)
     # Additional subscriptions by name.
     subscriptions = optional(map(object({

@@ -24,8 +24,9 @@ mock_data "aws_partition" {
 
 mock_data "aws_region" {
   defaults = {
-    id   = "us-east-1"
-    name = "us-east-1"
+    endpoint = "ec2.us-east-1.amazonaws.com"
+    id       = "us-east-1"
+    name     = "us-east-1"
   }
 }
 
