@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from embedstack.calls.call_context import Call
 from embedstack.calls.clock import SystemClock
-from embedstack.documents.searching import search
+from embedstack.documents.searching import needs_vector, search
 from embedstack.errors import CollectionNotFound, CollectionReplaced, ConfigurationError, InputError, StoreUnavailable
 from embedstack.factory import load_embedder
 from embedstack.rerankers import load_reranker
@@ -103,8 +103,9 @@ class SearchServices:
                 service.close()
 
     def _search(self, query: "SearchQuery", collection: Collection) -> "list[DocumentHit]":
+        embedder = self.embedder if needs_vector(query.mode, query.threshold) else None
         return search(
-            self.embedder, collection, query.query, query.k,
+            embedder, collection, query.query, query.k,
             filter=query.filter, threshold=query.threshold, mode=query.mode,
             rerank=self.reranker if query.rerank else None, candidates=query.candidates,
         )  # fmt: skip

@@ -34,7 +34,9 @@ _DIGEST_DIGITS = 32
 _IN_MEMORY_BYTES = 1024 * 1024
 
 
-def collection_info(name: str, embedder: "Embedder", chunker: Chunker, *, late: bool = False) -> CollectionInfo:
+def collection_info(
+    name: str, embedder: "Embedder", chunker: Chunker, *, late: bool = False, language: str | None = None
+) -> CollectionInfo:
     """Describes a collection of documents. A store rejects opening the collection with different values.
 
     If the length of the model's vectors is unknown, it is learned with one request.
@@ -46,6 +48,7 @@ def collection_info(name: str, embedder: "Embedder", chunker: Chunker, *, late: 
         prompt=chunker.prompt + chunker.prefix.template,
         query_prompt=embedder.prompts.get("query", ""),
         chunker=f"late-{chunker.name}" if late else chunker.name,
+        language=language,
     )
 
 

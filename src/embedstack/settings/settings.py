@@ -140,6 +140,8 @@ class Settings(_BaseSettings):
         database_secret_arn: Secret in Secrets Manager that describes a Postgres server, instead of its address.
         vector_bucket: Vector bucket of S3 Vectors.
         embedstack_collection: Collection of the documents.
+        collection_language: Language of a new collection's texts for keyword search, as an ISO 639-1 code; None for
+            several languages.
         embedstack_chunk_tokens: Tokens of a chunk, at most; None for the number that the model reads.
         embedstack_chunk_overlap: Tokens that a chunk repeats from the previous one, at most.
         embedstack_late_chunking: Compute each chunk's vector with the whole document as context.
@@ -208,6 +210,7 @@ class Settings(_BaseSettings):
     database_secret_arn: str | None = None
     vector_bucket: str | None = None
     embedstack_collection: str = "documents"
+    collection_language: str | None = "en"
     embedstack_chunk_tokens: int | None = Field(default=None, ge=1)
     embedstack_chunk_overlap: int = Field(default=0, ge=0)
     embedstack_late_chunking: bool = False
@@ -226,6 +229,15 @@ class Settings(_BaseSettings):
     def _check_prompt(cls, value: str | None) -> str | None:
         if value is not None:
             parse_prompt(value)
+        return value
+
+    @field_validator("collection_language")
+    @classmethod
+    def _check_language(cls, value: str | None) -> str | None:
+        if value in (None, "none"):
+            return None
+        if not re.fullmatch("[a-z]{2}", value):
+            raise ValueError("Write an ISO 639-1 code such as en or de, or none for several languages")
         return value
 
     @field_validator("embedding_model")

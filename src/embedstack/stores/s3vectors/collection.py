@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from embedstack.calls.call_context import Call
 from embedstack.errors import ConfigurationError, DeadlineExceeded, StoreError
-from embedstack.stores.base import Mode, parse_required_filter
+from embedstack.stores.base import Mode, check_search, parse_required_filter
 from embedstack.stores.collection_info import CollectionInfo
 from embedstack.stores.filters import Filter, matches, parse_filter
 from embedstack.stores.records import Hit, Record, Stored, check_vector
@@ -31,7 +31,6 @@ _MAX_REQUEST_BYTES = 20 * 1024 * 1024
 _NUMBER_BYTES = 26
 # Bytes of a vector's member names, and of its share of the request's.
 _NAMES_BYTES = 128
-_MAX_K = 10_000
 
 
 class S3VectorsCollection:
@@ -93,7 +92,7 @@ class S3VectorsCollection:
 
     def search(
         self,
-        vector: "Vector | Sequence[float]",
+        vector: "Vector | Sequence[float] | None",
         k: int = 10,
         *,
         filter: Filter | None = None,  # noqa: A002 - the field's word for it
@@ -103,12 +102,11 @@ class S3VectorsCollection:
         sparse: Mapping[int, float] | None = None,
     ) -> list[Hit]:
         """The records nearest to a vector, approximately; see :meth:`Collection.search`."""
-        if mode != "approximate" or text is not None or sparse is not None:
+        check_search(mode, k, vector=vector, text=text, sparse=sparse, threshold=threshold)
+        if mode != "approximate" or vector is None:
             raise ConfigurationError(
                 f"S3 Vectors supports only approximate searches by vector, not mode={mode!r}. Use Postgres."
             )
-        if not 1 <= k <= _MAX_K:
-            raise ConfigurationError(f"k is {k}; S3 Vectors allows 1 to {_MAX_K}.")
         parameters: dict[str, Any] = {
             "queryVector": {"float32": check_vector(vector, self.info, "the query").tolist()},
             "topK": k,
@@ -120,7 +118,7 @@ class S3VectorsCollection:
             parameters["filter"] = conditions
         vectors = self._service.pages("query_vectors", "vectors", indexName=self.index, **parameters)
         hits = (_hit(vector, self.info) for vector in islice(vectors, k))
-        return [hit for hit in hits if threshold is None or hit.similarity >= threshold]
+        return [hit for hit in hits if threshold is None or hit.score >= threshold]
 
     def get(self, ids: Iterable[str]) -> dict[str, Record]:
         """The stored records with these ids, by id, with vectors."""
