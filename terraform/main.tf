@@ -15,6 +15,9 @@ module "endpoint_settings" {
 }
 
 locals {
+  # Provider 5.100 has no attribute region, and newer ones deprecate id and name.
+  _region = split(".", data.aws_region.current.endpoint)[1]
+
   endpoints = {
     for key, endpoint in var.endpoints : key => merge(endpoint, module.endpoint_settings.endpoints[key])
   }
@@ -55,6 +58,7 @@ module "model" {
   name                 = "${each.value.prefix}-model"
   network_isolation    = each.value.network_isolation
   permissions_boundary = var.permissions_boundary
+  role_path            = var.role_path
   role_name            = "${each.value.prefix}-role"
   storage              = each.value.storage
   vpc                  = each.value.vpc

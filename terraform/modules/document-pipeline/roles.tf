@@ -115,6 +115,7 @@ resource "aws_iam_role" "functions" {
 
   name                 = "${var.name}-${each.key}"
   description          = "Assumed by the function ${var.name}-${each.key}"
+  path                 = var.role_path
   permissions_boundary = var.permissions_boundary
   tags                 = var.tags
 
