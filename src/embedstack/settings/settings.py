@@ -149,6 +149,8 @@ class Settings(_BaseSettings):
         embedstack_chunk_overlap: Tokens that a chunk repeats from the previous one, at most.
         embedstack_late_chunking: Compute each chunk's vector with the whole document as context.
         embedstack_document_context: Template of the text put before each chunk; None for no text.
+        embedstack_ocr: Read images and scanned pages of PDF files with Tesseract.
+        ocr_languages: Their languages by Tesseract's names, separated by plus signs.
         embedstack_tokenizer: The served model's ``tokenizer.json``; None uses the one of the model's folder, or of the
             function's package.
     """
@@ -218,6 +220,8 @@ class Settings(_BaseSettings):
     embedstack_chunk_overlap: int = Field(default=0, ge=0)
     embedstack_late_chunking: bool = False
     embedstack_document_context: str | None = None
+    embedstack_ocr: bool = False
+    ocr_languages: str = Field(default="eng", pattern=r"^[A-Za-z0-9_/]+(\+[A-Za-z0-9_/]+)*$")
     embedstack_tokenizer: Path | None = None
 
     @field_validator("aws_endpoint_url", "ollama_host")
