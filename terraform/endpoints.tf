@@ -7,7 +7,7 @@ module "serverless_endpoint" {
   model              = module.model[each.key]
   name               = each.value.name
   serverless         = each.value.serverless
-  tags               = module.model[each.key].identity_tags
+  tags               = merge(module.model[each.key].identity_tags, local.tags)
 }
 
 locals {
@@ -56,6 +56,7 @@ module "variant_model" {
   permissions_boundary = var.permissions_boundary
   role_name            = "${each.value.prefix}-role"
   storage              = each.value.endpoint.storage
+  tags                 = local.tags
   vpc                  = each.value.endpoint.vpc
 }
 
@@ -69,7 +70,7 @@ module "realtime_endpoint" {
   kms_key_arn        = each.value.kms_key_arn
   log_retention_days = each.value.log_retention_days
   name               = each.value.name
-  tags               = module.model[each.key].identity_tags
+  tags               = merge(module.model[each.key].identity_tags, local.tags)
 
   deployment = each.value.realtime.deployment == null ? null : merge(
     each.value.realtime.deployment,
@@ -113,7 +114,7 @@ module "scale_to_zero_endpoint" {
   model              = module.model[each.key]
   name               = each.value.name
   network_isolation  = each.value.network_isolation
-  tags               = module.model[each.key].identity_tags
+  tags               = merge(module.model[each.key].identity_tags, local.tags)
 
   scale_to_zero = merge(each.value.scale_to_zero, {
     schedules = try(each.value.autoscaling.schedules, {})

@@ -6,6 +6,7 @@ module "observability" {
   dashboard     = var.dashboard
   name          = var.name
   notifications = var.notifications
+  tags          = local.tags
 
   pipeline = var.pipeline == null ? null : {
     dead_letter_queue = "${var.name}-pipeline-dead-letters"
