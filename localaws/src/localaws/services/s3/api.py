@@ -7,7 +7,7 @@ encoded keys in ListObjectVersions, and the body of AccessDenied.
 import json
 from functools import cached_property, partial
 from typing import Any, ClassVar
-from urllib.parse import quote
+from urllib.parse import quote, unquote, urlparse
 
 import xmltodict
 from moto.core.responses import ActionResult
@@ -17,6 +17,7 @@ from moto.s3.responses import S3Response
 from localaws.core.wsgi import IS_ANONYMOUS_KEY
 from localaws.services.s3.event_notifications import ObjectEvents
 from localaws.services.s3.notifying_backend import NotifyingS3Backend
+from localaws.services.s3.object_locks import locked
 from localaws.services.s3.public_access import form_refusal, is_public_read
 
 SIMPLIFICATIONS = {
@@ -71,10 +72,19 @@ class S3(S3Response):  # type: ignore[misc]  # moto is untyped
         return _with_error_body(request, super()._bucket_response(request, full_url))
 
     def _key_response(self, request: Any, full_url: str) -> Any:
-        denial = self._anonymous_denial(request, full_url)
-        if denial is not None:
-            return denial
-        return _with_error_body(request, super()._key_response(request, full_url))
+        with locked(*self._objects(request, full_url)):
+            denial = self._anonymous_denial(request, full_url)
+            if denial is not None:
+                return denial
+            return _with_error_body(request, super()._key_response(request, full_url))
+
+    def _objects(self, request: Any, full_url: str) -> list[tuple[str, str]]:
+        """Bucket and key of the request's object, and of the source of a copy."""
+        objects = [(self.parse_bucket_name_from_url(request, full_url), self.parse_key_name())]
+        if source := request.headers.get("x-amz-copy-source"):
+            bucket, _, key = unquote(urlparse(source).path).lstrip("/").partition("/")
+            objects.append((bucket, key))
+        return objects
 
     def _anonymous_denial(self, request: Any, full_url: str) -> tuple[int, dict[str, str], str] | None:
         """The response to an unsigned request that is not public; None for any other request."""
