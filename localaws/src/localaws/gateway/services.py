@@ -13,6 +13,7 @@ from localaws.conformance import ConformanceCheck
 from localaws.core.clock import SimulatedTime, TimeControl
 from localaws.core.wsgi import chain
 from localaws.faults.injector import FaultInjector
+from localaws.gateway.caller_account import CallerAccount
 from localaws.gateway.dispatcher import LocalAwsApplication
 from localaws.gateway.own_paths import ClosedPaths, HealthCheck
 from localaws.gateway.response_filters import CorsHeaderFilter, NullMemberFilter
@@ -80,9 +81,10 @@ class Services:
         monitoring.alarms.on_minute(QueueMetrics(monitoring.metrics).sample)
         self._functions = FunctionHost(config, state_dir, self._pids, monitoring.metrics, simulated)
         databases = DatabaseHost(state_dir, self._pids)
-        enable_managed_policies(config.region)
+        enable_managed_policies()
         self._background: list[_Background] = [monitoring.alarms, scaling, async_inference, self._functions, databases]
         middlewares: list[Middleware] = [
+            CallerAccount,
             partial(TimeControl, simulated=simulated),
             FaultInjector,
             partial(FunctionUrls, host=self._functions),

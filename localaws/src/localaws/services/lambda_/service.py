@@ -56,12 +56,7 @@ class FunctionHost:
 
     def serve_on(self, port: int) -> None:
         """Set the port at which functions reach the local AWS."""
-        self._invoker.client_environment = {
-            name: value
-            for name, value in self._config.client_environment(port).items()
-            # Lambda does not set this variable.
-            if name != "AWS_ACCOUNT_ID"
-        }
+        self._invoker.port = port
 
     def close(self) -> None:
         """Stop pollers, end environments, and remove the unpacked code."""
