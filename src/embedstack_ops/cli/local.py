@@ -36,16 +36,27 @@ def start() -> None:
 
 
 @main.command()
+@click.option("--keep", is_flag=True, help="Keep what is deployed on it for the next start. Default: delete it.")
 @exit_on_error
-def stop() -> None:
+def stop(keep: bool) -> None:
     """Stop the local AWS, its model servers and Postgres.
 
-    Everything deployed on it is lost; Postgres keeps its data in .local/postgres.
+    Everything deployed on it is deleted, also what an earlier stop kept, unless --keep is set. Postgres always keeps
+    its data in .local/postgres.
     """
     if embedded_postgres.stop(STATE / "postgres"):
         click.echo("Stopped Postgres; its data stays in .local/postgres.")
-    remember_local_variables(None)
-    click.echo("Stopped the local AWS." if daemon.stop(STATE) else "The local AWS was not running.")
+    if not keep:
+        remember_local_variables(None)
+    if not daemon.stop(STATE, keep=keep):
+        click.echo("The local AWS was not running.")
+    elif keep:
+        click.echo("Stopped the local AWS. The next start continues with its state.")
+        left_out = daemon.left_out(STATE)
+        if left_out:
+            click.echo(f"Not kept, because it cannot be written: the state of {', '.join(left_out)}.")
+    else:
+        click.echo("Stopped the local AWS.")
     for folder in embedded_postgres.running_folders():
         click.echo(
             f"Another program's Postgres is still running in {folder}. Stop it with: "
@@ -85,6 +96,6 @@ def env() -> None:
 
 def start_local_aws(config: LocalAwsConfig) -> daemon.RunningLocalAws:
     """Start the local AWS, or return the running one."""
-    if daemon.find(STATE) is None:  # a new one starts without any deployment
+    if daemon.find(STATE) is None and not daemon.has_kept_state(STATE):  # a new one starts without any deployment
         remember_local_variables(None)
     return daemon.start(config, STATE)

@@ -12,17 +12,23 @@ __all__ = ["S3Vectors"]
 class S3Vectors:
     """The state of the service."""
 
-    def __init__(self, requests_per_second: float = 1000, vectors_per_second: float = 2500) -> None:
-        """Start without buckets.
+    def __init__(
+        self,
+        requests_per_second: float = 1000,
+        vectors_per_second: float = 2500,
+        backends: dict[tuple[str, str], VectorsBackend] | None = None,
+    ) -> None:
+        """Start with the buckets so far.
 
         Args:
             requests_per_second: Limit of write requests per index.
             vectors_per_second: Limit of vectors put into an index or deleted from it.
+            backends: The buckets by account and region; none by default.
         """
         self.query_results = QueryResults()
         self._limits = (requests_per_second, vectors_per_second)
         self._lock = threading.Lock()
-        self._backends: dict[tuple[str, str], VectorsBackend] = {}
+        self._backends = {} if backends is None else backends
 
     def backend(self, account_id: str, region: str) -> VectorsBackend:
         """The buckets of an account in a region."""
