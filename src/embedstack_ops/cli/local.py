@@ -79,6 +79,27 @@ def status(as_json: bool) -> None:
 
 
 @main.command()
+@click.argument("name", required=False)
+@click.option("--limit", default=100, show_default=True, help="Maximum number of messages.")
+@exit_on_error
+def queues(name: str | None, limit: int) -> None:
+    """Print the SQS queues with their messages' counts, or the messages of the queue NAME as JSON lines.
+
+    Reading changes nothing: no message is received, hidden or counted.
+    """
+    running = daemon.find(STATE)
+    if running is None:
+        raise ConfigurationError("The local AWS is not running. Start it: make up")
+    if name is not None:
+        for message in running.messages(name, limit):
+            click.echo(json.dumps(message, ensure_ascii=False))
+        return
+    for queue in running.queues():
+        counts = f"{queue['visible']} visible, {queue['in_flight']} in flight, {queue['delayed']} delayed"
+        click.echo(f"{queue['name']}: {counts} (account {queue['account']}, {queue['region']})")
+
+
+@main.command()
 @exit_on_error
 def env() -> None:
     """Print shell commands that point AWS tools at the local AWS."""

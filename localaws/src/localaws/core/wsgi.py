@@ -41,7 +41,7 @@ ACCESS_KEY_KEY = "embedstack.access_key"
 
 #: moto's path for resetting everything.
 RESET_PATH = "/moto-api/reset"
-#: Prefixes of paths that belong to no AWS API: health, time, faults, function URLs, reset.
+#: Prefixes of paths that belong to no AWS API: health, time, faults, function URLs, queues, reset.
 OWN_PATHS = ("/_embedstack/", RESET_PATH)
 
 

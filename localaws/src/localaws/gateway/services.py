@@ -35,6 +35,7 @@ from localaws.services.s3vectors.service import S3Vectors
 from localaws.services.sagemaker.async_inference.service import AsyncInference
 from localaws.services.sagemaker.host import EndpointHost
 from localaws.services.sagemaker.telemetry.metrics import MetricRecorder
+from localaws.services.sqs.inspection import QueueInspection
 from localaws.services.sqs.message_queue import queue_class
 from localaws.services.sqs.metrics import QueueMetrics
 
@@ -108,6 +109,7 @@ class Services:
             partial(TimeControl, simulated=simulated),
             FaultInjector,
             partial(FunctionUrls, host=self._functions),
+            QueueInspection,
             RetryDeduplicator,
             *([ConformanceCheck] if config.check_answers else []),
             partial(HealthCheck, describe=describe),

@@ -17,13 +17,15 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import quote
 
 import urllib3
 
 from localaws.config import LocalAwsConfig
-from localaws.core.health import HEALTH_PATH
+from localaws.core.paths import HEALTH_PATH, QUEUES_PATH
 from localaws.errors import LocalAwsError
 from localaws.process.databases import remove_databases, stop_databases
 from localaws.process.identity import ProcessIdentity
@@ -71,6 +73,29 @@ class RunningLocalAws:
     def environment(self) -> dict[str, str]:
         """Environment variables that point SDKs, CLI and Terraform at it."""
         return LocalAwsConfig(region=self.region).client_environment(self.port)
+
+    def queues(self) -> list[dict[str, Any]]:
+        """Its SQS queues with their counts of messages; see :mod:`localaws.services.sqs.inspection`."""
+        queues: list[dict[str, Any]] = self._get(QUEUES_PATH)["queues"]
+        return queues
+
+    def messages(self, queue: str, limit: int) -> list[dict[str, Any]]:
+        """The oldest messages of a queue; they stay as they are.
+
+        Raises:
+            LocalAwsError: There is no such queue, or it is in several accounts or regions.
+        """
+        path = f"{QUEUES_PATH}/{quote(queue, safe='')}/messages?limit={limit}"
+        messages: list[dict[str, Any]] = self._get(path)["messages"]
+        return messages
+
+    def _get(self, path: str) -> dict[str, Any]:
+        with urllib3.PoolManager(retries=False) as pool:
+            response = pool.request("GET", f"{self.url}{path}", timeout=30.0)
+        document: dict[str, Any] = response.json()
+        if response.status != HTTPStatus.OK:
+            raise LocalAwsError(document["error"])
+        return document
 
     @classmethod
     def _from_state(cls, state: dict[str, Any], state_dir: Path) -> Self:

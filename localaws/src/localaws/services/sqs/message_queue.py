@@ -153,27 +153,28 @@ class MessageQueue(Queue):  # type: ignore[misc]  # moto is untyped
         """A cached count for moto."""
         return self._recent_counts()[2]
 
+    def messages_now(self) -> list[Message]:
+        """The messages, whether visible or not."""
+        with self._messages_lock:
+            return list(self._stored.values())
+
     def counts(self) -> tuple[int, int, int]:
         """Numbers of visible, hidden and delayed messages."""
         now = time.time() * 1000
-        messages = self._messages_now()
+        messages = self.messages_now()
         delayed = sum(1 for message in messages if message.delayed_until > now)
         hidden = sum(1 for message in messages if message.visible_at > now >= message.delayed_until)
         return len(messages) - delayed - hidden, hidden, delayed
 
     def oldest_age(self) -> float:
         """Age of the oldest message in simulated seconds, since it was sent or moved to this dead-letter queue."""
-        sent_times = [message.simulated_sent for message in self._messages_now()]
+        sent_times = [message.simulated_sent for message in self.messages_now()]
         return max(0.0, (self.simulated.now() - min(sent_times)).total_seconds()) if sent_times else 0.0
 
     def _recent_counts(self) -> tuple[int, int, int]:
         if time.monotonic() > self._counted_until:
             self._counted, self._counted_until = self.counts(), time.monotonic() + _COUNTED_SECONDS
         return self._counted
-
-    def _messages_now(self) -> list[Message]:
-        with self._messages_lock:
-            return list(self._stored.values())
 
     def _schedule(self, message: Message, at: float) -> None:
         """Make a message visible at a moment, in seconds since 1970; replaces its earlier schedule."""
