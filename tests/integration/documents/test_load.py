@@ -2,15 +2,17 @@
 
 import io
 import json
+import shutil
 
 import boto3
 import psycopg
 import pytest
+from PIL import Image, ImageDraw, ImageFont
 
 from conftest import MINILM
 from embedstack.documents import load_ingestion, search
 from embedstack.documents.load import find_tokenizer
-from embedstack.errors import CollectionMismatch, ConfigurationError
+from embedstack.errors import CollectionMismatch, ConfigurationError, DocumentRefused
 from embedstack.factory import load_embedder
 from embedstack.models.model_info import ModelInfo
 from embedstack.settings.settings import Settings, change_settings, load_settings
@@ -34,6 +36,21 @@ Snow fell on the Alps all night, and the trains to Naples were late.
 def settings(database_url, tmp_path, monkeypatch) -> Settings:
     monkeypatch.chdir(tmp_path)
     return load_settings(embedding_backend="local", database_url=database_url, embedstack_chunk_tokens=32)
+
+
+@pytest.mark.skipif(shutil.which("tesseract") is None, reason="needs Tesseract")
+def test_load_ingestion_applies_the_settings_of_ocr(settings):
+    image = Image.new("L", (900, 120), "white")
+    ImageDraw.Draw(image).text((30, 30), "Invoices are due", fill="black", font=ImageFont.load_default(44))
+    picture = io.BytesIO()
+    image.save(picture, "PNG")
+    with (
+        load_ingestion(settings, embedstack_collection="pictures") as ingestion,
+        pytest.raises(DocumentRefused, match="EMBEDSTACK_OCR=true"),
+    ):
+        ingestion.ingest("a.png", io.BytesIO(picture.getvalue()))
+    with load_ingestion(settings, embedstack_collection="pictures", embedstack_ocr=True) as ingestion:
+        assert ingestion.ingest("a.png", io.BytesIO(picture.getvalue())).chunks == 1
 
 
 @pytest.mark.parametrize(
