@@ -165,8 +165,8 @@ def media_type_of(content: bytes, source: str, allowance: Allowance) -> str:
     """The media type for reading a file.
 
     PDF, Office, OpenDocument, EPUB, RTF and Outlook files are detected with any suffix. HTML or CSV with the suffix
-    ``.txt`` is read as plain text. A file without suffix or with an unknown one is HTML or XML by its content, an e-mail
-    if it has no suffix, or else plain text.
+    ``.txt`` is read as plain text. A file without suffix or with an unknown one is HTML or XML by its content, an
+    e-mail if it has no suffix, or else plain text.
 
     Args:
         content: The file.
