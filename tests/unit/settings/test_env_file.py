@@ -21,6 +21,7 @@ VALUES = {
     "BEDROCK_TEMPERATURE": "0.5",
     "EMBEDDING_TRUNCATE": "true",
     "EMBEDSTACK_LATE_CHUNKING": "true",
+    "EMBEDSTACK_OCR": "true",
     "LOCALAWS_CHECK_ANSWERS": "1",
     "LOCALAWS_QUOTAS": '{"ml.m5.large for endpoint usage": 1}',
     "LOCALAWS_REFUSE_GPU_INSTANCES": "1",
