@@ -95,7 +95,7 @@ class Collection(Protocol):
             filter: Conditions that hits must match; see :mod:`embedstack.stores.filters`.
             threshold: Minimum similarity; needs a vector.
             mode: ``approximate`` uses the index of vectors, ``exact`` compares every record, ``keyword`` ranks the
-                records with words of the text by BM25, ``hybrid`` fuses the rankings by vector, keywords and sparse
+                records with words of the text by BM25, ``hybrid`` combines the scores by vector, keywords and sparse
                 vector.
             text: The query's text, for ``hybrid`` and ``keyword``.
             sparse: The query's sparse vector, for ``hybrid``.
