@@ -1,7 +1,5 @@
-# A vector bucket. Version 5 of the provider does not support it; CloudFormation does. To move to the native resource
-# once the oldest supported provider has it (aws_s3vectors_vector_bucket, since version 6): apply with retain = true,
-# remove the stack with a removed block (destroy = false) and delete it yourself, which leaves the bucket; then write
-# the native resource with the same name and import it by the bucket's ARN.
+# A vector bucket. Version 5 of the provider does not support it; CloudFormation does. provider-6/vector-bucket has the
+# native resource.
 #
 # Collections are indexes in it. The library creates them, with tags for their model and chunking. It would reject an
 # index that Terraform created without these tags. It also makes their texts searchable by keywords.

@@ -14,10 +14,10 @@ import pytest
 from conftest import MINILM
 from embedstack.documents.chunking import first_chunk_id
 from embedstack.documents.progress import Progress
+from embedstack.documents.s3_objects import S3DocumentReader
 from embedstack.errors import DocumentRefused
 from embedstack.settings.settings import load_settings
 from embedstack.stores import load_store
-from pipeline_functions.s3_documents import S3DocumentReader
 from tests.integration.functions.conftest import context, load
 
 TERMS = """# Terms
@@ -167,6 +167,23 @@ def test_pipeline_with_s3_vectors(pipeline, monkeypatch):
     assert pipeline.dead_letters() == {}
 
 
+def test_metadata_file_updates_a_document_without_embedding(pipeline):
+    pipeline.upload("a.txt.metadata.json", '{"metadataAttributes": {"team": "blue"}}')
+    pipeline.upload("a.txt", "The cat sleeps.")
+    pipeline.drain()
+    assert pipeline.sources(filter={"team": "blue"}) == {"a.txt": 1}
+    pipeline.upload("a.txt.metadata.json", '{"metadataAttributes": {"team": "red"}}')
+    pipeline.drain()
+    assert pipeline.sources(filter={"team": "red"}) == {"a.txt": 1}
+    pipeline.delete("a.txt.metadata.json")
+    pipeline.drain()
+    assert "team" not in pipeline.search("cat", k=1)[0]["metadata"]
+    pipeline.upload("a.txt.metadata.json", "[]")
+    pipeline.drain()
+    assert "metadata file of a.txt" in pipeline.dead_letters()["a.txt"]
+    assert pipeline.sources() == {"a.txt": 1}
+
+
 def bomb():
     """A docx whose document exceeds the decompressed limit."""
     buffer = io.BytesIO()
@@ -229,10 +246,11 @@ def test_dlq_message_can_be_resent_after_a_fix(pipeline):
 def slow(pipeline, monkeypatch):
     """Reaches the time limit of each invocation after 50 chunks."""
 
-    def progress(*arguments, reconcile_concurrent_versions, is_time_up):
+    def progress(*arguments, notes, reconcile_concurrent_versions, is_time_up):
         calls = itertools.count()
         return Progress(
             *arguments,
+            notes=notes,
             reconcile_concurrent_versions=reconcile_concurrent_versions,
             is_time_up=lambda: next(calls) >= 50,
         )

@@ -221,8 +221,8 @@ def test_concurrent_opens_migrate_and_create_once(postgres):
 
 
 def test_open_rejects_the_schema_of_a_newer_release(postgres, pgvector, database_url):
-    with PgVectorStore(database_url, schema="newer"):
-        pass
+    with PgVectorStore(database_url, schema="newer") as store:
+        store.migrate()
     with psycopg.connect(database_url) as connection:
         connection.execute("INSERT INTO newer.migrations (number, name) VALUES (9999, 'later')")
     with pytest.raises(ConfigurationError, match=r"newer embedstack \(migration 9999\)"):

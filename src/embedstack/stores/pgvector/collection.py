@@ -16,7 +16,7 @@ from embedstack.stores.pgvector.conditions import conditions_sql
 from embedstack.stores.pgvector.database import Connection, Database
 from embedstack.stores.pgvector.generations import Generation, lock_writable
 from embedstack.stores.pgvector.indexing import build_indexes
-from embedstack.stores.pgvector.loading import Row, copy_rows, to_row
+from embedstack.stores.pgvector.loading import Row, put_rows, to_row
 from embedstack.stores.pgvector.searching import Query, search_rows
 from embedstack.stores.records import Hit, Record, Stored, check_record, check_vector
 
@@ -136,9 +136,7 @@ class PgVectorCollection:
 
     def optimize(self, *, live: bool = True, only_missing: bool = False) -> None:
         """Build missing indexes; see :meth:`Collection.optimize`."""
-        self._database.run_outside_transaction(
-            lambda connection: build_indexes(connection, self.generation, live=live, only_missing=only_missing)
-        )
+        build_indexes(self._database, self.generation, live=live, only_missing=only_missing)
 
     def _rows(self, records: Iterable[Record]) -> list[Row]:
         # Of records with the same id, the last is stored.
@@ -147,7 +145,7 @@ class PgVectorCollection:
 
     def _put(self, rows: Sequence[Row], connection: Connection) -> Stored:
         lock_writable(connection, self.generation)
-        return copy_rows(connection, self.generation, rows)
+        return put_rows(connection, self.generation, rows)
 
     def _delete(self, condition: sql.Composable, parameters: list[Any]) -> int:
         query = sql.SQL("DELETE FROM {} WHERE {}").format(self.generation.table, condition)
@@ -161,7 +159,7 @@ class PgVectorCollection:
         return deleted
 
     def _merge_keywords(self) -> None:
-        """Keep the number of batches low that a keyword search reads. Separate, so that the write's locks end sooner."""
+        """Keep the number of batches low that a keyword search reads. Separate, so that a write's locks end sooner."""
         merge = sql.SQL("SELECT {}(%s)").format(sql.Identifier(self.generation.schema, "merge_keywords"))
         self._database.run(lambda connection: connection.execute(merge, (self.generation.id,)))
 
