@@ -384,6 +384,7 @@ class TestJsonLines:
         [
             ('[\n{"text": "a"},\n{"text": "b"}\n]\n', [1, 2]),
             ('[{"text": "a"}, {"text": "b"}]', [1, 2]),
+            ('{"text": "a"},\n{"text": "b"},\n', [1, 2]),
             ('{\n  "text": "a"\n}\n{\n  "text": "b"\n}\n', [1, 4]),
             ('\x1e{"text": "a"}\n\x1e{"text": "b"}\n', [2, 4]),
             ('\ufeff{"text": "a"}\r\n{"text": "b"}', [1, 2]),
