@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from embedstack.documents.chunking import Chunker
 from embedstack.documents.ingestion import Ingestion, collection_info
 from embedstack.documents.limits import ReadLimits
-from embedstack.errors import ConfigurationError
+from embedstack.errors import CollectionNotFound, ConfigurationError
 from embedstack.factory import load_embedder
 from embedstack.models.local_files import download_tokenizer, find_model_folder
 from embedstack.settings.settings import Settings, change_settings, load_settings
@@ -67,7 +67,9 @@ def load_ingestion(
 
     close = partial(_close, embedder, store)
     try:
-        info = collection_info(settings.embedstack_collection, embedder, chunker, late=late)
+        name = settings.embedstack_collection
+        language = _collection_language(store, name, settings.collection_language)
+        info = collection_info(name, embedder, chunker, late=late, language=language)
         collection = store.open(info)
         if optimize:
             # Every time, since the process that created the collection may have been killed before it built indexes.
@@ -76,6 +78,14 @@ def load_ingestion(
     except BaseException:
         close()
         raise
+
+
+def _collection_language(store: "VectorStore", name: str, configured: str | None) -> str | None:
+    """An existing collection keeps its language; the configured one applies to a new collection."""
+    try:
+        return store.describe(name).language
+    except CollectionNotFound:
+        return configured
 
 
 def _with_ocr(limits: ReadLimits | None, settings: Settings) -> ReadLimits:
@@ -120,7 +130,7 @@ def find_tokenizer(settings: Settings, model: "ModelInfo") -> Path:
     """
     if settings.embedstack_tokenizer is not None:
         return settings.embedstack_tokenizer
-    folder = find_model_folder(model.model_id, settings.embedstack_models_dir)
+    folder = find_model_folder(model.model_id, settings.embedstack_models_dir, model.revision)
     # Lambda sets LAMBDA_TASK_ROOT to the folder that a function's package is unpacked to.
     package = os.environ.get("LAMBDA_TASK_ROOT")
     for place in (folder, package):
