@@ -65,22 +65,28 @@ locals {
   _reranker = try(local._ids[local._reranker_key], null)
 }
 
+locals {
+  _created_as = {
+    for id, endpoint in local.endpoints : endpoint.name => {
+      id   = id
+      kind = contains(local._asynchronous, id) ? "async" : endpoint.kind
+    }
+  }
+}
+
 # Remembers the kind and the id that each endpoint name was created with. SageMaker converts no endpoint to another
 # kind: the old one would be deleted before the new one exists, and every request in between would fail.
 resource "terraform_data" "endpoint" {
-  for_each = { for id, endpoint in local.endpoints : endpoint.name => endpoint }
+  for_each = local._created_as
 
-  input = {
-    id   = each.value.id
-    kind = try(each.value.realtime.async, null) == null ? each.value.kind : "async"
-  }
+  input = each.value
 
   lifecycle {
     # The output stays what it was at the creation.
     ignore_changes = [input]
 
     postcondition {
-      condition = self.output.kind == (try(each.value.realtime.async, null) == null ? each.value.kind : "async")
+      condition = self.output.kind == each.value.kind
       error_message = join(" ", [
         "${each.key} was created as ${self.output.kind}, and SageMaker does not convert it.",
         "To change the kind without an outage, keep this endpoint, add one of the new kind under another key, apply,",
@@ -91,8 +97,8 @@ resource "terraform_data" "endpoint" {
     postcondition {
       condition = self.output.id == each.value.id
       error_message = join(" ", [
-        "${each.key} was created under the key ${self.output.id}: under the key ${local._keys[each.value.id]} it would",
-        "be deleted and created again. To rename the key and keep the endpoint, set",
+        "${each.key} was created under the key ${self.output.id}: under ${local._keys[each.value.id]}, it would be",
+        "deleted and created again. To rename the key and keep the endpoint, set",
         "endpoints.${local._keys[each.value.id]}.renamed_from = \"${self.output.id}\".",
       ])
     }
@@ -123,7 +129,10 @@ locals {
   # The container's own pipeline serves these.
   _token_level_endpoints = [
     for key, endpoint in var.endpoints : key
-    if endpoint.model.container == "huggingface" || endpoint.model.artifact != null && endpoint.model.task == "feature-extraction"
+    if anytrue([
+      endpoint.model.container == "huggingface",
+      endpoint.model.artifact != null && endpoint.model.task == "feature-extraction",
+    ])
   ]
   _named_like_rerankers = [
     for key, endpoint in var.endpoints : key

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
-#: The account of every caller that has not assumed a role in another account.
+#: The account of every access key that is not another account's.
 ACCOUNT_ID = "123456789012"
 _MIB = 1024 * 1024
 
@@ -110,13 +110,13 @@ class LocalAwsConfig:
             models_dir=settings.embedstack_models_dir.absolute(),
         )
 
-    def client_environment(self, port: int) -> dict[str, str]:
-        """Environment variables that point any AWS SDK, the AWS CLI and Terraform at this local AWS."""
+    def client_environment(self, port: int, account_id: str = ACCOUNT_ID) -> dict[str, str]:
+        """Environment variables that point any AWS SDK, the AWS CLI and Terraform at an account of this local AWS."""
         return {
             "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
-            "AWS_ACCESS_KEY_ID": "local",
+            "AWS_ACCESS_KEY_ID": "local" if account_id == ACCOUNT_ID else account_id,
             "AWS_SECRET_ACCESS_KEY": "local",
             "AWS_REGION": self.region,
             "AWS_DEFAULT_REGION": self.region,
-            "AWS_ACCOUNT_ID": ACCOUNT_ID,
+            "AWS_ACCOUNT_ID": account_id,
         }

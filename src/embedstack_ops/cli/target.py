@@ -231,7 +231,7 @@ def _local_aws_named(settings: Settings, *, must_answer: bool) -> dict[str, str]
         return None
     try:
         from localaws.config import LocalAwsConfig  # noqa: PLC0415 - only a checkout has the local AWS
-        from localaws.core.health import HEALTH_PATH  # noqa: PLC0415
+        from localaws.core.paths import HEALTH_PATH  # noqa: PLC0415
     except ModuleNotFoundError:
         return None
     try:

@@ -77,7 +77,7 @@ variable "model" {
     role_arn = optional(string)
     # Size of the model's files or unpacked image; otherwise looked up in S3 or ECR.
     size_gb = optional(number)
-    # Pipeline of a model from the Hub, or of an artifact without a handler of its own.
+    # Pipeline of a model from the Hub, or of an artifact without a handler.
     task = optional(string)
   })
   nullable = false

@@ -17,7 +17,11 @@ locals {
         {
           kinds = ["async", "realtime", "scale_to_zero", "serverless"]
           metrics = [
-            concat(["AWS/SageMaker", fleet.requests_metric], local._asked[key], [{ label = "requests", stat = "Sum" }]),
+            concat(
+              ["AWS/SageMaker", fleet.requests_metric],
+              local._asked[key],
+              [{ label = "requests", stat = "Sum" }],
+            ),
           ]
           title = "Requests per minute"
         },

@@ -1,5 +1,5 @@
 variable "alarms" {
-  description = "Alarm thresholds; null creates no alarms."
+  description = "Alarm thresholds of the endpoints; null creates no alarms."
   type = object({
     # Share of max_concurrency that a serverless endpoint uses, up to 1.
     concurrency_utilization = optional(number, 0.8)

@@ -90,7 +90,7 @@ variable "model" {
 }
 
 variable "name" {
-  description = "Name of the endpoint, which does not change with its model or configuration."
+  description = "Name of the endpoint and, with -stack, of its stack; it does not change."
   type        = string
   nullable    = false
 
@@ -121,7 +121,7 @@ variable "scale_to_zero" {
     inference_ami = optional(string)
     # Instance type, such as ml.g5.xlarge (GPU) or ml.c7i.xlarge (CPU).
     instance_type = optional(string)
-    # 2 to 5 instance types instead of one, tried in this order when capacity is short.
+    # 2 to 5 types instead of instance_type, tried in this order.
     instance_types = optional(list(string))
     # Largest number of copies of the model.
     max = optional(number, 1)

@@ -40,7 +40,9 @@ def notification(*keys, name="ObjectCreated:Put"):
         ("100%25.txt", "100%.txt"),
     ],
 )
-@pytest.mark.parametrize("name", ["ObjectCreated:Put", "ObjectRemoved:DeleteMarkerCreated", "LifecycleExpiration:Delete"])
+@pytest.mark.parametrize(
+    "name", ["ObjectCreated:Put", "ObjectRemoved:DeleteMarkerCreated", "LifecycleExpiration:Delete"]
+)
 def test_read_message_decodes_the_key_of_any_s3_event(encoded, key, name):
     assert read_message(notification(encoded, name=name)) == [DocumentMessage("documents", key)]
 

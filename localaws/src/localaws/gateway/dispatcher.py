@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     from localaws.services.s3vectors.service import S3Vectors
     from localaws.services.sagemaker.async_inference.service import AsyncInference
     from localaws.services.sagemaker.host import EndpointHost
+    from localaws.services.sqs.message_queue import MessageQueue
 
 __all__ = ["LocalAwsApplication"]
 
@@ -83,6 +84,7 @@ class LocalAwsApplication(DomainDispatcherApplication):  # type: ignore[misc]  #
         functions: "FunctionHost",
         vectors: "S3Vectors",
         databases: "DatabaseHost",
+        queue_class: "type[MessageQueue]",
     ) -> None:
         """Build the application.
 
@@ -94,15 +96,12 @@ class LocalAwsApplication(DomainDispatcherApplication):  # type: ignore[misc]  #
             functions: The functions behind Lambda.
             vectors: S3 Vectors.
             databases: The servers behind RDS.
+            queue_class: The class of queues.
         """
         # moto lists its own folder each time, which takes a third or more of a request's time.
         self._backend_of = functools.lru_cache(_REMEMBERED_HOSTS)(super().get_backend_for_host)
         # moto routes to classes. A subclass per application carries its host without a global variable.
         control_plane = type("SageMaker", (SageMaker,), {"host": host})
-        # moto registers each model class by its package, so the subclass needs the module's name.
-        queue_class = type(
-            "LocalQueue", (MessageQueue,), {"simulated": monitoring.time, "__module__": MessageQueue.__module__}
-        )
         vectors_api = type("S3VectorsApi", (S3VectorsApi,), {"service": vectors})
         self._replacements: dict[Any, Any] = {
             ApplicationAutoScalingResponse: type(

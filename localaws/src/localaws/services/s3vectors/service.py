@@ -18,20 +18,23 @@ class S3Vectors:
         self,
         requests_per_second: float = 1000,
         vectors_per_second: float = 2500,
+        backends: dict[tuple[str, str], VectorsBackend] | None = None,
+        *,
         time: SimulatedTime | None = None,
     ) -> None:
-        """Start without buckets.
+        """Start with the buckets so far.
 
         Args:
             requests_per_second: Limit of write requests per index.
             vectors_per_second: Limit of vectors put into an index or deleted from it.
+            backends: The buckets by account and region; none by default.
             time: The clock of the backfill of full-text indexes; the machine's by default.
         """
         self._time = time or SimulatedTime()
         self.query_results = QueryResults()
         self._limits = (requests_per_second, vectors_per_second)
         self._lock = threading.Lock()
-        self._backends: dict[tuple[str, str], VectorsBackend] = {}
+        self._backends = {} if backends is None else backends
 
     def backend(self, account_id: str, region: str) -> VectorsBackend:
         """The buckets of an account in a region."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from moto.sagemaker.models import sagemaker_backends
 
-from localaws.core.threads import Ticker
+from localaws.core.threads import Ticker, at_the_same_time
 from localaws.services.sagemaker.endpoints.capacity import added_instances, check_changes
 from localaws.services.sagemaker.endpoints.deployment import Deployment
 from localaws.services.sagemaker.endpoints.endpoint import Endpoint, EndpointFailedError, EndpointInProgressError
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from localaws.process.pid_files import PidFiles
     from localaws.services.sagemaker.endpoints.capacity import VariantChange
     from localaws.services.sagemaker.endpoints.variants import Variant
+    from localaws.services.sagemaker.inference_components.component import InferenceComponent
     from localaws.services.sagemaker.telemetry.metrics import MetricRecorder
 
 _logger = logging.getLogger(__name__)
@@ -177,6 +178,21 @@ class EndpointHost:
 
         self.run(delete)
 
+    def resume(self, components: "list[InferenceComponent]") -> None:
+        """Take over the endpoints and components of another local AWS, and start them. Blocks until then."""
+        backends = [backend for _, _, backend in sagemaker_backends.iter_backends()]
+        endpoints = [each for backend in backends for each in backend.endpoints.values() if isinstance(each, Endpoint)]
+        at_the_same_time([partial(self._resume, endpoint) for endpoint in endpoints])
+        self.components.resume(components)
+
+    def _resume(self, endpoint: Endpoint) -> None:
+        if isinstance(endpoint, ComponentEndpoint):
+            endpoint.resume_empty(self.time, self._abandon(endpoint.endpoint_name, endpoint.settings))
+        else:
+            endpoint.resume(self._new_deployment, self.config.drain_timeout, self.time)
+        with self._lock:
+            self._endpoints.add(endpoint)
+
     @property
     def closed(self) -> bool:
         """Whether the local AWS is stopping."""
@@ -224,11 +240,15 @@ class EndpointHost:
         deployment_config: dict[str, Any] | None,
     ) -> Endpoint:
         if settings.pools:
-            hosted_by = settings.pools[0].identity
-            abandon = partial(self.components.abandon, hosted_by.account_id, hosted_by.region, name)
+            abandon = self._abandon(name, settings)
             return ComponentEndpoint(name, arn, tags, settings, self.time, deployment_config, abandon)
         drain_timeout = self.config.drain_timeout
         return Endpoint(name, arn, tags, settings, self._new_deployment, drain_timeout, self.time, deployment_config)
+
+    def _abandon(self, name: str, settings: EndpointSettings) -> Callable[[], None]:
+        """Stops the copies on an endpoint of inference components."""
+        hosted_by = settings.pools[0].identity
+        return partial(self.components.abandon, hosted_by.account_id, hosted_by.region, name)
 
     def _new_deployment(self, settings: EndpointSettings, *, empty: bool = False) -> Deployment:
         capture = (

@@ -2,6 +2,7 @@
 
 import threading
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from moto.sagemaker.models import FakeEndpoint
@@ -82,6 +83,7 @@ class Endpoint(FakeEndpoint):  # type: ignore[misc]  # moto is untyped
         self._lock = threading.Lock()
         self._stopped = threading.Event()
         self._rollout: Rollout | None = None
+        self._at_stop: dict[str, Any] = {}
 
     @property
     def in_progress(self) -> bool:
@@ -219,10 +221,40 @@ class Endpoint(FakeEndpoint):  # type: ignore[misc]  # moto is untyped
 
     def stop(self) -> None:
         """Stop all containers without draining, in any state: the local AWS is stopping."""
+        # Operations in progress fail when their containers stop.
+        self._at_stop = self._kept()
         self._stopped.set()
         for deployment in (self.traffic.current, self.traffic.pending):
             if deployment is not None:
                 deployment.retire(0)
+
+    def resume(self, deploy: DeploymentFactory, drain_timeout: float, time: "SimulatedTime") -> None:
+        """Start the containers of an endpoint that another local AWS has stopped. Blocks until then.
+
+        A creation starts again; an update that had not finished is dropped.
+        """
+        self._deploy, self._drain_timeout, self._time = deploy, drain_timeout, time
+        self.traffic, self._rollout = Traffic(), None
+        self._lock, self._stopped = threading.Lock(), threading.Event()
+        if self.endpoint_status != "Failed":
+            self.run_creation()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What is kept when the local AWS stops; see :meth:`resume`."""
+        lost = {"_deploy", "_drain_timeout", "_time", "traffic", "_rollout", "_lock", "_stopped", "_at_stop"}
+        kept = {name: value for name, value in vars(self).items() if name not in lost}
+        return {**kept, **self._at_stop}
+
+    def _kept(self) -> dict[str, Any]:
+        """The members that stopping changes: the state, and the capacities, which start from the configuration's."""
+        deployment = self.traffic.current
+        specs = self.settings.specs if deployment is None else tuple(each.current_spec for each in deployment.variants)
+        status = self.endpoint_status if self.endpoint_status in ("Creating", "Failed") else "InService"
+        return {
+            "endpoint_status": status,
+            "failure_reason": self.failure_reason,
+            "settings": replace(self.settings, specs=specs),
+        }
 
     def tick(self) -> None:
         """Maintain the variants' containers."""

@@ -1,6 +1,6 @@
 """A production variant: its specification, its status, and its containers."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -152,6 +152,16 @@ class Variant:
     def name(self) -> str:
         """The variant's name, unique in its endpoint."""
         return self.spec.identity.variant
+
+    @property
+    def current_spec(self) -> VariantSpec:
+        """The specification with the current weight and capacity."""
+        current = {**self.spec.production_variant, "InitialVariantWeight": self.weight}
+        if self.serverless:
+            current["ServerlessConfig"] = self.serverless
+        else:
+            current["InitialInstanceCount"] = self.group.desired
+        return replace(self.spec, production_variant=current)
 
     def described_settings(self) -> dict[str, Any]:
         """The settings of the endpoint configuration that DescribeEndpoint returns."""

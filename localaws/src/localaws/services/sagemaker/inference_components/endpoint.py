@@ -89,6 +89,15 @@ class ComponentEndpoint(Endpoint):
         """Stop the copies on its instances. Blocks until then."""
         self._abandon_components()
 
+    def resume_empty(self, time: "SimulatedTime", abandon_components: "Callable[[], None]") -> None:
+        """Continue an endpoint that another local AWS has stopped; its components start their own copies."""
+        self._abandon_components = abandon_components
+        self.resume(_deploy_nothing, 0, time)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What is kept when the local AWS stops; see :meth:`resume_empty`."""
+        return {name: value for name, value in super().__getstate__().items() if name != "_abandon_components"}
+
     @property
     def production_variants(self) -> list[dict[str, Any]]:
         """The ProductionVariants of DescribeEndpoint."""
