@@ -3,17 +3,19 @@ variable "alarms" {
   type = object({
     concurrency_utilization = optional(number, 0.8)
     errors_per_minute       = optional(number, 1)
+    failures_per_minute     = optional(number, 1)
     gpu_memory_percent      = optional(number, 90)
     latency_p95_ms          = optional(number, 1000)
     model_errors_per_minute = optional(number, 1)
     no_traffic_minutes      = optional(number)
     overhead_p95_ms         = optional(number, 1000)
+    queue_age_s             = optional(number, 1800)
   })
   default = null
 }
 
 variable "aws_region" {
-  description = "Region to deploy in; defaults to AWS_REGION or the profile's region."
+  description = "Region that the provider must use; null accepts the one of AWS_REGION or the profile."
   type        = string
   default     = null
 
@@ -91,10 +93,28 @@ variable "notifications" {
   nullable = false
 }
 
+variable "notifications_key_arn" {
+  description = "ARN of the KMS key of the topic for notifications; defaults to a new key."
+  type        = string
+  default     = null
+}
+
 variable "permissions_boundary" {
   description = "ARN of the permissions boundary of every role, where the organisation requires one."
   type        = string
   default     = null
+}
+
+variable "role_path" {
+  description = "Path of every role, such as /embeddings/."
+  type        = string
+  default     = "/"
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^/([A-Za-z0-9._+=,@-]+/)*$", var.role_path))
+    error_message = "role_path must begin and end with a slash, such as /embeddings/, or be a single one."
+  }
 }
 
 variable "tags" {

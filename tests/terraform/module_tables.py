@@ -46,7 +46,7 @@ _MODULES = {
 }
 #: The subjects of the root's table, each with the paths that belong to it.
 SUBJECTS = {
-    "Project": ("name", "environment", "aws_region", "tags", "permissions_boundary", "hub_token"),
+    "Project": ("name", "environment", "aws_region", "tags", "permissions_boundary", "role_path", "hub_token"),
     "Endpoints": ("endpoints",),
     "Models": ("endpoints.model",),
     "Serverless endpoints": ("endpoints.serverless",),
@@ -54,7 +54,7 @@ SUBJECTS = {
     "Scale-to-zero endpoints": ("endpoints.scale_to_zero",),
     "Autoscaling": ("endpoints.autoscaling",),
     "Networks": ("endpoints.vpc",),
-    "Alarms, costs and dashboard": ("alarms", "budget", "dashboard", "notifications"),
+    "Alarms, costs and dashboard": ("alarms", "budget", "dashboard", "notifications", "notifications_key_arn"),
     "Vector store": ("vector_store",),
     "Document pipeline": ("pipeline",),
 }
@@ -82,7 +82,8 @@ class Row:
 
 def modules() -> list[Path]:
     """The folders of modules, and of the bootstrap, whose READMEs have tables."""
-    return [SOURCE / "bootstrap", *sorted(path for path in (SOURCE / "modules").iterdir() if path.is_dir())]
+    modules = sorted(path for path in (SOURCE / "modules").iterdir() if path.is_dir())
+    return [SOURCE / "bootstrap", *modules, SOURCE / "provider-6" / "vector-bucket"]
 
 
 def with_tables(folder: Path) -> str:
@@ -121,6 +122,33 @@ def variables(folder: Path) -> list[Row]:
             if folder.name not in _WITHOUT_ATTRIBUTES:
                 rows += [_described(row, folder) for row in _attributes(name, _argument(body, "type"))]
     return rows
+
+
+def declared_twice() -> list[tuple[Row, Row]]:
+    """Attributes that the root, or a module that passes them on, declares besides the module that uses them."""
+    pairs = []
+    for folder in (SOURCE, *(SOURCE / "modules" / name for name in ("huggingface-model", "scale-to-zero-endpoint"))):
+        for kind, name, body in _blocks(folder):
+            for row in _attributes(name, _argument(body, "type")) if kind == "variable" else ():
+                module, inner = _elsewhere(row.path, folder)
+                users = variables(SOURCE / "modules" / module) if module else []
+                pairs += [(row, other) for other in users if other.path == inner]
+    return pairs
+
+
+def same_description() -> dict[tuple[str, str], set[tuple[str, str]]]:
+    """Types and validations of modules' variables, by name and description.
+
+    A module without a validation passes the value on to one that has it.
+    """
+    declarations: dict[tuple[str, str], set[tuple[str, str]]] = {}
+    for folder in modules()[1:]:
+        for kind, name, body in _blocks(folder):
+            if kind == "variable" and "validation {" in body:
+                validations = body[body.index("  validation {") :].replace("${var.name}: ", "")
+                found = (_argument(body, "type"), " ".join(validations.split()))
+                declarations.setdefault((name, _description(body)), set()).add(found)
+    return declarations
 
 
 def _blocks(folder: Path) -> list[tuple[str, str, str]]:

@@ -26,10 +26,10 @@ data "aws_sagemaker_prebuilt_ecr_image" "container" {
 
   lifecycle {
     precondition {
-      condition = contains(module.container_images.regions, data.aws_region.current.id)
+      condition = contains(module.container_images.regions, local._region)
       error_message = join(" ", [
         "${var.name}: AWS does not publish the ${local._container.repository} image in",
-        "${data.aws_region.current.id}.",
+        "${local._region}.",
         "Deploy in one of the supported regions, or copy the image to ECR in your region and set model.image.",
         "Supported regions: ${join(", ", module.container_images.regions)}.",
       ])
@@ -38,6 +38,9 @@ data "aws_sagemaker_prebuilt_ecr_image" "container" {
 }
 
 locals {
+  # Provider 5.100 has no attribute region, and newer ones deprecate id and name.
+  _region = split(".", data.aws_region.current.endpoint)[1]
+
   _tag_pattern = "[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
   image_pattern = join("", [
     "^\\d{12}\\.dkr\\.ecr(-fips)?\\.[a-z0-9-]+\\.amazonaws\\.com(\\.cn)?/[a-z0-9][a-z0-9._/-]*",
@@ -94,6 +97,11 @@ locals {
 
   # Each worker of the model server loads its own copy of the model, and memory may not suffice for two.
   _toolkit_environment = { SAGEMAKER_MODEL_SERVER_WORKERS = "1" }
+  # With a task, the toolkit serves a package without a handler by a pipeline of transformers.
+  _artifact_environment = merge(
+    local._toolkit_environment,
+    var.model.task == null ? {} : { HF_TASK = var.model.task },
+  )
   _hub_environment = merge(
     {
       HF_MODEL_ID = var.model.hub_id
@@ -114,7 +122,7 @@ locals {
     coalesce(var.model.container, "tei")
   )
   environment = merge(
-    var.model.image != null ? {} : var.model.artifact != null ? local._toolkit_environment : local._hub_environment,
+    var.model.image != null ? {} : var.model.artifact != null ? local._artifact_environment : local._hub_environment,
     var.model.environment,
   )
   _variables         = merge(local.environment, local._secret_environment)
@@ -130,7 +138,7 @@ locals {
     if prompt == null ? false : length(prompt) > 1000 || can(regex("[[:cntrl:]]", replace(prompt, "/[\\n\\t]/", "")))
   ]
 
-  _image_region = try(local._own_image.region, data.aws_region.current.id)
+  _image_region = try(local._own_image.region, local._region)
   image_uri     = coalesce(var.model.image, one(data.aws_sagemaker_prebuilt_ecr_image.container[*].registry_path))
 
   artifact_size_gb = (
@@ -150,7 +158,7 @@ locals {
     artifact           = var.model.artifact
     artifact_etag      = one(data.aws_s3_object.artifact[*].etag)
     environment        = merge(local.environment, local._secret_environment)
-    execution_role_arn = module.execution_role.arn
+    execution_role_arn = local.role_arn
     image              = local.image_uri
     image_digest       = one(data.aws_ecr_image.own[*].image_digest)
     },
@@ -173,8 +181,13 @@ module "container_images" {
   source = "../container-images"
 }
 
+locals {
+  role_arn = coalesce(var.model.role_arn, one(module.execution_role[*].arn))
+}
+
 module "execution_role" {
   source = "../execution-role"
+  count  = var.model.role_arn == null ? 1 : 0
 
   alarm_names          = var.alarm_names
   artifact             = var.model.artifact
@@ -183,6 +196,7 @@ module "execution_role" {
   image_uri            = local.image_uri
   name                 = coalesce(var.role_name, "${var.name}-role")
   permissions_boundary = var.permissions_boundary
+  role_path            = var.role_path
   storage              = var.storage
   tags                 = var.tags
   vpc                  = local.vpc
@@ -192,7 +206,7 @@ resource "aws_sagemaker_model" "embeddings" {
   #checkov:skip=CKV_AWS_370:Serverless inference and models from the Hub do not support network isolation
   name                     = local.name
   enable_network_isolation = var.network_isolation
-  execution_role_arn       = module.execution_role.arn
+  execution_role_arn       = local.role_arn
   tags                     = merge(local.identity_tags, var.tags)
 
   primary_container {
@@ -243,9 +257,9 @@ resource "aws_sagemaker_model" "embeddings" {
       ])
     }
     precondition {
-      condition = local._image_region == data.aws_region.current.id
+      condition = local._image_region == local._region
       error_message = join(" ", [
-        "${var.name}: model.image is in ${local._image_region} and the endpoint in ${data.aws_region.current.id}.",
+        "${var.name}: model.image is in ${local._image_region} and the endpoint in ${local._region}.",
         "SageMaker pulls images only from its own region: replicate the repository, and set model.image to the",
         "copy.",
       ])

@@ -1,10 +1,12 @@
 variable "alarms" {
-  description = "Alarm thresholds; null creates no alarms."
+  description = "Alarm thresholds of the endpoints; null creates no alarms."
   type = object({
     # Share of max_concurrency that a serverless endpoint uses, up to 1.
     concurrency_utilization = optional(number, 0.8)
     # 5XX responses, in two of three minutes.
     errors_per_minute = optional(number, 1)
+    # Failed or expired requests of an asynchronous endpoint, in one minute.
+    failures_per_minute = optional(number, 1)
     # GPU memory in use, as a share of all GPUs of an instance.
     gpu_memory_percent = optional(number, 90)
     # 95th percentile of the model's latency, in three of five minutes.
@@ -15,6 +17,8 @@ variable "alarms" {
     no_traffic_minutes = optional(number)
     # 95th percentile of SageMaker's overhead, in five of five minutes.
     overhead_p95_ms = optional(number, 1000)
+    # Seconds that an asynchronous request may wait, in three of three minutes.
+    queue_age_s = optional(number, 1800)
   })
   default = null
 
@@ -24,9 +28,11 @@ variable "alarms" {
       alltrue([
         for value in [
           var.alarms.errors_per_minute,
+          var.alarms.failures_per_minute,
           var.alarms.model_errors_per_minute,
           var.alarms.latency_p95_ms,
           var.alarms.overhead_p95_ms,
+          var.alarms.queue_age_s,
         ] :
         value > 0
       ])
@@ -156,6 +162,8 @@ variable "notifications" {
   type = object({
     # E-mail addresses.
     emails = optional(list(string), [])
+    # ARN of the new topic's KMS key; defaults to a new key.
+    kms_key_arn = optional(string)
     # Additional subscriptions by name.
     subscriptions = optional(map(object({
       # Receiver, such as a queue's ARN or a URL.
@@ -195,6 +203,16 @@ variable "notifications" {
       can(regex("^arn:[a-z-]+:sns:[a-z0-9-]+:\\d{12}:[A-Za-z0-9_-]{1,256}$", var.notifications.topic_arn))
     )
     error_message = "notifications.topic_arn must be the ARN of an SNS topic: arn:aws:sns:<region>:<account>:<name>."
+  }
+  validation {
+    condition = (
+      var.notifications.kms_key_arn == null ||
+      can(regex("^arn:[a-z-]+:kms:[a-z0-9-]+:\\d{12}:key/.+$", var.notifications.kms_key_arn))
+    )
+    error_message = join(" ", [
+      "notifications.kms_key_arn must be a key's ARN, not an alias:",
+      "arn:aws:kms:<region>:<account>:key/<id>.",
+    ])
   }
   validation {
     condition = (

@@ -14,7 +14,7 @@ from localaws.config import LocalAwsConfig
 from localaws.conformance import ConformanceCheck
 from localaws.core.clock import SimulatedTime, TimeControl
 from localaws.core.wsgi import chain
-from localaws.faults.injector import FaultInjector
+from localaws.faults.injector import FaultInjector, Faults
 from localaws.gateway.caller_account import CallerAccount
 from localaws.gateway.dispatcher import LocalAwsApplication
 from localaws.gateway.own_paths import ClosedPaths, HealthCheck
@@ -33,7 +33,9 @@ from localaws.services.rds.records import clusters
 from localaws.services.rds.service import DatabaseHost
 from localaws.services.s3vectors.service import S3Vectors
 from localaws.services.sagemaker.async_inference.service import AsyncInference
+from localaws.services.sagemaker.endpoints.launch_faults import LAUNCH_FAULTS
 from localaws.services.sagemaker.host import EndpointHost
+from localaws.services.sagemaker.quotas import QuotaControl
 from localaws.services.sagemaker.telemetry.metrics import MetricRecorder
 from localaws.services.sqs.inspection import QueueInspection
 from localaws.services.sqs.message_queue import queue_class
@@ -94,9 +96,13 @@ class Services:
         self.host = EndpointHost(config, state_dir, self._pids, recorder, simulated)
         scaling = AutoScaling(self.host.scalable, monitoring, self._state.scaling)
         self.host.is_scalable_target = scaling.is_target
+        faults = Faults(deferred={"sagemaker": frozenset(LAUNCH_FAULTS)})
+        self.host.next_launch_fault = partial(faults.deferred_strike, "sagemaker")
         async_inference = AsyncInference(self.host, self._state.async_queues)
         monitoring.alarms.on_minute(async_inference.sample)
-        vectors = S3Vectors(config.vector_writes_per_second, config.vectors_per_second, self._state.vectors)
+        vectors = S3Vectors(
+            config.vector_writes_per_second, config.vectors_per_second, self._state.vectors, time=simulated
+        )
         monitoring.alarms.on_minute(QueueMetrics(monitoring.metrics).sample)
         self._functions = FunctionHost(config, state_dir, self._pids, monitoring.metrics, simulated)
         self._databases = DatabaseHost(state_dir, self._pids)
@@ -107,7 +113,8 @@ class Services:
         middlewares: list[Middleware] = [
             CallerAccount,
             partial(TimeControl, simulated=simulated),
-            FaultInjector,
+            partial(FaultInjector, faults=faults),
+            partial(QuotaControl, quotas=self.host.quotas),
             partial(FunctionUrls, host=self._functions),
             QueueInspection,
             RetryDeduplicator,

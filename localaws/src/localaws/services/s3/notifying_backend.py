@@ -1,11 +1,12 @@
 """moto's S3 backend for one request, extended to send event notifications."""
 
 import contextlib
+import re
 import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from moto.s3.exceptions import AccessDeniedByLock
+from moto.s3.exceptions import AccessDeniedByLock, InvalidBucketName
 
 from localaws.services.s3.event_notifications import S3Event
 from localaws.services.s3.object_locks import locked
@@ -20,6 +21,8 @@ __all__ = ["NotifyingS3Backend"]
 #: ETag of an empty object, which the event of a delete marker carries.
 _EMPTY_ETAG = "d41d8cd98f00b204e9800998ecf8427e"
 _UNVERSIONED = "null"
+#: Names of general purpose buckets (Amazon S3 user guide, "Bucket naming rules").
+_BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 #: Held while a suspended bucket counts as versioned, or a concurrent deletion would leave it so.
 _suspended = threading.Lock()
 
@@ -41,6 +44,12 @@ class NotifyingS3Backend:
         """Send the events that were held."""
         while self._pending:
             self._events.publish(self._pending.pop(0), self._account_id)
+
+    def create_bucket(self, bucket_name: str, *args: Any, **options: Any) -> Any:
+        """CreateBucket; moto checks the length of the name only."""
+        if not _BUCKET_NAME.fullmatch(bucket_name):
+            raise InvalidBucketName
+        return self._backend.create_bucket(bucket_name, *args, **options)
 
     def put_bucket_notification_configuration(self, bucket_name: str, notification_config: dict[str, Any]) -> None:
         """PutBucketNotificationConfiguration."""

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 from moto.sagemaker.models import sagemaker_backends
 
 from localaws.core.threads import Ticker, at_the_same_time
-from localaws.services.sagemaker.endpoints.capacity import check_changes
+from localaws.services.sagemaker.endpoints.capacity import added_instances, check_changes
 from localaws.services.sagemaker.endpoints.deployment import Deployment
 from localaws.services.sagemaker.endpoints.endpoint import Endpoint, EndpointFailedError, EndpointInProgressError
+from localaws.services.sagemaker.endpoints.launch_faults import LaunchFault
 from localaws.services.sagemaker.endpoints.scaling import (
     INSTANCE_COUNT,
     PROVISIONED_CONCURRENCY,
@@ -24,6 +25,7 @@ from localaws.services.sagemaker.endpoints.scaling import (
 from localaws.services.sagemaker.endpoints.settings import EndpointSettings
 from localaws.services.sagemaker.inference_components.endpoint import ComponentEndpoint
 from localaws.services.sagemaker.inference_components.host import COPY_COUNT, ComponentHost
+from localaws.services.sagemaker.quotas import ServiceQuotas
 from localaws.services.sagemaker.telemetry.data_capture import DataCapture
 from localaws.services.sagemaker.usage_metrics import UsageMetrics
 
@@ -77,6 +79,11 @@ class EndpointHost:
         }
         #: Whether a resource id is registered with Application Auto Scaling, by account and region.
         self.is_scalable_target: Callable[[str, str, str], bool] = lambda _account_id, _region, _resource_id: False
+        #: The kind and the seconds of the fault of the next launch of instances, or None.
+        self.next_launch_fault: Callable[[], tuple[str, float | None] | None] = lambda: None
+        self.quotas = ServiceQuotas(config.quotas)
+        #: Held from the check of the quotas until the new endpoint counts.
+        self._admission = threading.Lock()
         self._usage = UsageMetrics(metrics, time)
         self._clock = Ticker("endpoint-clock", self._TICK_SECONDS, self._tick)
         self._clock.start()
@@ -94,29 +101,47 @@ class EndpointHost:
         settings: EndpointSettings,
         deployment_config: dict[str, Any] | None = None,
     ) -> Endpoint:
-        """Create an endpoint and start it in the background. The DeploymentConfig is kept for later updates."""
+        """Create an endpoint and start it in the background. The DeploymentConfig is kept for later updates.
+
+        Raises:
+            QuotaExceeded: It would exceed a service quota.
+        """
         endpoint = self._new_endpoint(name, arn, tags, settings, deployment_config)
-        with self._lock:
-            self._endpoints.add(endpoint)
-        self.run(endpoint.run_creation)
+        with self._admission:
+            self._check_quotas(settings)
+            with self._lock:
+                self._endpoints.add(endpoint)
+        fault = self._launch_fault(settings)
+        self.run(lambda: endpoint.run_creation(fault))
         return endpoint
 
     def update(self, endpoint: Endpoint, settings: EndpointSettings, deployment_config: dict[str, Any] | None) -> None:
-        """Move an endpoint to other settings; see :meth:`Endpoint.begin_update` for what it raises."""
+        """Move an endpoint to other settings; see :meth:`Endpoint.begin_update` for what else it raises.
+
+        Raises:
+            QuotaExceeded: It would exceed a service quota.
+        """
+        self._check_quotas(settings)
         endpoint.begin_update(deployment_config)
-        self.run(lambda: endpoint.run_update(settings))
+        fault = self._launch_fault(settings)
+        self.run(lambda: endpoint.run_update(settings, fault))
 
     def change_capacity(self, endpoint: Endpoint, changes: "Sequence[VariantChange]") -> None:
         """Change weights and capacities of an endpoint's variants.
 
         Raises:
-            CapacityRefused: An operation has not finished, or the changes are invalid; with SageMaker's message.
+            CapacityRefused: An operation has not finished, or the changes are invalid or exceed a service quota; with
+                SageMaker's message.
         """
-        deployment = endpoint.traffic.current
+        deployment, fault = endpoint.traffic.current, None
         if deployment is not None:
             reason = check_changes(changes, deployment, scales_to_zero=endpoint.settings.scales_to_zero)
             if reason is not None:
                 raise CapacityRefused(reason)
+            if added := added_instances(changes, deployment):
+                identity = endpoint.settings.variants[0]
+                self.quotas.check_instances(identity.account_id, identity.region, self.endpoints(), added)
+                fault = self._launch_fault(endpoint.settings)
         try:
             change = endpoint.begin_capacity_change(changes)
         except EndpointInProgressError as error:
@@ -124,7 +149,7 @@ class EndpointHost:
         except EndpointFailedError as error:
             message = f'Cannot update failed endpoint "{endpoint.arn}": it can only be deleted.'
             raise CapacityRefused(message) from error
-        self.run(lambda: endpoint.run_capacity_change(change))
+        self.run(lambda: endpoint.run_capacity_change(change, fault))
 
     def scalable(self, account_id: str, region: str, resource_id: str, dimension: str) -> ScalableResource | None:
         """The resource that Application Auto Scaling scales; None if it does not exist."""
@@ -190,6 +215,21 @@ class EndpointHost:
         for thread in (*stopping, *threads):
             thread.join()
         self._clock.close()
+
+    def _check_quotas(self, settings: EndpointSettings) -> None:
+        """Check a new deployment, which runs beside the old one during an update.
+
+        Raises:
+            QuotaExceeded: It would exceed a service quota.
+        """
+        identity = settings.variants[0]
+        self.quotas.check_memory(identity.account_id, identity.region, settings)
+        self.quotas.check_instances(identity.account_id, identity.region, self.endpoints(), settings.instances)
+
+    def _launch_fault(self, settings: EndpointSettings) -> LaunchFault | None:
+        """The fault of the next launch of instances; serverless endpoints have none."""
+        fault = self.next_launch_fault() if settings.instances else None
+        return None if fault is None else LaunchFault.of(*fault, settings.variants[0].variant)
 
     def _new_endpoint(
         self,

@@ -11,6 +11,7 @@ from moto.sqs.responses import SQSResponse
 
 from localaws.core.resource_policies import is_allowed
 from localaws.services.sqs.message_queue import MessageQueue
+from localaws.services.sqs.refusals import check_message, check_queue_attributes, check_receive, named_as_on_aws
 
 __all__ = ["SIMPLIFICATIONS", "Sqs"]
 
@@ -108,6 +109,7 @@ class Sqs(SQSResponse):  # type: ignore[misc]  # moto is untyped
         backend = self.sqs_backend
         allowed = attributes.pop(_REDRIVE_ALLOW, None)
         is_fifo = str(attributes.get("FifoQueue", "false")).lower() == "true"
+        check_queue_attributes(backend.queues.get(name), attributes, is_fifo=is_fifo)
         if name not in backend.queues and not is_fifo:
             backend.queues[name] = self.queue_class(name, self.region, self.current_account, **attributes)
         self.params.get("Attributes", {}).pop(_REDRIVE_ALLOW, None)
@@ -115,6 +117,26 @@ class Sqs(SQSResponse):  # type: ignore[misc]  # moto is untyped
         if allowed:
             backend.queues[name].redrive_allow_policy = allowed
         return response
+
+    def send_message(self) -> ActionResult:
+        """SendMessage."""
+        check_message(self.params)
+        return super().send_message()
+
+    @named_as_on_aws
+    def send_message_batch(self) -> ActionResult:
+        """SendMessageBatch."""
+        return super().send_message_batch()
+
+    @named_as_on_aws
+    def delete_message_batch(self) -> ActionResult:
+        """DeleteMessageBatch."""
+        return super().delete_message_batch()
+
+    @named_as_on_aws
+    def change_message_visibility_batch(self) -> ActionResult:
+        """ChangeMessageVisibilityBatch."""
+        return super().change_message_visibility_batch()
 
     def delete_queue(self) -> ActionResult:
         """DeleteQueue; pending receives end."""
@@ -160,6 +182,7 @@ class Sqs(SQSResponse):  # type: ignore[misc]  # moto is untyped
 
     def receive_message(self) -> ActionResult:
         """ReceiveMessage; a message in a dead-letter queue has the attribute DeadLetterQueueSourceArn."""
+        check_receive(self.params)
         response = super().receive_message()
         names = {*self._get_param("AttributeNames", []), *self._get_param("MessageSystemAttributeNames", [])}
         if names & {"All", _DEAD_LETTER_SOURCE}:

@@ -66,6 +66,7 @@ class VariantSpec:
             start_timeout=timeout,
             failure_reason=lambda error: self._failure_reason(error, timeout),
             has_gpu=not self.serverless and has_gpu(self.production_variant["InstanceType"]),
+            is_serverless=self.serverless is not None,
         )
 
     def _failure_reason(self, error: "ContainerStartError", timeout: float) -> str:
