@@ -20,6 +20,7 @@ from moto.s3.responses import S3Response
 from moto.s3vectors.responses import S3VectorsResponse
 from moto.sagemaker.responses import SageMakerResponse
 from moto.sagemakerruntime.responses import SageMakerRuntimeResponse
+from moto.secretsmanager.responses import SecretsManagerResponse
 from moto.sqs.responses import SQSResponse
 
 from localaws.gateway.error_responses import protect
@@ -39,6 +40,7 @@ from localaws.services.s3.event_notifications import ObjectEvents
 from localaws.services.s3vectors.api import S3VectorsApi
 from localaws.services.sagemaker.api import SageMaker
 from localaws.services.sagemaker_runtime.api import SageMakerRuntime
+from localaws.services.secretsmanager.api import SecretsManager
 from localaws.services.sqs.api import Sqs
 from localaws.services.sqs.message_queue import MessageQueue
 
@@ -116,6 +118,7 @@ class LocalAwsApplication(DomainDispatcherApplication):  # type: ignore[misc]  #
             SageMakerRuntimeResponse: type(
                 "SageMakerRuntime", (SageMakerRuntime,), {"host": host, "async_inference": async_inference}
             ),
+            SecretsManagerResponse: SecretsManager,
             SQSResponse: type("Sqs", (Sqs,), {"queue_class": queue_class}),
         }
         self._bedrock = BedrockRuntime()
