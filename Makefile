@@ -61,8 +61,8 @@ pipeline: prerequisites $(INSTALLED) ## Deploy the document pipeline on the loca
 search: $(INSTALLED) ## Search the documents: make search TEXT="How do I compress data?"
 	@$(EMBEDSTACK) search "$$TEXT" --function applied $(ARGS)
 
-down: ## Stop the local AWS and its processes
-	@$(STOP)
+down: ## Stop the local AWS and its processes, and delete what is deployed on it; KEEP=1 keeps it for the next start
+	@$(if $(KEEP),$(EMBEDSTACK) local stop --keep,$(STOP))
 
 # Works without Python and with a broken virtual environment, too.
 STOP = if [ -x $(PY) ] && $(EMBEDSTACK) local stop; then :; else sh scripts/stop_local.sh; fi

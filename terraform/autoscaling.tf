@@ -30,6 +30,7 @@ module "autoscaling" {
   name      = each.value.name
   schedules = each.value.autoscaling.schedules
   step      = each.value.autoscaling.step
+  tags      = local.tags
   tracking  = each.value.autoscaling.tracking
 
   capacity = {

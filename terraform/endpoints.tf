@@ -7,7 +7,7 @@ module "serverless_endpoint" {
   model              = module.model[each.key]
   name               = each.value.name
   serverless         = each.value.serverless
-  tags               = module.model[each.key].identity_tags
+  tags               = merge(module.model[each.key].identity_tags, local.tags)
 }
 
 locals {
@@ -57,6 +57,7 @@ module "variant_model" {
   role_path            = var.role_path
   role_name            = "${each.value.prefix}-role"
   storage              = each.value.endpoint.storage
+  tags                 = local.tags
   vpc                  = each.value.endpoint.vpc
 }
 
@@ -70,7 +71,7 @@ module "realtime_endpoint" {
   kms_key_arn        = each.value.kms_key_arn
   log_retention_days = each.value.log_retention_days
   name               = each.value.name
-  tags               = module.model[each.key].identity_tags
+  tags               = merge(module.model[each.key].identity_tags, local.tags)
 
   deployment = each.value.realtime.deployment == null ? null : merge(
     each.value.realtime.deployment,
@@ -114,7 +115,7 @@ module "scale_to_zero_endpoint" {
   model              = module.model[each.key]
   name               = each.value.name
   network_isolation  = each.value.network_isolation
-  tags               = module.model[each.key].identity_tags
+  tags               = merge(module.model[each.key].identity_tags, local.tags)
 
   scale_to_zero = merge(each.value.scale_to_zero, {
     schedules = try(each.value.autoscaling.schedules, {})

@@ -9,6 +9,7 @@ module "observability" {
     # A workflow passes an empty string for a variable that is not set.
     kms_key_arn = var.notifications_key_arn == "" ? null : var.notifications_key_arn
   })
+  tags = local.tags
 
   pipeline = var.pipeline == null ? null : {
     dead_letter_queue = "${var.name}-pipeline-dead-letters"

@@ -47,12 +47,38 @@ locals {
   ]
 }
 
+locals {
+  # Names that are formed in different ways, so that an endpoint_name can lead to one of another endpoint.
+  _alarm_names = concat(
+    values(module.observability.alarm_names),
+    values(module.observability.unhealthy_alarm_names),
+    flatten([for scaling in values(module.autoscaling) : values(scaling.alarm_names)]),
+    flatten([for endpoint in values(module.scale_to_zero_endpoint) : values(endpoint.alarm_names)]),
+    [for endpoint in values(local.endpoints) : "${endpoint.name}-no-rollback" if endpoint.kind == "realtime"],
+    flatten([for pipeline in module.document_pipeline : values(pipeline.alarm_names)]),
+  )
+  _equal_alarm_names = distinct([
+    for name in local._alarm_names : name if length([for other in local._alarm_names : other if other == name]) > 1
+  ])
+}
+
 output "alarm_names" {
   description = "Alarm names by <endpoint>/<variant>/<alarm>, and composite alarms by <endpoint>/unhealthy."
   value = merge(
-    module.observability.alarm_names,
-    { for key, name in module.observability.unhealthy_alarm_names : "${key}/unhealthy" => name },
+    {
+      for path, name in module.observability.alarm_names :
+      join("/", concat([local._keys[split("/", path)[0]]], slice(split("/", path), 1, 3))) => name
+    },
+    { for id, name in module.observability.unhealthy_alarm_names : "${local._keys[id]}/unhealthy" => name },
   )
+
+  precondition {
+    condition = length(local._equal_alarm_names) == 0
+    error_message = join(" ", [
+      "Two alarms would have the name ${join(", ", local._equal_alarm_names)}, and each apply would overwrite one of",
+      "them. Change an endpoint_name or a key.",
+    ])
+  }
 }
 
 output "dashboard_name" {
@@ -71,7 +97,7 @@ output "dotenv" {
         "${setting[0]}='${replace(replace(setting[1], "\\", "\\\\"), "'", "\\'")}'"
       ],
       [
-        for key in compact([local._primary]) :
+        for key in compact([local._primary_key]) :
         "# EMBEDDING_MODEL= the Hub id of the model in ${key}, which model.model_id would say"
         if !contains([for setting in local._settings : setting[0]], "EMBEDDING_MODEL")
       ],
@@ -81,41 +107,41 @@ output "dotenv" {
 
 output "endpoint_arns" {
   description = "ARNs of the endpoints by key."
-  value       = { for key, endpoint in local._deployed : key => endpoint.arn }
+  value       = { for key, id in local._ids : key => local._deployed[id].arn }
 }
 
 output "endpoint_names" {
   description = "Names of the endpoints by key."
-  value       = { for key, endpoint in local._deployed : key => endpoint.name }
+  value       = { for key, id in local._ids : key => local._deployed[id].name }
 }
 
 output "endpoints" {
   description = "Expected settings of each endpoint by key, which the check after an apply compares with AWS."
   value = {
-    for key, endpoint in local._deployed : key => {
-      arn                     = endpoint.arn
-      artifact                = module.model[key].artifact
-      config_name             = endpoint.config_name
-      container               = module.model[key].container
-      environment             = module.model[key].environment
-      hub_id                  = module.model[key].hub_id
-      image_uri               = module.model[key].image_uri
-      inference_component     = local.endpoints[key].component_name
-      instance_count          = try(local.endpoints[key].realtime.instance_count, null)
-      instance_type           = local.endpoints[key].instance_type
-      kind                    = local.endpoints[key].kind
-      log_group_name          = endpoint.log_group_name
-      max_concurrency         = try(local.endpoints[key].serverless.max_concurrency, null)
-      memory_mb               = try(local.endpoints[key].serverless.memory_mb, null)
-      model_arn               = module.model[key].arn
-      model_kind              = module.model[key].kind
-      model_name              = module.model[key].name
-      name                    = endpoint.name
-      provisioned_concurrency = try(local.endpoints[key].serverless.provisioned_concurrency, null)
-      revision                = local.endpoints[key].model.revision
-      role_arn                = module.model[key].role_arn
+    for key, id in local._ids : key => {
+      arn                     = local._deployed[id].arn
+      artifact                = module.model[id].artifact
+      config_name             = local._deployed[id].config_name
+      container               = module.model[id].container
+      environment             = module.model[id].environment
+      hub_id                  = module.model[id].hub_id
+      image_uri               = module.model[id].image_uri
+      inference_component     = local.endpoints[id].component_name
+      instance_count          = try(local.endpoints[id].realtime.instance_count, null)
+      instance_type           = local.endpoints[id].instance_type
+      kind                    = local.endpoints[id].kind
+      log_group_name          = local._deployed[id].log_group_name
+      max_concurrency         = try(local.endpoints[id].serverless.max_concurrency, null)
+      memory_mb               = try(local.endpoints[id].serverless.memory_mb, null)
+      model_arn               = module.model[id].arn
+      model_kind              = module.model[id].kind
+      model_name              = module.model[id].name
+      name                    = local._deployed[id].name
+      provisioned_concurrency = try(local.endpoints[id].serverless.provisioned_concurrency, null)
+      revision                = local.endpoints[id].model.revision
+      role_arn                = module.model[id].role_arn
       variant                 = "AllTraffic"
-      variants                = try(endpoint.variants, {})
+      variants                = try(local._deployed[id].variants, {})
     }
   }
 }
@@ -131,7 +157,7 @@ output "invoke_policy_json" {
           Action = "sagemaker:InvokeEndpoint"
           # A request to an inference component needs permission for the component and its endpoint.
           Resource = concat(
-            [for key, endpoint in local._deployed : endpoint.arn if !contains(local._asynchronous, key)],
+            [for id, endpoint in local._deployed : endpoint.arn if !contains(local._asynchronous, id)],
             [
               for endpoint in values(module.scale_to_zero_endpoint) :
               "${split(":endpoint/", endpoint.arn)[0]}:inference-component/${endpoint.component_name}"
@@ -141,7 +167,7 @@ output "invoke_policy_json" {
         {
           Sid      = "QueueForEmbeddingEndpoints"
           Action   = "sagemaker:InvokeEndpointAsync"
-          Resource = [for key in local._asynchronous : local._deployed[key].arn]
+          Resource = [for id in local._asynchronous : local._deployed[id].arn]
         },
       ] : merge(statement, { Effect = "Allow" }) if length(statement.Resource) > 0
     ]
@@ -155,7 +181,7 @@ output "kinds" {
 
 output "model_names" {
   description = "Names of the models by key."
-  value       = { for key, model in module.model : key => model.name }
+  value       = { for key, id in local._ids : key => module.model[id].name }
 }
 
 output "pipeline" {
@@ -176,7 +202,7 @@ output "pipeline" {
 
 output "role_arns" {
   description = "ARNs of the endpoints' execution roles by key."
-  value       = { for key, model in module.model : key => model.role_arn }
+  value       = { for key, id in local._ids : key => module.model[id].role_arn }
 }
 
 output "search_policy_json" {

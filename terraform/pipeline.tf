@@ -6,7 +6,8 @@ locals {
   # Requests that one instance processes at the same time; more are queued. Serverless endpoints have max_concurrency.
   _requests_per_instance = 4
 
-  _pipeline_endpoint = try(local.endpoints[var.pipeline.endpoint], null)
+  # The pipeline's endpoint is the one that embeds.
+  _pipeline_endpoint = var.pipeline == null ? null : try(local.endpoints[local._primary], null)
   _pipeline_concurrency = try(
     local._pipeline_endpoint.serverless.max_concurrency,
     local._requests_per_instance * local._pipeline_endpoint.scale_to_zero.max,
@@ -27,6 +28,7 @@ module "vector_store" {
   log_retention_days = var.vector_store.log_retention_days
   name               = "${var.name}-vectors"
   s3_vectors         = var.vector_store.s3_vectors
+  tags               = local.tags
 
   client_security_groups = var.pipeline == null ? {} : {
     for index, id in module.document_pipeline[0].security_group_ids : "functions-${index}" => id
@@ -54,19 +56,20 @@ module "document_pipeline" {
   role_path            = var.role_path
   search               = var.pipeline.search
   search_package       = coalesce(var.pipeline.search_package, "${local._packages}/search.zip")
+  tags                 = local.tags
   vector_store         = module.vector_store[0]
   vpc                  = var.pipeline.vpc
 
   alarms = var.alarms == null ? null : merge(var.pipeline.alarms, { topic_arn = module.observability.topic_arn })
 
   endpoint = {
-    arn            = local._deployed[var.pipeline.endpoint].arn
+    arn            = local._deployed[local._primary].arn
     component_name = local._pipeline_endpoint.component_name
     concurrency    = local._pipeline_concurrency
     dimensions     = local._pipeline_endpoint.model.dimensions
     max_tokens     = local._pipeline_endpoint.model.max_tokens
-    model          = try(coalesce(module.model[var.pipeline.endpoint].model_id, var.pipeline.model), null)
-    name           = local._deployed[var.pipeline.endpoint].name
+    model          = try(coalesce(module.model[local._primary].model_id, var.pipeline.model), null)
+    name           = local._deployed[local._primary].name
     prompts        = local._pipeline_endpoint.model.prompts
     revision       = local._pipeline_endpoint.model.revision
   }

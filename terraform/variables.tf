@@ -3,17 +3,19 @@ variable "alarms" {
   type = object({
     concurrency_utilization = optional(number, 0.8)
     errors_per_minute       = optional(number, 1)
+    failures_per_minute     = optional(number, 1)
     gpu_memory_percent      = optional(number, 90)
     latency_p95_ms          = optional(number, 1000)
     model_errors_per_minute = optional(number, 1)
     no_traffic_minutes      = optional(number)
     overhead_p95_ms         = optional(number, 1000)
+    queue_age_s             = optional(number, 1800)
   })
   default = null
 }
 
 variable "aws_region" {
-  description = "Region to deploy in; defaults to AWS_REGION or the profile's region."
+  description = "Region that the provider must use; null accepts the one of AWS_REGION or the profile."
   type        = string
   default     = null
 

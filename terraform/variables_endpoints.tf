@@ -71,6 +71,7 @@ variable "endpoints" {
         query    = optional(string)
       }), {})
       revision = optional(string)
+      role_arn = optional(string)
       size_gb  = optional(number)
       task     = optional(string)
 
@@ -121,6 +122,7 @@ variable "endpoints" {
           max_tokens  = optional(number)
           model_id    = optional(string)
           revision    = optional(string)
+          role_arn    = optional(string)
           size_gb     = optional(number)
           task        = optional(string)
 
@@ -136,17 +138,24 @@ variable "endpoints" {
       weight    = optional(number, 1)
     }))
     scale_to_zero = optional(object({
-      cpu_cores     = optional(number, 2)
-      inference_ami = optional(string)
-      instance_type = string
-      max           = optional(number, 1)
-      memory_mb     = optional(number, 1024)
+      cpu_cores      = optional(number, 2)
+      data_cache     = optional(bool, false)
+      inference_ami  = optional(string)
+      instance_type  = optional(string)
+      instance_types = optional(list(string))
+      max            = optional(number, 1)
+      memory_mb      = optional(number, 1024)
       metrics = optional(object({
         detailed = optional(bool, true)
         enhanced = optional(bool, false)
         period_s = optional(number, 60)
       }))
-      min               = optional(number, 0)
+      min                 = optional(number, 0)
+      provision_timeout_s = optional(number)
+      scale_in = optional(object({
+        cooldown_minutes = optional(number, 20)
+        max_instances    = optional(number, 1)
+      }))
       startup_timeout_s = optional(number, 1200)
     }))
     serverless = optional(object({
@@ -157,6 +166,8 @@ variable "endpoints" {
       # Rejected: use memory_mb.
       memory_size_in_mb = optional(number)
     }))
+    # Earlier key of the endpoint, whose resources and names it keeps.
+    renamed_from = optional(string)
     vpc = optional(object({
       security_group_ids = optional(list(string), [])
       subnet_ids         = list(string)

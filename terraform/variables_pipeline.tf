@@ -138,7 +138,9 @@ variable "pipeline" {
     ])
   }
   validation {
-    condition = var.pipeline == null || !anytrue([for key in keys(var.endpoints) : startswith(key, "pipeline-")])
+    condition = var.pipeline == null || !anytrue([
+      for key, endpoint in var.endpoints : startswith(coalesce(endpoint.renamed_from, key), "pipeline-")
+    ])
     error_message = join(" ", [
       "Endpoint keys that begin with pipeline- lead to names of the",
       "pipeline's own resources. Change the key.",

@@ -79,8 +79,8 @@ class SearchServices:
         """
         if query.rerank and not self.settings.has_reranker:
             raise InputError("This function has no reranker. Omit rerank, or set RERANKER_ENDPOINT in its environment.")
-        if query.mode != "approximate" and self.settings.vector_store == "s3vectors":
-            raise InputError(f"S3 Vectors does not support mode={query.mode!r}. Omit mode, or use Postgres.")
+        if query.mode == "exact" and self.settings.vector_store == "s3vectors":
+            raise InputError("S3 Vectors does not support mode='exact'. Omit mode, or use Postgres.")
         return Call.current().until(seconds, SystemClock()).context().run(self._search_opened, query)
 
     def _search_opened(self, query: "SearchQuery") -> "list[DocumentHit]":

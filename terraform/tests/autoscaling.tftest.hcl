@@ -386,3 +386,25 @@ run "steps" {
     error_message = "The steps must be the given ones."
   }
 }
+
+run "queue_in_steps" {
+  command = plan
+  module { source = "./modules/autoscaling" }
+
+  variables {
+    step = {
+      metric_name = "ApproximateBacklogSize"
+      steps       = [{ lower = 0, change = 1 }]
+      threshold   = 100
+    }
+    target   = { kind = "async", endpoint_name = "alex-batch-endpoint" }
+    tracking = null
+  }
+
+  assert {
+    condition = (
+      aws_cloudwatch_metric_alarm.step["step"].dimensions == tomap({ EndpointName = "alex-batch-endpoint" })
+    )
+    error_message = "The backlog is a metric of the endpoint, not of a variant."
+  }
+}

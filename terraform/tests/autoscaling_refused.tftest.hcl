@@ -237,3 +237,56 @@ run "custom_metric_with_a_percentile" {
 
   expect_failures = [var.tracking]
 }
+
+run "queue_tracked_by_invocations" {
+  command = plan
+  module { source = "./modules/autoscaling" }
+
+  variables {
+    target   = { kind = "async", endpoint_name = "e" }
+    tracking = { metric = "SageMakerVariantInvocationsPerInstance", value = 600 }
+  }
+
+  expect_failures = [var.tracking]
+}
+
+run "queue_tracked_by_requests_per_second" {
+  command = plan
+  module { source = "./modules/autoscaling" }
+
+  variables {
+    target   = { kind = "async", endpoint_name = "e" }
+    tracking = { requests_per_second = 20 }
+  }
+
+  expect_failures = [var.tracking]
+}
+
+run "queue_tracked_by_a_metric_that_is_not_published" {
+  command = plan
+  module { source = "./modules/autoscaling" }
+
+  variables {
+    target   = { kind = "async", endpoint_name = "e" }
+    tracking = { custom = { metric_name = "InvocationsPerInstance", namespace = "AWS/SageMaker" }, value = 600 }
+  }
+
+  expect_failures = [var.tracking]
+}
+
+run "queue_scaled_in_steps_by_a_metric_that_is_not_published" {
+  command = plan
+  module { source = "./modules/autoscaling" }
+
+  variables {
+    step = {
+      metric_name = "Invocations"
+      steps       = [{ lower = 0, change = 1 }]
+      threshold   = 100
+    }
+    target   = { kind = "async", endpoint_name = "e" }
+    tracking = null
+  }
+
+  expect_failures = [var.step]
+}

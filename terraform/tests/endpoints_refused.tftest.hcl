@@ -347,6 +347,21 @@ run "token_level_vectors_cause_a_warning" {
   expect_failures = [check.pooled_vectors]
 }
 
+run "token_level_vectors_of_an_artifact_cause_a_warning" {
+  command = plan
+
+  variables {
+    endpoints = {
+      embedding = {
+        model      = { artifact = "s3://my-models/minilm/model.tar.gz", task = "feature-extraction" }
+        serverless = {}
+      }
+    }
+  }
+
+  expect_failures = [check.pooled_vectors]
+}
+
 run "key_that_clashes_with_another_endpoints_alarms" {
   command = plan
   module { source = "./modules/endpoint-settings" }
@@ -416,4 +431,52 @@ run "key_that_clashes_with_a_wake_alarm" {
   }
 
   expect_failures = [output.endpoints]
+}
+
+run "renamed_from_the_key_of_another_endpoint" {
+  command = plan
+  module { source = "./modules/endpoint-settings" }
+
+  variables {
+    endpoints = {
+      embedding = { model = { hub_id = "a/b" }, serverless = {} }
+      search    = { model = { hub_id = "a/b" }, renamed_from = "embedding", serverless = {} }
+    }
+  }
+
+  expect_failures = [output.endpoints]
+}
+
+run "two_alarms_of_one_name" {
+  command = plan
+
+  variables {
+    endpoints = {
+      queue = {
+        autoscaling = { max = 2, tracking = {} }
+        model       = { hub_id = "a/b" }
+        realtime = {
+          async         = { input_path = "s3://my-queue/in", output_path = "s3://my-queue/out" }
+          instance_type = "ml.c7i.xlarge"
+        }
+      }
+      sleeping = {
+        endpoint_name = "alex-queue"
+        model         = { hub_id = "a/b" }
+        scale_to_zero = { instance_type = "ml.c7i.xlarge" }
+      }
+    }
+  }
+
+  expect_failures = [output.alarm_names]
+}
+
+run "region_of_another_provider" {
+  command = plan
+
+  variables {
+    aws_region = "eu-central-1"
+  }
+
+  expect_failures = [data.aws_region.current]
 }

@@ -447,3 +447,38 @@ run "tags_name_the_model_in_an_artifact" {
     error_message = "The container must serve the artifact."
   }
 }
+
+run "artifact_without_a_handler" {
+  command = plan
+  module { source = "./modules/huggingface-model" }
+
+  variables {
+    model = { artifact = "s3://my-models/minilm/model.tar.gz", size_gb = 0.1, task = "feature-extraction" }
+  }
+
+  assert {
+    condition = output.environment == tomap({
+      HF_TASK                        = "feature-extraction"
+      SAGEMAKER_MODEL_SERVER_WORKERS = "1"
+    })
+    error_message = "The task must select the container's pipeline."
+  }
+}
+
+run "existing_role" {
+  command = plan
+  module { source = "./modules/huggingface-model" }
+
+  variables {
+    model = { hub_id = "a/b", role_arn = "arn:aws:iam::123456789012:role/service-role/shared" }
+  }
+
+  assert {
+    condition = (
+      aws_sagemaker_model.embeddings.execution_role_arn == "arn:aws:iam::123456789012:role/service-role/shared" &&
+      output.role_arn == "arn:aws:iam::123456789012:role/service-role/shared" &&
+      length(module.execution_role) == 0
+    )
+    error_message = "The model must use the existing role, and no other must be created."
+  }
+}

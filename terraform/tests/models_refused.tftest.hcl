@@ -374,3 +374,40 @@ run "reranker_in_the_huggingface_container" {
 
   expect_failures = [var.model]
 }
+
+run "task_in_the_environment_beside_an_artifact" {
+  command = plan
+  module { source = "./modules/huggingface-model" }
+
+  variables {
+    model = { artifact = "s3://m/model.tar.gz", environment = { HF_TASK = "feature-extraction" }, size_gb = 1 }
+  }
+
+  expect_failures = [var.model]
+}
+
+run "task_beside_an_image" {
+  command = plan
+  module { source = "./modules/huggingface-model" }
+
+  variables {
+    model = {
+      image   = "123456789012.dkr.ecr.us-east-1.amazonaws.com/embeddings:1"
+      size_gb = 1
+      task    = "feature-extraction"
+    }
+  }
+
+  expect_failures = [var.model]
+}
+
+run "role_by_name" {
+  command = plan
+  module { source = "./modules/huggingface-model" }
+
+  variables {
+    model = { hub_id = "a/b", role_arn = "sagemaker-role" }
+  }
+
+  expect_failures = [var.model]
+}

@@ -130,13 +130,39 @@ run "alarms" {
       sort([for key in keys(aws_cloudwatch_metric_alarm.embeddings) : key if startswith(key, "batch/")]) ==
       tolist([
         "batch/AllTraffic/errors",
-        "batch/AllTraffic/latency",
-        "batch/AllTraffic/model-errors",
-        "batch/AllTraffic/overhead",
+        "batch/AllTraffic/expired",
+        "batch/AllTraffic/failures",
+        "batch/AllTraffic/queue-age",
         "batch/AllTraffic/silence",
       ])
     )
-    error_message = "A queue on CPUs has neither a serverless concurrency nor a GPU."
+    error_message = "A queue must have alarms on the metrics that asynchronous endpoints publish, and no other."
+  }
+  assert {
+    condition = (
+      {
+        for name in ["errors", "expired", "failures", "queue-age", "silence"] :
+        name => aws_cloudwatch_metric_alarm.embeddings["batch/AllTraffic/${name}"].metric_name
+        } == {
+        errors    = "Invocation5XXErrors"
+        expired   = "ExpiredRequests"
+        failures  = "InvocationFailures"
+        queue-age = "ApproximateAgeOfOldestRequest"
+        silence   = "InvocationsProcessed"
+      }
+    )
+    error_message = "An asynchronous endpoint publishes no Invocations."
+  }
+  assert {
+    condition = (
+      aws_cloudwatch_metric_alarm.embeddings["batch/AllTraffic/queue-age"].dimensions ==
+      tomap({ EndpointName = "alex-batch-endpoint" })
+    )
+    error_message = "The queue's age is a metric of the endpoint."
+  }
+  assert {
+    condition     = output.rollback_alarm_names.batch == ["alex-batch-errors", "alex-batch-failures"]
+    error_message = "Requests that were queued before a deployment must not roll it back."
   }
   assert {
     condition = (
@@ -360,7 +386,7 @@ run "dashboard" {
         for widget in jsondecode(aws_cloudwatch_dashboard.embeddings[0].dashboard_body).widgets :
         widget.properties.title if widget.type == "metric" && widget.y < 8
       ] ==
-      ["Requests per minute", "Latency of the model, and SageMaker's own, in ms", "Errors per minute", "Instances"]
+      ["Requests per minute", "Latency of the model, and time in the queue, in ms", "Errors per minute", "Instances"]
     )
     error_message = "Each fleet must have four widgets side by side."
   }
@@ -419,11 +445,15 @@ run "dashboard" {
         ]),
         [
           "Invocations",
+          "ExpiredRequests",
           "Invocation4XXErrors",
           "Invocation5XXErrors",
+          "InvocationFailures",
           "InvocationModelErrors",
+          "InvocationsProcessed",
           "ModelLatency",
           "OverheadLatency",
+          "TimeInBacklog",
           "CPUUtilization",
           "ApproximateBacklogSize",
           "ServerlessConcurrentExecutionsUtilization",

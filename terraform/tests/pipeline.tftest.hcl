@@ -127,7 +127,10 @@ run "defaults" {
   }
   assert {
     condition = (
-      one(aws_s3_bucket_notification.documents.queue).events == toset(["s3:ObjectCreated:*", "s3:ObjectRemoved:*"]) &&
+      (
+        one(aws_s3_bucket_notification.documents.queue).events ==
+        toset(["s3:LifecycleExpiration:*", "s3:ObjectCreated:*", "s3:ObjectRemoved:*"])
+      ) &&
       aws_s3_bucket_versioning.documents.versioning_configuration[0].status == "Enabled" &&
       (
         one(

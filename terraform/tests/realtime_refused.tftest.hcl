@@ -199,6 +199,31 @@ run "negative_weight" {
   expect_failures = [var.variants]
 }
 
+run "fractional_weights" {
+  command = plan
+  module { source = "./modules/realtime-endpoint" }
+
+  variables {
+    variants = {
+      a = { instance_type = "ml.c7i.xlarge", model = { name = "m" }, weight = 0.8 }
+      b = { instance_type = "ml.c7i.xlarge", model = { name = "m" }, weight = 0.2 }
+    }
+  }
+
+  expect_failures = [var.variants]
+}
+
+run "weight_that_is_not_exact_in_single_precision" {
+  command = plan
+  module { source = "./modules/realtime-endpoint" }
+
+  variables {
+    variants = { AllTraffic = { instance_type = "ml.c7i.xlarge", model = { name = "m" }, weight = 16777217 } }
+  }
+
+  expect_failures = [var.variants]
+}
+
 run "startup_timeout_of_a_second" {
   command = plan
   module { source = "./modules/realtime-endpoint" }

@@ -236,3 +236,54 @@ run "metrics" {
     error_message = "SageMaker must scrape the containers' metrics every 10 seconds."
   }
 }
+
+run "with_instance_pools_and_a_cache" {
+  command = plan
+  module { source = "./modules/scale-to-zero-endpoint" }
+
+  variables {
+    scale_to_zero = {
+      data_cache          = true
+      instance_types      = ["ml.g6.xlarge", "ml.g5.xlarge"]
+      max                 = 3
+      provision_timeout_s = 900
+      scale_in            = { max_instances = 2 }
+    }
+  }
+
+  assert {
+    condition = (
+      jsondecode(aws_cloudformation_stack.embeddings.template_body).Resources.EndpointConfig.Properties[
+        "ProductionVariants"
+        ] == [
+        {
+          ContainerStartupHealthCheckTimeoutInSeconds = 1200
+          InitialInstanceCount                        = 1
+          InstancePools = [
+            { InstanceType = "ml.g6.xlarge", Priority = 1 },
+            { InstanceType = "ml.g5.xlarge", Priority = 2 },
+          ]
+          ManagedInstanceScaling = {
+            MaxInstanceCount = 3
+            MinInstanceCount = 0
+            ScaleInPolicy    = { CooldownInMinutes = 20, MaximumStepSize = 2, Strategy = "CONSOLIDATION" }
+            Status           = "ENABLED"
+          }
+          ModelDataDownloadTimeoutInSeconds        = 1200
+          RoutingConfig                            = { RoutingStrategy = "LEAST_OUTSTANDING_REQUESTS" }
+          VariantInstanceProvisionTimeoutInSeconds = 900
+          VariantName                              = "AllTraffic"
+        },
+      ]
+    )
+    error_message = "Pools must replace the instance type."
+  }
+  assert {
+    condition = (
+      jsondecode(aws_cloudformation_stack.embeddings.template_body).Resources.InferenceComponent.Properties[
+        "Specification"
+      ].DataCacheConfig == { EnableCaching = true }
+    )
+    error_message = "The component must cache image and model."
+  }
+}

@@ -205,3 +205,70 @@ run "tei_on_a_gpu_that_is_too_old" {
 
   expect_failures = [aws_cloudformation_stack.embeddings]
 }
+
+run "instance_type_and_instance_types" {
+  command = plan
+  module { source = "./modules/scale-to-zero-endpoint" }
+
+  variables {
+    scale_to_zero = { instance_type = "ml.g6.xlarge", instance_types = ["ml.g6.xlarge", "ml.g5.xlarge"] }
+  }
+
+  expect_failures = [var.scale_to_zero]
+}
+
+run "no_instance_type" {
+  command = plan
+  module { source = "./modules/scale-to-zero-endpoint" }
+
+  variables {
+    scale_to_zero = {}
+  }
+
+  expect_failures = [var.scale_to_zero]
+}
+
+run "pools_with_and_without_a_gpu" {
+  command = plan
+  module { source = "./modules/scale-to-zero-endpoint" }
+
+  variables {
+    scale_to_zero = { instance_types = ["ml.g6.xlarge", "ml.c7i.xlarge"] }
+  }
+
+  expect_failures = [var.scale_to_zero]
+}
+
+run "provision_timeout_of_a_minute" {
+  command = plan
+  module { source = "./modules/scale-to-zero-endpoint" }
+
+  variables {
+    scale_to_zero = { instance_types = ["ml.g6.xlarge", "ml.g5.xlarge"], provision_timeout_s = 60 }
+  }
+
+  expect_failures = [var.scale_to_zero]
+}
+
+run "scale_in_after_a_minute" {
+  command = plan
+  module { source = "./modules/scale-to-zero-endpoint" }
+
+  variables {
+    scale_to_zero = { instance_type = "ml.g6.xlarge", scale_in = { cooldown_minutes = 1 } }
+  }
+
+  expect_failures = [var.scale_to_zero]
+}
+
+run "region_without_scale_to_zero" {
+  command = plan
+  module { source = "./modules/scale-to-zero-endpoint" }
+
+  override_data {
+    target = data.aws_region.current
+    values = { id = "eu-west-3" }
+  }
+
+  expect_failures = [aws_cloudformation_stack.embeddings]
+}

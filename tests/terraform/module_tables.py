@@ -124,6 +124,33 @@ def variables(folder: Path) -> list[Row]:
     return rows
 
 
+def declared_twice() -> list[tuple[Row, Row]]:
+    """Attributes that the root, or a module that passes them on, declares besides the module that uses them."""
+    pairs = []
+    for folder in (SOURCE, *(SOURCE / "modules" / name for name in ("huggingface-model", "scale-to-zero-endpoint"))):
+        for kind, name, body in _blocks(folder):
+            for row in _attributes(name, _argument(body, "type")) if kind == "variable" else ():
+                module, inner = _elsewhere(row.path, folder)
+                users = variables(SOURCE / "modules" / module) if module else []
+                pairs += [(row, other) for other in users if other.path == inner]
+    return pairs
+
+
+def same_description() -> dict[tuple[str, str], set[tuple[str, str]]]:
+    """Types and validations of modules' variables, by name and description.
+
+    A module without a validation passes the value on to one that has it.
+    """
+    declarations: dict[tuple[str, str], set[tuple[str, str]]] = {}
+    for folder in modules()[1:]:
+        for kind, name, body in _blocks(folder):
+            if kind == "variable" and "validation {" in body:
+                validations = body[body.index("  validation {") :].replace("${var.name}: ", "")
+                found = (_argument(body, "type"), " ".join(validations.split()))
+                declarations.setdefault((name, _description(body)), set()).add(found)
+    return declarations
+
+
 def _blocks(folder: Path) -> list[tuple[str, str, str]]:
     return _BLOCK.findall("\n".join(file.read_text() for file in sorted(folder.glob("*.tf"))))
 

@@ -124,6 +124,21 @@ def test_each_variable_has_a_short_fact(folder: Path) -> None:
     assert {path: count for path, count in words.items() if not 1 <= count <= 15} == {}
 
 
+def test_attributes_declared_twice_have_equal_types_and_defaults() -> None:
+    pairs = [pair for pair in module_tables.declared_twice() if all(row.kind.startswith("`") for row in pair)]
+    assert len(pairs) > 100
+    assert [(row, other) for row, other in pairs if row.kind != other.kind] == []
+    # The root passes null on for what is not set, and the module's default applies.
+    passed_on = {"", "`null`", "optional"}
+    differing = [(row, other) for row, other in pairs if row.default not in {other.default, *passed_on}]
+    assert [(row, other) for row, other in differing if other.default] == []
+
+
+def test_variables_of_one_description_have_equal_types_and_validations() -> None:
+    found = module_tables.same_description()
+    assert {key: len(declarations) for key, declarations in found.items() if len(declarations) > 1} == {}
+
+
 def test_lines_are_shorter_than_120_characters() -> None:
     files = (file for suffix in ("tf", "hcl", "tfvars", "example") for file in SOURCE.rglob(f"*.{suffix}"))
     lines = (

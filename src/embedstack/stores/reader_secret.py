@@ -4,7 +4,7 @@ import json
 import secrets
 from typing import TYPE_CHECKING
 
-from embedstack.errors import ConfigurationError, EndpointUnavailable, StoreUnavailable
+from embedstack.errors import ConfigurationError
 
 if TYPE_CHECKING:
     import boto3
@@ -55,8 +55,6 @@ def provide_reader(
         password = _password(client, arn)
     except (BotoCoreError, ClientError) as error:
         raise client.translate(error) from error
-    except EndpointUnavailable as error:
-        raise StoreUnavailable(f"Secrets Manager cannot be reached. {error}") from error
     store.grant_reader(READER, password)
 
 

@@ -2,18 +2,21 @@
 
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from embedstack.aws.clients import create_client
 from embedstack.errors import ConfigurationError
 from embedstack.settings.settings import load_settings
 from embedstack_ops.cli.checkout import STATE, TERRAFORM, deploying, local_variables
 from embedstack_ops.cli.command import exit_on_error
 from embedstack_ops.cli.target import LOCAL_WORKSPACE, confirm, current_target, targeted
-from embedstack_ops.terraform.driver import Plan, TerraformRoot
+from embedstack_ops.terraform.driver import Plan, TerraformFailed, TerraformRoot
+from embedstack_ops.terraform.dropped_attributes import dropped_attributes
 from embedstack_ops.validation.post_apply_check import check_endpoint
 
 if TYPE_CHECKING:
@@ -32,6 +35,12 @@ _var_file = click.option(
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Variables file.  [default: terraform/terraform.tfvars; for the local AWS the file it was deployed with]",
 )
+_replace = click.option(
+    "--replace",
+    multiple=True,
+    metavar="ADDRESS",
+    help="Delete a resource and create it again, as terraform apply -replace; may be repeated.",
+)
 _yes = click.option("--yes", is_flag=True, help="Change an AWS account without asking.")
 
 
@@ -42,32 +51,37 @@ def main() -> None:
 
 @main.command()
 @_var_file
+@_replace
 @exit_on_error
 @targeted()
-def plan(var_file: Path | None) -> None:
+def plan(var_file: Path | None, replace: tuple[str, ...]) -> None:
     """Show what `apply` would change."""
     root = _root(var_file)
     with deploying(root):
-        click.echo(_plan(root).text)
+        click.echo(_plan(root, replace).text)
 
 
 @main.command()
 @_var_file
+@_replace
 @_yes
 @exit_on_error
 @targeted()
-def apply(var_file: Path | None, yes: bool) -> None:
+def apply(var_file: Path | None, replace: tuple[str, ...], yes: bool) -> None:
     """Plan, show the plan, apply it, and verify the result.
 
     Exits with 1 if the deployed endpoints differ from the configuration.
     """
     root = _root(var_file)
     with deploying(root):
-        saved_plan = _plan(root)
+        saved_plan = _plan(root, replace)
         click.echo(saved_plan.text)
         if saved_plan.has_changes:
+            recreated = root.recreated_endpoints(saved_plan)
+            if recreated:
+                click.echo(f"\nRequests to {', '.join(recreated)} fail until each is deleted and created again.")
             confirm("\nApply this plan?", yes=yes)
-            root.apply(saved_plan)
+            _apply(root, saved_plan, recreated)
     sys.exit(0 if _verify(root) else 1)
 
 
@@ -143,6 +157,30 @@ def _verify(root: TerraformRoot, *, as_json: bool = False) -> bool:
     return all(check.status != "failed" for each in checks.values() for check in each)
 
 
-def _plan(root: TerraformRoot) -> Plan:
+def _plan(root: TerraformRoot, replace: Sequence[str] = ()) -> Plan:
     _init(root)
-    return root.plan(STATE / "terraform.tfplan")
+    dropped = dropped_attributes(root.folder, root.var_file)
+    if dropped:
+        raise ConfigurationError(
+            f"Unknown attributes, which Terraform would drop: {', '.join(map(str, dropped))}. Correct or remove them. "
+            f"{TERRAFORM / 'README.md'} lists all attributes."
+        )
+    return root.plan(STATE / "terraform.tfplan", replace=replace)
+
+
+def _apply(root: TerraformRoot, saved_plan: Plan, recreated: Sequence[str]) -> None:
+    """Apply a plan. Endpoints that it deletes and creates again need two applies.
+
+    The AWS provider does not wait until an endpoint is deleted, and SageMaker rejects a new one of the same name until
+    then.
+    """
+    try:
+        root.apply(saved_plan)
+    except TerraformFailed:
+        if not recreated:
+            raise
+        waiter = create_client("sagemaker", load_settings()).get_waiter("endpoint_deleted")
+        for name in recreated:
+            click.echo(f"Waiting until {name} is deleted.")
+            waiter.wait(EndpointName=name, WaiterConfig={"Delay": 2, "MaxAttempts": 900})
+        root.apply(root.plan(STATE / "terraform.tfplan"))

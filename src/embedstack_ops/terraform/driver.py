@@ -19,7 +19,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -118,7 +118,7 @@ class TerraformRoot:
             state="not-read-here.tfstate",
             terraform_bin_path=self._program.command,
         )
-        self._var_file = var_file.resolve() if var_file else None
+        self.var_file = var_file.resolve() if var_file else None
         # Terraform inherits it, so that the lock is held until Terraform ends, even if this process is killed.
         self._lock: tuple[int, ...] = ()
 
@@ -192,8 +192,12 @@ class TerraformRoot:
                 return
         raise ConfigurationError(_no_provider(self._program, mirror) + f"\n{failure}") from failure
 
-    def plan(self, file: Path) -> Plan:
+    def plan(self, file: Path, *, replace: Sequence[str] = ()) -> Plan:
         """Create and save a plan.
+
+        Args:
+            file: Where to save it.
+            replace: Addresses of resources to delete and create again.
 
         Raises:
             TerraformFailed: The configuration is invalid, or AWS cannot be reached.
@@ -202,6 +206,7 @@ class TerraformRoot:
             "plan",
             out=file.resolve(),
             detailed_exitcode=IsFlagged,
+            replace=list(replace) or None,
             success=(_NO_CHANGES, _CHANGES),
             **self._options(),
         )
@@ -225,6 +230,22 @@ class TerraformRoot:
             lock_timeout=_LOCK_TIMEOUT,
             no_color=_no_color(),
         )
+
+    def recreated_endpoints(self, plan: Plan) -> list[str]:
+        """Names of the SageMaker endpoints that a plan deletes and creates again.
+
+        Raises:
+            TerraformFailed: The plan cannot be read.
+        """
+        document = self._json("show", str(plan.file.resolve()))
+        changes = [
+            resource["change"]
+            for resource in document.get("resource_changes", [])
+            if resource["type"] == "aws_sagemaker_endpoint"
+        ]
+        deleted = {change["before"]["name"] for change in changes if "delete" in change["actions"]}
+        created = {change["after"]["name"] for change in changes if "create" in change["actions"]}
+        return sorted(deleted & created)
 
     def import_existing(self, plan: Plan) -> list[str]:
         """Import the resources that a plan would create but that exist, such as those of a killed apply.
@@ -285,7 +306,7 @@ class TerraformRoot:
         return bool(self._run("state pull"))
 
     def _options(self) -> dict[str, Any]:
-        return {"input": False, "lock_timeout": _LOCK_TIMEOUT, "var_file": self._var_file}
+        return {"input": False, "lock_timeout": _LOCK_TIMEOUT, "var_file": self.var_file}
 
     def _json(self, command: str, *arguments: str) -> dict[str, Any]:
         output = self._run(command, *arguments, json=IsFlagged)

@@ -11,7 +11,8 @@ locals {
       }
       dimension = "sagemaker:variant:DesiredInstanceCount"
       least     = 0
-      metrics   = ["SageMakerVariantInvocationsPerInstance"]
+      # Asynchronous endpoints publish none of them.
+      metrics = []
     }
     copies = {
       backlog = {
@@ -49,6 +50,30 @@ locals {
     var.target.kind == "copies" ? "inference-component/${coalesce(var.target.component_name, "-")}" :
     "endpoint/${var.target.endpoint_name}/variant/${var.target.variant}"
   )
+
+  # Metrics that an asynchronous endpoint publishes in AWS/SageMaker, of the whole queue and of a variant:
+  # https://docs.aws.amazon.com/sagemaker/latest/dg/async-inference-monitor.html
+  _queue_metrics = [
+    "ApproximateAgeOfOldestRequest",
+    "ApproximateBacklogSize",
+    "ApproximateBacklogSizePerInstance",
+    "HasBacklogWithoutCapacity",
+  ]
+  _async_variant_metrics = [
+    "ExpiredRequests",
+    "Invocation4XXErrors",
+    "Invocation5XXErrors",
+    "InvocationFailures",
+    "InvocationsProcessed",
+    "ModelLatency",
+    "NotificationFailures",
+    "RequestDownloadFailures",
+    "RequestDownloadLatency",
+    "ResponseUploadFailures",
+    "ResponseUploadLatency",
+    "TimeInBacklog",
+    "TotalProcessingTime",
+  ]
 
   # A queue is tracked by its length per instance, because requests are counted only after they have waited.
   _tracks_backlog = (

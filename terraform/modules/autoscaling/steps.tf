@@ -22,10 +22,10 @@ locals {
         description = "The load of ${local._resource_id} calls for other capacity."
         dimensions = coalesce(
           var.step.dimensions,
-          var.target.kind == "copies" ? { InferenceComponentName = coalesce(var.target.component_name, "-") } : {
-            EndpointName                                         = var.target.endpoint_name
-            VariantName                                          = var.target.variant
-          },
+          var.target.kind == "copies" ? { InferenceComponentName = coalesce(var.target.component_name, "-") } : merge(
+            { EndpointName = var.target.endpoint_name },
+            contains(local._queue_metrics, var.step.metric_name) ? {} : { VariantName = var.target.variant },
+          ),
         )
       })
     },

@@ -105,6 +105,18 @@ variable "step" {
     ])
   }
   validation {
+    condition = try(
+      var.target.kind != "async" || var.step.namespace != "AWS/SageMaker" ||
+      contains(concat(local._queue_metrics, local._async_variant_metrics), var.step.metric_name),
+      true,
+    )
+    error_message = join(" ", [
+      "${var.name}: an asynchronous endpoint does not publish ${try(var.step.metric_name, "step.metric_name")}, so",
+      "that the alarm would never fire.",
+      "Use ${join(", ", concat(local._queue_metrics, local._async_variant_metrics))}.",
+    ])
+  }
+  validation {
     # The steps form one chain: a single one at either end, and every bound in between belongs to two steps.
     condition = var.step == null ? true : alltrue(flatten([
       for steps in [var.step.steps] : [
@@ -270,8 +282,11 @@ variable "tracking" {
       var.tracking.custom == null && contains(local._kind.metrics, coalesce(var.tracking.metric, "-"))
     )
     error_message = join(" ", [
-      "${var.name}: tracking.metric must be ${join(" or ", local._kind.metrics)} for ${var.target.kind}.",
-      "Use tracking.custom for another one.",
+      length(local._kind.metrics) == 0 ? join(" ", [
+        "${var.name}: an asynchronous endpoint is tracked by its backlog per instance, because it publishes no",
+        "metric of invocations per instance. Remove tracking.metric, and set tracking.value, such as 5.",
+      ]) : "${var.name}: tracking.metric must be ${join(" or ", local._kind.metrics)} for ${var.target.kind}.",
+      length(local._kind.metrics) == 0 ? "" : "Use tracking.custom for another one.",
     ])
   }
   validation {
@@ -303,7 +318,7 @@ variable "tracking" {
     condition = var.tracking == null ? true : (
       var.tracking.requests_per_second == null || var.tracking.custom == null && contains(
         ["SageMakerVariantInvocationsPerInstance", "SageMakerInferenceComponentInvocationsPerCopy"],
-        coalesce(var.tracking.metric, var.target.kind == "async" ? "-" : local._kind.metrics[0]),
+        coalesce(var.tracking.metric, try(local._kind.metrics[0], "-")),
       )
     )
     error_message = join(" ", [
@@ -323,6 +338,17 @@ variable "tracking" {
     error_message = join(" ", [
       "${var.name}: tracking's cooldowns must be whole seconds, and scale_in_cooldown_s at least",
       "scale_out_cooldown_s, so that capacity is not removed faster than it is added.",
+    ])
+  }
+  validation {
+    condition = (
+      var.target.kind != "async" || try(var.tracking.custom.namespace, "") != "AWS/SageMaker" ||
+      try(var.tracking.custom.metric_name, "") == "ApproximateBacklogSizePerInstance"
+    )
+    error_message = join(" ", [
+      "${var.name}: of its own metrics, an asynchronous endpoint is tracked by ApproximateBacklogSizePerInstance;",
+      "others, such as InvocationsPerInstance, are not published or do not fall when instances are added.",
+      "Remove tracking.custom, and set tracking.value, such as 5.",
     ])
   }
   validation {

@@ -91,8 +91,9 @@ resource "aws_s3_bucket_notification" "documents" {
   bucket = aws_s3_bucket.documents.id
 
   queue {
-    id            = "documents"
-    events        = ["s3:ObjectCreated:*", "s3:ObjectRemoved:*"]
+    id = "documents"
+    # An object that a lifecycle rule expires is removed without an event s3:ObjectRemoved.
+    events        = ["s3:LifecycleExpiration:*", "s3:ObjectCreated:*", "s3:ObjectRemoved:*"]
     filter_prefix = var.bucket.prefix
     filter_suffix = var.bucket.suffix
     queue_arn     = aws_sqs_queue.ingest.arn

@@ -55,7 +55,7 @@ locals {
     {
       Sid      = "ReadDocuments"
       Effect   = "Allow"
-      Action   = "s3:GetObject"
+      Action   = ["s3:GetObject", "s3:GetObjectTagging"]
       Resource = "${local._bucket_arn}/${var.bucket.prefix == null ? "" : var.bucket.prefix}*"
     },
     {

@@ -1,5 +1,5 @@
 output "endpoints" {
-  description = "Derived settings by key: component_name, hardware, instance_type, kind, name, prefix and storage."
+  description = "Derived settings by key: component_name, hardware, id, instance_type, kind, name, prefix, storage."
   value       = local.endpoints
 
   precondition {

@@ -6,26 +6,41 @@ locals {
   # <key>-endpoint begins the alarm that wakes a scale-to-zero endpoint.
   _prefixes = flatten([
     for key, endpoint in var.endpoints : concat(
-      [key],
-      [for variant in try(keys(endpoint.realtime.variants), []) : "${key}/${variant}"],
-      endpoint.scale_to_zero == null ? [] : ["${key}/endpoint"],
+      [local._ids[key]],
+      [for variant in try(keys(endpoint.realtime.variants), []) : "${local._ids[key]}/${variant}"],
+      endpoint.scale_to_zero == null ? [] : ["${local._ids[key]}/endpoint"],
     )
   ])
-  _normalised_prefixes = { for prefix in local._prefixes : prefix => lower(replace(prefix, "/", "-")) }
+  _normalised_prefixes = { for prefix in distinct(local._prefixes) : prefix => lower(replace(prefix, "/", "-")) }
 
   _rules = {
     endpoint_key = {
-      offenders = [for key in keys(var.endpoints) : "\"${key}\"" if !can(regex("^[a-z0-9]+(-[a-z0-9]+)*$", key))]
+      offenders = [
+        for key in distinct(concat(keys(var.endpoints), values(local._ids))) :
+        "\"${key}\"" if !can(regex("^[a-z0-9]+(-[a-z0-9]+)*$", key))
+      ]
       message = join(" ", [
         "Endpoint keys become part of resource names.",
         "Use lowercase letters, digits and single hyphens between them.",
       ])
     }
     endpoint_key_length = {
-      offenders = [for key in keys(var.endpoints) : "\"${key}\"" if length(var.name) + length(key) > 46]
+      offenders = [
+        for key in distinct(concat(keys(var.endpoints), values(local._ids))) :
+        "\"${key}\"" if length(var.name) + length(key) > 46
+      ]
       message = join(" ", [
         "name and an endpoint's key can have 46 characters together,",
         "because SageMaker accepts 63 for <name>-<key>-config-<hash>. Shorten name or the key.",
+      ])
+    }
+    renamed_from = {
+      offenders = [
+        for key, id in local._ids : key if length([for other in values(local._ids) : other if other == id]) > 1
+      ]
+      message = join(" ", [
+        "renamed_from names the key that an endpoint had before, and two endpoints would keep the same resources.",
+        "Remove renamed_from from the one that is new, or give the other one another key.",
       ])
     }
     endpoint_name = {

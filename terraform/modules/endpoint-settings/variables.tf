@@ -36,7 +36,11 @@ variable "endpoints" {
         }), {})
       })), {})
     }))
-    scale_to_zero = optional(object({ instance_type = string }))
+    renamed_from = optional(string)
+    scale_to_zero = optional(object({
+      instance_type  = optional(string)
+      instance_types = optional(list(string))
+    }))
     serverless = optional(object({
       max_concurrency         = optional(number, 10)
       memory_size_in_mb       = optional(number)

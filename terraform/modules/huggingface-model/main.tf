@@ -97,6 +97,11 @@ locals {
 
   # Each worker of the model server loads its own copy of the model, and memory may not suffice for two.
   _toolkit_environment = { SAGEMAKER_MODEL_SERVER_WORKERS = "1" }
+  # With a task, the toolkit serves a package without a handler by a pipeline of transformers.
+  _artifact_environment = merge(
+    local._toolkit_environment,
+    var.model.task == null ? {} : { HF_TASK = var.model.task },
+  )
   _hub_environment = merge(
     {
       HF_MODEL_ID = var.model.hub_id
@@ -117,7 +122,7 @@ locals {
     coalesce(var.model.container, "tei")
   )
   environment = merge(
-    var.model.image != null ? {} : var.model.artifact != null ? local._toolkit_environment : local._hub_environment,
+    var.model.image != null ? {} : var.model.artifact != null ? local._artifact_environment : local._hub_environment,
     var.model.environment,
   )
   _variables         = merge(local.environment, local._secret_environment)
@@ -153,7 +158,7 @@ locals {
     artifact           = var.model.artifact
     artifact_etag      = one(data.aws_s3_object.artifact[*].etag)
     environment        = merge(local.environment, local._secret_environment)
-    execution_role_arn = module.execution_role.arn
+    execution_role_arn = local.role_arn
     image              = local.image_uri
     image_digest       = one(data.aws_ecr_image.own[*].image_digest)
     },
@@ -176,8 +181,13 @@ module "container_images" {
   source = "../container-images"
 }
 
+locals {
+  role_arn = coalesce(var.model.role_arn, one(module.execution_role[*].arn))
+}
+
 module "execution_role" {
   source = "../execution-role"
+  count  = var.model.role_arn == null ? 1 : 0
 
   alarm_names          = var.alarm_names
   artifact             = var.model.artifact
@@ -196,7 +206,7 @@ resource "aws_sagemaker_model" "embeddings" {
   #checkov:skip=CKV_AWS_370:Serverless inference and models from the Hub do not support network isolation
   name                     = local.name
   enable_network_isolation = var.network_isolation
-  execution_role_arn       = module.execution_role.arn
+  execution_role_arn       = local.role_arn
   tags                     = merge(local.identity_tags, var.tags)
 
   primary_container {

@@ -70,7 +70,7 @@ output "revision" {
 
 output "role_arn" {
   description = "ARN of the role that SageMaker assumes to run the model."
-  value       = module.execution_role.arn
+  value       = local.role_arn
 }
 
 output "vpc" {

@@ -73,9 +73,11 @@ variable "model" {
     }), {})
     # Commit, tag or branch of the model on the Hub.
     revision = optional(string)
+    # ARN of an existing execution role, which needs the permissions of modules/execution-role.
+    role_arn = optional(string)
     # Size of the model's files or unpacked image; otherwise looked up in S3 or ECR.
     size_gb = optional(number)
-    # Pipeline of a model from the Hub; defaults to feature-extraction, or text-classification for a reranker.
+    # Pipeline of a model from the Hub, or of an artifact without a handler.
     task = optional(string)
   })
   nullable = false
@@ -164,11 +166,35 @@ variable "model" {
   validation {
     condition = (
       var.model.image != null ||
-      length(setintersection(keys(var.model.environment), ["HF_MODEL_ID", "HF_MODEL_REVISION", "HF_TASK"])) == 0
+      length(setintersection(keys(var.model.environment), ["HF_MODEL_ID", "HF_MODEL_REVISION"])) == 0
     )
     error_message = join(" ", [
-      "${var.name}: use model.hub_id, model.revision and model.task instead of HF_MODEL_ID, HF_MODEL_REVISION and",
-      "HF_TASK in model.environment. With these variables the container ignores an artifact.",
+      "${var.name}: use model.hub_id and model.revision instead of HF_MODEL_ID and HF_MODEL_REVISION in",
+      "model.environment. With HF_MODEL_ID the container downloads that model, and ignores an artifact.",
+    ])
+  }
+  validation {
+    condition = var.model.image != null || !contains(keys(var.model.environment), "HF_TASK")
+    error_message = join(" ", [
+      "${var.name}: use model.task instead of HF_TASK in model.environment. Beside an artifact, it selects the",
+      "container's own pipeline, which serves a package without a handler (code/inference.py).",
+    ])
+  }
+  validation {
+    condition = var.model.task == null ? true : var.model.image == null && can(regex("^[a-z0-9-]+$", var.model.task))
+    error_message = join(" ", [
+      "${var.name}: model.task must be a pipeline of the Hugging Face container, such as feature-extraction, and a",
+      "custom image reads none. Remove model.task, or set what the image reads in model.environment.",
+    ])
+  }
+  validation {
+    condition = (
+      var.model.role_arn == null ? true :
+      can(regex("^arn:[a-z-]+:iam::\\d{12}:role/[A-Za-z0-9+=,.@_/-]+$", var.model.role_arn))
+    )
+    error_message = join(" ", [
+      "${var.name}: model.role_arn \"${coalesce(var.model.role_arn, "?")}\" must be the ARN of a role:",
+      "arn:aws:iam::<account>:role/<name>. Remove it to create a role.",
     ])
   }
   validation {

@@ -1,9 +1,14 @@
 locals {
-  # Alarms with hurts = true mean that callers are affected: they make an endpoint unhealthy, roll deployments back,
-  # and notify once, through the composite alarm. The others notify one by one.
+  # An asynchronous endpoint publishes neither Invocations nor InvocationModelErrors nor OverheadLatency:
+  # https://docs.aws.amazon.com/sagemaker/latest/dg/async-inference-monitor.html
+  _synchronous = ["realtime", "scale_to_zero", "serverless"]
+  _every_kind  = concat(["async"], local._synchronous)
+
+  # Alarms with hurts = true mean that callers are affected: they make an endpoint unhealthy, and notify once, through
+  # the composite alarm. The others notify one by one. Those with rolls_back = true also roll deployments back.
   _conditions = var.alarms == null ? {} : {
     errors = {
-      applies     = true
+      kinds       = local._every_kind
       comparison  = "GreaterThanOrEqualToThreshold"
       datapoints  = 2
       description = "SageMaker or the container answers with 5XX"
@@ -11,11 +16,12 @@ locals {
       metric      = "Invocation5XXErrors"
       minutes     = 3
       namespace   = "AWS/SageMaker"
+      rolls_back  = true
       statistic   = "Sum"
       threshold   = var.alarms.errors_per_minute
     }
     model-errors = {
-      applies     = true
+      kinds       = local._synchronous
       comparison  = "GreaterThanOrEqualToThreshold"
       datapoints  = 2
       description = "the model answers with something else than 2XX"
@@ -23,11 +29,12 @@ locals {
       metric      = "InvocationModelErrors"
       minutes     = 3
       namespace   = "AWS/SageMaker"
+      rolls_back  = true
       statistic   = "Sum"
       threshold   = var.alarms.model_errors_per_minute
     }
     latency = {
-      applies     = true
+      kinds       = local._synchronous
       comparison  = "GreaterThanThreshold"
       datapoints  = 3
       description = "one request in twenty takes the model over ${var.alarms.latency_p95_ms} ms"
@@ -35,27 +42,29 @@ locals {
       metric      = "ModelLatency"
       minutes     = 5
       namespace   = "AWS/SageMaker"
+      rolls_back  = true
       statistic   = "p95"
       # The metric is in microseconds.
       threshold = var.alarms.latency_p95_ms * 1000
     }
     overhead = {
-      applies    = true
+      kinds      = local._synchronous
       comparison = "GreaterThanThreshold"
       datapoints = 5
       description = join(" ", [
         "one request in twenty waits for SageMaker over",
         "${var.alarms.overhead_p95_ms} ms: cold starts or queues",
       ])
-      hurts     = false
-      metric    = "OverheadLatency"
-      minutes   = 5
-      namespace = "AWS/SageMaker"
-      statistic = "p95"
-      threshold = var.alarms.overhead_p95_ms * 1000
+      hurts      = false
+      metric     = "OverheadLatency"
+      minutes    = 5
+      namespace  = "AWS/SageMaker"
+      rolls_back = false
+      statistic  = "p95"
+      threshold  = var.alarms.overhead_p95_ms * 1000
     }
     concurrency = {
-      applies     = "serverless"
+      kinds       = ["serverless"]
       comparison  = "GreaterThanOrEqualToThreshold"
       datapoints  = 3
       description = "nearly as many requests at once as max_concurrency allows: more are throttled"
@@ -63,11 +72,12 @@ locals {
       metric      = "ServerlessConcurrentExecutionsUtilization"
       minutes     = 5
       namespace   = "AWS/SageMaker"
+      rolls_back  = false
       statistic   = "Maximum"
       threshold   = var.alarms.concurrency_utilization
     }
     gpu-memory = {
-      applies     = "gpu"
+      kinds       = local._every_kind
       comparison  = "GreaterThanThreshold"
       datapoints  = 5
       description = "the memory of the instance's GPUs is nearly full: the next long batch may not fit"
@@ -75,12 +85,52 @@ locals {
       metric      = "GPUMemoryUtilization"
       minutes     = 5
       namespace   = "/aws/sagemaker/Endpoints"
+      rolls_back  = false
       statistic   = "Maximum"
       # For each GPU; the metric is the sum over an instance's GPUs, up to 400 % for four.
       threshold = var.alarms.gpu_memory_percent
     }
+    failures = {
+      kinds       = ["async"]
+      comparison  = "GreaterThanOrEqualToThreshold"
+      datapoints  = 1
+      description = "asynchronous requests fail; their failure locations say why"
+      hurts       = true
+      metric      = "InvocationFailures"
+      minutes     = 1
+      namespace   = "AWS/SageMaker"
+      rolls_back  = true
+      statistic   = "Sum"
+      threshold   = var.alarms.failures_per_minute
+    }
+    expired = {
+      kinds       = ["async"]
+      comparison  = "GreaterThanOrEqualToThreshold"
+      datapoints  = 1
+      description = "asynchronous requests expire in the queue"
+      hurts       = true
+      metric      = "ExpiredRequests"
+      minutes     = 1
+      namespace   = "AWS/SageMaker"
+      rolls_back  = false
+      statistic   = "Sum"
+      threshold   = var.alarms.failures_per_minute
+    }
+    queue-age = {
+      kinds       = ["async"]
+      comparison  = "GreaterThanThreshold"
+      datapoints  = 3
+      description = "an asynchronous request has waited for over ${var.alarms.queue_age_s} seconds"
+      hurts       = true
+      metric      = "ApproximateAgeOfOldestRequest"
+      minutes     = 3
+      namespace   = "AWS/SageMaker"
+      rolls_back  = false
+      statistic   = "Maximum"
+      threshold   = var.alarms.queue_age_s
+    }
     silence = {
-      applies     = var.alarms.no_traffic_minutes != null
+      kinds       = var.alarms.no_traffic_minutes == null ? [] : local._every_kind
       comparison  = "LessThanThreshold"
       datapoints  = coalesce(var.alarms.no_traffic_minutes, 1)
       description = "no request for ${coalesce(var.alarms.no_traffic_minutes, 1)} minutes: callers may not get through"
@@ -88,6 +138,7 @@ locals {
       metric      = "Invocations"
       minutes     = coalesce(var.alarms.no_traffic_minutes, 1)
       namespace   = "AWS/SageMaker"
+      rolls_back  = false
       statistic   = "Sum"
       threshold   = 1
     }
@@ -96,14 +147,19 @@ locals {
   _alarms = merge([
     for fleet_key, fleet in local._fleets : {
       for name, condition in local._conditions : "${fleet_key}/${name}" => merge(condition, {
-        dimensions = condition.namespace == "AWS/SageMaker" ? fleet.request_dimensions : fleet.host_dimensions
-        fleet      = fleet
-        name       = "${var.name}-${fleet.name}-${name}"
-        threshold  = condition.threshold * (condition.applies == "gpu" ? fleet.gpus : 1)
-        }) if anytrue([
-        tostring(condition.applies) == "true",
-        condition.applies == fleet.kind,
-        condition.applies == "gpu" && fleet.gpus > 0,
+        dimensions = (
+          name == "queue-age" ? { EndpointName = fleet.host_dimensions.EndpointName } :
+          condition.namespace == "AWS/SageMaker" ? fleet.request_dimensions : fleet.host_dimensions
+        )
+        fleet     = fleet
+        metric    = condition.metric == "Invocations" ? fleet.requests_metric : condition.metric
+        name      = "${var.name}-${fleet.name}-${name}"
+        threshold = condition.threshold * (name == "gpu-memory" ? fleet.gpus : 1)
+        }) if alltrue([
+        contains(condition.kinds, fleet.kind),
+        name != "gpu-memory" || fleet.gpus > 0,
+        # An endpoint has one queue for all variants.
+        name != "queue-age" || fleet.is_first,
       ])
     }
   ]...)

@@ -17,7 +17,11 @@ locals {
         {
           kinds = ["async", "realtime", "scale_to_zero", "serverless"]
           metrics = [
-            concat(["AWS/SageMaker", "Invocations"], local._asked[key], [{ label = "requests", stat = "Sum" }]),
+            concat(
+              ["AWS/SageMaker", fleet.requests_metric],
+              local._asked[key],
+              [{ label = "requests", stat = "Sum" }],
+            ),
           ]
           title = "Requests per minute"
         },
@@ -26,7 +30,12 @@ locals {
           # The metrics are in microseconds.
           metrics = concat(
             [
-              for id, label in { a = "p50", b = "p95", c = "p99", d = "overhead p95" } :
+              for id, label in {
+                a = "p50"
+                b = "p95"
+                c = "p99"
+                d = fleet.kind == "async" ? "waiting p95" : "overhead p95"
+              } :
               [{ expression = "${id}/1000", label = label }]
             ],
             [
@@ -35,22 +44,27 @@ locals {
             ],
             [
               concat(
-                ["AWS/SageMaker", "OverheadLatency"],
+                ["AWS/SageMaker", fleet.kind == "async" ? "TimeInBacklog" : "OverheadLatency"],
                 local._asked[key],
                 [{ id = "d", stat = "p95", visible = false }],
               ),
             ],
           )
-          title = "Latency of the model, and SageMaker's own, in ms"
+          title = (
+            fleet.kind == "async" ? "Latency of the model, and time in the queue, in ms" :
+            "Latency of the model, and SageMaker's own, in ms"
+          )
         },
         {
           kinds = ["async", "realtime", "scale_to_zero", "serverless"]
           metrics = [
-            for metric, label in {
-              Invocation4XXErrors   = "the caller's (4XX)"
-              Invocation5XXErrors   = "the service's (5XX)"
-              InvocationModelErrors = "the model's"
-            } :
+            for metric, label in merge(
+              { Invocation4XXErrors = "the caller's (4XX)", Invocation5XXErrors = "the service's (5XX)" },
+              fleet.kind != "async" ? { InvocationModelErrors = "the model's" } : {
+                ExpiredRequests                               = "expired in the queue"
+                InvocationFailures                            = "failed for any reason"
+              },
+            ) :
             concat(["AWS/SageMaker", metric], local._asked[key], [{ label = label, stat = "Sum" }])
           ]
           title = "Errors per minute"

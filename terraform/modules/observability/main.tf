@@ -19,7 +19,9 @@ locals {
         key             = key
         kind            = endpoint.kind
         gpus            = lookup(endpoint.gpus, variant, 0)
+        is_first        = variant == endpoint.variants[0]
         name            = variant == "AllTraffic" ? key : "${key}-${variant}"
+        requests_metric = endpoint.kind == "async" ? "InvocationsProcessed" : "Invocations"
         request_dimensions = (
           endpoint.component_name == null ? { EndpointName = endpoint.name, VariantName = variant } :
           { InferenceComponentName = endpoint.component_name }

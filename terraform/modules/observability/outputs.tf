@@ -13,7 +13,7 @@ output "rollback_alarm_names" {
   value = {
     for key in keys(var.endpoints) : key => [
       for id, alarm in local._alarms : aws_cloudwatch_metric_alarm.embeddings[id].alarm_name
-      if alarm.fleet.key == key && alarm.hurts && alarm.metric != "Invocations"
+      if alarm.fleet.key == key && alarm.rolls_back
     ]
   }
 }

@@ -1,10 +1,12 @@
 variable "alarms" {
-  description = "Alarm thresholds; null creates no alarms."
+  description = "Alarm thresholds of the endpoints; null creates no alarms."
   type = object({
     # Share of max_concurrency that a serverless endpoint uses, up to 1.
     concurrency_utilization = optional(number, 0.8)
     # 5XX responses, in two of three minutes.
     errors_per_minute = optional(number, 1)
+    # Failed or expired requests of an asynchronous endpoint, in one minute.
+    failures_per_minute = optional(number, 1)
     # GPU memory in use, as a share of all GPUs of an instance.
     gpu_memory_percent = optional(number, 90)
     # 95th percentile of the model's latency, in three of five minutes.
@@ -15,6 +17,8 @@ variable "alarms" {
     no_traffic_minutes = optional(number)
     # 95th percentile of SageMaker's overhead, in five of five minutes.
     overhead_p95_ms = optional(number, 1000)
+    # Seconds that an asynchronous request may wait, in three of three minutes.
+    queue_age_s = optional(number, 1800)
   })
   default = null
 
@@ -24,9 +28,11 @@ variable "alarms" {
       alltrue([
         for value in [
           var.alarms.errors_per_minute,
+          var.alarms.failures_per_minute,
           var.alarms.model_errors_per_minute,
           var.alarms.latency_p95_ms,
           var.alarms.overhead_p95_ms,
+          var.alarms.queue_age_s,
         ] :
         value > 0
       ])

@@ -18,7 +18,7 @@ variable "variants" {
     startup_timeout_s = optional(number, 600)
     # Size of each instance's volume, 1 to 512; not for instances with local disks.
     volume_gb = optional(number)
-    # Share of the traffic, in proportion to the other variants.
+    # Share of the traffic in proportion to the other variants, a whole number.
     weight = optional(number, 1)
   }))
   nullable = false
@@ -45,13 +45,19 @@ variable "variants" {
     ])
   }
   validation {
+    # SageMaker stores weights in single precision, so that a plan after an apply would read 0.8 as 0.800000012, and
+    # replace the configuration. Whole numbers are exact up to 2^24.
     condition = (
-      alltrue([for variant in values(var.variants) : variant.weight >= 0]) &&
+      alltrue([
+        for variant in values(var.variants) :
+        variant.weight >= 0 && variant.weight <= 1000000 && floor(variant.weight) == variant.weight
+      ]) &&
       anytrue([for variant in values(var.variants) : variant.weight > 0])
     )
     error_message = join(" ", [
-      "${var.name}: weights must be 0 or more, and at least one of them more than 0, because they share the",
-      "traffic in proportion.",
+      "${var.name}: weights must be whole numbers from 0 to 1000000, and at least one of them more than 0.",
+      "They share the traffic in proportion: use 4 and 1 instead of 0.8 and 0.2, because SageMaker rounds",
+      "fractions.",
     ])
   }
   validation {

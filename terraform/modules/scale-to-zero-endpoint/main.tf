@@ -1,3 +1,5 @@
+data "aws_region" "current" {}
+
 module "container_images" {
   source = "../container-images"
 }
@@ -7,8 +9,14 @@ module "instance_types" {
 }
 
 locals {
-  _types  = module.instance_types.types
-  _is_gpu = try(local._types[var.scale_to_zero.instance_type].hardware, "cpu") == "gpu"
+  _types = module.instance_types.types
+  # In the order in which SageMaker tries them.
+  _instance_types = compact(concat([var.scale_to_zero.instance_type], coalesce(var.scale_to_zero.instance_types, [])))
+  _is_gpu         = try(local._types[local._instance_types[0]].hardware, "cpu") == "gpu"
+
+  # Regions that reject MinInstanceCount 0: "Min instance count needs to be greater than 0 for enabled managed instance
+  # scaling" (github.com/stdapi-ai/stdapi.ai, issue 43, measured on 2026-08-27).
+  _regions_without_zero = ["eu-west-3"]
 
   component_name = coalesce(var.component_name, "${var.name}-component")
   variant        = "AllTraffic"
@@ -20,21 +28,45 @@ locals {
   ), null)
 
   # Local disks of an instance are encrypted by its hardware, and SageMaker rejects a key for them.
-  _volume_key = try(local._types[var.scale_to_zero.instance_type].local_storage, false) ? null : var.kms_key_arn
+  _volume_key = (
+    anytrue([for type in local._instance_types : try(local._types[type].local_storage, false)]) ? null :
+    var.kms_key_arn
+  )
+
+  # SageMaker requires two pools at least, and a variant has either pools or an instance type.
+  _instances = merge(
+    { for type in compact([var.scale_to_zero.instance_type]) : "InstanceType" => type },
+    var.scale_to_zero.instance_types == null ? {} : {
+      InstancePools = [
+        for index, type in local._instance_types : { InstanceType = type, Priority = index + 1 }
+      ]
+    },
+    var.scale_to_zero.provision_timeout_s == null ? {} : {
+      VariantInstanceProvisionTimeoutInSeconds = var.scale_to_zero.provision_timeout_s
+    },
+  )
 
   _config = merge(
     {
       ExecutionRoleArn = var.model.role_arn
       ProductionVariants = [
-        merge(local._inference_ami == null ? {} : { InferenceAmiVersion = local._inference_ami }, {
+        merge(local._inference_ami == null ? {} : { InferenceAmiVersion = local._inference_ami }, local._instances, {
           ContainerStartupHealthCheckTimeoutInSeconds                   = var.scale_to_zero.startup_timeout_s
           InitialInstanceCount                                          = 1
-          InstanceType                                                  = var.scale_to_zero.instance_type
-          ManagedInstanceScaling = {
-            MaxInstanceCount = var.scale_to_zero.max
-            MinInstanceCount = var.scale_to_zero.min
-            Status           = "ENABLED"
-          }
+          ManagedInstanceScaling = merge(
+            {
+              MaxInstanceCount = var.scale_to_zero.max
+              MinInstanceCount = var.scale_to_zero.min
+              Status           = "ENABLED"
+            },
+            var.scale_to_zero.scale_in == null ? {} : {
+              ScaleInPolicy = {
+                CooldownInMinutes = var.scale_to_zero.scale_in.cooldown_minutes
+                MaximumStepSize   = var.scale_to_zero.scale_in.max_instances
+                Strategy          = "CONSOLIDATION"
+              }
+            },
+          )
           ModelDataDownloadTimeoutInSeconds = var.scale_to_zero.startup_timeout_s
           RoutingConfig                     = { RoutingStrategy = "LEAST_OUTSTANDING_REQUESTS" }
           VariantName                       = local.variant
@@ -67,12 +99,13 @@ locals {
     },
   )
 
-  # Reasons why the image does not run on the instance type.
-  _image_refusals = [
-    for refusal in try(local._types[var.scale_to_zero.instance_type].refused, []) :
-    "The image does not run on ${var.scale_to_zero.instance_type}. ${refusal.remedy}"
-    if can(regex(refusal.pattern, var.model.image_uri))
-  ]
+  # Reasons why the image does not run on the instance types.
+  _image_refusals = distinct(flatten([
+    for type in local._instance_types : [
+      for refusal in try(local._types[type].refused, []) : "The image does not run on ${type}. ${refusal.remedy}"
+      if can(regex(refusal.pattern, var.model.image_uri))
+    ]
+  ]))
 }
 
 # Containers of an inference component write to the component's log group; the service itself writes to the endpoint's.
@@ -120,14 +153,17 @@ resource "aws_cloudformation_stack" "embeddings" {
           EndpointName           = var.name
           InferenceComponentName = local.component_name
           RuntimeConfig          = { CopyCount = max(1, var.scale_to_zero.min) }
-          Specification = {
-            ComputeResourceRequirements = local._resources
-            ModelName                   = var.model.name
-            StartupParameters = {
-              ContainerStartupHealthCheckTimeoutInSeconds = var.scale_to_zero.startup_timeout_s
-              ModelDataDownloadTimeoutInSeconds           = var.scale_to_zero.startup_timeout_s
-            }
-          }
+          Specification = merge(
+            {
+              ComputeResourceRequirements = local._resources
+              ModelName                   = var.model.name
+              StartupParameters = {
+                ContainerStartupHealthCheckTimeoutInSeconds = var.scale_to_zero.startup_timeout_s
+                ModelDataDownloadTimeoutInSeconds           = var.scale_to_zero.startup_timeout_s
+              }
+            },
+            var.scale_to_zero.data_cache ? { DataCacheConfig = { EnableCaching = true } } : {},
+          )
           VariantName = local.variant
         }
       }
@@ -144,6 +180,15 @@ resource "aws_cloudformation_stack" "embeddings" {
     precondition {
       condition     = length(local._image_refusals) == 0
       error_message = "${var.name}: ${join(" ", local._image_refusals)}"
+    }
+    precondition {
+      condition = (
+        var.scale_to_zero.min > 0 || !contains(local._regions_without_zero, data.aws_region.current.id)
+      )
+      error_message = join(" ", [
+        "${var.name}: SageMaker does not scale to zero instances in ${data.aws_region.current.id}.",
+        "Set scale_to_zero.min = 1, use serverless, or deploy in another region, such as eu-west-1.",
+      ])
     }
   }
 
@@ -166,7 +211,7 @@ module "autoscaling" {
   target = {
     component_name = local.component_name
     endpoint_name  = var.name
-    instance_type  = var.scale_to_zero.instance_type
+    instance_type  = join(",", local._instance_types)
     kind           = "copies"
   }
 

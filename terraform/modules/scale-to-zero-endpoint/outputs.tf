@@ -1,3 +1,8 @@
+output "alarm_names" {
+  description = "Names of the scaling alarms by purpose."
+  value       = module.autoscaling.alarm_names
+}
+
 output "arn" {
   description = "ARN of the endpoint."
   value       = aws_cloudformation_stack.embeddings.outputs["EndpointArn"]

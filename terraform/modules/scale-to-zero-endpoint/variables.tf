@@ -90,7 +90,7 @@ variable "model" {
 }
 
 variable "name" {
-  description = "Name of the endpoint, which does not change with its model or configuration."
+  description = "Name of the endpoint and, with -stack, of its stack; it does not change."
   type        = string
   nullable    = false
 
@@ -115,10 +115,14 @@ variable "scale_to_zero" {
   type = object({
     # CPU cores of each copy, at least 0.25; only on instances without a GPU.
     cpu_cores = optional(number, 2)
+    # Whether instances cache image and model, for faster scale-out; the cache goes with its instance.
+    data_cache = optional(bool, false)
     # Host image (InferenceAmiVersion); chosen by the container image's CUDA version.
     inference_ami = optional(string)
     # Instance type, such as ml.g5.xlarge (GPU) or ml.c7i.xlarge (CPU).
-    instance_type = string
+    instance_type = optional(string)
+    # 2 to 5 types instead of instance_type, tried in this order.
+    instance_types = optional(list(string))
     # Largest number of copies of the model.
     max = optional(number, 1)
     # Memory of each copy, at least 128; SageMaker reserves part of an instance's memory.
@@ -134,6 +138,15 @@ variable "scale_to_zero" {
     }))
     # Smallest number of copies of the model.
     min = optional(number, 0)
+    # Seconds for which instances of instance_types are sought, 300 to 3600.
+    provision_timeout_s = optional(number)
+    # Moves copies onto fewer instances; by default only empty instances are released.
+    scale_in = optional(object({
+      # Minutes after the last change of the endpoint, 5 to 1440.
+      cooldown_minutes = optional(number, 20)
+      # Instances to release at a time, 1 to 100.
+      max_instances = optional(number, 1)
+    }))
     # Scheduled changes of min and max; see modules/autoscaling.
     schedules = optional(map(object({
       max      = optional(number)
@@ -162,21 +175,70 @@ variable "scale_to_zero" {
   nullable = false
 
   validation {
-    condition = contains(keys(local._types), var.scale_to_zero.instance_type)
+    condition = (var.scale_to_zero.instance_type == null) != (var.scale_to_zero.instance_types == null)
     error_message = join(" ", [
-      "${var.name}: ${var.scale_to_zero.instance_type} is not an instance type of SageMaker endpoints.",
-      var.scale_to_zero.instance_type == "ml.g4dn.large" ? "The smallest g4dn is ml.g4dn.xlarge: use ml.g4dn.xlarge." :
+      "${var.name}: set scale_to_zero.instance_type, or scale_to_zero.instance_types with 2 to 5 types in order of",
+      "preference, and not both.",
+    ])
+  }
+  validation {
+    condition = var.scale_to_zero.instance_types == null ? true : (
+      length(var.scale_to_zero.instance_types) >= 2 && length(var.scale_to_zero.instance_types) <= 5 &&
+      length(distinct(var.scale_to_zero.instance_types)) == length(var.scale_to_zero.instance_types) &&
+      length(distinct([for type in var.scale_to_zero.instance_types : try(local._types[type].hardware, "")])) == 1
+    )
+    error_message = join(" ", [
+      "${var.name}: scale_to_zero.instance_types must be 2 to 5 different types, all with a GPU or all without,",
+      "because one image runs on all of them.",
+    ])
+  }
+  validation {
+    condition = alltrue([
+      for type in concat([var.scale_to_zero.instance_type], coalesce(var.scale_to_zero.instance_types, [])) :
+      type == null ? true : contains(keys(local._types), type)
+    ])
+    error_message = join(" ", [
+      "${var.name}: ${join(", ", compact(concat(
+        [var.scale_to_zero.instance_type],
+        coalesce(var.scale_to_zero.instance_types, []),
+      )))} is not an instance type of SageMaker endpoints.",
+      coalesce(var.scale_to_zero.instance_type, "-") == "ml.g4dn.large" ?
+      "The smallest g4dn is ml.g4dn.xlarge: use ml.g4dn.xlarge." :
       "Use, for example, ml.g5.xlarge (GPU) or ml.c7i.xlarge (CPU).",
     ])
   }
   validation {
-    condition = (
-      try(local._types[var.scale_to_zero.instance_type].hardware != "neuron", true) &&
-      !startswith(var.scale_to_zero.instance_type, "ml.t2.")
-    )
+    condition = alltrue([
+      for type in concat([var.scale_to_zero.instance_type], coalesce(var.scale_to_zero.instance_types, [])) :
+      type == null ? true : try(local._types[type].hardware != "neuron", true) && !startswith(type, "ml.t2.")
+    ])
     error_message = join(" ", [
       "${var.name}: scale_to_zero supports CPU and NVIDIA GPU instances other than ml.t2.",
       "Use ml.c7i.xlarge, ml.g4dn.xlarge or ml.g5.xlarge.",
+    ])
+  }
+  validation {
+    condition = var.scale_to_zero.provision_timeout_s == null ? true : (
+      var.scale_to_zero.instance_types != null &&
+      var.scale_to_zero.provision_timeout_s >= 300 &&
+      var.scale_to_zero.provision_timeout_s <= 3600 &&
+      floor(var.scale_to_zero.provision_timeout_s) == var.scale_to_zero.provision_timeout_s
+    )
+    error_message = join(" ", [
+      "${var.name}: scale_to_zero.provision_timeout_s requires instance_types, and must be whole seconds from 300 to",
+      "3600.",
+    ])
+  }
+  validation {
+    condition = var.scale_to_zero.scale_in == null ? true : (
+      var.scale_to_zero.scale_in.cooldown_minutes >= 5 && var.scale_to_zero.scale_in.cooldown_minutes <= 1440 &&
+      floor(var.scale_to_zero.scale_in.cooldown_minutes) == var.scale_to_zero.scale_in.cooldown_minutes &&
+      var.scale_to_zero.scale_in.max_instances >= 1 && var.scale_to_zero.scale_in.max_instances <= 100 &&
+      floor(var.scale_to_zero.scale_in.max_instances) == var.scale_to_zero.scale_in.max_instances
+    )
+    error_message = join(" ", [
+      "${var.name}: scale_to_zero.scale_in.cooldown_minutes must be whole minutes from 5 to 1440, and max_instances a",
+      "whole number from 1 to 100.",
     ])
   }
   validation {

@@ -41,15 +41,17 @@ class UsageMetrics:
             endpoints: All endpoints.
             components: All inference components.
         """
-        variants = [
-            variant
+        running = [
+            (endpoint, variant)
             for endpoint in endpoints
             if endpoint.invocable and endpoint.traffic.current is not None
             for variant in endpoint.traffic.current.variants
         ]
+        variants = [variant for _, variant in running]
         if self._is_due(_CONCURRENCY_SECONDS):
-            for variant in variants:
-                if variant.serverless is None:
+            for endpoint, variant in running:
+                # Not among the metrics of asynchronous endpoints ("Monitor asynchronous endpoint", developer guide).
+                if variant.serverless is None and endpoint.settings.async_inference is None:
                     self._record_concurrency("ConcurrentRequestsPerModel", variant.spec.identity, variant.group)
             for component in components:
                 if component.group is not None:

@@ -1,1 +1,1 @@
-"""AWS Secrets Manager."""
+"""AWS Secrets Manager: moto's, with AWS's HTTP statuses and members."""

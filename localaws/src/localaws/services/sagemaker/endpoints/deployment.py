@@ -3,6 +3,7 @@
 import random
 import shutil
 import uuid
+from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -73,6 +74,15 @@ class Deployment:
         at_the_same_time([partial(start, variant) for variant in self.variants])
         if failures:
             raise failures[0]
+
+    @property
+    def instances(self) -> Counter[str]:
+        """Its desired instances, by instance type."""
+        instances: Counter[str] = Counter()
+        for variant in self.variants:
+            if variant.serverless is None:
+                instances[variant.spec.production_variant["InstanceType"]] += variant.group.desired
+        return instances
 
     def find(self, name: str) -> Variant | None:
         """The variant of this name, or None."""
