@@ -45,7 +45,7 @@ locals {
         ]
         Resource = [
           "arn:${local._partition}:budgets::${local._account}:budget/${local._named}",
-          "arn:${local._partition}:cloudformation:*:${local._account}:stack/${local._named}",
+          "arn:${local._partition}:cloudformation:*:${local._account}:stack/${local._stacks_named}",
           "arn:${local._partition}:cloudwatch:*:${local._account}:alarm:${local._named}",
           "arn:${local._partition}:cloudwatch:*:${local._account}:alarm:TargetTracking-*/${local._named}",
           "arn:${local._partition}:cloudwatch::${local._account}:dashboard/${local._named}",
@@ -168,6 +168,13 @@ locals {
         Action    = "iam:PassRole"
         Resource  = "*"
         Condition = { StringNotEquals = { "iam:PassedToService" = local._passed_to } }
+      },
+      {
+        Sid       = "ScaleSageMakerOnly"
+        Effect    = "Deny"
+        Action    = [for kind in ["Action", "Policy", "Target"] : "application-autoscaling:*${kind}"]
+        Resource  = "*"
+        Condition = { StringNotEquals = { "application-autoscaling:service-namespace" = "sagemaker" } }
       },
       {
         # An alarm can stop machines and call functions with the permissions of CloudWatch.

@@ -120,6 +120,16 @@ ESCAPES: dict[str, Request] = {
     "another's layer": ("lambda:PublishLayerVersion", _arn("lambda", "layer:deploy"), {}),
     # Stacks and other ways to create resources
     "another's stack, under its own role": ("cloudformation:UpdateStack", _STACK, {}),
+    "a namesake's stack, under its own role": (
+        "cloudformation:UpdateStack",
+        _arn("cloudformation", "stack/alex-platform/1"),
+        {},
+    ),
+    "another service's scaling": (
+        "application-autoscaling:RegisterScalableTarget",
+        _arn("application-autoscaling", "scalable-target/1"),
+        {"application-autoscaling:service-namespace": "ecs"},
+    ),
     "a change set of another's stack": ("cloudformation:ExecuteChangeSet", _STACK, {}),
     "a change set of its stack": (
         "cloudformation:ExecuteChangeSet",
