@@ -15,7 +15,7 @@ from typing import Any
 #: environment credentials").
 GLOBAL_KEYS = frozenset({"aws:SecureTransport", "aws:SourceAccount", "aws:SourceArn", "lambda:SourceFunctionArn"})
 
-#: Actions that the package does not have yet, by service, with one on the same resources. Botocore has these operations.
+#: Actions that the package does not have yet, by service, with one on the same resources: botocore has the operations.
 _NEWER = {"s3vectors": {"UpdateIndexMode": "PutVectors", "UpdateMetadataConfiguration": "PutVectors"}}
 
 
