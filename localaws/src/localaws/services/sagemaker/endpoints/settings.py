@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
+from localaws.services.sagemaker.containers.instance_types import preferred_type
+
 if TYPE_CHECKING:
     from localaws.services.sagemaker.endpoints.variants import VariantSpec
     from localaws.services.sagemaker.telemetry.identities import VariantId
@@ -73,8 +75,8 @@ class PoolSpec:
 
     @property
     def instance_type(self) -> str:
-        """``ml.g5.xlarge`` and the like."""
-        return str(self.production_variant["InstanceType"])
+        """``ml.g5.xlarge`` and the like; with instance pools, the type that all instances have here."""
+        return str(preferred_type(self.production_variant))
 
     @property
     def routes_by_load(self) -> bool:
