@@ -379,8 +379,8 @@ run "variants_share_the_traffic" {
 
   variables {
     variants = {
-      candidate = { instance_type = "ml.c7i.xlarge", model = { name = "b" }, weight = 0.5 }
-      current   = { instance_type = "ml.c7i.large", instance_count = 3, model = { name = "a" }, weight = 4.5 }
+      candidate = { instance_type = "ml.c7i.xlarge", model = { name = "b" }, weight = 1 }
+      current   = { instance_type = "ml.c7i.large", instance_count = 3, model = { name = "a" }, weight = 9 }
     }
   }
 
